@@ -1,0 +1,76 @@
+"""The command line: verbs only. Each verb is a module here with `add_arguments(parser)` and `run(args) -> exit code`.
+
+Exit codes: 0 done; 1 work began and failed (what was finished is kept); 2 misuse or bad input (nothing was written).
+Invariant: `evoltune --help` imports none of the verbs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from evoltune import __version__
+from evoltune.errors import EvoltuneError, nearest
+
+VERBS: dict[str, tuple[str, str]] = {
+    # verb: (module in this package, summary)
+    "run": ("run", "seeds to score: every stage of a recipe, resumable"),
+    "evolve": ("stages", "grow instructions from seeds with a teacher"),
+    "build": ("stages", "dedup, decontaminate, select, write the dataset"),
+    "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
+    "train": ("train", "fine-tune a base model from a recipe"),
+    "eval": ("evaluate", "measure a model on benchmark suites"),
+    "report": ("report", "write the run's page (one static HTML file)"),
+    "explain": ("explain", "a row's way back to its seed: prompts, verdicts, cost"),
+    "recipes": ("recipes", "ls, show, check, cp, schema, import"),
+    "domains": ("domains", "ls, new, check"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script. Returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(f"evoltune {__version__}")
+        return 0
+    verb, rest = argv[0], argv[1:]
+    if verb not in VERBS:
+        print(f"evoltune: unknown verb {verb!r}: {nearest(verb, VERBS)}", file=sys.stderr)
+        return 2
+    module_name, summary = VERBS[verb]
+    module = importlib.import_module(f"evoltune.cli.{module_name}")
+    parser = argparse.ArgumentParser(
+        prog=f"evoltune {verb}", description=summary[0].upper() + summary[1:] + "."
+    )
+    parser.set_defaults(verb=verb)
+    module.add_arguments(parser)
+    try:
+        code: int = module.run(parser.parse_args(rest))
+        sys.stdout.flush()
+        return code
+    except EvoltuneError as error:
+        print(f"evoltune {verb}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"evoltune {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `evoltune ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:{width}}  {summary}" for verb, (_, summary) in VERBS.items())
+    return (
+        "usage: evoltune VERB ...        (evoltune VERB --help for its options)\n\n"
+        "Evolve, verify, train and measure domain-specialised language models.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "exit codes: 0 done, 1 work failed (what was finished is kept), 2 misuse or bad input (nothing written)"
+    )

@@ -1,0 +1,244 @@
+"""Everything that a domain's author reads: Job, Context, Operator, Benchmark, Profile, Domain; and how domains load.
+
+A domain is a frozen dataclass of plain functions, found by entry point (group `evoltune.domains`), by
+`module:attribute`, or by the path of a package folder:
+
+    capitals = Domain(
+        name="capitals", verify=same, operators=(Operator(name="harder", template="Make this harder: {instruction}"),),
+        seeds=lambda: [Record(domain="capitals", task=Task(instruction="Capital of France?", reference="Paris"))])
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from evoltune.errors import DataError, DomainError, nearest
+from evoltune.record import Json, Record, Task, Verdict
+
+API_VERSION = 1
+ENTRY_POINTS = "evoltune.domains"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """An untrusted program. With tests a judge in another process calls it; without, `pass` means that it exited 0."""
+
+    program: str
+    tests: Json = None
+    """Python test source (asserts, or `check(candidate)`), a list of such sources, or a dict that the judge knows
+    (`{"cases": [[args, expected], ...]}`, `{"stdio": [[input, output], ...]}`): see evoltune.sandbox."""
+    entry_point: str = ""
+    stdin: str = ""
+    language: str = "python"
+    cpu_s: float | None = None
+    """CPU seconds; None: the recipe's `verify.program_s`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a domain's functions may use beside their arguments."""
+
+    run: Callable[[Job], Verdict]
+    """The sandbox; a program's misdeeds are verdicts, never exceptions."""
+    policy: Mapping[str, Json]
+    """`Domain.policy` overlaid with the recipe's `verify.policy`."""
+
+
+Extract = Callable[[Task, str], "str | None"]
+"""(task, response) -> candidate; None is counted apart from wrong."""
+Verify = Callable[[Task, str, Context], Verdict]
+"""(task, candidate, context): data, evaluation and reward all end here."""
+Confirm = Callable[[Task, Sequence["str | None"], Mapping[str, Sequence[str]], Context], Sequence[Verdict]]
+"""No reference: judges all candidates of a task at once from their agreement and the evidence."""
+Overlap = Callable[[Record, Sequence[Task], Context], Sequence[str]]
+"""Names of the suite's tasks that the record gives away."""
+Eliminator = Callable[["Task | None", Task, "str | None"], "str | None"]
+"""(parent if known, child, answer once paid) -> reason, or None to keep."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """One way to rewrite an instruction. `{instruction}` is replaced in one pass; other braces are text."""
+
+    name: str
+    template: str
+    kind: Literal["depth", "breadth", "down", "fuse"] = "depth"
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A suite of problems. `load` reads the upstream file; upstream's test format becomes `Task.tests` there, once."""
+
+    load: Callable[[Path], Iterable[Task]]
+    sha256: str
+    """Hash of the upstream file as published; empty when unknown (then it is recorded at first load)."""
+    licence: str
+    profile: str = "sound"
+    file: str = ""
+    """Path below `EVOLTUNE_DATA` (or below the folder the user names), e.g. `gsm8k/test.jsonl.gz`."""
+    hub: str = ""
+    """Hub dataset id, for `datasets.load_dataset`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A named, versioned way to score. None: the domain's own function, and for `prompt` the checkpoint's template."""
+
+    version: int
+    prompt: str | None = None
+    decoding: Mapping[str, Json] = field(default_factory=lambda: {"n": 1, "temperature": 0.0})
+    extract: Extract | None = None
+    verify: Verify | None = None
+
+
+def _stripped(task: Task, response: str) -> str | None:
+    return response.strip() or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """A speciality: seeds, operators, verifier, benchmarks. Plain data and functions; nothing to inherit."""
+
+    name: str
+    seeds: Callable[[], Iterable[Record]]
+    operators: tuple[Operator, ...]
+    verify: Verify
+    api_version: int = API_VERSION
+    extract: Extract = _stripped
+    answer_prompt: str = "{instruction}"
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """name -> prompt; asked by evolve, read by confirm."""
+    confirm: Confirm | None = None
+    overlap: Mapping[str, Overlap] = field(default_factory=dict)
+    """behaviour (code), skeleton (math)."""
+    eliminators: tuple[Eliminator, ...] = ()
+    benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: {"sound": Profile(version=1)})
+    columns: tuple[str, ...] = ()
+    """`Task.fields` that verify reads; also picked from a reward's keywords."""
+    policy: Mapping[str, Json] = field(default_factory=dict)
+    """Every knob of the verifier with its default; recipes can set no other."""
+    preload: tuple[str, ...] = ()
+    """Modules that a checker's zygote imports once: ("sympy",)."""
+
+
+def installed() -> dict[str, str]:
+    """Entry-point names of the domains on this machine, with the object they point to. Loads none of them."""
+    return {
+        e.name: e.value
+        for e in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name)
+    }
+
+
+def load_domain(ref: str) -> Domain:
+    """A domain by entry-point name, `module:attribute`, or the path of a package folder or a project that holds one."""
+    looks_like_path = ref.startswith((".", "/", "~")) or Path(ref).is_dir()
+    if looks_like_path:
+        found: object = _from_path(Path(ref).expanduser())
+    elif ":" in ref:
+        found = _from_attribute(ref, where=f"domain {ref!r}")
+    else:
+        known = installed()
+        if ref not in known:
+            raise DomainError(
+                f"unknown domain {ref!r}: {nearest(ref, known)}; or give module:attribute or ./path"
+            )
+        found = _from_attribute(known[ref], where=f"domain {ref!r} (entry point {known[ref]!r})")
+    if not isinstance(found, Domain):
+        raise DomainError(f"domain {ref!r} is a {type(found).__name__}, not an evoltune.Domain")
+    if found.api_version != API_VERSION:
+        raise DomainError(
+            f"domain {found.name!r} has api_version {found.api_version}, this evoltune speaks {API_VERSION}: "
+            "install versions that match"
+        )
+    return found
+
+
+def _from_attribute(value: str, where: str) -> object:
+    module, _, attribute = value.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise DomainError(f"{where} cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise DomainError(f"{where}: module {module!r} has no attribute {attribute!r}") from error
+
+
+def _from_path(path: Path) -> object:
+    path = path.resolve()
+    if not path.is_dir():
+        raise DomainError(
+            f"domain path {str(path)!r} is not a folder: give the package folder or the project that holds it"
+        )
+    places = [path, *sorted(p.parent for p in [*path.glob("*/__init__.py"), *path.glob("src/*/__init__.py")])]
+    for package in places:
+        if not (package / "__init__.py").exists() or package.name == "tests":
+            continue
+        if str(package.parent) not in sys.path:
+            sys.path.insert(0, str(package.parent))
+        importlib.invalidate_caches()
+        module = importlib.import_module(package.name)
+        if hasattr(module, "domain"):
+            return module.domain
+    raise DomainError(f"no package with an attribute `domain` under {str(path)!r}")
+
+
+def package_of(domain: Domain) -> str:
+    """The top-level package that holds the domain's verifier."""
+    function: Any = domain.verify
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    return str(function.__module__).partition(".")[0]
+
+
+def source_hash(domain: Domain) -> str:
+    """16 hex digits over the domain package's Python files: a changed verifier judges anew."""
+    spec = importlib.util.find_spec(package_of(domain))
+    sha = hashlib.sha256(f"{domain.name}/{domain.api_version}".encode())
+    roots = list(spec.submodule_search_locations or ()) if spec else []
+    files = [p for root in roots for p in sorted(Path(root).rglob("*.py"))]
+    if spec and spec.origin and not roots:
+        files = [Path(spec.origin)]
+    for file in files:
+        sha.update(file.name.encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:
+    """`Domain.policy` overlaid with the recipe's choices; an unknown knob is an error that names the nearest."""
+    for key in chosen:
+        if key not in domain.policy:
+            raise DomainError(
+                f"verify.policy.{key}: the domain {domain.name!r} has no such policy: {nearest(key, domain.policy)}"
+            )
+    return {**domain.policy, **chosen}
+
+
+def to_task(domain: Domain, row: Mapping[str, Any], where: str = "row") -> Task:
+    """The only door for foreign rows: `instruction` (or `prompt`, `question`), `reference`, `tests`, the domain's columns."""
+    instruction = next(
+        (row[k] for k in ("instruction", "prompt", "question", "problem") if isinstance(row.get(k), str)), ""
+    )
+    reference = row.get("reference")
+    if reference is not None and not isinstance(reference, str):
+        if isinstance(reference, bool) or not isinstance(reference, int | float):
+            raise DataError(
+                f"{where}: column 'reference' is a {type(reference).__name__}, must be a string or a number"
+            )
+        reference = str(reference)
+    return Task(
+        instruction=instruction,
+        reference=reference,
+        tests=row.get("tests"),
+        fields={k: row[k] for k in domain.columns if row.get(k) is not None},
+        name=str(row.get("id", row.get("name", ""))),
+    )

@@ -1,0 +1,77 @@
+"""The small vocabulary of errors. Each says what, where, the value, what is allowed, and what to do.
+
+`EvoltuneError` is what a user can mend: the command line prints it in one line and exits with its
+`exit_code` (2: misuse or bad input, nothing was written; 1: work began and failed, what was finished is kept).
+Bad model output is never an error: it is a `Verdict` or a `Drop`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EvoltuneError(Exception):
+    """Base of all errors meant for the user. `str(error)` is one line."""
+
+    exit_code = 2
+
+
+class RecipeError(EvoltuneError):
+    """A recipe (or an override on the command line) is wrong."""
+
+
+class DataError(EvoltuneError):
+    """A file of rows or seeds is wrong; names the file and the line."""
+
+
+class DomainError(EvoltuneError):
+    """A domain is unknown, fails to load, or breaks its contract."""
+
+
+class MissingExtraError(EvoltuneError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, module: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the module {module!r}, which is not installed: pip install 'evoltune[{extra}]'"
+        )
+
+
+class IsolationError(EvoltuneError):
+    """The host cannot give the isolation level that was asked for."""
+
+
+class StoreError(EvoltuneError):
+    """The run store is locked, damaged or cannot be written."""
+
+    exit_code = 1
+
+
+class TeacherError(EvoltuneError):
+    """The teacher cannot be reached or refuses for good."""
+
+    exit_code = 1
+
+
+class BudgetError(EvoltuneError):
+    """A hard cap of `teacher.budget` is reached; everything finished is kept."""
+
+    exit_code = 1
+
+
+class TrainingError(EvoltuneError):
+    """Training cannot go on: a guard tripped, a save failed its check, a worker died."""
+
+    exit_code = 1
+
+
+class CertificateError(EvoltuneError):
+    """A dataset has no certificate for the suites that the recipe evaluates on."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A ready-made clause: `did you mean 'x'?` when something is near, else the list of what is allowed."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known) or 'none'}"

@@ -1,0 +1,476 @@
+"""A recipe: typed YAML in, frozen sections out; strict, with file, line, key path and the nearest known name.
+
+    recipe = load_recipe("smoke/math", overrides=["train.max_steps=10"])
+
+`extends:` inherits from another recipe (mappings merge, everything else replaces); `a.b=c` overrides. Loads no torch.
+Invariant: a recipe that loads has no unknown key and no value of the wrong type; its `fingerprint` names its content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+
+from evoltune.errors import RecipeError, nearest
+from evoltune.record import Status, digest
+
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Level = Literal["L0", "L1", "L2", "L3"]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections: immutable, keyword-only, strict."""
+
+
+class Seeds(Section, frozen=True, kw_only=True):
+    """Where evolution starts. Without `path` the domain's own seeds are used."""
+
+    path: str | tuple[str, ...] | None = None
+    """File(s), folder or hub id; see evoltune.dataset for the formats."""
+    limit: Count = 0
+    """Take the first N only; 0: all."""
+    licence: str = ""
+    """Licence of these seeds, written to each row."""
+    bootstrap: Literal["none", "self_instruct"] = "none"
+    bootstrap_size: Count = 0
+    snippets: str | None = None
+    """A folder of source files: OSS-Instruct-style seeds are asked from snippets of them."""
+
+
+class Price(Section, frozen=True, kw_only=True):
+    """Dollars per million tokens."""
+
+    prompt: Annotated[float, Meta(ge=0)] = 0.0
+    completion: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class Budget(Section, frozen=True, kw_only=True):
+    """Hard caps, reserved before each call; 0: no cap."""
+
+    usd: Annotated[float, Meta(ge=0)] = 0.0
+    tokens: Count = 0
+    calls: Count = 0
+    wall_s: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class Endpoint(Section, frozen=True, kw_only=True):
+    """One OpenAI-compatible server."""
+
+    url: str
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+
+
+class Teacher(Section, frozen=True, kw_only=True):
+    """The LLM that evolves, judges and answers. Decoding defaults are WizardLM's (2304.12244, section 4)."""
+
+    kind: Literal["embedded", "http", "replay", "transformers", "vllm"] = "embedded"
+    model: str = "SmolLM2-135M-Instruct"
+    """Name sent to the server; for `embedded` a GGUF path or the packaged model; for `transformers` a path or hub id."""
+    endpoints: tuple[Endpoint, ...] = ()
+    cassette: str | None = None
+    """For `replay`: a file written by `evoltune cassette export`."""
+    temperature: Annotated[float, Meta(ge=0)] = 1.0
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.9
+    frequency_penalty: float = 0.0
+    max_tokens: Positive = 2048
+    stop: tuple[str, ...] = ()
+    concurrency: Positive = 32
+    timeout_s: Annotated[float, Meta(gt=0)] = 120.0
+    max_retries: Count = 8
+    requests_per_minute: Count = 0
+    """0: learnt from the server's headers and 429s."""
+    tokens_per_minute: Count = 0
+    slots: Positive = 8
+    """Embedded: requests decoded together."""
+    context: Positive = 2048
+    """Embedded: tokens per slot."""
+    threads: Count = 0
+    """Embedded: 0 means max(1, cores - 1)."""
+    price: Price = Price()
+    budget: Budget = Budget()
+    terms: str = ""
+    """Licence or terms of the teacher's output, written to each row."""
+
+
+class Evolve(Section, frozen=True, kw_only=True):
+    """The Evol-Instruct loop (2304.12244 section 3; 2306.08568; 2308.09583)."""
+
+    rounds: Count = 1
+    variants: Positive = 1
+    """Children drawn from each head in each round; the first that survives becomes the next head."""
+    answers: Positive = 1
+    """Answers asked for each child (k of maj@k and of the agreement checks)."""
+    operators: dict[str, float] = {}
+    """Operator name -> weight; empty: the domain's own weights."""
+    equal_check: bool = True
+    """Ask the teacher whether a child gains nothing over its parent (elimination rule 1)."""
+    difficulty: bool = False
+    """Ask the teacher for a difficulty from 1 to 10 for each kept child."""
+    fuse_after: Count = 0
+    """From this round on, fuse two chains' heads (2312.15692); 0: never."""
+    sample: Count = 0
+    """Keep this many rows, stratified by round; 0: all."""
+    answer_seeds: bool = False
+    """Ask the teacher to answer seeds that have no answer."""
+    stop_on: str | None = None
+    """Evol-stop: a dev suite; the best round is kept. Sharing a task with `eval.suites` is an error."""
+    stop_by: Literal["train", "verify_rate"] = "train"
+
+
+class Verification(Section, frozen=True, kw_only=True):
+    """How answers are judged."""
+
+    workers: Count = 0
+    """0: cores / LOCAL_WORLD_SIZE."""
+    check_s: Annotated[float, Meta(gt=0)] = 2.0
+    """CPU seconds of our own code for one answer."""
+    program_s: Annotated[float, Meta(gt=0)] = 5.0
+    """CPU seconds of one untrusted program."""
+    memory_mb: Positive = 1024
+    sandbox: Sandbox = msgspec.field(default_factory=lambda: Sandbox())
+    keep: tuple[Status, ...] = ("pass",)
+    policy: dict[str, Any] = {}
+
+
+class Sandbox(Section, frozen=True, kw_only=True):
+    """Least isolation that is accepted: L3 namespaces + Landlock + seccomp + rlimits ... L0 rlimits (opt-in only)."""
+
+    require: Level = "L1"
+
+
+class Source(Section, frozen=True, kw_only=True):
+    """One more dataset in the mix."""
+
+    path: str
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    cap: Count = 0
+    licence: str = ""
+
+
+class Curate(Section, frozen=True, kw_only=True):
+    """Dedup, decontamination, selection, split."""
+
+    near_threshold: Fraction = 0.7
+    """Jaccard of word 3-shingles above which two instructions are near-duplicates; 1: exact dedup only."""
+    semantic_threshold: Fraction = 1.0
+    """Cosine of embeddings above which two rows are duplicates; 1: off."""
+    embeddings: str = ""
+    """Model for embeddings; empty: hashed n-gram vectors."""
+    ngrams: tuple[Positive, ...] = (13,)
+    contamination_jaccard: Fraction = 0.6
+    overlap: bool = True
+    """Decontaminate through the domain's own overlap functions (behaviour, skeleton)."""
+    size: Count = 0
+    """Target size; 0: keep all."""
+    mode: Literal["all", "quality_diversity", "lima"] = "all"
+    mix: tuple[Source, ...] = ()
+    validation: Fraction = 0.05
+    form: Literal["alpaca", "chat"] = "alpaca"
+    licences: tuple[str, ...] = ()
+    """Licences that may enter the dataset; empty: any."""
+
+
+class Train(Section, frozen=True, kw_only=True):
+    """Fine-tuning; names as in Transformers and TRL."""
+
+    model_name_or_path: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    model_revision: str = "main"
+    dataset: str | None = None
+    """PATH, hub id or RUN to train on instead of this run's own dataset."""
+    template: Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"] = "alpaca"
+    system_prompt: str = ""
+    finetuning_type: Literal["full", "lora", "qlora"] = "full"
+    max_length: Positive = 2048
+    excess_length: Literal["raise", "drop", "truncate"] = "raise"
+    packing: bool = False
+    group_by_length: bool = True
+    per_device_train_batch_size: Positive = 1
+    gradient_accumulation_steps: Positive = 1
+    global_batch_size: Count = 0
+    """Solves for gradient_accumulation_steps over any world size; 0: off."""
+    learning_rate: Annotated[float, Meta(gt=0)] = 2e-5
+    min_learning_rate: Annotated[float, Meta(ge=0)] = 0.0
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: Count = 0
+    warmup_ratio: Fraction = 0.0
+    num_train_epochs: Annotated[float, Meta(gt=0)] = 3.0
+    max_steps: int = -1
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.0
+    adam_beta1: Fraction = 0.9
+    adam_beta2: Fraction = 0.999
+    adam_epsilon: Annotated[float, Meta(gt=0)] = 1e-8
+    max_grad_norm: Annotated[float, Meta(ge=0)] = 1.0
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    gradient_checkpointing: bool = False
+    attn_implementation: str | None = None
+    lora_r: Positive = 16
+    lora_alpha: Positive = 32
+    lora_dropout: Fraction = 0.0
+    lora_target_modules: str | tuple[str, ...] = "all-linear"
+    lora_modules_to_save: tuple[str, ...] = ()
+    neftune_noise_alpha: Annotated[float, Meta(ge=0)] = 0.0
+    residual_dropout: Fraction = 0.0
+    """LIMA: dropout on residual connections, linear from 0.0 at the bottom layer to this at the top."""
+    deepspeed: Literal["none", "zero1", "zero2", "zero3", "zero3-offload"] | dict[str, Any] = "none"
+    save_steps: Count = 0
+    """0: only at the end."""
+    save_total_limit: Count = 2
+    logging_steps: Positive = 1
+    checkpoint_select: Literal["last", "generations"] = "last"
+    resume_from_checkpoint: bool = True
+    report_to: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class Eval(Section, frozen=True, kw_only=True):
+    """What is measured before and after."""
+
+    suites: tuple[str, ...] = ()
+    """Suites of any installed domain: `gsm8k`, or `math/gsm8k` where two domains have the same name."""
+    profile: str = ""
+    """Empty: each suite's own."""
+    baseline: bool = True
+    limit: Count = 0
+    """Problems per suite; 0: all."""
+    n: Count = 0
+    """Samples per problem; 0: the profile's."""
+    temperature: float | None = None
+    max_new_tokens: Positive = 512
+    batch_size: Positive = 16
+    baseline_template: Literal["same", "chat"] = "chat"
+    """How the base is asked: its own chat template (fair), or the training template."""
+    baseline_max_new_tokens: Count = 0
+    engine: Literal["transformers", "vllm", "http"] = "transformers"
+    endpoint: str | None = None
+    data: str | None = None
+    """Folder with suite files; default: EVOLTUNE_DATA."""
+
+
+class Compute(Section, frozen=True, kw_only=True):
+    """Where the work runs."""
+
+    nodes: Positive = 1
+    gpus_per_node: Count = 0
+    """0: what the machine has; on CPU, the number of processes."""
+    launcher: Literal["local", "deepspeed", "torchrun", "slurm"] = "local"
+    hostfile: str | None = None
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    max_restarts: Count = 6
+    env: dict[str, str] = {}
+    slurm: dict[str, str] = {}
+
+
+class Recipe(Section, frozen=True, kw_only=True):
+    """One experiment: seeds to score."""
+
+    domain: str
+    """Entry-point name, module:attribute or path."""
+    name: str = ""
+    description: str = ""
+    seed: int = 0
+    seeds: Seeds = Seeds()
+    teacher: Teacher = Teacher()
+    evolve: Evolve = Evolve()
+    verify: Verification = Verification()
+    curate: Curate = Curate()
+    train: Train = Train()
+    eval: Eval = Eval()
+    compute: Compute = Compute()
+
+
+def fingerprint(section: Section | Mapping[str, Any]) -> str:
+    """16 hex digits that name a section's content."""
+    return digest(msgspec.to_builtins(section))
+
+
+# ---- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with 2e-5 read as a float (YAML 1.2; PyYAML's 1.1 makes it a string) and duplicate keys refused."""
+
+
+_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+Lines = dict[tuple[str, ...], str]
+
+
+def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A checked recipe from a file or a shipped name (`smoke/math`), with `a.b=c` overrides.
+
+    Raises RecipeError, one line: file:line, key path, the value, what is allowed.
+    """
+    tree, lines = _read(find_recipe(ref), seen=())
+    for text in overrides:
+        _override(tree, lines, text)
+    default_name = (
+        Path(ref).stem
+        if not isinstance(ref, str) or ref.endswith((".yaml", ".yml"))
+        else ref.replace("/", "-")
+    )
+    tree.setdefault("name", default_name)
+    _reject_unknown(Recipe, tree, lines, ())
+    try:
+        return msgspec.convert(tree, Recipe, strict=True)
+    except msgspec.ValidationError as error:
+        raise RecipeError(_located(str(error), tree, lines, str(ref))) from error
+
+
+def recipes_root() -> Path:
+    """The shipped recipes: inside the wheel, else beside the sources."""
+    packaged = Path(str(files("evoltune"))) / "recipes"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "recipes"
+
+
+def shipped() -> dict[str, Path]:
+    """Names of the shipped recipes (`code/wizardcoder-starcoder-15b`); `base/` holds what others extend."""
+    root = recipes_root()
+    return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
+
+
+def find_recipe(ref: str | Path, beside: Path | None = None) -> Path:
+    """The file of a recipe: a path (also relative to the file that extends it), else a shipped name."""
+    for candidate in [Path(ref).expanduser(), *([beside.parent / ref] if beside else [])]:
+        if candidate.is_file():
+            return candidate
+    name = re.sub(r"\.ya?ml$", "", str(ref)).removeprefix("recipes/")
+    known = shipped()
+    if name in known:
+        return known[name]
+    raise RecipeError(f"recipe {str(ref)!r} is neither a file nor a shipped recipe: {nearest(name, known)}")
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
+    path = path.resolve()
+    if path in seen:
+        raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*seen, path))}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=_Loader)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise RecipeError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(node, yaml.MappingNode):
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, e.g. `domain: math`")
+    lines: Lines = {}
+    _mark(node, (), lines, path)
+    tree: dict[str, Any] = _Loader.construct_document(_Loader(""), node)
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree, lines
+    if not isinstance(base, str):
+        raise RecipeError(f"{lines[('extends',)]}: extends: {base!r} must be the name or path of one recipe")
+    parent, parent_lines = _read(find_recipe(base, beside=path), (*seen, path))
+    return _merge(parent, tree), {**parent_lines, **lines}
+
+
+def _mark(node: yaml.Node, path: tuple[str, ...], lines: Lines, file: Path) -> None:
+    lines.setdefault(path, f"{file}:{node.start_mark.line + 1}")
+    if isinstance(node, yaml.MappingNode):
+        here = set()
+        for key, value in node.value:
+            name = str(key.value)
+            where = f"{file}:{key.start_mark.line + 1}"
+            if name in here:
+                raise RecipeError(f"{where}: {'.'.join((*path, name))} stands twice: remove one")
+            here.add(name)
+            lines[(*path, name)] = where
+            _mark(value, (*path, name), lines, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            _mark(item, (*path, str(i)), lines, file)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
+    path, sign, raw = text.partition("=")
+    if not sign or not path:
+        raise RecipeError(f"override {text!r}: must be key.path=value, e.g. train.learning_rate=1e-5")
+    try:
+        value = yaml.load(raw, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {text!r}: the value is not YAML") from error
+    *parents, last = path.split(".")
+    here: Any = tree
+    for name in parents:
+        here = here.setdefault(name, {})
+        if not isinstance(here, dict):
+            raise RecipeError(f"override {text!r}: {name!r} is not a section")
+    here[last] = value
+    lines[tuple(path.split("."))] = "command line"
+
+
+def _struct_of(annotation: Any) -> type[Struct] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
+        return annotation
+    return next((s for a in get_args(annotation) if (s := _struct_of(a))), None)
+
+
+def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[str, ...]) -> None:
+    if not isinstance(tree, Mapping):
+        return
+    fields = {f.name: f.type for f in msgspec.structs.fields(section)}
+    for key, value in tree.items():
+        here = (*path, str(key))
+        if key not in fields:
+            raise RecipeError(
+                f"{lines.get(here, '?')}: unknown key {'.'.join(here)!r}: {nearest(str(key), fields)}"
+            )
+        inner = _struct_of(fields[key])
+        if inner and isinstance(value, list):
+            for i, item in enumerate(value):
+                _reject_unknown(inner, item, lines, (*here, str(i)))
+        elif inner:
+            _reject_unknown(inner, value, lines, here)
+
+
+def _located(message: str, tree: Any, lines: Lines, ref: str) -> str:
+    """msgspec's `Expected int, got str - at $.train.max_steps` with the file, the line and the value."""
+    what, _, where = message.partition(" - at `$")
+    keys = tuple(k for k in re.split(r"[.\[\]`]+", where) if k)
+    value = tree
+    for key in keys:
+        try:
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            break
+    at = next((lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines), ref)
+    name = ".".join(keys)
+    return f"{at}: {name + ': ' if name else ''}{what}" + (f" (value {value!r})" if keys else "")
+
+
+def recipe_schema() -> dict[str, Any]:
+    """JSON Schema of a recipe file, for editors (`evoltune recipes schema`)."""
+    schema: dict[str, Any] = msgspec.json.schema(Recipe)
+    properties = schema["$defs"]["Recipe"]["properties"]
+    properties["extends"] = {
+        "type": "string",
+        "description": "Path or shipped name of the recipe to inherit from.",
+    }
+    return schema

@@ -1,0 +1,134 @@
+"""Task, Answer, Verdict, Record, Drop: frozen data, imports nothing of ours.
+
+A record is a snapshot: its identity is the task and its lineage; answers and evidence are found out later.
+Invariant: `Record.id` is the same on every machine and in every process, and never depends on answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+Status = Literal["pass", "fail", "timeout", "memory", "error", "unverifiable"]
+STATUSES: tuple[Status, ...] = ("pass", "fail", "timeout", "memory", "error", "unverifiable")
+
+
+def digest(value: object) -> str:
+    """16 hex digits of SHA-256 over canonical JSON (sorted keys, ASCII): the hash behind every id and key."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked and how it is judged: a seed, a benchmark problem, a row to verify, a reward's columns."""
+
+    instruction: str
+    reference: str | None = None
+    tests: Json = None
+    """Any form that the domain's verify reads; no teacher ever writes here."""
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    """The other `Domain.columns`: entry_point, language ..."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns: (role, content)."""
+    name: str = ""
+    """The source's own id, else file:line, so that no two rows fold into one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How an answer was judged. `error` and `unverifiable` mean that we, not the model, failed."""
+
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+    """A measurement: never enters the dataset's bytes."""
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+    """extracted, method, stdout, isolation, verified_by ..."""
+
+    @property
+    def score(self) -> float | None:
+        """1.0 for pass; 0.0 for fail, timeout, memory; None for error and unverifiable."""
+        return None if self.status in ("error", "unverifiable") else float(self.status == "pass")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One response of a model (or of a seed's author, model="seed"); a struck answer keeps its text and a `fail`."""
+
+    text: str
+    model: str
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One row on its journey. Answers and evidence are not part of `id`."""
+
+    domain: str
+    task: Task
+    parents: tuple[str, ...] = ()
+    """Ids of the parents; two for instruction fusion, none for a seed."""
+    operator: str = ""
+    round: int = 0
+    draw: int = 0
+    """Which of several children of one parent in one round."""
+    answers: tuple[Answer, ...] = ()
+    evidence: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Completions by the names of `Domain.evidence`."""
+
+    @cached_property
+    def id(self) -> str:
+        return digest([self.domain, asdict(self.task), self.parents, self.operator, self.round, self.draw])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """A record that a stage let go, and why. A draw without text is a record too (empty), so that draws balance."""
+
+    record: Record
+    reason: str
+
+
+Stage = Callable[[Iterable[Record]], Iterator[Record | Drop]]
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    return asdict(task)
+
+
+def task_from_json(raw: Mapping[str, Any]) -> Task:
+    history = tuple((str(role), str(content)) for role, content in raw.get("history", ()))
+    return Task(**{**raw, "history": history})
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    return asdict(verdict)
+
+
+def record_to_json(record: Record) -> dict[str, Any]:
+    """Plain JSON types; `record_from_json` gives back an equal record with the same id."""
+    return asdict(record)
+
+
+def record_from_json(raw: Mapping[str, Any]) -> Record:
+    answers = tuple(
+        Answer(
+            text=a["text"], model=a["model"], verdict=Verdict(**a["verdict"]) if a.get("verdict") else None
+        )
+        for a in raw.get("answers", ())
+    )
+    return Record(
+        domain=raw["domain"],
+        task=task_from_json(raw["task"]),
+        parents=tuple(raw.get("parents", ())),
+        operator=raw.get("operator", ""),
+        round=raw.get("round", 0),
+        draw=raw.get("draw", 0),
+        answers=answers,
+        evidence={name: tuple(texts) for name, texts in raw.get("evidence", {}).items()},
+    )

@@ -1,0 +1,376 @@
+"""The run store: one SQLite file on a local disk, one writer (the driver), rows that are facts.
+
+Records, answers, evidence, verdicts, decisions and the teacher journal are only ever inserted (INSERT OR IGNORE);
+`kill -9` at any moment loses at most the transaction in flight. For each step the law holds:
+in = kept + dropped(by reason) + pending, checked by `check_ledger`.
+
+    with Store.open(run_dir) as store:
+        store.decide(step, results)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from evoltune.errors import StoreError
+from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
+
+FILE = "store.sqlite"
+LOCK = "store.lock"
+PAGE = 512  # records read per query by `todo` and `records`
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (record TEXT, i INTEGER, model TEXT, text TEXT, PRIMARY KEY (record, i));
+CREATE TABLE IF NOT EXISTS evidence (record TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS verdicts (record TEXT, i INTEGER, step TEXT, body TEXT NOT NULL, PRIMARY KEY (record, i, step));
+CREATE TABLE IF NOT EXISTS decisions (
+    step TEXT, record TEXT, reason TEXT NOT NULL, round INTEGER NOT NULL, PRIMARY KEY (step, record)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS calls (
+    key TEXT PRIMARY KEY, purpose TEXT NOT NULL, model TEXT NOT NULL, record TEXT NOT NULL, request TEXT NOT NULL,
+    texts TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A stage under one configuration: `version` hashes all that its decisions depend on, so a changed verifier,
+    policy or threshold decides anew while the old facts stay. `upto` limits it to the first rounds (evol-stop)."""
+
+    name: str
+    version: str
+    before: Step | None = None
+    upto: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}@{self.version}" + (f"#{self.upto}" if self.upto else "")
+
+    def chain(self) -> list[Step]:
+        """This step and those before it, nearest first."""
+        return [self, *(self.before.chain() if self.before else [])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What one teacher call cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+
+class Store:
+    """Open with `Store.open` (the one writer, holds the lock) or `Store.read` (any number of readers)."""
+
+    def __init__(self, db: sqlite3.Connection, folder: Path, lock: int | None) -> None:
+        self._db, self.folder, self._lock = db, folder, lock
+
+    # ---- opening
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Creates or reopens the store of a run for writing.
+
+        Raises StoreError when another process writes to it, when it is damaged, or when the disk refuses.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(folder)
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: cannot be written: {error.strerror}: check the path, its rights and the disk"
+            ) from error
+        try:
+            with _sqlite_errors(folder):
+                db = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=NORMAL")
+                found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if found != "ok":
+                    raise StoreError(
+                        f"{folder / FILE}: damaged ({found}): restore a copy, or start a new run directory"
+                    )
+                db.executescript(_TABLES)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(db, folder, lock)
+
+    @classmethod
+    def read(cls, folder: Path) -> Store:
+        """A read-only view, also while another process writes."""
+        if not (folder / FILE).is_file():
+            raise StoreError(f"{folder}: no {FILE} there: give the directory of a run")
+        with _sqlite_errors(folder):
+            db = sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, isolation_level=None)
+            db.execute("SELECT count(*) FROM meta").fetchone()
+        return cls(db, folder, None)
+
+    def close(self) -> None:
+        """Folds the write-ahead log into the file and releases the lock."""
+        if self._lock is not None:
+            with _sqlite_errors(self.folder):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _sqlite_errors(self.folder):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # ---- decisions
+
+    def decide(self, step: Step, results: Iterable[Record | Drop]) -> None:
+        """Writes the step's decisions and the facts they rest on in one transaction."""
+        with self._transaction() as db:
+            for result in results:
+                record, reason = (result.record, result.reason) if isinstance(result, Drop) else (result, "")
+                if isinstance(result, Drop) and not reason:
+                    raise ValueError(f"step {step.name}: a drop of record {record.id} has no reason")
+                _insert(db, step, record)
+                db.execute(
+                    "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?)",
+                    (step.key, record.id, reason, record.round),
+                )
+
+    def decided(self, step: Step, record_id: str) -> str | None:
+        """The step's reason for dropping the record, "" when kept, None when undecided."""
+        row = self._db.execute(
+            "SELECT reason FROM decisions WHERE step=? AND record=?", (step.key, record_id)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def todo(self, step: Step) -> Iterator[Record]:
+        """Records that the step before kept and this one has not decided, in id order; streams, safe while deciding."""
+        yield from self._pages(step.before, undecided_by=step)
+
+    def kept(self, step: Step) -> Iterator[Record]:
+        """Records that the step kept, in id order, with the verdicts that were known to it."""
+        yield from self._pages(step)
+
+    def _pages(self, step: Step | None, undecided_by: Step | None = None) -> Iterator[Record]:
+        if step is None:
+            raise ValueError("the first step has nothing before it")
+        last, upto = "", (undecided_by or step).upto
+        missing = (
+            "AND NOT EXISTS (SELECT 1 FROM decisions e WHERE e.step=? AND e.record=d.record)"
+            if undecided_by
+            else ""
+        )
+        query = (
+            "SELECT record FROM decisions d WHERE step=? AND reason='' AND record>? AND (?=0 OR round<=?) "
+            f"{missing} ORDER BY record LIMIT {PAGE}"
+        )
+        while True:
+            extra = (undecided_by.key,) if undecided_by else ()
+            ids = [r for (r,) in self._db.execute(query, (step.key, last, upto, upto, *extra))]
+            if not ids:
+                return
+            for record_id in ids:
+                yield self.record(record_id, step)
+            last = ids[-1]
+
+    def record(self, record_id: str, step: Step | None = None) -> Record:
+        """One record; with `step`, its answers carry the newest verdicts of that step's chain."""
+        row = self._db.execute("SELECT body FROM records WHERE id=?", (record_id,)).fetchone()
+        if row is None:
+            raise StoreError(f"{self.folder}: no record {record_id!r}: `evoltune report` lists ids")
+        verdicts = self._verdicts(record_id, step)
+        answers = tuple(
+            Answer(text=text, model=model, verdict=verdicts.get(i))
+            for i, model, text in self._db.execute(
+                "SELECT i, model, text FROM answers WHERE record=? ORDER BY i", (record_id,)
+            )
+        )
+        evidence = self._db.execute("SELECT body FROM evidence WHERE record=?", (record_id,)).fetchone()
+        raw = json.loads(row[0]) | {"evidence": json.loads(evidence[0]) if evidence else {}}
+        bare = record_from_json(raw)
+        return Record(**{**_shallow(bare), "answers": answers})
+
+    def _verdicts(self, record_id: str, step: Step | None) -> dict[int, Verdict]:
+        rank = {s.key: n for n, s in enumerate(step.chain())} if step else {}
+        found: dict[int, tuple[int, Verdict]] = {}
+        for i, key, body in self._db.execute(
+            "SELECT i, step, body FROM verdicts WHERE record=? ORDER BY rowid", (record_id,)
+        ):
+            order = rank.get(key, len(rank) if step is None else -1)
+            if order >= 0 and (i not in found or order <= found[i][0]):
+                found[i] = (order, Verdict(**json.loads(body)))
+        return {i: verdict for i, (_, verdict) in found.items()}
+
+    # ---- the conservation law
+
+    def plan(self, step: Step, planned: int) -> None:
+        """Says how many records the first step will decide (seeds + planned draws)."""
+        self.note(f"planned:{step.key}", planned)
+
+    def ledger(self, step: Step) -> dict[str, int]:
+        """{"in": n, "kept": n, reason: n, ..., "pending": n}: the first three sum to the first."""
+        counts = {
+            reason or "kept": n
+            for reason, n in self._db.execute(
+                "SELECT reason, count(*) FROM decisions WHERE step=? GROUP BY reason ORDER BY count(*) DESC, reason",
+                (step.key,),
+            )
+        }
+        if step.before is None:
+            taken = int(self.noted(f"planned:{step.key}") or sum(counts.values()))
+        else:
+            query = "SELECT count(*) FROM decisions WHERE step=? AND reason='' AND (?=0 OR round<=?)"
+            taken = self._db.execute(query, (step.before.key, step.upto, step.upto)).fetchone()[0]
+        decided = sum(counts.values())
+        return {"in": taken, "kept": counts.pop("kept", 0), **counts, "pending": taken - decided}
+
+    def check_ledger(self, step: Step) -> dict[str, int]:
+        """The ledger of a finished step. Raises StoreError when a row vanished, appeared or is still pending."""
+        ledger = self.ledger(step)
+        if ledger["pending"] != 0:
+            raise StoreError(
+                f"{self.folder}: step {step.name}: {ledger['pending']} of {ledger['in']} rows are undecided: run it again"
+            )
+        return ledger
+
+    # ---- the teacher journal
+
+    def reply(self, key: str) -> list[str] | None:
+        """The texts of a call that was paid before, else None."""
+        row = self._db.execute("SELECT texts FROM calls WHERE key=?", (key,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def journal(
+        self,
+        key: str,
+        *,
+        purpose: str,
+        model: str,
+        request: Mapping[str, Any],
+        texts: Sequence[str],
+        usage: Usage,
+        record: str = "",
+    ) -> None:
+        """Commits one teacher reply; called before anything uses the reply."""
+        row = (
+            key,
+            purpose,
+            model,
+            record,
+            json.dumps(request, ensure_ascii=False),
+            json.dumps(list(texts), ensure_ascii=False),
+        )
+        with _sqlite_errors(self.folder):
+            self._db.execute(
+                "INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?)",
+                (*row, usage.prompt_tokens, usage.completion_tokens, usage.usd),
+            )
+
+    def calls(self) -> Iterator[dict[str, Any]]:
+        """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd)."""
+        cursor = self._db.execute("SELECT * FROM calls ORDER BY key")
+        names = [d[0] for d in cursor.description]
+        for row in cursor:
+            entry = dict(zip(names, row, strict=True))
+            yield entry | {"request": json.loads(entry["request"]), "texts": json.loads(entry["texts"])}
+
+    def spent(self) -> dict[str, dict[str, float]]:
+        """By purpose: calls, prompt_tokens, completion_tokens, usd."""
+        query = "SELECT purpose, count(*), sum(prompt_tokens), sum(completion_tokens), sum(usd) FROM calls GROUP BY purpose"
+        names = ("calls", "prompt_tokens", "completion_tokens", "usd")
+        return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self._db.execute(query)}
+
+    # ---- notes
+
+    def note(self, key: str, value: Any) -> None:
+        """Sets one small JSON value about the run (plans, versions, scores)."""
+        with _sqlite_errors(self.folder):
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
+
+    def noted(self, key: str) -> Any:
+        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def steps(self) -> list[str]:
+        """Keys of all steps that decided something."""
+        return [key for (key,) in self._db.execute("SELECT DISTINCT step FROM decisions ORDER BY step")]
+
+    def sql(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """A read-only question that no method answers (reports)."""
+        yield from self._db.execute(query, values)
+
+
+def _shallow(record: Record) -> dict[str, Any]:
+    names = ("domain", "task", "parents", "operator", "round", "draw", "answers", "evidence")
+    return {name: getattr(record, name) for name in names}
+
+
+def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
+    body = {k: v for k, v in asdict(record).items() if k not in ("answers", "evidence")}
+    db.execute(
+        "INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False))
+    )
+    if record.evidence:
+        db.execute(
+            "INSERT OR IGNORE INTO evidence VALUES (?,?)",
+            (record.id, json.dumps(record.evidence, ensure_ascii=False)),
+        )
+    for i, answer in enumerate(record.answers):
+        db.execute(
+            "INSERT OR IGNORE INTO answers VALUES (?,?,?,?)", (record.id, i, answer.model, answer.text)
+        )
+        if answer.verdict and step.name in ("evolve", "verify"):
+            body_v = json.dumps(asdict(answer.verdict), ensure_ascii=False)
+            db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, body_v))
+
+
+def _take_lock(folder: Path) -> int:
+    """An flock on store.lock: the kernel drops it when the holder dies, however it dies."""
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(handle, 200).decode(errors="replace") or "unknown"
+        os.close(handle)
+        raise StoreError(
+            f"{folder}: another process writes to this run ({holder}): wait for it, or end it"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return handle
+
+
+@contextmanager
+def _sqlite_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{folder / FILE}: {error}: what was committed before is kept; check disk space, rights and the file, then run again"
+        ) from error
