@@ -350,9 +350,25 @@ def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
             db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, body_v))
 
 
-def _take_lock(folder: Path) -> int:
-    """An flock on store.lock: the kernel drops it when the holder dies, however it dies."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+@contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Holds `folder/name` as a lock for the block. Raises StoreError naming the holder when it is taken."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _take_lock(folder, name)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be written: {error.strerror}: check the path, its rights and the disk"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take_lock(folder: Path, name: str = LOCK) -> int:
+    """An flock: the kernel drops it when the holder dies, however it dies."""
+    handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

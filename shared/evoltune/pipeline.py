@@ -1,0 +1,272 @@
+"""The main path: seeds -> evolve -> verify -> build -> train -> eval -> report.
+
+    run(load_recipe("smoke/math"), Path("runs/smoke-math"))
+
+Every stage can be killed at any moment and run again: what was decided or paid stays. Between the data stages the
+store's law holds: in = kept + dropped(by reason), checked as each step ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from evoltune.domain import Domain, load_domain, policy_of, source_hash
+from evoltune.errors import DataError, RecipeError
+from evoltune.recipe import Recipe, fingerprint
+from evoltune.record import Drop, Record, Stage, Task, digest
+from evoltune.store import Step, Store, locked
+
+STAGES = ("evolve", "verify", "build", "train", "eval", "report")
+COMMIT = 256  # decisions per transaction of a streaming step
+
+
+def run(
+    recipe: Recipe, folder: Path, stages: Sequence[str] = STAGES, *, allow_uncertified: bool = False
+) -> None:
+    """Runs the stages in order under the run's lock. Everything that can be wrong is checked before anything is written."""
+    work = Run(recipe=recipe, folder=folder, allow_uncertified=allow_uncertified)
+    work.check(stages)
+    with locked(folder, "run.lock"):
+        work.write_recipe()
+        for stage in stages:
+            _say(f"[{stage}] {folder}")
+            _STAGES[stage](work)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A recipe, its directory and what they imply; cheap until a property is asked for."""
+
+    recipe: Recipe
+    folder: Path
+    allow_uncertified: bool = False
+    upto: int = 0
+    """Only the first rounds (evol-stop); 0: all."""
+
+    @cached_property
+    def domain(self) -> Domain:
+        return load_domain(self.recipe.domain)
+
+    @cached_property
+    def suites(self) -> dict[str, Any]:
+        """The suites of `eval:`, by name; each brings its tasks, hash and profile."""
+        from evoltune.evaluate import load_suite
+
+        data = Path(self.recipe.eval.data) if self.recipe.eval.data else None
+        return {name: load_suite(name, data) for name in self.recipe.eval.suites}
+
+    @cached_property
+    def targets(self) -> dict[str, Sequence[Task]]:
+        """Tasks that no training row may give away: the suites, and the dev suite of evol-stop."""
+        from evoltune.evaluate import load_suite
+
+        found = {name: tuple(suite.tasks) for name, suite in self.suites.items()}
+        dev = self.recipe.evolve.stop_on
+        if dev:
+            found[dev] = tuple(
+                load_suite(dev, Path(self.recipe.eval.data) if self.recipe.eval.data else None).tasks
+            )
+        return found
+
+    def check(self, stages: Sequence[str]) -> None:
+        """Raises the first thing that would fail later: domain, policy, suites, seeds."""
+        policy_of(self.domain, self.recipe.verify.policy)
+        if self.recipe.evolve.stop_on in self.recipe.eval.suites:
+            raise RecipeError(
+                f"evolve.stop_on: {self.recipe.evolve.stop_on!r} is also one of eval.suites: a dev set must not be reported"
+            )
+        if {"build", "eval"} & set(stages):
+            _ = self.suites
+        if "evolve" in stages:
+            from evoltune.dataset import seed_records
+
+            if next(iter(seed_records(self.recipe, self.domain)), None) is None:
+                raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
+
+    def write_recipe(self) -> None:
+        """The resolved recipe, so that a run can be repeated from its own directory."""
+        path = self.folder / "recipe.yaml"
+        text = yaml.safe_dump(msgspec.to_builtins(self.recipe), sort_keys=False, allow_unicode=True)
+        _write(path, text)
+
+    @cached_property
+    def evolve_step(self) -> Step:
+        from evoltune.evolve import evolve_step
+
+        return evolve_step(self.recipe, self.domain)
+
+    @cached_property
+    def verify_step(self) -> Step:
+        """Its version hashes the verifier's source, the policy and the limits: a changed verifier judges anew."""
+        limits = {k: v for k, v in msgspec.to_builtins(self.recipe.verify).items() if k != "workers"}
+        version = digest([self.evolve_step.version, source_hash(self.domain), limits])
+        return Step(name="verify", version=version, before=self.evolve_step, upto=self.upto)
+
+    @contextmanager
+    def checker(self, *, confirm: bool = False) -> Iterator[Any]:
+        from evoltune.verification import open_checker
+
+        verify = self.recipe.verify
+        with open_checker(
+            self.recipe.domain,
+            workers=verify.workers,
+            check_s=verify.check_s,
+            program_s=verify.program_s,
+            memory_mb=verify.memory_mb,
+            require=verify.sandbox.require,
+            policy=verify.policy,
+            confirm=confirm,
+        ) as checker:
+            yield checker
+
+
+# ---- the stages
+
+
+def evolve(work: Run) -> None:
+    from evoltune.evolve import evolve as grow
+
+    with Store.open(work.folder) as store:
+        if work.recipe.evolve.stop_on:
+            from evoltune.evol_stop import evolve_until_best
+
+            evolve_until_best(work, store)
+        else:
+            grow(work.recipe, work.domain, store)
+        _ledger(store, work.evolve_step)
+
+
+def verify(work: Run) -> None:
+    from evoltune.verification import verified
+
+    with Store.open(work.folder) as store, work.checker(confirm=True) as checker:
+        apply(store, work.verify_step, verified(checker, work.recipe.verify.keep))
+
+
+def build(work: Run) -> Path:
+    from evoltune.curate import certificate, curate_stages
+    from evoltune.dataset import write_dataset
+
+    with Store.open(work.folder) as store, work.checker() as checker:
+        work = replace(work, upto=work.upto or int(store.noted("evol_stop:best") or 0))
+        steps = [work.verify_step]
+        for step, stage, whole in curate_stages(
+            work.recipe, work.domain, work.verify_step, work.targets, checker
+        ):
+            apply(store, step, stage, whole=whole)
+            steps.append(step)
+        proof = certificate(store, steps, work.recipe, work.suites)
+        counts = {step.name: store.ledger(step) for step in (work.evolve_step, *steps)}
+        rows = store.kept(steps[-1])
+        store.note("steps", {step.name: step.key for step in (work.evolve_step, *steps)})
+        return write_dataset(rows, work.folder / "dataset", work.recipe, proof, counts)
+
+
+def train(work: Run) -> None:
+    from evoltune.train import train as fine_tune
+
+    dataset = work.recipe.train.dataset or str(work.folder / "dataset")
+    fine_tune(work.recipe, dataset, work.folder / "checkpoint", allow_uncertified=work.allow_uncertified)
+
+
+def evaluate(work: Run) -> None:
+    from evoltune.evaluate import evaluate as measure
+
+    if work.recipe.eval.baseline:
+        measure(
+            work.recipe, work.recipe.train.model_name_or_path, work.folder / "eval" / "before", baseline=True
+        )
+    measure(work.recipe, str(work.folder / "checkpoint"), work.folder / "eval" / "after", baseline=False)
+
+
+def report(work: Run) -> None:
+    from evoltune.report import write_report
+
+    _say(f"report: {write_report(work.folder)}")
+
+
+_STAGES: Mapping[str, Callable[[Run], object]] = {
+    "evolve": evolve, "verify": verify, "build": build, "train": train, "eval": evaluate, "report": report,
+}  # fmt: skip
+
+
+def apply(store: Store, step: Step, stage: Stage, *, whole: bool = False) -> dict[str, int]:
+    """Runs a stage over what the step has not decided; `whole`: one transaction, for stages that look at the whole set."""
+    results = stage(store.todo(step))
+    chunks: Iterable[Iterable[Record | Drop]] = (
+        [results] if whole else iter(lambda: list(islice(results, COMMIT)), [])
+    )
+    for chunk in chunks:
+        store.decide(step, chunk)
+    return _ledger(store, step)
+
+
+def _ledger(store: Store, step: Step) -> dict[str, int]:
+    counts = store.check_ledger(step)
+    dropped = "; ".join(
+        f"{n} {reason}" for reason, n in counts.items() if reason not in ("in", "kept", "pending")
+    )
+    _say(
+        f"  {step.name}: {counts['in']} in, {counts['kept']} kept"
+        + (f", dropped: {dropped}" if dropped else "")
+    )
+    return counts
+
+
+def describe(work: Run, stages: Sequence[str]) -> list[str]:
+    """What `--dry-run` prints: the stages, their size, where they write. Touches nothing."""
+    recipe, lines = (
+        work.recipe,
+        [f"recipe {recipe.name} ({fingerprint(recipe)}), domain {work.domain.name}, run {work.folder}"],
+    )
+    if "evolve" in stages:
+        from evoltune.dataset import seed_records
+
+        seeds = sum(1 for _ in seed_records(recipe, work.domain))
+        draws = seeds * recipe.evolve.rounds * recipe.evolve.variants
+        calls = draws * (1 + int(recipe.evolve.equal_check) + 1)
+        lines.append(
+            f"evolve: {seeds} seeds, {draws} draws, at most {calls} calls + evidence to {recipe.teacher.kind} {recipe.teacher.model}"
+        )
+    if "verify" in stages:
+        lines.append(
+            f"verify: keep {', '.join(recipe.verify.keep)}; isolation at least {recipe.verify.sandbox.require}"
+        )
+    if "build" in stages:
+        targets = ", ".join(f"{k} ({len(v)})" for k, v in work.targets.items())
+        lines.append(
+            f"build: decontaminate against {targets or 'nothing'}; dataset in {work.folder / 'dataset'}"
+        )
+    if "train" in stages:
+        t = recipe.train
+        lines.append(
+            f"train: {t.finetuning_type} of {t.model_name_or_path}, DeepSpeed {t.deepspeed}, into {work.folder / 'checkpoint'}"
+        )
+    if "eval" in stages:
+        lines.append(
+            f"eval: {', '.join(recipe.eval.suites) or 'no suite'}{' before and after' if recipe.eval.baseline else ''}"
+        )
+    if "report" in stages:
+        lines.append(f"report: {work.folder / 'report.html'}")
+    return lines
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
