@@ -8,6 +8,7 @@ store's law holds: in = kept + dropped(by reason), checked as each step ends.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -225,10 +226,8 @@ def _ledger(store: Store, step: Step) -> dict[str, int]:
 
 def describe(work: Run, stages: Sequence[str]) -> list[str]:
     """What `--dry-run` prints: the stages, their size, where they write. Touches nothing."""
-    recipe, lines = (
-        work.recipe,
-        [f"recipe {recipe.name} ({fingerprint(recipe)}), domain {work.domain.name}, run {work.folder}"],
-    )
+    recipe = work.recipe
+    lines = [f"recipe {recipe.name} ({fingerprint(recipe)}), domain {work.domain.name}, run {work.folder}"]
     if "evolve" in stages:
         from evoltune.dataset import seed_records
 
@@ -270,3 +269,29 @@ def _write(path: Path, text: str) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def results(folder: Path) -> list[str]:
+    """The lines that end a run: scores before and after, and where the artefacts are. Empty parts are left out."""
+    lines = []
+    for label in ("before", "after"):
+        path = folder / "eval" / label / "scores.json"
+        if path.is_file():
+            lines += [
+                f"{label:6} {line}" for line in _score_lines(json.loads(path.read_text(encoding="utf-8")))
+            ]
+    for name, path in (
+        ("dataset", folder / "dataset" / "manifest.json"),
+        ("checkpoint", folder / "checkpoint" / "manifest.json"),
+        ("report", folder / "report.html"),
+    ):
+        if path.is_file():
+            lines.append(f"{name}: {path if name == 'report' else path.parent}")
+    return lines
+
+
+def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
+    for suite, entry in scores.get("suites", {}).items():
+        for measure, value in entry.get("measures", {}).items():
+            low, high = value["interval"]
+            yield f"{suite} {measure}: {value['value']:.1%} (95% {low:.1%} to {high:.1%}, n={entry['n']})"

