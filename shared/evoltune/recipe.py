@@ -361,6 +361,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=_Loader)
+        tree = yaml.load(text, Loader=_Loader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
     except OSError as error:
@@ -373,7 +374,6 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
         raise RecipeError(f"{path}: a recipe is a mapping of sections, e.g. `domain: math`")
     lines: Lines = {}
     _mark(node, (), lines, path)
-    tree: dict[str, Any] = _Loader.construct_document(_Loader(""), node)
     base = tree.pop("extends", None)
     if base is None:
         return tree, lines

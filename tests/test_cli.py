@@ -1,0 +1,90 @@
+"""The command line: exit codes, one-line errors, nothing written on misuse."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evoltune.cli import VERBS, main
+
+
+def evoltune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evoltune", *arguments], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+def test_help_lists_every_verb(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in VERBS)
+
+
+def test_an_unknown_verb_is_misuse_and_names_the_nearest(capsys):
+    assert main(["tran"]) == 2
+    assert "did you mean 'train'" in capsys.readouterr().err
+
+
+def test_every_verb_has_help(capsys):
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as done:
+            main([verb, "--help"])
+        assert done.value.code == 0 and f"evoltune {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ("domain: math\ntrain: {learning_rat: 1}\n", "did you mean 'learning_rate'"),
+        ("domain: math\nseeds: {limit: x}\n", "seeds.limit"),
+        ("domain: astrology\n", "code, general, math"),
+        ("domain: math\nverify: {policy: {percnt: 1}}\n", "verify.policy.percnt"),
+        ("domain: math\nseeds: {path: nowhere.jsonl}\n", "nowhere.jsonl"),
+        ("domain: math\neval: {suites: [gsm8kk]}\n", "gsm8k"),
+    ],
+    ids=["unknown key", "wrong type", "unknown domain", "unknown policy", "missing seeds", "unknown suite"],
+)
+def test_a_bad_recipe_is_one_line_and_nothing_is_written(tmp_path: Path, recipe: str, says: str):
+    (tmp_path / "r.yaml").write_text(recipe)
+    run = evoltune("run", "r.yaml", cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert says in run.stderr and run.stderr.count("\n") == 1, run.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["r.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [('{"instruction": "a"}\n{"instruc', "seeds.jsonl:2"), ('{"answer": "a"}\n', "seeds.jsonl:1")],
+    ids=["malformed line", "no instruction"],
+)
+def test_a_bad_seeds_file_names_the_line(tmp_path: Path, seeds: str, says: str):
+    (tmp_path / "seeds.jsonl").write_text(seeds)
+    (tmp_path / "r.yaml").write_text("domain: math\nseeds: {path: seeds.jsonl}\n")
+    run = evoltune("run", "r.yaml", cwd=tmp_path)
+    assert run.returncode == 2 and says in run.stderr and run.stderr.count("\n") == 1, run.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_costs_little_cpu():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "evoltune", "--help"], capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    modules = subprocess.run(
+        [sys.executable, "-c", "import sys, evoltune.cli; evoltune.cli.main(['--help']); print(len(sys.modules))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (
+        int(modules.stdout.splitlines()[-1]) < 250
+    )  # the number that decides the time, and does not vary with load
+    print(
+        f"--help: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.2f} s of CPU (limit 0.3)"
+    )
+
+
+def test_explain_of_no_run_is_a_clear_error(tmp_path: Path):
+    run = evoltune("explain", str(tmp_path), "abcd", cwd=tmp_path)
+    assert run.returncode == 1 and "give the directory of a run" in run.stderr

@@ -1,0 +1,118 @@
+"""Recipes are strict: every mistake is one line that names the file, the line, the key path and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.errors import RecipeError
+from evoltune.recipe import Recipe, fingerprint, load_recipe, recipe_schema, shipped
+
+
+def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", [n for n in shipped() if not n.startswith("base/")])
+def test_every_shipped_recipe_loads_and_describes_itself(name: str):
+    recipe = load_recipe(name)
+    assert recipe.description and recipe.name == name.replace("/", "-")
+
+
+def test_an_unknown_key_names_file_line_path_and_the_nearest_key(tmp_path: Path):
+    path = write(tmp_path, "domain: math\ntrain:\n  learning_rat: 1e-5\n")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path)
+    text = str(error.value)
+    assert (
+        f"{path}:3" in text
+        and "train.learning_rat" in text
+        and "'learning_rate'" in text
+        and "\n" not in text
+    )
+
+
+def test_a_wrong_type_names_the_line_and_the_value(tmp_path: Path):
+    path = write(tmp_path, "domain: math\ntrain:\n  max_steps: many\n")
+    with pytest.raises(RecipeError, match=r":3: train.max_steps: Expected `int`, got `str` \(value 'many'\)"):
+        load_recipe(path)
+
+
+def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path):
+    assert (
+        load_recipe(write(tmp_path, "domain: math\ntrain: {learning_rate: 2e-5}\n")).train.learning_rate
+        == 2e-5
+    )
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path):
+    with pytest.raises(RecipeError, match=r":3: domain stands twice"):
+        load_recipe(write(tmp_path, "domain: math\nseed: 1\ndomain: code\n"))
+
+
+def test_extends_merges_sections_and_the_child_wins(tmp_path: Path):
+    write(tmp_path, "domain: math\ntrain: {max_steps: 5, learning_rate: 1e-4}\n", "base.yaml")
+    recipe = load_recipe(write(tmp_path, "extends: base.yaml\ntrain: {max_steps: 9}\n"))
+    assert (recipe.train.max_steps, recipe.train.learning_rate) == (9, 1e-4)
+
+
+def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path):
+    write(tmp_path, "extends: b.yaml\n", "a.yaml")
+    write(tmp_path, "extends: a.yaml\n", "b.yaml")
+    with pytest.raises(RecipeError, match="extends itself"):
+        load_recipe(tmp_path / "a.yaml")
+
+
+def test_overrides_win_and_are_as_strict_as_the_file():
+    assert load_recipe("smoke/math", ["train.max_steps=3"]).train.max_steps == 3
+    with pytest.raises(
+        RecipeError, match=r"command line: unknown key 'train.max_step': did you mean 'max_steps'"
+    ):
+        load_recipe("smoke/math", ["train.max_step=3"])
+    with pytest.raises(RecipeError, match=r"must be key\.path=value"):
+        load_recipe("smoke/math", ["train.max_steps"])
+
+
+def test_a_missing_recipe_names_the_nearest_shipped_one():
+    with pytest.raises(RecipeError, match="did you mean 'smoke/math'"):
+        load_recipe("smoke/mat")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]\n", "domain: [\n", "", "domain: !!python/object:os.system x\n"])
+def test_what_is_no_recipe_is_one_clear_line(tmp_path: Path, text: str):
+    with pytest.raises(RecipeError) as error:
+        load_recipe(write(tmp_path, text))
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "domain": st.sampled_from(["math", "code"]),
+            "seed": st.integers(-(2**31), 2**31),
+            "train": st.fixed_dictionaries(
+                {
+                    "learning_rate": st.floats(1e-9, 1.0),
+                    "max_steps": st.integers(-1, 10**6),
+                    "packing": st.booleans(),
+                }
+            ),
+        }
+    )
+)
+def test_a_resolved_recipe_reads_back_as_itself(tree: dict):
+    recipe = msgspec.convert(tree, Recipe)
+    again = msgspec.convert(yaml.safe_load(yaml.safe_dump(msgspec.to_builtins(recipe))), Recipe)
+    assert again == recipe and fingerprint(again) == fingerprint(recipe)
+
+
+def test_the_schema_knows_every_section():
+    properties = recipe_schema()["$defs"]["Recipe"]["properties"]
+    assert set(properties) == {f.name for f in msgspec.structs.fields(Recipe)} | {"extends"}
