@@ -8,7 +8,6 @@ Invariant: importing it loads no engine, reads no seed and starts nothing.
 from __future__ import annotations
 
 from evoltune.domain import Domain
-
 from evoltune_code.extract import extract
 from evoltune_code.verification import COLUMNS, POLICY, verify
 

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evoltune.record import Task
-
 from evoltune_code.program import assemble, bound_names, defines, fault, is_code, parse
 
 TAGS: dict[str, frozenset[str]] = {
@@ -96,7 +95,7 @@ def _python(text: str, prompt: str, entry_point: str) -> str | None:
     if _is_program(text, entry_point):
         return text
     completes = is_code(prompt)
-    if completes and (text[:1] in " \t\n" and "```" not in text or _continues(prompt, entry_point, text)):
+    if completes and ((text[:1] in " \t\n" and "```" not in text) or _continues(prompt, entry_point, text)):
         return text  # a raw completion: right or wrong, it is what the model wrote
     fenced = blocks(text)
     if fenced:
@@ -118,10 +117,10 @@ def _is_program(text: str, entry_point: str) -> bool:
 
 
 def _continues(prompt: str, entry_point: str, text: str) -> bool:
-    """Whether the text completes the prompt as it stands, with more than a comment or words."""
-    program = prompt + text
-    return fault(program) is None and any(
-        line.strip() and line.strip()[0] != "#" for line in text.splitlines()
+    """Whether the text, perhaps with a lost indent, completes the prompt: compiles, and gives something back."""
+    return (
+        bool(re.search(r"\b(return|yield|raise)\b", text))
+        and fault(assemble(prompt, entry_point, text)) is None
     )
 
 

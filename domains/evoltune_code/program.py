@@ -103,8 +103,9 @@ def assemble(prompt: str, entry_point: str, candidate: str) -> str:
     for program in layouts:
         if fault(program) is None:
             return program
-    for program in layouts if "\t" in candidate else ():
-        if fault(expanded := program.expandtabs(4)) is None:
+    tabbed = layouts if "\t" in candidate else []
+    for expanded in (program.expandtabs(size) for program in tabbed for size in (4, 8)):
+        if fault(expanded) is None:
             return expanded
     return layouts[0]
 

@@ -15,7 +15,6 @@ from functools import lru_cache
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
-
 from evoltune_code.program import assemble, fault, is_code, preamble
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
