@@ -1,0 +1,107 @@
+"""The charts, as Vega-Lite specifications: one function each, data in, specification out.
+
+Vega-Lite is drawn in the browser from a bundle that vl-convert carries, so nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Spec = dict[str, Any]
+
+
+def _spec(values: Sequence[Mapping[str, Any]], **rest: Any) -> Spec:
+    return {
+        "data": {"values": list(values)},
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        **rest,
+    }
+
+
+def funnel(ledgers: Mapping[str, Mapping[str, int]]) -> Spec:
+    """Rows kept and dropped by reason, stage by stage."""
+    rows = [
+        {"stage": stage, "fate": fate, "rows": n, "order": order}
+        for order, (stage, ledger) in enumerate(ledgers.items())
+        for fate, n in ledger.items()
+        if fate not in ("in", "pending") and n
+    ]
+    return _spec(
+        rows,
+        mark={"type": "bar", "tooltip": True},
+        height={"step": 34},
+        encoding={
+            "y": {"field": "stage", "type": "nominal", "sort": {"field": "order"}, "title": None},
+            "x": {"field": "rows", "type": "quantitative", "title": "rows"},
+            "color": {
+                "field": "fate",
+                "type": "nominal",
+                "title": None,
+                "legend": {"orient": "bottom", "columns": 3, "labelLimit": 260},
+            },
+        },
+    )
+
+
+def verdict_mix(verdicts: Sequence[Mapping[str, Any]]) -> Spec:
+    """Verdicts by operator."""
+    return _spec(
+        verdicts,
+        mark={"type": "bar", "tooltip": True},
+        height={"step": 24},
+        encoding={
+            "y": {"field": "operator", "type": "nominal", "title": None},
+            "x": {"field": "rows", "type": "quantitative", "title": "rows"},
+            "color": {
+                "field": "verdict",
+                "type": "nominal",
+                "title": None,
+                "legend": {"orient": "bottom", "columns": 3},
+            },
+        },
+    )
+
+
+def loss(metrics: Sequence[Mapping[str, Any]]) -> Spec:
+    """Training loss by optimizer step."""
+    rows = [{"step": m["step"], "loss": m["loss"]} for m in metrics if "step" in m and "loss" in m]
+    return _spec(
+        rows,
+        mark={"type": "line", "point": len(rows) < 80, "tooltip": True},
+        height=220,
+        encoding={
+            "x": {"field": "step", "type": "quantitative", "title": "step"},
+            "y": {"field": "loss", "type": "quantitative", "title": "loss (nats per label token)"},
+        },
+    )
+
+
+def scores(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    """Scores before and after with 95% intervals."""
+    values = [{**r, "what": f"{r['suite']} ({r['measure']})"} for r in rows]
+    colour = {
+        "field": "label",
+        "type": "nominal",
+        "title": None,
+        "sort": ["before", "after"],
+        "legend": {"orient": "bottom"},
+    }
+    y = {"field": "what", "type": "nominal", "title": None}
+    x = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"format": "%"}, "title": "solved"}
+    offset = {"yOffset": {"field": "label", "sort": ["before", "after"]}}
+    return _spec(
+        values,
+        height={"step": 22},
+        layer=[
+            {
+                "mark": {"type": "bar", "tooltip": True},
+                "encoding": {"y": y, "x": {"field": "value", **x}, "color": colour, **offset},
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {"y": y, "x": {"field": "low", **x}, "x2": {"field": "high"}, **offset},
+            },
+        ],
+    )

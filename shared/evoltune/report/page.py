@@ -1,0 +1,75 @@
+"""Page -> HTML: Jinja2 with autoescape for what a reader reads, compressed JSON for what scripts show as text."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from evoltune.errors import MissingExtraError
+from evoltune.report import charts
+from evoltune.report.gather import Page
+
+
+def render(page: Page) -> str:
+    """The whole document."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("jinja2", "report", "the report page") from error
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(_static("page.html"))
+    return template.render(
+        page=page,
+        css=_static("page.css"),
+        script=_static("page.js"),
+        vega=_vega(),
+        charts=_json({name: spec for name, spec in _charts(page).items() if spec}),
+        has=set(_charts(page)),
+        rows=_packed([_compact(row) for row in page.rows]),
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+
+
+def _charts(page: Page) -> dict[str, dict[str, Any]]:
+    found = {}
+    if page.ledgers:
+        found["funnel"] = charts.funnel(page.ledgers)
+    if page.verdicts:
+        found["verdicts"] = charts.verdict_mix(page.verdicts)
+    if page.loss:
+        found["loss"] = charts.loss(page.loss)
+    if page.scores:
+        found["scores"] = charts.scores(page.scores)
+    return found
+
+
+def _compact(row: Any) -> list[Any]:
+    return [row[k] for k in ("id", "parents", "round", "operator", "verdict", "fate", "text", "answer")]
+
+
+def _json(value: object) -> str:
+    """JSON that is safe inside a script element: no `<` can end it."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _packed(value: object) -> str:
+    return base64.b64encode(gzip.compress(_json(value).encode(), 9, mtime=0)).decode()
+
+
+def _static(name: str) -> str:
+    return (files("evoltune.report") / "static" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _vega() -> str:
+    """Vega, Vega-Lite and vega-embed as one script that fetches nothing."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise MissingExtraError("vl_convert", "report", "the charts of the report page") from error
+    bundle: str = vl_convert.javascript_bundle()
+    return bundle.replace("</script", "<\\/script")
