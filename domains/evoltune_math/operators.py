@@ -1,0 +1,34 @@
+"""WizardMath's operators (2308.09583): three upward, two downward, and the fusion of two problems; and the prompts.
+
+Each prompt is a file of `prompts/`, whose first line is a comment that gives its reason and is not sent.
+
+    [o.name for o in OPERATORS]     # constraints, concretize, deepen, easier, easier_new, fuse
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evoltune.domain import Operator
+
+PROMPTS = Path(__file__).parent / "prompts"
+
+
+def prompt(name: str) -> str:
+    """The text of a prompt without its leading comment lines."""
+    lines = (PROMPTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if not line.startswith("# "))
+    return "\n".join(lines[start:]).strip() + "\n"
+
+
+OPERATORS = (
+    Operator(name="constraints", template=prompt("constraints")),
+    Operator(name="concretize", template=prompt("concretize")),
+    Operator(name="deepen", template=prompt("deepen")),
+    # The paper's later version runs 2 downward rounds beside 3 upward ones: with equal weights 2 of 5 draws go down.
+    Operator(name="easier", template=prompt("easier"), kind="down"),
+    Operator(name="easier_new", template=prompt("easier_new"), kind="down"),
+    Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
+)
+ANSWER_PROMPT = prompt("answer")
+EVIDENCE = {"program": prompt("program"), "check": prompt("check")}

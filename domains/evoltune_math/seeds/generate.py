@@ -1,0 +1,179 @@
+"""Writes the shipped seeds and the held-out suite from their templates; the same bytes on every machine.
+
+    python -m evoltune_math.seeds.generate [FOLDER]
+
+Invariant: an equation (operation and operands, whatever their order) belongs to one side only, by a hash of itself,
+so seeds and suite share none; every step is a positive whole number up to 10,000.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evoltune_math.seeds.heldout_templates import HELDOUT_TEMPLATES
+from evoltune_math.seeds.templates import SEED_TEMPLATES
+
+Side = Literal["seeds", "heldout"]
+SEEDS_FILE, HELDOUT_FILE = "gradeschool_seeds.jsonl", "gradeschool_heldout.jsonl"
+SEEDS_PER_TEMPLATE, HELDOUT_PER_TEMPLATE = 6, 6
+LARGEST = 10_000
+TRIES = 20_000
+STEPS = {1: "one step", 2: "two steps", 3: "three steps", 4: "four steps"}
+ORDINALS = {3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
+
+PEOPLE: Mapping[Side, Mapping[str, str]] = {
+    "seeds": {
+        "he": "Tom Sam Leo Max Ben Omar Ravi Jack Noah Luis Adam Paul",
+        "she": "Mia Ana Zoe Eva Lily Nina Rosa Aisha Mei Ella Sara Kate",
+    },
+    "heldout": {
+        "he": "Felix Hugo Ivan Karim Oscar Peter Theo Victor",
+        "she": "Clara Diana Greta Hanna Irene Julia Tess Wanda",
+    },
+}
+THINGS = (
+    "apples books coins pens cards cups toys stickers shells buttons pencils marbles oranges badges cookies balloons stones "
+    "photos crayons magnets"
+)
+"""What `{o}` becomes in the seeds; the held-out templates name their things."""
+FORMS = {"he": ("he", "his", "him"), "she": ("she", "her", "her")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    skill: str
+    text: str
+    numbers: Mapping[str, Sequence[int]]
+    steps: tuple[tuple[str, str, str], ...]
+    """(left, operator, right); an operand is a slot, a whole number, or `$k`, the result of step k."""
+
+
+def parse_templates(table: str) -> list[Template]:
+    """`skill | text | numbers | steps` lines. Raises ValueError for a line of another shape."""
+    found = []
+    for line in filter(None, map(str.strip, table.splitlines())):
+        skill, text, numbers, steps = (part.strip() for part in line.split("|"))
+        parsed = [re.fullmatch(r"(\S+?)([-+*/])(\S+)", step.strip()) for step in steps.split(";")]
+        if None in parsed:
+            raise ValueError(f"steps {steps!r} of {text!r}: want `left op right; ...`")
+        found.append(
+            Template(
+                skill=skill,
+                text=text,
+                numbers=dict(_domain(item) for item in numbers.split()),
+                steps=tuple((m[1], m[2], m[3]) for m in parsed if m),
+            )
+        )
+    return found
+
+
+def _domain(item: str) -> tuple[str, Sequence[int]]:
+    slot, _, values = item.partition("=")
+    if ".." in values:
+        low, high = values.split("..")
+        return slot, range(int(low), int(high) + 1)
+    return slot, [int(value) for value in values.split(",")]
+
+
+def equation(left: int, operator: str, right: int) -> tuple[str, int, int]:
+    """One spelling for `8 + 6` and `6 + 8`."""
+    return (operator, *sorted((left, right))) if operator in "+*" else (operator, left, right)  # type: ignore[return-value]
+
+
+def side_of(key: tuple[str, int, int]) -> Side:
+    """A third of all equations is kept for the held-out suite."""
+    return "heldout" if hashlib.sha256(repr(key).encode()).digest()[0] % 3 == 0 else "seeds"
+
+
+def work_out(
+    template: Template, values: Mapping[str, int], side: Side
+) -> list[tuple[int, str, int, int]] | None:
+    """The steps as (left, operator, right, result), or None where one is not whole, too large or the other side's."""
+    done: list[tuple[int, str, int, int]] = []
+    for left, operator, right in template.steps:
+        x, y = (
+            done[int(o[1:]) - 1][3] if o[0] == "$" else values[o] if o in values else int(o)
+            for o in (left, right)
+        )
+        if operator == "/" and x % y:
+            return None
+        result = {"+": x + y, "-": x - y, "*": x * y, "/": x // y if y else 0}[operator]
+        if not 0 < result <= LARGEST or side_of(equation(x, operator, y)) != side:
+            return None
+        done.append((x, operator, y, result))
+    return done
+
+
+def problems(
+    templates: Sequence[Template], side: Side, each: int, rng: random.Random
+) -> Iterator[dict[str, Any]]:
+    """`each` problems of every template: rows of instruction, answer, reference, skill, reasoning, template, name."""
+    seen: set[str] = set()
+    for number, template in enumerate(templates, 1):
+        made = 0
+        for _ in range(TRIES):
+            if made == each:
+                break
+            values = {slot: rng.choice(choices) for slot, choices in template.numbers.items()}
+            steps = work_out(template, values, side)
+            if steps is None or len(set(values.values())) < len(values):
+                continue
+            text = _render(template, values, side, rng)
+            if text in seen:
+                continue
+            seen.add(text)
+            made += 1
+            lines = [f"{x} {operator} {y} = {result}" for x, operator, y, result in steps]
+            reference = str(steps[-1][3])
+            yield {
+                "name": f"{side}-{number:02d}-{made}",
+                "template": number,
+                "skill": template.skill,
+                "reasoning": STEPS[len(steps)],
+                "instruction": text,
+                "answer": "\n".join([*lines, f"#### {reference}"]),
+                "reference": reference,
+            }
+        if made < each:
+            raise ValueError(
+                f"template {number} ({template.text!r}) yields only {made} problems: widen its numbers"
+            )
+
+
+def _render(template: Template, values: Mapping[str, int], side: Side, rng: random.Random) -> str:
+    people = [(name, pronoun) for pronoun, names in PEOPLE[side].items() for name in names.split()]
+    (first, pronoun), (second, _) = rng.sample(people, 2)
+    he, his, him = FORMS[pronoun]
+    words = {
+        "n": first,
+        "m": second,
+        "he": he,
+        "his": his,
+        "him": him,
+        "He": he.title(),
+        "o": rng.choice(THINGS.split()),
+    }
+    words["third"] = ORDINALS.get(values.get("k", 0), "")
+    return template.text.format_map({**words, **values})
+
+
+def write(folder: Path) -> None:
+    for file, table, side, each in (
+        (SEEDS_FILE, SEED_TEMPLATES, "seeds", SEEDS_PER_TEMPLATE),
+        (HELDOUT_FILE, HELDOUT_TEMPLATES, "heldout", HELDOUT_PER_TEMPLATE),
+    ):
+        rows = problems(parse_templates(table), side, each, random.Random(side))  # type: ignore[arg-type]
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / file).write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
