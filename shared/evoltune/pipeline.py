@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from evoltune import evol_stop
 from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe, fingerprint
@@ -53,6 +54,12 @@ class Run:
     allow_uncertified: bool = False
     upto: int = 0
     """Only the first rounds (evol-stop); 0: all."""
+    outputs: Path | None = None
+    """Where dataset and checkpoint go when not into the run directory itself."""
+
+    @property
+    def place(self) -> Path:
+        return self.outputs or self.folder
 
     @cached_property
     def domain(self) -> Domain:
@@ -88,6 +95,10 @@ class Run:
             )
         if {"build", "eval"} & set(stages):
             _ = self.suites
+        if self.recipe.evolve.stop_on:
+            suites = {name: suite.tasks for name, suite in self.suites.items()}
+            dev = self.recipe.evolve.stop_on
+            evol_stop.refuse_shared(dev, self.targets[dev], suites)
         if "evolve" in stages:
             from evoltune.dataset import seed_records
 
@@ -137,13 +148,16 @@ class Run:
 def evolve(work: Run) -> None:
     from evoltune.evolve import evolve as grow
 
+    if work.recipe.evolve.stop_on:
+        scored = (verify,) if work.recipe.evolve.stop_by == "verify_rate" else (verify, build, train)
+        evol_stop.evolve_until_best(
+            work,
+            lambda store, upto: grow(work.recipe, work.domain, store, upto=upto),
+            lambda limited: evol_stop.dev_score(limited, scored, _measure),
+        )
+        return
     with Store.open(work.folder) as store:
-        if work.recipe.evolve.stop_on:
-            from evoltune.evol_stop import evolve_until_best
-
-            evolve_until_best(work, store)
-        else:
-            grow(work.recipe, work.domain, store)
+        grow(work.recipe, work.domain, store)
         _ledger(store, work.evolve_step)
 
 
@@ -170,14 +184,14 @@ def build(work: Run) -> Path:
         counts = {step.name: store.ledger(step) for step in (work.evolve_step, *steps)}
         rows = store.kept(steps[-1])
         store.note("steps", {step.name: step.key for step in (work.evolve_step, *steps)})
-        return write_dataset(rows, work.folder / "dataset", work.recipe, proof, counts)
+        return write_dataset(rows, work.place / "dataset", work.recipe, proof, counts)
 
 
 def train(work: Run) -> None:
     from evoltune.train import train as fine_tune
 
-    dataset = work.recipe.train.dataset or str(work.folder / "dataset")
-    fine_tune(work.recipe, dataset, work.folder / "checkpoint", allow_uncertified=work.allow_uncertified)
+    dataset = work.recipe.train.dataset or str(work.place / "dataset")
+    fine_tune(work.recipe, dataset, work.place / "checkpoint", allow_uncertified=work.allow_uncertified)
 
 
 def evaluate(work: Run) -> None:
@@ -187,7 +201,13 @@ def evaluate(work: Run) -> None:
         measure(
             work.recipe, work.recipe.train.model_name_or_path, work.folder / "eval" / "before", baseline=True
         )
-    measure(work.recipe, str(work.folder / "checkpoint"), work.folder / "eval" / "after", baseline=False)
+    _measure(work.recipe, str(work.folder / "checkpoint"), work.folder / "eval" / "after", baseline=False)
+
+
+def _measure(recipe: Recipe, model: str, out: Path, *, baseline: bool) -> None:
+    from evoltune.evaluate import evaluate as measure
+
+    measure(recipe, model, out, baseline=baseline)
 
 
 def report(work: Run) -> None:

@@ -71,5 +71,5 @@ def _vega() -> str:
         import vl_convert
     except ImportError as error:
         raise MissingExtraError("vl_convert", "report", "the charts of the report page") from error
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle(None)
     return bundle.replace("</script", "<\\/script")
