@@ -1,0 +1,182 @@
+"""Values as tagged JSON: the only thing that crosses between a judge and a candidate.
+
+Invariant: `decode` builds plain builtin (and a few standard library) values, whatever it is given: no class of the
+other side, no code, no pickle. JSON lists, strings, numbers, true, false and null are themselves; every JSON object is
+a tag with one key:
+
+    encode((1, {2})) == {"t": [1, {"s": [2]}]}
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+PLAIN = frozenset({type(None), bool, int, float, str})
+_BIG = 1 << 13_000  # json refuses to read ints of more than 4300 digits
+MAX_DEPTH = 200
+
+
+class UnencodableError(TypeError):
+    """A value that has no plain form; `value` is the innermost culprit."""
+
+
+def _refuse(value: object) -> Any:
+    raise UnencodableError(f"a value of type {type(value).__name__} is not plain data")
+
+
+def encode(value: Any, other: Callable[[Any], Any] = _refuse, depth: int = 0) -> Any:
+    """The JSON form of a value. `other` gives the form of what is not plain (default: UnencodableError)."""
+    kind = type(value)
+    if kind is int:
+        return value if -_BIG < value < _BIG else {"i": hex(value)}
+    if kind in PLAIN:
+        return value
+    if depth > MAX_DEPTH:
+        raise UnencodableError(f"nested deeper than {MAX_DEPTH}")
+    if kind is list:
+        return _items(value, other, depth)
+    if kind is tuple:
+        return {"t": _items(value, other, depth)}
+    if kind is dict:
+        return {"d": [[encode(k, other, depth + 1), encode(v, other, depth + 1)] for k, v in value.items()]}
+    encoder = _ENCODERS.get(kind)
+    if encoder:
+        return encoder(value, other, depth)
+    for base, convert in _BASES:
+        if isinstance(value, base):
+            return encode(convert(value), other, depth)
+    return other(value)
+
+
+def _items(values: Any, other: Callable[[Any], Any], depth: int) -> list[Any]:
+    if {*map(type, values)} <= _SMALL:
+        return list(values)
+    return [encode(v, other, depth + 1) for v in values]
+
+
+_SMALL = frozenset({type(None), bool, float, str})
+
+
+def _tagged(tag: str) -> Callable[[Any, Callable[[Any], Any], int], Any]:
+    return lambda value, other, depth: {tag: _items(value, other, depth)}
+
+
+def _texted(tag: str) -> Callable[[Any, Callable[[Any], Any], int], Any]:
+    return lambda value, other, depth: {tag: str(value)}
+
+
+_ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any], int], Any]] = {
+    set: _tagged("s"),
+    frozenset: _tagged("f"),
+    deque: _tagged("q"),
+    type({}.keys()): _tagged("k"),
+    type({}.values()): _tagged("v"),
+    type({}.items()): _tagged("m"),
+    bytes: lambda value, other, depth: {"b": value.hex()},
+    bytearray: lambda value, other, depth: {"a": value.hex()},
+    complex: lambda value, other, depth: {"c": [value.real, value.imag]},
+    range: lambda value, other, depth: {"r": [value.start, value.stop, value.step]},
+    Decimal: _texted("D"),
+    Fraction: lambda value, other, depth: {"F": [encode(value.numerator), encode(value.denominator)]},
+    datetime: lambda value, other, depth: {"T": value.isoformat()},
+    date: lambda value, other, depth: {"U": value.isoformat()},
+    time: lambda value, other, depth: {"V": value.isoformat()},
+    timedelta: lambda value, other, depth: {"W": [value.days, value.seconds, value.microseconds]},
+    type(...): lambda value, other, depth: {"e": 0},
+}
+# A subclass arrives as its base, taken through the base's own methods.
+_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (int, lambda v: int.__add__(v, 0)),
+    (float, lambda v: float.__add__(v, 0.0)),
+    (str, lambda v: str.__str__(v)),
+    (list, lambda v: [*list.__iter__(v)]),
+    (tuple, lambda v: (*tuple.__iter__(v),)),
+    (dict, lambda v: dict(dict.items(v))),
+    (set, lambda v: {*set.__iter__(v)}),
+    (frozenset, lambda v: frozenset({*frozenset.__iter__(v)})),
+    (bytes, lambda v: bytes.__add__(v, b"")),
+)
+
+
+def _number(text: str) -> int:
+    return int(text, 16)
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "i": _number,
+    "t": tuple,
+    "d": lambda pairs: {k: v for k, v in pairs},
+    "s": set,
+    "f": frozenset,
+    "q": deque,
+    "k": lambda items: dict.fromkeys(items).keys(),
+    "v": lambda items: dict(enumerate(items)).values(),
+    "m": lambda items: dict(items).items(),
+    "b": bytes.fromhex,
+    "a": bytearray.fromhex,
+    "c": lambda pair: complex(*pair),
+    "r": lambda three: range(*three),
+    "D": Decimal,
+    "F": lambda pair: Fraction(*pair),
+    "T": datetime.fromisoformat,
+    "U": date.fromisoformat,
+    "V": time.fromisoformat,
+    "W": lambda three: timedelta(*three),
+    "e": lambda _: ...,
+}
+
+
+def untag(tagged: dict[str, Any]) -> Any:
+    """One tag whose content is decoded already: a `json.loads(..., object_hook=untag)` decodes a whole text."""
+    if len(tagged) != 1:
+        raise ValueError(f"not a tagged value: {sorted(tagged)}")
+    ((tag, content),) = tagged.items()
+    if tag not in _DECODERS:
+        raise ValueError(f"unknown tag {tag!r}: allowed: {''.join(sorted(_DECODERS))}")
+    return _DECODERS[tag](content)
+
+
+def decode(value: Any) -> Any:
+    """The value behind `encode`'s form. Raises ValueError or TypeError on what is not such a form."""
+    if isinstance(value, list):
+        return [decode(v) for v in value]
+    if isinstance(value, dict):
+        return untag({k: decode(v) for k, v in value.items()})
+    return value
+
+
+def same(got: Any, expected: Any, atol: float = 0.0) -> bool:
+    """Deep equality of plain values: containers by type, numbers by value (floats within atol + 1e-9 relative when
+    atol > 0), nan equal to nan."""
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(got, list if isinstance(expected, list) else tuple)
+            and len(got) == len(expected)
+            and all(same(g, e, atol) for g, e in zip(got, expected, strict=True))
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(got, dict)
+            and got.keys() == expected.keys()
+            and all(same(got[k], v, atol) for k, v in expected.items())
+        )
+    if isinstance(expected, float) or (isinstance(got, float) and isinstance(expected, int)):
+        return isinstance(got, int | float) and _close(got, expected, atol)
+    return bool(got == expected)
+
+
+def _close(got: float, expected: float, atol: float) -> bool:
+    if got == expected:
+        return True
+    try:
+        return (math.isnan(got) and math.isnan(expected)) or (
+            atol > 0 and math.isclose(got, expected, rel_tol=1e-9, abs_tol=atol)
+        )
+    except OverflowError:  # an int beyond the range of floats
+        return False
