@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from evoltune.domain import Domain
 from evoltune_code.extract import extract
+from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
 from evoltune_code.verification import COLUMNS, POLICY, verify
 
 domain = Domain(
     name="code",
     seeds=lambda: [],
-    operators=(),
+    operators=operators(),
     verify=verify,
     extract=extract,
+    answer_prompt=prompt("answer"),
+    evidence=evidence(),
+    eliminators=(no_fusion, solution_given),
     columns=COLUMNS,
     policy=POLICY,
 )
