@@ -1,4 +1,4 @@
-"""`evoltune recipes ls | show NAME | check FILE... | cp NAME [DEST] | schema`."""
+"""`evoltune recipes ls | show NAME | check FILE... | cp NAME [DEST] | import --from SUITE FILE | schema`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import yaml
 
 from evoltune.domain import installed, load_domain, policy_of
 from evoltune.errors import RecipeError
+from evoltune.foreign import convert
 from evoltune.recipe import find_recipe, load_recipe, recipe_schema, shipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|check|cp|schema")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|check|cp|import|schema")
     verbs.add_parser("ls", help="list the shipped recipes")
     show = verbs.add_parser("show", help="print a recipe with everything it inherits and every default")
     show.add_argument("recipe")
@@ -25,13 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     copy = verbs.add_parser("cp", help="copy a shipped recipe to edit it")
     copy.add_argument("recipe")
     copy.add_argument("dest", nargs="?", type=Path)
+    foreign = verbs.add_parser(
+        "import", help="read an axolotl, LLaMA-Factory or TRL recipe; prints what became of each key"
+    )
+    foreign.add_argument("file", type=Path)
+    foreign.add_argument("--from", dest="source", required=True, help="axolotl, llamafactory or trl")
+    foreign.add_argument("--domain", default="general", help="domain of the new recipe (default: general)")
+    foreign.add_argument("--out", type=Path, help="write the recipe here")
     verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
 
 
 def run(args: argparse.Namespace) -> int:
-    action: int = {"ls": _ls, "show": _show, "check": _check, "cp": _copy, "schema": _schema}[args.action](
-        args
-    )
+    action: int = _ACTIONS[args.action](args)
     return action
 
 
@@ -73,6 +79,29 @@ def _copy(args: argparse.Namespace) -> int:
     return 0
 
 
+def _import(args: argparse.Namespace) -> int:
+    try:
+        text = args.file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{args.file}: cannot be read: {error}") from error
+    result = convert(args.source, text, args.domain, name=str(args.file))
+    for line in result.lines:
+        print(f"{line.fate:11} {line.key}: {line.value!r}  ->  {line.note}")
+    dumped = yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True)
+    if args.out is None:
+        print(f"\n{dumped}", end="")
+        return 0
+    if args.out.exists():
+        raise RecipeError(f"{args.out}: exists already: remove it or give another name")
+    args.out.write_text(dumped, encoding="utf-8")
+    load_recipe(args.out)  # what is written must load
+    print(args.out)
+    return 0
+
+
 def _schema(args: argparse.Namespace) -> int:
     print(json.dumps(recipe_schema(), indent=2))
     return 0
+
+
+_ACTIONS = {"ls": _ls, "show": _show, "check": _check, "cp": _copy, "import": _import, "schema": _schema}

@@ -71,5 +71,5 @@ def _vega() -> str:
         import vl_convert
     except ImportError as error:
         raise MissingExtraError("vl_convert", "report", "the charts of the report page") from error
-    bundle: str = vl_convert.javascript_bundle(None)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")
