@@ -1,0 +1,216 @@
+"""Maths suites: GSM8K, GSM-Hard, SVAMP, MATH, MATH-500, and our own held-out suite, read from their upstream formats.
+
+A suite is a JSONL file, a JSON array, either gzipped, or (MATH as published) a folder of one-problem JSON files.
+Invariant: each task has a reference and a name that is unique in its suite; a damaged row is an error that names its
+place. An empty `sha256` means that no published hash is known to us: it is recorded at the first load.
+
+    next(iter(BENCHMARKS["gsm8k"].load(Path("gsm8k/test.jsonl.gz")))).reference     # '18'
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evoltune.domain import Benchmark
+from evoltune.errors import DataError
+from evoltune.record import Answer, Record, Task
+from evoltune_math.seeds import HELDOUT, rows, task_of
+
+Row = Mapping[str, Any]
+CALCULATOR = re.compile(r"<<[^<>]*>>")
+"""GSM8K's calculator annotations: `48/2 = <<48/2=24>>24`."""
+
+
+def upstream_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """(place, row) of a JSONL file, a JSON array, either gzipped, or a folder of JSON files (sorted by path)."""
+    if path.is_dir():
+        for file in sorted(path.rglob("*.json")):
+            for _, row in upstream_rows(file):
+                yield file.relative_to(path).with_suffix("").as_posix(), row
+        return
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: cannot be read as a suite (JSONL or JSON, UTF-8, plain or gzip): {error}"
+        ) from error
+    if text.lstrip().startswith("[") or path.suffix == ".json":
+        whole = _parse(text, str(path))
+        for number, row in enumerate(whole if isinstance(whole, list) else [whole], 1):
+            yield f"{path.name}[{number}]", _mapping(row, f"{path}: entry {number}")
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path.name}:{number}", _mapping(_parse(line, f"{path}:{number}"), f"{path}:{number}")
+
+
+def _parse(text: str, place: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{place}: not JSON: {error}") from error
+
+
+def _mapping(row: object, place: str) -> Row:
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: a row must be a JSON object, this is a {type(row).__name__}")
+    return row
+
+
+def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Task]]:
+    def load(path: Path) -> Iterator[Task]:
+        for place, row in upstream_rows(path):
+            try:
+                yield to_task(place, row)
+            except KeyError as error:
+                raise DataError(f"{path}: {place}: no field {error} (found: {', '.join(row)})") from error
+            except (ValueError, TypeError) as error:
+                raise DataError(f"{path}: {place}: {error}") from error
+
+    return load
+
+
+def _text(row: Row, field: str) -> str:
+    if not isinstance(row[field], str):
+        raise ValueError(f"field {field!r} is {row[field]!r}, must be a string")
+    return str(row[field])
+
+
+def hash_reference(answer: str) -> str:
+    """The text after the last `####`, thousands commas removed. ValueError where there is none."""
+    _, mark, reference = answer.rpartition("####")
+    if not mark or not reference.strip():
+        raise ValueError(f"no '#### ' reference in answer {answer[-60:]!r}")
+    return reference.strip().replace(",", "")
+
+
+def boxed(solution: str) -> str:
+    r"""The content of the last `\boxed{...}` or `\fbox{...}` (braces balanced), or `\boxed x`. ValueError: none."""
+    marks = [mark.end() for mark in re.finditer(r"\\(?:boxed|fbox)", solution)]
+    if not marks:
+        raise ValueError(f"no \\boxed answer in solution {solution[-60:]!r}")
+    rest = solution[marks[-1] :]
+    if not rest.lstrip().startswith("{"):
+        return re.split(r"[\s$]", rest.strip(), maxsplit=1)[0]
+    depth = 0
+    for end, char in enumerate(rest):
+        depth += (char == "{") - (char == "}")
+        if char == "}" and depth == 0:
+            return rest[rest.index("{") + 1 : end].strip()
+    raise ValueError(f"unbalanced braces after \\boxed: {rest[:60]!r}")
+
+
+def number_text(value: float | int) -> str:
+    """`18.0` -> `18`: whole floats without a point, others in the shortest spelling that reads back the same."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _gsm8k(place: str, row: Row) -> Task:
+    reference = hash_reference(_text(row, "answer"))
+    return Task(
+        instruction=_text(row, "question"),
+        reference=reference,
+        fields={"solution": _text(row, "answer")},
+        name=f"gsm8k/{place}",
+    )
+
+
+def _gsm_hard(place: str, row: Row) -> Task:
+    return Task(
+        instruction=_text(row, "input"),
+        reference=number_text(row["target"]),
+        fields={"solution": _text(row, "code")},
+        name=f"gsm-hard/{place}",
+    )
+
+
+def _svamp(place: str, row: Row) -> Task:
+    body, question = _text(row, "Body").strip(), _text(row, "Question").strip()
+    joint = " " if body.endswith((".", "!", "?")) else ", "
+    return Task(
+        instruction=f"{body}{joint}{question}",
+        reference=number_text(float(row["Answer"])),
+        fields={"skill": row["Type"], "equation": _text(row, "Equation")},
+        name=f"svamp/{row['ID']}",
+    )
+
+
+def _math(place: str, row: Row) -> Task:
+    """MATH: problem, level, type (or subject), solution; MATH-500 has `answer` and `unique_id` too."""
+    return Task(
+        instruction=_text(row, "problem"),
+        reference=_text(row, "answer") if "answer" in row else boxed(_text(row, "solution")),
+        fields={
+            "skill": row.get("type", row.get("subject", "")),
+            "level": str(row.get("level", "")),
+            "solution": _text(row, "solution"),
+        },
+        name=f"math/{row.get('unique_id') or place}",
+    )
+
+
+def gsm8k_seeds(path: Path) -> Iterator[Record]:
+    """GSM8K's train split as seeds: worked answers without calculator annotations. Never give it the test split."""
+    for task in _reader(_gsm8k)(path):
+        answer = CALCULATOR.sub("", str(task.fields["solution"]))
+        seed = Task(
+            instruction=task.instruction,
+            reference=task.reference,
+            name=task.name.replace("gsm8k/", "gsm8k-train/"),
+        )
+        yield Record(domain="math", task=seed, answers=(Answer(text=answer, model="seed"),))
+
+
+def _heldout(path: Path) -> Iterator[Task]:
+    return map(task_of, rows(path))
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "gsm8k": Benchmark(
+        load=_reader(_gsm8k),
+        sha256="4e82068434a2229599bc7a7de5196b4547a4c51762b01402b390735511fd280f",
+        licence="MIT",
+        file="gsm8k/test.jsonl.gz",
+        hub="openai/gsm8k",
+    ),
+    "gsm8k-train": Benchmark(
+        load=_reader(_gsm8k),
+        sha256="a8df3fbbe2e2c003bce980d68e16fb03ff69fc92c306c4029d126b967c5ec53b",
+        licence="MIT",
+        file="gsm8k/train.jsonl.gz",
+        hub="openai/gsm8k",
+    ),
+    "gsm-hard": Benchmark(
+        load=_reader(_gsm_hard),
+        sha256="fa11498e5abec8ccc3a0fa1b82797b4b53a521993f8c438efe55412e06237017",
+        licence="MIT",
+        file="gsm_hard/gsmhardv2.jsonl.gz",
+        hub="reasoning-machines/gsm-hard",
+    ),
+    "svamp": Benchmark(
+        load=_reader(_svamp),
+        sha256="008f23a0c99192d883c804a5f1d8ecf8d46997e6a897b8624c45bba3d64fa342",
+        licence="MIT",
+        file="svamp/SVAMP.json.gz",
+        hub="ChilleD/SVAMP",
+    ),
+    "math": Benchmark(
+        load=_reader(_math), sha256="", licence="MIT", file="math/test", hub="EleutherAI/hendrycks_math"
+    ),
+    "math-500": Benchmark(
+        load=_reader(_math), sha256="", licence="MIT", file="math/math500.jsonl", hub="HuggingFaceH4/MATH-500"
+    ),
+    "gradeschool-heldout": Benchmark(
+        load=_heldout,
+        sha256="2c03ad3ad3a354c258af7f50638e1af712af8de9d4476c899c6b0297c8a35973",
+        licence="Apache-2.0",
+        # Shipped with the package: an absolute path stays itself below any folder of suites.
+        file=str(HELDOUT),
+    ),
+}
