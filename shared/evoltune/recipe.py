@@ -176,9 +176,12 @@ class Curate(Section, frozen=True, kw_only=True):
     mode: Literal["all", "quality_diversity", "lima"] = "all"
     mix: tuple[Source, ...] = ()
     validation: Fraction = 0.05
-    form: Literal["alpaca", "chat"] = "alpaca"
+    answers_per_task: Positive = 1
+    """Rows per task: its first answers that pass, in the order they were given; several give several rows."""
+    form: Literal["alpaca", "chat", "sharegpt"] = "alpaca"
+    """Form of the JSONL copy beside the Parquet files (`dataset/alpaca/train.jsonl`)."""
     licences: tuple[str, ...] = ()
-    """Licences that may enter the dataset; empty: any."""
+    """Licences (of seeds) and terms (of teachers) that may enter the dataset; empty: any."""
 
 
 class Train(Section, frozen=True, kw_only=True):

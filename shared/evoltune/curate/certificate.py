@@ -1,0 +1,171 @@
+"""The certificate: which suites a dataset was checked against, how, and what was found. Training demands it.
+
+`certificate.json` stands beside the Parquet files and names their SHA-256, so it speaks for these bytes only.
+Invariant: it holds for a suite only when the suite's hash is the one that was checked.
+
+    require_certificate(Path("runs/x/dataset"), suites, allow=False)   # raises CertificateError, or returns it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from evoltune.curate.textmatch import CONTAINMENT
+from evoltune.domain import load_domain
+from evoltune.errors import CertificateError, DataError
+from evoltune.recipe import Curate, Recipe, fingerprint
+from evoltune.record import Task, digest, task_to_json
+from evoltune.store import Step, Store
+
+FILE = "certificate.json"
+FORMAT = 1
+
+
+class Suite(Protocol):
+    """What a certificate reads of `evoltune.evaluate.Suite`."""
+
+    @property
+    def tasks(self) -> Sequence[Task]: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+def suite_hash(suite: Suite | Sequence[Task]) -> str:
+    """The suite's published SHA-256, else a hash over its tasks in order."""
+    published: str = getattr(suite, "sha256", "")
+    return published or "tasks:" + digest([task_to_json(task) for task in tasks_of(suite)])
+
+
+def tasks_of(suite: Suite | Sequence[Task]) -> Sequence[Task]:
+    return suite if isinstance(suite, Sequence) else suite.tasks
+
+
+def methods_of(curate: Curate, overlap: Iterable[str]) -> dict[str, Any]:
+    """Methods and thresholds, as a certificate prints them."""
+    return {
+        "ngrams": list(curate.ngrams),
+        "shingle_jaccard": curate.contamination_jaccard,
+        "containment": CONTAINMENT,
+        "overlap": sorted(overlap) if curate.overlap else [],
+    }
+
+
+def certificate(
+    store: Store, steps: Sequence[Step], recipe: Recipe, suites: Mapping[str, Suite | Sequence[Task]]
+) -> dict[str, Any]:
+    """The certificate of a run whose steps (verify, dedup, decontaminate, select) are all decided."""
+    step = next(s for s in steps if s.name == "decontaminate")
+    rows = store.ledger(step)
+    reasons = store.sql(
+        "SELECT record, reason FROM decisions WHERE step=? AND reason LIKE 'contaminated%' ORDER BY record",
+        step.key,
+    )
+    hits = [{"row": row, "reason": reason, "hits": noted_hits(store, step, row)} for row, reason in reasons]
+    return build_certificate(
+        suites,
+        methods_of(recipe.curate, load_domain(recipe.domain).overlap),
+        rows=rows,
+        hits=hits,
+        recipe=fingerprint(recipe),
+    )
+
+
+def note_key(step: Step, record_id: str) -> str:
+    """Where the evidence of a drop stands in the run store."""
+    return f"why:{step.key}:{record_id}"
+
+
+def noted_hits(store: Store, step: Step, record_id: str) -> list[dict[str, Any]]:
+    text = store.noted(note_key(step, record_id))
+    found: list[dict[str, Any]] = json.loads(text) if text else []
+    return found
+
+
+def build_certificate(
+    suites: Mapping[str, Suite | Sequence[Task]],
+    methods: Mapping[str, Any],
+    *,
+    rows: Mapping[str, int],
+    hits: Sequence[Mapping[str, Any]],
+    recipe: str = "",
+) -> dict[str, Any]:
+    """A certificate from its parts; `files` is filled in by whoever writes the rows."""
+    return {
+        "format": FORMAT,
+        "suites": {
+            name: {"sha256": suite_hash(suite), "tasks": len(tasks_of(suite))}
+            for name, suite in sorted(suites.items())
+        },
+        "methods": dict(methods),
+        "rows": dict(rows),
+        "hits": list(hits),
+        "recipe": recipe,
+        "files": {},
+    }
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def require_certificate(
+    dataset: Path, suites: Mapping[str, Suite | Sequence[Task]], allow: bool = False
+) -> dict[str, Any]:
+    """The dataset's certificate, if it covers these suites and these very bytes.
+
+    Returns it with `problems`: [] when all is well. Raises CertificateError, unless `allow`: then the caller must say
+    in its report what `problems` lists.
+    """
+    found, problems = _read(dataset)
+    for name, suite in suites.items():
+        known = found.get("suites", {}).get(name)
+        if known is None:
+            problems.append(f"not checked against the suite {name!r}")
+        elif known.get("sha256") != suite_hash(suite):
+            problems.append(f"checked against another version of {name!r} ({known.get('sha256', '')[:12]})")
+    folder = dataset if dataset.is_dir() else dataset.parent
+    for name, sha in found.get("files", {}).items():
+        path = folder / name
+        if not path.is_file() or file_hash(path) != sha:
+            problems.append(f"{name} is not the file that was checked")
+    if problems and suites and not allow:
+        targets = ",".join(suites)
+        raise CertificateError(
+            f"{dataset}: {'; '.join(problems)}: run `evoltune decontaminate {dataset} --against {targets} --write`, "
+            "or give --allow-uncertified (the report will say so)"
+        )
+    return {**found, "problems": problems if suites else []}
+
+
+def certificate_path(dataset: Path) -> Path:
+    """`certificate.json` in a dataset folder; `FILE.certificate.json` beside a single file."""
+    if dataset.is_dir():
+        return dataset / FILE
+    own = dataset.with_name(f"{dataset.name}.{FILE}")
+    return own if own.exists() or dataset.suffix != ".parquet" else dataset.parent / FILE
+
+
+def _read(dataset: Path) -> tuple[dict[str, Any], list[str]]:
+    path = certificate_path(dataset)
+    if not path.is_file():
+        return {}, [f"no certificate ({path.name})"]
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        ours = (
+            isinstance(found, dict)
+            and found.get("format") == FORMAT
+            and isinstance(found.get("suites"), dict)
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a certificate: {error}: write it anew with `evoltune decontaminate`"
+        ) from error
+    if not ours:
+        return {}, [f"{path.name} is of another format"]
+    return found, []

@@ -1,0 +1,133 @@
+"""Dedup: exact (normalised), near (MinHash LSH proposes, true Jaccard decides).
+
+Rule: rows are walked best first (`difficulty.rank`: verified, harder, earlier, id); a row goes when it equals, or nearly
+equals, one that was kept. So what is kept depends on the set of rows alone, never on their order, and every row that
+went has a kept partner at or above the threshold.
+
+    [partner_of_0, ...] = near_duplicates(["add 2 and 3 to 4", "Add 2 and 3 to 4!"], 0.7)   ->  [None, 0]
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from evoltune.curate.difficulty import rank
+from evoltune.curate.text import jaccard, normalise, shingles
+from evoltune.record import Drop, Record, Stage, Task
+
+PERMUTATIONS = 128
+SEED = 20260
+BATCH = 20_000  # rows sketched at once: 10 MB of signatures, 60 MB of shingles
+MISSES = 0.02  # share of pairs exactly at the threshold that LSH may overlook
+Note = Callable[[str, str], None]
+"""(record id, what is known): where a stage leaves the evidence of a drop."""
+
+
+def near_duplicates(texts: Sequence[str], threshold: float) -> list[int | None]:
+    """For each text, in order, the index of an earlier kept text with Jaccard >= threshold, or None: it is kept.
+
+    Texts are compared as sets of word 3-shingles. A bulk pass flags the texts that share an LSH band with any other;
+    only these are walked, against kept ones only, so a million copies of one text cost a million lookups, not pairs.
+    """
+    from rensa import RMinHash, RMinHashLSH
+
+    partner: list[int | None] = [None] * len(texts)
+    flagged = _flagged(texts, threshold)
+    index = _lsh(RMinHashLSH, threshold)
+    for start in range(0, len(flagged), BATCH):
+        part = flagged[start : start + BATCH]
+        sets = [shingles(texts[i]) for i in part]
+        sketches = RMinHash.from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
+        for i, grams, sketch in zip(part, sets, sketches, strict=True):
+            near = (k for k in sorted(index.query(sketch)) if jaccard(grams, shingles(texts[k])) >= threshold)
+            partner[i] = next(near, None)
+            if partner[i] is None:
+                index.insert(i, sketch)
+    return partner
+
+
+def _flagged(texts: Sequence[str], threshold: float) -> list[int]:
+    """Indices of the texts that share an LSH band with another one."""
+    from rensa import RMinHash, RMinHashLSH
+
+    index = _lsh(RMinHashLSH, threshold)
+    matrices = []
+    for start in range(0, len(texts), BATCH):
+        sets = [list(shingles(t)) for t in texts[start : start + BATCH]]
+        matrix = RMinHash.digest_matrix_from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
+        index.insert_matrix(matrix, start)
+        matrices.append(matrix)
+    flags = (flag for matrix in matrices for flag in index.query_duplicate_flags_matrix(matrix))
+    return [i for i, flag in enumerate(flags) if flag]
+
+
+def bands(threshold: float, permutations: int = PERMUTATIONS) -> int:
+    """The fewest bands (dividing the permutations) that overlook a pair at the threshold with at most `MISSES`:
+    (1 - t^rows)^bands <= MISSES."""
+    for count in range(1, permutations + 1):
+        if permutations % count == 0 and (1 - threshold ** (permutations // count)) ** count <= MISSES:
+            return count
+    return permutations
+
+
+def _lsh(kind: Any, threshold: float) -> Any:
+    return kind(threshold=threshold, num_perm=PERMUTATIONS, num_bands=bands(threshold))
+
+
+def key_text(task: Task) -> str:
+    """What two rows are compared by: the turns so far and the instruction; never the answers."""
+    return "\n".join([*(content for _, content in task.history), task.instruction])
+
+
+def dedup(
+    threshold: float, *, gate: Callable[[Record], str] = lambda record: "", note: Note = lambda i, t: None
+) -> Stage:
+    """A stage: drops what `gate` refuses, exact duplicates, then near ones (threshold 1: exact only).
+
+    Needs the whole set at once, but not in memory: records wait in a temporary file, only their texts and ranks stay.
+    """
+
+    def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
+        with tempfile.TemporaryFile() as spool:
+            ranks, texts = [], []
+            for record in records:
+                reason = gate(record)
+                if reason:
+                    yield Drop(record=record, reason=reason)
+                    continue
+                ranks.append((rank(record), spool.tell()))
+                texts.append(key_text(record.task))
+                pickle.dump(record, spool, protocol=pickle.HIGHEST_PROTOCOL)
+            order = sorted(range(len(ranks)), key=ranks.__getitem__)
+            ids = [ranks[i][0][-1] for i in order]
+            offsets = [ranks[i][1] for i in order]
+            found = duplicates([texts[i] for i in order], threshold)
+            for (reason, twin), offset in zip(found, offsets, strict=True):
+                spool.seek(offset)
+                record = pickle.load(spool)
+                if reason:
+                    note(record.id, f"{reason} of {ids[twin]}")
+                yield Drop(record=record, reason=reason) if reason else record
+
+    return stage
+
+
+def duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[str, int]]:
+    """For each text, best first: (reason, index of the kept partner), reason empty where the text is kept."""
+    first: dict[str, int] = {}
+    twins = [first.setdefault(normalise(text), i) for i, text in enumerate(texts)]
+    unique = [i for i, twin in enumerate(twins) if i == twin]
+    near: dict[int, int] = {}
+    if threshold < 1:
+        partners = near_duplicates([texts[i] for i in unique], threshold)
+        near = {unique[i]: unique[k] for i, k in enumerate(partners) if k is not None}
+    for i, twin in enumerate(twins):
+        if i != twin:
+            yield "exact duplicate", near.get(twin, twin)
+        elif i in near:
+            yield "near duplicate", near[i]
+        else:
+            yield "", i

@@ -1,0 +1,78 @@
+"""The stages between verify and the dataset: dedup, decontaminate, select. Each is `Iterable[Record] -> Record | Drop`.
+
+for step, stage, whole in curate_stages(recipe, domain, verify_step, suites, checker): apply(store, step, stage, whole=whole)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from evoltune.curate.certificate import note_key, suite_hash
+from evoltune.curate.decontaminate import OverlapChecker, decontaminate
+from evoltune.curate.dedup import Note, dedup
+from evoltune.curate.provenance import refused
+from evoltune.curate.textmatch import build_index
+from evoltune.domain import Domain, source_hash
+from evoltune.recipe import Recipe
+from evoltune.record import Drop, Record, Stage, Task, digest
+from evoltune.store import Step
+
+VERSION = 1  # of the rules in this package: part of every step's version, so that changed rules decide anew
+
+
+def curate_stages(
+    recipe: Recipe,
+    domain: Domain,
+    before: Step,
+    suites: Mapping[str, Sequence[Task]],
+    checker: OverlapChecker | None,
+    *,
+    note: Callable[[str, object], None] | None = None,
+) -> list[tuple[Step, Stage, bool]]:
+    """(step, stage, whole) in order; `whole` stages look at all rows at once and are decided in one transaction.
+
+    note: `store.note`; keeps the evidence of each drop (which twin, which benchmark task) for explain and certificate.
+    """
+    options = recipe.curate
+
+    def step(name: str, after: Step, *parts: object) -> Step:
+        version = digest([VERSION, after.version, after.upto, name, msgspec.to_builtins(parts)])
+        return Step(name=name, version=version, before=after, upto=before.upto)
+
+    def noting(which: Step) -> Note:
+        def keep(record_id: str, text: str) -> None:
+            if note is not None:
+                note(note_key(which, record_id), text)
+
+        return keep
+
+    unique = step(
+        "dedup", before, options.near_threshold, options.licences, recipe.seeds.licence, recipe.teacher.terms
+    )
+    hashes = {name: suite_hash(tasks) for name, tasks in suites.items()}
+    own = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
+    clean = step("decontaminate", unique, hashes, options.ngrams, options.contamination_jaccard, own)
+    index = build_index(suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard)
+    deep = checker if options.overlap and domain.overlap else None
+    return [
+        (
+            unique,
+            dedup(options.near_threshold, gate=partial(refused, recipe=recipe), note=noting(unique)),
+            True,
+        ),
+        (clean, decontaminate(index, suites, deep, note=noting(clean)), False),
+        *selection(recipe, clean, step),
+    ]
+
+
+def selection(recipe: Recipe, after: Step, step: Callable[..., Step]) -> list[tuple[Step, Stage, bool]]:
+    """The last stage: all rows, or the target size under the recipe's mode."""
+    return [(step("select", after, recipe.curate.size, recipe.curate.mode, recipe.seed), everything, False)]
+
+
+def everything(records: Iterable[Record]) -> Iterator[Record | Drop]:
+    """The selection of mode `all`: every row."""
+    yield from records

@@ -1,0 +1,84 @@
+"""Export: a dataset's rows as JSONL in the form that another trainer reads, and the one way to the hub.
+
+evoltune export runs/x/dataset --form sharegpt --out rows.jsonl
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from evoltune.dataset.readers import read_rows
+from evoltune.errors import DataError, MissingExtraError, nearest
+
+Row = Mapping[str, Any]
+
+
+def _alpaca(row: Row) -> dict[str, Any]:
+    earlier = [m["content"] for m in row["messages"][:-2]]
+    pairs = list(zip(earlier[::2], earlier[1::2], strict=False))
+    plain = {"instruction": row["instruction"], "input": row["input"], "output": row["output"]}
+    return {**plain, **({"history": pairs} if pairs else {})}
+
+
+def _chat(row: Row) -> dict[str, Any]:
+    return {"messages": row["messages"]}
+
+
+def _sharegpt(row: Row) -> dict[str, Any]:
+    names = {"user": "human", "assistant": "gpt"}
+    return {
+        "conversations": [
+            {"from": names.get(m["role"], m["role"]), "value": m["content"]} for m in row["messages"]
+        ]
+    }
+
+
+FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
+    "alpaca": _alpaca,
+    "chat": _chat,
+    "sharegpt": _sharegpt,
+}
+
+
+def write_jsonl(source: Path, target: Path, form: str) -> int:
+    """Writes the rows of a dataset of ours as JSONL (`id` first); returns their number. Atomic."""
+    if form not in FORMS:
+        raise DataError(f"form {form!r}: {nearest(form, FORMS)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".tmp")
+    count = 0
+    with temporary.open("wb") as handle:
+        for row in read_rows(source):
+            if "messages" not in row or "output" not in row:
+                raise DataError(
+                    f"{source}: not a dataset written by evoltune: give its folder or its train.parquet"
+                )
+            handle.write(orjson.dumps({"id": row["id"], **FORMS[form](row)}) + b"\n")
+            count += 1
+    temporary.replace(target)
+    return count
+
+
+def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
+    """Uploads a finished dataset folder (card, certificate and all) and returns its address.
+
+    Only ever called behind `evoltune export --push REPOSITORY`; the token is the hub client's own business.
+    """
+    if not (folder / "manifest.json").is_file():
+        raise DataError(
+            f"{folder}: no manifest.json: only a finished dataset is pushed; run `evoltune build` first"
+        )
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise MissingExtraError("huggingface_hub", "data", "pushing to the hub") from error
+    api = HfApi()
+    api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+    api.upload_folder(
+        folder_path=str(folder), repo_id=repository, repo_type="dataset", ignore_patterns=["*.tmp"]
+    )
+    return f"https://huggingface.co/datasets/{repository}"
