@@ -50,6 +50,11 @@ class Context:
     """The sandbox; a program's misdeeds are verdicts, never exceptions."""
     policy: Mapping[str, Json]
     """`Domain.policy` overlaid with the recipe's `verify.policy`."""
+    many: Callable[[Sequence[Job]], Sequence[Verdict]] | None = None
+
+    def run_many(self, jobs: Sequence[Job]) -> Sequence[Verdict]:
+        """`run` for each, in order; jobs in a row with equal `tests` share one judge, which is about twice as cheap."""
+        return self.many(jobs) if self.many else [self.run(job) for job in jobs]
 
 
 Extract = Callable[[Task, str], "str | None"]

@@ -1,0 +1,239 @@
+"""The driver's side: exec'd workers behind threads, usable from any thread, at any time, in any process.
+
+Invariant: results come in the order of the items, every item gets exactly one, and nothing that an item does to its
+worker raises here: a killed checker costs its own item a verdict, the next item meets a fresh one.
+
+    pool = Pool(Spec(domain="math"), workers=2)
+    for verdicts in pool.map("verify", records): ...
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import queue
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from evoltune.errors import DomainError, IsolationError
+from evoltune.record import Json
+from evoltune.sandbox import wire
+
+Level = Literal["L0", "L1", "L2", "L3"]
+BATCH_S = 0.02
+"""Work that one message to a worker should hold: a maths check takes 15 microseconds, a program 5 milliseconds."""
+MAX_BATCH = 64
+START_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a worker needs to know before it meets a task."""
+
+    domain: str
+    """As `load_domain` takes it; empty: no domain, only programs."""
+    check_s: float = 2.0
+    program_s: float = 5.0
+    memory_mb: int = 1024
+    require: Level = "L1"
+    policy: Mapping[str, Json] = field(default_factory=dict)
+    profile: str = ""
+    confirm: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """An item whose checker died under it."""
+
+    status: Literal["timeout", "memory", "error"]
+    reason: str
+
+
+def default_workers() -> int:
+    """Cores that this process may use, shared between the ranks of one machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1)))
+
+
+class Worker:
+    """One exec'd worker process: a supervisor, its job zygote, and the checker that it forks and re-forks."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._start()
+
+    def _start(self) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; from evoltune.sandbox.worker import main; main(a)"
+        argument = {
+            "path": [p or str(Path.cwd()) for p in sys.path],
+            "control": theirs.fileno(),
+            **asdict(self.spec),
+        }
+        # Like `python -I`, but the hash seed stays ours: the order of a set must not depend on the worker.
+        kept = {k: os.environ[k] for k in ("LD_LIBRARY_PATH", "EVOLTUNE_DATA") if k in os.environ}
+        env = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": "/tmp",
+            "PYTHONHASHSEED": "0",
+            **kept,
+        }
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-B", "-c", code, json.dumps(argument)],
+                pass_fds=[theirs.fileno()], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+        self.control.settimeout(START_S)
+        try:
+            hello, self.data = self._notice()
+        except (EOFError, OSError) as error:
+            self.close()
+            raise DomainError(
+                f"domain {self.spec.domain!r}: its worker process did not start ({error!r})"
+            ) from error
+        self.level: Level = hello["level"]
+        self.control.settimeout(10.0)
+
+    def _notice(self) -> tuple[dict[str, Any], socket.socket]:
+        """The supervisor's word about a new checker, and the stream that leads to it."""
+        body, fds, *_ = socket.recv_fds(self.control, 1 << 16, 1)
+        if not body:
+            raise EOFError
+        notice = json.loads(body)
+        if "error" in notice:
+            self.close()
+            raise {"IsolationError": IsolationError}.get(notice["kind"], DomainError)(notice["error"])
+        data = socket.socket(fileno=fds[0])
+        data.settimeout(60 + 60 * self.spec.program_s)
+        return notice, data
+
+    def check(self, kind: str, items: list[Any]) -> list[Any]:
+        """One JSON result per item; `Lost` for an item under which the checker died."""
+        done: list[Any] = []
+        while len(done) < len(items):
+            try:
+                body = pickle.dumps((kind, items[len(done) :]), protocol=pickle.HIGHEST_PROTOCOL)
+                self.data.sendall(struct.pack(">Q", len(body)) + body)
+                while len(done) < len(items):
+                    done.append(wire.receive(self.data))
+            except TimeoutError:
+                done.append(Lost(status="timeout", reason="checking this answer did not end"))
+                self._restart()
+            except (EOFError, OSError, wire.ProtocolError):
+                done.append(self._next_checker())
+        return done
+
+    def _next_checker(self) -> Lost:
+        try:
+            self.data.close()
+            notice, self.data = self._notice()
+        except (EOFError, OSError):
+            self._restart()
+            return Lost(status="error", reason="the worker process died")
+        if notice["died"] == signal.SIGPROF:
+            return Lost(status="timeout", reason=f"checking took more than {self.spec.check_s:g} s of CPU")
+        return Lost(status="error", reason=f"the checker died ({notice['died']})")
+
+    def _restart(self) -> None:
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """Ends the worker and everything below it."""
+        for sock in (self.control, getattr(self, "data", None)):
+            if sock:
+                sock.close()  # the supervisor sees this, kills its children, leaves
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+            return
+        self.process.kill()
+        self.process.wait()
+
+
+class Pool:
+    """Threads that feed workers from one queue. Safe to share between threads; not across a fork."""
+
+    def __init__(self, spec: Spec, workers: int = 0) -> None:
+        self.spec = spec
+        self.size = workers or default_workers()
+        self.pid = os.getpid()
+        self._queue: queue.SimpleQueue[tuple[str, list[Any], Future[list[Any]]] | None] = queue.SimpleQueue()
+        self._seconds_per_item = 0.01
+        self._closed = False
+        first = Worker(spec)  # raises here, in the caller, what is wrong with the domain or the host
+        self.level: Level = first.level
+        self._threads = [
+            threading.Thread(
+                target=self._serve,
+                args=(first if i == 0 else None,),
+                name=f"evoltune-worker-{i}",
+                daemon=True,
+            )
+            for i in range(self.size)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _serve(self, worker: Worker | None) -> None:
+        try:
+            while (task := self._queue.get()) is not None:
+                kind, items, future = task
+                began = time.perf_counter()
+                try:
+                    worker = worker or Worker(self.spec)
+                    future.set_result(worker.check(kind, items))
+                except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+                    worker = None
+                    future.set_exception(error)
+                took = (time.perf_counter() - began) / len(items)
+                self._seconds_per_item += 0.2 * (took - self._seconds_per_item)
+        finally:
+            if worker:
+                worker.close()
+
+    def submit(self, kind: str, items: list[Any]) -> Future[list[Any]]:
+        if self._closed or self.pid != os.getpid():
+            raise RuntimeError(
+                "this checker is closed, or was opened before a fork: open one in this process"
+            )
+        future: Future[list[Any]] = Future()
+        self._queue.put((kind, items, future))
+        return future
+
+    def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
+        """One result per item, in order; reads at most a few batches ahead."""
+        flying: deque[Future[list[Any]]] = deque()
+        source, ended = iter(items), False
+        while flying or not ended:
+            while not ended and len(flying) < 4 * self.size:
+                size = max(1, min(MAX_BATCH, int(BATCH_S / self._seconds_per_item)))
+                batch = [item for _, item in zip(range(size), source, strict=False)]
+                ended = len(batch) < size
+                if batch:
+                    flying.append(self.submit(kind, batch))
+            if flying:
+                yield from flying.popleft().result()
+
+    def close(self) -> None:
+        """Ends all workers once they are idle; a second call does nothing."""
+        if self._closed or self.pid != os.getpid():
+            return
+        self._closed = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(timeout=30)
