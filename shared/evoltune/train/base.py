@@ -40,8 +40,8 @@ def resolve_base(name: str) -> Path | str:
 
 def on_disk(name: str) -> bool:
     """Whether the hub's cache has a snapshot of this model."""
-    home = os.environ.get("HF_HOME") or os.path.join(_cache(), "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    home = Path(os.environ.get("HF_HOME") or _cache() / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     snapshots = hub / f"models--{name.replace('/', '--')}" / "snapshots"
     return any(snapshots.glob("*/*.safetensors"))
 
@@ -58,7 +58,7 @@ def packaged_weights(name: str) -> Path | None:
 
 def converted(gguf: Path) -> Path:
     """The safetensors folder of a GGUF file, made once. Safe to call from several processes."""
-    target = Path(_cache()) / "evoltune" / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
+    target = _cache() / "evoltune" / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
     if (target / "config.json").is_file():
         return target
     for module in ("torch", "transformers", "gguf"):
@@ -83,8 +83,8 @@ def converted(gguf: Path) -> Path:
     return target
 
 
-def _cache() -> str:
-    return os.environ.get("XDG_CACHE_HOME") or os.path.join(Path.home(), ".cache")
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _convert(gguf: Path, out: Path) -> None:

@@ -73,21 +73,9 @@ class Stop:
     id: int
 
 
-def as_messages(row: str | Sequence[Message] | Mapping[str, Any]) -> list[Message]:
-    """Messages from an instruction, a list of messages, or a dataset row (`messages`, else instruction/input/output)."""
-    if isinstance(row, str):
-        return [{"role": "user", "content": row}]
-    if not isinstance(row, Mapping):
-        return list(row)
-    instruction, answer = row.get("instruction"), row.get("output")
-    if instruction and answer is not None and len(row.get("messages") or ()) <= 2:
-        user: Message = {"role": "user", "content": instruction, "input": row.get("input") or ""}
-        return [user, {"role": "assistant", "content": answer}]
-    if row.get("messages"):
-        return list(row["messages"])
-    raise DataError(
-        f"a row has neither `messages` nor `instruction` and `output`: its columns are {sorted(row)}"
-    )
+def as_messages(messages: str | Sequence[Message]) -> list[Message]:
+    """Messages as they are, or one user message from an instruction."""
+    return [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
 
 
 def render_prompt(
@@ -239,7 +227,13 @@ def _adds_special(template: Name | str) -> bool:
     return template != "chat"
 
 
-def encode(template: Name | str, messages: Sequence[Message], tokenizer: Any, system: str = "") -> Encoded:
+def encode(
+    template: Name | str,
+    messages: Sequence[Message],
+    tokenizer: Any,
+    system: str = "",
+    stop: Stop | None = None,
+) -> Encoded:
     """Ids and labels of a conversation that ends with an answer; each answer and its stop token carry loss.
 
     The prompt is tokenized whole, as a server does it, and earlier answers are found in it by character offsets; the last
@@ -261,5 +255,5 @@ def encode(template: Name | str, messages: Sequence[Message], tokenizer: Any, sy
             for token, (a, b) in zip(ids, out["offset_mapping"], strict=True)
         ]
     answer = tokenizer(str(last["content"]), add_special_tokens=False)["input_ids"]
-    answer = [*answer, stop_of(template, tokenizer).id]
+    answer = [*answer, (stop or stop_of(template, tokenizer)).id]
     return Encoded(ids=[*ids, *answer], labels=[*(labels or [IGNORED] * len(ids)), *answer])

@@ -1,0 +1,174 @@
+"""Supervised fine-tuning of one job, run by each rank: `python -m evoltune.train JOB.json`.
+
+Transformers' Trainer does the loop, checkpoints and DeepSpeed; ours are the data, the order of batches and the loss.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
+
+from evoltune.errors import RecipeError
+from evoltune.recipe import Train
+from evoltune.train import model as models
+from evoltune.train.checkpoint import latest_step, save_final
+from evoltune.train.data import Plan, collate, deal, encode_rows, pack, read_conversations, step_order
+from evoltune.train.job import Job
+from evoltune.train.loss import LabelledHead
+from evoltune.train.metrics import Metrics
+from evoltune.train.schedule import rate_factor
+from evoltune.train.template import Encoded
+
+
+class Bins:
+    """The training items: each is one document, or several packed into one row."""
+
+    def __init__(self, examples: Sequence[Encoded], bins: Sequence[Sequence[int]]) -> None:
+        self._examples, self._bins = examples, bins
+        self.lengths = [sum(len(examples[i].ids) for i in row) for row in bins]
+
+    def __len__(self) -> int:
+        return len(self._bins)
+
+    def __getitem__(self, index: int) -> list[Encoded]:
+        return [self._examples[i] for i in self._bins[index]]
+
+
+class Order:
+    """Batch sampler: the micro-batches of this rank over the whole run."""
+
+    def __init__(
+        self, lengths: Sequence[int], plan: Plan, steps: int, seed: int, rank: int, group: bool
+    ) -> None:
+        self._lengths, self._plan, self._steps = lengths, plan, steps
+        self._seed, self._rank, self._group = seed, rank, group
+
+    def __len__(self) -> int:
+        return self._steps * self._plan.accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in step_order(self._lengths, self._plan.batch, self._steps, self._seed, group=self._group):
+            yield from deal(step, self._lengths, self._plan, self._rank)
+
+
+class Tuner(Trainer):  # type: ignore[misc]
+    """The Trainer with our batches, our loss and our learning-rate curve."""
+
+    def __init__(self, *, bins: Bins, order: Order, pad: int, recipe: Train, **kwargs: Any) -> None:
+        self._bins, self._order, self._pad, self._recipe = bins, order, pad, recipe
+        super().__init__(**kwargs)
+        self.model_accepts_loss_kwargs = (
+            True  # makes the Trainer count the step's label tokens over all ranks
+        )
+        self.loss_is_scaled_for_ga = True
+        self._head = LabelledHead(self.accelerator.unwrap_model(self.model))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(
+            self._bins,
+            batch_sampler=self._order,
+            collate_fn=lambda rows: collate(rows, self._pad),
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        return self._head.loss(model, inputs, num_items_in_batch) * self.accelerator.num_processes
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        factor = rate_factor(self._recipe, num_training_steps)
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, factor)
+        return self.lr_scheduler
+
+
+def run(job: Job) -> None:
+    """Trains and saves. Raises EvoltuneError for what the user can mend."""
+    train = job.recipe.train
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    plan = plan_of(train, world)
+    arguments = training_arguments(job, plan)
+    set_seed(job.seed)
+    tokenizer = models.load_tokenizer(job.base, train.model_revision)
+    stop, _ = models.prepare_tokenizer(tokenizer, train.template)
+    examples, counts = encode_rows(
+        read_conversations(job.rows), train.template, tokenizer,
+        max_length=train.max_length, excess=train.excess_length, system=train.system_prompt,
+    )  # fmt: skip
+    lengths = [len(e.ids) for e in examples]
+    bins = Bins(
+        examples, pack(lengths, train.max_length) if train.packing else [[i] for i in range(len(lengths))]
+    )
+    steps = steps_of(train, len(bins), plan)
+    arguments.max_steps = steps
+    model = models.load_model(job.base, train, models.precision_of(train.precision), sharded=False)
+    if train.finetuning_type != "full":
+        model = models.add_lora(model, train, sharded=False)
+    order = Order(bins.lengths, plan, steps, job.seed, rank, train.group_by_length and not train.packing)
+    tuner = Tuner(
+        bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, model=model, args=arguments,
+        train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],
+    )  # fmt: skip
+    tuner.remove_callback(PrinterCallback)
+    resume = latest_step(job.steps) if train.resume_from_checkpoint else None
+    tuner.train(resume_from_checkpoint=str(resume) if resume else None)
+    save_final(tuner, tokenizer, stop, job, counts)
+
+
+def plan_of(train: Train, world: int) -> Plan:
+    """Micro-batch, accumulation and ranks; `global_batch_size` solves for accumulation."""
+    micro = train.per_device_train_batch_size
+    if not train.global_batch_size:
+        return Plan(batch=micro * train.gradient_accumulation_steps * world, micro=micro, world=world)
+    if train.global_batch_size % (micro * world):
+        raise RecipeError(
+            f"train.global_batch_size {train.global_batch_size} is no multiple of per_device_train_batch_size {micro} x "
+            f"{world} ranks: change one of them"
+        )
+    return Plan(batch=train.global_batch_size, micro=micro, world=world)
+
+
+def steps_of(train: Train, items: int, plan: Plan) -> int:
+    return (
+        train.max_steps
+        if train.max_steps > 0
+        else max(1, math.ceil(items * train.num_train_epochs / plan.batch))
+    )
+
+
+def training_arguments(job: Job, plan: Plan) -> TrainingArguments:
+    train = job.recipe.train
+    precision = models.precision_of(train.precision)
+    return TrainingArguments(
+        output_dir=str(job.steps),
+        max_steps=1,
+        per_device_train_batch_size=plan.micro,
+        gradient_accumulation_steps=plan.accumulation,
+        learning_rate=train.learning_rate,
+        weight_decay=train.weight_decay,
+        adam_beta1=train.adam_beta1,
+        adam_beta2=train.adam_beta2,
+        adam_epsilon=train.adam_epsilon,
+        max_grad_norm=train.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not torch.cuda.is_available(),
+        activation_checkpointing=train.gradient_checkpointing,
+        neftune_noise_alpha=train.neftune_noise_alpha or None,
+        logging_steps=train.logging_steps,
+        save_strategy="steps" if train.save_steps else "no",
+        save_steps=train.save_steps or 1,
+        save_total_limit=train.save_total_limit or None,
+        report_to=list(train.report_to),
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        seed=job.seed,
+    )
