@@ -10,11 +10,12 @@ from __future__ import annotations
 from evoltune.domain import Domain
 from evoltune_code.extract import extract
 from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
+from evoltune_code.seeding import seeds
 from evoltune_code.verification import COLUMNS, POLICY, verify
 
 domain = Domain(
     name="code",
-    seeds=lambda: [],
+    seeds=seeds,
     operators=operators(),
     verify=verify,
     extract=extract,
