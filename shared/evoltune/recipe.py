@@ -168,7 +168,11 @@ class Curate(Section, frozen=True, kw_only=True):
     embeddings: str = ""
     """Model for embeddings; empty: hashed n-gram vectors."""
     ngrams: tuple[Positive, ...] = (13,)
+    """Word n-grams that a row may not share with a suite; common choices: 8, 10, 13."""
     contamination_jaccard: Fraction = 0.6
+    """Jaccard of word 3-shingles with a problem above which a row is contaminated; 1: off."""
+    paraphrase: bool = True
+    """Also drop rows that reword a problem (same numbers, or same code structure): docs/contamination.md."""
     overlap: bool = True
     """Decontaminate through the domain's own overlap functions (behaviour, skeleton)."""
     size: Count = 0

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from evoltune.curate.paraphrase import THRESHOLD
 from evoltune.curate.textmatch import CONTAINMENT
 from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
@@ -50,6 +51,7 @@ def methods_of(curate: Curate, overlap: Iterable[str]) -> dict[str, Any]:
         "ngrams": list(curate.ngrams),
         "shingle_jaccard": curate.contamination_jaccard,
         "containment": CONTAINMENT,
+        "paraphrase": dict(THRESHOLD) if curate.paraphrase else {},
         "overlap": sorted(overlap) if curate.overlap else [],
     }
 

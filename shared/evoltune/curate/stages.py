@@ -54,8 +54,11 @@ def curate_stages(
     )
     hashes = {name: suite_hash(tasks) for name, tasks in suites.items()}
     own = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
-    clean = step("decontaminate", unique, hashes, options.ngrams, options.contamination_jaccard, own)
-    index = build_index(suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard)
+    limits = (options.ngrams, options.contamination_jaccard, options.paraphrase)
+    clean = step("decontaminate", unique, hashes, limits, own)
+    index = build_index(
+        suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard, paraphrase=options.paraphrase
+    )
     deep = checker if options.overlap and domain.overlap else None
     return [
         (

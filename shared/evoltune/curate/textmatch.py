@@ -1,6 +1,6 @@
-"""Text that a row shares with a benchmark: n-grams, near-duplicates by Jaccard, containment.
+"""Text that a row shares with a benchmark: n-grams, near-duplicates by Jaccard, containment, paraphrase.
 
-Everything is exact: targets are few (thousands), so an inverted index of their shingles gives the true overlap with each
+Overlaps are exact: targets are few (thousands), so an inverted index of their shingles gives the true Jaccard with each
 in one pass over the row's shingles, and no sketch has to estimate it.
 
     index = build_index({"gsm8k": tasks}, ngrams=(13,), jaccard=0.6)
@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evoltune.curate.paraphrase import Paraphrases, View, build_paraphrases, paraphrased, view
 from evoltune.curate.text import ngrams as cut
 from evoltune.curate.text import shingles, words
 from evoltune.record import Task
@@ -47,10 +48,16 @@ class TextIndex:
     """shingle -> problems that hold it."""
     sizes: Sequence[int]
     """Shingles of each problem."""
+    paraphrases: Mapping[int, Paraphrases]
+    """First target of a suite -> its paraphrase index: one per suite, so that scores do not depend on its company."""
 
 
 def build_index(
-    suites: Mapping[str, Sequence[Task]], *, ngrams: Sequence[int] = (13,), jaccard: float = 0.6
+    suites: Mapping[str, Sequence[Task]],
+    *,
+    ngrams: Sequence[int] = (13,),
+    jaccard: float = 0.6,
+    paraphrase: bool = True,
 ) -> TextIndex:
     """Indexes problems, solutions and reference answers of all suites."""
     names: list[tuple[str, str]] = []
@@ -58,7 +65,10 @@ def build_index(
     whole: dict[tuple[str, ...], list[int]] = defaultdict(list)
     postings: dict[str, list[int]] = defaultdict(list)
     sizes = []
+    paraphrases = {}
     for suite, tasks in suites.items():
+        if paraphrase and tasks:
+            paraphrases[len(names)] = build_paraphrases([_view(task) for task in tasks])
         for task in tasks:
             target = len(names)
             names.append((suite, task.name or task.instruction[:60]))
@@ -75,6 +85,7 @@ def build_index(
     return TextIndex(
         names=names, ngrams=tuple(ngrams), jaccard=jaccard, sizes=sizes,
         grams={n: dict(g) for n, g in grams.items()}, whole=dict(whole), postings=dict(postings),
+        paraphrases=paraphrases,
     )  # fmt: skip
 
 
@@ -83,12 +94,27 @@ def texts_of(task: Task) -> list[str]:
     return [t for t in (task.instruction, task.reference, *task.fields.values()) if isinstance(t, str) and t]
 
 
+def _view(task: Task) -> View:
+    question, *others = texts_of(task) or [""]
+    return view(question, others)
+
+
 def hits(index: TextIndex, question: str, others: Iterable[str] = ()) -> list[Hit]:
     """All targets that the row's question, or its other texts (answers, reference), give away; best method first."""
+    others = list(others)
     asked = words(question)
     found = [*_ngram_hits(index, [asked, *map(words, others)])]
     found += [_hit(index, target, "exact") for target in index.whole.get(tuple(asked), ())]
     found += _near_hits(index, question)
+    if (
+        not found and index.paraphrases
+    ):  # the dearest method, and the weakest: only for rows that nothing else found
+        mine = view(question, others)
+        found = [
+            _hit(index, first + target, "paraphrase", score)
+            for first, known in index.paraphrases.items()
+            for target, score in paraphrased(known, mine)
+        ]
     return sorted(set(found), key=lambda h: (h.suite, h.task, h.method))
 
 
