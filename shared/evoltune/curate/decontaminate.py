@@ -3,13 +3,14 @@
 A row that gives away a task of any suite is dropped with `contaminated: SUITE by METHOD`; which task, and how strongly,
 goes to `note` and from there into the certificate.
 
-    stage = decontaminate(build_index(suites), suites, checker)
+    stage = decontaminate(build_index(suites), suites, Deep(checker=checker, methods=["behaviour"]))
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
@@ -25,8 +26,18 @@ BATCH = 256  # rows handed to the checker at once: its workers stay busy, a kill
 class OverlapChecker(Protocol):
     """What decontamination needs of `evoltune.verification.Checker`."""
 
-    def overlap(self, records: Iterable[Record], suite: Sequence[Task]) -> Iterator[Sequence[str]]:
+    def overlap(
+        self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
+    ) -> Iterator[Sequence[str]]:
         """For each record, in order, the names of the suite's tasks that it gives away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deep:
+    """The domain's own overlap functions, by name, and the checker that runs them."""
+
+    checker: OverlapChecker
+    methods: Sequence[str]
 
 
 def text_hits(index: TextIndex, record: Record) -> list[Hit]:
@@ -38,15 +49,17 @@ def text_hits(index: TextIndex, record: Record) -> list[Hit]:
 
 
 def overlap_hits(
-    records: Sequence[Record], suites: Mapping[str, Sequence[Task]], checker: OverlapChecker | None
+    records: Sequence[Record], suites: Mapping[str, Sequence[Task]], deep: Deep | None
 ) -> list[list[Hit]]:
     """For each record, what the domain's overlap functions find in each suite (behaviour, skeleton)."""
     found: list[list[Hit]] = [[] for _ in records]
-    if checker is None:
+    if deep is None:
         return found
-    for suite, tasks in suites.items():
-        for mine, names in zip(found, checker.overlap(records, tasks), strict=True):
-            mine += [Hit(suite=suite, task=name, method="overlap") for name in names]
+    for method in deep.methods:
+        for suite, tasks in suites.items():
+            names = deep.checker.overlap(records, tasks, method)
+            for mine, given in zip(found, names, strict=True):
+                mine += [Hit(suite=suite, task=name, method=method) for name in given]
     return found
 
 
@@ -54,7 +67,7 @@ def all_hits(
     records: Iterable[Record],
     index: TextIndex,
     suites: Mapping[str, Sequence[Task]],
-    checker: OverlapChecker | None,
+    deep: Deep | None,
     *,
     every_method: bool = False,
 ) -> Iterator[tuple[Record, list[Hit]]]:
@@ -63,8 +76,8 @@ def all_hits(
     while batch := list(islice(stream, BATCH)):
         found = [text_hits(index, record) for record in batch]
         open_ = [i for i, hit in enumerate(found) if every_method or not hit]
-        deep = overlap_hits([batch[i] for i in open_], suites, checker)
-        for i, more in zip(open_, deep, strict=True):
+        more_hits = overlap_hits([batch[i] for i in open_], suites, deep)
+        for i, more in zip(open_, more_hits, strict=True):
             found[i] += more
         yield from zip(batch, found, strict=True)
 
@@ -72,14 +85,14 @@ def all_hits(
 def decontaminate(
     index: TextIndex,
     suites: Mapping[str, Sequence[Task]],
-    checker: OverlapChecker | None,
+    deep: Deep | None,
     *,
     note: Note = lambda record_id, text: None,
 ) -> Stage:
     """The stage. Streams, so that a long behaviour check can be stopped and goes on where it was."""
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
-        for record, found in all_hits(records, index, suites, checker):
+        for record, found in all_hits(records, index, suites, deep):
             if not found:
                 yield record
                 continue

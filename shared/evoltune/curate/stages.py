@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
-from evoltune.curate.decontaminate import OverlapChecker, decontaminate
+from evoltune.curate.decontaminate import Deep, OverlapChecker, decontaminate
 from evoltune.curate.dedup import Note, dedup
 from evoltune.curate.provenance import refused
 from evoltune.curate.textmatch import build_index
@@ -59,7 +59,8 @@ def curate_stages(
     index = build_index(
         suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard, paraphrase=options.paraphrase
     )
-    deep = checker if options.overlap and domain.overlap else None
+    methods = sorted(domain.overlap) if options.overlap else []
+    deep = Deep(checker=checker, methods=methods) if checker and methods and suites else None
     return [
         (
             unique,
