@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS decisions (
     step TEXT, record TEXT, reason TEXT NOT NULL, round INTEGER NOT NULL, PRIMARY KEY (step, record)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS calls (
     key TEXT PRIMARY KEY, purpose TEXT NOT NULL, model TEXT NOT NULL, record TEXT NOT NULL, request TEXT NOT NULL,
-    texts TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL);
+    texts TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL,
+    cut TEXT NOT NULL);
 """
 
 
@@ -69,6 +70,15 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replied:
+    """A journalled reply. `cut`: indices of texts that ended at the token limit."""
+
+    texts: list[str]
+    usage: Usage
+    cut: tuple[int, ...] = ()
 
 
 class Store:
@@ -263,8 +273,17 @@ class Store:
 
     def reply(self, key: str) -> list[str] | None:
         """The texts of a call that was paid before, else None."""
-        row = self._db.execute("SELECT texts FROM calls WHERE key=?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        known = self.replied(key)
+        return known.texts if known else None
+
+    def replied(self, key: str) -> Replied | None:
+        """The reply of a call that was paid before, with its cost, else None."""
+        query = "SELECT texts, prompt_tokens, completion_tokens, usd, cut FROM calls WHERE key=?"
+        row = self._db.execute(query, (key,)).fetchone()
+        if row is None:
+            return None
+        usage = Usage(prompt_tokens=row[1], completion_tokens=row[2], usd=row[3])
+        return Replied(texts=json.loads(row[0]), usage=usage, cut=tuple(json.loads(row[4])))
 
     def journal(
         self,
@@ -276,6 +295,7 @@ class Store:
         texts: Sequence[str],
         usage: Usage,
         record: str = "",
+        cut: Sequence[int] = (),
     ) -> None:
         """Commits one teacher reply; called before anything uses the reply."""
         row = (
@@ -288,17 +308,17 @@ class Store:
         )
         with _sqlite_errors(self.folder):
             self._db.execute(
-                "INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?)",
-                (*row, usage.prompt_tokens, usage.completion_tokens, usage.usd),
+                "INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (*row, usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(cut))),
             )
 
     def calls(self) -> Iterator[dict[str, Any]]:
-        """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd)."""
+        """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
         cursor = self._db.execute("SELECT * FROM calls ORDER BY key")
         names = [d[0] for d in cursor.description]
         for row in cursor:
             entry = dict(zip(names, row, strict=True))
-            yield entry | {"request": json.loads(entry["request"]), "texts": json.loads(entry["texts"])}
+            yield entry | {name: json.loads(entry[name]) for name in ("request", "texts", "cut")}
 
     def spent(self) -> dict[str, dict[str, float]]:
         """By purpose: calls, prompt_tokens, completion_tokens, usd."""

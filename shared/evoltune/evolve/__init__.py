@@ -1,0 +1,190 @@
+"""Evol-Instruct: grows instructions from seeds with a teacher (2304.12244 section 3; 2306.08568; 2308.09583; 2312.15692).
+
+    step = evolve(recipe, domain, store)          # seeds and all rounds; resuming is running again
+    step = evolve(recipe, domain, store, upto=2)  # the first two rounds only (evol-stop)
+
+Invariant: in = kept + dropped(by reason), where "in" is seeds + planned draws; every reply was journalled before use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
+from itertools import islice
+
+import msgspec
+
+from evoltune.domain import Domain, Operator, source_hash
+from evoltune.errors import RecipeError, nearest
+from evoltune.evolve.chain import Loop, grow
+from evoltune.recipe import Recipe
+from evoltune.record import Record, digest
+from evoltune.store import Step, Store
+from evoltune.teacher import Teacher, open_teacher
+
+__all__ = ["evolve", "evolve_step", "operators_of"]
+
+ENGINE = 1  # raised when the same recipe would decide differently
+SEED_COMMIT = 512
+Progress = Callable[[int, int], None]
+"""(draws done, draws planned)."""
+
+
+def evolve_step(recipe: Recipe, domain: Domain) -> Step:
+    """The step whose decisions `evolve` writes. More rounds continue it; any other change starts anew (paid calls stay)."""
+    evolution = msgspec.to_builtins(recipe.evolve)
+    for name in ("rounds", "stop_on", "stop_by", "sample"):
+        del evolution[name]
+    teacher = {
+        name: getattr(recipe.teacher, name)
+        for name in ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop")
+    }
+    parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
+    return Step(name="evolve", version=digest(parts))
+
+
+def evolve(
+    recipe: Recipe,
+    domain: Domain,
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    upto: int = 0,
+    teacher: Teacher | None = None,
+) -> Step:
+    """Runs the loop to round `upto` (0: `evolve.rounds`) and decides every seed and draw. Returns the step.
+
+    `teacher`: instead of the recipe's. Raises TeacherError or BudgetError with everything finished kept; StoreError.
+    """
+    step = evolve_step(recipe, domain)
+    rounds = upto or recipe.evolve.rounds
+    seeds = _seeds(recipe, domain)
+    store.plan(step, len(seeds) * (1 + rounds * recipe.evolve.variants))
+    _decide_seeds(recipe, store, step, seeds)
+    with _progress(progress, len(seeds) * rounds * recipe.evolve.variants) as advance:
+        _run(_grow(recipe, domain, store, step, seeds, rounds, advance, teacher))
+    return step
+
+
+async def _grow(
+    recipe: Recipe,
+    domain: Domain,
+    store: Store,
+    step: Step,
+    seeds: list[Record],
+    rounds: int,
+    advance: Callable[[], None],
+    teacher: Teacher | None,
+) -> None:
+    async with AsyncExitStack() as stack:
+        if teacher is None:
+            teacher = await stack.enter_async_context(open_teacher(recipe.teacher, store))
+        loop = Loop(
+            recipe=recipe,
+            domain=domain,
+            operators=operators_of(recipe, domain),
+            teacher=teacher,
+            store=store,
+            step=step,
+            advance=advance,
+        )
+        # A quarter more chains than calls: a chain that decides does not leave a slot idle.
+        workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
+        split = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
+        heads = await grow(loop, seeds, range(1, split + 1), workers)
+        if (
+            split < rounds
+        ):  # partners are the heads of this moment: the one place where chains wait for each other
+            loop.heads.extend(heads)
+            await grow(loop, (store.record(h) for h in heads), range(split + 1, rounds + 1), workers)
+
+
+def operators_of(recipe: Recipe, domain: Domain) -> tuple[Operator, ...]:
+    """The operators that are drawn, with the recipe's weights; a recipe that names any draws only those it names."""
+    chosen = recipe.evolve.operators
+    names = [o.name for o in domain.operators]
+    for name, weight in chosen.items():
+        if name not in names:
+            raise RecipeError(
+                f"evolve.operators: domain {domain.name!r} has no operator {name!r}: {nearest(name, names)}"
+            )
+        if weight < 0:
+            raise RecipeError(f"evolve.operators.{name}: weight {weight!r} must be at least 0")
+    found = [replace(o, weight=chosen.get(o.name, 0.0)) if chosen else o for o in domain.operators]
+    found = [o for o in found if o.weight > 0]
+    if recipe.evolve.rounds and not any(o.kind != "fuse" for o in found):
+        raise RecipeError(
+            f"evolve.operators: nothing to draw before fusion; domain {domain.name!r} has {', '.join(names) or 'none'}"
+        )
+    return tuple(found)
+
+
+def _seeds(recipe: Recipe, domain: Domain) -> list[Record]:
+    from evoltune.dataset import seed_records
+
+    unique = {seed.id: seed for seed in seed_records(recipe, domain)}
+    return list(unique.values())
+
+
+def _decide_seeds(recipe: Recipe, store: Store, step: Step, seeds: list[Record]) -> None:
+    """Seeds are kept as they are; those that still need the teacher's answer are decided by their chain."""
+    ready = (s for s in seeds if s.answers or not recipe.evolve.answer_seeds)
+    todo = (s for s in ready if store.decided(step, s.id) is None)
+    while chunk := list(islice(todo, SEED_COMMIT)):
+        store.decide(step, chunk)
+
+
+def _run(main: Coroutine[object, object, None]) -> None:
+    """asyncio.run on uvloop where it is installed; from inside a running loop (a notebook) in a thread of its own."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        from asyncio import new_event_loop
+
+    def call() -> None:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        call()
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(call).result()
+
+
+@contextmanager
+def _progress(progress: Progress | None, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, nothing elsewhere; or the caller's own function."""
+    done = 0
+    if progress is not None:
+
+        def report() -> None:
+            nonlocal done
+            done += 1
+            progress(done, total)
+
+        yield report
+    elif not sys.stderr.isatty():
+        yield lambda: None
+    else:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import (
+            Progress as Bar,
+        )
+
+        columns = (TextColumn("evolve"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("evolve", total=total)
+            yield lambda: bar.advance(task)

@@ -1,0 +1,140 @@
+"""Prompt residue: phrases of an evolving prompt that leaked into its result, plain, marked up, mangled or translated.
+
+    is_residue("#Rewritten Prompt#: Sort a list")   is_residue("Prompt réécrit : Trier une liste")   -> True
+
+The paper's fourth rule names "given prompt", "rewritten prompt", "#Rewritten Prompt#". Text is first undressed (escapes,
+width, invisible signs, look-alikes, spaced letters), so each phrase needs to be known only once.
+Invariant: words such as "prompt" or "rewrite" alone are never residue: tasks about prompts and rewriting are legitimate.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from difflib import SequenceMatcher
+from urllib.parse import unquote
+
+LOOKALIKES = str.maketrans("аеорсухіѕјԁԛԝμαορντкмвн", "aeopcyxisjdqwuaopvtkmbh")
+LEET = str.maketrans("013457@$", "oieastas")
+
+
+def undress(text: str) -> str:
+    """Casefolded plain text with escapes resolved, invisible signs gone, accents stripped, Latin look-alikes mapped."""
+    text = unquote(html.unescape(text)) if "%" in text or "&" in text else text
+    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)  # RewrittenPrompt
+    text = unicodedata.normalize("NFKD", text)
+    text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Cf"))
+    text = re.sub(r"\b\w*[A-Za-z]\w*\b", lambda m: m[0].translate(LOOKALIKES), text.casefold())
+    return re.sub(r"\b(?:\w[ .\-_]){4,}\w\b", _joined, text)
+
+
+def _joined(match: re.Match[str]) -> str:
+    """ "r e w r i t t e n  p r o m p t" loses its gaps; the words inside are found without them."""
+    return re.sub(r"[ .\-_]", "", match[0])
+
+
+def plain_words(undressed: str) -> str:
+    """Only words and single spaces: markup, brackets and quotes of any kind are gaps."""
+    return " " + " ".join(re.findall(r"[^\W_]+", undressed)) + " "
+
+
+_MADE = "(?:re ?writ(?:t?en|ed|e|ing)|re ?wrote|re ?phrased|re ?worded|evolved|given|created|generated|modified|revised|adapted|augmented|complicated|complexified)"
+PROMPT = re.compile(
+    rf" (?:{_MADE} prompts?|prompts? re ?writ(?:t?en|er)|prompts? (?:re ?writer|creator|evolver)|rewrittenprompt|givenprompt|createdprompt) "
+)
+
+TRANSLATED = re.compile(
+    "|".join(
+        (
+            r"prompts? (?:re ?ecrite?|reformulee?|donnee?|modifiee?|cree)", r"(?:invite|consigne|instruction) (?:re ?ecrite|reformulee|donnee)",
+            r"(?:prompt|indicacion|instruccion|mensaje) (?:reescrit[oa]|dad[oa]|reformulad[oa]|cread[oa]|modificad[oa])",
+            r"(?:prompt|instrucao|comando|solicitacao) (?:reescrit[oa]|dad[oa]|fornecid[oa]|reformulad[oa]|criad[oa])",
+            r"(?:prompt|istruzione|richiesta) (?:riscritt[oa]|dat[oa]|riformulat[oa]|creat[oa])",
+            r"(?:um ?geschriebene[rs]?|uberarbeitete[rs]?|neu geschriebene[rs]?|gegebene[rs]?|umformulierte[rs]?|erstellte[rs]?) (?:prompts?|eingabeaufforderung|anweisung|aufforderung)",
+            r"(?:herschreven|gegeven|aangepaste) (?:prompt|instructie|opdracht)",
+            r"(?:przepisany|przeredagowany|podany|dany) (?:prompt|monit)", r"(?:przepisane|przeredagowane) polecenie",
+            r"(?:omskriven|given|omskrevet) (?:prompt|uppmaning|instruktion)",
+            r"(?:yeniden yazilm[iı]s|verilen) (?:istem|komut|prompt)",
+            r"prompt (?:yang )?(?:ditulis ulang|diberikan)", r"(?:loi nhac|prompt) (?:duoc )?viet lai", r"prompt da cho",
+            r"prepsany prompt|prepsana vyzva|rescris prompt|prompt rescris|promptul rescris",
+        )
+    )
+)  # fmt: skip
+OTHER_SCRIPTS = re.compile(
+    "|".join(
+        (
+            r"(?:重写|改写|重寫|改寫|改编|给定|給定|新的?|创建|生成|修改|演化|进化)(?:后|後|过|好|之后)?(?:的)?\s*(?:提示词?|提示詞?|指令|题目|問題|问题|提問)\s*[#】\]:：]",
+            r"(?:重写|改写|重寫|改寫|给定|給定)(?:后|後|过)?的?\s*(?:提示词?|提示詞?|指令)",
+            r"(?:書き換え|書き直|リライト|与えられ)[^\s。]{0,6}(?:プロンプト|フロンフト|指示)",
+            r"(?:다시\s*(?:작성|쓴)|재작성|주어진|수정)[^\s.]{0,4}\s*(?:프롬프트|지시)",
+            r"(?:переписанн|переформулированн|измененн|данн|заданн|исходн)\w*\s+(?:промпт|запрос|подсказк|инструкци)\w*",
+            r"переписании\s+(?:промпт|запрос)", r"(?:переписании|даннои|заданнои)\s+промпт", r"переписанныи (?:промпт|запрос)",
+            r"переписании запит|переписана підказка|переписании промпт",
+            r"(?:المطالبة|المطالبه|الموجه|الطلب|التعليمات|النص)\s+(?:المعاد|المعادة|المعاده|المكتوب|المعطى|المعطاة|المعدل)",
+            r"(?:पनरलिखत|पुनर्लिखित|पनलखत|दिया गया|दय गय)\s*(?:प्रॉम्प्ट|परमपट|पराॅमपट|परॉमपट)",
+            r"(?:ξαναγραμμενη|επαναδιατυπωμενη|δεδομενη)\s+(?:προτροπη|οδηγια)", r"הפרומפט (?:המשוכתב|הנתון)",
+            r"(?:พรอมต์|คําสั่ง|คำสั่ง)ที่(?:เขียนใหม่|ให้มา)",
+        )
+    )
+)  # fmt: skip
+
+_NEW = rf"(?:{_MADE}|new|updated|improved|enhanced|original|final|harder|evolved|complex|more complex|upgraded|mutated)"
+_THING = (
+    "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request)"
+)
+LABEL = re.compile(
+    rf"^[\W_]*(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{1,3}}{_THING}[\s*_`'\"”\])>}}]*[:：#=]"  # New Question:
+    rf"|[#*\[<{{(`«\"“【]\s*(?:the )?{_NEW}[\s_\-]{{1,3}}{_THING}\s*[#*\]>}})`»\"”】]"  # #New Question#
+    rf"|^[\W_]*#+\s*(?:{_MADE})\s*#"  # #Given#
+    rf"|<\s*/?\s*{_MADE}[\s_\-]*(?:{_THING})?\s*/?\s*>",  # <rewritten_instruction>
+    re.MULTILINE,
+)
+MARKER = re.compile(rf"#\s*(?:the )?{_MADE}\s*#|^\W*{_MADE}\s*#?\s*:", re.MULTILINE)
+PREAMBLE = re.compile(
+    rf"^\W*(?:(?:sure|certainly|of course|okay|ok|absolutely|great)\b[^\n]{{0,30}}?)?\b(?:here(?: is| s|'s|’s)|below is|this is|i(?: have|'ve|’ve)? (?:rewritten|re ?wrote|evolved))\b"
+    rf"[^\n.]{{0,60}}\b(?:{_MADE}|new|(?:more|slightly more) (?:complex|challenging|difficult|detailed|specific)|harder|modified|updated|improved|complex)\b[^\n.]{{0,50}}\b{_THING}\b",
+)
+ROLE = re.compile(
+    r" (?:act as a prompt|your objective is to (?:rewrite|re write|draw inspiration|create a brand new)|(?:complicate|rewrite|re write) the (?:given|following|above) (?:prompt|instruction)"
+    r"|famous ai systems|(?:chatgpt and gpt ?4)|make the (?:prompt|instruction) a bit harder|understood and responded by humans|non text parts such as) "
+)
+
+
+def is_residue(text: str) -> bool:
+    """Whether words of an evolving prompt stand in the text."""
+    undressed = undress(text)
+    flat = plain_words(undressed)
+    return bool(
+        PROMPT.search(flat)
+        or ROLE.search(flat)
+        or LABEL.search(undressed)
+        or MARKER.search(undressed)
+        or PREAMBLE.search(undressed)
+        or TRANSLATED.search(flat)
+        or OTHER_SCRIPTS.search(undressed)
+        or _mangled(flat)
+    )
+
+
+KNOWN = ("rewritten", "rewriting", "rewrited", "given")
+
+
+def _mangled(flat: str) -> bool:
+    """ "Rewrtten Promt", "R3written Pr0mpt", "rewrittenprompt": near "rewritten prompt" letter by letter."""
+    found = flat.split()
+    for i, word in enumerate(found):
+        plain = word.translate(LEET)
+        if len(plain) >= 12 and _near(plain, "rewrittenprompt", 0.82):
+            return True
+        if i and 4 <= len(plain) <= 8 and _near(plain, "prompt", 0.8) and plain[:2] == "pr":
+            before = found[i - 1].translate(LEET)
+            if before == "re" or (len(before) >= 7 and _near(before, "rewritten", 0.75)):
+                return True
+            if i > 1 and _near(found[i - 2].translate(LEET) + before, "rewritten", 0.8):
+                return True
+    return False
+
+
+def _near(word: str, known: str, ratio: float) -> bool:
+    return SequenceMatcher(None, word, known).ratio() >= ratio

