@@ -100,6 +100,8 @@ class Profile:
 
     version: int
     prompt: str | None = None
+    render: Callable[[Task], str] | None = None
+    """What stands for `{instruction}` in the prompt; None: the task's instruction."""
     decoding: Mapping[str, Json] = field(default_factory=lambda: {"n": 1, "temperature": 0.0})
     extract: Extract | None = None
     verify: Verify | None = None
