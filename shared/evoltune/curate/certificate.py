@@ -1,7 +1,7 @@
 """The certificate: which suites a dataset was checked against, how, and what was found. Training demands it.
 
 `certificate.json` stands beside the Parquet files and names their SHA-256, so it speaks for these bytes only.
-Invariant: it holds for a suite only when the suite's hash is the one that was checked.
+Invariant: it holds for a suite only when the problems are those that were checked, by their hash.
 
     require_certificate(Path("runs/x/dataset"), suites, allow=False)   # raises CertificateError, or returns it
 """
@@ -19,7 +19,7 @@ from evoltune.curate.textmatch import CONTAINMENT
 from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe, fingerprint
-from evoltune.record import Task, digest, task_to_json
+from evoltune.record import Task, digest
 from evoltune.store import Step, Store
 
 FILE = "certificate.json"
@@ -36,9 +36,9 @@ class Suite(Protocol):
 
 
 def suite_hash(suite: Suite | Sequence[Task]) -> str:
-    """The suite's published SHA-256, else a hash over its tasks in order."""
-    published: str = getattr(suite, "sha256", "")
-    return published or "tasks:" + digest([task_to_json(task) for task in tasks_of(suite)])
+    """Names the problems that were checked: a hash over names, instructions and references, in order. The suite's file
+    hash would not do: one file can hold several splits."""
+    return digest([[task.name, task.instruction, task.reference] for task in tasks_of(suite)])
 
 
 def tasks_of(suite: Suite | Sequence[Task]) -> Sequence[Task]:
@@ -99,7 +99,11 @@ def build_certificate(
     return {
         "format": FORMAT,
         "suites": {
-            name: {"sha256": suite_hash(suite), "tasks": len(tasks_of(suite))}
+            name: {
+                "problems": suite_hash(suite),
+                "sha256": getattr(suite, "sha256", ""),
+                "tasks": len(tasks_of(suite)),
+            }
             for name, suite in sorted(suites.items())
         },
         "methods": dict(methods),
@@ -125,12 +129,12 @@ def require_certificate(
     in its report what `problems` lists.
     """
     found, problems = _read(dataset)
+    checked = found.get("suites", {})
+    proven = {known.get("problems") for known in checked.values()}
     for name, suite in suites.items():
-        known = found.get("suites", {}).get(name)
-        if known is None:
-            problems.append(f"not checked against the suite {name!r}")
-        elif known.get("sha256") != suite_hash(suite):
-            problems.append(f"checked against another version of {name!r} ({known.get('sha256', '')[:12]})")
+        if suite_hash(suite) not in proven:
+            other = "checked against another version of" if name in checked else "not checked against"
+            problems.append(f"{other} the suite {name!r}")
     folder = dataset if dataset.is_dir() else dataset.parent
     for name, sha in found.get("files", {}).items():
         path = folder / name

@@ -86,6 +86,8 @@ _VALUES: Mapping[str, float] = {
     "hundred": 100.0, "dozen": 12.0, "half": 0.5, "twice": 2.0, "double": 2.0, "couple": 2.0, "thrice": 3.0,
     "triple": 3.0, "once": 1.0,
 }  # fmt: skip
+_TENS = frozenset(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+_UNITS = frozenset(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _KEYWORDS = frozenset(
     [
         "def",
@@ -184,13 +186,16 @@ def _stem(word: str) -> str:
 
 
 def numbers(prose: str) -> frozenset[float]:
-    """The distinct values in a text; number words count."""
-    found = set()
+    """The distinct values in a text; number words count, twenty-nine as one."""
+    found: list[float] = []
+    tens = False
     for token in _NUMBER.findall(prose.lower()):
-        if token[0].isdigit():
-            found.add(float(token.replace(",", "")))
-        elif token in _VALUES:
-            found.add(_VALUES[token])
+        value = float(token.replace(",", "")) if token[0].isdigit() else _VALUES.get(token)
+        if value is not None and tens and token in _UNITS:
+            found[-1] += value
+        elif value is not None:
+            found.append(value)
+        tens = token in _TENS
     return frozenset(found)
 
 

@@ -75,7 +75,8 @@ def _contamination(certificate: Mapping[str, Any]) -> str:
         return "Checked against no suite: do not report a score on any benchmark from this data.\n"
     methods = ", ".join(f"{name} {value}" for name, value in certificate.get("methods", {}).items())
     table = _table(
-        ("suite", "tasks", "SHA-256"), [(n, s["tasks"], s["sha256"][:16]) for n, s in suites.items()]
+        ("suite", "tasks", "hash of the problems"),
+        [(n, s["tasks"], s["problems"]) for n, s in suites.items()],
     )
     return f"{len(certificate.get('hits', []))} rows were dropped. Methods: {methods}. Details: `certificate.json`.\n\n{table}"
 
