@@ -1,0 +1,231 @@
+"""What a recipe will take, before anything is spent: memory, steps, tokens, teacher calls, cost. Imports no torch.
+
+    plan = make_plan(load_recipe("code/wizardcoder-starcoder-15b"), gpu_gib=80)
+    plan.fits            # {"zero3": 4, ...}: the largest micro-batch that fits on each ZeRO stage
+
+Invariant: nothing is downloaded and nothing is loaded; a shipped recipe is planned in well under two seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evoltune.domain import load_domain
+from evoltune.errors import RecipeError
+from evoltune.recipe import Recipe
+from evoltune.train.memory import ZEROS, Memory, Zero, memory_of
+from evoltune.train.shapes import shape_of
+
+GIB = 2**30
+RESERVE = 0.08  # of the card: CUDA context, fragmentation, NCCL buffers
+CHARACTERS_PER_TOKEN = (
+    3.6  # English and code under 32k to 50k vocabularies; lengths without a tokenizer are estimates
+)
+COMPLETION_TOKENS = (150, 600)  # a short and a long reply, for the cost band
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All figures of one recipe. Bytes unless the name says otherwise."""
+
+    recipe: str
+    parameters: int
+    trained: int
+    world: int
+    micro_batch: int
+    accumulation: int
+    tokens: int
+    memory: Mapping[Zero, Memory]
+    fits: Mapping[Zero, int]
+    """Largest micro-batch that fits, by ZeRO stage; 0: not even one row."""
+    gpu_bytes: int
+    rows: int
+    rows_are: str
+    steps: int
+    step_tokens: int
+    truncated: int | None
+    """Rows longer than max_length by estimate; None: there is no dataset yet."""
+    calls: int
+    cost_usd: tuple[float, float]
+    launch: str
+    deepspeed: Mapping[str, Any] | None
+
+
+def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: Path | None = None) -> Plan:
+    """Plans the recipe for devices of `gpu_gib` GiB. `rows`: training rows, where no dataset is at hand."""
+    train = recipe.train
+    shape = shape_of(train.model_name_or_path)
+    world = recipe.compute.nodes * max(1, recipe.compute.gpus_per_node)
+    precision = "bf16" if train.precision == "auto" else train.precision
+    usable = int(gpu_gib * GIB * (1 - RESERVE))
+    memory: dict[Zero, Memory] = {}
+    fits: dict[Zero, int] = {}
+    for zero in ZEROS:
+        sizes = {
+            micro: memory_of(
+                shape,
+                train,
+                precision=precision,
+                world=world,
+                micro=micro,
+                tokens=train.max_length,
+                zero=zero,
+                local_ranks=max(1, recipe.compute.gpus_per_node),
+            )
+            for micro in {train.per_device_train_batch_size, *(2**n for n in range(9))}
+        }
+        memory[zero] = sizes[train.per_device_train_batch_size]
+        fits[zero] = max((m for m, size in sizes.items() if size.total <= usable), default=0)
+    count, source, lengths = _rows(recipe, rows, dataset)
+    accumulation = _accumulation(recipe, world)
+    batch = world * train.per_device_train_batch_size * accumulation
+    steps = train.max_steps if train.max_steps > 0 else math.ceil(count / batch * train.num_train_epochs)
+    calls, cost = _teacher(recipe)
+    return Plan(
+        recipe=recipe.name,
+        parameters=shape.parameters,
+        trained=shape.parameters
+        if train.finetuning_type == "full"
+        else shape.lora_parameters(train.lora_r, train.lora_target_modules),
+        world=world,
+        micro_batch=train.per_device_train_batch_size,
+        accumulation=accumulation,
+        tokens=train.max_length,
+        memory=memory,
+        fits=fits,
+        gpu_bytes=int(gpu_gib * GIB),
+        rows=count,
+        rows_are=source,
+        steps=steps,
+        step_tokens=batch
+        * (min(train.max_length, sum(lengths) // len(lengths)) if lengths else train.max_length),
+        truncated=sum(n > train.max_length for n in lengths) if lengths else None,
+        calls=calls,
+        cost_usd=cost,
+        launch=_launch(recipe),
+        deepspeed=_deepspeed(recipe),
+    )
+
+
+def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Sequence[int]]:
+    """(training rows, where the number comes from, estimated tokens of each row)."""
+    if dataset is not None and dataset.exists():
+        from evoltune.dataset import read_rows
+
+        lengths = [
+            int(
+                (len(str(r.get("instruction") or "")) + len(str(r.get("output") or "")))
+                / CHARACTERS_PER_TOKEN
+            )
+            for r in read_rows(str(dataset))
+        ]
+        return len(lengths), f"rows of {dataset}", lengths
+    if rows:
+        return rows, "--rows", ()
+    if recipe.curate.size:
+        return recipe.curate.size, "curate.size", ()
+    if recipe.evolve.sample:
+        return recipe.evolve.sample, "evolve.sample", ()
+    seeds = _seeds(recipe)
+    draws = seeds * (1 + recipe.evolve.rounds * recipe.evolve.variants)
+    return draws, f"at most: {seeds} seeds and all their draws (--rows N for another number)", ()
+
+
+def _seeds(recipe: Recipe) -> int:
+    if recipe.seeds.limit:
+        return recipe.seeds.limit
+    if recipe.seeds.path is not None:
+        from evoltune.dataset import seed_records
+
+        return sum(1 for _ in seed_records(recipe, load_domain(recipe.domain)))
+    return sum(1 for _ in load_domain(recipe.domain).seeds())
+
+
+def _accumulation(recipe: Recipe, world: int) -> int:
+    train = recipe.train
+    if not train.global_batch_size:
+        return train.gradient_accumulation_steps
+    one = world * train.per_device_train_batch_size
+    if train.global_batch_size % one:
+        raise RecipeError(
+            f"train.global_batch_size: {train.global_batch_size} is no multiple of {world} ranks x "
+            f"{train.per_device_train_batch_size} rows = {one}: change one of them"
+        )
+    return train.global_batch_size // one
+
+
+def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
+    """Most calls that evolve can make, and dollars if replies are short or long."""
+    domain = load_domain(recipe.domain)
+    evolve = recipe.evolve
+    per_draw = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
+    calls = _seeds(recipe) * evolve.rounds * evolve.variants * per_draw
+    prompt = (
+        sum(len(o.template) for o in domain.operators) / max(1, len(domain.operators)) / CHARACTERS_PER_TOKEN
+        + 120
+    )
+    price = recipe.teacher.price
+    low, high = (
+        calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS
+    )
+    return calls, (low, high)
+
+
+def _launch(recipe: Recipe) -> str:
+    from evoltune.train.launch import launch_text
+
+    return launch_text(recipe)
+
+
+def _deepspeed(recipe: Recipe) -> Mapping[str, Any] | None:
+    from evoltune.train.deepspeed import config_for
+
+    return config_for(recipe)
+
+
+def lines(plan: Plan, chosen: str) -> list[str]:
+    """The plan as a person reads it."""
+    out = [
+        f"{plan.recipe}: {plan.parameters:,} parameters, {plan.trained:,} trained, {plan.world} devices of {plan.gpu_bytes / GIB:.0f} GiB",
+        f"rows: {plan.rows:,} ({plan.rows_are}); steps: {plan.steps:,} of {plan.world} x {plan.micro_batch} x {plan.accumulation} rows, "
+        f"{plan.step_tokens:,} tokens a step at most {plan.tokens:,} a row",
+    ]
+    if plan.truncated is not None:
+        out.append(f"rows over {plan.tokens} tokens (estimate): {plan.truncated}")
+    out.append(
+        f"{'ZeRO':15}{'params':>9}{'grads':>9}{'optim':>9}{'activ.':>9}{'logits':>9}{'gather':>9}{'total':>9}   fits (GiB a device)"
+    )
+    for zero, m in plan.memory.items():
+        parts = (m.parameters, m.gradients, m.optimizer, m.activations, m.logits, m.gathered, m.total)
+        figures = "".join(f"{part / GIB:9.2f}" for part in parts)
+        fits = f"micro-batch up to {plan.fits[zero]}" if plan.fits[zero] else "no"
+        mark = "<- this recipe" if zero == chosen else ""
+        host = f", {m.host / GIB:.0f} GiB of host memory a node" if m.host else ""
+        out.append(f"{zero:15}{figures}   {fits}{host} {mark}".rstrip())
+    out.append(f"checkpoint on disk: {plan.memory['none'].checkpoint / GIB:.1f} GiB with optimizer states")
+    low, high = plan.cost_usd
+    out.append(f"teacher: at most {plan.calls:,} calls" + (f", ${low:,.0f} to ${high:,.0f}" if high else ""))
+    if plan.fits.get(chosen, 0) < plan.micro_batch:  # type: ignore[call-overload]
+        fitting = [z for z, micro in plan.fits.items() if micro >= 1]
+        advice = (
+            f"use {fitting[0]} with micro-batch {plan.fits[fitting[0]]}"
+            if fitting
+            else "use more or larger devices, or qlora"
+        )
+        out.append(f"does not fit: micro-batch {plan.micro_batch} under {chosen}: {advice}")
+    out.append(f"launch: {plan.launch}")
+    if plan.deepspeed:
+        out.append(f"DeepSpeed: {json.dumps(plan.deepspeed)}")
+    return out
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    raw = asdict(plan)
+    for zero, m in plan.memory.items():
+        raw["memory"][zero]["total"] = m.total
+    return raw
