@@ -17,7 +17,6 @@ from typing import Any
 from evoltune.errors import StoreError
 from evoltune.store import FILE, Store
 
-
 ORDER = ("evolve", "verify", "dedup", "decontaminate", "select")
 
 
