@@ -8,8 +8,10 @@ Invariant: importing it loads no engine, reads no seed and starts nothing.
 from __future__ import annotations
 
 from evoltune.domain import Domain
+from evoltune_code.benchmarks import BENCHMARKS
 from evoltune_code.extract import extract
 from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
+from evoltune_code.profiles import PROFILES
 from evoltune_code.seeding import seeds
 from evoltune_code.verification import COLUMNS, POLICY, verify
 
@@ -22,6 +24,8 @@ domain = Domain(
     answer_prompt=prompt("answer"),
     evidence=evidence(),
     eliminators=(no_fusion, solution_given),
+    benchmarks=BENCHMARKS,
+    profiles=PROFILES,
     columns=COLUMNS,
     policy=POLICY,
 )

@@ -15,6 +15,8 @@ from functools import lru_cache
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
+from evoltune_code import ds1000
+from evoltune_code.multiple import without_brace
 from evoltune_code.program import assemble, fault, is_code, preamble
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
@@ -42,6 +44,8 @@ _ECHO: Mapping[str, str] = {
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
     """Judges one candidate; never raises for anything that a model can write."""
     language = field(task, "language") or "python"
+    if isinstance(task.tests, Mapping) and "harness" in task.tests:
+        return ds1000.verify(task, candidate, context)
     if not task.tests:
         return Verdict(status="unverifiable", reason="no tests: the task has nothing to judge by")
     if language != "python":
@@ -141,8 +145,9 @@ def _other_language(task: Task, candidate: str, language: str, context: Context)
     echo = _ECHO.get(language, "").replace("{nonce}", nonce)
     if whole and prompt:
         program = foreign_head(prompt, entry_point) + program
+    tests = without_brace(task.tests) if whole else task.tests
     job = Job(
-        program=f"{program}\n{task.tests}\n{echo}\n",
+        program=f"{program}\n{tests}\n{echo}\n",
         stdin=field(task, "stdin"),
         language=language,
         cpu_s=own_limit(task),

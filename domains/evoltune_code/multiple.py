@@ -1,0 +1,40 @@
+"""MultiPL-E's translations of HumanEval: rows of `name, language, prompt, tests`, in the file's own language.
+
+The tests are source that follows the completion; where they begin with the brace that closes the function (C++), a
+whole function in the answer takes that brace's place.
+
+    task({"name": "HumanEval_0_f", "language": "js", "prompt": "function f(){", "tests": "..."}).fields["language"]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from evoltune.record import Task
+
+LANGUAGES = {"js": "javascript", "cpp": "cpp", "c": "c", "sh": "bash", "py": "python"}
+_OPENING = re.compile(r"(\w+)\s*\([^()]*\)\s*(?:->[^{]*)?\{?\s*$")
+
+
+def task(row: Mapping[str, Any]) -> Task:
+    language = LANGUAGES.get(row["language"], row["language"])
+    prompt = row["prompt"]
+    return Task(
+        instruction=prompt,
+        tests=row["tests"],
+        fields={"entry_point": entry_point(prompt, row["name"]), "prompt": prompt, "language": language},
+        name=row["name"],
+    )
+
+
+def entry_point(prompt: str, name: str) -> str:
+    """The function that the prompt opens in its last line, else the end of the problem's name."""
+    opened = _OPENING.search(prompt.rstrip().rpartition("\n")[2].rstrip("{ \n"))
+    return opened[1] if opened else re.sub(r"^HumanEval_\d+_", "", name)
+
+
+def without_brace(tests: str) -> str:
+    """The tests without the brace that would close the function of a bare body."""
+    return re.sub(r"\A\s*\}\n?", "", tests)
