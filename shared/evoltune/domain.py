@@ -88,6 +88,8 @@ class Benchmark:
     """Hash of the upstream file as published; empty when unknown (then it is recorded at first load)."""
     licence: str
     profile: str = "sound"
+    beside: tuple[str, ...] = ()
+    """Further profiles that score the same generations beside the first, e.g. a strict and a lenient reader."""
     file: str = ""
     """Path below `EVOLTUNE_DATA` (or below the folder the user names), e.g. `gsm8k/test.jsonl.gz`."""
     hub: str = ""

@@ -253,8 +253,13 @@ class Eval(Section, frozen=True, kw_only=True):
     n: Count = 0
     """Samples per problem; 0: the profile's."""
     temperature: float | None = None
-    max_new_tokens: Positive = 512
-    batch_size: Positive = 16
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    max_new_tokens: Count = 0
+    """0: the profile's, else 512."""
+    stops: tuple[str, ...] = ()
+    """Stop strings beside the profile's."""
+    batch_size: Positive = 64
+    """Prompts decoded together in each generator process."""
     baseline_template: Literal["same", "chat"] = "chat"
     """How the base is asked: its own chat template (fair), or the training template."""
     baseline_max_new_tokens: Count = 0

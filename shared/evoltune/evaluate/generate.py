@@ -1,0 +1,304 @@
+"""Generation for evaluation: which samples are wanted, which are there, and the processes that make the rest. No torch.
+
+    generate(wanted, settings, model, path, batch_size=64)
+
+Invariant: a sample is named by (problem, sample, settings); one that is in the file is never made again, and batches are
+cut from the whole list, not from what is missing, so a resumed file holds the very texts of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from evoltune.errors import EvoltuneError, MissingExtraError
+from evoltune.evaluate.journal import Journal, rows
+from evoltune.record import digest
+
+
+class GenerationError(EvoltuneError):
+    """The generator died or cannot load the model; what was generated is kept."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a text depends on besides its problem; `key` names it in files."""
+
+    model: str
+    weights: str
+    """Fingerprint of the model's files."""
+    template: str
+    """`chat`, a plain template of evoltune.train.template, or `raw`: the profile's own text."""
+    system: str = ""
+    prompt: str | None = None
+    """The profile's format string for `raw`."""
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 512
+    stops: tuple[str, ...] = ()
+    seed: int = 0
+    engine: str = "transformers"
+
+    @property
+    def key(self) -> str:
+        """Hash of what decides a sample: not the number of samples, so that more can be added later, nor the path."""
+        return digest({k: v for k, v in asdict(self).items() if k not in ("n", "model")})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One sample to make."""
+
+    suite: str
+    problem: str
+    sample: int
+    prompt: str
+
+    def seed(self, settings: Settings) -> int:
+        return int(digest([settings.seed, self.suite, self.problem, self.sample]), 16) % 2**63
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Where a model is: its folder or hub id, an adapter over it, the tokenizer."""
+
+    model: str
+    adapter: str = ""
+    tokenizer: str = ""
+    fingerprint: str = ""
+
+
+def find_weights(model: str) -> Weights:
+    """A checkpoint folder (merged or adapter), a local model, a hub id or a packaged model, with its fingerprint."""
+    from evoltune.train.base import resolve_base
+
+    folder = Path(model).expanduser()
+    adapter = folder / "adapter_config.json"
+    if not adapter.is_file():
+        base = str(resolve_base(model))
+        return Weights(model=base, tokenizer=base, fingerprint=fingerprint(Path(base)) or digest(base))
+    named = str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    base = str(resolve_base(named))
+    tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
+    mark = digest([fingerprint(folder), fingerprint(Path(base)) or base])
+    return Weights(model=base, adapter=str(folder), tokenizer=tokenizer, fingerprint=mark)
+
+
+def fingerprint(folder: Path) -> str:
+    """16 hex digits over a model folder: names, sizes, and the first and last MiB of each weight and JSON file."""
+    if not folder.is_dir():
+        return ""
+    found: list[Any] = []
+    for file in sorted(folder.glob("*")):
+        if (
+            file.suffix not in (".safetensors", ".json", ".bin", ".model", ".jinja")
+            or file.name in _NOT_WEIGHTS
+        ):
+            continue
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            head = opened.read(2**20)
+            opened.seek(max(0, size - 2**20))
+            found.append([file.name, size, digest([head.hex(), opened.read(2**20).hex()])])
+    return digest(found)
+
+
+_NOT_WEIGHTS = frozenset({"manifest.json", "metrics.jsonl", "trainer_state.json"})
+
+
+Keep = Callable[[Wanted, Mapping[str, Any]], None]
+Engine = Callable[[Sequence[list[Wanted]], Settings, Weights, Keep, Callable[[int], None]], dict[str, Any]]
+"""(batches, settings, weights, keep, advance) -> template proof"""
+
+
+def present(path: Path, key: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """The samples of a generations file that were made under these settings, by (problem, sample)."""
+    return {(row["problem"], row["sample"]): row for row in rows(path) if row.get("settings") == key}
+
+
+def generate(
+    wanted: Sequence[Wanted], settings: Settings, weights: Weights, out: Path, *, batch_size: int = 64
+) -> dict[str, Any]:
+    """Adds what is missing to `out`; returns the template proof, empty when nothing was missing.
+
+    Raises GenerationError (exit code 1) when the generator dies; what it had answered is kept.
+    """
+    with Journal(out) as journal:
+        done = set(present(out, settings.key))
+
+        def keep(sample: Wanted, made: Mapping[str, Any]) -> None:
+            if (sample.problem, sample.sample) not in done:
+                place = {"suite": sample.suite, "problem": sample.problem, "sample": sample.sample}
+                journal.append({**place, "settings": settings.key, "prompt": sample.prompt, **made})
+
+        todo = [b for b in batches(wanted, batch_size) if any((w.problem, w.sample) not in done for w in b)]
+        if not todo:
+            return {}
+        label = f"generating {wanted[0].suite} with {settings.model}"
+        with progress(label, sum(map(len, todo))) as advance:
+            return ENGINES[settings.engine](todo, settings, weights, keep, advance)
+
+
+def batches(wanted: Sequence[Wanted], size: int) -> list[list[Wanted]]:
+    """The whole list by falling length, cut into batches: little padding, the slowest first, the same on every run."""
+    ordered = sorted(wanted, key=lambda w: (-len(w.prompt), w.problem, w.sample))
+    return [ordered[i : i + size] for i in range(0, len(ordered), size)]
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, else one line at the end; the block calls what it is given with the number done."""
+    started = time.monotonic()
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda count: bar.update(task, advance=count)
+    else:
+        yield lambda count: None
+    print(f"  {label}: {total} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+# ---- engine: Transformers, in processes of their own
+
+
+def transformers_engine(
+    todo: Sequence[list[Wanted]],
+    settings: Settings,
+    weights: Weights,
+    keep: Keep,
+    advance: Callable[[int], None],
+) -> dict[str, Any]:
+    """One process per GPU, or per core: each takes the next batch when it is free. Returns the template proof."""
+    for module in ("torch", "transformers"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(module, "train", "generation with Transformers")
+    waiting, count = deque(todo), min(len(todo), processes(weights))
+    lock, proofs = threading.Lock(), list[dict[str, Any]]()
+
+    def take() -> list[Wanted] | None:
+        with lock:
+            return waiting.popleft() if waiting else None
+
+    def work(rank: int) -> None:
+        with Worker(_job(settings, weights, todo[0][0].prompt, rank, count)) as worker:
+            proofs.append(worker.proof)
+            while batch := take():
+                made = worker.ask([{"prompt": w.prompt, "seed": w.seed(settings)} for w in batch])
+                with lock:
+                    for sample, text in zip(batch, made, strict=True):
+                        keep(sample, text)
+                    advance(len(batch))
+
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(work, rank) for rank in range(count)]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            waiting.clear()
+            raise
+    return proofs[0]
+
+
+def _job(settings: Settings, weights: Weights, probe: str, rank: int, count: int) -> dict[str, Any]:
+    chosen = asdict(settings)
+    names = ("template", "system", "temperature", "top_p", "max_new_tokens", "stops")
+    where = {"model": weights.model, "adapter": weights.adapter, "tokenizer": weights.tokenizer}
+    threads = max(1, cores() // count)
+    return {**where, **{k: chosen[k] for k in names}, "probe": probe, "rank": rank, "threads": threads}
+
+
+class Worker:
+    """A `python -m evoltune.evaluate.decode` process; ends with the block, or when this process dies."""
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "evoltune.evaluate.decode"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
+        )  # fmt: skip
+        try:
+            self.proof: dict[str, Any] = self.ask(job)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, message: Any) -> Any:
+        """Sends one line and waits for one. Raises GenerationError with the last line of the worker's complaint."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin and stdout
+        try:
+            stdin.write(json.dumps(message) + "\n")
+            stdin.flush()
+            line = stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise GenerationError(self._complaint())
+        return json.loads(line)
+
+    def _complaint(self) -> str:
+        code = self._process.wait(timeout=30)
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "it said nothing"
+        memory = " (killed: out of memory? lower eval.batch_size)" if code == -9 else ""
+        return f"the generator ended with code {code}{memory}: {last}; run the same command again to go on"
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> int:
+    """GPUs that this process may use, without loading CUDA."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([v for v in visible.split(",") if v.strip() not in ("", "-1")])
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+def processes(weights: Weights) -> int:
+    """Generator processes: one per GPU; on a CPU one per core, as far as half of the free memory holds."""
+    if gpus():
+        return gpus()
+    size = sum(file.stat().st_size for file in Path(weights.model).glob("*.safetensors"))
+    each = 1.5 * size + 1.2e9  # weights, their loading, torch, and the cache of one batch
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        free = int(8e9)
+    return max(1, min(cores(), int(0.75 * free / each)))
+
+
+ENGINES: dict[str, Engine] = {"transformers": transformers_engine}
