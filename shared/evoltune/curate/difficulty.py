@@ -51,8 +51,10 @@ def chosen_answers(record: Record, keep: tuple[str, ...] = ("pass",), most: int 
     passes, the first whose status is in `keep`; where nothing was judged, the first."""
     passed = [a for a in record.answers if a.verdict and a.verdict.status == "pass"]
     if passed:
-        distinct = list({a.text: a for a in reversed(passed)}.values())[::-1]
-        return distinct[:most]
+        distinct: dict[str, Answer] = {}
+        for answer in passed:
+            distinct.setdefault(answer.text, answer)
+        return list(distinct.values())[:most]
     kept = [a for a in record.answers if a.verdict and a.verdict.status in keep]
     unjudged = [a for a in record.answers if a.verdict is None]
     return (kept or unjudged)[:1]

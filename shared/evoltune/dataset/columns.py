@@ -102,6 +102,7 @@ def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> Layo
     forms: Counter[str] = Counter()
     problems: Counter[str] = Counter()
     columns: dict[str, str] = {}
+    used = READ | set(known)
     seen: dict[str, None] = {}
     for row in islice(rows, _SAMPLE):
         seen |= dict.fromkeys(map(str, row))
@@ -112,7 +113,7 @@ def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> Layo
         forms[turns.form] += 1
         for what, column in turns.columns.items():
             columns.setdefault(what, column)
-    used = {c for text in columns.values() for c in text.replace("[", " + ").split(" + ")} | READ | set(known)
+            used |= set(column.partition("[")[0].split(" + "))
     columns |= {c: c for c in ("reference", "tests", *known) if c in seen}
     return Layout(
         forms=dict(forms),
