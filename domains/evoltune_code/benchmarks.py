@@ -30,11 +30,8 @@ MBPP_TEST, MBPP_DEV = range(11, 511), range(511, 975)
 def rows(path: Path) -> Iterator[dict[str, Any]]:
     """The JSON objects of a file; DataError names file and line."""
     try:
-        opened = (
-            gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        )
-        with opened as file:
-            text = file.read()
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            text = file.read().decode("utf-8")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     whole = ".jsonl" not in path.name
