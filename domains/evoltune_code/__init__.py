@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from evoltune.domain import Domain
 from evoltune_code.benchmarks import BENCHMARKS
+from evoltune_code.confirm import confirm
 from evoltune_code.extract import extract
 from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
 from evoltune_code.profiles import PROFILES
@@ -23,6 +24,7 @@ domain = Domain(
     extract=extract,
     answer_prompt=prompt("answer"),
     evidence=evidence(),
+    confirm=confirm,
     eliminators=(no_fusion, solution_given),
     benchmarks=BENCHMARKS,
     profiles=PROFILES,

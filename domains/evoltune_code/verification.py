@@ -9,7 +9,7 @@ tests is `unverifiable`; a timeout is believed only after the reference solution
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -78,6 +78,18 @@ def own_limit(task: Task) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
+def knob(context: Context, name: str) -> float:
+    """A number of the policy; the domain's default where the caller gave no policy."""
+    value = context.policy.get(name, POLICY[name])
+    return float(value) if isinstance(value, int | float) else float(str(value))
+
+
+def run_all(context: Context, jobs: Sequence[Job]) -> list[Verdict]:
+    """Verdicts of many jobs in order, side by side where the sandbox can."""
+    many = getattr(context, "run_many", None)
+    return list(many(jobs)) if many else [context.run(job) for job in jobs]
+
+
 def tests_of(task: Task) -> Json:
     """The tests, with the prompt's helpers before them: HumanEval/50 calls a helper of its prompt, and the trusted
     one must answer, not the candidate's."""
@@ -96,7 +108,7 @@ def patient(task: Task, job: Job, context: Context) -> Verdict:
     if verdict.status != "timeout" or not task.reference or job.language != "python":
         return verdict
     gold_s = _gold_seconds(_Timed(task=task, job=job, context=context))
-    limit = gold_s * float(str(context.policy["reference_factor"]))
+    limit = gold_s * knob(context, "reference_factor")
     if limit <= max(verdict.seconds, job.cpu_s or 0.0):
         return verdict
     again = context.run(replace(job, cpu_s=limit))
@@ -121,7 +133,7 @@ class _Timed:
 @lru_cache(maxsize=64)
 def _gold_seconds(timed: _Timed) -> float:
     """CPU seconds of the reference on the tests; 0.0 when it does not pass, for then it is no measure."""
-    limit = float(str(timed.context.policy["reference_cpu_s"]))
+    limit = knob(timed.context, "reference_cpu_s")
     verdict = timed.context.run(replace(timed.job, program=timed.reference, cpu_s=limit))
     return verdict.seconds if verdict.status == "pass" else 0.0
 
