@@ -1,6 +1,7 @@
 """Maths suites: GSM8K, GSM-Hard, SVAMP, MATH, MATH-500, and our own held-out suite, read from their upstream formats.
 
-A suite is a JSONL file, a JSON array, either gzipped, or (MATH as published) a folder of one-problem JSON files.
+A suite is a file that `evoltune.dataset` reads (JSONL, a JSON array, gzipped or not), or, as MATH was published, a
+folder of one-problem JSON files.
 Invariant: each task has a reference and a name that is unique in its suite; a damaged row is an error that names its
 place. An empty `sha256` means that no published hash is known to us: it is recorded at the first load.
 
@@ -9,13 +10,12 @@ place. An empty `sha256` means that no published hash is known to us: it is reco
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evoltune.dataset.readers import read_located
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Answer, Record, Task
@@ -27,40 +27,14 @@ CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 
 def upstream_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """(place, row) of a JSONL file, a JSON array, either gzipped, or a folder of JSON files (sorted by path)."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*.json")):
-            for _, row in upstream_rows(file):
-                yield file.relative_to(path).with_suffix("").as_posix(), row
+    """(place, row): the line number in a file; in a folder of one-problem files the path of each, without suffix."""
+    if not path.is_dir():
+        for place, row in read_located(path):
+            yield place.rpartition(":")[2], row
         return
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: cannot be read as a suite (JSONL or JSON, UTF-8, plain or gzip): {error}"
-        ) from error
-    if text.lstrip().startswith("[") or path.suffix == ".json":
-        whole = _parse(text, str(path))
-        for number, row in enumerate(whole if isinstance(whole, list) else [whole], 1):
-            yield f"{path.name}[{number}]", _mapping(row, f"{path}: entry {number}")
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"{path.name}:{number}", _mapping(_parse(line, f"{path}:{number}"), f"{path}:{number}")
-
-
-def _parse(text: str, place: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{place}: not JSON: {error}") from error
-
-
-def _mapping(row: object, place: str) -> Row:
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: a row must be a JSON object, this is a {type(row).__name__}")
-    return row
+    for file in sorted(path.rglob("*.json")):
+        for _, row in read_located(file):
+            yield file.relative_to(path).with_suffix("").as_posix(), row
 
 
 def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Task]]:
@@ -69,9 +43,9 @@ def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Ta
             try:
                 yield to_task(place, row)
             except KeyError as error:
-                raise DataError(f"{path}: {place}: no field {error} (found: {', '.join(row)})") from error
+                raise DataError(f"{path}:{place}: no field {error} (found: {', '.join(row)})") from error
             except (ValueError, TypeError) as error:
-                raise DataError(f"{path}: {place}: {error}") from error
+                raise DataError(f"{path}:{place}: {error}") from error
 
     return load
 

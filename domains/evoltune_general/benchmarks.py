@@ -1,0 +1,112 @@
+"""Open-domain suites: WizardLM's test set, Vicuna's 80 questions, LIMA; readers of their upstream formats.
+
+None has references: they are answered, and a judge or people compare the answers. No published hashes are known to us,
+so each is recorded at the first load. Invariant: a damaged row is an error that names its place.
+
+    [t.fields["skill"] for t in BENCHMARKS["wizardlm"].load(Path("WizardLM_testset.jsonl"))][:2]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evoltune.dataset.readers import read_located
+from evoltune.domain import Benchmark
+from evoltune.errors import DataError
+from evoltune.record import Answer, Record, Task
+
+Row = Mapping[str, Any]
+ROLES = ("user", "assistant")
+
+
+def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Task]]:
+    def load(path: Path) -> Iterator[Task]:
+        for place, row in read_located(path):
+            try:
+                yield to_task(place.rpartition(":")[2], row)
+            except KeyError as error:
+                raise DataError(f"{path}: {place}: no field {error} (found: {', '.join(row)})") from error
+            except ValueError as error:
+                raise DataError(f"{path}: {place}: {error}") from error
+
+    return load
+
+
+def _text(row: Row, field: str) -> str:
+    if not isinstance(row[field], str) or not row[field].strip():
+        raise ValueError(f"field {field!r} is {row[field]!r}, must be a text")
+    return str(row[field])
+
+
+def _wizardlm(place: str, row: Row) -> Task:
+    """idx, Skill, Difficulty (1 to 10), Instruction."""
+    difficulty = int(row["Difficulty"])
+    if not 1 <= difficulty <= 10:
+        raise ValueError(f"field 'Difficulty' is {row['Difficulty']!r}, must be 1 to 10")
+    return Task(
+        instruction=_text(row, "Instruction"),
+        fields={"skill": _text(row, "Skill"), "difficulty": difficulty},
+        name=f"wizardlm/{row['idx']}",
+    )
+
+
+def _vicuna(place: str, row: Row) -> Task:
+    """question_id, category, and `text`, or `turns` (the later ones are kept in `fields`)."""
+    turns = [_text(row, "text")] if "turns" not in row else row["turns"]
+    if not isinstance(turns, list) or not turns or not all(isinstance(t, str) and t.strip() for t in turns):
+        raise ValueError(f"field 'turns' is {turns!r}, must be a list of texts")
+    fields = {"skill": _text(row, "category"), **({"later_turns": turns[1:]} if turns[1:] else {})}
+    return Task(instruction=turns[0], fields=fields, name=f"vicuna/{row['question_id']}")
+
+
+def _conversation(row: Row) -> list[str]:
+    turns = row["conversations"]
+    if not isinstance(turns, list) or not turns or not all(isinstance(t, str) for t in turns):
+        raise ValueError(f"field 'conversations' is {str(turns)[:60]!r}, must be a list of texts")
+    return turns
+
+
+def _lima(place: str, row: Row) -> Task:
+    """conversations (texts, user first) and source; the last user turn is the task, earlier turns its history."""
+    turns = _conversation(row)
+    asked = turns if len(turns) % 2 else turns[:-1]
+    history = tuple((ROLES[i % 2], text) for i, text in enumerate(asked[:-1]))
+    return Task(
+        instruction=asked[-1],
+        fields={"skill": str(row.get("source", ""))},
+        history=history,
+        name=f"lima/{place}",
+    )
+
+
+def lima_seeds(path: Path) -> Iterator[Record]:
+    """LIMA's training rows as records with their answers. Rows that end with a question are refused."""
+    tasks = _reader(_lima)(path)
+    for task, (place, row) in zip(tasks, read_located(path), strict=True):
+        turns = _conversation(row)
+        if len(turns) % 2:
+            raise DataError(
+                f"{path}: {place}: the conversation ends with a question: this is no training row"
+            )
+        yield Record(domain="general", task=task, answers=(Answer(text=turns[-1], model="seed"),))
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    # github.com/nlpxucan/WizardLM, WizardLM/data/WizardLM_testset.jsonl: 218 rows, 29 skills
+    "wizardlm": Benchmark(
+        load=_reader(_wizardlm), sha256="", licence="CC-BY-NC-4.0", file="wizardlm/WizardLM_testset.jsonl"
+    ),
+    # github.com/lm-sys/FastChat, fastchat/llm_judge/data/vicuna_bench/question.jsonl
+    "vicuna": Benchmark(load=_reader(_vicuna), sha256="", licence="Apache-2.0", file="vicuna/question.jsonl"),
+    # 300 test prompts; where a source's own licence is stricter, that one holds
+    "lima": Benchmark(
+        load=_reader(_lima),
+        sha256="",
+        licence="CC-BY-NC-SA-4.0",
+        file="lima/test.jsonl",
+        hub="GAIR/lima",
+        profile="lima",
+    ),
+}

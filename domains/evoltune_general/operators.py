@@ -1,0 +1,53 @@
+"""WizardLM's operators (2304.12244): four rewrites in depth, complicate-input in six forms, one in breadth, and fusion.
+
+Each prompt is a file of `prompts/`, whose first line is a comment that gives its reason and is not sent.
+The paper draws its six operators with equal chances; the six forms of `complicate` share one such chance.
+
+    [o.name for o in OPERATORS]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evoltune.domain import Operator
+
+PROMPTS = Path(__file__).parent / "prompts"
+FORMS = {
+    "xml": "an XML document",
+    "json": "a JSON object or list",
+    "sql": "SQL statements that create a table and fill it with rows",
+    "python": "a short Python program",
+    "html": "the HTML source of a page",
+    "shell": "a shell session: commands and what they printed",
+}
+
+
+def prompt(name: str) -> str:
+    """The text of a prompt without its leading comment lines."""
+    lines = (PROMPTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if not line.startswith("# "))
+    return "\n".join(lines[start:]).strip() + "\n"
+
+
+def example(form: str) -> str:
+    """The demonstration of one form: a task, an empty line with `---`, the same task with data."""
+    return prompt(f"complicate_{form}").strip()
+
+
+def _complicate(form: str) -> Operator:
+    # Filled in here, so that `{instruction}` is the only slot that the loop sees.
+    template = prompt("complicate").replace("{form}", FORMS[form]).replace("{example}", example(form))
+    return Operator(name=f"complicate_{form}", template=template, weight=1 / len(FORMS))
+
+
+OPERATORS = (
+    Operator(name="constraints", template=prompt("constraints")),
+    Operator(name="deepen", template=prompt("deepen")),
+    Operator(name="concretize", template=prompt("concretize")),
+    Operator(name="reasoning", template=prompt("reasoning")),
+    *(_complicate(form) for form in FORMS),
+    Operator(name="breadth", template=prompt("breadth"), kind="breadth"),
+    Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
+)
+ANSWER_PROMPT = prompt("answer")
