@@ -20,7 +20,9 @@ def latest_step(folder: Path) -> Path | None:
     return max(found, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
 
 
-def save_final(tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts) -> None:
+def save_final(
+    tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]
+) -> None:
     """Weights or adapter, tokenizer, generation_config.json and template.json into `job.out`, manifest last."""
     staging = job.folder / ".saving"
     if tuner.is_world_process_zero():
@@ -36,8 +38,7 @@ def save_final(tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts)
     template = {
         "template": train.template,
         "system_prompt": train.system_prompt,
-        "stop_token": stop.token,
-        "stop_id": stop.id,
+        **proof,
         "base": train.model_name_or_path,
         "base_revision": train.model_revision,
         "finetuning_type": train.finetuning_type,

@@ -22,8 +22,11 @@ from evoltune.train.data import Plan, collate, deal, encode_rows, pack, read_con
 from evoltune.train.job import Job
 from evoltune.train.loss import LabelledHead
 from evoltune.train.metrics import Metrics
+from evoltune.train.proof import check_batch, prove
 from evoltune.train.schedule import rate_factor
 from evoltune.train.template import Encoded
+
+PROVEN = 64  # rows that the template proof looks at, spread over the dataset
 
 
 class Bins:
@@ -61,7 +64,7 @@ class Tuner(Trainer):  # type: ignore[misc]
     """The Trainer with our batches, our loss and our learning-rate curve."""
 
     def __init__(self, *, bins: Bins, order: Order, pad: int, recipe: Train, **kwargs: Any) -> None:
-        self._bins, self._order, self._pad, self._recipe = bins, order, pad, recipe
+        self._bins, self._order, self.pad, self._recipe = bins, order, pad, recipe
         super().__init__(**kwargs)
         self.model_accepts_loss_kwargs = (
             True  # makes the Trainer count the step's label tokens over all ranks
@@ -73,7 +76,7 @@ class Tuner(Trainer):  # type: ignore[misc]
         return DataLoader(
             self._bins,
             batch_sampler=self._order,
-            collate_fn=lambda rows: collate(rows, self._pad),
+            collate_fn=lambda rows: collate(rows, self.pad),
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -97,8 +100,11 @@ def run(job: Job) -> None:
     set_seed(job.seed)
     tokenizer = models.load_tokenizer(job.base, train.model_revision)
     stop, _ = models.prepare_tokenizer(tokenizer, train.template)
+    conversations = list(read_conversations(job.rows))
+    sample = [messages for _, messages in conversations[:: max(1, len(conversations) // PROVEN)]][:PROVEN]
+    proof = prove(train.template, tokenizer, sample, stop=stop, system=train.system_prompt)
     examples, counts = encode_rows(
-        read_conversations(job.rows), train.template, tokenizer,
+        conversations, train.template, tokenizer,
         max_length=train.max_length, excess=train.excess_length, system=train.system_prompt,
     )  # fmt: skip
     lengths = [len(e.ids) for e in examples]
@@ -115,10 +121,12 @@ def run(job: Job) -> None:
         bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, model=model, args=arguments,
         train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],
     )  # fmt: skip
+    first = next(iter(order))
+    check_batch(collate([bins[i] for i in first], tuner.pad), [d for i in first for d in bins[i]], stop)
     tuner.remove_callback(PrinterCallback)
     resume = latest_step(job.steps) if train.resume_from_checkpoint else None
     tuner.train(resume_from_checkpoint=str(resume) if resume else None)
-    save_final(tuner, tokenizer, stop, job, counts)
+    save_final(tuner, tokenizer, stop, job, counts, proof)
 
 
 def plan_of(train: Train, world: int) -> Plan:

@@ -1,0 +1,34 @@
+"""`evoltune train RECIPE`: fine-tune on the run's dataset (or `--dataset`), here or on many nodes; goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+
+from evoltune.cli import options
+from evoltune.cli import run as run_verb
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    run_verb.add_common(parser)
+    parser.add_argument(
+        "--dataset", metavar="REF", help="file, folder, hub id or run to train on (train.dataset)"
+    )
+    parser.add_argument("--nodes", type=int, metavar="N", help="number of machines (compute.nodes)")
+    parser.add_argument(
+        "--print-launch", action="store_true", help="print the launch command or batch script and stop"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.dataset:
+        args.overrides.append(f"train.dataset={args.dataset}")
+    if args.nodes:
+        args.overrides.append(f"compute.nodes={args.nodes}")
+    if args.print_launch:
+        from evoltune.train.launch import describe_launch
+
+        recipe, folder = options.recipe_of(args)
+        print(describe_launch(recipe, folder / "checkpoint"))
+        return 0
+    return run_verb.execute(args, ("train",))
