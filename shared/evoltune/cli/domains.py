@@ -1,20 +1,64 @@
-"""`evoltune domains ls`: the domains on this machine."""
+"""`evoltune domains ls | new NAME [--path DIR] | check NAME`: the domains on this machine, and the kit to make one."""
 
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
 from evoltune.domain import installed, load_domain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|new|check")
     verbs.add_parser("ls", help="list the domains on this machine")
+    new = verbs.add_parser("new", help="write the skeleton of a domain package")
+    new.add_argument("name")
+    new.add_argument("--path", type=Path, default=Path(), help="folder to write it into (default: here)")
+    check = verbs.add_parser(
+        "check", help="is the domain sound? prints each law and the smallest example that breaks it"
+    )
+    check.add_argument("name", help="entry-point name, module:attribute, or ./path")
+    check.add_argument("--json", action="store_true", help="print JSON lines")
 
 
 def run(args: argparse.Namespace) -> int:
+    action: int = {"ls": _ls, "new": _new, "check": _check}[args.action](args)
+    return action
+
+
+def _ls(args: argparse.Namespace) -> int:
     for name, value in installed().items():
         domain = load_domain(name)
         suites = ", ".join(domain.benchmarks) or "none"
         print(f"{name:12} {value:28} operators: {len(domain.operators)}; suites: {suites}")
     return 0
+
+
+def _new(args: argparse.Namespace) -> int:
+    from evoltune.scaffold import scaffold
+
+    folder = scaffold(args.name, args.path)
+    print(
+        f"{folder}: write verify, seeds and prompts, then: pip install -e {folder} && evoltune domains check {args.name}"
+    )
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from evoltune.conformance import check_domain
+
+    failed = 0
+    for finding in check_domain(args.name):
+        failed += not finding.ok
+        if args.json:
+            print(json.dumps({"name": finding.name, "ok": finding.ok, "detail": finding.detail}), flush=True)
+        else:
+            detail = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in finding.detail)
+            print(
+                f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{': ' + detail if detail else ''}",
+                flush=True,
+            )
+    if not args.json:
+        print(f"{failed} failed" if failed else "every law holds")
+    return 1 if failed else 0
