@@ -23,7 +23,7 @@ from evoltune_math.seeds.templates import SEED_TEMPLATES
 
 Side = Literal["seeds", "heldout"]
 SEEDS_FILE, HELDOUT_FILE = "gradeschool_seeds.jsonl", "gradeschool_heldout.jsonl"
-SEEDS_PER_TEMPLATE, HELDOUT_PER_TEMPLATE = 6, 6
+SEEDS_PER_TEMPLATE, HELDOUT_PER_TEMPLATE = 4, 6
 LARGEST = 10_000
 TRIES = 20_000
 STEPS = {1: "one step", 2: "two steps", 3: "three steps", 4: "four steps"}

@@ -1,0 +1,34 @@
+"""Mathematics: answers that are read, parsed and compared exactly, fast and safely.
+
+    from evoltune_math import check
+    check("x = \\\\frac{1}{2}", "0.5").status  # pass
+"""
+
+from __future__ import annotations
+
+from evoltune.domain import Domain
+from evoltune_math.answers.policy import defaults
+from evoltune_math.benchmarks import BENCHMARKS
+from evoltune_math.check import check
+from evoltune_math.eliminators import ELIMINATORS
+from evoltune_math.extract import extract
+from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
+from evoltune_math.seeds import seeds
+from evoltune_math.verification import verify
+
+domain = Domain(
+    name="math",
+    seeds=seeds,
+    operators=OPERATORS,
+    verify=verify,
+    extract=extract,
+    answer_prompt=ANSWER_PROMPT,
+    evidence=EVIDENCE,
+    eliminators=ELIMINATORS,
+    benchmarks=BENCHMARKS,
+    columns=(),
+    policy=defaults(),
+    preload=("mpmath", "sympy"),
+)
+
+__all__ = ["check", "domain"]

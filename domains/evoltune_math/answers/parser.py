@@ -1,0 +1,506 @@
+"""Tokens -> Node: a Pratt parser for what people write as an answer, in LaTeX or plain text.
+
+    parse("x=-2,6")  ->  seq "" of (rel = (x, neg 2), 6)
+    parse("11 5/12") ->  add(11, div(5, 12))          parse("2\\\\pi r^2") -> mul(2, pi, pow(r, 2))
+
+Binding powers, loosest first: separators < relation < union < ratio < sum < product = juxtaposition < sign < power < postfix.
+Juxtaposition binds as tightly as `/`: `1/2x` is half of x. Nothing is evaluated here. Raises `Unreadable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evoltune_math.answers import macros
+from evoltune_math.answers.lexer import END, Token, Unreadable, tokenize
+from evoltune_math.answers.nodes import E, HALF, I, Node, const, fn, num, rel, seq, sym, walk
+from evoltune_math.answers.vocabulary import (
+    CONSTANTS,
+    DROPPED_BEFORE_NUMBER,
+    FUNCTIONS,
+    GREEK,
+    LETTER_UNITS,
+    NUMBER_SETS,
+    RELATIONS,
+    SCALE_WORDS,
+    SHORT_UNITS,
+    UNITS,
+)
+
+MAX_NESTING = 64
+RELATION, UNION, RATIO, SUM, PRODUCT, SIGN, POWER, POSTFIX = 10, 15, 18, 20, 30, 35, 50, 60
+_CLOSERS = frozenset([")", "]", "}", "\\}", "&"])
+_CLOSING_COMMANDS = frozenset(["rfloor", "rceil", "rangle", "rvert", "rVert", "\\", "cr", "choose", "over"])
+_TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
+_SETS = {"cup": "union", "bigcup": "union", "cap": "inter", "bigcap": "inter", "setminus": "minus", "backslash": "minus", "smallsetminus": "minus"}
+_FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
+
+
+class Parser:
+    """A cursor over tokens. `macros` holds the commands that read arguments of their own."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens, self.at, self.depth = tokens, 0, 0
+        self.bars: list[str] = []
+
+    def peek(self, ahead: int = 0) -> Token:
+        at = self.at + ahead
+        return self.tokens[at] if at < len(self.tokens) else END
+
+    def take(self) -> Token:
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def accept(self, kind: str, *texts: str) -> Token | None:
+        token = self.peek()
+        if token.kind == kind and token.text in texts:
+            self.at += 1
+            return token
+        return None
+
+    def expect(self, kind: str, text: str) -> None:
+        if self.accept(kind, text) is None:
+            raise Unreadable(f"expected {text!r}, found {self.peek().text!r}")
+
+    # ---- lists ---------------------------------------------------------------------------------------------------
+
+    def items(self, closed: Callable[[Token], bool]) -> Node:
+        """Everything up to a closer: one node, or a bare seq. `;` separates groups of `,`."""
+        groups: list[list[Node]] = [[]]
+        word = ""
+        while not closed(token := self.peek()):
+            if token.kind == "end":
+                raise Unreadable("a bracket is not closed")
+            if token.kind == "op" and token.text == ";":
+                self.at += 1
+                groups.append([])
+            elif token.kind == "sep" or (token.kind == "op" and token.text in (",", "\n")) or (token.kind == "cmd" and token.text in ("wedge", "vee")):
+                self.at += 1
+                word = token.text if token.text in ("and", "or") else word
+            else:
+                groups[-1].append(self.expression(0))
+        full = [g for g in groups if g]
+        if not full:
+            return seq("", ())
+        if len(full) > 1 and any(len(g) > 1 for g in full):
+            return seq("", tuple(_bare(g, "") for g in full))
+        return _bare([n for g in full for n in g], word)
+
+    # ---- expressions ---------------------------------------------------------------------------------------------
+
+    def expression(self, power: int) -> Node:
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            raise Unreadable(f"nested deeper than {MAX_NESTING}")
+        left = self.prefix()
+        while True:
+            grown = self.infix(left, power)
+            if grown is None:
+                self.depth -= 1
+                return left
+            left = grown
+
+    def infix(self, left: Node, power: int) -> Node | None:
+        """`left` extended by the operator under the cursor, or None when that binds no tighter than `power`."""
+        token = self.peek()
+        kind, text = token.kind, token.text
+        if kind in ("end", "sep"):
+            return None
+        if kind == "op":
+            return self.operator(left, token, power)
+        if kind in ("text", "word"):
+            return self.words(left, token, power)
+        if kind == "cmd":
+            name = "\\" + text
+            if name in RELATIONS:
+                return self.relation(left, power) if power < RELATION else None
+            if text in ("not", "neq"):
+                return self.relation(left, power) if power < RELATION else None
+            if text in _SETS:
+                return self.binary(left, _SETS[text], UNION, power)
+            if text in ("pm", "mp"):
+                return self.binary(left, "pm" if text == "pm" else "mp", SUM, power)
+            if text in _TIMES:
+                return self.product(left, power)
+            if text == "div":
+                return self.binary(left, "div", PRODUCT, power)
+            if text in ("bmod", "mod"):
+                return self.binary(left, "mod", PRODUCT, power)
+            if text in ("pmod", "pod"):
+                return self.modulus(left, power)
+            if text == "mid" or text == "vert" or text == "lvert":
+                return None if text == "mid" or self.bars else self.juxtapose(left, power)
+            if text == "degree":
+                self.at += 1
+                return Node("deg", (left,))
+            if text in _CLOSING_COMMANDS or text[:4] == "end:" or text in ("ldots", "dots", "cdots", "wedge", "vee", "Vert"):
+                return None
+            if text in ("prime",):
+                self.at += 1
+                return left
+        return self.juxtapose(left, power)
+
+    def operator(self, left: Node, token: Token, power: int) -> Node | None:
+        text = token.text
+        if text in ("+", "-"):
+            return self.sum(left, power)
+        if text in ("*",):
+            return self.product(left, power)
+        if text == "/":
+            return self.binary(left, "div", PRODUCT, power)
+        if text == "^":
+            return self.power(left) if power <= POWER else None
+        if text == "!":
+            self.at += 1
+            double = self.accept("op", "!") is not None
+            return Node("fact", (left,), "!!" if double else "!")
+        if text == "%":
+            self.at += 1
+            return Node("pct", (left,))
+        if text == ":":
+            return self.binary(left, "ratio", RATIO, power) if not self.bars or self.bars[-1] != ":" else None
+        if text == "_":
+            return self.subscript(left)
+        if text == "'":
+            self.at += 1
+            return left._replace(value=f"{left.value}'") if left.op == "sym" else left
+        if text in RELATIONS:
+            return self.relation(left, power) if power < RELATION else None
+        if text == "|":
+            return None if self.bars else self.juxtapose(left, power)
+        if text in ("(", "[", "{", "\\{"):
+            return self.juxtapose(left, power)
+        if text == "\\" or text in _CLOSERS or text in (",", ";", "\n"):
+            return None
+        if text == "." and self.peek(1).kind == "end":
+            self.at += 1
+            return left
+        raise Unreadable(f"unexpected {text!r}")
+
+    def words(self, left: Node, token: Token, power: int) -> Node | None:
+        """A word after a value: a unit, a scale, `percent`, `mod`; otherwise a factor (`x sin(x)`, `2xy`)."""
+        word = token.text
+        low = word.lower()
+        if low in ("mod",):
+            return self.binary(left, "mod", PRODUCT, power)
+        if low in ("choose",) or (low == "over" and token.kind == "word"):
+            return None
+        if low in ("union", "cup"):
+            return self.binary(left, "union", UNION, power)
+        if low in ("times", "cdot") and token.kind == "word":
+            return self.product(left, power)
+        if low in ("percent", "pct", "percentage", "percents", "per cent"):
+            self.at += 1
+            return Node("pct", (left,))
+        if low in ("degrees", "degree", "deg") or low[:8] == "degrees ":
+            self.at += 1
+            return Node("deg", (left,))
+        if low in SCALE_WORDS and macros.numeric(left):
+            self.at += 1
+            return Node("mul", (left, num(SCALE_WORDS[low])))
+        if macros.numeric(left) and (token.kind == "text" or word in SHORT_UNITS or low in UNITS or len(word) >= 4 and word not in FUNCTIONS and word not in GREEK):
+            return self.unit(left)
+        if token.kind == "text":
+            return self.unit(left) if macros.measurable(left) else None
+        return self.juxtapose(left, power)
+
+    def unit(self, left: Node) -> Node:
+        """All words up to the next separator belong to the unit: `cm^2`, `m/s`, `miles per hour`, `square units`."""
+        parts = [self.take().text]
+        while True:
+            token = self.peek()
+            if token.kind in ("text", "word", "sym") or (token.kind == "op" and token.text in ("/", "^", "-", "*", ".")) or (token.kind == "cmd" and token.text in _TIMES):
+                parts.append(self.take().text)
+            elif token.kind == "num" and parts[-1] in ("^", "-"):
+                parts.append(self.take().text)
+            elif token.kind == "op" and token.text == "{" and parts[-1] == "^":
+                self.take()
+                while not self.accept("op", "}"):
+                    if self.peek().kind == "end":
+                        raise Unreadable("a unit's exponent is not closed")
+                    parts.append(self.take().text)
+            else:
+                return Node("unit", (left,), None, " ".join(parts))
+
+    def sum(self, left: Node, power: int) -> Node | None:
+        if power >= SUM:
+            return None
+        minus = self.take().text == "-"
+        right = self.expression(SUM)
+        right = Node("neg", (right,)) if minus else right
+        return Node("add", (*left.args, right)) if left.op == "add" and left.note == "open" else Node("add", (left, right), None, "open")
+
+    def product(self, left: Node, power: int) -> Node | None:
+        if power >= PRODUCT:
+            return None
+        self.at += 1
+        return _times(left, self.expression(PRODUCT))
+
+    def binary(self, left: Node, op: str, bind: int, power: int) -> Node | None:
+        if power >= bind:
+            return None
+        self.at += 1
+        right = self.expression(bind)
+        if op == "mp":
+            return Node("pm", (left, Node("neg", (right,))))
+        if op in ("ratio", "union") and left.op == op:
+            return Node(op, (*left.args, right))
+        return Node(op, (left, right))
+
+    def power(self, left: Node) -> Node:
+        self.at += 1
+        if self.peek() == END:
+            raise Unreadable("a power without an exponent")
+        if self.accept("cmd", "circ", "degree"):
+            return self.degrees(left)
+        if self.accept("op", "*"):
+            return left._replace(value=f"{left.value}*") if left.op == "sym" else left
+        if self.peek().text == "{" and self.peek(1).text in ("circ", "prime") and self.peek(2).text == "}":
+            prime = self.peek(1).text == "prime"
+            self.at += 3
+            return left._replace(value=f"{left.value}'") if prime and left.op == "sym" else self.degrees(left)
+        if self.accept("cmd", "prime"):
+            return left._replace(value=f"{left.value}'") if left.op == "sym" else left
+        exponent = self.expression(POWER - 1) if self.peek().text in ("-", "+") else self.expression(POWER - 1)
+        if left.op == "sym" and exponent.op == "sym" and exponent.value in ("T", "top", "c", "C") and str(left.value).isupper():
+            return sym(f"{left.value}^{exponent.value}")
+        return Node("pow", (left, exponent))
+
+    def degrees(self, left: Node) -> Node:
+        scale = self.peek()
+        if scale.kind == "sym" and scale.text in "CFK" and self.peek(1).kind in ("end", "sep"):
+            self.at += 1
+            return Node("unit", (left,), None, scale.text)
+        if scale.kind == "text" and scale.text in ("C", "F", "K"):
+            self.at += 1
+        return Node("deg", (left,))
+
+    def subscript(self, left: Node) -> Node:
+        self.at += 1
+        below = self.peek()
+        if left.op == "num":
+            digits = self.argument()
+            base = digits.value if digits.op == "num" else None
+            if base is None and below.kind == "text":
+                base = {"two": 2, "eight": 8, "ten": 10, "hex": 16}.get(below.text)
+            if base is None:
+                raise Unreadable("a number with a subscript that is no base")
+            return Node("base", (num(int(base)),), left.note or _digits(left))
+        start = self.at
+        self.argument()
+        name = "".join(t.text for t in self.tokens[start : self.at] if t.text not in "{}")
+        if left.op in ("sym", "fn", "text") and left.value is not None:
+            return self.called(sym(f"{left.value}_{name}"))
+        return left
+
+    def called(self, name: Node) -> Node:
+        """`f(x)`: a name before brackets is a function when it looks like one, or when the brackets hold one symbol."""
+        token = self.peek()
+        if token.text == "(" and token.kind == "op" and not token.space:
+            inner = self.peek(1)
+            lone = inner.kind in ("sym", "num") and self.peek(2).text == ")"
+            lone_symbol = lone and inner.kind == "sym" and inner.text not in ("i", "e") and len(str(name.value)) == 1
+            if "_" in str(name.value) and lone or str(name.value).rstrip("'") in _FUNCTION_LETTERS or lone_symbol or "'" in str(name.value):
+                self.at += 1
+                inside = self.items(_is(")"))
+                self.expect("op", ")")
+                args = inside.args if inside.op == "seq" else (inside,)
+                return fn("?" + str(name.value), *args)
+        return name
+
+    def relation(self, left: Node, power: int) -> Node:
+        signs, members = [], [left]
+        while True:
+            token = self.peek()
+            negated = token.text == "not"
+            if negated:
+                self.at += 1
+                token = self.peek()
+            sign = RELATIONS.get("\\" + token.text if token.kind == "cmd" else token.text) if token.kind in ("op", "cmd") else None
+            if sign is None:
+                break
+            self.at += 1
+            if sign in ("<", ">") and self.accept("op", "="):
+                sign += "="
+            signs.append({"=": "!=", "in": "notin"}.get(sign, sign) if negated else sign)
+            nxt = self.peek()
+            if sign == "=" and (nxt.kind == "op" and nxt.text == "=" or "\\" + nxt.text in RELATIONS and nxt.kind == "cmd"):
+                signs.pop()
+                continue
+            members.append(self.expression(RELATION))
+        if len(members) < 2:
+            raise Unreadable("a relation with one side")
+        return rel(" ".join(signs), *members)
+
+    def modulus(self, left: Node, power: int) -> Node | None:
+        if power >= RELATION:
+            return None
+        self.at += 1
+        return Node("pmod", (left, self.argument()))
+
+    def juxtapose(self, left: Node, power: int) -> Node | None:
+        """The product without a sign, and the mixed number."""
+        if power >= PRODUCT:
+            return None
+        token = self.peek()
+        if left.op == "num" and left.value is not None and not left.note:
+            mixed = macros.mixed(self, left)
+            if mixed is not None:
+                return mixed
+        if token.kind == "num" and left.op in ("num", "dec"):
+            raise Unreadable("two numbers side by side")
+        right = self.expression(PRODUCT)
+        if token.kind == "sym" and token.space and right.op in ("sym", "pow", "div") and token.text in LETTER_UNITS and macros.numeric(left):
+            return Node("mul", (left, right), None, "unit?")
+        return _times(left, right)
+
+    # ---- prefix --------------------------------------------------------------------------------------------------
+
+    def prefix(self) -> Node:
+        token = self.take()
+        kind, text = token.kind, token.text
+        if kind == "num":
+            assert token.value is not None
+            return Node("dec", (), token.value, text) if token.note else Node("num", (), token.value, text if text[:1] == "0" and len(text) > 1 else "")
+        if kind == "sym":
+            return self.symbol(token)
+        if kind == "cmd":
+            return macros.command(self, text)
+        if kind == "word":
+            return self.word(token)
+        if kind == "text":
+            return Node("text", (), text)
+        if kind == "op":
+            return self.opened(token)
+        raise Unreadable(f"unexpected {text or 'end'!r}")
+
+    def symbol(self, token: Token) -> Node:
+        if token.text == "e" and token.note != "v":
+            return E
+        if token.text == "i" and token.note != "v":
+            return I
+        return self.called(sym(token.text, token.note))
+
+    def word(self, token: Token) -> Node:
+        word = token.text
+        if word in DROPPED_BEFORE_NUMBER and self.peek().kind == "num":
+            return self.prefix()
+        if word in CONSTANTS:
+            return const(CONSTANTS[word])
+        if word in FUNCTIONS and (self.peek().kind != "end" or FUNCTIONS[word] == "gamma"):
+            return macros.command(self, word)
+        if word in GREEK and word not in ("xi", "nu", "mu", "ell"):
+            return sym(word)
+        if word in NUMBER_SETS and len(word) > 1:
+            return const(NUMBER_SETS[word])
+        if len(word) > 3 and not _product_like(word):
+            return Node("text", (), word)
+        if word.isupper() or not word.isascii():
+            return self.called(sym(word))
+        factors = []
+        for char in word[:-1]:
+            factors.append(E if char == "e" else I if char == "i" else sym(char))
+        self.tokens[self.at - 1] = Token("sym", word[-1])
+        self.at -= 1
+        return Node("mul", (*factors, self.expression(PRODUCT)))
+
+    def opened(self, token: Token) -> Node:
+        text = token.text
+        if text == "-":
+            return Node("neg", (self.expression(PRODUCT - 1 if self.peek().kind != "num" else PRODUCT - 1),))
+        if text == "+":
+            return self.expression(PRODUCT - 1)
+        if text in ("(", "[", "{", "\\{"):
+            return self.bracketed(text)
+        if text == "|":
+            if self.peek().text == "|":
+                self.at += 1
+                return macros.bars(self, "norm", "||")
+            return macros.bars(self, "abs", "|")
+        if text == "]":  # French open intervals: ]a, b[
+            inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
+            closer = self.take().text
+            if inside.op == "seq" and len(inside.args) == 2:
+                return seq("(" + ("]" if closer == "]" else ")"), inside.args)
+        if text == ":" or text in ("<", ">", "="):
+            raise Unreadable(f"{text!r} without a left side")
+        raise Unreadable(f"unexpected {text!r}")
+
+    def bracketed(self, opener: str) -> Node:
+        bars, self.bars = self.bars, ([":"] if opener == "\\{" else [])
+        inside = self.items(lambda t: (t.kind == "op" and t.text in (_CLOSERS if opener != "(" else (")", "]"))) or macros.splits(t, opener))
+        if macros.splits(self.peek(), opener):
+            inside = macros.split_group(self, inside, opener)
+        closer = self.take().text
+        self.bars = bars
+        wanted = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}[opener]
+        if closer not in wanted:
+            raise Unreadable(f"{opener!r} closed by {closer!r}")
+        if opener == "{":
+            return _closed(inside)
+        if opener == "\\{":
+            return inside if inside.op == "builder" else seq("{}", inside.args if inside.op == "seq" and inside.value == "" else (inside,) if inside != seq("", ()) else ())
+        if inside.op == "seq" and inside.value == "":
+            return seq(opener + closer, inside.args)
+        if closer == "]" or opener == "[":
+            return seq(opener + closer, (inside,))
+        return _closed(inside)
+
+    def argument(self) -> Node:
+        """The argument of a command: a group, or the next character (`\\\\frac12` has 1 and 2)."""
+        token = self.peek()
+        if token.kind == "num" and token.note == "" and len(token.text) > 1 and token.text.isdigit():
+            self.tokens[self.at] = Token("num", token.text[1:], False, macros.fraction(token.text[1:]))
+            return num(int(token.text[0]))
+        if token.text == "{" and token.kind == "op":
+            self.take()
+            return self.bracketed("{")
+        if token.kind == "sym":
+            self.take()
+            return E if token.text == "e" else I if token.text == "i" else sym(token.text, token.note)
+        if token.kind == "end":
+            raise Unreadable("a command without its argument")
+        return self.expression(POSTFIX)
+
+
+def _digits(node: Node) -> str:
+    return node.note or str(node.value)
+
+
+def _is(closer: str) -> Callable[[Token], bool]:
+    return lambda token: token.kind == "op" and token.text == closer
+
+
+def _closed(node: Node) -> Node:
+    return node._replace(note="") if node.note in ("open", "unit?") else node
+
+
+def _bare(nodes: list[Node], word: str) -> Node:
+    return nodes[0] if len(nodes) == 1 else Node("seq", tuple(nodes), "", word)
+
+
+def _times(left: Node, right: Node) -> Node:
+    left_factors = left.args if left.op == "mul" and left.note != "unit?" else (left,)
+    return Node("mul", (*left_factors, *(right.args if right.op == "mul" else (right,))))
+
+
+def _product_like(word: str) -> bool:
+    """`abcd`, `xyzw`: four or more letters that are a product, not a word."""
+    return word.islower() and (not set(word) & set("aeiou") or word in "abcdefgh")
+
+
+def parse(text: str) -> Node:
+    """The tree of `text` (in the lexer's alphabet). Raises `Unreadable`."""
+    return parse_tokens(tokenize(text))
+
+
+def parse_tokens(tokens: list[Token]) -> Node:
+    parser = Parser(tokens)
+    node = parser.items(lambda t: t.kind == "end")
+    if sum(1 for _ in walk(node)) > 4 * len(tokens) + 8:
+        raise Unreadable("the tree outgrew its text")
+    return node
+
+
+__all__ = ["HALF", "Parser", "parse", "parse_tokens"]

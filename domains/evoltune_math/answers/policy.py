@@ -1,0 +1,90 @@
+"""Every choice of what counts as the same answer, in one place; `verify.policy` in a recipe sets these and no other.
+
+    Policy.of({"percent": "either", "decimal_digits": 0})
+
+docs/verifier-policy.md has an example of each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from evoltune.errors import DomainError
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "percent": ("value", "either"),
+    "units": ("agree", "ignore", "required"),
+    "degrees": ("ignore", "required"),
+    "lists": ("unordered", "ordered"),
+    "assignment": ("ignore", "required"),
+    "variables": ("strict", "ignore"),
+    "intervals": ("either", "strict"),
+    "vectors": ("either", "strict"),
+    "constant": ("required", "optional"),
+    "approximation": ("either", "exact"),
+    "choices": ("either", "letter"),
+    "text": ("loose", "exact"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The defaults are the label policy that our figures are measured under."""
+
+    percent: str = "value"
+    """value: 50% = 1/2 and not 50. either: 50% = 50 too."""
+    units: str = "agree"
+    """agree: a missing unit is forgiven, two known ones must agree (1 km = 1000 m). ignore. required: missing fails too."""
+    degrees: str = "ignore"
+    """ignore: 90 degrees = 90. required: the sign, or the value in radians."""
+    lists: str = "unordered"
+    """Bare lists `1, 2`; sets never have an order, tuples always have."""
+    assignment: str = "ignore"
+    """ignore: `x = 5` = `5`. required: the name must be there."""
+    variables: str = "strict"
+    """strict: `x > 3` is not `y > 3`. ignore: single-variable statements may rename."""
+    intervals: str = "either"
+    """either: `(1, 2)` = `1 < x < 2`. strict: the same notation."""
+    vectors: str = "either"
+    """either: a tuple = a column or a row matrix. strict: the same notation."""
+    constant: str = "required"
+    """`+ C` of an antiderivative. optional: may be missing."""
+    approximation: str = "either"
+    """either: of `1/3 \\approx 0.33` each part may match. exact: only the part before the sign."""
+    choices: str = "either"
+    """either: `(A) 12` = `A` and = `12`. letter: only letters."""
+    text: str = "loose"
+    """loose: case, articles, punctuation and number words do not count. exact: only white space does not."""
+    decimal_digits: int = 10
+    """A decimal of at least so many significant digits stands for the exact value that rounds to it. 0: never."""
+    memory: int = 4096
+    """Parsed references that are kept."""
+
+    @staticmethod
+    def of(chosen: Mapping[str, Any]) -> Policy:
+        """A policy from plain values; a wrong one is a `DomainError` that names the allowed."""
+        return _cached(tuple(sorted(chosen.items())))
+
+
+@lru_cache(maxsize=64)
+def _cached(chosen: tuple[tuple[str, Any], ...]) -> Policy:
+    known = {f.name for f in fields(Policy)}
+    for key, value in chosen:
+        if key not in known:
+            raise DomainError(f"verify.policy.{key}: unknown; allowed: {', '.join(sorted(known))}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise DomainError(f"verify.policy.{key}: {value!r}, allowed: {', '.join(CHOICES[key])}")
+        if key not in CHOICES and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise DomainError(f"verify.policy.{key}: {value!r}, must be a whole number of at least 0")
+    return Policy(**dict(chosen))
+
+
+DEFAULT = Policy()
+
+
+def defaults() -> dict[str, Any]:
+    """`Domain.policy`: each knob with its default."""
+    return asdict(DEFAULT)

@@ -1,0 +1,247 @@
+"""A candidate's text -> Answer: wrappings off, words understood, the rest parsed.
+
+    read("\\\\boxed{\\\\textbf{(A) } 12}") -> Choice("A", Value(12));   read("twenty-five") -> Value(25)
+
+Never raises for any text: what is outside the grammar or over the budget is `Text`, compared as text.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from evoltune_math.answers import macros
+from evoltune_math.answers.budget import MAX_DEPTH, depth
+from evoltune_math.answers.charset import to_ascii
+from evoltune_math.answers.lexer import Token, Unreadable, tokenize
+from evoltune_math.answers.nodes import INF, NEG_INF, Node, num, walk
+from evoltune_math.answers.parser import parse_tokens
+from evoltune_math.answers.typed import Answer, Choice, Region, Span, Text, Value, typed
+from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, number_in_words
+
+MAX_TEXT = 12_000
+_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\\{", ""), ('"', '"'))
+_PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
+_BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
+_CHOICE = re.compile(
+    r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|mathbf|bf)\s*\{?\s*)?(?:(?:option|choice|answer)\s*)?"
+    r"(?:\(\s*([A-Ja-j])\s*\)|([A-J])\s*[.)])\s*(?:\}|\b)?\s*([:.]?)(.*)",
+    re.S | re.I,
+)
+_BARE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
+_BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
+_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
+_TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I)
+_CUT = frozenset("which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded".split())
+_LEAD = frozenset(
+    "approximately about approx roughly exactly is are equals answer solution solutions the final total value result be only just around "
+    "nearly thus so hence therefore it that we have get and or namely there to of".split()
+)
+_MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
+_DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
+
+
+def mended(text: str) -> str:
+    """Escapes that a careless JSON or Python literal broke: form feeds for `\\f`, doubled backslashes."""
+    if "\x0c" in text or "\x08" in text:
+        text = text.translate(_MENDED)
+    if "\t" in text:
+        text = re.sub(r"\t(?=(?:ext|imes|frac|heta|an)\b)", r"\\t", text)
+    if "\\\\" in text and "begin{" not in text and _DOUBLED.search(text):
+        text = text.replace("\\\\", "\\")
+    elif "\\\\begin" in text:
+        text = text.replace("\\\\\\\\", "\x00").replace("\\\\", "\\").replace("\x00", "\\\\")
+    return text
+
+
+def unwrap(text: str) -> str:
+    """The answer without the mathematics delimiters, boxes, bold marks and final stops around it."""
+    while True:
+        before = text
+        text = text.strip().rstrip(".,;:!" if text[-1:] != "!" else ".,;:").strip()
+        if text.endswith("\\") and not text.endswith("\\\\"):
+            text = text[:-1].rstrip()
+        for left, right in _PAIRS:
+            size = len(left)
+            if right and len(text) >= 2 * size and text.startswith(left) and text.endswith(right) and left not in text[size:-size]:
+                text = text[size : -size or None]
+        found = _BOXED.match(text)
+        if found and text.endswith("}") and balanced(text, found.end() - 1) == len(text) - 1:
+            text = text[found.end() : -1]
+        if text == before:
+            return text
+
+
+def balanced(text: str, start: int) -> int:
+    """Where the brace at `start` is closed, or -1."""
+    level = 0
+    for found in re.finditer(r"\\.|[{}]", text[start:], re.S):
+        if found[0] == "{":
+            level += 1
+        elif found[0] == "}":
+            level -= 1
+            if level == 0:
+                return start + found.start()
+    return -1
+
+
+def plain_number(text: str) -> Fraction | None:
+    """The fast path: a whole number, a decimal or a fraction, in a microsecond."""
+    if _PLAIN.fullmatch(text):
+        return Fraction(text)
+    found = _FRACTION.fullmatch(text)
+    if found is None:
+        return None
+    top, bottom = int(found[1] + found[2]) if found[2] else int(found[4]), int(found[3] or found[5])
+    return Fraction(top, bottom) if bottom else None
+
+
+@lru_cache(maxsize=4096)
+def read(text: str, lists: bool = False) -> Answer:
+    """The answer in `text`. `lists`: read `100,200,300` as three numbers."""
+    if len(text) > MAX_TEXT:
+        return Text(text)
+    bare = unwrap(to_ascii(mended(text)))
+    quick = plain_number(bare)
+    if quick is not None:
+        digits = bare.lstrip("-") if "." in bare else ""
+        return Value(Node("dec" if digits else "num", (), quick, digits))
+    special = _special(bare)
+    if special is not None:
+        return special
+    try:
+        tokens = tokenize(bare)
+        if lists:
+            tokens = [t for token in tokens for t in _split_thousands(token)]
+        return _from_tokens(tokens, bare)
+    except (Unreadable, RecursionError):
+        return Text(bare)
+
+
+def _split_thousands(token: Token) -> list[Token]:
+    if token.kind != "num" or token.note or len(token.text) < 4 or not token.text.isdigit():
+        return [token]
+    head = len(token.text) % 3 or 3
+    groups = [token.text[:head], *(token.text[i : i + 3] for i in range(head, len(token.text), 3))]
+    found: list[Token] = []
+    for group in groups:
+        found += [Token("num", group, False, Fraction(int(group))), Token("op", ",")]
+    return found[:-1]
+
+
+def _special(bare: str) -> Answer | None:
+    """Forms that are a convention of their own: choices, times of day, numbers in another base, words."""
+    if not bare:
+        return Text("")
+    found = _CHOICE.fullmatch(bare)
+    if found and (found[2] is None or found[2].isupper()) and (found[1] is None or found[1].isupper() or not found[4].strip(" }")):
+        body = found[4].strip(" }~$").strip()
+        if not body:
+            return Choice((found[1] or found[2]).upper())
+        if not body.startswith(("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")) and not (found[2] and found[3] == ""and body[:1].isdigit() and "." not in bare[:4] and ")" not in bare[:4]):
+            return Choice((found[1] or found[2]).upper(), read(body))
+    found = _BARE_CHOICE.fullmatch(bare)
+    if found:
+        return Choice(found[1].upper())
+    found = _TIME.fullmatch(bare)
+    if found and int(found[1]) <= 12 and int(found[2] or 0) < 60:
+        hour = int(found[1]) % 12 + (12 if found[3].lower() == "p" else 0)
+        return Text(f"time {hour}:{int(found[2] or 0):02d}")
+    found = _BASED.fullmatch(bare)
+    if found and not found[1].isdigit():
+        base = _BASES.get(found[2]) or int(found[2])
+        return Value(Node("base", (num(base),), None, found[1]))
+    if bare[0].isalpha() or bare.startswith("\\text"):
+        return _words(bare)
+    return None
+
+
+_EVERYTHING = frozenset(["all real numbers", "all reals", "all real", "the set of all real numbers", "set of real numbers", "real numbers", "every real number", "any real number", "all x", "all real x", "set of all real numbers", "all real values", "all real values of x", "all values of x"])  # fmt: skip
+
+
+def _words(bare: str) -> Answer | None:
+    text = re.sub(r"\\(?:text|textbf|mathrm|textrm|mbox)\s*\{([^{}]*)\}", r"\1", bare).strip(" .$")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z ,'\-]*", text):
+        return None
+    value = number_in_words(text)
+    if value is not None:
+        return Value(num(value) if value >= 0 else Node("neg", (num(-value),)))
+    if text.lower() in _EVERYTHING:
+        return Region((Span(NEG_INF, INF, False, False),))
+    return None
+
+
+def _from_tokens(tokens: list[Token], bare: str) -> Answer:
+    tokens = _trimmed(tokens)
+    if not tokens:
+        return Text(bare)
+    if _prose(tokens):
+        return Text(bare)
+    try:
+        return _parsed(tokens, bare)
+    except Unreadable:
+        shorter = _without_lead(tokens)
+        if shorter is None:
+            raise
+        return _parsed(shorter, bare)
+
+
+def _parsed(tokens: list[Token], bare: str) -> Answer:
+    node = parse_tokens(list(tokens))
+    if depth(node) > MAX_DEPTH:
+        raise Unreadable("too deep")
+    if node.op == "mul" and node.args[0].op == "text" or node.op == "seq" and node.value == "" and any(n.op == "text" for n in node.args):
+        shorter = _without_lead(tokens)
+        if shorter is not None:
+            return _parsed(shorter, bare)
+    if sum(n.op == "text" for n in walk(node)) and node.op in ("text", "mul", "add", "neg", "pow"):
+        return Text(bare)
+    return typed(node)
+
+
+def _trimmed(tokens: list[Token]) -> list[Token]:
+    """Without what stands around an answer: separators, `approximately`, `, which is the area`, a final stop."""
+    level = 0
+    for at, token in enumerate(tokens):
+        if token.kind == "op":
+            level += (token.text in "([{" or token.text == "\\{") - (token.text in ")]}" or token.text == "\\}")
+        if at and level == 0 and token.kind in ("word", "text") and token.text.split()[0].lower() in _CUT:
+            tokens = tokens[:at]
+            break
+    start, end = 0, len(tokens)
+    while end and (tokens[end - 1].kind == "sep" or (tokens[end - 1].kind == "op" and tokens[end - 1].text in (",", ";", ".", ":", "?", "\n", "..."))):
+        end -= 1
+    while start < end and (tokens[start].kind == "sep" or (tokens[start].kind == "op" and tokens[start].text in (",", ";", ":", "\n")) or _leads(tokens[start])):
+        start += 1
+    return tokens[start:end]
+
+
+def _leads(token: Token) -> bool:
+    if token.kind == "cmd":
+        return token.text in ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "phantom", "rightarrow", "&")
+    if token.kind == "op":
+        return token.text in ("=", "&")
+    return token.kind in ("word", "text") and all(w.lower() in _LEAD for w in token.text.split())
+
+
+def _prose(tokens: list[Token]) -> bool:
+    """Only words: no number, no mathematics."""
+    return all(t.kind in ("text", "word", "sep") or (t.kind == "sym" and t.text in "aI") or (t.kind == "op" and t.text in ",.'-;:!?") for t in tokens) and any(
+        t.kind == "text" or (t.kind == "word" and len(t.text) > 3 and not (macros.FUNCTIONS.get(t.text) or t.text in macros.GREEK or t.text in macros.CONSTANTS or t.text.isupper()))
+        for t in tokens
+    )
+
+
+def _without_lead(tokens: list[Token]) -> list[Token] | None:
+    """The tokens behind an introduction in words: `Solution is: ...`, `width ... = 10`."""
+    at = 0
+    while at < len(tokens) and (tokens[at].kind in ("text", "word", "sep") or (tokens[at].kind == "op" and tokens[at].text in (":", ",", "="))):
+        at += 1
+    while at and tokens[at - 1].kind == "word" and (tokens[at - 1].text in macros.FUNCTIONS or tokens[at - 1].text in macros.CONSTANTS):
+        at -= 1
+    return tokens[at:] if 0 < at < len(tokens) else None
+
+
+__all__ = ["SEPARATOR_WORDS", "balanced", "mended", "plain_number", "read", "unwrap"]

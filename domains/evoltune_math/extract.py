@@ -1,0 +1,225 @@
+"""The final answer in a response: the last box, `#### x`, `the answer is ...`, the last formula, the last number.
+
+    find("We get $x=3$, hence \\\\boxed{(2,7)}.") -> Found("(2,7)", "boxed")
+    find("3/4")                                  -> Found("3/4", "bare")
+
+Separate from equality: `method` says how the answer was found, None means that there is none. One pass, linear.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from evoltune.record import Task
+from evoltune_math.answers.charset import to_ascii
+from evoltune_math.answers.reading import balanced, mended, read, unwrap
+from evoltune_math.answers.typed import Text
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_UNITS
+
+MAX_TAIL = 40_000
+"""The end of a response that is searched; answers stand at the end."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """`text`: the answer as written; `method`: bare, boxed, hashes, phrase, formula or number."""
+
+    text: str
+    method: str
+
+
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
+_JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
+_HASHES = re.compile(r"####[ \t]*([^\n]*)")
+_ANSWER = re.compile(
+    r"(?:final|correct|right)?\s*(?:answer|result|answers)\*{0,2}\s*(?:is|are|=|:|：|to the (?:question|problem) is)?\s*[:：=]?\**\s*(?=\S)"
+    r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s*(?=\S)"
+    r"|(?:la\s+)?(?:réponse(?:\s+finale)?|respuesta(?:\s+final)?|risposta|resposta|antwort|ответ|उत्तर|الجواب|الإجابة)\s*(?:est|es|è|é|ist|lautet|है|هو|هي)?\s*[:：]?\s*(?=\S)",
+    re.I,
+)
+_STRONG = re.compile(r"is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
+_NUMBER = re.compile(r"(?<![\w.])-?(?:\$\s*)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?%?(?![\w])|(?<![\w.])-?\.\d+|(?<![\w.])-?\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])-?\d+(?:\.\d+)?(?=[A-Za-zµ²°€$£])")
+_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.I)
+_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.I | re.S)
+_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
+_CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
+_IS = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
+
+
+def find(response: str) -> Found | None:
+    """The final answer of a response, or None. A bare answer is returned whole."""
+    text = mended(response[-MAX_TAIL:] if len(response) > MAX_TAIL and _has_marker(response) else response)
+    thought = None
+    for thought in _THINK_END.finditer(text):
+        pass
+    if thought is not None and text[thought.end() :].strip():
+        text = text[thought.end() :]
+    if not text.strip():
+        return None
+    if len(text) > MAX_TAIL:
+        return Found(text.strip(), "bare")
+    return _boxed(text) or _tagged(text) or _hashes(text) or _stated(text)
+
+
+def _has_marker(response: str) -> bool:
+    return "boxed" in response or "####" in response or " " in response[:2000].strip()
+
+
+def _boxed(text: str) -> Found | None:
+    boxes: list[tuple[int, int, str]] = []
+    for found in _BOX.finditer(text):
+        if boxes and found.start() < boxes[-1][1]:
+            continue  # a box in a box
+        if found[1]:
+            end = balanced(text, found.end() - 1)
+            if end < 0:
+                rest = text[found.end() :].split("\n")[0].strip().rstrip("$").strip()
+                if not boxes and rest:
+                    boxes.append((found.start(), len(text), rest))
+                break
+            boxes.append((found.start(), end + 1, text[found.end() : end]))
+        else:
+            bare = re.match(r"[-+]?[\w.,/]+", text[found.end() :])
+            if bare:
+                boxes.append((found.start(), found.end() + bare.end(), bare[0]))
+    if not boxes:
+        return None
+    group = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        gap = text[box[1] : group[0][0]]
+        if len(gap) > 90 or _SENTENCE_END.search(gap) or not _JOIN.search(gap):
+            break
+        group.insert(0, box)
+    parts = [b[2].strip() for b in group]
+    if len(parts) > 1 and len(set(parts)) == 1:
+        parts = parts[:1]
+    after = text[group[-1][1] : group[-1][1] + 12]
+    percent = "\\%" if len(parts) == 1 and re.match(r"[\s$\\)}]*\\?%", after) and "%" not in parts[0] else ""
+    answer = ", ".join(parts).strip()
+    return Found(answer + percent, "boxed") if answer else None
+
+
+def _tagged(text: str) -> Found | None:
+    tags = _TAGGED.findall(text)
+    return Found(tags[-1].strip(), "tagged") if tags and tags[-1].strip() else None
+
+
+def _hashes(text: str) -> Found | None:
+    found = _HASHES.findall(text)
+    return Found(found[-1].strip(), "hashes") if found and found[-1].strip() else None
+
+
+def _stated(text: str) -> Found | None:
+    text = _CLOSING.sub("", text).strip()
+    if not text:
+        return None
+    phrase = _phrase(text)
+    if phrase is not None:
+        return phrase
+    if _bare(text):
+        if isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1:
+            number = _number(text)
+            if number is not None:
+                return number
+        return Found(text, "bare")
+    formula = None
+    for formula in _FORMULA.finditer(text):
+        pass
+    if formula is not None:
+        inside = next(g for g in formula.groups() if g is not None)
+        rest = text[formula.end() :]
+        if len(inside.strip()) > 1 or not _number(rest):
+            return Found(inside.strip(), "formula")
+    return _conclusion(text) or _number(text)
+
+
+def _phrase(text: str) -> Found | None:
+    """What stands behind the last `the answer is`, `Answer:`, `答案是` ..."""
+    last = None
+    for found in _ANSWER.finditer(text):
+        tail = text[found.end() :].lstrip()
+        if _STRONG.search(found[0]) or tail[:1] in "$\\" or (found.start() == 0 and re.match(r"[-+\d($\\]", tail)):
+            last = found
+    if last is None:
+        return None
+    tail = text[last.end() :].strip().lstrip("*").strip()
+    ended = _first_end(tail)
+    sentence = tail[:ended].strip() if ended else tail
+    sentence = sentence.strip("*").strip()
+    if not sentence:
+        return None
+    if _bare(sentence):
+        return Found(sentence, "phrase")
+    formulas = list(_FORMULA.finditer(sentence))
+    if formulas and not _WORD.search(sentence[: formulas[0].start()]):
+        stop = formulas[0].end()
+        for formula in formulas[1:]:
+            if _WORD.search(sentence[stop : formula.start()].replace("and", "").replace("or", "")):
+                break
+            stop = formula.end()
+        return Found(sentence[formulas[0].start() : stop], "phrase")
+    verb = None
+    for verb in _IS.finditer(sentence):
+        pass
+    if verb is not None and sentence[verb.end() :].strip():
+        behind = sentence[verb.end() :].strip()
+        return Found(behind, "phrase") if _bare(behind) else (_stated(behind) if verb.end() else None)
+    if formulas:
+        inside = next(g for g in formulas[-1].groups() if g is not None)
+        return Found(inside.strip(), "phrase")
+    return _number(sentence) or Found(sentence, "phrase")
+
+
+def _first_end(tail: str) -> int:
+    """Where the first sentence ends, outside of formulas; 0 when it never does."""
+    spans = [m.span() for m in _FORMULA.finditer(tail)]
+    for found in re.finditer(r"[!?](?=\s)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。", tail):
+        if not any(a < found.start() < b for a, b in spans):
+            return found.start()
+    return 0
+
+
+def _bare(text: str) -> bool:
+    """Whether the text is an answer and nothing more: few words that are no mathematics."""
+    if len(text) > 2000 and " " not in text.strip():
+        return True
+    plain = re.sub(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}", " ", to_ascii(text))
+    words = [w for w in _WORD.findall(plain) if not _mathematical(w)]
+    if not words:
+        return True
+    if _SENTENCE_END.search(text.strip()[:-1]) or (_FORMULA.search(text) and len(words) > 1 and unwrap(text) == text.strip().rstrip(".")):
+        return False
+    return len(words) <= 6
+
+
+def _mathematical(word: str) -> bool:
+    return word in FUNCTIONS or word in CONSTANTS or word in GREEK or word in SHORT_UNITS or word in ("and", "or", "mod", "cm", "percent", "in") or word.isupper() or len(word) < 3
+
+
+def _conclusion(text: str) -> Found | None:
+    """The end of the last sentence, behind `is` or `=`."""
+    last = text.rstrip(" .\n").rpartition("\n")[2]
+    sentence = re.split(r"\.\s", last)[-1]
+    verb = None
+    for verb in re.finditer(r"\b(?:is|are|equals)\b|=", sentence):
+        pass
+    if verb is None:
+        return None
+    behind = sentence[verb.end() :].strip()
+    return Found(behind, "phrase") if behind and _bare(behind) and re.search(r"\d", behind) else None
+
+
+def _number(text: str) -> Found | None:
+    last = None
+    for last in _NUMBER.finditer(text):
+        pass
+    return Found(last[0].strip(), "number") if last else None
+
+
+def extract(task: Task, response: str) -> str | None:
+    """`Domain.extract`: the candidate answer; None is counted apart from a wrong one."""
+    found = find(response)
+    return found.text if found is not None else None
