@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from evoltune.domain import Context, load_domain
+from evoltune.record import Task
 from evoltune_math.benchmarks import BENCHMARKS
+from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, PROMPTS, prompt
 from evoltune_math.seeds import HELDOUT, SEEDS, generate, rows, seeds
 
@@ -107,3 +110,37 @@ def test_operators_go_up_and_down_and_fuse():
     assert Counter(o.kind for o in OPERATORS) == {"depth": 3, "down": 2, "fuse": 1}
     assert all(("{other}" in o.template) == (o.kind == "fuse") for o in OPERATORS)
     assert "#### 48" in ANSWER_PROMPT and set(EVIDENCE) == {"program", "check"}
+
+
+@pytest.mark.parametrize(
+    ("instruction", "reason"),
+    [
+        ("CANNOT JOIN", "no fusion"),
+        ("How many is 3 + 4?\n#### 7", "comes solved"),
+        ("How many is 3 + 4?\nAnswer: 7", "comes solved"),
+        ("I have made the problem harder by adding 2 conditions.", "asks nothing"),
+        ("What would you like to know about maths?", "no quantity"),
+        ("Tom has eighteen pens and gives a third away. How many are left?", None),
+        (r"Evaluate $\int_0^1 x\,dx$.", None),
+    ],
+)
+def test_rewrites_that_are_no_problem_are_eliminated(instruction, reason):
+    found = {rule(None, Task(instruction=instruction), None) for rule in ELIMINATORS} - {None}
+    assert (reason in found) if reason else not found
+
+
+def test_the_domain_carries_all_of_this_and_judges_its_own_seeds_right():
+    domain = load_domain("math")
+    context = Context(run=lambda job: pytest.fail("no program here"), policy=domain.policy)
+    assert {o.name for o in domain.operators} >= {
+        "constraints",
+        "concretize",
+        "deepen",
+        "easier",
+        "easier_new",
+    }
+    assert set(domain.benchmarks) >= {"gsm8k", "gsm-hard", "svamp", "math", "math-500", "gradeschool-heldout"}
+    for seed in list(domain.seeds())[::10]:
+        candidate = domain.extract(seed.task, seed.answers[0].text)
+        assert domain.verify(seed.task, candidate, context).status == "pass"
+        assert not [rule for rule in domain.eliminators if rule(None, seed.task, None)]

@@ -18,7 +18,7 @@ ASKS = re.compile(
     re.IGNORECASE,
 )
 QUANTITY = re.compile(
-    r"\d|[$\\]|\b[a-z]\b\s*[=+*/^<>-]|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|"
+    r"\d|[$\\]|\b[a-z]\b\s*[=+*/^<>-]|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|"
     r"fifty|sixty|seventy|eighty|ninety|hundred|thousand|dozen|half|twice|double|triple|third|quarter|percent)\b",
     re.IGNORECASE,
 )
