@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evolve": ("stages", "grow instructions from seeds with a teacher"),
     "build": ("stages", "dedup, decontaminate, select, write the dataset"),
     "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
+    "decontaminate": ("decontaminate", "audit any dataset against benchmark suites; write a certificate or a clean copy"),
     "train": ("train", "fine-tune a base model from a recipe"),
     "eval": ("evaluate", "measure a model on benchmark suites"),
     "plan": ("plan", "memory, steps, calls and cost of a recipe, before anything is spent"),
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.set_defaults(verb=verb)
     module.add_arguments(parser)
     try:
-        code: int = module.run(parser.parse_args(rest))
+        code: int = module.run(_parsed(parser, rest))
         sys.stdout.flush()
         return code
     except EvoltuneError as error:
@@ -65,6 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `evoltune ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """Overrides (`a.b=c`) may stand before or after options; argparse allows that only without sub-verbs."""
+    try:
+        return parser.parse_intermixed_args(argv)
+    except TypeError:
+        return parser.parse_args(argv)
 
 
 def _help() -> str:
