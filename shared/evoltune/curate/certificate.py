@@ -114,6 +114,15 @@ def build_certificate(
     }
 
 
+def write_certificate(path: Path, proof: Mapping[str, Any]) -> None:
+    """Writes it atomically, with sorted keys: equal certificates are equal bytes."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(
+        json.dumps(proof, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    temporary.replace(path)
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as handle:

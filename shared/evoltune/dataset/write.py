@@ -17,7 +17,7 @@ from typing import Any
 
 from evoltune import __version__
 from evoltune.curate.certificate import FILE as CERTIFICATE
-from evoltune.curate.certificate import file_hash
+from evoltune.curate.certificate import file_hash, write_certificate
 from evoltune.curate.difficulty import chosen_answers, difficulty
 from evoltune.curate.provenance import licence_of, terms_of
 from evoltune.dataset.card import render_card
@@ -59,7 +59,7 @@ def write_dataset(
             folder / f"{split}.parquet", folder / recipe.curate.form / f"{split}.jsonl", recipe.curate.form
         )
     proof = {**certificate, "files": {name: file_hash(folder / name) for name in files}}
-    _write_text(folder / CERTIFICATE, json.dumps(proof, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_certificate(folder / CERTIFICATE, proof)
     _write_text(folder / "README.md", render_card(recipe, proof, counts, splits, seen))
     manifest = {
         "format": 1, "evoltune": __version__, "recipe": fingerprint(recipe), "rows": dict(splits),
