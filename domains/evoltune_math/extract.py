@@ -46,6 +46,8 @@ _THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", r
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.I | re.S)
 _WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
+_CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
+_VERBS = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 _IS = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 
 
@@ -61,7 +63,11 @@ def find(response: str) -> Found | None:
         return None
     if len(text) > MAX_TAIL:
         return Found(text.strip(), "bare")
-    return _boxed(text) or _tagged(text) or _hashes(text) or _stated(text)
+    boxed = _boxed(text)
+    if boxed is not None:
+        last = text.rfind("boxed")
+        return (_phrase(text[last:], final=True) if "inal answer is" in text[last:] else None) or boxed
+    return _tagged(text) or _hashes(text) or _stated(text)
 
 
 def _has_marker(response: str) -> bool:
@@ -120,7 +126,7 @@ def _stated(text: str) -> Found | None:
     if phrase is not None:
         return phrase
     if _bare(text):
-        if isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1:
+        if len(_prose(text)) > 3 or (isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1):
             number = _number(text)
             if number is not None:
                 return number
@@ -130,17 +136,19 @@ def _stated(text: str) -> Found | None:
         pass
     if formula is not None:
         inside = next(g for g in formula.groups() if g is not None)
-        rest = text[formula.end() :]
-        if len(inside.strip()) > 1 or not _number(rest):
+        concluded = _CONCLUSION.search(text[formula.end() :])
+        if concluded is None or _number(concluded[0]) is None:
             return Found(inside.strip(), "formula")
     return _conclusion(text) or _number(text)
 
 
-def _phrase(text: str) -> Found | None:
-    """What stands behind the last `the answer is`, `Answer:`, `答案是` ..."""
+def _phrase(text: str, final: bool = False) -> Found | None:
+    """What stands behind the last `the answer is`, `Answer:`, `答案是` ...; `final`: only behind `final answer is`."""
     last = None
     for found in _ANSWER.finditer(text):
         tail = text[found.end() :].lstrip()
+        if final and "inal answer is" not in found[0]:
+            continue
         if _STRONG.search(found[0]) or tail[:1] in "$\\" or (found.start() == 0 and re.match(r"[-+\d($\\]", tail)):
             last = found
     if last is None:
@@ -186,8 +194,7 @@ def _bare(text: str) -> bool:
     """Whether the text is an answer and nothing more: few words that are no mathematics."""
     if len(text) > 2000 and " " not in text.strip():
         return True
-    plain = re.sub(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}", " ", to_ascii(text))
-    words = [w for w in _WORD.findall(plain) if not _mathematical(w)]
+    words = _prose(text)
     if not words:
         return True
     if _SENTENCE_END.search(text.strip()[:-1]) or (_FORMULA.search(text) and len(words) > 1 and unwrap(text) == text.strip().rstrip(".")):
@@ -195,8 +202,14 @@ def _bare(text: str) -> bool:
     return len(words) <= 6
 
 
+def _prose(text: str) -> list[str]:
+    """The words outside of commands that are neither mathematics nor units."""
+    plain = re.sub(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}", " ", to_ascii(text))
+    return [w for w in _WORD.findall(plain) if not _mathematical(w)]
+
+
 def _mathematical(word: str) -> bool:
-    return word in FUNCTIONS or word in CONSTANTS or word in GREEK or word in SHORT_UNITS or word in ("and", "or", "mod", "cm", "percent", "in") or word.isupper() or len(word) < 3
+    return word in FUNCTIONS or word in CONSTANTS or word in GREEK or word in SHORT_UNITS or word in ("and", "or", "mod", "cm", "percent", "in") or word.isupper() or (len(word) < 3 and word.lower() not in _VERBS)
 
 
 def _conclusion(text: str) -> Found | None:

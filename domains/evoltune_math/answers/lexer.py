@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z]+|[^\W\d_]+)"
     r"|(?P<op>\*\*|<=|>=|==|!=|<>|=<|:=|->|\.\.\.|.|\n)"
 )
-_SEPARATOR = r"\{,\}|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
+_SEPARATOR = r"\{,\ ?\}|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
 _RUN = re.compile(rf"\d+(?P<sep>{_SEPARATOR})\d+(?:(?P=sep)\d+)*")
 _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+(?![\d,])|\d{1,3}(?:\.\d{3}){2,}(?![\d.])")
@@ -84,6 +84,7 @@ class _Lexer:
             raise Unreadable(f"\\text in \\text deeper than {MAX_TEXT_DEPTH}")
         self.text, self.pos, self.out, self.space = text, 0, list[Token](), False
         self.depth, self.closers = depth, _closers(text)
+        self.paired = text.count("$") % 2 == 0 and "\\$" not in text
         self.brackets: list[str] = []
 
     def emit(self, kind: str, text: str, value: Fraction | None = None, note: str = "") -> None:
@@ -192,6 +193,7 @@ class _Lexer:
         elif plain in SEPARATOR_WORDS or plain in (",", ";"):
             self.emit("sep" if plain.isalpha() else "op", plain)
         elif _LETTER.fullmatch(plain):
+            self.space = True
             note = "v" if name in ("mathbf", "boldsymbol", "bm", "textbf") and len(plain) == 1 else ""
             for char in plain.rstrip("."):
                 self.emit("sym" if char.isalpha() else "op", char, note=note)
@@ -275,7 +277,7 @@ class _Lexer:
         """`1000,99`, `0,111`, `2,74 $` and `2{,}5`; never `1,2`, which is a list."""
         if len(groups) != 2:
             return False
-        if mark == "{,}":
+        if mark[0] == "{":
             return True
         if mark != "," or self.brackets:
             return False
@@ -283,7 +285,7 @@ class _Lexer:
             return True
         if groups[0] == "0" and len(groups[1]) > 1:
             return True
-        return len(groups[1]) == 2 and bool(_CURRENCY.match(self.text, end))
+        return len(groups[1]) == 2 and not self.paired and bool(_CURRENCY.match(self.text, end))
 
 
 def _continued(whole: str, tail: str, value: Fraction) -> tuple[Fraction, bool]:

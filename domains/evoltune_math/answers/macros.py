@@ -85,9 +85,9 @@ def splits(token: Token, opener: str) -> bool:
     return token.text in ("choose", "over") and token.kind in ("cmd", "word")
 
 
-def split_group(parser: Parser, left: Node, opener: str) -> Node:
+def split_group(parser: Parser, left: Node, opener: str, ends: bool = False) -> Node:
     mark = parser.take().text
-    right = parser.items(lambda t: t.kind == "op" and t.text in ("}", ")", "\\}", "]"))
+    right = parser.items(lambda t: (ends and t.kind == "end") or (t.kind == "op" and t.text in ("}", ")", "\\}", "]")))
     if opener == "\\{":
         return Node("builder", (left, right))
     return fn("binom", left, right) if mark == "choose" else Node("div", (left, right))

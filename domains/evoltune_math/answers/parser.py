@@ -24,6 +24,7 @@ from evoltune_math.answers.vocabulary import (
     RELATIONS,
     SCALE_WORDS,
     SHORT_UNITS,
+    TEXT_WORDS,
     UNITS,
 )
 
@@ -394,7 +395,7 @@ class Parser:
             return sym(word)
         if word in NUMBER_SETS and len(word) > 1:
             return const(NUMBER_SETS[word])
-        if len(word) > 3 and not _product_like(word):
+        if len(word) > 3 and not _product_like(word) or word.lower() in TEXT_WORDS or word.istitle():
             return Node("text", (), word)
         if word.isupper() or not word.isascii():
             return self.called(sym(word))
@@ -497,7 +498,9 @@ def parse(text: str) -> Node:
 
 def parse_tokens(tokens: list[Token]) -> Node:
     parser = Parser(tokens)
-    node = parser.items(lambda t: t.kind == "end")
+    node = parser.items(lambda t: t.kind == "end" or macros.splits(t, "("))
+    if parser.peek() is not END:
+        node = macros.split_group(parser, node, "(", ends=True)
     if sum(1 for _ in walk(node)) > 4 * len(tokens) + 8:
         raise Unreadable("the tree outgrew its text")
     return node

@@ -191,7 +191,7 @@ def merged(spans: list[Span]) -> tuple[Span, ...]:
 
 
 def _near(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b))
+    return a == b or (math.isfinite(a) and math.isfinite(b) and abs(a - b) <= 1e-12 * max(abs(a), abs(b)))
 
 
 def intersect(a: tuple[Span, ...], b: tuple[Span, ...]) -> tuple[Span, ...]:

@@ -284,7 +284,8 @@ def _bare_list(node: Node) -> Answer:
     spans = [region_of(i) for i in items]
     if node.note == "or" and all(s is not None for s in spans) and all(i.op != "seq" or i.value != "{}" for i in items) and not all(_pair(i) for i in items):
         return Region(tuple(s for r in spans if r for s in r.spans))
-    return Group(tuple(_flat(parts)), "")
+    spread = [p for i, part in zip(items, parts, strict=True) for p in (_flat([part]) if i.op != "seq" else [part])]
+    return Group(tuple(spread), "")
 
 
 def _pair(node: Node) -> bool:

@@ -93,6 +93,12 @@ SHORT_UNITS = frozenset(
 )
 DROPPED_BEFORE_NUMBER = frozenset(["USD", "US", "Rs", "EUR", "GBP", "HK", "CAD", "AUD"])
 
+TEXT_WORDS = frozenset(
+    "yes no odd even none true false all both dne not one two six ten any up down left right male female red blue green win lose tie "
+    "sat sun mon tue wed thu fri jan feb mar apr may jun jul aug sep oct nov dec new old rat tar day night boy girl".split()
+)
+"""Words of two to four letters that are words, not products of letters."""
+
 SEPARATOR_WORDS = frozenset(["and", "or", "und", "oder", "et", "ou", "y", "o"])
 SCALE_WORDS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _ONES = dict(
@@ -113,7 +119,7 @@ _PARTS = {
 def number_in_words(text: str) -> Fraction | None:
     """The number that `text` spells in English: `twenty-five`, `one half`, `two and three quarters`; else None."""
     words = text.lower().replace("-", " ").replace(",", " ").split()
-    if not words or len(words) > 16:
+    if not words or len(words) > 16 or words in (["a"], ["an"], ["o"]):
         return None
     sign = 1
     if words[0] in ("minus", "negative"):

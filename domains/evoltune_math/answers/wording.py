@@ -55,12 +55,12 @@ def value_is(value: Value, words: str) -> bool:
     number = number_in_words(plain) if plain else None
     if number is not None:
         return value.node.op in ("num", "dec") and value.node.value == Fraction(number)
-    return _spelled(value.node) == plain.replace(" ", "") != ""
+    spelled = _spelled(value.node)
+    return spelled is not None and spelled == plain.replace(" ", "") != ""
 
 
-def _spelled(node: Node) -> str:
+def _spelled(node: Node) -> str | None:
     if node.op in ("sym", "const", "text"):
         return str(node.value).lower()
-    if node.op == "mul":
-        return "".join(map(_spelled, node.args))
-    return "\x00"
+    letters = [_spelled(a) for a in node.args] if node.op == "mul" else [None]
+    return None if None in letters else "".join(map(str, letters))
