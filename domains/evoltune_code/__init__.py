@@ -12,6 +12,7 @@ from evoltune_code.benchmarks import BENCHMARKS
 from evoltune_code.confirm import confirm
 from evoltune_code.extract import extract
 from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
+from evoltune_code.overlap import behaviour
 from evoltune_code.profiles import PROFILES
 from evoltune_code.seeding import seeds
 from evoltune_code.verification import COLUMNS, POLICY, verify
@@ -25,6 +26,7 @@ domain = Domain(
     answer_prompt=prompt("answer"),
     evidence=evidence(),
     confirm=confirm,
+    overlap={"behaviour": behaviour},
     eliminators=(no_fusion, solution_given),
     benchmarks=BENCHMARKS,
     profiles=PROFILES,

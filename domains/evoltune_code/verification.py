@@ -31,8 +31,8 @@ POLICY: Mapping[str, Json] = {
     "mutation_score": 0.6,  # share of these that must be killed before model-written tests verify anything
     "mutant_cpu_s": 1.0,
     "max_asserts": 40,
-    "probe_cpu_s": 0.5,  # behavioural overlap: one function on all the tests of one problem
-    "trivial_statements": 1,  # problems that so short a solution solves are no evidence of copying
+    "overlap_cpu_s": 2.0,  # behavioural overlap: one row's functions on one problem, or on all probes of a suite
+    "trivial_operations": 1,  # a problem that so few operations solve (x + y) is no evidence of copying
 }
 _ECHO: Mapping[str, str] = {
     "javascript": 'console.log("\\n{nonce}");',

@@ -1,0 +1,181 @@
+"""What a suite's problems do on their first inputs, so that most functions are told apart from them by one call.
+
+    problems = prepared(tasks, context)    # cached: one sandboxed run of each reference solution
+
+Inputs are the literal arguments of calls in the tests, or the cases of EvalPlus. Invariant: a problem whose inputs or
+reference cannot be read has no probes, and is then decided by its full tests alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import marshal
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from evoltune.domain import Context, Job
+from evoltune.record import Task
+from evoltune.sandbox.values import decode
+from evoltune_code.program import parse
+from evoltune_code.verification import knob, run_all
+
+_HARNESS = (files("evoltune_code") / "probing.py").read_text(encoding="utf-8")
+TRIED, KEPT = 8, 3
+"""Inputs whose results are asked for, and of these the probes: as different in their results as can be had."""
+Probe = tuple[str, bool, str]
+"""(arguments as marshal in hex, whether order and repetition are ignored, canonical result)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One task of a suite: the types of its arguments, its probes, and how much its own solution does."""
+
+    task: Task
+    types: tuple[str, ...]
+    probes: tuple[Probe, ...]
+    operations: int
+    """Operators, calls and comparisons in the reference's entry point, up to 99."""
+
+
+_CACHE: dict[tuple[str, ...], list[Problem]] = {}
+
+
+def prepared(suite: Sequence[Task], context: Context) -> list[Problem]:
+    """The problems of a suite, in its order; computed once per process."""
+    key = (str(len(suite)), *(f"{t.name}:{hash((str(t.tests), t.reference))}" for t in suite))
+    if key not in _CACHE:
+        _CACHE.clear()  # one suite at a time: MBPP+ takes 40 MB
+        _CACHE[key] = _prepare(suite, context)
+    return _CACHE[key]
+
+
+def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
+    usable = [
+        t
+        for t in suite
+        if t.tests and t.fields.get("entry_point") and t.fields.get("language", "python") == "python"
+    ]
+    calls = [list(_calls(task)) for task in usable]
+    marker = secrets.token_hex(8)
+    jobs = [_question(task, found, marker, context) for task, found in zip(usable, calls, strict=True)]
+    verdicts = run_all(context, jobs)
+    problems = []
+    for task, found, verdict in zip(usable, calls, verdicts, strict=True):
+        _, seen, text = str(verdict.evidence.get("stdout", "")).rpartition(marker)
+        answers = json.loads(text) if seen else [None] * len(found)
+        problems.append(
+            Problem(
+                task=task,
+                types=_types(task, found),
+                probes=_chosen(task, found, answers),
+                operations=operations(task.reference or "", str(task.fields["entry_point"])),
+            )
+        )
+    return problems
+
+
+def _question(task: Task, calls: Sequence[list[object]], marker: str, context: Context) -> Job:
+    loose = _is_loose(task)
+    question = json.dumps([marker, task.fields["entry_point"], [[_packed(args), loose] for args in calls]])
+    program = f"{task.reference}\n{_HARNESS}\nresults({question!r})\n"
+    return Job(program=program, cpu_s=knob(context, "reference_cpu_s"))
+
+
+def _packed(args: Sequence[object]) -> str:
+    return marshal.dumps(list(args), 4).hex()
+
+
+def _is_loose(task: Task) -> bool:
+    """Whether the tests look at results without their order: set(f(...)), sorted(f(...))."""
+    name = re.escape(str(task.fields["entry_point"]))
+    return isinstance(task.tests, str) and bool(
+        re.search(rf"(set|sorted)\(\s*({name}|candidate|got)\b", task.tests)
+    )
+
+
+def _chosen(task: Task, calls: Sequence[list[object]], answers: Sequence[str | None]) -> tuple[Probe, ...]:
+    loose = _is_loose(task)
+    known = [
+        (_packed(args), loose, answer)
+        for args, answer in zip(calls, answers, strict=True)
+        if answer is not None
+    ]
+    first: dict[str, Probe] = {}
+    for probe in known:
+        first.setdefault(probe[2], probe)
+    return tuple([*first.values(), *(p for p in known if p not in first.values())][:KEPT])
+
+
+def _calls(task: Task) -> Iterator[list[object]]:
+    """The first inputs of a task, small ones first where the suite has many."""
+    if isinstance(task.tests, Mapping):
+        cases = task.tests.get("cases")
+        found = (
+            [list(decode(case[0])) for case in cases[: 4 * TRIED] if isinstance(case, list)]
+            if isinstance(cases, list)
+            else []
+        )
+        yield from sorted(found, key=lambda args: len(repr(args)))[:TRIED]
+        return
+    names = {str(task.fields["entry_point"]), "candidate"}
+    tree = parse(str(task.tests))
+    seen = 0
+    for node in ast.walk(tree) if tree else ():
+        if (
+            not isinstance(node, ast.Call)
+            or not isinstance(node.func, ast.Name)
+            or node.func.id not in names
+            or node.keywords
+        ):
+            continue
+        try:
+            args = [ast.literal_eval(arg) for arg in node.args]
+            _packed(args)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        seen += 1
+        if seen > TRIED:
+            return
+        yield args
+
+
+def _types(task: Task, calls: Sequence[list[object]]) -> tuple[str, ...]:
+    """The type of each argument, as the inputs show it, else from the reference's signature ("" where unknown)."""
+    if calls:
+        return tuple(type(arg).__name__ for arg in calls[0])
+    tree = parse(task.reference or "")
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.FunctionDef) and node.name == task.fields["entry_point"]:
+            return ("",) * len(node.args.args)
+    return ()
+
+
+def operations(source: str, entry_point: str) -> int:
+    """How much the last definition of a function does: its operators, calls, comparisons and statements beyond one."""
+    tree = parse(source)
+    found = [
+        n for n in (tree.body if tree else ()) if isinstance(n, ast.FunctionDef) and n.name == entry_point
+    ]
+    if not found:
+        return 99
+    kinds = (
+        ast.BinOp,
+        ast.BoolOp,
+        ast.UnaryOp,
+        ast.Compare,
+        ast.Call,
+        ast.Subscript,
+        ast.IfExp,
+        ast.comprehension,
+        ast.stmt,
+    )
+    counted = [n for n in ast.walk(found[-1]) if isinstance(n, kinds) and not _is_doc(n)]
+    return min(99, len(counted) - 2)  # less the definition and its return
+
+
+def _is_doc(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
