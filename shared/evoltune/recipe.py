@@ -107,6 +107,8 @@ class Evolve(Section, frozen=True, kw_only=True):
     """The Evol-Instruct loop (2304.12244 section 3; 2306.08568; 2308.09583)."""
 
     rounds: Count = 1
+    chains: Count = 0
+    """Grow chains from this many seeds only, drawn by the recipe's seed; 0: from all. The others stay as rows."""
     variants: Positive = 1
     """Children drawn from each head in each round; the first that survives becomes the next head."""
     answers: Positive = 1
@@ -258,8 +260,8 @@ class Eval(Section, frozen=True, kw_only=True):
     """0: the profile's, else 512."""
     stops: tuple[str, ...] = ()
     """Stop strings beside the profile's."""
-    batch_size: Positive = 64
-    """Prompts decoded together in each generator process."""
+    batch_size: Count = 0
+    """Prompts decoded together in each generator process; 0: up to 128, as the model's key-value cache allows."""
     baseline_template: Literal["same", "chat"] = "chat"
     """How the base is asked: its own chat template (fair), or the training template."""
     baseline_max_new_tokens: Count = 0

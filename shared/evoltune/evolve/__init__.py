@@ -63,9 +63,10 @@ def evolve(
     step = evolve_step(recipe, domain)
     rounds = upto or recipe.evolve.rounds
     seeds = _seeds(recipe, domain)
-    store.plan(step, len(seeds) * (1 + rounds * recipe.evolve.variants))
+    draws = len(_chosen(recipe, seeds)) * rounds * recipe.evolve.variants
+    store.plan(step, len(seeds) + draws)
     _decide_seeds(recipe, store, step, seeds)
-    with _progress(progress, len(seeds) * rounds * recipe.evolve.variants) as advance:
+    with _progress(progress, draws) as advance:
         _run(_grow(recipe, domain, store, step, seeds, rounds, advance, teacher))
     return step
 
@@ -95,7 +96,11 @@ async def _grow(
         # A quarter more chains than calls: a chain that decides does not leave a slot idle.
         workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
         split = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
-        heads = await grow(loop, seeds, range(1, split + 1), workers)
+        chosen = _chosen(recipe, seeds)
+        if recipe.evolve.answer_seeds and len(chosen) < len(seeds):
+            kept_as_they_are = {s.id for s in seeds} - {s.id for s in chosen}
+            await grow(loop, (s for s in seeds if s.id in kept_as_they_are), range(0), workers)
+        heads = await grow(loop, chosen, range(1, split + 1), workers)
         if (
             split < rounds
         ):  # partners are the heads of this moment: the one place where chains wait for each other
@@ -128,6 +133,13 @@ def _seeds(recipe: Recipe, domain: Domain) -> list[Record]:
 
     unique = {seed.id: seed for seed in seed_records(recipe, domain)}
     return list(unique.values())
+
+
+def _chosen(recipe: Recipe, seeds: list[Record]) -> list[Record]:
+    """The seeds that chains grow from: all, or `evolve.chains` of them in an order drawn by the recipe's seed."""
+    if not 0 < recipe.evolve.chains < len(seeds):
+        return seeds
+    return sorted(seeds, key=lambda seed: digest([recipe.seed, seed.id]))[: recipe.evolve.chains]
 
 
 def _decide_seeds(recipe: Recipe, store: Store, step: Step, seeds: list[Record]) -> None:
