@@ -1,11 +1,12 @@
 """From a response to a candidate, and from a candidate to a program."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from evoltune.record import Task
 from evoltune_code.extract import blocks, extract, without_main
 from evoltune_code.program import assemble, fault, preamble
-from hypothesis import given
-from hypothesis import strategies as st
 
 PROMPT = (
     "from typing import List\n\n\ndef helper(x):\n    return x + 1\n\n\n"

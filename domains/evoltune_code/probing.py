@@ -61,7 +61,7 @@ def probe(question: str, limit: float = 0.02) -> None:
     """Prints the marker and the numbers of the pairs (function name, problem) that agree on all probes of the problem."""
     marker, pairs, probes = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
-    out, _sys.stdout = _sys.stdout, _Quiet()  # type: ignore[assignment]
+    out, _sys.stdout = _sys.stdout, _Quiet()
     found = []
     for number, (name, problem) in enumerate(pairs):
         function = globals().get(name)
@@ -77,7 +77,7 @@ def results(question: str, limit: float = 0.5) -> None:
     """Prints the marker and, for each [args, loose], the canonical result of the function as JSON (null: none)."""
     marker, name, calls = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
-    out, _sys.stdout = _sys.stdout, _Quiet()  # type: ignore[assignment]
+    out, _sys.stdout = _sys.stdout, _Quiet()
     found = [_outcome(globals()[name], args, loose, limit) for args, loose in calls]
     _sys.stdout = out
     print(marker, _json.dumps(found))
