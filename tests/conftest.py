@@ -1,0 +1,65 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def _tokenizer():
+    """Byte-level, 260 byte and special tokens: any text round-trips, and ids are small."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<s>", "</s>", "<pad>", "<|im_start|>", "<|im_end|>"]
+    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate([*special, *alphabet])}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        additional_special_tokens=["<|im_start|>", "<|im_end|>"], chat_template=CHATML,
+        clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    pytest.importorskip("transformers")
+    return _tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory) -> Path:
+    """A folder with a two-layer Llama of random weights (fp32) and a byte-level tokenizer with a chat template."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("tiny-base")
+    tokenizer = _tokenizer()
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=1024, bos_token_id=0, eos_token_id=1, pad_token_id=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_rows(tmp_path_factory) -> Path:
+    """48 sums as Alpaca rows, of uneven length."""
+    path = tmp_path_factory.mktemp("tiny-rows") / "sums.jsonl"
+    with path.open("w") as file:
+        for i in range(48):
+            words = " and then some more words" * (i % 5)
+            row = {"instruction": f"Add {i} and {2 * i}{words}.", "output": f"{i} + {2 * i} = {3 * i}"}
+            file.write(json.dumps(row) + "\n")
+    return path
