@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.dedup import bands, dedup, duplicates, near_duplicates
+from evoltune.curate.dedup import Limits, bands, dedup, duplicates, near_duplicates
 from evoltune.curate.text import jaccard, normalise, shingles, words
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 
@@ -24,8 +24,8 @@ def record(text, *, status=None, name="", difficulty="", round=0):
     return Record(domain="toy", task=task, answers=answers, evidence=evidence, round=round)
 
 
-def kept(records, threshold=0.7, **options):
-    return {r.id for r in dedup(threshold, **options)(records) if isinstance(r, Record)}
+def kept(records, **options):
+    return {r.id for r in dedup(Limits(), **options)(records) if isinstance(r, Record)}
 
 
 def test_normal_form_ignores_case_spacing_and_unicode_width():
@@ -39,7 +39,10 @@ def test_a_text_shorter_than_a_shingle_is_one_shingle():
 
 
 def test_exact_duplicates_differ_only_in_case_and_spacing():
-    reasons = [reason for reason, _ in duplicates(["Name a prime.", "name  A PRIME.", "Name a colour."], 1.0)]
+    reasons = [
+        reason
+        for reason, _ in duplicates(["Name a prime.", "name  A PRIME.", "Name a colour."], Limits(near=1.0))
+    ]
     assert reasons == ["", "exact duplicate", ""]
 
 
@@ -97,7 +100,7 @@ def test_a_refused_licence_never_shadows_an_allowed_twin():
 def test_the_evidence_of_a_drop_names_the_row_that_stayed():
     first, second = record(LONG, name="a", status="pass"), record(LONG, name="b")
     notes = {}
-    list(dedup(0.7, note=notes.__setitem__)([first, second]))
+    list(dedup(Limits(), note=notes.__setitem__)([first, second]))
     assert notes == {second.id: f"exact duplicate of {first.id}"}
 
 
@@ -125,7 +128,7 @@ def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
         )
     )
     shuffled = data.draw(st.permutations(rows))
-    first, second = (list(dedup(0.6)(order)) for order in (rows, shuffled))
+    first, second = (list(dedup(Limits(near=0.6))(order)) for order in (rows, shuffled))
     assert first == second
     seen = [r.record.id if isinstance(r, Drop) else r.id for r in first]
     assert sorted(seen) == sorted(r.id for r in rows)
@@ -133,4 +136,24 @@ def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
 
 def test_records_come_back_whole():
     whole = replace(record(LONG, status="pass", difficulty="4"), parents=("x", "y"), operator="deepen")
-    assert list(dedup(0.7)([whole])) == [whole]
+    assert list(dedup(Limits())([whole])) == [whole]
+
+
+def test_semantic_dedup_is_off_by_default_and_finds_reordered_words():
+    texts = [
+        "list the rivers of northern italy",
+        "of northern italy list the rivers",
+        "write a haiku about snow",
+    ]
+    assert [r for r, _ in duplicates(texts, Limits())] == ["", "", ""]
+    found = list(duplicates(texts, Limits(semantic=0.7)))
+    assert found == [("", 0), ("semantic duplicate", 0), ("", 2)]
+
+
+def test_every_semantic_duplicate_has_a_kept_partner_across_blocks(monkeypatch):
+    from evoltune.curate import semantic
+
+    monkeypatch.setattr(semantic, "BLOCK", 3)
+    texts = [f"name the {i} th river" for i in range(4)] * 3
+    found = semantic.semantic_duplicates(texts, 0.999)
+    assert [k for k in found[:4]] == [None] * 4 and found[4:] == [0, 1, 2, 3] * 2

@@ -180,6 +180,11 @@ class Curate(Section, frozen=True, kw_only=True):
     size: Count = 0
     """Target size; 0: keep all."""
     mode: Literal["all", "quality_diversity", "lima"] = "all"
+    """With a size: `all` draws uniformly, `quality_diversity` by k-center weighted with quality, `lima` by its rules."""
+    balance: Literal["none", "round", "level", "source", "skill"] = "none"
+    """Equal shares of `size` for each round, level of difficulty, source or skill, as far as rows reach."""
+    quotas: dict[str, Count] = {}
+    """Rows per source (LIMA: stackexchange 400, wikihow 200 ...); takes the place of `balance`."""
     mix: tuple[Source, ...] = ()
     validation: Fraction = 0.05
     answers_per_task: Positive = 1
@@ -282,6 +287,11 @@ class Compute(Section, frozen=True, kw_only=True):
     engine: Literal["local", "ray"] = "local"
     ray_address: str | None = None
     max_restarts: Count = 6
+    """Of a training job, over all its nodes; each loss of a node costs about two, since all ranks meet anew."""
+    rendezvous: str = ""
+    """torchrun on several nodes: HOST or HOST:PORT of the first; start the same command on each node."""
+    hang_timeout_s: Annotated[float, Meta(gt=0)] = 1800.0
+    """Longest time without a finished step or collective before the job stops with an error (or restarts)."""
     env: dict[str, str] = {}
     slurm: dict[str, str] = {}
 

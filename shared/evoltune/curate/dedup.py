@@ -1,4 +1,4 @@
-"""Dedup: exact (normalised), near (MinHash LSH proposes, true Jaccard decides).
+"""Dedup: exact (normalised), near (MinHash LSH proposes, true Jaccard decides), semantic (optional).
 
 Rule: rows are walked best first (`difficulty.rank`: verified, harder, earlier, id); a row goes when it equals, or nearly
 equals, one that was kept. So what is kept depends on the set of rows alone, never on their order, and every row that
@@ -12,9 +12,12 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from evoltune.curate.difficulty import rank
+from evoltune.curate.semantic import semantic_duplicates
 from evoltune.curate.text import jaccard, normalise, shingles
 from evoltune.record import Drop, Record, Stage, Task
 
@@ -82,10 +85,24 @@ def key_text(task: Task) -> str:
     return "\n".join([*(content for _, content in task.history), task.instruction])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """From where two texts count as one; 1 switches a kind off."""
+
+    near: float = 0.7
+    """Jaccard of word 3-shingles."""
+    semantic: float = 1.0
+    """Cosine of vectors."""
+    embeddings: str = ""
+
+
 def dedup(
-    threshold: float, *, gate: Callable[[Record], str] = lambda record: "", note: Note = lambda i, t: None
+    limits: Limits,
+    *,
+    gate: Callable[[Record], str] = lambda record: "",
+    note: Note = lambda record_id, text: None,
 ) -> Stage:
-    """A stage: drops what `gate` refuses, exact duplicates, then near ones (threshold 1: exact only).
+    """A stage: drops what `gate` refuses, then exact, near and semantic duplicates.
 
     Needs the whole set at once, but not in memory: records wait in a temporary file, only their texts and ranks stay.
     """
@@ -104,7 +121,7 @@ def dedup(
             order = sorted(range(len(ranks)), key=ranks.__getitem__)
             ids = [ranks[i][0][-1] for i in order]
             offsets = [ranks[i][1] for i in order]
-            found = duplicates([texts[i] for i in order], threshold)
+            found = duplicates([texts[i] for i in order], limits)
             for (reason, twin), offset in zip(found, offsets, strict=True):
                 spool.seek(offset)
                 record = pickle.load(spool)
@@ -115,19 +132,20 @@ def dedup(
     return stage
 
 
-def duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[str, int]]:
+def duplicates(texts: Sequence[str], limits: Limits) -> Iterator[tuple[str, int]]:
     """For each text, best first: (reason, index of the kept partner), reason empty where the text is kept."""
     first: dict[str, int] = {}
-    twins = [first.setdefault(normalise(text), i) for i, text in enumerate(texts)]
-    unique = [i for i, twin in enumerate(twins) if i == twin]
-    near: dict[int, int] = {}
-    if threshold < 1:
-        partners = near_duplicates([texts[i] for i in unique], threshold)
-        near = {unique[i]: unique[k] for i, k in enumerate(partners) if k is not None}
-    for i, twin in enumerate(twins):
-        if i != twin:
-            yield "exact duplicate", near.get(twin, twin)
-        elif i in near:
-            yield "near duplicate", near[i]
-        else:
-            yield "", i
+    exact = [first.setdefault(normalise(text), i) for i, text in enumerate(texts)]
+    reasons = {i: ("exact duplicate", twin) for i, twin in enumerate(exact) if i != twin}
+    kinds: list[tuple[str, Callable[[Sequence[str]], list[int | None]]]] = []
+    if limits.near < 1:
+        kinds.append(("near duplicate", partial(near_duplicates, threshold=limits.near)))
+    if limits.semantic < 1:
+        semantic = partial(semantic_duplicates, threshold=limits.semantic, model=limits.embeddings)
+        kinds.append(("semantic duplicate", semantic))
+    for reason, find in kinds:
+        open_ = [i for i in range(len(texts)) if i not in reasons]
+        partners = find([texts[i] for i in open_])
+        reasons |= {open_[i]: (reason, open_[k]) for i, k in enumerate(partners) if k is not None}
+    for i in range(len(texts)):
+        yield reasons.get(i, ("", i))

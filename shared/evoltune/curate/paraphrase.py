@@ -19,7 +19,7 @@ from itertools import pairwise
 from math import log
 from typing import Any, Literal
 
-from evoltune.errors import MissingExtraError
+from evoltune.curate.vectors import numpy
 
 CANDIDATES = 20  # targets, nearest in wording, whose facts are compared
 Facts = Literal["numbers", "code", "none"]
@@ -213,7 +213,7 @@ class Weights:
     """TF-IDF over one view of all targets, as an inverted index: term -> (targets, weights)."""
 
     def __init__(self, bags: Sequence[Mapping[str, int]]) -> None:
-        np = _numpy()
+        np = numpy()
         self.targets = len(bags)
         self.seen = Counter(term for bag in bags for term in bag)
         postings: dict[str, list[tuple[int, float]]] = {term: [] for term in self.seen}
@@ -236,7 +236,7 @@ class Weights:
 
     def cosines(self, bag: Mapping[str, int]) -> Any:
         """float64[targets]: the bag's cosine with each target."""
-        scores = _numpy().zeros(self.targets)
+        scores = numpy().zeros(self.targets)
         for term, weight in self.vector(bag).items():
             if term in self.postings:
                 targets, weights = self.postings[term]
@@ -267,7 +267,7 @@ def build_paraphrases(views: Sequence[View]) -> Paraphrases:
 
 def paraphrased(index: Paraphrases, row: View) -> list[tuple[int, float]]:
     """(target, score) of the targets that the row rewrites, best first."""
-    np = _numpy()
+    np = numpy()
     if not row.wording or not index.views:
         return []
     wording = index.wording.cosines(row.wording)
@@ -293,11 +293,3 @@ def _facts(index: Paraphrases, row: View, target: int, code: Any) -> tuple[Facts
     both = sum(index.rarity.get(n, rare) for n in row.numbers & other.numbers)
     either = sum(index.rarity.get(n, rare) for n in row.numbers | other.numbers)
     return "numbers", both / either if either else 0.0
-
-
-def _numpy() -> Any:
-    try:
-        import numpy
-    except ImportError as error:
-        raise MissingExtraError("numpy", "data", "finding paraphrases of benchmark problems") from error
-    return numpy

@@ -5,19 +5,20 @@ for step, stage, whole in curate_stages(recipe, domain, verify_step, suites, che
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
 from evoltune.curate.decontaminate import Deep, OverlapChecker, decontaminate
-from evoltune.curate.dedup import Note, dedup
+from evoltune.curate.dedup import Limits, Note, dedup
 from evoltune.curate.provenance import refused
+from evoltune.curate.select import select
 from evoltune.curate.textmatch import build_index
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
-from evoltune.record import Drop, Record, Stage, Task, digest
+from evoltune.record import Stage, Task, digest
 from evoltune.store import Step
 
 VERSION = 1  # of the rules in this package: part of every step's version, so that changed rules decide anew
@@ -49,34 +50,24 @@ def curate_stages(
 
         return keep
 
-    unique = step(
-        "dedup", before, options.near_threshold, options.licences, recipe.seeds.licence, recipe.teacher.terms
+    same = Limits(
+        near=options.near_threshold, semantic=options.semantic_threshold, embeddings=options.embeddings
     )
+    gate = (options.licences, recipe.seeds.licence, recipe.teacher.terms)
+    unique = step("dedup", before, same.near, same.semantic, same.embeddings, gate)
     hashes = {name: suite_hash(tasks) for name, tasks in suites.items()}
     own = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
     limits = (options.ngrams, options.contamination_jaccard, options.paraphrase)
     clean = step("decontaminate", unique, hashes, limits, own)
+    picking = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)
+    chosen = step("select", clean, picking)
     index = build_index(
         suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard, paraphrase=options.paraphrase
     )
     methods = sorted(domain.overlap) if options.overlap else []
     deep = Deep(checker=checker, methods=methods) if checker and methods and suites else None
     return [
-        (
-            unique,
-            dedup(options.near_threshold, gate=partial(refused, recipe=recipe), note=noting(unique)),
-            True,
-        ),
+        (unique, dedup(same, gate=partial(refused, recipe=recipe), note=noting(unique)), True),
         (clean, decontaminate(index, suites, deep, note=noting(clean)), False),
-        *selection(recipe, clean, step),
+        (chosen, select(recipe), True),
     ]
-
-
-def selection(recipe: Recipe, after: Step, step: Callable[..., Step]) -> list[tuple[Step, Stage, bool]]:
-    """The last stage: all rows, or the target size under the recipe's mode."""
-    return [(step("select", after, recipe.curate.size, recipe.curate.mode, recipe.seed), everything, False)]
-
-
-def everything(records: Iterable[Record]) -> Iterator[Record | Drop]:
-    """The selection of mode `all`: every row."""
-    yield from records
