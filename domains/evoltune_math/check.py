@@ -17,7 +17,7 @@ from typing import Any
 from evoltune.record import Verdict
 from evoltune_math.answers.equality import Comparison
 from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.reading import plain_number, read, unwrap
+from evoltune_math.answers.reading import plain_number, read, squeezed, unwrap
 from evoltune_math.answers.typed import Answer, Group, Text
 from evoltune_math.extract import Found, find
 
@@ -60,7 +60,7 @@ def _identical(answer: str, reference: str) -> bool:
     """The same text but for white space and wrappings; `1/0` and `?` are equal to nothing."""
     if len(answer) > 10 * len(reference) + 100:
         return False
-    a, b = ("".join(unwrap(t).split()) for t in (answer, reference))
+    a, b = (squeezed(unwrap(t)) for t in (answer, reference))
     return a == b and any(c.isalnum() for c in a) and not _VALUELESS.search(a)
 
 
@@ -70,7 +70,7 @@ def same_text(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
     if x is not None and y is not None and "." not in a + b:
         return x == y, "rational"
     left, right = read(a), read(b)
-    if isinstance(left, Text) and isinstance(right, Text) and "".join(a.split()) == "".join(b.split()):
+    if isinstance(left, Text) and isinstance(right, Text) and squeezed(a) == squeezed(b):
         return any(c.isalnum() for c in a), "string"
     equal, method = _same(left, right, policy)
     if not equal and (_listed(a, right) or _listed(b, left)):

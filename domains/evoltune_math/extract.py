@@ -126,7 +126,7 @@ def _stated(text: str) -> Found | None:
     if phrase is not None:
         return phrase
     if _bare(text):
-        if len(_prose(text)) > 3 or (isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1):
+        if len(_prose(text)) > 3 and not re.match("all real", text, re.I) or (isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1):
             number = _number(text)
             if number is not None:
                 return number
@@ -193,6 +193,8 @@ def _first_end(tail: str) -> int:
 def _bare(text: str) -> bool:
     """Whether the text is an answer and nothing more: few words that are no mathematics."""
     if len(text) > 2000 and " " not in text.strip():
+        return True
+    if re.match(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", text, re.I) and len(text) < 120:
         return True
     words = _prose(text)
     if not words:

@@ -10,12 +10,12 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from evoltune_math.answers import regions, units, wording
+from evoltune_math.answers import families, regions, units, wording
 from evoltune_math.answers.exact import rational
 from evoltune_math.answers.nodes import Node, has, sym, symbols
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.relations import same_relation
-from evoltune_math.answers.typed import Answer, Choice, Either, Group, Matrix, Named, Ratio, Region, Relation, Span, Text, Value
+from evoltune_math.answers.typed import Answer, Choice, Either, Family, Group, Matrix, Named, Ratio, Region, Relation, Span, Text, Value, plain_basis
 from evoltune_math.answers.values import Values
 
 MAX_ITEMS = 200
@@ -32,11 +32,14 @@ class Comparison:
         if _RANK[type(a)] > _RANK[type(b)]:
             a, b = b, a
         rule = _RULES.get((type(a), type(b)))
-        return rule(self, a, b) if rule is not None else False
+        if rule is not None and rule(self, a, b):
+            return True
+        return not isinstance(b, Family | Either) and families.same(a, b, declared=False)
 
     # ---- values ------------------------------------------------------------------------------------------------------
 
     def value_value(self, a: Value, b: Value) -> bool:
+        a, b = _lettered(a, b), _lettered(b, a)
         if not units.agree(a.unit, b.unit, self.policy.units):
             return self.converted(a, b)
         if self.policy.degrees == "required" and a.degrees != b.degrees:
@@ -52,7 +55,8 @@ class Comparison:
 
     def radians(self, a: Value, b: Value) -> bool:
         x, y = (Node("deg", (v.node,)) if v.degrees else v.node for v in (a, b))
-        return has(b.node if a.degrees else a.node, "const") and self.values.equal(x, y)
+        other = b.node if a.degrees else a.node
+        return not symbols(other) and other.op not in ("num", "dec") and self.values.equal(x, y)
 
     def converted(self, a: Value, b: Value) -> bool:
         """`1 km` = `1000 m`: two units of one dimension."""
@@ -174,6 +178,12 @@ class Comparison:
             letters = str(b.node.value)
             if len(letters) == len(a.items) > 1 and letters.isupper():
                 return self.unordered(a.items, [Value(sym(c)) for c in letters])
+        if a.word == "or" and a.items and isinstance(b, Value) and all(self.same(a.items[0], i) for i in a.items[1:]):
+            return self.same(a.items[0], b)
+        if isinstance(b, Value) and a.brackets in ("<>", "()"):
+            basis = plain_basis(b.node)
+            if basis is not None and self.group_group(basis, a):
+                return True
         return len(a.items) == 1 and self.same(a.items[0], b)
 
     def value_group(self, a: Value, b: Group) -> bool:
@@ -285,6 +295,10 @@ class Comparison:
     def relation_relation(self, a: Relation, b: Relation) -> bool:
         return same_relation(self.values, a, b)
 
+    def family_any(self, b: Answer, a: Family) -> bool:
+        other = b.answer if isinstance(b, Family) else b
+        return self.same(a.answer, other) or families.same(a.answer, other, declared=True)
+
     def either_any(self, b: Answer, a: Either) -> bool:
         if self.same(a.exact, b):
             return True
@@ -297,6 +311,13 @@ def _substituted(node: Node, name: str, value: Fraction) -> Node:
     from evoltune_math.answers.nodes import substitute
 
     return substitute(node, name, Node("num", (), value))
+
+
+def _lettered(a: Value, b: Value) -> Value:
+    """`5000 m` beside `5 km`: the letter is a unit."""
+    if a.node.note == "unit?" and (b.unit or b.node.note == "unit?") and a.node.args[1].op == "sym":
+        return Value(a.node.args[0], str(a.node.args[1].value))
+    return a
 
 
 def _without_percent(node: Node) -> Node:
@@ -373,7 +394,7 @@ def _equation(named: Named) -> Relation | None:
     return Relation(("=",), (named.name, named.value.node)) if isinstance(named.value, Value) else None
 
 
-_ORDER: tuple[type, ...] = (Value, Text, Group, Region, Matrix, Ratio, Relation, Choice, Named, Either)
+_ORDER: tuple[type, ...] = (Value, Text, Group, Region, Matrix, Ratio, Relation, Choice, Named, Family, Either)
 _RANK: dict[type, int] = {kind: k for k, kind in enumerate(_ORDER)}
 _RULES: dict[tuple[type, type], Callable[[Comparison, Any, Any], bool]] = {
     (Value, Value): Comparison.value_value,
@@ -395,5 +416,6 @@ _RULES: dict[tuple[type, type], Callable[[Comparison, Any, Any], bool]] = {
     **{(kind, Choice): lambda self, b, a: self.choice_any(a, b) for kind in _ORDER if _RANK[kind] < _RANK[Choice]},
     **{(kind, Named): Comparison.named_any for kind in _ORDER if _RANK[kind] < _RANK[Named]},
     (Named, Named): Comparison.named_named,
+    **{(kind, Family): Comparison.family_any for kind in _ORDER if _RANK[kind] <= _RANK[Family]},
     **{(kind, Either): Comparison.either_any for kind in _ORDER},
 }

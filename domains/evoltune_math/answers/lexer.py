@@ -36,7 +36,7 @@ _TOKEN = re.compile(
     r"|(?P<cmd>\\[A-Za-z]+\*?|\\[^A-Za-z])"
     r"|(?P<digit>[0-9]|\.[0-9])"
     r"|(?P<word>[A-Za-z]+|[^\W\d_]+)"
-    r"|(?P<op>\*\*|<=|>=|==|!=|<>|=<|:=|->|\.\.\.|.|\n)"
+    r"|(?P<op>\*\*|\+/-|<=|>=|==|!=|<>|=<|:=|->|\.\.\.|.|\n)"
 )
 _SEPARATOR = r"\{,\ ?\}|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
 _RUN = re.compile(rf"\d+(?P<sep>{_SEPARATOR})\d+(?:(?P=sep)\d+)*")
@@ -46,6 +46,7 @@ _FRACTION = re.compile(r"\.(\d*)")
 _REPEAT = re.compile(r"\\(?:overline|bar|overbar|dot)\s*(?:\{(\d+)\}|(\d))|\((\d+)\)(?![\d(])")
 _EXPONENT = re.compile(r"[eE]([+-]?\d+)(?![A-Za-z_^])")
 _ELLIPSIS = re.compile(r"\s*(?:\.\.\.|\\[lc]?dots)")
+_BY = re.compile(r"\s*[xX]?\s*10\s*(?:\^|\*\*)|\s[xX]\s\d")
 _CURRENCY = re.compile(r"\s*(?:\\?\$|\\(?:euro|pounds|yen|rupee))")
 
 _STYLE = frozenset(
@@ -121,6 +122,9 @@ class _Lexer:
             self.brackets.pop()
         if piece == "$" or piece == "`" or piece == '"':
             self.space = True
+        elif piece == "+/-" or (piece == "+" and not self.out and self.text[self.pos : self.pos + 1] == "-"):
+            self.pos += piece == "+"
+            self.emit("cmd", "pm")
         elif piece == "**":
             self.emit("op", "^")
         elif piece == "\\":
@@ -130,6 +134,10 @@ class _Lexer:
 
     def word(self, word: str) -> None:
         if len(word) == 1:
+            before = self.out[-1] if self.out else None
+            if word in "xX" and before is not None and before.kind == "num" and _BY.match(self.text, self.pos - (1 if self.space else 0)):
+                self.emit("cmd", "times")
+                return
             self.emit("sym", word)
         elif word in SEPARATOR_WORDS and len(word) > 1:
             self.emit("sep", word)
@@ -161,6 +169,10 @@ class _Lexer:
         elif name in "{}":
             self.emit("op", "\\" + name)
             self.brackets.append("{") if name == "{" else (self.brackets and self.brackets.pop())
+        elif name in ("lbrace", "rbrace", "lbrack", "rbrack"):
+            self.operator({"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]"}[name])
+        elif name in ("lor", "land"):
+            self.emit("sep", name[1:].replace("land", "and").replace("lor", "or") if False else {"lor": "or", "land": "and"}[name])
         elif name == "%":
             self.emit("op", "%")
         elif name in "$&#_()[]":
@@ -192,12 +204,15 @@ class _Lexer:
             self.emit("cmd", plain) if plain.isalpha() else self.emit("text", plain)
         elif plain in SEPARATOR_WORDS or plain in (",", ";"):
             self.emit("sep" if plain.isalpha() else "op", plain)
+        elif plain in ("-", "+"):
+            self.emit("op", plain)
         elif _LETTER.fullmatch(plain):
             self.space = True
             note = "v" if name in ("mathbf", "boldsymbol", "bm", "textbf") and len(plain) == 1 else ""
             for char in plain.rstrip("."):
                 self.emit("sym" if char.isalpha() else "op", char, note=note)
         elif re.search(r"[\d\\=<>+*/^_{}()|]|[^\x00-\x7f]", plain) or (name[:4] == "math" and not plain.isalpha()):
+            self.space = True
             for token in _Lexer(plain, self.depth + 1).run():
                 kind = "text" if token.kind == "word" and name[:4] != "math" else token.kind
                 self.emit(kind, token.text, token.value, token.note)

@@ -268,7 +268,7 @@ def _accent(parser: Parser, name: str) -> Node:
         return sym(str(inside.value), "v")
     if inside.op == "sym":
         marked = name not in ("mathcal", "mathfrak", "mathscr")
-        return parser.called(sym(f"{inside.value}", "v") if name in ("hat",) and inside.value in ("i", "j", "k", "x", "y", "z") else sym(f"{name}:{text}" if marked else text))
+        return parser.called(sym(f"{inside.value}", "v") if name in ("hat", "vec") and inside.value in ("i", "j", "k", "x", "y", "z") else sym(f"{name}:{text}" if marked else text))
     return sym(f"{name}:{text}")
 
 

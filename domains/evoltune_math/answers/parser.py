@@ -26,6 +26,7 @@ from evoltune_math.answers.vocabulary import (
     SHORT_UNITS,
     TEXT_WORDS,
     UNITS,
+    number_in_words,
 )
 
 MAX_NESTING = 64
@@ -152,6 +153,8 @@ class Parser:
             return self.binary(left, "div", PRODUCT, power)
         if text == "^":
             return self.power(left) if power <= POWER else None
+        if text in ("!", "%") and power >= POSTFIX:
+            return None
         if text == "!":
             self.at += 1
             double = self.accept("op", "!") is not None
@@ -165,7 +168,9 @@ class Parser:
             return self.subscript(left)
         if text == "'":
             self.at += 1
-            return left._replace(value=f"{left.value}'") if left.op == "sym" else left
+            return self.called(left._replace(value=f"{left.value}'")) if left.op == "sym" else left
+        if text in (">", "[") and self.bars and self.bars[-1] == text:
+            return None
         if text in RELATIONS:
             return self.relation(left, power) if power < RELATION else None
         if text == "|":
@@ -183,6 +188,8 @@ class Parser:
         """A word after a value: a unit, a scale, `percent`, `mod`; otherwise a factor (`x sin(x)`, `2xy`)."""
         word = token.text
         low = word.lower()
+        if low == "to" and macros.numeric(left):
+            return self.binary(left, "ratio", RATIO, power)
         if low in ("mod",):
             return self.binary(left, "mod", PRODUCT, power)
         if low in ("choose",) or (low == "over" and token.kind == "word"):
@@ -222,7 +229,20 @@ class Parser:
                         raise Unreadable("a unit's exponent is not closed")
                     parts.append(self.take().text)
             else:
-                return Node("unit", (left,), None, " ".join(parts))
+                measured = Node("unit", (left,), None, " ".join(parts))
+                if token.kind == "num" and parts[-1].lower() in UNITS:  # 5 hours 30 minutes
+                    return Node("compound", (measured, self.expression(PRODUCT)))
+                return measured
+
+    def unit_ahead(self) -> bool:
+        """Whether `m/s^2`, `m^2` or `N m` follows up to the end or a separator, not just one letter."""
+        seen = 0
+        while (token := self.peek(seen)).kind not in ("end", "sep") and token.text not in (",", ";", ")", "]"):
+            fits = token.text in LETTER_UNITS or token.text in SHORT_UNITS or token.text in ("/", "^", "{", "}", "-") or token.text in _TIMES
+            if not fits and not (token.kind == "num" and token.text in ("1", "2", "3")) or seen > 14:
+                return False
+            seen += 1
+        return seen > 1
 
     def sum(self, left: Node, power: int) -> Node | None:
         if power >= SUM:
@@ -264,6 +284,8 @@ class Parser:
         if self.accept("cmd", "prime"):
             return left._replace(value=f"{left.value}'") if left.op == "sym" else left
         exponent = self.expression(POWER - 1) if self.peek().text in ("-", "+") else self.expression(POWER - 1)
+        if left.op == "sym" and exponent == Node("neg", (num(1),)) and self.peek().text == "(" and str(left.value) in _FUNCTION_LETTERS:
+            return self.called(sym(f"{left.value}^-1'"))
         if left.op == "sym" and exponent.op == "sym" and exponent.value in ("T", "top", "c", "C") and str(left.value).isupper():
             return sym(f"{left.value}^{exponent.value}")
         return Node("pow", (left, exponent))
@@ -281,10 +303,11 @@ class Parser:
         self.at += 1
         below = self.peek()
         if left.op == "num":
+            named = self.peek(1) if below.text == "{" else below
             digits = self.argument()
             base = digits.value if digits.op == "num" else None
-            if base is None and below.kind == "text":
-                base = {"two": 2, "eight": 8, "ten": 10, "hex": 16}.get(below.text)
+            if base is None and named.kind == "text":
+                base = number_in_words(named.text)
             if base is None:
                 raise Unreadable("a number with a subscript that is no base")
             return Node("base", (num(int(base)),), left.note or _digits(left))
@@ -351,6 +374,8 @@ class Parser:
                 return mixed
         if token.kind == "num" and left.op in ("num", "dec"):
             raise Unreadable("two numbers side by side")
+        if token.kind == "sym" and token.space and token.text in LETTER_UNITS and macros.numeric(left) and self.unit_ahead():
+            return self.unit(left)
         right = self.expression(PRODUCT)
         if token.kind == "sym" and token.space and right.op in ("sym", "pow", "div") and token.text in LETTER_UNITS and macros.numeric(left):
             return Node("mul", (left, right), None, "unit?")
@@ -385,6 +410,8 @@ class Parser:
 
     def word(self, token: Token) -> Node:
         word = token.text
+        if word == "Rs":
+            self.accept("op", ".")
         if word in DROPPED_BEFORE_NUMBER and self.peek().kind == "num":
             return self.prefix()
         if word in CONSTANTS:
@@ -420,10 +447,18 @@ class Parser:
                 return macros.bars(self, "norm", "||")
             return macros.bars(self, "abs", "|")
         if text == "]":  # French open intervals: ]a, b[
+            self.bars.append("[")
             inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
+            self.bars.pop()
             closer = self.take().text
             if inside.op == "seq" and len(inside.args) == 2:
                 return seq("(" + ("]" if closer == "]" else ")"), inside.args)
+        if text == "<" and self.at == 1:
+            self.bars.append(">")
+            inside = self.items(_is(">"))
+            self.bars.pop()
+            self.take()
+            return seq("<>", inside.args if inside.op == "seq" and inside.value == "" else (inside,))
         if text == ":" or text in ("<", ">", "="):
             raise Unreadable(f"{text!r} without a left side")
         raise Unreadable(f"unexpected {text!r}")

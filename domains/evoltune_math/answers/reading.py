@@ -15,19 +15,20 @@ from evoltune_math.answers import macros
 from evoltune_math.answers.budget import MAX_DEPTH, depth
 from evoltune_math.answers.charset import to_ascii
 from evoltune_math.answers.lexer import Token, Unreadable, tokenize
-from evoltune_math.answers.nodes import INF, NEG_INF, Node, num, walk
+from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num, walk
 from evoltune_math.answers.parser import parse_tokens
-from evoltune_math.answers.typed import Answer, Choice, Region, Span, Text, Value, typed
+from evoltune_math.answers.typed import Answer, Choice, Group, Named, Region, Span, Text, Value, typed
 from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, number_in_words
 
 MAX_TEXT = 12_000
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\\{", ""), ('"', '"'))
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _CHOICE = re.compile(
     r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|mathbf|bf)\s*\{?\s*)?(?:(?:option|choice|answer)\s*)?"
-    r"(?:\(\s*([A-Ja-j])\s*\)|([A-J])\s*[.)])\s*(?:\}|\b)?\s*([:.]?)(.*)",
+    r"(?:\(\s*([A-Ja-j])\s*\)|([A-J])\s*[.):])\s*(?:\}|\b)?\s*([:.]?)(.*)",
     re.S | re.I,
 )
 _BARE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
@@ -39,6 +40,8 @@ _LEAD = frozenset(
     "approximately about approx roughly exactly is are equals answer solution solutions the final total value result be only just around "
     "nearly thus so hence therefore it that we have get and or namely there to of".split()
 )
+_CHOOSE = re.compile(r"(?:\{\s*\}|\\,)?\s*[_^]\{?(\d+)\}?\s*(?:\\mathrm\{|\\text\{)?([CP])\}?_\{?(\d+)\}?|(?<![\w\\])(\d+)([CP])_?\{?(\d+)\}?(?!\w)|(?<![\w\\])([CP])_\{?(\d+)\}?\^\{?(\d+)\}?|(?<![\w\\])([CP])\((\d+),\s*(\d+)\)")
+_EXCEPT = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real\s*(?:s|numbers|values)?\s*(?:of\s+)?[a-z]?,?\s*(?:except|excluding|but|other\s+than|not\s+equal\s+to|such\s+that|where|with|so\s+that)\s*(?:for|that)?\s*:?\s*(.+)", re.I | re.S)
 _MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 
@@ -60,7 +63,8 @@ def unwrap(text: str) -> str:
     """The answer without the mathematics delimiters, boxes, bold marks and final stops around it."""
     while True:
         before = text
-        text = text.strip().rstrip(".,;:!" if text[-1:] != "!" else ".,;:").strip()
+        text = text.strip()
+        text = text if text.endswith("..") else text.rstrip(".,;:").strip()
         if text.endswith("\\") and not text.endswith("\\\\"):
             text = text[:-1].rstrip()
         for left, right in _PAIRS:
@@ -87,6 +91,11 @@ def balanced(text: str, start: int) -> int:
     return -1
 
 
+def squeezed(text: str) -> str:
+    """`text` without white space, except between two digits."""
+    return _SPACES.sub("", text.strip())
+
+
 def plain_number(text: str) -> Fraction | None:
     """The fast path: a whole number, a decimal or a fraction, in a microsecond."""
     if _PLAIN.fullmatch(text):
@@ -108,6 +117,8 @@ def read(text: str, lists: bool = False) -> Answer:
     if quick is not None:
         digits = bare.lstrip("-") if "." in bare else ""
         return Value(Node("dec" if digits else "num", (), quick, digits))
+    if "C" in bare or "P" in bare:
+        bare = _CHOOSE.sub(_chosen, bare)
     special = _special(bare)
     if special is not None:
         return special
@@ -118,6 +129,12 @@ def read(text: str, lists: bool = False) -> Answer:
         return _from_tokens(tokens, bare)
     except (Unreadable, RecursionError):
         return Text(bare)
+
+
+def _chosen(found: re.Match[str]) -> str:
+    """`{}_5C_2`, `5C2`, `C_5^2` and `C(5,2)` as one function."""
+    top, kind, below = next(g for g in ((found[1], found[2], found[3]), (found[4], found[5], found[6]), (found[8], found[7], found[9]), (found[11], found[10], found[12])) if g[0])
+    return f"\\operatorname{{{'binom' if kind == 'C' else 'perm'}}}({top},{below})"
 
 
 def _split_thousands(token: Token) -> list[Token]:
@@ -135,8 +152,12 @@ def _special(bare: str) -> Answer | None:
     """Forms that are a convention of their own: choices, times of day, numbers in another base, words."""
     if not bare:
         return Text("")
+    if bare == "{}":
+        return Group((), "{}")
+    if bare[:3].lower() in ("all", "the") and (found := _EXCEPT.fullmatch(re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}|\$", r"\1", bare))):
+        return _excepted(read(found[1]))
     found = _CHOICE.fullmatch(bare)
-    if found and (found[2] is None or found[2].isupper()) and (found[1] is None or found[1].isupper() or not found[4].strip(" }")):
+    if found and (found[2] is None or found[2].isupper()) and not (found[3] == ":" and len(found[4].strip()) < 2) and (found[1] is None or found[1].isupper() or not found[4].strip(" }")):
         body = found[4].strip(" }~$").strip()
         if not body:
             return Choice((found[1] or found[2]).upper())
@@ -156,6 +177,19 @@ def _special(bare: str) -> Answer | None:
     if bare[0].isalpha() or bare.startswith("\\text"):
         return _words(bare)
     return None
+
+
+def _excepted(without: Answer) -> Answer | None:
+    """All reals but these; `all real numbers such that x > 2` is x > 2."""
+    if isinstance(without, Region) and without.variable:
+        return without
+    if isinstance(without, Named):
+        without = without.value
+    items = without.items if isinstance(without, Group) else (without,)
+    nodes = tuple(i.node for i in items if isinstance(i, Value))
+    if len(nodes) != len(items):
+        return None
+    return typed(Node("minus", (const("R"), Node("seq", nodes, "{}"))))
 
 
 _EVERYTHING = frozenset(["all real numbers", "all reals", "all real", "the set of all real numbers", "set of real numbers", "real numbers", "every real number", "any real number", "all x", "all real x", "set of all real numbers", "all real values", "all real values of x", "all values of x"])  # fmt: skip

@@ -31,6 +31,8 @@ def of(node: Node) -> Region | None:
         return _inequality(node)
     if op == "builder":
         return _builder(node)
+    if op == "add" and len(node.args) == 2 and node.args[0].op in ("const", "seq") and node.args[1].op == "neg":
+        return of(Node("minus", (node.args[0], node.args[1].args[0])))
     if op in ("union", "inter", "minus"):
         parts = [of(a) for a in node.args]
         if any(p is None for p in parts):
@@ -125,8 +127,8 @@ def _half_line(variable: str, sign: str, left: Node, right: Node) -> tuple[Span,
         left, right, sign = right, left, _FLIP[sign]
     if left.op == "sym" and left.value == variable and variable not in symbols(right):
         return _side(sign, right)
-    if left.op == "abs" and left.args[0] == Node("sym", (), variable) and not symbols(right):
-        return _absolute(sign, right)
+    if left.op == "abs" and not symbols(right):
+        return _absolute(variable, sign, left.args[0], right)
     try:
         form = normal(Node("add", (left, Node("neg", (right,)))))
     except (TooLarge, Undefined):
@@ -147,11 +149,15 @@ def _side(sign: str, bound: Node) -> tuple[Span, ...]:
     return (Span(bound, INF, sign == ">=", False),)
 
 
-def _absolute(sign: str, bound: Node) -> tuple[Span, ...]:
-    negative = Node("neg", (bound,))
-    if sign in ("<", "<="):
-        return (Span(negative, bound, sign == "<=", sign == "<="),)
-    return (*_side(_FLIP[sign], negative), *_side(sign, bound))
+def _absolute(variable: str, sign: str, inside: Node, bound: Node) -> tuple[Span, ...] | None:
+    """|inside| < bound is -bound < inside < bound; with > one of the two sides."""
+    if sign not in ("<", "<=", ">", ">="):
+        return None
+    above = _half_line(variable, sign, inside, bound)
+    below = _half_line(variable, _FLIP[sign], inside, Node("neg", (bound,)))
+    if above is None or below is None:
+        return None
+    return intersect(above, below) if sign in ("<", "<=") else merged([*above, *below])
 
 
 # ---- algebra of spans ------------------------------------------------------------------------------------------------

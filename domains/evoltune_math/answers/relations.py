@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Form, Undefined, normal
+from evoltune_math.answers.exact import Form, Undefined, normal, rational
 from evoltune_math.answers.nodes import Node, symbols
 from evoltune_math.answers.typed import Relation
 from evoltune_math.answers.values import Values
@@ -17,10 +17,20 @@ def same_relation(values: Values, a: Relation, b: Relation) -> bool:
     """Whether two relations say the same."""
     if _memberwise(values, a, b):
         return True
+    if a.signs == b.signs == ("mod",) and len(a.members) == len(b.members) == 2:
+        return _same_residue(a, b)
     if len(a.signs) == len(b.signs) == 1 and a.signs[0] in _FLIP and b.signs[0] in _FLIP:
         return _one_sign(values, a, b)
     flipped = _flipped(b)
     return flipped is not None and _memberwise(values, a, flipped)
+
+
+def _same_residue(a: Relation, b: Relation) -> bool:
+    try:
+        r, m, s, n = (rational(x) for x in (*a.members, *b.members))
+    except (TooLarge, Undefined):
+        return False
+    return r is not None and s is not None and m is not None and m == n != 0 and (r - s) % m == 0
 
 
 def _memberwise(values: Values, a: Relation, b: Relation) -> bool:

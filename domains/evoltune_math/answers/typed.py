@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+from evoltune_math.answers import units
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, has, rel, symbols, walk
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
@@ -42,6 +43,8 @@ class Group:
 
     items: tuple[Answer, ...]
     brackets: str
+    word: str = ""
+    """`or` when the list was joined by it: alternatives, perhaps of one value."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,13 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Family:
+    """Values with a parameter that was declared to be whole: `k\\pi, k \\in Z`."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
 class Either:
     """`exact \\approx rounded`."""
 
@@ -96,9 +106,10 @@ class Either:
     rounded: Answer
 
 
-Answer: TypeAlias = Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Either
+Answer: TypeAlias = Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
 
 _WHOLE_SETS = frozenset(["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Q"])
+_DIFFERENTIALS = (Node("sym", (), "d"), Node("sym", (), "partial"))
 _PARAMETERS = frozenset(["k", "n", "m", "l", "p", "t", "s", "C", "c"])
 
 
@@ -124,15 +135,27 @@ def typed(node: Node) -> Answer:
         return Region((Span(NEG_INF, INF, False, False),))
     if op == "with":
         return typed(node.args[0])
+    if op == "compound":
+        return _compound(node)
     if has(node, "pm"):
         return _plus_minus(node)
     return _value(node)
 
 
 def _congruence(node: Node) -> Answer:
-    if node.op == "pmod":
+    if node.op in ("pmod", "mod"):
         return Relation(("mod",), (node.args[0], node.args[1]))
     return Value(node)
+
+
+def _compound(node: Node) -> Answer:
+    """`5 hours 30 minutes` in the first unit."""
+    first, second = typed(node.args[0]), typed(node.args[1])
+    if isinstance(first, Value) and isinstance(second, Value):
+        factor = units.factor(second.unit, first.unit)
+        if factor is not None:
+            return Value(Node("add", (first.node, Node("mul", (Node("num", (), factor), second.node)))), first.unit)
+    return Text("")
 
 
 def _value(node: Node) -> Answer:
@@ -184,6 +207,20 @@ def _basis_vector(node: Node) -> Answer | None:
         axes = axes[:2]
     zero = Node("num", (), Fraction(0))
     return Group(tuple(Value(slots.get(a, zero)) for a in axes), "<>")
+
+
+def plain_basis(node: Node) -> Group | None:
+    """`2i + 3j` as a vector, when the other answer is one."""
+    if "j" not in symbols(node):
+        return None
+
+    def marked(n: Node) -> Node:
+        if (n.op == "const" and n.value == "i") or (n.op == "sym" and n.value in ("j", "k")):
+            return Node("sym", (), n.value, "v")
+        return n._replace(args=tuple(marked(a) for a in n.args)) if n.args else n
+
+    basis = _basis_vector(marked(node))
+    return basis if isinstance(basis, Group) else None
 
 
 def _coefficient(term: Node) -> tuple[str, Node] | None:
@@ -261,7 +298,8 @@ def _flat(items: Iterable[Answer]) -> list[Answer]:
 def _bare_list(node: Node) -> Answer:
     items = [i for i in node.args if not _qualifies(i)] or list(node.args)
     if len(items) == 1:
-        return typed(items[0])
+        declared = any(_qualifies(i) and i.op == "rel" for i in node.args if i is not items[0])
+        return Family(typed(items[0])) if declared else typed(items[0])
     if not items:
         return Text("")
     first = items[0]
@@ -285,7 +323,9 @@ def _bare_list(node: Node) -> Answer:
     if node.note == "or" and all(s is not None for s in spans) and all(i.op != "seq" or i.value != "{}" for i in items) and not all(_pair(i) for i in items):
         return Region(tuple(s for r in spans if r for s in r.spans))
     spread = [p for i, part in zip(items, parts, strict=True) for p in (_flat([part]) if i.op != "seq" else [part])]
-    return Group(tuple(spread), "")
+    group = Group(tuple(spread), "", node.note)
+    declared = len(items) < len(node.args) and any(_qualifies(i) and i.op == "rel" for i in node.args)
+    return Family(group) if declared else group
 
 
 def _pair(node: Node) -> bool:
@@ -315,6 +355,10 @@ def named(node: Node) -> bool:
         return named(node.args[0]) and _capital(node.args[0])
     if node.op == "seq" and node.value in ("()", "<>"):
         return all(a.op == "sym" for a in node.args)
+    if node.op == "div" and all(a.op == "mul" and a.args[0] in _DIFFERENTIALS for a in node.args):
+        return True
+    if node.op == "mul" and node.args[-1].op == "fn" and node.args[-1].value == "?angle":
+        return True
     if node.op in ("mul", "div", "ratio"):
         return all(map(_capital, node.args))
     return False
@@ -344,6 +388,11 @@ def _relation(node: Node) -> Answer:
         return Either(exact, rounded)
     if set(signs) == {"="}:
         return _equation(members)
+    if signs == ("mod",) and members[1].op in ("pmod", "mod"):
+        residue, modulus = members[1].args
+        if named(members[0]):
+            return Named(members[0], Relation(signs, (residue, modulus)))
+        return Relation(signs, (Node("add", (members[0], Node("neg", (residue,)))), modulus))
     if signs == ("in",):
         inside = typed(members[1])
         return Named(members[0], inside) if named(members[0]) else Relation(signs, members)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from evoltune_math.answers.vocabulary import UNITS
 
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_SPEEDS = {"mph": "mi / h", "kph": "km / h", "kmh": "km / h", "kmph": "km / h"}
 _PART = re.compile(r"[A-Za-z]+|/|\^|-?\d+|\*")
 
 
@@ -31,6 +32,7 @@ def factor(a: str, b: str) -> Fraction | None:
 
 def measure(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
     """(dimensions with powers, factor to the base), or None when a part of it is no known unit."""
+    unit = _SPEEDS.get(unit.lower(), unit)
     if not unit:
         return None
     dimensions: dict[str, int] = {}

@@ -56,7 +56,6 @@ pound: gbp pence=1
 yuan: yuan rmb=1
 rupee: rupee rupees=1
 yen: yen=1
-speed: mph=1; kph kmh kmph=1000000/1609344
 angle: rad radian radians=1
 temperature: c celsius=1; f fahrenheit=2; k kelvin kelvins=3
 power: w watt watts=1; kw kilowatt kilowatts=1000
@@ -91,7 +90,7 @@ SHORT_UNITS = frozenset(
     "USD EUR usd sq cu pts pt qt gal kmh atm ohm kWh units unit yrs wks gm gms ppm dB kN mA kV rpm day days cal dollar dollars cents "
     "cent euro euros yuan feet inch foot mile".split()
 )
-DROPPED_BEFORE_NUMBER = frozenset(["USD", "US", "Rs", "EUR", "GBP", "HK", "CAD", "AUD"])
+DROPPED_BEFORE_NUMBER = frozenset(["USD", "US", "Rs", "EUR", "INR", "GBP", "HK", "CAD", "AUD"])
 
 TEXT_WORDS = frozenset(
     "yes no odd even none true false all both dne not one two six ten any up down left right male female red blue green win lose tie "

@@ -10,6 +10,7 @@ from evoltune_math.answers.typed import Value
 from evoltune_math.answers.vocabulary import number_in_words
 
 _MARKUP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~")
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _NOISE = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
 _SAME = {
     "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
@@ -34,7 +35,7 @@ def canonical(text: str) -> str:
 
 
 def same(a: str, b: str, policy: str) -> bool:
-    if "".join(a.split()) == "".join(b.split()):
+    if _SPACES.sub("", a) == _SPACES.sub("", b):
         return bool(a.strip()) and not _broken(a)
     if policy == "exact":
         return False

@@ -1,0 +1,192 @@
+"""Skeleton overlap: a row that is a suite's problem in other words, with other names, or with other numbers.
+
+Names and numbers become slots; what is left, the skeleton, is compared by TF-IDF cosine over stems and pairs of stems.
+Three rules, cheap to dear; a row gives a problem away if one holds (thresholds: tests/test_math_overlap.py):
+
+1. same numbers: wording and numbers together are near (numbers weigh by rarity; wording^a x numbers^(1-a));
+2. new numbers: the skeletons are very near and have as many slots;
+3. same function: the skeletons are somewhat near, and the problem's own worked solution, run on the row's numbers,
+   gives the row's answer.
+
+Invariant: the result depends on the row and the suite only. The index of a suite is built once in a process.
+
+    skeleton(record, tasks, context)     # ['gsm8k/17']
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from math import log
+
+from evoltune.domain import Context
+from evoltune.record import Record, Task
+from evoltune_math.slots import Program, evaluate, number_slots, program_of, worked_answer
+
+WORDING_POWER = 0.4
+SAME_NUMBERS = 0.42
+NEW_NUMBERS = 0.62
+SAME_FUNCTION = 0.40
+LEAST_SLOTS = 2
+"""Fewer numbers agree by chance."""
+LEAST_WORDS = 5
+"""Shorter skeletons (`compute # + #`) are alike without being copies."""
+CANDIDATES = 8
+"""Problems nearest in wording whose numbers are compared."""
+COMMON = 0.08
+"""Terms of more than this share of the problems do not propose candidates; they still count in the cosine."""
+KEPT_INDEXES = 4
+
+QUESTION = re.compile(r"\A\s*(?:question|problem|q)\s*:\s*", re.IGNORECASE)
+ANSWER = re.compile(r"\n\s*(?:answer|a|solution)\s*:.*\Z", re.IGNORECASE | re.DOTALL)
+WORD = re.compile(r"[A-Za-z]+")
+STOP = frozenset(
+    """a an the of to and in is are be for on at with it its that this as by from or was were he she his her him they their them
+    has have had how many much if what does do did will would can each per than then there who when which after before so but
+    """.split()
+)
+SUFFIXES = ("ing", "ed", "es", "s", "ly")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A problem without names: stems and pairs of stems with their counts, and its numbers in order."""
+
+    terms: Mapping[str, int]
+    words: int
+    slots: tuple[Fraction, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """A suite, ready to be asked. `postings`: term -> problems; `vectors`: unit-length TF-IDF weights."""
+
+    names: Sequence[str]
+    views: Sequence[View]
+    vectors: Sequence[Mapping[str, float]]
+    postings: Mapping[str, Sequence[int]]
+    weights: Mapping[str, float]
+    unseen: float
+    rarity: Mapping[Fraction, float]
+    programs: Sequence[Program | None]
+    common_words: frozenset[str]
+
+
+@lru_cache(maxsize=65_536)
+def stem(word: str) -> str:
+    suffix = next((s for s in SUFFIXES if word.endswith(s) and len(word) - len(s) >= 3), "")
+    return word.removesuffix(suffix)
+
+
+def view(text: str, common_words: frozenset[str]) -> View:
+    """Capitalised words that the suite never writes small are names and are left out."""
+    text = ANSWER.sub("", QUESTION.sub("", text))
+    stems = [stem(w.lower()) for w in WORD.findall(text) if w.islower() or w.lower() in common_words]
+    terms = Counter(s for s in stems if s not in STOP)
+    words = len(terms)
+    terms.update(f"{a} {b}" for a, b in pairwise(stems))
+    return View(terms=terms, words=words, slots=number_slots(text))
+
+
+def build(tasks: Sequence[Task]) -> Index:
+    """Linear in the suite's text."""
+    small = frozenset(w for t in tasks for w in WORD.findall(t.instruction) if w.islower())
+    views = [view(t.instruction, small) for t in tasks]
+    seen = Counter(term for v in views for term in v.terms)
+    weights = {term: 1 + log((1 + len(tasks)) / (1 + n)) for term, n in seen.items()}
+    unseen = 1 + log(1 + len(tasks))
+    vectors = [_unit(v.terms, weights, unseen) for v in views]
+    postings: dict[str, list[int]] = {}
+    limit = max(3, COMMON * len(tasks))
+    for number, v in enumerate(views):
+        for term in v.terms:
+            if seen[term] <= limit:
+                postings.setdefault(term, []).append(number)
+    numbers = Counter(n for v in views for n in set(v.slots))
+    return Index(
+        names=[t.name for t in tasks],
+        views=views,
+        vectors=vectors,
+        postings=postings,
+        weights=weights,
+        unseen=unseen,
+        rarity={n: 0.3 + log((1 + len(tasks)) / (1 + c)) for n, c in numbers.items()},
+        programs=[program_of(str(t.fields.get("solution", "")), v.slots) for t, v in zip(tasks, views, strict=True)],
+        common_words=small,
+    )
+
+
+def _unit(terms: Mapping[str, int], weights: Mapping[str, float], unseen: float) -> dict[str, float]:
+    raw = {term: (1 + log(n)) * weights.get(term, unseen) for term, n in terms.items()}
+    norm = sum(w * w for w in raw.values()) ** 0.5 or 1.0
+    return {term: weight / norm for term, weight in raw.items()}
+
+
+_INDEXES: OrderedDict[int, tuple[Sequence[Task], Index]] = OrderedDict()
+
+
+def index_of(tasks: Sequence[Task]) -> Index:
+    """The suite's index, kept for this process; the suite is held, so that its identity cannot be taken over."""
+    known = _INDEXES.get(id(tasks))
+    if known is None:
+        known = _INDEXES[id(tasks)] = (tasks, build(tasks))
+        while len(_INDEXES) > KEPT_INDEXES:
+            _INDEXES.popitem(last=False)
+    return known[1]
+
+
+def skeleton(record: Record, tasks: Sequence[Task], context: Context) -> Sequence[str]:
+    """`Overlap`: names of the suite's tasks that the record gives away, nearest first."""
+    index = index_of(tasks)
+    text = record.task.instruction
+    answers = [record.task.reference, *(a.text for a in record.answers[:1]), text]
+    return [index.names[number] for number, _ in hits(index, text, worked_answer(answers))]
+
+
+def hits(index: Index, text: str, answer: Fraction | None) -> list[tuple[int, str]]:
+    """(problem, rule) for each problem that the row gives away, nearest first."""
+    row = view(text, index.common_words)
+    if row.words < LEAST_WORDS:
+        return []
+    vector = _unit(row.terms, index.weights, index.unseen)
+    shared: dict[int, float] = {}
+    for term, weight in vector.items():
+        for number in index.postings.get(term, ()):
+            shared[number] = shared.get(number, 0.0) + weight * index.vectors[number][term]
+    nearest = sorted(shared, key=lambda number: (-shared[number], number))[:CANDIDATES]
+    near = {number: _cosine(vector, index.vectors[number]) for number in nearest}
+    found = [(number, _rule(index, number, row, near[number], answer)) for number in nearest]
+    return [(number, rule) for number, rule in sorted(found, key=lambda f: (-near[f[0]], f[0])) if rule]
+
+
+def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    return sum(weight * b[term] for term, weight in a.items() if term in b)
+
+
+def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction | None) -> str:
+    target = index.views[number]
+    if target.words < LEAST_WORDS or min(len(row.slots), len(target.slots)) < LEAST_SLOTS:
+        return ""
+    if wording**WORDING_POWER * _agreement(index, row, target) ** (1 - WORDING_POWER) >= SAME_NUMBERS:
+        return "same numbers"
+    if len(row.slots) != len(target.slots):
+        return ""
+    if wording >= NEW_NUMBERS:
+        return "new numbers"
+    program = index.programs[number]
+    if wording < SAME_FUNCTION or program is None or answer is None:
+        return ""
+    return "same function" if evaluate(program, row.slots) == answer else ""
+
+
+def _agreement(index: Index, row: View, target: View) -> float:
+    """Jaccard of the two sets of numbers, weighted by rarity in the suite."""
+    ours, theirs = set(row.slots), set(target.slots)
+    rarest = max(index.rarity.values(), default=1.0)
+    total = sum(index.rarity.get(n, rarest) for n in ours | theirs)
+    return sum(index.rarity.get(n, rarest) for n in ours & theirs) / total if total else 0.0
