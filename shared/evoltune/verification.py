@@ -200,6 +200,7 @@ def open_checker(
     profile: str = "sound",
     confirm: bool = False,
     cache: bool = True,
+    at_most: Any = "L3",
 ) -> LocalChecker:
     """A checker of local worker processes. `workers` 0: cores / LOCAL_WORLD_SIZE; `*_s` are CPU seconds.
 
@@ -216,6 +217,7 @@ def open_checker(
     spec = Spec(
         domain=domain_ref, check_s=check_s, program_s=program_s, memory_mb=memory_mb,
         require=require, policy=policy or {}, profile=profile, confirm=confirm,
+        preload=tuple(domain.preload), at_most=at_most,
     )  # fmt: skip
     return LocalChecker(domain, Pool(spec, workers), cache=cache)
 

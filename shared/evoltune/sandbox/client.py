@@ -1,16 +1,30 @@
-"""The checker's side of `context.run`: hands a job to the zygote, reads the judge's verdict, checks it, bounds it."""
+"""The checker's side of `context.run`: hands a job to the zygote, reads the judge's verdict, checks it, bounds it.
+
+Invariant: `run` returns a verdict for any job and never raises for what a program or its tests do.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import signal
 import socket
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from evoltune.domain import Job
-from evoltune.record import Verdict
+from evoltune.record import STATUSES, Verdict
+from evoltune.sandbox import languages, wire
+from evoltune.sandbox.limits import EXIT_MEMORY, Box, Report
 
 MAX_REASON = 2000
 MAX_EVIDENCE = 256 << 10
+MAX_PROGRAM = 4 << 20
+PROCESSES = 64
 
 
 def bounded(verdict: Verdict) -> list[Any]:
@@ -25,13 +39,182 @@ def bounded(verdict: Verdict) -> list[Any]:
 
 
 class Client:
-    """One at a time: a checker waits for its job."""
+    """One job at a time: a checker waits for its job."""
 
-    def __init__(self, requests: socket.socket, spec: dict[str, Any]) -> None:
-        self.requests, self.spec = requests, spec
+    def __init__(self, requests: socket.socket, spec: dict[str, Any], level: str) -> None:
+        self.requests, self.spec, self.level = requests, spec, level
+        self.number = 0
+        self._oracle = lru_cache(maxsize=256)(self._oracle_values)
 
     def run(self, job: Job) -> Verdict:
-        return self.run_many([job])[0]
+        """One program, judged."""
+        refused = _refused(job)
+        if refused:
+            return refused
+        oracle_s = 0.0
+        if isinstance(job.tests, dict) and "oracle" in job.tests:
+            tests, oracle_s, failure = self._with_expected(job)
+            if failure:
+                return failure
+            job = _replaced(job, tests, max(job.cpu_s or self.spec["program_s"], 4 * oracle_s))
+        return self._send([job])[0]
 
-    def run_many(self, jobs: list[Job]) -> list[Verdict]:
-        return [Verdict(status="unverifiable", reason="no sandbox on this host") for _ in jobs]
+    def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Each of them; neighbours with equal tests share a judge, and then have no processes of their own."""
+        verdicts: list[Verdict] = []
+        for _, group in groupby(jobs, key=_batch_key):
+            some = list(group)
+            if len(some) == 1 or _batch_key(some[0])[0] == "alone":
+                verdicts += [self.run(job) for job in some]
+                continue
+            good = [job for job in some if not _refused(job)]
+            judged = self._send(good) if good else []
+            judged += [
+                self.run(job) for job in good[len(judged) :]
+            ]  # a member took its judge down: one by one
+            answers = iter(judged)
+            verdicts += [_refused(job) or next(answers) for job in some]
+        return verdicts
+
+    def _with_expected(self, job: Job) -> tuple[Any, float, Verdict | None]:
+        assert isinstance(job.tests, dict)
+        cases = [[case[0] if isinstance(case, list | tuple) else case] for case in job.tests["cases"]]
+        results, seconds, failure = self._oracle(
+            str(job.tests["oracle"]), job.entry_point, json.dumps([c[0] for c in cases])
+        )
+        if failure:
+            return None, seconds, failure
+        paired = [[case[0], expected] for case, expected in zip(cases, results, strict=True)]
+        return {"cases": paired, "atol": job.tests.get("atol", 0.0)}, seconds, None
+
+    def _oracle_values(self, source: str, entry: str, cases: str) -> tuple[list[Any], float, Verdict | None]:
+        job = Job(
+            program=source,
+            entry_point=entry,
+            tests={"results": json.loads(cases)},
+            cpu_s=6 * self.spec["program_s"],
+        )
+        verdict = self._send([job])[0]
+        if verdict.status != "pass":
+            return (
+                [],
+                0.0,
+                Verdict(
+                    status="error",
+                    reason=f"the oracle: {verdict.status}: {verdict.reason}",
+                    evidence=verdict.evidence,
+                ),
+            )
+        results: Any = verdict.evidence["results"]
+        return list(results), float(str(verdict.evidence["cpu_s"])), None
+
+    def _send(self, jobs: list[Job]) -> list[Verdict]:
+        """One request to the zygote. Fewer verdicts than jobs: the batch broke off."""
+        first = jobs[0]
+        cpu_s = float(first.cpu_s or self.spec["program_s"])
+        box = self._box(jobs, cpu_s)
+        mine, theirs = socket.socketpair()
+        began = time.perf_counter()
+        socket.send_fds(self.requests, [box.pack()], [theirs.fileno()])
+        theirs.close()
+        nonce = secrets.token_hex(16)
+        body = {
+            "nonce": nonce, "tests": first.tests, "language": first.language,
+            "jobs": [{"program": j.program, "entry": j.entry_point, "stdin": j.stdin} for j in jobs],
+        }  # fmt: skip
+        rows: list[Any] | None = None
+        try:
+            wire.send(mine, body)
+            said, rows = wire.receive(mine)
+            rows = rows if said == nonce and _well_formed(rows) else None
+        except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):
+            rows = None
+        mine.close()
+        report = self._report(box.number)
+        seconds = time.perf_counter() - began
+        if rows is None:
+            rows = [_unsaid(report, box)] if len(jobs) == 1 else []
+        return [
+            Verdict(status=s, reason=r, seconds=seconds / len(rows), evidence={**e, "isolation": self.level})
+            for s, r, e in rows
+        ]
+
+    def _box(self, jobs: list[Job], cpu_s: float) -> Box:
+        self.number += 1
+        tests, language = jobs[0].tests, languages.LANGUAGES.get(jobs[0].language)
+        stdio = len(tests["stdio"]) if isinstance(tests, dict) and isinstance(tests.get("stdio"), list) else 0
+        wall_s = (1.5 * cpu_s + 2) * max(1.0, min(10.0, stdio / 3))
+        if len(jobs) > 1:
+            wall_s = len(jobs) * (2 * cpu_s + 2) + 2
+        if language:
+            wall_s += language.compile_s
+        memory_mb = int(self.spec["memory_mb"])
+        return Box(
+            self.number, memory_mb, cpu_s, wall_s, PROCESSES, int(not language or language.address_space)
+        )
+
+    def _report(self, number: int) -> Report:
+        """The zygote's word that the job is over; words about jobs of a checker before us are skipped."""
+        while True:
+            body = self.requests.recv(256)
+            if not body:
+                os._exit(0)  # the zygote is gone, the supervisor is about to end us
+            report = Report.unpack(body)
+            if report.number == number:
+                return report
+
+
+def _batch_key(job: Job) -> tuple[str, str]:
+    shared = job.language == "python" and job.tests is not None
+    shared = shared and not (isinstance(job.tests, dict) and ("stdio" in job.tests or "oracle" in job.tests))
+    return ("shared", json.dumps([job.tests, job.cpu_s], default=str)) if shared else ("alone", "")
+
+
+def _replaced(job: Job, tests: Any, cpu_s: float) -> Job:
+    return Job(
+        program=job.program,
+        tests=tests,
+        entry_point=job.entry_point,
+        stdin=job.stdin,
+        language=job.language,
+        cpu_s=cpu_s,
+    )
+
+
+def _refused(job: Job) -> Verdict | None:
+    size = len(job.program)
+    if size > MAX_PROGRAM:
+        return Verdict(status="fail", reason=f"the program has {size} characters, allowed {MAX_PROGRAM}")
+    if job.language != "python" and (why := languages.missing(job.language)):
+        return Verdict(status="unverifiable", reason=why)
+    try:
+        json.dumps(job.tests)
+    except (TypeError, ValueError, RecursionError) as error:
+        return Verdict(status="error", reason=f"the tests are no JSON: {error}"[:300])
+    return None
+
+
+def _well_formed(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, list)
+        and len(row) == 3
+        and row[0] in STATUSES
+        and isinstance(row[1], str)
+        and isinstance(row[2], dict)
+        for row in rows
+    )
+
+
+def _unsaid(report: Report, box: Box) -> list[Any]:
+    """The verdict when the judge said nothing: the zygote's report says why."""
+    evidence = {"memory_mb": round(report.peak_kb / 1024, 1), "wall_s": round(report.wall_s, 3)}
+    if report.killed == 1:
+        return ["timeout", f"not done after {report.wall_s:.1f} s ({box.cpu_s:g} s of CPU allowed)", evidence]
+    if report.killed == 2 or (os.WIFEXITED(report.status) and os.WEXITSTATUS(report.status) == EXIT_MEMORY):
+        return ["memory", f"more than {box.memory_mb} MB in all processes of the program", evidence]
+    if os.WIFSIGNALED(report.status):
+        number = os.WTERMSIG(report.status)
+        if number in (signal.SIGKILL, signal.SIGXCPU) and report.wall_s >= box.cpu_s:
+            return ["timeout", "the tests used up their CPU time", evidence]
+        return ["error", f"the judge died ({signal.Signals(number).name})", evidence]
+    return ["error", f"the judge left without a verdict (status {os.WEXITSTATUS(report.status)})", evidence]

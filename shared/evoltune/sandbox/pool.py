@@ -52,6 +52,10 @@ class Spec:
     policy: Mapping[str, Json] = field(default_factory=dict)
     profile: str = ""
     confirm: bool = False
+    preload: tuple[str, ...] = ()
+    """Modules for the job zygote, beside the standard library's."""
+    at_most: Level = "L3"
+    """A ceiling for isolation, to test the lower rungs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,12 @@ a tag with one key:
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import deque, namedtuple
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 PLAIN = frozenset({type(None), bool, int, float, str})
@@ -48,6 +49,8 @@ def encode(value: Any, other: Callable[[Any], Any] = _refuse, depth: int = 0) ->
     encoder = _ENCODERS.get(kind)
     if encoder:
         return encoder(value, other, depth)
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return {"N": [list(map(str, kind._fields)), encode((*tuple.__iter__(value),), other, depth + 1)]}
     for base, convert in _BASES:
         if isinstance(value, base):
             return encode(convert(value), other, depth)
@@ -55,7 +58,8 @@ def encode(value: Any, other: Callable[[Any], Any] = _refuse, depth: int = 0) ->
 
 
 def _items(values: Any, other: Callable[[Any], Any], depth: int) -> list[Any]:
-    if {*map(type, values)} <= _SMALL:
+    kinds = {*map(type, values)}
+    if kinds <= _SMALL or (kinds == {int} and min(values) > -_BIG and max(values) < _BIG):
         return list(values)
     return [encode(v, other, depth + 1) for v in values]
 
@@ -104,6 +108,11 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
+@lru_cache(maxsize=256)
+def _fields(names: tuple[str, ...]) -> Any:
+    return namedtuple("NamedTuple", names)
+
+
 def _number(text: str) -> int:
     return int(text, 16)
 
@@ -129,6 +138,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "V": time.fromisoformat,
     "W": lambda three: timedelta(*three),
     "e": lambda _: ...,
+    "N": lambda pair: _fields(tuple(pair[0]))(*pair[1]),
 }
 
 

@@ -28,6 +28,7 @@ from evoltune.sandbox import wire
 
 if TYPE_CHECKING:
     from evoltune.domain import Context, Domain
+    from evoltune.sandbox.zygote import Zygote
 
 CHECKER_MB = 448
 """Memory that the domain's own code may take beyond what importing it took."""
@@ -53,7 +54,7 @@ def main(spec: dict[str, Any]) -> None:
         if checker == 0:
             theirs.close()
             control.close()
-            _checker(mine, zygote.requests, domain, spec)
+            _checker(mine, zygote, domain, spec)
         mine.close()
         socket.send_fds(
             control, [json.dumps({"level": zygote.level, "died": died}).encode()], [theirs.fileno()]
@@ -68,9 +69,9 @@ def main(spec: dict[str, Any]) -> None:
 def _watch(checker: int, control: socket.socket, zygote: int) -> int:
     """How the checker ended (its signal or status); -1: the driver left, or Z died, and the checker is gone too."""
     pidfd = os.pidfd_open(checker)
-    ready = select.select([pidfd, control, zygote], [], [])[0]
+    ready = select.select([pidfd, control.fileno(), zygote], [], [])[0]
     os.close(pidfd)
-    over = control in ready or zygote in ready
+    over = control.fileno() in ready or zygote in ready
     if over:
         os.kill(checker, signal.SIGKILL)
     status = os.waitpid(checker, 0)[1]
@@ -96,9 +97,7 @@ def _load(spec: dict[str, Any]) -> Domain | None:
 # ---- the checker
 
 
-def _checker(
-    data: socket.socket, requests: socket.socket, domain: Domain | None, spec: dict[str, Any]
-) -> None:
+def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: dict[str, Any]) -> None:
     """Answers batches until the driver is gone. Never returns."""
     from evoltune.domain import Context, policy_of
     from evoltune.sandbox.client import Client
@@ -109,7 +108,7 @@ def _checker(
         CHECKER_MB << 20
     )
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    client = Client(requests, spec)
+    client = Client(zygote.requests, spec, zygote.level)
     policy = policy_of(domain, spec["policy"]) if domain else spec["policy"]
     context = Context(run=client.run, many=client.run_many, policy=policy)
     try:

@@ -1,0 +1,144 @@
+"""J, the judge: init of the job's own pid namespace; runs the tests, asks the candidate, sends the verdict.
+
+J forks K before it reads a single byte of the job, and wears the candidate's isolation itself: tests that a model
+wrote are untrusted too. Invariant: a candidate that is dead or silent when the tests end has not passed, whatever the
+tests said; a verdict carries the checker's nonce over a descriptor that K never held.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from typing import Any
+
+from evoltune.sandbox import candidate, forms, languages, limits, remote, wire
+
+LANGUAGES = languages.LANGUAGES  # imported here: later, our own sources are out of sight
+Row = tuple[str, str, dict[str, Any]]
+"""Status, reason, evidence."""
+
+
+def main(checker: socket.socket, box: limits.Box) -> None:
+    """One job or one batch of jobs with the same tests. Never returns."""
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    mine, theirs = socket.socketpair()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        candidate.main(theirs, writing, box)
+    theirs.close()
+    os.close(writing)
+    try:
+        job = wire.receive(checker)
+        link = remote.Link(mine, reading, checker)
+        rows = [_single(link, pid, job, box)] if len(job["jobs"]) == 1 else _batch(link, pid, job, box)
+        wire.send(checker, [job["nonce"], rows])
+    except (EOFError, BrokenPipeError):
+        pass
+    except MemoryError:
+        os._exit(limits.EXIT_MEMORY)
+    os._exit(0)
+
+
+def _single(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) -> Row:
+    status, reason, evidence = _judged(link, job, job["jobs"][0])
+    silent = link.dead
+    link.dead = True  # from here on nothing asks the candidate any more
+    output = link.drain()
+    exited = _ended(pid)
+    if not exited:
+        os.kill(pid, signal.SIGKILL)
+    _, state, usage = exited or os.wait4(pid, 0)
+    cpu_s, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    if status == "pass" and not silent and exited and not evidence.pop("ended", False):
+        silent = True
+    if silent:
+        status, reason = _cause(state if exited else 0, cpu_s, box)
+    evidence.pop("ended", None)
+    cpu_s, peak = max(cpu_s, evidence.pop("cpu_s", 0.0)), max(peak, evidence.pop("peak_kb", 0))
+    return _row(status, reason, evidence, output, cpu_s, peak)
+
+
+def _row(
+    status: str, reason: str, evidence: dict[str, Any], output: bytes, cpu_s: float, peak_kb: int
+) -> Row:
+    if output and status != "pass" and "stdout" not in evidence:
+        evidence["stdout"] = output[-2000:].decode("utf-8", "replace")
+    evidence["cpu_s"], evidence["memory_mb"] = round(cpu_s, 4), round(peak_kb / 1024, 1)
+    return status, reason[:2000], evidence
+
+
+def _ended(pid: int) -> Any:
+    """wait4's answer if the process is gone already (a moment's grace for one whose channel just closed)."""
+    done = os.wait4(pid, os.WNOHANG)
+    return done if done[0] else None
+
+
+def _cause(state: int, cpu_s: float, box: limits.Box) -> tuple[str, str]:
+    """Status and reason of a candidate that died or fell silent before its verdict."""
+    if os.WIFSIGNALED(state):
+        number = os.WTERMSIG(state)
+        if number in (signal.SIGPROF, signal.SIGXCPU) or (
+            number == signal.SIGKILL and cpu_s >= 0.9 * box.cpu_s
+        ):
+            return "timeout", f"more than {box.cpu_s:g} s of CPU"
+        if number == signal.SIGKILL:
+            return "fail", "the program was killed (SIGKILL) before the tests ended"
+        return "fail", f"the program crashed ({signal.Signals(number).name})"
+    if os.WIFEXITED(state) and os.WEXITSTATUS(state) == limits.EXIT_MEMORY:
+        return "memory", f"more than {box.memory_mb} MB"
+    if os.WIFEXITED(state):
+        return "fail", f"the program ended (status {os.WEXITSTATUS(state)}) before the tests did"
+    return "fail", "the program closed its channel before the tests ended"
+
+
+def _judged(link: remote.Link, job: dict[str, Any], one: dict[str, Any]) -> Row:
+    try:
+        status, reason, evidence = forms.judge(link, job["tests"], one, job["language"])
+    except remote.Dead:
+        status, reason, evidence = "fail", "the program ended before the tests did", {}
+    except MemoryError:
+        status, reason, evidence = "fail", "the tests ran out of memory over what the program returned", {}
+    if link.calls:
+        evidence["calls"] = link.calls
+    return status, reason, evidence
+
+
+def _batch(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) -> list[Row]:
+    """Many candidates, one judge: each runs in a child of K's, forked before it is told anything, killed after it."""
+    rows: list[Row] = []
+    control = link.channel
+    for one in job["jobs"]:
+        link.attend(control)
+        link.out, link.dropped, link.calls, link.dead, link.deadline_ms = bytearray(), 0, 0, False, -1
+        mine, theirs = socket.socketpair()
+        try:
+            wire.send(control, ["fork", box.cpu_s])
+            socket.send_fds(control, [b"c"], [theirs.fileno()])
+            theirs.close()
+            link.wait()
+            member = wire.receive(control)[1]
+            link.attend(mine)
+            link.deadline_ms = int(1000 * (2 * box.cpu_s + 1))
+            status, reason, evidence = _judged(link, job, one)
+            silent, link.dead, link.deadline_ms = link.dead, False, -1
+            output = link.drain()
+            mine.close()
+            os.kill(member, signal.SIGKILL)
+            link._poll.unregister(mine.fileno()) if mine.fileno() >= 0 else None
+            link.channel = control
+            link.attend(control)
+            link.wait()
+            _, state, cpu_s, peak = wire.receive(control)
+        except (EOFError, OSError, remote.Dead):
+            break  # a member killed K: the checker judges the rest one by one
+        if silent:
+            killed = (
+                os.WIFSIGNALED(state) and os.WTERMSIG(state) == signal.SIGKILL and cpu_s < 0.9 * box.cpu_s
+            )
+            status, reason = ("timeout", "did not answer in time") if killed else _cause(state, cpu_s, box)
+        rows.append(_row(status, reason, evidence, output, cpu_s, peak))
+    return rows
