@@ -7,6 +7,7 @@ keeps the fp32 masters. V100-class GPUs, which have no bf16, get fp16.
 from __future__ import annotations
 
 import importlib.util
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from evoltune.errors import MissingExtraError, TrainingError
@@ -71,6 +72,18 @@ def prepare_tokenizer(tokenizer: Any, template: str) -> tuple[Stop, list[str]]:
     return stop, added
 
 
+def prepare_model(base: str, train: Train, precision: Precision, tokenizer: Any, added: list[str]) -> Any:
+    """The model to train: loaded in the right dtype, with rows for added tokens, with its adapter."""
+    sharded = train.deepspeed != "none"
+    model = load_model(base, train, precision, sharded=sharded)
+    grown = grow_embeddings(model, len(tokenizer))
+    if train.residual_dropout:
+        add_residual_dropout(model, train.residual_dropout)
+    if train.finetuning_type == "full":
+        return model
+    return add_lora(model, train, sharded=sharded, embeddings=bool(added or grown))
+
+
 def load_model(base: str, train: Train, precision: Precision, *, sharded: bool) -> Any:
     """The base model. `sharded`: under DeepSpeed, which casts and keeps fp32 masters itself."""
     import torch
@@ -97,6 +110,72 @@ def load_model(base: str, train: Train, precision: Precision, *, sharded: bool) 
     return model
 
 
+def grow_embeddings(model: Any, size: int) -> int:
+    """Rows for tokens that the base has none for, each the average of the old rows (as WizardCoder did). Returns how many."""
+    import torch
+
+    rows = model.get_input_embeddings().weight
+    old = getattr(rows, "ds_shape", rows.shape)[0]
+    if size <= old:
+        return 0
+    model.resize_token_embeddings(size, mean_resizing=False)
+    heads = [model.get_input_embeddings(), model.get_output_embeddings()]
+    for weight in {id(m.weight): m.weight for m in heads if m is not None}.values():
+        with gathered(weight), torch.no_grad():
+            if weight.numel():
+                weight[old:] = weight[:old].float().mean(0).to(weight.dtype)
+    return int(size - old)
+
+
+def gathered(weight: Any) -> AbstractContextManager[Any]:
+    """The whole of a parameter that ZeRO-3 has cut up; changes made inside are kept on every rank."""
+    if not hasattr(weight, "ds_id"):
+        return nullcontext()
+    import deepspeed
+
+    context: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters([weight], modifier_rank=0)
+    return context
+
+
+def add_residual_dropout(model: Any, top: float) -> None:
+    """LIMA (2305.11206, section 3): dropout on what each block adds to the residual stream, from 0.0 at the bottom layer to
+    `top` at the top one, linearly; only while training."""
+    from torch.nn import functional
+
+    layers = next(
+        (
+            m
+            for m in model.modules()
+            if type(m).__name__ == "ModuleList" and len(m) == model.config.num_hidden_layers
+        ),
+        None,
+    )
+    blocks = [_branches(layer) for layer in layers] if layers is not None else []
+    if not blocks or any(len(b) != 2 for b in blocks):
+        raise TrainingError(
+            f"train.residual_dropout: the layers of {type(model).__name__} have no attention and MLP branch that we know: set it to 0"
+        )
+    for depth, branches in enumerate(blocks):
+        rate = top * depth / max(1, len(blocks) - 1)
+
+        def drop(module: Any, inputs: Any, output: Any, rate: float = rate) -> Any:
+            first = output[0] if isinstance(output, tuple) else output
+            dropped = functional.dropout(first, rate, training=module.training)
+            return (dropped, *output[1:]) if isinstance(output, tuple) else dropped
+
+        for branch in branches:
+            branch.register_forward_hook(drop)
+
+
+def _branches(layer: Any) -> list[Any]:
+    names = (
+        ("self_attn", "attn", "attention", "self_attention"),
+        ("mlp", "feed_forward", "block_sparse_moe"),
+    )
+    found = [next((getattr(layer, n) for n in group if hasattr(layer, n)), None) for group in names]
+    return [branch for branch in found if branch is not None]
+
+
 def _four_bit(compute: Any) -> Any:
     import torch
     from transformers import BitsAndBytesConfig
@@ -113,7 +192,7 @@ def _four_bit(compute: Any) -> Any:
     )
 
 
-def add_lora(model: Any, train: Train, *, sharded: bool) -> Any:
+def add_lora(model: Any, train: Train, *, sharded: bool, embeddings: bool = False) -> Any:
     """The model with a trainable adapter; everything else frozen.
 
     Under ZeRO-3 with bf16 the adapter keeps the model's dtype: mixed dtypes cannot be gathered together.
@@ -127,12 +206,18 @@ def add_lora(model: Any, train: Train, *, sharded: bool) -> Any:
             model, use_gradient_checkpointing=train.gradient_checkpointing
         )
     targets = train.lora_target_modules
+    whole = list(train.lora_modules_to_save)
+    tied = bool(model.config.tie_word_embeddings)
+    if embeddings:  # rows of new tokens are trained whole: an adapter cannot reach them
+        wanted = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
+        whole += [n.rpartition(".")[2] for n, m in model.named_modules() if any(m is w for w in wanted)]
     config = LoraConfig(
         r=train.lora_r,
         lora_alpha=train.lora_alpha,
         lora_dropout=train.lora_dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
-        modules_to_save=list(train.lora_modules_to_save) or None,
+        modules_to_save=sorted(set(whole)) or None,
+        ensure_weight_tying=bool(whole) and tied,
         task_type="CAUSAL_LM",
     )
     try:

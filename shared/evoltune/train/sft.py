@@ -5,6 +5,7 @@ Transformers' Trainer does the loop, checkpoints and DeepSpeed; ours are the dat
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -14,17 +15,18 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from evoltune.errors import RecipeError
+from evoltune.errors import MissingExtraError, RecipeError, TrainingError
 from evoltune.recipe import Train
 from evoltune.train import model as models
 from evoltune.train.checkpoint import latest_step, save_final
-from evoltune.train.data import Plan, collate, deal, encode_rows, pack, read_conversations, step_order
+from evoltune.train.data import Counts, Plan, collate, deal, encode_rows, pack, read_conversations, step_order
+from evoltune.train.deepspeed import avoid_compilation, config_for
 from evoltune.train.job import Job
 from evoltune.train.loss import LabelledHead
 from evoltune.train.metrics import Metrics
 from evoltune.train.proof import check_batch, prove
 from evoltune.train.schedule import rate_factor
-from evoltune.train.template import Encoded
+from evoltune.train.template import Encoded, Stop
 
 PROVEN = 64  # rows that the template proof looks at, spread over the dataset
 
@@ -96,10 +98,30 @@ def run(job: Job) -> None:
     train = job.recipe.train
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     plan = plan_of(train, world)
-    arguments = training_arguments(job, plan)
+    precision = models.precision_of(train.precision)
+    arguments = training_arguments(job, plan, precision)
     set_seed(job.seed)
     tokenizer = models.load_tokenizer(job.base, train.model_revision)
-    stop, _ = models.prepare_tokenizer(tokenizer, train.template)
+    stop, added = models.prepare_tokenizer(tokenizer, train.template)
+    bins, counts, proof = prepare(job, tokenizer, stop)
+    arguments.max_steps = steps = steps_of(train, len(bins), plan)
+    model = models.prepare_model(job.base, train, precision, tokenizer, added)
+    order = Order(bins.lengths, plan, steps, job.seed, rank, train.group_by_length and not train.packing)
+    tuner = Tuner(
+        bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, model=model, args=arguments,
+        train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],
+    )  # fmt: skip
+    tuner.remove_callback(PrinterCallback)
+    first = next(iter(order))
+    check_batch(collate([bins[i] for i in first], tuner.pad), [d for i in first for d in bins[i]], stop)
+    resume = latest_step(job.steps) if train.resume_from_checkpoint else None
+    tuner.train(resume_from_checkpoint=str(resume) if resume else None)
+    save_final(tuner, tokenizer, stop, job, counts, proof)
+
+
+def prepare(job: Job, tokenizer: Any, stop: Stop) -> tuple[Bins, Counts, dict[str, Any]]:
+    """The training items, what became of the rows, and the template proof on a spread of them."""
+    train = job.recipe.train
     conversations = list(read_conversations(job.rows))
     sample = [messages for _, messages in conversations[:: max(1, len(conversations) // PROVEN)]][:PROVEN]
     proof = prove(train.template, tokenizer, sample, stop=stop, system=train.system_prompt)
@@ -108,25 +130,8 @@ def run(job: Job) -> None:
         max_length=train.max_length, excess=train.excess_length, system=train.system_prompt,
     )  # fmt: skip
     lengths = [len(e.ids) for e in examples]
-    bins = Bins(
-        examples, pack(lengths, train.max_length) if train.packing else [[i] for i in range(len(lengths))]
-    )
-    steps = steps_of(train, len(bins), plan)
-    arguments.max_steps = steps
-    model = models.load_model(job.base, train, models.precision_of(train.precision), sharded=False)
-    if train.finetuning_type != "full":
-        model = models.add_lora(model, train, sharded=False)
-    order = Order(bins.lengths, plan, steps, job.seed, rank, train.group_by_length and not train.packing)
-    tuner = Tuner(
-        bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, model=model, args=arguments,
-        train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],
-    )  # fmt: skip
-    first = next(iter(order))
-    check_batch(collate([bins[i] for i in first], tuner.pad), [d for i in first for d in bins[i]], stop)
-    tuner.remove_callback(PrinterCallback)
-    resume = latest_step(job.steps) if train.resume_from_checkpoint else None
-    tuner.train(resume_from_checkpoint=str(resume) if resume else None)
-    save_final(tuner, tokenizer, stop, job, counts, proof)
+    bins = pack(lengths, train.max_length) if train.packing else [[i] for i in range(len(lengths))]
+    return Bins(examples, bins), counts, proof
 
 
 def plan_of(train: Train, world: int) -> Plan:
@@ -150,10 +155,16 @@ def steps_of(train: Train, items: int, plan: Plan) -> int:
     )
 
 
-def training_arguments(job: Job, plan: Plan) -> TrainingArguments:
-    train = job.recipe.train
-    precision = models.precision_of(train.precision)
-    return TrainingArguments(
+def training_arguments(job: Job, plan: Plan, precision: models.Precision) -> TrainingArguments:
+    """Made before the model: under ZeRO-3 they make `from_pretrained` load each rank's share only."""
+    train, compute = job.recipe.train, job.recipe.compute
+    gpu = torch.cuda.is_available()
+    config = config_for(job.recipe, precision, plan.world)
+    if config is not None:
+        if importlib.util.find_spec("deepspeed") is None:
+            raise MissingExtraError("deepspeed", "deepspeed", f"train.deepspeed: {train.deepspeed}")
+        avoid_compilation()
+    arguments = TrainingArguments(
         output_dir=str(job.steps),
         max_steps=1,
         per_device_train_batch_size=plan.micro,
@@ -167,7 +178,10 @@ def training_arguments(job: Job, plan: Plan) -> TrainingArguments:
         optim="adamw_torch_fused",
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=not gpu,  # without it, accelerate on CPU under DeepSpeed believes in one process on every rank
+        ddp_backend=None if gpu else "gloo",
+        ddp_timeout=int(compute.hang_timeout_s),
+        deepspeed=config,
         activation_checkpointing=train.gradient_checkpointing,
         neftune_noise_alpha=train.neftune_noise_alpha or None,
         logging_steps=train.logging_steps,
@@ -177,6 +191,12 @@ def training_arguments(job: Job, plan: Plan) -> TrainingArguments:
         report_to=list(train.report_to),
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=gpu,
         seed=job.seed,
     )
+    if arguments.world_size != plan.world:
+        raise TrainingError(
+            f"the launcher started {plan.world} ranks, but this one believes in a world of {arguments.world_size}: every rank "
+            "would train on the same data; start with `evoltune train`, torchrun or deepspeed"
+        )
+    return arguments

@@ -1,0 +1,178 @@
+"""DeepSpeed's JSON, generated from the recipe; nobody writes it by hand. Imports neither torch nor deepspeed.
+
+    config_for(load_recipe("code/wizardcoder-starcoder-15b"), precision="bf16")
+
+A dict under `train.deepspeed` is the user's own JSON: what it says twice is compared with the recipe, and a conflict is named;
+the rest of it wins over ours. Invariant: the batch sizes, rates and precisions of the JSON are the recipe's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evoltune.errors import RecipeError, TrainingError
+from evoltune.recipe import Recipe, Train
+
+STALE_S = 900.0
+"""An extension's compile lock older than this has no living owner: no op of DeepSpeed takes that long on a quiet machine."""
+
+
+def config_for(recipe: Recipe, precision: str | None = None, world: int = 0) -> dict[str, Any] | None:
+    """The JSON for this recipe, or None without DeepSpeed. Raises RecipeError where a user's JSON contradicts the recipe.
+
+    precision: bf16, fp16 or fp32 as found on the hardware; by default the recipe's (auto counts as bf16). world: ranks,
+    where they are known (for the check of `train_batch_size` and for `global_batch_size`).
+    """
+    train = recipe.train
+    if train.deepspeed == "none":
+        return None
+    if isinstance(train.deepspeed, str):
+        return {**_shared(train, precision, world), "zero_optimization": _zero(train.deepspeed)}
+    ours, theirs = _shared(train, precision, world), train.deepspeed
+    _refuse_conflicts(train, ours, theirs, world)
+    return _merged({**ours, "zero_optimization": _zero(f"zero{_stage(theirs)}")}, theirs)
+
+
+def stage_of(train: Train) -> int:
+    """0 without DeepSpeed."""
+    if train.deepspeed == "none":
+        return 0
+    return int(train.deepspeed[4]) if isinstance(train.deepspeed, str) else _stage(train.deepspeed)
+
+
+def _stage(config: Mapping[str, Any]) -> int:
+    stage = config.get("zero_optimization", {}).get("stage", 0)
+    if stage not in (0, 1, 2, 3):
+        raise RecipeError(f"train.deepspeed.zero_optimization.stage: {stage!r} must be 0, 1, 2 or 3")
+    return int(stage)
+
+
+def _shared(train: Train, precision: str | None, world: int) -> dict[str, Any]:
+    kind = precision or ("bf16" if train.precision == "auto" else train.precision)
+    accumulation = train.gradient_accumulation_steps
+    if train.global_batch_size and world:
+        accumulation = train.global_batch_size // (world * train.per_device_train_batch_size)
+    return {
+        "train_micro_batch_size_per_gpu": train.per_device_train_batch_size,
+        "gradient_accumulation_steps": accumulation,
+        "gradient_clipping": train.max_grad_norm,
+        "bf16": {"enabled": kind == "bf16"},
+        # initial scale 2^16: WizardLM's 2^32 skips some 16 steps before it fits
+        "fp16": {
+            "enabled": kind == "fp16",
+            "initial_scale_power": 16,
+            "loss_scale_window": 1000,
+            "hysteresis": 2,
+        },
+        # torch's fused AdamW is used on offloaded states too: DeepSpeed's own needs a compiler on every node
+        "zero_force_ds_cpu_optimizer": False,
+        "zero_allow_untested_optimizer": True,
+        "wall_clock_breakdown": False,
+        "steps_per_print": 1_000_000,
+    }
+
+
+def _zero(name: str) -> dict[str, Any]:
+    stage = int(name[4])
+    zero: dict[str, Any] = {"stage": stage, "contiguous_gradients": True, "overlap_comm": stage == 3}
+    if stage in (1, 2):
+        zero |= {"reduce_bucket_size": 200_000_000, "allgather_bucket_size": 200_000_000}
+    if stage == 3:
+        zero |= {
+            # "auto": from the hidden size, by Transformers
+            "reduce_bucket_size": "auto",
+            "stage3_prefetch_bucket_size": "auto",
+            "stage3_param_persistence_threshold": "auto",
+            "stage3_gather_16bit_weights_on_model_save": True,
+        }
+    if name.endswith("offload"):
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+    return zero
+
+
+# ---- a user's own JSON
+
+
+def _refuse_conflicts(train: Train, ours: Mapping[str, Any], theirs: Mapping[str, Any], world: int) -> None:
+    expected: dict[str, Any] = {
+        key: ours[key]
+        for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
+    }
+    if world:
+        expected["train_batch_size"] = (
+            world * ours["train_micro_batch_size_per_gpu"] * ours["gradient_accumulation_steps"]
+        )
+    expected |= {f"{kind}.enabled": ours[kind]["enabled"] for kind in ("bf16", "fp16")}
+    expected |= {
+        "optimizer.params.lr": train.learning_rate,
+        "optimizer.params.betas": [train.adam_beta1, train.adam_beta2],
+        "optimizer.params.eps": train.adam_epsilon,
+        "optimizer.params.weight_decay": train.weight_decay,
+        "scheduler.params.warmup_max_lr": train.learning_rate,
+        "scheduler.params.warmup_num_steps": train.warmup_steps,
+    }
+    given = dict(_leaves(theirs))
+    conflicts = [
+        f"{key}: {given[key]!r}, the recipe says {value!r}"
+        for key, value in expected.items()
+        if key in given and given[key] != "auto" and given[key] != value
+    ]
+    if conflicts:
+        raise RecipeError(
+            f"train.deepspeed contradicts the recipe: {'; '.join(conflicts)}: remove these keys from the JSON"
+        )
+    for key in ("optimizer", "scheduler"):
+        if key in theirs:
+            raise RecipeError(
+                f"train.deepspeed.{key}: the recipe's own keys (learning_rate, adam_beta1, lr_scheduler_type ...) set it: remove it"
+            )
+
+
+def _leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(below)
+    for key, value in above.items():
+        if value == "auto" and key in below and key not in ("zero_optimization",):
+            continue
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merged(out[key], value) if both else value
+    return out
+
+
+# ---- traps of compiled extensions
+
+
+def refuse_stale_locks(now: float | None = None) -> None:
+    """A killed compilation leaves an empty `lock` for which every later run waits for ever, silently. Raises TrainingError."""
+    for lock in _extensions().glob("**/lock"):
+        age = (time.time() if now is None else now) - lock.stat().st_mtime
+        if age > STALE_S:
+            raise TrainingError(
+                f"stale compile lock {lock} ({age / 60:.0f} min old): a compilation was killed, and each run would wait for it "
+                f"for ever: remove it with `rm {lock}`"
+            )
+
+
+def _extensions() -> Path:
+    given = os.environ.get("TORCH_EXTENSIONS_DIR")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(given) if given else cache / "torch_extensions"
+
+
+def avoid_compilation() -> None:
+    """Call before TrainingArguments: on CPU, DeepSpeed would compile `deepspeed_shm_comm` for minutes at start."""
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
