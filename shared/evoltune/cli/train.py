@@ -26,9 +26,9 @@ def run(args: argparse.Namespace) -> int:
     if args.nodes:
         args.overrides.append(f"compute.nodes={args.nodes}")
     if args.print_launch:
-        from evoltune.train.launch import describe_launch
+        from evoltune.train.launch import launch_text
 
         recipe, folder = options.recipe_of(args)
-        print(describe_launch(recipe, folder / "checkpoint"))
+        print(launch_text(recipe, folder / "checkpoint"))
         return 0
     return run_verb.execute(args, ("train",))

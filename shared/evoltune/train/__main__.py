@@ -22,7 +22,8 @@ def main() -> int:
         report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
         write_file(job.folder / f"error-{os.environ.get('RANK', '0')}.json", json.dumps(report).encode())
         print(f"evoltune train: {error}", file=sys.stderr)
-        return error.exit_code
+        # All ranks raise these alike; an agent that saw a failure would restart them only to fail again.
+        return 0 if "TORCHELASTIC_RUN_ID" in os.environ else error.exit_code
     return 0
 
 

@@ -10,17 +10,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from evoltune import errors
 from evoltune.errors import TrainingError
 from evoltune.recipe import Recipe
 from evoltune.train.base import resolve_base
 from evoltune.train.checkpoint import MANIFEST
-from evoltune.train.job import Job, make_job, read_job, write_job
+from evoltune.train.command import command_for, network_environment, shell, slurm_script
+from evoltune.train.deepspeed import refuse_stale_locks
+from evoltune.train.job import Job, make_job, read_job, write_file, write_job
+from evoltune.train.supervise import supervise
 
 
 def train(
@@ -38,11 +42,17 @@ def train(
         print(f"  train: {out} is finished already ({done['steps']} steps)", file=sys.stderr)
         return done
     _clear(job)
-    path = write_job(job)
-    _run([sys.executable, "-m", "evoltune.train", str(path)], job)
+    command = command_for(job.folder / "job.json", recipe)
+    if recipe.train.deepspeed != "none":
+        refuse_stale_locks()
+    write_job(job)
+    if recipe.compute.launcher == "slurm":
+        write_file(job.folder / "job.sh", slurm_script(job.folder / "job.json", recipe).encode())
+    code = supervise(command, environment(job), job.folder, recipe.compute.hang_timeout_s)
     done = _finished(job)
     if done is None:
-        raise TrainingError(f"the trainer ended without {job.folder / MANIFEST}: see its output above")
+        raise _failure(job, code)
+    shutil.rmtree(job.steps, ignore_errors=True)  # optimizer states: of no use once the manifest stands
     data = done["data"]
     print(
         f"  train: {done['steps']} steps on {data['kept']} rows ({data['tokens']} tokens, {data['dropped_too_long']} dropped, "
@@ -93,12 +103,6 @@ def _clear(job: Job) -> None:
         (job.folder / "metrics.jsonl").unlink(missing_ok=True)
 
 
-def _run(command: list[str], job: Job) -> None:
-    code = subprocess.run(command, env=environment(job)).returncode
-    if code:
-        raise _failure(job, code)
-
-
 def environment(job: Job) -> dict[str, str]:
     """The trainer's environment: quiet libraries, then the recipe's own variables, then what the user has set."""
     quiet = {
@@ -109,7 +113,7 @@ def environment(job: Job) -> dict[str, str]:
         # OpenMP threads that spin starve each other on a busy machine: 25 s a step against 2.5 s, measured at load 4 on 2 cores.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    return {**quiet, **job.recipe.compute.env, **os.environ}
+    return {**quiet, **network_environment(job.recipe), **job.recipe.compute.env, **os.environ}
 
 
 def _failure(job: Job, code: int) -> errors.EvoltuneError:
@@ -117,14 +121,24 @@ def _failure(job: Job, code: int) -> errors.EvoltuneError:
     for path in sorted(job.folder.glob("error-*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
         kind = getattr(errors, report["kind"], TrainingError)
+        if kind is not errors.MissingExtraError:
+            found: errors.EvoltuneError = kind(report["message"])
+            return found
         error = TrainingError(report["message"])
         error.exit_code = report["exit_code"]
-        return kind(report["message"]) if kind is not errors.MissingExtraError else error
+        return error
     return TrainingError(
-        f"the trainer ended with exit code {code}: its last lines stand above; the same command goes on"
+        f"the trainer ended with exit code {code} and without a checkpoint: its last lines stand above; the same command goes on"
     )
 
 
-def describe_launch(recipe: Recipe, out: Path) -> str:
-    """The command that would start the trainer."""
-    return f"{sys.executable} -m evoltune.train {out / 'job.json'}"
+def launch_text(recipe: Recipe, out: Path | None = None) -> str:
+    """What would be run: the command for this machine, or the batch script."""
+    path = (out or Path("runs") / recipe.name / "checkpoint").resolve() / "job.json"
+    if recipe.compute.launcher == "slurm":
+        return slurm_script(path, recipe)
+    if recipe.compute.launcher == "torchrun" and not recipe.compute.rendezvous:
+        recipe = msgspec.structs.replace(
+            recipe, compute=msgspec.structs.replace(recipe.compute, rendezvous="127.0.0.1")
+        )
+    return shell(command_for(path, recipe))

@@ -21,6 +21,7 @@ from evoltune.train import model as models
 from evoltune.train.checkpoint import latest_step, save_final
 from evoltune.train.data import Counts, Plan, collate, deal, encode_rows, pack, read_conversations, step_order
 from evoltune.train.deepspeed import avoid_compilation, config_for
+from evoltune.train.guards import Guards
 from evoltune.train.job import Job
 from evoltune.train.loss import LabelledHead
 from evoltune.train.metrics import Metrics
@@ -65,9 +66,13 @@ class Order:
 class Tuner(Trainer):  # type: ignore[misc]
     """The Trainer with our batches, our loss and our learning-rate curve."""
 
-    def __init__(self, *, bins: Bins, order: Order, pad: int, recipe: Train, **kwargs: Any) -> None:
+    def __init__(
+        self, *, bins: Bins, order: Order, pad: int, recipe: Train, guards: Guards, **kwargs: Any
+    ) -> None:
         self._bins, self._order, self.pad, self._recipe = bins, order, pad, recipe
+        self._guards = guards
         super().__init__(**kwargs)
+        self.add_callback(guards)
         self.model_accepts_loss_kwargs = (
             True  # makes the Trainer count the step's label tokens over all ranks
         )
@@ -85,7 +90,10 @@ class Tuner(Trainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        return self._head.loss(model, inputs, num_items_in_batch) * self.accelerator.num_processes
+        """Scaled by the ranks, since both DDP and DeepSpeed average gradients over them."""
+        loss = self._head.loss(model, inputs, num_items_in_batch) * self.accelerator.num_processes
+        self._guards.seen(loss, inputs)
+        return loss
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         factor = rate_factor(self._recipe, num_training_steps)
@@ -107,8 +115,9 @@ def run(job: Job) -> None:
     arguments.max_steps = steps = steps_of(train, len(bins), plan)
     model = models.prepare_model(job.base, train, precision, tokenizer, added)
     order = Order(bins.lengths, plan, steps, job.seed, rank, train.group_by_length and not train.packing)
+    guards = Guards(job)
     tuner = Tuner(
-        bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, model=model, args=arguments,
+        bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, guards=guards, model=model, args=arguments,
         train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],
     )  # fmt: skip
     tuner.remove_callback(PrinterCallback)
@@ -116,6 +125,10 @@ def run(job: Job) -> None:
     check_batch(collate([bins[i] for i in first], tuner.pad), [d for i in first for d in bins[i]], stop)
     resume = latest_step(job.steps) if train.resume_from_checkpoint else None
     tuner.train(resume_from_checkpoint=str(resume) if resume else None)
+    if guards.stopping and tuner.state.global_step < steps:
+        raise TrainingError(
+            f"stopped on request after step {tuner.state.global_step} of {steps}, with a checkpoint: the same command goes on"
+        )
     save_final(tuner, tokenizer, stop, job, counts, proof)
 
 
@@ -179,12 +192,13 @@ def training_arguments(job: Job, plan: Plan, precision: models.Precision) -> Tra
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=not gpu,  # without it, accelerate on CPU under DeepSpeed believes in one process on every rank
-        ddp_backend=None if gpu else "gloo",
+        ddp_backend=None if gpu or plan.world == 1 else "gloo",
         ddp_timeout=int(compute.hang_timeout_s),
         deepspeed=config,
         activation_checkpointing=train.gradient_checkpointing,
         neftune_noise_alpha=train.neftune_noise_alpha or None,
         logging_steps=train.logging_steps,
+        logging_nan_inf_filter=False,
         save_strategy="steps" if train.save_steps else "no",
         save_steps=train.save_steps or 1,
         save_total_limit=train.save_total_limit or None,
