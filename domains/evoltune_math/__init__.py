@@ -12,6 +12,7 @@ from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.check import check
 from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.extract import extract
+from evoltune_math.scorers import profiles
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
 from evoltune_math.seeds import seeds
 from evoltune_math.verification import verify
@@ -26,6 +27,7 @@ domain = Domain(
     evidence=EVIDENCE,
     eliminators=ELIMINATORS,
     benchmarks=BENCHMARKS,
+    profiles=profiles,
     columns=(),
     policy=defaults(),
     preload=("mpmath", "sympy"),

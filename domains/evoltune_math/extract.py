@@ -32,6 +32,7 @@ class Found:
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
 _JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
+_LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _ANSWER = re.compile(
     r"(?:final|correct|right)?\s*(?:answer|result|answers)\*{0,2}\s*(?:is|are|=|:|：|to the (?:question|problem) is)?\s*[:：=]?\**\s*(?=\S)"
@@ -122,6 +123,9 @@ def _stated(text: str) -> Found | None:
     text = _CLOSING.sub("", text).strip()
     if not text:
         return None
+    marked = _LETTER_A.search(text)
+    if marked:
+        return Found(marked[1], "phrase")
     phrase = _phrase(text)
     if phrase is not None:
         return phrase
@@ -132,14 +136,20 @@ def _stated(text: str) -> Found | None:
                 return number
         return Found(text, "bare")
     formula = None
-    for formula in _FORMULA.finditer(text):
-        pass
+    for candidate in _FORMULA.finditer(text):
+        formula = candidate if _is_formula(candidate) else formula
     if formula is not None:
         inside = next(g for g in formula.groups() if g is not None)
         concluded = _CONCLUSION.search(text[formula.end() :])
         if concluded is None or _number(concluded[0]) is None:
             return Found(inside.strip(), "formula")
     return _conclusion(text) or _number(text)
+
+
+def _is_formula(found: re.Match[str]) -> bool:
+    """Not the text between two dollar signs of two amounts of money."""
+    inside = found[2]
+    return inside is None or (len(_prose(inside)) < 2 and "\n" not in inside.strip()) or "\\" in inside
 
 
 def _phrase(text: str, final: bool = False) -> Found | None:

@@ -3,7 +3,8 @@
 Names and numbers become slots; what is left, the skeleton, is compared by TF-IDF cosine over stems and pairs of stems.
 Three rules, cheap to dear; a row gives a problem away if one holds (thresholds: tests/test_math_overlap.py):
 
-1. same numbers: wording and numbers together are near (numbers weigh by rarity; wording^a x numbers^(1-a));
+1. same numbers: wording and numbers together are near (wording^a x numbers^(1-a); numbers weigh by rarity, and the
+   answer counts as one of them where both are known);
 2. new numbers: the skeletons are very near and have as many slots;
 3. same function: the skeletons are somewhat near, and the problem's own worked solution, run on the row's numbers,
    gives the row's answer.
@@ -21,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from heapq import nsmallest
 from itertools import pairwise
 from math import log
 
@@ -29,16 +31,18 @@ from evoltune.record import Record, Task
 from evoltune_math.slots import Program, evaluate, number_slots, program_of, worked_answer
 
 WORDING_POWER = 0.4
-SAME_NUMBERS = 0.42
+SAME_NUMBERS_AND_ANSWER = 0.36
+SAME_NUMBERS = 0.47
+"""Where an answer is not known."""
 NEW_NUMBERS = 0.62
-SAME_FUNCTION = 0.40
+SAME_FUNCTION = 0.36
 LEAST_SLOTS = 2
-"""Fewer numbers agree by chance."""
+"""With fewer numbers, a wording without them is too common."""
 LEAST_WORDS = 5
 """Shorter skeletons (`compute # + #`) are alike without being copies."""
-CANDIDATES = 8
+CANDIDATES = 12
 """Problems nearest in wording whose numbers are compared."""
-COMMON = 0.08
+COMMON = 0.05
 """Terms of more than this share of the problems do not propose candidates; they still count in the cosine."""
 KEPT_INDEXES = 4
 
@@ -46,9 +50,66 @@ QUESTION = re.compile(r"\A\s*(?:question|problem|q)\s*:\s*", re.IGNORECASE)
 ANSWER = re.compile(r"\n\s*(?:answer|a|solution)\s*:.*\Z", re.IGNORECASE | re.DOTALL)
 WORD = re.compile(r"[A-Za-z]+")
 STOP = frozenset(
-    """a an the of to and in is are be for on at with it its that this as by from or was were he she his her him they their them
-    has have had how many much if what does do did will would can each per than then there who when which after before so but
-    """.split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "and",
+        "in",
+        "is",
+        "are",
+        "be",
+        "for",
+        "on",
+        "at",
+        "with",
+        "it",
+        "its",
+        "that",
+        "this",
+        "as",
+        "by",
+        "from",
+        "or",
+        "was",
+        "were",
+        "he",
+        "she",
+        "his",
+        "her",
+        "him",
+        "they",
+        "their",
+        "them",
+        "has",
+        "have",
+        "had",
+        "how",
+        "many",
+        "much",
+        "if",
+        "what",
+        "does",
+        "do",
+        "did",
+        "will",
+        "would",
+        "can",
+        "each",
+        "per",
+        "than",
+        "then",
+        "there",
+        "who",
+        "when",
+        "which",
+        "after",
+        "before",
+        "so",
+        "but",
+    ]
 )
 SUFFIXES = ("ing", "ed", "es", "s", "ly")
 
@@ -64,15 +125,18 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """A suite, ready to be asked. `postings`: term -> problems; `vectors`: unit-length TF-IDF weights."""
+    """A suite, ready to be asked. `vectors`: unit-length TF-IDF weights; `postings`: term -> (problem, weight)."""
 
     names: Sequence[str]
     views: Sequence[View]
     vectors: Sequence[Mapping[str, float]]
-    postings: Mapping[str, Sequence[int]]
+    postings: Mapping[str, Sequence[tuple[int, float]]]
     weights: Mapping[str, float]
     unseen: float
     rarity: Mapping[Fraction, float]
+    rarest: float
+    """The weight of a number that no problem of the suite has."""
+    answers: Sequence[Fraction | None]
     programs: Sequence[Program | None]
     common_words: frozenset[str]
 
@@ -101,12 +165,12 @@ def build(tasks: Sequence[Task]) -> Index:
     weights = {term: 1 + log((1 + len(tasks)) / (1 + n)) for term, n in seen.items()}
     unseen = 1 + log(1 + len(tasks))
     vectors = [_unit(v.terms, weights, unseen) for v in views]
-    postings: dict[str, list[int]] = {}
+    postings: dict[str, list[tuple[int, float]]] = {}
     limit = max(3, COMMON * len(tasks))
-    for number, v in enumerate(views):
-        for term in v.terms:
+    for number, vector in enumerate(vectors):
+        for term, weight in vector.items():
             if seen[term] <= limit:
-                postings.setdefault(term, []).append(number)
+                postings.setdefault(term, []).append((number, weight))
     numbers = Counter(n for v in views for n in set(v.slots))
     return Index(
         names=[t.name for t in tasks],
@@ -115,8 +179,12 @@ def build(tasks: Sequence[Task]) -> Index:
         postings=postings,
         weights=weights,
         unseen=unseen,
+        rarest=0.3 + log(1 + len(tasks)),
         rarity={n: 0.3 + log((1 + len(tasks)) / (1 + c)) for n, c in numbers.items()},
-        programs=[program_of(str(t.fields.get("solution", "")), v.slots) for t, v in zip(tasks, views, strict=True)],
+        answers=[worked_answer([t.reference]) for t in tasks],
+        programs=[
+            program_of(str(t.fields.get("solution", "")), v.slots) for t, v in zip(tasks, views, strict=True)
+        ],
         common_words=small,
     )
 
@@ -156,9 +224,9 @@ def hits(index: Index, text: str, answer: Fraction | None) -> list[tuple[int, st
     vector = _unit(row.terms, index.weights, index.unseen)
     shared: dict[int, float] = {}
     for term, weight in vector.items():
-        for number in index.postings.get(term, ()):
-            shared[number] = shared.get(number, 0.0) + weight * index.vectors[number][term]
-    nearest = sorted(shared, key=lambda number: (-shared[number], number))[:CANDIDATES]
+        for number, other in index.postings.get(term, ()):
+            shared[number] = shared.get(number, 0.0) + weight * other
+    nearest = nsmallest(CANDIDATES, shared, key=lambda number: (-shared[number], number))
     near = {number: _cosine(vector, index.vectors[number]) for number in nearest}
     found = [(number, _rule(index, number, row, near[number], answer)) for number in nearest]
     return [(number, rule) for number, rule in sorted(found, key=lambda f: (-near[f[0]], f[0])) if rule]
@@ -169,12 +237,14 @@ def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
 
 
 def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction | None) -> str:
-    target = index.views[number]
-    if target.words < LEAST_WORDS or min(len(row.slots), len(target.slots)) < LEAST_SLOTS:
+    target, theirs = index.views[number], index.answers[number]
+    if target.words < LEAST_WORDS:
         return ""
-    if wording**WORDING_POWER * _agreement(index, row, target) ** (1 - WORDING_POWER) >= SAME_NUMBERS:
+    answers = (answer, theirs) if answer is not None and theirs is not None else None
+    both = wording**WORDING_POWER * _agreement(index, row, target, answers) ** (1 - WORDING_POWER)
+    if both >= (SAME_NUMBERS_AND_ANSWER if answers else SAME_NUMBERS):
         return "same numbers"
-    if len(row.slots) != len(target.slots):
+    if len(row.slots) != len(target.slots) or len(row.slots) < LEAST_SLOTS:
         return ""
     if wording >= NEW_NUMBERS:
         return "new numbers"
@@ -184,9 +254,14 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
     return "same function" if evaluate(program, row.slots) == answer else ""
 
 
-def _agreement(index: Index, row: View, target: View) -> float:
-    """Jaccard of the two sets of numbers, weighted by rarity in the suite."""
+def _agreement(index: Index, row: View, target: View, answers: tuple[Fraction, Fraction] | None) -> float:
+    """Jaccard of the two sets of numbers, weighted by rarity in the suite; the answers stand for one more number."""
     ours, theirs = set(row.slots), set(target.slots)
-    rarest = max(index.rarity.values(), default=1.0)
+    rarest = index.rarest
     total = sum(index.rarity.get(n, rarest) for n in ours | theirs)
-    return sum(index.rarity.get(n, rarest) for n in ours & theirs) / total if total else 0.0
+    common = sum(index.rarity.get(n, rarest) for n in ours & theirs)
+    if answers:
+        weights = [index.rarity.get(n, rarest) for n in answers]
+        total += weights[0] if answers[0] == answers[1] else sum(weights)
+        common += weights[0] if answers[0] == answers[1] else 0.0
+    return common / total if total else 0.0

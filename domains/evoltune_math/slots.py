@@ -17,13 +17,12 @@ from fractions import Fraction
 
 NUMBER_WORDS = {
     **{word: Fraction(i) for i, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split())},
-    **{word: Fraction(10 * i) for i, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), 3)},
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"])},
+    **{word: Fraction(10 * i) for i, word in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 3)},
     "hundred": Fraction(100), "dozen": Fraction(12), "half": Fraction(1, 2), "twice": Fraction(2), "double": Fraction(2),
     "thrice": Fraction(3), "triple": Fraction(3), "quarter": Fraction(1, 4), "couple": Fraction(2),
 }  # fmt: skip
-TENS = frozenset("twenty thirty forty fifty sixty seventy eighty ninety".split())
+TENS = frozenset(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
 TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?(?:/\d+)?|[a-z]+")
 EQUATION = re.compile(r"<<([^=<>]{1,200})=([^<>]{1,60})>>")
 PLAIN = re.compile(r"(?m)^\s*([-\d.,+*/() ]{3,200})=\s*(-?[\d.,]+)\s*$")
@@ -53,7 +52,10 @@ def _value(text: str) -> Fraction | None:
 
 
 def number_slots(text: str) -> tuple[Fraction, ...]:
-    """The numbers of a text in order of appearance; `twenty-nine` is one, `1/2` is one."""
+    """The numbers of a text in order of appearance; `twenty-nine` is one, `1/2` is one. The number 1 is left out:
+
+    a rewriter turns `one` into `a` and back.
+    """
     found: list[Fraction] = []
     tens = False
     for token in TOKEN.findall(text.lower()):
@@ -63,7 +65,7 @@ def number_slots(text: str) -> tuple[Fraction, ...]:
         elif value is not None:
             found.append(value)
         tens = token in TENS
-    return tuple(found)
+    return tuple(n for n in found if n != 1)
 
 
 def worked_answer(texts: Iterable[str | None]) -> Fraction | None:
@@ -131,7 +133,9 @@ def evaluate(program: Program, slots: Sequence[Fraction]) -> Fraction | None:
 class _Reader:
     """Recursive descent over one equation: sums of products of signed, bracketed or percent values."""
 
-    def __init__(self, line: Sequence[Operand], slots: Sequence[Fraction], results: Sequence[Fraction]) -> None:
+    def __init__(
+        self, line: Sequence[Operand], slots: Sequence[Fraction], results: Sequence[Fraction]
+    ) -> None:
         self.line, self.slots, self.results, self.at = line, slots, results, 0
 
     def sign(self, *wanted: str) -> str:

@@ -302,7 +302,7 @@ class Parser:
     def subscript(self, left: Node) -> Node:
         self.at += 1
         below = self.peek()
-        if left.op == "num":
+        if left.op in ("num", "dec"):
             named = self.peek(1) if below.text == "{" else below
             digits = self.argument()
             base = digits.value if digits.op == "num" else None
@@ -316,7 +316,7 @@ class Parser:
         name = "".join(t.text for t in self.tokens[start : self.at] if t.text not in "{}")
         if left.op in ("sym", "fn", "text") and left.value is not None:
             return self.called(sym(f"{left.value}_{name}"))
-        return left
+        raise Unreadable("a subscript of something that is no name")
 
     def called(self, name: Node) -> Node:
         """`f(x)`: a name before brackets is a function when it looks like one, or when the brackets hold one symbol."""
