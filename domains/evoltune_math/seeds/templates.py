@@ -22,10 +22,10 @@ addition | In a pet shop there are {a} cats, {b} dogs and {c} rabbits. How many 
 addition | {n} lost {a} {o} and still has {b}. How many {o} did {he} have at first? | a=2..15 b=2..12 | a+b
 age | {n} is {a} years old. {m} is {b} years older. How old is {m}? | a=3..20 b=2..12 | a+b
 age | {n} is {a} years old. How old will {he} be in {b} years? | a=3..20 b=2..12 | a+b
-age | {n} is {k} times as old as {his} son, who is {a}. How old is {n}? | a=3..9 k=2..6 | k*a
+age | {n} has a son of {a} years and is {k} times that old. What age is {n}? | a=3..9 k=2..6 | k*a
 age | {m} is {a} years old and {n} is half that age. How old will {n} be in {b} years? | a=6..40 b=2..15 | a/2; $1+b
 age | When {n} was {a} years old, {his} sister was born. How old was {n} when the sister was {b}? | a=2..12 b=2..12 | a+b
-age | A mother is {k} times as old as {n}, who is {a}. What is the age of the mother? | a=4..9 k=3..6 | k*a
+age | {n} is {a}, and {his} mother is {k} times as old. How old is the mother? | a=4..9 k=3..6 | k*a
 average | {n} got {a}, {b} and {c} points in three games. What was {his} average score? | a=2..15 b=2..12 c=2..9 | a+b; $1+c; $2/3
 average | Two boxes weigh {a} and {b} pounds. What is their average weight in pounds? | a=2..15 b=2..12 | a+b; $1/2
 average | {n} ran {a} miles in {b} days. How many miles a day is that on average? | a=6..48 b=2..9 | a/b
@@ -148,6 +148,6 @@ time | A show starts after {a} minutes of adverts and runs {b} minutes. How many
 time | {n} practises {a} minutes a day. How many hours does {he} practise in {b} days? | a=20,30,40,45,60 b=2..9 | a*b; $1/60
 time | How many days are there in {a} weeks and {b} days? | a=2..9 b=2..6 | a*7; $1+b
 time | A cake needs {a} minutes in the oven. It has been in for {b} minutes. How many more minutes does it need? | a=6..20 b=2..9 | a-b
-time | A bath of {a} minutes was followed by a rest of {b} minutes. How long did both take? | a=3..20 b=2..12 | a+b
+time | After a bath of {a} minutes came a rest of {b} minutes. How long did both take? | a=3..20 b=2..12 | a+b
 time | One ride takes {a} minutes. How many minutes do {b} rides take? | a=3..10 b=2..9 | a*b
 """
