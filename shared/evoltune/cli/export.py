@@ -1,0 +1,42 @@
+"""`evoltune export DATASET --form chat --out rows.jsonl`, or `--push OWNER/NAME` (the one way anything leaves the machine)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
+from evoltune.errors import DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, help="dataset folder or run directory")
+    parser.add_argument("--form", choices=sorted(FORMS), default="chat", help="default: chat")
+    parser.add_argument("--split", choices=("train", "validation"), default="train")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="JSONL file to write")
+    parser.add_argument(
+        "--push", metavar="OWNER/NAME", help="upload the dataset folder, card and certificate included"
+    )
+    parser.add_argument(
+        "--public", action="store_true", help="with --push: visible to everybody (default: private)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = args.dataset / "dataset" if (args.dataset / "dataset").is_dir() else args.dataset
+    if not args.out and not args.push:
+        raise DataError("export: say where to: --out FILE, or --push OWNER/NAME")
+    if args.public and not args.push:
+        raise DataError("--public has no effect without --push OWNER/NAME")
+    source = folder / f"{args.split}.parquet"
+    if not source.is_file():
+        raise DataError(
+            f"{folder}: no {source.name} there: give a dataset folder or the directory of a finished run"
+        )
+    if args.out:
+        count = write_jsonl(source, args.out, args.form)
+        print(f"{count} rows in {args.out} ({args.form})", file=sys.stderr)
+    if args.push:
+        print(push_to_hub(folder, args.push, private=not args.public))
+    return 0
