@@ -18,7 +18,7 @@ from typing import Any
 
 from evoltune.domain import Job
 from evoltune.record import STATUSES, Verdict
-from evoltune.sandbox import languages, wire
+from evoltune.sandbox import languages, values, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, Box, Report
 
 MAX_REASON = 2000
@@ -191,7 +191,44 @@ def _refused(job: Job) -> Verdict | None:
         json.dumps(job.tests)
     except (TypeError, ValueError, RecursionError) as error:
         return Verdict(status="error", reason=f"the tests are no JSON: {error}"[:300])
-    return None
+    wrong = _misshapen(job.tests)
+    return Verdict(status="error", reason=f"tests: {wrong}") if wrong else None
+
+
+def _misshapen(tests: Any) -> str:
+    """What is wrong with the shape of the tests; empty when nothing is."""
+    if tests is None or isinstance(tests, str):
+        return ""
+    if isinstance(tests, list):
+        return "" if tests and all(isinstance(t, str) for t in tests) else "a list must hold sources of tests"
+    if not isinstance(tests, dict):
+        return f"a {type(tests).__name__}, must be source, a list of sources, or one of the forms in evoltune.sandbox"
+    form = next((k for k in ("each", "cases", "probe", "results", "stdio") if k in tests), None)
+    if form is None:
+        return f"unknown form {sorted(tests)!r}: allowed: each, cases, probe, stdio"
+    rows = tests[form]
+    if not isinstance(rows, list) or not rows or not isinstance(tests.get("atol") or 0.0, int | float):
+        return f"{form!r} must be a list that is not empty, atol a number"
+    if form == "each":
+        return "" if all(isinstance(t, str) for t in rows) else "'each' must hold sources of tests"
+    if form == "stdio":
+        return (
+            ""
+            if all(isinstance(r, list | tuple) and len(r) == 2 for r in rows)
+            else "'stdio' must hold [input, output]"
+        )
+    width = 0 if form != "cases" else 1 if "oracle" in tests else 2
+    if width and not all(isinstance(r, list | tuple) and len(r) >= width for r in rows):
+        return "'cases' must hold [args, expected], or [args] beside an oracle"
+    try:
+        arguments = [values.decode([r[0], *r[1:2]] if width else [r]) for r in rows]
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        return f"{form!r} holds what is no tagged value: {error}"[:300]
+    return (
+        ""
+        if all(isinstance(a[0], list | tuple) for a in arguments)
+        else f"{form!r}: the arguments must be a list"
+    )
 
 
 def _well_formed(rows: Any) -> bool:

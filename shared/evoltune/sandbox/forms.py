@@ -7,6 +7,7 @@ its place, never an escape.
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 import importlib
 import json
@@ -88,12 +89,13 @@ def _bind(link: remote.Link, names: list[list[str]], wanted: set[str], entry: st
         n for n, kind, _ in names if kind == "class" and n in wanted and n != entry
     )
     for name, kind, detail in names:
-        if name not in wanted or name in space or name in _COMPARISONS or hasattr(__builtins__, name):
+        if name not in wanted or name in space or name in _COMPARISONS or hasattr(builtins, name):
             continue
         if kind == "value":
             space[name] = link.do("value", {"n": name})
         elif kind == "exception":
-            base = getattr(types.SimpleNamespace(**_builtin_errors()), str(detail), Exception)
+            base = getattr(builtins, str(detail), Exception)
+            base = base if isinstance(base, type) and issubclass(base, Exception) else Exception
             space[name] = link.exceptions[name] = type(name, (base,), {})
         elif kind in ("import", "module") and (own := _own(str(detail))) is not None:
             space[name] = own
@@ -104,12 +106,6 @@ def _bind(link: remote.Link, names: list[list[str]], wanted: set[str], entry: st
         if (module := _module(home)) is not None:
             space[name] = getattr(module, name)
     return space
-
-
-def _builtin_errors() -> dict[str, Any]:
-    import builtins
-
-    return {k: v for k, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, Exception)}
 
 
 def _module(name: str) -> Any:

@@ -55,6 +55,7 @@ def enter(at_most: str) -> Cell:
         try:
             uid = _unshare()
             root = _build_root()
+            kernel.sethostname("sandbox")
             namespaces = True
         except OSError as error:
             lacks.append(f"namespaces ({error}; {_REMEDY})")
@@ -222,8 +223,7 @@ def harden(cell: Cell, proc: int = -1) -> None:
 
 def become_nobody(cell: Cell) -> None:
     """In a judge: no privilege is left, whoever we were."""
-    if not cell.namespaces:
-        os.setsid()
+    os.setsid()
     if cell.uid is not None:
         os.setgroups([])
         os.setresgid(cell.uid, cell.uid, cell.uid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import socket
 from typing import Any
@@ -48,7 +49,7 @@ def _single(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) -
     silent = link.dead
     link.dead = True  # from here on nothing asks the candidate any more
     output = link.drain()
-    exited = _ended(pid)
+    exited = _ended(pid, 2000 if silent else 0)
     if not exited:
         os.kill(pid, signal.SIGKILL)
     _, state, usage = exited or os.wait4(pid, 0)
@@ -71,8 +72,14 @@ def _row(
     return status, reason[:2000], evidence
 
 
-def _ended(pid: int) -> Any:
-    """wait4's answer if the process is gone already (a moment's grace for one whose channel just closed)."""
+def _ended(pid: int, grace_ms: int) -> Any:
+    """wait4's answer if the process is gone already; its channel closes a moment before it is."""
+    if grace_ms:
+        pidfd = os.pidfd_open(pid)
+        gone = select.poll()
+        gone.register(pidfd, select.POLLIN)
+        gone.poll(grace_ms)
+        os.close(pidfd)
     done = os.wait4(pid, os.WNOHANG)
     return done if done[0] else None
 
@@ -102,6 +109,8 @@ def _judged(link: remote.Link, job: dict[str, Any], one: dict[str, Any]) -> Row:
         status, reason, evidence = "fail", "the program ended before the tests did", {}
     except MemoryError:
         status, reason, evidence = "fail", "the tests ran out of memory over what the program returned", {}
+    except Exception as error:  # noqa: BLE001 - the checker saw to the tests' shape; what else broke, K said
+        status, reason, evidence = "fail", f"the program broke its channel ({type(error).__name__})", {}
     if link.calls:
         evidence["calls"] = link.calls
     return status, reason, evidence

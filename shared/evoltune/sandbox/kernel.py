@@ -78,6 +78,10 @@ def pivot(root: str) -> None:
     os.chdir("/")
 
 
+def sethostname(name: str) -> None:
+    _checked("sethostname", _LIBC.sethostname(name.encode(), len(name)))
+
+
 def prctl(option: int, value: int, pointer: object = None) -> None:
     zero = ctypes.c_ulong(0)
     _checked("prctl", _LIBC.prctl(option, ctypes.c_ulong(value), pointer or zero, zero, zero))

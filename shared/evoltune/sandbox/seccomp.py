@@ -40,10 +40,10 @@ DENIED: dict[str, tuple[int | None, int]] = {
     "landlock_create_ruleset": (444, 444), "vmsplice": (278, 75), "mlock": (149, 228), "mlockall": (151, 230), "mlock2": (325, 284),
 }  # fmt: skip
 STRICT: dict[str, tuple[int | None, int]] = {
-    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "pidfd_send_signal": (424, 424),
-    "rt_tgsigqueueinfo": (297, 240), "setsid": (112, 157), "setpgid": (109, 154), "sched_setaffinity": (203, 122), "prlimit64": (302, 261),
+    "kill": (62, 129), "tgkill": (234, 131), "setsid": (112, 157), "setpgid": (109, 154), "sched_setaffinity": (203, 122), "prlimit64": (302, 261),
 }  # fmt: skip
 _CLONE, _CLONE3, _UNSHARE, _SETNS, _PRLIMIT = (56, 220), (435, 435), (272, 97), (308, 268), (302, 261)
+_KILL_CALL, _TGKILL, _AFFINITY = (62, 129), (234, 131), (203, 122)
 _NAMESPACES = 0x7E020080
 
 
@@ -78,6 +78,23 @@ def program(machine: str, zygote: bool) -> bytes:
         ]
     # prlimit on oneself only: the others' limits are theirs
     code += [_op(_JEQ, _PRLIMIT[i], 0, 4), _op(_LOAD, argument0), _op(_JEQ, 0, 1, 0), deny, _op(_RET, _ALLOW)]
+    # the job's init (the judge), and everybody at once, are nobody's to signal; another's cores are not to choose
+    for call in (_KILL_CALL[i], _TGKILL[i]):
+        code += [
+            _op(_JEQ, call, 0, 5),
+            _op(_LOAD, argument0),
+            _op(_JEQ, 1, 1, 0),
+            _op(_JEQ, 0xFFFFFFFF, 0, 1),
+            deny,
+            _op(_RET, _ALLOW),
+        ]
+    code += [
+        _op(_JEQ, _AFFINITY[i], 0, 4),
+        _op(_LOAD, argument0),
+        _op(_JEQ, 0, 1, 0),
+        deny,
+        _op(_RET, _ALLOW),
+    ]
     for numbers in DENIED.values():
         if numbers[i] is not None:
             code += [_op(_JEQ, numbers[i] or 0, 0, 1), deny]

@@ -1,0 +1,316 @@
+"""Programs of every form through the sandbox: what passes, what fails, and why."""
+
+import os
+
+import pytest
+
+from evoltune.domain import Job
+from evoltune.record import Verdict
+from evoltune.sandbox.pool import Pool, Spec
+from evoltune.sandbox.values import encode
+
+ADD = "def f(a, b):\n    return a + b\n"
+CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
+
+
+@pytest.fixture(scope="module")
+def run():
+    pool = Pool(Spec(domain="", require="L0", program_s=1.0, memory_mb=512), workers=1)
+    yield lambda *jobs: [
+        Verdict(status=s, reason=r, seconds=t, evidence=e)
+        for s, r, t, e in pool.submit("jobs", [list(jobs)]).result(120)[0]
+    ]
+    pool.close()
+
+
+def job(program, tests, **more):
+    return Job(program=program, tests=tests, entry_point="f", **more)
+
+
+def one(run, program, tests, **more):
+    return run(job(program, tests, **more))[0]
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert f(1, 2) == 3",
+        CHECK,
+        CHECK + "check(f)\n",
+        ["assert f(1, 2) == 3", "assert f(0, 0) == 0"],
+        {"each": ["assert f(1, 2) == 3"]},
+        {"cases": [[encode([1, 2]), encode(3)], [encode([(1,), (2,)]), encode((1, 2))]]},
+        {"cases": [[encode([1, 2])], [encode(["a", "b"])]], "oracle": "def f(x, y):\n    return x + y"},
+        "def test_it():\n    assert f('a', 'b') == 'ab'",
+    ],
+)
+def test_a_right_program_passes_each_form_of_tests(run, tests):
+    verdict = one(run, ADD, tests)
+    assert verdict.status == "pass", verdict
+    assert verdict.evidence["isolation"] in ("L0", "L1", "L2", "L3")
+    assert verdict.evidence["calls"] >= 1
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert f(1, 2) == 4",
+        "def check(candidate):\n    assert candidate(1, 2) == 4",
+        ["assert f(1, 2) == 3", "assert f(0, 0) == 1"],
+        {"cases": [[encode([1, 2]), encode(4)]]},
+        {"cases": [[encode([[1], [2]]), encode((1, 2))]]},
+        {"cases": [[encode([1, 2])]], "oracle": "def f(x, y):\n    return x - y"},
+    ],
+)
+def test_a_wrong_program_fails_each_form_of_tests(run, tests):
+    assert one(run, ADD, tests).status == "fail"
+
+
+def test_a_failing_assert_is_named_with_what_the_program_gave(run):
+    verdict = one(run, ADD, CHECK.replace("3", "4"))
+    assert "assert candidate(1, 2) == 4" in verdict.evidence["test"]
+    assert "gave 3" in verdict.reason
+
+
+def test_each_reports_every_case(run):
+    verdict = one(run, ADD, {"each": ["assert f(1, 2) == 3", "assert f(1, 2) == 4", "assert f(0, 1) == 1"]})
+    assert verdict.status == "fail"
+    assert verdict.evidence["passed"] == [1, 0, 1]
+
+
+def test_a_probe_reports_behaviour_and_compares_nothing(run):
+    verdict = one(run, ADD, {"probe": [encode([1, 2]), encode([1, "a"]), encode([[1], [2]])]})
+    assert verdict.evidence["results"] == ["3", "raise TypeError", "[1, 2]"]
+
+
+def test_a_batch_judges_many_programs_with_one_judge_and_keeps_them_apart(run):
+    programs = [
+        ADD,
+        "def f(a, b): return 0",
+        "while True: pass",
+        "import os; os._exit(0)",
+        "def f(a, b) return",
+        ADD + "#",
+    ]
+    verdicts = run(*(job(p, CHECK, cpu_s=0.5) for p in programs))
+    assert [v.status for v in verdicts] == ["pass", "fail", "timeout", "fail", "fail", "pass"]
+
+
+def test_a_batch_survives_a_member_that_kills_its_neighbours(run):
+    killer = "import os, signal\nfor p in range(1, 50):\n    try: os.kill(p, 9) if p != os.getpid() else 0\n    except OSError: pass\ndef f(a, b): return a + b"
+    verdicts = run(job(ADD, CHECK), job(killer, CHECK), job(ADD + "#", CHECK))
+    assert [v.status for v in verdicts][::2] == ["pass", "pass"]
+
+
+def test_a_batch_member_cannot_forge_its_neighbours_verdict(run):
+    forger = (
+        "import os, json, struct\nm = json.dumps(['ended', 0, 0.0, 0]).encode()\n"
+        "for fd in range(3, 20):\n    try: os.write(fd, (struct.pack('>I', len(m)) + m) * 3)\n    except OSError: pass\n"
+        "def f(a, b): return None"
+    )
+    verdicts = run(job(forger, CHECK), job("def f(a, b): return 1", CHECK), job(ADD, CHECK))
+    assert [v.status for v in verdicts] == ["fail", "fail", "pass"]
+
+
+@pytest.mark.parametrize(
+    "given, expected, status",
+    [("3\n", "6", "pass"), ("3\n", "6\n\n", "pass"), ("3\n", "7", "fail"), ("x", "6", "fail")],
+)
+def test_standard_input_to_standard_output(run, given, expected, status):
+    verdict = one(run, "print(int(input()) * 2)", {"stdio": [[given, expected]]})
+    assert verdict.status == status
+
+
+def test_each_stdio_case_meets_a_fresh_process(run):
+    program = "import sys, os\nn = int(os.environ.get('SEEN', 0)) + 1\nos.environ['SEEN'] = str(n)\nprint(n)"
+    assert one(run, program, {"stdio": [["", "1"], ["", "1"]]}).status == "pass"
+
+
+def test_a_program_without_tests_passes_when_it_exits_with_0(run):
+    verdict = one(run, "print(input() + '!')", None, stdin="hello")
+    assert (verdict.status, verdict.evidence["stdout"]) == ("pass", "hello!\n")
+    assert one(run, "import sys\nprint('x')\nsys.exit(3)", None).status == "fail"
+    failed = one(run, "1 / 0", None)
+    assert "ZeroDivisionError" in failed.evidence["stdout"]
+
+
+def test_main_guards_run_as_scripts_and_not_as_modules(run):
+    program = "def f(a, b):\n    return a + b\nif __name__ == '__main__':\n    print('main')\n    raise SystemExit(0)"
+    assert one(run, program, CHECK).status == "pass"
+    assert one(run, program, None).evidence["stdout"] == "main\n"
+
+
+@pytest.mark.parametrize(
+    "program, status",
+    [
+        ("while True: pass", "timeout"),
+        ("import time\ntime.sleep(60)", "timeout"),
+        ("def f(a, b):\n    while True: pass", "timeout"),
+        ("x = ' ' * 10**11", "memory"),
+        ("x = []\nwhile True: x.append(' ' * 10**7)", "memory"),
+        ("import os\nos._exit(0)", "fail"),
+        ("raise SystemExit(0)", "fail"),
+        ("def f(a, b) return a", "fail"),
+        ("import os\nos.abort()", "fail"),
+        ("", "fail"),
+        ("f = 3", "fail"),
+        ("def g(n): return g(n + 1)\ng(0)", "fail"),
+    ],
+)
+def test_a_misdeed_has_its_status(run, program, status):
+    assert one(run, program, CHECK).status == status
+
+
+def test_tests_that_never_end_are_a_timeout_and_tests_that_do_not_compile_an_error(run):
+    assert one(run, ADD, "while True: pass").status == "timeout"
+    assert one(run, ADD, "assert (").status == "error"
+    assert one(run, ADD, {"unknown": 1}).status == "error"
+
+
+def test_values_cross_with_their_types(run):
+    program = (
+        "from collections import *\nimport datetime, decimal, fractions\nP = namedtuple('P', 'x y')\n"
+        "def f(k):\n    return {'t': (1, [2]), 's': {1, 2}, 'c': 1 + 2j, 'b': b'\\xff', 'n': None, 'big': 10**5000, 'd': {1: 'a', (1, 2): 'b'},"
+        "'counter': Counter('aab'), 'deque': deque([1]), 'range': range(3), 'p': P(1, 2), 'inf': float('inf'), 'u': '\\ud800',"
+        "'day': datetime.date(2020, 1, 2), 'dec': decimal.Decimal('1.50'), 'frac': fractions.Fraction(1, 3), 'keys': {1: 2}.keys()}[k]"
+    )
+    tests = (
+        "import datetime, decimal, fractions, collections\n"
+        "assert f('t') == (1, [2]) and type(f('t')) is tuple\nassert f('s') == {1, 2}\nassert f('c') == 1 + 2j\nassert f('b') == b'\\xff'\n"
+        "assert f('n') is None\nassert f('big') == 10**5000\nassert f('d') == {1: 'a', (1, 2): 'b'}\nassert f('counter') == {'a': 2, 'b': 1}\n"
+        "assert f('deque') == collections.deque([1])\nassert f('range') == range(3)\nassert f('p') == (1, 2) and f('p').x == 1\n"
+        "assert f('inf') == float('inf')\nassert f('u') == '\\ud800'\nassert f('day') == datetime.date(2020, 1, 2)\n"
+        "assert f('dec') == decimal.Decimal('1.5')\nassert f('frac') == fractions.Fraction(1, 3)\nassert f('keys') == {1}\n"
+    )
+    verdict = one(run, program, tests)
+    assert verdict.status == "pass", verdict
+
+
+@pytest.mark.parametrize(
+    "program, tests",
+    [
+        ("def f(x):\n    x.append(3)", "x = [1]\nf(x)\nassert x == [1, 3]"),
+        ("def f(m):\n    m[0][0] = 9", "m = [[1], [2]]\nrow = m[0]\nf(m)\nassert m == [[9], [2]] and row == [9]"),
+        ("def f(d):\n    d['b'] = 2\n    del d['a']", "d = {'a': 1}\nf(d)\nassert d == {'b': 2}"),
+        ("def f(g, x):\n    return g(g(x))", "assert f(lambda v: v + 1, 3) == 5"),
+        ("def f(x):\n    raise ValueError('bad')", "try:\n    f(1)\n    assert False\nexcept ValueError as e:\n    assert 'bad' in str(e)"),
+        ("class Odd(Exception): pass\ndef f(x):\n    raise Odd('x')", "try:\n    f(1)\n    assert False\nexcept Odd:\n    pass"),
+        ("def f(n):\n    for i in range(n): yield i", "assert list(f(3)) == [0, 1, 2]"),
+        ("async def f(x):\n    return x", "import asyncio\nassert asyncio.run(f(3)) == 3"),
+        ("import math\ndef f(x):\n    return math.sqrt(x)", "assert math.isclose(f(4), 2)"),
+        ("def f(n):\n    return [f] * n", "assert len(f(2)) == 2"),
+        (
+            "class V:\n    def __init__(s, x): s.x = x\n    def __add__(s, o): return V(s.x + o.x)\n    def __eq__(s, o): return s.x == o.x\n"
+            "    def __mul__(s, k): return V(s.x * k)\n    def __repr__(s): return f'V({s.x})'\n    def __len__(s): return s.x",
+            "v = V(1) + V(2)\nassert v.x == 3\nassert v == V(3)\nassert (v * 2).x == 6\nassert isinstance(v, V)\nassert repr(v) == 'V(3)'\nassert len(v) == 3",
+        ),
+        (
+            "class Stack:\n    def __init__(s): s.items = []\n    def push(s, x): s.items.append(x)\n    def pop(s): return s.items.pop()",
+            "s = Stack()\ns.push(1)\ns.push(2)\nassert s.pop() == 2\nassert s.items == [1]",
+        ),
+    ],
+)  # fmt: skip
+def test_tests_see_what_they_would_see_in_one_process(run, program, tests):
+    verdict = one(run, program, tests)
+    assert verdict.status == "pass", verdict
+
+
+LIAR = (
+    "class A:\n    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n    def __hash__(s): return 0\n    def __sub__(s, o): return 0\n"
+    "    __rsub__ = __sub__\n    def __abs__(s): return 0\n    def __float__(s): return 0.0\n    def __lt__(s, o): return True\n"
+    "    __le__ = __gt__ = __ge__ = __lt__\n    def __contains__(s, o): return True\n    def __getattr__(s, n): return lambda *a, **k: True\n"
+    "    def __bool__(s): return True\n    def __round__(s, *a): return s\n"
+)
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert f(1, 2) == 3",
+        "assert 3 == f(1, 2)",
+        "assert abs(f(1, 2) - 3) < 1e-6",
+        "assert abs(3 - f(1, 2)) < 1e-6",
+        "assert f(1, 2) in [3]",
+        "assert 3 in f(1, 2)",
+        "assert f(1, 2).startswith('abc')",
+        "assert {3: 1}[f(1, 2)]",
+        "assert f(1, 2) >= 3",
+        "assert round(f(1, 2), 2) == 3",
+        "import math\nassert math.isclose(f(1, 2), 3)",
+        "assert not f(1, 2) != 3",
+        "assert [f(1, 2)] == [3]",
+        "assert sorted([f(1, 2), 3])[0] == 3 and f(1, 2) == 3",
+        "import unittest\nunittest.TestCase().assertEqual(f(1, 2), 3)",
+        {"cases": [[encode([1, 2]), encode(3)]]},
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["def f(a, b):\n    return A()", "class f(A):\n    def __init__(s, *a): pass"]
+)
+def test_an_object_that_equals_everything_wins_nothing(run, tests, form):
+    assert one(run, LIAR + form, tests).status == "fail"
+
+
+def test_a_comparison_that_the_program_defines_is_not_asked(run):
+    program = "def isclose(a, b): return True\nclass math:\n    isclose = staticmethod(isclose)\ndef f(a, b): return 0"
+    assert one(run, program, "assert math.isclose(f(1, 2), 3)").status == "fail"
+    assert one(run, program, "assert isclose(f(1, 2), 3)").status == "fail"
+    assert (
+        one(run, "def abs(x): return 0\ndef f(a, b): return 9.0", "assert abs(f(1, 2) - 3) < 1e-6").status
+        == "fail"
+    )
+
+
+@pytest.mark.parametrize(
+    "language, program",
+    [
+        ("javascript", "console.log(2 * Number(require('fs').readFileSync(0, 'utf8')))"),
+        ("c", '#include <stdio.h>\nint main(){int x; scanf("%d", &x); printf("%d\\n", 2 * x);}'),
+        ("cpp", "#include <iostream>\nint main(){int x; std::cin >> x; std::cout << 2 * x;}"),
+        ("bash", "read x; echo $((2 * x))"),
+    ],
+)
+def test_other_languages_are_built_and_run(run, language, program):
+    right, wrong = run(
+        job(program, {"stdio": [["4", "8"]]}, language=language),
+        job(program, {"stdio": [["4", "9"]]}, language=language),
+    )
+    if right.status == "unverifiable":
+        pytest.skip(right.reason)
+    assert (right.status, wrong.status) == ("pass", "fail"), (right, wrong)
+
+
+def test_a_compiler_error_is_a_fail_with_its_message(run):
+    verdict = one(run, "int main(", None, language="c")
+    if verdict.status == "unverifiable":
+        pytest.skip(verdict.reason)
+    assert verdict.status == "fail" and "error" in verdict.reason
+
+
+def test_an_unknown_language_is_unverifiable(run):
+    verdict = one(run, "x", None, language="cobol")
+    assert verdict.status == "unverifiable" and "cobol" in verdict.reason
+
+
+def test_output_of_any_size_and_bytes_is_bounded(run):
+    assert one(run, ADD + "import sys\nsys.stdout.write('x' * 10_000_000)", CHECK).status == "pass"
+    assert one(run, ADD + "import os\nos.write(1, b'\\xff\\x00')", CHECK).status == "pass"
+    assert len(one(run, "print('x' * 10**6)", None).evidence["stdout"]) <= 1 << 16
+
+
+def test_a_huge_program_is_refused(run):
+    assert one(run, ADD + "x = 1\n" * 1_000_000, CHECK).status == "fail"
+
+
+def test_nothing_of_the_driver_is_in_the_programs_environment(run, monkeypatch):
+    assert "HF_TOKEN" not in os.environ
+    verdict = one(run, "import os\nprint(sorted(os.environ))", None)
+    assert set(eval(verdict.evidence["stdout"])) <= {
+        "PATH",
+        "LANG",
+        "HOME",
+        "PYTHONHASHSEED",
+        "LC_CTYPE",
+        "LD_LIBRARY_PATH",
+        "EVOLTUNE_DATA",
+    }
