@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -139,9 +140,10 @@ STOP_WORDS = frozenset(
 )
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=64)
+def words(text: str) -> tuple[str, ...]:
     """Words, casefolded."""
-    return WORD.findall(text.casefold())
+    return tuple(WORD.findall(text.casefold()))
 
 
 # ---- no information gain, growth, emptiness
@@ -174,12 +176,12 @@ def no_words(parent: Task | None, child: Task, text: str) -> bool:
     """Only punctuation and stop words. A number, a symbol of mathematics or one letter can be a whole answer."""
     found = words(text)
     if not found:
-        return not re.search(r"[^\W_]|[=+√π∞∅<>✓✔]", text)
+        return not re.search(r"[=+<>√π∞∅]|[^\x00-\u2000\u2010-\u205f\u3000-\u303f\uff00-\uffef]", text)
     bare = all(w in STOP_WORDS and not w.isdigit() for w in found)
     return bare and not _answerable_with_stop_words(child.instruction, found)
 
 
-def _answerable_with_stop_words(instruction: str, found: list[str]) -> bool:
+def _answerable_with_stop_words(instruction: str, found: tuple[str, ...]) -> bool:
     """ "Yes." answers a yes-or-no question, "a" a multiple choice; "the of and" answers nothing."""
     return len(found) <= 3 and bool({"yes", "no", "not", "a", "i", "all", "same", "ok", "okay"} & set(found))
 
@@ -276,7 +278,7 @@ def repeats_lines(text: str) -> bool:
     """Most lines (or sentences) were there before. Short lines, brackets and table rules do not count."""
     for parts in (text.splitlines(), SENTENCE_END.split(text)):
         units = [" ".join(words(re.sub(r"\d+", "0", p))) for p in parts]
-        units = [u for u in units if len(u) >= 12]
+        units = [u for u in units if len(u) >= 12 and re.search(r"[^\W\d_]{3}", u)]
         again = len(units) - len(set(units))
         if len(units) >= 6 and again >= 4 and again >= 0.45 * len(units):
             return True
@@ -411,6 +413,8 @@ ABOUT_LANGUAGE = re.compile(
 
 def script_of(text: str) -> str:
     """The script of most letters; "" for short or letterless text. One CJK sign weighs as much as three letters."""
+    if text.isascii():
+        return "latin" if sum(map(len, words(text))) >= 12 else ""
     counts = {name: len(found.findall(text)) * (3 if name == "cjk" else 1) for name, found in SCRIPTS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= 12 and counts[best] > 0.6 * sum(counts.values()) else ""
@@ -421,7 +425,8 @@ def language_of(text: str) -> str:
     found = words(text)
     if len(found) < 8:
         return ""
-    hits = {name: sum(w in listed for w in found) for name, listed in LANGUAGES.items()}
+    counted = Counter(found)
+    hits = {name: sum(counted[w] for w in listed if w in counted) for name, listed in LANGUAGES.items()}
     first, second = sorted(hits, key=lambda name: -hits[name])[:2]
     return first if hits[first] >= max(3, 0.12 * len(found)) and hits[first] > 1.3 * hits[second] else ""
 
@@ -548,5 +553,5 @@ def echoes(template: str, parent: Task, child: Task) -> bool:
     return bool(grams & _grams(mine) - _grams(words(parent.instruction)))
 
 
-def _grams(found: list[str]) -> set[tuple[str, ...]]:
+def _grams(found: tuple[str, ...]) -> set[tuple[str, ...]]:
     return set(zip(*(found[i:] for i in range(ECHO_WORDS)), strict=False))

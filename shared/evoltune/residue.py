@@ -19,14 +19,18 @@ LOOKALIKES = str.maketrans("аеорсухіѕјԁԛԝμαορντкмвн", "ae
 LEET = str.maketrans("013457@$", "oieastas")
 
 
+SPACED = re.compile(r"(?<!\w)\w(?:[ .\-_]\w(?!\w)){4,}")
+
+
 def undress(text: str) -> str:
     """Casefolded plain text with escapes resolved, invisible signs gone, accents stripped, Latin look-alikes mapped."""
     text = unquote(html.unescape(text)) if "%" in text or "&" in text else text
     text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)  # RewrittenPrompt
-    text = unicodedata.normalize("NFKD", text)
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Cf"))
-    text = re.sub(r"\b\w*[A-Za-z]\w*\b", lambda m: m[0].translate(LOOKALIKES), text.casefold())
-    return re.sub(r"\b(?:\w[ .\-_]){4,}\w\b", _joined, text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in text if c.isascii() or unicodedata.category(c) not in ("Mn", "Cf"))
+        text = re.sub(r"\b\w*[A-Za-z]\w*\b", lambda m: m[0].translate(LOOKALIKES), text.casefold())
+    return SPACED.sub(_joined, text.casefold())
 
 
 def _joined(match: re.Match[str]) -> str:
@@ -101,8 +105,14 @@ ROLE = re.compile(
 )
 
 
+TRANSLATED_WORDS = tuple(
+    """prompt invite consigne instruc istru indicacion mensaje comando solicitacao richiesta eingabeauf anweisung aufforderung
+    opdracht monit polecenie uppmaning instruktion istem komut vyzva nhac""".split()
+)
+
+
 def is_residue(text: str) -> bool:
-    """Whether words of an evolving prompt stand in the text."""
+    """Whether words of an evolving prompt stand in the text. About 0.1 ms for 1,000 ASCII characters."""
     undressed = undress(text)
     flat = plain_words(undressed)
     return bool(
@@ -111,28 +121,30 @@ def is_residue(text: str) -> bool:
         or LABEL.search(undressed)
         or MARKER.search(undressed)
         or PREAMBLE.search(undressed)
-        or TRANSLATED.search(flat)
-        or OTHER_SCRIPTS.search(undressed)
         or _mangled(flat)
+        or (any(w in flat for w in TRANSLATED_WORDS) and TRANSLATED.search(flat))
+        or (not undressed.isascii() and OTHER_SCRIPTS.search(undressed))
     )
 
 
-KNOWN = ("rewritten", "rewriting", "rewrited", "given")
+SUSPECT = re.compile(r" (pr\w{2,6}|r\w{11,19})(?= )")
 
 
 def _mangled(flat: str) -> bool:
     """ "Rewrtten Promt", "R3written Pr0mpt", "rewrittenprompt": near "rewritten prompt" letter by letter."""
-    found = flat.split()
-    for i, word in enumerate(found):
-        plain = word.translate(LEET)
-        if len(plain) >= 12 and _near(plain, "rewrittenprompt", 0.82):
+    for match in SUSPECT.finditer(flat):
+        word = match[1].translate(LEET)
+        if len(word) >= 12:
+            if _near(word, "rewrittenprompt", 0.82):
+                return True
+            continue
+        before = [w.translate(LEET) for w in flat[max(0, match.start() - 40) : match.start()].split()[-2:]]
+        if not before or not _near(word, "prompt", 0.8):
+            continue
+        if before[-1] == "re" or (len(before[-1]) >= 7 and _near(before[-1], "rewritten", 0.75)):
             return True
-        if i and 4 <= len(plain) <= 8 and _near(plain, "prompt", 0.8) and plain[:2] == "pr":
-            before = found[i - 1].translate(LEET)
-            if before == "re" or (len(before) >= 7 and _near(before, "rewritten", 0.75)):
-                return True
-            if i > 1 and _near(found[i - 2].translate(LEET) + before, "rewritten", 0.8):
-                return True
+        if _near("".join(before), "rewritten", 0.8):
+            return True
     return False
 
 

@@ -1,8 +1,9 @@
 """Adaptive rate limits of one endpoint: requests and tokens per minute, learnt from headers and 429s.
 
-Calls pass one by one in order (GCRA: each moves the next slot by 1/rate). Without knowledge the start is ramped, so
-that a hidden limit answers its first 429 before a whole burst is out; a 429 pauses as told, sets the rate to what was
-served lately, and the rate then creeps up again. Invariant: no call leaves while the endpoint is paused.
+Calls pass one by one in order (GCRA: each moves the next slot by 1/rate). Without knowledge the start is ramped, so that a
+hidden limit answers its first 429 before a whole burst is out. A 429 pauses as told and cuts the rate to what was served;
+after a quiet time the rate grows, fast far below the last cut and slowly near it. 429s that keep coming, sparsely, however
+slow the pace, are noise: they are retried and no longer pace anything. Invariant: no call leaves while the endpoint is paused.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from email.utils import parsedate_to_datetime
 
 START_RATE = 1500.0  # calls a second until the first WARM replies; 256 calls are out after 0.17 s
 WARM = 64
-WINDOW_S = 4.0  # a rate is measured over this much
-CREEP, CREEP_EVERY_S = 1.02, 4.0
 MARGIN = 0.97
+WINDOW_S = 4.0  # what was served is measured over this much
+QUIET_S = (
+    2.0  # no growth for so long after a cut: a 429 in this time is not our pace's fault, or the limit fell
+)
+GROW_EVERY_S, FAST, SLOW = 0.5, 1.25, 1.0125
+NOISE_CUTS, NOISE_SHARE, LIMIT_SHARE = 3, 0.15, 0.25
 
 
 class Limiter:
@@ -33,8 +38,10 @@ class Limiter:
         self._turn = asyncio.Lock()
         self._served: deque[float] = deque(maxlen=4096)
         self._served_total = 0
-        self._cut_at = self._crept_at = 0.0
-        self._limits_met = 0
+        self._cut_at = self._grown_at = 0.0
+        self._ceiling = float("inf")
+        self._cuts = self._early = self._early_calls = self._since_cut = 0
+        self._noisy, self._share = False, 0.0
         self._tokens_per_call = 0.0
 
     @property
@@ -68,34 +75,55 @@ class Limiter:
         self._served.append(now)
         self._served_total += 1
         self._tokens_per_call += (completion_tokens - self._tokens_per_call) / min(self._served_total, 50)
-        if self._limits_met and self._rate < self._cap and now - self._crept_at > CREEP_EVERY_S:
-            self._crept_at = now
-            self._rate = min(self._cap, self._rate * CREEP)
+        self._since_cut += 1
+        self._share -= self._share / 50
+        if (
+            self._cuts
+            and self._rate < self._cap
+            and now - max(self._cut_at + QUIET_S, self._grown_at) > GROW_EVERY_S
+        ):
+            self._grown_at = now
+            self._rate = min(self._cap, self._rate * (FAST if self._rate < 0.9 * self._ceiling else SLOW))
         if "x-ratelimit-remaining-requests" in headers:
             self._read_headers(now, headers)
 
     def refused(self, left_at: float, headers: Mapping[str, str]) -> float:
-        """A 429 came back for the call that left at `left_at`. Returns the seconds to pause."""
+        """A 429 came back for the call that left at `left_at`. Returns the seconds that this call must wait."""
         now = time.monotonic()
-        pause = retry_after_s(headers)
+        told = retry_after_s(headers)
+        self._share += (1 - self._share) / 50
+        if self._noisy and self._share < LIMIT_SHARE:
+            return told
         if left_at >= self._cut_at:  # one cut for all calls that were in flight together
-            self._limits_met += 1
-            self._cut_at = self._crept_at = now
-            told = pause if pause else min(30.0, 0.25 * 2 ** min(7, self._limits_met - 1))
-            self._paused_until = max(self._paused_until, now + told)
-            self._rate = self._lower(now)
-            self._next = self._paused_until
-        elif pause:
-            self._paused_until = max(self._paused_until, min(now + pause, self._cut_at + 2 * pause))
+            self._cut(now, told)
         return max(0.0, self._paused_until - now)
+
+    def _cut(self, now: float, told: float) -> None:
+        early = self._cuts > 0 and now - self._cut_at < QUIET_S
+        self._early, self._early_calls = (
+            (self._early + 1, self._early_calls + self._since_cut) if early else (0, 0)
+        )
+        if self._early >= NOISE_CUTS and self._early <= NOISE_SHARE * (self._early + self._early_calls):
+            self._noisy, self._rate, self._early = True, self._cap, 0
+            return
+        self._noisy = False
+        self._rate = self._lower(now)
+        self._cuts += 1
+        self._since_cut = 0
+        self._paused_until = max(
+            self._paused_until, now + (told or min(30.0, 0.25 * 2 ** min(7, self._early)))
+        )
+        self._next = self._cut_at = self._paused_until
 
     def _lower(self, now: float) -> float:
         recent = [t for t in self._served if t > now - WINDOW_S]
-        span = max(1.0, now - recent[0]) if recent else 1.0
-        seen = len(recent) / span
+        seen = len(recent) / max(1.0, now - recent[0]) if recent else 1.0
         if self._rate == float("inf"):
-            return max(seen, 1.0) * MARGIN
-        return max(min(self._rate * MARGIN, max(seen, self._rate * 0.5)), 1 / 30)
+            self._ceiling = 1.1 * seen if len(recent) >= 20 else float("inf")
+            return MARGIN * max(seen, 1.0)
+        self._ceiling = self._rate
+        floor = 0.85 if self._share < 0.1 else 0.5
+        return max(min(0.95 * self._rate, max(0.98 * seen, floor * self._rate)), 1 / 60)
 
     def _read_headers(self, now: float, headers: Mapping[str, str]) -> None:
         remaining = _number(headers.get("x-ratelimit-remaining-requests"))
