@@ -24,7 +24,7 @@ from evoltune.record import Json, Task, Verdict
 from evoltune_code.extract import blocks, normalised
 from evoltune_code.mutants import mutants, stubs
 from evoltune_code.program import assemble, fault, parse, top_level_names
-from evoltune_code.verification import field, knob, run_all
+from evoltune_code.verification import field, knob
 
 _PREFACE = "import math\n"
 """Asserts may use math.isclose; nothing else is imported for them."""
@@ -152,7 +152,7 @@ def attempt(programs: Sequence[str], entry_point: str, written: Sequence[str], c
         for p in (*programs, *useless)
     ]
     rows = (
-        [_passes(verdict, len(calling)) for verdict in run_all(context, jobs)]
+        [_passes(verdict, len(calling)) for verdict in context.run_many(jobs)]
         if calling
         else [frozenset[int]()] * len(jobs)
     )
@@ -181,7 +181,7 @@ def mutation_score(program: str, entry_point: str, tests: Sequence[str], context
         Job(program=m.source, tests=source, entry_point=entry_point, cpu_s=knob(context, "mutant_cpu_s"))
         for m in changed
     ]
-    judged = [v.status for v in run_all(context, jobs) if v.status not in ("error", "unverifiable")]
+    judged = [v.status for v in context.run_many(jobs) if v.status not in ("error", "unverifiable")]
     return sum(status != "pass" for status in judged), len(judged)
 
 

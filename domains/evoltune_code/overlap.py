@@ -26,7 +26,7 @@ from evoltune.record import Record, Task
 from evoltune_code.extract import TAGS, blocks, normalised
 from evoltune_code.probes import Problem, prepared
 from evoltune_code.program import parse
-from evoltune_code.verification import knob, run_all, tests_of
+from evoltune_code.verification import knob, tests_of
 
 _HARNESS = (files("evoltune_code") / "probing.py").read_text(encoding="utf-8")
 MAX_FUNCTIONS = 24
@@ -92,7 +92,7 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
         agreeing = _agreeing(program, pairs, problems, context)
         agreeing = [(f, i) for f, i in agreeing if problems[i].task.name not in solved]
         jobs = [_full(program, f, problems[i].task, context) for f, i in agreeing]
-        verdicts = run_all(context, jobs)
+        verdicts = context.run_many(jobs)
         solved |= {
             problems[i].task.name for (_, i), v in zip(agreeing, verdicts, strict=True) if v.status == "pass"
         }

@@ -21,7 +21,7 @@ from evoltune.domain import Context, Job
 from evoltune.record import Task
 from evoltune.sandbox.values import decode
 from evoltune_code.program import parse
-from evoltune_code.verification import knob, run_all
+from evoltune_code.verification import knob
 
 _HARNESS = (files("evoltune_code") / "probing.py").read_text(encoding="utf-8")
 TRIED, KEPT = 8, 3
@@ -62,7 +62,7 @@ def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
     calls = [list(_calls(task)) for task in usable]
     marker = secrets.token_hex(8)
     jobs = [_question(task, found, marker, context) for task, found in zip(usable, calls, strict=True)]
-    verdicts = run_all(context, jobs)
+    verdicts = context.run_many(jobs)
     problems = []
     for task, found, verdict in zip(usable, calls, verdicts, strict=True):
         _, seen, text = str(verdict.evidence.get("stdout", "")).rpartition(marker)

@@ -8,8 +8,11 @@ tests is `unverifiable`; a timeout is believed only after the reference solution
 
 from __future__ import annotations
 
+import ast
+import re
 import secrets
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -17,12 +20,13 @@ from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
 from evoltune_code import ds1000
 from evoltune_code.multiple import without_brace
-from evoltune_code.program import assemble, fault, is_code, preamble
+from evoltune_code.program import assemble, fault, is_code, parse, preamble
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
 """Columns of `Task.fields`: the function under test, the prefix to complete, the language, standard input for a
 program without tests' own, what the task trains, and a time limit of its own (CPU seconds)."""
 POLICY: Mapping[str, Json] = {
+    "packages": ["numpy"],  # what answers may import beside the standard library
     "reference_factor": 4.0,  # a program may take this many times the CPU of the reference solution (EvalPlus: 4)
     "reference_cpu_s": 60.0,  # and the reference itself this many CPU seconds, when a timeout is looked into
     "min_tests": 3,  # asserts that a model must have written for its tests to count at all
@@ -34,6 +38,7 @@ POLICY: Mapping[str, Json] = {
     "overlap_cpu_s": 2.0,  # behavioural overlap: one row's functions on one problem, or on all probes of a suite
     "trivial_operations": 1,  # a problem that so few operations solve (x + y) is no evidence of copying
 }
+_IMPORT = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_]\w*)", re.M)
 _ECHO: Mapping[str, str] = {
     "javascript": 'console.log("\\n{nonce}");',
     "bash": 'printf "\\n{nonce}\\n"',
@@ -58,6 +63,8 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         return Verdict(
             status="fail", reason=f"syntax error on line {line}: {message}"[:300], evidence={"line": line}
         )
+    if foreign := foreign_packages(program, context):
+        return Verdict(status="fail", reason=f"imports {foreign}, which verify.policy.packages does not allow")
     job = Job(
         program=program,
         tests=tests_of(task),
@@ -65,7 +72,44 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         stdin=field(task, "stdin"),
         cpu_s=own_limit(task),
     )
-    return patient(task, job, context)
+    verdict = patient(task, job, context)
+    if "not plain data" in verdict.reason and (shared := with_shared_classes(job)):
+        return patient(task, shared, context)
+    return verdict
+
+
+def foreign_packages(program: str, context: Context) -> str:
+    """Packages beyond the standard library that the program imports at its top level and that the policy does not
+    allow, else "". Without this a verdict would depend on what happens to be installed beside us."""
+    given = context.policy.get("packages", POLICY["packages"])
+    allowed = {
+        *sys.stdlib_module_names,
+        *(str(name) for name in (given if isinstance(given, list | tuple) else ())),
+    }
+    if not {*_IMPORT.findall(program)} - allowed:
+        return ""  # the cheap way out; the rest decides whether the line is code
+    tree = parse(program)
+    found: list[str] = []
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.append(node.module)
+    return ", ".join(
+        repr(name) for name in dict.fromkeys(n.partition(".")[0] for n in found) if name not in allowed
+    )
+
+
+def with_shared_classes(job: Job) -> Job | None:
+    """The job with the classes of its tests moved to the end of the program, for tests that pass their own objects
+    (QuixBugs' Node): then both sides mean the same class. None when the tests define no class."""
+    tree = parse(job.tests) if isinstance(job.tests, str) else None
+    classes = [node for node in (tree.body if tree else ()) if isinstance(node, ast.ClassDef)]
+    if tree is None or not classes:
+        return None
+    tree.body = [node for node in tree.body if node not in classes]
+    shared = "\n".join(ast.unparse(node) for node in classes)
+    return replace(job, program=f"{job.program}\n{shared}\n", tests=ast.unparse(tree))
 
 
 def field(task: Task, name: str) -> str:
@@ -82,12 +126,6 @@ def knob(context: Context, name: str) -> float:
     """A number of the policy; the domain's default where the caller gave no policy."""
     value = context.policy.get(name, POLICY[name])
     return float(value) if isinstance(value, int | float) else float(str(value))
-
-
-def run_all(context: Context, jobs: Sequence[Job]) -> list[Verdict]:
-    """Verdicts of many jobs in order, side by side where the sandbox can."""
-    many = getattr(context, "run_many", None)
-    return list(many(jobs)) if many else [context.run(job) for job in jobs]
 
 
 def tests_of(task: Task) -> Json:
