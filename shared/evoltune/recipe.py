@@ -254,6 +254,8 @@ class Eval(Section, frozen=True, kw_only=True):
     """Suites of any installed domain: `gsm8k`, or `math/gsm8k` where two domains have the same name."""
     profile: str = ""
     """Empty: each suite's own."""
+    beside: tuple[str, ...] = ()
+    """Further profiles that score the same texts, each shown as a measure of its own (a strict reader beside a lenient one)."""
     baseline: bool = True
     limit: Count = 0
     """Problems per suite; 0: all."""

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ablate": ("ablate", "train and score one recipe with diversity, quality, quantity and mixes varied"),
     "train": ("train", "fine-tune a base model from a recipe"),
     "eval": ("evaluate", "measure a model on benchmark suites"),
+    "diff": ("diff", "the first cause why two runs score differently"),
     "plan": ("plan", "memory, steps, calls and cost of a recipe, before anything is spent"),
     "report": ("report", "write the run's page (one static HTML file)"),
     "watch": ("watch", "a live view of a run in the terminal"),

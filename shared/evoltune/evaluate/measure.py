@@ -71,7 +71,13 @@ def measure(
     samples = [
         Sample(problem=w.problem, sample=w.sample, text=made[w.problem, w.sample]["text"]) for w in wanted
     ]
-    entry = score(suite, samples, (name, *suite.beside), recipe, out / f"{suite.name}.verdicts.jsonl")
+    entry = score(
+        suite,
+        samples,
+        (name, *suite.beside, *recipe.eval.beside),
+        recipe,
+        out / f"{suite.name}.verdicts.jsonl",
+    )
     cut_short = sum(made[w.problem, w.sample]["stop"] == "length" for w in wanted)
     return {
         **entry,
