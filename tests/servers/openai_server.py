@@ -19,7 +19,38 @@ from collections import Counter
 
 from aiohttp import web
 
-WORDS = ["river", "castle", "violin", "engine", "forest", "planet", "bridge", "garden", "mirror", "ladder", "window", "kettle", "anchor", "lantern", "compass", "harbour", "orchard", "marble", "falcon", "timber", "copper", "velvet", "saddle", "beacon", "meadow", "cavern", "pepper", "rocket", "basket", "hammer"]
+WORDS = [
+    "river",
+    "castle",
+    "violin",
+    "engine",
+    "forest",
+    "planet",
+    "bridge",
+    "garden",
+    "mirror",
+    "ladder",
+    "window",
+    "kettle",
+    "anchor",
+    "lantern",
+    "compass",
+    "harbour",
+    "orchard",
+    "marble",
+    "falcon",
+    "timber",
+    "copper",
+    "velvet",
+    "saddle",
+    "beacon",
+    "meadow",
+    "cavern",
+    "pepper",
+    "rocket",
+    "basket",
+    "hammer",
+]
 FAULTS = ("429", "500", "malformed", "dropped", "null", "truncated", "slow")
 
 
@@ -131,10 +162,11 @@ class Server:
         rate = self.options.get("limit_per_s", 0)
         if not (rate and self.options.get("headers")):
             return {}
+        used = self.options.get("burst", rate) - self.tokens
         return {
             "x-ratelimit-limit-requests": str(rate * 60),
-            "x-ratelimit-remaining-requests": str(int(self.tokens)),
-            "x-ratelimit-reset-requests": f"{max(1, round(1000 * (rate - self.tokens) / rate))}ms",
+            "x-ratelimit-remaining-requests": str(int(rate * 60 - used)),
+            "x-ratelimit-reset-requests": f"{max(1, round(1000 * used / rate))}ms",
         }
 
     def payload(self, body, null):

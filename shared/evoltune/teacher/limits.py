@@ -12,7 +12,8 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 START_RATE = 1500.0  # calls a second until the first WARM replies; 256 calls are out after 0.17 s
@@ -29,18 +30,20 @@ NOISE_CUTS, NOISE_SHARE, LIMIT_SHARE = 3, 0.15, 0.25
 class Limiter:
     """Paces the calls to one endpoint. `rpm`, `tpm`: the recipe's caps, 0: learn."""
 
-    def __init__(self, rpm: int = 0, tpm: int = 0) -> None:
+    def __init__(self, rpm: int = 0, tpm: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._cap = rpm / 60 if rpm else float("inf")
         self._rate = self._cap
         self._token_rate = tpm / 60 if tpm else float("inf")
         self._token_cap = self._token_rate
         self._next = self._next_tokens = self._paused_until = 0.0
         self._turn = asyncio.Lock()
-        self._served: deque[float] = deque(maxlen=4096)
+        self._accepted: deque[float] = deque(maxlen=4096)
+        """When calls left that were not refused (so far)."""
         self._served_total = 0
         self._cut_at = self._grown_at = 0.0
         self._ceiling = float("inf")
-        self._cuts = self._early = self._early_calls = self._since_cut = 0
+        self._cuts = self._early = self._early_calls = self._since_cut = self._barren = 0
         self._noisy, self._share = False, 0.0
         self._tokens_per_call = 0.0
 
@@ -50,29 +53,37 @@ class Limiter:
         return min(self._rate, START_RATE) if self._served_total < WARM else self._rate
 
     async def admit(self, prompt_tokens: int) -> float:
-        """Waits for this call's slot; returns the time it left."""
-        if self._rate == float("inf") == self._token_rate and self._served_total >= WARM:
-            now = time.monotonic()
-            if now >= self._paused_until and not self._turn.locked():
-                return now
-        async with self._turn:
-            while True:
-                now = time.monotonic()
-                at = max(self._next, self._next_tokens, self._paused_until)
-                if at <= now:
-                    break
-                await asyncio.sleep(at - now)
-            # A slot missed by less than a timer's grain is caught up, else the pace sags below the rate.
-            self._next = max(self._next, now - 0.02) + 1 / self.rate
-            if self._token_rate < float("inf"):
-                need = prompt_tokens + self._tokens_per_call
-                self._next_tokens = max(self._next_tokens, now - 0.5) + need / self._token_rate
+        """Waits for this call's slot, in order of arrival; returns the time it left."""
+        if self._free(now := self._clock()):
+            self._accepted.append(now)
             return now
+        async with self._turn:
+            while (at := self.ready_at()) > (now := self._clock()):
+                await asyncio.sleep(at - now)
+            return self.leave(prompt_tokens)
+
+    def _free(self, now: float) -> bool:
+        unlimited = self._rate == float("inf") == self._token_rate and self._served_total >= WARM
+        return unlimited and now >= self._paused_until and not self._turn.locked()
+
+    def ready_at(self) -> float:
+        """When the next call may leave."""
+        return max(self._next, self._next_tokens, self._paused_until)
+
+    def leave(self, prompt_tokens: int = 0) -> float:
+        """Takes the slot; returns the time."""
+        now = self._clock()
+        # A slot missed by less than a timer's grain is caught up, else the pace sags below the rate.
+        self._next = max(self._next, now - 0.02) + 1 / self.rate
+        if self._token_rate < float("inf"):
+            need = prompt_tokens + self._tokens_per_call
+            self._next_tokens = max(self._next_tokens, now - 0.5) + need / self._token_rate
+        self._accepted.append(now)
+        return now
 
     def served(self, completion_tokens: int, headers: Mapping[str, str]) -> None:
         """A call was answered."""
-        now = time.monotonic()
-        self._served.append(now)
+        now = self._clock()
         self._served_total += 1
         self._tokens_per_call += (completion_tokens - self._tokens_per_call) / min(self._served_total, 50)
         self._since_cut += 1
@@ -85,13 +96,15 @@ class Limiter:
             self._grown_at = now
             self._rate = min(self._cap, self._rate * (FAST if self._rate < 0.9 * self._ceiling else SLOW))
         if "x-ratelimit-remaining-requests" in headers:
-            self._read_headers(now, headers)
+            self._read_headers(headers)
 
     def refused(self, left_at: float, headers: Mapping[str, str]) -> float:
         """A 429 came back for the call that left at `left_at`. Returns the seconds that this call must wait."""
-        now = time.monotonic()
+        now = self._clock()
         told = retry_after_s(headers)
         self._share += (1 - self._share) / 50
+        with suppress(ValueError):
+            self._accepted.remove(left_at)
         if self._noisy and self._share < LIMIT_SHARE:
             return told
         if left_at >= self._cut_at:  # one cut for all calls that were in flight together
@@ -116,7 +129,7 @@ class Limiter:
         self._next = self._cut_at = self._paused_until
 
     def _lower(self, now: float) -> float:
-        recent = [t for t in self._served if t > now - WINDOW_S]
+        recent = [t for t in self._accepted if t > now - WINDOW_S]
         seen = len(recent) / max(1.0, now - recent[0]) if recent else 1.0
         if self._rate == float("inf"):
             self._ceiling = 1.1 * seen if len(recent) >= 20 else float("inf")
@@ -125,14 +138,12 @@ class Limiter:
         floor = 0.85 if self._share < 0.1 else 0.5
         return max(min(0.95 * self._rate, max(0.98 * seen, floor * self._rate)), 1 / 60)
 
-    def _read_headers(self, now: float, headers: Mapping[str, str]) -> None:
+    def _read_headers(self, headers: Mapping[str, str]) -> None:
         remaining = _number(headers.get("x-ratelimit-remaining-requests"))
         limit = _number(headers.get("x-ratelimit-limit-requests"))
         reset = duration_s(headers.get("x-ratelimit-reset-requests", ""))
         if remaining is None:
             return
-        if remaining <= 0 and reset:
-            self._paused_until = max(self._paused_until, now + min(reset, 120.0))
         # The limit is taken as per minute unless the reset says that it refills much faster.
         if limit and reset and (limit - remaining) / reset <= 3 * limit / 60:
             self._rate = min(self._rate, self._cap, limit / 60)

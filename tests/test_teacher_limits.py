@@ -1,0 +1,108 @@
+"""The adaptive limiter on a simulated clock: hidden limits of several kinds, and noise that is none."""
+
+import heapq
+import itertools
+import random
+
+import pytest
+
+from evoltune.teacher.limits import Limiter, duration_s, retry_after_s
+
+
+def simulate(
+    *, limit=0.0, burst=None, latency=0.2, workers=64, calls=1200, noise=0.0, retry_after="", seed=1
+):
+    """(429s per call, share of the limit used, seconds) of a token-bucket server; a refusal takes 5 ms."""
+    now, rng, number = [0.0], random.Random(seed), itertools.count()
+    limiter = Limiter(clock=lambda: now[0])
+    burst = burst or limit
+    tokens, filled, waiting, events, done, refused = burst, 0.0, min(workers, calls), [], [], 0
+    to_start = calls - waiting
+    while len(done) < calls:
+        leave_at = max(limiter.ready_at(), now[0]) if waiting else float("inf")
+        if events and events[0][0] <= leave_at:
+            now[0], _, kind, left_at, headers = heapq.heappop(events)
+            if kind == "served":
+                done.append(now[0])
+                limiter.served(50, {})
+                waiting, to_start = waiting + (to_start > 0), to_start - (to_start > 0)
+            elif kind == "refused":
+                refused += 1
+                pause = limiter.refused(left_at, headers)
+                heapq.heappush(events, (now[0] + pause, next(number), "again", 0.0, {}))
+            else:
+                waiting += 1
+            continue
+        now[0], waiting = leave_at, waiting - 1
+        left_at = limiter.leave()
+        tokens, filled = min(burst, tokens + (leave_at - filled) * limit), leave_at
+        noisy, over = rng.random() < noise, bool(limit) and tokens < 1
+        tokens -= 0 if over else 1
+        if noisy or over:
+            headers = {"Retry-After": retry_after} if retry_after else {}
+            heapq.heappush(events, (leave_at + 0.005, next(number), "refused", left_at, headers))
+        else:
+            took = latency * rng.uniform(0.8, 1.2)
+            heapq.heappush(events, (leave_at + took, next(number), "served", 0.0, {}))
+    span = done[-1] - done[0]
+    return refused / calls, (calls - burst) / span / limit if limit else 0.0, span
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "calls"), [(40, 64, 1200), (40, 50, 400), (200, 256, 4000), (10, 64, 400)]
+)
+def test_a_hidden_limit_draws_few_429s_and_is_used(limit, workers, calls):
+    share, used, _ = simulate(limit=limit, workers=workers, calls=calls)
+    assert share < 0.05
+    assert used >= 0.9
+
+
+def test_a_retry_after_header_is_kept_and_the_limit_still_used():
+    share, used, _ = simulate(limit=40, retry_after="1")
+    assert share < 0.05
+    assert used >= 0.9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sparse_429s_without_a_limit_do_not_starve_the_run(seed):
+    _, _, span = simulate(noise=0.05, calls=2000, workers=50, seed=seed)
+    assert span < 30  # 8 s is the least
+
+
+def test_no_call_leaves_while_paused_and_the_pace_is_the_rate():
+    now = [100.0]
+    limiter = Limiter(rpm=600, clock=lambda: now[0])
+    left = []
+    for _ in range(20):
+        now[0] = max(now[0], limiter.ready_at())
+        left.append(limiter.leave())
+    gaps = [b - a for a, b in itertools.pairwise(left)]
+    assert sum(gaps) / len(gaps) == pytest.approx(0.1, rel=0.02)
+    pause = limiter.refused(left[-1], {"Retry-After": "7"})
+    assert pause == pytest.approx(7)
+    assert limiter.ready_at() >= now[0] + 7
+
+
+def test_tokens_per_minute_pace_long_calls():
+    now = [0.0]
+    limiter = Limiter(tpm=6000, clock=lambda: now[0])
+    for _ in range(50):
+        now[0] = max(now[0], limiter.ready_at())
+        limiter.leave(prompt_tokens=100)
+        limiter.served(100, {})
+    assert now[0] == pytest.approx(50 * 200 / 100, rel=0.1)
+
+
+def test_durations_are_read_in_the_usual_spellings():
+    assert [duration_s(t) for t in ("6m0s", "120ms", "1.5", "1h2m", "", "soon")] == [
+        360,
+        0.12,
+        1.5,
+        3720,
+        0,
+        0,
+    ]
+    assert retry_after_s({"Retry-After": "3"}) == 3
+    assert retry_after_s({"retry-after-ms": "250"}) == 0.25
+    assert retry_after_s({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert retry_after_s({"Retry-After": "later"}) == 0
