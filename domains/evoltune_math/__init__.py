@@ -14,6 +14,7 @@ from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.extract import extract
 from evoltune_math.scorers import profiles
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
+from evoltune_math.overlap import skeleton
 from evoltune_math.seeds import seeds
 from evoltune_math.verification import verify
 
@@ -26,6 +27,7 @@ domain = Domain(
     answer_prompt=ANSWER_PROMPT,
     evidence=EVIDENCE,
     eliminators=ELIMINATORS,
+    overlap={"skeleton": skeleton},
     benchmarks=BENCHMARKS,
     profiles=profiles,
     columns=(),

@@ -35,16 +35,17 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _ANSWER = re.compile(
-    r"(?:final|correct|right)?\s*(?:answer|result|answers)\*{0,2}\s*(?:is|are|=|:|：|to the (?:question|problem) is)?\s*[:：=]?\**\s*(?=\S)"
-    r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s*(?=\S)"
-    r"|(?:la\s+)?(?:réponse(?:\s+finale)?|respuesta(?:\s+final)?|risposta|resposta|antwort|ответ|उत्तर|الجواب|الإجابة)\s*(?:est|es|è|é|ist|lautet|है|هو|هي)?\s*[:：]?\s*(?=\S)",
+    r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:is|are|=|:|：|to the (?:question|problem) is)?\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
+    r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
+    r"|(?:la\s+)?(?:réponse(?:\s+finale)?|respuesta(?:\s+final)?|risposta|resposta|antwort|ответ|उत्तर|الجواب|الإجابة)\s{0,3}(?:est|es|è|é|ist|lautet|है|هو|هي)?\s*[:：]?\s{0,3}(?=\S)",
     re.I,
 )
 _STRONG = re.compile(r"is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
-_NUMBER = re.compile(r"(?<![\w.])-?(?:\$\s*)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+)?%?(?![\w])|(?<![\w.])-?\.\d+|(?<![\w.])-?\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])-?\d+(?:\.\d+)?(?=[A-Za-zµ²°€$£])")
+_FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
+_NUMBER = re.compile(
+    r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
+)
 _THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.I)
-_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.I | re.S)
 _WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
@@ -110,8 +111,10 @@ def _boxed(text: str) -> Found | None:
 
 
 def _tagged(text: str) -> Found | None:
-    tags = _TAGGED.findall(text)
-    return Found(tags[-1].strip(), "tagged") if tags and tags[-1].strip() else None
+    end = text.lower().rfind("</answer>")
+    start = text.lower().rfind("<answer>", 0, end) if end >= 0 else -1
+    inside = text[start + 8 : end].strip() if start >= 0 else ""
+    return Found(inside, "tagged") if inside else None
 
 
 def _hashes(text: str) -> Found | None:
@@ -140,7 +143,7 @@ def _stated(text: str) -> Found | None:
         formula = candidate if _is_formula(candidate) else formula
     if formula is not None:
         inside = next(g for g in formula.groups() if g is not None)
-        concluded = _CONCLUSION.search(text[formula.end() :])
+        concluded = _CONCLUSION.search(text[max(formula.end(), len(text) - 1000) :])
         if concluded is None or _number(concluded[0]) is None:
             return Found(inside.strip(), "formula")
     return _conclusion(text) or _number(text)

@@ -28,12 +28,12 @@ from math import log
 
 from evoltune.domain import Context
 from evoltune.record import Record, Task
-from evoltune_math.slots import Program, evaluate, number_slots, program_of, worked_answer
+from evoltune_math.slots import MARKED, Program, evaluate, number_slots, program_of, worked_answer
 
-WORDING_POWER = 0.4
-SAME_NUMBERS_AND_ANSWER = 0.36
-SAME_NUMBERS = 0.47
-"""Where an answer is not known."""
+WORDING_POWER = 0.3
+SAME_NUMBERS_AND_ANSWER = 0.40
+SAME_NUMBERS = 0.54
+"""Without the answers: they are unknown, or the row's is wrong."""
 NEW_NUMBERS = 0.62
 SAME_FUNCTION = 0.36
 LEAST_SLOTS = 2
@@ -44,7 +44,7 @@ CANDIDATES = 12
 """Problems nearest in wording whose numbers are compared."""
 COMMON = 0.05
 """Terms of more than this share of the problems do not propose candidates; they still count in the cosine."""
-KEPT_INDEXES = 4
+KEPT_INDEXES = 8
 
 QUESTION = re.compile(r"\A\s*(?:question|problem|q)\s*:\s*", re.IGNORECASE)
 ANSWER = re.compile(r"\n\s*(?:answer|a|solution)\s*:.*\Z", re.IGNORECASE | re.DOTALL)
@@ -199,20 +199,28 @@ _INDEXES: OrderedDict[int, tuple[Sequence[Task], Index]] = OrderedDict()
 
 
 def index_of(tasks: Sequence[Task]) -> Index:
-    """The suite's index, kept for this process; the suite is held, so that its identity cannot be taken over."""
+    """The suite's index, kept for this process: by identity (the suite is held, so that no other can take it over),
+    else by content, since a worker gets a fresh copy of the suite with each batch.
+    """
     known = _INDEXES.get(id(tasks))
     if known is None:
-        known = _INDEXES[id(tasks)] = (tasks, build(tasks))
+        twin = next((key for key, (held, _) in _INDEXES.items() if _same(held, tasks)), None)
+        index = build(tasks) if twin is None else _INDEXES.pop(twin)[1]
+        known = _INDEXES[id(tasks)] = (tasks, index)
         while len(_INDEXES) > KEPT_INDEXES:
             _INDEXES.popitem(last=False)
     return known[1]
+
+
+def _same(one: Sequence[Task], other: Sequence[Task]) -> bool:
+    return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
 
 
 def skeleton(record: Record, tasks: Sequence[Task], context: Context) -> Sequence[str]:
     """`Overlap`: names of the suite's tasks that the record gives away, nearest first."""
     index = index_of(tasks)
     text = record.task.instruction
-    answers = [record.task.reference, *(a.text for a in record.answers[:1]), text]
+    answers = [record.task.reference, *(a.text for a in record.answers[:1]), *MARKED.findall(text)[-1:]]
     return [index.names[number] for number, _ in hits(index, text, worked_answer(answers))]
 
 
@@ -240,10 +248,11 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
     target, theirs = index.views[number], index.answers[number]
     if target.words < LEAST_WORDS:
         return ""
-    answers = (answer, theirs) if answer is not None and theirs is not None else None
-    both = wording**WORDING_POWER * _agreement(index, row, target, answers) ** (1 - WORDING_POWER)
-    if both >= (SAME_NUMBERS_AND_ANSWER if answers else SAME_NUMBERS):
+    if _nearness(index, wording, row, target, None) >= SAME_NUMBERS:
         return "same numbers"
+    if answer is not None and theirs is not None:
+        if _nearness(index, wording, row, target, (answer, theirs)) >= SAME_NUMBERS_AND_ANSWER:
+            return "same numbers"
     if len(row.slots) != len(target.slots) or len(row.slots) < LEAST_SLOTS:
         return ""
     if wording >= NEW_NUMBERS:
@@ -254,8 +263,10 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
     return "same function" if evaluate(program, row.slots) == answer else ""
 
 
-def _agreement(index: Index, row: View, target: View, answers: tuple[Fraction, Fraction] | None) -> float:
-    """Jaccard of the two sets of numbers, weighted by rarity in the suite; the answers stand for one more number."""
+def _nearness(
+    index: Index, wording: float, row: View, target: View, answers: tuple[Fraction, Fraction] | None
+) -> float:
+    """wording^a x numbers^(1-a). Numbers: Jaccard, weighted by rarity in the suite; the answers stand for one more."""
     ours, theirs = set(row.slots), set(target.slots)
     rarest = index.rarest
     total = sum(index.rarity.get(n, rarest) for n in ours | theirs)
@@ -264,4 +275,5 @@ def _agreement(index: Index, row: View, target: View, answers: tuple[Fraction, F
         weights = [index.rarity.get(n, rarest) for n in answers]
         total += weights[0] if answers[0] == answers[1] else sum(weights)
         common += weights[0] if answers[0] == answers[1] else 0.0
-    return common / total if total else 0.0
+    numbers = common / total if total else 0.0
+    return wording**WORDING_POWER * numbers ** (1 - WORDING_POWER)

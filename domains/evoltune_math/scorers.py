@@ -25,7 +25,7 @@ MAX_CHARS = 20_000
 """Longer answers are compared as strings; the originals would take seconds or hang."""
 _STRICT = re.compile(r"#### (-?[0-9.,]+)")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
-_OPENAI = re.compile(r"A: (-?[0-9.,]+)")
+_OPENAI = re.compile(r"^A: (-?[0-9.,]+)", re.M)
 _WIZARD_NUMBER = re.compile(r"[-+]?\d*[.,/]?\d+")
 _MINERVA_ANSWER = re.compile(r"Final Answer: The final answer is(.*?). I hope it is correct.", re.S)
 _EXACT_ONLY = Policy(decimal_digits=0)
@@ -76,7 +76,7 @@ def _harness(text: str) -> str:
 
 
 def _openai(response: str) -> str | None:
-    """grade-school-math, the `A: n` form of the GPT-3 solutions: the first match, commas removed."""
+    """grade-school-math, the `A: n` form of the GPT-3 solutions: the first such line, commas removed."""
     found = _OPENAI.search(response)
     return found[1].strip().replace(",", "") if found else None
 

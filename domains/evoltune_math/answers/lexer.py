@@ -61,6 +61,7 @@ _TEXTUAL = frozenset(
 _SKIP_ARGUMENT = frozenset("phantom hspace vspace hphantom vphantom color label tag mspace hskip kern textcolor ref cite".split())
 _SPACES = frozenset(["quad", "qquad"])
 _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
+_LETTERS = re.compile(r"[A-Z](?:, ?[A-Z])+\.?")
 _TAIL = re.compile(r"(.*?)[\s,]*\b(and|or)\s*", re.S)
 
 
@@ -87,6 +88,7 @@ class _Lexer:
         self.depth, self.closers = depth, _closers(text)
         self.paired = text.count("$") % 2 == 0 and "\\$" not in text
         self.brackets: list[str] = []
+        self.refused = (0, "")
 
     def emit(self, kind: str, text: str, value: Fraction | None = None, note: str = "") -> None:
         if len(self.out) > MAX_TOKENS:
@@ -211,6 +213,9 @@ class _Lexer:
             note = "v" if name in ("mathbf", "boldsymbol", "bm", "textbf") and len(plain) == 1 else ""
             for char in plain.rstrip("."):
                 self.emit("sym" if char.isalpha() else "op", char, note=note)
+        elif _LETTERS.fullmatch(plain):
+            for char in plain.replace(" ", "").rstrip("."):
+                self.emit("sym" if char.isalpha() else "op", char)
         elif re.search(r"[\d\\=<>+*/^_{}()|]|[^\x00-\x7f]", plain) or (name[:4] == "math" and not plain.isalpha()):
             self.space = True
             for token in _Lexer(plain, self.depth + 1).run():
@@ -260,7 +265,7 @@ class _Lexer:
             self.pos = dotted.end()
             return whole.replace(".", ""), tail if comma else None
         run = _RUN.match(text, start)
-        if run:
+        if run and (start >= self.refused[0] or run["sep"] != self.refused[1]):
             mark = run["sep"]
             groups = run[0].split(mark)
             if self.grouped(mark, groups, run.end()):
@@ -269,6 +274,7 @@ class _Lexer:
             if self.decimal_comma(mark, groups, run.end()):
                 self.pos = run.end()
                 return groups[0], groups[1]
+            self.refused = run.end(), mark  # the rest of this run is no number either
         plain = _DIGITS.match(text, start)
         whole = plain[0] if plain else ""
         self.pos = start + len(whole)

@@ -310,7 +310,7 @@ class Parser:
                 base = number_in_words(named.text)
             if base is None:
                 raise Unreadable("a number with a subscript that is no base")
-            return Node("base", (num(int(base)),), left.note or _digits(left))
+            return Node("base", (num(int(base)),), None, left.note or _digits(left))
         start = self.at
         self.argument()
         name = "".join(t.text for t in self.tokens[start : self.at] if t.text not in "{}")
@@ -422,7 +422,7 @@ class Parser:
             return sym(word)
         if word in NUMBER_SETS and len(word) > 1:
             return const(NUMBER_SETS[word])
-        if len(word) > 3 and not _product_like(word) or word.lower() in TEXT_WORDS or word.istitle():
+        if len(word) > 3 and not _product_like(word) or word in TEXT_WORDS or word.istitle() or (len(word) > 2 and word.lower() in TEXT_WORDS):
             return Node("text", (), word)
         if word.isupper() or not word.isascii():
             return self.called(sym(word))

@@ -21,6 +21,9 @@ from evoltune_math.answers.typed import Answer, Choice, Group, Named, Region, Sp
 from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, number_in_words
 
 MAX_TEXT = 12_000
+MAX_WRAPPINGS = 12
+MAX_KEPT = 1_000
+"""Longer texts are not kept in the cache of readings."""
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\\{", ""), ('"', '"'))
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
@@ -48,6 +51,8 @@ _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 
 def mended(text: str) -> str:
     """Escapes that a careless JSON or Python literal broke: form feeds for `\\f`, doubled backslashes."""
+    if '\\"' in text:
+        text = text.replace('\\"', '"')
     if "\x0c" in text or "\x08" in text:
         text = text.translate(_MENDED)
     if "\t" in text:
@@ -61,7 +66,7 @@ def mended(text: str) -> str:
 
 def unwrap(text: str) -> str:
     """The answer without the mathematics delimiters, boxes, bold marks and final stops around it."""
-    while True:
+    for _ in range(MAX_WRAPPINGS):
         before = text
         text = text.strip()
         text = text if text.endswith("..") else text.rstrip(".,;:").strip()
@@ -75,7 +80,8 @@ def unwrap(text: str) -> str:
         if found and text.endswith("}") and balanced(text, found.end() - 1) == len(text) - 1:
             text = text[found.end() : -1]
         if text == before:
-            return text
+            break
+    return text
 
 
 def balanced(text: str, start: int) -> int:
@@ -107,9 +113,17 @@ def plain_number(text: str) -> Fraction | None:
     return Fraction(top, bottom) if bottom else None
 
 
-@lru_cache(maxsize=4096)
 def read(text: str, lists: bool = False) -> Answer:
     """The answer in `text`. `lists`: read `100,200,300` as three numbers."""
+    return _kept(text, lists) if len(text) <= MAX_KEPT else _read(text, lists)
+
+
+@lru_cache(maxsize=4096)
+def _kept(text: str, lists: bool) -> Answer:
+    return _read(text, lists)
+
+
+def _read(text: str, lists: bool) -> Answer:
     if len(text) > MAX_TEXT:
         return Text(text)
     bare = unwrap(to_ascii(mended(text)))
@@ -161,7 +175,7 @@ def _special(bare: str) -> Answer | None:
         body = found[4].strip(" }~$").strip()
         if not body:
             return Choice((found[1] or found[2]).upper())
-        if not body.startswith(("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")) and not (found[2] and found[3] == ""and body[:1].isdigit() and "." not in bare[:4] and ")" not in bare[:4]):
+        if not body.startswith(("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")):
             return Choice((found[1] or found[2]).upper(), read(body))
     found = _BARE_CHOICE.fullmatch(bare)
     if found:

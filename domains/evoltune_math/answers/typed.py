@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from evoltune_math.answers import units
+from evoltune_math.answers import matrices, units
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, has, rel, symbols, walk
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
@@ -120,7 +120,7 @@ def typed(node: Node) -> Answer:
         return _group(node)
     if op == "rel":
         return _relation(node)
-    if op in ("union", "inter", "minus", "builder"):
+    if op in ("union", "inter", "minus", "builder") or (op == "add" and node.args[0].op == "const" and node.args[0].value == "R"):
         region = region_of(node)
         return region if region is not None else Value(node)
     if op == "matrix" and node.note != "det":
@@ -129,12 +129,15 @@ def typed(node: Node) -> Answer:
         return Text(str(node.value))
     if op == "ratio":
         return Ratio(tuple(_bare(a) for a in node.args))
-    if op == "pmod" or has(node, "pmod"):
+    if op == "pmod":
         return _congruence(node)
     if op == "const" and node.value == "R":
         return Region((Span(NEG_INF, INF, False, False),))
     if op == "with":
         return typed(node.args[0])
+    computed = matrices.computed(node) if op in ("add", "mul", "neg", "div", "pow") and has(node, "matrix") else None
+    if computed is not None:
+        return Matrix(computed)
     if op == "compound":
         return _compound(node)
     if has(node, "pm"):
@@ -143,6 +146,9 @@ def typed(node: Node) -> Answer:
 
 
 def _congruence(node: Node) -> Answer:
+    if node.op == "pmod" and node.args[0].op == "rel":
+        left = node.args[0]
+        return _relation(left._replace(args=(*left.args[:-1], Node("pmod", (left.args[-1], node.args[1])))))
     if node.op in ("pmod", "mod"):
         return Relation(("mod",), (node.args[0], node.args[1]))
     return Value(node)

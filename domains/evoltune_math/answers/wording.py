@@ -28,7 +28,9 @@ EMPTY = frozenset(["no solution", "none"])
 
 def canonical(text: str) -> str:
     """Lower case, without markup, articles and punctuation; synonyms folded."""
-    plain = _MARKUP.sub(" ", text) if len(text) < 20_000 else text
+    if len(text) > 5_000:
+        return text
+    plain = _MARKUP.sub(" ", text)
     plain = _NOISE.sub(" ", plain.lower())
     plain = " ".join(plain.replace("-", " ").split())
     return _SAME.get(plain, plain)
