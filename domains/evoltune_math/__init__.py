@@ -10,6 +10,7 @@ from evoltune.domain import Domain
 from evoltune_math.answers.policy import defaults
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.check import check
+from evoltune_math.confirm import confirm
 from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.extract import extract
 from evoltune_math.scorers import profiles
@@ -26,6 +27,7 @@ domain = Domain(
     extract=extract,
     answer_prompt=ANSWER_PROMPT,
     evidence=EVIDENCE,
+    confirm=confirm,
     eliminators=ELIMINATORS,
     overlap={"skeleton": skeleton},
     benchmarks=BENCHMARKS,

@@ -282,6 +282,8 @@ class Comparison:
         return left is not None and right is not None and same_relation(self.values, left, right)
 
     def named_any(self, b: Answer, a: Named) -> bool:
+        if isinstance(b, Relation) and isinstance(a.value, Relation):
+            return self.same(a.value, b)
         if isinstance(b, Relation):
             as_equation = _equation(a)
             return as_equation is not None and same_relation(self.values, as_equation, b)

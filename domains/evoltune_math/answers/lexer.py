@@ -264,8 +264,11 @@ class _Lexer:
             whole, comma, tail = dotted[0].partition(",")
             self.pos = dotted.end()
             return whole.replace(".", ""), tail if comma else None
-        run = _RUN.match(text, start)
-        if run and (start >= self.refused[0] or run["sep"] != self.refused[1]):
+        plain = _DIGITS.match(text, start)
+        whole = plain[0] if plain else ""
+        known = start < self.refused[0] and text.startswith(self.refused[1], start + len(whole))
+        run = None if known else _RUN.match(text, start)
+        if run:
             mark = run["sep"]
             groups = run[0].split(mark)
             if self.grouped(mark, groups, run.end()):
@@ -275,8 +278,6 @@ class _Lexer:
                 self.pos = run.end()
                 return groups[0], groups[1]
             self.refused = run.end(), mark  # the rest of this run is no number either
-        plain = _DIGITS.match(text, start)
-        whole = plain[0] if plain else ""
         self.pos = start + len(whole)
         return whole, None
 

@@ -60,8 +60,10 @@ class Policy:
     """loose: case, articles, punctuation and number words do not count. exact: only white space does not."""
     decimal_digits: int = 10
     """A decimal of at least so many significant digits stands for the exact value that rounds to it. 0: never."""
-    memory: int = 4096
-    """Parsed references that are kept."""
+    confirm_methods: int = 2
+    """Without a reference: how many independent methods (vote, program, substitution) must agree. 1: any alone is enough."""
+    vote_percent: int = 50
+    """A vote counts when more than this share of all derivations, failed ones included, agree."""
 
     @staticmethod
     def of(chosen: Mapping[str, Any]) -> Policy:
