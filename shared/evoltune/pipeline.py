@@ -183,6 +183,7 @@ def build(work: Run) -> Path:
         proof = certificate(store, steps, work.recipe, work.suites)
         counts = {step.name: store.ledger(step) for step in (work.evolve_step, *steps)}
         rows = store.kept(steps[-1])
+        store.note("ledgers", counts)
         store.note("steps", {step.name: step.key for step in (work.evolve_step, *steps)})
         return write_dataset(rows, work.place / "dataset", work.recipe, proof, counts)
 

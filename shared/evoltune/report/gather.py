@@ -61,7 +61,7 @@ def gather(folder: Path) -> Page:
         rows = list(_rows(store))
         return Page(
             **shared,
-            ledgers=_ledgers(folder),
+            ledgers=store.noted("ledgers") or {},
             rows=rows,
             verdicts=_verdict_mix(rows),
             operators=_operators(rows),
@@ -92,12 +92,6 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "text": raw["task"]["instruction"][:TEXT_LIMIT],
             "answer": (answers.get(raw["id"]) or "")[:TEXT_LIMIT],
         }
-
-
-def _ledgers(folder: Path) -> dict[str, dict[str, int]]:
-    manifest = _json(folder / "dataset" / "manifest.json") or {}
-    counts = manifest.get("counts", {})
-    return {name: dict(ledger) for name, ledger in counts.items()} if isinstance(counts, dict) else {}
 
 
 def _verdict_mix(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
