@@ -26,8 +26,11 @@ from evoltune_code.verification import knob
 _HARNESS = (files("evoltune_code") / "probing.py").read_text(encoding="utf-8")
 TRIED, KEPT = 8, 3
 """Inputs whose results are asked for, and of these the probes: as different in their results as can be had."""
-Probe = tuple[str, bool, str]
-"""(arguments as marshal in hex, whether order and repetition are ignored, canonical result)."""
+CALL_S, FACTOR = 0.02, 4.0
+"""CPU seconds that one probe may take: these, or a multiple of what the reference took."""
+Probe = tuple[str, bool, str, float]
+"""(arguments as marshal in hex, whether order and repetition are ignored, canonical result, CPU seconds allowed)."""
+Answer = tuple["str | None", float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,9 @@ _CACHE: dict[tuple[str, ...], list[Problem]] = {}
 
 def prepared(suite: Sequence[Task], context: Context) -> list[Problem]:
     """The problems of a suite, in its order; computed once per process."""
-    key = (str(len(suite)), *(f"{t.name}:{hash((str(t.tests), t.reference))}" for t in suite))
+    key = tuple(
+        f"{t.name}:{hash((t.reference, t.tests if isinstance(t.tests, str) else None))}" for t in suite
+    )
     if key not in _CACHE:
         _CACHE.clear()  # one suite at a time: MBPP+ takes 40 MB
         _CACHE[key] = _prepare(suite, context)
@@ -66,7 +71,7 @@ def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
     problems = []
     for task, found, verdict in zip(usable, calls, verdicts, strict=True):
         _, seen, text = str(verdict.evidence.get("stdout", "")).rpartition(marker)
-        answers = json.loads(text) if seen else [None] * len(found)
+        answers = json.loads(text) if seen else [(None, 0.0)] * len(found)
         problems.append(
             Problem(
                 task=task,
@@ -97,13 +102,15 @@ def _is_loose(task: Task) -> bool:
     )
 
 
-def _chosen(task: Task, calls: Sequence[list[object]], answers: Sequence[str | None]) -> tuple[Probe, ...]:
+def _chosen(task: Task, calls: Sequence[list[object]], answers: Sequence[Answer]) -> tuple[Probe, ...]:
+    """Up to three inputs: quick ones before slow ones, results that differ before results seen already."""
     loose = _is_loose(task)
-    known = [
-        (_packed(args), loose, answer)
-        for args, answer in zip(calls, answers, strict=True)
-        if answer is not None
+    known: list[Probe] = [
+        (_packed(args), loose, result, max(CALL_S, FACTOR * seconds))
+        for args, (result, seconds) in zip(calls, answers, strict=True)
+        if result is not None
     ]
+    known.sort(key=lambda probe: probe[3])
     first: dict[str, Probe] = {}
     for probe in known:
         first.setdefault(probe[2], probe)

@@ -3,13 +3,14 @@
 The program is a row's definitions (evoltune_code.overlap) or a suite's own solution (evoltune_code.probes).
 Invariant: nothing here is trusted; a pair that it reports still has to pass the problem's tests.
 
-    probe('["marker", [["f", 0]], {"0": [["...", false, "[1,2"]]}]')    # prints: marker 0
+    probe('["marker", [["f", 0]], {"0": [["...", false, "[1,2", 0.02]]}]')    # prints: marker 0
 """
 
 import json as _json
 import marshal as _marshal
 import signal as _signal
 import sys as _sys
+import time as _time
 import typing as _typing
 
 
@@ -57,7 +58,7 @@ def _outcome(function: _typing.Any, args: str, loose: bool, limit: float) -> "st
         _signal.setitimer(_signal.ITIMER_VIRTUAL, 0)
 
 
-def probe(question: str, limit: float = 0.02) -> None:
+def probe(question: str) -> None:
     """Prints the marker and the numbers of the pairs (function name, problem) that agree on all probes of the problem."""
     marker, pairs, probes = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
@@ -66,7 +67,7 @@ def probe(question: str, limit: float = 0.02) -> None:
     for number, (name, problem) in enumerate(pairs):
         function = globals().get(name)
         if function is not None and all(
-            _outcome(function, a, loose, limit) == r for a, loose, r in probes[str(problem)]
+            _outcome(function, a, loose, s) == r for a, loose, r, s in probes[str(problem)]
         ):
             found.append(str(number))
     _sys.stdout = out
@@ -74,10 +75,13 @@ def probe(question: str, limit: float = 0.02) -> None:
 
 
 def results(question: str, limit: float = 0.5) -> None:
-    """Prints the marker and, for each [args, loose], the canonical result of the function as JSON (null: none)."""
+    """Prints the marker and, for each [args, loose], the function's canonical result (null: none) and its CPU seconds."""
     marker, name, calls = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
     out, _sys.stdout = _sys.stdout, _Quiet()
-    found = [_outcome(globals()[name], args, loose, limit) for args, loose in calls]
+    found = []
+    for args, loose in calls:
+        began = _time.process_time()
+        found.append([_outcome(globals()[name], args, loose, limit), _time.process_time() - began])
     _sys.stdout = out
     print(marker, _json.dumps(found))

@@ -64,7 +64,9 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
             status="fail", reason=f"syntax error on line {line}: {message}"[:300], evidence={"line": line}
         )
     if foreign := foreign_packages(program, context):
-        return Verdict(status="fail", reason=f"imports {foreign}, which verify.policy.packages does not allow")
+        return Verdict(
+            status="fail", reason=f"imports {foreign}, which verify.policy.packages does not allow"
+        )
     job = Job(
         program=program,
         tests=tests_of(task),
