@@ -108,7 +108,7 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
         calls=calls,
         cost_usd=cost,
         launch=_launch(recipe),
-        deepspeed=_deepspeed(recipe),
+        deepspeed=_deepspeed(recipe, world),
     )
 
 
@@ -182,10 +182,10 @@ def _launch(recipe: Recipe) -> str:
     return launch_text(recipe)
 
 
-def _deepspeed(recipe: Recipe) -> Mapping[str, Any] | None:
+def _deepspeed(recipe: Recipe, world: int) -> Mapping[str, Any] | None:
     from evoltune.train.deepspeed import config_for
 
-    return config_for(recipe)
+    return config_for(recipe, world=world)
 
 
 def lines(plan: Plan, chosen: str) -> list[str]:
