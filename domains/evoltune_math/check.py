@@ -33,22 +33,41 @@ def check(answer: str, reference: str | None, policy: Policy | Mapping[str, Any]
         return Verdict(status="pass", seconds=time.perf_counter() - started, evidence=evidence)
     found = find(answer)
     if found is None:
-        return Verdict(status="fail", reason="no answer found", evidence={"extracted": None, "extraction": "none"})
+        return Verdict(
+            status="fail", reason="no answer found", evidence={"extracted": None, "extraction": "none"}
+        )
     return judge(found.text, reference, policy, started=started, extraction=found.method)
 
 
-def judge(candidate: str, reference: str | None, policy: Policy | Mapping[str, Any] = DEFAULT, *, started: float = 0.0, extraction: str = "given") -> Verdict:
+def judge(
+    candidate: str,
+    reference: str | None,
+    policy: Policy | Mapping[str, Any] = DEFAULT,
+    *,
+    started: float = 0.0,
+    extraction: str = "given",
+) -> Verdict:
     """`check` for a candidate that is extracted already."""
     started = started or time.perf_counter()
     chosen = policy if isinstance(policy, Policy) else Policy.of(policy)
     evidence: dict[str, Any] = {"extracted": candidate[:2000], "extraction": extraction}
     gold = _reference(reference) if reference is not None else None
     if gold is None:
-        return Verdict(status="unverifiable", reason="no reference", seconds=time.perf_counter() - started, evidence=evidence)
+        return Verdict(
+            status="unverifiable",
+            reason="no reference",
+            seconds=time.perf_counter() - started,
+            evidence=evidence,
+        )
     equal, method = same_text(candidate, gold.text, chosen)
     evidence["method"] = method
     seconds = time.perf_counter() - started
-    return Verdict(status="pass" if equal else "fail", reason="" if equal else f"not equal ({method})", seconds=seconds, evidence=evidence)
+    return Verdict(
+        status="pass" if equal else "fail",
+        reason="" if equal else f"not equal ({method})",
+        seconds=seconds,
+        evidence=evidence,
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 - vote: the k derivations are clustered by our own equality; the largest cluster stands if it has enough of all k
 - program: a SymPy program of the teacher runs in the sandbox; the last line it prints is compared with the candidate
+- check: a program of the teacher that works backwards is asked whether the candidate fits, and whether two wrong ones do
 - substitution: where the task states equations, the answer is put back into them (and must be complete for a polynomial)
 
 A single method verifies nothing unless `policy.confirm_methods` is 1. `verified_by` and `confidence` stand in the evidence.
@@ -13,19 +14,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
+from evoltune_math.answers.budget import TooLarge
+from evoltune_math.answers.exact import Undefined, rational
 from evoltune_math.answers.policy import Policy
+from evoltune_math.answers.reading import read
+from evoltune_math.answers.typed import Named, Value
 from evoltune_math.check import same_text
 from evoltune_math.extract import find
 from evoltune_math.substitution import solves
 
-PROGRAM = "program"
-"""The name under `Domain.evidence` that holds SymPy programs."""
+PROGRAM, CHECK = "program", "check"
+"""Names under `Domain.evidence`: programs that print the answer; functions `check(x)` that accept only the answer."""
 MIN_VOTES = 2
-_RELIABLE = {"program": 0.8, "substitution": 0.95}
+_RELIABLE = {"program": 0.8, "check": 0.8, "substitution": 0.95}
 """How much an agreement by chance is to be feared; stated, not calibrated."""
 _FENCE = re.compile(r"```(?:python|py|sympy)?[ \t]*\n(.*?)```", re.S | re.I)
 
@@ -40,13 +46,28 @@ class Vote:
     """Index of the first candidate of the cluster that won, if any did."""
 
 
-def confirm(task: Task, candidates: Sequence[str | None], evidence: Mapping[str, Sequence[str]], context: Context) -> list[Verdict]:
+def confirm(
+    task: Task, candidates: Sequence[str | None], evidence: Mapping[str, Sequence[str]], context: Context
+) -> list[Verdict]:
     """A verdict for each candidate: pass, fail (another answer is verified, or it does not solve), unverifiable."""
     policy = Policy.of(context.policy)
     vote = cluster(candidates, policy)
     printed = run_programs(evidence.get(PROGRAM, ()), context)
-    found = [_evidence(task, i, candidates, vote, printed, policy) for i in range(len(candidates))]
-    verified = [len(f["verified_by"]) >= max(1, policy.confirm_methods) and not f["refuted_by"] for f in found]
+    checks = [program_of(text) for text in evidence.get(CHECK, ())]
+    accepted: dict[Fraction, bool] = {}
+    found = []
+    for i, text in enumerate(candidates):
+        value = None if text is None else exact_value(text)
+        if value is not None and checks and value not in accepted:
+            accepted[value] = sum(accepts(program, value, context) for program in checks) * 2 > len(checks)
+        found.append(
+            _evidence(
+                task, i, candidates, vote, printed, value is not None and accepted.get(value, False), policy
+            )
+        )
+    verified = [
+        len(f["verified_by"]) >= max(1, policy.confirm_methods) and not f["refuted_by"] for f in found
+    ]
     return [_verdict(found[i], verified[i], any(verified)) for i in range(len(candidates))]
 
 
@@ -55,7 +76,11 @@ def cluster(candidates: Sequence[str | None], policy: Policy) -> Vote:
     heads: list[int] = []
     home: list[int | None] = []
     for i, text in enumerate(candidates):
-        at = None if text is None else next((h for h in heads if same_text(text, str(candidates[h]), policy)[0]), None)
+        at = (
+            None
+            if text is None
+            else next((h for h in heads if same_text(text, str(candidates[h]), policy)[0]), None)
+        )
         if text is not None and at is None:
             heads.append(i)
             at = i
@@ -72,10 +97,33 @@ def run_programs(texts: Sequence[str], context: Context) -> list[str]:
     printed = []
     for text in texts:
         verdict = context.run(Job(program=program_of(text), tests=None))
-        lines = [line.strip() for line in str(verdict.evidence.get("stdout", "")).splitlines() if line.strip()]
+        lines = [
+            line.strip() for line in str(verdict.evidence.get("stdout", "")).splitlines() if line.strip()
+        ]
         if verdict.status == "pass" and lines:
             printed.append(lines[-1])
     return printed
+
+
+def exact_value(text: str) -> Fraction | None:
+    """The candidate as a fraction, when it is a number."""
+    answer = read(text)
+    answer = answer.value if isinstance(answer, Named) else answer
+    try:
+        return rational(answer.node) if isinstance(answer, Value) else None
+    except (TooLarge, Undefined):
+        return None
+
+
+def accepts(program: str, value: Fraction, context: Context) -> bool:
+    """Whether `check` takes the value and refuses two others; one that takes anything says nothing."""
+    asked = [value, value + 1, 2 * value + 3]
+    calls = ", ".join(f"bool(check(Fraction({v.numerator}, {v.denominator})))" for v in asked)
+    verdict = context.run(
+        Job(program=f"{program}\n\nfrom fractions import Fraction\nprint()\nprint({calls})\n", tests=None)
+    )
+    lines = str(verdict.evidence.get("stdout", "")).split("\n")
+    return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
 
 
 def program_of(text: str) -> str:
@@ -84,7 +132,15 @@ def program_of(text: str) -> str:
     return str(blocks[-1] if blocks else text)
 
 
-def _evidence(task: Task, i: int, candidates: Sequence[str | None], vote: Vote, printed: list[str], policy: Policy) -> dict[str, Any]:
+def _evidence(
+    task: Task,
+    i: int,
+    candidates: Sequence[str | None],
+    vote: Vote,
+    printed: list[str],
+    accepted: bool,
+    policy: Policy,
+) -> dict[str, Any]:
     text = candidates[i]
     by: list[str] = []
     against: list[str] = []
@@ -94,13 +150,15 @@ def _evidence(task: Task, i: int, candidates: Sequence[str | None], vote: Vote, 
         agreeing = sum(same_text(text, _plain(line), policy)[0] for line in printed)
         if agreeing * 2 > len(printed):
             by.append("program")
+        if accepted:
+            by.append("check")
         solved = solves(task.instruction, text)
         if solved is not None:
             (by if solved else against).append("substitution")
     share = vote.sizes[i] / vote.total if vote.total else 0.0
     doubt = 1.0
     for method in by:
-        doubt *= 1 - (_RELIABLE[method] if method in _RELIABLE else share)
+        doubt *= 1 - _RELIABLE.get(method, share)
     return {
         "extracted": text, "verified_by": by, "refuted_by": against, "votes": vote.sizes[i], "of": vote.total,
         "programs": len(printed), "confidence": round(0.0 if against else 1 - doubt, 4),

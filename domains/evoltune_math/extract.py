@@ -9,6 +9,7 @@ Separate from equality: `method` says how the answer was found, None means that 
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 from evoltune.record import Task
@@ -19,6 +20,10 @@ from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_
 
 MAX_TAIL = 40_000
 """The end of a response that is searched; answers stand at the end."""
+
+
+MAX_SENTENCE = 300
+"""An answer in words may be a sentence or two."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ _ANSWER = re.compile(
     re.I,
 )
 _STRONG = re.compile(r"is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
-_FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
+_FORMULA = re.compile(
+    r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S
+)
 _NUMBER = re.compile(
     r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
@@ -56,9 +63,7 @@ _IS = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 def find(response: str) -> Found | None:
     """The final answer of a response, or None. A bare answer is returned whole."""
     text = mended(response[-MAX_TAIL:] if len(response) > MAX_TAIL and _has_marker(response) else response)
-    thought = None
-    for thought in _THINK_END.finditer(text):
-        pass
+    thought = last_match(_THINK_END, text)
     if thought is not None and text[thought.end() :].strip():
         text = text[thought.end() :]
     if not text.strip():
@@ -74,6 +79,12 @@ def find(response: str) -> Found | None:
 
 def _has_marker(response: str) -> bool:
     return "boxed" in response or "####" in response or " " in response[:2000].strip()
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of `pattern`."""
+    found = deque(pattern.finditer(text), maxlen=1)
+    return found[0] if found else None
 
 
 def _boxed(text: str) -> Found | None:
@@ -133,7 +144,9 @@ def _stated(text: str) -> Found | None:
     if phrase is not None:
         return phrase
     if _bare(text):
-        if len(_prose(text)) > 3 and not re.match("all real", text, re.I) or (isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1):
+        if (len(_prose(text)) > 3 and not re.match("all real", text, re.I)) or (
+            isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1
+        ):
             number = _number(text)
             if number is not None:
                 return number
@@ -146,7 +159,9 @@ def _stated(text: str) -> Found | None:
         concluded = _CONCLUSION.search(text[max(formula.end(), len(text) - 1000) :])
         if concluded is None or _number(concluded[0]) is None:
             return Found(inside.strip(), "formula")
-    return _conclusion(text) or _number(text)
+    found = _conclusion(text) or _number(text)
+    short = len(text) <= MAX_SENTENCE and "\n" not in text
+    return found or (Found(text, "bare") if short else None)
 
 
 def _is_formula(found: re.Match[str]) -> bool:
@@ -162,7 +177,11 @@ def _phrase(text: str, final: bool = False) -> Found | None:
         tail = text[found.end() :].lstrip()
         if final and "inal answer is" not in found[0]:
             continue
-        if _STRONG.search(found[0]) or tail[:1] in "$\\" or (found.start() == 0 and re.match(r"[-+\d($\\]", tail)):
+        if (
+            _STRONG.search(found[0])
+            or tail[:1] in "$\\"
+            or (found.start() == 0 and re.match(r"[-+\d($\\]", tail))
+        ):
             last = found
     if last is None:
         return None
@@ -182,9 +201,7 @@ def _phrase(text: str, final: bool = False) -> Found | None:
                 break
             stop = formula.end()
         return Found(sentence[formulas[0].start() : stop], "phrase")
-    verb = None
-    for verb in _IS.finditer(sentence):
-        pass
+    verb = last_match(_IS, sentence)
     if verb is not None and sentence[verb.end() :].strip():
         behind = sentence[verb.end() :].strip()
         return Found(behind, "phrase") if _bare(behind) else (_stated(behind) if verb.end() else None)
@@ -212,28 +229,38 @@ def _bare(text: str) -> bool:
     words = _prose(text)
     if not words:
         return True
-    if _SENTENCE_END.search(text.strip()[:-1]) or (_FORMULA.search(text) and len(words) > 1 and unwrap(text) == text.strip().rstrip(".")):
+    if _SENTENCE_END.search(text.strip()[:-1]) or (
+        _FORMULA.search(text) and len(words) > 1 and unwrap(text) == text.strip().rstrip(".")
+    ):
         return False
     return len(words) <= 6
 
 
 def _prose(text: str) -> list[str]:
     """The words outside of commands that are neither mathematics nor units."""
-    plain = re.sub(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}", " ", to_ascii(text))
+    plain = re.sub(
+        r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}", " ", to_ascii(text)
+    )
     return [w for w in _WORD.findall(plain) if not _mathematical(w)]
 
 
 def _mathematical(word: str) -> bool:
-    return word in FUNCTIONS or word in CONSTANTS or word in GREEK or word in SHORT_UNITS or word in ("and", "or", "mod", "cm", "percent", "in") or word.isupper() or (len(word) < 3 and word.lower() not in _VERBS)
+    return (
+        word in FUNCTIONS
+        or word in CONSTANTS
+        or word in GREEK
+        or word in SHORT_UNITS
+        or word in ("and", "or", "mod", "cm", "percent", "in")
+        or word.isupper()
+        or (len(word) < 3 and word.lower() not in _VERBS)
+    )
 
 
 def _conclusion(text: str) -> Found | None:
     """The end of the last sentence, behind `is` or `=`."""
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
-    verb = None
-    for verb in re.finditer(r"\b(?:is|are|equals)\b|=", sentence):
-        pass
+    verb = last_match(re.compile(r"\b(?:is|are|equals)\b|="), sentence)
     if verb is None:
         return None
     behind = sentence[verb.end() :].strip()
@@ -241,9 +268,7 @@ def _conclusion(text: str) -> Found | None:
 
 
 def _number(text: str) -> Found | None:
-    last = None
-    for last in _NUMBER.finditer(text):
-        pass
+    last = last_match(_NUMBER, text)
     return Found(last[0].strip(), "number") if last else None
 
 

@@ -19,6 +19,7 @@ from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading import balanced, read
 from evoltune_math.answers.typed import Value
 from evoltune_math.answers.values import Values
+from evoltune_math.extract import last_match
 from evoltune_math.hendrycks import NormaliserFault, normal_string
 
 MAX_CHARS = 20_000
@@ -33,7 +34,9 @@ _EXACT_ONLY = Policy(decimal_digits=0)
 Same = Callable[[str, str], bool]
 
 
-def _profile(extract: Callable[[str], str | None], same: Same, gold: Callable[[str], str] = lambda text: text) -> Profile:
+def _profile(
+    extract: Callable[[str], str | None], same: Same, gold: Callable[[str], str] = lambda text: text
+) -> Profile:
     def found(task: Task, response: str) -> str | None:
         return extract(response)
 
@@ -42,7 +45,9 @@ def _profile(extract: Callable[[str], str | None], same: Same, gold: Callable[[s
         if task.reference is None:
             return Verdict(status="unverifiable", reason="no reference", evidence=evidence)
         equal = same(candidate, gold(task.reference))
-        return Verdict(status="pass" if equal else "fail", reason="" if equal else "not equal", evidence=evidence)
+        return Verdict(
+            status="pass" if equal else "fail", reason="" if equal else "not equal", evidence=evidence
+        )
 
     chosen: tuple[Extract, Verify] = found, verify
     return Profile(version=1, extract=chosen[0], verify=chosen[1])
@@ -59,9 +64,7 @@ def _strict(response: str) -> str | None:
 
 def _flexible(response: str) -> str | None:
     """lm-evaluation-harness, gsm8k, filter flexible-extract: the last run of digits, `$`, points and commas."""
-    last = None
-    for last in _FLEXIBLE.finditer(response):
-        pass
+    last = last_match(_FLEXIBLE, response)
     return (last[1] or last[2]) if last else None
 
 
@@ -163,7 +166,11 @@ def math_equal(answer: str, reference: str) -> bool:
         return True
     if (_in(a, "[]") and _in(b, "[]")) or (_in(a, "()") and _in(b, "()")):
         parts, others = a[1:-1].split(","), b[1:-1].split(",")
-        if len(parts) == len(others) <= 50 and len(parts) > 1 and all(math_equal(p, q) for p, q in zip(parts, others, strict=True)):
+        if (
+            len(parts) == len(others) <= 50
+            and len(parts) > 1
+            and all(math_equal(p, q) for p, q in zip(parts, others, strict=True))
+        ):
             return True
     return _symbolic(a, b)
 

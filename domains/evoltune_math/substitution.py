@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from itertools import permutations
+from typing import Any
 
 from evoltune_math.answers.budget import TooLarge
 from evoltune_math.answers.exact import Undefined, normal
@@ -22,8 +23,14 @@ from evoltune_math.answers.values import Values
 
 MAX_UNKNOWNS, MAX_EQUATIONS = 4, 6
 _FORMULA = re.compile(r"\$\$?([^$]{1,400})\$\$?|\\\(([^$]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]")
-_ASKS = re.compile(r"\b(?:solve|solutions?|roots?|find (?:all )?(?:the )?(?:real )?(?:value|values|x\b|y\b|\$)|what (?:is|are) (?:the value of )?\$?\w\$?)", re.I)
-_CONDITIONED = re.compile(r"\b(?:positive|negative|integers?|natural|prime|smallest|largest|greatest|least|sum of|product of|how many|number of|minimum|maximum|between|rational|interval)\b|\\(?:le|ge|in|lt|gt|pmod|bmod)|[<>]", re.I)
+_ASKS = re.compile(
+    r"\b(?:solve|solutions?|roots?|find (?:all )?(?:the )?(?:real )?(?:value|values|x\b|y\b|\$)|what (?:is|are) (?:the value of )?\$?\w\$?)",
+    re.I,
+)
+_CONDITIONED = re.compile(
+    r"\b(?:positive|negative|integers?|natural|prime|smallest|largest|greatest|least|sum of|product of|how many|number of|minimum|maximum|between|rational|interval)\b|\\(?:le|ge|in|lt|gt|pmod|bmod)|[<>]",
+    re.I,
+)
 
 
 def solves(instruction: str, answer: str) -> bool | None:
@@ -79,16 +86,30 @@ def _points(answer: Answer, unknowns: list[str]) -> list[list[Mapping[str, Node]
     if len(unknowns) == 1:
         if isinstance(answer, Named):
             answer = answer.value if str(answer.name.value) == unknowns[0] else Group((), "")
-        items = [i.value if isinstance(i, Named) else i for i in (answer.items if isinstance(answer, Group) and answer.brackets != "()" else (answer,))]
+        items = [
+            i.value if isinstance(i, Named) else i
+            for i in (answer.items if isinstance(answer, Group) and answer.brackets != "()" else (answer,))
+        ]
         values = [i.node for i in items if isinstance(i, Value) and not symbols(i.node)]
         return [[{unknowns[0]: v}] for v in values] if len(values) == len(items) else []
     if isinstance(answer, Named) and answer.name.op == "seq":
         names = [str(n.value) for n in answer.name.args]
-        return [[dict(zip(names, nodes, strict=True))] for nodes in _tuples(answer.value, len(names)) if set(names) == set(unknowns)]
+        return [
+            [dict(zip(names, nodes, strict=True))]
+            for nodes in _tuples(answer.value, len(names))
+            if set(names) == set(unknowns)
+        ]
     if isinstance(answer, Group) and answer.items and all(isinstance(i, Named) for i in answer.items):
-        named = {str(i.name.value): i.value.node for i in answer.items if isinstance(i, Named) and isinstance(i.value, Value)}
+        named = {
+            str(i.name.value): i.value.node
+            for i in answer.items
+            if isinstance(i, Named) and isinstance(i.value, Value)
+        }
         return [[named]] if set(named) == set(unknowns) and len(named) == len(answer.items) else []
-    return [[dict(zip(order, nodes, strict=True)) for order in permutations(unknowns)] for nodes in _tuples(answer, len(unknowns))]
+    return [
+        [dict(zip(order, nodes, strict=True)) for order in permutations(unknowns)]
+        for nodes in _tuples(answer, len(unknowns))
+    ]
 
 
 def _tuples(answer: Answer, size: int) -> list[tuple[Node, ...]]:
@@ -126,13 +147,17 @@ def _complete(equation: Node, given: int) -> bool | None:
 
     mp = mpmath.mp.clone()
     mp.dps = 30
-    coefficients = [mp.mpf(degrees.get(k, Fraction(0)).numerator) / degrees.get(k, Fraction(0)).denominator for k in range(degree, -1, -1)]
+    coefficients = [
+        mp.mpf(degrees.get(k, Fraction(0)).numerator) / degrees.get(k, Fraction(0)).denominator
+        for k in range(degree, -1, -1)
+    ]
     try:
         roots = mp.polyroots(coefficients, maxsteps=200, extraprec=200)
     except mpmath.libmp.NoConvergence:
         return None
-    real: list[object] = []
+    distinct: list[Any] = []
     for root in roots:
-        if abs(root.imag) < 1e-8 * (1 + abs(root)) and not any(abs(root.real - r) < 1e-6 * (1 + abs(root)) for r in real):  # type: ignore[operator]
-            real.append(root.real)
-    return len(real) == given or len({*map(str, roots)}) == given
+        if not any(abs(root - other) < 1e-6 * (1 + abs(root)) for other in distinct):
+            distinct.append(root)
+    real = [r for r in distinct if abs(r.imag) < 1e-8 * (1 + abs(r))]
+    return given in (len(real), len(distinct))

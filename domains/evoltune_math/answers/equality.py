@@ -1,6 +1,6 @@
 """Equality of typed answers under a policy. Symmetric: kinds are put in one order before they meet.
 
-    same(read("(1,2)"), read("1 < x < 2")) -> (True, "structure")
+same(read("(1,2)"), read("1 < x < 2")) -> (True, "structure")
 """
 
 from __future__ import annotations
@@ -15,7 +15,22 @@ from evoltune_math.answers.exact import rational
 from evoltune_math.answers.nodes import Node, has, sym, symbols
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.relations import same_relation
-from evoltune_math.answers.typed import Answer, Choice, Either, Family, Group, Matrix, Named, Ratio, Region, Relation, Span, Text, Value, plain_basis
+from evoltune_math.answers.typed import (
+    Answer,
+    Choice,
+    Either,
+    Family,
+    Group,
+    Matrix,
+    Named,
+    Ratio,
+    Region,
+    Relation,
+    Span,
+    Text,
+    Value,
+    plain_basis,
+)
 from evoltune_math.answers.values import Values
 
 MAX_ITEMS = 200
@@ -61,7 +76,9 @@ class Comparison:
     def converted(self, a: Value, b: Value) -> bool:
         """`1 km` = `1000 m`: two units of one dimension."""
         factor = units.factor(a.unit, b.unit)
-        return factor is not None and self.values.equal(Node("mul", (a.node, Node("num", (), factor))), b.node)
+        return factor is not None and self.values.equal(
+            Node("mul", (a.node, Node("num", (), factor))), b.node
+        )
 
     def unit_letters(self, x: Node, y: Node) -> tuple[Node, Node]:
         """`438 m` against `438`: the letter is a unit when the other side has no letter."""
@@ -108,7 +125,13 @@ class Comparison:
     # ---- choices -----------------------------------------------------------------------------------------------------
 
     def choice_choice(self, a: Choice, b: Choice) -> bool:
-        return a.letter == b.letter and (a.body is None or b.body is None or self.same(a.body, b.body) or isinstance(a.body, Text) or isinstance(b.body, Text))
+        return a.letter == b.letter and (
+            a.body is None
+            or b.body is None
+            or self.same(a.body, b.body)
+            or isinstance(a.body, Text)
+            or isinstance(b.body, Text)
+        )
 
     def choice_any(self, a: Choice, b: Answer) -> bool:
         if isinstance(b, Value) and b.node.op in ("sym", "const") and len(str(b.node.value)) == 1:
@@ -131,7 +154,9 @@ class Comparison:
         if "{}" in kinds or kinds == {""} or kinds == {"", "{}"}:
             if self.policy.lists == "ordered" and "{}" not in kinds:
                 return self.ordered(a.items, b.items)
-            return self.unordered(self.distinct(a) if "{}" in kinds else a.items, self.distinct(b) if "{}" in kinds else b.items)
+            return self.unordered(
+                self.distinct(a) if "{}" in kinds else a.items, self.distinct(b) if "{}" in kinds else b.items
+            )
         if self.ordered(a.items, b.items):
             return True
         names = self.by_name(a), self.by_name(b)
@@ -148,7 +173,9 @@ class Comparison:
         """The values of `y=2, x=1` in the order of the names."""
         if not all(isinstance(i, Named) for i in group.items):
             return None
-        pairs = sorted(((str(i.name.value), i.value) for i in group.items if isinstance(i, Named)), key=lambda p: p[0])
+        pairs = sorted(
+            ((str(i.name.value), i.value) for i in group.items if isinstance(i, Named)), key=lambda p: p[0]
+        )
         return tuple(value for _, value in pairs)
 
     def ordered(self, a: Sequence[Answer], b: Sequence[Answer]) -> bool:
@@ -174,11 +201,21 @@ class Comparison:
 
     def group_any(self, b: Answer, a: Group) -> bool:
         """A group of one is its member, except a tuple's brackets round a list; letters side by side are a list."""
-        if isinstance(b, Value) and b.node.op == "sym" and a.items and all(isinstance(i, (Value, Choice)) for i in a.items):
+        if (
+            isinstance(b, Value)
+            and b.node.op == "sym"
+            and a.items
+            and all(isinstance(i, (Value, Choice)) for i in a.items)
+        ):
             letters = str(b.node.value)
             if len(letters) == len(a.items) > 1 and letters.isupper():
                 return self.unordered(a.items, [Value(sym(c)) for c in letters])
-        if a.word == "or" and a.items and isinstance(b, Value) and all(self.same(a.items[0], i) for i in a.items[1:]):
+        if (
+            a.word == "or"
+            and a.items
+            and isinstance(b, Value)
+            and all(self.same(a.items[0], i) for i in a.items[1:])
+        ):
             return self.same(a.items[0], b)
         if isinstance(b, Value) and a.brackets in ("<>", "()"):
             basis = plain_basis(b.node)
@@ -206,7 +243,9 @@ class Comparison:
         return all(self.same_span(s, t) for s, t in zip(a.spans, b.spans, strict=True))
 
     def same_span(self, s: Span, t: Span) -> bool:
-        return self.same_end(s.low, t.low, s.low_closed == t.low_closed) and self.same_end(s.high, t.high, s.high_closed == t.high_closed)
+        return self.same_end(s.low, t.low, s.low_closed == t.low_closed) and self.same_end(
+            s.high, t.high, s.high_closed == t.high_closed
+        )
 
     def same_end(self, a: Node, b: Node, closed_alike: bool) -> bool:
         if regions.infinite(a) or regions.infinite(b):
@@ -219,7 +258,9 @@ class Comparison:
             return True
         if len(b.items) == 1:
             return self.same(b.items[0], a)
-        parts = [i if isinstance(i, Region) else _as_region(i) if isinstance(i, Group) else None for i in b.items]
+        parts = [
+            i if isinstance(i, Region) else _as_region(i) if isinstance(i, Group) else None for i in b.items
+        ]
         if b.brackets == "" and parts and all(p is not None for p in parts):
             spans = regions.merged([s for p in parts if p is not None for s in p.spans])
             return self.region_region(a, Region(spans))
@@ -227,7 +268,13 @@ class Comparison:
 
     def region_value(self, b: Value, a: Region) -> bool:
         point = a.spans[0] if len(a.spans) == 1 else None
-        return point is not None and point.low_closed and point.high_closed and point.low == point.high and self.values.equal(point.low, b.node)
+        return (
+            point is not None
+            and point.low_closed
+            and point.high_closed
+            and point.low == point.high
+            and self.values.equal(point.low, b.node)
+        )
 
     def region_text(self, b: Text, a: Region) -> bool:
         return not a.spans and wording.canonical(b.words) in wording.EMPTY
@@ -236,17 +283,27 @@ class Comparison:
 
     def matrix_matrix(self, a: Matrix, b: Matrix) -> bool:
         return [len(r) for r in a.rows] == [len(r) for r in b.rows] and all(
-            self.values.equal(x, y) for r, s in zip(a.rows, b.rows, strict=True) for x, y in zip(r, s, strict=True)
+            self.values.equal(x, y)
+            for r, s in zip(a.rows, b.rows, strict=True)
+            for x, y in zip(r, s, strict=True)
         )
 
     def matrix_group(self, b: Group, a: Matrix) -> bool:
         if self.policy.vectors == "strict" or b.brackets == "{}":
             return False
-        cells = a.rows[0] if len(a.rows) == 1 else tuple(r[0] for r in a.rows) if all(len(r) == 1 for r in a.rows) else None
+        cells = (
+            a.rows[0]
+            if len(a.rows) == 1
+            else tuple(r[0] for r in a.rows)
+            if all(len(r) == 1 for r in a.rows)
+            else None
+        )
         if cells is not None and self.ordered([_typed(c) for c in cells], b.items):
             return True
         nested = [i.items for i in b.items if isinstance(i, Group)]
-        return len(nested) == len(a.rows) == len(b.items) and all(self.ordered([_typed(c) for c in r], items) for r, items in zip(a.rows, nested, strict=True))
+        return len(nested) == len(a.rows) == len(b.items) and all(
+            self.ordered([_typed(c) for c in r], items) for r, items in zip(a.rows, nested, strict=True)
+        )
 
     def ratio_ratio(self, a: Ratio, b: Ratio) -> bool:
         if len(a.parts) != len(b.parts):
@@ -257,19 +314,26 @@ class Comparison:
             return all(self.values.equal(x, y) for x, y in zip(a.parts, b.parts, strict=True))
         first = a.parts[0], b.parts[0]
         return all(
-            self.values.equal(Node("mul", (x, first[1])), Node("mul", (y, first[0]))) for x, y in zip(a.parts[1:], b.parts[1:], strict=True)
+            self.values.equal(Node("mul", (x, first[1])), Node("mul", (y, first[0])))
+            for x, y in zip(a.parts[1:], b.parts[1:], strict=True)
         )
 
     def ratio_value(self, b: Value, a: Ratio) -> bool:
-        if len(a.parts) != 2 or rational(a.parts[1]) == 0 or (b.node.op == "num" and isinstance(b.node.value, Fraction) and rational(a.parts[1]) != 1 and b.node.value.denominator == 1 and False):
-            return False
-        return self.values.equal(Node("div", a.parts), b.node)
+        return (
+            len(a.parts) == 2
+            and rational(a.parts[1]) != 0
+            and self.values.equal(Node("div", a.parts), b.node)
+        )
 
     def named_named(self, a: Named, b: Named) -> bool:
         x, y = _renamed(a, b)
         if x.name == y.name or self.values.equal(x.name, y.name):
             return self.same(x.value, y.value)
-        if x.name.op == y.name.op == "seq" and len(x.name.args) == len(y.name.args) and set(x.name.args) == set(y.name.args):
+        if (
+            x.name.op == y.name.op == "seq"
+            and len(x.name.args) == len(y.name.args)
+            and set(x.name.args) == set(y.name.args)
+        ):
             order = [y.name.args.index(n) for n in x.name.args]
             if isinstance(y.value, Group) and len(y.value.items) == len(order):
                 return self.same(x.value, replace(y.value, items=tuple(y.value.items[i] for i in order)))
@@ -287,12 +351,22 @@ class Comparison:
         if isinstance(b, Relation):
             as_equation = _equation(a)
             return as_equation is not None and same_relation(self.values, as_equation, b)
-        if self.policy.assignment == "required" and not (isinstance(b, Region) and b.variable == str(a.name.value)):
+        if self.policy.assignment == "required" and not (
+            isinstance(b, Region) and b.variable == str(a.name.value)
+        ):
             return False
         value = a.value
-        if isinstance(b, Region) and b.variable and a.name.op == "sym" and b.variable != a.name.value and self.policy.variables == "strict":
+        if (
+            isinstance(b, Region)
+            and b.variable
+            and a.name.op == "sym"
+            and b.variable != a.name.value
+            and self.policy.variables == "strict"
+        ):
             return False
-        return self.same(value, replace(b, variable="") if isinstance(b, Region) and isinstance(value, Region) else b)
+        return self.same(
+            value, replace(b, variable="") if isinstance(b, Region) and isinstance(value, Region) else b
+        )
 
     def relation_relation(self, a: Relation, b: Relation) -> bool:
         return same_relation(self.values, a, b)
@@ -331,7 +405,11 @@ def _without_percent(node: Node) -> Node:
 def _same_letter(x: Node, y: Node) -> bool:
     """`b` and `B` as options of a multiple choice."""
     names = [str(n.value) for n in (x, y) if n.op in ("sym", "const") and n.value is not None]
-    return len(names) == 2 and all(len(n) == 1 and n.upper() in "ABCDEFGHIJ" for n in names) and names[0].upper() == names[1].upper()
+    return (
+        len(names) == 2
+        and all(len(n) == 1 and n.upper() in "ABCDEFGHIJ" for n in names)
+        and names[0].upper() == names[1].upper()
+    )
 
 
 _CONSTANT_NAMES = frozenset(["C", "c", "K", "k", "c_1", "C_1", "C_0", "const"])
@@ -396,7 +474,19 @@ def _equation(named: Named) -> Relation | None:
     return Relation(("=",), (named.name, named.value.node)) if isinstance(named.value, Value) else None
 
 
-_ORDER: tuple[type, ...] = (Value, Text, Group, Region, Matrix, Ratio, Relation, Choice, Named, Family, Either)
+_ORDER: tuple[type, ...] = (
+    Value,
+    Text,
+    Group,
+    Region,
+    Matrix,
+    Ratio,
+    Relation,
+    Choice,
+    Named,
+    Family,
+    Either,
+)
 _RANK: dict[type, int] = {kind: k for k, kind in enumerate(_ORDER)}
 _RULES: dict[tuple[type, type], Callable[[Comparison, Any, Any], bool]] = {
     (Value, Value): Comparison.value_value,
@@ -415,7 +505,11 @@ _RULES: dict[tuple[type, type], Callable[[Comparison, Any, Any], bool]] = {
     (Ratio, Ratio): Comparison.ratio_ratio,
     (Relation, Relation): Comparison.relation_relation,
     (Choice, Choice): Comparison.choice_choice,
-    **{(kind, Choice): lambda self, b, a: self.choice_any(a, b) for kind in _ORDER if _RANK[kind] < _RANK[Choice]},
+    **{
+        (kind, Choice): lambda self, b, a: self.choice_any(a, b)
+        for kind in _ORDER
+        if _RANK[kind] < _RANK[Choice]
+    },
     **{(kind, Named): Comparison.named_any for kind in _ORDER if _RANK[kind] < _RANK[Named]},
     (Named, Named): Comparison.named_named,
     **{(kind, Family): Comparison.family_any for kind in _ORDER if _RANK[kind] <= _RANK[Family]},

@@ -8,11 +8,19 @@ ones prove inequality only when every atom is a plain symbol (`Form.free`). Abou
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from evoltune_math.answers.budget import MAX_TERMS, TooLarge, bits, check_binomial, check_factorial, check_power
+from evoltune_math.answers.budget import (
+    MAX_TERMS,
+    TooLarge,
+    bits,
+    check_binomial,
+    check_factorial,
+    check_power,
+)
 from evoltune_math.answers.nodes import Node, num
 
 Atom: TypeAlias = Node
@@ -85,10 +93,8 @@ def _perfect_root(value: Fraction, degree: int) -> Fraction | None:
 
 
 def _integer_root(n: int, degree: int) -> int | None:
-    if degree == 2:
-        root = math.isqrt(n)
-    else:
-        root = round(n ** (1 / degree)) if n.bit_length() < 900 else 0
+    approximate = round(n ** (1 / degree)) if n.bit_length() < 900 else 0
+    root = math.isqrt(n) if degree == 2 else approximate
     for near in (root - 1, root, root + 1):
         if near >= 0 and near**degree == n:
             return near
@@ -120,7 +126,7 @@ def _modulo(_: Node, v: list[Fraction]) -> Fraction:
     return v[0] % v[1]
 
 
-_RATIONAL = {
+_RATIONAL: dict[str, Callable[[Node, list[Fraction]], Fraction | None]] = {
     "add": lambda _, v: sum(v, Fraction(0)),
     "neg": lambda _, v: -v[0],
     "mul": _product,
@@ -147,7 +153,9 @@ def _in_base(node: Node) -> Fraction | None:
         raise Undefined(f"{node.note} has a digit that base {base} lacks") from None
 
 
-_INTEGER_FUNCTIONS = frozenset(["binom", "perm", "gcd", "lcm", "floor", "ceil", "max", "min", "sgn", "conj", "Re"])
+_INTEGER_FUNCTIONS = frozenset(
+    ["binom", "perm", "gcd", "lcm", "floor", "ceil", "max", "min", "sgn", "conj", "Re"]
+)
 
 
 def _integer_function(name: str, v: list[Fraction]) -> Fraction | None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.budget import TooLarge
 from evoltune_math.answers.exact import Undefined
-from evoltune_math.answers.nodes import Node, has, num, substitute, symbols, sym, walk
+from evoltune_math.answers.nodes import Node, has, num, substitute, sym, symbols, walk
 from evoltune_math.answers.numeric import approximate
 from evoltune_math.answers.typed import Answer, Group, Named, Value
 
@@ -27,7 +27,11 @@ def members(answer: Answer) -> list[Node] | None:
         return [answer.node]
     if isinstance(answer, Group) and answer.brackets in ("", "{}"):
         parts = [members(i) for i in answer.items]
-        return None if not parts or any(p is None for p in parts) else [n for p in parts if p is not None for n in p]
+        return (
+            None
+            if not parts or any(p is None for p in parts)
+            else [n for p in parts if p is not None for n in p]
+        )
     return None
 
 
@@ -59,7 +63,11 @@ def _lines(nodes: list[Node], name: str) -> list[tuple[float, float]] | None:
             return None
         start, one, two, seven = (float(v) for v in values if v is not None)
         period = one - start
-        if abs(period) < _TOLERANCE or abs(two - start - 2 * period) > 1e-9 * abs(period) or abs(seven - start - 7 * period) > 1e-8 * abs(period):
+        if (
+            abs(period) < _TOLERANCE
+            or abs(two - start - 2 * period) > 1e-9 * abs(period)
+            or abs(seven - start - 7 * period) > 1e-8 * abs(period)
+        ):
             return None
         found.append((start, abs(period)))
     return found

@@ -50,15 +50,107 @@ _BY = re.compile(r"\s*[xX]?\s*10\s*(?:\^|\*\*)|\s[xX]\s\d")
 _CURRENCY = re.compile(r"\s*(?:\\?\$|\\(?:euro|pounds|yen|rupee))")
 
 _STYLE = frozenset(
-    "displaystyle textstyle scriptstyle limits nolimits left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm "
-    "middle mathstrut strut nonumber hfill hline allowbreak protect bf it rm sf tt cal em bfseries itshape null relax large Large "
-    "centering displaylimits euro pounds yen rupee par noindent boxed fbox ensuremath".split()
+    [
+        "displaystyle",
+        "textstyle",
+        "scriptstyle",
+        "limits",
+        "nolimits",
+        "left",
+        "right",
+        "big",
+        "Big",
+        "bigg",
+        "Bigg",
+        "bigl",
+        "bigr",
+        "Bigl",
+        "Bigr",
+        "biggl",
+        "biggr",
+        "Biggl",
+        "Biggr",
+        "bigm",
+        "middle",
+        "mathstrut",
+        "strut",
+        "nonumber",
+        "hfill",
+        "hline",
+        "allowbreak",
+        "protect",
+        "bf",
+        "it",
+        "rm",
+        "sf",
+        "tt",
+        "cal",
+        "em",
+        "bfseries",
+        "itshape",
+        "null",
+        "relax",
+        "large",
+        "Large",
+        "centering",
+        "displaylimits",
+        "euro",
+        "pounds",
+        "yen",
+        "rupee",
+        "par",
+        "noindent",
+        "boxed",
+        "fbox",
+        "ensuremath",
+    ]
 )
 _TEXTUAL = frozenset(
-    "text textrm textbf textit textsf texttt textnormal mbox hbox mathrm mathbf mathit mathsf mathtt boldsymbol bm emph textup "
-    "mathnormal textsc rm pmb underline operatorname".split()
+    [
+        "text",
+        "textrm",
+        "textbf",
+        "textit",
+        "textsf",
+        "texttt",
+        "textnormal",
+        "mbox",
+        "hbox",
+        "mathrm",
+        "mathbf",
+        "mathit",
+        "mathsf",
+        "mathtt",
+        "boldsymbol",
+        "bm",
+        "emph",
+        "textup",
+        "mathnormal",
+        "textsc",
+        "rm",
+        "pmb",
+        "underline",
+        "operatorname",
+    ]
 )
-_SKIP_ARGUMENT = frozenset("phantom hspace vspace hphantom vphantom color label tag mspace hskip kern textcolor ref cite".split())
+_SKIP_ARGUMENT = frozenset(
+    [
+        "phantom",
+        "hspace",
+        "vspace",
+        "hphantom",
+        "vphantom",
+        "color",
+        "label",
+        "tag",
+        "mspace",
+        "hskip",
+        "kern",
+        "textcolor",
+        "ref",
+        "cite",
+    ]
+)
 _SPACES = frozenset(["quad", "qquad"])
 _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
 _LETTERS = re.compile(r"[A-Z](?:, ?[A-Z])+\.?")
@@ -137,7 +229,12 @@ class _Lexer:
     def word(self, word: str) -> None:
         if len(word) == 1:
             before = self.out[-1] if self.out else None
-            if word in "xX" and before is not None and before.kind == "num" and _BY.match(self.text, self.pos - (1 if self.space else 0)):
+            if (
+                word in "xX"
+                and before is not None
+                and before.kind == "num"
+                and _BY.match(self.text, self.pos - (1 if self.space else 0))
+            ):
                 self.emit("cmd", "times")
                 return
             self.emit("sym", word)
@@ -174,7 +271,12 @@ class _Lexer:
         elif name in ("lbrace", "rbrace", "lbrack", "rbrack"):
             self.operator({"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]"}[name])
         elif name in ("lor", "land"):
-            self.emit("sep", name[1:].replace("land", "and").replace("lor", "or") if False else {"lor": "or", "land": "and"}[name])
+            self.emit(
+                "sep",
+                name[1:].replace("land", "and").replace("lor", "or")
+                if False
+                else {"lor": "or", "land": "and"}[name],
+            )
         elif name == "%":
             self.emit("op", "%")
         elif name in "$&#_()[]":
@@ -216,7 +318,9 @@ class _Lexer:
         elif _LETTERS.fullmatch(plain):
             for char in plain.replace(" ", "").rstrip("."):
                 self.emit("sym" if char.isalpha() else "op", char)
-        elif re.search(r"[\d\\=<>+*/^_{}()|]|[^\x00-\x7f]", plain) or (name[:4] == "math" and not plain.isalpha()):
+        elif re.search(r"[\d\\=<>+*/^_{}()|]|[^\x00-\x7f]", plain) or (
+            name[:4] == "math" and not plain.isalpha()
+        ):
             self.space = True
             for token in _Lexer(plain, self.depth + 1).run():
                 kind = "text" if token.kind == "word" and name[:4] != "math" else token.kind
@@ -254,7 +358,12 @@ class _Lexer:
                 raise Unreadable(f"a power of ten over {MAX_DIGITS}")
             value, self.pos = value * Fraction(10) ** power, exponent.end()
         literal = whole + ("" if exact else "." + tail)
-        self.emit("num", literal if not repeat and not exponent else text[start : self.pos], value, "" if exact else "decimal")
+        self.emit(
+            "num",
+            literal if not repeat and not exponent else text[start : self.pos],
+            value,
+            "" if exact else "decimal",
+        )
 
     def integer(self) -> tuple[str, str | None]:
         """The digits before the point, separators taken out; and the digits after a decimal comma."""
@@ -293,7 +402,9 @@ class _Lexer:
             return True
         if any(g[0] == "0" for g in groups[1:]) and "000" in groups[1:]:
             return True
-        return self.brackets[-1] != "{" and bool(re.match(r"[^()\[\]]{0,120}?,\s", self.text[end:end + 130]))
+        return self.brackets[-1] != "{" and bool(
+            re.match(r"[^()\[\]]{0,120}?,\s", self.text[end : end + 130])
+        )
 
     def decimal_comma(self, mark: str, groups: list[str], end: int) -> bool:
         """`1000,99`, `0,111`, `2,74 $` and `2{,}5`; never `1,2`, which is a list."""

@@ -17,12 +17,52 @@ if TYPE_CHECKING:
 
 PRODUCT, POWER = 30, 50
 _ACCENTS = frozenset(
-    "vec hat bar overline tilde widehat overrightarrow mathbb mathcal mathfrak mathscr dot ddot underline overleftrightarrow widetilde check "
-    "breve overarc wideparen acute grave".split()
+    [
+        "vec",
+        "hat",
+        "bar",
+        "overline",
+        "tilde",
+        "widehat",
+        "overrightarrow",
+        "mathbb",
+        "mathcal",
+        "mathfrak",
+        "mathscr",
+        "dot",
+        "ddot",
+        "underline",
+        "overleftrightarrow",
+        "widetilde",
+        "check",
+        "breve",
+        "overarc",
+        "wideparen",
+        "acute",
+        "grave",
+    ]
 )
-_PAIRS = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "lvert": ("rvert", "abs"), "lVert": ("rVert", "norm")}
+_PAIRS = {
+    "lfloor": ("rfloor", "floor"),
+    "lceil": ("rceil", "ceil"),
+    "lvert": ("rvert", "abs"),
+    "lVert": ("rVert", "norm"),
+}
 _BIG = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim", "iint": "int", "oint": "int"}
-_MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix".split())
+_MATRICES = frozenset(
+    [
+        "matrix",
+        "pmatrix",
+        "bmatrix",
+        "Bmatrix",
+        "vmatrix",
+        "Vmatrix",
+        "smallmatrix",
+        "array",
+        "psmallmatrix",
+        "bsmallmatrix",
+    ]
+)
 
 
 def fraction(digits: str) -> Fraction:
@@ -31,7 +71,7 @@ def fraction(digits: str) -> Fraction:
 
 def numeric(node: Node) -> bool:
     """Whether the tree is a number that may carry a unit."""
-    return all(n.op in ("num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio") or n.op == "const" and n.value == "pi" or n.op == "fn" and n.value == "sqrt" or n.op == "root" for n in walk(node))  # fmt: skip
+    return all(n.op in ("num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio") or (n.op == "const" and n.value == "pi") or (n.op == "fn" and n.value == "sqrt") or n.op == "root" for n in walk(node))  # fmt: skip
 
 
 def measurable(node: Node) -> bool:
@@ -52,7 +92,13 @@ def mixed(parser: Parser, whole: Node) -> Node | None:
         parser.at, parser.tokens = start, saved
         return None
     slash, below = parser.peek(1), parser.peek(2)
-    if token.kind == "num" and slash.text == "/" and below.kind == "num" and token.value is not None and below.value is not None:
+    if (
+        token.kind == "num"
+        and slash.text == "/"
+        and below.kind == "num"
+        and token.value is not None
+        and below.value is not None
+    ):
         top, bottom = num(token.value), num(below.value)
         if _proper(top, bottom):
             parser.at += 3
@@ -71,9 +117,15 @@ def bars(parser: Parser, op: str, closer: str) -> Node:
     inside = parser.expression(0)
     parser.bars.pop()
     for _ in closer:
-        if parser.accept("op", "|") is None and parser.accept("cmd", "vert", "rvert", "|", "Vert", "rVert") is None:
+        if (
+            parser.accept("op", "|") is None
+            and parser.accept("cmd", "vert", "rvert", "|", "Vert", "rVert") is None
+        ):
             raise Unreadable("a bar is not closed")
-        if parser.tokens[parser.at - 1].text in ("|", "Vert", "rVert") and parser.tokens[parser.at - 1].kind == "cmd":
+        if (
+            parser.tokens[parser.at - 1].text in ("|", "Vert", "rVert")
+            and parser.tokens[parser.at - 1].kind == "cmd"
+        ):
             break
     return Node(op, (inside,))
 
@@ -81,13 +133,17 @@ def bars(parser: Parser, op: str, closer: str) -> Node:
 def splits(token: Token, opener: str) -> bool:
     """Whether the token splits a group in two: `n \\choose k`, `a \\over b`, `{x | x > 3}`."""
     if opener == "\\{":
-        return (token.kind == "op" and token.text in (":", "|")) or (token.kind == "cmd" and token.text in ("mid", "colon", "vert", "middle"))
+        return (token.kind == "op" and token.text in (":", "|")) or (
+            token.kind == "cmd" and token.text in ("mid", "colon", "vert", "middle")
+        )
     return token.text in ("choose", "over") and token.kind in ("cmd", "word")
 
 
 def split_group(parser: Parser, left: Node, opener: str, ends: bool = False) -> Node:
     mark = parser.take().text
-    right = parser.items(lambda t: (ends and t.kind == "end") or (t.kind == "op" and t.text in ("}", ")", "\\}", "]")))
+    right = parser.items(
+        lambda t: (ends and t.kind == "end") or (t.kind == "op" and t.text in ("}", ")", "\\}", "]"))
+    )
     if opener == "\\{":
         return Node("builder", (left, right))
     return fn("binom", left, right) if mark == "choose" else Node("div", (left, right))
@@ -98,7 +154,11 @@ def command(parser: Parser, name: str) -> Node:
     if name in ("frac", "dfrac", "tfrac", "cfrac"):
         return Node("div", (parser.argument(), parser.argument()))
     if name in ("binom", "dbinom", "tbinom"):
-        return fn("binom", *_call(parser)) if parser.peek().text == "(" else fn("binom", parser.argument(), parser.argument())
+        return (
+            fn("binom", *_call(parser))
+            if parser.peek().text == "("
+            else fn("binom", parser.argument(), parser.argument())
+        )
     if name in ("sqrt", "cbrt", "fourthroot", "Sqrt", "root"):
         return _root(parser, name)
     if name in _PAIRS:
@@ -135,7 +195,19 @@ def _named(parser: Parser, name: str) -> Node:
         return parser.called(sym(name))
     if name in ("emptyset", "varnothing"):
         return seq("{}", ())
-    if name in ("angle", "triangle", "measuredangle", "sphericalangle", "square", "odot", "therefore", "forall", "exists", "neg", "Box"):
+    if name in (
+        "angle",
+        "triangle",
+        "measuredangle",
+        "sphericalangle",
+        "square",
+        "odot",
+        "therefore",
+        "forall",
+        "exists",
+        "neg",
+        "Box",
+    ):
         if name in ("therefore",):
             return parser.expression(0)
         return fn("?" + ("angle" if name == "measuredangle" else name), parser.expression(PRODUCT - 1))
@@ -195,7 +267,17 @@ def _function(parser: Parser, name: str) -> Node:
     if name in ("log2", "log10"):
         base, name = num(int(name[3:])), "log"
     args = _arguments(parser)
-    if power == Node("neg", (num(1),)) and name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"):
+    if power == Node("neg", (num(1),)) and name in (
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "sinh",
+        "cosh",
+        "tanh",
+    ):
         name, power = ("ar" if name.endswith("h") else "arc") + name, None
     if name == "pow" and len(args) == 2:
         return Node("pow", args)
@@ -226,10 +308,19 @@ def _arguments(parser: Parser) -> tuple[Node, ...]:
 
 def _bare_argument(parser: Parser) -> Node:
     """`\\sin 2x \\cos y`: factors side by side, up to the next function, bracket or sign."""
-    factors = [parser.expression(POWER - 1) if parser.peek().text not in ("-", "+") else parser.expression(PRODUCT)]
+    factors = [
+        parser.expression(POWER - 1) if parser.peek().text not in ("-", "+") else parser.expression(PRODUCT)
+    ]
     while True:
         token = parser.peek()
-        plain = token.kind in ("num", "sym") or token.kind == "cmd" and (token.text in GREEK or token.text in CONSTANTS or token.text in ("frac", "dfrac", "tfrac", "sqrt"))
+        plain = token.kind in ("num", "sym") or (
+            token.kind == "cmd"
+            and (
+                token.text in GREEK
+                or token.text in CONSTANTS
+                or token.text in ("frac", "dfrac", "tfrac", "sqrt")
+            )
+        )
         slash = token.kind == "op" and token.text == "/" and parser.peek(1).kind in ("num", "sym")
         if slash and len(factors) < 40:
             parser.take()
@@ -248,7 +339,11 @@ def _accent(parser: Parser, name: str) -> Node:
     inside = parser.argument()
     if name == "mathbb" and inside.op == "sym":
         plus = ""
-        while parser.peek().text in ("^", "_") and parser.peek(1).text in ("+", "-", "*", "{", "n", "2", "3") and parser.peek(1).kind in ("op", "num", "sym"):
+        while (
+            parser.peek().text in ("^", "_")
+            and parser.peek(1).text in ("+", "-", "*", "{", "n", "2", "3")
+            and parser.peek(1).kind in ("op", "num", "sym")
+        ):
             parser.take()
             start = parser.at
             if parser.accept("op", "+", "-", "*") is None:
@@ -268,7 +363,11 @@ def _accent(parser: Parser, name: str) -> Node:
         return sym(str(inside.value), "v")
     if inside.op == "sym":
         marked = name not in ("mathcal", "mathfrak", "mathscr")
-        return parser.called(sym(f"{inside.value}", "v") if name in ("hat", "vec") and inside.value in ("i", "j", "k", "x", "y", "z") else sym(f"{name}:{text}" if marked else text))
+        return parser.called(
+            sym(f"{inside.value}", "v")
+            if name in ("hat", "vec") and inside.value in ("i", "j", "k", "x", "y", "z")
+            else sym(f"{name}:{text}" if marked else text)
+        )
     return sym(f"{name}:{text}")
 
 
@@ -339,7 +438,9 @@ def _environment(parser: Parser, name: str) -> Node:
 
 
 def _cell_end(token: Token) -> bool:
-    return (token.kind == "op" and token.text == "&") or (token.kind == "cmd" and (token.text in ("\\", "cr") or token.text[:4] == "end:"))
+    return (token.kind == "op" and token.text == "&") or (
+        token.kind == "cmd" and (token.text in ("\\", "cr") or token.text[:4] == "end:")
+    )
 
 
 __all__ = ["HALF", "bars", "command", "mixed", "numeric"]

@@ -34,7 +34,10 @@ def _sum(parts: list[Rows | None]) -> Rows | None:
     known = [p for p in parts if p is not None]
     if len(known) != len(parts) or len({(len(p), len(p[0])) for p in known}) != 1:
         return None
-    return tuple(tuple(Node("add", tuple(p[i][j] for p in known)) for j in range(len(known[0][0]))) for i in range(len(known[0])))
+    return tuple(
+        tuple(Node("add", tuple(p[i][j] for p in known)) for j in range(len(known[0][0])))
+        for i in range(len(known[0]))
+    )
 
 
 def _product(node: Node) -> Rows | None:
@@ -57,4 +60,10 @@ def _product(node: Node) -> Rows | None:
 def _times(a: Rows, b: Rows) -> Rows | None:
     if len(a[0]) != len(b):
         return None
-    return tuple(tuple(Node("add", tuple(Node("mul", (a[i][k], b[k][j])) for k in range(len(b)))) for j in range(len(b[0]))) for i in range(len(a)))
+    return tuple(
+        tuple(
+            Node("add", tuple(Node("mul", (a[i][k], b[k][j])) for k in range(len(b))))
+            for j in range(len(b[0]))
+        )
+        for i in range(len(a))
+    )

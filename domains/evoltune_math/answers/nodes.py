@@ -49,7 +49,7 @@ def rel(sign: str, *args: Node) -> Node:
 
 
 ONE, ZERO, HALF = num(1), num(0), num(Fraction(1, 2))
-PI, E, I, INF = const("pi"), const("e"), const("i"), const("inf")
+PI, EULER, IMAGINARY, INF = const("pi"), const("e"), const("i"), const("inf")
 NEG_INF = Node("neg", (INF,))
 
 

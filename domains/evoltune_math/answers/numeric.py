@@ -93,7 +93,10 @@ class Evaluator:
 
     def _div(self, node: Node) -> Any:
         bottom = self.value(node.args[1])
-        if self.mp.almosteq(bottom, 0, abs_eps=self.mp.mpf(10) ** (5 - self.digits)) and rational(node.args[1]) is None:
+        if (
+            self.mp.almosteq(bottom, 0, abs_eps=self.mp.mpf(10) ** (5 - self.digits))
+            and rational(node.args[1]) is None
+        ):
             raise Undefined("division by nearly zero")
         return self.value(node.args[0]) / bottom
 
@@ -187,7 +190,14 @@ class Evaluator:
             self.values[node.note] = x
             return self.value(body)
 
-        low, high = (self.mp.inf if n.value == "inf" else -self.mp.inf if n.op == "neg" and n.args[0].value == "inf" else self.value(n) for n in (below, above))
+        low, high = (
+            self.mp.inf
+            if n.value == "inf"
+            else -self.mp.inf
+            if n.op == "neg" and n.args[0].value == "inf"
+            else self.value(n)
+            for n in (below, above)
+        )
         result = self.mp.quad(integrand, [low, high], maxdegree=7)
         self.values = saved
         return result
@@ -199,7 +209,11 @@ class Evaluator:
             return self._unknown(name, args)
         mp = self.mp
         if name == "log":
-            return mp.log(args[0]) / mp.log(args[1] if len(args) > 1 else 10) if len(args) > 1 else self._log(args[0])
+            return (
+                mp.log(args[0]) / mp.log(args[1] if len(args) > 1 else 10)
+                if len(args) > 1
+                else self._log(args[0])
+            )
         if name in ("max", "min"):
             return (max if name == "max" else min)(a.real for a in args)
         simple = {"ln": "ln", "floor": "floor", "ceil": "ceil", "sgn": "sign", "Re": "re", "Im": "im", "arg": "arg", "gamma": "gamma",
@@ -214,7 +228,11 @@ class Evaluator:
         for prefix, short in inverse.items():
             if name.startswith(prefix) and name[len(prefix) :] in _CIRCULAR:
                 name = short + name[len(prefix) :]
-        method = getattr(mp, simple.get(name, name), None) if name in simple or name.lstrip("a") in _CIRCULAR else None
+        method = (
+            getattr(mp, simple.get(name, name), None)
+            if name in simple or name.lstrip("a") in _CIRCULAR
+            else None
+        )
         if method is None or len(args) != (2 if name == "binom" else 1):
             raise NotNumeric(name)
         if name in ("exp", "sinh", "cosh", "gamma") and abs(args[0]) > 20_000:
@@ -231,7 +249,9 @@ class Evaluator:
         return self.mp.mpf(int.from_bytes(sha[:6], "big") + 1) / 2**47
 
 
-_CIRCULAR = frozenset("sin cos tan cot sec csc sinh cosh tanh coth sech csch".split())
+_CIRCULAR = frozenset(
+    ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"]
+)
 
 
 def _points(names: list[str]) -> list[dict[str, Fraction]]:
@@ -242,7 +262,11 @@ def _points(names: list[str]) -> list[dict[str, Fraction]]:
         for name in names:
             sha = hashlib.sha256(f"{k}/{name}".encode()).digest()
             size = Fraction(int.from_bytes(sha[:4], "big"), 2**32)
-            size = Fraction(1, 5) + size * Fraction(3, 5) if k == 0 else Fraction(1, 3) + size * (3 if k < 5 else 9)
+            size = (
+                Fraction(1, 5) + size * Fraction(3, 5)
+                if k == 0
+                else Fraction(1, 3) + size * (3 if k < 5 else 9)
+            )
             point[name] = -size if k > 2 and (len(names) == 1 or sha[4] % 2) else size
         found.append(point)
     return found
@@ -287,7 +311,9 @@ def _agree_at(point: Mapping[str, Fraction], a: Node, b: Node, complex_counts: b
     return _compare(point, a, b, 3 * DIGITS, complex_counts, 90)
 
 
-def _compare(point: Mapping[str, Fraction], a: Node, b: Node, digits: int, complex_counts: bool, wanted: int) -> bool | None:
+def _compare(
+    point: Mapping[str, Fraction], a: Node, b: Node, digits: int, complex_counts: bool, wanted: int
+) -> bool | None:
     try:
         at = Evaluator(point, digits)
         left, right = at.value(a), at.value(b)
@@ -296,7 +322,10 @@ def _compare(point: Mapping[str, Fraction], a: Node, b: Node, digits: int, compl
             left, right = (0 * v if _tiny(v, 4 * digits) else v for v in (finer.value(a), finer.value(b)))
     except (Undefined, NotNumeric):
         return None
-    real = all(_tiny(v.imag, digits - wanted // 4 + 4) or abs(v.imag) < abs(v) * v.context.mpf(10) ** (-wanted) for v in (left, right))
+    real = all(
+        _tiny(v.imag, digits - wanted // 4 + 4) or abs(v.imag) < abs(v) * v.context.mpf(10) ** (-wanted)
+        for v in (left, right)
+    )
     if not real and not complex_counts:
         return None
     if left.imag or right.imag:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from evoltune_math.answers import macros
 from evoltune_math.answers.lexer import END, Token, Unreadable, tokenize
-from evoltune_math.answers.nodes import E, HALF, I, Node, const, fn, num, rel, seq, sym, walk
+from evoltune_math.answers.nodes import EULER, HALF, IMAGINARY, Node, const, fn, num, rel, seq, sym, walk
 from evoltune_math.answers.vocabulary import (
     CONSTANTS,
     DROPPED_BEFORE_NUMBER,
@@ -34,8 +34,18 @@ RELATION, UNION, RATIO, SUM, PRODUCT, SIGN, POWER, POSTFIX = 10, 15, 18, 20, 30,
 _CLOSERS = frozenset([")", "]", "}", "\\}", "&"])
 _CLOSING_COMMANDS = frozenset(["rfloor", "rceil", "rangle", "rvert", "rVert", "\\", "cr", "choose", "over"])
 _TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
-_SETS = {"cup": "union", "bigcup": "union", "cap": "inter", "bigcap": "inter", "setminus": "minus", "backslash": "minus", "smallsetminus": "minus"}
-_FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
+_SETS = {
+    "cup": "union",
+    "bigcup": "union",
+    "cap": "inter",
+    "bigcap": "inter",
+    "setminus": "minus",
+    "backslash": "minus",
+    "smallsetminus": "minus",
+}
+_FUNCTION_LETTERS = frozenset(
+    ["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"]
+)
 
 
 class Parser:
@@ -77,7 +87,11 @@ class Parser:
             if token.kind == "op" and token.text == ";":
                 self.at += 1
                 groups.append([])
-            elif token.kind == "sep" or (token.kind == "op" and token.text in (",", "\n")) or (token.kind == "cmd" and token.text in ("wedge", "vee")):
+            elif (
+                token.kind == "sep"
+                or (token.kind == "op" and token.text in (",", "\n"))
+                or (token.kind == "cmd" and token.text in ("wedge", "vee"))
+            ):
                 self.at += 1
                 word = token.text if token.text in ("and", "or") else word
             else:
@@ -136,7 +150,11 @@ class Parser:
             if text == "degree":
                 self.at += 1
                 return Node("deg", (left,))
-            if text in _CLOSING_COMMANDS or text[:4] == "end:" or text in ("ldots", "dots", "cdots", "wedge", "vee", "Vert"):
+            if (
+                text in _CLOSING_COMMANDS
+                or text[:4] == "end:"
+                or text in ("ldots", "dots", "cdots", "wedge", "vee", "Vert")
+            ):
                 return None
             if text in ("prime",):
                 self.at += 1
@@ -207,7 +225,12 @@ class Parser:
         if low in SCALE_WORDS and macros.numeric(left):
             self.at += 1
             return Node("mul", (left, num(SCALE_WORDS[low])))
-        if macros.numeric(left) and (token.kind == "text" or word in SHORT_UNITS or low in UNITS or len(word) >= 4 and word not in FUNCTIONS and word not in GREEK):
+        if macros.numeric(left) and (
+            token.kind == "text"
+            or word in SHORT_UNITS
+            or low in UNITS
+            or (len(word) >= 4 and word not in FUNCTIONS and word not in GREEK)
+        ):
             return self.unit(left)
         if token.kind == "text":
             return self.unit(left) if macros.measurable(left) else None
@@ -218,9 +241,12 @@ class Parser:
         parts = [self.take().text]
         while True:
             token = self.peek()
-            if token.kind in ("text", "word", "sym") or (token.kind == "op" and token.text in ("/", "^", "-", "*", ".")) or (token.kind == "cmd" and token.text in _TIMES):
-                parts.append(self.take().text)
-            elif token.kind == "num" and parts[-1] in ("^", "-"):
+            if (
+                token.kind in ("text", "word", "sym")
+                or (token.kind == "op" and token.text in ("/", "^", "-", "*", "."))
+                or (token.kind == "cmd" and token.text in _TIMES)
+                or (token.kind == "num" and parts[-1] in ("^", "-"))
+            ):
                 parts.append(self.take().text)
             elif token.kind == "op" and token.text == "{" and parts[-1] == "^":
                 self.take()
@@ -237,9 +263,19 @@ class Parser:
     def unit_ahead(self) -> bool:
         """Whether `m/s^2`, `m^2` or `N m` follows up to the end or a separator, not just one letter."""
         seen = 0
-        while (token := self.peek(seen)).kind not in ("end", "sep") and token.text not in (",", ";", ")", "]"):
-            fits = token.text in LETTER_UNITS or token.text in SHORT_UNITS or token.text in ("/", "^", "{", "}", "-") or token.text in _TIMES
-            if not fits and not (token.kind == "num" and token.text in ("1", "2", "3")) or seen > 14:
+        while (token := self.peek(seen)).kind not in ("end", "sep") and token.text not in (
+            ",",
+            ";",
+            ")",
+            "]",
+        ):
+            fits = (
+                token.text in LETTER_UNITS
+                or token.text in SHORT_UNITS
+                or token.text in ("/", "^", "{", "}", "-")
+                or token.text in _TIMES
+            )
+            if (not fits and not (token.kind == "num" and token.text in ("1", "2", "3"))) or seen > 14:
                 return False
             seen += 1
         return seen > 1
@@ -250,7 +286,11 @@ class Parser:
         minus = self.take().text == "-"
         right = self.expression(SUM)
         right = Node("neg", (right,)) if minus else right
-        return Node("add", (*left.args, right)) if left.op == "add" and left.note == "open" else Node("add", (left, right), None, "open")
+        return (
+            Node("add", (*left.args, right))
+            if left.op == "add" and left.note == "open"
+            else Node("add", (left, right), None, "open")
+        )
 
     def product(self, left: Node, power: int) -> Node | None:
         if power >= PRODUCT:
@@ -283,10 +323,20 @@ class Parser:
             return left._replace(value=f"{left.value}'") if prime and left.op == "sym" else self.degrees(left)
         if self.accept("cmd", "prime"):
             return left._replace(value=f"{left.value}'") if left.op == "sym" else left
-        exponent = self.expression(POWER - 1) if self.peek().text in ("-", "+") else self.expression(POWER - 1)
-        if left.op == "sym" and exponent == Node("neg", (num(1),)) and self.peek().text == "(" and str(left.value) in _FUNCTION_LETTERS:
+        exponent = self.expression(POWER - 1)
+        if (
+            left.op == "sym"
+            and exponent == Node("neg", (num(1),))
+            and self.peek().text == "("
+            and str(left.value) in _FUNCTION_LETTERS
+        ):
             return self.called(sym(f"{left.value}^-1'"))
-        if left.op == "sym" and exponent.op == "sym" and exponent.value in ("T", "top", "c", "C") and str(left.value).isupper():
+        if (
+            left.op == "sym"
+            and exponent.op == "sym"
+            and exponent.value in ("T", "top", "c", "C")
+            and str(left.value).isupper()
+        ):
             return sym(f"{left.value}^{exponent.value}")
         return Node("pow", (left, exponent))
 
@@ -324,8 +374,15 @@ class Parser:
         if token.text == "(" and token.kind == "op" and not token.space:
             inner = self.peek(1)
             lone = inner.kind in ("sym", "num") and self.peek(2).text == ")"
-            lone_symbol = lone and inner.kind == "sym" and inner.text not in ("i", "e") and len(str(name.value)) == 1
-            if "_" in str(name.value) and lone or str(name.value).rstrip("'") in _FUNCTION_LETTERS or lone_symbol or "'" in str(name.value):
+            lone_symbol = (
+                lone and inner.kind == "sym" and inner.text not in ("i", "e") and len(str(name.value)) == 1
+            )
+            if (
+                ("_" in str(name.value) and lone)
+                or str(name.value).rstrip("'") in _FUNCTION_LETTERS
+                or lone_symbol
+                or "'" in str(name.value)
+            ):
                 self.at += 1
                 inside = self.items(_is(")"))
                 self.expect("op", ")")
@@ -341,7 +398,11 @@ class Parser:
             if negated:
                 self.at += 1
                 token = self.peek()
-            sign = RELATIONS.get("\\" + token.text if token.kind == "cmd" else token.text) if token.kind in ("op", "cmd") else None
+            sign = (
+                RELATIONS.get("\\" + token.text if token.kind == "cmd" else token.text)
+                if token.kind in ("op", "cmd")
+                else None
+            )
             if sign is None:
                 break
             self.at += 1
@@ -349,7 +410,9 @@ class Parser:
                 sign += "="
             signs.append({"=": "!=", "in": "notin"}.get(sign, sign) if negated else sign)
             nxt = self.peek()
-            if sign == "=" and (nxt.kind == "op" and nxt.text == "=" or "\\" + nxt.text in RELATIONS and nxt.kind == "cmd"):
+            if sign == "=" and (
+                (nxt.kind == "op" and nxt.text == "=") or ("\\" + nxt.text in RELATIONS and nxt.kind == "cmd")
+            ):
                 signs.pop()
                 continue
             members.append(self.expression(RELATION))
@@ -374,10 +437,22 @@ class Parser:
                 return mixed
         if token.kind == "num" and left.op in ("num", "dec"):
             raise Unreadable("two numbers side by side")
-        if token.kind == "sym" and token.space and token.text in LETTER_UNITS and macros.numeric(left) and self.unit_ahead():
+        if (
+            token.kind == "sym"
+            and token.space
+            and token.text in LETTER_UNITS
+            and macros.numeric(left)
+            and self.unit_ahead()
+        ):
             return self.unit(left)
         right = self.expression(PRODUCT)
-        if token.kind == "sym" and token.space and right.op in ("sym", "pow", "div") and token.text in LETTER_UNITS and macros.numeric(left):
+        if (
+            token.kind == "sym"
+            and token.space
+            and right.op in ("sym", "pow", "div")
+            and token.text in LETTER_UNITS
+            and macros.numeric(left)
+        ):
             return Node("mul", (left, right), None, "unit?")
         return _times(left, right)
 
@@ -388,7 +463,11 @@ class Parser:
         kind, text = token.kind, token.text
         if kind == "num":
             assert token.value is not None
-            return Node("dec", (), token.value, text) if token.note else Node("num", (), token.value, text if text[:1] == "0" and len(text) > 1 else "")
+            return (
+                Node("dec", (), token.value, text)
+                if token.note
+                else Node("num", (), token.value, text if text[:1] == "0" and len(text) > 1 else "")
+            )
         if kind == "sym":
             return self.symbol(token)
         if kind == "cmd":
@@ -403,9 +482,9 @@ class Parser:
 
     def symbol(self, token: Token) -> Node:
         if token.text == "e" and token.note != "v":
-            return E
+            return EULER
         if token.text == "i" and token.note != "v":
-            return I
+            return IMAGINARY
         return self.called(sym(token.text, token.note))
 
     def word(self, token: Token) -> Node:
@@ -422,13 +501,18 @@ class Parser:
             return sym(word)
         if word in NUMBER_SETS and len(word) > 1:
             return const(NUMBER_SETS[word])
-        if len(word) > 3 and not _product_like(word) or word in TEXT_WORDS or word.istitle() or (len(word) > 2 and word.lower() in TEXT_WORDS):
+        if (
+            (len(word) > 3 and not _product_like(word))
+            or word in TEXT_WORDS
+            or word.istitle()
+            or (len(word) > 2 and word.lower() in TEXT_WORDS)
+        ):
             return Node("text", (), word)
         if word.isupper() or not word.isascii():
             return self.called(sym(word))
         factors = []
         for char in word[:-1]:
-            factors.append(E if char == "e" else I if char == "i" else sym(char))
+            factors.append(EULER if char == "e" else IMAGINARY if char == "i" else sym(char))
         self.tokens[self.at - 1] = Token("sym", word[-1])
         self.at -= 1
         return Node("mul", (*factors, self.expression(PRODUCT)))
@@ -436,7 +520,7 @@ class Parser:
     def opened(self, token: Token) -> Node:
         text = token.text
         if text == "-":
-            return Node("neg", (self.expression(PRODUCT - 1 if self.peek().kind != "num" else PRODUCT - 1),))
+            return Node("neg", (self.expression(PRODUCT - 1),))
         if text == "+":
             return self.expression(PRODUCT - 1)
         if text in ("(", "[", "{", "\\{"):
@@ -465,7 +549,12 @@ class Parser:
 
     def bracketed(self, opener: str) -> Node:
         bars, self.bars = self.bars, ([":"] if opener == "\\{" else [])
-        inside = self.items(lambda t: (t.kind == "op" and t.text in (_CLOSERS if opener != "(" else (")", "]"))) or macros.splits(t, opener))
+        inside = self.items(
+            lambda t: (
+                (t.kind == "op" and t.text in (_CLOSERS if opener != "(" else (")", "]")))
+                or macros.splits(t, opener)
+            )
+        )
         if macros.splits(self.peek(), opener):
             inside = macros.split_group(self, inside, opener)
         closer = self.take().text
@@ -476,7 +565,18 @@ class Parser:
         if opener == "{":
             return _closed(inside)
         if opener == "\\{":
-            return inside if inside.op == "builder" else seq("{}", inside.args if inside.op == "seq" and inside.value == "" else (inside,) if inside != seq("", ()) else ())
+            return (
+                inside
+                if inside.op == "builder"
+                else seq(
+                    "{}",
+                    inside.args
+                    if inside.op == "seq" and inside.value == ""
+                    else (inside,)
+                    if inside != seq("", ())
+                    else (),
+                )
+            )
         if inside.op == "seq" and inside.value == "":
             return seq(opener + closer, inside.args)
         if closer == "]" or opener == "[":
@@ -494,7 +594,13 @@ class Parser:
             return self.bracketed("{")
         if token.kind == "sym":
             self.take()
-            return E if token.text == "e" else I if token.text == "i" else sym(token.text, token.note)
+            return (
+                EULER
+                if token.text == "e"
+                else IMAGINARY
+                if token.text == "i"
+                else sym(token.text, token.note)
+            )
         if token.kind == "end":
             raise Unreadable("a command without its argument")
         return self.expression(POSTFIX)

@@ -11,20 +11,28 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from evoltune_math.answers import macros
 from evoltune_math.answers.budget import MAX_DEPTH, depth
 from evoltune_math.answers.charset import to_ascii
 from evoltune_math.answers.lexer import Token, Unreadable, tokenize
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num, walk
 from evoltune_math.answers.parser import parse_tokens
 from evoltune_math.answers.typed import Answer, Choice, Group, Named, Region, Span, Text, Value, typed
-from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, number_in_words
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SEPARATOR_WORDS, number_in_words
 
 MAX_TEXT = 12_000
 MAX_WRAPPINGS = 12
 MAX_KEPT = 1_000
 """Longer texts are not kept in the cache of readings."""
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\\{", ""), ('"', '"'))
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ("\\{", ""),
+    ('"', '"'),
+)
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
@@ -37,14 +45,78 @@ _CHOICE = re.compile(
 _BARE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
-_TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I)
-_CUT = frozenset("which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded".split())
-_LEAD = frozenset(
-    "approximately about approx roughly exactly is are equals answer solution solutions the final total value result be only just around "
-    "nearly thus so hence therefore it that we have get and or namely there to of".split()
+_TIME = re.compile(
+    r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I
 )
-_CHOOSE = re.compile(r"(?:\{\s*\}|\\,)?\s*[_^]\{?(\d+)\}?\s*(?:\\mathrm\{|\\text\{)?([CP])\}?_\{?(\d+)\}?|(?<![\w\\])(\d+)([CP])_?\{?(\d+)\}?(?!\w)|(?<![\w\\])([CP])_\{?(\d+)\}?\^\{?(\d+)\}?|(?<![\w\\])([CP])\((\d+),\s*(\d+)\)")
-_EXCEPT = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real\s*(?:s|numbers|values)?\s*(?:of\s+)?[a-z]?,?\s*(?:except|excluding|but|other\s+than|not\s+equal\s+to|such\s+that|where|with|so\s+that)\s*(?:for|that)?\s*:?\s*(.+)", re.I | re.S)
+_CUT = frozenset(
+    [
+        "which",
+        "where",
+        "since",
+        "because",
+        "using",
+        "when",
+        "if",
+        "whenever",
+        "unless",
+        "assuming",
+        "so",
+        "thus",
+        "therefore",
+        "hence",
+        "i.e.",
+        "namely",
+        "as",
+        "rounded",
+    ]
+)
+_LEAD = frozenset(
+    [
+        "approximately",
+        "about",
+        "approx",
+        "roughly",
+        "exactly",
+        "is",
+        "are",
+        "equals",
+        "answer",
+        "solution",
+        "solutions",
+        "the",
+        "final",
+        "total",
+        "value",
+        "result",
+        "be",
+        "only",
+        "just",
+        "around",
+        "nearly",
+        "thus",
+        "so",
+        "hence",
+        "therefore",
+        "it",
+        "that",
+        "we",
+        "have",
+        "get",
+        "and",
+        "or",
+        "namely",
+        "there",
+        "to",
+        "of",
+    ]
+)
+_CHOOSE = re.compile(
+    r"(?:\{\s*\}|\\,)?\s*[_^]\{?(\d+)\}?\s*(?:\\mathrm\{|\\text\{)?([CP])\}?_\{?(\d+)\}?|(?<![\w\\])(\d+)([CP])_?\{?(\d+)\}?(?!\w)|(?<![\w\\])([CP])_\{?(\d+)\}?\^\{?(\d+)\}?|(?<![\w\\])([CP])\((\d+),\s*(\d+)\)"
+)
+_EXCEPT = re.compile(
+    r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real\s*(?:s|numbers|values)?\s*(?:of\s+)?[a-z]?,?\s*(?:except|excluding|but|other\s+than|not\s+equal\s+to|such\s+that|where|with|so\s+that)\s*(?:for|that)?\s*:?\s*(.+)",
+    re.I | re.S,
+)
 _MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 
@@ -74,7 +146,13 @@ def unwrap(text: str) -> str:
             text = text[:-1].rstrip()
         for left, right in _PAIRS:
             size = len(left)
-            if right and len(text) >= 2 * size and text.startswith(left) and text.endswith(right) and left not in text[size:-size]:
+            if (
+                right
+                and len(text) >= 2 * size
+                and text.startswith(left)
+                and text.endswith(right)
+                and left not in text[size:-size]
+            ):
                 text = text[size : -size or None]
         found = _BOXED.match(text)
         if found and text.endswith("}") and balanced(text, found.end() - 1) == len(text) - 1:
@@ -147,7 +225,16 @@ def _read(text: str, lists: bool) -> Answer:
 
 def _chosen(found: re.Match[str]) -> str:
     """`{}_5C_2`, `5C2`, `C_5^2` and `C(5,2)` as one function."""
-    top, kind, below = next(g for g in ((found[1], found[2], found[3]), (found[4], found[5], found[6]), (found[8], found[7], found[9]), (found[11], found[10], found[12])) if g[0])
+    top, kind, below = next(
+        g
+        for g in (
+            (found[1], found[2], found[3]),
+            (found[4], found[5], found[6]),
+            (found[8], found[7], found[9]),
+            (found[11], found[10], found[12]),
+        )
+        if g[0]
+    )
     return f"\\operatorname{{{'binom' if kind == 'C' else 'perm'}}}({top},{below})"
 
 
@@ -168,14 +255,23 @@ def _special(bare: str) -> Answer | None:
         return Text("")
     if bare == "{}":
         return Group((), "{}")
-    if bare[:3].lower() in ("all", "the") and (found := _EXCEPT.fullmatch(re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}|\$", r"\1", bare))):
+    if bare[:3].lower() in ("all", "the") and (
+        found := _EXCEPT.fullmatch(re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}|\$", r"\1", bare))
+    ):
         return _excepted(read(found[1]))
     found = _CHOICE.fullmatch(bare)
-    if found and (found[2] is None or found[2].isupper()) and not (found[3] == ":" and len(found[4].strip()) < 2) and (found[1] is None or found[1].isupper() or not found[4].strip(" }")):
+    if (
+        found
+        and (found[2] is None or found[2].isupper())
+        and not (found[3] == ":" and len(found[4].strip()) < 2)
+        and (found[1] is None or found[1].isupper() or not found[4].strip(" }"))
+    ):
         body = found[4].strip(" }~$").strip()
         if not body:
             return Choice((found[1] or found[2]).upper())
-        if not body.startswith(("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")):
+        if not body.startswith(
+            ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")
+        ):
             return Choice((found[1] or found[2]).upper(), read(body))
     found = _BARE_CHOICE.fullmatch(bare)
     if found:
@@ -240,7 +336,9 @@ def _parsed(tokens: list[Token], bare: str) -> Answer:
     node = parse_tokens(list(tokens))
     if depth(node) > MAX_DEPTH:
         raise Unreadable("too deep")
-    if node.op == "mul" and node.args[0].op == "text" or node.op == "seq" and node.value == "" and any(n.op == "text" for n in node.args):
+    if (node.op == "mul" and node.args[0].op == "text") or (
+        node.op == "seq" and node.value == "" and any(n.op == "text" for n in node.args)
+    ):
         shorter = _without_lead(tokens)
         if shorter is not None:
             return _parsed(shorter, bare)
@@ -254,21 +352,41 @@ def _trimmed(tokens: list[Token]) -> list[Token]:
     level = 0
     for at, token in enumerate(tokens):
         if token.kind == "op":
-            level += (token.text in "([{" or token.text == "\\{") - (token.text in ")]}" or token.text == "\\}")
+            level += (token.text in "([{" or token.text == "\\{") - (
+                token.text in ")]}" or token.text == "\\}"
+            )
         if at and level == 0 and token.kind in ("word", "text") and token.text.split()[0].lower() in _CUT:
             tokens = tokens[:at]
             break
     start, end = 0, len(tokens)
-    while end and (tokens[end - 1].kind == "sep" or (tokens[end - 1].kind == "op" and tokens[end - 1].text in (",", ";", ".", ":", "?", "\n", "..."))):
+    while end and (
+        tokens[end - 1].kind == "sep"
+        or (tokens[end - 1].kind == "op" and tokens[end - 1].text in (",", ";", ".", ":", "?", "\n", "..."))
+    ):
         end -= 1
-    while start < end and (tokens[start].kind == "sep" or (tokens[start].kind == "op" and tokens[start].text in (",", ";", ":", "\n")) or _leads(tokens[start])):
+    while start < end and (
+        tokens[start].kind == "sep"
+        or (tokens[start].kind == "op" and tokens[start].text in (",", ";", ":", "\n"))
+        or _leads(tokens[start])
+    ):
         start += 1
     return tokens[start:end]
 
 
 def _leads(token: Token) -> bool:
     if token.kind == "cmd":
-        return token.text in ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "phantom", "rightarrow", "&")
+        return token.text in (
+            "approx",
+            "sim",
+            "simeq",
+            "therefore",
+            "implies",
+            "Rightarrow",
+            "to",
+            "phantom",
+            "rightarrow",
+            "&",
+        )
     if token.kind == "op":
         return token.text in ("=", "&")
     return token.kind in ("word", "text") and all(w.lower() in _LEAD for w in token.text.split())
@@ -276,8 +394,18 @@ def _leads(token: Token) -> bool:
 
 def _prose(tokens: list[Token]) -> bool:
     """Only words: no number, no mathematics."""
-    return all(t.kind in ("text", "word", "sep") or (t.kind == "sym" and t.text in "aI") or (t.kind == "op" and t.text in ",.'-;:!?") for t in tokens) and any(
-        t.kind == "text" or (t.kind == "word" and len(t.text) > 3 and not (macros.FUNCTIONS.get(t.text) or t.text in macros.GREEK or t.text in macros.CONSTANTS or t.text.isupper()))
+    return all(
+        t.kind in ("text", "word", "sep")
+        or (t.kind == "sym" and t.text in "aI")
+        or (t.kind == "op" and t.text in ",.'-;:!?")
+        for t in tokens
+    ) and any(
+        t.kind == "text"
+        or (
+            t.kind == "word"
+            and len(t.text) > 3
+            and not (FUNCTIONS.get(t.text) or t.text in GREEK or t.text in CONSTANTS or t.text.isupper())
+        )
         for t in tokens
     )
 
@@ -285,9 +413,16 @@ def _prose(tokens: list[Token]) -> bool:
 def _without_lead(tokens: list[Token]) -> list[Token] | None:
     """The tokens behind an introduction in words: `Solution is: ...`, `width ... = 10`."""
     at = 0
-    while at < len(tokens) and (tokens[at].kind in ("text", "word", "sep") or (tokens[at].kind == "op" and tokens[at].text in (":", ",", "="))):
+    while at < len(tokens) and (
+        tokens[at].kind in ("text", "word", "sep")
+        or (tokens[at].kind == "op" and tokens[at].text in (":", ",", "="))
+    ):
         at += 1
-    while at and tokens[at - 1].kind == "word" and (tokens[at - 1].text in macros.FUNCTIONS or tokens[at - 1].text in macros.CONSTANTS):
+    while (
+        at
+        and tokens[at - 1].kind == "word"
+        and (tokens[at - 1].text in FUNCTIONS or tokens[at - 1].text in CONSTANTS)
+    ):
         at -= 1
     return tokens[at:] if 0 < at < len(tokens) else None
 

@@ -1,6 +1,6 @@
 """Sets of reals: intervals, inequalities in one variable, unions, complements; all become sorted, merged spans.
 
-    of(parse("x<-1 \\\\text{ or } x>8"))  and  of(parse("(-\\\\infty,-1)\\\\cup(8,\\\\infty)"))  are the same spans
+of(parse("x<-1 \\\\text{ or } x>8"))  and  of(parse("(-\\\\infty,-1)\\\\cup(8,\\\\infty)"))  are the same spans
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ def of(node: Node) -> Region | None:
         return _inequality(node)
     if op == "builder":
         return _builder(node)
-    if op == "add" and len(node.args) == 2 and node.args[0].op in ("const", "seq") and node.args[1].op == "neg":
+    if (
+        op == "add"
+        and len(node.args) == 2
+        and node.args[0].op in ("const", "seq")
+        and node.args[1].op == "neg"
+    ):
         return of(Node("minus", (node.args[0], node.args[1].args[0])))
     if op in ("union", "inter", "minus"):
         parts = [of(a) for a in node.args]
@@ -70,7 +75,11 @@ def _interval(node: Node) -> Region | None:
         if any(i.op in ("seq", "rel", "text", "pm") for i in items):
             return None
         return Region(merged([Span(i, i, True, True) for i in items]))
-    if len(items) != 2 or brackets not in ("()", "[]", "[)", "(]") or any(i.op in ("seq", "rel", "text", "pm") for i in items):
+    if (
+        len(items) != 2
+        or brackets not in ("()", "[]", "[)", "(]")
+        or any(i.op in ("seq", "rel", "text", "pm") for i in items)
+    ):
         return None
     low, high = (approximate(i) if not infinite(i) else infinite(i) for i in items)
     if low is not None and high is not None and low > high:
@@ -99,13 +108,19 @@ def _inequality(node: Node) -> Region | None:
     signs, members = str(node.value).split(), node.args
     if signs == ["in"]:
         region = of(members[1])
-        return None if region is None or members[0].op != "sym" else Region(region.spans, str(members[0].value))
+        return (
+            None if region is None or members[0].op != "sym" else Region(region.spans, str(members[0].value))
+        )
     if signs == ["notin"] and members[0].op == "sym":
         region = of(members[1])
         return None if region is None else Region(complement(region.spans), str(members[0].value))
     if not set(signs) <= {"<", ">", "<=", ">=", "!="}:
         return None
-    if len(members) == 3 and members[1].op == "sym" and members[1].value not in symbols(members[0]) | symbols(members[2]):
+    if (
+        len(members) == 3
+        and members[1].op == "sym"
+        and members[1].value not in symbols(members[0]) | symbols(members[2])
+    ):
         variable = str(members[1].value)
     else:
         names = set().union(*map(symbols, members))
@@ -138,7 +153,9 @@ def _half_line(variable: str, sign: str, left: Node, right: Node) -> tuple[Span,
     by_degree = {sum(k for _, k in m): c / form.bottom[()] for m, c in form.top.items()}
     if not set(by_degree) <= {0, 1} or 1 not in by_degree:
         return None
-    return _side(sign if by_degree[1] > 0 else _FLIP[sign], num(-by_degree.get(0, Fraction(0)) / by_degree[1]))
+    return _side(
+        sign if by_degree[1] > 0 else _FLIP[sign], num(-by_degree.get(0, Fraction(0)) / by_degree[1])
+    )
 
 
 def _side(sign: str, bound: Node) -> tuple[Span, ...]:
@@ -184,7 +201,9 @@ def merged(spans: list[Span]) -> tuple[Span, ...]:
     for i in order:
         span, (low, high) = spans[i], keys[i]
         last = result[-1] if result else None
-        near = last is not None and (low < reach or (_near(low, reach) and (span.low_closed or last.high_closed)))
+        near = last is not None and (
+            low < reach or (_near(low, reach) and (span.low_closed or last.high_closed))
+        )
         if last is None or not near:
             result.append(span)
             reach = high
@@ -214,7 +233,11 @@ def _overlap(s: Span, t: Span) -> Span | None:
     low, low_closed = _tighter(s.low, s.low_closed, t.low, t.low_closed, +1)
     high, high_closed = _tighter(s.high, s.high_closed, t.high, t.high_closed, -1)
     a, b = key(low), key(high)
-    if a is not None and b is not None and (a > b and not _near(a, b) or _near(a, b) and not (low_closed and high_closed)):
+    if (
+        a is not None
+        and b is not None
+        and ((a > b and not _near(a, b)) or (_near(a, b) and not (low_closed and high_closed)))
+    ):
         return None
     return Span(low, high, low_closed, high_closed)
 

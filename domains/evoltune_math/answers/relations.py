@@ -10,7 +10,18 @@ from evoltune_math.answers.nodes import Node, symbols
 from evoltune_math.answers.typed import Relation
 from evoltune_math.answers.values import Values
 
-_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", "sim": "sim", "cong": "cong", "parallel": "parallel", "perp": "perp"}
+_FLIP = {
+    "<": ">",
+    ">": "<",
+    "<=": ">=",
+    ">=": "<=",
+    "=": "=",
+    "!=": "!=",
+    "sim": "sim",
+    "cong": "cong",
+    "parallel": "parallel",
+    "perp": "perp",
+}
 
 
 def same_relation(values: Values, a: Relation, b: Relation) -> bool:
@@ -34,7 +45,11 @@ def _same_residue(a: Relation, b: Relation) -> bool:
 
 
 def _memberwise(values: Values, a: Relation, b: Relation) -> bool:
-    return a.signs == b.signs and len(a.members) == len(b.members) and all(values.equal(x, y) for x, y in zip(a.members, b.members, strict=True))
+    return (
+        a.signs == b.signs
+        and len(a.members) == len(b.members)
+        and all(values.equal(x, y) for x, y in zip(a.members, b.members, strict=True))
+    )
 
 
 def _flipped(r: Relation) -> Relation | None:

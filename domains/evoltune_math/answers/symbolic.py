@@ -21,21 +21,36 @@ class NoTranslation(Exception):
 
 def _tame(node: Node) -> bool:
     """Sums without end only of small bodies: their closed forms are searched for without a bound."""
-    return all(n.value not in ("sum", "prod") or sum(1 for _ in walk(n.args[0])) <= 12 and not any(m.op == "fn" for m in walk(n.args[0])) for n in walk(node) if n.op == "bigop")
+    return all(
+        n.value not in ("sum", "prod")
+        or (sum(1 for _ in walk(n.args[0])) <= 12 and not any(m.op == "fn" for m in walk(n.args[0])))
+        for n in walk(node)
+        if n.op == "bigop"
+    )
 
 
 def equal(a: Node, b: Node) -> bool:
     """Whether SymPy shows that a - b is zero."""
     if not (_tame(a) and _tame(b)):
         return False
-    if sum(1 for tree in (a, b) for _ in walk(tree)) > MAX_NODES or not any(n.op == "bigop" for tree in (a, b) for n in walk(tree)):
+    if sum(1 for tree in (a, b) for _ in walk(tree)) > MAX_NODES or not any(
+        n.op == "bigop" for tree in (a, b) for n in walk(tree)
+    ):
         return False
     import sympy
 
     try:
         difference = to_sympy(a).doit() - to_sympy(b).doit()
         return bool(difference == 0 or sympy.simplify(difference) == 0)
-    except (NoTranslation, ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError, RecursionError):
+    except (
+        NoTranslation,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        RecursionError,
+    ):
         return False
 
 
@@ -76,7 +91,33 @@ _OPERATIONS: dict[str, Any] = {
 }
 _NAMES = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
           "artanh": "atanh", "sgn": "sign"}  # fmt: skip
-_KNOWN = frozenset("sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor ceiling asin acos atan asinh acosh atanh erf gamma sign".split())
+_KNOWN = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "log",
+        "exp",
+        "sqrt",
+        "floor",
+        "ceiling",
+        "asin",
+        "acos",
+        "atan",
+        "asinh",
+        "acosh",
+        "atanh",
+        "erf",
+        "gamma",
+        "sign",
+    ]
+)
 
 
 def _constant(name: str) -> Any:

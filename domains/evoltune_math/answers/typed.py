@@ -1,6 +1,6 @@
 """Node -> Answer: what kind of thing was said. The kinds decide how two answers are compared.
 
-    typed(parse("x=-2,6")) -> Named(x, Group((Value(-2), Value(6)), "")) ; typed(parse("-1 < x \\\\le 2")) -> Region(x, (-1, 2])
+typed(parse("x=-2,6")) -> Named(x, Group((Value(-2), Value(6)), "")) ; typed(parse("-1 < x \\\\le 2")) -> Region(x, (-1, 2])
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class Either:
     rounded: Answer
 
 
-Answer: TypeAlias = Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
+Answer: TypeAlias = (
+    Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
+)
 
 _WHOLE_SETS = frozenset(["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Q"])
 _DIFFERENTIALS = (Node("sym", (), "d"), Node("sym", (), "partial"))
@@ -120,7 +122,9 @@ def typed(node: Node) -> Answer:
         return _group(node)
     if op == "rel":
         return _relation(node)
-    if op in ("union", "inter", "minus", "builder") or (op == "add" and node.args[0].op == "const" and node.args[0].value == "R"):
+    if op in ("union", "inter", "minus", "builder") or (
+        op == "add" and node.args[0].op == "const" and node.args[0].value == "R"
+    ):
         region = region_of(node)
         return region if region is not None else Value(node)
     if op == "matrix" and node.note != "det":
@@ -135,7 +139,9 @@ def typed(node: Node) -> Answer:
         return Region((Span(NEG_INF, INF, False, False),))
     if op == "with":
         return typed(node.args[0])
-    computed = matrices.computed(node) if op in ("add", "mul", "neg", "div", "pow") and has(node, "matrix") else None
+    computed = (
+        matrices.computed(node) if op in ("add", "mul", "neg", "div", "pow") and has(node, "matrix") else None
+    )
     if computed is not None:
         return Matrix(computed)
     if op == "compound":
@@ -160,7 +166,9 @@ def _compound(node: Node) -> Answer:
     if isinstance(first, Value) and isinstance(second, Value):
         factor = units.factor(second.unit, first.unit)
         if factor is not None:
-            return Value(Node("add", (first.node, Node("mul", (Node("num", (), factor), second.node)))), first.unit)
+            return Value(
+                Node("add", (first.node, Node("mul", (Node("num", (), factor), second.node)))), first.unit
+            )
     return Text("")
 
 
@@ -198,7 +206,9 @@ def _bare(node: Node) -> Node:
 def _basis_vector(node: Node) -> Answer | None:
     """`2\\mathbf{i} - \\mathbf{j}` as a tuple."""
     terms = node.args if node.op == "add" else (node,)
-    if not any(n.op == "sym" and n.note == "v" and n.value in ("i", "j", "k", "x", "y", "z") for n in walk(node)):
+    if not any(
+        n.op == "sym" and n.note == "v" and n.value in ("i", "j", "k", "x", "y", "z") for n in walk(node)
+    ):
         return None
     slots: dict[str, Node] = {}
     for term in terms:
@@ -278,7 +288,12 @@ def _group(node: Node) -> Answer:
         return region_of(node) or Value(node)
     if brackets == "[]" and len(items) == 1 and items[0].op not in ("num", "seq", "sym", "dec", "neg"):
         return typed(items[0])
-    if brackets in ("[]", "()") and items and all(i.op == "seq" and i.value == brackets and i.args for i in items) and brackets == "[]":
+    if (
+        brackets in ("[]", "()")
+        and items
+        and all(i.op == "seq" and i.value == brackets and i.args for i in items)
+        and brackets == "[]"
+    ):
         rows = tuple(i.args for i in items)
         if len({len(r) for r in rows}) == 1:
             return Matrix(rows)
@@ -287,7 +302,9 @@ def _group(node: Node) -> Answer:
     if brackets in ("()", "<>", "[]") and any(i.op == "pm" for i in items):
         spread = _all_signs(node)
         return Group(tuple(typed(v) for v in spread), "")
-    return Group(tuple(_flat(typed(i) for i in items) if brackets == "{}" else [typed(i) for i in items]), brackets)
+    return Group(
+        tuple(_flat(typed(i) for i in items) if brackets == "{}" else [typed(i) for i in items]), brackets
+    )
 
 
 def _flat(items: Iterable[Answer]) -> list[Answer]:
@@ -313,7 +330,12 @@ def _bare_list(node: Node) -> Answer:
         region = _joined(items, node.note)
         if region is not None:
             return region
-    if first.op == "rel" and str(first.value) in ("=", "in", "!=") and all(i.op != "rel" for i in items[1:]) and named(first.args[0]):
+    if (
+        first.op == "rel"
+        and str(first.value) in ("=", "in", "!=")
+        and all(i.op != "rel" for i in items[1:])
+        and named(first.args[0])
+    ):
         if first.value == "!=":
             region = _joined([first, *(rel("!=", first.args[0], i) for i in items[1:])], "and")
             if region is not None:
@@ -324,11 +346,20 @@ def _bare_list(node: Node) -> Answer:
     if all(isinstance(p, Named) for p in parts):
         names = {p.name for p in parts if isinstance(p, Named)}
         if len(names) == 1:
-            return Named(next(iter(names)), Group(tuple(_flat(p.value for p in parts if isinstance(p, Named))), ""))
+            return Named(
+                next(iter(names)), Group(tuple(_flat(p.value for p in parts if isinstance(p, Named))), "")
+            )
     spans = [region_of(i) for i in items]
-    if node.note == "or" and all(s is not None for s in spans) and all(i.op != "seq" or i.value != "{}" for i in items) and not all(_pair(i) for i in items):
+    if (
+        node.note == "or"
+        and all(s is not None for s in spans)
+        and all(i.op != "seq" or i.value != "{}" for i in items)
+        and not all(_pair(i) for i in items)
+    ):
         return Region(tuple(s for r in spans if r for s in r.spans))
-    spread = [p for i, part in zip(items, parts, strict=True) for p in (_flat([part]) if i.op != "seq" else [part])]
+    spread = [
+        p for i, part in zip(items, parts, strict=True) for p in (_flat([part]) if i.op != "seq" else [part])
+    ]
     group = Group(tuple(spread), "", node.note)
     declared = len(items) < len(node.args) and any(_qualifies(i) and i.op == "rel" for i in node.args)
     return Family(group) if declared else group
@@ -342,10 +373,14 @@ def _qualifies(item: Node) -> bool:
     """`k \\in \\mathbb{Z}`, `where C is a constant`: says how to read the rest."""
     if item.op == "rel" and str(item.value) in ("in", "notin") and item.args[0].op in ("sym", "seq"):
         where = item.args[1]
-        return where.op == "const" and str(where.value) in _WHOLE_SETS and str(item.args[0].value) in _PARAMETERS
+        return (
+            where.op == "const" and str(where.value) in _WHOLE_SETS and str(item.args[0].value) in _PARAMETERS
+        )
     if item.op == "fn" and str(item.value) in ("?forall",):
         return True
-    return item.op == "text" and str(item.value).lower().startswith(("where", "with", "for", "when", "and c", "integer", "any ", "is an"))
+    return item.op == "text" and str(item.value).lower().startswith(
+        ("where", "with", "for", "when", "and c", "integer", "any ", "is an")
+    )
 
 
 # ---- relations -------------------------------------------------------------------------------------------------------
@@ -374,7 +409,9 @@ def _capital(node: Node) -> bool:
     """`AB`, `S_1`, `\\overline{AB}`: a name in capitals."""
     if node.op == "sym":
         name = str(node.value).rpartition(":")[2].partition("_")[0]
-        return name.isupper() and (len(name) > 1 or "_" in str(node.value) or name in "SV") or ":" in str(node.value)
+        return (name.isupper() and (len(name) > 1 or "_" in str(node.value) or name in "SV")) or ":" in str(
+            node.value
+        )
     return node.op == "mul" and all(a.op == "sym" and str(a.value).isupper() for a in node.args)
 
 
@@ -382,7 +419,11 @@ def _relation(node: Node) -> Answer:
     signs, members = tuple(str(node.value).split()), node.args
     if "implies" in signs or "iff" in signs:
         at = max(i for i, s in enumerate(signs) if s in ("implies", "iff"))
-        return _relation(rel(" ".join(signs[at + 1 :]), *members[at + 1 :])) if at + 2 < len(members) else typed(members[-1])
+        return (
+            _relation(rel(" ".join(signs[at + 1 :]), *members[at + 1 :]))
+            if at + 2 < len(members)
+            else typed(members[-1])
+        )
     if "~" in signs:
         at = signs.index("~")
         exact = typed(rel(" ".join(signs[:at]), *members[: at + 1])) if at else typed(members[0])

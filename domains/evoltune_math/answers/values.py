@@ -89,7 +89,10 @@ class Values:
         if value is None or exact is None or value.imag != 0:
             return False
         mp = value.context
-        return bool(abs(value.real - mp.mpf(exact.numerator) / exact.denominator) < mp.mpf(_unit_in_last_place(decimal).numerator) / _unit_in_last_place(decimal).denominator)
+        return bool(
+            abs(value.real - mp.mpf(exact.numerator) / exact.denominator)
+            < mp.mpf(_unit_in_last_place(decimal).numerator) / _unit_in_last_place(decimal).denominator
+        )
 
 
 def _defined(node: Node) -> bool:
@@ -114,7 +117,11 @@ def _same_shape(a: Node, b: Node) -> bool:
                 return False
             left.pop(at)
         return True
-    if a.value != b.value or len(a.args) != len(b.args) or (not a.args and a.op in ("base",) and a.note != b.note):
+    if (
+        a.value != b.value
+        or len(a.args) != len(b.args)
+        or (not a.args and a.op in ("base",) and a.note != b.note)
+    ):
         return False
     return all(_same_shape(x, y) for x, y in zip(a.args, b.args, strict=True))
 
@@ -133,7 +140,11 @@ def _decimal_digits(node: Node) -> int:
     mantissa = found.note.lower().partition("e")[0]
     if "." not in mantissa:
         return 0
-    return sum(c.isdigit() for c in mantissa.replace(".", "").lstrip("0")) if not set(found.note) & set("\\(") else 0
+    return (
+        sum(c.isdigit() for c in mantissa.replace(".", "").lstrip("0"))
+        if not set(found.note) & set("\\(")
+        else 0
+    )
 
 
 def _unit_in_last_place(node: Node) -> Fraction:

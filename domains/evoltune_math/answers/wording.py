@@ -9,7 +9,9 @@ from evoltune_math.answers.nodes import INF, NEG_INF, Node
 from evoltune_math.answers.typed import Value
 from evoltune_math.answers.vocabulary import number_in_words
 
-_MARKUP = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~")
+_MARKUP = re.compile(
+    r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"
+)
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _NOISE = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
 _SAME = {
