@@ -15,12 +15,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from evoltune.train.proof import check_golden
 from evoltune.train.template import prompt_ids, stop_of
 
 CHECK_STOPS = 8  # steps between searches for stop strings; what was decoded past one is cut off
@@ -71,8 +73,11 @@ class Generator:
         torch.set_num_threads(int(job["threads"]))
         self.job, self.device = job, _device(int(job["rank"]))
         self.tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
+        self.trained = check_golden(Path(job["checkpoint"]), self.tokenizer) if job["checkpoint"] else None
         self.model = _load(job, len(self.tokenizer), self.device)
         stops = _stop_ids(self.model, self.tokenizer, job["template"])
+        if self.trained:
+            stops.add(self.trained.stop.id)
         self.stop_ids = torch.tensor(sorted(stops), device=self.device)
 
     def ids(self, prompt: str) -> list[int]:
@@ -148,6 +153,7 @@ class Generator:
             "prompt_ids_sha256": hashlib.sha256(json.dumps(ids).encode()).hexdigest(),
             "prompt_tokens": len(ids),
             "stop_ids": self.stop_ids.tolist(),
+            "golden_checked": len(self.trained.golden) if self.trained else 0,
             "device": str(self.device),
             "dtype": str(self.model.dtype).removeprefix("torch."),
         }

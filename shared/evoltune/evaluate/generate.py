@@ -82,23 +82,30 @@ class Weights:
     model: str
     adapter: str = ""
     tokenizer: str = ""
+    checkpoint: str = ""
+    """A folder that holds the template proof of a training run, to be checked again before anything is generated."""
     fingerprint: str = ""
 
 
 def find_weights(model: str) -> Weights:
     """A checkpoint folder (merged or adapter), a local model, a hub id or a packaged model, with its fingerprint."""
     from evoltune.train.base import resolve_base
+    from evoltune.train.proof import read_template
 
     folder = Path(model).expanduser()
     adapter = folder / "adapter_config.json"
+    checkpoint = str(folder) if read_template(folder) else ""
     if not adapter.is_file():
         base = str(resolve_base(model))
-        return Weights(model=base, tokenizer=base, fingerprint=fingerprint(Path(base)) or digest(base))
+        mark = fingerprint(Path(base)) or digest(base)
+        return Weights(model=base, tokenizer=base, checkpoint=checkpoint, fingerprint=mark)
     named = str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
     base = str(resolve_base(named))
     tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
     mark = digest([fingerprint(folder), fingerprint(Path(base)) or base])
-    return Weights(model=base, adapter=str(folder), tokenizer=tokenizer, fingerprint=mark)
+    return Weights(
+        model=base, adapter=str(folder), tokenizer=tokenizer, checkpoint=checkpoint, fingerprint=mark
+    )
 
 
 def fingerprint(folder: Path) -> str:
@@ -120,7 +127,7 @@ def fingerprint(folder: Path) -> str:
     return digest(found)
 
 
-_NOT_WEIGHTS = frozenset({"manifest.json", "metrics.jsonl", "trainer_state.json"})
+_NOT_WEIGHTS = frozenset({"manifest.json", "trainer_state.json"})
 
 
 CACHE_BYTES = 4e9
@@ -241,7 +248,7 @@ def transformers_engine(
 def _job(settings: Settings, weights: Weights, probe: str, rank: int, count: int) -> dict[str, Any]:
     chosen = asdict(settings)
     names = ("template", "system", "temperature", "top_p", "max_new_tokens", "stops")
-    where = {"model": weights.model, "adapter": weights.adapter, "tokenizer": weights.tokenizer}
+    where = {k: v for k, v in asdict(weights).items() if k != "fingerprint"}
     threads = max(1, cores() // count)
     return {**where, **{k: chosen[k] for k in names}, "probe": probe, "rank": rank, "threads": threads}
 

@@ -30,6 +30,7 @@ TEXTS = (
     "answer",
     "output",
     "generation",
+    "pred",
     "generated",
     "code",
     "resps",

@@ -23,6 +23,7 @@ from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
+from evoltune.train.proof import read_template
 
 KS = (1, 10, 100)
 DECODING = ("n", "temperature", "top_p", "max_tokens", "stop")
@@ -59,7 +60,7 @@ def measure(
     """One suite: generates and judges what is missing, and gives its entry of `scores.json`."""
     name = recipe.eval.profile or suite.profile
     _, profile = profile_of(suite, name)
-    settings = settings_of(recipe, profile, model, weights.fingerprint, baseline=baseline)
+    settings = settings_of(recipe, profile, model, weights, baseline=baseline)
     wanted = [
         Wanted(suite=suite.name, problem=task.name, sample=i, prompt=ask(profile, task))
         for task in suite.tasks
@@ -138,7 +139,7 @@ def ask(profile: Profile, task: Task) -> str:
 
 
 def settings_of(
-    recipe: Recipe, profile: Profile, model: str, fingerprint: str, *, baseline: bool
+    recipe: Recipe, profile: Profile, model: str, weights: Weights, *, baseline: bool
 ) -> Settings:
     """The profile's decoding with the recipe's choices over it, and the template that this model is asked with."""
     chosen = recipe.eval
@@ -155,20 +156,25 @@ def settings_of(
         raise RecipeError(
             f"eval.n: {n} samples at temperature 0 would all be the same: set eval.temperature above 0"
         )
-    template = (
-        chosen.baseline_template if baseline and chosen.baseline_template != "same" else recipe.train.template
-    )
+    template, system = _template(recipe, weights, baseline=baseline)
     if profile.prompt is not None:
-        template_name: str = "raw"
-    else:
-        template_name = template
+        template, system = "raw", ""
     return Settings(
-        model=model, weights=fingerprint, template=template_name, prompt=profile.prompt,
-        system="" if baseline or profile.prompt is not None else recipe.train.system_prompt,
+        model=model, weights=weights.fingerprint, template=template, prompt=profile.prompt, system=system,
         n=n, temperature=float(temperature), top_p=float(chosen.top_p or decoding.get("top_p", 1.0)),
         max_new_tokens=int(length or decoding.get("max_tokens", 512)),
         stops=(*decoding.get("stop", ()), *chosen.stops), seed=recipe.seed, engine=chosen.engine,
     )  # fmt: skip
+
+
+def _template(recipe: Recipe, weights: Weights, *, baseline: bool) -> tuple[str, str]:
+    """(template, system prompt): a base's own chat template; what a checkpoint says it was trained with; the recipe's."""
+    if baseline and recipe.eval.baseline_template == "chat":
+        return "chat", ""
+    trained = read_template(Path(weights.checkpoint)) if weights.checkpoint else None
+    if trained:
+        return trained.template, trained.system_prompt
+    return recipe.train.template, recipe.train.system_prompt
 
 
 def _old_proof(out: Path, suite: str) -> dict[str, Any]:
