@@ -65,12 +65,20 @@ def mutants(source: str, limit: int = 24, seed: int = 0) -> list[Mutant]:
         rng.shuffle(edits)
     seen, chosen = {ast.unparse(tree)}, list[Mutant]()
     while len(chosen) < limit and any(by_kind.values()):
-        for edit in [edits.pop() for edits in by_kind.values() if edits]:
-            text = edit.applied(tree)
-            if text not in seen and fault(text) is None:
-                seen.add(text)
-                chosen.append(Mutant(kind=edit.kind, line=edit.line, source=text))
+        for edits in by_kind.values():
+            chosen.extend(_next(edits, tree, seen))
     return chosen[:limit]
+
+
+def _next(edits: list[_Edit], tree: ast.Module, seen: set[str]) -> Iterator[Mutant]:
+    """The next edit of one kind that gives a new program that compiles, if any is left."""
+    while edits:
+        edit = edits.pop()
+        text = edit.applied(tree)
+        if text not in seen and fault(text) is None:
+            seen.add(text)
+            yield Mutant(kind=edit.kind, line=edit.line, source=text)
+            return
 
 
 def stubs(source: str, entry_point: str) -> list[Mutant]:
