@@ -116,7 +116,7 @@ def test_the_card_counts_rows_stages_and_licences_and_loads_with_datasets(tmp_pa
 def test_the_manifest_is_written_last_and_names_the_hash_of_every_file(tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(5)])
     names = set(json.loads((folder / "manifest.json").read_text())["files"])
-    assert names == {"train.parquet", "validation.parquet", "certificate.json", "README.md"}
+    assert names == {"train.parquet", "validation.parquet", "certificate.json", "difficulty.svg", "README.md"}
     assert not list(folder.rglob("*.tmp"))
     broken = (r if i else 1 / 0 for i, r in enumerate([record()]))
     with pytest.raises(ZeroDivisionError):

@@ -28,11 +28,13 @@ def difficulty(record: Record) -> float | None:
 
 
 def level(record: Record) -> str:
-    """simple, complex or very complex: by difficulty (up to 4, up to 7, above), else by the round it comes from."""
-    hard = difficulty(record)
-    if hard is not None:
-        return LEVELS[(hard > 4) + (hard > 7)]
-    return LEVELS[min(record.round, 2)]
+    """simple, complex or very complex; see `level_of`."""
+    return level_of(difficulty(record), record.round)
+
+
+def level_of(hard: float | None, round: int) -> str:
+    """By difficulty (up to 4, up to 7, above), else by the round that a row comes from (0, 1, later)."""
+    return LEVELS[(hard > 4) + (hard > 7) if hard is not None else min(round, 2)]
 
 
 def is_verified(record: Record) -> bool:

@@ -40,6 +40,7 @@ def render_card(
         f"Domain `{recipe.domain}`, recipe `{fingerprint(recipe)}`, seed {recipe.seed}; teacher: {recipe.teacher.model} "
         f"({recipe.teacher.kind}), terms: {recipe.teacher.terms or 'not stated'}.\n",
         "## Rows\n\n" + _table(("split", "rows"), [(name, n) for name, n in splits.items()]),
+        "## Difficulty\n\n![rows by round and difficulty](difficulty.svg)\n",
         "## How they came about\n\nFor each stage: in = kept + dropped, by reason.\n\n" + _ledger(counts),
         "## Contamination\n\n" + _contamination(certificate),
         *(_counts(name, values) for name, values in seen.items()),

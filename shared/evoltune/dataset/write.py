@@ -18,7 +18,8 @@ from typing import Any
 from evoltune import __version__
 from evoltune.curate.certificate import FILE as CERTIFICATE
 from evoltune.curate.certificate import file_hash, write_certificate
-from evoltune.curate.difficulty import chosen_answers, difficulty
+from evoltune.curate.difficulty import LEVELS, chosen_answers, difficulty, level_of
+from evoltune.curate.picture import difficulty_picture
 from evoltune.curate.provenance import licence_of, terms_of
 from evoltune.dataset.card import render_card
 from evoltune.dataset.export import write_jsonl
@@ -27,6 +28,7 @@ from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Answer, Record, digest
 
 MANIFEST = "manifest.json"
+PICTURE = "difficulty.svg"
 BATCH = 10_000  # rows per Parquet row group
 LEAST_TO_SPLIT = 20  # with fewer rows there is nothing to validate on: all go to train
 COUNTED = ("licence", "skill", "operator", "round")
@@ -52,7 +54,8 @@ def write_dataset(
     (folder / MANIFEST).unlink(missing_ok=True)
     splits: Counter[str] = Counter({"train": 0, "validation": 0})
     seen: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
-    _write_parquet(_counted(_chain(first, rows), splits, seen, share), folder, share)
+    levels: dict[str, Counter[str]] = {}
+    _write_parquet(_counted(_chain(first, rows), splits, seen, levels, share), folder)
     files = [f"{split}.parquet" for split in splits]
     for split in splits:
         write_jsonl(
@@ -60,10 +63,11 @@ def write_dataset(
         )
     proof = {**certificate, "files": {name: file_hash(folder / name) for name in files}}
     write_certificate(folder / CERTIFICATE, proof)
+    _write_text(folder / PICTURE, difficulty_picture(dict(sorted(levels.items())), LEVELS))
     _write_text(folder / "README.md", render_card(recipe, proof, counts, splits, seen))
     manifest = {
         "format": 1, "evoltune": __version__, "recipe": fingerprint(recipe), "rows": dict(splits),
-        "files": {name: file_hash(folder / name) for name in (*files, CERTIFICATE, "README.md")},
+        "files": {name: file_hash(folder / name) for name in (*files, CERTIFICATE, PICTURE, "README.md")},
         "ledger": {stage: dict(ledger) for stage, ledger in counts.items()},
     }  # fmt: skip
     _write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
@@ -122,17 +126,24 @@ def _chain(first: list[Row], rest: Iterable[Row]) -> Iterator[Row]:
 
 
 def _counted(
-    rows: Iterable[Row], splits: Counter[str], seen: Mapping[str, Counter[str]], share: float
+    rows: Iterable[Row],
+    splits: Counter[str],
+    seen: Mapping[str, Counter[str]],
+    levels: dict[str, Counter[str]],
+    share: float,
 ) -> Iterator[tuple[str, Row]]:
     for row in rows:
         split = split_of(row["id"], share)
         splits[split] += 1
+        levels.setdefault(f"round {row['round']}", Counter())[
+            level_of(row["difficulty"] or None, row["round"])
+        ] += 1
         for name, counter in seen.items():
             counter[str(row[name])] += 1
         yield split, row
 
 
-def _write_parquet(rows: Iterator[tuple[str, Row]], folder: Path, share: float) -> None:
+def _write_parquet(rows: Iterator[tuple[str, Row]], folder: Path) -> None:
     """Streams rows into one Parquet file per split, with the schema that `datasets` writes."""
     try:
         import pyarrow as pa

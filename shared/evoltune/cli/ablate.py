@@ -1,0 +1,200 @@
+"""`evoltune ablate RECIPE`: trains and scores one recipe with diversity, quality, quantity, task mix and round mix varied.
+
+    evoltune ablate smoke/math --out runs/smoke-math --axes quality,quantity --size 200 --repeats 3
+
+Needs the run of the recipe up to `build`. Everything goes to RUN/ablation/AXIS/VARIANT/SEED; a stopped ablation goes on
+where it was. Prints a table with 95% intervals (bootstrap over problems) and writes ablation.json and ablation.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evoltune import pipeline
+from evoltune.cli import options
+from evoltune.curate.certificate import build_certificate, methods_of
+from evoltune.curate.decontaminate import Deep, decontaminate
+from evoltune.curate.picture import Bar, score_picture
+from evoltune.curate.textmatch import build_index
+from evoltune.curate.variants import AXES, Pool, variants
+from evoltune.dataset import write_dataset
+from evoltune.errors import DataError, nearest
+from evoltune.recipe import Recipe
+from evoltune.record import Record
+from evoltune.store import Step, Store
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    parser.add_argument("--axes", default=",".join(AXES), help=f"default: {','.join(AXES)}")
+    parser.add_argument(
+        "--size", type=int, default=0, metavar="ROWS", help="rows per variant (default: all that fit)"
+    )
+    parser.add_argument("--repeats", type=int, default=1, help="seeds per variant (default: 1)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be trained and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    axes = [axis for axis in args.axes.split(",") if axis]
+    for axis in axes:
+        if axis not in AXES:
+            raise DataError(f"--axes: unknown axis {axis!r}: {nearest(axis, AXES)}")
+    if args.repeats < 1 or args.size < 0:
+        raise DataError(f"--repeats {args.repeats} --size {args.size}: repeats from 1, size from 0 (0: all)")
+    recipe, folder = options.recipe_of(args)
+    if not recipe.eval.suites:
+        raise DataError("ablate: the recipe names no eval.suites: there is nothing to score by")
+    work = pipeline.Run(recipe=recipe, folder=folder)
+    pool = read_pool(work)
+    size = args.size or len(pool.kept)
+    jobs = [
+        (axis, label, seed, rows)
+        for axis in axes
+        for seed in range(recipe.seed, recipe.seed + args.repeats)
+        for label, rows in variants(pool, axis, size, seed).items()
+    ]
+    print(f"ablate: {len(jobs)} trainings over {', '.join(axes)} into {folder / 'ablation'}", file=sys.stderr)
+    if args.dry_run:
+        print(
+            "\n".join(f"{axis}: {label}, seed {seed}: {len(rows)} rows" for axis, label, seed, rows in jobs)
+        )
+        return 0
+    for axis, label, seed, rows in jobs:
+        train_and_score(work, place(folder, axis, label, seed), rows, seed)
+    results = [
+        summed(folder, axis, label, recipe, [j for j in jobs if j[:2] == (axis, label)])
+        for axis, label in _pairs(jobs)
+    ]
+    write_results(folder / "ablation", results)
+    print("\n".join(lines(results)))
+    return 0
+
+
+Job = tuple[str, str, int, list[Record]]
+
+
+def _pairs(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((axis, label) for axis, label, _, _ in jobs))
+
+
+def place(folder: Path, axis: str, label: str, seed: int) -> Path:
+    return folder / "ablation" / axis / re.sub(r"\W+", "-", label) / str(seed)
+
+
+def read_pool(work: pipeline.Run) -> Pool:
+    """The run's kept rows, and those that its verifier refused, checked against the suites like the others."""
+    with Store.read(work.folder) as store:
+        keys = store.noted("steps")
+        if not keys:
+            raise DataError(
+                f"{work.folder}: no finished build there: run `evoltune build` on this recipe first"
+            )
+        kept = list(store.kept(_step(keys["select"], _step(keys["verify"], None))))
+        judged = _step(keys["verify"], _step(keys["evolve"], None))
+        ids = [
+            i
+            for (i,) in store.sql(
+                "SELECT record FROM decisions WHERE step=? AND reason<>'' ORDER BY record", judged.key
+            )
+        ]
+        refused = [record for i in ids if (record := store.record(i, judged)).answers]
+    options_ = work.recipe.curate
+    index = build_index(
+        work.targets,
+        ngrams=options_.ngrams,
+        jaccard=options_.contamination_jaccard,
+        paraphrase=options_.paraphrase,
+    )
+    methods = sorted(work.domain.overlap) if options_.overlap and work.targets and refused else []
+    if not methods:
+        return Pool(kept=kept, struck=_clean(decontaminate(index, work.targets, None)(refused)))
+    with work.checker() as checker:
+        stage = decontaminate(index, work.targets, Deep(checker=checker, methods=methods))
+        return Pool(kept=kept, struck=_clean(stage(refused)))
+
+
+def _clean(results: Any) -> list[Record]:
+    return [r for r in results if isinstance(r, Record)]
+
+
+def _step(key: str, before: Step | None) -> Step:
+    name, _, rest = key.partition("@")
+    version, _, upto = rest.partition("#")
+    return Step(name=name, version=version, before=before, upto=int(upto or 0))
+
+
+def train_and_score(work: pipeline.Run, out: Path, rows: Sequence[Record], seed: int) -> None:
+    """One variant: dataset, training, scores, all under `out`. What is finished is not done again."""
+    from evoltune.evaluate import evaluate
+    from evoltune.train import train
+
+    recipe = msgspec.structs.replace(
+        work.recipe, train=msgspec.structs.replace(work.recipe.train, seed=seed, dataset=None)
+    )
+    proof = build_certificate(
+        work.suites,
+        methods_of(recipe.curate, work.domain.overlap),
+        rows={"in": len(rows), "kept": len(rows)},
+        hits=[],
+    )
+    whole = msgspec.structs.replace(recipe, curate=msgspec.structs.replace(recipe.curate, validation=0.0))
+    write_dataset(rows, out / "dataset", whole, proof, {"variant": {"in": len(rows), "kept": len(rows)}})
+    train(recipe, out / "dataset", out / "checkpoint")
+    evaluate(recipe, str(out / "checkpoint"), out / "eval" / "after", baseline=False)
+
+
+def summed(folder: Path, axis: str, label: str, recipe: Recipe, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Mean over seeds and problems for each suite, with the bootstrap interval over problems."""
+    from evoltune.evaluate.compare import solved
+    from evoltune.evaluate.pass_at_k import mean
+
+    found: dict[str, dict[str, list[float]]] = {}
+    for _, _, seed, _ in jobs:
+        after = place(folder, axis, label, seed) / "eval" / "after"
+        scores = json.loads((after / "scores.json").read_text(encoding="utf-8"))
+        for suite, entry in scores["suites"].items():
+            for problem, value in solved(after, suite, entry).items():
+                found.setdefault(suite, {}).setdefault(problem, []).append(value)
+    suites = {
+        suite: asdict(mean([sum(values) / len(values) for _, values in sorted(by.items())], recipe.seed))
+        for suite, by in found.items()
+    }
+    return {"axis": axis, "variant": label, "rows": len(jobs[0][3]), "seeds": len(jobs), "suites": suites}
+
+
+def write_results(folder: Path, results: Sequence[dict[str, Any]]) -> None:
+    groups: dict[str, list[Bar]] = {}
+    for entry in results:
+        for suite, m in entry["suites"].items():
+            low, high = m["interval"]
+            bar = Bar(label=f"{entry['variant']} ({entry['rows']})", value=m["value"], low=low, high=high)
+            groups.setdefault(f"{entry['axis']}: {suite}", []).append(bar)
+    for name, text in (
+        ("ablation.json", json.dumps(results, indent=1) + "\n"),
+        ("ablation.svg", score_picture(groups)),
+    ):
+        temporary = folder / (name + ".tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)
+
+
+def lines(results: Sequence[dict[str, Any]]) -> list[str]:
+    head = f"{'axis':10} {'variant':24} {'rows':>6} {'seeds':>5}  suite                 score  95% interval"
+    out = [head]
+    for entry in results:
+        for suite, m in entry["suites"].items():
+            low, high = m["interval"]
+            out.append(
+                f"{entry['axis']:10} {entry['variant']:24} {entry['rows']:6} {entry['seeds']:5}  {suite:20} "
+                f"{m['value']:6.1%}  {low:.1%} to {high:.1%}"
+            )
+    return out
