@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.errors import RecipeError
-from evoltune.recipe import Recipe, fingerprint, load_recipe, recipe_schema, shipped
+from evoltune.recipe import Recipe, fingerprint, load_recipe, shipped
+from evoltune.schema import descriptions, recipe_schema, reference
 
 
 def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
@@ -116,3 +117,25 @@ def test_a_resolved_recipe_reads_back_as_itself(tree: dict):
 def test_the_schema_knows_every_section():
     properties = recipe_schema()["$defs"]["Recipe"]["properties"]
     assert set(properties) == {f.name for f in msgspec.structs.fields(Recipe)} | {"extends"}
+
+
+def test_every_section_and_every_key_that_is_not_a_field_name_of_transformers_is_described():
+    known = descriptions()
+    assert all(known[name, ""] for name, field in known if not field and name != "_Loader")
+    assert recipe_schema()["$defs"]["Evolve"]["properties"]["answers"]["description"]
+
+
+def test_the_reference_page_is_the_generated_one():
+    page = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
+    assert page.read_text(encoding="utf-8") == reference(), (
+        "run: evoltune recipes reference > docs/recipes.md"
+    )
+
+
+def test_a_copied_recipe_names_the_schema_and_still_loads(tmp_path: Path):
+    from evoltune.cli import main
+
+    assert main(["recipes", "cp", "smoke/math", str(tmp_path / "mine.yaml")]) == 0
+    assert "yaml-language-server" in (tmp_path / "mine.yaml").read_text()
+    assert load_recipe(tmp_path / "mine.yaml").domain == "math"
+    assert main(["recipes", "cp", "smoke/math", str(tmp_path / "mine.yaml")]) == 2

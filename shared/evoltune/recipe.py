@@ -489,14 +489,3 @@ def _located(message: str, tree: Any, lines: Lines, ref: str) -> str:
     at = next((lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines), ref)
     name = ".".join(keys)
     return f"{at}: {name + ': ' if name else ''}{what}" + (f" (value {value!r})" if keys else "")
-
-
-def recipe_schema() -> dict[str, Any]:
-    """JSON Schema of a recipe file, for editors (`evoltune recipes schema`)."""
-    schema: dict[str, Any] = msgspec.json.schema(Recipe)
-    properties = schema["$defs"]["Recipe"]["properties"]
-    properties["extends"] = {
-        "type": "string",
-        "description": "Path or shipped name of the recipe to inherit from.",
-    }
-    return schema

@@ -1,4 +1,4 @@
-"""`evoltune recipes ls | show NAME | check FILE... | cp NAME [DEST] | import --from SUITE FILE | schema`."""
+"""`evoltune recipes ls | show NAME | check FILE... | cp NAME [DEST] | import --from SUITE FILE | schema | reference`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import yaml
 from evoltune.domain import installed, load_domain, policy_of
 from evoltune.errors import RecipeError
 from evoltune.foreign import convert
-from evoltune.recipe import find_recipe, load_recipe, recipe_schema, shipped
+from evoltune.recipe import find_recipe, load_recipe, shipped
+
+MODELINE = "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|check|cp|import|schema")
+    verbs = parser.add_subparsers(
+        dest="action", required=True, metavar="ls|show|check|cp|import|schema|reference"
+    )
     verbs.add_parser("ls", help="list the shipped recipes")
     show = verbs.add_parser("show", help="print a recipe with everything it inherits and every default")
     show.add_argument("recipe")
@@ -33,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument("--from", dest="source", required=True, help="axolotl, llamafactory or trl")
     foreign.add_argument("--domain", default="general", help="domain of the new recipe (default: general)")
     foreign.add_argument("--out", type=Path, help="write the recipe here")
+    verbs.add_parser("reference", help="print the reference of all keys as Markdown")
     verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
 
 
@@ -74,7 +79,7 @@ def _copy(args: argparse.Namespace) -> int:
         dest = dest / source.name
     if dest.exists():
         raise RecipeError(f"{dest}: exists already: remove it or give another name")
-    dest.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    dest.write_text(MODELINE + source.read_text(encoding="utf-8"), encoding="utf-8")
     print(dest)
     return 0
 
@@ -100,8 +105,25 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _schema(args: argparse.Namespace) -> int:
+    from evoltune.schema import recipe_schema
+
     print(json.dumps(recipe_schema(), indent=2))
     return 0
 
 
-_ACTIONS = {"ls": _ls, "show": _show, "check": _check, "cp": _copy, "import": _import, "schema": _schema}
+def _reference(args: argparse.Namespace) -> int:
+    from evoltune.schema import reference
+
+    print(reference(), end="")
+    return 0
+
+
+_ACTIONS = {
+    "ls": _ls,
+    "show": _show,
+    "check": _check,
+    "cp": _copy,
+    "import": _import,
+    "schema": _schema,
+    "reference": _reference,
+}
