@@ -394,7 +394,7 @@ SCRIPTS = {
     "latin": re.compile(r"[A-Za-z\u00c0-\u024f]"),
 }
 FUNCTION_WORDS = {
-    "en": "the and of to is are that with for you this what how write your from not have which each should be",
+    "en": "the and of to is are that with for you this what how write your from not have which each should be into it its by on they was were can will than",
     "es": "el la los las de que y en un una por con para es del como se más sus esta cada debe su",
     "fr": "le la les des et est une que pour dans qui sur avec pas vous cette votre plus ce du aux doit",
     "de": "der die das und ist nicht ein eine mit für auf den von zu dem des sie wie werden auch schreiben",

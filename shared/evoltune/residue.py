@@ -59,7 +59,7 @@ TRANSLATED = re.compile(
             r"(?:herschreven|gegeven|aangepaste) (?:prompt|instructie|opdracht)",
             r"(?:przepisany|przeredagowany|podany|dany) (?:prompt|monit)", r"(?:przepisane|przeredagowane) polecenie",
             r"(?:omskriven|given|omskrevet) (?:prompt|uppmaning|instruktion)",
-            r"(?:yeniden yazilm[iı]s|verilen) (?:istem|komut|prompt)",
+            r"(?:yeniden yaz[iı]lm[iı]s|verilen) (?:istem|komut|prompt)",
             r"prompt (?:yang )?(?:ditulis ulang|diberikan)", r"(?:loi nhac|prompt) (?:duoc )?viet lai", r"prompt da cho",
             r"prepsany prompt|prepsana vyzva|rescris prompt|prompt rescris|promptul rescris",
         )
@@ -72,12 +72,11 @@ OTHER_SCRIPTS = re.compile(
             r"(?:重写|改写|重寫|改寫|给定|給定)(?:后|後|过)?的?\s*(?:提示词?|提示詞?|指令)",
             r"(?:書き換え|書き直|リライト|与えられ)[^\s。]{0,6}(?:プロンプト|フロンフト|指示)",
             r"(?:다시\s*(?:작성|쓴)|재작성|주어진|수정)[^\s.]{0,4}\s*(?:프롬프트|지시)",
-            r"(?:переписанн|переформулированн|измененн|данн|заданн|исходн)\w*\s+(?:промпт|запрос|подсказк|инструкци)\w*",
-            r"переписании\s+(?:промпт|запрос)", r"(?:переписании|даннои|заданнои)\s+промпт", r"переписанныи (?:промпт|запрос)",
-            r"переписании запит|переписана підказка|переписании промпт",
+            r"(?:переписанн|переформулированн)\w*\s+(?:промпт|запрос|подсказк|инструкци)\w*|(?:измен[её]нн|данн|заданн|исходн)\w*\s+промпт\w*",
+                        r"переписаний (?:запит|промпт)|переписана підказка",
             r"(?:المطالبة|المطالبه|الموجه|الطلب|التعليمات|النص)\s+(?:المعاد|المعادة|المعاده|المكتوب|المعطى|المعطاة|المعدل)",
-            r"(?:पनरलिखत|पुनर्लिखित|पनलखत|दिया गया|दय गय)\s*(?:प्रॉम्प्ट|परमपट|पराॅमपट|परॉमपट)",
-            r"(?:ξαναγραμμενη|επαναδιατυπωμενη|δεδομενη)\s+(?:προτροπη|οδηγια)", r"הפרומפט (?:המשוכתב|הנתון)",
+            r"(?:पुनर्लिखित|दिया गया|दिए गए|संशोधित)\s*(?:प्रॉम्प्ट|प्रोम्प्ट|निर्देश)",
+            r"(?:ξαναγραμμένη|επαναδιατυπωμένη|δεδομένη)\s+(?:προτροπή|οδηγία)", r"הפרומפט (?:המשוכתב|הנתון)",
             r"(?:พรอมต์|คําสั่ง|คำสั่ง)ที่(?:เขียนใหม่|ให้มา)",
         )
     )
@@ -106,8 +105,30 @@ ROLE = re.compile(
 
 
 TRANSLATED_WORDS = tuple(
-    """prompt invite consigne instruc istru indicacion mensaje comando solicitacao richiesta eingabeauf anweisung aufforderung
-    opdracht monit polecenie uppmaning instruktion istem komut vyzva nhac""".split()
+    [
+        "prompt",
+        "invite",
+        "consigne",
+        "instruc",
+        "istru",
+        "indicacion",
+        "mensaje",
+        "comando",
+        "solicitacao",
+        "richiesta",
+        "eingabeauf",
+        "anweisung",
+        "aufforderung",
+        "opdracht",
+        "monit",
+        "polecenie",
+        "uppmaning",
+        "instruktion",
+        "istem",
+        "komut",
+        "vyzva",
+        "nhac",
+    ]
 )
 
 
@@ -123,7 +144,7 @@ def is_residue(text: str) -> bool:
         or PREAMBLE.search(undressed)
         or _mangled(flat)
         or (any(w in flat for w in TRANSLATED_WORDS) and TRANSLATED.search(flat))
-        or (not undressed.isascii() and OTHER_SCRIPTS.search(undressed))
+        or (not text.isascii() and OTHER_SCRIPTS.search(unicodedata.normalize("NFKC", text).casefold()))
     )
 
 

@@ -19,9 +19,15 @@ VERBS: dict[str, tuple[str, str]] = {
     # verb: (module in this package, summary)
     "run": ("run", "seeds to score: every stage of a recipe, resumable"),
     "evolve": ("stages", "grow instructions from seeds with a teacher"),
+    "eliminate": ("eliminate", "the elimination rules over any rows file; --explain says why each row goes"),
+    "cassette": ("cassette", "export a run's teacher calls as a fixture, or replay them"),
+    "batch": ("batch", "generate through a provider's batch files: export open calls, import results"),
     "build": ("stages", "dedup, decontaminate, select, write the dataset"),
     "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
-    "decontaminate": ("decontaminate", "audit any dataset against benchmark suites; write a certificate or a clean copy"),
+    "decontaminate": (
+        "decontaminate",
+        "audit any dataset against benchmark suites; write a certificate or a clean copy",
+    ),
     "select": ("select", "choose a small good set out of large sources (LIMA's rules, quality x diversity)"),
     "export": ("export", "a finished dataset as JSONL (Alpaca, chat, ShareGPT), or to the hub with --push"),
     "ablate": ("ablate", "train and score one recipe with diversity, quality, quantity and mixes varied"),

@@ -1,0 +1,69 @@
+"""`evoltune cassette export RUN FILE`, `evoltune cassette replay FILE RECIPE RUN`: a run's teacher calls as a fixture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from evoltune.store import Store
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="export|replay|info")
+    export = verbs.add_parser(
+        "export", help="write a run's journal as JSON lines (gzip when FILE ends in .gz)"
+    )
+    export.add_argument("run", type=Path, metavar="RUN")
+    export.add_argument("file", type=Path, metavar="FILE")
+    replay = verbs.add_parser("replay", help="evolve a recipe again, answered by a cassette alone")
+    replay.add_argument("file", type=Path, metavar="FILE")
+    replay.add_argument(
+        "recipe", metavar="RECIPE", help="recipe file, shipped name, or the recipe.yaml of a run"
+    )
+    replay.add_argument("run", type=Path, metavar="RUN", help="run directory to write")
+    replay.add_argument("overrides", nargs="*", metavar="a.b=c")
+    info = verbs.add_parser("info", help="what is on a cassette")
+    info.add_argument("file", type=Path, metavar="FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports, replays or describes."""
+    from evoltune.teacher.cassette import export_cassette
+
+    if args.action == "export":
+        with Store.read(args.run) as store:
+            count = export_cassette(store, args.file)
+        print(f"{count} calls written to {args.file}")
+        return 0
+    return _info(args.file) if args.action == "info" else _replay(args)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from evoltune.domain import load_domain
+    from evoltune.evolve import evolve
+    from evoltune.recipe import load_recipe
+
+    chosen = ["teacher.kind=replay", f"teacher.cassette={args.file}"]
+    recipe = load_recipe(args.recipe, [*args.overrides, *chosen])
+    print(f"evolving {recipe.name} from {args.file} into {args.run}", file=sys.stderr)
+    with Store.open(args.run) as store:
+        ledger = store.check_ledger(evolve(recipe, load_domain(recipe.domain), store))
+    print("; ".join(f"{n} {name}" for name, n in ledger.items()))
+    return 0
+
+
+def _info(file: Path) -> int:
+    from collections import Counter
+
+    from evoltune.teacher.cassette import read_cassette
+
+    purposes: Counter[str] = Counter()
+    models: Counter[str] = Counter()
+    for call in read_cassette(file):
+        purposes[str(call.get("purpose", "?"))] += 1
+        models[str(call.get("model", "?"))] += 1
+    print(f"{sum(purposes.values())} calls of {', '.join(models) or 'no model'}")
+    for purpose, count in purposes.most_common():
+        print(f"  {count:8} {purpose}")
+    return 0
