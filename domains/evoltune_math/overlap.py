@@ -31,11 +31,12 @@ from evoltune.record import Record, Task
 from evoltune_math.slots import MARKED, Program, evaluate, number_slots, program_of, worked_answer
 
 WORDING_POWER = 0.3
-SAME_NUMBERS_AND_ANSWER = 0.40
-SAME_NUMBERS = 0.54
+SAME_NUMBERS_AND_ANSWER = 0.42
+SAME_NUMBERS = 0.56
 """Without the answers: they are unknown, or the row's is wrong."""
 NEW_NUMBERS = 0.62
-SAME_FUNCTION = 0.36
+NEW_NUMBERS_AND_COUNT = 0.75
+SAME_FUNCTION = 0.28
 LEAST_SLOTS = 2
 """With fewer numbers, a wording without them is too common."""
 LEAST_WORDS = 5
@@ -253,9 +254,9 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
     if answer is not None and theirs is not None:
         if _nearness(index, wording, row, target, (answer, theirs)) >= SAME_NUMBERS_AND_ANSWER:
             return "same numbers"
-    if len(row.slots) != len(target.slots) or len(row.slots) < LEAST_SLOTS:
+    if min(len(row.slots), len(target.slots)) < LEAST_SLOTS:
         return ""
-    if wording >= NEW_NUMBERS:
+    if wording >= (NEW_NUMBERS if len(row.slots) == len(target.slots) else NEW_NUMBERS_AND_COUNT):
         return "new numbers"
     program = index.programs[number]
     if wording < SAME_FUNCTION or program is None or answer is None:

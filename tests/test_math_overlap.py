@@ -1,0 +1,225 @@
+"""Skeleton overlap: the same problem in other words, with other names, with other numbers.
+
+How false positives are counted: GSM8K's train questions, each with its reference, against GSM8K's test. They are other
+problems of the same authors, so a hit counts as false, although a few pairs (11 share a 10-gram) are in truth alike.
+"""
+
+import gzip
+import json
+import os
+import random
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.domain import Context
+from evoltune.record import Answer, Record, Task
+from evoltune_math import overlap
+from evoltune_math.benchmarks import BENCHMARKS
+from evoltune_math.overlap import build, hits, index_of, skeleton
+from evoltune_math.seeds import seeds
+from evoltune_math.slots import evaluate, number_slots, program_of, worked_answer
+
+DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="EVOLTUNE_DATA names no folder of suites")
+CONTEXT = Context(run=lambda job: pytest.fail("overlap runs no program"), policy={})
+SUITE = [
+    Task(
+        instruction="Maria bakes 12 trays of 24 rolls for the market. She sells 200 rolls and packs the rest into bags of 8. How many bags does she pack?",
+        reference="11",
+        fields={
+            "solution": "12*24=<<12*24=288>>288 rolls\n288-200=<<288-200=88>>88\n88/8=<<88/8=11>>11\n#### 11"
+        },
+        name="rolls",
+    ),
+    Task(
+        instruction="A tram carries 45 passengers. At the harbour 17 get off and twice that number get on. How many passengers are there now?",
+        reference="62",
+        fields={"solution": "17*2=<<17*2=34>>34\n45-17+34=<<45-17+34=62>>62\n#### 62"},
+        name="tram",
+    ),
+    Task(instruction="Find the greatest common divisor of 84 and 126.", reference="42", name="gcd"),
+]
+
+
+def row(text, reference=None, answer=None):
+    answers = (Answer(text=answer, model="m"),) if answer else ()
+    return Record(domain="math", task=Task(instruction=text, reference=reference), answers=answers)
+
+
+def load(suite):
+    return list(BENCHMARKS[suite].load(DATA / BENCHMARKS[suite].file))
+
+
+def test_other_names_and_words_with_the_same_numbers_are_found():
+    text = "For a market stall, Kofi prepares 12 trays holding 24 rolls each. After selling 200 of the rolls, he fills bags of 8 with the remaining ones. How many bags are filled?"
+    assert skeleton(row(text, "11"), SUITE, CONTEXT) == ["rolls"]
+    assert skeleton(row(text), SUITE, CONTEXT) == ["rolls"]
+
+
+def test_the_same_text_with_new_numbers_is_found():
+    text = (
+        SUITE[0]
+        .instruction.replace("12", "9")
+        .replace("24", "30")
+        .replace("200", "150")
+        .replace("8?", "6?")
+        .replace("Maria", "Kofi")
+    )
+    assert hits(build(SUITE), text, None) == [(0, "new numbers")]
+
+
+def test_new_words_and_new_numbers_are_found_by_the_answer_as_a_function_of_the_numbers():
+    text = "Kofi makes 9 trays of 30 rolls to sell at the market. When 150 rolls are sold, the rest goes into bags of 6. How many bags are needed?"
+    assert hits(build(SUITE), text, Fraction(20)) == [(0, "same function")]
+    assert hits(build(SUITE), text, Fraction(21)) == []
+    assert skeleton(row(text, answer="270 - 150 = 120\n120 / 6 = 20\n#### 20"), SUITE, CONTEXT) == ["rolls"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lena plants 12 rows of 24 tulips and 200 daffodils in 8 gardens. How many flowers is that?",
+        "How many passengers use the harbour ferry if each of its 45 trips carries 17?",
+        "What is 84 plus 126?",
+        "Write a poem about 12 bags of rolls.",
+        "",
+    ],
+)
+def test_other_problems_are_left_alone(text):
+    assert skeleton(row(text, "42" if "84" in text else None), SUITE, CONTEXT) == []
+
+
+def test_every_problem_gives_itself_away():
+    index = build(SUITE)
+    assert [hits(index, t.instruction, worked_answer([t.reference]))[0][0] for t in SUITE[:2]] == [0, 1]
+
+
+def test_a_suite_is_indexed_once_also_when_it_comes_as_a_copy(monkeypatch):
+    built = []
+    monkeypatch.setattr(overlap, "build", lambda tasks: built.append(len(tasks)) or build(tasks))
+    tasks = [
+        Task(instruction=f"Add {n} and {n + 7} to the pile of old stones.", name=str(n)) for n in range(5)
+    ]
+    assert index_of(tasks) is index_of(tasks) is index_of(list(tasks))
+    assert built == [5]
+    other = [*tasks[:4], Task(instruction="Another problem about 3 large boats.", name="9")]
+    assert index_of(other).names[-1] == "9" and built == [5, 5]
+
+
+def test_our_seeds_are_no_skeletons_of_the_held_out_suite():
+    benchmark = BENCHMARKS["gradeschool-heldout"]
+    tasks = list(benchmark.load(Path(benchmark.file)))
+    index = build(tasks)
+    found = [
+        s.task.name for s in seeds() if hits(index, s.task.instruction, worked_answer([s.task.reference]))
+    ]
+    assert len(found) <= 3, found  # a pair of small numbers and a common verb can agree by chance
+
+
+@needs_data
+def test_rephrased_gsm8k_is_found_at_one_percent_false_positives():
+    tasks = load("gsm8k")
+    with gzip.open(DATA / "decontamination/rephrased_gsm8k_test.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rephrased = [json.loads(line)["text"] for line in lines]
+    rows = [row(text) for text in rephrased[::3]]
+    named = [tasks[i].name for i in range(0, len(tasks), 3)]
+    found = sum(name in skeleton(r, tasks, CONTEXT) for r, name in zip(rows, named, strict=True))
+    assert found / len(rows) >= 0.94
+    train = [row(t.instruction, t.reference) for t in load("gsm8k-train")[::5]]
+    false = sum(bool(skeleton(r, tasks, CONTEXT)) for r in train)
+    assert false / len(train) <= 0.01
+    unanswered = [row(overlap.ANSWER.sub("", text)) for text in rephrased[::9]]
+    named = [tasks[i].name for i in range(0, len(tasks), 9)]
+    found = sum(name in skeleton(r, tasks, CONTEXT) for r, name in zip(unanswered, named, strict=True))
+    assert found / len(unanswered) >= 0.80
+
+
+@needs_data
+def test_gsm8k_with_new_numbers_is_found():
+    tasks, rng = load("gsm8k"), random.Random(0)
+    index, found, tried = build(tasks), 0, range(0, len(tasks), 4)
+    for number in tried:
+        changed = re.sub(r"\d+", lambda m: str(int(m[0]) + rng.randint(1, 9)), tasks[number].instruction)
+        found += number in [n for n, _ in hits(index, changed, None)]
+    assert found / len(tried) >= 0.93
+
+
+@needs_data
+def test_worked_solutions_of_gsm8k_become_programs_that_give_their_reference():
+    tasks = load("gsm8k")
+    programs = [(program_of(t.fields["solution"], number_slots(t.instruction)), t) for t in tasks]
+    right = sum(
+        p is not None and evaluate(p, number_slots(t.instruction)) == Fraction(t.reference)
+        for p, t in programs
+    )
+    assert right / len(tasks) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("eight bags of twenty-nine pens for $1,200.50", (8, 29, Fraction("1200.5"))),
+        ("one third of a dozen, twice", (12, 2)),
+        ("3/4 of 16", (Fraction(3, 4), 16)),
+        ("forty five", (45,)),
+        ("5/0 and 7.", (7,)),
+        ("", ()),
+    ],
+)
+def test_numbers_become_slots_in_their_order(text, slots):
+    assert number_slots(text) == slots
+
+
+def test_a_program_is_the_answer_as_a_function_of_the_slots():
+    slots = (Fraction(8), Fraction(6), Fraction(25))
+    program = program_of("8*6=<<8*6=48>>48\n25% of it: <<48*25%=12>>12\n48-12=<<48-12=36>>36\n#### 36", slots)
+    assert evaluate(program, slots) == 36
+    assert evaluate(program, (Fraction(4), Fraction(5), Fraction(50))) == 10
+    assert evaluate(program, (Fraction(4), Fraction(5))) is None
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "",
+        "no equation",
+        "<<8*=48>>",
+        "<<(8=8>>",
+        "<<8/0=4>>",
+        "<<8*7=48>>",
+        "<<__import__('os')=8>>",
+        "<<9**9**9=1>>",
+        "<<2+2=4>>",
+    ],
+)
+def test_a_solution_that_does_not_compute_over_the_slots_is_no_program(solution):
+    assert program_of(solution, (Fraction(8), Fraction(6))) is None
+
+
+def test_plain_equations_on_lines_of_their_own_are_read_too():
+    program = program_of("8 * 6 = 48\n48 + 5 = 53\n#### 53", (Fraction(8), Fraction(6), Fraction(5)))
+    assert evaluate(program, (Fraction(2), Fraction(3), Fraction(4))) == 10
+
+
+def test_long_and_hostile_texts_stay_cheap():
+    for text in (
+        "9" * 100_000,
+        "<<" * 50_000,
+        "(" * 50_000 + "=1",
+        "one " * 30_000,
+        "<<" + "(" * 150 + "8" + ")" * 150 + "=8>>",
+    ):
+        program_of(text, (Fraction(8),))
+        worked_answer([text])
+        hits(build(SUITE), text, None)
+
+
+@given(st.text(max_size=200), st.text(max_size=50))
+def test_no_row_can_crash_it_and_the_result_is_always_the_same(text, answer):
+    record = row(text, answer=answer or None)
+    assert skeleton(record, SUITE, CONTEXT) == skeleton(record, list(SUITE), CONTEXT)
