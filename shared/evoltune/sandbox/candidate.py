@@ -23,21 +23,23 @@ from typing import Any
 from evoltune.sandbox import limits, values, wire
 
 NAME = "candidate"
+_dumps = json.JSONEncoder(check_circular=False).encode
 
 
-def main(channel: socket.socket, output: int, box: limits.Box) -> None:
+def main(channel: int, output: int, box: limits.Box) -> None:
     """Serves the judge until it closes the channel. Never returns."""
     quiet = os.open("/dev/null", os.O_RDWR)
     os.dup2(quiet, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    channel = _alone(channel)
+    _alone(channel)
+    channel = 3
     limits.confine(box)
     try:
         while True:
             request = wire.receive(channel)
             if request[0] == "fork":  # a batch: the next candidate gets a process and a channel of its own
-                channel = _member(channel, request[1])
+                _member(channel, request[1])
             elif request[0] == "load":
                 Session(channel, request[1]).serve()
             elif request[0] == "script":
@@ -54,27 +56,25 @@ def main(channel: socket.socket, output: int, box: limits.Box) -> None:
         os._exit(70)
 
 
-def _member(channel: socket.socket, cpu_s: float) -> socket.socket:
-    """In the member: its own channel. In K, once the member is dead: K's channel, and the judge knows how it died."""
-    _, (fd,), *_ = socket.recv_fds(channel, 1, 1)
+def _member(channel: int, cpu_s: float) -> None:
+    """Returns in the member, whose channel is its own; and in K once the member is dead and the judge knows how."""
+    with socket.socket(fileno=os.dup(channel)) as line:
+        _, (fd,), *_ = socket.recv_fds(line, 1, 1)
     if (child := os.fork()) == 0:
-        channel.close()
-        mine = _alone(socket.socket(fileno=fd))
+        _alone(fd)
         limits.confine_member(cpu_s)
-        return mine
+        return
     os.close(fd)
     wire.send(channel, ["forked", child])
     _, status, usage = os.wait4(child, 0)
     wire.send(channel, ["ended", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
-    return channel
 
 
-def _alone(channel: socket.socket) -> socket.socket:
+def _alone(channel: int) -> None:
     """Moves the channel to descriptor 3 and closes every other one above standard error."""
-    fd = channel.detach()
-    os.dup2(fd, 3, inheritable=False)
+    if channel != 3:
+        os.dup2(channel, 3, inheritable=False)
     os.closerange(4, 1 << 20)
-    return socket.socket(fileno=3)
 
 
 def _failure(error: BaseException) -> list[Any]:
@@ -104,8 +104,9 @@ def _module(name: str) -> dict[str, Any]:
 class Session:
     """One loaded program and the objects that the judge holds handles to."""
 
-    def __init__(self, channel: socket.socket, program: str) -> None:
+    def __init__(self, channel: int, program: str) -> None:
         self.channel, self.objects = channel, dict[int, Any]()
+        self._decoder = json.JSONDecoder(object_hook=self._untag)
         self.space = _module(NAME)
         gc.enable()
         try:
@@ -149,14 +150,14 @@ class Session:
         while True:
             _, what, target, text, mutable = wire.receive(self.channel)
             try:
-                args, kwargs = json.loads(text, object_hook=self._untag)
+                args, kwargs = wire.parse(text, self._decoder)
                 result = self._encode(OPERATIONS[what](self._untag(target), *args, **kwargs))
-                after = json.dumps([self._encode(args), self._encode(kwargs)]) if mutable else text
+                after = _dumps([self._encode(args), self._encode(kwargs)]) if mutable else text
                 answer = ["ok", result, None if after == text else after]
             except MemoryError:
                 os._exit(limits.EXIT_MEMORY)
             except (EOFError, BrokenPipeError):
-                os._exit(0)
+                raise
             except values.UnencodableError as error:
                 answer = ["raise", ["TypeError", "Exception"], str(error), 0]
             except BaseException as error:  # noqa: BLE001 - a program may raise anything
@@ -188,7 +189,7 @@ class Session:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             wire.send(self.channel, ["callback", number, self._encode(list(args)), self._encode(kwargs)])
-            answer = wire.receive(self.channel, hook=self._untag)
+            answer = wire.receive(self.channel, self._decoder)
             if answer[0] == "ok":
                 return answer[1]
             error = getattr(builtins, answer[1], Exception)
@@ -230,7 +231,7 @@ OPERATIONS: dict[str, Any] = {
 # ---- whole programs: standard input to standard output
 
 
-def _script(channel: socket.socket, program: str, stdin: str) -> None:
+def _script(channel: int, program: str, stdin: str) -> None:
     """Runs the program as `__main__` in a child of its own; tells the judge how it ended: status, or minus the signal."""
     child = os.fork()
     if child == 0:

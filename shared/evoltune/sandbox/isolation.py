@@ -186,10 +186,14 @@ def fresh_scratch(root: str = "", first: bool = False) -> None:
 
 def enclose(cell: Cell) -> tuple[int, int]:
     """In Z: own pid namespace and a private /proc as descriptors (-1: none), then the new root."""
+    if cell.uid is not None:
+        os.setgroups([])
+        os.setresgid(cell.uid, cell.uid, cell.uid)
     if not cell.namespaces:
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         return -1, os.open("/proc", os.O_RDONLY)
     own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # a job's memory and descriptors are nobody's to open
     proc = -1
     with suppress(OSError):  # a container that masks parts of /proc forbids a whole one
         kernel.mount(
@@ -225,8 +229,6 @@ def become_nobody(cell: Cell) -> None:
     """In a judge: no privilege is left, whoever we were."""
     os.setsid()
     if cell.uid is not None:
-        os.setgroups([])
-        os.setresgid(cell.uid, cell.uid, cell.uid)
         os.setresuid(cell.uid, cell.uid, cell.uid)
     elif cell.namespaces:
         kernel.drop_capabilities()
@@ -234,8 +236,6 @@ def become_nobody(cell: Cell) -> None:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         harden(cell)
         limits.without_namespaces(cell.seccomp)
-    with suppress(OSError):
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def allowed_processes(cell: Cell, wanted: int) -> int:

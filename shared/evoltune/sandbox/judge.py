@@ -7,7 +7,7 @@ tests said; a verdict carries the checker's nonce over a descriptor that K never
 
 from __future__ import annotations
 
-import gc
+import _socket
 import os
 import select
 import signal
@@ -21,16 +21,14 @@ Row = tuple[str, str, dict[str, Any]]
 """Status, reason, evidence."""
 
 
-def main(checker: socket.socket, box: limits.Box) -> None:
+def main(checker: int, box: limits.Box) -> None:
     """One job or one batch of jobs with the same tests. Never returns."""
-    gc.disable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    mine, theirs = socket.socketpair()
+    mine, theirs = _pair()
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         candidate.main(theirs, writing, box)
-    theirs.close()
+    os.close(theirs)
     os.close(writing)
     try:
         job = wire.receive(checker)
@@ -42,6 +40,11 @@ def main(checker: socket.socket, box: limits.Box) -> None:
     except MemoryError:
         os._exit(limits.EXIT_MEMORY)
     os._exit(0)
+
+
+def _pair() -> tuple[int, int]:
+    a, b = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return a.detach(), b.detach()
 
 
 def _single(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) -> Row:
@@ -123,11 +126,12 @@ def _batch(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) ->
     for one in job["jobs"]:
         link.attend(control)
         link.out, link.dropped, link.calls, link.dead, link.deadline_ms = bytearray(), 0, 0, False, -1
-        mine, theirs = socket.socketpair()
+        mine, theirs = _pair()
         try:
             wire.send(control, ["fork", box.cpu_s])
-            socket.send_fds(control, [b"c"], [theirs.fileno()])
-            theirs.close()
+            with socket.socket(fileno=os.dup(control)) as line:
+                socket.send_fds(line, [b"c"], [theirs])
+            os.close(theirs)
             link.wait()
             member = wire.receive(control)[1]
             link.attend(mine)
@@ -135,11 +139,9 @@ def _batch(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) ->
             status, reason, evidence = _judged(link, job, one)
             silent, link.dead, link.deadline_ms = link.dead, False, -1
             output = link.drain()
-            mine.close()
             os.kill(member, signal.SIGKILL)
-            link._poll.unregister(mine.fileno()) if mine.fileno() >= 0 else None
-            link.channel = control
             link.attend(control)
+            os.close(mine)
             link.wait()
             _, state, cpu_s, peak = wire.receive(control)
         except (EOFError, OSError, remote.Dead):

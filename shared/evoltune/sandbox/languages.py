@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +83,7 @@ def judge(link: Link, tests: Any, job: dict[str, Any], name: str) -> tuple[str, 
 # ---- the candidate's half
 
 
-def serve(channel: socket.socket, request: list[Any]) -> None:
+def serve(channel: int, request: list[Any]) -> None:
     """["build", language, program] or ["exec", language, stdin], each command in a child of its own."""
     what, name, text = request
     language = LANGUAGES[name]

@@ -57,19 +57,25 @@ class Report(NamedTuple):
 
 
 def _limit(kind: int, value: int) -> None:
-    hard = resource.getrlimit(kind)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    try:
+        resource.setrlimit(kind, (value, value))
+    except ValueError:  # the host's own limit is lower still
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (hard, hard))
 
 
-def common(box: Box, scratch_mb: int) -> None:
-    """On the judge, inherited by the candidate."""
+def lasting(scratch_mb: int) -> None:
+    """On the zygote, once: what is the same for every job."""
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, scratch_mb << 20)
     _limit(resource.RLIMIT_NOFILE, 256)
-    _limit(resource.RLIMIT_CPU, math.ceil(2 * box.cpu_s) + 2)
     _limit(resource.RLIMIT_MEMLOCK, 0)
     _limit(resource.RLIMIT_MSGQUEUE, 0)
+
+
+def common(box: Box) -> None:
+    """On the judge, inherited by the candidate."""
+    _limit(resource.RLIMIT_CPU, math.ceil(2 * box.cpu_s) + 2)
     if box.address_space:
         _limit(resource.RLIMIT_AS, box.memory_mb << 20)
 
@@ -78,9 +84,6 @@ def confine(box: Box) -> None:
     """On the candidate."""
     _limit(resource.RLIMIT_NPROC, box.processes)
     _cpu(box.cpu_s)
-    for number in (signal.SIGINT, signal.SIGPROF):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     if not _namespaced:
         if seccomp_ready:
             seccomp.install(_strict)

@@ -12,7 +12,6 @@ import builtins
 import json
 import os
 import select
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +23,7 @@ PREDICATES = frozenset(
 )
 RING = 64 << 10
 MAX_OUTPUT = 16 << 20
+_dumps = json.JSONEncoder(check_circular=False).encode
 _SCALARS = values.PLAIN | {complex, bytes}
 
 
@@ -34,22 +34,22 @@ class Dead(BaseException):
 class Link:
     """The judge's end: requests to the candidate, its output kept in a ring, and a watch on the checker."""
 
-    def __init__(self, channel: socket.socket, output: int, checker: socket.socket) -> None:
+    def __init__(self, channel: int, output: int, checker: int) -> None:
         self.channel, self.output, self.checker = channel, output, checker
         self.out, self.keep, self.dropped = bytearray(), RING, 0
         self.calls, self.last, self.dead = 0, ("", ""), False
         self.callbacks: list[Callable[..., Any]] = []
         self.exceptions: dict[str, type[Exception]] = {}
         self.deadline_ms = -1
+        self._decoder = json.JSONDecoder(object_hook=self._untag)
         self._poll = select.poll()
-        self._reading = True
         self.attend(channel)
         self._poll.register(checker, 0)  # hang-up only
         self._poll.register(output, select.POLLIN)
 
-    def attend(self, channel: socket.socket) -> None:
+    def attend(self, channel: int) -> None:
         """From now on the candidate speaks on this channel."""
-        if self.channel is not channel:
+        if self.channel != channel:
             self._poll.unregister(self.channel)
         self.channel = channel
         self._poll.register(channel, select.POLLIN)
@@ -59,13 +59,13 @@ class Link:
         if self.dead:
             raise Dead
         while True:
-            events = dict(self._poll.poll(self.deadline_ms))
-            if not events or self.checker.fileno() in events:
+            events = {fd for fd, _ in self._poll.poll(self.deadline_ms)}
+            if not events or self.checker in events:
                 self.dead = True
                 raise Dead("time" if not events else "nobody waits for this verdict")
             if self.output in events and not self._take():
                 self._poll.unregister(self.output)
-            if self.channel.fileno() in events:
+            if self.channel in events:
                 return
 
     def _take(self) -> bool:
@@ -85,14 +85,14 @@ class Link:
                 break
         return bytes(self.out[-self.keep :])
 
-    def ask(self, request: list[Any], hook: Any = None) -> Any:
+    def ask(self, request: list[Any], decoder: json.JSONDecoder = wire.DECODER) -> Any:
         """One request, one reply. Raises Dead."""
         try:
             if self.dead:
                 raise Dead
             wire.send(self.channel, request)
             self.wait()
-            return wire.receive(self.channel, hook=hook)
+            return wire.receive(self.channel, decoder)
         except (EOFError, OSError) as error:
             self.dead = True
             raise Dead from error
@@ -101,15 +101,15 @@ class Link:
         """An operation on a thing in the candidate; gives its result or raises what it raised."""
         self.calls += what in ("call", "method")
         mutable = not all(type(a) in _SCALARS for a in (*args, *kwargs.values()))
-        text = json.dumps([values.encode(list(args), self._outgoing), values.encode(kwargs, self._outgoing)])
+        text = _dumps([values.encode(list(args), self._outgoing), values.encode(kwargs, self._outgoing)])
         try:
-            reply = self.ask(["do", what, target, text, mutable], self._untag)
+            reply = self.ask(["do", what, target, text, mutable], self._decoder)
             while reply[0] == "callback":
-                reply = self.ask(self._called(reply), self._untag)
+                reply = self.ask(self._called(reply), self._decoder)
             if reply[0] == "ok":
                 _, result, after = reply
                 if after is not None:
-                    restore([list(args), kwargs], json.loads(after, object_hook=self._untag))
+                    restore([list(args), kwargs], wire.parse(after, self._decoder))
                 self.last = (what, result) if what == "call" else self.last
                 return result
             _, names, message, _ = reply

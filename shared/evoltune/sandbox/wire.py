@@ -1,6 +1,7 @@
 """Length-framed JSON over a stream socket, with a bound on the size of what is accepted.
 
-Invariant: `receive` never reads more than `limit` bytes of a message, and what it returns is plain JSON.
+Judges and candidates pass bare descriptors: a socket object costs their young processes more copied pages than the
+message does. Invariant: `receive` never reads more than `limit` bytes of a message, and what it returns is plain JSON.
 
     a, b = socket.socketpair(); send(a, {"op": "call"}); receive(b)
 """
@@ -8,49 +9,59 @@ Invariant: `receive` never reads more than `limit` bytes of a message, and what 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
-from collections.abc import Callable
 from typing import Any
 
 LIMIT = 64 << 20
+_HEAD = struct.Struct(">I")
+_ENCODE = json.JSONEncoder(check_circular=False).encode
+DECODER = json.JSONDecoder()
 
 
 class ProtocolError(ValueError):
     """The other side broke the framing or said more than it may."""
 
 
-def send(sock: socket.socket, message: Any) -> None:
-    body = json.dumps(message).encode("ascii")
-    sock.sendall(struct.pack(">I", len(body)) + body)
+def send(line: socket.socket | int, message: Any) -> None:
+    """Writes one message. Raises OSError when nobody reads."""
+    body = _ENCODE(message).encode("ascii")
+    body = _HEAD.pack(len(body)) + body
+    if not isinstance(line, int):
+        line.sendall(body)
+        return
+    done = os.write(line, body)
+    while done < len(body):
+        done += os.write(line, body[done : done + (1 << 20)])
 
 
-def exactly(sock: socket.socket, n: int) -> bytes:
+def exactly(line: socket.socket | int, n: int) -> bytes:
     """n bytes; EOFError when the other side is gone."""
-    if n <= 1 << 16:
-        first = sock.recv(n, socket.MSG_WAITALL)
-        if len(first) == n:
-            return first
-        got = bytearray(first)
-    else:
-        got = bytearray()
-    while len(got) < n:
-        chunk = sock.recv(min(n - len(got), 1 << 20))
-        if not chunk:
-            raise EOFError
-        got += chunk
-    return bytes(got)
+    got = os.read(line, n) if isinstance(line, int) else line.recv(min(n, 1 << 20))
+    if len(got) == n:
+        return got
+    parts = bytearray(got)
+    while got and len(parts) < n:
+        want = min(n - len(parts), 1 << 20)
+        got = os.read(line, want) if isinstance(line, int) else line.recv(want)
+        parts += got
+    if len(parts) < n:
+        raise EOFError
+    return bytes(parts)
 
 
-def receive(
-    sock: socket.socket, limit: int = LIMIT, hook: Callable[[dict[str, Any]], Any] | None = None
-) -> Any:
-    """One message. Raises EOFError, ProtocolError (too long, not JSON)."""
-    (n,) = struct.unpack(">I", exactly(sock, 4))
+def receive(line: socket.socket | int, decoder: json.JSONDecoder = DECODER, limit: int = LIMIT) -> Any:
+    """One message. Raises EOFError, OSError, ProtocolError (too long, not JSON)."""
+    (n,) = _HEAD.unpack(exactly(line, 4))
     if n > limit:
         raise ProtocolError(f"a message of {n} bytes, allowed {limit}")
-    body = exactly(sock, n)
+    return parse(exactly(line, n).decode("ascii", "replace"), decoder)
+
+
+def parse(text: str, decoder: json.JSONDecoder = DECODER) -> Any:
+    """The JSON value that a text begins with. Raises ProtocolError."""
     try:
-        return json.loads(body, object_hook=hook)
-    except (ValueError, TypeError, RecursionError, ArithmeticError) as error:
+        return decoder.raw_decode(text)[0]
+    except (ValueError, TypeError, KeyError, RecursionError, ArithmeticError) as error:
         raise ProtocolError(f"not a message: {type(error).__name__}") from error

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evoltune.errors import IsolationError
-from evoltune.sandbox import isolation, judge, kernel, limits
+from evoltune.sandbox import isolation, judge, kernel, limits, rehearsal
 
 TICK_MS = 50
 PRELOAD = (
@@ -85,6 +85,12 @@ def _outer(requests: socket.socket, spec: dict[str, Any]) -> None:
         os.waitpid(pid, 0)
         os._exit(0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number, action in (
+        (signal.SIGINT, signal.SIG_IGN),
+        (signal.SIGPIPE, signal.SIG_IGN),
+        (signal.SIGPROF, signal.SIG_DFL),
+    ):
+        signal.signal(number, action)  # once, for all judges and candidates
     own, proc = isolation.enclose(cell)
     if cell.namespaces:
         isolation.harden(cell, proc)
@@ -101,6 +107,8 @@ def _serve(
     preload: list[str],
 ) -> None:
     own, proc = fds
+    os.chdir(cell.scratch)
+    limits.lasting(isolation.SCRATCH_MB)
     ready, processes, clean = False, isolation.allowed_processes(cell, 0), -1
     with suppress(OSError):
         clean = os.statvfs(cell.scratch).f_ffree
@@ -112,6 +120,8 @@ def _serve(
             for name in (*PRELOAD, *preload):
                 with suppress(Exception):
                     importlib.import_module(name)
+            rehearsal.rehearse()
+            gc.disable()
             gc.collect()
             gc.freeze()
             ready = True
@@ -131,6 +141,7 @@ def _serve(
         elif os.statvfs(cell.scratch).f_ffree != clean:
             mounter.send(b"1")
             mounter.recv(1)
+            os.chdir(cell.scratch)
         requests.send(report.pack())
 
 
@@ -139,9 +150,8 @@ def _become_judge(fd: int, box: limits.Box, cell: isolation.Cell) -> None:
         os.dup2(fd, 3)
         os.closerange(4, 1 << 20)
         isolation.become_nobody(cell)
-        os.chdir(cell.scratch)
-        limits.common(box, isolation.SCRATCH_MB)
-        judge.main(socket.socket(fileno=3), box)
+        limits.common(box)
+        judge.main(3, box)
     finally:
         os._exit(71)
 
