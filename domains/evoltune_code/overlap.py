@@ -3,7 +3,8 @@
 1. Functions (and methods) are taken from the row's answers by AST; definitions only, demo code is left out.
 2. Arity and cheap types (annotations, methods used on a parameter) rule pairs out.
 3. One sandboxed job calls every remaining function on the first inputs of every remaining problem, and compares with
-   what the problem's own solution gives (`probes`): about 20 microseconds a pair.
+   what the problem's own solution gives (`probes`); the few that agree must also agree on most varied inputs
+   (`variants`), because many tests are weak: about 20 microseconds a pair.
 4. What agrees there runs on all tests of the problem, bound to its entry point. Only that is a hit.
 
 Invariant: a hit means that the row's code passes the suite's own tests. A problem that one operation solves (x + y) is
@@ -209,16 +210,21 @@ def _probe(
     """One job for all pairs; when it does not come back, halves of it, so that one endless loop costs only its pair."""
     if not pairs:
         return []
-    needed = {i: problems[i].probes for _, i in pairs}
+    needed = {i: [problems[i].probes, problems[i].variants] for _, i in pairs}
     marker = secrets.token_hex(8)
     question = json.dumps(
-        [marker, [(f.name, i) for f, i in pairs], {str(i): probes for i, probes in needed.items()}]
+        [marker, [(f.name, i) for f, i in pairs], {str(i): inputs for i, inputs in needed.items()}]
     )
     job = Job(program=f"{program}\n{_HARNESS}\nprobe({question!r})\n", cpu_s=knob(context, "overlap_cpu_s"))
     out = str(context.run(job).evidence.get("stdout", ""))
     _, found, line = out.rpartition(marker)
     if found:
-        return [pairs[int(k)] for k in line.split()]
+        shares = [entry.split(":") for entry in line.split()]
+        return [
+            pairs[int(number)]
+            for number, share in shares
+            if int(share) >= 100 * knob(context, "variants_agree")
+        ]
     if len(pairs) == 1 or depth > 6:
         return []
     half = len(pairs) // 2

@@ -21,11 +21,12 @@ from evoltune.domain import Context, Job
 from evoltune.record import Task
 from evoltune.sandbox.values import decode
 from evoltune_code.program import parse
+from evoltune_code.variants import variants
 from evoltune_code.verification import knob
 
 _HARNESS = (files("evoltune_code") / "probing.py").read_text(encoding="utf-8")
-TRIED, KEPT = 8, 3
-"""Inputs whose results are asked for, and of these the probes: as different in their results as can be had."""
+TRIED, KEPT, VARIED = 8, 3, 12
+"""Inputs whose results are asked for; of these the probes, as different in their results as can be had; variants."""
 CALL_S, FACTOR = 0.02, 4.0
 """CPU seconds that one probe may take: these, or a multiple of what the reference took."""
 Probe = tuple[str, bool, str, float]
@@ -40,6 +41,7 @@ class Problem:
     task: Task
     types: tuple[str, ...]
     probes: tuple[Probe, ...]
+    variants: tuple[Probe, ...]
     operations: int
     """Operators, calls and comparisons in the reference's entry point, up to 99."""
 
@@ -65,22 +67,28 @@ def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
         if t.tests and t.fields.get("entry_point") and t.fields.get("language", "python") == "python"
     ]
     calls = [list(_calls(task)) for task in usable]
+    asked = [[*found, *variants(found, VARIED, task.name)] for task, found in zip(usable, calls, strict=True)]
     marker = secrets.token_hex(8)
-    jobs = [_question(task, found, marker, context) for task, found in zip(usable, calls, strict=True)]
-    verdicts = context.run_many(jobs)
-    problems = []
-    for task, found, verdict in zip(usable, calls, verdicts, strict=True):
-        _, seen, text = str(verdict.evidence.get("stdout", "")).rpartition(marker)
-        answers = json.loads(text) if seen else [(None, 0.0)] * len(found)
-        problems.append(
-            Problem(
-                task=task,
-                types=_types(task, found),
-                probes=_chosen(task, found, answers),
-                operations=operations(task.reference or "", str(task.fields["entry_point"])),
-            )
-        )
-    return problems
+    verdicts = context.run_many(
+        [_question(t, a, marker, context) for t, a in zip(usable, asked, strict=True)]
+    )
+    return [
+        _problem(task, found, all_args, str(verdict.evidence.get("stdout", "")).rpartition(marker)[1:])
+        for task, found, all_args, verdict in zip(usable, calls, asked, verdicts, strict=True)
+    ]
+
+
+def _problem(
+    task: Task, calls: Sequence[list[object]], asked: Sequence[list[object]], reply: tuple[str, str]
+) -> Problem:
+    answers: list[Answer] = json.loads(reply[1]) if reply[0] else [(None, 0.0)] * len(asked)
+    return Problem(
+        task=task,
+        types=_types(task, calls),
+        probes=_chosen(_known(task, calls, answers[: len(calls)])),
+        variants=tuple(_known(task, asked[len(calls) :], answers[len(calls) :])),
+        operations=operations(task.reference or "", str(task.fields["entry_point"])),
+    )
 
 
 def _question(task: Task, calls: Sequence[list[object]], marker: str, context: Context) -> Job:
@@ -102,15 +110,19 @@ def _is_loose(task: Task) -> bool:
     )
 
 
-def _chosen(task: Task, calls: Sequence[list[object]], answers: Sequence[Answer]) -> tuple[Probe, ...]:
-    """Up to three inputs: quick ones before slow ones, results that differ before results seen already."""
+def _known(task: Task, calls: Sequence[list[object]], answers: Sequence[Answer]) -> list[Probe]:
+    """The inputs to which the reference gave a result, quick ones first."""
     loose = _is_loose(task)
     known: list[Probe] = [
         (_packed(args), loose, result, max(CALL_S, FACTOR * seconds))
         for args, (result, seconds) in zip(calls, answers, strict=True)
         if result is not None
     ]
-    known.sort(key=lambda probe: probe[3])
+    return sorted(known, key=lambda probe: probe[3])
+
+
+def _chosen(known: Sequence[Probe]) -> tuple[Probe, ...]:
+    """Up to three inputs: results that differ before results seen already."""
     first: dict[str, Probe] = {}
     for probe in known:
         first.setdefault(probe[2], probe)

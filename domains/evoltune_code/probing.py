@@ -3,7 +3,7 @@
 The program is a row's definitions (evoltune_code.overlap) or a suite's own solution (evoltune_code.probes).
 Invariant: nothing here is trusted; a pair that it reports still has to pass the problem's tests.
 
-    probe('["marker", [["f", 0]], {"0": [["...", false, "[1,2", 0.02]]}]')    # prints: marker 0
+    probe('["marker", [["f", 0]], {"0": [[["...", false, "[1,2", 0.02]], []]}]')    # prints: marker 0:100
 """
 
 import json as _json
@@ -59,17 +59,17 @@ def _outcome(function: _typing.Any, args: str, loose: bool, limit: float) -> "st
 
 
 def probe(question: str) -> None:
-    """Prints the marker and the numbers of the pairs (function name, problem) that agree on all probes of the problem."""
-    marker, pairs, probes = _json.loads(question)
+    """Prints the marker and, for each pair (function name, problem) that agrees on all probes of the problem,
+    "number:percent", the percentage of the problem's variants on which it agrees too (100 where there are none)."""
+    marker, pairs, problems = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
     out, _sys.stdout = _sys.stdout, _Quiet()
     found = []
     for number, (name, problem) in enumerate(pairs):
-        function = globals().get(name)
-        if function is not None and all(
-            _outcome(function, a, loose, s) == r for a, loose, r, s in probes[str(problem)]
-        ):
-            found.append(str(number))
+        function, (probes, variants) = globals().get(name), problems[str(problem)]
+        if function is not None and all(_outcome(function, a, loose, s) == r for a, loose, r, s in probes):
+            same = [_outcome(function, a, loose, s) == r for a, loose, r, s in variants]
+            found.append(f"{number}:{100 * sum(same) // len(same) if same else 100}")
     _sys.stdout = out
     print(marker, *found)
 
