@@ -251,7 +251,7 @@ def _benchmarks(ref: str, domain: Domain) -> Iterator[Finding]:
             )
             continue
         try:
-            suite = load_suite(name, None, domain=domain.name)
+            suite = load_suite(name, None, domain=ref)
         except EvoltuneError as error:
             yield Finding(name=title, ok=True, detail=f"not at hand, not checked: {error}")
             continue

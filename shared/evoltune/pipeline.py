@@ -68,23 +68,20 @@ class Run:
     @cached_property
     def suites(self) -> dict[str, Any]:
         """The suites of `eval:`, by name; each brings its tasks, hash and profile."""
-        from evoltune.evaluate import load_suite
-
-        data = Path(self.recipe.eval.data) if self.recipe.eval.data else None
-        return {name: load_suite(name, data) for name in self.recipe.eval.suites}
+        return {name: self._suite(name) for name in self.recipe.eval.suites}
 
     @cached_property
     def targets(self) -> dict[str, Sequence[Task]]:
         """Tasks that no training row may give away: the suites, and the dev suite of evol-stop."""
-        from evoltune.evaluate import load_suite
-
         found = {name: tuple(suite.tasks) for name, suite in self.suites.items()}
         dev = self.recipe.evolve.stop_on
-        if dev:
-            found[dev] = tuple(
-                load_suite(dev, Path(self.recipe.eval.data) if self.recipe.eval.data else None).tasks
-            )
-        return found
+        return found | ({dev: tuple(self._suite(dev).tasks)} if dev else {})
+
+    def _suite(self, name: str) -> Any:
+        from evoltune.evaluate import load_suite
+
+        data = Path(self.recipe.eval.data) if self.recipe.eval.data else None
+        return load_suite(name, data, domain=self.recipe.domain)
 
     def check(self, stages: Sequence[str]) -> None:
         """Raises the first thing that would fail later: domain, policy, suites, seeds."""

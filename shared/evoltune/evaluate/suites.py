@@ -76,7 +76,7 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
         if not domain:
             raise DataError(f"suite {name!r} is a rows file: say which domain judges it, e.g. 'math:{name}'")
         return user_suite(Path(name), domain)
-    entry = _entry(name)
+    entry = _entry(name, domain)
     path, source = locate(entry, data)
     sha = check_hash(entry, path)
     tasks = _checked(entry.name, str(path), entry.benchmark.load(path))
@@ -86,7 +86,11 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
     )  # fmt: skip
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str, domain: str) -> Entry:
+    """The recipe's own domain first: it may be a path that no entry point names."""
+    own = load_domain(domain).benchmarks if domain else {}
+    if name in own:
+        return Entry(name=name, domain=domain, benchmark=own[name])
     if "/" in name and name.partition("/")[0] in installed():
         ref, _, short = name.partition("/")
         benchmarks = load_domain(ref).benchmarks
@@ -102,7 +106,7 @@ def _entry(name: str) -> Entry:
             f"suite {name!r} is in several domains: write {' or '.join(f'{e.domain}/{name}' for e in found)}"
         )
     if not found:
-        names = {entry.name for entry in known.values()}
+        names = {*own, *(entry.name for entry in known.values())}
         raise DataError(f"unknown suite {name!r}: {nearest(name, names)}; or give DOMAIN:rows.jsonl")
     return found[0]
 

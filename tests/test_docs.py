@@ -1,0 +1,68 @@
+"""Documentation that runs: every ```bash and ```python block of README.md and docs/ is executed, page by page.
+
+A block whose fence says `gpu`, `key`, `cluster` or `long` (```bash gpu) needs what a test machine has not; it is only
+checked for syntax. Blocks of one page run in order in one fresh folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(bash|python)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_HERE = {"gpu", "key", "cluster", "long"}
+
+
+def blocks(page: Path) -> list[tuple[str, set[str], str]]:
+    return [
+        (kind, set(more.split()), body)
+        for kind, more, body in FENCE.findall(page.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_block_of_the_page_runs(page: Path, tmp_path: Path):
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for number, (kind, marks, body) in enumerate(blocks(page), 1):
+        unknown = marks - NOT_HERE
+        assert not unknown, f"{page.name}, block {number}: unknown marks {unknown}"
+        if marks:
+            command = (
+                ["bash", "-n", "-c", body]
+                if kind == "bash"
+                else [sys.executable, "-c", f"compile({body!r}, 'block', 'exec')"]
+            )
+        else:
+            command = (
+                ["bash", "-euo", "pipefail", "-c", body] if kind == "bash" else [sys.executable, "-c", body]
+            )
+        run = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert run.returncode == 0, (
+            f"{page.name}, block {number}:\n{body}\n{run.stdout[-1500:]}\n{run.stderr[-1500:]}"
+        )
+
+
+def test_the_pages_link_only_to_files_that_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_fences_are_closed_and_say_their_language():
+    for page in PAGES:
+        fences = re.findall(r"^```.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(fences) % 2 == 0, page
+        assert all(fence != "```" for fence in fences[::2]), f"{page.name}: a fence without a language"
