@@ -1,36 +1,106 @@
-"""Saving: the final checkpoint, whole or not at all; its manifest stands last."""
+"""Checkpoints: which one to resume from, and the final one, whole or not at all; its manifest stands last.
+
+Intermediate ones (`steps/checkpoint-N`, with optimizer state) are the Trainer's; each is marked when all ranks have written.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
-from evoltune.train.data import Counts
-from evoltune.train.job import Job, file_digest, write_file
-from evoltune.train.template import Stop
+import msgspec
 
-MANIFEST = "manifest.json"
+from evoltune.errors import EvoltuneError, TrainingError
+from evoltune.train.card import write_card
+from evoltune.train.data import Counts
+from evoltune.train.job import MANIFEST, Job, file_digest, write_file
+from evoltune.train.proof import FILE as TEMPLATE
+from evoltune.train.template import Stop
+from evoltune.train.verify_save import damage, mark, verify_weights
 
 
 def latest_step(folder: Path) -> Path | None:
-    """The newest complete `checkpoint-N`; the Trainer writes trainer_state.json after weights and optimizer."""
-    found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
-    return max(found, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+    """The newest checkpoint whose files are as they were written; a damaged one is named and passed over."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
+    for path in found:
+        wrong = damage(path)
+        if not wrong:
+            return path
+        print(f"  train: {path} is not used: {wrong}", file=sys.stderr)
+    return None
+
+
+def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
+    """`latest_step` of rank 0, on every rank."""
+    chosen = [str(latest_step(folder) or "") if rank == 0 else ""]
+    if world > 1:
+        from torch import distributed
+
+        distributed.broadcast_object_list(chosen, src=0)
+    return Path(chosen[0]) if chosen[0] else None
+
+
+def mark_step(folder: Path, step: int, world: int, rank: int) -> None:
+    """Called by all ranks after the Trainer saved `checkpoint-STEP`."""
+    if world > 1:
+        from torch import distributed
+
+        distributed.barrier()
+    if rank == 0:
+        mark(folder / f"checkpoint-{step}")
 
 
 def save_final(
     tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]
 ) -> None:
-    """Weights or adapter, tokenizer, generation_config.json and template.json into `job.out`, manifest last."""
+    """Weights or adapter, tokenizer, generation_config.json, template.json, card into `job.out`, manifest last.
+
+    Everything is written aside, read back and compared first. Raises TrainingError on all ranks alike.
+    """
     staging = job.folder / ".saving"
-    if tuner.is_world_process_zero():
+    rank = tuner.args.process_index
+    if rank == 0:
         shutil.rmtree(staging, ignore_errors=True)
     tuner.accelerator.wait_for_everyone()
-    tuner.save_model(str(staging))
-    if not tuner.is_world_process_zero():
-        return
+    problem = _attempt(lambda: tuner.save_model(str(staging)), staging)
+    problem = problem or _attempt(
+        lambda: verify_weights(tuner.accelerator.unwrap_model(tuner.model), staging, rank), staging
+    )
+    if rank == 0 and not problem:
+        problem = _attempt(lambda: _publish(tuner, tokenizer, stop, job, counts, proof, staging), staging)
+    _raise_together(problem, tuner.args.world_size)
+
+
+def _attempt(work: Any, staging: Path) -> str:
+    """Runs it; the reason if it failed. A full disk is the user's to mend, so it is said in one sentence."""
+    try:
+        work()
+    except EvoltuneError as error:
+        return str(error)
+    except OSError as error:
+        free = shutil.disk_usage(staging.parent).free / 2**30
+        return f"{staging.parent}: cannot be written: {error.strerror or error} ({free:.1f} GiB free); the last checkpoint is kept"
+    return ""
+
+
+def _raise_together(problem: str, world: int) -> None:
+    found = [problem]
+    if world > 1:
+        from torch import distributed
+
+        found = [""] * world
+        distributed.all_gather_object(found, problem)
+    for reason in found:
+        if reason:
+            raise TrainingError(reason)
+
+
+def _publish(
+    tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any], staging: Path
+) -> None:
     train = job.recipe.train
     (staging / "training_args.bin").unlink(missing_ok=True)
     tokenizer.save_pretrained(staging)
@@ -43,12 +113,8 @@ def save_final(
         "base_revision": train.model_revision,
         "finetuning_type": train.finetuning_type,
     }
-    (staging / "template.json").write_text(json.dumps(template, indent=1), encoding="utf-8")
+    (staging / TEMPLATE).write_text(json.dumps(template), encoding="utf-8")
     _name_base(staging / "adapter_config.json", train.model_name_or_path)
-    files = sorted(p.name for p in staging.iterdir() if p.is_file())
-    for name in files:
-        (staging / name).replace(job.folder / name)
-    shutil.rmtree(staging)
     log = [h for h in tuner.state.log_history if "loss" in h]
     manifest = {
         "fingerprint": job.fingerprint,
@@ -57,8 +123,14 @@ def save_final(
         "data": counts.as_dict(),
         "dataset": job.rows,
         "certificate": job.certificate,
-        "files": {name: file_digest(job.folder / name) for name in files},
+        "recipe": msgspec.to_builtins(job.recipe),
     }
+    write_card(staging, manifest, template)
+    files = sorted(p.name for p in staging.iterdir() if p.is_file())
+    for name in files:
+        (staging / name).replace(job.folder / name)
+    shutil.rmtree(staging)
+    manifest["files"] = {name: file_digest(job.folder / name) for name in files}
     write_file(job.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
@@ -70,6 +142,10 @@ def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: An
     config.eos_token_id = stop.id
     config.pad_token_id = tokenizer.pad_token_id
     config.save_pretrained(folder)
+    if GenerationConfig.from_pretrained(folder).eos_token_id != stop.id:
+        raise TrainingError(
+            f"{folder}/generation_config.json does not name the stop token {stop.token!r} ({stop.id})"
+        )
 
 
 def _name_base(path: Path, name: str) -> None:

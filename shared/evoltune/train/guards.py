@@ -23,6 +23,7 @@ import torch
 from transformers import TrainerCallback
 
 from evoltune.errors import TrainingError
+from evoltune.train.checkpoint import mark_step
 from evoltune.train.job import Job, write_file
 from evoltune.train.supervise import HEARTBEAT, STOP
 
@@ -111,6 +112,7 @@ class Guards(TrainerCallback):  # type: ignore[misc]
         return self._job.folder / name
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        mark_step(self._job.steps, state.global_step, args.world_size, self._rank)
         self._watchdog.beat(f"saved step {state.global_step}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

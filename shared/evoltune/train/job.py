@@ -17,6 +17,9 @@ from evoltune.errors import TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
 
+MANIFEST = "manifest.json"
+"""Written last: a checkpoint with it is complete."""
+
 # How and how fast the work is done; never what comes out.
 _NEUTRAL = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
 

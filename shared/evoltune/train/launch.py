@@ -20,10 +20,9 @@ from evoltune import errors
 from evoltune.errors import TrainingError
 from evoltune.recipe import Recipe
 from evoltune.train.base import resolve_base
-from evoltune.train.checkpoint import MANIFEST
 from evoltune.train.command import command_for, network_environment, shell, slurm_script
 from evoltune.train.deepspeed import refuse_stale_locks
-from evoltune.train.job import Job, make_job, read_job, write_file, write_job
+from evoltune.train.job import MANIFEST, Job, make_job, read_job, write_file, write_job
 from evoltune.train.supervise import supervise
 
 

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from evoltune.errors import MissingExtraError, RecipeError, TrainingError
 from evoltune.recipe import Train
 from evoltune.train import model as models
-from evoltune.train.checkpoint import latest_step, save_final
+from evoltune.train.checkpoint import agreed_step, save_final
 from evoltune.train.data import Counts, Plan, collate, deal, encode_rows, pack, read_conversations, step_order
 from evoltune.train.deepspeed import avoid_compilation, config_for
 from evoltune.train.guards import Guards
@@ -123,7 +123,7 @@ def run(job: Job) -> None:
     tuner.remove_callback(PrinterCallback)
     first = next(iter(order))
     check_batch(collate([bins[i] for i in first], tuner.pad), [d for i in first for d in bins[i]], stop)
-    resume = latest_step(job.steps) if train.resume_from_checkpoint else None
+    resume = agreed_step(job.steps, world, rank) if train.resume_from_checkpoint else None
     tuner.train(resume_from_checkpoint=str(resume) if resume else None)
     if guards.stopping and tuner.state.global_step < steps:
         raise TrainingError(
@@ -195,6 +195,7 @@ def training_arguments(job: Job, plan: Plan, precision: models.Precision) -> Tra
         ddp_backend=None if gpu or plan.world == 1 else "gloo",
         ddp_timeout=int(compute.hang_timeout_s),
         deepspeed=config,
+        ddp_find_unused_parameters=False,
         activation_checkpointing=train.gradient_checkpointing,
         neftune_noise_alpha=train.neftune_noise_alpha or None,
         logging_steps=train.logging_steps,

@@ -1,0 +1,90 @@
+"""The model card (`README.md`) of a checkpoint: recipe, data and its certificate, template, scores. Imports no torch.
+
+write_card(Path("runs/smoke-math/checkpoint"))     # again, once the run has scores
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evoltune.train.job import write_file
+
+
+def write_card(
+    folder: Path, manifest: Mapping[str, Any] | None = None, template: Mapping[str, Any] | None = None
+) -> Path:
+    """From what the folder holds; scores from `../eval` if they are there."""
+    manifest = manifest or _json(folder / "manifest.json")
+    template = template or _json(folder / "template.json")
+    write_file(folder / "README.md", "\n".join(_lines(folder, manifest, template)).encode())
+    return folder / "README.md"
+
+
+def _lines(folder: Path, manifest: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[str]:
+    recipe, data = manifest["recipe"], manifest["data"]
+    train = recipe["train"]
+    adapter = train["finetuning_type"] != "full" and (folder / "adapter_config.json").is_file()
+    front = {
+        "base_model": train["model_name_or_path"],
+        "library_name": "peft" if adapter else "transformers",
+        "tags": ["evoltune", recipe["domain"]],
+    }
+    yield f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n"
+    yield f"# {recipe['name']}\n"
+    if recipe["description"]:
+        yield f"{recipe['description']}\n"
+    loss = manifest["final_loss"]
+    yield (
+        f"{train['finetuning_type']} fine-tuning of `{train['model_name_or_path']}` (revision {train['model_revision']}), "
+        f"{manifest['steps']} steps{f', last loss {loss:.4f}' if loss is not None else ''}.\n"
+    )
+    yield "## Data\n"
+    yield (
+        f"{data['kept']} of {data['rows']} rows, {data['tokens']} tokens, {data['label_tokens']} of them with loss; "
+        f"{data['dropped_too_long']} dropped and {data['truncated']} truncated as longer than {train['max_length']}.\n"
+    )
+    yield from _certificate(manifest["certificate"])
+    yield "## Prompt\n"
+    yield (
+        f"Template `{template['template']}`; answers end with `{template['stop_token']}` (id {template['stop_id']}). "
+        f"The ids of training, evaluation and the saved tokenizer were compared on {template['conversations_checked']} rows.\n"
+    )
+    yield from _scores(folder.parent / "eval")
+    yield f"## Recipe\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)}```\n"
+
+
+def _certificate(path: str) -> Iterator[str]:
+    if not path or not Path(path).is_file():
+        yield "The dataset has no certificate of decontamination.\n"
+        return
+    suites = _json(Path(path)).get("suites", {})
+    yield f"Decontaminated against: {', '.join(sorted(suites)) or 'no suite'} (certificate.json of the dataset).\n"
+
+
+def _scores(folder: Path) -> Iterator[str]:
+    rows = []
+    for label in ("before", "after"):
+        suites = _json(folder / label / "scores.json").get("suites", {})
+        for suite, entry in suites.items():
+            for measure, value in entry.get("measures", {}).items():
+                low, high = value["interval"]
+                rows.append(
+                    f"| {suite} | {measure} | {label} | {value['value']:.1%} | {low:.1%} to {high:.1%} | {entry['n']} |"
+                )
+    if rows:
+        yield "## Scores\n"
+        yield "| suite | measure | | score | 95% interval | n |\n|---|---|---|---|---|---|"
+        yield "\n".join(rows) + "\n"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
