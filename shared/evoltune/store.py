@@ -130,13 +130,15 @@ class Store:
 
     def close(self) -> None:
         """Folds the write-ahead log into the file and releases the lock."""
-        if self._lock is not None:
-            with _sqlite_errors(self.folder):
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            if self._lock is not None:
+                with _sqlite_errors(self.folder):
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._db.close()
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
     def __enter__(self) -> Store:
         return self
@@ -152,10 +154,14 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has rolled back already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> _Rows:
+        return _Rows(self._db, self.folder, query, values)
 
     # ---- decisions
 
@@ -174,7 +180,7 @@ class Store:
 
     def decided(self, step: Step, record_id: str) -> str | None:
         """The step's reason for dropping the record, "" when kept, None when undecided."""
-        row = self._db.execute(
+        row = self._read(
             "SELECT reason FROM decisions WHERE step=? AND record=?", (step.key, record_id)
         ).fetchone()
         return None if row is None else str(row[0])
@@ -202,7 +208,7 @@ class Store:
         )
         while True:
             extra = (undecided_by.key,) if undecided_by else ()
-            ids = [r for (r,) in self._db.execute(query, (step.key, last, upto, upto, *extra))]
+            ids = [r for (r,) in self._read(query, (step.key, last, upto, upto, *extra))]
             if not ids:
                 return
             for record_id in ids:
@@ -211,17 +217,17 @@ class Store:
 
     def record(self, record_id: str, step: Step | None = None) -> Record:
         """One record; with `step`, its answers carry the newest verdicts of that step's chain."""
-        row = self._db.execute("SELECT body FROM records WHERE id=?", (record_id,)).fetchone()
+        row = self._read("SELECT body FROM records WHERE id=?", (record_id,)).fetchone()
         if row is None:
             raise StoreError(f"{self.folder}: no record {record_id!r}: `evoltune report` lists ids")
         verdicts = self._verdicts(record_id, step)
         answers = tuple(
             Answer(text=text, model=model, verdict=verdicts.get(i))
-            for i, model, text in self._db.execute(
+            for i, model, text in self._read(
                 "SELECT i, model, text FROM answers WHERE record=? ORDER BY i", (record_id,)
             )
         )
-        evidence = self._db.execute("SELECT body FROM evidence WHERE record=?", (record_id,)).fetchone()
+        evidence = self._read("SELECT body FROM evidence WHERE record=?", (record_id,)).fetchone()
         raw = json.loads(row[0]) | {"evidence": json.loads(evidence[0]) if evidence else {}}
         bare = record_from_json(raw)
         return Record(**{**_shallow(bare), "answers": answers})
@@ -229,7 +235,7 @@ class Store:
     def _verdicts(self, record_id: str, step: Step | None) -> dict[int, Verdict]:
         rank = {s.key: n for n, s in enumerate(step.chain())} if step else {}
         found: dict[int, tuple[int, Verdict]] = {}
-        for i, key, body in self._db.execute(
+        for i, key, body in self._read(
             "SELECT i, step, body FROM verdicts WHERE record=? ORDER BY rowid", (record_id,)
         ):
             order = rank.get(key, len(rank) if step is None else -1)
@@ -247,7 +253,7 @@ class Store:
         """{"in": n, "kept": n, reason: n, ..., "pending": n}: the first three sum to the first."""
         counts = {
             reason or "kept": n
-            for reason, n in self._db.execute(
+            for reason, n in self._read(
                 "SELECT reason, count(*) FROM decisions WHERE step=? GROUP BY reason ORDER BY count(*) DESC, reason",
                 (step.key,),
             )
@@ -256,7 +262,7 @@ class Store:
             taken = int(self.noted(f"planned:{step.key}") or sum(counts.values()))
         else:
             query = "SELECT count(*) FROM decisions WHERE step=? AND reason='' AND (?=0 OR round<=?)"
-            taken = self._db.execute(query, (step.before.key, step.upto, step.upto)).fetchone()[0]
+            taken = self._read(query, (step.before.key, step.upto, step.upto)).fetchone()[0]
         decided = sum(counts.values())
         return {"in": taken, "kept": counts.pop("kept", 0), **counts, "pending": taken - decided}
 
@@ -279,7 +285,7 @@ class Store:
     def replied(self, key: str) -> Replied | None:
         """The reply of a call that was paid before, with its cost, else None."""
         query = "SELECT texts, prompt_tokens, completion_tokens, usd, cut FROM calls WHERE key=?"
-        row = self._db.execute(query, (key,)).fetchone()
+        row = self._read(query, (key,)).fetchone()
         if row is None:
             return None
         usage = Usage(prompt_tokens=row[1], completion_tokens=row[2], usd=row[3])
@@ -314,8 +320,8 @@ class Store:
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
-        cursor = self._db.execute("SELECT * FROM calls ORDER BY key")
-        names = [d[0] for d in cursor.description]
+        cursor = self._read("SELECT * FROM calls ORDER BY key")
+        names = cursor.names
         for row in cursor:
             entry = dict(zip(names, row, strict=True))
             yield entry | {name: json.loads(entry[name]) for name in ("request", "texts", "cut")}
@@ -324,7 +330,7 @@ class Store:
         """By purpose: calls, prompt_tokens, completion_tokens, usd."""
         query = "SELECT purpose, count(*), sum(prompt_tokens), sum(completion_tokens), sum(usd) FROM calls GROUP BY purpose"
         names = ("calls", "prompt_tokens", "completion_tokens", "usd")
-        return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self._db.execute(query)}
+        return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self._read(query)}
 
     # ---- notes
 
@@ -334,16 +340,37 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
 
     def noted(self, key: str) -> Any:
-        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        row = self._read("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
         return json.loads(row[0]) if row else None
 
     def steps(self) -> list[str]:
         """Keys of all steps that decided something."""
-        return [key for (key,) in self._db.execute("SELECT DISTINCT step FROM decisions ORDER BY step")]
+        return [key for (key,) in self._read("SELECT DISTINCT step FROM decisions ORDER BY step")]
 
     def sql(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """A read-only question that no method answers (reports)."""
-        yield from self._db.execute(query, values)
+        yield from self._read(query, values)
+
+
+class _Rows:
+    """The rows of a question; a damaged page met while reading is a StoreError, wherever the reader stands."""
+
+    def __init__(self, db: sqlite3.Connection, folder: Path, query: str, values: Sequence[object]) -> None:
+        self._folder = folder
+        with _sqlite_errors(folder):
+            self._cursor = db.execute(query, values)
+
+    @property
+    def names(self) -> list[str]:
+        return [d[0] for d in self._cursor.description]
+
+    def fetchone(self) -> Any:
+        with _sqlite_errors(self._folder):
+            return self._cursor.fetchone()
+
+    def __iter__(self) -> Iterator[Any]:
+        with _sqlite_errors(self._folder):
+            yield from self._cursor
 
 
 def _shallow(record: Record) -> dict[str, Any]:

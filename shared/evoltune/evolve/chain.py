@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from evoltune.domain import Domain, Operator
 from evoltune.eliminate import echoes, struck
 from evoltune.errors import EvoltuneError
-from evoltune.evolve import prompts
+from evoltune.evolve.prompts import DIFFICULTY, EQUAL, fill, says_equal
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict, digest
 from evoltune.store import Step, Store
@@ -154,7 +154,7 @@ async def draw(loop: Loop, head: Record, round: int, number: int) -> Record | No
     if loop.store.decided(loop.step, empty.id) is not None:  # no text, or given up, in an earlier session
         loop.advance()
         return None
-    prompt = prompts.fill(
+    prompt = fill(
         operator.template, instruction=head.task.instruction, other=other.task.instruction if other else ""
     )
     child = empty
@@ -203,9 +203,9 @@ async def _judged(loop: Loop, head: Record, child: Record, operator: Operator, *
     if reason:
         return Drop(record=child, reason=reason)
     if recipe.evolve.equal_check:
-        question = prompts.fill(prompts.EQUAL, parent=head.task.instruction, instruction=task.instruction)
+        question = fill(EQUAL, parent=head.task.instruction, instruction=task.instruction)
         judgement = await loop.ask(child, "equal", question, round=child.round, judgement=True)
-        if prompts.says_equal(judgement.texts[0]):
+        if says_equal(judgement.texts[0]):
             return Drop(record=child, reason="no information gain")
     answers = await _answers(loop, child, parent=head.task)
     child = replace(child, answers=answers)
@@ -215,7 +215,7 @@ async def _judged(loop: Loop, head: Record, child: Record, operator: Operator, *
 
 
 async def _answers(loop: Loop, record: Record, parent: Task | None = None) -> tuple[Answer, ...]:
-    prompt = prompts.fill(loop.domain.answer_prompt, instruction=record.task.instruction)
+    prompt = fill(loop.domain.answer_prompt, instruction=record.task.instruction)
     reply = await loop.ask(record, "answer", prompt, round=record.round, n=loop.recipe.evolve.answers)
 
     def judged(i: int, text: str) -> Answer:
@@ -233,13 +233,11 @@ def _first_reason(answers: Sequence[Answer]) -> str:
 async def _evidence(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
     """What `Domain.evidence` asks for, and the difficulty; all at once."""
     asked = {
-        name: loop.ask(
-            child, name, prompts.fill(template, instruction=child.task.instruction), round=child.round
-        )
+        name: loop.ask(child, name, fill(template, instruction=child.task.instruction), round=child.round)
         for name, template in loop.domain.evidence.items()
     }
     if loop.recipe.evolve.difficulty:
-        question = prompts.fill(prompts.DIFFICULTY, instruction=child.task.instruction)
+        question = fill(DIFFICULTY, instruction=child.task.instruction)
         asked["difficulty"] = loop.ask(child, "difficulty", question, round=child.round, judgement=True)
     replies = await asyncio.gather(*asked.values(), return_exceptions=True)
     for reply in replies:
