@@ -190,12 +190,12 @@ def _positive(text: str) -> int:
 
 
 def _suites(args: argparse.Namespace) -> int:
-    from evoltune.evaluate import catalogue
+    from evoltune.evaluate.catalogue import build_from_cli, comparison, listing
 
     forms: dict[str, Callable[[], Any]] = {
-        "ls": lambda: "\n".join(catalogue.listing(args.data)),
-        "compare": lambda: "\n".join(catalogue.comparison(args.target[2:], args.data)),
-        "build": lambda: catalogue.build_from_cli(args.target[2:], args.out),
+        "ls": lambda: "\n".join(listing(args.data)),
+        "compare": lambda: "\n".join(comparison(args.target[2:], args.data)),
+        "build": lambda: build_from_cli(args.target[2:], args.out),
     }
     form = args.target[1] if len(args.target) > 1 else "ls"
     if form not in forms:
@@ -205,13 +205,13 @@ def _suites(args: argparse.Namespace) -> int:
 
 
 def _profiles(args: argparse.Namespace) -> int:
-    from evoltune.evaluate import profiles
+    from evoltune.evaluate.profiles import LOCK, listing, write_lock
 
     if len(args.target) > 1 and args.target[1] == "lock":
-        path = Path(args.target[2]) if len(args.target) > 2 else profiles.LOCK
-        print(f"{profiles.write_lock(path)} profiles locked in {path}")
+        path = Path(args.target[2]) if len(args.target) > 2 else LOCK
+        print(f"{write_lock(path)} profiles locked in {path}")
         return 0
-    print("\n".join(profiles.listing()))
+    print("\n".join(listing()))
     return 0
 
 
