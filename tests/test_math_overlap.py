@@ -132,11 +132,24 @@ def test_rephrased_gsm8k_is_found_at_one_percent_false_positives():
     assert found / len(rows) >= 0.94
     train = [row(t.instruction, t.reference) for t in load("gsm8k-train")[::5]]
     false = sum(bool(skeleton(r, tasks, CONTEXT)) for r in train)
-    assert false / len(train) <= 0.01
+    assert false / len(train) <= 0.015  # a sample; the whole set stands below
     unanswered = [row(overlap.ANSWER.sub("", text)) for text in rephrased[::9]]
     named = [tasks[i].name for i in range(0, len(tasks), 9)]
     found = sum(name in skeleton(r, tasks, CONTEXT) for r, name in zip(unanswered, named, strict=True))
     assert found / len(unanswered) >= 0.80
+
+
+@needs_data
+@pytest.mark.slow
+def test_the_whole_of_rephrased_gsm8k_and_of_the_train_questions_meet_the_bar():
+    tasks = load("gsm8k")
+    with gzip.open(DATA / "decontamination/rephrased_gsm8k_test.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [row(json.loads(line)["text"]) for line in lines]
+    found = sum(task.name in skeleton(r, tasks, CONTEXT) for r, task in zip(rows, tasks, strict=True))
+    train = [row(t.instruction, t.reference) for t in load("gsm8k-train")]
+    false = sum(bool(skeleton(r, tasks, CONTEXT)) for r in train)
+    print(f"rephrased {found}/{len(rows)}, train questions {false}/{len(train)}")
+    assert found / len(rows) >= 0.95 and false / len(train) <= 0.01
 
 
 @needs_data

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -122,6 +123,8 @@ class View:
     terms: Mapping[str, int]
     words: int
     slots: tuple[Fraction, ...]
+    numbers: frozenset[float]
+    """The distinct slots; floats, because a Fraction's hash costs ten times as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ class Index:
     postings: Mapping[str, Sequence[tuple[int, float]]]
     weights: Mapping[str, float]
     unseen: float
-    rarity: Mapping[Fraction, float]
+    rarity: Mapping[float, float]
     rarest: float
     """The weight of a number that no problem of the suite has."""
     answers: Sequence[Fraction | None]
@@ -155,7 +158,8 @@ def view(text: str, common_words: frozenset[str]) -> View:
     terms = Counter(s for s in stems if s not in STOP)
     words = len(terms)
     terms.update(f"{a} {b}" for a, b in pairwise(stems))
-    return View(terms=terms, words=words, slots=number_slots(text))
+    slots = number_slots(text)
+    return View(terms=terms, words=words, slots=slots, numbers=frozenset(map(float, slots)))
 
 
 def build(tasks: Sequence[Task]) -> Index:
@@ -172,7 +176,7 @@ def build(tasks: Sequence[Task]) -> Index:
         for term, weight in vector.items():
             if seen[term] <= limit:
                 postings.setdefault(term, []).append((number, weight))
-    numbers = Counter(n for v in views for n in set(v.slots))
+    numbers = Counter(n for v in views for n in v.numbers)
     return Index(
         names=[t.name for t in tasks],
         views=views,
@@ -249,11 +253,8 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
     target, theirs = index.views[number], index.answers[number]
     if target.words < LEAST_WORDS:
         return ""
-    if _nearness(index, wording, row, target, None) >= SAME_NUMBERS:
+    if _same_numbers(index, wording, row, target, answer, theirs):
         return "same numbers"
-    if answer is not None and theirs is not None:
-        if _nearness(index, wording, row, target, (answer, theirs)) >= SAME_NUMBERS_AND_ANSWER:
-            return "same numbers"
     if min(len(row.slots), len(target.slots)) < LEAST_SLOTS:
         return ""
     if wording >= (NEW_NUMBERS if len(row.slots) == len(target.slots) else NEW_NUMBERS_AND_COUNT):
@@ -264,17 +265,21 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
     return "same function" if evaluate(program, row.slots) == answer else ""
 
 
-def _nearness(
-    index: Index, wording: float, row: View, target: View, answers: tuple[Fraction, Fraction] | None
-) -> float:
+def _same_numbers(
+    index: Index, wording: float, row: View, target: View, ours: Fraction | None, theirs: Fraction | None
+) -> bool:
     """wording^a x numbers^(1-a). Numbers: Jaccard, weighted by rarity in the suite; the answers stand for one more."""
-    ours, theirs = set(row.slots), set(target.slots)
-    rarest = index.rarest
-    total = sum(index.rarity.get(n, rarest) for n in ours | theirs)
-    common = sum(index.rarity.get(n, rarest) for n in ours & theirs)
-    if answers:
-        weights = [index.rarity.get(n, rarest) for n in answers]
-        total += weights[0] if answers[0] == answers[1] else sum(weights)
-        common += weights[0] if answers[0] == answers[1] else 0.0
-    numbers = common / total if total else 0.0
-    return wording**WORDING_POWER * numbers ** (1 - WORDING_POWER)
+    common, total = _weight(index, row.numbers & target.numbers), _weight(index, row.numbers | target.numbers)
+    words: float = wording**WORDING_POWER
+    if total and words * (common / total) ** (1 - WORDING_POWER) >= SAME_NUMBERS:
+        return True
+    if ours is None or theirs is None:
+        return False
+    answers = _weight(index, {float(ours), float(theirs)})
+    common += answers if ours == theirs else 0.0
+    numbers: float = (common / (total + answers)) ** (1 - WORDING_POWER)
+    return words * numbers >= SAME_NUMBERS_AND_ANSWER
+
+
+def _weight(index: Index, numbers: AbstractSet[float]) -> float:
+    return sum(index.rarity.get(n, index.rarest) for n in numbers)
