@@ -92,7 +92,7 @@ money | A lamp costs ${a}. Today it is ${b} cheaper. How many dollars do {c} lam
 money | {n} sells {a} cakes for ${b} each and {c} pies for ${d} each. How many dollars does {he} earn? | a=2..9 b=3..9 c=2..9 d=3..9 | a*b; c*d; $1+$2
 money | {a} tickets cost ${b} in all. How many dollars does one ticket cost? | a=2..9 b=6..48 | b/a
 money | {n} earned ${a} and spent ${b} on lunch and ${c} on a book. How many dollars are left? | a=6..24 b=2..8 c=2..6 | a-b; $1-c
-money | One kilo of rice costs ${a}. What is the price of {b} kilos? | a=2..9 b=2..9 | a*b
+money | Rice is sold at ${a} a kilo. What is the price of {b} kilos? | a=2..9 b=2..9 | a*b
 money | {b} dollars were paid for {a} equal books. How many dollars did each book cost? | a=2..9 b=6..48 | b/a
 money | {n} wants a game for ${a} and has saved ${b}. How many dollars does {he} still need? | a=6..20 b=2..9 | a-b
 money | {n} pays ${a} for the bus and buys {b} sandwiches for ${c} each. How many dollars does {he} pay in total? | a=2..12 b=2..8 c=2..8 | b*c; a+$1
