@@ -21,6 +21,8 @@ from evoltune.record import STATUSES, Answer, Record, Task, Verdict
 
 SAMPLE = 24  # seeds and problems looked at per check: keeps the suite under a minute
 LIMIT_S = 2.0  # CPU seconds of the domain's own code for one answer
+FORM = "constraints"
+"""`evidence.method` of a verdict on an answer's form (length, format): a wrong answer of the right form passes it."""
 MUST_REJECT = 0.9
 """Share of seeds of which at least one mutated answer must be rejected (a mutant may happen to be right)."""
 HOSTILE = (
@@ -50,8 +52,20 @@ def check_domain(ref: str) -> Iterator[Finding]:
     with _judge(ref) as judged:
         solved = [(s.task, s.answers[0].text) for s in seeds if s.answers][:SAMPLE]
         yield from _references(domain, solved, judged)
-        yield _mutations(solved, judged)
-        yield _strangers(solved, judged)
+        meant = [
+            p
+            for p, v in zip(solved, judged(solved), strict=True)
+            if v.status != "unverifiable" and v.evidence.get("method") != FORM
+        ]
+        if meant:
+            yield _mutations(meant, judged)
+            yield _strangers(meant, judged)
+        else:
+            yield Finding(
+                name=f"verifies form only (evidence.method: {FORM!r})",
+                ok=True,
+                detail="content laws do not apply",
+            )
         yield _hostile(seeds, judged)
         yield _deterministic(solved, judged)
     yield from _benchmarks(ref, domain)
@@ -122,7 +136,7 @@ def _leaks(template: str) -> Iterator[str]:
     """Marker lines (`### Rewritten:`) that an echoing teacher would copy and the eliminator would not notice."""
     for line in template.splitlines():
         bare = line.strip().replace("{instruction}", "").replace("{other}", "").strip()
-        if re.fullmatch(r"[#*<\[\s]*[\w ]{3,40}[#*>\]\s]*:?", bare) and re.match(r"[#*<\[]", bare):
+        if re.fullmatch(r"[#*\[\s]*[\w ]{3,40}[#*\]\s]*:?", bare) and re.match(r"[#*\[]", bare):
             task = Task(instruction=f"{bare}\nName a prime number.")
             if not residue(None, task, task.instruction):
                 yield bare

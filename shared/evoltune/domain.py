@@ -192,13 +192,29 @@ def _from_path(path: Path) -> object:
     for package in places:
         if not (package / "__init__.py").exists() or package.name == "tests":
             continue
-        if str(package.parent) not in sys.path:
-            sys.path.insert(0, str(package.parent))
-        importlib.invalidate_caches()
-        module = importlib.import_module(package.name)
+        module = _import_from(package)
         if hasattr(module, "domain"):
             return module.domain
     raise DomainError(f"no package with an attribute `domain` under {str(path)!r}")
+
+
+def _import_from(package: Path) -> Any:
+    """Imports the package at this very place, also when one of the same name was loaded from elsewhere."""
+    place = str(package.parent)
+    if place in sys.path:
+        sys.path.remove(place)
+    sys.path.insert(0, place)
+    loaded = sys.modules.get(package.name)
+    if loaded is not None and Path(getattr(loaded, "__file__", None) or "").parent != package:
+        for name in [n for n in sys.modules if n == package.name or n.startswith(f"{package.name}.")]:
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(package.name)
+    except Exception as error:
+        raise DomainError(
+            f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def package_of(domain: Domain) -> str:

@@ -99,7 +99,7 @@ class Run:
         if "evolve" in stages:
             from evoltune.dataset import seed_records
 
-            if next(iter(seed_records(self.recipe, self.domain)), None) is None:
+            if sum(1 for _ in seed_records(self.recipe, self.domain)) == 0:  # reads every line: a bad one is named now
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
 
     def write_recipe(self) -> None:
