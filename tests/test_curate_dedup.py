@@ -1,13 +1,23 @@
 """Dedup: the rule, its independence of order, and that nothing vanishes."""
 
 import random
+import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.dedup import Limits, bands, dedup, duplicates, near_duplicates
+from evoltune.curate.dedup import (
+    PERMUTATIONS,
+    Limits,
+    bands,
+    dedup,
+    duplicates,
+    near_duplicates,
+)
+from evoltune.curate.shingling import hashed_shingles
 from evoltune.curate.text import jaccard, normalise, shingles, words
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 
@@ -74,9 +84,32 @@ def test_near_dedup_finds_every_pair_above_the_threshold_that_a_full_comparison_
             assert found[partner] is None and jaccard(sets[i], sets[partner]) >= 0.7
 
 
+def test_hashed_shingles_agree_with_the_plain_ones():
+    texts = [
+        LONG,
+        "Go on",
+        "",
+        "one two three",
+        "one two three four",
+        "three two one",
+        "Größe ist nicht alles, mein Freund",
+    ]
+    grams, offsets = hashed_shingles(texts)
+    sets = [set(grams[a:b].tolist()) for a, b in pairwise(offsets.tolist())]
+    assert [len(s) for s in sets] == [len(shingles(t)) for t in texts]
+    for i, j in [(i, j) for i in range(len(texts)) for j in range(len(texts))]:
+        assert jaccard(sets[i], sets[j]) == jaccard(shingles(texts[i]), shingles(texts[j]))
+
+
+@given(st.text(max_size=60))
+def test_the_fast_path_for_ascii_cuts_the_same_words(text):
+    plain = text.encode("ascii", "ignore").decode()
+    assert words(plain) == re.findall(r"\w+", plain.lower())
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9])
 def test_bands_overlook_at_most_two_percent_at_the_threshold(threshold):
-    rows = 128 // bands(threshold)
+    rows = PERMUTATIONS // bands(threshold)
     assert (1 - threshold**rows) ** bands(threshold) <= 0.02
 
 

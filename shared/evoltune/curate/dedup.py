@@ -14,14 +14,16 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from evoltune.curate.difficulty import rank
 from evoltune.curate.semantic import semantic_duplicates
-from evoltune.curate.text import jaccard, normalise, shingles
+from evoltune.curate.shingling import hashed_shingles
+from evoltune.curate.text import jaccard, normalise
 from evoltune.record import Drop, Record, Stage, Task
 
-PERMUTATIONS = 128
+PERMUTATIONS = 64  # enough for the bands below; what they propose is compared exactly
 SEED = 20260
 BATCH = 20_000  # rows sketched at once: 10 MB of signatures, 60 MB of shingles
 MISSES = 0.02  # share of pairs exactly at the threshold that LSH may overlook
@@ -32,23 +34,29 @@ Note = Callable[[str, str], None]
 def near_duplicates(texts: Sequence[str], threshold: float) -> list[int | None]:
     """For each text, in order, the index of an earlier kept text with Jaccard >= threshold, or None: it is kept.
 
-    Texts are compared as sets of word 3-shingles. A bulk pass flags the texts that share an LSH band with any other;
-    only these are walked, against kept ones only, so a million copies of one text cost a million lookups, not pairs.
+    Texts are compared as sets of word 3-shingles (64-bit hashes). A bulk pass flags the texts that share an LSH band with
+    any other; only these are walked, against kept ones only, so a million copies of one text cost a million lookups.
     """
     from rensa import RMinHash, RMinHashLSH
 
     partner: list[int | None] = [None] * len(texts)
     flagged = _flagged(texts, threshold)
     index = _lsh(RMinHashLSH, threshold)
+    kept: dict[int, Any] = {}
     for start in range(0, len(flagged), BATCH):
         part = flagged[start : start + BATCH]
-        sets = [shingles(texts[i]) for i in part]
-        sketches = RMinHash.from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
-        for i, grams, sketch in zip(part, sets, sketches, strict=True):
-            near = (k for k in sorted(index.query(sketch)) if jaccard(grams, shingles(texts[k])) >= threshold)
+        grams, offsets = hashed_shingles([texts[i] for i in part])
+        rows = [grams[a:b] for a, b in pairwise(offsets.tolist())]
+        sketches = RMinHash.from_token_sets([_pieces(row) for row in rows], num_perm=PERMUTATIONS, seed=SEED)
+        for i, row, sketch in zip(part, rows, sketches, strict=True):
+            own = set(row.tolist())
+            near = (
+                k for k in sorted(index.query(sketch)) if jaccard(own, set(kept[k].tolist())) >= threshold
+            )
             partner[i] = next(near, None)
             if partner[i] is None:
                 index.insert(i, sketch)
+                kept[i] = row.copy()
     return partner
 
 
@@ -59,12 +67,18 @@ def _flagged(texts: Sequence[str], threshold: float) -> list[int]:
     index = _lsh(RMinHashLSH, threshold)
     matrices = []
     for start in range(0, len(texts), BATCH):
-        sets = [list(shingles(t)) for t in texts[start : start + BATCH]]
-        matrix = RMinHash.digest_matrix_from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
+        grams, offsets = hashed_shingles(texts[start : start + BATCH])
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams, offsets, PERMUTATIONS, SEED)
         index.insert_matrix(matrix, start)
         matrices.append(matrix)
     flags = (flag for matrix in matrices for flag in index.query_duplicate_flags_matrix(matrix))
     return [i for i, flag in enumerate(flags) if flag]
+
+
+def _pieces(row: Any) -> list[bytes]:
+    """The hashes as 8-byte tokens, the form in which single sketches are made."""
+    raw = row.tobytes()
+    return [raw[i : i + 8] for i in range(0, len(raw), 8)]
 
 
 def bands(threshold: float, permutations: int = PERMUTATIONS) -> int:
