@@ -9,15 +9,18 @@ from pathlib import Path
 
 from evoltune.errors import EvoltuneError
 from evoltune.train.job import read_job, write_file
+from evoltune.train.watchdog import Watchdog
 
 
 def main() -> int:
     path = Path(next(a for a in sys.argv[1:] if not a.startswith("--")))  # deepspeed adds --local_rank=N
     job = read_job(path)
+    watchdog = Watchdog(job)
+    watchdog.start()
     try:
         from evoltune.train.sft import run
 
-        run(job)
+        run(job, watchdog)
     except EvoltuneError as error:
         report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
         write_file(job.folder / f"error-{os.environ.get('RANK', '0')}.json", json.dumps(report).encode())

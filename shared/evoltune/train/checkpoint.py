@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from safetensors import SafetensorError
+from torch import distributed
 
 from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.train.card import write_card
@@ -37,8 +41,6 @@ def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
     """`latest_step` of rank 0, on every rank."""
     chosen = [str(latest_step(folder) or "") if rank == 0 else ""]
     if world > 1:
-        from torch import distributed
-
         distributed.broadcast_object_list(chosen, src=0)
     return Path(chosen[0]) if chosen[0] else None
 
@@ -46,8 +48,6 @@ def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
 def mark_step(folder: Path, step: int, world: int, rank: int) -> None:
     """Called by all ranks after the Trainer saved `checkpoint-STEP`."""
     if world > 1:
-        from torch import distributed
-
         distributed.barrier()
     if rank == 0:
         mark(folder / f"checkpoint-{step}")
@@ -65,32 +65,29 @@ def save_final(
     if rank == 0:
         shutil.rmtree(staging, ignore_errors=True)
     tuner.accelerator.wait_for_everyone()
-    problem = _attempt(lambda: tuner.save_model(str(staging)), staging)
-    problem = problem or _attempt(
-        lambda: verify_weights(tuner.accelerator.unwrap_model(tuner.model), staging, rank), staging
+    world = tuner.args.world_size
+    _together(world, staging, lambda: tuner.save_model(str(staging)))
+    _together(
+        world, staging, lambda: verify_weights(tuner.accelerator.unwrap_model(tuner.model), staging, rank)
     )
-    if rank == 0 and not problem:
-        problem = _attempt(lambda: _publish(tuner, tokenizer, stop, job, counts, proof, staging), staging)
-    _raise_together(problem, tuner.args.world_size)
+    publish = partial(_publish, tuner, tokenizer, stop, job, counts, proof, staging)
+    _together(world, staging, publish if rank == 0 else lambda: None)
 
 
-def _attempt(work: Any, staging: Path) -> str:
-    """Runs it; the reason if it failed. A full disk is the user's to mend, so it is said in one sentence."""
+def _together(world: int, staging: Path, work: Callable[[], object]) -> None:
+    """Runs it on all ranks; if it fails on any, all raise the same TrainingError, so that none waits for the others."""
+    problem = ""
     try:
         work()
     except EvoltuneError as error:
-        return str(error)
-    except OSError as error:
+        problem = str(error)
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
         free = shutil.disk_usage(staging.parent).free / 2**30
-        return f"{staging.parent}: cannot be written: {error.strerror or error} ({free:.1f} GiB free); the last checkpoint is kept"
-    return ""
-
-
-def _raise_together(problem: str, world: int) -> None:
-    found = [problem]
+        problem = (
+            f"{staging.parent}: cannot be written: {error} ({free:.1f} GiB free); the last checkpoint is kept"
+        )
+    found: list[str] = [problem]
     if world > 1:
-        from torch import distributed
-
         found = [""] * world
         distributed.all_gather_object(found, problem)
     for reason in found:

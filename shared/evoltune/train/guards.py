@@ -6,15 +6,12 @@ they always act alike, and a lost peer shows at once. Invariant: a run never goe
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import math
 import os
 import signal
 import statistics
 import sys
-import threading
-import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -25,18 +22,18 @@ from transformers import TrainerCallback
 from evoltune.errors import TrainingError
 from evoltune.train.checkpoint import mark_step
 from evoltune.train.job import Job, write_file
-from evoltune.train.supervise import HEARTBEAT, STOP
+from evoltune.train.supervise import STOP
+from evoltune.train.watchdog import Watchdog
 
 BAD_STEPS = 3
 """Steps in a row with a loss that is zero or no number before the run stops: fp16's first steps may overflow once or twice."""
 SPIKE_WINDOW = 50
-HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 
 
 class Guards(TrainerCallback):  # type: ignore[misc]
     """`seen` is called with each micro-batch and its loss; the rest are the Trainer's own events."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, watchdog: Watchdog) -> None:
         self._job, self._rank = job, int(os.environ.get("RANK", "0"))
         self._losses: list[torch.Tensor] = []
         self._batches: list[dict[str, torch.Tensor]] = []
@@ -46,7 +43,7 @@ class Guards(TrainerCallback):  # type: ignore[misc]
         self.stopping = False
         self.loss = math.nan
         """The last step's, over all ranks."""
-        self._watchdog = Watchdog(job)
+        self._watchdog = watchdog
 
     def seen(self, loss: torch.Tensor, batch: dict[str, torch.Tensor]) -> None:
         self._losses.append(loss.detach())
@@ -54,7 +51,6 @@ class Guards(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         signal.signal(signal.SIGTERM, self._on_signal)
-        self._watchdog.start()
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self._wanted = True
@@ -117,30 +113,3 @@ class Guards(TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._watchdog.beat("trained")
-
-
-class Watchdog(threading.Thread):
-    """Ends this rank if no step ends for `compute.hang_timeout_s`: a clear error instead of a job that waits for ever."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__(daemon=True, name="watchdog")
-        self._job, self._limit = job, job.recipe.compute.hang_timeout_s
-        self._rank = int(os.environ.get("RANK", "0"))
-        self._last, self._word = time.monotonic(), "start"
-
-    def beat(self, word: str) -> None:
-        self._last, self._word = time.monotonic(), word
-        if self._rank == 0:
-            (self._job.folder / HEARTBEAT).write_text(f"{word}\n", encoding="utf-8")
-
-    def run(self) -> None:
-        while time.monotonic() - self._last <= self._limit:
-            time.sleep(min(1.0, self._limit / 4))
-        message = (
-            f"rank {self._rank} made no progress for {self._limit:.0f} s after {self._word!r}: a peer is lost or a collective hangs; "
-            "its stacks stand above; the same command goes on from the last checkpoint (compute.hang_timeout_s sets the limit)"
-        )
-        faulthandler.dump_traceback(file=sys.stderr)
-        report = {"kind": "TrainingError", "message": message, "exit_code": 1}
-        write_file(self._job.folder / f"error-{self._rank}.json", json.dumps(report).encode())
-        os._exit(HUNG)

@@ -127,13 +127,15 @@ def grow_embeddings(model: Any, size: int) -> int:
     return int(size - old)
 
 
-def gathered(weight: Any) -> AbstractContextManager[Any]:
-    """The whole of a parameter that ZeRO-3 has cut up; changes made inside are kept on every rank."""
+def gathered(weight: Any, *, change: bool = True) -> AbstractContextManager[Any]:
+    """The whole of a parameter that ZeRO-3 has cut up; with `change`, what rank 0 writes inside reaches every rank."""
     if not hasattr(weight, "ds_id"):
         return nullcontext()
     import deepspeed
 
-    context: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters([weight], modifier_rank=0)
+    context: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(
+        [weight], modifier_rank=0 if change else None
+    )
     return context
 
 

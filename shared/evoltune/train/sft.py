@@ -28,6 +28,7 @@ from evoltune.train.metrics import Metrics
 from evoltune.train.proof import check_batch, prove
 from evoltune.train.schedule import rate_factor
 from evoltune.train.template import Encoded, Stop
+from evoltune.train.watchdog import Watchdog
 
 PROVEN = 64  # rows that the template proof looks at, spread over the dataset
 
@@ -101,7 +102,7 @@ class Tuner(Trainer):  # type: ignore[misc]
         return self.lr_scheduler
 
 
-def run(job: Job) -> None:
+def run(job: Job, watchdog: Watchdog) -> None:
     """Trains and saves. Raises EvoltuneError for what the user can mend."""
     train = job.recipe.train
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -115,7 +116,8 @@ def run(job: Job) -> None:
     arguments.max_steps = steps = steps_of(train, len(bins), plan)
     model = models.prepare_model(job.base, train, precision, tokenizer, added)
     order = Order(bins.lengths, plan, steps, job.seed, rank, train.group_by_length and not train.packing)
-    guards = Guards(job)
+    watchdog.beat("model loaded")
+    guards = Guards(job, watchdog)
     tuner = Tuner(
         bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, guards=guards, model=model, args=arguments,
         train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from evoltune.errors import TrainingError
 from evoltune.train.job import write_file
 
 MARK = "verified.json"
+Read = Callable[[], Any]
 _WHOLE = (
     64 * 2**20
 )  # larger files are hashed at both ends and sized: reading 100 GB back would cost minutes a checkpoint
@@ -30,13 +32,12 @@ def verify_weights(model: Any, folder: Path, rank: int) -> int:
     from evoltune.train.model import gathered
 
     adapter = (folder / "adapter_config.json").is_file()
-    saved = dict(_tensors(folder)) if rank == 0 else {}
+    saved, problems = _tensors(folder) if rank == 0 else ({}, [])
     seen: set[str] = set()
-    problems: list[str] = []
     for name, parameter in model.named_parameters():
         if adapter and not parameter.requires_grad:
             continue
-        with gathered(parameter):
+        with gathered(parameter, change=False):
             if rank == 0:
                 problems += _compare(_file_name(name, adapter), parameter, saved, seen)
     if rank:
@@ -52,13 +53,13 @@ def verify_weights(model: Any, folder: Path, rank: int) -> int:
     return len(seen)
 
 
-def _compare(name: str, live: Any, saved: dict[str, Any], seen: set[str]) -> list[str]:
+def _compare(name: str, live: Any, saved: Mapping[str, Read], seen: set[str]) -> list[str]:
     import torch
 
     if name not in saved:
         return [] if _is_tied(name, live, saved) else [f"{name} is missing"]
     seen.add(name)
-    tensor = saved[name]
+    tensor = saved[name]()
     if tuple(tensor.shape) != tuple(live.shape):
         return [f"{name} has shape {tuple(tensor.shape)}, the model {tuple(live.shape)}"]
     if not torch.isfinite(tensor).all():
@@ -68,28 +69,35 @@ def _compare(name: str, live: Any, saved: dict[str, Any], seen: set[str]) -> lis
     return []
 
 
-def _is_tied(name: str, live: Any, saved: dict[str, Any]) -> bool:
+def _is_tied(name: str, live: Any, saved: Mapping[str, Read]) -> bool:
     """Tied weights are saved once: the head's under the name of the embeddings, or the other way round."""
     import torch
 
-    same = (t for t in saved.values() if t.shape == live.shape and t.dim() == 2)
-    return any(torch.equal(t, live.detach().to("cpu", t.dtype)) for t in same)
+    if "embed" not in name and "head" not in name and "wte" not in name:
+        return False
+    others = (
+        read() for other, read in saved.items() if "embed" in other or "head" in other or "wte" in other
+    )
+    return any(t.shape == live.shape and torch.equal(t, live.detach().to("cpu", t.dtype)) for t in others)
 
 
 def _file_name(name: str, adapter: bool) -> str:
     return name.replace(".modules_to_save.default.", ".").replace(".default.", ".") if adapter else name
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
+def _tensors(folder: Path) -> tuple[dict[str, Read], list[str]]:
+    """Readers of the saved tensors by name (one tensor in memory at a time), and the files that do not open."""
     from safetensors import SafetensorError, safe_open
 
+    readers: dict[str, Read] = {}
+    problems = []
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-                    yield name, file.get_tensor(name)
+            file = safe_open(path, framework="pt")
+            readers |= {name: partial(file.get_tensor, name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise TrainingError(f"{path}: cannot be read back: {error}") from error
+            problems.append(f"{path.name} cannot be read back: {error}")
+    return readers, problems
 
 
 # ---- files as they were written
