@@ -57,6 +57,11 @@ _WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
 _VERBS = frozenset(["is", "it", "we", "so", "no", "to", "of"])
+_VERDICT = re.compile(
+    r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
+)
+_JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
+_BETWEEN = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;)\s*")
 _IS = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 
 
@@ -140,6 +145,9 @@ def _stated(text: str) -> Found | None:
     marked = _LETTER_A.search(text)
     if marked:
         return Found(marked[1], "phrase")
+    verdict = _VERDICT.match(text)
+    if verdict and len(text) <= MAX_SENTENCE and "nswer" not in text:
+        return Found(verdict[1], "phrase")
     phrase = _phrase(text)
     if phrase is not None:
         return phrase
@@ -151,17 +159,24 @@ def _stated(text: str) -> Found | None:
             if number is not None:
                 return number
         return Found(text, "bare")
-    formula = None
-    for candidate in _FORMULA.finditer(text):
-        formula = candidate if _is_formula(candidate) else formula
-    if formula is not None:
-        inside = next(g for g in formula.groups() if g is not None)
-        concluded = _CONCLUSION.search(text[max(formula.end(), len(text) - 1000) :])
+    formulas = [f for f in _FORMULA.finditer(text) if _is_formula(f)]
+    if formulas:
+        concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - 1000) :])
         if concluded is None or _number(concluded[0]) is None:
-            return Found(inside.strip(), "formula")
+            return Found(_joined(formulas, text), "formula")
     found = _conclusion(text) or _number(text)
     short = len(text) <= MAX_SENTENCE and "\n" not in text
     return found or (Found(text, "bare") if short else None)
+
+
+def _joined(formulas: list[re.Match[str]], text: str) -> str:
+    """The last formula, with those before it that only `and`, `or` or a comma parts from it."""
+    first = len(formulas) - 1
+    while first and _BETWEEN.fullmatch(text[formulas[first - 1].end() : formulas[first].start()]):
+        first -= 1
+    if first < len(formulas) - 1:
+        return text[formulas[first].start() : formulas[-1].end()]
+    return next(g for g in formulas[-1].groups() if g is not None).strip()
 
 
 def _is_formula(found: re.Match[str]) -> bool:
@@ -188,7 +203,7 @@ def _phrase(text: str, final: bool = False) -> Found | None:
     tail = text[last.end() :].strip().lstrip("*").strip()
     ended = _first_end(tail)
     sentence = tail[:ended].strip() if ended else tail
-    sentence = sentence.strip("*").strip()
+    sentence = _JAPANESE_END.sub("", sentence.strip("*").strip())
     if not sentence:
         return None
     if _bare(sentence):

@@ -17,7 +17,7 @@ _SIGNS = {
     "≤": r"\le ", "⩽": r"\le ", "≦": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≃": r"\approx ",
     "≅": r"\cong ", "∼": r"\sim ", "≡": r"\equiv ", "∝": r"\propto ", "∞": r"\infty ", "√": r"\sqrt ", "∛": r"\cbrt ",
     "∜": r"\fourthroot ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∉": r"\notin ", "∅": r"\emptyset ", "⌀": r"\emptyset ",
-    "∖": r"\setminus ", "⊂": r"\subset ", "⊆": r"\subseteq ", "∣": "|", "∥": r"\| ", "°": r"^{\circ}", "º": r"^{\circ}", "˚": r"^{\circ}",
+    "∖": r"\setminus ", "⊂": r"\subset ", "⊆": r"\subseteq ", "∣": "|", "∥": r"\parallel ", "‖": r"\| ", "°": r"^{\circ}", "º": r"^{\circ}", "˚": r"^{\circ}",
     "℃": r"^{\circ}C", "℉": r"^{\circ}F", "′": "'", "″": "''", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ", "⋯": r"\ldots ",
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ",
     "⌉": r"\rceil ", "∫": r"\int ", "∑": r"\sum ", "∏": r"\prod ", "∂": r"\partial ", "∠": r"\angle ", "△": r"\triangle ",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from evoltune_math.answers import families, regions, units, wording
+from evoltune_math.answers import constants, families, regions, units, wording
 from evoltune_math.answers.exact import rational
 from evoltune_math.answers.nodes import Node, has, sym, symbols
 from evoltune_math.answers.policy import DEFAULT, Policy
@@ -90,19 +90,18 @@ class Comparison:
         return x, y
 
     def constants_renamed(self, x: Node, y: Node) -> bool:
-        """`x^2 + C` = `x^2 + K`: one additive constant each; `policy.constant` says whether it may be missing."""
-        cx, cy = _additive_constant(x), _additive_constant(y)
-        if cx is None and cy is None:
+        """`x^2 + C` = `x^2 + K` and `C_1 e^x` = `Ae^x`; `policy.constant` says whether an added one may be missing."""
+        pairs = constants.renamings(x, y)
+        if any(self.values.equal(x, renamed) for renamed in pairs):
+            return True
+        cx, cy = constants.additive(x), constants.additive(y)
+        if (cx is None and cy is None) or ((cx is None or cy is None) and self.policy.constant == "required"):
             return False
-        if (cx is None or cy is None) and self.policy.constant == "required":
-            return False
-        rest_x, rest_y = _without_term(x, cx), _without_term(y, cy)
+        rest_x, rest_y = constants.without(x, cx), constants.without(y, cy)
         if not symbols(rest_x) or not symbols(rest_y):
             return False
-        if self.values.equal(rest_x, rest_y):
-            return True
         apart = Node("add", (rest_x, Node("neg", (rest_y,))))
-        return self.is_constant(apart)
+        return self.values.equal(rest_x, rest_y) or self.is_constant(apart)
 
     def is_constant(self, node: Node) -> bool:
         names = sorted(symbols(node))
@@ -120,6 +119,8 @@ class Comparison:
         return wording.value_is(a, b.words)
 
     def text_text(self, a: Text, b: Text) -> bool:
+        if a.words == b.words == "...":
+            return True
         return wording.same(a.words, b.words, self.policy.text)
 
     # ---- choices -----------------------------------------------------------------------------------------------------
@@ -410,26 +411,6 @@ def _same_letter(x: Node, y: Node) -> bool:
         and all(len(n) == 1 and n.upper() in "ABCDEFGHIJ" for n in names)
         and names[0].upper() == names[1].upper()
     )
-
-
-_CONSTANT_NAMES = frozenset(["C", "c", "K", "k", "c_1", "C_1", "C_0", "const"])
-
-
-def _additive_constant(node: Node) -> Node | None:
-    if node.op != "add":
-        return None
-    found = [a for a in node.args if a.op == "sym" and str(a.value) in _CONSTANT_NAMES]
-    rest = [a for a in node.args if a not in found]
-    if len(found) == 1 and all(found[0].value not in symbols(r) for r in rest):
-        return found[0]
-    return None
-
-
-def _without_term(node: Node, term: Node | None) -> Node:
-    if term is None:
-        return node
-    rest = tuple(a for a in node.args if a != term)
-    return rest[0] if len(rest) == 1 else Node("add", rest)
 
 
 def _typed(node: Node) -> Answer:

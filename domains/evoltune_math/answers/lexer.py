@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from evoltune_math.answers.vocabulary import SEPARATOR_WORDS
+from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, word_set
 
 MAX_CHARS, MAX_TOKENS, MAX_DIGITS, MAX_TEXT_DEPTH = 12_000, 2_500, 4_000, 6
 
@@ -49,110 +49,22 @@ _ELLIPSIS = re.compile(r"\s*(?:\.\.\.|\\[lc]?dots)")
 _BY = re.compile(r"\s*[xX]?\s*10\s*(?:\^|\*\*)|\s[xX]\s\d")
 _CURRENCY = re.compile(r"\s*(?:\\?\$|\\(?:euro|pounds|yen|rupee))")
 
-_STYLE = frozenset(
-    [
-        "displaystyle",
-        "textstyle",
-        "scriptstyle",
-        "limits",
-        "nolimits",
-        "left",
-        "right",
-        "big",
-        "Big",
-        "bigg",
-        "Bigg",
-        "bigl",
-        "bigr",
-        "Bigl",
-        "Bigr",
-        "biggl",
-        "biggr",
-        "Biggl",
-        "Biggr",
-        "bigm",
-        "middle",
-        "mathstrut",
-        "strut",
-        "nonumber",
-        "hfill",
-        "hline",
-        "allowbreak",
-        "protect",
-        "bf",
-        "it",
-        "rm",
-        "sf",
-        "tt",
-        "cal",
-        "em",
-        "bfseries",
-        "itshape",
-        "null",
-        "relax",
-        "large",
-        "Large",
-        "centering",
-        "displaylimits",
-        "euro",
-        "pounds",
-        "yen",
-        "rupee",
-        "par",
-        "noindent",
-        "boxed",
-        "fbox",
-        "ensuremath",
-    ]
+_STYLE = word_set(
+    "displaystyle textstyle scriptstyle limits nolimits left right big Big bigg Bigg bigl bigr "
+    "Bigl Bigr biggl biggr Biggl Biggr bigm middle mathstrut strut nonumber hfill hline "
+    "allowbreak protect bf it rm sf tt cal em bfseries itshape null relax large Large centering "
+    "displaylimits euro pounds yen rupee par noindent boxed fbox ensuremath"
 )
-_TEXTUAL = frozenset(
-    [
-        "text",
-        "textrm",
-        "textbf",
-        "textit",
-        "textsf",
-        "texttt",
-        "textnormal",
-        "mbox",
-        "hbox",
-        "mathrm",
-        "mathbf",
-        "mathit",
-        "mathsf",
-        "mathtt",
-        "boldsymbol",
-        "bm",
-        "emph",
-        "textup",
-        "mathnormal",
-        "textsc",
-        "rm",
-        "pmb",
-        "underline",
-        "operatorname",
-    ]
+_TEXTUAL = word_set(
+    "text textrm textbf textit textsf texttt textnormal mbox hbox mathrm mathbf mathit mathsf "
+    "mathtt boldsymbol bm emph textup mathnormal textsc rm pmb underline operatorname"
 )
-_SKIP_ARGUMENT = frozenset(
-    [
-        "phantom",
-        "hspace",
-        "vspace",
-        "hphantom",
-        "vphantom",
-        "color",
-        "label",
-        "tag",
-        "mspace",
-        "hskip",
-        "kern",
-        "textcolor",
-        "ref",
-        "cite",
-    ]
+_SKIP_ARGUMENT = word_set(
+    "phantom hspace vspace hphantom vphantom color label tag mspace hskip kern textcolor ref cite"
 )
 _SPACES = frozenset(["quad", "qquad"])
 _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
+_REMARK = re.compile(r"\([A-Za-z][A-Za-z ,.-]{2,60}\)")
 _LETTERS = re.compile(r"[A-Z](?:, ?[A-Z])+\.?")
 _TAIL = re.compile(r"(.*?)[\s,]*\b(and|or)\s*", re.S)
 
@@ -306,6 +218,8 @@ class _Lexer:
             self.space = True
         elif name == "operatorname":
             self.emit("cmd", plain) if plain.isalpha() else self.emit("text", plain)
+        elif _REMARK.fullmatch(plain) and "mod" not in plain:
+            self.space = True
         elif plain in SEPARATOR_WORDS or plain in (",", ";"):
             self.emit("sep" if plain.isalpha() else "op", plain)
         elif plain in ("-", "+"):

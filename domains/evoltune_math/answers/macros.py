@@ -10,37 +10,15 @@ from typing import TYPE_CHECKING
 
 from evoltune_math.answers.lexer import Token, Unreadable
 from evoltune_math.answers.nodes import HALF, Node, const, fn, num, seq, sym, walk
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
 
 if TYPE_CHECKING:
     from evoltune_math.answers.parser import Parser
 
 PRODUCT, POWER = 30, 50
-_ACCENTS = frozenset(
-    [
-        "vec",
-        "hat",
-        "bar",
-        "overline",
-        "tilde",
-        "widehat",
-        "overrightarrow",
-        "mathbb",
-        "mathcal",
-        "mathfrak",
-        "mathscr",
-        "dot",
-        "ddot",
-        "underline",
-        "overleftrightarrow",
-        "widetilde",
-        "check",
-        "breve",
-        "overarc",
-        "wideparen",
-        "acute",
-        "grave",
-    ]
+_ACCENTS = word_set(
+    "vec hat bar overline tilde widehat overrightarrow mathbb mathcal mathfrak mathscr dot ddot "
+    "underline overleftrightarrow widetilde check breve overarc wideparen acute grave"
 )
 _PAIRS = {
     "lfloor": ("rfloor", "floor"),
@@ -49,19 +27,8 @@ _PAIRS = {
     "lVert": ("rVert", "norm"),
 }
 _BIG = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim", "iint": "int", "oint": "int"}
-_MATRICES = frozenset(
-    [
-        "matrix",
-        "pmatrix",
-        "bmatrix",
-        "Bmatrix",
-        "vmatrix",
-        "Vmatrix",
-        "smallmatrix",
-        "array",
-        "psmallmatrix",
-        "bsmallmatrix",
-    ]
+_MATRICES = word_set(
+    "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix"
 )
 
 
@@ -411,6 +378,8 @@ def _environment(parser: Parser, name: str) -> Node:
             depth += (token.text in "{[") - (token.text in "}]") if token.kind == "op" else 0
             if depth == 0 or token.kind == "end":
                 break
+    if name not in _MATRICES and name[-5:] != "cases":
+        parser.tokens[parser.at :] = [t for t in parser.tokens[parser.at :] if t.text != "&"]
     rows: list[tuple[Node, ...]] = []
     row: list[Node] = []
     bars_before, parser.bars = parser.bars, []
@@ -431,6 +400,8 @@ def _environment(parser: Parser, name: str) -> Node:
     if name in _MATRICES:
         kind = "det" if name == "vmatrix" else "array" if name == "array" else name
         return Node("matrix", tuple(seq("row", r) for r in rows), None, kind)
+    if name in ("cases", "dcases", "rcases") and all(len(r) == 1 and r[0].op == "rel" for r in rows):
+        return seq("", tuple(r[0] for r in rows))
     if name in ("cases", "dcases", "rcases"):
         return Node("cases", tuple(seq("row", r) for r in rows))
     cells = tuple(c for r in rows for c in r if c != seq("", ()))

@@ -39,7 +39,10 @@ def _context(digits: int) -> Any:
 class Evaluator:
     """Evaluates trees at one point and one precision."""
 
-    def __init__(self, values: Mapping[str, Fraction], digits: int = DIGITS) -> None:
+    def __init__(
+        self, values: Mapping[str, Fraction], digits: int = DIGITS, real_roots: bool = False
+    ) -> None:
+        self.real_roots = real_roots
         self.mp, self.digits = _context(digits), digits
         self.values: dict[str, Any] = {k: self.mp.mpf(v.numerator) / v.denominator for k, v in values.items()}
 
@@ -111,6 +114,14 @@ class Evaluator:
         whole = rational(node.args[1])
         if whole is not None and whole.denominator == 1:
             return base ** int(whole)
+        if (
+            self.real_roots
+            and whole is not None
+            and whole.denominator % 2
+            and base.imag == 0
+            and base.real < 0
+        ):
+            return (-1) ** (whole.numerator % 2) * self.mp.power(-base, exponent)
         return self.mp.power(base, exponent)
 
     def _root(self, node: Node) -> Any:
@@ -284,9 +295,10 @@ def _tiny(value: Any, digits: int) -> bool:
 def agree(a: Node, b: Node) -> bool | None:
     """Whether two expressions have the same values. Raises `TooLarge`."""
     names = sorted(symbols(a) | symbols(b))
-    if not names:
-        return _agree_at({}, a, b, complex_counts=True)
     written = any(n.op == "const" and n.value == "i" for tree in (a, b) for n in walk(tree))
+    if not names:
+        principal = _agree_at({}, a, b, complex_counts=True)
+        return principal if principal is not False else (not written and _real_roots_agree(a, b))
     seen = spare = 0
     for point in _points(names):
         same = _agree_at(point, a, b, complex_counts=written)
@@ -301,6 +313,18 @@ def agree(a: Node, b: Node) -> bool | None:
             return False
         spare += same is True
     return True if spare >= 2 else None
+
+
+def _real_roots_agree(a: Node, b: Node) -> bool:
+    """`(-8)^{1/3}` read as the real root, where the principal value is complex."""
+    if not any(n.op == "pow" and n.args[1].op == "div" for tree in (a, b) for n in walk(tree)):
+        return False
+    try:
+        at = Evaluator({}, DIGITS, real_roots=True)
+        left, right = at.value(a), at.value(b)
+    except (Undefined, NotNumeric, TooLarge):
+        return False
+    return not left.imag and not right.imag and _close(left.real, right.real, 25)
 
 
 def _agree_at(point: Mapping[str, Fraction], a: Node, b: Node, complex_counts: bool) -> bool | None:

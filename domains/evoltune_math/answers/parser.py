@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evoltune_math.answers import macros
+from evoltune_math.answers import macros, quantities
 from evoltune_math.answers.lexer import END, Token, Unreadable, tokenize
 from evoltune_math.answers.nodes import EULER, HALF, IMAGINARY, Node, const, fn, num, rel, seq, sym, walk
 from evoltune_math.answers.vocabulary import (
@@ -22,10 +22,7 @@ from evoltune_math.answers.vocabulary import (
     LETTER_UNITS,
     NUMBER_SETS,
     RELATIONS,
-    SCALE_WORDS,
-    SHORT_UNITS,
     TEXT_WORDS,
-    UNITS,
     number_in_words,
 )
 
@@ -126,7 +123,7 @@ class Parser:
         if kind == "op":
             return self.operator(left, token, power)
         if kind in ("text", "word"):
-            return self.words(left, token, power)
+            return quantities.words(self, left, token, power)
         if kind == "cmd":
             name = "\\" + text
             if name in RELATIONS:
@@ -149,7 +146,7 @@ class Parser:
                 return None if text == "mid" or self.bars else self.juxtapose(left, power)
             if text == "degree":
                 self.at += 1
-                return Node("deg", (left,))
+                return self.degrees(left)
             if (
                 text in _CLOSING_COMMANDS
                 or text[:4] == "end:"
@@ -201,84 +198,6 @@ class Parser:
             self.at += 1
             return left
         raise Unreadable(f"unexpected {text!r}")
-
-    def words(self, left: Node, token: Token, power: int) -> Node | None:
-        """A word after a value: a unit, a scale, `percent`, `mod`; otherwise a factor (`x sin(x)`, `2xy`)."""
-        word = token.text
-        low = word.lower()
-        if low == "to" and macros.numeric(left):
-            return self.binary(left, "ratio", RATIO, power)
-        if low in ("mod",):
-            return self.binary(left, "mod", PRODUCT, power)
-        if low in ("choose",) or (low == "over" and token.kind == "word"):
-            return None
-        if low in ("union", "cup"):
-            return self.binary(left, "union", UNION, power)
-        if low in ("times", "cdot") and token.kind == "word":
-            return self.product(left, power)
-        if low in ("percent", "pct", "percentage", "percents", "per cent"):
-            self.at += 1
-            return Node("pct", (left,))
-        if low in ("degrees", "degree", "deg") or low[:8] == "degrees ":
-            self.at += 1
-            return Node("deg", (left,))
-        if low in SCALE_WORDS and macros.numeric(left):
-            self.at += 1
-            return Node("mul", (left, num(SCALE_WORDS[low])))
-        if macros.numeric(left) and (
-            token.kind == "text"
-            or word in SHORT_UNITS
-            or low in UNITS
-            or (len(word) >= 4 and word not in FUNCTIONS and word not in GREEK)
-        ):
-            return self.unit(left)
-        if token.kind == "text":
-            return self.unit(left) if macros.measurable(left) else None
-        return self.juxtapose(left, power)
-
-    def unit(self, left: Node) -> Node:
-        """All words up to the next separator belong to the unit: `cm^2`, `m/s`, `miles per hour`, `square units`."""
-        parts = [self.take().text]
-        while True:
-            token = self.peek()
-            if (
-                token.kind in ("text", "word", "sym")
-                or (token.kind == "op" and token.text in ("/", "^", "-", "*", "."))
-                or (token.kind == "cmd" and token.text in _TIMES)
-                or (token.kind == "num" and parts[-1] in ("^", "-"))
-            ):
-                parts.append(self.take().text)
-            elif token.kind == "op" and token.text == "{" and parts[-1] == "^":
-                self.take()
-                while not self.accept("op", "}"):
-                    if self.peek().kind == "end":
-                        raise Unreadable("a unit's exponent is not closed")
-                    parts.append(self.take().text)
-            else:
-                measured = Node("unit", (left,), None, " ".join(parts))
-                if token.kind == "num" and parts[-1].lower() in UNITS:  # 5 hours 30 minutes
-                    return Node("compound", (measured, self.expression(PRODUCT)))
-                return measured
-
-    def unit_ahead(self) -> bool:
-        """Whether `m/s^2`, `m^2` or `N m` follows up to the end or a separator, not just one letter."""
-        seen = 0
-        while (token := self.peek(seen)).kind not in ("end", "sep") and token.text not in (
-            ",",
-            ";",
-            ")",
-            "]",
-        ):
-            fits = (
-                token.text in LETTER_UNITS
-                or token.text in SHORT_UNITS
-                or token.text in ("/", "^", "{", "}", "-")
-                or token.text in _TIMES
-            )
-            if (not fits and not (token.kind == "num" and token.text in ("1", "2", "3"))) or seen > 14:
-                return False
-            seen += 1
-        return seen > 1
 
     def sum(self, left: Node, power: int) -> Node | None:
         if power >= SUM:
@@ -442,9 +361,15 @@ class Parser:
             and token.space
             and token.text in LETTER_UNITS
             and macros.numeric(left)
-            and self.unit_ahead()
+            and quantities.unit_ahead(self)
         ):
-            return self.unit(left)
+            return quantities.unit(self, left)
+        if (
+            token.kind == "cmd"
+            and (token.text == "Omega" or (token.text == "mu" and quantities.unit_ahead(self)))
+            and macros.numeric(left)
+        ):
+            return quantities.unit(self, left)
         right = self.expression(PRODUCT)
         if (
             token.kind == "sym"
@@ -504,7 +429,7 @@ class Parser:
         if (
             (len(word) > 3 and not _product_like(word))
             or word in TEXT_WORDS
-            or word.istitle()
+            or (word.istitle() and (len(word) > 2 or word.lower() in TEXT_WORDS))
             or (len(word) > 2 and word.lower() in TEXT_WORDS)
         ):
             return Node("text", (), word)

@@ -13,11 +13,12 @@ from functools import lru_cache
 
 from evoltune_math.answers.budget import MAX_DEPTH, depth
 from evoltune_math.answers.charset import to_ascii
+from evoltune_math.answers.conventions import special
 from evoltune_math.answers.lexer import Token, Unreadable, tokenize
-from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num, walk
+from evoltune_math.answers.nodes import Node, walk
 from evoltune_math.answers.parser import parse_tokens
-from evoltune_math.answers.typed import Answer, Choice, Group, Named, Region, Span, Text, Value, typed
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SEPARATOR_WORDS, number_in_words
+from evoltune_math.answers.typed import Answer, Text, Value, typed
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SEPARATOR_WORDS, word_set
 
 MAX_TEXT = 12_000
 MAX_WRAPPINGS = 12
@@ -37,85 +38,17 @@ _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
-_CHOICE = re.compile(
-    r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|mathbf|bf)\s*\{?\s*)?(?:(?:option|choice|answer)\s*)?"
-    r"(?:\(\s*([A-Ja-j])\s*\)|([A-J])\s*[.):])\s*(?:\}|\b)?\s*([:.]?)(.*)",
-    re.S | re.I,
+_CUT = word_set(
+    "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
+    "altogether"
 )
-_BARE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
-_BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
-_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
-_TIME = re.compile(
-    r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I
-)
-_CUT = frozenset(
-    [
-        "which",
-        "where",
-        "since",
-        "because",
-        "using",
-        "when",
-        "if",
-        "whenever",
-        "unless",
-        "assuming",
-        "so",
-        "thus",
-        "therefore",
-        "hence",
-        "i.e.",
-        "namely",
-        "as",
-        "rounded",
-    ]
-)
-_LEAD = frozenset(
-    [
-        "approximately",
-        "about",
-        "approx",
-        "roughly",
-        "exactly",
-        "is",
-        "are",
-        "equals",
-        "answer",
-        "solution",
-        "solutions",
-        "the",
-        "final",
-        "total",
-        "value",
-        "result",
-        "be",
-        "only",
-        "just",
-        "around",
-        "nearly",
-        "thus",
-        "so",
-        "hence",
-        "therefore",
-        "it",
-        "that",
-        "we",
-        "have",
-        "get",
-        "and",
-        "or",
-        "namely",
-        "there",
-        "to",
-        "of",
-    ]
+_LEAD = word_set(
+    "approximately about approx roughly exactly is are equals answer solution solutions the final "
+    "total value result be only just around nearly thus so hence therefore it that we have get "
+    "and or namely there to of"
 )
 _CHOOSE = re.compile(
     r"(?:\{\s*\}|\\,)?\s*[_^]\{?(\d+)\}?\s*(?:\\mathrm\{|\\text\{)?([CP])\}?_\{?(\d+)\}?|(?<![\w\\])(\d+)([CP])_?\{?(\d+)\}?(?!\w)|(?<![\w\\])([CP])_\{?(\d+)\}?\^\{?(\d+)\}?|(?<![\w\\])([CP])\((\d+),\s*(\d+)\)"
-)
-_EXCEPT = re.compile(
-    r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real\s*(?:s|numbers|values)?\s*(?:of\s+)?[a-z]?,?\s*(?:except|excluding|but|other\s+than|not\s+equal\s+to|such\s+that|where|with|so\s+that)\s*(?:for|that)?\s*:?\s*(.+)",
-    re.I | re.S,
 )
 _MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
@@ -211,9 +144,9 @@ def _read(text: str, lists: bool) -> Answer:
         return Value(Node("dec" if digits else "num", (), quick, digits))
     if "C" in bare or "P" in bare:
         bare = _CHOOSE.sub(_chosen, bare)
-    special = _special(bare)
-    if special is not None:
-        return special
+    convention = special(bare, read)
+    if convention is not None:
+        return convention
     try:
         tokens = tokenize(bare)
         if lists:
@@ -247,74 +180,6 @@ def _split_thousands(token: Token) -> list[Token]:
     for group in groups:
         found += [Token("num", group, False, Fraction(int(group))), Token("op", ",")]
     return found[:-1]
-
-
-def _special(bare: str) -> Answer | None:
-    """Forms that are a convention of their own: choices, times of day, numbers in another base, words."""
-    if not bare:
-        return Text("")
-    if bare == "{}":
-        return Group((), "{}")
-    if bare[:3].lower() in ("all", "the") and (
-        found := _EXCEPT.fullmatch(re.sub(r"\\(?:text|mathrm)\{([^{}]*)\}|\$", r"\1", bare))
-    ):
-        return _excepted(read(found[1]))
-    found = _CHOICE.fullmatch(bare)
-    if (
-        found
-        and (found[2] is None or found[2].isupper())
-        and not (found[3] == ":" and len(found[4].strip()) < 2)
-        and (found[1] is None or found[1].isupper() or not found[4].strip(" }"))
-    ):
-        body = found[4].strip(" }~$").strip()
-        if not body:
-            return Choice((found[1] or found[2]).upper())
-        if not body.startswith(
-            ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")
-        ):
-            return Choice((found[1] or found[2]).upper(), read(body))
-    found = _BARE_CHOICE.fullmatch(bare)
-    if found:
-        return Choice(found[1].upper())
-    found = _TIME.fullmatch(bare)
-    if found and int(found[1]) <= 12 and int(found[2] or 0) < 60:
-        hour = int(found[1]) % 12 + (12 if found[3].lower() == "p" else 0)
-        return Text(f"time {hour}:{int(found[2] or 0):02d}")
-    found = _BASED.fullmatch(bare)
-    if found and not found[1].isdigit():
-        base = _BASES.get(found[2]) or int(found[2])
-        return Value(Node("base", (num(base),), None, found[1]))
-    if bare[0].isalpha() or bare.startswith("\\text"):
-        return _words(bare)
-    return None
-
-
-def _excepted(without: Answer) -> Answer | None:
-    """All reals but these; `all real numbers such that x > 2` is x > 2."""
-    if isinstance(without, Region) and without.variable:
-        return without
-    if isinstance(without, Named):
-        without = without.value
-    items = without.items if isinstance(without, Group) else (without,)
-    nodes = tuple(i.node for i in items if isinstance(i, Value))
-    if len(nodes) != len(items):
-        return None
-    return typed(Node("minus", (const("R"), Node("seq", nodes, "{}"))))
-
-
-_EVERYTHING = frozenset(["all real numbers", "all reals", "all real", "the set of all real numbers", "set of real numbers", "real numbers", "every real number", "any real number", "all x", "all real x", "set of all real numbers", "all real values", "all real values of x", "all values of x"])  # fmt: skip
-
-
-def _words(bare: str) -> Answer | None:
-    text = re.sub(r"\\(?:text|textbf|mathrm|textrm|mbox)\s*\{([^{}]*)\}", r"\1", bare).strip(" .$")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z ,'\-]*", text):
-        return None
-    value = number_in_words(text)
-    if value is not None:
-        return Value(num(value) if value >= 0 else Node("neg", (num(-value),)))
-    if text.lower() in _EVERYTHING:
-        return Region((Span(NEG_INF, INF, False, False),))
-    return None
 
 
 def _from_tokens(tokens: list[Token], bare: str) -> Answer:

@@ -14,6 +14,7 @@ from evoltune_math.answers.nodes import INF, NEG_INF, Node, num, rel, symbols
 from evoltune_math.answers.numeric import approximate
 from evoltune_math.answers.typed import Region, Span
 
+_HALVES = frozenset(["R+", "R>0", "R≥0", "R>=0", "Rge0", "Rgeq0"])
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _EVERYTHING = (Span(NEG_INF, INF, False, False),)
 
@@ -25,8 +26,11 @@ def of(node: Node) -> Region | None:
         return _interval(node)
     if op == "const" and node.value == "R":
         return Region(_EVERYTHING)
-    if op == "const" and str(node.value) in ("R+", "R^+"):
-        return Region((Span(num(0), INF, False, False),))
+    if op == "const" and str(node.value) in _HALVES:
+        low, closed = num(0), str(node.value) in ("R≥0", "R>=0", "Rge0", "Rgeq0")
+        return Region((Span(low, INF, closed, False),))
+    if op == "const" and str(node.value) in ("R-", "R<0"):
+        return Region((Span(NEG_INF, num(0), False, False),))
     if op == "rel":
         return _inequality(node)
     if op == "builder":
@@ -39,7 +43,7 @@ def of(node: Node) -> Region | None:
     ):
         return of(Node("minus", (node.args[0], node.args[1].args[0])))
     if op in ("union", "inter", "minus"):
-        parts = [of(a) for a in node.args]
+        parts = [of(_as_set(a)) for a in node.args]
         if any(p is None for p in parts):
             return None
         regions = [p for p in parts if p is not None]
@@ -50,6 +54,15 @@ def of(node: Node) -> Region | None:
             result = intersect(result, other.spans if op == "inter" else complement(other.spans))
         return Region(result, regions[0].variable)
     return None
+
+
+def _as_set(node: Node) -> Node:
+    """`R \\setminus {0}` with plain braces, which the parser has taken off."""
+    if node.op in ("num", "dec", "neg", "div", "fn", "pow", "mul") or (
+        node.op == "const" and node.value in ("pi", "e")
+    ):
+        return Node("seq", (node,), "{}")
+    return node._replace(value="{}") if node.op == "seq" and node.value == "" else node
 
 
 def joined(items: list[Node], word: str) -> Region | None:

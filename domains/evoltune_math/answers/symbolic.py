@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from evoltune_math.answers.nodes import Node, walk
+from evoltune_math.answers.vocabulary import word_set
 
 MAX_NODES = 120
 """Trees over this size are not handed to SymPy: `simplify` has no bound of its own."""
@@ -91,32 +92,9 @@ _OPERATIONS: dict[str, Any] = {
 }
 _NAMES = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
           "artanh": "atanh", "sgn": "sign"}  # fmt: skip
-_KNOWN = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "sinh",
-        "cosh",
-        "tanh",
-        "log",
-        "exp",
-        "sqrt",
-        "floor",
-        "ceiling",
-        "asin",
-        "acos",
-        "atan",
-        "asinh",
-        "acosh",
-        "atanh",
-        "erf",
-        "gamma",
-        "sign",
-    ]
+_KNOWN = word_set(
+    "sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor ceiling asin acos atan asinh acosh "
+    "atanh erf gamma sign"
 )
 
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from evoltune_math.answers import matrices, units
-from evoltune_math.answers.nodes import INF, NEG_INF, Node, has, rel, symbols, walk
+from evoltune_math.answers.nodes import Node, has, rel, symbols, walk
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
 
@@ -135,8 +135,8 @@ def typed(node: Node) -> Answer:
         return Ratio(tuple(_bare(a) for a in node.args))
     if op == "pmod":
         return _congruence(node)
-    if op == "const" and node.value == "R":
-        return Region((Span(NEG_INF, INF, False, False),))
+    if op == "const" and str(node.value).startswith("R"):
+        return region_of(node) or Value(node)
     if op == "with":
         return typed(node.args[0])
     computed = (
@@ -390,10 +390,15 @@ def named(node: Node) -> bool:
     """Whether the left side of an equation only names what the right side is."""
     if node.op in ("sym", "text"):
         return True
-    if node.op == "fn" and str(node.value).startswith("?"):
+    if node.op == "fn" and (
+        str(node.value).startswith("?") or str(node.value) in ("det", "Re", "Im", "arg", "max", "min")
+    ):
+        return str(node.value).startswith("?") or bool(symbols(node))
+    if node.op == "bigop" and node.value == "lim":
         return True
     if node.op in ("abs", "norm", "deg", "unit"):
-        return named(node.args[0]) and _capital(node.args[0])
+        inside = node.args[0]
+        return named(inside) and (_capital(inside) or (inside.op == "sym" and str(inside.value).isupper()))
     if node.op == "seq" and node.value in ("()", "<>"):
         return all(a.op == "sym" for a in node.args)
     if node.op == "div" and all(a.op == "mul" and a.args[0] in _DIFFERENTIALS for a in node.args):
@@ -440,6 +445,10 @@ def _relation(node: Node) -> Answer:
         if named(members[0]):
             return Named(members[0], Relation(signs, (residue, modulus)))
         return Relation(signs, (Node("add", (members[0], Node("neg", (residue,)))), modulus))
+    if signs == ("!=",) and has(members[1], "pm"):
+        return _joined([rel("!=", members[0], v) for v in _all_signs(members[1])], "and") or Relation(
+            signs, members
+        )
     if signs == ("in",):
         inside = typed(members[1])
         return Named(members[0], inside) if named(members[0]) else Relation(signs, members)

@@ -5,50 +5,16 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "varepsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "vartheta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "varrho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "varphi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-        "aleph",
-        "partial",
-        "nabla",
-    ]
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of `text`."""
+    return frozenset(text.split())
+
+
+GREEK = word_set(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi "
+    "rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma "
+    "Upsilon Phi Psi Omega ell hbar aleph partial nabla"
 )
 _TRIG = "sin cos tan cot sec csc"
 _HYPERBOLIC = "sinh cosh tanh coth sech csch"
@@ -126,147 +92,18 @@ def _unit_table() -> dict[str, tuple[str, Fraction]]:
 UNITS = _unit_table()
 LETTER_UNITS = frozenset("mgshLNJVAWKCFltd")
 """Single letters that are a unit only after a number and a space, at the end: `438 m`."""
-SHORT_UNITS = frozenset(
-    [
-        "cm",
-        "km",
-        "mm",
-        "kg",
-        "mg",
-        "ft",
-        "in",
-        "yd",
-        "mi",
-        "lb",
-        "lbs",
-        "oz",
-        "hr",
-        "hrs",
-        "min",
-        "mins",
-        "sec",
-        "secs",
-        "ml",
-        "mL",
-        "mph",
-        "kph",
-        "yr",
-        "yrs",
-        "rad",
-        "kW",
-        "kJ",
-        "Hz",
-        "kHz",
-        "MHz",
-        "mol",
-        "eV",
-        "Pa",
-        "kPa",
-        "nm",
-        "dm",
-        "cc",
-        "ms",
-        "USD",
-        "EUR",
-        "usd",
-        "sq",
-        "cu",
-        "pts",
-        "pt",
-        "qt",
-        "gal",
-        "kmh",
-        "atm",
-        "ohm",
-        "kWh",
-        "units",
-        "unit",
-        "yrs",
-        "wks",
-        "gm",
-        "gms",
-        "ppm",
-        "dB",
-        "kN",
-        "mA",
-        "kV",
-        "rpm",
-        "day",
-        "days",
-        "cal",
-        "dollar",
-        "dollars",
-        "cents",
-        "cent",
-        "euro",
-        "euros",
-        "yuan",
-        "feet",
-        "inch",
-        "foot",
-        "mile",
-    ]
+SHORT_UNITS = word_set(
+    "cm km mm kg mg ft in yd mi lb lbs oz hr hrs min mins sec secs ml mL mph kph yr yrs rad kW kJ "
+    "Hz kHz MHz mol eV Pa kPa nm dm cc ms USD EUR usd sq cu pts pt qt gal kmh atm ohm kWh units "
+    "unit yrs wks gm gms ppm dB kN mA kV rpm day days cal dollar dollars cents cent euro euros "
+    "yuan feet inch foot mile"
 )
 DROPPED_BEFORE_NUMBER = frozenset(["USD", "US", "Rs", "EUR", "INR", "GBP", "HK", "CAD", "AUD"])
 
-TEXT_WORDS = frozenset(
-    [
-        "yes",
-        "no",
-        "odd",
-        "even",
-        "none",
-        "true",
-        "false",
-        "all",
-        "both",
-        "dne",
-        "not",
-        "one",
-        "two",
-        "six",
-        "ten",
-        "any",
-        "up",
-        "down",
-        "left",
-        "right",
-        "male",
-        "female",
-        "red",
-        "blue",
-        "green",
-        "win",
-        "lose",
-        "tie",
-        "sat",
-        "sun",
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "may",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "oct",
-        "nov",
-        "dec",
-        "new",
-        "old",
-        "rat",
-        "tar",
-        "day",
-        "night",
-        "boy",
-        "girl",
-    ]
+TEXT_WORDS = word_set(
+    "yes no odd even none true false all both dne not one two six ten any up down left right male "
+    "female red blue green win lose tie sat sun mon tue wed thu fri jan feb mar apr may jun jul "
+    "aug sep oct nov dec new old rat tar day night boy girl"
 )
 """Words of two to four letters that are words, not products of letters."""
 
@@ -323,7 +160,7 @@ _PARTS = {
 def number_in_words(text: str) -> Fraction | None:
     """The number that `text` spells in English: `twenty-five`, `one half`, `two and three quarters`; else None."""
     words = text.lower().replace("-", " ").replace(",", " ").split()
-    if not words or len(words) > 16 or words in (["a"], ["an"], ["o"]):
+    if not words or len(words) > 16 or not set(words) - {"a", "an", "and"} or words[-1] == "and":
         return None
     sign = 1
     if words[0] in ("minus", "negative"):

@@ -44,7 +44,17 @@ def same(a: str, b: str, policy: str) -> bool:
     if policy == "exact":
         return False
     x, y = canonical(a), canonical(b)
+    parts = _parts(a), _parts(b)
+    if len(parts[0]) == len(parts[1]) > 1 and parts[0] == parts[1] and all(parts[0]):
+        return True
     return bool(x) and any(c.isalnum() for c in x) and (x == y or (x.replace(" ", "") == y.replace(" ", "")))
+
+
+def _parts(text: str) -> list[str]:
+    """The members of a list of words, in one order: `Alice and Bob` is `Bob, Alice`."""
+    if len(text) > 500:
+        return []
+    return sorted(canonical(part) for part in re.split(r",|;|\band\b|\bor\b|\\text", text) if canonical(part))
 
 
 def _broken(text: str) -> bool:
