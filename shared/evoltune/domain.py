@@ -227,12 +227,17 @@ def package_of(domain: Domain) -> str:
 
 def source_hash(domain: Domain) -> str:
     """16 hex digits over the domain package's Python files: a changed verifier judges anew."""
-    spec = importlib.util.find_spec(package_of(domain))
+    package = package_of(domain)
+    spec = None if package == "__main__" else importlib.util.find_spec(package)
     sha = hashlib.sha256(f"{domain.name}/{domain.api_version}".encode())
     roots = list(spec.submodule_search_locations or ()) if spec else []
     files = [p for root in roots for p in sorted(Path(root).rglob("*.py"))]
     if spec and spec.origin and not roots:
         files = [Path(spec.origin)]
+    if package == "__main__" and getattr(
+        sys.modules["__main__"], "__file__", None
+    ):  # a domain written in a script
+        files = [Path(str(sys.modules["__main__"].__file__))]
     for file in files:
         sha.update(file.name.encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()[:16]
