@@ -5,12 +5,14 @@ from collections import Counter
 
 import pytest
 
+from evoltune.dataset.seeds import read_records
 from evoltune.domain import Context, load_domain
 from evoltune.errors import DataError
 from evoltune.record import Task
 from evoltune_general import domain
-from evoltune_general.benchmarks import BENCHMARKS, lima_seeds
+from evoltune_general.benchmarks import BENCHMARKS
 from evoltune_general.operators import FORMS, PROMPTS, prompt
+from evoltune_general.seeds.lima import lima_seeds, write
 
 CONTEXT = Context(run=lambda job: pytest.fail("the general verifier runs no program"), policy={})
 SEEDS = list(domain.seeds())
@@ -123,6 +125,13 @@ def test_lima_rows_become_prompts_or_seeds(tmp_path):
     (seed,) = lima_seeds(train)
     assert (seed.task.instruction, seed.answers[0].text) == ("Who?", "Me")
     assert seed.task.history == (("user", "Hi"), ("assistant", "Hello"))
+    assert write(train, tmp_path / "rows.jsonl") == 1
+    (again,) = read_records(str(tmp_path / "rows.jsonl"), domain)
+    assert (again.task.instruction, again.task.history, again.answers) == (
+        seed.task.instruction,
+        seed.task.history,
+        seed.answers,
+    )
     with pytest.raises(DataError, match="ends with a question"):
         list(lima_seeds(test))
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from evoltune.dataset.seeds import read_records
+from evoltune.domain import load_domain
 from evoltune.errors import DataError
-from evoltune_math.benchmarks import BENCHMARKS, boxed, gsm8k_seeds, hash_reference, number_text
+from evoltune_math.benchmarks import BENCHMARKS, boxed, hash_reference, number_text
+from evoltune_math.seeds.gsm8k import gsm8k_seeds, write
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="EVOLTUNE_DATA names no folder of suites")
@@ -51,6 +54,23 @@ def test_gsm8k_train_becomes_seeds_without_calculator_marks():
     assert len(seeds) == 7473
     assert not any("<<" in seed.answers[0].text for seed in seeds)
     assert seeds[0].answers[0].text.endswith("#### 72") and seeds[0].task.reference == "72"
+
+
+def test_the_written_seeds_file_is_read_back_by_a_recipe_with_references(tmp_path):
+    source = lines(
+        tmp_path / "train.jsonl",
+        {
+            "question": "Half of 48, added to it?",
+            "answer": "48/2 = <<48/2=24>>24\n48+24 = <<48+24=72>>72\n#### 72",
+        },
+    )
+    assert write(source, tmp_path / "seeds.jsonl") == 1
+    (seed,) = read_records(str(tmp_path / "seeds.jsonl"), load_domain("math"))
+    assert (seed.task.reference, seed.answers[0].text) == ("72", "48/2 = 24\n48+24 = 72\n#### 72")
+    assert (
+        seed.task.fields["licence"] == "MIT"
+        and [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
+    )
 
 
 def test_math_reads_the_published_folder_and_math_500_its_jsonl(tmp_path):

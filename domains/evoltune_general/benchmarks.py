@@ -15,7 +15,7 @@ from typing import Any
 from evoltune.dataset.readers import read_located
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
-from evoltune.record import Answer, Record, Task
+from evoltune.record import Task
 
 Row = Mapping[str, Any]
 ROLES = ("user", "assistant")
@@ -61,7 +61,8 @@ def _vicuna(place: str, row: Row) -> Task:
     return Task(instruction=turns[0], fields=fields, name=f"vicuna/{row['question_id']}")
 
 
-def _conversation(row: Row) -> list[str]:
+def conversation(row: Row) -> list[str]:
+    """LIMA's turns, user first. Raises ValueError where they are no list of texts."""
     turns = row["conversations"]
     if not isinstance(turns, list) or not turns or not all(isinstance(t, str) for t in turns):
         raise ValueError(f"field 'conversations' is {str(turns)[:60]!r}, must be a list of texts")
@@ -70,7 +71,7 @@ def _conversation(row: Row) -> list[str]:
 
 def _lima(place: str, row: Row) -> Task:
     """conversations (texts, user first) and source; the last user turn is the task, earlier turns its history."""
-    turns = _conversation(row)
+    turns = conversation(row)
     asked = turns if len(turns) % 2 else turns[:-1]
     history = tuple((ROLES[i % 2], text) for i, text in enumerate(asked[:-1]))
     return Task(
@@ -79,18 +80,6 @@ def _lima(place: str, row: Row) -> Task:
         history=history,
         name=f"lima/{place}",
     )
-
-
-def lima_seeds(path: Path) -> Iterator[Record]:
-    """LIMA's training rows as records with their answers. Rows that end with a question are refused."""
-    tasks = _reader(_lima)(path)
-    for task, (place, row) in zip(tasks, read_located(path), strict=True):
-        turns = _conversation(row)
-        if len(turns) % 2:
-            raise DataError(
-                f"{path}: {place}: the conversation ends with a question: this is no training row"
-            )
-        yield Record(domain="general", task=task, answers=(Answer(text=turns[-1], model="seed"),))
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {

@@ -18,12 +18,10 @@ from typing import Any
 from evoltune.dataset.readers import read_located
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
-from evoltune.record import Answer, Record, Task
+from evoltune.record import Task
 from evoltune_math.seeds import HELDOUT, rows, task_of
 
 Row = Mapping[str, Any]
-CALCULATOR = re.compile(r"<<[^<>]*>>")
-"""GSM8K's calculator annotations: `48/2 = <<48/2=24>>24`."""
 
 
 def upstream_rows(path: Path) -> Iterator[tuple[str, Row]]:
@@ -127,18 +125,6 @@ def _math(place: str, row: Row) -> Task:
         },
         name=f"math/{row.get('unique_id') or place}",
     )
-
-
-def gsm8k_seeds(path: Path) -> Iterator[Record]:
-    """GSM8K's train split as seeds: worked answers without calculator annotations. Never give it the test split."""
-    for task in _reader(_gsm8k)(path):
-        answer = CALCULATOR.sub("", str(task.fields["solution"]))
-        seed = Task(
-            instruction=task.instruction,
-            reference=task.reference,
-            name=task.name.replace("gsm8k/", "gsm8k-train/"),
-        )
-        yield Record(domain="math", task=seed, answers=(Answer(text=answer, model="seed"),))
 
 
 def _heldout(path: Path) -> Iterator[Task]:

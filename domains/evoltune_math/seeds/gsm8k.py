@@ -1,0 +1,57 @@
+"""GSM8K's train split as seeds: a rows file for `seeds.path`, with references and without calculator annotations.
+
+    python -m evoltune_math.seeds.gsm8k gsm8k/train.jsonl seeds.jsonl
+
+Invariant: each row has a worked answer that ends in `#### N` and the reference N. Never give it the test split.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from evoltune.errors import EvoltuneError
+from evoltune.record import Answer, Record, Task
+from evoltune_math.benchmarks import BENCHMARKS
+
+CALCULATOR = re.compile(r"<<[^<>]*>>")
+"""`48/2 = <<48/2=24>>24`: the middle part is for a tool that we do not train."""
+
+
+def gsm8k_seeds(path: Path) -> Iterator[Record]:
+    """One record a problem; model="seed". Raises DataError at a damaged row."""
+    for task in BENCHMARKS["gsm8k-train"].load(path):
+        answer = CALCULATOR.sub("", str(task.fields["solution"]))
+        seed = Task(instruction=task.instruction, reference=task.reference, name=task.name)
+        yield Record(domain="math", task=seed, answers=(Answer(text=answer, model="seed"),))
+
+
+def write(source: Path, target: Path) -> int:
+    """Rows of id, instruction, output, reference, licence, in the order of the source; returns their number."""
+    rows = [
+        {
+            "id": seed.task.name,
+            "instruction": seed.task.instruction,
+            "output": seed.answers[0].text,
+            "reference": seed.task.reference,
+            "licence": "MIT",
+        }
+        for seed in gsm8k_seeds(source)
+    ]
+    part = target.with_name(target.name + ".part")
+    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    part.replace(target)
+    return len(rows)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m evoltune_math.seeds.gsm8k TRAIN.jsonl[.gz] OUT.jsonl")
+    try:
+        print(f"{write(Path(sys.argv[1]), Path(sys.argv[2]))} seeds written to {sys.argv[2]}")
+    except (EvoltuneError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
