@@ -94,7 +94,7 @@ def _tensors(folder: Path) -> tuple[dict[str, Read], list[str]]:
     for path in sorted(folder.glob("*.safetensors")):
         try:
             file = safe_open(path, framework="pt")
-            readers |= {name: partial(file.get_tensor, name) for name in file.keys()}  # noqa: SIM118
+            readers |= {name: partial(file.get_tensor, name) for name in file.keys()}  # type: ignore[no-untyped-call]  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             problems.append(f"{path.name} cannot be read back: {error}")
     return readers, problems
