@@ -1,0 +1,104 @@
+"""Laws of equality, over generated answers: reflexive, symmetric, blind to typesetting, never fooled by one digit."""
+
+from __future__ import annotations
+
+from evoltune_math import check
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NUMBERS = st.integers(min_value=-9999, max_value=9999)
+NATURALS = st.integers(min_value=1, max_value=999)
+SYMBOLS = st.sampled_from(["x", "y", "a", "n", r"\theta"])
+
+
+def _expressions() -> st.SearchStrategy[str]:
+    leaves = st.one_of(NUMBERS.map(str), SYMBOLS, NATURALS.map(lambda n: rf"\sqrt{{{n}}}"), st.just(r"\pi"))
+
+    def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        pair = st.tuples(inner, inner)
+        return st.one_of(
+            pair.map(lambda p: rf"\left({p[0]}+{p[1]}\right)"),
+            pair.map(lambda p: rf"({p[0]})({p[1]})"),
+            st.tuples(inner, NATURALS).map(lambda p: rf"\frac{{{p[0]}}}{{{p[1]}}}"),
+            inner.map(lambda e: rf"({e})^{{2}}"),
+        )
+
+    return st.recursive(leaves, grown, max_leaves=6)
+
+
+EXPRESSIONS = _expressions()
+ANSWERS = st.one_of(
+    EXPRESSIONS,
+    st.tuples(EXPRESSIONS, EXPRESSIONS).map(lambda p: f"({p[0]}, {p[1]})"),
+    st.lists(NUMBERS, min_size=2, max_size=4).map(lambda v: r"\{" + ", ".join(map(str, v)) + r"\}"),
+    st.tuples(NUMBERS, NATURALS).map(lambda p: f"[{p[0]}, {p[0] + p[1]})"),
+    NUMBERS.map(lambda n: rf"x \ge {n}"),
+    NUMBERS.map(lambda n: rf"{n}\text{{ cm}}"),
+    st.tuples(SYMBOLS, EXPRESSIONS).map(lambda p: f"z = {p[0]} + {p[1]}"),
+    st.lists(NUMBERS, min_size=2, max_size=2).map(lambda v: rf"\begin{{pmatrix}}{v[0]}\\{v[1]}\end{{pmatrix}}"),
+)
+
+
+def passes(a: str, b: str) -> bool:
+    return check(a, b).status == "pass"
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANSWERS)
+def test_equality_is_reflexive(answer: str) -> None:
+    assert passes(answer, answer)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANSWERS, ANSWERS)
+def test_equality_is_symmetric(a: str, b: str) -> None:
+    assert passes(a, b) == passes(b, a)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANSWERS)
+def test_typesetting_does_not_matter(answer: str) -> None:
+    wide = answer.replace("+", " + ").replace(",", " , ").replace("=", " = ")
+    assert passes(wide, answer)
+    assert passes(answer.replace(r"\left", "").replace(r"\right", ""), answer)
+    assert passes(answer.replace(r"\frac", r"\dfrac"), answer)
+    assert passes(answer.replace(r"\frac", r"\tfrac"), answer)
+    assert passes(rf"$\boxed{{{answer}}}$", answer)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(min_value=1000, max_value=10**15))
+def test_commas_in_thousands_do_not_matter(n: int) -> None:
+    assert passes(f"{n:,}", str(n))
+    assert passes(f"{n:,}".replace(",", "{,}"), str(n))
+    assert passes(f"{n:,}".replace(",", r"\,"), str(n))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(NUMBERS.map(str), st.tuples(NUMBERS, NATURALS).map(lambda p: f"{p[0]}.{p[1]:03d}"),
+                 st.lists(NUMBERS, min_size=2, max_size=4).map(lambda v: "(" + ",".join(map(str, v)) + ")"),
+                 st.tuples(NUMBERS, NUMBERS).map(lambda p: f"{p[0]}x^2 + {p[1]}y + 7")),
+       st.integers(min_value=0), st.integers(min_value=1, max_value=9))  # fmt: skip
+def test_one_changed_digit_is_never_equal(answer: str, where: int, by: int) -> None:
+    digits = [i for i, c in enumerate(answer) if c.isdigit()]
+    at = digits[where % len(digits)]
+    changed = answer[:at] + str((int(answer[at]) + by) % 10) + answer[at + 1 :]
+    assert not passes(changed, answer)
+    assert not passes(answer, changed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=20))
+def test_no_text_raises(answer: str, reference: str) -> None:
+    assert check(answer, reference).status in ("pass", "fail", "unverifiable")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([
+    r"\frac", r"\sqrt", "{", "}", "(", ")", "[", "]", "|", "^", "_", "1", "23", "x", "=", "<", r"\le", ",", ";", r"\text", "&", r"\\", r"\begin{pmatrix}",
+    r"\end{pmatrix}", r"\sum", r"\int", r"\lim", r"\cup", r"\pm", "!", "%", "$", r"\boxed", "and", " ", "i", "e", r"\pi", ":", "-", "+", "/", "*", r"\in",
+    r"\mathbb{Z}", r"\left", r"\right", "'", r"\overline", "0.", "...", r"\binom", r"\log", r"\sin", r"\pmod", "cm", r"\begin{cases}", r"\langle",
+]), max_size=25))  # fmt: skip
+def test_no_sequence_of_tokens_raises_and_each_is_symmetric(tokens: list[str]) -> None:
+    text = "".join(tokens)
+    assert passes(text, "23") == passes("23", text) or "23" not in text or "boxed" in text
