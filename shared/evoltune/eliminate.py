@@ -189,13 +189,13 @@ def _answerable_with_stop_words(instruction: str, found: tuple[str, ...]) -> boo
 # ---- answers that refuse, ask back, copy
 
 
+APOLOGY = re.compile(r"\b(sorry|apolog|excuse|regret|forgive|condolence|decline|reject)", re.IGNORECASE)
+
+
 def says_sorry(parent: Task | None, child: Task, text: str) -> bool:
     """ "sorry" in fewer than 80 words, unless the task itself is about an apology."""
     found = words(text)
-    asked = re.search(
-        r"\b(sorry|apolog|excuse|regret|forgive|condolence|decline|reject)", child.instruction.casefold()
-    )
-    return "sorry" in found and len(found) < 80 and not asked
+    return "sorry" in found and len(found) < 80 and not APOLOGY.search(child.instruction)
 
 
 REFUSAL = re.compile(
@@ -222,21 +222,25 @@ ACKNOWLEDGES = re.compile(
 )
 
 
+LETTER = re.compile(r"^\s*(dear|subject|hi|hello)\b", re.IGNORECASE | re.MULTILINE)
+WANTS_TO_ASK = re.compile(
+    r"\b(e-?mail|letter|message|reply|respond|form|survey|notice|post|question)", re.IGNORECASE
+)
+
+
 def asks_back(parent: Task | None, child: Task, text: str) -> bool:
     """Unanswerable: the answer is a request for what the instruction lacks (2406.00770's failure signs)."""
     stripped = text.strip()
-    count = len(words(stripped))
-    if ACKNOWLEDGES.match(stripped) and stripped.endswith("?") and count < 80:
+    count = len(words(text))
+    if count >= 80:
+        return False
+    if ACKNOWLEDGES.match(stripped) and stripped.endswith("?"):
         return True
-    if count >= 60 or re.search(r"^\s*(dear|subject|hi|hello)\b", stripped, re.IGNORECASE | re.MULTILINE):
+    if count >= 60 or LETTER.search(stripped):
         return False
     sentences = [s for s in SENTENCE_END.split(stripped) if s]
     edge = [*sentences[:2], sentences[-1]] if sentences else []
-    wanted = re.search(
-        r"\b(e-?mail|letter|message|reply|respond|form|survey|notice|post|question)",
-        child.instruction.casefold(),
-    )
-    return not wanted and any(ASKS_BACK.search(s) for s in edge)
+    return any(ASKS_BACK.search(s) for s in edge) and not WANTS_TO_ASK.search(child.instruction)
 
 
 def copies_instruction(parent: Task | None, child: Task, text: str) -> bool:
@@ -355,17 +359,19 @@ def _restates(asked: str, text: str) -> bool:
 FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 
 
+HANGING = re.compile(
+    r"(\b(and|or|but|the|a|an|of|to|with|in|for|is|are|that|which|by|from|as|because)|[,(\[{:])$",
+    re.IGNORECASE,
+)
+
+
 def truncated(parent: Task | None, child: Task, text: str) -> bool:
     """Breaks off: an open code fence, or a long text whose last line ends in the middle of a sentence."""
     stripped = text.rstrip()
     if len(FENCE.findall(stripped)) % 2:
         return True
-    if re.search(
-        r"(\b(and|or|but|the|a|an|of|to|with|in|for|is|are|that|which|by|from|as|because)|[,(\[{:])$",
-        stripped,
-        re.I,
-    ):
-        return len(stripped) > 400
+    if len(stripped) > 400 and HANGING.search(stripped[-20:]):
+        return True
     return len(stripped) > TRUNCATED_CHARS and not _finished(stripped)
 
 
@@ -411,6 +417,7 @@ ABOUT_LANGUAGE = re.compile(
 )
 
 
+@lru_cache(maxsize=64)
 def script_of(text: str) -> str:
     """The script of most letters; "" for short or letterless text. One CJK sign weighs as much as three letters."""
     if text.isascii():
@@ -420,6 +427,7 @@ def script_of(text: str) -> str:
     return best if counts[best] >= 12 and counts[best] > 0.6 * sum(counts.values()) else ""
 
 
+@lru_cache(maxsize=64)
 def language_of(text: str) -> str:
     """A Latin-script language by its function words; "" when unsure (short text, code, formulas)."""
     found = words(text)
@@ -434,13 +442,14 @@ def language_of(text: str) -> str:
 def drifts(parent: Task | None, child: Task, text: str) -> bool:
     """Another script or language than what it follows (the parent, or the instruction), which did not ask for one."""
     before = parent.instruction if text is child.instruction and parent else child.instruction
-    if before is text or ABOUT_LANGUAGE.search(before):
+    if before is text:
         return False
     scripts = script_of(before), script_of(text)
-    if all(scripts) and scripts[0] != scripts[1]:
-        return True
-    languages = language_of(before), language_of(text)
-    return all(languages) and languages[0] != languages[1]
+    drifted = all(scripts) and scripts[0] != scripts[1]
+    if not drifted:
+        languages = language_of(before), language_of(text)
+        drifted = all(languages) and languages[0] != languages[1]
+    return drifted and not ABOUT_LANGUAGE.search(before)
 
 
 def residue(parent: Task | None, child: Task, text: str) -> bool:
@@ -545,13 +554,11 @@ ECHO_WORDS = 8
 
 def echoes(template: str, parent: Task, child: Task) -> bool:
     """The child repeats eight words in a row of the operator's own prompt, which the parent does not have."""
-    told = words(template)
-    mine = words(child.instruction)
-    if len(mine) < ECHO_WORDS:
-        return False
-    grams = _grams(told)
-    return bool(grams & _grams(mine) - _grams(words(parent.instruction)))
+    both = _grams(template) & _grams(child.instruction)
+    return bool(both and both - _grams(parent.instruction))
 
 
-def _grams(found: tuple[str, ...]) -> set[tuple[str, ...]]:
-    return set(zip(*(found[i:] for i in range(ECHO_WORDS)), strict=False))
+@lru_cache(maxsize=64)
+def _grams(text: str) -> frozenset[tuple[str, ...]]:
+    found = words(text)
+    return frozenset(zip(*(found[i:] for i in range(ECHO_WORDS)), strict=False))

@@ -25,7 +25,6 @@ SPACED = re.compile(r"(?<!\w)\w(?:[ .\-_]\w(?!\w)){4,}")
 def undress(text: str) -> str:
     """Casefolded plain text with escapes resolved, invisible signs gone, accents stripped, Latin look-alikes mapped."""
     text = unquote(html.unescape(text)) if "%" in text or "&" in text else text
-    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)  # RewrittenPrompt
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in text if c.isascii() or unicodedata.category(c) not in ("Mn", "Cf"))
@@ -45,7 +44,7 @@ def plain_words(undressed: str) -> str:
 
 _MADE = "(?:re ?writ(?:t?en|ed|e|ing)|re ?wrote|re ?phrased|re ?worded|evolved|given|created|generated|modified|revised|adapted|augmented|complicated|complexified)"
 PROMPT = re.compile(
-    rf" (?:{_MADE} prompts?|prompts? re ?writ(?:t?en|er)|prompts? (?:re ?writer|creator|evolver)|rewrittenprompt|givenprompt|createdprompt) "
+    rf" (?:{_MADE} prompts?|prompts? re ?writ(?:t?en|er)|prompts? (?:re ?writer|creator|evolver)|(?:rewritten|given|created|evolved)prompt) "
 )
 
 TRANSLATED = re.compile(
@@ -87,8 +86,8 @@ _THING = (
     "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request)"
 )
 LABEL = re.compile(
-    rf"^[\W_]*(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{1,3}}{_THING}[\s*_`'\"”\])>}}]*[:：#=]"  # New Question:
-    rf"|[#*\[<{{(`«\"“【]\s*(?:the )?{_NEW}[\s_\-]{{1,3}}{_THING}\s*[#*\]>}})`»\"”】]"  # #New Question#
+    rf"^[\W_]*(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{0,3}}{_THING}[\s*_`'\"”\])>}}]*[:：#=]"  # New Question:
+    rf"|[#*\[<{{(`«\"“【]\s*(?:the )?{_NEW}[\s_\-]{{0,3}}{_THING}\s*[#*\]>}})`»\"”】]"  # #New Question#
     rf"|^[\W_]*#+\s*(?:{_MADE})\s*#"  # #Given#
     rf"|<\s*/?\s*{_MADE}[\s_\-]*(?:{_THING})?\s*/?\s*>",  # <rewritten_instruction>
     re.MULTILINE,

@@ -379,7 +379,8 @@ def _shallow(record: Record) -> dict[str, Any]:
 
 
 def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
-    body = {k: v for k, v in asdict(record).items() if k not in ("answers", "evidence")}
+    body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
+    body["task"] = vars(record.task)  # a Task holds plain JSON; asdict would copy it deeply
     db.execute(
         "INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False))
     )
