@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("report", "write the run's page (one static HTML file)"),
     "watch": ("watch", "a live view of a run in the terminal"),
     "explain": ("explain", "a row's way back to its seed: prompts, verdicts, cost"),
+    "doctor": ("doctor", "what is installed, isolation, accelerators, stale locks, disk; what to do"),
     "recipes": ("recipes", "ls, show, check, cp, schema, import"),
     "domains": ("domains", "ls, new, check"),
 }
