@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from evoltune.errors import DomainError
 from evoltune_math import check, domain
 from evoltune_math.answers import typed
@@ -99,7 +100,9 @@ def test_the_normal_form_proves_equality_of_radicals_without_sympy() -> None:
         ("decimal_digits", False, 3, "0.333", r"\frac13"),
     ],
 )
-def test_a_policy_knob_switches_its_choice(knob: str, default: bool, other: object, answer: str, reference: str) -> None:
+def test_a_policy_knob_switches_its_choice(
+    knob: str, default: bool, other: object, answer: str, reference: str
+) -> None:
     assert passes(answer, reference) is default
     assert passes(answer, reference, **{knob: other}) is not default
 

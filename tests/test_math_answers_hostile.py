@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from evoltune.domain import Context
 from evoltune.record import Task, Verdict
 from evoltune_math import check, domain
@@ -37,7 +38,7 @@ def injections(canary: Path) -> list[str]:
         f"__import__(chr(111)+chr(115)).system('{touch}')",
         f"[c for c in ().__class__.__base__.__subclasses__() if c.__name__=='Popen'][0]('{touch}',shell=True)",
         rf"\frac{{1}}{{__import__('os').system('{touch}')}}",
-        f"eval('open(\"{canary}\",\"w\")')",
+        f'eval(\'open("{canary}","w")\')',
         f"exec(\"open('{canary}','w')\")",
         f"open('{canary}', 'w').write('x')",
         f"(lambda: __import__('os').system('{touch}'))()",
@@ -46,7 +47,7 @@ def injections(canary: Path) -> list[str]:
         f"The answer is: __import__('os').system('{touch}').\n",
         f"A: 5; import os; os.system('{touch}')",
         f"sqrt(__import__('os').system('{touch}'))",
-        f"f'{{__import__(\"os\").system(\"{touch}\")}}'",
+        f'f\'{{__import__("os").system("{touch}")}}\'',
         "globals().clear()",
         "__import__('os')._exit(0)",
     ]
@@ -83,7 +84,12 @@ def _judged(profile: str, text: str, reference: str) -> str:
 
 def test_no_bomb_equals_a_number_or_takes_long() -> None:
     def work() -> list[tuple[str, str]]:
-        return [(bomb[:40], reference) for bomb in BOMBS for reference in ("5", r"\frac{1}{7}") if check(bomb, reference).status == "pass"]
+        return [
+            (bomb[:40], reference)
+            for bomb in BOMBS
+            for reference in ("5", r"\frac{1}{7}")
+            if check(bomb, reference).status == "pass"
+        ]
 
     assert in_a_limited_process(work) == []
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from evoltune_math import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from evoltune_math import check
 
 NUMBERS = st.integers(min_value=-9999, max_value=9999)
 NATURALS = st.integers(min_value=1, max_value=999)
@@ -35,7 +36,9 @@ ANSWERS = st.one_of(
     NUMBERS.map(lambda n: rf"x \ge {n}"),
     NUMBERS.map(lambda n: rf"{n}\text{{ cm}}"),
     st.tuples(SYMBOLS, EXPRESSIONS).map(lambda p: f"z = {p[0]} + {p[1]}"),
-    st.lists(NUMBERS, min_size=2, max_size=2).map(lambda v: rf"\begin{{pmatrix}}{v[0]}\\{v[1]}\end{{pmatrix}}"),
+    st.lists(NUMBERS, min_size=2, max_size=2).map(
+        lambda v: rf"\begin{{pmatrix}}{v[0]}\\{v[1]}\end{{pmatrix}}"
+    ),
 )
 
 

@@ -1,0 +1,117 @@
+"""Without a reference, independent methods must agree: a vote alone verifies nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from evoltune.domain import Context, Job
+from evoltune.record import Task, Verdict
+from evoltune_math import domain
+from evoltune_math.answers.policy import Policy
+from evoltune_math.confirm import cluster, confirm, program_of
+from evoltune_math.substitution import solves
+
+HALF = "```python\nfrom fractions import Fraction\nprint(Fraction(1, 2))\n```"
+CHECK_HALF = "```python\ndef check(x):\n    return 2 * x == 1\n```"
+CHECK_ANYTHING = "def check(x):\n    return True"
+
+
+def _run(job: Job) -> Verdict:
+    """A trusted program in a plain process: the sandbox has tests of its own."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", job.program], capture_output=True, text=True, timeout=30, check=False
+    )
+    return Verdict(status="pass" if done.returncode == 0 else "fail", evidence={"stdout": done.stdout})
+
+
+def judged(
+    candidates: list[str | None],
+    evidence: dict[str, list[str]] | None = None,
+    instruction: str = "?",
+    **policy: object,
+) -> list[Verdict]:
+    context = Context(run=_run, policy={**domain.policy, **policy})
+    return list(confirm(Task(instruction=instruction), candidates, evidence or {}, context))
+
+
+def test_a_vote_alone_verifies_nothing() -> None:
+    verdicts = judged(["0.5", r"\frac12", "50%"])
+    assert [v.status for v in verdicts] == ["unverifiable"] * 3
+    assert verdicts[0].evidence["verified_by"] == ["vote"]
+
+
+def test_a_vote_alone_verifies_when_the_policy_allows_one_method() -> None:
+    assert [v.status for v in judged(["0.5", r"\frac12", "3"], confirm_methods=1)] == ["pass", "pass", "fail"]
+
+
+def test_a_vote_and_a_program_that_agree_verify() -> None:
+    verdicts = judged(["0.5", r"\frac12", "3", None], {"program": [HALF]}, vote_percent=49)
+    assert [v.status for v in verdicts] == ["pass", "pass", "fail", "fail"]
+    assert verdicts[0].evidence["verified_by"] == ["vote", "program"]
+    assert 0.8 < float(verdicts[0].evidence["confidence"]) < 1  # type: ignore[arg-type]
+    assert verdicts[2].reason == "another answer is verified"
+
+
+def test_a_program_that_fails_counts_for_nothing() -> None:
+    verdicts = judged(["0.5", "0.5"], {"program": ["raise SystemExit(1)", "print("]})
+    assert verdicts[0].status == "unverifiable"
+    assert verdicts[0].evidence["programs"] == 0
+
+
+def test_a_check_that_works_backwards_counts_only_if_it_refuses_other_values() -> None:
+    assert judged(["0.5", r"\frac12"], {"check": [CHECK_HALF]})[0].status == "pass"
+    assert judged(["0.5", r"\frac12"], {"check": [CHECK_ANYTHING]})[0].status == "unverifiable"
+
+
+def test_a_half_of_the_votes_is_no_majority() -> None:
+    assert cluster(["1", "1", "2", "3"], Policy()).winner is None
+    assert cluster(["1", "1", "1.0", "3"], Policy()).winner == 0
+    assert cluster(["1", "2"], Policy(vote_percent=0)).winner is None
+    assert cluster([None, None, None], Policy()).winner is None
+
+
+def test_an_answer_that_does_not_solve_the_stated_equation_fails() -> None:
+    verdicts = judged(["3", "3", "2"], instruction="Solve the equation $2x + 1 = 5$.")
+    assert [v.status for v in verdicts] == ["fail", "fail", "unverifiable"]
+    assert verdicts[0].evidence["refuted_by"] == ["substitution"]
+
+
+def test_a_vote_that_solves_the_stated_equation_is_verified() -> None:
+    verdicts = judged(["2", "x=2", "2.0"], instruction="Solve the equation $2x + 1 = 5$.")
+    assert [v.status for v in verdicts] == ["pass"] * 3
+    assert verdicts[0].evidence["verified_by"] == ["vote", "substitution"]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "answer", "expected"),
+    [
+        ("Solve $x^2 - 5x + 6 = 0$.", "x = 2 or x = 3", True),
+        ("Solve $x^2 - 5x + 6 = 0$.", "2", False),
+        ("Solve $x^2 - 5x + 6 = 0$.", "2, 4", False),
+        ("Solve the system $x+y=3$ and $x-y=1$.", "(2,1)", True),
+        ("Solve the system $x+y=3$ and $x-y=1$.", "x=1, y=2", False),
+        ("Find all solutions of $x^2+1=0$.", r"\pm i", True),
+        ("Solve $x^4 - 16 = 0$.", r"\pm 2, \pm 2i", True),
+        ("Solve $2^x = 8$.", "3", None),  # it holds, but nobody counts the solutions
+        ("Solve $2^x = 8$.", "4", False),
+        ("Find the positive root of $x^2 = 4$.", "2", None),
+        ("How many apples are there?", "2", None),
+        ("Solve $x + y = 3$.", "(1, 2)", None),
+    ],
+)
+def test_substitution_says_yes_no_or_that_it_does_not_apply(
+    instruction: str, answer: str, expected: bool | None
+) -> None:
+    assert solves(instruction, answer) is expected
+
+
+def test_the_last_fenced_block_is_the_program() -> None:
+    assert program_of("a\n```python\nprint(1)\n```\nb\n```py\nprint(2)\n```") == "print(2)\n"
+    assert program_of("print(3)") == "print(3)"
+
+
+def test_no_candidates_give_no_verdicts() -> None:
+    assert judged([]) == []
