@@ -83,14 +83,17 @@ def number_text(value: float | int) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def _gsm8k(place: str, row: Row) -> Task:
-    reference = hash_reference(_text(row, "answer"))
-    return Task(
-        instruction=_text(row, "question"),
-        reference=reference,
-        fields={"solution": _text(row, "answer")},
-        name=f"gsm8k/{place}",
-    )
+def _gsm8k(suite: str) -> Callable[[str, Row], Task]:
+    def to_task(place: str, row: Row) -> Task:
+        solution = _text(row, "answer")
+        return Task(
+            instruction=_text(row, "question"),
+            reference=hash_reference(solution),
+            fields={"solution": solution},
+            name=f"{suite}/{place}",
+        )
+
+    return to_task
 
 
 def _gsm_hard(place: str, row: Row) -> Task:
@@ -133,32 +136,31 @@ def _heldout(path: Path) -> Iterator[Task]:
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "gsm8k": Benchmark(
-        load=_reader(_gsm8k),
+        load=_reader(_gsm8k("gsm8k")),
         sha256="4e82068434a2229599bc7a7de5196b4547a4c51762b01402b390735511fd280f",
         licence="MIT",
         file="gsm8k/test.jsonl.gz",
         hub="openai/gsm8k",
     ),
     "gsm8k-train": Benchmark(
-        load=_reader(_gsm8k),
+        load=_reader(_gsm8k("gsm8k-train")),
         sha256="a8df3fbbe2e2c003bce980d68e16fb03ff69fc92c306c4029d126b967c5ec53b",
         licence="MIT",
         file="gsm8k/train.jsonl.gz",
-        hub="openai/gsm8k",
+        hub="openai/gsm8k:main:train",
     ),
     "gsm-hard": Benchmark(
         load=_reader(_gsm_hard),
         sha256="fa11498e5abec8ccc3a0fa1b82797b4b53a521993f8c438efe55412e06237017",
         licence="MIT",
         file="gsm_hard/gsmhardv2.jsonl.gz",
-        hub="reasoning-machines/gsm-hard",
+        hub="reasoning-machines/gsm-hard::train",
     ),
     "svamp": Benchmark(
         load=_reader(_svamp),
         sha256="008f23a0c99192d883c804a5f1d8ecf8d46997e6a897b8624c45bba3d64fa342",
         licence="MIT",
-        file="svamp/SVAMP.json.gz",
-        hub="ChilleD/SVAMP",
+        file="svamp/SVAMP.json.gz",  # no hub: the set there holds only 300 of the 1,000
     ),
     "math": Benchmark(
         load=_reader(_math), sha256="", licence="MIT", file="math/test", hub="EleutherAI/hendrycks_math"
