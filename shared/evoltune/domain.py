@@ -91,7 +91,8 @@ class Benchmark:
     beside: tuple[str, ...] = ()
     """Further profiles that score the same generations beside the first, e.g. a strict and a lenient reader."""
     file: str = ""
-    """Path below `EVOLTUNE_DATA` (or below the folder the user names), e.g. `gsm8k/test.jsonl.gz`."""
+    """Path below `EVOLTUNE_DATA` (or below the folder the user names), e.g. `gsm8k/test.jsonl.gz`; absolute for a file of
+    the domain's own package."""
     hub: str = ""
     """Hub dataset id, for `datasets.load_dataset`."""
 

@@ -225,6 +225,8 @@ def check_hash(entry: Entry, path: Path) -> str:
                 f"fetch the published file, or evaluate it as your own with {entry.domain}:{path}"
             )
         return expected
+    if Path(entry.benchmark.file).is_absolute():
+        return found[-1]  # a file of the domain's own package, still being written: stated in the scores, not pinned
     return _recorded(name, found, path)
 
 
