@@ -19,7 +19,7 @@ from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading import read
 
 FORMS = [
-    line.partition(" == ")[::2] + (True,) if " == " in line else line.partition(" != ")[::2] + (False,)
+    (*line.partition(" == ")[::2], True) if " == " in line else (*line.partition(" != ")[::2], False)
     for line in Path(__file__).with_name("math_forms.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("# ")
 ]
