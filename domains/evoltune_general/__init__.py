@@ -10,7 +10,7 @@ from evoltune_general.benchmarks import BENCHMARKS
 from evoltune_general.eliminators import ELIMINATORS
 from evoltune_general.operators import ANSWER_PROMPT, OPERATORS
 from evoltune_general.seeds import seeds
-from evoltune_general.verification import COLUMNS, verify
+from evoltune_general.verification import COLUMNS, POLICY, verify
 
 PROFILES = {
     "sound": Profile(version=1),
@@ -31,4 +31,5 @@ domain = Domain(
     benchmarks=BENCHMARKS,
     profiles=PROFILES,
     columns=COLUMNS,
+    policy=POLICY,
 )

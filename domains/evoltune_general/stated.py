@@ -1,0 +1,99 @@
+"""Constraints that a task's own words state plainly, for rewrites whose constraints nobody wrote down as data.
+
+    stated("Explain rain in at most 60 words and exactly three sentences.")    # {'max_words': 60, 'sentences': 3}
+
+Only unmistakable phrasings are read: a limit word, a number and a unit of the answer; `JSON only`; a quoted word to use or
+to avoid. What stands in quotes, code or after the first paragraph is material of the task and is not read. Invariant: a
+phrase that fits two readings gives nothing, so that a right answer is not failed for a sentence about something else.
+"""
+
+from __future__ import annotations
+
+import re
+
+from evoltune.record import Json
+
+NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1
+    )
+}
+UNITS = {"word": "words", "sentence": "sentences", "paragraph": "paragraphs", "line": "lines", "character": "characters",
+         "bullet point": "items", "bullet": "items", "list item": "items"}  # fmt: skip
+COUNT = rf"(?P<n>\d{{1,5}}|{'|'.join(NUMBERS)})"
+UNIT = rf"(?P<unit>{'|'.join(sorted(UNITS, key=len, reverse=True))})s?\b"
+MOST = r"(?:at most|no more than|not more than|a maximum of|max(?:imum)?\.?|up to|within)"
+BELOW = r"(?:under|fewer than|less than|below)"
+LEAST = r"(?:at least|no fewer than|no less than|not fewer than|a minimum of|min(?:imum)?\.?)"
+ABOVE = r"(?:more than|over)"
+LIMITS = (
+    # (pattern, constraint prefix, what is added to the number)
+    (re.compile(rf"\b{MOST} {COUNT} {UNIT}", re.IGNORECASE), "max_", 0),
+    (re.compile(rf"(?<!no )(?<!not )\b{BELOW} {COUNT} {UNIT}", re.IGNORECASE), "max_", -1),
+    (re.compile(rf"\b{LEAST} {COUNT} {UNIT}", re.IGNORECASE), "min_", 0),
+    (re.compile(rf"(?<!no )(?<!not )\b{ABOVE} {COUNT} {UNIT}", re.IGNORECASE), "min_", 1),
+    (re.compile(rf"\bexactly {COUNT} {UNIT}", re.IGNORECASE), "", 0),
+)
+BETWEEN = re.compile(rf"\bbetween (\d{{1,5}}) and (\d{{1,5}}) {UNIT}", re.IGNORECASE)
+ONLY = re.compile(
+    r"\b(?:answer|respond|reply|output)s?\b[^.]{0,20}\b(?:with|in|as) (?:valid )?(?P<a>json|xml|html|csv) only\b"
+    r"|\b(?:answer|respond|reply|output)s?\b[^.]{0,20}\bonly (?:with |in |as )?(?:valid )?(?P<b>json|xml|html|csv)\b"
+    r"|\b(?:answer|respond|reply) with the (?P<c>json|xml|html|csv) only\b",
+    re.IGNORECASE,
+)
+USE = re.compile(
+    r"\b(?:use|include|contain|mention)s? the (?:exact )?(?:word|phrase|term) [\"“]([^\"“”]{1,60})[\"”]",
+    re.IGNORECASE,
+)
+AVOID = re.compile(
+    r"\b(?:without (?:using|mentioning)|(?:do not|don't|never|must not) (?:use|mention|include)|avoid(?:ing)?) the (?:word|phrase|term) "
+    r"[\"“]([^\"“”]{1,60})[\"”]",
+    re.IGNORECASE,
+)
+PER_PART = re.compile(r"\A\s*(?:each|per|for each|every)\b|\A\s+(?:long )?(?:each|apiece)\b", re.IGNORECASE)
+OF_SOURCE = re.compile(
+    r"\b(?:text|article|story|essay|passage|email|message|that|which|has|have|had|is|was|contains?|each|every|per)\s*(?:of )?\Z",
+    re.IGNORECASE,
+)
+"""Before a limit: it describes the material or a part of the answer, not the whole answer."""
+
+
+def stated(instruction: str) -> dict[str, Json]:
+    """Constraint name -> value, in the vocabulary of `constraints.CHECKS`; empty where nothing is plain."""
+    text = instruction.strip().split("\n\n")[0].split("```")[0]
+    found: dict[str, Json] = {}
+    clashing: set[str] = set()
+    for name, value in (*_limits(re.sub(r"[\"“][^\"“”]*[\"”]", '""', text)), *_words(text)):
+        if name in found and found[name] != value:
+            clashing.add(name)
+        found[name] = value
+    return {name: value for name, value in found.items() if name not in clashing}
+
+
+def _limits(text: str) -> list[tuple[str, Json]]:
+    found: list[tuple[str, Json]] = []
+    for pattern, prefix, added in LIMITS:
+        for match in pattern.finditer(text):
+            if not _elsewhere(text, match):
+                found.append((prefix + UNITS[match["unit"].lower()], _number(match["n"]) + added))
+    for match in BETWEEN.finditer(text):
+        if not _elsewhere(text, match):
+            unit = UNITS[match["unit"].lower()]
+            found += [(f"min_{unit}", int(match[1])), (f"max_{unit}", int(match[2]))]
+    for match in ONLY.finditer(text):
+        found.append(("format", (match["a"] or match["b"] or match["c"]).lower()))
+    return found
+
+
+def _words(text: str) -> list[tuple[str, Json]]:
+    use, avoid = USE.findall(AVOID.sub(" ", text)), AVOID.findall(text)
+    return [*([("must_include", use)] if use else []), *([("must_not_include", avoid)] if avoid else [])]
+
+
+def _elsewhere(text: str, match: re.Match[str]) -> bool:
+    return bool(PER_PART.match(text[match.end() :]) or OF_SOURCE.search(text[: match.start()]))
+
+
+def _number(text: str) -> int:
+    return NUMBERS.get(text.lower()) or int(text)
