@@ -131,6 +131,7 @@ _NOT_WEIGHTS = frozenset({"manifest.json", "trainer_state.json"})
 
 
 CACHE_BYTES = 4e9
+SMALL = 8
 Keep = Callable[[Wanted, Mapping[str, Any]], None]
 Engine = Callable[[Sequence[list[Wanted]], Settings, Weights, Keep, Callable[[int], None]], dict[str, Any]]
 """(batches, settings, weights, keep, advance) -> template proof"""
@@ -166,9 +167,12 @@ def generate(
 
 
 def batches(wanted: Sequence[Wanted], size: int) -> list[list[Wanted]]:
-    """The whole list by falling length in equal batches of at most `size`: little padding, the slowest first."""
+    """The whole list by falling length in equal batches of at most `size`: little padding, the slowest first.
+
+    A short list is spread over the machine's processors, at least SMALL prompts to each.
+    """
     ordered = sorted(wanted, key=lambda w: (-len(w.prompt), w.problem, w.sample))
-    count = -(-len(ordered) // size)
+    count = max(-(-len(ordered) // size), min(gpus() or cores(), len(ordered) // SMALL))
     cuts = [len(ordered) * i // count for i in range(count + 1)]
     return [ordered[a:b] for a, b in pairwise(cuts)]
 
@@ -217,7 +221,8 @@ def transformers_engine(
     for module in ("torch", "transformers"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "train", "generation with Transformers")
-    waiting, count = deque(todo), min(len(todo), processes(weights))
+    most = processes(weights)
+    waiting, count = deque(todo), min(len(todo), most)
     lock, proofs = threading.Lock(), list[dict[str, Any]]()
 
     def take() -> list[Wanted] | None:
@@ -225,7 +230,7 @@ def transformers_engine(
             return waiting.popleft() if waiting else None
 
     def work(rank: int) -> None:
-        with Worker(_job(settings, weights, todo[0][0].prompt, rank, count)) as worker:
+        with Worker(_job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
             proofs.append(worker.proof)
             while batch := take():
                 made = worker.ask([{"prompt": w.prompt, "seed": w.seed(settings)} for w in batch])
@@ -245,12 +250,17 @@ def transformers_engine(
     return proofs[0]
 
 
-def _job(settings: Settings, weights: Weights, probe: str, rank: int, count: int) -> dict[str, Any]:
+def _job(settings: Settings, weights: Weights, probe: str, rank: int, threads: int) -> dict[str, Any]:
     chosen = asdict(settings)
     names = ("template", "system", "temperature", "top_p", "max_new_tokens", "stops")
     where = {k: v for k, v in asdict(weights).items() if k != "fingerprint"}
-    threads = max(1, cores() // count)
-    return {**where, **{k: chosen[k] for k in names}, "probe": probe, "rank": rank, "threads": threads}
+    return {
+        **where,
+        **{k: chosen[k] for k in names},
+        "probe": probe,
+        "rank": rank,
+        "threads": max(1, threads),
+    }
 
 
 class Worker:
@@ -261,6 +271,7 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "evoltune.evaluate.decode"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # spinning threads starve each other on a busy machine
         )  # fmt: skip
         try:
             self.proof: dict[str, Any] = self.ask(job)

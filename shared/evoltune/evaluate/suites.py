@@ -226,7 +226,9 @@ def check_hash(entry: Entry, path: Path) -> str:
             )
         return expected
     if Path(entry.benchmark.file).is_absolute():
-        return found[-1]  # a file of the domain's own package, still being written: stated in the scores, not pinned
+        return found[
+            -1
+        ]  # a file of the domain's own package, still being written: stated in the scores, not pinned
     return _recorded(name, found, path)
 
 
