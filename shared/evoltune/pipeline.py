@@ -45,6 +45,15 @@ def run(
             _STAGES[stage](work)
 
 
+def default_folder(recipe: Recipe) -> Path:
+    return Path("runs") / recipe.name
+
+
+def run_stage(recipe: Recipe, stage: str, folder: Path | None = None) -> None:
+    """One stage of a recipe in its run directory (default: runs/NAME)."""
+    run(recipe, folder or default_folder(recipe), (stage,))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A recipe, its directory and what they imply; cheap until a property is asked for."""
@@ -99,7 +108,9 @@ class Run:
         if "evolve" in stages:
             from evoltune.dataset import seed_records
 
-            if sum(1 for _ in seed_records(self.recipe, self.domain)) == 0:  # reads every line: a bad one is named now
+            # Reads every line, so that a bad one is named before anything is written.
+            found = sum(1 for _ in seed_records(self.recipe, self.domain))
+            if not found:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
 
     def write_recipe(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, load_recipe
 
 
@@ -19,4 +20,4 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """The checked recipe and its run directory."""
     recipe = load_recipe(args.recipe, args.overrides)
-    return recipe, args.out or Path("runs") / recipe.name
+    return recipe, args.out or default_folder(recipe)

@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
         from evoltune.pipeline import run_stage
         from evoltune.recipe import load_recipe
 
-        run_stage(load_recipe(args.file, args.overrides), "verify")
+        folder = Path(args.out) if args.out else None
+        run_stage(load_recipe(args.file, args.overrides), "verify", folder)
         return 0
     if args.overrides:
         raise DataError(
