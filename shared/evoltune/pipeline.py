@@ -26,7 +26,7 @@ from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Drop, Record, Stage, Task, digest
-from evoltune.store import Step, Store, locked
+from evoltune.store import FILE, Step, Store, locked
 
 STAGES = ("evolve", "verify", "build", "train", "eval", "report")
 COMMIT = 256  # decisions per transaction of a streaming step
@@ -95,6 +95,10 @@ class Run:
     def check(self, stages: Sequence[str]) -> None:
         """Raises the first thing that would fail later: domain, policy, suites, seeds."""
         policy_of(self.domain, self.recipe.verify.policy)
+        if stages and stages[0] in ("verify", "build") and not (self.folder / FILE).is_file():
+            raise DataError(
+                f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out"
+            )
         if self.recipe.evolve.stop_on in self.recipe.eval.suites:
             raise RecipeError(
                 f"evolve.stop_on: {self.recipe.evolve.stop_on!r} is also one of eval.suites: a dev set must not be reported"
