@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +50,8 @@ FORMS = {"he": ("he", "his", "him"), "she": ("she", "her", "her")}
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
+    """A kind of problem: its text with slots, what the slots may hold, and how it is worked out."""
+
     skill: str
     text: str
     numbers: Mapping[str, Sequence[int]]
@@ -85,7 +88,9 @@ def _domain(item: str) -> tuple[str, Sequence[int]]:
 
 def equation(left: int, operator: str, right: int) -> tuple[str, int, int]:
     """One spelling for `8 + 6` and `6 + 8`."""
-    return (operator, *sorted((left, right))) if operator in "+*" else (operator, left, right)  # type: ignore[return-value]
+    if operator in "+*" and left > right:
+        left, right = right, left
+    return operator, left, right
 
 
 def side_of(key: tuple[str, int, int]) -> Side:
@@ -115,37 +120,41 @@ def work_out(
 def problems(
     templates: Sequence[Template], side: Side, each: int, rng: random.Random
 ) -> Iterator[dict[str, Any]]:
-    """`each` problems of every template: rows of instruction, answer, reference, skill, reasoning, template, name."""
+    """`each` problems of every template: rows of name, template, skill, reasoning, instruction, answer, reference.
+
+    Raises ValueError for a template whose numbers allow fewer.
+    """
     seen: set[str] = set()
     for number, template in enumerate(templates, 1):
-        made = 0
-        for _ in range(TRIES):
-            if made == each:
-                break
-            values = {slot: rng.choice(choices) for slot, choices in template.numbers.items()}
-            steps = work_out(template, values, side)
-            if steps is None or len(set(values.values())) < len(values):
-                continue
-            text = _render(template, values, side, rng)
-            if text in seen:
-                continue
-            seen.add(text)
-            made += 1
-            lines = [f"{x} {operator} {y} = {result}" for x, operator, y, result in steps]
-            reference = str(steps[-1][3])
-            yield {
-                "name": f"{side}-{number:02d}-{made}",
-                "template": number,
-                "skill": template.skill,
-                "reasoning": STEPS[len(steps)],
-                "instruction": text,
-                "answer": "\n".join([*lines, f"#### {reference}"]),
-                "reference": reference,
-            }
-        if made < each:
+        drawn = filter(None, (_draw(template, side, seen, rng) for _ in range(TRIES)))
+        rows = list(islice(drawn, each))
+        if len(rows) < each:
             raise ValueError(
-                f"template {number} ({template.text!r}) yields only {made} problems: widen its numbers"
+                f"template {number} ({template.text!r}) yields only {len(rows)} problems: widen its numbers"
             )
+        for made, row in enumerate(rows, 1):
+            yield {"name": f"{side}-{number:02d}-{made}", "template": number, **row}
+
+
+def _draw(template: Template, side: Side, seen: set[str], rng: random.Random) -> dict[str, str] | None:
+    """One new problem, or None where the drawn numbers do not serve."""
+    values = {slot: rng.choice(choices) for slot, choices in template.numbers.items()}
+    steps = work_out(template, values, side)
+    if steps is None or len(set(values.values())) < len(values):
+        return None
+    text = _render(template, values, side, rng)
+    if text in seen:
+        return None
+    seen.add(text)
+    lines = [f"{x} {operator} {y} = {result}" for x, operator, y, result in steps]
+    reference = str(steps[-1][3])
+    return {
+        "skill": template.skill,
+        "reasoning": STEPS[len(steps)],
+        "instruction": text,
+        "answer": "\n".join([*lines, f"#### {reference}"]),
+        "reference": reference,
+    }
 
 
 def _render(template: Template, values: Mapping[str, int], side: Side, rng: random.Random) -> str:
@@ -166,13 +175,15 @@ def _render(template: Template, values: Mapping[str, int], side: Side, rng: rand
 
 
 def write(folder: Path) -> None:
-    for file, table, side, each in (
-        (SEEDS_FILE, SEED_TEMPLATES, "seeds", SEEDS_PER_TEMPLATE),
-        (HELDOUT_FILE, HELDOUT_TEMPLATES, "heldout", HELDOUT_PER_TEMPLATE),
-    ):
-        rows = problems(parse_templates(table), side, each, random.Random(side))  # type: ignore[arg-type]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / file).write_text(text, encoding="utf-8", newline="\n")
+    """Both files, the same bytes each time."""
+    _write(folder / SEEDS_FILE, SEED_TEMPLATES, "seeds", SEEDS_PER_TEMPLATE)
+    _write(folder / HELDOUT_FILE, HELDOUT_TEMPLATES, "heldout", HELDOUT_PER_TEMPLATE)
+
+
+def _write(path: Path, table: str, side: Side, each: int) -> None:
+    rows = problems(parse_templates(table), side, each, random.Random(side))
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
