@@ -62,6 +62,7 @@ _VERDICT = re.compile(
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
 _BETWEEN = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;)\s*")
+_SIGNS = re.compile(r"[=<>+*/^]")
 _IS = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 
 
@@ -120,8 +121,12 @@ def _boxed(text: str) -> Found | None:
     parts = [b[2].strip() for b in group]
     if len(parts) > 1 and len(set(parts)) == 1:
         parts = parts[:1]
-    after = text[group[-1][1] : group[-1][1] + 12]
-    percent = "\\%" if len(parts) == 1 and re.match(r"[\s$\\)}]*\\?%", after) and "%" not in parts[0] else ""
+    after = text[group[-1][1] : group[-1][1] + 16]
+    percent = (
+        "\\%"
+        if len(parts) == 1 and re.match(r"[\s$\\)}]*(?:\\?%|percent)", after) and "%" not in parts[0]
+        else ""
+    )
     answer = ", ".join(parts).strip()
     return Found(answer + percent, "boxed") if answer else None
 
@@ -182,7 +187,12 @@ def _joined(formulas: list[re.Match[str]], text: str) -> str:
 def _is_formula(found: re.Match[str]) -> bool:
     """Not the text between two dollar signs of two amounts of money."""
     inside = found[2]
-    return inside is None or (len(_prose(inside)) < 2 and "\n" not in inside.strip()) or "\\" in inside
+    if inside is None:
+        return True
+    prose = _prose(inside)
+    if "\\" in inside:
+        return len(prose) < 4
+    return not prose or (len(prose) < 2 and bool(_SIGNS.search(inside)) and "\n" not in inside.strip())
 
 
 def _phrase(text: str, final: bool = False) -> Found | None:

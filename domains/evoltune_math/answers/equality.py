@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from evoltune_math.answers import constants, families, regions, units, wording
+from evoltune_math.answers import constants, families, regions, units, values, wording
 from evoltune_math.answers.exact import rational
 from evoltune_math.answers.nodes import Node, has, sym, symbols
 from evoltune_math.answers.policy import DEFAULT, Policy
@@ -376,11 +376,19 @@ class Comparison:
         other = b.answer if isinstance(b, Family) else b
         return self.same(a.answer, other) or families.same(a.answer, other, declared=True)
 
+    def compatible(self, a: Answer, b: Answer) -> bool:
+        """Two roundings of one value: equal, or apart by no more than the last digit of the coarser one."""
+        if isinstance(a, Value) and isinstance(b, Value):
+            apart = values.apart(a.node, b.node)
+            if apart is not None:
+                return apart
+        return self.same(a, b)
+
     def either_any(self, b: Answer, a: Either) -> bool:
-        if self.same(a.exact, b):
+        if not isinstance(b, Either) and self.same(a.exact, b):
             return True
         if isinstance(b, Either):
-            return self.same(a.exact, b.exact)
+            return self.same(a.exact, b.exact) and self.compatible(a.rounded, b.rounded)
         return self.policy.approximation == "either" and self.same(a.rounded, b)
 
 

@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z]+|[^\W\d_]+)"
     r"|(?P<op>\*\*|\+/-|<=|>=|==|!=|<>|=<|:=|->|\.\.\.|.|\n)"
 )
-_SEPARATOR = r"\{,\ ?\}|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
+_SEPARATOR = r"\ ?\{,\ ?\}\ ?|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
 _RUN = re.compile(rf"\d+(?P<sep>{_SEPARATOR})\d+(?:(?P=sep)\d+)*")
 _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+(?![\d,])|\d{1,3}(?:\.\d{3}){2,}(?![\d.])")
@@ -324,7 +324,7 @@ class _Lexer:
         """`1000,99`, `0,111`, `2,74 $` and `2{,}5`; never `1,2`, which is a list."""
         if len(groups) != 2:
             return False
-        if mark[0] == "{":
+        if "{" in mark:
             return True
         if mark != "," or self.brackets:
             return False

@@ -95,6 +95,17 @@ class Values:
         )
 
 
+def apart(a: Node, b: Node) -> bool | None:
+    """For two decimals: whether they may be roundings of one number; None for anything else."""
+    if not _decimal_digits(a) or not _decimal_digits(b):
+        return None
+    x, y = rational(a), rational(b)
+    assert x is not None and y is not None
+    return abs(x - y) <= max(_unit_in_last_place(a), _unit_in_last_place(b)) and (
+        _unit_in_last_place(a) != _unit_in_last_place(b) or x == y
+    )
+
+
 def _defined(node: Node) -> bool:
     """`0/0` and `1/0` are equal to nothing, themselves included."""
     return not any(n.op == "div" and n.args[1].op == "num" and n.args[1].value == 0 for n in walk(node))
