@@ -10,14 +10,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evoltune.report.compare import pair
 from evoltune.report.gather import gather
-from evoltune.report.page import render
+from evoltune.report.page import render, render_pair
 
 
 def write_report(folder: Path) -> Path:
-    """Writes `report.html` into the run directory (temporary name, then rename) and returns its path."""
-    path = folder / "report.html"
+    """Writes `report.html` into the run directory and returns its path."""
+    return _write(folder / "report.html", render(gather(folder)))
+
+
+def write_comparison(a: Path, b: Path) -> Path:
+    """Writes `compare-A-B.html` beside the first run and returns its path."""
+    name = f"compare-{a.resolve().name}-{b.resolve().name}.html"
+    return _write(a / name, render_pair(pair(a, b)))
+
+
+def _write(path: Path, text: str) -> Path:
     temporary = path.with_suffix(".html.tmp")
-    temporary.write_text(render(gather(folder)), encoding="utf-8", errors="replace")
+    temporary.write_text(text, encoding="utf-8", errors="replace")
     temporary.replace(path)
     return path

@@ -78,19 +78,19 @@ def loss(metrics: Sequence[Mapping[str, Any]]) -> Spec:
     )
 
 
-def scores(rows: Sequence[Mapping[str, Any]]) -> Spec:
-    """Scores before and after with 95% intervals."""
+def scores(rows: Sequence[Mapping[str, Any]], order: tuple[str, ...] = ("before", "after")) -> Spec:
+    """Scores of labelled models (before and after, or two runs) with 95% intervals."""
     values = [{**r, "what": f"{r['suite']} ({r['measure']})"} for r in rows]
     colour = {
         "field": "label",
         "type": "nominal",
         "title": None,
-        "sort": ["before", "after"],
+        "sort": list(order),
         "legend": {"orient": "bottom"},
     }
     y = {"field": "what", "type": "nominal", "title": None}
     x = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"format": "%"}, "title": "solved"}
-    offset = {"yOffset": {"field": "label", "sort": ["before", "after"]}}
+    offset = {"yOffset": {"field": "label", "sort": list(order)}}
     return _spec(
         values,
         height={"step": 22},
@@ -104,4 +104,41 @@ def scores(rows: Sequence[Mapping[str, Any]]) -> Spec:
                 "encoding": {"y": y, "x": {"field": "low", **x}, "x2": {"field": "high"}, **offset},
             },
         ],
+    )
+
+
+def difficulty(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    """Kept rows by round and level (the WizardCoder picture: ample simple, complex and very complex)."""
+    return _spec(
+        rows,
+        mark={"type": "bar", "tooltip": True},
+        height={"step": 28},
+        encoding={
+            "y": {"field": "round", "type": "ordinal", "title": "round"},
+            "x": {"field": "rows", "type": "quantitative", "title": "rows kept"},
+            "color": {
+                "field": "level",
+                "type": "ordinal",
+                "sort": ["simple", "complex", "very complex"],
+                "title": None,
+                "legend": {"orient": "bottom"},
+            },
+        },
+    )
+
+
+def diversity(points: Sequence[Mapping[str, Any]]) -> Spec:
+    """A map of the kept rows: near points share wording; colours are clusters, shapes are rounds."""
+    bare = {"axis": None, "type": "quantitative"}
+    return _spec(
+        points,
+        mark={"type": "point", "filled": True, "opacity": 0.65, "size": 34},
+        height=320,
+        encoding={
+            "x": {"field": "x", **bare},
+            "y": {"field": "y", **bare},
+            "color": {"field": "cluster", "type": "nominal", "legend": None},
+            "shape": {"field": "round", "type": "ordinal", "title": "round", "legend": {"orient": "bottom"}},
+            "tooltip": [{"field": "text", "type": "nominal"}, {"field": "round"}, {"field": "cluster"}],
+        },
     )

@@ -8,18 +8,22 @@ from __future__ import annotations
 import difflib
 import json
 import platform
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from evoltune.curate.difficulty import level_of
 from evoltune.errors import StoreError
 from evoltune.store import FILE, Store
 
 TEXT_LIMIT = 1200  # characters of one text in the explorer; keeps 10,000 rows under 5 MB
 EXAMPLES = 8
+POINTS = 1500  # of the diversity map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,10 @@ class Page:
     verdicts: Sequence[Mapping[str, Any]] = ()
     operators: Sequence[Mapping[str, Any]] = ()
     spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    difficulty: Sequence[Mapping[str, Any]] = ()
+    """{round, level, rows}: difficulty by round, by the teacher's 1 to 10 or by the round itself."""
+    diversity: Sequence[Mapping[str, Any]] = ()
+    """{x, y, cluster, round, text}: a 2-D projection of a sample of kept rows."""
     examples: Sequence[Mapping[str, Any]] = ()
     loss: Sequence[Mapping[str, float]] = ()
     scores: Sequence[Mapping[str, Any]] = ()
@@ -66,6 +74,8 @@ def gather(folder: Path) -> Page:
             verdicts=_verdict_mix(rows),
             operators=_operators(rows),
             spent=store.spent(),
+            difficulty=_difficulty(store, rows),
+            diversity=_diversity(rows),
             examples=_examples(rows),
         )
 
@@ -92,6 +102,54 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "text": raw["task"]["instruction"][:TEXT_LIMIT],
             "answer": (answers.get(raw["id"]) or "")[:TEXT_LIMIT],
         }
+
+
+def _difficulty(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Counts of kept rows by round and level; empty while nothing was evolved."""
+    evidence = {
+        i: json.loads(body).get("difficulty", ())
+        for i, body in store.sql("SELECT record, body FROM evidence")
+    }
+    counted: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        if row["fate"] == "kept":
+            scores = sorted(
+                float(n)
+                for text in evidence.get(row["id"], ())
+                for n in re.findall(r"\b(?:10|[1-9])\b", text)[:1]
+            )
+            counted[row["round"], level_of(scores[len(scores) // 2] if scores else None, row["round"])] += 1
+    table = [{"round": r, "level": level, "rows": n} for (r, level), n in sorted(counted.items())]
+    return table if any(t["round"] for t in table) else []
+
+
+def _diversity(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Hashed n-gram vectors of a sample of kept rows, on their two first principal components, in k-means clusters."""
+    kept = sorted((r for r in rows if r["fate"] == "kept" and r["text"]), key=lambda r: r["id"])[:POINTS]
+    if len(kept) < 3 or find_spec("numpy") is None:
+        return []
+    import numpy as np
+
+    from evoltune.curate.diversity import clusters
+    from evoltune.curate.vectors import vectors
+
+    points = vectors([r["text"] for r in kept])
+    labels = clusters(points).labels
+    centred = points - points.mean(axis=0)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, -2:]
+    flat = centred @ (
+        axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    )  # the sign of an axis is arbitrary: fixed
+    return [
+        {
+            "x": round(float(x), 4),
+            "y": round(float(y), 4),
+            "cluster": int(c),
+            "round": r["round"],
+            "text": r["text"][:80],
+        }
+        for (y, x), c, r in zip(flat, labels, kept, strict=True)
+    ]
 
 
 def _verdict_mix(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

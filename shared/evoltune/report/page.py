@@ -11,26 +11,45 @@ from typing import Any
 
 from evoltune.errors import MissingExtraError
 from evoltune.report import charts
+from evoltune.report.compare import Pair
 from evoltune.report.gather import Page
 
 
 def render(page: Page) -> str:
-    """The whole document."""
+    """The whole document of one run."""
+    specs = {name: spec for name, spec in _charts(page).items() if spec}
+    return _document(
+        "page.html",
+        specs,
+        script=_static("charts.js") + _static("page.js"),
+        page=page,
+        rows=_packed([_compact(row) for row in page.rows]),
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+
+
+def render_pair(pair: Pair) -> str:
+    """The whole document of a comparison."""
+    bars = [
+        {**s, "label": label}
+        for label, page in (("a", pair.a), ("b", pair.b))
+        for s in page.scores
+        if s["label"] == "after"
+    ]
+    names = {"a": pair.a.name, "b": pair.b.name}
+    rows = [{**bar, "label": names[bar["label"]]} for bar in bars]
+    specs = {"scores": charts.scores(rows, order=tuple(names.values()))} if rows else {}
+    return _document("compare.html", specs, script=_static("charts.js"), pair=pair)
+
+
+def _document(template: str, specs: dict[str, Any], *, script: str, **values: Any) -> str:
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("jinja2", "report", "the report page") from error
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_static("page.html"))
-    return template.render(
-        page=page,
-        css=_static("page.css"),
-        script=_static("page.js"),
-        vega=_vega(),
-        charts=_json({name: spec for name, spec in _charts(page).items() if spec}),
-        has=set(_charts(page)),
-        rows=_packed([_compact(row) for row in page.rows]),
-        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    return environment.from_string(_static(template)).render(
+        css=_static("page.css"), script=script, vega=_vega(), charts=_json(specs), **values
     )
 
 
@@ -40,6 +59,10 @@ def _charts(page: Page) -> dict[str, dict[str, Any]]:
         found["funnel"] = charts.funnel(page.ledgers)
     if page.verdicts:
         found["verdicts"] = charts.verdict_mix(page.verdicts)
+    if page.difficulty:
+        found["difficulty"] = charts.difficulty(page.difficulty)
+    if page.diversity:
+        found["diversity"] = charts.diversity(page.diversity)
     if page.loss:
         found["loss"] = charts.loss(page.loss)
     if page.scores:
