@@ -33,6 +33,7 @@ def job(base, **more):
         "system": "",
         "temperature": 0.0,
         "top_p": 1.0,
+        "repetition_penalty": 1.0,
         "max_new_tokens": 24,
         "stops": [],
     }

@@ -274,6 +274,9 @@ class Eval(Section, frozen=True, kw_only=True):
     baseline_max_new_tokens: Count = 0
     engine: Literal["transformers", "vllm", "http"] = "transformers"
     endpoint: str | None = None
+    """For `http`: the URL of an OpenAI-compatible server."""
+    api_key_env: str | None = None
+    """For `http`: name of the environment variable that holds the key."""
     data: str | None = None
     """Folder with suite files; default: EVOLTUNE_DATA."""
 

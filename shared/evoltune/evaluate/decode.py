@@ -80,21 +80,22 @@ class Generator:
             stops.add(self.trained.stop.id)
         self.stop_ids = torch.tensor(sorted(stops), device=self.device)
 
-    def ids(self, prompt: str) -> list[int]:
+    def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
         """A prompt as the model sees it: through the one renderer, or raw text for completion profiles."""
+        turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
         if self.job["template"] == "raw":
             found: list[int] = self.tokenizer(prompt)["input_ids"]
         else:
-            found = prompt_ids(self.job["template"], prompt, self.tokenizer, self.job["system"])
+            found = prompt_ids(self.job["template"], turns, self.tokenizer, self.job["system"])
         limit = int(getattr(self.model.config, "max_position_embeddings", 0) or 0)
         room = limit - int(self.job["max_new_tokens"])
         return found[-room:] if 0 < room < len(found) else found
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "seed"}`, in order."""
-        prompts = [self.ids(row["prompt"]) for row in batch]
-        budget = int(self.job["max_new_tokens"])
+        """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "history", "seed"}`, in order."""
+        prompts = [self.ids(row["prompt"], row.get("history", ())) for row in batch]
+        budget, penalty = int(self.job["max_new_tokens"]), float(self.job["repetition_penalty"])
         chosen: list[list[int]] = [[] for _ in batch]
         ended = ["length"] * len(batch)
         sampler = Sampler(self.job, [int(row["seed"]) for row in batch], budget, self.device)
@@ -106,6 +107,8 @@ class Generator:
                 input_ids=inputs, attention_mask=mask, position_ids=position,
                 past_key_values=cache, use_cache=True, logits_to_keep=1,
             ).logits[:, -1]  # fmt: skip
+            if penalty != 1.0:
+                logits = penalised(logits, [prompts[i] + chosen[i] for i in alive.tolist()], penalty)
             token = sampler.draw(logits, alive, step)
             going = self._record(token, alive, step, chosen, ended)
             if not bool(going.any()):
@@ -181,6 +184,15 @@ class Sampler:
         mass = (probability * kept).sum(-1, keepdim=True)
         at = (total < self.uniform[alive, step, None] * mass).sum(-1, keepdim=True)
         return order.gather(-1, at.clamp(max=logits.shape[-1] - 1))[:, 0]
+
+
+def penalised(logits: torch.Tensor, seen: Sequence[Sequence[int]], penalty: float) -> torch.Tensor:
+    """CTRL's repetition penalty (1909.05858, section 4.1), prompt included, as Transformers applies it."""
+    logits = logits.clone()
+    for row, ids in zip(logits, seen, strict=True):
+        at = torch.tensor(sorted(set(ids)), device=logits.device)
+        row[at] = torch.where(row[at] < 0, row[at] * penalty, row[at] / penalty)
+    return logits
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,6 +27,7 @@ from typing import IO, Any
 
 from evoltune.errors import EvoltuneError, MissingExtraError
 from evoltune.evaluate.journal import Journal, rows
+from evoltune.recipe import Eval
 from evoltune.record import digest
 
 
@@ -51,6 +52,7 @@ class Settings:
     n: int = 1
     temperature: float = 0.0
     top_p: float = 1.0
+    repetition_penalty: float = 1.0
     max_new_tokens: int = 512
     stops: tuple[str, ...] = ()
     seed: int = 0
@@ -70,6 +72,8 @@ class Wanted:
     problem: str
     sample: int
     prompt: str
+    history: tuple[tuple[str, str], ...] = ()
+    """Earlier turns: (role, content)."""
 
     def seed(self, settings: Settings) -> int:
         return int(digest([settings.seed, self.suite, self.problem, self.sample]), 16) % 2**63
@@ -85,10 +89,20 @@ class Weights:
     checkpoint: str = ""
     """A folder that holds the template proof of a training run, to be checked again before anything is generated."""
     fingerprint: str = ""
+    endpoint: str = ""
+    """URL of an OpenAI-compatible server that serves `model`; then nothing is loaded here."""
+    api_key_env: str = ""
+    concurrency: int = 16
 
 
-def find_weights(model: str) -> Weights:
-    """A checkpoint folder (merged or adapter), a local model, a hub id or a packaged model, with its fingerprint."""
+def find_weights(model: str, chosen: Eval | None = None) -> Weights:
+    """A checkpoint folder (merged or adapter), a local model, a hub id or a packaged model, with its fingerprint;
+    with `eval.engine: http` the server's name for a model."""
+    if chosen and chosen.engine == "http":
+        return Weights(
+            model=model, endpoint=chosen.endpoint or "", api_key_env=chosen.api_key_env or "",
+            concurrency=chosen.batch_size or 16, fingerprint=digest(["server", model]),
+        )  # fmt: skip
     from evoltune.train.base import resolve_base
     from evoltune.train.proof import read_template
 
@@ -233,7 +247,7 @@ def transformers_engine(
         with Worker(_job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
             proofs.append(worker.proof)
             while batch := take():
-                made = worker.ask([{"prompt": w.prompt, "seed": w.seed(settings)} for w in batch])
+                made = worker.ask([asked(w, settings) for w in batch])
                 with lock:
                     for sample, text in zip(batch, made, strict=True):
                         keep(sample, text)
@@ -250,9 +264,14 @@ def transformers_engine(
     return proofs[0]
 
 
+def asked(sample: Wanted, settings: Settings) -> dict[str, Any]:
+    """A sample as the worker reads it."""
+    return {"prompt": sample.prompt, "history": sample.history, "seed": sample.seed(settings)}
+
+
 def _job(settings: Settings, weights: Weights, probe: str, rank: int, threads: int) -> dict[str, Any]:
     chosen = asdict(settings)
-    names = ("template", "system", "temperature", "top_p", "max_new_tokens", "stops")
+    names = ("template", "system", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "stops")
     where = {k: v for k, v in asdict(weights).items() if k != "fingerprint"}
     return {
         **where,
@@ -338,4 +357,17 @@ def processes(weights: Weights) -> int:
     return max(1, min(cores(), int(0.75 * free / each)))
 
 
-ENGINES: dict[str, Engine] = {"transformers": transformers_engine}
+def http_engine(
+    todo: Sequence[list[Wanted]],
+    settings: Settings,
+    weights: Weights,
+    keep: Keep,
+    advance: Callable[[int], None],
+) -> dict[str, Any]:
+    """A server; see evoltune.evaluate.engines."""
+    from evoltune.evaluate import engines
+
+    return engines.http_engine(todo, settings, weights, keep, advance)
+
+
+ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "http": http_engine}

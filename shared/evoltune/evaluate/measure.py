@@ -26,7 +26,7 @@ from evoltune.record import Task, digest
 from evoltune.train.proof import read_template
 
 KS = (1, 10, 100)
-DECODING = ("n", "temperature", "top_p", "max_tokens", "stop")
+DECODING = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
 SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -38,7 +38,7 @@ def evaluate(recipe: Recipe, model: str, out: Path, *, baseline: bool) -> dict[s
     """
     data = Path(recipe.eval.data) if recipe.eval.data else None
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
-    weights = find_weights(model)
+    weights = find_weights(model, recipe.eval)
     found = {
         suite.name: measure(recipe, cut(suite, recipe.eval.limit), model, weights, out, baseline=baseline)
         for suite in suites
@@ -62,7 +62,7 @@ def measure(
     _, profile = profile_of(suite, name)
     settings = settings_of(recipe, profile, model, weights, baseline=baseline)
     wanted = [
-        Wanted(suite=suite.name, problem=task.name, sample=i, prompt=ask(profile, task))
+        Wanted(suite=suite.name, problem=task.name, sample=i, prompt=ask(profile, task), history=task.history)
         for task in suite.tasks
         for i in range(settings.n)
     ]
@@ -162,6 +162,7 @@ def settings_of(
     return Settings(
         model=model, weights=weights.fingerprint, template=template, prompt=profile.prompt, system=system,
         n=n, temperature=float(temperature), top_p=float(chosen.top_p or decoding.get("top_p", 1.0)),
+        repetition_penalty=float(decoding.get("repetition_penalty", 1.0)),
         max_new_tokens=int(length or decoding.get("max_tokens", 512)),
         stops=(*decoding.get("stop", ()), *chosen.stops), seed=recipe.seed, engine=chosen.engine,
     )  # fmt: skip
