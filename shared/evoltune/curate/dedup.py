@@ -46,17 +46,19 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> list[int | None]:
     for start in range(0, len(flagged), BATCH):
         part = flagged[start : start + BATCH]
         grams, offsets = hashed_shingles([texts[i] for i in part])
-        rows = [grams[a:b] for a, b in pairwise(offsets.tolist())]
-        sketches = RMinHash.from_token_sets([_pieces(row) for row in rows], num_perm=PERMUTATIONS, seed=SEED)
-        for i, row, sketch in zip(part, rows, sketches, strict=True):
-            own = set(row.tolist())
+        pieces = grams.view("S8")  # the hashes as tokens, the form in which single sketches are made
+        tokens, spans = pieces.tolist(), list(pairwise(offsets.tolist()))
+        rows = [tokens[a:b] for a, b in spans]
+        sketches = RMinHash.from_token_sets(rows, num_perm=PERMUTATIONS, seed=SEED)
+        for i, row, span, sketch in zip(part, rows, spans, sketches, strict=True):
+            own = set(row)
             near = (
                 k for k in sorted(index.query(sketch)) if jaccard(own, set(kept[k].tolist())) >= threshold
             )
             partner[i] = next(near, None)
             if partner[i] is None:
                 index.insert(i, sketch)
-                kept[i] = row.copy()
+                kept[i] = pieces[slice(*span)].copy()
     return partner
 
 
@@ -73,12 +75,6 @@ def _flagged(texts: Sequence[str], threshold: float) -> list[int]:
         matrices.append(matrix)
     flags = (flag for matrix in matrices for flag in index.query_duplicate_flags_matrix(matrix))
     return [i for i, flag in enumerate(flags) if flag]
-
-
-def _pieces(row: Any) -> list[bytes]:
-    """The hashes as 8-byte tokens, the form in which single sketches are made."""
-    raw = row.tobytes()
-    return [raw[i : i + 8] for i in range(0, len(raw), 8)]
 
 
 def bands(threshold: float, permutations: int = PERMUTATIONS) -> int:
