@@ -51,68 +51,11 @@ KEPT_INDEXES = 8
 QUESTION = re.compile(r"\A\s*(?:question|problem|q)\s*:\s*", re.IGNORECASE)
 ANSWER = re.compile(r"\n\s*(?:answer|a|solution)\s*:.*\Z", re.IGNORECASE | re.DOTALL)
 WORD = re.compile(r"[A-Za-z]+")
-STOP = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "and",
-        "in",
-        "is",
-        "are",
-        "be",
-        "for",
-        "on",
-        "at",
-        "with",
-        "it",
-        "its",
-        "that",
-        "this",
-        "as",
-        "by",
-        "from",
-        "or",
-        "was",
-        "were",
-        "he",
-        "she",
-        "his",
-        "her",
-        "him",
-        "they",
-        "their",
-        "them",
-        "has",
-        "have",
-        "had",
-        "how",
-        "many",
-        "much",
-        "if",
-        "what",
-        "does",
-        "do",
-        "did",
-        "will",
-        "would",
-        "can",
-        "each",
-        "per",
-        "than",
-        "then",
-        "there",
-        "who",
-        "when",
-        "which",
-        "after",
-        "before",
-        "so",
-        "but",
-    ]
+STOP_WORDS = (
+    "a an the of to and in is are be for on at with it its that this as by from or was were he she his her him they their them "
+    "has have had how many much if what does do did will would can each per than then there who when which after before so but"
 )
+STOP = frozenset(STOP_WORDS.split())
 SUFFIXES = ("ing", "ed", "es", "s", "ly")
 
 
