@@ -17,8 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evoltune.cli import options
-from evoltune.errors import EvoltuneError, RecipeError, nearest
+from evoltune.errors import RecipeError, nearest
 from evoltune.recipe import Recipe, load_recipe
 
 RESCORED = Path("runs/rescore")
@@ -235,7 +234,26 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _judge(args: argparse.Namespace) -> int:
-    raise EvoltuneError("eval judge: not built yet")
+    from evoltune.evaluate.judge import judge_study
+    from evoltune.evaluate.ranking_page import write_page
+    from evoltune.evaluate.standings import report
+    from evoltune.evaluate.study import load_study
 
-
-__all__ = ["add_arguments", "options", "run"]
+    words = args.target[1:]
+    page = words[:1] == ["page"]
+    if len(words) != 1 + page:
+        raise RecipeError(
+            "eval judge STUDY.yaml, or eval judge page STUDY.yaml for a ranking page for people"
+        )
+    path = Path(words[-1])
+    study, folder = load_study(path), args.out or Path("runs/judge") / path.stem
+    if args.dry_run:
+        print(f"eval judge: {len(study.systems)} systems on {study.suite} ({study.protocol}) into {folder}")
+        return 0
+    if page:
+        ranking, key = write_page(study, folder)
+        print(f"page for people: {ranking}\nkey, not for people: {key}")
+        return 0
+    result = judge_study(study, folder)
+    print(json.dumps(result, ensure_ascii=False, indent=1) if args.json else "\n".join(report(result)))
+    return 0

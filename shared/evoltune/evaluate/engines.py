@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evoltune import recipe as recipes
-from evoltune.errors import RecipeError, TeacherError
+from evoltune.errors import EvoltuneError, RecipeError, TeacherError
 from evoltune.teacher import AttemptError, GivenUpError, Reply, Request, Teacher, gated, open_teacher, retried
 from evoltune.train.template import render_prompt
 
@@ -81,9 +81,21 @@ async def _gather(
         )
         advance(1)
 
-    async with asyncio.TaskGroup() as group:
-        for sample in samples:
-            group.create_task(one(sample))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for sample in samples:
+                group.create_task(one(sample))
+    except* EvoltuneError as caught:
+        raise first_of(caught) from None
+
+
+def first_of(caught: BaseExceptionGroup[EvoltuneError]) -> EvoltuneError:
+    """The first error of a group of tasks: one line for the user."""
+    one: BaseException = caught
+    while isinstance(one, BaseExceptionGroup):
+        one = one.exceptions[0]
+    assert isinstance(one, EvoltuneError)
+    return one
 
 
 def _request(sample: Wanted, settings: Settings, weights: Weights) -> Request:

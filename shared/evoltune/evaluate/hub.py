@@ -41,9 +41,7 @@ def address_of(text: str) -> Address:
 
 
 def fetch(entry: Entry, cache: Path) -> tuple[Path, str]:
-    """Downloads a suite into `cache` and pins its revision. Raises DataError when the hub does not have or give it."""
-    from evoltune.evaluate.suites import _missing
-
+    """Downloads a suite into `cache` and pins its revision. Raises DataError, the reason in one line, when that fails."""
     try:
         import datasets
     except ImportError as error:
@@ -58,7 +56,7 @@ def fetch(entry: Entry, cache: Path) -> tuple[Path, str]:
             rows += list(datasets.load_dataset(where.repo, config, split=where.split, revision=revision))
     except Exception as error:  # the hub's client raises a dozen unrelated types when offline
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise _missing(entry, f", and the hub gave nothing ({reason})") from error
+        raise DataError(f"the hub gave nothing ({reason})") from error
     path = cache / f"{entry.domain}-{entry.name}.jsonl"
     _write(path, "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows))
     _write(pins_file, json.dumps({**pins, key: revision}, indent=1, sort_keys=True))

@@ -179,7 +179,10 @@ def locate(entry: Entry, data: Path | None = None) -> tuple[Path, str]:
         raise _missing(entry, "")
     from evoltune.evaluate.hub import fetch
 
-    return fetch(entry, cache_dir())
+    try:
+        return fetch(entry, cache_dir())
+    except DataError as error:
+        raise _missing(entry, f", and {error}") from error
 
 
 def _missing(entry: Entry, why: str) -> DataError:
