@@ -11,6 +11,7 @@ from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
 from evoltune.errors import BudgetError, RecipeError, TeacherError
 from evoltune.evolve import evolve, evolve_step
+from evoltune.evolve.prompts import difficulty_of, says_equal
 from evoltune.record import Answer, Record, Task, Verdict, record_to_json
 from evoltune.store import Store
 from evoltune.teacher import GivenUpError, journalled
@@ -298,3 +299,97 @@ def test_a_budget_stops_the_run_and_a_higher_one_goes_on(tmp_path):
     whole, _, _ = grown(tmp_path / "whole")
     rows, _, _ = grown(tmp_path)
     assert rows == whole
+
+
+def test_self_instruct_grows_the_seeds_to_the_size_asked_for(tmp_path):
+    def ten_tasks(request):
+        rng = random.Random(request.seed)
+        made = (" ".join("".join(rng.sample("abdeiklmnorstu", 5)) for _ in range(12)) for _ in range(10))
+        return ["\n".join(f"{i}. Write about {words}." for i, words in enumerate(made, 1))]
+
+    rules = recipe(rounds=1, seeds=recipes.Seeds(bootstrap="self_instruct", bootstrap_size=20))
+    rows, ledger, author = grown(tmp_path / "a", rules, author=Author({"self_instruct": ten_tasks}))
+    made = [r for r in rows if r["operator"] == "self_instruct"]
+    assert len(made) == 14
+    assert all(r["round"] == 0 and len(r["parents"]) >= 6 and r["answers"] for r in made)
+    assert ledger["in"] == 6 + sum(r.purpose == "self_instruct" for r in author.asked) * 10 + 20
+    again, _, _ = grown(tmp_path / "b", rules, author=Author({"self_instruct": ten_tasks}))
+    assert again == rows
+    resumed, same_ledger, silent = grown(tmp_path / "a", rules)
+    assert (resumed, same_ledger, silent.asked) == (rows, ledger, [])
+
+
+def test_self_instruct_refuses_near_copies_and_ends_when_nothing_new_comes(tmp_path):
+    copies = Author(
+        {
+            "self_instruct": lambda r: [
+                "1. Describe the castle of town 1 in plain language.\n2. Describe the castle of town 1 in simple language."
+            ]
+        }
+    )
+    rules = recipe(rounds=0, seeds=recipes.Seeds(bootstrap="self_instruct", bootstrap_size=50))
+    rows, ledger, _ = grown(tmp_path, rules, author=copies)
+    assert len(rows) == 6
+    assert ledger["too similar"] == 2 * ledger["no text"] / 8
+
+
+def test_snippets_of_source_files_become_seeds(tmp_path):
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for i in range(3):
+        (sources / f"f{i}.py").write_text(
+            f"def area{i}(width, height):\n    total = width * height + {i}\n    return total\n" * 4
+        )
+    (sources / "blob.bin").write_bytes(bytes(range(256)))
+    author = Author(
+        {"snippet": lambda r: [f"Write a function that adds {r.seed} to the product of two numbers."]}
+    )
+    rows, ledger, author = grown(
+        tmp_path / "run", recipe(rounds=1, seeds=recipes.Seeds(snippets=str(sources))), author=author
+    )
+    made = [r for r in rows if r["operator"] == "snippet"]
+    assert len(made) == 3
+    assert made[0]["task"]["name"].startswith("f") and "total" in str(made[0]["evidence"]["snippet"])
+    assert ledger["in"] == 6 + 3 + 9
+
+
+@pytest.mark.parametrize(
+    ("reply", "number"),
+    [
+        ("7", 7),
+        ("7/10", 7),
+        ("Score: 10.", 10),
+        ("I would say 3", 3),
+        ("11", None),
+        ("7.5", None),
+        ("hard", None),
+        ("0", None),
+    ],
+)
+def test_a_difficulty_is_read_from_any_spelling(reply, number):
+    assert difficulty_of(reply) == number
+
+
+@pytest.mark.parametrize(
+    ("reply", "equal"),
+    [("Equal", True), ("equal.", True), ("**Equal**", True), ("Not equal", False), ("They are not equal", False), ("NOT EQUAL.", False),
+     ("They aren't equal", False), ("Unequal", False), ("", False), ("I cannot say", False)],
+)  # fmt: skip
+def test_only_a_clear_equal_drops_a_child(reply, equal):
+    assert says_equal(reply) is equal
+
+
+def test_difficulty_is_asked_for_when_the_recipe_says_so(tmp_path):
+    author = Author(
+        {
+            "evolve": lambda r: [f"Explain the garden of {r.seed} with great care please."],
+            "equal": lambda r: ["Not equal"],
+            "difficulty": lambda r: ["8"],
+        }
+    )
+    rows, _, _ = grown(tmp_path, recipe(rounds=1, difficulty=True), author=author)
+    assert all(
+        r["evidence"]["difficulty"] == ["8"] or r["evidence"]["difficulty"] == ("8",)
+        for r in rows
+        if r["parents"]
+    )

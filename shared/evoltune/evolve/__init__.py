@@ -20,13 +20,24 @@ import msgspec
 
 from evoltune.domain import Domain, Operator, source_hash
 from evoltune.errors import RecipeError, nearest
-from evoltune.evolve.chain import Loop, grow
+from evoltune.evolve.bootstrap import from_snippets, self_instruct
+from evoltune.evolve.chain import Loop, Pending, grow
+from evoltune.evolve.sample import sample
+from evoltune.evolve.yields import Yield, difficulty_by_round, operator_yield
 from evoltune.recipe import Recipe
 from evoltune.record import Record, digest
 from evoltune.store import Step, Store
 from evoltune.teacher import Teacher, open_teacher
 
-__all__ = ["evolve", "evolve_step", "operators_of"]
+__all__ = [
+    "Yield",
+    "difficulty_by_round",
+    "draws_step",
+    "evolve",
+    "evolve_step",
+    "operator_yield",
+    "operators_of",
+]
 
 ENGINE = 1  # raised when the same recipe would decide differently
 SEED_COMMIT = 512
@@ -35,7 +46,20 @@ Progress = Callable[[int, int], None]
 
 
 def evolve_step(recipe: Recipe, domain: Domain) -> Step:
-    """The step whose decisions `evolve` writes. More rounds continue it; any other change starts anew (paid calls stay)."""
+    """The last step that `evolve` decides: the draws, or with `evolve.sample` the sample of them."""
+    draws = draws_step(recipe, domain)
+    if not recipe.evolve.sample:
+        return draws
+    if recipe.evolve.stop_on:
+        raise RecipeError(
+            "evolve.sample: cannot go with evolve.stop_on, which samples nothing: use curate.size"
+        )
+    version = digest([draws.version, recipe.evolve.sample, recipe.seed])
+    return Step(name="sample", version=version, before=draws)
+
+
+def draws_step(recipe: Recipe, domain: Domain) -> Step:
+    """The step of seeds and draws. More rounds continue it; any other change starts anew (paid calls stay)."""
     evolution = msgspec.to_builtins(recipe.evolve)
     for name in ("rounds", "stop_on", "stop_by", "sample"):
         del evolution[name]
@@ -58,9 +82,10 @@ def evolve(
 ) -> Step:
     """Runs the loop to round `upto` (0: `evolve.rounds`) and decides every seed and draw. Returns the step.
 
+    With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round.
     `teacher`: instead of the recipe's. Raises TeacherError or BudgetError with everything finished kept; StoreError.
     """
-    step = evolve_step(recipe, domain)
+    last, step = evolve_step(recipe, domain), draws_step(recipe, domain)
     rounds = upto or recipe.evolve.rounds
     seeds = _seeds(recipe, domain)
     draws = len(_chosen(recipe, seeds)) * rounds * recipe.evolve.variants
@@ -68,7 +93,10 @@ def evolve(
     _decide_seeds(recipe, store, step, seeds)
     with _progress(progress, draws) as advance:
         _run(_grow(recipe, domain, store, step, seeds, rounds, advance, teacher))
-    return step
+    if last == step or upto or store.ledger(step)["pending"]:
+        return step
+    sample(store, last, recipe.evolve.sample, recipe.seed)
+    return last
 
 
 async def _grow(
@@ -84,6 +112,7 @@ async def _grow(
     async with AsyncExitStack() as stack:
         if teacher is None:
             teacher = await stack.enter_async_context(open_teacher(recipe.teacher, store))
+        plan = _Plan(store, step, len(seeds))
         loop = Loop(
             recipe=recipe,
             domain=domain,
@@ -92,7 +121,13 @@ async def _grow(
             store=store,
             step=step,
             advance=advance,
+            planned=plan.add,
         )
+        try:
+            seeds = seeds + await _more_seeds(loop, seeds)
+        except Pending:  # a batch file is being collected: the chains wait for their seeds
+            return
+        plan.add(len(seeds) * rounds * recipe.evolve.variants)
         # A quarter more chains than calls: a chain that decides does not leave a slot idle.
         workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
         split = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
@@ -106,6 +141,27 @@ async def _grow(
         ):  # partners are the heads of this moment: the one place where chains wait for each other
             loop.heads.extend(heads)
             await grow(loop, (store.record(h) for h in heads), range(split + 1, rounds + 1), workers)
+
+
+class _Plan:
+    """The "in" of the conservation law, which grows as bootstrapping asks for more tasks."""
+
+    def __init__(self, store: Store, step: Step, seeds: int) -> None:
+        self._store, self._step, self._count = store, step, seeds
+        self.add(0)
+
+    def add(self, more: int) -> None:
+        self._count += more
+        self._store.plan(self._step, self._count)
+
+
+async def _more_seeds(loop: Loop, seeds: list[Record]) -> list[Record]:
+    found: list[Record] = []
+    if loop.recipe.seeds.snippets:
+        found += await from_snippets(loop, loop.recipe.seeds.snippets)
+    if loop.recipe.seeds.bootstrap == "self_instruct":
+        found += await self_instruct(loop, [*seeds, *found], loop.recipe.seeds.bootstrap_size)
+    return found
 
 
 def operators_of(recipe: Recipe, domain: Domain) -> tuple[Operator, ...]:

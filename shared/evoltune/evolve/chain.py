@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from evoltune.domain import Domain, Operator
 from evoltune.eliminate import echoes, struck
@@ -21,6 +22,7 @@ from evoltune.record import Answer, Drop, Record, Task, Verdict, digest
 from evoltune.store import Step, Store
 from evoltune.teacher import GivenUpError, Message, Reply, Teacher, ask, draw_seed
 
+T = TypeVar("T")
 TAGS = ("skill", "reasoning")
 """`Task.fields` that a child takes over from its parent."""
 JUDGEMENT_TOKENS = 16
@@ -46,6 +48,8 @@ class Loop:
     step: Step
     advance: Callable[[], None]
     """Called once per decided draw."""
+    planned: Callable[[int], None] = lambda more: None
+    """Raises the number of records that this step will decide."""
     errors: list[EvoltuneError] = field(default_factory=list)
     """The first one ends the run, after every call in flight has been journalled."""
     heads: list[str] = field(default_factory=list)
@@ -107,28 +111,28 @@ async def grow(loop: Loop, heads: Iterable[Record], rounds: range, workers: int)
 async def chain(loop: Loop, head: Record, rounds: range) -> str:
     """One seed's rounds. Returns the id of the last head."""
     if not head.parents and loop.store.decided(loop.step, head.id) is None:
-        loop.decide(await _answered_seed(loop, head))
+        loop.decide(await answered(loop, head))
     for round in rounds:
         variants = loop.recipe.evolve.variants
         if variants == 1:
             children = [await draw(loop, head, round, 0)]
         else:
-            children = await _all([draw(loop, head, round, i) for i in range(variants)])
+            children = await every(draw(loop, head, round, i) for i in range(variants))
         head = next((child for child in children if child), head)
     return head.id
 
 
-async def _all(draws: Sequence[Coroutine[object, object, Record | None]]) -> list[Record | None]:
-    """Waits for every draw, also when one fails, so that what was paid is decided; then raises the failure."""
-    results = await asyncio.gather(*draws, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+async def every(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """All results in order; a failure is raised only when everything in flight has come home and is journalled."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [r for r in results if isinstance(r, BaseException)]
+    if failures:
+        raise next((f for f in failures if isinstance(f, EvoltuneError)), failures[0])
     return [r for r in results if not isinstance(r, BaseException)]
 
 
-async def _answered_seed(loop: Loop, seed: Record) -> Record | Drop:
-    """A seed that came without an answer, with the teacher's (`evolve.answer_seeds`)."""
+async def answered(loop: Loop, seed: Record) -> Record | Drop:
+    """A seed that came without an answer, with the teacher's (`evolve.answer_seeds`, bootstrapped seeds)."""
     try:
         answers = await _answers(loop, seed)
     except GivenUpError as error:
@@ -211,7 +215,7 @@ async def _judged(loop: Loop, head: Record, child: Record, operator: Operator, *
     child = replace(child, answers=answers)
     if all(a.verdict for a in answers):
         return Drop(record=child, reason=_first_reason(answers))
-    return replace(child, evidence=await _evidence(loop, child))
+    return replace(child, evidence=await evidence_of(loop, child))
 
 
 async def _answers(loop: Loop, record: Record, parent: Task | None = None) -> tuple[Answer, ...]:
@@ -230,7 +234,7 @@ def _first_reason(answers: Sequence[Answer]) -> str:
     return next((a.verdict.reason for a in answers if a.verdict), "no answer")
 
 
-async def _evidence(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
+async def evidence_of(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
     """What `Domain.evidence` asks for, and the difficulty; all at once."""
     asked = {
         name: loop.ask(child, name, fill(template, instruction=child.task.instruction), round=child.round)
@@ -239,8 +243,5 @@ async def _evidence(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
     if loop.recipe.evolve.difficulty:
         question = fill(DIFFICULTY, instruction=child.task.instruction)
         asked["difficulty"] = loop.ask(child, "difficulty", question, round=child.round, judgement=True)
-    replies = await asyncio.gather(*asked.values(), return_exceptions=True)
-    for reply in replies:
-        if isinstance(reply, BaseException):
-            raise reply
-    return {name: r.texts for name, r in zip(asked, replies, strict=True) if isinstance(r, Reply)}
+    replies = await every(asked.values())
+    return {name: reply.texts for name, reply in zip(asked, replies, strict=True)}
