@@ -7,8 +7,8 @@
    (`variants`), because many tests are weak: about 20 microseconds a pair.
 4. What agrees there runs on all tests of the problem, bound to its entry point. Only that is a hit.
 
-Invariant: a hit means that the row's code passes the suite's own tests. A problem that one operation solves (x + y) is
-no evidence of copying: policy `trivial_operations`.
+Invariant: a hit means that the row's code passes the suite's own tests. A helper that solves a problem of one operation
+(x + y, len(text)) is no evidence of copying, unless it is all that the row defines: policy `trivial_operations`.
 
     behaviour(record, list(BENCHMARKS["humaneval"].load(path)), context)    # ["HumanEval/17"]
 """
@@ -87,9 +87,9 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
     solved: set[str] = set()
     for code in dict.fromkeys(codes(record)):
         program, functions = definitions(code)
-        pairs = [
-            (f, i) for f in functions[:MAX_FUNCTIONS] for i, p in enumerate(problems) if _worth(f, p, context)
-        ]
+        least = knob(context, "trivial_operations") if len(functions) > 1 else 0
+        taken = functions[:MAX_FUNCTIONS]
+        pairs = [(f, i) for f in taken for i, p in enumerate(problems) if p.operations > least and f.takes(p)]
         agreeing = _agreeing(program, pairs, problems, context)
         agreeing = [(f, i) for f, i in agreeing if problems[i].task.name not in solved]
         jobs = [_full(program, f, problems[i].task, context) for f, i in agreeing]
@@ -98,10 +98,6 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
             problems[i].task.name for (_, i), v in zip(agreeing, verdicts, strict=True) if v.status == "pass"
         }
     return [task.name for task in suite if task.name in solved]
-
-
-def _worth(function: Function, problem: Problem, context: Context) -> bool:
-    return problem.operations > knob(context, "trivial_operations") and function.takes(problem)
 
 
 def _full(program: str, function: Function, task: Task, context: Context) -> Job:

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-SALT = "aE 3_x,B"
+SALT = "aEi 3_x,B"
 """What every longer text gets mixed in: vowels, capitals, a space, a digit, an underscore, a comma."""
 
 
@@ -50,6 +50,8 @@ def _float(value: float, rng: random.Random) -> float:
 def _str(value: str, rng: random.Random) -> str:
     if rng.random() < 0.25:
         return value
+    if len(value) == 1 and rng.random() < 0.7:  # a list of letters is a text too
+        return rng.choice(SALT)
     letters = [*value, *rng.sample(SALT, rng.randint(2, 5))]
     rng.shuffle(letters)
     return "".join(letters)
