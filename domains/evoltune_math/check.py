@@ -99,7 +99,7 @@ def same_text(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
 
 def _listed(text: str, other: Answer) -> bool:
     """`100,200,300` beside a list is a list."""
-    return isinstance(other, Group) and len(text) < 400 and bool(_GROUPED.search(text))
+    return isinstance(other, Group) and len(text) < 400 and bool(_GROUPED.search(text)) and ",0" not in text
 
 
 def _same(left: Answer, right: Answer, policy: Policy) -> tuple[bool, str]:

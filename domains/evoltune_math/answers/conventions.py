@@ -23,6 +23,9 @@ _CHOICE = re.compile(
 _BARE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
 _NOT_A_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
+_PREFIXED = re.compile(r"0x([0-9A-Fa-f]+)|0b([01]+)")
+_ORDINAL = re.compile(r"(\d+)\s*(?:\^?\{?(?:\\text\{)?)?(?:st|nd|rd|th)\}*(?:\s+([a-z]+))?")
+_ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"]
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _TIME = re.compile(
     r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I
@@ -66,7 +69,15 @@ _EVERYTHING = frozenset(
     for lead in ("all ", "the set of all ", "set of all ", "set of ", "every ", "any ", "", "the ")
     for what in ("real numbers", "reals", "real values", "real values of x", "real x", "real number", "real")
     if lead not in ("", "the ") or what in ("real numbers", "reals")
-) | {"all x", "all values of x", "all values", "all numbers"}
+) | {
+    "x is any real number",
+    "x is a real number",
+    "x can be any real number",
+    "all x",
+    "all values of x",
+    "all values",
+    "all numbers",
+}
 
 
 def special(bare: str, read: Read) -> Answer | None:
@@ -125,6 +136,12 @@ def _clock(bare: str) -> Answer | None:
     found = _REMAINDER.fullmatch(plain)
     if found:
         return Text(f"remainder {int(found[1])} {int(found[2])}")
+    found = _ORDINAL.fullmatch(plain) or _ORDINAL.fullmatch(bare)
+    if found:
+        return Text(f"ordinal {int(found[1])} {found[2] or ''}")
+    first, _, rest = plain.lower().partition(" ")
+    if first in _ORDINALS and rest.isalpha() == bool(rest):
+        return Text(f"ordinal {_ORDINALS.index(first) + 1} {rest}")
     found = _DATES[0].fullmatch(plain)
     if found:
         return _date(found[1], found[2], found[3])
@@ -142,6 +159,9 @@ def _date(month: str, day: str, year: str | None) -> Text:
 
 
 def _based(bare: str) -> Answer | None:
+    found = _PREFIXED.fullmatch(bare)
+    if found:
+        return Value(Node("base", (num(16 if found[1] else 2),), None, found[1] or found[2]))
     found = _BASED.fullmatch(bare)
     if found is None or found[1].isdigit():
         return None
@@ -170,6 +190,8 @@ def _words(bare: str, read: Read) -> Answer | None:
         return read(point[1])
     if len(text) > 200 or not re.fullmatch(r"[A-Za-z][A-Za-z ,'\-]*", text):
         return None
+    if text.lower() == "half a dozen":
+        return Value(num(6))
     if text.lower() in _EVERYTHING:
         return Region((Span(NEG_INF, INF, False, False),))
     return _counted(text.split())

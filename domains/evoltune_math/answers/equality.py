@@ -49,7 +49,9 @@ class Comparison:
         rule = _RULES.get((type(a), type(b)))
         if rule is not None and rule(self, a, b):
             return True
-        return not isinstance(b, Family | Either) and families.same(a, b, declared=False)
+        return not isinstance(b, Family | Either) and families.same(
+            a, b, declared=_in_degrees(a) and _in_degrees(b)
+        )
 
     # ---- values ------------------------------------------------------------------------------------------------------
 
@@ -361,6 +363,7 @@ class Comparison:
             isinstance(b, Region)
             and b.variable
             and a.name.op == "sym"
+            and not str(a.name.value)[:1].isupper()
             and b.variable != a.name.value
             and self.policy.variables == "strict"
         ):
@@ -396,6 +399,13 @@ def _substituted(node: Node, name: str, value: Fraction) -> Node:
     from evoltune_math.answers.nodes import substitute
 
     return substitute(node, name, Node("num", (), value))
+
+
+def _in_degrees(answer: Answer) -> bool:
+    answer = answer.value if isinstance(answer, Named) else answer
+    if isinstance(answer, Group):
+        return bool(answer.items) and all(map(_in_degrees, answer.items))
+    return isinstance(answer, Value) and answer.degrees
 
 
 def _lettered(a: Value, b: Value) -> Value:

@@ -65,7 +65,7 @@ _SKIP_ARGUMENT = word_set(
 _SPACES = frozenset(["quad", "qquad"])
 _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
 _REMARK = re.compile(r"\([A-Za-z][A-Za-z ,.-]{2,60}\)")
-_LETTERS = re.compile(r"[A-Z](?:, ?[A-Z])+\.?")
+_LETTERS = re.compile(r"[A-Z](?:(?:, ?|,? and )[A-Z])+\.?")
 _TAIL = re.compile(r"(.*?)[\s,]*\b(and|or)\s*", re.S)
 
 
@@ -230,8 +230,9 @@ class _Lexer:
             for char in plain.rstrip("."):
                 self.emit("sym" if char.isalpha() else "op", char, note=note)
         elif _LETTERS.fullmatch(plain):
-            for char in plain.replace(" ", "").rstrip("."):
-                self.emit("sym" if char.isalpha() else "op", char)
+            for letter in re.findall(r"\b[A-Z]\b", plain):
+                self.emit("sym", letter)
+                self.emit("sep", "and")
         elif re.search(r"[\d\\=<>+*/^_{}()|]|[^\x00-\x7f]", plain) or (
             name[:4] == "math" and not plain.isalpha()
         ):

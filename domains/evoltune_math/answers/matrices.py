@@ -23,6 +23,8 @@ def computed(node: Node) -> Rows | None:
         return _scaled(Node("div", (ONE, node.args[1])), computed(node.args[0]))
     if node.op == "mul":
         return _product(node)
+    if node.op == "pow":
+        return _power(node)
     return None
 
 
@@ -55,6 +57,23 @@ def _product(node: Node) -> Rows | None:
     for factor in factors:
         result = _scaled(factor, result)
     return result
+
+
+def _power(node: Node) -> Rows | None:
+    """The transpose `A^T`, the inverse of a 2 by 2 matrix, the square."""
+    rows, exponent = computed(node.args[0]), node.args[1]
+    if rows is None:
+        return None
+    if exponent.op in ("sym", "text") and exponent.value in ("T", "t", "\\top", "intercal"):
+        return tuple(zip(*rows, strict=True))
+    if exponent == Node("num", (), ONE.value + ONE.value):  # type: ignore[operator]
+        return _times(rows, rows)
+    if exponent == Node("neg", (ONE,)) and len(rows) == len(rows[0]) == 2:
+        (a, b), (c, d) = rows
+        determinant = Node("add", (Node("mul", (a, d)), Node("neg", (Node("mul", (b, c)),))))
+        adjugate = ((d, Node("neg", (b,))), (Node("neg", (c,)), a))
+        return tuple(tuple(Node("div", (x, determinant)) for x in row) for row in adjugate)
+    return None
 
 
 def _times(a: Rows, b: Rows) -> Rows | None:

@@ -231,8 +231,8 @@ class Evaluator:
                   "erf": "erf", "conj": "conj", "sqrt": "sqrt", "binom": "binomial", "exp": "exp"}  # fmt: skip
         if name == "cis":
             return mp.expj(args[0])
-        if name in ("gcd", "lcm"):
-            raise NotNumeric(name)
+        if name in ("gcd", "lcm"):  # of symbols: the order does not matter, the value is not known
+            return self._unknown(name, sorted(args, key=str))
         if name == "perm" and len(args) == 2:
             return mp.ff(args[0], args[1])
         inverse = {"arc": "a", "ar": "a"}

@@ -51,6 +51,7 @@ class Parser:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens, self.at, self.depth = tokens, 0, 0
         self.bars: list[str] = []
+        self.french = False
 
     def peek(self, ahead: int = 0) -> Token:
         at = self.at + ahead
@@ -260,6 +261,11 @@ class Parser:
         return Node("pow", (left, exponent))
 
     def degrees(self, left: Node) -> Node:
+        if self.peek().kind == "num" and self.peek(1).text == "'":  # 45 degrees 30'
+            minutes = self.take().value
+            assert minutes is not None
+            self.at += 1
+            return Node("deg", (Node("add", (left, Node("div", (num(minutes), num(60))))),))
         scale = self.peek()
         if scale.kind == "sym" and scale.text in "CFK" and self.peek(1).kind in ("end", "sep"):
             self.at += 1
@@ -358,7 +364,7 @@ class Parser:
             raise Unreadable("two numbers side by side")
         if (
             token.kind == "sym"
-            and token.space
+            and (token.space or self.peek(1).kind == "num")
             and token.text in LETTER_UNITS
             and macros.numeric(left)
             and quantities.unit_ahead(self)
@@ -473,6 +479,20 @@ class Parser:
         raise Unreadable(f"unexpected {text!r}")
 
     def bracketed(self, opener: str) -> Node:
+        """A group, a tuple, a set or an interval; `[2, 5[` is tried when `[` finds no partner, once in an answer."""
+        start, depth, bars = self.at, self.depth, list(self.bars)
+        try:
+            return self._bracketed(opener)
+        except Unreadable:
+            if opener != "[" or self.french:
+                raise
+            self.at, self.depth, self.french = start, depth, True
+            self.bars = [*bars, "["]
+            inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
+            self.bars = bars
+            return seq("[)" if self.take().text == "[" else "[]", inside.args)
+
+    def _bracketed(self, opener: str) -> Node:
         bars, self.bars = self.bars, ([":"] if opener == "\\{" else [])
         inside = self.items(
             lambda t: (

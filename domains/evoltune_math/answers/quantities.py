@@ -46,6 +46,9 @@ def words(parser: Parser, left: Node, token: Token, power: int) -> Node | None:
 
 def _joining(parser: Parser, left: Node, low: str, power: int) -> Node | None:
     """Words that are operators."""
+    if low == "per" and parser.peek(1).text == "cent":
+        parser.at += 2
+        return Node("pct", (left,))
     if macros.numeric(left):
         if low in ("to", "out of") or (low == "in" and parser.peek(1).kind == "num"):
             return parser.binary(left, "ratio", RATIO, power)

@@ -31,6 +31,7 @@ _PAIRS = (
     ("\\[", "\\]"),
     ("**", "**"),
     ("`", "`"),
+    ("'", "'"),
     ("\\{", ""),
     ('"', '"'),
 )
@@ -42,6 +43,7 @@ _CUT = word_set(
     "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
     "altogether"
 )
+_VERBS = word_set("is are equals equal be becomes")
 _LEAD = word_set(
     "approximately about approx roughly exactly is are equals answer solution solutions the final "
     "total value result be only just around nearly thus so hence therefore it that we have get "
@@ -50,6 +52,7 @@ _LEAD = word_set(
 _CHOOSE = re.compile(
     r"(?:\{\s*\}|\\,)?\s*[_^]\{?(\d+)\}?\s*(?:\\mathrm\{|\\text\{)?([CP])\}?_\{?(\d+)\}?|(?<![\w\\])(\d+)([CP])_?\{?(\d+)\}?(?!\w)|(?<![\w\\])([CP])_\{?(\d+)\}?\^\{?(\d+)\}?|(?<![\w\\])([CP])\((\d+),\s*(\d+)\)"
 )
+_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 
@@ -75,6 +78,8 @@ def unwrap(text: str) -> str:
         before = text
         text = text.strip()
         text = text if text.endswith("..") else text.rstrip(".,;:").strip()
+        text = text.removesuffix("\\newline").rstrip()
+        text = text.removesuffix("\\\\").rstrip() if "begin" not in text else text
         if text.endswith("\\") and not text.endswith("\\\\"):
             text = text[:-1].rstrip()
         for left, right in _PAIRS:
@@ -142,6 +147,8 @@ def _read(text: str, lists: bool) -> Answer:
     if quick is not None:
         digits = bare.lstrip("-") if "." in bare else ""
         return Value(Node("dec" if digits else "num", (), quick, digits))
+    if bare[:1] == "{" and bare[-1:] == "}" and _BUILDER.search(bare) and balanced(bare, 0) == len(bare) - 1:
+        bare = "\\" + bare[:-1] + "\\}"
     if "C" in bare or "P" in bare:
         bare = _CHOOSE.sub(_chosen, bare)
     convention = special(bare, read)
@@ -183,7 +190,7 @@ def _split_thousands(token: Token) -> list[Token]:
 
 
 def _from_tokens(tokens: list[Token], bare: str) -> Answer:
-    tokens = _trimmed(tokens)
+    tokens = _trimmed(_introduced(tokens))
     if not tokens:
         return Text(bare)
     if _prose(tokens):
@@ -210,6 +217,25 @@ def _parsed(tokens: list[Token], bare: str) -> Answer:
     if sum(n.op == "text" for n in walk(node)) and node.op in ("text", "mul", "add", "neg", "pow"):
         return Text(bare)
     return typed(node)
+
+
+def _introduced(tokens: list[Token]) -> list[Token]:
+    """Without `Domain:` and without `the ratio is` in front of mathematics."""
+    at = 0
+    while at < len(tokens) and (
+        tokens[at].kind in ("word", "text")
+        or (tokens[at].kind == "sym" and len(tokens) > at + 1 and tokens[at + 1].text in _VERBS)
+    ):
+        if tokens[at].text.endswith(":"):
+            return tokens[at + 1 :]
+        at += 1
+    if at == 0 or at >= len(tokens):
+        return tokens
+    long = len(tokens[0].text) > 2 and tokens[0].text not in FUNCTIONS
+    if tokens[at].text == ":" and long:
+        return tokens[at + 1 :]
+    verbs = [k for k in range(at) if tokens[k].text in _VERBS]
+    return tokens[verbs[-1] + 1 :] if verbs else tokens
 
 
 def _trimmed(tokens: list[Token]) -> list[Token]:

@@ -396,18 +396,26 @@ def named(node: Node) -> bool:
         return str(node.value).startswith("?") or bool(symbols(node))
     if node.op == "bigop" and node.value == "lim":
         return True
+    if node.op in ("union", "inter", "minus"):
+        return all(a.op == "sym" and str(a.value).isupper() for a in node.args)
+    if node.op == "mul" and node.args[0].op == "sym" and node.args[0].value in ("nabla", "Delta"):
+        return True
     if node.op in ("abs", "norm", "deg", "unit"):
         inside = node.args[0]
         return named(inside) and (_capital(inside) or (inside.op == "sym" and str(inside.value).isupper()))
     if node.op == "seq" and node.value in ("()", "<>"):
         return all(a.op == "sym" for a in node.args)
-    if node.op == "div" and all(a.op == "mul" and a.args[0] in _DIFFERENTIALS for a in node.args):
+    if node.op == "div" and all(a.op == "mul" and _differential(a.args[0]) for a in node.args):
         return True
     if node.op == "mul" and node.args[-1].op == "fn" and node.args[-1].value == "?angle":
         return True
     if node.op in ("mul", "div", "ratio"):
         return all(map(_capital, node.args))
     return False
+
+
+def _differential(node: Node) -> bool:
+    return node in _DIFFERENTIALS or (node.op == "pow" and node.args[0] in _DIFFERENTIALS)
 
 
 def _capital(node: Node) -> bool:
@@ -460,6 +468,13 @@ def _relation(node: Node) -> Answer:
 
 def _equation(members: tuple[Node, ...]) -> Answer:
     first, last = members[0], members[-1]
+    if (
+        first.op == "fn"
+        and first.value in TRIGONOMETRIC
+        and first.args[0].op in ("sym", "fn")
+        and not symbols(last)
+    ):
+        return Named(first, typed(last))
     if named(first) and not (first.op == "sym" and symbols(last) & symbols(first)):
         return Named(first, typed(last))
     if first.op == "ratio" or (len(members) > 2 and not symbols(last)):
@@ -468,7 +483,13 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         return typed(last)
     if last.op == "sym" and not symbols(first) and len(members) == 2:
         return Named(last, typed(first))
-    if len(members) == 2 and not symbols(first) and not symbols(last) and not has(first, "text", "fn"):
+    if (
+        len(members) == 2
+        and not symbols(first)
+        and not symbols(last)
+        and not has(first, "text")
+        and not any(str(n.value).startswith("?") for n in walk(first) if n.op == "fn")
+    ):
         return typed(last)
     return Relation(("=",), (first, last))
 

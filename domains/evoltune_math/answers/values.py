@@ -78,7 +78,7 @@ class Values:
         return bool(digits_b) and self._within(b, digits_b, y, x)
 
     def _within(self, written: Node, digits: int, decimal: Fraction, exact: Fraction) -> bool:
-        return digits >= self.policy.decimal_digits and abs(decimal - exact) < _unit_in_last_place(written)
+        return digits >= self.policy.decimal_digits and abs(decimal - exact) < _slack(written, digits, exact)
 
     def _rounds_to(self, decimal: Node, irrational: Node) -> bool:
         digits = _decimal_digits(decimal)
@@ -89,10 +89,17 @@ class Values:
         if value is None or exact is None or value.imag != 0:
             return False
         mp = value.context
+        slack = _slack(decimal, digits, exact)
         return bool(
             abs(value.real - mp.mpf(exact.numerator) / exact.denominator)
-            < mp.mpf(_unit_in_last_place(decimal).numerator) / _unit_in_last_place(decimal).denominator
+            < mp.mpf(slack.numerator) / slack.denominator
         )
+
+
+def _slack(written: Node, digits: int, value: Fraction) -> Fraction:
+    """One unit in the last place; for a printed double what it may be off."""
+    unit = _unit_in_last_place(written)
+    return max(unit, abs(value) / 10**15) if digits > _NOISE_DIGITS else unit
 
 
 def apart(a: Node, b: Node) -> bool | None:
