@@ -312,5 +312,7 @@ def test_nothing_of_the_driver_is_in_the_programs_environment(run, monkeypatch):
         "PYTHONHASHSEED",
         "LC_CTYPE",
         "LD_LIBRARY_PATH",
+        "MALLOC_ARENA_MAX",
+        "TMPDIR",
         "EVOLTUNE_DATA",
     }

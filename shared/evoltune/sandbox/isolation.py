@@ -249,6 +249,35 @@ def allowed_processes(cell: Cell, wanted: int) -> int:
     return count + 128 + wanted
 
 
+def out_of_reach(cell: Cell) -> list[str]:
+    """Standard library modules that a job could not import any more: without a root of its own, as another user, it
+    cannot read a Python below /root. The zygote imports them before."""
+    if cell.namespaces or cell.uid is None or _readable_by_all(os.path.dirname(os.__file__)):
+        return []
+    noisy = {
+        "antigravity",
+        "this",
+        "idlelib",
+        "lib2to3",
+        "pydoc_data",
+        "tkinter",
+        "turtle",
+        "turtledemo",
+        "test",
+        "ensurepip",
+        "msilib",
+    }
+    return sorted(n for n in sys.stdlib_module_names - noisy if not n.startswith("_"))
+
+
+def _readable_by_all(path: str) -> bool:
+    while path != "/":
+        if not os.stat(path).st_mode & 0o001:
+            return False
+        path = os.path.dirname(path)
+    return True
+
+
 # ---- hosts without namespaces: a scratch folder on the host, and processes to find
 
 
@@ -256,6 +285,7 @@ def _host_scratch(uid: int | None) -> str:
     import tempfile
 
     path = tempfile.mkdtemp(prefix="evoltune-scratch-")
+    tempfile.tempdir = None  # a job looks again, and finds TMPDIR
     if uid is not None:
         os.chown(path, uid, uid)
     return path

@@ -107,6 +107,7 @@ def _serve(
 ) -> None:
     own, proc = fds
     os.chdir(cell.scratch)
+    os.environ["TMPDIR"] = "/tmp" if cell.namespaces else cell.scratch
     limits.lasting(isolation.SCRATCH_MB)
     ready, processes, clean = False, isolation.allowed_processes(cell, 0), -1
     with suppress(OSError):
@@ -116,7 +117,7 @@ def _serve(
         if not body:
             return
         if not ready:
-            for name in (*PRELOAD, *preload):
+            for name in (*PRELOAD, *preload, *isolation.out_of_reach(cell)):
                 with suppress(Exception):
                     importlib.import_module(name)
             rehearsal.rehearse()
