@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / ".peers" / "curation"
+PEERS = ROOT / ".venv-peers" / "curation"
 PASSES = 5
 THRESHOLD, PERMUTATIONS = 0.7, 128
 WORKERS = 2
