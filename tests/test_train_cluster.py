@@ -95,7 +95,7 @@ def test_a_stale_compile_lock_is_named_with_the_command_that_removes_it(tmp_path
     lock.parent.mkdir(parents=True)
     lock.touch()
     refuse_stale_locks()
-    with pytest.raises(TrainingError, match="stale compile lock .*: remove it with `rm "):
+    with pytest.raises(TrainingError, match=r"stale compile lock .*: remove it with `rm "):
         refuse_stale_locks(now=time.time() + 3600)
 
 

@@ -109,6 +109,9 @@ def environment(job: Job) -> dict[str, str]:
         "TRANSFORMERS_VERBOSITY": "error",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "PYTHONWARNINGS": "ignore",
+        # A store of its own for each meeting of the ranks. Shared, a restart that only one agent counts makes ranks wait under
+        # different keys, or dial addresses of the round before: two nodes then hang until the budget is gone (seen).
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         # OpenMP threads that spin starve each other on a busy machine: 25 s a step against 2.5 s, measured at load 4 on 2 cores.
         "OMP_WAIT_POLICY": "PASSIVE",
     }

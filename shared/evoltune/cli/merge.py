@@ -1,0 +1,22 @@
+"""`evoltune merge CHECKPOINT --out DIR`: adapter and base into one model, with the logits compared."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a LoRA checkpoint of `evoltune train`")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: CHECKPOINT-merged")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+
+
+def run(args: argparse.Namespace) -> int:
+    from evoltune.train.merge import merge
+
+    out = args.out or args.checkpoint.with_name(f"{args.checkpoint.name}-merged")
+    print(f"merging {args.checkpoint} into {out}")
+    done = merge(args.checkpoint, out, args.dtype)["merge"]
+    print(f"{out}: logits differ by {done['difference']:.2g} of the largest (allowed {done['bound']})")
+    return 0
