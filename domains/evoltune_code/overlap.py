@@ -25,7 +25,7 @@ from importlib.resources import files
 from evoltune.domain import Context, Job
 from evoltune.record import Record, Task
 from evoltune_code.extract import TAGS, blocks, normalised
-from evoltune_code.probes import Problem, prepared
+from evoltune_code.probes import Problem, count_operations, prepared
 from evoltune_code.program import parse
 from evoltune_code.verification import knob, tests_of
 
@@ -74,6 +74,7 @@ class Function:
     most: int
     types: tuple[frozenset[str], ...]
     """Per parameter; empty: unknown."""
+    operations: int
 
     def takes(self, problem: Problem) -> bool:
         if not self.least <= len(problem.types) <= self.most:
@@ -87,9 +88,13 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
     solved: set[str] = set()
     for code in dict.fromkeys(codes(record)):
         program, functions = definitions(code)
-        least = knob(context, "trivial_operations") if len(functions) > 1 else 0
         taken = functions[:MAX_FUNCTIONS]
-        pairs = [(f, i) for f in taken for i, p in enumerate(problems) if p.operations > least and f.takes(p)]
+        pairs = [
+            (f, i)
+            for f in taken
+            for i, p in enumerate(problems)
+            if f.takes(p) and _telling(f, p, functions, context)
+        ]
         agreeing = _agreeing(program, pairs, problems, context)
         agreeing = [(f, i) for f, i in agreeing if problems[i].task.name not in solved]
         jobs = [_full(program, f, problems[i].task, context) for f, i in agreeing]
@@ -98,6 +103,13 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
             problems[i].task.name for (_, i), v in zip(agreeing, verdicts, strict=True) if v.status == "pass"
         }
     return [task.name for task in suite if task.name in solved]
+
+
+def _telling(function: Function, problem: Problem, functions: Sequence[Function], context: Context) -> bool:
+    """Whether solving the problem would say anything: a problem of one operation (x + y, len(text)) is solved by helpers
+    and by accident, so there only a function counts that is all the row has, and about as short."""
+    trivial = knob(context, "trivial_operations")
+    return problem.operations > trivial or (len(functions) == 1 and function.operations <= 2 * trivial + 1)
 
 
 def _full(program: str, function: Function, task: Task, context: Context) -> Job:
@@ -166,6 +178,7 @@ def _function(node: ast.FunctionDef, name: str, skip: int = 0) -> Function:
         least=99 if required_keywords else max(0, len(parameters) - len(node.args.defaults)),
         most=most,
         types=tuple(_types(p, node) for p in parameters),
+        operations=count_operations(node),
     )
 
 

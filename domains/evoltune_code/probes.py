@@ -174,13 +174,16 @@ def _types(task: Task, calls: Sequence[list[object]]) -> tuple[str, ...]:
 
 
 def operations(source: str, entry_point: str) -> int:
-    """How much the last definition of a function does: its operators, calls, comparisons and statements beyond one."""
+    """How much the last definition of a function does; 99 where there is none."""
     tree = parse(source)
     found = [
         n for n in (tree.body if tree else ()) if isinstance(n, ast.FunctionDef) and n.name == entry_point
     ]
-    if not found:
-        return 99
+    return count_operations(found[-1]) if found else 99
+
+
+def count_operations(function: ast.FunctionDef) -> int:
+    """The operators, calls, comparisons and statements of a function, beyond its definition and one return; up to 99."""
     kinds = (
         ast.BinOp,
         ast.BoolOp,
@@ -192,8 +195,7 @@ def operations(source: str, entry_point: str) -> int:
         ast.comprehension,
         ast.stmt,
     )
-    counted = [n for n in ast.walk(found[-1]) if isinstance(n, kinds) and not _is_doc(n)]
-    return min(99, len(counted) - 2)  # less the definition and its return
+    return min(99, sum(isinstance(n, kinds) and not _is_doc(n) for n in ast.walk(function)) - 2)
 
 
 def _is_doc(node: ast.AST) -> bool:
