@@ -15,9 +15,13 @@ def _spec(values: Sequence[Mapping[str, Any]], **rest: Any) -> Spec:
     return {
         "data": {"values": list(values)},
         "width": "container",
-        "autosize": {"type": "fit-x", "contains": "padding"},
         **rest,
     }
+
+
+def _height(values: Sequence[Mapping[str, Any]], field: str, step: int) -> int:
+    """Pixels for one bar row per distinct value (a `step` height and a container width do not go together)."""
+    return step * max(1, len({v[field] for v in values}))
 
 
 def funnel(ledgers: Mapping[str, Mapping[str, int]]) -> Spec:
@@ -31,7 +35,7 @@ def funnel(ledgers: Mapping[str, Mapping[str, int]]) -> Spec:
     return _spec(
         rows,
         mark={"type": "bar", "tooltip": True},
-        height={"step": 34},
+        height=_height(rows, "stage", 34),
         encoding={
             "y": {"field": "stage", "type": "nominal", "sort": {"field": "order"}, "title": None},
             "x": {"field": "rows", "type": "quantitative", "title": "rows"},
@@ -50,7 +54,7 @@ def verdict_mix(verdicts: Sequence[Mapping[str, Any]]) -> Spec:
     return _spec(
         verdicts,
         mark={"type": "bar", "tooltip": True},
-        height={"step": 24},
+        height=_height(verdicts, "operator", 24),
         encoding={
             "y": {"field": "operator", "type": "nominal", "title": None},
             "x": {"field": "rows", "type": "quantitative", "title": "rows"},
@@ -93,7 +97,7 @@ def scores(rows: Sequence[Mapping[str, Any]], order: tuple[str, ...] = ("before"
     offset = {"yOffset": {"field": "label", "sort": list(order)}}
     return _spec(
         values,
-        height={"step": 22},
+        height=_height(values, "what", 44),
         layer=[
             {
                 "mark": {"type": "bar", "tooltip": True},
@@ -112,7 +116,7 @@ def difficulty(rows: Sequence[Mapping[str, Any]]) -> Spec:
     return _spec(
         rows,
         mark={"type": "bar", "tooltip": True},
-        height={"step": 28},
+        height=_height(rows, "round", 28),
         encoding={
             "y": {"field": "round", "type": "ordinal", "title": "round"},
             "x": {"field": "rows", "type": "quantitative", "title": "rows kept"},
@@ -138,7 +142,7 @@ def diversity(points: Sequence[Mapping[str, Any]]) -> Spec:
             "x": {"field": "x", **bare},
             "y": {"field": "y", **bare},
             "color": {"field": "cluster", "type": "nominal", "legend": None},
-            "shape": {"field": "round", "type": "ordinal", "title": "round", "legend": {"orient": "bottom"}},
+            "shape": {"field": "round", "type": "nominal", "title": "round", "legend": {"orient": "bottom"}},
             "tooltip": [{"field": "text", "type": "nominal"}, {"field": "round"}, {"field": "cluster"}],
         },
     )
