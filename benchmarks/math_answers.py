@@ -28,7 +28,8 @@ HERE = Path(__file__).resolve().parent
 def pairs() -> list[dict]:
     """The labelled pairs whose label does not hang on a choice of policy."""
     path = Path(os.environ["EVOLTUNE_DATA"]) / "math_pairs/dev.jsonl.gz"
-    rows = [json.loads(line) for line in gzip.open(path, "rt")]
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
     return [r for r in rows if not r["category"].startswith("policy/")]
 
 
@@ -47,6 +48,7 @@ def chosen(rows: list[dict], which: str) -> list[dict]:
 def ours():
     import mpmath  # noqa: F401  as in a worker, whose zygote has these loaded
     import sympy  # noqa: F401
+
     from evoltune_math import check
 
     return lambda answer, gold: check(answer, gold).status == "pass"

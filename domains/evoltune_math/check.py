@@ -21,6 +21,15 @@ from evoltune_math.answers.reading import plain_number, read, squeezed, unwrap
 from evoltune_math.answers.typed import Answer, Group, Text
 from evoltune_math.extract import Found, find
 
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
 _VALUELESS = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 
@@ -59,7 +68,13 @@ def judge(
             seconds=time.perf_counter() - started,
             evidence=evidence,
         )
-    equal, method = same_text(candidate, gold.text, chosen)
+    try:
+        equal, method = same_text(candidate, gold.text, chosen)
+    except _FAULTS as fault:  # ours, not the model's: never reported as a wrong answer
+        seconds = time.perf_counter() - started
+        return Verdict(
+            status="error", reason=f"{type(fault).__name__}: {fault}", seconds=seconds, evidence=evidence
+        )
     evidence["method"] = method
     seconds = time.perf_counter() - started
     return Verdict(

@@ -25,7 +25,20 @@ _NOT_A_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
 _PREFIXED = re.compile(r"0x([0-9A-Fa-f]+)|0b([01]+)")
 _ORDINAL = re.compile(r"(\d+)\s*(?:\^?\{?(?:\\text\{)?)?(?:st|nd|rd|th)\}*(?:\s+([a-z]+))?")
-_ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"]
+_ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+]
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _TIME = re.compile(
     r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I

@@ -52,7 +52,7 @@ class Evaluator:
         if method is None:
             raise NotNumeric(node.op)
         try:
-            result = method(node)
+            result = self.mp.convert(method(node))
         except (ZeroDivisionError, ValueError, OverflowError) as error:
             raise Undefined(str(error)) from None
         self.bounded(result)

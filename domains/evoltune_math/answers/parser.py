@@ -51,7 +51,7 @@ class Parser:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens, self.at, self.depth = tokens, 0, 0
         self.bars: list[str] = []
-        self.french = False
+        self.french = 0
 
     def peek(self, ahead: int = 0) -> Token:
         at = self.at + ahead
@@ -479,14 +479,14 @@ class Parser:
         raise Unreadable(f"unexpected {text!r}")
 
     def bracketed(self, opener: str) -> Node:
-        """A group, a tuple, a set or an interval; `[2, 5[` is tried when `[` finds no partner, once in an answer."""
+        """A group, a tuple, a set or an interval; `[2, 5[` is tried when `[` finds no partner, a few times in an answer."""
         start, depth, bars = self.at, self.depth, list(self.bars)
         try:
             return self._bracketed(opener)
         except Unreadable:
-            if opener != "[" or self.french:
+            if opener != "[" or self.french > 3:
                 raise
-            self.at, self.depth, self.french = start, depth, True
+            self.at, self.depth, self.french = start, depth, self.french + 1
             self.bars = [*bars, "["]
             inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
             self.bars = bars

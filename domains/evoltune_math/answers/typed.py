@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from evoltune_math.answers import matrices, units
 from evoltune_math.answers.nodes import Node, has, rel, symbols, walk
+from evoltune_math.answers.numeric import approximate
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
 
@@ -350,8 +351,10 @@ def _bare_list(node: Node) -> Answer:
                 next(iter(names)), Group(tuple(_flat(p.value for p in parts if isinstance(p, Named))), "")
             )
     spans = [region_of(i) for i in items]
+    one_variable = len({s.variable for s in spans if s is not None and s.variable}) <= 1
     if (
         node.note == "or"
+        and one_variable
         and all(s is not None for s in spans)
         and all(i.op != "seq" or i.value != "{}" for i in items)
         and not all(_pair(i) for i in items)
@@ -467,6 +470,7 @@ def _relation(node: Node) -> Answer:
 
 
 def _equation(members: tuple[Node, ...]) -> Answer:
+    """A name and its value, the value at the end of a computation, or a relation with all its members."""
     first, last = members[0], members[-1]
     if (
         first.op == "fn"
@@ -476,22 +480,28 @@ def _equation(members: tuple[Node, ...]) -> Answer:
     ):
         return Named(first, typed(last))
     if named(first) and not (first.op == "sym" and symbols(last) & symbols(first)):
-        return Named(first, typed(last))
+        return Named(first, _last(members))
     if first.op == "ratio" or (len(members) > 2 and not symbols(last)):
-        return typed(last)
+        return _last(members)
     if len(members) > 2 and not symbols(first) and symbols(last):
         return typed(last)
     if last.op == "sym" and not symbols(first) and len(members) == 2:
         return Named(last, typed(first))
-    if (
-        len(members) == 2
-        and not symbols(first)
-        and not symbols(last)
-        and not has(first, "text")
-        and not any(str(n.value).startswith("?") for n in walk(first) if n.op == "fn")
-    ):
-        return typed(last)
-    return Relation(("=",), (first, last))
+    plain = not any(str(n.value).startswith("?") for n in walk(first) if n.op == "fn") and not has(
+        first, "text"
+    )
+    if len(members) == 2 and not symbols(first) and not symbols(last) and plain:
+        return _last(members)
+    return Relation(("=",) * (len(members) - 1), members)
+
+
+def _last(members: tuple[Node, ...]) -> Answer:
+    """The last member; `1/3 = 0.333` is the fraction and its rounding."""
+    if len(members) > 1 and members[-1].op == "dec" and members[-2].op != "dec" and not symbols(members[-2]):
+        start, end = (approximate(m) for m in members[-2:])
+        if start is not None and end is not None and start != end and abs(start - end) <= 0.01 * abs(start):
+            return Either(typed(members[-2]), typed(members[-1]))
+    return typed(members[-1])
 
 
 # ---- regions ---------------------------------------------------------------------------------------------------------

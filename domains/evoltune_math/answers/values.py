@@ -72,7 +72,7 @@ class Values:
         digits_a, digits_b = _decimal_digits(a), _decimal_digits(b)
         if digits_a and digits_b:  # two decimals: only the noise of binary floats
             long, short = max(digits_a, digits_b), min(digits_a, digits_b)
-            return long >= _NOISE_DIGITS and short < _NOISE_DIGITS and abs(x - y) <= abs(x) / 10**14
+            return long >= _NOISE_DIGITS and short < _NOISE_DIGITS and abs(x - y) <= abs(x) / 10**15
         if digits_a:
             return self._within(a, digits_a, x, y)
         return bool(digits_b) and self._within(b, digits_b, y, x)
@@ -99,7 +99,7 @@ class Values:
 def _slack(written: Node, digits: int, value: Fraction) -> Fraction:
     """One unit in the last place; for a printed double what it may be off."""
     unit = _unit_in_last_place(written)
-    return max(unit, abs(value) / 10**15) if digits > _NOISE_DIGITS else unit
+    return max(unit, abs(value) * Fraction(23, 10**17)) if digits > _NOISE_DIGITS else unit
 
 
 def apart(a: Node, b: Node) -> bool | None:
