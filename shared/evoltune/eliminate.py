@@ -408,7 +408,10 @@ FUNCTION_WORDS = {
     "it": "il lo la gli di che e un una per con non sono del della come più nel questo deve ogni",
     "nl": "de het een en van is dat niet met voor op zijn te die aan wordt deze elk moet",
 }
-LANGUAGES = {name: frozenset(listed.split()) for name, listed in FUNCTION_WORDS.items()}
+LANGUAGES_OF: dict[str, tuple[str, ...]] = {
+    word: tuple(name for name, listed in FUNCTION_WORDS.items() if word in listed.split())
+    for word in " ".join(FUNCTION_WORDS.values()).split()
+}
 ABOUT_LANGUAGE = re.compile(
     r"translat|\b(in|into|to|from) (english|spanish|french|german|italian|portuguese|dutch|chinese|mandarin|japanese|korean|russian|"
     r"arabic|hindi|greek|latin|hebrew|thai|turkish|polish|swedish)|\blanguages?\b|spanish|french|german|chinese|japanese|"
@@ -421,7 +424,7 @@ ABOUT_LANGUAGE = re.compile(
 def script_of(text: str) -> str:
     """The script of most letters; "" for short or letterless text. One CJK sign weighs as much as three letters."""
     if text.isascii():
-        return "latin" if sum(map(len, words(text))) >= 12 else ""
+        return "latin" if len(words(text)) >= 4 else ""
     counts = {name: len(found.findall(text)) * (3 if name == "cjk" else 1) for name, found in SCRIPTS.items()}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= 12 and counts[best] > 0.6 * sum(counts.values()) else ""
@@ -433,10 +436,12 @@ def language_of(text: str) -> str:
     found = words(text)
     if len(found) < 8:
         return ""
-    counted = Counter(found)
-    hits = {name: sum(counted[w] for w in listed if w in counted) for name, listed in LANGUAGES.items()}
-    first, second = sorted(hits, key=lambda name: -hits[name])[:2]
-    return first if hits[first] >= max(3, 0.12 * len(found)) and hits[first] > 1.3 * hits[second] else ""
+    hits = Counter(name for w in found if w in LANGUAGES_OF for name in LANGUAGES_OF[w])
+    if not hits:
+        return ""
+    (first, most), *others = hits.most_common(2)
+    second = others[0][1] if others else 0
+    return first if most >= max(3, 0.12 * len(found)) and most > 1.3 * second else ""
 
 
 def drifts(parent: Task | None, child: Task, text: str) -> bool:

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import orjson
+
 from evoltune.errors import StoreError
 from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
 
@@ -309,8 +311,8 @@ class Store:
             purpose,
             model,
             record,
-            json.dumps(request, ensure_ascii=False),
-            json.dumps(list(texts), ensure_ascii=False),
+            orjson.dumps(request).decode(),
+            orjson.dumps(list(texts)).decode(),
         )
         with _sqlite_errors(self.folder):
             self._db.execute(
