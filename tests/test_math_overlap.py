@@ -126,15 +126,15 @@ def test_rephrased_gsm8k_is_found_at_one_percent_false_positives():
     tasks = load("gsm8k")
     with gzip.open(DATA / "decontamination/rephrased_gsm8k_test.jsonl.gz", "rt", encoding="utf-8") as lines:
         rephrased = [json.loads(line)["text"] for line in lines]
-    rows = [row(text) for text in rephrased[::3]]
-    named = [tasks[i].name for i in range(0, len(tasks), 3)]
+    rows = [row(text) for text in rephrased[::6]]
+    named = [tasks[i].name for i in range(0, len(tasks), 6)]
     found = sum(name in skeleton(r, tasks, CONTEXT) for r, name in zip(rows, named, strict=True))
     assert found / len(rows) >= 0.94
-    train = [row(t.instruction, t.reference) for t in load("gsm8k-train")[::5]]
+    train = [row(t.instruction, t.reference) for t in load("gsm8k-train")[::12]]
     false = sum(bool(skeleton(r, tasks, CONTEXT)) for r in train)
     assert false / len(train) <= 0.015  # a sample; the whole set stands below
-    unanswered = [row(overlap.ANSWER.sub("", text)) for text in rephrased[::9]]
-    named = [tasks[i].name for i in range(0, len(tasks), 9)]
+    unanswered = [row(overlap.ANSWER.sub("", text)) for text in rephrased[::12]]
+    named = [tasks[i].name for i in range(0, len(tasks), 12)]
     found = sum(name in skeleton(r, tasks, CONTEXT) for r, name in zip(unanswered, named, strict=True))
     assert found / len(unanswered) >= 0.80
 
@@ -155,7 +155,7 @@ def test_the_whole_of_rephrased_gsm8k_and_of_the_train_questions_meet_the_bar():
 @needs_data
 def test_gsm8k_with_new_numbers_is_found():
     tasks, rng = load("gsm8k"), random.Random(0)
-    index, found, tried = build(tasks), 0, range(0, len(tasks), 4)
+    index, found, tried = build(tasks), 0, range(0, len(tasks), 8)
     for number in tried:
         changed = re.sub(r"\d+", lambda m: str(int(m[0]) + rng.randint(1, 9)), tasks[number].instruction)
         found += number in [n for n, _ in hits(index, changed, None)]

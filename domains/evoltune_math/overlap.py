@@ -49,7 +49,7 @@ COMMON = 0.05
 KEPT_INDEXES = 8
 
 QUESTION = re.compile(r"\A\s*(?:question|problem|q)\s*:\s*", re.IGNORECASE)
-ANSWER = re.compile(r"\n\s*(?:answer|a|solution)\s*:.*\Z", re.IGNORECASE | re.DOTALL)
+ANSWER = re.compile(r"\n[ \t]*(?:answer|a|solution)[ \t]*:.*\Z", re.IGNORECASE | re.DOTALL)
 WORD = re.compile(r"[A-Za-z]+")
 STOP_WORDS = (
     "a an the of to and in is are be for on at with it its that this as by from or was were he she his her him they their them "

@@ -25,7 +25,7 @@ NUMBER_WORDS = {
 TENS = frozenset(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
 TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?(?:/\d+)?|[a-z]+")
 EQUATION = re.compile(r"<<([^=<>]{1,200})=([^<>]{1,60})>>")
-PLAIN = re.compile(r"(?m)^\s*([-\d.,+*/() ]{3,200})=\s*(-?[\d.,]+)\s*$")
+PLAIN = re.compile(r"(?m)^([-\d.,+*/() ]{3,200})=[ \t]*(-?[\d.,]+)[ \t]*$")
 PART = re.compile(r"\s*(\d[\d,]*\.?\d*|\.\d+|[-+*/()%])")
 MARKED = re.compile(r"####\s*\$?(-?[\d,]*\.?\d+)")
 LAST = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
