@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -170,14 +170,18 @@ def evolve(work: Run) -> None:
         return
     with Store.open(work.folder) as store:
         grow(work.recipe, work.domain, store)
-        _ledger(store, work.evolve_step)
+        for step in reversed(work.evolve_step.chain()):
+            _ledger(store, step)
 
 
 def verify(work: Run) -> None:
+    from evoltune.evolve import draws_step, operator_yield
     from evoltune.verification import verified
 
     with Store.open(work.folder) as store, work.checker(confirm=True) as checker:
         apply(store, work.verify_step, verified(checker, work.recipe.verify.keep))
+        table = operator_yield(store, draws_step(work.recipe, work.domain), work.verify_step)
+        store.note("yields", [asdict(row) for row in table])
 
 
 def build(work: Run) -> Path:
@@ -193,10 +197,10 @@ def build(work: Run) -> Path:
             apply(store, step, stage, whole=whole)
             steps.append(step)
         proof = certificate(store, steps, work.recipe, work.suites)
-        counts = {step.name: store.ledger(step) for step in (work.evolve_step, *steps)}
+        counts = {step.name: store.ledger(step) for step in reversed(steps[-1].chain())}
         rows = store.kept(steps[-1])
         store.note("ledgers", counts)
-        store.note("steps", {step.name: step.key for step in (work.evolve_step, *steps)})
+        store.note("steps", {step.name: step.key for step in reversed(steps[-1].chain())})
         return write_dataset(rows, work.place / "dataset", work.recipe, proof, counts)
 
 

@@ -36,6 +36,8 @@ class Page:
     rows: Sequence[Mapping[str, Any]] = ()
     verdicts: Sequence[Mapping[str, Any]] = ()
     operators: Sequence[Mapping[str, Any]] = ()
+    yields: Sequence[Mapping[str, Any]] = ()
+    """evolve.yields.Yield as JSON, noted when verify ended."""
     spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     difficulty: Sequence[Mapping[str, Any]] = ()
     """{round, level, rows}: difficulty by round, by the teacher's 1 to 10 or by the round itself."""
@@ -73,6 +75,7 @@ def gather(folder: Path) -> Page:
             rows=rows,
             verdicts=_verdict_mix(rows),
             operators=_operators(rows),
+            yields=store.noted("yields") or (),
             spent=store.spent(),
             difficulty=_difficulty(store, rows),
             diversity=_diversity(rows),
