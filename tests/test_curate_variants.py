@@ -1,5 +1,6 @@
 """The datasets of an ablation, its pictures, and `evoltune ablate --dry-run` on a store."""
 
+import json
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -175,3 +176,24 @@ def test_ablate_lists_every_training_before_it_begins(run_dir, capsys):
 def test_misuse_of_ablate_is_one_line(run_dir, capsys, more, message):
     assert main(["ablate", "toy.yaml", *more]) in (1, 2)
     assert message in capsys.readouterr().err.strip().split("\n")[-1]
+
+
+@pytest.mark.slow
+def test_ablate_trains_and_scores_every_variant_and_a_second_call_does_nothing_again(
+    run_dir, tiny_base, capsys
+):
+    pytest.importorskip("torch")
+    command = [
+        "ablate", "toy.yaml", "--axes", "quantity", "--size", "16", f"train.model_name_or_path={tiny_base}", "train.max_steps=1",
+        "train.template=alpaca", "train.max_length=512", "eval.max_new_tokens=4", "verify.sandbox.require=L0", "train.precision=fp32",
+    ]  # fmt: skip
+    assert main(command) == 0
+    out, _ = capsys.readouterr()
+    assert out.count("quantity") == 3 and "95% interval" in out
+    found = json.loads((run_dir / "ablation" / "ablation.json").read_text())
+    assert [(entry["rows"], entry["seeds"]) for entry in found] == [(4, 1), (8, 1), (16, 1)]
+    assert all(0 <= m["value"] <= 1 for entry in found for m in entry["suites"].values())
+    ElementTree.fromstring((run_dir / "ablation" / "ablation.svg").read_text())
+    before = {p: p.stat().st_mtime_ns for p in (run_dir / "ablation").rglob("*.safetensors")}
+    assert before and main(command) == 0
+    assert before == {p: p.stat().st_mtime_ns for p in before}
