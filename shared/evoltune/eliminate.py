@@ -254,6 +254,10 @@ def copies_instruction(parent: Task | None, child: Task, text: str) -> bool:
 # ---- loops, run-ons, cuts
 
 
+DIGITS = re.compile(r"\d+")
+LETTERS = re.compile(r"[^\W\d_]{3}")
+
+
 def loops(parent: Task | None, child: Task, text: str) -> bool:
     """The text goes round in circles: a periodic end, the same lines or sentences over and over, or hardly any entropy."""
     return ends_in_a_loop(text) or repeats_lines(text) or repeats_phrases(text)
@@ -279,12 +283,15 @@ def ends_in_a_loop(text: str) -> bool:
 
 
 def repeats_lines(text: str) -> bool:
-    """Most lines (or sentences) were there before. Short lines, brackets and table rules do not count."""
-    for parts in (text.splitlines(), SENTENCE_END.split(text)):
-        units = [" ".join(words(re.sub(r"\d+", "0", p))) for p in parts]
-        units = [u for u in units if len(u) >= 12 and re.search(r"[^\W\d_]{3}", u)]
+    """Most lines (or sentences) were there before, digits apart. Short lines, brackets and table rules do not count."""
+    same = DIGITS.sub("0", text)
+    for parts in (same.splitlines(), SENTENCE_END.split(same)):
+        units = [p.strip() for p in parts if len(p) >= 12]
+        if len(units) < 6 or len(units) - len(set(units)) < 4:
+            continue
+        units = [u for u in units if LETTERS.search(u)]
         again = len(units) - len(set(units))
-        if len(units) >= 6 and again >= 4 and again >= 0.45 * len(units):
+        if again >= 4 and again >= 0.45 * len(units):
             return True
     return False
 

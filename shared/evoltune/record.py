@@ -83,7 +83,8 @@ class Record:
 
     @cached_property
     def id(self) -> str:
-        return digest([self.domain, asdict(self.task), self.parents, self.operator, self.round, self.draw])
+        # vars, not asdict: the same JSON without the deep copy, which took half of the time of an id.
+        return digest([self.domain, vars(self.task), self.parents, self.operator, self.round, self.draw])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,10 +37,8 @@ def _joined(match: re.Match[str]) -> str:
     return re.sub(r"[ .\-_]", "", match[0])
 
 
-def plain_words(undressed: str) -> str:
-    """Only words and single spaces: markup, brackets and quotes of any kind are gaps."""
-    return " " + " ".join(re.findall(r"[^\W_]+", undressed)) + " "
-
+WORDS = re.compile(r"[^\W_]+")
+"""Markup, brackets and quotes of any kind are gaps between words."""
 
 _MADE = "(?:re ?writ(?:t?en|ed|e|ing)|re ?wrote|re ?phrased|re ?worded|evolved|given|created|generated|modified|revised|adapted|augmented|complicated|complexified)"
 PROMPT = re.compile(
@@ -103,38 +101,17 @@ ROLE = re.compile(
 )
 
 
-TRANSLATED_WORDS = tuple(
-    [
-        "prompt",
-        "invite",
-        "consigne",
-        "instruc",
-        "istru",
-        "indicacion",
-        "mensaje",
-        "comando",
-        "solicitacao",
-        "richiesta",
-        "eingabeauf",
-        "anweisung",
-        "aufforderung",
-        "opdracht",
-        "monit",
-        "polecenie",
-        "uppmaning",
-        "instruktion",
-        "istem",
-        "komut",
-        "vyzva",
-        "nhac",
-    ]
-)
+_NOUNS = """prompt prompts promptul invite consigne instruction instruccion indicacion mensaje instrucao comando solicitacao
+istruzione richiesta eingabeaufforderung anweisung aufforderung instructie opdracht monit polecenie uppmaning instruktion
+istem komut vyzva nhac"""
+TRANSLATED_NOUNS = frozenset(_NOUNS.split())
 
 
 def is_residue(text: str) -> bool:
     """Whether words of an evolving prompt stand in the text. About 0.1 ms for 1,000 ASCII characters."""
     undressed = undress(text)
-    flat = plain_words(undressed)
+    found = WORDS.findall(undressed)
+    flat = f" {' '.join(found)} "
     return bool(
         PROMPT.search(flat)
         or ROLE.search(flat)
@@ -142,7 +119,7 @@ def is_residue(text: str) -> bool:
         or MARKER.search(undressed)
         or PREAMBLE.search(undressed)
         or _mangled(flat)
-        or (any(w in flat for w in TRANSLATED_WORDS) and TRANSLATED.search(flat))
+        or (not TRANSLATED_NOUNS.isdisjoint(found) and TRANSLATED.search(flat))
         or (not text.isascii() and OTHER_SCRIPTS.search(unicodedata.normalize("NFKC", text).casefold()))
     )
 
