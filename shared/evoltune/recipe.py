@@ -155,9 +155,13 @@ class Source(Section, frozen=True, kw_only=True):
     """One more dataset in the mix."""
 
     path: str
+    """File, folder, run, hub id, or a community dump (`stackexchange:physics/Posts.xml`); see docs/datasets.md."""
     weight: Annotated[float, Meta(gt=0)] = 1.0
+    """Rows of this source per row of the run's own."""
     cap: Count = 0
+    """At most so many rows; 0: no cap."""
     licence: str = ""
+    """Licence of rows that name none themselves."""
 
 
 class Curate(Section, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ for step, stage, whole in curate_stages(recipe, domain, verify_step, suites, che
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -18,7 +18,7 @@ from evoltune.curate.select import select
 from evoltune.curate.textmatch import build_index
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
-from evoltune.record import Stage, Task, digest
+from evoltune.record import Drop, Record, Stage, Task, digest
 from evoltune.store import Step
 
 VERSION = 1  # of the rules in this package: part of every step's version, so that changed rules decide anew
@@ -67,7 +67,29 @@ def curate_stages(
     methods = sorted(domain.overlap) if options.overlap else []
     deep = Deep(checker=checker, methods=methods) if checker and methods and suites else None
     return [
-        (unique, dedup(same, gate=partial(refused, recipe=recipe), note=noting(unique)), True),
-        (clean, decontaminate(index, suites, deep, note=noting(clean)), False),
-        (chosen, select(recipe), True),
+        (
+            unique,
+            shown("dedup", dedup(same, gate=partial(refused, recipe=recipe), note=noting(unique))),
+            True,
+        ),
+        (clean, shown("decontaminate", decontaminate(index, suites, deep, note=noting(clean))), False),
+        (chosen, shown("select", select(recipe)), True),
     ]
+
+
+def shown(name: str, stage: Stage) -> Stage:
+    """The stage with a counter on the terminal (none where stderr is no terminal)."""
+
+    def watched(records: Iterable[Record]) -> Iterator[Record | Drop]:
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn(f"{name}: {{task.completed}} rows"), TimeElapsedColumn())
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+            task = progress.add_task(name, total=None)
+            for result in stage(records):
+                progress.advance(task)
+                yield result
+
+    return watched
