@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-SALT = "aEi 3_x,B"
+SALT = "aE3 i7_5,B"
 """What every longer text gets mixed in: vowels, capitals, a space, a digit, an underscore, a comma."""
 
 
@@ -48,10 +48,10 @@ def _float(value: float, rng: random.Random) -> float:
 
 
 def _str(value: str, rng: random.Random) -> str:
+    if len(value) == 1:  # a list of letters is a text too
+        return rng.choice(SALT)
     if rng.random() < 0.25:
         return value
-    if len(value) == 1 and rng.random() < 0.7:  # a list of letters is a text too
-        return rng.choice(SALT)
     letters = [*value, *rng.sample(SALT, rng.randint(2, 5))]
     rng.shuffle(letters)
     return "".join(letters)
@@ -59,8 +59,8 @@ def _str(value: str, rng: random.Random) -> str:
 
 def _list(value: list[Any], rng: random.Random) -> list[Any]:
     items = [_changed(item, rng) for item in value]
-    if items and rng.random() < 0.5:
-        items.append(_changed(rng.choice(items), rng))
+    if items:
+        items += [_changed(rng.choice(items), rng) for _ in range(rng.randint(0, 4))]
     if rng.random() < 0.5:
         rng.shuffle(items)
     return items[1:] if len(items) > 2 and rng.random() < 0.25 else items

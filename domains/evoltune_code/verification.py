@@ -36,7 +36,7 @@ POLICY: Mapping[str, Json] = {
     "mutant_cpu_s": 1.0,
     "max_asserts": 40,
     "overlap_cpu_s": 2.0,  # behavioural overlap: one row's functions on one problem, or on all probes of a suite
-    "variants_agree": 0.5,  # share of varied inputs on which a function must do what the problem's own solution does
+    "variants_agree": 0.8,  # share of varied inputs on which a function must do what the problem's own solution does
     "trivial_operations": 1,  # a helper that solves a problem of so few operations (x + y) is no evidence of copying
 }
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_]\w*)", re.M)
