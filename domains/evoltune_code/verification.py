@@ -19,6 +19,7 @@ from functools import lru_cache
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
 from evoltune_code import ds1000
+from evoltune_code.bridging import bridged, with_own_name
 from evoltune_code.multiple import without_brace
 from evoltune_code.program import assemble, fault, is_code, parse, preamble
 
@@ -75,10 +76,9 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         stdin=field(task, "stdin"),
         cpu_s=own_limit(task),
     )
-    verdict = patient(task, job, context)
-    if "not plain data" in verdict.reason and (shared := with_shared_classes(job)):
-        return patient(task, shared, context)
-    return verdict
+    verdict = patient(task, with_own_name(job), context)
+    again = bridged(job, verdict.reason)
+    return patient(task, again, context) if again else verdict
 
 
 def foreign_packages(program: str, context: Context) -> str:
@@ -101,18 +101,6 @@ def foreign_packages(program: str, context: Context) -> str:
     return ", ".join(
         repr(name) for name in dict.fromkeys(n.partition(".")[0] for n in found) if name not in allowed
     )
-
-
-def with_shared_classes(job: Job) -> Job | None:
-    """The job with the classes of its tests moved to the end of the program, for tests that pass their own objects
-    (QuixBugs' Node): then both sides mean the same class. None when the tests define no class."""
-    tree = parse(job.tests) if isinstance(job.tests, str) else None
-    classes = [node for node in (tree.body if tree else ()) if isinstance(node, ast.ClassDef)]
-    if tree is None or not classes:
-        return None
-    tree.body = [node for node in tree.body if node not in classes]
-    shared = "\n".join(ast.unparse(node) for node in classes)
-    return replace(job, program=f"{job.program}\n{shared}\n", tests=ast.unparse(tree))
 
 
 def field(task: Task, name: str) -> str:
