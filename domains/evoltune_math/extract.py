@@ -17,6 +17,7 @@ from evoltune_math.answers.charset import to_ascii
 from evoltune_math.answers.reading import balanced, mended, read, unwrap
 from evoltune_math.answers.typed import Text
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_UNITS
+from evoltune_math.answers.wording import conventional
 
 MAX_TAIL = 40_000
 """The end of a response that is searched; answers stand at the end."""
@@ -158,7 +159,7 @@ def _stated(text: str) -> Found | None:
         return phrase
     if _bare(text):
         if (len(_prose(text)) > 3 and not re.match("all real", text, re.I)) or (
-            isinstance(read(text), Text) and len(_WORD.findall(to_ascii(text))) > 1
+            _only_words(text) and len(_WORD.findall(to_ascii(text))) > 1
         ):
             number = _number(text)
             if number is not None:
@@ -267,6 +268,11 @@ def _prose(text: str) -> list[str]:
         r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}", " ", to_ascii(text)
     )
     return [w for w in _WORD.findall(plain) if not _mathematical(w)]
+
+
+def _only_words(text: str) -> bool:
+    answer = read(text)
+    return isinstance(answer, Text) and not conventional(answer.words)
 
 
 def _mathematical(word: str) -> bool:

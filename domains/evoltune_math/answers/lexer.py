@@ -139,7 +139,7 @@ class _Lexer:
             self.emit("op", piece)
 
     def word(self, word: str) -> None:
-        if len(word) == 1:
+        if len(word) == 1 and word.isascii():
             before = self.out[-1] if self.out else None
             if (
                 word in "xX"
@@ -298,6 +298,10 @@ class _Lexer:
             if self.grouped(mark, groups, run.end()):
                 self.pos = run.end()
                 return "".join(groups), None
+            spaced = mark.isspace() and text[run.end() : run.end() + 1] == "/"
+            if spaced and len(groups) > 2 and self.grouped(mark, groups[:-1], start):  # 1 000 4/9
+                self.pos = run.end() - len(groups[-1]) - len(mark)
+                return "".join(groups[:-1]), None
             if self.decimal_comma(mark, groups, run.end()):
                 self.pos = run.end()
                 return groups[0], groups[1]

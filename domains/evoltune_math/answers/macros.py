@@ -75,7 +75,7 @@ def mixed(parser: Parser, whole: Node) -> Node | None:
 
 def _proper(top: Node, bottom: Node) -> bool:
     assert isinstance(top.value, Fraction) and isinstance(bottom.value, Fraction)
-    return 0 < top.value < bottom.value and bottom.value.denominator == top.value.denominator == 1
+    return 0 <= top.value < bottom.value and bottom.value.denominator == top.value.denominator == 1
 
 
 def bars(parser: Parser, op: str, closer: str) -> Node:
@@ -288,6 +288,8 @@ def _bare_argument(parser: Parser) -> Node:
                 or token.text in ("frac", "dfrac", "tfrac", "sqrt")
             )
         )
+        if parser.integrals and token.text == "d" and parser.peek(1).kind == "sym":
+            return _product(factors)
         slash = token.kind == "op" and token.text == "/" and parser.peek(1).kind in ("num", "sym")
         if slash and len(factors) < 40:
             parser.take()
@@ -348,12 +350,29 @@ def _big(parser: Parser, op: str) -> Node:
         else:
             argument = Node("neg", (parser.argument(),)) if parser.accept("op", "-") else parser.argument()
         below, above = (argument, above) if mark == "_" else (below, argument)
-    body = parser.expression(PRODUCT - 1) if op != "int" else parser.expression(19)
-    variable = ""
-    if op == "int":
-        body, variable = _integrand(body)
     empty = seq("", ())
+    if op != "int":
+        body, below = _bound(parser.expression(PRODUCT - 1), below)
+        return Node("bigop", (body, below or empty, above or empty), op)
+    parser.integrals += 1
+    body, variable = _integrand(parser.expression(19))
+    parser.integrals -= 1
     return Node("bigop", (body, below or empty, above or empty), op, variable)
+
+
+def _bound(body: Node, below: Node | None) -> tuple[Node, Node | None]:
+    """The body and `k = 1` with the index under a name of its own, so that its letter does not matter."""
+    if below is None or below.op != "rel" or below.args[0].op not in ("sym", "const"):
+        return body, below
+    index, level = below.args[0], sum(n.op == "bigop" for n in walk(body))
+    name = sym(f"?{level}")
+
+    def renamed(node: Node) -> Node:
+        if node == index:
+            return name
+        return node._replace(args=tuple(renamed(a) for a in node.args)) if node.args else node
+
+    return renamed(body), renamed(below)
 
 
 def _integrand(body: Node) -> tuple[Node, str]:
@@ -397,11 +416,17 @@ def _environment(parser: Parser, name: str) -> Node:
         if mark.text[:4] == "end:":
             break
     parser.bars = bars_before
+    if name == "array" and len(rows) == 1 and len(rows[0]) == 1:
+        return rows[0][0]
+    if (
+        name in ("cases", "dcases", "rcases", "array")
+        and len(rows) > 0
+        and all(len(r) == 1 and r[0].op == "rel" for r in rows)
+    ):
+        return seq("", tuple(r[0] for r in rows))
     if name in _MATRICES:
         kind = "det" if name == "vmatrix" else "array" if name == "array" else name
         return Node("matrix", tuple(seq("row", r) for r in rows), None, kind)
-    if name in ("cases", "dcases", "rcases") and all(len(r) == 1 and r[0].op == "rel" for r in rows):
-        return seq("", tuple(r[0] for r in rows))
     if name in ("cases", "dcases", "rcases"):
         return Node("cases", tuple(seq("row", r) for r in rows))
     cells = tuple(c for r in rows for c in r if c != seq("", ()))

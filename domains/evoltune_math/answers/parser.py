@@ -51,7 +51,7 @@ class Parser:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens, self.at, self.depth = tokens, 0, 0
         self.bars: list[str] = []
-        self.french = 0
+        self.french = self.integrals = 0
 
     def peek(self, ahead: int = 0) -> Token:
         at = self.at + ahead
@@ -180,8 +180,8 @@ class Parser:
             return Node("pct", (left,))
         if text == ":":
             return self.binary(left, "ratio", RATIO, power) if not self.bars or self.bars[-1] != ":" else None
-        if text == "_":
-            return self.subscript(left)
+        if text == "_":  # the 2 of v^2_0 takes no subscript
+            return None if power >= POWER - 1 and left.op in ("num", "dec") else self.subscript(left)
         if text == "'":
             self.at += 1
             return self.called(left._replace(value=f"{left.value}'")) if left.op == "sym" else left
@@ -286,8 +286,11 @@ class Parser:
             if base is None:
                 raise Unreadable("a number with a subscript that is no base")
             return Node("base", (num(int(base)),), None, left.note or _digits(left))
+        if left.op == "pow" and left.args[0].op == "sym":  # v^2_0
+            self.at -= 1
+            return Node("pow", (self.subscript(left.args[0]), left.args[1]))
         start = self.at
-        self.argument()
+        self.skip()
         name = "".join(t.text for t in self.tokens[start : self.at] if t.text not in "{}")
         if left.op in ("sym", "fn", "text") and left.value is not None:
             return self.called(sym(f"{left.value}_{name}"))
@@ -527,6 +530,17 @@ class Parser:
         if closer == "]" or opener == "[":
             return seq(opener + closer, (inside,))
         return _closed(inside)
+
+    def skip(self) -> None:
+        """Past a group or one token, unread: subscripts are names."""
+        level = 0
+        while True:
+            token = self.take()
+            if token.kind == "end":
+                raise Unreadable("a subscript is not closed")
+            level += (token.text == "{") - (token.text == "}") if token.kind == "op" else 0
+            if level <= 0:
+                return
 
     def argument(self) -> Node:
         """The argument of a command: a group, or the next character (`\\\\frac12` has 1 and 2)."""

@@ -63,7 +63,7 @@ def _joining(parser: Parser, left: Node, low: str, power: int) -> Node | None:
 
 
 def _unit_word(word: str) -> bool:
-    known = word in SHORT_UNITS or word.lower() in UNITS
+    known = word in SHORT_UNITS or word.lower() in UNITS or not word.isascii()
     return known or (len(word) >= 4 and word not in FUNCTIONS and word not in GREEK)
 
 
@@ -102,7 +102,7 @@ def _compound(parser: Parser, measured: Node, last: str) -> Node:
     other = UNITS.get(name.text) or UNITS.get(name.text.lower())
     if number.kind == "num" and known is not None and other is not None and known[0] == other[0]:
         parser.at += skip
-        return Node("compound", (measured, parser.expression(PRODUCT)))
+        return Node("compound", (measured, unit(parser, parser.prefix())))
     return measured
 
 
@@ -110,8 +110,11 @@ def unit_ahead(parser: Parser) -> bool:
     """Whether `m/s^2`, `m^2` or `N m` follows up to the end or a separator, not just one letter."""
     if parser.peek(1).kind == "num" and parser.peek(2).text.lower() in UNITS:
         return True
-    seen = 0
+    seen = level = 0
     while (token := parser.peek(seen)).kind not in ("end", "sep") and token.text not in (",", ";", ")", "]"):
+        level += (token.text == "{") - (token.text == "}")
+        if level < 0:
+            break
         letter = token.text in LETTER_UNITS or token.text in SHORT_UNITS
         fits = letter or token.text in ("/", "^", "{", "}", "-", "mu", "Omega") or token.text in TIMES
         if (not fits and not (token.kind == "num" and token.text in ("1", "2", "3"))) or seen > 14:

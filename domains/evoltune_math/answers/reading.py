@@ -41,7 +41,7 @@ _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18}
 _BOXED = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _CUT = word_set(
     "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
-    "altogether"
+    "altogether for"
 )
 _VERBS = word_set("is are equals equal be becomes")
 _LEAD = word_set(
@@ -49,10 +49,20 @@ _LEAD = word_set(
     "total value result be only just around nearly thus so hence therefore it that we have get "
     "and or namely there to of"
 )
-_CHOOSE = re.compile(
-    r"(?:\{\s*\}|\\,)?\s*[_^]\{?(\d+)\}?\s*(?:\\mathrm\{|\\text\{)?([CP])\}?_\{?(\d+)\}?|(?<![\w\\])(\d+)([CP])_?\{?(\d+)\}?(?!\w)|(?<![\w\\])([CP])_\{?(\d+)\}?\^\{?(\d+)\}?|(?<![\w\\])([CP])\((\d+),\s*(\d+)\)"
+_INT = r"(?:\{(\d+)\}|(\d+))"
+_CHOOSE = (
+    (re.compile(rf"(?<![\w\\])([CPA])_{_INT}\^{_INT}"), (2, 1, 4)),
+    (
+        re.compile(rf"(?:\{{\s*\}}|\\,)?\s?[_^]{_INT}\s?(?:\\mathrm\{{|\\text\{{)?([CP])\}}?_{_INT}"),
+        (1, 3, 4),
+    ),
+    (re.compile(rf"(?<![\w\\])(\d+)()([CP])_?{_INT}(?!\w)"), (1, 3, 4)),
+    (re.compile(r"(?<![\w\\])([CP])\((\d+)(),\s?(\d+)()\)"), (2, 1, 4)),
 )
+"""Patterns of `{}_5C_2`, `5C2`, `C_5^2`, `C(5,2)`, and the groups of the top, the letter, the bottom (each number has two)."""
 _BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
+_WHOLE = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
+_SYSTEM = re.compile(r"\\left\s?\\\{(?=\s?\{?\s?\\begin)")
 _MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 
@@ -65,6 +75,10 @@ def mended(text: str) -> str:
         text = text.translate(_MENDED)
     if "\t" in text:
         text = re.sub(r"\t(?=(?:ext|imes|frac|heta|an)\b)", r"\\t", text)
+    if "\\left" in text and "begin" in text:
+        text = _SYSTEM.sub("", text)
+    if "dots" in text:
+        text = text.replace("\\cdots", "\\ldots").replace("\\dots", "\\ldots")
     if "\\\\" in text and "begin{" not in text and _DOUBLED.search(text):
         text = text.replace("\\\\", "\\")
     elif "\\\\begin" in text:
@@ -149,8 +163,9 @@ def _read(text: str, lists: bool) -> Answer:
         return Value(Node("dec" if digits else "num", (), quick, digits))
     if bare[:1] == "{" and bare[-1:] == "}" and _BUILDER.search(bare) and balanced(bare, 0) == len(bare) - 1:
         bare = "\\" + bare[:-1] + "\\}"
-    if "C" in bare or "P" in bare:
-        bare = _CHOOSE.sub(_chosen, bare)
+    if "C" in bare or "P" in bare or "A_" in bare:
+        bare = _chosen(bare)
+    bare = _WHOLE.sub(r", \1 \\in \\mathbb{Z}", bare)
     convention = special(bare, read)
     if convention is not None:
         return convention
@@ -163,19 +178,16 @@ def _read(text: str, lists: bool) -> Answer:
         return Text(bare)
 
 
-def _chosen(found: re.Match[str]) -> str:
+def _chosen(text: str) -> str:
     """`{}_5C_2`, `5C2`, `C_5^2` and `C(5,2)` as one function."""
-    top, kind, below = next(
-        g
-        for g in (
-            (found[1], found[2], found[3]),
-            (found[4], found[5], found[6]),
-            (found[8], found[7], found[9]),
-            (found[11], found[10], found[12]),
+    for pattern, (top, kind, below) in _CHOOSE:
+        text = pattern.sub(
+            lambda m, t=top, k=kind, b=below: (  # type: ignore[misc]
+                f"\\operatorname{{{'binom' if m[k] == 'C' else 'perm'}}}({m[t] or m[t + 1]},{m[b] or m[b + 1]})"
+            ),
+            text,
         )
-        if g[0]
-    )
-    return f"\\operatorname{{{'binom' if kind == 'C' else 'perm'}}}({top},{below})"
+    return text
 
 
 def _split_thousands(token: Token) -> list[Token]:
@@ -241,7 +253,11 @@ def _introduced(tokens: list[Token]) -> list[Token]:
 def _trimmed(tokens: list[Token]) -> list[Token]:
     """Without what stands around an answer: separators, `approximately`, `, which is the area`, a final stop."""
     level = 0
-    for at, token in enumerate(tokens):
+    several = (
+        sum(t.kind in ("word", "text") and t.text.split()[0].lower() in ("for", "if", "when") for t in tokens)
+        > 1
+    )
+    for at, token in enumerate(tokens if not several else []):
         if token.kind == "op":
             level += (token.text in "([{" or token.text == "\\{") - (
                 token.text in ")]}" or token.text == "\\}"

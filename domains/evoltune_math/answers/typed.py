@@ -123,7 +123,9 @@ def typed(node: Node) -> Answer:
         return _group(node)
     if op == "rel":
         return _relation(node)
-    if op in ("union", "inter", "minus", "builder") or (
+    if op == "builder":
+        return _builder(node)
+    if op in ("union", "inter", "minus") or (
         op == "add" and node.args[0].op == "const" and node.args[0].value == "R"
     ):
         region = region_of(node)
@@ -150,6 +152,22 @@ def typed(node: Node) -> Answer:
     if has(node, "pm"):
         return _plus_minus(node)
     return _value(node)
+
+
+def _builder(node: Node) -> Answer:
+    """A set by its condition: a region, or the family `{x | x = 2k\\pi, k \\in Z}` = `{2k\\pi : k \\in Z}`."""
+    region = region_of(node)
+    if region is not None:
+        return region
+    head, condition = node.args
+    conditions = condition.args if condition.op == "seq" and condition.value == "" else (condition,)
+    whole = [c for c in conditions if _qualifies(c)]
+    if len(whole) == len(conditions) and head.op not in ("sym", "seq", "rel"):
+        return Family(typed(head))
+    rest = [c for c in conditions if c not in whole]
+    if len(rest) == 1 and whole and rest[0].op == "rel" and rest[0].value == "=" and rest[0].args[0] == head:
+        return Family(typed(rest[0].args[1]))
+    return Value(node)
 
 
 def _congruence(node: Node) -> Answer:
@@ -321,6 +339,16 @@ def _flat(items: Iterable[Answer]) -> list[Answer]:
 
 def _bare_list(node: Node) -> Answer:
     items = [i for i in node.args if not _qualifies(i)] or list(node.args)
+    if items[0].op not in ("rel", "seq", "text"):  # `(x+3)/(x-3), x != -3`
+        known = symbols(items[0])
+        items = [
+            items[0],
+            *(
+                i
+                for i in items[1:]
+                if not (i.op == "rel" and i.value == "!=" and symbols(i) <= known and symbols(i))
+            ),
+        ]
     if len(items) == 1:
         declared = any(_qualifies(i) and i.op == "rel" for i in node.args if i is not items[0])
         return Family(typed(items[0])) if declared else typed(items[0])
@@ -376,6 +404,8 @@ def _qualifies(item: Node) -> bool:
     """`k \\in \\mathbb{Z}`, `where C is a constant`: says how to read the rest."""
     if item.op == "rel" and str(item.value) in ("in", "notin") and item.args[0].op in ("sym", "seq"):
         where = item.args[1]
+        if where.op in ("const", "sym") and str(where.value) in ("R", "C", "Z", "N"):
+            return str(where.value) in "RC" or str(item.args[0].value) in _PARAMETERS
         return (
             where.op == "const" and str(where.value) in _WHOLE_SETS and str(item.args[0].value) in _PARAMETERS
         )
@@ -411,6 +441,12 @@ def named(node: Node) -> bool:
     if node.op == "div" and all(a.op == "mul" and _differential(a.args[0]) for a in node.args):
         return True
     if node.op == "mul" and node.args[-1].op == "fn" and node.args[-1].value == "?angle":
+        return True
+    if (
+        node.op == "mul"
+        and len(node.args) > 1
+        and all(a.op == "sym" and str(a.value).isupper() for a in node.args)
+    ):
         return True
     if node.op in ("mul", "div", "ratio"):
         return all(map(_capital, node.args))
@@ -449,7 +485,7 @@ def _relation(node: Node) -> Answer:
         if isinstance(exact, Named):
             return Named(exact.name, Either(exact.value, rounded))
         return Either(exact, rounded)
-    if set(signs) == {"="}:
+    if set(signs) == {"="} or (signs == ("mod",) and members[1].op not in ("pmod", "mod")):
         return _equation(members)
     if signs == ("mod",) and members[1].op in ("pmod", "mod"):
         residue, modulus = members[1].args

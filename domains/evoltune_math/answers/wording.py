@@ -57,6 +57,11 @@ def _parts(text: str) -> list[str]:
     return sorted(canonical(part) for part in re.split(r",|;|\band\b|\bor\b|\\text", text) if canonical(part))
 
 
+def conventional(words: str) -> bool:
+    """Whether a convention was recognised: a time, a date, a remainder, an ordinal."""
+    return words.startswith(("time ", "date ", "remainder ", "ordinal "))
+
+
 def _broken(text: str) -> bool:
     """Nothing but signs: `$$`, `\\\\\\\\`, `?`."""
     return not any(c.isalnum() for c in text)
