@@ -14,6 +14,7 @@ from evoltune.evaluate import load_suite
 from evoltune.evaluate.imports import read_samples
 from evoltune.evaluate.journal import Journal, repair
 from evoltune.evaluate.journal import rows as journal_rows
+from evoltune.evaluate.majority import majority
 from evoltune.evaluate.panel import report, rescore
 from evoltune.evaluate.score import Sample, figures, judge, passes
 from evoltune.evaluate.suites import Suite
@@ -118,6 +119,30 @@ def test_a_panel_lists_the_disagreements_and_the_sound_scorer_decides(tmp_path):
     assert (
         "2 samples on which the profiles disagree" in lines and "math/gsm8k-strict@1: differs on 2" in lines
     )
+
+
+# ---- maj@k
+
+
+def test_equal_answers_in_other_forms_vote_together_and_a_tie_goes_to_the_first(tmp_path):
+    suite = sums()
+    texts = {
+        "t/1": ["3", "2", "2.0", "4/2", "3"],
+        "t/2": ["4", "5", "5.0", "4.0", ""],
+        "t/3": ["7", "7", "6", "6", "7.0"],
+    }
+    samples = [Sample(problem=p, sample=i, text=t) for p, group in texts.items() for i, t in enumerate(group)]
+    outcomes = judge(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")
+    assert majority(suite, outcomes, 5, VERIFY).value == pytest.approx(2 / 3)  # t/1 and t/2 right, t/3 wrong
+    assert majority(suite, outcomes, 1, VERIFY).value == pytest.approx(1 / 3)
+    with pytest.raises(DataError, match="maj@6 needs 6 samples"):
+        majority(suite, outcomes, 6, VERIFY)
+
+
+@needs_data
+def test_programs_cannot_vote():
+    with pytest.raises(DataError, match="judged by tests, so they cannot vote"):
+        majority(load_suite("humaneval", DATA), [], 1, VERIFY)
 
 
 # ---- the authors' files

@@ -19,6 +19,7 @@ from typing import Any
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.generate import Settings, Wanted, Weights, find_weights, generate, present
+from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier_version
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Recipe
@@ -104,6 +105,8 @@ def score(
     outcomes = judge(suite, samples, first, recipe.verify, verdicts, cache=cache)
     each = len(samples) // max(1, len({s.problem for s in samples}))
     entry = figures(suite, outcomes, [k for k in KS if k <= each])
+    if each > 1 and can_vote(suite) and any(o.extracted for o in outcomes):
+        entry["measures"][f"maj@{each}"] = asdict(majority(suite, outcomes, each, recipe.verify))
     label, _ = profile_of(suite, first)
     for value in entry["measures"].values():
         value["profile"] = label
