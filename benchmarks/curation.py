@@ -341,7 +341,7 @@ def rephrased_table(rows: int) -> None:
         print(f"\n{suite}: share of rows found, by method")
         for name in mine:
             print(
-                f"  {name} ({len(sets[name])} rows, {sum(bool(a.strip() or q.strip()) for q, a in sets[name])} not empty)"
+                f"  {name} ({len(sets[name])} rows, {sum(bool(q.strip() and a.strip()) for q, a in sets[name])} not empty)"
             )
             for n in (8, 10, 13):
                 found = audit_of(
