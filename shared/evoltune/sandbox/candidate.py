@@ -110,7 +110,7 @@ class Session:
         self.space = _module(NAME)
         gc.enable()
         try:
-            exec(compile(program, f"<{NAME}>", "exec", dont_inherit=True), self.space)  # noqa: S102 - what K is for
+            exec(compile(program.removeprefix("\ufeff"), f"<{NAME}>", "exec", dont_inherit=True), self.space)  # noqa: S102 - what K is for
         except MemoryError:
             os._exit(limits.EXIT_MEMORY)
         except BaseException as error:  # noqa: BLE001 - a program may raise anything
@@ -273,7 +273,7 @@ def _main(program: str, stdin: str) -> int:
     space["__builtins__"] = builtins
     code = 0
     try:
-        exec(compile(program, f"<{NAME}>", "exec", dont_inherit=True), space)  # noqa: S102 - what K is for
+        exec(compile(program.removeprefix("\ufeff"), f"<{NAME}>", "exec", dont_inherit=True), space)  # noqa: S102 - what K is for
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         if not isinstance(error.code, int | None):

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evoltune.domain import Job
 from evoltune.errors import DomainError, IsolationError
 from evoltune.record import Json
 from evoltune.sandbox import wire
@@ -94,6 +95,7 @@ class Worker:
             "LANG": "C.UTF-8",
             "HOME": "/tmp",
             "PYTHONHASHSEED": "0",
+            "MALLOC_ARENA_MAX": "2",  # an arena per thread would use up a job's address space, 64 MiB each
             **kept,
         }
         with theirs:
@@ -168,6 +170,29 @@ class Worker:
         self.process.wait()
 
 
+_GOLDEN: tuple[tuple[str, str], ...] = (
+    ("def f(a, b):\n    return a + b\n", "pass"),
+    ("def f(a, b):\n    return a - b\n", "fail"),
+    ("class A:\n    def __eq__(self, other):\n        return True\ndef f(a, b):\n    return A()\n", "fail"),
+    ("import socket\nsocket.socket()\ndef f(a, b):\n    return a + b\n", "fail"),
+)
+
+
+def _self_test(worker: Worker) -> None:
+    """A sandbox that cannot tell these apart must not judge anything else. Only where something is enforced at all."""
+    if worker.level == "L0":
+        return
+    tests = "assert f(1, 2) == 3"
+    jobs = [Job(program=program, tests=tests, entry_point="f", cpu_s=5.0) for program, _ in _GOLDEN]
+    (rows,) = worker.check("jobs", [jobs])
+    said = [row[0] for row in rows] if isinstance(rows, list) else [str(rows)]
+    if said != [status for _, status in _GOLDEN]:
+        worker.close()
+        raise IsolationError(
+            f"the sandbox's self-test gave {said}, expected {[s for _, s in _GOLDEN]}: this host breaks it, please report"
+        )
+
+
 class Pool:
     """Threads that feed workers from one queue. Safe to share between threads; not across a fork."""
 
@@ -180,6 +205,7 @@ class Pool:
         self._closed = False
         first = Worker(spec)  # raises here, in the caller, what is wrong with the domain or the host
         self.level: Level = first.level
+        _self_test(first)
         self._threads = [
             threading.Thread(
                 target=self._serve,

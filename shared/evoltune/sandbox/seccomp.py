@@ -36,7 +36,8 @@ DENIED: dict[str, tuple[int | None, int]] = {
     "sethostname": (170, 161), "setdomainname": (171, 162), "iopl": (172, 999), "ioperm": (173, 999), "modify_ldt": (154, 999),
     "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     "sched_setparam": (142, 118), "migrate_pages": (256, 238), "move_pages": (279, 239), "mbind": (237, 235),
-    "set_mempolicy": (238, 237), "personality": (135, 92), "vhangup": (153, 58), "lookup_dcookie": (212, 18),
+    "set_mempolicy": (238, 237), "personality": (135, 92), "vhangup": (153, 58), "pidfd_send_signal": (424, 424), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "tkill": (200, 130), "lookup_dcookie": (212, 18),
     "landlock_create_ruleset": (444, 444), "vmsplice": (278, 75), "mlock": (149, 228), "mlockall": (151, 230), "mlock2": (325, 284),
 }  # fmt: skip
 STRICT: dict[str, tuple[int | None, int]] = {

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -109,23 +110,22 @@ def _serve(
     os.chdir(cell.scratch)
     os.environ["TMPDIR"] = "/tmp" if cell.namespaces else cell.scratch
     limits.lasting(isolation.SCRATCH_MB)
-    ready, processes, clean = False, isolation.allowed_processes(cell, 0), -1
+    ready, processes, clean = 0, isolation.allowed_processes(cell, 0), -1
     with suppress(OSError):
         clean = os.statvfs(cell.scratch).f_ffree
     while True:
         body, lines, *_ = socket.recv_fds(requests, 256, 1)
         if not body:
             return
-        if not ready:
-            for name in (*PRELOAD, *preload, *isolation.out_of_reach(cell)):
-                with suppress(Exception):
-                    importlib.import_module(name)
-            rehearsal.rehearse()
-            gc.disable()
-            gc.collect()
-            gc.freeze()
-            ready = True
         box = limits.Box.unpack(body)
+        if ready < 1:
+            _warm((*PRELOAD, *isolation.out_of_reach(cell)))
+            rehearsal.rehearse()
+        if ready < min(
+            box.number, 2
+        ):  # the domain's modules may be large: not before the self-test, which is job 1
+            _warm(preload if box.number > 1 else [])
+            ready = min(box.number, 2)
         box = box._replace(processes=box.processes + processes)
         if cell.namespaces:
             kernel.unshare(kernel.NEWPID)
@@ -143,6 +143,15 @@ def _serve(
             mounter.recv(1)
             os.chdir(cell.scratch)
         requests.send(report.pack())
+
+
+def _warm(modules: Sequence[str]) -> None:
+    for name in modules:
+        with suppress(Exception):  # a module that is not there is the program's to miss
+            importlib.import_module(name)
+    gc.disable()
+    gc.collect()
+    gc.freeze()
 
 
 def _become_judge(fd: int, box: limits.Box, cell: isolation.Cell) -> None:
