@@ -393,3 +393,13 @@ def test_difficulty_is_asked_for_when_the_recipe_says_so(tmp_path):
         for r in rows
         if r["parents"]
     )
+
+
+def test_chains_can_grow_from_some_of_the_seeds_and_the_others_stay(tmp_path):
+    rows, ledger, _ = grown(tmp_path, recipe(rounds=2, chains=2))
+    assert ledger["in"] == 6 + 2 * 2
+    assert sum(not r["parents"] for r in rows) == 6
+    domain = replace(TOWNS, seeds=lambda: [seed(i, answers=()) for i in range(6)])
+    rows, ledger, _ = grown(tmp_path / "b", recipe(rounds=1, chains=2, answer_seeds=True), domain)
+    assert ledger["in"] == 6 + 2
+    assert all(r["answers"] for r in rows)

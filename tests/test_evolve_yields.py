@@ -70,8 +70,11 @@ def test_each_operator_shows_its_rates_and_costs(tmp_path):
     assert table["good"].accept_rate == 1.0
     assert 0.2 < table["good"].verify_rate < 0.8
     assert table["bad"].reasons == {"prompt residue": table["bad"].draws}
-    assert sum(y.usd for y in table.values()) == pytest.approx(sum(p["usd"] for p in spent.values()))
-    assert sum(y.calls for y in table.values()) == pytest.approx(
+    seeds_rated = 40 * 200e-6
+    assert sum(y.usd for y in table.values()) + seeds_rated == pytest.approx(
+        sum(p["usd"] for p in spent.values())
+    )
+    assert sum(y.calls for y in table.values()) + 40 == pytest.approx(
         sum(p["calls"] for p in spent.values()), abs=1
     )
     assert table["good"].difficulty is not None and table["good"].lift == 0.0
@@ -81,7 +84,8 @@ def test_difficulty_is_shown_by_round(tmp_path):
     recipe, store, _ = grown(tmp_path)
     with store:
         by_round = difficulty_by_round(store, draws_step(recipe, TOWNS))
-    assert set(by_round) == {1, 2}
+    assert set(by_round) == {0, 1, 2}
+    assert by_round[0][1] == 40
     assert all(1 <= mean <= 10 and count > 0 for mean, count in by_round.values())
 
 

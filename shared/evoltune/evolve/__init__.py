@@ -21,7 +21,7 @@ import msgspec
 from evoltune.domain import Domain, Operator, source_hash
 from evoltune.errors import RecipeError, nearest
 from evoltune.evolve.bootstrap import from_snippets, self_instruct
-from evoltune.evolve.chain import Loop, Pending, grow
+from evoltune.evolve.chain import Loop, Pending, grow, needs_teacher
 from evoltune.evolve.sample import sample
 from evoltune.evolve.yields import Yield, difficulty_by_round, operator_yield
 from evoltune.recipe import Recipe
@@ -88,11 +88,12 @@ def evolve(
     last, step = evolve_step(recipe, domain), draws_step(recipe, domain)
     rounds = upto or recipe.evolve.rounds
     seeds = _seeds(recipe, domain)
-    draws = len(_chosen(recipe, seeds)) * rounds * recipe.evolve.variants
-    store.plan(step, len(seeds) + draws)
+    resumed = step.key in store.steps()
     _decide_seeds(recipe, store, step, seeds)
-    with _progress(progress, draws) as advance:
-        _run(_grow(recipe, domain, store, step, seeds, rounds, advance, teacher))
+    size = max(len(seeds), recipe.seeds.bootstrap_size) if recipe.seeds.bootstrap != "none" else len(seeds)
+    chains = min(size, recipe.evolve.chains or size)
+    with _progress(progress, chains * rounds * recipe.evolve.variants) as advance:
+        _run(_grow(recipe, domain, store, step, seeds, rounds, advance, teacher, resumed))
     if last == step or upto or store.ledger(step)["pending"]:
         return step
     sample(store, last, recipe.evolve.sample, recipe.seed)
@@ -108,6 +109,7 @@ async def _grow(
     rounds: int,
     advance: Callable[[], None],
     teacher: Teacher | None,
+    resumed: bool,
 ) -> None:
     async with AsyncExitStack() as stack:
         if teacher is None:
@@ -122,23 +124,21 @@ async def _grow(
             step=step,
             advance=advance,
             planned=plan.add,
+            resumed=resumed,
         )
         try:
             seeds = seeds + await _more_seeds(loop, seeds)
         except Pending:  # a batch file is being collected: the chains wait for their seeds
             return
-        plan.add(len(seeds) * rounds * recipe.evolve.variants)
+        chosen, others = _chosen(recipe, seeds)
+        plan.add(len(chosen) * rounds * recipe.evolve.variants)
         # A quarter more chains than calls: a chain that decides does not leave a slot idle.
         workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
         split = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
-        chosen = _chosen(recipe, seeds)
-        if recipe.evolve.answer_seeds and len(chosen) < len(seeds):
-            kept_as_they_are = {s.id for s in seeds} - {s.id for s in chosen}
-            await grow(loop, (s for s in seeds if s.id in kept_as_they_are), range(0), workers)
+        await grow(loop, (s for s in others if needs_teacher(recipe, s)), range(0), workers)
         heads = await grow(loop, chosen, range(1, split + 1), workers)
-        if (
-            split < rounds
-        ):  # partners are the heads of this moment: the one place where chains wait for each other
+        if split < rounds and len(heads) == len(chosen):
+            # Partners are the heads of this moment: the one place where chains wait for each other.
             loop.heads.extend(heads)
             await grow(loop, (store.record(h) for h in heads), range(split + 1, rounds + 1), workers)
 
@@ -191,17 +191,17 @@ def _seeds(recipe: Recipe, domain: Domain) -> list[Record]:
     return list(unique.values())
 
 
-def _chosen(recipe: Recipe, seeds: list[Record]) -> list[Record]:
-    """The seeds that chains grow from: all, or `evolve.chains` of them in an order drawn by the recipe's seed."""
+def _chosen(recipe: Recipe, seeds: list[Record]) -> tuple[list[Record], list[Record]]:
+    """(seeds that chains grow from, the others): all, or `evolve.chains` of them in an order drawn by the recipe's seed."""
     if not 0 < recipe.evolve.chains < len(seeds):
-        return seeds
-    return sorted(seeds, key=lambda seed: digest([recipe.seed, seed.id]))[: recipe.evolve.chains]
+        return seeds, []
+    drawn = sorted(seeds, key=lambda seed: digest([recipe.seed, seed.id]))
+    return drawn[: recipe.evolve.chains], drawn[recipe.evolve.chains :]
 
 
 def _decide_seeds(recipe: Recipe, store: Store, step: Step, seeds: list[Record]) -> None:
-    """Seeds are kept as they are; those that still need the teacher's answer are decided by their chain."""
-    ready = (s for s in seeds if s.answers or not recipe.evolve.answer_seeds)
-    todo = (s for s in ready if store.decided(step, s.id) is None)
+    """Seeds are kept as they are; those that still need the teacher are decided by their chain."""
+    todo = (s for s in seeds if not needs_teacher(recipe, s) and store.decided(step, s.id) is None)
     while chunk := list(islice(todo, SEED_COMMIT)):
         store.decide(step, chunk)
 

@@ -50,6 +50,8 @@ class Loop:
     """Called once per decided draw."""
     planned: Callable[[int], None] = lambda more: None
     """Raises the number of records that this step will decide."""
+    resumed: bool = True
+    """Some draws may be decided already."""
     errors: list[EvoltuneError] = field(default_factory=list)
     """The first one ends the run, after every call in flight has been journalled."""
     heads: list[str] = field(default_factory=list)
@@ -74,6 +76,10 @@ class Loop:
         )
         reply = await self.teacher.complete(request)
         return reply if isinstance(reply, Reply) else Reply(texts=tuple(reply))
+
+    def known(self, record: Record) -> str | None:
+        """What an earlier session decided: a reason, "" for kept, None for nothing; a fresh run need not look."""
+        return self.store.decided(self.step, record.id) if self.resumed else None
 
     def decide(self, result: Record | Drop) -> Record | None:
         """Writes a decision down; the record when it was kept."""
@@ -111,7 +117,7 @@ async def grow(loop: Loop, heads: Iterable[Record], rounds: range, workers: int)
 async def chain(loop: Loop, head: Record, rounds: range) -> str:
     """One seed's rounds. Returns the id of the last head."""
     if not head.parents and loop.store.decided(loop.step, head.id) is None:
-        loop.decide(await answered(loop, head))
+        loop.decide(await _finished_seed(loop, head))
     for round in rounds:
         variants = loop.recipe.evolve.variants
         if variants == 1:
@@ -129,6 +135,24 @@ async def every(calls: Iterable[Awaitable[T]]) -> list[T]:
     if failures:
         raise next((f for f in failures if isinstance(f, EvoltuneError)), failures[0])
     return [r for r in results if not isinstance(r, BaseException)]
+
+
+def needs_teacher(recipe: Recipe, seed: Record) -> bool:
+    """Whether a seed waits for an answer (`evolve.answer_seeds`) or for its difficulty, the table's round 0."""
+    return recipe.evolve.difficulty or (recipe.evolve.answer_seeds and not seed.answers)
+
+
+async def _finished_seed(loop: Loop, seed: Record) -> Record | Drop:
+    result: Record | Drop = seed
+    if loop.recipe.evolve.answer_seeds and not seed.answers:
+        result = await answered(loop, seed)
+    if isinstance(result, Drop) or not loop.recipe.evolve.difficulty:
+        return result
+    try:
+        reply = await _difficulty(loop, result)
+    except GivenUpError:
+        return result  # a seed is kept without its rating
+    return replace(result, evidence={**result.evidence, "difficulty": reply.texts})
 
 
 async def answered(loop: Loop, seed: Record) -> Record | Drop:
@@ -155,7 +179,7 @@ async def draw(loop: Loop, head: Record, round: int, number: int) -> Record | No
         round=round,
         draw=number,
     )
-    if loop.store.decided(loop.step, empty.id) is not None:  # no text, or given up, in an earlier session
+    if loop.known(empty) is not None:  # no text, or given up, in an earlier session
         loop.advance()
         return None
     prompt = fill(
@@ -166,7 +190,7 @@ async def draw(loop: Loop, head: Record, round: int, number: int) -> Record | No
         reply = await loop.ask(head, "evolve", prompt, round=round, sample=number)
         text = reply.texts[0].strip()
         child = _child(head, empty, text) if text else empty
-        known = loop.store.decided(loop.step, child.id)
+        known = loop.known(child)
         if known is not None:
             kept = None if known else child
         else:
@@ -236,12 +260,16 @@ def _first_reason(answers: Sequence[Answer]) -> str:
 
 async def evidence_of(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
     """What `Domain.evidence` asks for, and the difficulty; all at once."""
-    asked = {
+    asked: dict[str, Awaitable[Reply]] = {
         name: loop.ask(child, name, fill(template, instruction=child.task.instruction), round=child.round)
         for name, template in loop.domain.evidence.items()
     }
     if loop.recipe.evolve.difficulty:
-        question = fill(DIFFICULTY, instruction=child.task.instruction)
-        asked["difficulty"] = loop.ask(child, "difficulty", question, round=child.round, judgement=True)
+        asked["difficulty"] = _difficulty(loop, child)
     replies = await every(asked.values())
     return {name: reply.texts for name, reply in zip(asked, replies, strict=True)}
+
+
+def _difficulty(loop: Loop, record: Record) -> Awaitable[Reply]:
+    question = fill(DIFFICULTY, instruction=record.task.instruction)
+    return loop.ask(record, "difficulty", question, round=record.round, judgement=True)

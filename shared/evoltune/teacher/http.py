@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
@@ -47,7 +48,8 @@ async def open_http(config: recipes.Teacher) -> AsyncIterator[Pool]:
     endpoints = [Endpoint(e, config, where=f"teacher.endpoints.{i}") for i, e in enumerate(config.endpoints)]
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
     timeout = aiohttp.ClientTimeout(total=config.timeout_s, connect=min(10.0, config.timeout_s))
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True) as session:
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as session:
         yield Pool(session, endpoints)
 
 
@@ -55,7 +57,7 @@ class Endpoint:
     """One server: its URL and key, its rate limits, its health."""
 
     def __init__(self, config: recipes.Endpoint, teacher: recipes.Teacher, where: str) -> None:
-        self.url = chat_url(config.url, where)
+        self.url = URL(chat_url(config.url, where))
         self.name = config.url
         self.weight = config.weight
         self.key = read_key(config, where)
@@ -128,7 +130,10 @@ class Pool:
     async def _post(self, endpoint: Endpoint, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         body = orjson.dumps(wire(request, endpoint.completion_tokens_name))
         try:
-            async with self._session.post(endpoint.url, data=body, headers=endpoint.headers) as response:
+            sent = self._session.post(
+                endpoint.url, data=body, headers=endpoint.headers, allow_redirects=False
+            )
+            async with sent as response:
                 return response.status, response.headers, await response.read()
         except aiohttp.ClientConnectorError as error:  # nothing left this machine
             endpoint.fault()
