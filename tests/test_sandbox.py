@@ -1,6 +1,7 @@
 """Programs of every form through the sandbox: what passes, what fails, and why."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -316,3 +317,52 @@ def test_nothing_of_the_driver_is_in_the_programs_environment(run, monkeypatch):
         "TMPDIR",
         "EVOLTUNE_DATA",
     }
+
+
+MIX = (
+    ADD,
+    "def f(a, b): return 0",
+    "import os\nos._exit(0)",
+    "def f(a, b) return",
+    "import tempfile\nopen(tempfile.mkstemp()[1], 'w').write('x')\n" + ADD,
+    "import subprocess\nsubprocess.Popen(['sleep', '60'], start_new_session=True)\n" + ADD,
+    "raise MemoryError",
+    "print('x' * 100000)\n" + ADD,
+)
+
+
+def _state():
+    """Descriptors of this process, mounts, and its resident KiB."""
+    resident = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return len(os.listdir("/proc/self/fd")), len(Path("/proc/self/mounts").read_text().splitlines()), resident
+
+
+def _sleepers():
+    return [p for p in os.listdir("/proc") if p.isdigit() and _command(p) == "sleep\x0060\x00"]
+
+
+def _command(pid):
+    try:
+        return open(f"/proc/{pid}/cmdline").read()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("programs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_long_mixed_run_leaks_nothing(programs):
+    sleeping = set(_sleepers())
+    pool = Pool(Spec(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2)
+
+    def run(count):
+        jobs = [[job(MIX[i % len(MIX)] + f"\n# {i}", CHECK)] for i in range(count)]
+        return [rows[0][0] for rows in pool.map("jobs", jobs)]
+
+    expected = ["pass", "fail", "fail", "fail", "pass", "pass", "memory", "pass"]
+    run(40)
+    descriptors, mounts, resident = _state()
+    assert run(programs) == [expected[i % len(MIX)] for i in range(programs)]
+    after = _state()
+    assert after[:2] == (descriptors, mounts)
+    assert after[2] <= 1.1 * resident
+    assert set(_sleepers()) <= sleeping
+    pool.close()
