@@ -198,7 +198,7 @@ def ours(args, pairs, turns, folder):
     plan = sft.plan_of(recipe.train, 1)
     tokenizer = load_tokenizer(base)
     stop, _ = prepare_tokenizer(tokenizer, "chat")
-    bins, counts, _ = sft.prepare(job, tokenizer, stop)
+    bins, _, _ = sft.prepare(job, tokenizer, stop)
     arguments = sft.training_arguments(job, plan, precision_of("auto"))
     arguments.max_steps = args.steps
     order = sft.Order(bins.lengths, plan, args.steps, job.seed, 0, True)

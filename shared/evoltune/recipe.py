@@ -246,6 +246,8 @@ class Train(Section, frozen=True, kw_only=True):
     save_total_limit: Count = 2
     logging_steps: Positive = 1
     checkpoint_select: Literal["last", "generations"] = "last"
+    dev_suite: str = ""
+    """For checkpoint_select: generations: the suite that chooses; never one of eval.suites."""
     resume_from_checkpoint: bool = True
     report_to: tuple[str, ...] = ()
     seed: int | None = None

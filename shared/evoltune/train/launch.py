@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from evoltune.train.base import resolve_base
 from evoltune.train.command import command_for, network_environment, shell, slurm_script
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import MANIFEST, Job, make_job, read_job, write_file, write_job
+from evoltune.train.select import check_selection, select
 from evoltune.train.supervise import supervise
 
 
@@ -33,13 +35,14 @@ def train(
 
     Raises CertificateError for a dataset without one (unless allowed), DataError for bad rows, TrainingError.
     """
+    check_selection(recipe)
     rows = _rows_file(str(dataset))
     certificate = _certificate(recipe, Path(rows), allow_uncertified)
     job = make_job(recipe, rows, str(resolve_base(recipe.train.model_name_or_path)), out, certificate)
     done = _finished(job)
     if done is not None:
         print(f"  train: {out} is finished already ({done['steps']} steps)", file=sys.stderr)
-        return done
+        return _closed(job, done)
     _clear(job)
     command = command_for(job.folder / "job.json", recipe)
     if recipe.train.deepspeed != "none":
@@ -51,14 +54,23 @@ def train(
     done = _finished(job)
     if done is None:
         raise _failure(job, code)
-    shutil.rmtree(job.steps, ignore_errors=True)  # optimizer states: of no use once the manifest stands
     data = done["data"]
     print(
         f"  train: {done['steps']} steps on {data['kept']} rows ({data['tokens']} tokens, {data['dropped_too_long']} dropped, "
         f"{data['truncated']} truncated as longer than {recipe.train.max_length}), last loss {done['final_loss']:.4f}: {out}",
         file=sys.stderr,
     )
-    return done
+    return _closed(job, done)
+
+
+def _closed(job: Job, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The choice of a checkpoint, if one is to be made; then the steps' optimizer states have no use any more."""
+    if job.recipe.train.checkpoint_select == "generations" and "selected_step" not in manifest:
+        from evoltune.evaluate import evaluate
+
+        manifest = select(job, manifest, partial(evaluate, baseline=False))
+    shutil.rmtree(job.steps, ignore_errors=True)
+    return manifest
 
 
 def _rows_file(dataset: str) -> str:

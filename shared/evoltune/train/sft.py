@@ -59,8 +59,15 @@ class Order:
     def __len__(self) -> int:
         return self._steps * self._plan.accumulation
 
+    def _all_steps(self) -> Iterator[list[int]]:
+        return step_order(self._lengths, self._plan.batch, self._steps, self._seed, group=self._group)
+
+    def step_tokens(self) -> list[int]:
+        """Of each step, over all ranks, padding not counted."""
+        return [sum(self._lengths[i] for i in step) for step in self._all_steps()]
+
     def __iter__(self) -> Iterator[list[int]]:
-        for step in step_order(self._lengths, self._plan.batch, self._steps, self._seed, group=self._group):
+        for step in self._all_steps():
             yield from deal(step, self._lengths, self._plan, self._rank)
 
 
@@ -120,7 +127,7 @@ def run(job: Job, watchdog: Watchdog) -> None:
     guards = Guards(job, watchdog)
     tuner = Tuner(
         bins=bins, order=order, pad=tokenizer.pad_token_id or 0, recipe=train, guards=guards, model=model, args=arguments,
-        train_dataset=bins, callbacks=[Metrics(job, counts, plan, steps)],
+        train_dataset=bins, callbacks=[Metrics(job, counts, plan, order.step_tokens(), precision)],
     )  # fmt: skip
     tuner.remove_callback(PrinterCallback)
     first = next(iter(order))
