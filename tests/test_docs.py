@@ -1,6 +1,6 @@
 """Documentation that runs: every ```bash and ```python block of README.md and docs/ is executed, page by page.
 
-A block whose fence says `gpu`, `key`, `cluster` or `long` (```bash gpu) needs what a test machine has not; it is only
+A block whose fence says `gpu`, `key`, `cluster`, `long` or `sketch` (```bash gpu) needs what a test machine has not; it is only
 checked for syntax. Blocks of one page run in order in one fresh folder.
 """
 
@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(bash|python)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_HERE = {"gpu", "key", "cluster", "long"}
+NOT_HERE = {"gpu", "key", "cluster", "long", "sketch"}
 
 
 def blocks(page: Path) -> list[tuple[str, set[str], str]]:
