@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evoltune.curate import certificate, curate_stages, require_certificate
 from evoltune.curate.certificate import build_certificate, suite_hash
@@ -199,6 +201,21 @@ def test_a_run_writes_the_same_bytes_whatever_the_order_of_its_rows(tmp_path, to
     names = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(two) for p in two.rglob("*") if p.is_file())
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
+
+
+@pytest.mark.slow
+@given(st.permutations(range(31)))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_of_rows_gives_the_same_bytes(tmp_path_factory, toy, order):
+    rows = [*rows_of(30), record(PROBLEM.instruction, name="copy")]
+    recipe = Recipe(domain=toy, name="toy", curate=Curate(size=12, mode="quality_diversity", balance="level"))
+    places = [tmp_path_factory.mktemp("order") for _ in range(2)]
+    one, two = (
+        build(place, recipe, [rows[i] for i in ids])
+        for place, ids in zip(places, (range(31), order), strict=True)
+    )
+    for file in one.rglob("*"):
+        assert file.is_dir() or file.read_bytes() == (two / file.relative_to(one)).read_bytes()
 
 
 def test_the_certificate_names_suites_methods_and_every_hit(tmp_path, toy):
