@@ -14,6 +14,8 @@ from evoltune_math.answers.typed import Answer, Choice, Group, Matrix, Named, Re
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]
+MAX_CONVENTION = 300
+"""Longer texts follow none; the bound also keeps the recursion through `read` shallow."""
 
 _CHOICE = re.compile(
     r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|bf)\s*\{?\s*)?(?:(?:option|choice|answer)\s*)?"
@@ -99,6 +101,8 @@ def special(bare: str, read: Read) -> Answer | None:
         return Text("")
     if bare == "{}":
         return Group((), "{}")
+    if len(bare) > MAX_CONVENTION:
+        return None
     first = bare[0]
     found: Answer | None = None
     if first in "([\\ABCDEFGHIJOoCcPpa":
