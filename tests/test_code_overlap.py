@@ -176,7 +176,8 @@ TRUE_HITS = {
     "HumanEval/13": "45 151 498 501 687", "HumanEval/59": "32", "HumanEval/57": "68", "HumanEval/61": "175 771",
     "HumanEval/35": "294 418 517", "HumanEval/26": "572", "HumanEval/34": "712 572", "HumanEval/90": "755",
     "HumanEval/45": "814", "HumanEval/55": "873 960", "HumanEval/28": "18 132", "HumanEval/22": "297",
-    "HumanEval/58": "249", "HumanEval/52": "433", "HumanEval/31": "605", "HumanEval/60": "", "HumanEval/53": "", "HumanEval/23": "",
+    "HumanEval/58": "249", "HumanEval/52": "433", "HumanEval/31": "605", "HumanEval/27": "557",
+    "HumanEval/23": "242 792 813", "HumanEval/53": "750 972", "HumanEval/41": "626",
 }  # fmt: skip
 
 

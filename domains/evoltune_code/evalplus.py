@@ -11,6 +11,7 @@ Invariant: the canonical solution of each task passes its own tests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,11 @@ FLOAT_ATOL = 1e-6
 """EvalPlus compares floats within 1e-6 where a task states no tolerance."""
 SET_EQUAL = frozenset({2, 7, 111, 140, 232, 249, 579, 769})
 """MBPP+ tasks whose lists may come in any order, and with repetitions."""
+BULKY = frozenset({"HumanEval/15"})
+"""Tasks whose expected values are too large to hold at once (up to 7 MB each): compared one by one in the judge."""
+MAX_ITEMS = 1_000_000
+"""Mbpp/255 has one input whose result is 1.6 million tuples of 77 (over 1 GB): inputs beyond this size are left out,
+as in upstream's files without extreme inputs."""
 NOT_NONE = frozenset({"check_str", "text_match_three", "text_starta_endb"})
 """MBPP+ functions for which upstream's own solutions return a match object or None in place of a bool."""
 
@@ -86,6 +92,8 @@ def task(row: Mapping[str, Any]) -> Task:
     name, entry_point, prompt = row["task_id"], row["entry_point"], row["prompt"]
     oracle = prompt + row["canonical_solution"]
     inputs = [restored(name, args) for args in (*row["base_input"], *row["plus_input"])]
+    if name == "Mbpp/255":  # combinations with repetition
+        inputs = [[xs, n] for xs, n in inputs if math.comb(len(xs) + n - 1, n) * n <= MAX_ITEMS]
     return Task(
         instruction=prompt,
         reference=oracle,
@@ -110,7 +118,9 @@ def _special(name: str, entry_point: str, oracle: str, atol: float) -> str | Non
             f"        assert abs(sum(c * root**i for i, c in enumerate(xs))) <= {atol or 1e-4!r}\n"
         )
     suite, _, number = name.partition("/")
-    if suite == "Mbpp" and int(number) in SET_EQUAL:
+    if name in BULKY:
+        rule = "got == expected"
+    elif suite == "Mbpp" and int(number) in SET_EQUAL:
         rule = "set(got) == set(expected)"
     elif suite == "Mbpp" and entry_point in NOT_NONE:
         rule = "(got if isinstance(got, bool) else got is not None) == (expected if isinstance(expected, bool) else expected is not None)"
@@ -120,5 +130,5 @@ def _special(name: str, entry_point: str, oracle: str, atol: float) -> str | Non
         f"def _oracle():\n    space = {{}}\n    exec({oracle!r}, space)\n    return space[{entry_point!r}]\n\n"
         "def check(candidate):\n    oracle = _oracle()\n    for args in _INPUTS:\n"
         "        expected = oracle(*copy.deepcopy(args))\n        got = candidate(*copy.deepcopy(args))\n"
-        f"        assert {rule}, (args, expected)\n"
+        f"        assert {rule}, args\n"
     )
