@@ -10,7 +10,7 @@ import pytest
 
 from evoltune.errors import DomainError
 from evoltune_math import check, domain
-from evoltune_math.answers import typed
+from evoltune_math.answers import kinds
 from evoltune_math.answers.budget import TooLarge
 from evoltune_math.answers.exact import equal_forms, normal, rational
 from evoltune_math.answers.lexer import Unreadable
@@ -46,10 +46,10 @@ def test_different_answers_differ_in_both_directions(left: str, right: str) -> N
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        (r"\frac{1}{2}", typed.Value), ("7 cm", typed.Value), ("no solution", typed.Text), (r"\textbf{(A) } 12", typed.Choice),
-        ("1, 2", typed.Group), (r"-1 < x \le 2", typed.Region), (r"\begin{pmatrix}1\\2\end{pmatrix}", typed.Matrix),
-        ("x+y=1", typed.Relation), ("x=5", typed.Named), ("3:4", typed.Ratio), (r"k\pi, k\in\mathbb{Z}", typed.Family),
-        (r"\frac13 \approx 0.33", typed.Either),
+        (r"\frac{1}{2}", kinds.Value), ("7 cm", kinds.Value), ("no solution", kinds.Text), (r"\textbf{(A) } 12", kinds.Choice),
+        ("1, 2", kinds.Group), (r"-1 < x \le 2", kinds.Region), (r"\begin{pmatrix}1\\2\end{pmatrix}", kinds.Matrix),
+        ("x+y=1", kinds.Relation), ("x=5", kinds.Named), ("3:4", kinds.Ratio), (r"k\pi, k\in\mathbb{Z}", kinds.Family),
+        (r"\frac13 \approx 0.33", kinds.Either),
     ],
 )  # fmt: skip
 def test_each_kind_of_answer_is_recognised(text: str, kind: type) -> None:
@@ -58,7 +58,7 @@ def test_each_kind_of_answer_is_recognised(text: str, kind: type) -> None:
 
 def test_the_unit_is_taken_off_and_kept() -> None:
     answer = read(r"9.8\ \mathrm{m/s^2}")
-    assert isinstance(answer, typed.Value)
+    assert isinstance(answer, kinds.Value)
     assert rational(answer.node) is not None
     assert answer.unit.replace(" ", "") == "m/s^2"
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from evoltune.record import Verdict
 from evoltune_math.answers.equality import Comparison
+from evoltune_math.answers.kinds import Answer, Group, Text
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.reading import plain_number, read, squeezed, unwrap
-from evoltune_math.answers.typed import Answer, Group, Text
 from evoltune_math.extract import Found, find
 
 _FAULTS = (

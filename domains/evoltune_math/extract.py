@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from evoltune.record import Task
 from evoltune_math.answers.charset import to_ascii
+from evoltune_math.answers.kinds import Text
 from evoltune_math.answers.reading import balanced, mended, read, unwrap
-from evoltune_math.answers.typed import Text
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_UNITS
 from evoltune_math.answers.wording import conventional
 

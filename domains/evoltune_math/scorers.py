@@ -15,9 +15,9 @@ from decimal import Decimal
 
 from evoltune.domain import Context, Extract, Profile, Verify
 from evoltune.record import Task, Verdict
+from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading import balanced, read
-from evoltune_math.answers.typed import Value
 from evoltune_math.answers.values import Values
 from evoltune_math.extract import last_match
 from evoltune_math.hendrycks import NormaliserFault, normal_string

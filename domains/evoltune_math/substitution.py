@@ -15,10 +15,10 @@ from typing import Any
 
 from evoltune_math.answers.budget import TooLarge
 from evoltune_math.answers.exact import Undefined, normal
+from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value
 from evoltune_math.answers.nodes import Node, has, substitute, symbols
 from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.answers.reading import read
-from evoltune_math.answers.typed import Answer, Group, Named, Relation, Value
 from evoltune_math.answers.values import Values
 
 MAX_UNKNOWNS, MAX_EQUATIONS = 4, 6

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Region, Span, Text, Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num
-from evoltune_math.answers.typed import Answer, Choice, Group, Matrix, Named, Region, Span, Text, Value, typed
+from evoltune_math.answers.typed import typed
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]

@@ -12,10 +12,7 @@ from typing import Any
 
 from evoltune_math.answers import constants, families, regions, units, values, wording
 from evoltune_math.answers.exact import rational
-from evoltune_math.answers.nodes import Node, has, sym, symbols
-from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.relations import same_relation
-from evoltune_math.answers.typed import (
+from evoltune_math.answers.kinds import (
     Answer,
     Choice,
     Either,
@@ -29,8 +26,11 @@ from evoltune_math.answers.typed import (
     Span,
     Text,
     Value,
-    plain_basis,
 )
+from evoltune_math.answers.nodes import Node, has, substitute, sym, symbols
+from evoltune_math.answers.policy import DEFAULT, Policy
+from evoltune_math.answers.relations import same_relation
+from evoltune_math.answers.typed import plain_basis, typed
 from evoltune_math.answers.values import Values
 
 MAX_ITEMS = 200
@@ -396,8 +396,6 @@ class Comparison:
 
 
 def _substituted(node: Node, name: str, value: Fraction) -> Node:
-    from evoltune_math.answers.nodes import substitute
-
     return substitute(node, name, Node("num", (), value))
 
 
@@ -432,8 +430,6 @@ def _same_letter(x: Node, y: Node) -> bool:
 
 
 def _typed(node: Node) -> Answer:
-    from evoltune_math.answers.typed import typed
-
     return typed(node)
 
 
@@ -457,9 +453,7 @@ def _renamed(a: Named, b: Named) -> tuple[Named, Named]:
     if x.op == y.op == "fn" and x.value == y.value and len(x.args) == len(y.args) and x.args != y.args:
         if all(n.op == "sym" for n in (*x.args, *y.args)) and isinstance(b.value, Value):
             value = b.value.node
-            from evoltune_math.answers.nodes import substitute
-
-            for k, arg in enumerate(y.args):
+                    for k, arg in enumerate(y.args):
                 value = substitute(value, str(arg.value), sym(f"?{k}"))
             for k, arg in enumerate(x.args):
                 value = substitute(value, f"?{k}", arg)

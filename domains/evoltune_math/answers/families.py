@@ -10,9 +10,11 @@ from fractions import Fraction
 
 from evoltune_math.answers.budget import TooLarge
 from evoltune_math.answers.exact import Undefined
+from evoltune_math.answers.kinds import Answer, Group, Named, Value
 from evoltune_math.answers.nodes import Node, has, num, substitute, sym, symbols, walk
 from evoltune_math.answers.numeric import approximate
-from evoltune_math.answers.typed import Answer, Group, Named, Value
+from evoltune_math.answers.policy import DEFAULT
+from evoltune_math.answers.values import Values
 
 PARAMETERS = frozenset("knmlpqtNK")
 MAX_OFFSETS = 400
@@ -102,9 +104,6 @@ def _circular(gap: float, period: float) -> bool:
 
 
 def _renamed_equal(x: list[Node], y: list[Node], names: list[set[str]]) -> bool:
-    from evoltune_math.answers.policy import DEFAULT
-    from evoltune_math.answers.values import Values
-
     a, b = (next(iter(s)) for s in names)
     values = Values(DEFAULT)
     renamed = [substitute(n, b, sym(a)) for n in y]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from evoltune_math.answers import scripts
 from evoltune_math.answers.lexer import Token, Unreadable
 from evoltune_math.answers.nodes import HALF, Node, const, fn, num, seq, sym, walk
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
@@ -159,7 +160,7 @@ def _named(parser: Parser, name: str) -> Node:
     if name in FUNCTIONS:
         return _function(parser, FUNCTIONS[name])
     if name in GREEK:
-        return parser.called(sym(name))
+        return scripts.called(parser, sym(name))
     if name in ("emptyset", "varnothing"):
         return seq("{}", ())
     if name in (
@@ -187,7 +188,7 @@ def _named(parser: Parser, name: str) -> Node:
     if name in ("approx", "sim", "simeq"):
         return parser.expression(10)
     if name.isalpha() and len(name) > 0:
-        return parser.called(sym("\\" + name))
+        return scripts.called(parser, sym("\\" + name))
     raise Unreadable(f"unexpected \\{name}")
 
 
@@ -332,10 +333,11 @@ def _accent(parser: Parser, name: str) -> Node:
         return sym(str(inside.value), "v")
     if inside.op == "sym":
         marked = name not in ("mathcal", "mathfrak", "mathscr")
-        return parser.called(
+        return scripts.called(
+            parser,
             sym(f"{inside.value}", "v")
             if name in ("hat", "vec") and inside.value in ("i", "j", "k", "x", "y", "z")
-            else sym(f"{name}:{text}" if marked else text)
+            else sym(f"{name}:{text}" if marked else text),
         )
     return sym(f"{name}:{text}")
 

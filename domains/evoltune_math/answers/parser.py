@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evoltune_math.answers import macros, quantities
+from evoltune_math.answers import macros, quantities, scripts
 from evoltune_math.answers.lexer import END, Token, Unreadable, tokenize
-from evoltune_math.answers.nodes import EULER, HALF, IMAGINARY, Node, const, fn, num, rel, seq, sym, walk
+from evoltune_math.answers.nodes import EULER, HALF, IMAGINARY, Node, const, num, rel, seq, sym, walk
 from evoltune_math.answers.vocabulary import (
     CONSTANTS,
     DROPPED_BEFORE_NUMBER,
@@ -23,7 +23,6 @@ from evoltune_math.answers.vocabulary import (
     NUMBER_SETS,
     RELATIONS,
     TEXT_WORDS,
-    number_in_words,
 )
 
 MAX_NESTING = 64
@@ -147,7 +146,7 @@ class Parser:
                 return None if text == "mid" or self.bars else self.juxtapose(left, power)
             if text == "degree":
                 self.at += 1
-                return self.degrees(left)
+                return scripts.degrees(self, left)
             if (
                 text in _CLOSING_COMMANDS
                 or text[:4] == "end:"
@@ -168,7 +167,7 @@ class Parser:
         if text == "/":
             return self.binary(left, "div", PRODUCT, power)
         if text == "^":
-            return self.power(left) if power <= POWER else None
+            return scripts.power(self, left) if power <= POWER else None
         if text in ("!", "%") and power >= POSTFIX:
             return None
         if text == "!":
@@ -181,10 +180,10 @@ class Parser:
         if text == ":":
             return self.binary(left, "ratio", RATIO, power) if not self.bars or self.bars[-1] != ":" else None
         if text == "_":  # the 2 of v^2_0 takes no subscript
-            return None if power >= POWER - 1 and left.op in ("num", "dec") else self.subscript(left)
+            return None if power >= POWER - 1 and left.op in ("num", "dec") else scripts.subscript(self, left)
         if text == "'":
             self.at += 1
-            return self.called(left._replace(value=f"{left.value}'")) if left.op == "sym" else left
+            return scripts.called(self, left._replace(value=f"{left.value}'")) if left.op == "sym" else left
         if text in (">", "[") and self.bars and self.bars[-1] == text:
             return None
         if text in RELATIONS:
@@ -228,95 +227,6 @@ class Parser:
         if op in ("ratio", "union") and left.op == op:
             return Node(op, (*left.args, right))
         return Node(op, (left, right))
-
-    def power(self, left: Node) -> Node:
-        self.at += 1
-        if self.peek() == END:
-            raise Unreadable("a power without an exponent")
-        if self.accept("cmd", "circ", "degree"):
-            return self.degrees(left)
-        if self.accept("op", "*"):
-            return left._replace(value=f"{left.value}*") if left.op == "sym" else left
-        if self.peek().text == "{" and self.peek(1).text in ("circ", "prime") and self.peek(2).text == "}":
-            prime = self.peek(1).text == "prime"
-            self.at += 3
-            return left._replace(value=f"{left.value}'") if prime and left.op == "sym" else self.degrees(left)
-        if self.accept("cmd", "prime"):
-            return left._replace(value=f"{left.value}'") if left.op == "sym" else left
-        exponent = self.expression(POWER - 1)
-        if (
-            left.op == "sym"
-            and exponent == Node("neg", (num(1),))
-            and self.peek().text == "("
-            and str(left.value) in _FUNCTION_LETTERS
-        ):
-            return self.called(sym(f"{left.value}^-1'"))
-        if (
-            left.op == "sym"
-            and exponent.op == "sym"
-            and exponent.value in ("T", "top", "c", "C")
-            and str(left.value).isupper()
-        ):
-            return sym(f"{left.value}^{exponent.value}")
-        return Node("pow", (left, exponent))
-
-    def degrees(self, left: Node) -> Node:
-        if self.peek().kind == "num" and self.peek(1).text == "'":  # 45 degrees 30'
-            minutes = self.take().value
-            assert minutes is not None
-            self.at += 1
-            return Node("deg", (Node("add", (left, Node("div", (num(minutes), num(60))))),))
-        scale = self.peek()
-        if scale.kind == "sym" and scale.text in "CFK" and self.peek(1).kind in ("end", "sep"):
-            self.at += 1
-            return Node("unit", (left,), None, scale.text)
-        if scale.kind == "text" and scale.text in ("C", "F", "K"):
-            self.at += 1
-        return Node("deg", (left,))
-
-    def subscript(self, left: Node) -> Node:
-        self.at += 1
-        below = self.peek()
-        if left.op in ("num", "dec"):
-            named = self.peek(1) if below.text == "{" else below
-            digits = self.argument()
-            base = digits.value if digits.op == "num" else None
-            if base is None and named.kind == "text":
-                base = number_in_words(named.text)
-            if base is None:
-                raise Unreadable("a number with a subscript that is no base")
-            return Node("base", (num(int(base)),), None, left.note or _digits(left))
-        if left.op == "pow" and left.args[0].op == "sym":  # v^2_0
-            self.at -= 1
-            return Node("pow", (self.subscript(left.args[0]), left.args[1]))
-        start = self.at
-        self.skip()
-        name = "".join(t.text for t in self.tokens[start : self.at] if t.text not in "{}")
-        if left.op in ("sym", "fn", "text") and left.value is not None:
-            return self.called(sym(f"{left.value}_{name}"))
-        raise Unreadable("a subscript of something that is no name")
-
-    def called(self, name: Node) -> Node:
-        """`f(x)`: a name before brackets is a function when it looks like one, or when the brackets hold one symbol."""
-        token = self.peek()
-        if token.text == "(" and token.kind == "op" and not token.space:
-            inner = self.peek(1)
-            lone = inner.kind in ("sym", "num") and self.peek(2).text == ")"
-            lone_symbol = (
-                lone and inner.kind == "sym" and inner.text not in ("i", "e") and len(str(name.value)) == 1
-            )
-            if (
-                ("_" in str(name.value) and lone)
-                or str(name.value).rstrip("'") in _FUNCTION_LETTERS
-                or lone_symbol
-                or "'" in str(name.value)
-            ):
-                self.at += 1
-                inside = self.items(_is(")"))
-                self.expect("op", ")")
-                args = inside.args if inside.op == "seq" else (inside,)
-                return fn("?" + str(name.value), *args)
-        return name
 
     def relation(self, left: Node, power: int) -> Node:
         signs, members = [], [left]
@@ -419,7 +329,7 @@ class Parser:
             return EULER
         if token.text == "i" and token.note != "v":
             return IMAGINARY
-        return self.called(sym(token.text, token.note))
+        return scripts.called(self, sym(token.text, token.note))
 
     def word(self, token: Token) -> Node:
         word = token.text
@@ -443,7 +353,7 @@ class Parser:
         ):
             return Node("text", (), word)
         if word.isupper() or not word.isascii():
-            return self.called(sym(word))
+            return scripts.called(self, sym(word))
         factors = []
         for char in word[:-1]:
             factors.append(EULER if char == "e" else IMAGINARY if char == "i" else sym(char))

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from evoltune_math.answers.budget import TooLarge
 from evoltune_math.answers.exact import Form, Undefined, normal, rational
+from evoltune_math.answers.kinds import Relation
 from evoltune_math.answers.nodes import Node, symbols
-from evoltune_math.answers.typed import Relation
 from evoltune_math.answers.values import Values
 
 _FLIP = {

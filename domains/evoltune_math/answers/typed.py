@@ -6,110 +6,25 @@ typed(parse("x=-2,6")) -> Named(x, Group((Value(-2), Value(6)), "")) ; typed(par
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
 
-from evoltune_math.answers import matrices, units
+from evoltune_math.answers import matrices, regions, units
+from evoltune_math.answers.kinds import (
+    Answer,
+    Either,
+    Family,
+    Group,
+    Matrix,
+    Named,
+    Ratio,
+    Region,
+    Relation,
+    Text,
+    Value,
+)
 from evoltune_math.answers.nodes import Node, has, rel, symbols, walk
 from evoltune_math.answers.numeric import approximate
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number or an expression, with its unit taken off."""
-
-    node: Node
-    unit: str = ""
-    degrees: bool = False
-
-
-@dataclass(frozen=True)
-class Text:
-    words: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An option of a multiple choice, with the value that stood behind it."""
-
-    letter: str
-    body: Answer | None = None
-
-
-@dataclass(frozen=True)
-class Group:
-    """Several answers. `brackets`: "" a bare list, "{}" a set, "()" "[]" "<>" ordered."""
-
-    items: tuple[Answer, ...]
-    brackets: str
-    word: str = ""
-    """`or` when the list was joined by it: alternatives, perhaps of one value."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """An interval of reals; a point has equal, closed ends."""
-
-    low: Node
-    high: Node
-    low_closed: bool
-    high_closed: bool
-
-
-@dataclass(frozen=True)
-class Region:
-    """A union of intervals; `variable` when it was written as an inequality."""
-
-    spans: tuple[Span, ...]
-    variable: str = ""
-
-
-@dataclass(frozen=True)
-class Matrix:
-    rows: tuple[tuple[Node, ...], ...]
-
-
-@dataclass(frozen=True)
-class Relation:
-    """An equation or inequality that is more than a name and its value."""
-
-    signs: tuple[str, ...]
-    members: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Named:
-    """`x = 5`, `f(x) = x^2`, `AB = 4`."""
-
-    name: Node
-    value: Answer
-
-
-@dataclass(frozen=True)
-class Ratio:
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Values with a parameter that was declared to be whole: `k\\pi, k \\in Z`."""
-
-    answer: Answer
-
-
-@dataclass(frozen=True)
-class Either:
-    """`exact \\approx rounded`."""
-
-    exact: Answer
-    rounded: Answer
-
-
-Answer: TypeAlias = (
-    Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
-)
 
 _WHOLE_SETS = frozenset(["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Q"])
 _DIFFERENTIALS = (Node("sym", (), "d"), Node("sym", (), "partial"))
@@ -545,12 +460,8 @@ def _last(members: tuple[Node, ...]) -> Answer:
 
 def region_of(node: Node) -> Region | None:
     """The set of reals that a tree describes as an interval, an inequality in one variable, or a union; else None."""
-    from evoltune_math.answers import regions
-
     return regions.of(node)
 
 
 def _joined(items: list[Node], word: str) -> Region | None:
-    from evoltune_math.answers import regions
-
     return regions.joined(items, word)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node
-from evoltune_math.answers.typed import Value
 from evoltune_math.answers.vocabulary import number_in_words
 
 _MARKUP = re.compile(
