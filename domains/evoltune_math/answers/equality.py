@@ -453,7 +453,7 @@ def _renamed(a: Named, b: Named) -> tuple[Named, Named]:
     if x.op == y.op == "fn" and x.value == y.value and len(x.args) == len(y.args) and x.args != y.args:
         if all(n.op == "sym" for n in (*x.args, *y.args)) and isinstance(b.value, Value):
             value = b.value.node
-                    for k, arg in enumerate(y.args):
+            for k, arg in enumerate(y.args):
                 value = substitute(value, str(arg.value), sym(f"?{k}"))
             for k, arg in enumerate(x.args):
                 value = substitute(value, f"?{k}", arg)
