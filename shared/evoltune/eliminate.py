@@ -419,6 +419,7 @@ LANGUAGES_OF: dict[str, tuple[str, ...]] = {
     word: tuple(name for name, listed in FUNCTION_WORDS.items() if word in listed.split())
     for word in " ".join(FUNCTION_WORDS.values()).split()
 }
+ENGLISH = frozenset(FUNCTION_WORDS["en"].split())
 ABOUT_LANGUAGE = re.compile(
     r"translat|\b(in|into|to|from) (english|spanish|french|german|italian|portuguese|dutch|chinese|mandarin|japanese|korean|russian|"
     r"arabic|hindi|greek|latin|hebrew|thai|turkish|polish|swedish)|\blanguages?\b|spanish|french|german|chinese|japanese|"
@@ -443,6 +444,8 @@ def language_of(text: str) -> str:
     found = words(text)
     if len(found) < 8:
         return ""
+    if sum(w in ENGLISH for w in found) >= 0.25 * len(found):
+        return "en"
     hits = Counter(name for w in found if w in LANGUAGES_OF for name in LANGUAGES_OF[w])
     if not hits:
         return ""

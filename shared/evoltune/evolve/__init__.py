@@ -9,6 +9,7 @@ Invariant: in = kept + dropped(by reason), where "in" is seeds + planned draws; 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -214,7 +215,7 @@ def _run(main: Coroutine[object, object, None]) -> None:
         from asyncio import new_event_loop
 
     def call() -> None:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with _rare_collections(), asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(main)
 
     try:
@@ -224,6 +225,19 @@ def _run(main: Coroutine[object, object, None]) -> None:
         return
     with ThreadPoolExecutor(1) as pool:
         pool.submit(call).result()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Fewer, cheaper garbage collections: with hundreds of tasks in flight the default ones took 8% of the CPU."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager
