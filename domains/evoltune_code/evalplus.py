@@ -93,7 +93,7 @@ def task(row: Mapping[str, Any]) -> Task:
     oracle = prompt + row["canonical_solution"]
     inputs = [restored(name, args) for args in (*row["base_input"], *row["plus_input"])]
     if name == "Mbpp/255":  # combinations with repetition
-        inputs = [[xs, n] for xs, n in inputs if math.comb(len(xs) + n - 1, n) * n <= MAX_ITEMS]
+        inputs = [[xs, n] for xs, n in inputs if n < 1 or math.comb(len(xs) + n, n) * n <= MAX_ITEMS]
     return Task(
         instruction=prompt,
         reference=oracle,
