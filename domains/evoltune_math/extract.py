@@ -51,6 +51,7 @@ _FORMULA = re.compile(
     r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S
 )
 _NUMBER = re.compile(
+    r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
     r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
 _THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.I)
@@ -64,6 +65,9 @@ _VERDICT = re.compile(
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
 _BETWEEN = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;)\s*")
 _SIGNS = re.compile(r"[=<>+*/^]")
+_OPTION = re.compile(
+    r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\(?([A-J])\)?\*{0,2}(?![\w)])", re.I
+)
 _IS = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 
 
@@ -161,7 +165,8 @@ def _stated(text: str) -> Found | None:
         if (len(_prose(text)) > 3 and not re.match("all real", text, re.I)) or (
             _only_words(text) and len(_WORD.findall(to_ascii(text))) > 1
         ):
-            number = _number(text)
+            first = _first_sentence(text)
+            number = first or _option(text) or _conclusion(text) or _number(text)
             if number is not None:
                 return number
         return Found(text, "bare")
@@ -170,7 +175,7 @@ def _stated(text: str) -> Found | None:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - 1000) :])
         if concluded is None or _number(concluded[0]) is None:
             return Found(_joined(formulas, text), "formula")
-    found = _conclusion(text) or _number(text)
+    found = _first_sentence(text) or _option(text) or _conclusion(text) or _number(text)
     short = len(text) <= MAX_SENTENCE and "\n" not in text
     return found or (Found(text, "bare") if short else None)
 
@@ -240,7 +245,7 @@ def _phrase(text: str, final: bool = False) -> Found | None:
 def _first_end(tail: str) -> int:
     """Where the first sentence ends, outside of formulas; 0 when it never does."""
     spans = [m.span() for m in _FORMULA.finditer(tail)]
-    for found in re.finditer(r"[!?](?=\s)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。", tail):
+    for found in re.finditer(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。", tail):
         if not any(a < found.start() < b for a, b in spans):
             return found.start()
     return 0
@@ -287,11 +292,24 @@ def _mathematical(word: str) -> bool:
     )
 
 
+def _first_sentence(text: str) -> Found | None:
+    """`x = 2 or x = 3. Both satisfy the equation.`: an answer, then a remark without a number."""
+    head, _, rest = text.partition(". ")
+    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or _prose(head) or not _bare(head):
+        return None
+    return None if _only_words(head) else Found(head, "bare")
+
+
+def _option(text: str) -> Found | None:
+    found = last_match(_OPTION, text)
+    return Found(found[1], "phrase") if found else None
+
+
 def _conclusion(text: str) -> Found | None:
     """The end of the last sentence, behind `is` or `=`."""
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
-    verb = last_match(re.compile(r"\b(?:is|are|equals)\b|="), sentence)
+    verb = last_match(re.compile(r"\b(?:is|are|equals|be)\b|="), sentence)
     if verb is None:
         return None
     behind = sentence[verb.end() :].strip()

@@ -77,6 +77,7 @@ _EXCEPT = re.compile(
 )
 _RESTATED = re.compile(r"(.*\S)\s+\(([^()]+)\)", re.S)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
+_REMARKS = ("since ", "because ", "as ", "i.e", "that is", "or about", "approx", "about ")
 _NOT_UNITS = word_set(
     "or and to the of more less than third thirds half quarter quarters if in by over times plus minus"
 )
@@ -240,6 +241,8 @@ def _restated(bare: str, read: Read) -> Answer | None:
     core = outer.value if isinstance(outer, Named) else outer
     if not isinstance(core, Value):
         return None
+    if found[2].lower().startswith(_REMARKS):
+        return outer
     if isinstance(inner, Text) and not any(c.isdigit() for c in inner.words):
         return outer
     if isinstance(inner, Value) and inner.node.op not in ("sym", "mul"):

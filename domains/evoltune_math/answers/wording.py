@@ -14,6 +14,7 @@ _MARKUP = re.compile(
 )
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _NOISE = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
+_STATED = re.compile(r"\b(?:(does not exist|doesnt exist)|no (?:real |integer )?solutions?(?: exists?)?)$")
 _SAME = {
     "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
     "dne": "does not exist", "doesnt exist": "does not exist", "not exist": "does not exist", "none exist": "none", "null": "none",
@@ -35,6 +36,8 @@ def canonical(text: str) -> str:
     plain = _MARKUP.sub(" ", text)
     plain = _NOISE.sub(" ", plain.lower())
     plain = " ".join(plain.replace("-", " ").split())
+    if len(plain) < 100 and (found := _STATED.search(plain)):
+        return "does not exist" if found[1] else "no solution"
     return _SAME.get(plain, plain)
 
 
