@@ -243,9 +243,9 @@ def _script(channel: int, program: str, stdin: str) -> None:
     )
 
 
-def feed(stdin: str) -> None:
+def feed(stdin: str, building: bool = False) -> None:
     """Puts the text on standard input, through a file that has lost its name; and starts the child's own timer."""
-    limits.restart_timer()
+    limits.restart_timer(building)
     name = f".stdin-{os.getpid()}"
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     with open(os.dup(fd), "wb") as file:

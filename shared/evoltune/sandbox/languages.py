@@ -42,11 +42,16 @@ ALIASES = {"js": "javascript", "c++": "cpp", "sh": "bash", "shell": "bash"}
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
 
 
+def named(name: str) -> Language | None:
+    """The language of this name or alias; None for Python and for what we do not know."""
+    return LANGUAGES.get(ALIASES.get(name, name))
+
+
 def missing(name: str) -> str:
     """Why programs of this language cannot be judged here; empty when they can."""
     import shutil  # not at the top: it would bring three compression libraries into every fork
 
-    language = LANGUAGES.get(ALIASES.get(name, name))
+    language = named(name)
     if language is None:
         return f"language {name!r} is unknown: allowed: {', '.join(['python', *LANGUAGES])}"
     lacking = [tool for tool in language.tools if not shutil.which(tool, path=_ENVIRONMENT["PATH"])]
@@ -94,14 +99,14 @@ def serve(channel: int, request: list[Any]) -> None:
     with open(language.source, "wb") as file:
         file.write(text.encode("utf-8", "surrogatepass"))
     for command in language.build:
-        code, *_ = _child(command, "")
+        code, *_ = _child(command, "", building=True)
         if code:
             wire.send(channel, ["failed", code])
             return
     wire.send(channel, ["built"])
 
 
-def _child(command: tuple[str, ...], stdin: str) -> tuple[int, float, int]:
+def _child(command: tuple[str, ...], stdin: str, building: bool = False) -> tuple[int, float, int]:
     """Exit status (or minus the signal), CPU seconds, KiB at the peak."""
     from evoltune.sandbox.candidate import feed
 
@@ -109,7 +114,7 @@ def _child(command: tuple[str, ...], stdin: str) -> tuple[int, float, int]:
     if child == 0:
         try:
             os.close(3)
-            feed(stdin)
+            feed(stdin, building)
             os.execvpe(command[0], command, _ENVIRONMENT)
         finally:
             os._exit(127)

@@ -16,7 +16,7 @@ from evoltune.sandbox import kernel, seccomp
 
 EXIT_MEMORY = 86
 """Status with which a candidate says that it ran out of memory."""
-_FORMAT = struct.Struct("<IIddIi")
+_FORMAT = struct.Struct("<IIddIid")
 
 
 class Box(NamedTuple):
@@ -29,6 +29,8 @@ class Box(NamedTuple):
     processes: int
     address_space: int = 1
     """0: a run time that reserves more than it uses (node): then only what is resident counts."""
+    build_s: float = 0.0
+    """CPU seconds for a compiler, where there is one."""
 
     def pack(self) -> bytes:
         return _FORMAT.pack(*self)
@@ -75,7 +77,7 @@ def lasting(scratch_mb: int) -> None:
 
 def common(box: Box) -> None:
     """On the judge, inherited by the candidate."""
-    _limit(resource.RLIMIT_CPU, math.ceil(2 * box.cpu_s) + 2)
+    _limit(resource.RLIMIT_CPU, math.ceil(max(2 * box.cpu_s, box.build_s)) + 2)
     if box.address_space:
         _limit(resource.RLIMIT_AS, box.memory_mb << 20)
 
@@ -83,7 +85,9 @@ def common(box: Box) -> None:
 def confine(box: Box) -> None:
     """On the candidate."""
     _limit(resource.RLIMIT_NPROC, box.processes)
-    _cpu(box.cpu_s)
+    _cpu(max(box.cpu_s, box.build_s))
+    global _timer_s, _build_s
+    _timer_s, _build_s = box.cpu_s, box.build_s
     if not _namespaced:
         if seccomp_ready:
             seccomp.install(_strict)
@@ -98,17 +102,16 @@ def confine_member(cpu_s: float) -> None:
 
 def _cpu(seconds: float) -> None:
     """RLIMIT_CPU counts whole seconds; the timer ends an honest loop in time."""
-    global _timer_s
-    _timer_s = seconds
     _limit(resource.RLIMIT_CPU, math.ceil(seconds) + (seconds == int(seconds)))
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def restart_timer() -> None:
+def restart_timer(building: bool = False) -> None:
     """On a child of the candidate's: timers do not survive a fork, limits do."""
-    signal.setitimer(signal.ITIMER_PROF, _timer_s)
+    _cpu(_build_s if building else _timer_s)
 
 
+_build_s = 0.0
 _timer_s = 0.0
 _namespaced = True
 seccomp_ready = True

@@ -18,6 +18,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -76,8 +77,8 @@ def default_workers() -> int:
 class Worker:
     """One exec'd worker process: a supervisor, its job zygote, and the checker that it forks and re-forks."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
+    def __init__(self, spec: Spec, turn: int = -1) -> None:
+        self.spec, self._turn = spec, turn
         self._start()
 
     def _start(self) -> None:
@@ -86,6 +87,7 @@ class Worker:
         argument = {
             "path": [p or str(Path.cwd()) for p in sys.path],
             "control": theirs.fileno(),
+            "turn": self._turn,
             **asdict(self.spec),
         }
         # Like `python -I`, but the hash seed stays ours: the order of a set must not depend on the worker.
@@ -101,7 +103,7 @@ class Worker:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-B", "-c", code, json.dumps(argument)],
-                pass_fds=[theirs.fileno()], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                pass_fds=[fd for fd in (theirs.fileno(), self._turn) if fd >= 0], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         self.control.settimeout(START_S)
         try:
@@ -203,7 +205,10 @@ class Pool:
         self._queue: queue.SimpleQueue[tuple[str, list[Any], Future[list[Any]]] | None] = queue.SimpleQueue()
         self._seconds_per_item = 0.01
         self._closed = False
-        first = Worker(spec)  # raises here, in the caller, what is wrong with the domain or the host
+        self._turn = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
+        first = Worker(
+            spec, self._turn.fileno()
+        )  # raises here, in the caller, what is wrong with the domain or the host
         self.level: Level = first.level
         _self_test(first)
         self._threads = [
@@ -224,7 +229,7 @@ class Pool:
                 kind, items, future = task
                 began = time.perf_counter()
                 try:
-                    worker = worker or Worker(self.spec)
+                    worker = worker or Worker(self.spec, self._turn.fileno())
                     future.set_result(worker.check(kind, items))
                 except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
                     worker = None
@@ -267,3 +272,4 @@ class Pool:
             self._queue.put(None)
         for thread in self._threads:
             thread.join(timeout=30)
+        self._turn.close()
