@@ -24,7 +24,7 @@ from evoltune.curate.vectors import numpy
 CANDIDATES = 20  # targets, nearest in wording, whose facts are compared
 Facts = Literal["numbers", "code", "none"]
 EXPONENT: Mapping[Facts, float] = {"numbers": 0.35, "code": 0.5, "none": 1.0}
-THRESHOLD: Mapping[Facts, float] = {"numbers": 0.385, "code": 0.24, "none": 0.45}
+THRESHOLD: Mapping[Facts, float] = {"numbers": 0.395, "code": 0.24, "none": 0.45}
 LEAST_NUMBERS = 2  # fewer agree by chance
 DOUBT = 2.0  # added to the weight of a pair's numbers: a few common ones that agree prove little (FP 1.0% -> 0.5%)
 CODE_GRAM = 4
