@@ -207,6 +207,22 @@ def test_new_tokens_get_the_average_row_and_are_trained_whole_under_lora(tiny_ba
     assert {"embed_tokens", "lm_head"} == trained
 
 
+def test_an_adapter_with_trained_embeddings_saves_them_once(tiny_base, tmp_path):
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    from evoltune.train.model import add_lora, grow_embeddings
+    from evoltune.train.verify_save import verify_weights
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_base)
+    grow_embeddings(model, model.config.vocab_size + 1)
+    adapted = add_lora(model, load_recipe("smoke/math").train, sharded=False, embeddings=True)
+    adapted.save_pretrained(tmp_path)
+    assert verify_weights(adapted, tmp_path, 0) == 30
+    whole = [name for name in load_file(tmp_path / "adapter_model.safetensors") if "lora" not in name]
+    assert sorted(whole) == ["base_model.model.lm_head.weight", "base_model.model.model.embed_tokens.weight"]
+
+
 def test_a_pad_token_that_equals_the_stop_token_is_replaced_where_the_vocabulary_allows(tiny_tokenizer):
     import copy
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 from evoltune.errors import MissingExtraError, TrainingError
@@ -223,8 +224,11 @@ def add_lora(model: Any, train: Train, *, sharded: bool, embeddings: bool = Fals
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config, autocast_adapter_dtype=not sharded)
+        adapted = get_peft_model(model, config, autocast_adapter_dtype=not sharded)
     except ValueError as error:
         raise TrainingError(
             f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}"
         ) from error
+    # Left to itself, PEFT saves grown embeddings three times: as trained, as they were, and as a copy that nothing loads.
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
+    return adapted
