@@ -104,6 +104,11 @@ def test_a_teacher_that_dies_for_good_ends_the_run_and_keeps_what_is_finished(tm
     assert all(len(r) == 1 for r in replies)
 
 
+def test_hundreds_of_calls_that_fail_together_end_in_one_clear_error():
+    with server(die_after=1) as url, pytest.raises(TeacherError, match="does not answer"):
+        call(config(url, max_retries=4, concurrency=600), 600)
+
+
 def test_another_endpoint_takes_over(tmp_path):
     with socket.socket() as probe, server() as good:
         probe.bind(("127.0.0.1", 0))

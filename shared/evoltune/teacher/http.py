@@ -73,7 +73,8 @@ class Endpoint:
         """After COOL_AFTER faults in a row the endpoint rests, ever longer."""
         self.faults += 1
         if self.faults >= COOL_AFTER:
-            self.cool_until = time.monotonic() + min(MAX_COOL_S, COOL_S * 2 ** (self.faults - COOL_AFTER))
+            doubled = min(self.faults - COOL_AFTER, 10)  # hundreds of calls can fail together
+            self.cool_until = time.monotonic() + min(MAX_COOL_S, COOL_S * 2**doubled)
 
     def hide(self, text: str) -> str:
         """Text from the server without our key, which some servers echo."""
