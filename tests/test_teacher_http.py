@@ -96,7 +96,7 @@ def test_an_unreachable_server_is_named_with_what_to_start():
 def test_a_teacher_that_dies_for_good_ends_the_run_and_keeps_what_is_finished(tmp_path):
     with server(die_after=30) as url:
         with pytest.raises(TeacherError, match="does not answer"):
-            call(config(url, max_retries=2, concurrency=4), 100, tmp_path)
+            call(config(url, max_retries=3, concurrency=4), 100, tmp_path)
         assert stats(url)["ok"] == 30
     with server() as url:
         replies = call(config(url), 100, tmp_path)

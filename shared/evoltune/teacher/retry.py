@@ -1,7 +1,7 @@
 """Tries an attempt again: jittered backoff, Retry-After, and the line between one lost call and a dead teacher.
 
-Invariant: a call is given up (`GivenUpError`) only while others succeed; when none has succeeded since this call
-began, the teacher is dead and `TeacherError` ends the run, with everything finished kept.
+Invariant: a call is given up (`GivenUpError`) only while others succeed; when none has succeeded during the later half
+of this call's attempts, the teacher is dead and `TeacherError` ends the run, with everything finished kept.
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ class _Retried:
         self._successes = self._refused = 0
 
     async def complete(self, request: Request) -> Sequence[str]:
-        before, faults, limited = self._successes, 0, 0
+        others: list[int] = []  # successes of all calls so far, at each of this call's failures
+        faults = limited = 0
         while True:
             try:
                 texts = await self._inner.complete(request)
             except AttemptError as error:
                 faults, limited = faults + (not error.limited), limited + error.limited
+                others.append(self._successes)
                 patience = self._max_retries
                 if error.unreachable and not self._successes:
                     patience = min(patience, FIRST_CONTACT)
                 if faults > patience or limited > self._max_retries + LIMITED_EXTRA:
-                    raise self._end(error, faults + limited, before) from error
+                    raise self._end(error, others) from error
                 await asyncio.sleep(delay_s(faults, error.retry_after_s))
             except GivenUpError as error:
                 self._refused += 1
@@ -54,8 +56,9 @@ class _Retried:
                 self._successes += 1
                 return texts
 
-    def _end(self, error: AttemptError, attempts: int, before: int) -> TeacherError:
-        if self._successes > before:
+    def _end(self, error: AttemptError, others: list[int]) -> TeacherError:
+        attempts = len(others)
+        if self._successes > others[(attempts - 1) // 2]:
             return GivenUpError(error.reason, f"{error.where}, {attempts} attempts")
         return TeacherError(
             f"the teacher does not answer: {error}, {attempts} attempts, no other call succeeded meanwhile: "
