@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from evoltune.errors import MissingExtraError
 from evoltune.evaluate.generate import (
     GenerationError,
     Settings,
@@ -61,7 +62,7 @@ def test_greedy_text_is_that_of_transformers_own_generate(tiny_base):
 
     made = generator(tiny_base)
     for prompt, answer in zip(PROMPTS, texts(made, PROMPTS), strict=True):
-        ids = torch.tensor([made.ids(prompt)])
+        ids = torch.tensor([made.prompter.ids(prompt)])
         out = made.model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False,
             eos_token_id=made.stop_ids.tolist(), pad_token_id=2,
@@ -188,3 +189,36 @@ def test_the_fingerprint_names_the_weights_and_not_the_folder(tiny_base, tmp_pat
         file.seek(-1, 2)
         file.write(b"\x7f")
     assert find_weights(str(copy)).fingerprint != find_weights(str(tiny_base)).fingerprint
+
+
+STAND_IN = """
+import types
+class SamplingParams:
+    def __init__(self, **options): self.options = options
+class LLM:
+    def __init__(self, model, tokenizer, **more): self.model = model
+    def generate(self, prompts, sampling, lora_request=None, use_tqdm=True):
+        def one(prompt, params):
+            text = f"{len(prompt['prompt_token_ids'])} ids, seed {params.options['seed']}, {params.options['max_tokens']} at most"
+            return types.SimpleNamespace(outputs=[types.SimpleNamespace(text=text, token_ids=[1, 2], finish_reason="stop", stop_reason=None)])
+        return [one(p, s) for p, s in zip(prompts, sampling)]
+"""
+
+
+def test_vllm_is_given_ids_and_a_seed_for_each_sample(tiny_base, tmp_path, monkeypatch):
+    """A stand-in package with vLLM's two names; vLLM itself needs a GPU."""
+    (tmp_path / "vllm.py").write_text(STAND_IN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    weights, out = find_weights(str(tiny_base)), tmp_path / "o.jsonl"
+    chosen = settings(weights, engine="vllm")
+    proof = generate(wanted(2), chosen, weights, out)
+    texts = {row["text"] for row in present(out, chosen.key).values()}
+    assert len(texts) == 2 and f"seed {wanted(1)[0].seed(chosen)}, 12 at most" in " ".join(texts)
+    assert proof["device"] == "vllm" and any(t.startswith(f"{proof['prompt_tokens']} ids") for t in texts)
+
+
+def test_vllm_that_is_not_installed_says_so(tiny_base, tmp_path):
+    weights = find_weights(str(tiny_base))
+    with pytest.raises(MissingExtraError, match="vllm"):
+        generate(wanted(1), settings(weights, engine="vllm"), weights, tmp_path / "o.jsonl")

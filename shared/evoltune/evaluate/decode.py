@@ -10,20 +10,15 @@ threads, 0.045 s on one), and the key-value cache is written in place: concatena
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from evoltune.train.proof import check_golden
-from evoltune.train.template import prompt_ids, stop_of
+from evoltune.evaluate.prompting import Prompter, serve
 
 CHECK_STOPS = 8  # steps between searches for stop strings; what was decoded past one is cut off
 ROOM = 64  # tokens by which a cache grows
@@ -73,28 +68,20 @@ class Generator:
         torch.set_num_threads(int(job["threads"]))
         self.job, self.device = job, _device(int(job["rank"]))
         self.tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
-        self.trained = check_golden(Path(job["checkpoint"]), self.tokenizer) if job["checkpoint"] else None
         self.model = _load(job, len(self.tokenizer), self.device)
-        stops = _stop_ids(self.model, self.tokenizer, job["template"])
-        if self.trained:
-            stops.add(self.trained.stop.id)
-        self.stop_ids = torch.tensor(sorted(stops), device=self.device)
+        configured = self.model.generation_config.eos_token_id
+        stops = [configured] if isinstance(configured, int) else list(configured or ())
+        context = int(getattr(self.model.config, "max_position_embeddings", 0) or 0)
+        self.prompter = Prompter(job, self.tokenizer, context, stops)
+        self.stop_ids = torch.tensor(self.prompter.stop_ids, device=self.device)
 
-    def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
-        """A prompt as the model sees it: through the one renderer, or raw text for completion profiles."""
-        turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
-        if self.job["template"] == "raw":
-            found: list[int] = self.tokenizer(prompt)["input_ids"]
-        else:
-            found = prompt_ids(self.job["template"], turns, self.tokenizer, self.job["system"])
-        limit = int(getattr(self.model.config, "max_position_embeddings", 0) or 0)
-        room = limit - int(self.job["max_new_tokens"])
-        return found[-room:] if 0 < room < len(found) else found
+    def proof(self) -> dict[str, Any]:
+        return self.prompter.proof(str(self.device), str(self.model.dtype).removeprefix("torch."))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "history", "seed"}`, in order."""
-        prompts = [self.ids(row["prompt"], row.get("history", ())) for row in batch]
+        prompts = [self.prompter.ids(row["prompt"], row.get("history", ())) for row in batch]
         budget, penalty = int(self.job["max_new_tokens"]), float(self.job["repetition_penalty"])
         chosen: list[list[int]] = [[] for _ in batch]
         ended = ["length"] * len(batch)
@@ -147,19 +134,6 @@ class Generator:
         text, stopped = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True))
         end = "stop" if stopped else ended
         return {"text": text, "tokens": len(tokens), "stop": end, "prompt_tokens": len(prompt)}
-
-    def proof(self, prompt: str) -> dict[str, Any]:
-        """What the model was really sent: the first prompt's ids, hashed, and the stop tokens."""
-        ids = self.ids(prompt)
-        return {
-            "template": self.job["template"],
-            "prompt_ids_sha256": hashlib.sha256(json.dumps(ids).encode()).hexdigest(),
-            "prompt_tokens": len(ids),
-            "stop_ids": self.stop_ids.tolist(),
-            "golden_checked": len(self.trained.golden) if self.trained else 0,
-            "device": str(self.device),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-        }
 
 
 class Sampler:
@@ -226,28 +200,7 @@ def _load(job: Mapping[str, Any], vocabulary: int, device: torch.device) -> Any:
     return model.to(device=device, dtype=low).eval()
 
 
-def _stop_ids(model: Any, tokenizer: Any, template: str) -> set[int]:
-    """End tokens of the generation config, the tokenizer and the template."""
-    configured = model.generation_config.eos_token_id
-    found = {configured} if isinstance(configured, int) else set(configured or ())
-    found |= {tokenizer.eos_token_id} - {None}
-    if template != "raw":
-        found.add(stop_of(template, tokenizer).id)
-    return found
-
-
-def main() -> None:
-    """Reads the job, says what is ready, then answers batches until standard input ends."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # libraries that print must not break the protocol
-    job = json.loads(sys.stdin.readline())
-    generator = Generator(job)
-    print(json.dumps(generator.proof(job["probe"])), file=out, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(generator.answer(json.loads(line))), file=out, flush=True)
-
-
 if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    main()
+    serve(Generator)

@@ -235,7 +235,29 @@ def transformers_engine(
     for module in ("torch", "transformers"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "train", "generation with Transformers")
-    most = processes(weights)
+    return _in_processes(
+        todo, settings, weights, keep, advance, "evoltune.evaluate.decode", processes(weights)
+    )
+
+
+def vllm_engine(
+    todo: Sequence[list[Wanted]],
+    settings: Settings,
+    weights: Weights,
+    keep: Keep,
+    advance: Callable[[int], None],
+) -> dict[str, Any]:
+    """One process with vLLM, which batches for itself: each line is a large batch of ours."""
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingExtraError("vllm", "vllm", "generation with vLLM")
+    return _in_processes(todo, settings, weights, keep, advance, "evoltune.evaluate.decode_vllm", 1)
+
+
+def _in_processes(
+    todo: Sequence[list[Wanted]], settings: Settings, weights: Weights, keep: Keep, advance: Callable[[int], None],
+    module: str, most: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Batches to `most` processes of `module`, each taking the next when it is free."""
     waiting, count = deque(todo), min(len(todo), most)
     lock, proofs = threading.Lock(), list[dict[str, Any]]()
 
@@ -244,7 +266,7 @@ def transformers_engine(
             return waiting.popleft() if waiting else None
 
     def work(rank: int) -> None:
-        with Worker(_job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
+        with Worker(module, _job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
             proofs.append(worker.proof)
             while batch := take():
                 made = worker.ask([asked(w, settings) for w in batch])
@@ -283,12 +305,12 @@ def _job(settings: Settings, weights: Weights, probe: str, rank: int, threads: i
 
 
 class Worker:
-    """A `python -m evoltune.evaluate.decode` process; ends with the block, or when this process dies."""
+    """A generator process (`python -m MODULE`); ends with the block, or when this process dies."""
 
-    def __init__(self, job: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "evoltune.evaluate.decode"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
             env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # spinning threads starve each other on a busy machine
         )  # fmt: skip
@@ -370,4 +392,4 @@ def http_engine(
     return engines.http_engine(todo, settings, weights, keep, advance)
 
 
-ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "http": http_engine}
+ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_engine, "http": http_engine}
