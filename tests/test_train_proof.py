@@ -9,7 +9,7 @@ import pytest
 
 from evoltune.errors import TrainingError
 from evoltune.train.data import collate
-from evoltune.train.proof import check_batch, check_golden, prove
+from evoltune.train.proof import attach_chat_template, check_batch, check_golden, prove
 from evoltune.train.template import IGNORED, Encoded, encode, stop_of
 
 ROWS = [
@@ -92,6 +92,32 @@ def test_a_tokenizer_changed_after_training_is_refused(tokenizer, tmp_path):
     tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>\n", "<|im_end|>")
     with pytest.raises(TrainingError, match="other ids than training saw"):
         check_golden(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("system", ["", "It's {{ terse }}.\n"])
+@pytest.mark.parametrize("template", ["alpaca", "wizardcoder", "wizardmath", "lima"])
+def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(
+    template, system, bos, tokenizer
+):
+    from evoltune.train.model import prepare_tokenizer
+    from evoltune.train.template import prompt_ids
+
+    if bos:
+        add_bos(tokenizer)
+    prepare_tokenizer(tokenizer, template)
+    assert attach_chat_template(tokenizer, template, system)
+    turns = [*ROWS[0], {"role": "user", "content": "Don't stop: {x}\n"}]
+    served = tokenizer.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
+    assert served["input_ids"] == prompt_ids(template, turns, tokenizer, system)
+
+
+def test_a_chat_template_that_would_differ_is_not_saved(tokenizer, monkeypatch):
+    from evoltune.train import proof as module
+
+    monkeypatch.setattr(module, "as_chat_template", lambda *args, **kwargs: "{{ messages[0]['content'] }}")
+    assert not attach_chat_template(tokenizer, "alpaca")
+    assert tokenizer.chat_template is None
 
 
 def batch_of(tokenizer):

@@ -37,12 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _vllm_fits(checkpoint: Path) -> bool:
-    """vLLM renders with the tokenizer's chat template only, so other templates are served by Transformers."""
+    """vLLM renders with the tokenizer's chat template, which plain formats bring along where it builds the same ids."""
     from evoltune.train.proof import read_template
 
     template = read_template(checkpoint)
     whole = not (checkpoint / "adapter_config.json").is_file()
-    chat = template is None or (template.template == "chat" and not template.system_prompt)
+    if template is None or template.template == "chat":
+        chat = template is None or not template.system_prompt
+    else:
+        chat = (checkpoint / "chat_template.jinja").is_file()
     return importlib.util.find_spec("vllm") is not None and whole and chat
 
 
@@ -55,7 +58,7 @@ def _become_vllm(args: argparse.Namespace, name: str) -> None:
         raise MissingExtraError("vllm", "vllm", "--engine vllm")
     if not _vllm_fits(Path(args.checkpoint)):
         raise TrainingError(
-            f"{args.checkpoint}: vLLM would not render its prompts as it was trained (adapter, plain-text template or system prompt): "
+            f"{args.checkpoint}: vLLM would not render its prompts as it was trained (an adapter, a system prompt, or a template that its tokenizer cannot carry): "
             "merge it first, or use --engine transformers"
         )
     check_golden(Path(args.checkpoint), load_tokenizer(args.checkpoint))

@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import TrainingError
-from evoltune.train.template import IGNORED, Encoded, Message, Stop, encode, prompt_ids, render_prompt
+from evoltune.train.template import (
+    IGNORED,
+    Encoded,
+    Message,
+    Stop,
+    as_chat_template,
+    encode,
+    prompt_ids,
+    render_prompt,
+)
 
 FILE = "template.json"
 PROBES: tuple[tuple[Message, ...], ...] = (
@@ -80,6 +89,25 @@ def check_golden(folder: Path, tokenizer: Any) -> Template | None:
                 f"({_difference(ids, now)}): it was changed after training, or another version reads it differently"
             )
     return found
+
+
+def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> bool:
+    """Gives the tokenizer a chat template that builds the ids of a plain format; none where it cannot (never a wrong one).
+
+    Without it, a server would render an Alpaca-trained model's prompts with the base's own chat template.
+    """
+    if template == "chat":
+        return True
+    first = tokenizer("a")["input_ids"][:1]
+    bos = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+    tokenizer.chat_template = as_chat_template(template, system, bos=bos)
+    same = all(
+        _server_ids("chat", probe, tokenizer, "") == prompt_ids(template, probe, tokenizer, system)
+        for probe in PROBES
+    )
+    if not same:
+        tokenizer.chat_template = None
+    return same
 
 
 # ---- the proof itself

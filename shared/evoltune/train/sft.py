@@ -25,7 +25,7 @@ from evoltune.train.guards import Guards
 from evoltune.train.job import Job
 from evoltune.train.loss import LabelledHead
 from evoltune.train.metrics import Metrics
-from evoltune.train.proof import check_batch, prove
+from evoltune.train.proof import attach_chat_template, check_batch, prove
 from evoltune.train.schedule import rate_factor
 from evoltune.train.template import Encoded, Stop
 from evoltune.train.watchdog import Watchdog
@@ -119,6 +119,7 @@ def run(job: Job, watchdog: Watchdog) -> None:
     set_seed(job.seed)
     tokenizer = models.load_tokenizer(job.base, train.model_revision)
     stop, added = models.prepare_tokenizer(tokenizer, train.template)
+    attach_chat_template(tokenizer, train.template, train.system_prompt)
     bins, counts, proof = prepare(job, tokenizer, stop)
     arguments.max_steps = steps = steps_of(train, len(bins), plan)
     model = models.prepare_model(job.base, train, precision, tokenizer, added)

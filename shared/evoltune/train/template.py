@@ -213,6 +213,32 @@ def _eos(tokenizer: Any) -> Stop:
     return Stop(token=tokenizer.eos_token, id=tokenizer.eos_token_id)
 
 
+def as_chat_template(template: Name | str, system: str = "", *, bos: bool = False) -> str:
+    """A plain format as Jinja, for the saved tokenizer: servers that know nothing of ours then build the same prompts.
+
+    bos: the tokenizer adds one to plain text, so the template must write it. A message's `input` has no place in chat messages.
+    """
+    form = FORMATS[template]
+    end = f"'{form.end_of_turn}'" if form.end_of_turn else "eos_token"
+    head, tail = (_quoted(part) for part in form.turn.split("{instruction}"))
+    said = f" + '{form.end_of_turn}'" if form.end_of_turn else ""
+    return (
+        ("{{ bos_token }}" if bos else "") + f"{{% set ns = namespace(system={_quoted(system)}) %}}"
+        "{% if messages[0]['role'] == 'system' %}{% set ns.system = messages[0]['content'] %}{% endif %}"
+        "{% if ns.system %}{{ ns.system + '\\n\\n' }}{% endif %}"
+        f"{{{{ {_quoted(form.preamble)} }}}}"
+        "{% for m in messages %}"
+        f"{{% if m['role'] == 'user' %}}{{{{ {head} + m['content'] + {tail}{said} }}}}"
+        f"{{% elif m['role'] == 'assistant' %}}{{{{ m['content'] + {end} + {_quoted(form.between)} }}}}{{% endif %}}"
+        "{% endfor %}"
+    )
+
+
+def _quoted(text: str) -> str:
+    """A Jinja string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
 def prompt_ids(
     template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = ""
 ) -> list[int]:
