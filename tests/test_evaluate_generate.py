@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from evoltune.errors import MissingExtraError
+from evoltune.errors import RecipeError
 from evoltune.evaluate.generate import (
     GenerationError,
     Settings,
@@ -220,5 +220,5 @@ def test_vllm_is_given_ids_and_a_seed_for_each_sample(tiny_base, tmp_path, monke
 
 def test_vllm_that_is_not_installed_says_so(tiny_base, tmp_path):
     weights = find_weights(str(tiny_base))
-    with pytest.raises(MissingExtraError, match="vllm"):
+    with pytest.raises(RecipeError, match="vllm"):
         generate(wanted(1), settings(weights, engine="vllm"), weights, tmp_path / "o.jsonl")

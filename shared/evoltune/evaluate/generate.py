@@ -25,7 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from evoltune.errors import EvoltuneError, MissingExtraError
+from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError
 from evoltune.evaluate.journal import Journal, rows
 from evoltune.recipe import Eval
 from evoltune.record import digest
@@ -249,7 +249,7 @@ def vllm_engine(
 ) -> dict[str, Any]:
     """One process with vLLM, which batches for itself: each line is a large batch of ours."""
     if importlib.util.find_spec("vllm") is None:
-        raise MissingExtraError("vllm", "vllm", "generation with vLLM")
+        raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
     return _in_processes(todo, settings, weights, keep, advance, "evoltune.evaluate.decode_vllm", 1)
 
 
