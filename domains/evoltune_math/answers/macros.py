@@ -329,14 +329,14 @@ def _accent(parser: Parser, name: str) -> Node:
             plus += "".join(t.text for t in parser.tokens[start : parser.at] if t.text not in "{}")
         return const(f"{inside.value}{plus}")
     text = "".join(str(n.value) for n in walk(inside) if n.value is not None)
-    if inside.op == "const" and name in ("hat", "vec"):
+    if inside.op == "const" and name in ("hat", "vec", "overrightarrow"):
         return sym(str(inside.value), "v")
     if inside.op == "sym":
         marked = name not in ("mathcal", "mathfrak", "mathscr")
         return scripts.called(
             parser,
             sym(f"{inside.value}", "v")
-            if name in ("hat", "vec") and inside.value in ("i", "j", "k", "x", "y", "z")
+            if name in ("hat", "vec", "overrightarrow") and inside.value in ("i", "j", "k", "x", "y", "z")
             else sym(f"{name}:{text}" if marked else text),
         )
     return sym(f"{name}:{text}")

@@ -48,7 +48,7 @@ _VERBS = word_set("is are equals equal be becomes")
 _LEAD = word_set(
     "approximately about approx roughly exactly is are equals answer solution solutions the final "
     "total value result be only just around nearly thus so hence therefore it that we have get "
-    "and or namely there to of at"
+    "and or namely there to of at all every any"
 )
 _INT = r"(?:\{(\d+)\}|(\d+))"
 _CHOOSE = (
