@@ -236,6 +236,21 @@ def test_two_ranks_have_the_losses_and_the_weights_of_one(
     assert all(torch.allclose(ours[n], theirs[n], atol=2e-3) for n in ours)
 
 
+def test_a_checkpoint_of_another_number_of_ranks_is_refused_with_the_remedy(tmp_path):
+    from evoltune.train.checkpoint import refuse_other_world
+
+    pytest.importorskip("torch")
+    folder = tmp_path / "checkpoint-5" / "global_step5"
+    folder.mkdir(parents=True)
+    for rank in (0, 1):
+        (folder / f"zero_pp_rank_{rank}_mp_rank_00_optim_states.pt").touch()
+    refuse_other_world(folder.parent, 2)
+    with pytest.raises(
+        TrainingError, match=r"written by 2 ranks under DeepSpeed, this job has 3: continue with 2"
+    ):
+        refuse_other_world(folder.parent, 3)
+
+
 # ---- two nodes: network namespaces joined by a cable
 
 

@@ -37,12 +37,25 @@ def latest_step(folder: Path) -> Path | None:
     return None
 
 
+def refuse_other_world(step: Path, world: int) -> None:
+    """ZeRO's optimizer states are cut up by rank, so another number of ranks cannot read them. Raises TrainingError."""
+    shards = len(list(step.glob("global_step*/*_optim_states.pt")))
+    if shards and shards != world:
+        raise TrainingError(
+            f"{step} was written by {shards} ranks under DeepSpeed, this job has {world}: continue with {shards} ranks "
+            f"(compute.nodes, compute.gpus_per_node), or start anew with train.resume_from_checkpoint=false"
+        )
+
+
 def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
     """`latest_step` of rank 0, on every rank."""
     chosen = [str(latest_step(folder) or "") if rank == 0 else ""]
     if world > 1:
         distributed.broadcast_object_list(chosen, src=0)
-    return Path(chosen[0]) if chosen[0] else None
+    if not chosen[0]:
+        return None
+    refuse_other_world(Path(chosen[0]), world)
+    return Path(chosen[0])
 
 
 def mark_step(folder: Path, step: int, world: int, rank: int) -> None:
