@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,31 @@ def test_humaneval_status_agrees_with_the_authors_on_every_row(tmp_path, file, l
     suite, path = load_suite("humaneval", DATA), DATA / f"humaneval_model_solutions/{file}.jsonl.gz"
     outcomes = judge(suite, read_samples(path, suite), "sound", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row[label] == "pass" for row in read(path.relative_to(DATA))]
+
+
+@needs_data
+@pytest.mark.slow
+def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path):
+    suite, file = (
+        load_suite("humaneval-plus", DATA),
+        "humaneval_model_solutions/starcoder2_15b_instruct.jsonl.gz",
+    )
+    outcomes = judge(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    assert [o.passed for o in outcomes] == [row["plus_status"] == "pass" for row in read(file)]
+
+
+@needs_data
+@pytest.mark.slow
+def test_humaneval_gold_times_200_is_scored_in_flat_memory_after_a_kill():
+    """32,800 programs, the driver killed half-way: `benchmarks/evaluation.py --only many` prints the figures."""
+    script = Path(__file__).parents[1] / "benchmarks" / "evaluation.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--only", "many"], capture_output=True, text=True, check=True
+    )
+    print(done.stdout)
+    seconds = int(done.stdout.split(" programs: ")[1].split(" s in all")[0])
+    early, most = (int(part.split(" MB")[0]) for part in done.stdout.split("driver: ")[1].split(", "))
+    assert seconds < 25 * 60 and most < early + 120
 
 
 @needs_data

@@ -249,7 +249,9 @@ def vllm_engine(
 ) -> dict[str, Any]:
     """One process with vLLM, which batches for itself: each line is a large batch of ours."""
     if importlib.util.find_spec("vllm") is None:
-        raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
+        raise RecipeError(
+            "eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http"
+        )
     return _in_processes(todo, settings, weights, keep, advance, "evoltune.evaluate.decode_vllm", 1)
 
 
@@ -259,7 +261,7 @@ def _in_processes(
 ) -> dict[str, Any]:  # fmt: skip
     """Batches to `most` processes of `module`, each taking the next when it is free."""
     waiting, count = deque(todo), min(len(todo), most)
-    lock, proofs = threading.Lock(), list[dict[str, Any]]()
+    lock, proofs, started = threading.Lock(), list[dict[str, Any]](), list[Worker]()
 
     def take() -> list[Wanted] | None:
         with lock:
@@ -268,6 +270,7 @@ def _in_processes(
     def work(rank: int) -> None:
         with Worker(module, _job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
             proofs.append(worker.proof)
+            started.append(worker)
             while batch := take():
                 made = worker.ask([asked(w, settings) for w in batch])
                 with lock:
@@ -282,6 +285,8 @@ def _in_processes(
                 future.result()
         except BaseException:
             waiting.clear()
+            for worker in started:
+                worker.kill()  # an interrupt need not wait for the batches in flight
             raise
     return proofs[0]
 
@@ -342,8 +347,11 @@ class Worker:
         memory = " (killed: out of memory? lower eval.batch_size)" if code == -9 else ""
         return f"the generator ended with code {code}{memory}: {last}; run the same command again to go on"
 
-    def close(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
+
+    def close(self) -> None:
+        self.kill()
         self._process.communicate()
         self._errors.close()
 
