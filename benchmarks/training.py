@@ -125,6 +125,12 @@ class Turns:
 
     def end(self, who: str) -> None:
         self.used[who].append(clock() - self._from)
+        done = len(self.used[who])
+        print(
+            f"{who} step {done}: {self.tokens[who][done - 1]} tokens, {self.used[who][-1]:.1f} s",
+            file=sys.stderr,
+            flush=True,
+        )
         with self._lock:
             self._next = "trl" if who == "ours" else "ours"
             self._lock.notify_all()
