@@ -58,6 +58,8 @@ def enter(at_most: str) -> Cell:
             namespaces = True
         except OSError as error:
             lacks.append(f"namespaces ({error}; {_REMEDY})")
+    else:
+        lacks.append(f"namespaces (not tried: at_most is {at_most})")
     if not namespaces and os.geteuid() == 0:
         uid = _job_uid()
     landlock = at_most >= "L2" and kernel.landlock_abi() > 0

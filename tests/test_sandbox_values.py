@@ -1,0 +1,95 @@
+"""The values that cross between judge and candidate: laws of encode, decode and same."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.sandbox import wire
+from evoltune.sandbox.values import UnencodableError, decode, encode, same, untag
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False)
+    | st.fractions()
+    | st.dates()
+)
+HASHABLE = SCALARS.filter(lambda v: v == v) | st.tuples(st.integers(), st.text())
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(HASHABLE, inner)
+        | st.frozensets(HASHABLE)
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_decoding_an_encoded_value_gives_it_back_through_json(value):
+    text = json.dumps(encode(value))
+    assert same(decode(json.loads(text)), value)
+    assert same(wire.parse(text, json.JSONDecoder(object_hook=untag)), value)
+
+
+@given(VALUES)
+def test_the_type_survives(value):
+    assert type(decode(json.loads(json.dumps(encode(value))))) is type(value)
+
+
+@given(VALUES)
+def test_same_is_reflexive(value):
+    assert same(value, value)
+
+
+@pytest.mark.parametrize("value", [object(), lambda: 0, iter([]), [object()], {"a": print}])
+def test_what_is_no_plain_data_is_refused(value):
+    with pytest.raises(UnencodableError):
+        encode(value)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"x": 1}, {"t": [1], "s": []}, {}, {"D": "nonsense"}, {"s": [[1]]}, {"N": [["not a name"], {"t": [1]}]}],
+)
+def test_what_is_no_tagged_value_raises_an_ordinary_error(form):
+    with pytest.raises((ValueError, TypeError, ArithmeticError)):
+        decode(form)
+
+
+def test_a_lying_subclass_arrives_as_its_base():
+    class Liar(int):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = int.__hash__
+
+    got = decode(encode([Liar(3)]))
+    assert type(got[0]) is int and got != [4]
+
+
+@pytest.mark.parametrize(
+    "got, expected, atol, equal",
+    [
+        (1, 1.0, 0, True),
+        (0.1 + 0.2, 0.3, 0, False),
+        (0.1 + 0.2, 0.3, 1e-6, True),
+        ([1.0], (1.0,), 0, False),
+        ({"a": [1.0000001]}, {"a": [1.0]}, 1e-6, True),
+        (math.nan, math.nan, 0, True),
+        (10**400, 1.0, 1e-6, False),
+        ("1", 1, 0, False),
+        (True, 1, 0, True),
+    ],
+)
+def test_same_compares_by_type_of_container_and_value_of_number(got, expected, atol, equal):
+    assert same(got, expected, atol) is equal
