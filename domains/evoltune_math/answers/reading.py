@@ -64,6 +64,17 @@ _CHOOSE = (
 _BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _WHOLE = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
 _SYSTEM = re.compile(r"\\left\s?\\\{(?=\s?\{?\s?\\begin)")
+_UNREADABLE = (
+    Unreadable,
+    RecursionError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""A fault of the parser counts as outside of the grammar: the text is still compared as text."""
 _MENDED = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 
@@ -175,7 +186,7 @@ def _read(text: str, lists: bool) -> Answer:
         if lists:
             tokens = [t for token in tokens for t in _split_thousands(token)]
         return _from_tokens(tokens, bare)
-    except (Unreadable, RecursionError):
+    except _UNREADABLE:
         return Text(bare)
 
 

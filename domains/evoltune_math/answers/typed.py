@@ -254,7 +254,7 @@ def _flat(items: Iterable[Answer]) -> list[Answer]:
 
 def _bare_list(node: Node) -> Answer:
     items = [i for i in node.args if not _qualifies(i)] or list(node.args)
-    if items[0].op not in ("rel", "seq", "text"):  # `(x+3)/(x-3), x != -3`
+    if items and items[0].op not in ("rel", "seq", "text"):  # `(x+3)/(x-3), x != -3`
         known = symbols(items[0])
         items = [
             items[0],
