@@ -88,3 +88,19 @@ def test_help_costs_little_cpu():
 def test_explain_of_no_run_is_a_clear_error(tmp_path: Path):
     run = evoltune("explain", str(tmp_path), "abcd", cwd=tmp_path)
     assert run.returncode == 1 and "give the directory of a run" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [OSError(28, "No space left on device", "runs/x"), RuntimeError("two\nlines \x1b[31mred \ud800")],
+    ids=["full disk", "a fault of our own"],
+)
+def test_no_traceback_and_no_terminal_code_reaches_the_user(monkeypatch, capsys, fault: Exception):
+    def broken(args):
+        raise fault
+
+    monkeypatch.delenv("EVOLTUNE_DEBUG", raising=False)
+    monkeypatch.setattr("evoltune.cli.doctor.run", broken)
+    assert main(["doctor"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "\x1b" not in error and "evoltune doctor: " in error

@@ -139,3 +139,29 @@ def test_a_copied_recipe_names_the_schema_and_still_loads(tmp_path: Path):
     assert "yaml-language-server" in (tmp_path / "mine.yaml").read_text()
     assert load_recipe(tmp_path / "mine.yaml").domain == "math"
     assert main(["recipes", "cp", "smoke/math", str(tmp_path / "mine.yaml")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("domain: math\ntrain: &a {x: *a}\n", "unfolded"),
+        ("domain: &x [*x]\n", "unfolded"),
+        ("a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)), "unfolded"),
+        ("[" * 3000, "nested too deeply"),
+        ("domain: math\n" + "x" * 2**20 + ": 1\n", "at most 1048576"),
+        ("domain: math\ntrain: {learning_rate: .inf}\n", "r.yaml:2: train.learning_rate: inf must be a finite"),
+        ("domain: math\nseed: 99999999999999999999999\n", "64 bits"),
+        ("domain: math\nname: ../elsewhere\n", "one folder name"),
+        ('domain: math\nname: "a\\0b"\n', "NUL"),
+        ('domain: "\\ud800"\n', "half a character"),
+        ("domain: math\nevolve: {operators: {deepen: -1}}\n", "evolve.operators.deepen"),
+        ("domain: math\nname: 2020-99-99\n", "quotes"),
+        ("domain: ma\x00th\n", "not YAML"),
+    ],
+    ids=["alias to itself", "list of itself", "bomb", "deep", "long", "inf", "huge", "name", "NUL", "surrogate", "weight", "date", "raw NUL"],
+)  # fmt: skip
+def test_hostile_recipes_are_refused_in_one_line(tmp_path: Path, text: str, says: str):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=says) as refused:
+        load_recipe(tmp_path / "r.yaml")
+    assert "\n" not in str(refused.value)

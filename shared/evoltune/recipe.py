@@ -19,6 +19,7 @@ import yaml
 from msgspec import Meta, Struct
 
 from evoltune.errors import RecipeError, nearest
+from evoltune.recipe_limits import MAX_DEPTH, MAX_SIZE, refuse_bombs, reject_values
 from evoltune.record import Status, digest
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -359,6 +360,7 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     )
     tree.setdefault("name", default_name)
     _reject_unknown(Recipe, tree, lines, ())
+    reject_values(tree, lines, (), str(ref))
     try:
         return msgspec.convert(tree, Recipe, strict=True)
     except msgspec.ValidationError as error:
@@ -380,7 +382,7 @@ def shipped() -> dict[str, Path]:
 def find_recipe(ref: str | Path, beside: Path | None = None) -> Path:
     """The file of a recipe: a path (also relative to the file that extends it), else a shipped name."""
     for candidate in [Path(ref).expanduser(), *([beside.parent / ref] if beside else [])]:
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     name = re.sub(r"\.ya?ml$", "", str(ref)).removeprefix("recipes/")
     known = shipped()
@@ -389,22 +391,40 @@ def find_recipe(ref: str | Path, beside: Path | None = None) -> Path:
     raise RecipeError(f"recipe {str(ref)!r} is neither a file nor a shipped recipe: {nearest(name, known)}")
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, a folder that may not be entered, NUL
+        return False
+
+
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
     path = path.resolve()
     if path in seen:
         raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*seen, path))}")
     try:
         text = path.read_text(encoding="utf-8")
+        if len(text) > MAX_SIZE:
+            raise RecipeError(
+                f"{path}: {len(text)} characters, at most {MAX_SIZE} are read: is this a recipe?"
+            )
         node = yaml.compose(text, Loader=_Loader)
+        refuse_bombs(node, path)
         tree = yaml.load(text, Loader=_Loader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{path}: nested too deeply: a recipe has at most {MAX_DEPTH} levels") from error
+    except ValueError as error:  # a date such as 2020-99-99, an integer of too many digits
+        raise RecipeError(f"{path}: a value cannot be read: {error}: put it in quotes") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise RecipeError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+        raise RecipeError(
+            f"{where}: not YAML: {getattr(error, 'problem', None) or getattr(error, 'reason', '')}"
+        ) from error
     if not isinstance(node, yaml.MappingNode):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, e.g. `domain: math`")
     lines: Lines = {}
@@ -449,8 +469,8 @@ def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
         raise RecipeError(f"override {text!r}: must be key.path=value, e.g. train.learning_rate=1e-5")
     try:
         value = yaml.load(raw, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {text!r}: the value is not YAML") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"override {text!r}: the value is not YAML: put it in quotes") from error
     *parents, last = path.split(".")
     here: Any = tree
     for name in parents:

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except EvoltuneError as error:
-        print(f"evoltune {verb}: {error}", file=sys.stderr)
+        print(f"evoltune {verb}: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"evoltune {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
@@ -80,6 +80,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `evoltune ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print(
+            f"evoltune {verb}: {_one_line(named + (error.strerror or str(error)))}: check the path, its rights and the disk",
+            file=sys.stderr,
+        )
+        return 1
+    except Exception as error:
+        if os.environ.get("EVOLTUNE_DEBUG"):
+            raise
+        what = _one_line(f"{type(error).__name__}: {error}")
+        print(
+            f"evoltune {verb}: a fault of evoltune or of a plug-in: {what} (EVOLTUNE_DEBUG=1 shows where)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _one_line(error: object) -> str:
+    """Whatever stood in the data cannot break the line or steer the terminal."""
+    text = " ".join(str(error).split()).encode("utf-8", "replace").decode()
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
