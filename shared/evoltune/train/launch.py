@@ -8,6 +8,7 @@ Imports no torch. A finished checkpoint of the same job is returned as it is; a 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -50,7 +51,9 @@ def train(
     write_job(job)
     if recipe.compute.launcher == "slurm":
         write_file(job.folder / "job.sh", slurm_script(job.folder / "job.json", recipe).encode())
-    code = supervise(command, environment(job), job.folder, recipe.compute.hang_timeout_s)
+    # A batch job may wait in its queue for days; inside it, the ranks' own watchdogs keep the limit.
+    silent_s = math.inf if recipe.compute.launcher == "slurm" else recipe.compute.hang_timeout_s
+    code = supervise(command, environment(job), job.folder, silent_s)
     done = _finished(job)
     if done is None:
         raise _failure(job, code)
