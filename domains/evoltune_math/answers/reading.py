@@ -178,10 +178,10 @@ def _read(text: str, lists: bool) -> Answer:
     if "C" in bare or "P" in bare or "A_" in bare:
         bare = _chosen(bare)
     bare = _WHOLE.sub(r", \1 \\in \\mathbb{Z}", bare)
-    convention = special(bare, read)
-    if convention is not None:
-        return convention
     try:
+        convention = special(bare, read)
+        if convention is not None:
+            return convention
         tokens = tokenize(bare)
         if lists:
             tokens = [t for token in tokens for t in _split_thousands(token)]
