@@ -21,18 +21,34 @@ import time
 import venv
 from pathlib import Path
 
-PRELOAD = "collections,copy,datetime,functools,hashlib,heapq,itertools,json,math,random,re,statistics,string,typing".split(
-    ","
+PRELOAD = (
+    "collections",
+    "copy",
+    "datetime",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "json",
+    "math",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "typing",
 )
+
+
+def read(path: Path) -> list[dict]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def load(problems: int) -> list[dict]:
     """The first problems with a canonical and a broken program each, and EvalPlus's base inputs."""
     data = Path(os.environ["EVOLTUNE_DATA"])
-    rows = [json.loads(line) for line in gzip.open(data / "humaneval/HumanEval.jsonl.gz")]
-    plus = {
-        r["task_id"]: r for r in map(json.loads, gzip.open(data / "humaneval_plus/HumanEvalPlus.jsonl.gz"))
-    }
+    rows = read(data / "humaneval/HumanEval.jsonl.gz")
+    plus = {r["task_id"]: r for r in read(data / "humaneval_plus/HumanEvalPlus.jsonl.gz")}
     out = []
     for row in rows[:problems]:
         for body in (row["canonical_solution"], "    return None\n"):
@@ -85,7 +101,7 @@ def bare_fork(problems):
         pid = os.fork()
         if pid == 0:
             try:
-                exec(compile(source, "program", "exec"), {})
+                exec(compile(source, "program", "exec"), {})  # noqa: S102 - the unsafe contestant
                 os._exit(0)
             except BaseException:
                 os._exit(1)

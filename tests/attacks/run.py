@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import socket
 import sys
 import tempfile
@@ -118,6 +119,7 @@ def main() -> None:
             "scratch": [str(p) for p in Path(tempfile.gettempdir()).glob("evoltune-scratch-*")],
         },
     }
+    shutil.rmtree(folder)
     print(json.dumps(report, indent=1))
     sys.exit(bool(wrong or any(report["harm"].values())))
 
