@@ -333,7 +333,11 @@ MIX = (
 
 def _state():
     """Descriptors of this process, mounts, and its resident KiB."""
-    resident = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    resident = next(
+        int(line.split()[1])
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
     return len(os.listdir("/proc/self/fd")), len(Path("/proc/self/mounts").read_text().splitlines()), resident
 
 
