@@ -21,6 +21,7 @@ from typing import Literal
 
 from evoltune.domain import Domain, Eliminator
 from evoltune.errors import DomainError
+from evoltune.language import ABOUT_LANGUAGE, language_of, script_of, words
 from evoltune.record import Task
 from evoltune.residue import is_residue
 
@@ -38,7 +39,6 @@ class Rule:
     fires: Text
 
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 SENTENCE_END = re.compile(r"[.!?。！？]['\"”’)\]]*(?:\s+|$)|\n+")
 
 STOP_WORDS = frozenset(
@@ -138,12 +138,6 @@ STOP_WORDS = frozenset(
         "well",
     ]
 )
-
-
-@lru_cache(maxsize=64)
-def words(text: str) -> tuple[str, ...]:
-    """Words, casefolded."""
-    return tuple(WORD.findall(text.casefold()))
 
 
 # ---- no information gain, growth, emptiness
@@ -394,64 +388,6 @@ def _finished(text: str) -> bool:
 
 
 # ---- drift
-
-
-SCRIPTS = {
-    "cjk": re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]"),
-    "cyrillic": re.compile(r"[\u0400-\u04ff]"),
-    "arabic": re.compile(r"[\u0600-\u06ff]"),
-    "indic": re.compile(r"[\u0900-\u0dff]"),
-    "hebrew": re.compile(r"[\u0590-\u05ff]"),
-    "greek": re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]"),
-    "thai": re.compile(r"[\u0e00-\u0e7f]"),
-    "latin": re.compile(r"[A-Za-z\u00c0-\u024f]"),
-}
-FUNCTION_WORDS = {
-    "en": "the and of to is are that with for you this what how write your from not have which each should be into it its by on they was were can will than",
-    "es": "el la los las de que y en un una por con para es del como se más sus esta cada debe su",
-    "fr": "le la les des et est une que pour dans qui sur avec pas vous cette votre plus ce du aux doit",
-    "de": "der die das und ist nicht ein eine mit für auf den von zu dem des sie wie werden auch schreiben",
-    "pt": "o os as de que e em um uma para com não por mais do da dos uma como seu sua deve cada",
-    "it": "il lo la gli di che e un una per con non sono del della come più nel questo deve ogni",
-    "nl": "de het een en van is dat niet met voor op zijn te die aan wordt deze elk moet",
-}
-LANGUAGES_OF: dict[str, tuple[str, ...]] = {
-    word: tuple(name for name, listed in FUNCTION_WORDS.items() if word in listed.split())
-    for word in " ".join(FUNCTION_WORDS.values()).split()
-}
-ENGLISH = frozenset(FUNCTION_WORDS["en"].split())
-ABOUT_LANGUAGE = re.compile(
-    r"translat|\b(in|into|to|from) (english|spanish|french|german|italian|portuguese|dutch|chinese|mandarin|japanese|korean|russian|"
-    r"arabic|hindi|greek|latin|hebrew|thai|turkish|polish|swedish)|\blanguages?\b|spanish|french|german|chinese|japanese|"
-    r"korean|russian|arabic|hindi|greek|emoji|unicode",
-    re.IGNORECASE,
-)
-
-
-@lru_cache(maxsize=64)
-def script_of(text: str) -> str:
-    """The script of most letters; "" for short or letterless text. One CJK sign weighs as much as three letters."""
-    if text.isascii():
-        return "latin" if len(words(text)) >= 4 else ""
-    counts = {name: len(found.findall(text)) * (3 if name == "cjk" else 1) for name, found in SCRIPTS.items()}
-    best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] >= 12 and counts[best] > 0.6 * sum(counts.values()) else ""
-
-
-@lru_cache(maxsize=64)
-def language_of(text: str) -> str:
-    """A Latin-script language by its function words; "" when unsure (short text, code, formulas)."""
-    found = words(text)
-    if len(found) < 8:
-        return ""
-    if sum(w in ENGLISH for w in found) >= 0.25 * len(found):
-        return "en"
-    hits = Counter(name for w in found if w in LANGUAGES_OF for name in LANGUAGES_OF[w])
-    if not hits:
-        return ""
-    (first, most), *others = hits.most_common(2)
-    second = others[0][1] if others else 0
-    return first if most >= max(3, 0.12 * len(found)) and most > 1.3 * second else ""
 
 
 def drifts(parent: Task | None, child: Task, text: str) -> bool:

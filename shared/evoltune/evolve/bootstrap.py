@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evoltune.eliminate import STOP_WORDS, struck, words
+from evoltune.eliminate import STOP_WORDS, struck
 from evoltune.errors import DataError
 from evoltune.evolve.chain import Loop, answered, every, evidence_of
 from evoltune.evolve.prompts import SELF_INSTRUCT, SNIPPET, fill
+from evoltune.language import words
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher import GivenUpError
 

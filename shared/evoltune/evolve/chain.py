@@ -23,7 +23,7 @@ from evoltune.store import Step, Store
 from evoltune.teacher import GivenUpError, Message, Reply, Teacher, ask, draw_seed
 
 T = TypeVar("T")
-TAGS = ("skill", "reasoning")
+TAGS = ("skill", "reasoning", "licence", "source")
 """`Task.fields` that a child takes over from its parent."""
 JUDGEMENT_TOKENS = 16
 
