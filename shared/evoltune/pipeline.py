@@ -99,6 +99,7 @@ class Run:
             raise DataError(
                 f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out"
             )
+        self._refuse_stale(stages)
         if self.recipe.evolve.stop_on in self.recipe.eval.suites:
             raise RecipeError(
                 f"evolve.stop_on: {self.recipe.evolve.stop_on!r} is also one of eval.suites: a dev set must not be reported"
@@ -116,6 +117,43 @@ class Run:
             found = sum(1 for _ in seed_records(self.recipe, self.domain))
             if not found:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
+
+    def _refuse_stale(self, stages: Sequence[str]) -> None:
+        """What an earlier recipe left in the directory is never trained on or scored as this recipe's own."""
+        own = not self.recipe.train.dataset
+        if "train" in stages and "build" not in stages and own and (self.folder / FILE).is_file():
+            with Store.read(self.folder) as store:
+                built = store.noted("built")
+            if built is not None and built != self.built:
+                raise DataError(
+                    f"{self.folder / 'dataset'}: built by other settings (seeds, teacher, evolve, verify or curate) than "
+                    "this recipe's: run evolve, verify and build again, or give another --out"
+                )
+        after_train = "eval" in stages and "train" not in stages and self.recipe.eval.engine != "http"
+        if after_train and (self.place / "checkpoint" / "manifest.json").is_file() and not self.trained:
+            raise DataError(
+                f"{self.folder / 'checkpoint'}: trained by other settings or on another dataset than this recipe's: "
+                "run `evoltune train` first, or give another --out"
+            )
+
+    @property
+    def built(self) -> str:
+        """Names what the dataset depends on; noted when it stands whole."""
+        return digest([self.verify_step.key, msgspec.to_builtins(self.recipe.curate), self.recipe.seed])
+
+    @property
+    def trained(self) -> bool:
+        """Whether the checkpoint is the finished one of this recipe on the dataset that is there now."""
+        from evoltune.train.job import make_job
+        from evoltune.train.launch import _rows_file
+
+        rows = _rows_file(self.recipe.train.dataset or str(self.place / "dataset"))
+        try:
+            text = (self.place / "checkpoint" / "manifest.json").read_text(encoding="utf-8")
+            found = json.loads(text).get("fingerprint")
+        except (OSError, ValueError):
+            return False
+        return bool(found == make_job(self.recipe, rows, "", self.place / "checkpoint", None).fingerprint)
 
     def write_recipe(self) -> None:
         """The resolved recipe, so that a run can be repeated from its own directory."""
@@ -187,27 +225,38 @@ def verify(work: Run) -> None:
 def build(work: Run) -> Path:
     from evoltune.curate import certificate, curate_stages
     from evoltune.dataset import write_dataset
+    from evoltune.dataset.mix import mixed
 
     with Store.open(work.folder) as store, work.checker() as checker:
         work = replace(work, upto=work.upto or int(store.noted("evol_stop:best") or 0))
         steps = [work.verify_step]
-        for step, stage, whole in curate_stages(
-            work.recipe, work.domain, work.verify_step, work.targets, checker
-        ):
+        stages = curate_stages(
+            work.recipe, work.domain, work.verify_step, work.targets, checker, note=store.note
+        )
+        for step, stage, whole in stages:
             apply(store, step, stage, whole=whole)
             steps.append(step)
         proof = certificate(store, steps, work.recipe, work.suites)
         counts = {step.name: store.ledger(step) for step in reversed(steps[-1].chain())}
-        rows = store.kept(steps[-1])
+        rows, mix = mixed(store.kept(steps[-1]), work.recipe, work.domain, work.targets, checker)
+        if mix:
+            counts["mix"] = dict(mix)
         store.note("ledgers", counts)
         store.note("steps", {step.name: step.key for step in reversed(steps[-1].chain())})
-        return write_dataset(rows, work.place / "dataset", work.recipe, proof, counts)
+        store.note("built", "")  # until the new one stands whole, whatever is there is nobody's
+        written = write_dataset(rows, work.place / "dataset", work.recipe, proof, counts)
+        store.note("built", work.built)
+        return written
 
 
 def train(work: Run) -> None:
     from evoltune.train import train as fine_tune
 
     dataset = work.recipe.train.dataset or str(work.place / "dataset")
+    if (
+        not work.trained
+    ):  # scores of another checkpoint must not stand beside the new one; its texts stay for reuse
+        (work.place / "eval" / "after" / "scores.json").unlink(missing_ok=True)
     fine_tune(work.recipe, dataset, work.place / "checkpoint", allow_uncertified=work.allow_uncertified)
 
 

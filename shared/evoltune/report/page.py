@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import evoltune.report.charts as charts
 from evoltune.errors import MissingExtraError
-from evoltune.report import charts
 from evoltune.report.compare import Pair
 from evoltune.report.gather import Page
 
