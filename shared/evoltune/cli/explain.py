@@ -62,7 +62,7 @@ def lineage(store: Store, record_id: str) -> Iterator[dict[str, Any]]:
                 for a in record.answers
             ],
             "decisions": [
-                {"step": step, "decision": reason or "kept"}
+                {"step": step, "decision": reason or "kept", "why": store.noted(f"why:{step}:{current}")}
                 for step, reason in store.sql(
                     "SELECT step, reason FROM decisions WHERE record=? ORDER BY step", current
                 )
@@ -102,7 +102,8 @@ def _print(entry: dict[str, Any], depth: int) -> None:
     for line in entry["instruction"].splitlines() or [""]:
         out.write(f"  | {_plain(line)}\n")
     for decision in entry["decisions"]:
-        out.write(f"  {decision['step']}: {_plain(decision['decision'])}\n")
+        why = f" ({_plain(json.dumps(decision['why'], ensure_ascii=False))})" if decision["why"] else ""
+        out.write(f"  {decision['step']}: {_plain(decision['decision'])}{why}\n")
     for answer in entry["answers"]:
         verdict = answer["verdict"] or {"status": "not judged", "reason": ""}
         out.write(f"  answer ({answer['model']}): {verdict['status']} {_plain(verdict['reason'])}\n")
