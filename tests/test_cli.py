@@ -104,3 +104,22 @@ def test_no_traceback_and_no_terminal_code_reaches_the_user(monkeypatch, capsys,
     assert main(["doctor"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "\x1b" not in error and "evoltune doctor: " in error
+
+
+@pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise ValueError('two\\nlines')", "x ="])
+def test_a_domain_that_fails_at_import_is_one_line(tmp_path: Path, capsys, monkeypatch, source: str):
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "evoltune_broken"
+    package.mkdir()
+    (package / "__init__.py").write_text(source)
+    (tmp_path / "r.yaml").write_text(f"domain: {package}\n")
+    assert main(["run", "r.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert "cannot be imported" in error and error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_stage_at_all_is_misuse(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "smoke/math", "--stages", ""]) == 2
+    assert "names no stage" in capsys.readouterr().err and not list(tmp_path.iterdir())

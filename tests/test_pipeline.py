@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from evoltune import pipeline
-from evoltune.errors import StoreError
+from evoltune.errors import DataError, StoreError
 from evoltune.recipe import load_recipe
 from evoltune.store import Store, locked
 from evoltune.teacher.cassette import export_cassette
+from evoltune.train.job import make_job
 
 HERE = Path(__file__).parent
 TOY = """
@@ -204,3 +205,26 @@ def test_a_read_only_directory_is_a_clear_error(toy: Path, tmp_path: Path):
     blocked.write_text("")
     with pytest.raises(StoreError, match="cannot be written"), locked(blocked / "run", "run.lock"):
         pass
+
+
+def test_a_dataset_of_other_settings_is_not_trained_on_as_this_recipes_own(toy: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    pipeline.run(load_recipe(toy / "toy.yaml"), out, STAGES.split(","))
+    pipeline.Run(recipe=load_recipe(toy / "toy.yaml"), folder=out).check(("train",))
+    for change in ("curate.near_threshold=0.5", "verify.program_s=9.0", "seed=7"):
+        with pytest.raises(DataError, match="built by other settings"):
+            pipeline.run(load_recipe(toy / "toy.yaml", [change]), out, ("train",))
+    assert not (out / "checkpoint").exists()
+
+
+def test_a_checkpoint_of_other_settings_is_not_scored_as_this_recipes_own(toy: Path, tmp_path: Path):
+    recipe, out = load_recipe(toy / "toy.yaml"), tmp_path / "run"
+    pipeline.run(recipe, out, STAGES.split(","))
+    job = make_job(recipe, str(out / "dataset" / "train.parquet"), "", out / "checkpoint", None)
+    (out / "checkpoint").mkdir()
+    (out / "checkpoint" / "manifest.json").write_text(json.dumps({"fingerprint": job.fingerprint}))
+    pipeline.Run(recipe=recipe, folder=out).check(("eval",))
+    with pytest.raises(DataError, match="trained by other settings"):
+        pipeline.Run(recipe=load_recipe(toy / "toy.yaml", ["train.learning_rate=1e-3"]), folder=out).check(
+            ("eval",)
+        )

@@ -212,7 +212,7 @@ def _import_from(package: Path) -> Any:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(package.name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit in a domain must not end us without a word
         raise DomainError(
             f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error

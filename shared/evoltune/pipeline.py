@@ -139,7 +139,7 @@ class Run:
     @property
     def built(self) -> str:
         """Names what the dataset depends on; noted when it stands whole."""
-        return digest([self.verify_step.key, msgspec.to_builtins(self.recipe.curate), self.recipe.seed])
+        return digest([self.verify_step.version, msgspec.to_builtins(self.recipe.curate), self.recipe.seed])
 
     @property
     def trained(self) -> bool:
@@ -253,9 +253,7 @@ def train(work: Run) -> None:
     from evoltune.train import train as fine_tune
 
     dataset = work.recipe.train.dataset or str(work.place / "dataset")
-    if (
-        not work.trained
-    ):  # scores of another checkpoint must not stand beside the new one; its texts stay for reuse
+    if not work.trained:  # scores of another checkpoint must not stand beside the new one; its texts stay
         (work.place / "eval" / "after" / "scores.json").unlink(missing_ok=True)
     fine_tune(work.recipe, dataset, work.place / "checkpoint", allow_uncertified=work.allow_uncertified)
 

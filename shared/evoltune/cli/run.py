@@ -26,6 +26,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     stages = tuple(s for s in args.stages.split(",") if s)
+    if not stages:
+        raise RecipeError(f"--stages: names no stage: allowed: {', '.join(pipeline.STAGES)}")
     for stage in stages:
         if stage not in pipeline.STAGES:
             raise RecipeError(f"--stages: unknown stage {stage!r}: {nearest(stage, pipeline.STAGES)}")
