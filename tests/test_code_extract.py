@@ -156,3 +156,16 @@ def test_extraction_never_raises_and_gives_text_or_nothing(text):
 @given(st.text(alphabet=st.characters(exclude_characters="`~\r", exclude_categories=["Cs"]), max_size=200))
 def test_what_stands_in_one_fence_comes_back(text):
     assert [b.code for b in blocks(f"a\n```python\n{text}\n```\nb")] == [text]
+
+
+@pytest.mark.parametrize("broken", ["x = ((((", "x = ----", '"""unterminated', "f(("])
+def test_a_broken_statement_before_the_function_is_not_dropped_as_prose(broken):
+    program = f"{broken}\ndef solve(a, b):\n    return a + b\n"
+    found = extract(Task(instruction="", fields={"entry_point": "solve"}), program)
+    assert found is not None and broken in found
+
+
+def test_prose_before_a_bare_function_is_dropped():
+    response = "Sure, here it is (with two arguments):\n\ndef solve(a, b):\n    return a + b\n"
+    found = extract(Task(instruction="", fields={"entry_point": "solve"}), response)
+    assert found is not None and found.startswith("def solve")

@@ -30,6 +30,7 @@ TAGS: dict[str, frozenset[str]] = {
 }
 """Fence tags by language; a language that is not here is its own tag."""
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
+_STATEMENT = re.compile(r"""\s*(?:[A-Za-z_][\w.\[\]]*\s*(?:[-+*/|&^%]?=(?!=)|\()|\"{3}|'{3}|@\w)""")
 _CODE_START = re.compile(
     r"(def|class|import|from|async def|for|while|if|try|with|print\(|@|#!)\b|@|\w+(\[.*\])? *[+*-]?= *\S"
 )
@@ -205,7 +206,8 @@ def _between_prose(text: str, entry_point: str) -> str | None:
         if tree is None:
             continue
         if defines(window, entry_point) if entry_point else any(_definitions(window)):
-            return window
+            # Only prose is dropped: a broken statement before the function is part of the program, which fails by it.
+            return text if any(_STATEMENT.match(line) for line in lines[:start]) else window
     return None
 
 
