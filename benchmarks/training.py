@@ -303,9 +303,7 @@ def compare(args) -> dict:
 
 
 def report(found: dict) -> None:
-    print(
-        f"{found['what']}: full fine-tuning, {BATCH} rows a step, {found['tokens']:.0f} tokens a step on average"
-    )
+    print(f"{found['what']}: full fine-tuning, {BATCH} rows a step")
     print(
         f"{'':14}{'tokens/step':>12}{'tokens/' + found['unit']:>14}{'median step':>14}{'MFU':>8}{'held-out loss':>15}"
     )
