@@ -123,3 +123,33 @@ def test_no_stage_at_all_is_misuse(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["run", "smoke/math", "--stages", ""]) == 2
     assert "names no stage" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("teacher: {kind: replay}", "teacher.cassette"),
+        ("teacher: {kind: replay, cassette: nowhere}", "nowhere"),
+        ("teacher: {kind: http}", "teacher.endpoints"),
+        ("teacher: {kind: http, endpoints: [{url: 'no url'}]}", "teacher.endpoints.0.url"),
+        (
+            "teacher: {kind: http, endpoints: [{url: 'http://127.0.0.1:9/v1', api_key_env: NO_SUCH_KEY}]}",
+            "NO_SUCH_KEY",
+        ),
+        ("evolve: {operators: {nonesuch: 1}}", "nonesuch"),
+    ],
+)
+def test_a_teacher_that_cannot_be_used_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys, monkeypatch, setting: str, says: str
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(f"domain: math\n{setting}\n")
+    assert main(["evolve", "r.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["r.yaml"]
+
+
+def test_an_override_cannot_name_itself(capsys):
+    assert main(["recipes", "show", "smoke/math", "verify.policy={a: &a [*a]}"]) == 2
+    assert "unfolded" in capsys.readouterr().err

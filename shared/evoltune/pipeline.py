@@ -8,6 +8,7 @@ store's law holds: in = kept + dropped(by reason), checked as each step ends.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,8 @@ def run(
     """Runs the stages in order under the run's lock. Everything that can be wrong is checked before anything is written."""
     work = Run(recipe=recipe, folder=folder, allow_uncertified=allow_uncertified)
     work.check(stages)
+    if "evolve" in stages and not (folder / FILE).is_file():
+        work.check_teacher()
     with locked(folder, "run.lock"):
         work.write_recipe()
         for stage in stages:
@@ -112,11 +115,24 @@ class Run:
             evol_stop.refuse_shared(dev, self.targets[dev], suites)
         if "evolve" in stages:
             from evoltune.dataset import seed_records
+            from evoltune.evolve import operators_of
 
+            operators_of(self.recipe, self.domain)
             # Reads every line, so that a bad one is named before anything is written.
             found = sum(1 for _ in seed_records(self.recipe, self.domain))
             if not found:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
+
+    def check_teacher(self) -> None:
+        """For a fresh run: keys, addresses, cassette. Engines that load a model are left to the stage itself."""
+        from evoltune.teacher import open_teacher
+
+        async def opened() -> None:
+            async with open_teacher(self.recipe.teacher):
+                pass
+
+        if self.recipe.teacher.kind in ("http", "replay"):
+            asyncio.run(opened())
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:
         """What an earlier recipe left in the directory is never trained on or scored as this recipe's own."""

@@ -468,6 +468,7 @@ def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
     if not sign or not path:
         raise RecipeError(f"override {text!r}: must be key.path=value, e.g. train.learning_rate=1e-5")
     try:
+        refuse_bombs(yaml.compose(raw, Loader=_Loader), Path("command line"))
         value = yaml.load(raw, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"override {text!r}: the value is not YAML: put it in quotes") from error
