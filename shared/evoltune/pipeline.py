@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -133,6 +135,12 @@ class Run:
 
         if self.recipe.teacher.kind in ("http", "replay"):
             asyncio.run(opened())
+        addresses = [endpoint.url for endpoint in self.recipe.teacher.endpoints]
+        if self.recipe.teacher.kind == "http" and not any(_answers(url) for url in addresses):
+            raise RecipeError(
+                f"teacher.endpoints: nothing answers at {', '.join(addresses)}: start an OpenAI-compatible server there "
+                "(for instance `vllm serve MODEL`), or use teacher.kind: embedded"
+            )
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:
         """What an earlier recipe left in the directory is never trained on or scored as this recipe's own."""
@@ -276,12 +284,14 @@ def train(work: Run) -> None:
 
 def evaluate(work: Run) -> None:
     from evoltune.evaluate import evaluate as measure
+    from evoltune.train.card import write_card
 
     if work.recipe.eval.baseline:
         measure(
             work.recipe, work.recipe.train.model_name_or_path, work.folder / "eval" / "before", baseline=True
         )
     _measure(work.recipe, str(work.folder / "checkpoint"), work.folder / "eval" / "after", baseline=False)
+    write_card(work.folder / "checkpoint")  # the model card, now with its scores
 
 
 def _measure(recipe: Recipe, model: str, out: Path, *, baseline: bool) -> None:
@@ -358,6 +368,18 @@ def describe(work: Run, stages: Sequence[str]) -> list[str]:
     if "report" in stages:
         lines.append(f"report: {work.folder / 'report.html'}")
     return lines
+
+
+def _answers(url: str) -> bool:
+    """Whether something accepts a connection at a server's address; sends nothing."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection(
+            (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), 5
+        ):
+            return True
+    except OSError:
+        return False
 
 
 def _write(path: Path, text: str) -> None:
