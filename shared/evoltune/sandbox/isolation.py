@@ -51,6 +51,7 @@ def enter(at_most: str) -> Cell:
     lacks: list[str] = []
     namespaces, uid, root = False, None, ""
     if at_most == "L3":
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY)
         try:
             uid = _unshare()
             root = _build_root()
@@ -58,6 +59,10 @@ def enter(at_most: str) -> Cell:
             namespaces = True
         except OSError as error:
             lacks.append(f"namespaces ({error}; {_REMEDY})")
+            with suppress(OSError):  # a process that waits for a new pid namespace can start no thread
+                kernel.setns(own, kernel.NEWPID)
+        finally:
+            os.close(own)
     else:
         lacks.append(f"namespaces (not tried: at_most is {at_most})")
     if not namespaces and os.geteuid() == 0:
@@ -143,7 +148,8 @@ def _build_root() -> str:
             _show(root, os.path.realpath(path) if path == "/etc/localtime" else path, at=path)
     for path in ("/proc", "/old", "/box/tmp"):
         os.makedirs(root + path, exist_ok=True)
-    os.symlink("box/tmp", f"{root}/tmp")
+    if not os.path.lexists(f"{root}/tmp"):  # else this Python lies below /tmp, and programs use TMPDIR
+        os.symlink("box/tmp", f"{root}/tmp")
     fresh_scratch(root, first=True)
     return root
 

@@ -108,7 +108,7 @@ def _serve(
 ) -> None:
     own, proc = fds
     os.chdir(cell.scratch)
-    os.environ["TMPDIR"] = "/tmp" if cell.namespaces else cell.scratch
+    os.environ["TMPDIR"] = "/tmp" if cell.namespaces and os.path.islink("/tmp") else cell.scratch
     limits.lasting(isolation.SCRATCH_MB)
     ready, processes, clean = 0, isolation.allowed_processes(cell, 0), -1
     with suppress(OSError):
