@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from evoltune.errors import IsolationError
@@ -108,7 +109,7 @@ def _serve(
 ) -> None:
     own, proc = fds
     os.chdir(cell.scratch)
-    os.environ["TMPDIR"] = "/tmp" if cell.namespaces and os.path.islink("/tmp") else cell.scratch
+    os.environ["TMPDIR"] = "/tmp" if cell.namespaces and Path("/tmp").is_symlink() else cell.scratch
     limits.lasting(isolation.SCRATCH_MB)
     ready, processes, clean = 0, isolation.allowed_processes(cell, 0), -1
     with suppress(OSError):
