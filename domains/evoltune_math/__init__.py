@@ -1,7 +1,7 @@
 """Mathematics: answers that are read, parsed and compared exactly, fast and safely.
 
-    from evoltune_math import check
-    check("x = \\\\frac{1}{2}", "0.5").status  # pass
+from evoltune_math import check
+check("x = \\\\frac{1}{2}", "0.5").status  # pass
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from evoltune_math.check import check
 from evoltune_math.confirm import confirm
 from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.extract import extract
-from evoltune_math.scorers import profiles
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
 from evoltune_math.overlap import skeleton
+from evoltune_math.scorers import profiles
 from evoltune_math.seeds import seeds
 from evoltune_math.verification import verify
 
