@@ -20,7 +20,7 @@ from evoltune.train import train
 pytest.importorskip("torch")
 COMMON = (
     "eval.suites=[]", "train.max_length=256", "train.per_device_train_batch_size=4", "train.global_batch_size=8",
-    "train.learning_rate=1e-3", "train.precision=fp32", "compute.hang_timeout_s=120",
+    "train.learning_rate=1e-3", "train.warmup_steps=5", "train.precision=fp32", "compute.hang_timeout_s=120",
 )  # fmt: skip
 
 
