@@ -110,7 +110,7 @@ def bare_fork(problems):
     return lambda: sum(map(one, sources))
 
 
-def ours(problems, workers=1, batch=False):
+def ours(problems, workers=1):
     from evoltune.domain import Job
     from evoltune.sandbox.pool import Pool, Spec
 
@@ -120,8 +120,7 @@ def ours(problems, workers=1, batch=False):
     ]
 
     def run():
-        futures = [pool.submit("jobs", [[job]]) for job in jobs]
-        return sum(future.result()[0][0][0] == "pass" for future in futures)
+        return sum(rows[0][0] == "pass" for rows in pool.map("jobs", ([job] for job in jobs)))
 
     pool.submit("jobs", [[jobs[0]]]).result()
     return run

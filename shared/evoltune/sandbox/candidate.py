@@ -14,13 +14,14 @@ import io
 import json
 import operator
 import os
+import random
 import signal
 import socket
 import sys
 import types
 from typing import Any
 
-from evoltune.sandbox import limits, values, wire
+from evoltune.sandbox import kernel, limits, values, wire
 
 NAME = "candidate"
 _dumps = json.JSONEncoder(check_circular=False).encode
@@ -60,7 +61,7 @@ def _member(channel: int, cpu_s: float) -> None:
     """Returns in the member, whose channel is its own; and in K once the member is dead and the judge knows how."""
     with socket.socket(fileno=os.dup(channel)) as line:
         _, (fd,), *_ = socket.recv_fds(line, 1, 1)
-    if (child := os.fork()) == 0:
+    if (child := kernel.fork()) == 0:
         _alone(fd)
         limits.confine_member(cpu_s)
         return
@@ -108,6 +109,8 @@ class Session:
         self.channel, self.objects = channel, dict[int, Any]()
         self._decoder = json.JSONDecoder(object_hook=self._untag)
         self.space = _module(NAME)
+        if "random" in program:
+            random.seed()
         gc.enable()
         try:
             exec(compile(program.removeprefix("\ufeff"), f"<{NAME}>", "exec", dont_inherit=True), self.space)  # noqa: S102 - what K is for

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
@@ -152,6 +153,7 @@ class Client:
         box = self._box(jobs, cpu_s)
         mine, theirs = socket.socketpair()
         began = time.perf_counter()
+        self._forget_reports()
         socket.send_fds(self.requests, [box.pack()], [theirs.fileno()])
         theirs.close()
         nonce = secrets.token_hex(16)
@@ -167,11 +169,12 @@ class Client:
         except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):
             rows = None
         mine.close()
-        report = self._report(box.number)
+        if rows is None or rows[0][0] == "timeout":
+            report = self._report(box.number)
+            self._starved = report.waited_s > STARVED * report.wall_s
+            if rows is None:
+                rows = [_unsaid(report, box)] if len(jobs) == 1 else []
         seconds = time.perf_counter() - began
-        self._starved = report.waited_s > STARVED * report.wall_s
-        if rows is None:
-            rows = [_unsaid(report, box)] if len(jobs) == 1 else []
         return [
             Verdict(status=s, reason=r, seconds=seconds / len(rows), evidence={**e, "isolation": self.level})
             for s, r, e in rows
@@ -191,8 +194,15 @@ class Client:
             self.number, memory_mb, cpu_s, wall_s, PROCESSES, int(not language or language.address_space)
         )
 
+    def _forget_reports(self) -> None:
+        """Reports of jobs that gave a verdict: nobody waited for them, the zygote cleans up while the next is prepared."""
+        with suppress(BlockingIOError):
+            while self.requests.recv(256, socket.MSG_DONTWAIT):
+                pass
+
     def _report(self, number: int) -> Report:
-        """The zygote's word that the job is over; words about jobs of a checker before us are skipped."""
+        """The zygote's word that the job is over; words about earlier jobs, of this checker or the one before, are
+        skipped."""
         while True:
             body = self.requests.recv(256)
             if not body:

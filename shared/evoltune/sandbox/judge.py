@@ -14,7 +14,7 @@ import signal
 import socket
 from typing import Any
 
-from evoltune.sandbox import candidate, forms, languages, limits, remote, wire
+from evoltune.sandbox import candidate, forms, kernel, languages, limits, remote, wire
 
 LANGUAGES = languages.LANGUAGES  # imported here: later, our own sources are out of sight
 Row = tuple[str, str, dict[str, Any]]
@@ -25,7 +25,7 @@ def main(checker: int, box: limits.Box) -> None:
     """One job or one batch of jobs with the same tests. Never returns."""
     mine, theirs = _pair()
     reading, writing = os.pipe()
-    pid = os.fork()
+    pid = kernel.fork()
     if pid == 0:
         candidate.main(theirs, writing, box)
     os.close(theirs)

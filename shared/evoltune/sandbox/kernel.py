@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_FORK = ctypes.PyDLL(None, use_errno=True).fork
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
     0x20000,
     0x4000000,
@@ -51,6 +52,18 @@ def _checked(name: str, result: int) -> int:
 
 def syscall(name: str, number: int, *args: object) -> int:
     return _checked(name, _LIBC.syscall(ctypes.c_long(number), *args))
+
+
+def fork() -> int:
+    """fork(2) without Python's hooks, for a process that has one thread. The hooks re-seed `random` and rebuild
+    `threading`; they touch 120 pages, which costs a young process more than most programs do. Whoever runs a program
+    in the child calls `random.seed()` first if the program draws."""
+    return _checked("fork", _FORK())
+
+
+def current_cpu() -> int:
+    """The number of the core that runs us."""
+    return _checked("sched_getcpu", _LIBC.sched_getcpu())
 
 
 def unshare(flags: int) -> None:

@@ -111,11 +111,15 @@ def _serve(
     os.chdir(cell.scratch)
     os.environ["TMPDIR"] = "/tmp" if cell.namespaces and Path("/tmp").is_symlink() else cell.scratch
     limits.lasting(isolation.SCRATCH_MB)
+    cpus = os.sched_getaffinity(0) if proc >= 0 else set[int]()
     ready, processes, clean = 0, isolation.allowed_processes(cell, 0), -1
     with suppress(OSError):
         clean = os.statvfs(cell.scratch).f_ffree
     while True:
-        body, lines, *_ = socket.recv_fds(requests, 256, 1)
+        try:
+            body, lines, *_ = socket.recv_fds(requests, 256, 1)
+        except ConnectionError:  # the checker left reports unread
+            return
         if not body:
             return
         box = limits.Box.unpack(body)
@@ -130,20 +134,25 @@ def _serve(
         box = box._replace(processes=box.processes + processes)
         if cell.namespaces:
             kernel.unshare(kernel.NEWPID)
-        pid = os.fork()
+        if cpus:  # the job starts on our core, where its pages are; after a tick it may leave
+            os.sched_setaffinity(0, {kernel.current_cpu()})
+        pid = kernel.fork()
         if pid == 0:
             _become_judge(lines[0], box, cell)
         os.close(lines[0])
         if cell.namespaces:
             kernel.setns(own, kernel.NEWPID)
-        report = _watch(pid, box, cell, proc)
+        if cpus:
+            os.sched_setaffinity(0, cpus)
+        report = _watch(pid, box, cell, proc, cpus)
         if not cell.namespaces:
             isolation.empty(cell.scratch)
         elif os.statvfs(cell.scratch).f_ffree != clean:
             mounter.send(b"1")
             mounter.recv(1)
             os.chdir(cell.scratch)
-        requests.send(report.pack())
+        with suppress(ConnectionError):
+            requests.send(report.pack())
 
 
 def _warm(modules: Sequence[str]) -> None:
@@ -166,7 +175,7 @@ def _become_judge(fd: int, box: limits.Box, cell: isolation.Cell) -> None:
         os._exit(71)
 
 
-def _watch(pid: int, box: limits.Box, cell: isolation.Cell, proc: int) -> limits.Report:
+def _watch(pid: int, box: limits.Box, cell: isolation.Cell, proc: int, cpus: set[int]) -> limits.Report:
     """Waits for the judge; kills it for wall time (less the time it waited for a core) or for memory summed over all
     processes of the job."""
     pidfd = os.pidfd_open(pid)
@@ -175,7 +184,7 @@ def _watch(pid: int, box: limits.Box, cell: isolation.Cell, proc: int) -> limits
     began, waited, killed, peak = time.monotonic(), 0.0, 0, 0
     while not ended.poll(TICK_MS):
         wall = time.monotonic() - began
-        resident, waited = _usage(proc, waited, cell, pid)
+        resident, waited = _usage(proc, waited, cell, pid, cpus)
         peak = max(peak, resident)
         if wall - waited > box.wall_s or wall > 10 * box.wall_s:
             killed = 1
@@ -191,8 +200,11 @@ def _watch(pid: int, box: limits.Box, cell: isolation.Cell, proc: int) -> limits
     return limits.Report(box.number, status, killed, peak, time.monotonic() - began, waited)
 
 
-def _usage(proc: int, waited: float, cell: isolation.Cell, judge_pid: int) -> tuple[int, float]:
-    """KiB resident in all processes of the job, and the longest time that one of them waited for a core."""
+def _usage(
+    proc: int, waited: float, cell: isolation.Cell, judge_pid: int, cpus: set[int]
+) -> tuple[int, float]:
+    """KiB resident in all processes of the job, and the longest time that one of them waited for a core. They may use
+    any core from now on."""
     if proc < 0:
         return 0, waited
     total = 0
@@ -204,6 +216,7 @@ def _usage(proc: int, waited: float, cell: isolation.Cell, judge_pid: int) -> tu
         ):
             continue
         with suppress(OSError, IndexError, ValueError):
+            os.sched_setaffinity(int(name), cpus)
             for line in _read(proc, f"{name}/status").splitlines():
                 if line.startswith((b"RssAnon:", b"RssShmem:")):
                     total += int(line.split()[1])
