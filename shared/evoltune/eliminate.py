@@ -150,7 +150,9 @@ def copies_parent(parent: Task | None, child: Task, text: str) -> bool:
     mine, theirs = words(text), words(parent.instruction)
     if mine == theirs:
         return bool(mine)
-    if len(mine) < 8 or len(theirs) < 8:
+    if len(mine) < 8 or len(theirs) < 8 or abs(len(mine) - len(theirs)) > 2:
+        return False
+    if not (set(mine) ^ set(theirs)) <= STOP_WORDS:  # the usual rewrite: no counting
         return False
     new = Counter(mine) - Counter(theirs)
     gone = Counter(theirs) - Counter(mine)
@@ -211,6 +213,8 @@ ASKS_BACK = re.compile(
     r" (was|were|has been|have been|is|are) (provided|given|attached|included)|(was|were|is|are)(n't| not) (provided|given|included|attached)|what (would|do) you (like|want)",
     re.IGNORECASE,
 )
+ASKING = ("please ", " you ", "need ", "require ", "provided", "given", "attached", "included")
+"""Each alternative of ASKS_BACK holds one of these; looking for them first is ten times cheaper."""
 ACKNOWLEDGES = re.compile(
     r"^\W*(understood|thank you|thanks|sure|certainly|of course|okay|ok|great|got it)\b", re.IGNORECASE
 )
@@ -230,7 +234,8 @@ def asks_back(parent: Task | None, child: Task, text: str) -> bool:
         return False
     if ACKNOWLEDGES.match(stripped) and stripped.endswith("?"):
         return True
-    if count >= 60 or LETTER.search(stripped):
+    folded = stripped.casefold()
+    if count >= 60 or not any(sign in folded for sign in ASKING) or LETTER.search(stripped):
         return False
     sentences = [s for s in SENTENCE_END.split(stripped) if s]
     edge = [*sentences[:2], sentences[-1]] if sentences else []
@@ -462,6 +467,8 @@ RULES: tuple[Rule, ...] = (
     Rule(name="language drift", about="answer", doc="another language than the instruction", fires=drifts),
 )
 
+_RULES_ABOUT = {about: tuple(r for r in RULES if r.about == about) for about in ("instruction", "answer")}
+
 
 def struck(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
     """The first reason to let the child (answer None) or this answer go, core rules first; "" to keep it.
@@ -474,7 +481,7 @@ def struck(domain: Domain, parent: Task | None, child: Task, answer: str | None)
 def core_reason(parent: Task | None, child: Task, answer: str | None) -> str:
     """The first core rule that fires; "" when none does."""
     about, text = ("instruction", child.instruction) if answer is None else ("answer", answer)
-    return next((r.name for r in RULES if r.about == about and r.fires(parent, child, text)), "")
+    return next((r.name for r in _RULES_ABOUT[about] if r.fires(parent, child, text)), "")
 
 
 def all_reasons(parent: Task | None, child: Task, answer: str | None) -> list[str]:

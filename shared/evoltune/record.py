@@ -18,9 +18,12 @@ Status = Literal["pass", "fail", "timeout", "memory", "error", "unverifiable"]
 STATUSES: tuple[Status, ...] = ("pass", "fail", "timeout", "memory", "error", "unverifiable")
 
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
+
+
 def digest(value: object) -> str:
     """16 hex digits of SHA-256 over canonical JSON (sorted keys, ASCII): the hash behind every id and key."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,6 +127,7 @@ async def _grow(
             planned=plan.add,
             resumed=resumed,
         )
+        stack.callback(loop.commit)
         try:
             seeds = seeds + await _more_seeds(loop, seeds)
         except Pending:  # a batch file is being collected: the chains wait for their seeds

@@ -100,7 +100,7 @@ def _admitted(loop: Loop, pool: Pool, record: Record, *, room: bool) -> list[Rec
     if not reason and not room:
         reason = "enough seeds"
     if reason:
-        if loop.store.decided(loop.step, record.id) is None:
+        if loop.decided(record) is None:
             loop.decide(Drop(record=record, reason=reason))
         return []
     pool.add(task.instruction)
@@ -178,7 +178,7 @@ async def _from_snippet(loop: Loop, number: int, name: str, snippet: str) -> Rec
         domain=loop.domain.name, task=Task(instruction="", name=name), operator="snippet", draw=number,
         evidence={"snippet": (snippet,)},
     )  # fmt: skip
-    if loop.store.decided(loop.step, empty.id) is not None:
+    if loop.decided(empty) is not None:
         return None
     try:
         reply = await loop.ask(empty, "snippet", fill(SNIPPET, snippet=snippet), round=0)
@@ -191,14 +191,14 @@ async def _from_snippet(loop: Loop, number: int, name: str, snippet: str) -> Rec
     )
     if not reason:
         return await _finish(loop, record)
-    if loop.store.decided(loop.step, record.id) is None:
+    if loop.decided(record) is None:
         loop.decide(Drop(record=record, reason=reason))
     return None
 
 
 async def _finish(loop: Loop, record: Record) -> Record | None:
     """Answers and evidence of a new seed; decides it."""
-    known = loop.store.decided(loop.step, record.id)
+    known = loop.decided(record)
     if known is not None:
         return None if known else record
     try:

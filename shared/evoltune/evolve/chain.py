@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -26,6 +27,8 @@ T = TypeVar("T")
 TAGS = ("skill", "reasoning", "licence", "source")
 """`Task.fields` that a child takes over from its parent."""
 JUDGEMENT_TOKENS = 16
+COMMIT, COMMIT_S = 64, 1.0
+"""Decisions are committed this many at a time, or when the last commit is this old."""
 
 
 class Stopped(Exception):
@@ -56,6 +59,10 @@ class Loop:
     """The first one ends the run, after every call in flight has been journalled."""
     heads: list[str] = field(default_factory=list)
     """Ids of the chains' heads when fusion begins: the partners."""
+    waiting: dict[str, Record | Drop] = field(default_factory=dict)
+    """Decisions that share the next transaction; losing them costs no call, the journal has every reply."""
+    commits: list[float] = field(default_factory=lambda: [0.0])
+    """When decisions were last committed."""
 
     async def ask(self, record: Record, purpose: str, prompt: str, *, round: int, n: int = 1, sample: int = 0,
                   judgement: bool = False) -> Reply:  # fmt: skip
@@ -81,10 +88,27 @@ class Loop:
         """What an earlier session decided: a reason, "" for kept, None for nothing; a fresh run need not look."""
         return self.store.decided(self.step, record.id) if self.resumed else None
 
+    def decided(self, record: Record) -> str | None:
+        """The same, decisions of this session included."""
+        if (result := self.waiting.get(record.id)) is not None:
+            return result.reason if isinstance(result, Drop) else ""
+        return self.store.decided(self.step, record.id)
+
     def decide(self, result: Record | Drop) -> Record | None:
-        """Writes a decision down; the record when it was kept."""
-        self.store.decide(self.step, [result])
-        return None if isinstance(result, Drop) else result
+        """Writes a decision down, soon; the record when it was kept."""
+        record, kept = (result.record, None) if isinstance(result, Drop) else (result, result)
+        self.waiting.setdefault(record.id, result)
+        if len(self.waiting) >= COMMIT or time.monotonic() - self.commits[0] > COMMIT_S:
+            self.commit()
+        return kept
+
+    def commit(self) -> None:
+        """Writes down what waits, in one transaction."""
+        results = list(self.waiting.values())
+        self.waiting.clear()
+        self.commits[0] = time.monotonic()
+        if results:
+            self.store.decide(self.step, results)
 
 
 async def grow(loop: Loop, heads: Iterable[Record], rounds: range, workers: int) -> list[str]:
@@ -106,9 +130,12 @@ async def grow(loop: Loop, heads: Iterable[Record], rounds: range, workers: int)
             if loop.errors:
                 return
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(workers):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work())
+    finally:
+        loop.commit()
     if loop.errors:
         raise loop.errors[0]
     return [ends[i] for i in sorted(ends)]
@@ -116,7 +143,7 @@ async def grow(loop: Loop, heads: Iterable[Record], rounds: range, workers: int)
 
 async def chain(loop: Loop, head: Record, rounds: range) -> str:
     """One seed's rounds. Returns the id of the last head."""
-    if not head.parents and loop.store.decided(loop.step, head.id) is None:
+    if not head.parents and loop.decided(head) is None:
         loop.decide(await _finished_seed(loop, head))
     for round in rounds:
         variants = loop.recipe.evolve.variants
