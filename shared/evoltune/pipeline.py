@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from evoltune import evol_stop
+from evoltune import engine, evol_stop
 from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe, fingerprint
@@ -43,7 +43,7 @@ def run(
     work.check(stages)
     if "evolve" in stages and not (folder / FILE).is_file():
         work.check_teacher()
-    with locked(folder, "run.lock"):
+    with locked(folder, "run.lock"), engine.using(recipe.compute.engine, recipe.compute.ray_address):
         work.write_recipe()
         for stage in stages:
             _say(f"[{stage}] {folder}")

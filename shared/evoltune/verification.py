@@ -203,11 +203,12 @@ def open_checker(
     cache: bool = True,
     at_most: Any = "L3",
 ) -> LocalChecker:
-    """A checker of local worker processes. `workers` 0: cores / LOCAL_WORLD_SIZE; `*_s` are CPU seconds.
+    """A checker of worker processes on the engine in use. `workers` 0: cores / LOCAL_WORLD_SIZE; `*_s` are CPU seconds.
 
     Raises DomainError (unknown domain, profile or policy) and IsolationError (the host cannot give `require`).
     """
-    from evoltune.sandbox.pool import Pool, Spec
+    from evoltune.engine import open_pool
+    from evoltune.sandbox.pool import Spec
 
     domain = load_domain(domain_ref)
     policy_of(domain, policy or {})
@@ -220,7 +221,7 @@ def open_checker(
         require=require, policy=policy or {}, profile=profile, confirm=confirm,
         preload=tuple(domain.preload), at_most=at_most,
     )  # fmt: skip
-    return LocalChecker(domain, Pool(spec, workers), cache=cache)
+    return LocalChecker(domain, open_pool(spec, workers), cache=cache)
 
 
 # ---- rows

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evoltune.cli import options
 from evoltune.curate.audit import Audit, Group, audited, start, summary
 from evoltune.curate.certificate import (
     build_certificate,
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-overlap", action="store_true", help="text only: run no code and compare no skeletons"
     )
     parser.add_argument("--workers", type=int, default=0, help="checker processes (default: cores)")
+    options.add_engine(parser)
     parser.add_argument(
         "--require", default="L1", choices=("L0", "L1", "L2", "L3"), help="least isolation for code"
     )
@@ -68,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    options = _options(args)
+    limits = _options(args)
     suites = _suites(args)
     target = Path(args.dataset).expanduser()
     if args.write and not target.exists():
@@ -78,15 +80,16 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.dataset}: {layout(read_rows(args.dataset, [])).describe()}", file=sys.stderr)
     bad: list[BadRow] = []
     with ExitStack() as stack:
+        stack.enter_context(options.engine_of(args))
         groups = [
             _group(stack, name, args, suites) for name in dict.fromkeys(s.domain for s in suites.values())
         ]
         found = start(groups)
         domain = load_domain(next(iter(suites.values())).domain)
         rows = (located for ref in _files(args.dataset) for located in _records(ref, domain, bad))
-        _walk(rows, groups, options, found, args.clean)
+        _walk(rows, groups, limits, found, args.clean)
     overlap = [] if args.no_overlap else sorted({m for g in groups if g.deep for m in g.deep.methods})
-    _certify(args, found, suites, methods_of(options, overlap), target)
+    _certify(args, found, suites, methods_of(limits, overlap), target)
     print(_as_json(found, bad) if args.json else _as_text(found, bad))
     return 0 if not found.hits or args.clean else 1
 

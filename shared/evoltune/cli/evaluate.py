@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from evoltune.cli import options
 from evoltune.errors import RecipeError, nearest
 from evoltune.recipe import Recipe, load_recipe
 
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    options.add_engine(parser, flag=False)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
     model = parser.add_argument_group("any model")
     model.add_argument(
@@ -83,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    with options.engine_of(args):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     words = args.target
     if args.rescore:
         return _rescore(args)

@@ -1,10 +1,12 @@
-"""Arguments that several verbs share: a recipe with overrides, and where its run lives."""
+"""Arguments that several verbs share: a recipe with overrides, where its run lives, and on which engine it runs."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from evoltune import engine
 from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, load_recipe
 
@@ -21,3 +23,23 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """The checked recipe and its run directory."""
     recipe = load_recipe(args.recipe, args.overrides)
     return recipe, args.out or default_folder(recipe)
+
+
+def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:
+    """`--engine` and `--ray-address`; without `flag` (the verb has an --engine of its own) the address alone."""
+    if flag:
+        parser.add_argument(
+            "--engine",
+            default="local",
+            choices=engine.ENGINES,
+            help="where checks run (default: this machine)",
+        )
+    parser.add_argument(
+        "--ray-address", metavar="ADDRESS", help="run checks on this Ray cluster: auto, HOST:PORT, or local"
+    )
+
+
+def engine_of(args: argparse.Namespace) -> AbstractContextManager[None]:
+    """The engine that the command line asks for, for the body; naming an address is asking for Ray."""
+    ray = args.ray_address is not None or args.engine == "ray"
+    return engine.using("ray" if ray else "local", args.ray_address)

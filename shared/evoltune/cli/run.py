@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
+    options.add_engine(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
     parser.add_argument(
         "--allow-uncertified",
@@ -42,7 +43,8 @@ def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
         work.check(stages)
         print("\n".join(pipeline.describe(work, stages)))
         return 0
-    pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified)
+    with options.engine_of(args):
+        pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified)
     for line in pipeline.results(folder):
         print(line)
     return 0

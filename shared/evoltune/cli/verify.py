@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from evoltune.cli import options
 from evoltune.domain import Domain, load_domain, source_hash
 from evoltune.errors import DataError, DomainError, EvoltuneError, MissingExtraError, nearest
 from evoltune.record import STATUSES, Answer, Record, Task
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)"
     )
+    options.add_engine(parser)
     parser.add_argument("--timeout-s", type=float, default=5.0, help="CPU seconds of one program")
     parser.add_argument(
         "--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer"
@@ -85,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
         from evoltune.recipe import load_recipe
 
         folder = Path(args.out) if args.out else None
-        run_stage(load_recipe(args.file, args.overrides), "verify", folder)
+        with options.engine_of(args):
+            run_stage(load_recipe(args.file, args.overrides), "verify", folder)
         return 0
     if args.overrides:
         raise DataError(
@@ -95,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
         raise DomainError("--domain is missing: which domain judges these rows? e.g. --domain math")
     domain = load_domain(args.domain)
     profiles = [p for p in args.profiles.split(",") if p] or [_suite_profile(domain, args.suite)]
-    counts = _judge(args, domain, profiles)
+    with options.engine_of(args):
+        counts = _judge(args, domain, profiles)
     return _report(args, counts)
 
 
@@ -107,11 +111,11 @@ def _judge(args: argparse.Namespace, domain: Domain, profiles: list[str]) -> Cou
     counts: Counter[str] = Counter()
     rows = _joined(args, domain, _rows(args.file), _renames(args.map))
     with ExitStack() as stack:
-        options = {
+        limits = {
             "workers": args.workers, "check_s": args.check_s, "program_s": args.timeout_s, "memory_mb": args.memory_mb,
             "require": args.require_isolation, "policy": _policy(args.policy),
         }  # fmt: skip
-        checkers = [stack.enter_context(open_checker(args.domain, profile=p, **options)) for p in profiles]
+        checkers = [stack.enter_context(open_checker(args.domain, profile=p, **limits)) for p in profiles]
         workers, level = checkers[0].pool.size, checkers[0].level
         print(
             f"judging {args.file} as {domain.name}, {workers} workers, isolation {level}"

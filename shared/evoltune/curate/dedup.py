@@ -22,6 +22,7 @@ from evoltune.curate.difficulty import rank
 from evoltune.curate.semantic import semantic_duplicates
 from evoltune.curate.shingling import hashed_shingles
 from evoltune.curate.text import jaccard, normalise
+from evoltune.engine import each
 from evoltune.record import Drop, Record, Stage, Task
 
 PERMUTATIONS = 64  # enough for the bands below; what they propose is compared exactly
@@ -69,8 +70,9 @@ def _flagged(texts: Sequence[str], threshold: float) -> list[int]:
 
     index = _lsh(RMinHashLSH, threshold)
     matrices = []
-    for start in range(0, len(texts), BATCH):
-        grams, offsets = hashed_shingles(texts[start : start + BATCH])
+    starts = range(0, len(texts), BATCH)
+    parts = (list(texts[start : start + BATCH]) for start in starts)
+    for start, (grams, offsets) in zip(starts, each(hashed_shingles, parts), strict=True):
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams, offsets, PERMUTATIONS, SEED)
         index.insert_matrix(matrix, start)
         matrices.append(matrix)
