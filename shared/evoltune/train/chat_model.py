@@ -110,6 +110,7 @@ class ChatModel:
 
 def open_model(checkpoint: str | Path) -> ChatModel:
     """A checkpoint of ours (whole or adapter), or any base with its own chat template. Raises TrainingError."""
+    place = resolve_base(str(checkpoint))
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -118,7 +119,6 @@ def open_model(checkpoint: str | Path) -> ChatModel:
     from evoltune.train.merge import load_adapted
     from evoltune.train.model import precision_of
 
-    place = resolve_base(str(checkpoint))
     low = precision_of("auto")
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[low]
     tokenizer = AutoTokenizer.from_pretrained(place)

@@ -23,12 +23,12 @@ Dtype = Literal["float32", "bfloat16"]
 
 def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, Any]:
     """Writes a whole model; returns its manifest with `merge: {bound, difference}`. Raises TrainingError if the bound breaks."""
+    template = _adapter_template(checkpoint)
     try:
         import torch
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "train", "merging") from error
-    template = _adapter_template(checkpoint)
     if (out / MANIFEST).exists():
         raise TrainingError(f"{out}: holds a finished model already: give another --out")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
