@@ -78,6 +78,38 @@ def start(folder, url, run):
     )
 
 
+@pytest.mark.parametrize(("ending", "ignored"), [("SIGTERM", False), ("SIGTERM", True), ("SIGINT", False)])
+def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, ending, ignored):
+    command = (
+        "import signal, sys; from evoltune.cli import main; "
+        f"signal.signal(signal.SIGINT, signal.{'SIG_IGN' if ignored else 'default_int_handler'}); sys.exit(main(sys.argv[1:]))"
+    )
+    with server(latency_s=0.05) as url:
+        start(tmp_path, url, "unused").kill()
+        argv = [
+            sys.executable,
+            "-c",
+            command,
+            "evolve",
+            str(tmp_path / "recipe.yaml"),
+            "--out",
+            str(tmp_path / "run"),
+        ]
+        first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        while stats(url).get("ok", 0) < 20 and first.poll() is None:
+            time.sleep(0.01)
+        first.send_signal(getattr(signal, ending))
+        _, said = first.communicate(timeout=60)
+        assert first.returncode == 130
+        assert said.splitlines()[-1].endswith(
+            "everything finished is kept; the same command goes on where it stopped"
+        )
+        assert "Traceback" not in said
+        again = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert again.returncode == 0, again.stderr
+    assert data(tmp_path / "run")[1]["pending"] == 0
+
+
 def data(folder):
     with Store.read(folder) as store:
         (key,) = store.steps()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from evoltune import __version__
@@ -67,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.set_defaults(verb=verb)
     module.add_arguments(parser)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code: int = module.run(_parsed(parser, rest))
         sys.stdout.flush()
@@ -75,7 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"evoltune {verb}: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"evoltune {verb}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        print(
+            f"evoltune {verb}: interrupted: everything finished is kept; the same command goes on where it stopped",
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:  # `evoltune ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,6 +103,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """SIGTERM ends a command as Ctrl-C does, also where a shell that put it into the background ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _one_line(error: object) -> str:
