@@ -1,7 +1,7 @@
 """An OpenAI-compatible chat server that misbehaves on demand: `python openai_server.py '{"latency_s": 0.2}'`.
 
 Prints its URL, serves until standard input closes; GET /stats tells what it did. Replies depend on the request alone
-(its seed and last message), so two runs can be compared. Options, all 0 by default:
+(its seed and last message), so two runs can be compared; "depth 1" in a prompt becomes "depth 2" in a new instruction. Options, all 0 by default:
 
   latency_s; rates of faults rate_429, rate_500, rate_malformed, rate_dropped, rate_null, rate_truncated, rate_slow (with
   slow_s); once (each body has a fault at most once); limit_per_s (a token bucket that holds burst, by default one second);
@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import json
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -65,7 +66,9 @@ def text_of(body):
     pick = rng.sample(WORDS, 9)
     if "Answer:" in prompt:
         return f"The {pick[0]} goes with the {pick[1]}, and {rng.randrange(1000)} is the number."
-    return f"Explain how the {' '.join(pick[:5])} relate to a {pick[5]} of size {rng.randrange(10**6)} in practice."
+    depth = re.search(r"depth (\d+)", prompt)
+    deeper = f" at depth {int(depth[1]) + 1}" if depth else ""
+    return f"Explain how the {' '.join(pick[:5])} relate to a {pick[5]} of size {rng.randrange(10**6)} in practice{deeper}."
 
 
 class Server:

@@ -92,7 +92,9 @@ def _certificate(recipe: Recipe, rows: Path, allow: bool) -> Path | None:
     from evoltune.evaluate import load_suite
 
     data = Path(recipe.eval.data) if recipe.eval.data else None
-    found = require_certificate(rows, {name: load_suite(name, data) for name in recipe.eval.suites}, allow)
+    found = require_certificate(
+        rows, {name: load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites}, allow
+    )
     for problem in found["problems"]:
         print(f"  train: uncertified: {problem}", file=sys.stderr)
     return certificate_path(rows) if certificate_path(rows).is_file() else None
