@@ -54,6 +54,12 @@ class TeacherError(EvoltuneError):
     exit_code = 1
 
 
+class ServiceError(EvoltuneError):
+    """A verifier service cannot be reached, refuses for good, or cannot be started."""
+
+    exit_code = 1
+
+
 class BudgetError(EvoltuneError):
     """A hard cap of `teacher.budget` is reached; everything finished is kept."""
 

@@ -20,6 +20,8 @@ from evoltune.errors import DataError, DomainError, nearest
 from evoltune.record import STATUSES, Answer, Drop, Json, Record, Stage, Status, Task, Verdict, digest
 
 CACHED = 100_000
+MAX_DEPTH = 64
+"""Containers within containers in a row; deeper ones would exhaust the stack of whatever walks them."""
 
 
 class Checker(Protocol):
@@ -231,6 +233,8 @@ def _record(domain: Domain, row: Any, where: str) -> Record | Verdict:
     """The record of one foreign row, or the verdict on a row that cannot be judged."""
     if not isinstance(row, Mapping):
         return Verdict(status="error", reason=f"{where}: a row must be an object, not {type(row).__name__}")
+    if _too_deep(row):
+        return Verdict(status="error", reason=f"{where}: nested deeper than {MAX_DEPTH} levels")
     answer = row.get("answer")
     if not isinstance(answer, str):
         said = (
@@ -241,9 +245,19 @@ def _record(domain: Domain, row: Any, where: str) -> Record | Verdict:
         return Verdict(status="error", reason=f"{where}: {said}")
     try:
         task = to_task(domain, row, where)
-    except DataError as error:
+    except (DataError, ValueError) as error:  # ValueError: an integer too long to write down
         return Verdict(status="error", reason=str(error))
     return Record(domain=domain.name, task=task, answers=(Answer(text=answer, model=""),))
+
+
+def _too_deep(value: Any) -> bool:
+    level: dict[int, Any] = {0: (value,)}
+    for _ in range(MAX_DEPTH + 2):
+        inner = (part for w in level.values() for part in (w.values() if isinstance(w, Mapping) else w))
+        level = {id(part): part for part in inner if isinstance(part, Mapping | list | tuple)}
+        if not level:
+            return False
+    return True
 
 
 def row_of(id: Any, verdict: Verdict) -> dict[str, Any]:
@@ -254,19 +268,22 @@ def row_of(id: Any, verdict: Verdict) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def verify_rows(checker: LocalChecker, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Output rows in input order; a row that cannot be judged gets an `error` with the reason."""
+def verify_rows(checker: LocalChecker, rows: Iterable[Any], first: int = 1) -> Iterator[dict[str, Any]]:
+    """Output rows in input order; a row that cannot be judged gets an `error` with the reason.
+
+    `first` is the number of the first row: the id of rows without one, and their name in reasons.
+    """
     waiting: deque[tuple[Any, Record | Verdict]] = deque()
 
     def records() -> Iterator[Record]:
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(rows, first):
             made = row if isinstance(row, Record) else _record(checker.domain, row, f"row {number}")
             id = (
                 row.get("id", number)
                 if isinstance(row, Mapping)
                 else getattr(made, "task", Task(instruction="")).name or number
             )
-            waiting.append((id, made))
+            waiting.append((number if _too_deep(id) else id, made))
             if isinstance(made, Record):
                 yield made
 
@@ -286,15 +303,29 @@ def verify_rows(checker: LocalChecker, rows: Iterable[Any]) -> Iterator[dict[str
 
 
 def verify(
-    rows: Iterable[Any], *, domain: str | Domain, workers: int = 0, **options: Any
+    rows: Iterable[Any], *, domain: str | Domain, service: str = "", **options: Any
 ) -> Iterator[dict[str, Any]]:
     """Judges rows (`id`, `answer`, and what the domain reads: `reference`, `tests` ...) in worker processes.
 
     Yields in input order dicts with id, status, reason, score (1.0, 0.0 or None), seconds, evidence.
-    `options` are those of `open_checker`.
+    `options` are those of `open_checker`; with `service`, the address of an `evoltune serve-verifier`, those of
+    `evoltune.service.client.VerifierClient`.
     """
-    with open_checker(_reference(domain), workers=workers, **options) as checker:
+    if service:
+        yield from _client(service, options).verify(rows, domain=_name(domain))
+        return
+    with open_checker(_reference(domain), **options) as checker:
         yield from verify_rows(checker, rows)
+
+
+def _client(service: str, options: Mapping[str, Any]) -> Any:
+    from evoltune.service.client import VerifierClient
+
+    return VerifierClient(service, **options)
+
+
+def _name(domain: str | Domain) -> str:
+    return domain if isinstance(domain, str) else domain.name
 
 
 def _reference(domain: str | Domain) -> str:
@@ -309,22 +340,21 @@ def _text(completion: Any) -> str:
     return str(last.get("content") or "")
 
 
-def reward(domain: str | Domain, **options: Any) -> Callable[..., list[float | None]]:
+def reward(domain: str | Domain, *, service: str = "", **options: Any) -> Callable[..., list[float | None]]:
     """A reward function: `rewards(completions, **columns)` -> 1.0 for pass; 0.0 for fail, timeout, memory; None where we
     could not judge. Columns are lists as trainers pass them; keywords that no domain reads are ignored.
 
     Its checker opens at the first call in each process, so it can be made before a fork and called after one.
+    With `service` an `evoltune serve-verifier` judges, and `options` are those of its client.
     """
     reference, opened = _reference(domain), dict[int, LocalChecker]()
+    client = _client(service, options) if service else None
     loaded = load_domain(reference)
     names = ("reference", "tests", *loaded.columns)
 
     def rewards(
         completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Any
     ) -> list[float | None]:
-        if os.getpid() not in opened:
-            opened.clear()
-            opened[os.getpid()] = open_checker(reference, **options)
         known = {k: columns[k] for k in names if isinstance(columns.get(k), list | tuple)}
         rows = [
             {
@@ -334,6 +364,11 @@ def reward(domain: str | Domain, **options: Any) -> Callable[..., list[float | N
             }
             for i, completion in enumerate(completions)
         ]
+        if client:
+            return [row["score"] for row in client.verify(rows, domain=loaded.name)]
+        if os.getpid() not in opened:
+            opened.clear()
+            opened[os.getpid()] = open_checker(reference, **options)
         return [row["score"] for row in verify_rows(opened[os.getpid()], rows)]
 
     rewards.__name__ = f"evoltune_{loaded.name}"

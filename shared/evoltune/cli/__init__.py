@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "merge": ("merge", "adapter and base into one model, with the logits compared"),
     "chat": ("chat", "talk to a checkpoint under the prompts that it was trained with"),
     "serve": ("serve", "an OpenAI-compatible server for a checkpoint, on loopback"),
+    "serve-verifier": ("serve_verifier", "verification over HTTP: queue, token, metrics; on loopback"),
     "eval": ("evaluate", "measure a model on benchmark suites"),
     "diff": ("diff", "the first cause why two runs score differently"),
     "plan": ("plan", "memory, steps, calls and cost of a recipe, before anything is spent"),

@@ -227,6 +227,8 @@ class Pool:
         try:
             while (task := self._queue.get()) is not None:
                 kind, items, future = task
+                if not future.set_running_or_notify_cancel():
+                    continue
                 began = time.perf_counter()
                 try:
                     worker = worker or Worker(self.spec, self._turn.fileno())
@@ -250,18 +252,22 @@ class Pool:
         return future
 
     def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
-        """One result per item, in order; reads at most a few batches ahead."""
+        """One result per item, in order; reads at most a few batches ahead, which are dropped when it is closed."""
         flying: deque[Future[list[Any]]] = deque()
         source, ended = iter(items), False
-        while flying or not ended:
-            while not ended and len(flying) < 4 * self.size:
-                size = max(1, min(MAX_BATCH, int(BATCH_S / self._seconds_per_item)))
-                batch = [item for _, item in zip(range(size), source, strict=False)]
-                ended = len(batch) < size
-                if batch:
-                    flying.append(self.submit(kind, batch))
-            if flying:
-                yield from flying.popleft().result()
+        try:
+            while flying or not ended:
+                while not ended and len(flying) < 4 * self.size:
+                    size = max(1, min(MAX_BATCH, int(BATCH_S / self._seconds_per_item)))
+                    batch = [item for _, item in zip(range(size), source, strict=False)]
+                    ended = len(batch) < size
+                    if batch:
+                        flying.append(self.submit(kind, batch))
+                if flying:
+                    yield from flying.popleft().result()
+        finally:
+            for future in flying:
+                future.cancel()
 
     def close(self) -> None:
         """Ends all workers once they are idle; a second call does nothing."""
