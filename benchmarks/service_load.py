@@ -42,6 +42,8 @@ def attacks() -> list[dict]:
     rows = []
     for row in json.loads(ATTACKS.read_text(encoding="utf-8")):
         text = row["program"].replace("@CANARY@", "/nowhere").replace("@PORT@", "1").replace("@MARK@", "mark")
+        if text.startswith("\ufeff"):
+            continue  # a byte order mark starts a file, not a block in an answer
         expected = row["expected"] if row["expected"] in ("pass", "any") else "not pass"
         rows.append(
             {"id": expected, "answer": f"```python\n{text}\n```", "tests": ATTACK_TESTS, "entry_point": "f"}
