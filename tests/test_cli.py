@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.cli import VERBS, main
+from evoltune.cli import VERBS, completion, main
 
 
 def evoltune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -87,7 +89,7 @@ def test_help_costs_little_cpu():
 
 def test_explain_of_no_run_is_a_clear_error(tmp_path: Path):
     run = evoltune("explain", str(tmp_path), "abcd", cwd=tmp_path)
-    assert run.returncode == 1 and "give the directory of a run" in run.stderr
+    assert run.returncode == 2 and "give the directory of a run" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -153,3 +155,68 @@ def test_a_teacher_that_cannot_be_used_is_refused_before_anything_is_written(
 def test_an_override_cannot_name_itself(capsys):
     assert main(["recipes", "show", "smoke/math", "verify.policy={a: &a [*a]}"]) == 2
     assert "unfolded" in capsys.readouterr().err
+
+
+def _leaves(parser: argparse.ArgumentParser, name: str):
+    """(command, its options) for a parser and all its sub-verbs."""
+    subs = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not subs:
+        yield name, {o for a in parser._actions for o in a.option_strings}
+    for action in subs:
+        for word, sub in action.choices.items():
+            yield from _leaves(sub, f"{name} {word}".strip())
+
+
+TALKS_OTHERWISE = {
+    "chat", "serve", "serve-verifier", "completion",  # a conversation, servers, a script
+    "recipes cp", "recipes schema", "recipes reference",  # a file, JSON already, Markdown
+}  # fmt: skip
+
+
+def test_every_verb_that_a_program_would_read_prints_json():
+    without = {name for name, options in _leaves(completion.whole(), "") if "--json" not in options}
+    assert without <= TALKS_OTHERWISE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "recipes ls", "recipes show smoke/math", "recipes check smoke/math", "domains ls", "plan smoke/math",
+        "run smoke/math --dry-run", "eval suites ls", "eval profiles",
+    ],
+)  # fmt: skip
+def test_json_is_all_that_standard_output_holds(words: str, capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "report {}", "watch {}", "explain {} x", "export {} --out rows.jsonl", "merge {}", "cassette export {} tape",
+        "eliminate {}", "diff {} {}", "verify {} --domain math", "select {} --out rows.jsonl", "plan {}",
+        "ablate smoke/math --out {}", "build smoke/math --out {}", "recipes check {}", "domains check {}",
+        "eval compare {} {}", "train smoke/math --dataset {}",
+    ],
+)  # fmt: skip
+def test_a_wrong_path_is_misuse_for_every_verb(words: str, capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    wrong = str(tmp_path / "not-there")
+    assert main(words.replace("{}", wrong).split()) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith(f"evoltune {words.split()[0]}: ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [(["ver"], "verify"), (["verify", "--require"], "--require-isolation"), (["recipes", "ch"], "check")],
+)
+def test_bash_completes_verbs_and_options(typed: list[str], offered: str, tmp_path: Path, capsys):
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.sh"
+    script.write_text(capsys.readouterr().out)
+    words = " ".join(["evoltune", *typed])
+    ask = f'source {script}; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _shtab_evoltune; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert offered in done.stdout.split()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.errors import StoreError
+from evoltune.errors import DataError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.report import write_comparison, write_report
 from evoltune.report.gather import gather, word_diff
@@ -145,7 +145,7 @@ def test_the_page_is_a_function_of_the_run(small: Path):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
-    with pytest.raises(StoreError, match="give the directory of a run"):
+    with pytest.raises(DataError, match="give the directory of a run"):
         write_report(tmp_path)
 
 

@@ -393,23 +393,30 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def results(folder: Path) -> list[str]:
-    """The lines that end a run: scores before and after, and where the artefacts are. Empty parts are left out."""
-    lines = []
+def outcome(folder: Path) -> dict[str, Any]:
+    """Scores before and after, and where the artefacts are. Empty parts are left out."""
+    found: dict[str, Any] = {}
     for label in ("before", "after"):
         path = folder / "eval" / label / "scores.json"
         if path.is_file():
-            lines += [
-                f"{label:6} {line}" for line in _score_lines(json.loads(path.read_text(encoding="utf-8")))
-            ]
+            found[label] = json.loads(path.read_text(encoding="utf-8"))
     for name, path in (
         ("dataset", folder / "dataset" / "manifest.json"),
         ("checkpoint", folder / "checkpoint" / "manifest.json"),
         ("report", folder / "report.html"),
     ):
         if path.is_file():
-            lines.append(f"{name}: {path if name == 'report' else path.parent}")
-    return lines
+            found[name] = str(path if name == "report" else path.parent)
+    return found
+
+
+def results(folder: Path) -> list[str]:
+    """`outcome` as the lines that end a run."""
+    found = outcome(folder)
+    scores = [
+        f"{label:6} {line}" for label in ("before", "after") for line in _score_lines(found.get(label, {}))
+    ]
+    return [*scores, *(f"{k}: {v}" for k, v in found.items() if k not in ("before", "after"))]
 
 
 def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from evoltune.errors import StoreError
+from evoltune.errors import DataError, StoreError
 from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
 
 FILE = "store.sqlite"
@@ -124,7 +124,7 @@ class Store:
     def read(cls, folder: Path) -> Store:
         """A read-only view, also while another process writes."""
         if not (folder / FILE).is_file():
-            raise StoreError(f"{folder}: no {FILE} there: give the directory of a run")
+            raise DataError(f"{folder}: no {FILE} there: give the directory of a run")
         with _sqlite_errors(folder):
             db = sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, isolation_level=None)
             db.execute("SELECT count(*) FROM meta").fetchone()
@@ -221,7 +221,7 @@ class Store:
         """One record; with `step`, its answers carry the newest verdicts of that step's chain."""
         row = self._read("SELECT body FROM records WHERE id=?", (record_id,)).fetchone()
         if row is None:
-            raise StoreError(f"{self.folder}: no record {record_id!r}: `evoltune report` lists ids")
+            raise DataError(f"{self.folder}: no record {record_id!r}: `evoltune report` lists ids")
         verdicts = self._verdicts(record_id, step)
         answers = tuple(
             Answer(text=text, model=model, verdict=verdicts.get(i))

@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "what is installed, isolation, accelerators, stale locks, disk; what to do"),
     "recipes": ("recipes", "ls, show, check, cp, schema, import"),
     "domains": ("domains", "ls, new, check"),
+    "completion": ("completion", "print a completion script for bash, zsh or tcsh"),
 }
 
 
@@ -65,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     module_name, summary = VERBS[verb]
     module = importlib.import_module(f"evoltune.cli.{module_name}")
-    parser = argparse.ArgumentParser(
-        prog=f"evoltune {verb}", description=summary[0].upper() + summary[1:] + "."
-    )
+    parser = argparse.ArgumentParser(prog=f"evoltune {verb}", description=sentence(summary))
     parser.set_defaults(verb=verb)
     module.add_arguments(parser)
     if threading.current_thread() is threading.main_thread():
@@ -111,6 +110,10 @@ def _interrupt(number: int, frame: object) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
+
+
+def sentence(summary: str) -> str:
+    return summary[0].upper() + summary[1:] + "."
 
 
 def _one_line(error: object) -> str:

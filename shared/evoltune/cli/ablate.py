@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--repeats", type=int, default=1, help="seeds per variant (default: 1)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be trained and stop")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(f"ablate: {len(jobs)} trainings over {', '.join(axes)} into {folder / 'ablation'}", file=sys.stderr)
     if args.dry_run:
-        print(
-            "\n".join(f"{axis}: {label}, seed {seed}: {len(rows)} rows" for axis, label, seed, rows in jobs)
-        )
+        plan = [
+            {"axis": a, "variant": label, "seed": seed, "rows": len(rows)} for a, label, seed, rows in jobs
+        ]
+        options.say(args, plan, ("{axis}: {variant}, seed {seed}: {rows} rows".format(**job) for job in plan))
         return 0
     for axis, label, seed, rows in jobs:
         train_and_score(work, place(folder, axis, label, seed), rows, seed)
@@ -75,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         for axis, label in _pairs(jobs)
     ]
     write_results(folder / "ablation", results)
-    print("\n".join(lines(results)))
+    options.say(args, results, lines(results))
     return 0
 
 

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from evoltune.cli import options
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True, metavar="export|import")
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "file", type=Path, metavar="FILE", help="requests to write, or results to read (JSONL)"
         )
         verb.add_argument("overrides", nargs="*", metavar="a.b=c")
+        options.add_json(verb)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,14 +42,22 @@ def run(args: argparse.Namespace) -> int:
     with Store.open(args.run) as store:
         calls = collect(recipe, domain, store)
         if args.action == "export":
-            print(f"{export_batch(calls.values(), args.file)} calls written to {args.file}")
+            count = export_batch(calls.values(), args.file)
+            options.say(args, {"calls": count, "file": args.file}, [f"{count} calls written to {args.file}"])
             return 0
         result = import_batch(recipe, store, calls, args.file)
         left = len(collect(recipe, domain, store))
     for line in result.failed[:20]:
         print(f"failed: {line}", file=sys.stderr)
-    print(
+    facts = {
+        "journalled": result.journalled,
+        "failed": result.failed,
+        "unknown": result.unknown,
+        "open": left,
+    }
+    line = (
         f"{result.journalled} replies journalled, {len(result.failed)} failed, {result.unknown} not asked for; "
         f"{left} calls are open now" + (": export again" if left else ": run `evoltune evolve` to finish")
     )
+    options.say(args, facts, [line])
     return 0

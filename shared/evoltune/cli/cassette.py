@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from evoltune.cli import options
 from evoltune.store import Store
 
 
@@ -25,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("overrides", nargs="*", metavar="a.b=c")
     info = verbs.add_parser("info", help="what is on a cassette")
     info.add_argument("file", type=Path, metavar="FILE")
+    for verb in (export, replay, info):
+        options.add_json(verb)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "export":
         with Store.read(args.run) as store:
             count = export_cassette(store, args.file)
-        print(f"{count} calls written to {args.file}")
+        options.say(args, {"calls": count, "file": args.file}, [f"{count} calls written to {args.file}"])
         return 0
-    return _info(args.file) if args.action == "info" else _replay(args)
+    return _info(args) if args.action == "info" else _replay(args)
 
 
 def _replay(args: argparse.Namespace) -> int:
@@ -49,21 +52,21 @@ def _replay(args: argparse.Namespace) -> int:
     print(f"evolving {recipe.name} from {args.file} into {args.run}", file=sys.stderr)
     with Store.open(args.run) as store:
         ledger = store.check_ledger(evolve(recipe, load_domain(recipe.domain), store))
-    print("; ".join(f"{n} {name}" for name, n in ledger.items()))
+    options.say(args, ledger, ["; ".join(f"{n} {name}" for name, n in ledger.items())])
     return 0
 
 
-def _info(file: Path) -> int:
+def _info(args: argparse.Namespace) -> int:
     from collections import Counter
 
     from evoltune.teacher.cassette import read_cassette
 
     purposes: Counter[str] = Counter()
     models: Counter[str] = Counter()
-    for call in read_cassette(file):
+    for call in read_cassette(args.file):
         purposes[str(call.get("purpose", "?"))] += 1
         models[str(call.get("model", "?"))] += 1
-    print(f"{sum(purposes.values())} calls of {', '.join(models) or 'no model'}")
-    for purpose, count in purposes.most_common():
-        print(f"  {count:8} {purpose}")
+    head = f"{sum(purposes.values())} calls of {', '.join(models) or 'no model'}"
+    table = [f"  {count:8} {purpose}" for purpose, count in purposes.most_common()]
+    options.say(args, {"purposes": purposes, "models": models}, [head, *table])
     return 0

@@ -6,15 +6,17 @@ import argparse
 import json
 from pathlib import Path
 
+from evoltune.cli import options
 from evoltune.domain import installed, load_domain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|new|check")
-    verbs.add_parser("ls", help="list the domains on this machine")
+    options.add_json(verbs.add_parser("ls", help="list the domains on this machine"))
     new = verbs.add_parser("new", help="write the skeleton of a domain package")
     new.add_argument("name")
     new.add_argument("--path", type=Path, default=Path(), help="folder to write it into (default: here)")
+    options.add_json(new)
     check = verbs.add_parser(
         "check", help="is the domain sound? prints each law and the smallest example that breaks it"
     )
@@ -28,10 +30,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ls(args: argparse.Namespace) -> int:
+    facts, lines = [], []
     for name, value in installed().items():
         domain = load_domain(name)
-        suites = ", ".join(domain.benchmarks) or "none"
-        print(f"{name:12} {value:28} operators: {len(domain.operators)}; suites: {suites}")
+        operators, suites = [o.name for o in domain.operators], list(domain.benchmarks)
+        facts.append({"name": name, "from": value, "operators": operators, "suites": suites})
+        lines.append(
+            f"{name:12} {value:28} operators: {len(operators)}; suites: {', '.join(suites) or 'none'}"
+        )
+    options.say(args, facts, lines)
     return 0
 
 
@@ -39,8 +46,9 @@ def _new(args: argparse.Namespace) -> int:
     from evoltune.scaffold import scaffold
 
     folder = scaffold(args.name, args.path)
-    print(
-        f"{folder}: write verify, seeds and prompts, then: pip install -e {folder} && evoltune domains check {args.name}"
+    then = f"pip install -e {folder} && evoltune domains check {args.name}"
+    options.say(
+        args, {"folder": folder, "then": then}, [f"{folder}: write verify, seeds and prompts, then: {then}"]
     )
     return 0
 

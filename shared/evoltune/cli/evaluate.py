@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def _suites(args: argparse.Namespace) -> int:
     from evoltune.evaluate.catalogue import build_from_cli, comparison, listing
 
     forms: dict[str, Callable[[], Any]] = {
-        "ls": lambda: "\n".join(listing(args.data)),
+        "ls": lambda: _listed(args, listing(args.data)),
         "compare": lambda: "\n".join(comparison(args.target[2:], args.data)),
         "build": lambda: build_from_cli(args.target[2:], args.out),
     }
@@ -217,8 +217,14 @@ def _profiles(args: argparse.Namespace) -> int:
         path = Path(args.target[2]) if len(args.target) > 2 else LOCK
         print(f"{write_lock(path)} profiles locked in {path}")
         return 0
-    print("\n".join(listing()))
+    print(_listed(args, listing()))
     return 0
+
+
+def _listed(args: argparse.Namespace, rows: Sequence[Mapping[str, object]]) -> str:
+    from evoltune.evaluate.tables import table
+
+    return json.dumps(rows) if args.json else "\n".join(table([*rows[0]], [[*row.values()] for row in rows]))
 
 
 def _compare(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import StoreError
+from evoltune.errors import DataError
 from evoltune.record import verdict_to_json
 from evoltune.store import Store
 
@@ -89,7 +89,7 @@ def _full_id(store: Store, prefix: str) -> str:
     ]
     if len(found) != 1 or (len(prefix) < 4 and found != [prefix]):
         what = "no record" if not found else "several records"
-        raise StoreError(f"{store.folder}: {what} with an id that begins {prefix!r}: the report lists ids")
+        raise DataError(f"{store.folder}: {what} with an id that begins {prefix!r}: the report lists ids")
     return str(found[0])
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from evoltune.cli import options
 from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
 from evoltune.errors import DataError
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--public", action="store_true", help="with --push: visible to everybody (default: private)"
     )
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,9 +36,13 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(
             f"{folder}: no {source.name} there: give a dataset folder or the directory of a finished run"
         )
+    facts: dict[str, object] = {}
     if args.out:
         count = write_jsonl(source, args.out, args.form)
+        facts |= {"rows": count, "file": args.out, "form": args.form}
         print(f"{count} rows in {args.out} ({args.form})", file=sys.stderr)
     if args.push:
-        print(push_to_hub(folder, args.push, private=not args.public))
+        facts["address"] = push_to_hub(folder, args.push, private=not args.public)
+    if args.push or args.json:
+        options.say(args, facts, [str(facts.get("address", ""))])
     return 0

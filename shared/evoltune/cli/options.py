@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from evoltune import engine
 from evoltune.pipeline import default_folder
@@ -23,6 +26,15 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """The checked recipe and its run directory."""
     recipe = load_recipe(args.recipe, args.overrides)
     return recipe, args.out or default_folder(recipe)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+
+
+def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
+    """A verb's result on standard output: facts as one JSON line for a program, or lines for a person."""
+    print(json.dumps(facts, default=str, ensure_ascii=False) if args.json else "\n".join(lines))
 
 
 def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from evoltune.cli import options
 from evoltune.domain import installed, load_domain, policy_of
 from evoltune.errors import RecipeError
 from evoltune.foreign import convert
@@ -21,12 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(
         dest="action", required=True, metavar="ls|show|check|cp|import|schema|reference"
     )
-    verbs.add_parser("ls", help="list the shipped recipes")
+    options.add_json(verbs.add_parser("ls", help="list the shipped recipes"))
     show = verbs.add_parser("show", help="print a recipe with everything it inherits and every default")
     show.add_argument("recipe")
     show.add_argument("overrides", nargs="*", metavar="key.path=value")
+    options.add_json(show)
     check = verbs.add_parser("check", help="check recipes without running anything")
     check.add_argument("recipe", nargs="+")
+    options.add_json(check)
     copy = verbs.add_parser("cp", help="copy a shipped recipe to edit it")
     copy.add_argument("recipe")
     copy.add_argument("dest", nargs="?", type=Path)
@@ -37,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument("--from", dest="source", required=True, help="axolotl, llamafactory or trl")
     foreign.add_argument("--domain", default="general", help="domain of the new recipe (default: general)")
     foreign.add_argument("--out", type=Path, help="write the recipe here")
+    options.add_json(foreign)
     verbs.add_parser("reference", help="print the reference of all keys as Markdown")
     verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
 
@@ -47,15 +51,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ls(args: argparse.Namespace) -> int:
-    for name, path in shipped().items():
-        if not name.startswith("base/"):
-            print(f"{name:44} {load_recipe(path).description}")
+    found = {
+        name: load_recipe(path).description
+        for name, path in shipped().items()
+        if not name.startswith("base/")
+    }
+    options.say(args, found, (f"{name:44} {text}" for name, text in found.items()))
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, args.overrides)
-    print(yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False, allow_unicode=True), end="")
+    plain = msgspec.to_builtins(recipe)
+    options.say(args, plain, [yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).rstrip("\n")])
     return 0
 
 
@@ -66,9 +74,14 @@ def _check(args: argparse.Namespace) -> int:
             policy_of(load_domain(recipe.domain), recipe.verify.policy)
         else:
             load_domain(recipe.domain)  # raises, and lists the domains that are there
-        print(
+        facts = {
+            "recipe": ref, "domain": recipe.domain, "finetuning_type": recipe.train.finetuning_type,
+            "model": recipe.train.model_name_or_path,
+        }  # fmt: skip
+        line = (
             f"{ref}: ok ({recipe.domain}, {recipe.train.finetuning_type} {recipe.train.model_name_or_path})"
         )
+        options.say(args, facts, [line])
     return 0
 
 
@@ -90,17 +103,16 @@ def _import(args: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{args.file}: cannot be read: {error}") from error
     result = convert(args.source, text, args.domain, name=str(args.file))
-    for line in result.lines:
-        print(f"{line.fate:11} {line.key}: {line.value!r}  ->  {line.note}")
-    dumped = yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True)
-    if args.out is None:
-        print(f"\n{dumped}", end="")
-        return 0
-    if args.out.exists():
+    if args.out is not None and args.out.exists():
         raise RecipeError(f"{args.out}: exists already: remove it or give another name")
-    args.out.write_text(dumped, encoding="utf-8")
-    load_recipe(args.out)  # what is written must load
-    print(args.out)
+    dumped = yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True)
+    keys = [{"key": k.key, "value": k.value, "fate": k.fate, "note": k.note} for k in result.lines]
+    fates = [f"{k.fate:11} {k.key}: {k.value!r}  ->  {k.note}" for k in result.lines]
+    if args.out is not None:
+        args.out.write_text(dumped, encoding="utf-8")
+        load_recipe(args.out)  # what is written must load
+    end = f"\n{dumped}".rstrip("\n") if args.out is None else str(args.out)
+    options.say(args, {"keys": keys, "recipe": result.recipe, "file": args.out}, [*fates, end])
     return 0
 
 

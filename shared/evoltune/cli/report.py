@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from evoltune.errors import StoreError
+from evoltune.cli import options
+from evoltune.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "other", type=Path, nargs="?", help="a second run: writes a page that compares the two"
     )
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
 
     for folder in (args.run, args.other):
         if folder is not None and not folder.is_dir():
-            raise StoreError(f"{folder}: no such run directory")
-    print(write_report(args.run) if args.other is None else write_comparison(args.run, args.other))
+            raise DataError(f"{folder}: no such run directory")
+    page = write_report(args.run) if args.other is None else write_comparison(args.run, args.other)
+    options.say(args, {"page": page}, [str(page)])
     return 0

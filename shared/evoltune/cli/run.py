@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
+    options.add_json(parser)
     options.add_engine(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
     parser.add_argument(
@@ -41,10 +42,10 @@ def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
     if args.dry_run:
         work = pipeline.Run(recipe=recipe, folder=folder)
         work.check(stages)
-        print("\n".join(pipeline.describe(work, stages)))
+        described = pipeline.describe(work, stages)
+        options.say(args, {"folder": folder, "stages": stages, "plan": described}, described)
         return 0
     with options.engine_of(args):
         pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified)
-    for line in pipeline.results(folder):
-        print(line)
+    options.say(args, pipeline.outcome(folder), pipeline.results(folder))
     return 0

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -68,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokenizer", default="", metavar="MODEL", help="count tokens too, with this model's tokenizer"
     )
+    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,7 +98,11 @@ def run(args: argparse.Namespace) -> int:
         write_review(args.page, args.out.stem, (_plain(r) for r in chosen))
     reasons["unreadable"] += len(bad)
     reasons["not selected"] += len(rows) - len(chosen)
-    print(table(chosen, count))
+    reasons = +reasons
+    if args.json:
+        print(json.dumps({"file": str(args.out), "rows": len(chosen), "left_out": reasons}))
+    else:
+        print(table(chosen, count))
     dropped = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common() if n)
     print(
         f"{len(chosen)} rows in {args.out}" + (f"; left out: {dropped}" if dropped else ""), file=sys.stderr

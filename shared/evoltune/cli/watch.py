@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import StoreError
+from evoltune.errors import DataError
 from evoltune.store import FILE, Store
 
 ORDER = ("evolve", "verify", "dedup", "decontaminate", "select")
@@ -48,7 +48,7 @@ class Look:
 
 def run(args: argparse.Namespace) -> int:
     if not (args.run / FILE).is_file() and not (args.run / "recipe.yaml").is_file():
-        raise StoreError(f"{args.run}: no run there: give the directory of a run")
+        raise DataError(f"{args.run}: no run there: give the directory of a run")
     if args.json:
         look = look_at(args.run)
         print(json.dumps({**look.__dict__}, indent=2))

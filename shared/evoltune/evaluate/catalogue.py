@@ -24,8 +24,8 @@ DIFFICULTIES = ("difficulty", "Difficulty", "level")
 SIZE = 218  # the WizardLM test set's
 
 
-def listing(data: Path | None = None) -> Iterator[str]:
-    """One line per declared suite: profile, licence, hash, where its file is or where to get it."""
+def listing(data: Path | None = None) -> list[dict[str, str]]:
+    """A row per declared suite: profile, licence, hash, where its file is or where to get it."""
     rows = []
     for name, entry in declared().items():
         b = entry.benchmark
@@ -35,8 +35,11 @@ def listing(data: Path | None = None) -> Iterator[str]:
             if found
             else f"missing: {b.file or b.hub}" + (f" (hub: {b.hub})" if b.file and b.hub else "")
         )
-        rows.append([name, b.profile, b.licence, b.sha256[:12] or "at first load", where])
-    yield from table(["suite", "profile", "licence", "sha256", "file"], rows)
+        sha256 = b.sha256[:12] or "at first load"
+        rows.append(
+            {"suite": name, "profile": b.profile, "licence": b.licence, "sha256": sha256, "file": where}
+        )
+    return rows
 
 
 def value_of(fields: Mapping[str, Any], names: Sequence[str]) -> str:

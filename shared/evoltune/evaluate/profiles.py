@@ -12,13 +12,12 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from evoltune.domain import Profile, installed, load_domain
-from evoltune.evaluate.tables import table
 from evoltune.record import digest
 
 LOCK = Path("tests/profiles.lock.json")
@@ -101,23 +100,20 @@ def breaches(locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[
     return found
 
 
-def listing() -> Iterator[str]:
-    """One line per profile."""
-    rows = []
+def listing() -> list[dict[str, object]]:
+    """A row per profile."""
+    rows: list[dict[str, object]] = []
     for name, profile in sorted(all_profiles().items()):
         d = profile.decoding
-        decoding = f"n={d.get('n', 1)} T={d.get('temperature', 0.0)} top-p={d.get('top_p', 1.0)}"
-        prompt = "own text" if profile.prompt is not None else "checkpoint's template"
-        scorer = "own" if profile.verify else "domain's verifier"
         rows.append(
-            [
-                name,
-                profile.version,
-                prompt,
-                decoding,
-                "own" if profile.extract else "domain's",
-                scorer,
-                profile_hash(profile),
-            ]
+            {
+                "profile": name,
+                "version": profile.version,
+                "prompt": "own text" if profile.prompt is not None else "checkpoint's template",
+                "decoding": f"n={d.get('n', 1)} T={d.get('temperature', 0.0)} top-p={d.get('top_p', 1.0)}",
+                "extraction": "own" if profile.extract else "domain's",
+                "scorer": "own" if profile.verify else "domain's verifier",
+                "hash": profile_hash(profile),
+            }
         )
-    yield from table(["profile", "version", "prompt", "decoding", "extraction", "scorer", "hash"], rows)
+    return rows

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.curate.difficulty import level_of
-from evoltune.errors import StoreError
+from evoltune.errors import DataError
 from evoltune.store import FILE, Store
 
 TEXT_LIMIT = 1200  # characters of one text in the explorer; keeps 10,000 rows under 5 MB
@@ -52,9 +52,9 @@ class Page:
 
 
 def gather(folder: Path) -> Page:
-    """Raises StoreError when the folder is not a run."""
+    """Raises DataError when the folder is not a run."""
     if not (folder / "recipe.yaml").is_file() and not (folder / FILE).is_file():
-        raise StoreError(f"{folder}: neither recipe.yaml nor {FILE} is there: give the directory of a run")
+        raise DataError(f"{folder}: neither recipe.yaml nor {FILE} is there: give the directory of a run")
     recipe = folder / "recipe.yaml"
     shared: dict[str, Any] = {
         "name": folder.resolve().name,

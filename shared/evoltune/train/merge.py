@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from evoltune.errors import MissingExtraError, TrainingError
+from evoltune.errors import DataError, MissingExtraError, TrainingError
 from evoltune.train.base import resolve_base
 from evoltune.train.card import write_card
 from evoltune.train.job import MANIFEST, file_digest, write_file
@@ -57,7 +57,7 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
 def _adapter_template(checkpoint: Path) -> Template:
     template = read_template(checkpoint)
     if template is None or not (checkpoint / "adapter_config.json").is_file():
-        raise TrainingError(
+        raise DataError(
             f"{checkpoint}: holds no adapter of ours (adapter_config.json and template.json): nothing to merge"
         )
     return template
