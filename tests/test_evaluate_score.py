@@ -316,3 +316,19 @@ def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
     path.write_text('{"i": 0}\nnonsense\n{"i": 1}\n')
     with pytest.raises(DataError, match=r"j\.jsonl:2: not JSON"):
         list(journal_rows(path))
+
+
+def test_k_above_the_samples_is_refused_before_anything_is_judged(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    path.write_text('{"id": "a", "question": "1 + 1 = ?", "reference": "2"}\n')
+    suite = load_suite(f"math:{path}")
+    with pytest.raises(DataError, match=r"pass@2 needs at least 2 samples"):
+        rescore(
+            suite,
+            [Sample(problem="a", sample=0, text="2")],
+            ("sound",),
+            Verification(workers=1),
+            tmp_path / "out",
+            ks=(1, 2),
+        )
+    assert not (tmp_path / "out").exists()

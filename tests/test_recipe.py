@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evoltune.cli import main
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe, fingerprint, load_recipe, shipped
 from evoltune.schema import descriptions, recipe_schema, reference
@@ -165,3 +166,31 @@ def test_hostile_recipes_are_refused_in_one_line(tmp_path: Path, text: str, says
     with pytest.raises(RecipeError, match=says) as refused:
         load_recipe(tmp_path / "r.yaml")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("evolve: {operators: {deepn: 1}}", "evolve.operators: domain 'math' has no operator 'deepn'"),
+        ("eval: {suites: [gsm8k], profile: sond}", "has no profile 'sond': did you mean 'sound'?"),
+        ("eval: {suites: [gsm8k], beside: [minervaa]}", "has no profile 'minervaa': did you mean 'minerva'?"),
+        ("eval: {suites: [gsm8kk]}", "unknown suite 'gsm8kk': did you mean 'gsm8k'?"),
+        ("evolve: {stop_on: svamq}", "unknown suite 'svamq': did you mean 'svamp'?"),
+        (
+            "teacher: {kind: http, endpoints: [{url: 'localhost:8000'}]}",
+            "teacher.endpoints.0.url: 'localhost:8000' must be http",
+        ),
+        ("eval: {endpoint: 'ftp://x'}", "eval.endpoint.url: 'ftp://x' must be http"),
+    ],
+)
+def test_check_finds_names_that_nothing_has(tmp_path: Path, capsys, text: str, says: str):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"domain: math\n{text}\n")
+    assert main(["recipes", "check", str(recipe)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_check_passes_every_shipped_recipe(capsys):
+    names = [name for name in shipped() if not name.startswith("base/")]
+    assert main(["recipes", "check", *names]) == 0
+    assert capsys.readouterr().out.count(": ok (") == len(names)

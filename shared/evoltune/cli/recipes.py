@@ -10,10 +10,10 @@ import msgspec
 import yaml
 
 from evoltune.cli import options
-from evoltune.domain import installed, load_domain, policy_of
-from evoltune.errors import RecipeError
+from evoltune.domain import Domain, load_domain, policy_of
+from evoltune.errors import RecipeError, nearest
 from evoltune.foreign import convert
-from evoltune.recipe import find_recipe, load_recipe, shipped
+from evoltune.recipe import Recipe, find_recipe, load_recipe, shipped
 
 MODELINE = "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
 
@@ -70,10 +70,9 @@ def _show(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     for ref in args.recipe:
         recipe = load_recipe(ref)
-        if ":" in recipe.domain or recipe.domain in installed() or Path(recipe.domain).is_dir():
-            policy_of(load_domain(recipe.domain), recipe.verify.policy)
-        else:
-            load_domain(recipe.domain)  # raises, and lists the domains that are there
+        domain = load_domain(recipe.domain)  # else raises, and lists the domains that are there
+        policy_of(domain, recipe.verify.policy)
+        _check_names(recipe, domain)
         facts = {
             "recipe": ref, "domain": recipe.domain, "finetuning_type": recipe.train.finetuning_type,
             "model": recipe.train.model_name_or_path,
@@ -83,6 +82,34 @@ def _check(args: argparse.Namespace) -> int:
         )
         options.say(args, facts, [line])
     return 0
+
+
+def _check_names(recipe: Recipe, domain: Domain) -> None:
+    """Operators, suites, profiles and addresses; reads no data and asks no server."""
+    from evoltune.evaluate.suites import judging_domain
+    from evoltune.evolve import operators_of
+    from evoltune.teacher.protocol import chat_url
+
+    if recipe.evolve.operators:
+        operators_of(recipe, domain)
+    profiles = {
+        "eval.profile": [recipe.eval.profile] if recipe.eval.profile else [],
+        "eval.beside": recipe.eval.beside,
+    }
+    for suite in recipe.eval.suites:
+        known = load_domain(judging_domain(suite, recipe.domain)).profiles
+        for where, names in profiles.items():
+            for name in names:
+                if name not in known:
+                    raise RecipeError(
+                        f"{where}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}"
+                    )
+    if recipe.evolve.stop_on:
+        judging_domain(recipe.evolve.stop_on, recipe.domain)
+    for i, endpoint in enumerate(recipe.teacher.endpoints):
+        chat_url(endpoint.url, f"teacher.endpoints.{i}")
+    if recipe.eval.endpoint:
+        chat_url(recipe.eval.endpoint, "eval.endpoint")
 
 
 def _copy(args: argparse.Namespace) -> int:

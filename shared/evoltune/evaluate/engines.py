@@ -127,7 +127,8 @@ class Completions:
     """A Teacher over `/completions`: the prompt is text that we rendered, nothing is added to it."""
 
     def __init__(self, session: Any, weights: Weights) -> None:
-        from evoltune.teacher.http import chat_url, read_key
+        from evoltune.teacher.http import read_key
+        from evoltune.teacher.protocol import chat_url
 
         chat = chat_url(weights.endpoint, "eval.endpoint")
         self._session, self._url = session, chat.removesuffix("/chat/completions") + "/completions"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.evaluate.journal import Journal
+from evoltune.evaluate.pass_at_k import pass_at_k
 from evoltune.evaluate.score import Outcome, Sample, figures, judge, profile_of
 from evoltune.evaluate.suites import Suite
 from evoltune.evaluate.tables import percent, table
@@ -43,6 +44,9 @@ def rescore(
 ) -> Panel:
     """Judges the samples under each profile; verdicts and disagreements are written below `folder`."""
     named = {profile_of(suite, name)[0]: name for name in dict.fromkeys(profiles)}
+    fewest = min(Counter(sample.problem for sample in samples).values(), default=0)
+    for k in ks:  # before an hour of judging
+        pass_at_k(fewest, 0, k)
     verdicts = folder / f"{suite.name}.verdicts.jsonl"
     outcomes = {
         label: judge(suite, samples, name, verify, verdicts, cache=cache) for label, name in named.items()

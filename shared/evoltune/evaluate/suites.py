@@ -86,6 +86,14 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
     )  # fmt: skip
 
 
+def judging_domain(name: str, domain: str = "") -> str:
+    """The domain that judges a suite of this name; reads no suite file. Raises DataError for an unknown name."""
+    prefix, colon, rest = name.partition(":")
+    if colon and ROWS.search(rest):
+        return prefix
+    return domain if ROWS.search(name) or Path(name).is_file() else _entry(name, domain).domain
+
+
 def _entry(name: str, domain: str) -> Entry:
     """The recipe's own domain first: it may be a path that no entry point names."""
     own = load_domain(domain).benchmarks if domain else {}

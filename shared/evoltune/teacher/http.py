@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -24,7 +23,7 @@ from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.store import Usage
 from evoltune.teacher.limits import Limiter, retry_after_s
-from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request
+from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, chat_url
 
 COOL_AFTER, COOL_S, MAX_COOL_S = 3, 1.0, 30.0
 REFUSALS = {
@@ -254,17 +253,6 @@ def error_message(body: bytes) -> tuple[str, str]:
         return " ".join(str(error).split())[:200], ""
     message = " ".join(str(error.get("message", error.get("detail", ""))).split())[:200]
     return message, str(error.get("code", ""))
-
-
-def chat_url(url: str, where: str) -> str:
-    """The chat completions URL of a base URL (`http://host:8000`, `.../v1`, or the full path)."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise RecipeError(f"{where}.url: {url!r} must be http://HOST:PORT/v1 or https://HOST/v1")
-    base = url.rstrip("/")
-    if base.endswith("/chat/completions"):
-        return base
-    return base + ("/chat/completions" if parts.path.strip("/") else "/v1/chat/completions")
 
 
 def read_key(config: recipes.Endpoint, where: str) -> str:

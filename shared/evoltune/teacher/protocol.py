@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, overload
+from urllib.parse import urlsplit
 
 import orjson
 
 from evoltune import recipe as recipes
-from evoltune.errors import TeacherError
+from evoltune.errors import RecipeError, TeacherError
 from evoltune.record import Json, digest
 from evoltune.store import Usage
 
@@ -167,6 +168,17 @@ def request_key(request: Request) -> str:
 def key_of(body: dict[str, Any]) -> str:
     """The key of a request that `request_to_json` wrote."""
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def chat_url(url: str, where: str) -> str:
+    """The chat completions URL of a base URL (`http://host:8000`, `.../v1`, or the full path)."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise RecipeError(f"{where}.url: {url!r} must be http://HOST:PORT/v1 or https://HOST/v1")
+    base = url.rstrip("/")
+    if base.endswith("/chat/completions"):
+        return base
+    return base + ("/chat/completions" if parts.path.strip("/") else "/v1/chat/completions")
 
 
 def usage_of(reply: Sequence[str]) -> Usage:
