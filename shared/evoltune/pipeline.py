@@ -290,14 +290,17 @@ def evaluate(work: Run) -> None:
         measure(
             work.recipe, work.recipe.train.model_name_or_path, work.folder / "eval" / "before", baseline=True
         )
-    _measure(work.recipe, str(work.folder / "checkpoint"), work.folder / "eval" / "after", baseline=False)
+    _measure(
+        work.recipe, str(work.folder / "checkpoint"), work.folder / "eval" / "after",
+        baseline=False, allow_uncertified=work.allow_uncertified,
+    )  # fmt: skip
     write_card(work.folder / "checkpoint")  # the model card, now with its scores
 
 
-def _measure(recipe: Recipe, model: str, out: Path, *, baseline: bool) -> None:
+def _measure(recipe: Recipe, model: str, out: Path, *, baseline: bool, allow_uncertified: bool) -> None:
     from evoltune.evaluate import evaluate as measure
 
-    measure(recipe, model, out, baseline=baseline)
+    measure(recipe, model, out, baseline=baseline, allow_uncertified=allow_uncertified)
 
 
 def report(work: Run) -> None:

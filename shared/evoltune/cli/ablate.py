@@ -23,7 +23,7 @@ from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.curate.certificate import build_certificate, methods_of
 from evoltune.curate.decontaminate import Deep, decontaminate
-from evoltune.curate.picture import Bar, score_picture
+from evoltune.curate.picture import score_picture
 from evoltune.curate.textmatch import build_index
 from evoltune.curate.variants import AXES, Pool, variants
 from evoltune.dataset import write_dataset
@@ -174,15 +174,17 @@ def summed(folder: Path, axis: str, label: str, recipe: Recipe, jobs: Sequence[J
 
 
 def write_results(folder: Path, results: Sequence[dict[str, Any]]) -> None:
-    groups: dict[str, list[Bar]] = {}
-    for entry in results:
-        for suite, m in entry["suites"].items():
-            low, high = m["interval"]
-            bar = Bar(label=f"{entry['variant']} ({entry['rows']})", value=m["value"], low=low, high=high)
-            groups.setdefault(f"{entry['axis']}: {suite}", []).append(bar)
+    bars = [
+        {
+            "label": f"{entry['variant']} ({entry['rows']})", "suite": f"{entry['axis']}: {suite}", "measure": "mean",
+            "value": m["value"], "low": m["interval"][0], "high": m["interval"][1],
+        }
+        for entry in results
+        for suite, m in entry["suites"].items()
+    ]  # fmt: skip
     for name, text in (
         ("ablation.json", json.dumps(results, indent=1) + "\n"),
-        ("ablation.svg", score_picture(groups)),
+        ("ablation.svg", score_picture(bars)),
     ):
         temporary = folder / (name + ".tmp")
         temporary.write_text(text, encoding="utf-8")

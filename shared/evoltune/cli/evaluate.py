@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     options.add_engine(parser, flag=False)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
+    parser.add_argument(
+        "--allow-uncertified",
+        action="store_true",
+        help="score a checkpoint whose training data were not checked against the suites (the scores say so)",
+    )
     model = parser.add_argument_group("any model")
     model.add_argument(
         "--model", metavar="M", help="hub id, folder or adapter; with --endpoint the server's name for it"
@@ -106,7 +111,7 @@ def _run(args: argparse.Namespace) -> int:
         )
     from evoltune.cli import run as run_verb
 
-    args.recipe, args.overrides, args.allow_uncertified = words[0], words[1:], True
+    args.recipe, args.overrides = words[0], words[1:]
     return run_verb.execute(args, ("eval",))
 
 
@@ -125,7 +130,7 @@ def _model(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(f"eval: {args.model} on {', '.join(args.suite)} into {out}")
         return 0
-    scores = evaluate(recipe, args.model, out, baseline=False)
+    scores = evaluate(recipe, args.model, out, baseline=False, allow_uncertified=args.allow_uncertified)
     if args.json:
         print(json.dumps(scores, ensure_ascii=False, indent=1))
     else:

@@ -138,12 +138,7 @@ def require_certificate(
     in its report what `problems` lists.
     """
     found, problems = _read(dataset)
-    checked = found.get("suites", {})
-    proven = {known.get("problems") for known in checked.values()}
-    for name, suite in suites.items():
-        if suite_hash(suite) not in proven:
-            other = "checked against another version of" if name in checked else "not checked against"
-            problems.append(f"{other} the suite {name!r}")
+    problems += unproven(found, suites)
     folder = dataset if dataset.is_dir() else dataset.parent
     for name, sha in found.get("files", {}).items():
         path = folder / name
@@ -156,6 +151,17 @@ def require_certificate(
             "or give --allow-uncertified (the report will say so)"
         )
     return {**found, "problems": problems if suites else []}
+
+
+def unproven(certificate: Mapping[str, Any], suites: Mapping[str, Suite | Sequence[Task]]) -> list[str]:
+    """For each suite that the certificate does not speak for, one sentence. Suites are known by their problems' hash."""
+    checked = certificate.get("suites", {})
+    proven = {known.get("problems") for known in checked.values()}
+    return [
+        f"{'checked against another version of' if name in checked else 'not checked against'} the suite {name!r}"
+        for name, suite in suites.items()
+        if suite_hash(suite) not in proven
+    ]
 
 
 def certificate_path(dataset: Path) -> Path:

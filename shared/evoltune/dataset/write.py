@@ -63,11 +63,13 @@ def write_dataset(
         )
     proof = {**certificate, "files": {name: file_hash(folder / name) for name in files}}
     write_certificate(folder / CERTIFICATE, proof)
-    _write_text(folder / PICTURE, difficulty_picture(dict(sorted(levels.items())), LEVELS))
+    picture = difficulty_picture(dict(sorted(levels.items())), LEVELS)
+    if picture:
+        _write_text(folder / PICTURE, picture)
     _write_text(folder / "README.md", render_card(recipe, proof, counts, splits, seen))
     manifest = {
         "format": 1, "evoltune": __version__, "recipe": fingerprint(recipe), "rows": dict(splits),
-        "files": {name: file_hash(folder / name) for name in (*files, CERTIFICATE, PICTURE, "README.md")},
+        "files": {name: file_hash(folder / name) for name in (*files, CERTIFICATE, *([PICTURE] if picture else []), "README.md")},
         "ledger": {stage: dict(ledger) for stage, ledger in counts.items()},
     }  # fmt: skip
     _write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")

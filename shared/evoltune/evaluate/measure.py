@@ -16,14 +16,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from evoltune.curate.certificate import unproven
 from evoltune.domain import Profile, load_domain, source_hash
-from evoltune.errors import DataError, RecipeError
+from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.generate import Settings, Wanted, Weights, find_weights, generate, present
 from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier_version
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
+from evoltune.train.job import MANIFEST
 from evoltune.train.proof import read_template
 
 KS = (1, 10, 100)
@@ -31,14 +33,20 @@ DECODING = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "st
 SLOT = re.compile(r"\{(\w+)\}")
 
 
-def evaluate(recipe: Recipe, model: str, out: Path, *, baseline: bool) -> dict[str, Any]:
+def evaluate(
+    recipe: Recipe, model: str, out: Path, *, baseline: bool, allow_uncertified: bool = False
+) -> dict[str, Any]:
     """Scores of `model` on the suites of `recipe.eval`, also written to `out/scores.json`.
 
+    A checkpoint of ours whose training data were not checked against a suite is refused, unless `allow_uncertified`:
+    then the scores say so. Of other models' data nothing is known, and the scores say that.
+
     `baseline` asks the base as it wants to be asked: its own chat template unless `eval.baseline_template: same`.
-    Raises DataError (suite, profile), GenerationError (the generator died; what is finished is kept).
+    Raises DataError (suite, profile), CertificateError, GenerationError (the generator died; what is finished is kept).
     """
     data = Path(recipe.eval.data) if recipe.eval.data else None
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
+    known = training_data(model, suites, allow_uncertified)
     weights = find_weights(model, recipe.eval)
     found = {
         suite.name: measure(recipe, cut(suite, recipe.eval.limit), model, weights, out, baseline=baseline)
@@ -48,11 +56,32 @@ def evaluate(recipe: Recipe, model: str, out: Path, *, baseline: bool) -> dict[s
         "model": model,
         "baseline": baseline,
         "weights": weights.fingerprint,
+        "training_data": known,
         "suites": found,
         "environment": environment(),
     }
     write_json(out / "scores.json", scores)
     return scores
+
+
+def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) -> str:
+    """ "certified", "unknown" (no checkpoint of ours), or what was not checked. Raises CertificateError."""
+    manifest = Path(model) / MANIFEST
+    if not manifest.is_file():
+        return "unknown"
+    path = Path(json.loads(manifest.read_text(encoding="utf-8")).get("certificate") or "")
+    proof = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    problems = unproven(proof, {suite.name: suite for suite in suites})
+    if not problems:
+        return "certified"
+    said = f"training data {'; '.join(problems) if proof else 'without a certificate'}"
+    if not allow_uncertified:
+        raise CertificateError(
+            f"{model}: {said}: check them with `evoltune decontaminate` and train again, or give --allow-uncertified "
+            "(the scores and the report will say so)"
+        )
+    print(f"  eval: {said}", file=sys.stderr)
+    return said
 
 
 def measure(

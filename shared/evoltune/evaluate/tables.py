@@ -103,3 +103,6 @@ def score_table(scores: Mapping[str, Mapping[str, Any]], *, beside: bool = True)
         yield suite
         yield from table(["system", "measure", "score", "95%", "n", "profile"], rows)
         yield ""
+    for system, found in scores.items():
+        if found.get("training_data", "certified") not in ("certified", "unknown"):
+            yield f"{system}: {found['training_data']}"

@@ -107,6 +107,15 @@ def scores(rows: Sequence[Mapping[str, Any]], order: tuple[str, ...] = ("before"
                 "mark": {"type": "rule", "strokeWidth": 2},
                 "encoding": {"y": y, "x": {"field": "low", **x}, "x2": {"field": "high"}, **offset},
             },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 11, "color": "#777"},
+                "encoding": {
+                    "y": y,
+                    "x": {"field": "high", **x},
+                    "text": {"field": "value", "type": "quantitative", "format": ".1%"},
+                    **offset,
+                },
+            },
         ],
     )
 

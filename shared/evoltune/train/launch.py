@@ -71,7 +71,7 @@ def _closed(job: Job, manifest: dict[str, Any]) -> dict[str, Any]:
     if job.recipe.train.checkpoint_select == "generations" and "selected_step" not in manifest:
         from evoltune.evaluate import evaluate
 
-        manifest = select(job, manifest, partial(evaluate, baseline=False))
+        manifest = select(job, manifest, partial(evaluate, baseline=False, allow_uncertified=True))
     shutil.rmtree(job.steps, ignore_errors=True)
     return manifest
 
