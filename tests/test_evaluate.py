@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evoltune.cli import main
-from evoltune.errors import DataError, RecipeError
+from evoltune.curate.certificate import build_certificate, write_certificate
+from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.compare import compare, differences
 from evoltune.evaluate.generate import Weights
-from evoltune.evaluate.measure import evaluate, settings_of
+from evoltune.evaluate.measure import evaluate, settings_of, training_data
+from evoltune.evaluate.suites import load_suite
 from evoltune.evaluate.tables import load_scores, score_table
 from evoltune.recipe import Eval, Recipe, Train, Verification
 
@@ -266,3 +269,27 @@ def test_damaged_scores_say_what_to_do(tmp_path):
     (tmp_path / "scores.json").write_text("[]")
     with pytest.raises(DataError, match="no scores in it"):
         load_scores(tmp_path)
+
+
+@pytest.mark.parametrize("proof", ["none", "other suite", "this suite"])
+def test_a_checkpoint_of_ours_needs_a_certificate_for_the_suite(proof: str, suite_file, tmp_path):
+    suite = load_suite(f"math:{suite_file}")
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "manifest.json").write_text("{}")
+    if proof != "none":
+        other = replace(suite, name="another", tasks=suite.tasks[:1])
+        named = other if proof == "other suite" else suite
+        write_certificate(
+            checkpoint / "certificate.json", build_certificate({named.name: named}, {}, rows={}, hits=[])
+        )
+    assert training_data("some-hub/model", [suite], False) == "unknown"
+    if proof == "this suite":
+        assert training_data(str(checkpoint), [suite], False) == "certified"
+        return
+    with pytest.raises(CertificateError, match="--allow-uncertified"):
+        training_data(str(checkpoint), [suite], False)
+    said = training_data(str(checkpoint), [suite], True)
+    assert said.startswith("training data ")
+    scores = {"suites": {}, "training_data": said}
+    assert list(score_table({"mine": scores}))[-1] == f"mine: {said}"

@@ -25,7 +25,7 @@ from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
-from evoltune.train.job import MANIFEST
+from evoltune.train.job import CERTIFICATE, MANIFEST
 from evoltune.train.proof import read_template
 
 KS = (1, 10, 100)
@@ -66,10 +66,9 @@ def evaluate(
 
 def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) -> str:
     """ "certified", "unknown" (no checkpoint of ours), or what was not checked. Raises CertificateError."""
-    manifest = Path(model) / MANIFEST
-    if not manifest.is_file():
+    if not (Path(model) / MANIFEST).is_file():
         return "unknown"
-    path = Path(json.loads(manifest.read_text(encoding="utf-8")).get("certificate") or "")
+    path = Path(model) / CERTIFICATE
     proof = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     problems = unproven(proof, {suite.name: suite for suite in suites})
     if not problems:

@@ -20,7 +20,7 @@ from torch import distributed
 from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.train.card import write_card
 from evoltune.train.data import Counts
-from evoltune.train.job import MANIFEST, Job, file_digest, write_file
+from evoltune.train.job import CERTIFICATE, MANIFEST, Job, file_digest, write_file
 from evoltune.train.proof import FILE as TEMPLATE
 from evoltune.train.template import Stop
 from evoltune.train.verify_save import damage, mark, verify_weights
@@ -135,6 +135,8 @@ def _publish(
         "certificate": job.certificate,
         "recipe": msgspec.to_builtins(job.recipe),
     }
+    if job.certificate and Path(job.certificate).is_file():  # it goes where the weights go
+        shutil.copyfile(job.certificate, staging / CERTIFICATE)
     write_card(staging, manifest, template)
     files = sorted(p.name for p in staging.iterdir() if p.is_file())
     for name in files:

@@ -18,6 +18,7 @@ from evoltune.recipe import Recipe
 from evoltune.record import digest
 
 MANIFEST = "manifest.json"
+CERTIFICATE = "certificate.json"
 """Written last: a checkpoint with it is complete."""
 
 # How and how fast the work is done; never what comes out.

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from evoltune.errors import DataError, MissingExtraError, TrainingError
 from evoltune.train.base import resolve_base
 from evoltune.train.card import write_card
-from evoltune.train.job import MANIFEST, file_digest, write_file
+from evoltune.train.job import CERTIFICATE, MANIFEST, file_digest, write_file
 from evoltune.train.proof import FILE, Template, read_template
 
 BOUND = {"float32": 1e-4, "bfloat16": 5e-2}
@@ -40,8 +40,9 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
     shutil.rmtree(staging, ignore_errors=True)
     merged.save_pretrained(staging)
     tokenizer.save_pretrained(staging)
-    for name in (FILE, "generation_config.json"):
-        shutil.copyfile(checkpoint / name, staging / name)
+    for name in (FILE, "generation_config.json", CERTIFICATE):
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, staging / name)
     difference = _difference(staging, template, before)
     if not difference <= BOUND[dtype]:
         raise TrainingError(
