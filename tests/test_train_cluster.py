@@ -228,7 +228,7 @@ def test_two_ranks_have_the_losses_and_the_weights_of_one(
 
     out = tmp_path / "checkpoint"
     run(tiny_rows, out, tiny_base, f"train.finetuning_type={kind}", "train.max_steps=6", f"train.deepspeed={stage}",
-        "compute.gpus_per_node=2")  # fmt: skip
+        "compute.gpus_per_node=2", "train.loss_chunk=16")  # fmt: skip
     assert losses(out) == pytest.approx(losses(single(kind)), abs=1e-3)
     name = "model.safetensors" if kind == "full" else "adapter_model.safetensors"
     ours, theirs = load_file(out / name), load_file(single(kind) / name)

@@ -235,6 +235,50 @@ def test_changing_a_prompts_labels_cannot_change_the_loss_of_its_tokens(tiny_mod
     assert seen[0][0] == sum(label != IGNORED for d in docs for label in d.labels)
 
 
+def _gradients(model, head, batch, items):
+    """Loss, gradients by name, and the most rows of logits that autograd kept for the backward pass."""
+    import torch
+
+    kept = [0]
+
+    def note(tensor):
+        if tensor.dtype == torch.float32 and tensor.shape[1:] == (model.config.vocab_size,):
+            kept[0] = max(kept[0], len(tensor))
+        return tensor
+
+    model.zero_grad()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        loss = head.loss(model, batch, items)
+    loss.backward()
+    return (
+        loss.item(),
+        {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None},
+        kept[0],
+    )
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**6), chunk=st.integers(1, 40))
+def test_loss_and_gradients_are_the_same_for_any_chunk_of_logits(seed, chunk, tiny_base):
+    torch = pytest.importorskip("torch")
+    from transformers import AutoModelForCausalLM
+
+    from evoltune.train.loss import LabelledHead
+
+    batch = collate([[d] for d in documents(seed, 6)], pad=1)
+    labelled = int((batch["labels"][:, 1:] != IGNORED).sum())
+    found = []
+    for wanted in (10**6, chunk):
+        model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).double().eval()
+        found.append(_gradients(model, LabelledHead(model, wanted), batch, labelled))
+    (whole, gradients, most), (loss, chunked, less) = found
+    assert loss == pytest.approx(whole, rel=1e-5)
+    assert gradients.keys() == chunked.keys()
+    assert all(torch.allclose(gradients[n], chunked[n], rtol=1e-5, atol=1e-9) for n in gradients)
+    assert most == labelled
+    assert less == (0 if chunk < labelled else labelled)
+
+
 def test_the_head_behaves_as_before_outside_of_the_loss(tiny_model, head):
     import torch
 

@@ -233,6 +233,8 @@ class Train(Section, frozen=True, kw_only=True):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     gradient_checkpointing: bool = False
     attn_implementation: str | None = None
+    loss_chunk: Count = 0
+    """Label tokens whose logits are held at once; 0: as many as 1 GiB of fp32 logits holds."""
     lora_r: Positive = 16
     lora_alpha: Positive = 32
     lora_dropout: Fraction = 0.0

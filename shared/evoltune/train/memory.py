@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evoltune.recipe import Train
+from evoltune.train.loss import chunk_of
 from evoltune.train.shapes import Shape
 
 Zero = Literal["none", "zero1", "zero2", "zero3", "zero3-offload"]
@@ -82,11 +83,18 @@ def memory_of(
         activations=activations(
             shape, train, precision=precision, sharded=sharded, micro=micro, tokens=tokens
         ),
-        logits=int(micro * tokens * label_share) * shape.vocab * (4 + 4 + (low if low == 2 else 0)),
+        logits=min(int(micro * tokens * label_share), _held(shape, train, zero))
+        * shape.vocab
+        * (4 + 4 + (low if low == 2 else 0)),
         gathered=gathered,
         host=host,
         checkpoint=trained * 12 + (trained * 4 if frozen else shape.parameters * 4),
     )
+
+
+def _held(shape: Shape, train: Train, zero: Zero) -> int:
+    """Label tokens whose logits exist at once."""
+    return 1 << 62 if zero in ("zero3", "zero3-offload") else chunk_of(shape.vocab, train.loss_chunk)
 
 
 def _share(total: int, world: int) -> int:

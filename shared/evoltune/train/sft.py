@@ -85,7 +85,7 @@ class Tuner(Trainer):  # type: ignore[misc]
             True  # makes the Trainer count the step's label tokens over all ranks
         )
         self.loss_is_scaled_for_ga = True
-        self._head = LabelledHead(self.accelerator.unwrap_model(self.model))
+        self._head = LabelledHead(self.accelerator.unwrap_model(self.model), recipe.loss_chunk)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(
