@@ -308,6 +308,9 @@ class Compute(Section, frozen=True, kw_only=True):
     """Longest time without a finished step or collective before the job stops with an error (or restarts)."""
     env: dict[str, str] = {}
     slurm: dict[str, str] = {}
+    """sbatch options of jobs that use GPUs, e.g. {partition: a100, time: "24:00:00"}."""
+    slurm_cpu: dict[str, str] = {}
+    """sbatch options of the stages that use none, e.g. {partition: cpu, cpus-per-task: "32"}."""
 
 
 class Recipe(Section, frozen=True, kw_only=True):

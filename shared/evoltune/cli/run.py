@@ -11,6 +11,15 @@ from evoltune.errors import RecipeError, nearest
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
+    parser.add_argument(
+        "--launcher",
+        choices=("local", "slurm"),
+        default="local",
+        help="slurm: submit one batch job per stage, each after the one before",
+    )
+    parser.add_argument(
+        "--print-launch", action="store_true", help="print the batch scripts and stop; needs no Slurm"
+    )
     parser.add_argument("--stages", default=",".join(pipeline.STAGES), help="comma-separated (default: all)")
     add_common(parser)
 
@@ -33,7 +42,23 @@ def run(args: argparse.Namespace) -> int:
     for stage in stages:
         if stage not in pipeline.STAGES:
             raise RecipeError(f"--stages: unknown stage {stage!r}: {nearest(stage, pipeline.STAGES)}")
+    if args.print_launch or args.launcher == "slurm":
+        return _slurm(args, stages)
     return execute(args, stages)
+
+
+def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
+    from evoltune import slurm
+
+    recipe, folder = options.recipe_of(args)
+    pipeline.Run(recipe=recipe, folder=folder).check(stages)
+    if args.print_launch:
+        lines = slurm.described(recipe, folder, stages)
+        options.say(args, {stage: slurm.script(recipe, folder, stage) for stage in stages}, lines)
+        return 0
+    jobs = slurm.submit(recipe, folder, stages)
+    options.say(args, jobs, (f"{stage}: job {job}" for stage, job in jobs.items()))
+    return 0
 
 
 def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:

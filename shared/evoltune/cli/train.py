@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nodes", type=int, metavar="N", help="number of machines (compute.nodes)")
     parser.add_argument(
+        "--launcher", metavar="L", help="local, torchrun, deepspeed or slurm (compute.launcher)"
+    )
+    parser.add_argument(
         "--print-launch", action="store_true", help="print the launch command or batch script and stop"
     )
 
@@ -25,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
         args.overrides.append(f"train.dataset={args.dataset}")
     if args.nodes:
         args.overrides.append(f"compute.nodes={args.nodes}")
+    if args.launcher:
+        args.overrides.append(f"compute.launcher={args.launcher}")
     if args.print_launch:
         from evoltune.train.launch import launch_text
 
