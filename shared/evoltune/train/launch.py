@@ -21,7 +21,7 @@ import msgspec
 from evoltune import errors
 from evoltune.errors import TrainingError
 from evoltune.recipe import Recipe
-from evoltune.train.base import resolve_base
+from evoltune.train.base import fetched
 from evoltune.train.command import command_for, network_environment, shell, slurm_script
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import MANIFEST, Job, make_job, read_job, write_file, write_job
@@ -39,7 +39,8 @@ def train(
     check_selection(recipe)
     rows = _rows_file(str(dataset))
     certificate = _certificate(recipe, Path(rows), allow_uncertified)
-    job = make_job(recipe, rows, str(resolve_base(recipe.train.model_name_or_path)), out, certificate)
+    base = fetched(recipe.train.model_name_or_path, recipe.train.model_revision)
+    job = make_job(recipe, rows, str(base), out, certificate)
     done = _finished(job)
     if done is not None:
         print(f"  train: {out} is finished already ({done['steps']} steps)", file=sys.stderr)

@@ -134,6 +134,8 @@ def run(job: Job, watchdog: Watchdog) -> None:
     first = next(iter(order))
     check_batch(collate([bins[i] for i in first], tuner.pad), [d for i in first for d in bins[i]], stop)
     resume = agreed_step(job.steps, world, rank) if train.resume_from_checkpoint else None
+    if resume and (resume / "latest_universal").is_file():
+        arguments.hf_deepspeed_config.config["checkpoint"] = {"load_universal": True}
     tuner.train(resume_from_checkpoint=str(resume) if resume else None)
     if guards.stopping and tuner.state.global_step < steps:
         raise TrainingError(
