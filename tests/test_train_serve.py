@@ -141,5 +141,5 @@ def test_the_verbs_are_reachable(adapter, capsys):
     from evoltune.cli import main
 
     assert main(["chat", str(adapter), "--once", "Add 1 and 2.", "--max-tokens", "4"]) == 0
-    assert main(["merge", str(adapter.parent), "--out", str(adapter.parent / "x")]) == 1
+    assert main(["merge", str(adapter.parent), "--out", str(adapter.parent / "x")]) == 2
     assert "nothing to merge" in capsys.readouterr().err

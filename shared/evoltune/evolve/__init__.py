@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
@@ -217,7 +219,7 @@ def _run(main: Coroutine[object, object, None]) -> None:
 
     def call() -> None:
         with _rare_collections(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(main)
+            runner.run(_stoppable(main))
 
     try:
         asyncio.get_running_loop()
@@ -226,6 +228,31 @@ def _run(main: Coroutine[object, object, None]) -> None:
         return
     with ThreadPoolExecutor(1) as pool:
         pool.submit(call).result()
+
+
+async def _stoppable(main: Coroutine[object, object, None]) -> None:
+    """SIGTERM cancels the work between two callbacks, as the Runner does for Ctrl-C; then the command is interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        return await main
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+    work = loop.create_task(main)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        work.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if stopped:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
