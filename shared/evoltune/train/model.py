@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from evoltune.errors import MissingExtraError, TrainingError
 from evoltune.recipe import Train
+from evoltune.train.kernels import kernels
 from evoltune.train.template import FORMATS, Stop, stop_of
 
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -96,8 +97,9 @@ def load_model(base: str, train: Train, precision: Precision, *, sharded: bool) 
     extra: dict[str, Any] = (
         {"quantization_config": _four_bit(low)} if train.finetuning_type == "qlora" else {}
     )
-    if train.attn_implementation:
-        extra["attn_implementation"] = train.attn_implementation
+    attention = kernels(train, precision, gpu=torch.cuda.is_available()).attention
+    if attention:
+        extra["attn_implementation"] = attention
     try:
         model = AutoModelForCausalLM.from_pretrained(
             base, revision=train.model_revision, dtype=dtype, **extra

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from evoltune.train.data import Counts, Plan, collate, deal, encode_rows, pack, 
 from evoltune.train.deepspeed import avoid_compilation, config_for
 from evoltune.train.guards import Guards
 from evoltune.train.job import Job
+from evoltune.train.kernels import LIGER, kernels
 from evoltune.train.loss import LabelledHead
 from evoltune.train.metrics import Metrics
 from evoltune.train.proof import attach_chat_template, check_batch, prove
@@ -116,6 +118,8 @@ def run(job: Job, watchdog: Watchdog) -> None:
     plan = plan_of(train, world)
     precision = models.precision_of(train.precision)
     arguments = training_arguments(job, plan, precision)
+    for line in kernels(train, precision, gpu=torch.cuda.is_available()).missing if rank == 0 else ():
+        print(f"  train: {line}", file=sys.stderr)
     set_seed(job.seed)
     tokenizer = models.load_tokenizer(job.base, train.model_revision)
     stop, added = models.prepare_tokenizer(tokenizer, train.template)
@@ -219,6 +223,8 @@ def training_arguments(job: Job, plan: Plan, precision: models.Precision) -> Tra
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=gpu,
+        use_liger_kernel=kernels(train, precision, gpu=gpu).liger,
+        liger_kernel_config=LIGER,
         seed=job.seed,
     )
     if arguments.world_size != plan.world:
