@@ -374,3 +374,28 @@ def test_a_long_mixed_run_leaks_nothing(programs):
         time.sleep(0.01)
     assert set(_sleepers()) <= sleeping
     pool.close()
+
+
+def test_a_job_may_use_every_core_after_a_tick_and_chooses_none_for_others(run):
+    program = (
+        "import os, time\n"
+        "def later():\n    time.sleep(0.3)\n    return len(os.sched_getaffinity(0))\n"
+        "def others():\n    try:\n        os.sched_setaffinity(1, {0})\n    except PermissionError:\n        return 'refused'\n"
+    )
+    tests = f"assert later() == {len(os.sched_getaffinity(0))}\nassert others() == 'refused'"
+    verdict = run(Job(program=program, tests=tests, entry_point="later"))[0]
+    assert verdict.status == "pass" or verdict.evidence["isolation"] < "L1", verdict
+
+
+def test_memory_of_all_processes_of_a_job_is_added_up(run):
+    program = (
+        "import os, time\n"
+        "def f():\n"
+        "    for _ in range(4):\n"
+        "        if os.fork() == 0:\n"
+        "            held = bytearray(os.urandom(1)) * (300 << 20)\n            time.sleep(20)\n"
+        "    time.sleep(20)\n"
+    )
+    verdict = run(Job(program=program, tests="f()", entry_point="f"))[0]
+    assert verdict.status in ("memory", "timeout", "fail")
+    assert verdict.status == "memory" or verdict.evidence["isolation"] < "L3", verdict

@@ -25,6 +25,7 @@ SCRATCH_MB = 64
 _BOX = "/box/tmp"
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+_OWN_CORES = seccomp.own_cores(platform.machine())
 _REMEDY = (
     "user namespaces may be off: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
     "kernel.apparmor_restrict_unprivileged_userns=0; in Docker: --security-opt seccomp=unconfined, or --privileged"
@@ -239,6 +240,8 @@ def become_nobody(cell: Cell) -> None:
         os.setresuid(cell.uid, cell.uid, cell.uid)
     elif cell.namespaces:
         kernel.drop_capabilities()
+    if cell.namespaces and cell.seccomp:
+        seccomp.install(_OWN_CORES)
     if not cell.namespaces:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         harden(cell)

@@ -54,7 +54,7 @@ def _op(code: int, k: int, true: int = 0, false: int = 0) -> bytes:
 
 def program(machine: str, zygote: bool) -> bytes:
     """BPF code. `zygote`: the job zygote wears it too, so unshare and setns of a pid namespace stay: they need a
-    capability that no job has."""
+    capability that no job has; and so does the choice of a job's cores, until `own_cores` in each judge."""
     i = 0 if machine == "x86_64" else 1
     deny, argument0, argument1 = _op(_RET, _ERRNO | _EPERM), 16, 24
     code = [_op(_LOAD, 4), _op(_JEQ, _ARCH[machine], 1, 0), _op(_RET, _KILL), _op(_LOAD, 0)]
@@ -89,17 +89,28 @@ def program(machine: str, zygote: bool) -> bytes:
             deny,
             _op(_RET, _ALLOW),
         ]
-    code += [
-        _op(_JEQ, _AFFINITY[i], 0, 4),
-        _op(_LOAD, argument0),
-        _op(_JEQ, 0, 1, 0),
-        deny,
-        _op(_RET, _ALLOW),
-    ]
+    code += [] if zygote else _own_cores(i)
     for numbers in DENIED.values():
         if numbers[i] is not None:
             code += [_op(_JEQ, numbers[i] or 0, 0, 1), deny]
     return b"".join([*code, _op(_RET, _ALLOW)])
+
+
+def _own_cores(i: int) -> list[bytes]:
+    """sched_setaffinity of oneself only. Ends with the number of the system call loaded where it is another."""
+    return [
+        _op(_JEQ, _AFFINITY[i], 0, 4),
+        _op(_LOAD, 16),
+        _op(_JEQ, 0, 1, 0),
+        _op(_RET, _ERRNO | _EPERM),
+        _op(_RET, _ALLOW),
+    ]
+
+
+def own_cores(machine: str) -> bytes:
+    """A second filter, for a judge and its candidate: what the zygote may still do."""
+    i = 0 if machine == "x86_64" else 1
+    return b"".join([_op(_LOAD, 0), *_own_cores(i), _op(_RET, _ALLOW)])
 
 
 def strict_program(machine: str) -> bytes:

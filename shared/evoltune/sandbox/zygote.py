@@ -216,11 +216,11 @@ def _usage(
         ):
             continue
         with suppress(OSError, IndexError, ValueError):
-            os.sched_setaffinity(int(name), cpus)
             for line in _read(proc, f"{name}/status").splitlines():
                 if line.startswith((b"RssAnon:", b"RssShmem:")):
                     total += int(line.split()[1])
             waited = max(waited, int(_read(proc, f"{name}/schedstat").split()[1]) / 1e9)
+            os.sched_setaffinity(int(name), cpus)
     return total, waited
 
 
