@@ -16,7 +16,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from evoltune.curate.certificate import unproven
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.generate import Settings, Wanted, Weights, find_weights, generate, present
@@ -25,8 +24,6 @@ from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
-from evoltune.train.job import CERTIFICATE, MANIFEST
-from evoltune.train.proof import read_template
 
 KS = (1, 10, 100)
 DECODING = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
@@ -66,8 +63,12 @@ def evaluate(
 
 def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) -> str:
     """ "certified", "unknown" (no checkpoint of ours), or what was not checked. Raises CertificateError."""
+    from evoltune.train.job import CERTIFICATE, MANIFEST
+
     if not (Path(model) / MANIFEST).is_file():
         return "unknown"
+    from evoltune.curate.certificate import unproven
+
     path = Path(model) / CERTIFICATE
     proof = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     problems = unproven(proof, {suite.name: suite for suite in suites})
@@ -201,6 +202,8 @@ def settings_of(
 
 def _template(recipe: Recipe, weights: Weights, *, baseline: bool) -> tuple[str, str]:
     """(template, system prompt): a base's own chat template; what a checkpoint says it was trained with; the recipe's."""
+    from evoltune.train.proof import read_template
+
     if baseline and recipe.eval.baseline_template == "chat":
         return "chat", ""
     trained = read_template(Path(weights.checkpoint)) if weights.checkpoint else None

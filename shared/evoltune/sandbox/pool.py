@@ -38,6 +38,8 @@ Level = Literal["L0", "L1", "L2", "L3"]
 BATCH_S = 0.02
 """Work that one message to a worker should hold: a maths check takes 15 microseconds, a program 5 milliseconds."""
 MAX_BATCH = 64
+AHEAD = 4 * MAX_BATCH
+"""Items a worker that `map` reads ahead of a slow one, so that the other workers have some meanwhile."""
 START_S = 120.0
 
 
@@ -75,13 +77,14 @@ def default_workers() -> int:
 
 
 class Worker:
-    """One exec'd worker process: a supervisor, its job zygote, and the checker that it forks and re-forks."""
+    """One exec'd worker process: a supervisor, its job zygote, and the checker that it forks and re-forks. It starts
+    while the caller goes on; `meet` waits for it."""
 
     def __init__(self, spec: Spec, turn: int = -1) -> None:
         self.spec, self._turn = spec, turn
-        self._start()
+        self._launch()
 
-    def _start(self) -> None:
+    def _launch(self) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         code = "import sys, json; a = json.loads(sys.argv[1]); sys.path[:] = a['path']; from evoltune.sandbox.worker import main; main(a)"
         argument = {
@@ -105,6 +108,9 @@ class Worker:
                 [sys.executable, "-s", "-P", "-B", "-c", code, json.dumps(argument)],
                 pass_fds=[fd for fd in (theirs.fileno(), self._turn) if fd >= 0], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
+
+    def meet(self) -> None:
+        """Waits until the worker is ready. Raises what is wrong with the domain or the host; then it is closed."""
         self.control.settimeout(START_S)
         try:
             hello, self.data = self._notice()
@@ -158,7 +164,8 @@ class Worker:
 
     def _restart(self) -> None:
         self.close()
-        self._start()
+        self._launch()
+        self.meet()
 
     def close(self) -> None:
         """Ends the worker and everything below it."""
@@ -178,6 +185,12 @@ _GOLDEN: tuple[tuple[str, str], ...] = (
     ("class A:\n    def __eq__(self, other):\n        return True\ndef f(a, b):\n    return A()\n", "fail"),
     ("import socket\nsocket.socket()\ndef f(a, b):\n    return a + b\n", "fail"),
 )
+
+
+def _open(worker: Worker) -> None:
+    """Meets a worker and tests it, so that its zygote is warm too. Raises what is wrong; then it is closed."""
+    worker.meet()
+    _self_test(worker)
 
 
 def _self_test(worker: Worker) -> None:
@@ -206,32 +219,37 @@ class Pool:
         self._seconds_per_item = 0.01
         self._closed = False
         self._turn = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
-        first = Worker(
-            spec, self._turn.fileno()
-        )  # raises here, in the caller, what is wrong with the domain or the host
-        self.level: Level = first.level
-        _self_test(first)
+        started = [Worker(spec, self._turn.fileno()) for _ in range(self.size)]  # they all start at once
         self._threads = [
-            threading.Thread(
-                target=self._serve,
-                args=(first if i == 0 else None,),
-                name=f"evoltune-worker-{i}",
-                daemon=True,
-            )
-            for i in range(self.size)
-        ]
-        for thread in self._threads:
+            threading.Thread(target=self._serve, args=(worker, worker is not started[0]), name=f"evoltune-worker-{i}", daemon=True)
+            for i, worker in enumerate(started)
+        ]  # fmt: skip
+        for thread in self._threads[1:]:
             thread.start()
-
-    def _serve(self, worker: Worker | None) -> None:
         try:
+            _open(started[0])  # raises here, in the caller, what is wrong with the domain or the host
+        except BaseException:
+            started[0].close()
+            self.close()
+            raise
+        self.level: Level = started[0].level
+        self._threads[0].start()
+
+    def _serve(self, worker: Worker | None, fresh: bool) -> None:
+        try:
+            if fresh and worker:
+                try:
+                    _open(worker)
+                except Exception:  # noqa: BLE001 - the first task tries again, and raises what it meets
+                    worker.close()
+                    worker = None
             while (task := self._queue.get()) is not None:
                 kind, items, future = task
                 if not future.set_running_or_notify_cancel():
                     continue
                 began = time.perf_counter()
                 try:
-                    worker = worker or Worker(self.spec, self._turn.fileno())
+                    worker = worker or self._another()
                     future.set_result(worker.check(kind, items))
                 except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
                     worker = None
@@ -241,6 +259,11 @@ class Pool:
         finally:
             if worker:
                 worker.close()
+
+    def _another(self) -> Worker:
+        worker = Worker(self.spec, self._turn.fileno())
+        _open(worker)
+        return worker
 
     def submit(self, kind: str, items: list[Any]) -> Future[list[Any]]:
         if self._closed or self.pid != os.getpid():
@@ -252,19 +275,25 @@ class Pool:
         return future
 
     def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
-        """One result per item, in order; reads at most a few batches ahead, which are dropped when it is closed."""
+        """One result per item, in order; reads a few batches ahead, at most `AHEAD` items a worker while the next result
+        is not there; they are dropped when it is closed."""
         flying: deque[Future[list[Any]]] = deque()
-        source, ended = iter(items), False
+        source, ended, ahead = iter(items), False, 0
         try:
             while flying or not ended:
-                while not ended and len(flying) < 4 * self.size:
+                while not ended and (
+                    len(flying) < 4 * self.size or (ahead < AHEAD * self.size and not flying[0].done())
+                ):
                     size = max(1, min(MAX_BATCH, int(BATCH_S / self._seconds_per_item)))
                     batch = [item for _, item in zip(range(size), source, strict=False)]
                     ended = len(batch) < size
                     if batch:
                         flying.append(self.submit(kind, batch))
+                        ahead += len(batch)
                 if flying:
-                    yield from flying.popleft().result()
+                    results = flying.popleft().result()
+                    ahead -= len(results)
+                    yield from results
         finally:
             for future in flying:
                 future.cancel()
@@ -277,5 +306,6 @@ class Pool:
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
-            thread.join(timeout=30)
+            if thread.ident is not None:
+                thread.join(timeout=30)
         self._turn.close()

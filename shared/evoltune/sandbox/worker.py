@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def main(spec: dict[str, Any]) -> None:
         zygote = start_zygote(spec)
         domain = _load(spec)
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in; the driver raises it in the caller
-        control.send(json.dumps({"error": str(error), "kind": type(error).__name__}).encode()[: 1 << 15])
+        with suppress(BrokenPipeError):
+            control.send(json.dumps({"error": str(error), "kind": type(error).__name__}).encode()[: 1 << 15])
         return
     gc.collect()
     gc.freeze()
@@ -56,9 +58,10 @@ def main(spec: dict[str, Any]) -> None:
             control.close()
             _checker(mine, zygote, domain, spec)
         mine.close()
-        socket.send_fds(
-            control, [json.dumps({"level": zygote.level, "died": died}).encode()], [theirs.fileno()]
-        )
+        with suppress(BrokenPipeError):  # the driver left already: `_watch` sees it
+            socket.send_fds(
+                control, [json.dumps({"level": zygote.level, "died": died}).encode()], [theirs.fileno()]
+            )
         theirs.close()
         died = _watch(checker, control, zygote.pidfd)
         if died < 0:
