@@ -17,6 +17,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,12 +158,8 @@ def load_domain(ref: str) -> Domain:
     elif ":" in ref:
         found = _from_attribute(ref, where=f"domain {ref!r}")
     else:
-        known = installed()
-        if ref not in known:
-            raise DomainError(
-                f"unknown domain {ref!r}: {nearest(ref, known)}; or give module:attribute or ./path"
-            )
-        found = _from_attribute(known[ref], where=f"domain {ref!r} (entry point {known[ref]!r})")
+        value = _entry_point(ref)
+        found = _from_attribute(value, where=f"domain {ref!r} (entry point {value!r})")
     if not isinstance(found, Domain):
         raise DomainError(f"domain {ref!r} is a {type(found).__name__}, not an evoltune.Domain")
     if found.api_version != API_VERSION:
@@ -171,6 +168,17 @@ def load_domain(ref: str) -> Domain:
             "install versions that match"
         )
     return found
+
+
+@lru_cache(maxsize=64)
+def _entry_point(name: str) -> str:
+    """What the entry point names; found once in a process, an unknown name is looked up again."""
+    known = installed()
+    if name not in known:
+        raise DomainError(
+            f"unknown domain {name!r}: {nearest(name, known)}; or give module:attribute or ./path"
+        )
+    return known[name]
 
 
 def _from_attribute(value: str, where: str) -> object:

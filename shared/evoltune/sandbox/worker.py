@@ -42,6 +42,9 @@ def main(spec: dict[str, Any]) -> None:
 
     try:
         zygote = start_zygote(spec)
+        import evoltune.sandbox.client
+        import evoltune.verification  # noqa: F401 - what every checker needs, here for all that are forked
+
         domain = _load(spec)
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in; the driver raises it in the caller
         with suppress(BrokenPipeError):
