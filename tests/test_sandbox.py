@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from evoltune.domain import Job
+from evoltune.errors import DomainError
 from evoltune.record import Verdict
-from evoltune.sandbox.pool import Pool, Spec
+from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool, Spec
 from evoltune.sandbox.values import encode
 
 ADD = "def f(a, b):\n    return a + b\n"
@@ -374,6 +375,32 @@ def test_a_long_mixed_run_leaks_nothing(programs):
         time.sleep(0.01)
     assert set(_sleepers()) <= sleeping
     pool.close()
+
+
+def test_the_others_have_work_while_one_item_is_slow():
+    pool, read = Pool(Spec(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2), []
+
+    def jobs():
+        for i in range(600):
+            read.append(i)
+            yield [job("import time\ntime.sleep(0.7)\n" + ADD if i == 0 else ADD, CHECK)]
+
+    results = pool.map("jobs", jobs())
+    assert next(results)[0][0] == "pass"
+    assert 4 * pool.size * 2 < len(read) <= AHEAD * pool.size + MAX_BATCH
+    results.close()
+    pool.close()
+
+
+def test_a_pool_that_cannot_open_leaves_no_process():
+    before = set(_children())
+    with pytest.raises(DomainError):
+        Pool(Spec(domain="nowhere_to_be_found", require="L0"), workers=3)
+    assert set(_children()) <= before
+
+
+def _children():
+    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
 
 
 def test_a_job_may_use_every_core_after_a_tick_and_chooses_none_for_others(run):
