@@ -301,6 +301,15 @@ def test_output_of_any_size_and_bytes_is_bounded(run):
     assert len(one(run, "print('x' * 10**6)", None).evidence["stdout"]) <= 1 << 16
 
 
+@pytest.mark.parametrize(("last", "status"), [(9, "pass"), (8, "fail")])
+def test_expected_values_of_an_oracle_may_be_longer_than_a_message(run, last, status):
+    """Nine results of 2 MB; a program that is wrong in one of them, wherever that part begins, fails."""
+    program = f"def f(a, b):\n    return 'x' * 2_000_000 + str(a if a <= {last} else -1)\n"
+    oracle = "def f(a, b):\n    return 'x' * 2_000_000 + str(a)\n"
+    verdict = one(run, program, {"cases": [[encode([a, 0])] for a in range(1, 10)], "oracle": oracle})
+    assert verdict.status == status, verdict.reason
+
+
 def test_a_huge_program_is_refused(run):
     assert one(run, ADD + "x = 1\n" * 1_000_000, CHECK).status == "fail"
 

@@ -36,9 +36,15 @@ COMMIT = 256  # decisions per transaction of a streaming step
 
 
 def run(
-    recipe: Recipe, folder: Path, stages: Sequence[str] = STAGES, *, allow_uncertified: bool = False
+    recipe: Recipe,
+    folder: Path,
+    stages: Sequence[str] = STAGES,
+    *,
+    allow_uncertified: bool = False,
+    after: Callable[[], object] = lambda: None,
 ) -> None:
-    """Runs the stages in order under the run's lock. Everything that can be wrong is checked before anything is written."""
+    """Runs the stages in order under the run's lock; calls `after` as each ends. Everything that can be wrong is checked
+    before anything is written."""
     work = Run(recipe=recipe, folder=folder, allow_uncertified=allow_uncertified)
     work.check(stages)
     if "evolve" in stages and not (folder / FILE).is_file():
@@ -48,6 +54,7 @@ def run(
         for stage in stages:
             _say(f"[{stage}] {folder}")
             _STAGES[stage](work)
+            after()
 
 
 def default_folder(recipe: Recipe) -> Path:

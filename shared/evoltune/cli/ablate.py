@@ -30,6 +30,7 @@ from evoltune.dataset import write_dataset
 from evoltune.errors import DataError, nearest
 from evoltune.recipe import Recipe
 from evoltune.record import Record
+from evoltune.storage import is_address
 from evoltune.store import Step, Store
 
 
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f"--axes: unknown axis {axis!r}: {nearest(axis, AXES)}")
     if args.repeats < 1 or args.size < 0:
         raise DataError(f"--repeats {args.repeats} --size {args.size}: repeats from 1, size from 0 (0: all)")
+    if args.out and is_address(args.out):
+        raise DataError(f"--out {args.out}: ablate works in a folder: `evoltune publish` takes it elsewhere")
     recipe, folder = options.recipe_of(args)
     if not recipe.eval.suites:
         raise DataError("ablate: the recipe names no eval.suites: there is nothing to score by")

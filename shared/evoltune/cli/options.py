@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from evoltune import engine
+from evoltune import engine, storage
 from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, load_recipe
 
@@ -19,13 +19,29 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key.path=value", help="e.g. train.learning_rate=1e-5"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="run directory, or an address such as s3://bucket/run (default: runs/NAME)",
+    )
 
 
 def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
-    """The checked recipe and its run directory."""
+    """The checked recipe and its run directory; of a run at an address, the local copy."""
     recipe = load_recipe(args.recipe, args.overrides)
-    return recipe, args.out or default_folder(recipe)
+    if args.out and storage.is_address(args.out):
+        return recipe, storage.copy_of(args.out)
+    return recipe, Path(args.out) if args.out else default_folder(recipe)
+
+
+@contextmanager
+def published(out: str | None, folder: Path) -> Iterator[Callable[[], None]]:
+    """For the body, what publishes `folder` where `--out` is an address, and does nothing where it is none."""
+    if not out or not storage.is_address(out):
+        yield lambda: None
+        return
+    with storage.working(out, folder) as publish:
+        yield publish
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

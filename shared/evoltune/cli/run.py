@@ -7,6 +7,7 @@ import argparse
 from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.errors import RecipeError, nearest
+from evoltune.storage import is_address
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,10 @@ def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
     from evoltune import slurm
 
     recipe, folder = options.recipe_of(args)
+    if args.out and is_address(args.out):
+        raise RecipeError(
+            f"--out {args.out}: Slurm's jobs share a run directory: give a folder that all nodes see"
+        )
     pipeline.Run(recipe=recipe, folder=folder).check(stages)
     if args.print_launch:
         lines = slurm.described(recipe, folder, stages)
@@ -70,7 +75,7 @@ def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
         described = pipeline.describe(work, stages)
         options.say(args, {"folder": folder, "stages": stages, "plan": described}, described)
         return 0
-    with options.engine_of(args):
-        pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified)
+    with options.published(args.out, folder) as publish, options.engine_of(args):
+        pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified, after=publish)
     options.say(args, pipeline.outcome(folder), pipeline.results(folder))
     return 0

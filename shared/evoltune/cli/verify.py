@@ -27,6 +27,7 @@ from evoltune.cli import options
 from evoltune.domain import Domain, load_domain, source_hash
 from evoltune.errors import DataError, DomainError, EvoltuneError, MissingExtraError, nearest
 from evoltune.record import STATUSES, Answer, Record, Task
+from evoltune.storage import is_address, local_copy
 from evoltune.verification import LocalChecker, open_checker, verify_rows
 
 LEVELS = ("L0", "L1", "L2", "L3")
@@ -80,15 +81,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_address(args.file):
+        args.file = str(local_copy(args.file))
     if args.file.endswith((".yaml", ".yml")) or (
         not args.domain and args.file != "-" and not Path(args.file).exists()
     ):
         from evoltune.pipeline import run_stage
-        from evoltune.recipe import load_recipe
 
-        folder = Path(args.out) if args.out else None
-        with options.engine_of(args):
-            run_stage(load_recipe(args.file, args.overrides), "verify", folder)
+        args.recipe = args.file
+        recipe, folder = options.recipe_of(args)
+        with options.published(args.out, folder) as publish, options.engine_of(args):
+            run_stage(recipe, "verify", folder)
+            publish()
         return 0
     if args.overrides:
         raise DataError(

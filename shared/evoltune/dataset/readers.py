@@ -1,4 +1,5 @@
-"""Readers for what people already have: JSON, JSONL, Parquet, CSV (also .gz), a folder of these, a run, a hub id.
+"""Readers for what people already have: JSON, JSONL, Parquet, CSV (also .gz), a folder of these, a run, a hub id,
+a file at an fsspec address (s3://bucket/rows.jsonl).
 
 Rule for bad rows (not an object, not UTF-8, not JSON, over 8 MiB, ragged CSV): with no `bad` list the whole source is
 refused with a DataError that names file and line; with a list each is appended to it and reading goes on.
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from evoltune import hub
+from evoltune import hub, storage
 from evoltune.errors import DataError, MissingExtraError
 
 MAX_ROW_BYTES = 8 * 2**20  # no instruction row is longer; a longer one is a file with lost line ends
@@ -55,6 +56,8 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
 
 
 def _open(ref: str | Path) -> Iterator[Found]:
+    if storage.is_address(ref):
+        ref = storage.local_copy(str(ref))
     path = Path(ref).expanduser()
     if path.is_dir():
         return _folder(path)

@@ -28,6 +28,8 @@ MAX_REASON = 2000
 MAX_EVIDENCE = 256 << 10
 MAX_PROGRAM = 4 << 20
 PROCESSES = 64
+RESULTS_LIMIT = 16 << 20
+"""Bytes of expected values that travel in one message: beside the arguments, they go back to the judge in one."""
 STARVED = 0.25
 """Share of its time that a job waited for a core, above which its timeout is not believed at once."""
 
@@ -77,9 +79,10 @@ class Client:
         refused = _refused(job)
         if refused:
             return refused
-        oracle_s = 0.0
         if isinstance(job.tests, dict) and "oracle" in job.tests:
             tests, oracle_s, failure = self._with_expected(job)
+            if failure and "too_long" in failure.evidence and len(job.tests["cases"]) > 1:
+                return self._in_parts(job, int(str(failure.evidence["too_long"])))
             if failure:
                 return failure
             job = replace(job, tests=tests, cpu_s=max(job.cpu_s or self.spec["program_s"], 4 * oracle_s))
@@ -88,6 +91,22 @@ class Client:
             alone = self._send([job], alone=True)[0]
             verdict = replace(alone, evidence={**alone.evidence, "retried": "alone"})
         return verdict
+
+    def _in_parts(self, job: Job, size: int) -> Verdict:
+        """Cases whose expected values, `size` bytes together, do not fit a message: in parts that do. The first verdict
+        that is no pass counts, else the last."""
+        assert isinstance(job.tests, dict)
+        cases, verdict, seconds = job.tests["cases"], None, 0.0
+        parts = min(len(cases), 2 * -(-size // RESULTS_LIMIT))
+        for part in range(parts):  # every n-th case: the long ones stand together as a rule
+            if signal.getitimer(signal.ITIMER_PROF)[0]:  # the checker's own CPU limit counts for each part
+                signal.setitimer(signal.ITIMER_PROF, self.spec["check_s"])
+            verdict = self.run(replace(job, tests={**job.tests, "cases": cases[part::parts]}))
+            seconds += verdict.seconds
+            if verdict.status != "pass":
+                break
+        assert verdict is not None
+        return replace(verdict, seconds=seconds)
 
     def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
         """Each of them; neighbours with equal tests share a judge, and then have no processes of their own."""
@@ -164,8 +183,11 @@ class Client:
         rows: list[Any] | None = None
         try:
             wire.send(mine, body)
-            said, rows = wire.receive(mine)
+            results = isinstance(first.tests, dict) and "results" in first.tests
+            said, rows = wire.receive(mine, limit=RESULTS_LIMIT if results else wire.LIMIT)
             rows = rows if said == nonce and _well_formed(rows) else None
+        except wire.TooLong as error:
+            rows = [["error", f"the values are too long: {error}", {"too_long": error.size}]]
         except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):
             rows = None
         mine.close()

@@ -24,6 +24,14 @@ class ProtocolError(ValueError):
     """The other side broke the framing or said more than it may."""
 
 
+class TooLong(ProtocolError):
+    """A message of `size` bytes, more than the reader allows; nothing of its body was read."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"a message of {size} bytes, allowed {limit}")
+        self.size = size
+
+
 def send(line: socket.socket | int, message: Any) -> None:
     """Writes one message. Raises OSError when nobody reads."""
     body = _ENCODE(message).encode("ascii")
@@ -52,10 +60,10 @@ def exactly(line: socket.socket | int, n: int) -> bytes:
 
 
 def receive(line: socket.socket | int, decoder: json.JSONDecoder = DECODER, limit: int = LIMIT) -> Any:
-    """One message. Raises EOFError, OSError, ProtocolError (too long, not JSON)."""
+    """One message. Raises EOFError, OSError, TooLong, ProtocolError (not JSON)."""
     (n,) = _HEAD.unpack(exactly(line, 4))
     if n > limit:
-        raise ProtocolError(f"a message of {n} bytes, allowed {limit}")
+        raise TooLong(n, limit)
     return parse(exactly(line, n).decode("ascii", "replace"), decoder)
 
 

@@ -1,0 +1,42 @@
+"""`evoltune publish DIR ADDRESS` and `evoltune fetch ADDRESS DIR`: a run or dataset folder on any fsspec storage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from evoltune import storage
+from evoltune.cli import options
+from evoltune.errors import DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="publish: a folder; fetch: an address, e.g. s3://bucket/run")
+    parser.add_argument("target", help="publish: an address; fetch: a folder")
+    options.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    address, folder = (args.target, args.source) if args.verb == "publish" else (args.source, args.target)
+    if not storage.is_address(address):
+        raise DataError(
+            f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run"
+        )
+    act = storage.publish if args.verb == "publish" else lambda place, where: storage.fetch(where, place)
+    manifest = act(Path(folder), address)
+    size = sum(entry["bytes"] for entry in manifest["files"].values())
+    facts = {
+        "address": address,
+        "folder": folder,
+        "version": manifest["version"],
+        "files": len(manifest["files"]),
+        "bytes": size,
+    }
+    options.say(
+        args,
+        facts,
+        [
+            f"{args.verb}: {facts['files']} files, {size / 1e6:.1f} MB, {address} (version {facts['version'][:12]})"
+        ],
+    )
+    return 0

@@ -1,0 +1,246 @@
+"""Runs and rows at fsspec addresses: a real S3 server on loopback, and what a reader sees at every moment."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evoltune import storage
+from evoltune.errors import DataError, StoreError
+
+pytest.importorskip("s3fs", reason="pip install 'evoltune[storage]'")
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    """An S3 server of its own process; the address of a bucket in it."""
+    pytest.importorskip("moto", reason="needs moto[server]")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret",
+        "AWS_DEFAULT_REGION": "us-east-1", "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
+    }  # fmt: skip
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        import s3fs
+
+        s3fs.S3FileSystem().mkdir("runs")
+        yield "s3://runs"
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        server.terminate()
+        server.wait(10)
+
+
+@contextmanager
+def fake_teacher():
+    command = [sys.executable, str(Path(__file__).parent / "servers" / "openai_server.py"), "{}"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+@pytest.fixture(params=["s3", "file", "memory"])
+def place(request, bucket, tmp_path):
+    name = request.node.name.translate(str.maketrans("[]", "--"))
+    return {"s3": f"{bucket}/{name}", "file": f"file://{tmp_path}/there", "memory": f"memory://{name}"}[
+        request.param
+    ]
+
+
+def tree(folder):
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".published.json")
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
+
+
+def run_folder(folder):
+    (folder / "dataset").mkdir(parents=True)
+    (folder / "dataset" / "train.parquet").write_bytes(b"rows" * 1000)
+    (folder / "store.sqlite").write_bytes(b"facts")
+    (folder / "store.lock").write_text("pid 1")
+    (folder / "dataset" / "half.tmp").write_text("at work")
+    return folder
+
+
+def test_what_was_published_is_what_is_fetched(place, tmp_path):
+    mine = run_folder(tmp_path / "mine")
+    storage.publish(mine, place)
+    storage.fetch(place, tmp_path / "yours")
+    assert tree(tmp_path / "yours") == {"dataset/train.parquet": b"rows" * 1000, "store.sqlite": b"facts"}
+
+
+def test_a_reader_sees_the_old_state_until_the_manifest_is_there(place, tmp_path, monkeypatch):
+    mine = run_folder(tmp_path / "mine")
+    storage.publish(mine, place)
+    (mine / "store.sqlite").write_bytes(b"more facts")
+
+    def dies(*args):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "_put", dies)
+        with pytest.raises(StoreError, match="local copy is kept"):
+            storage.publish(mine, place)
+    storage.fetch(place, tmp_path / "old")
+    assert tree(tmp_path / "old")["store.sqlite"] == b"facts"
+    storage.publish(mine, place)
+    storage.fetch(place, tmp_path / "old")
+    assert tree(tmp_path / "old")["store.sqlite"] == b"more facts"
+
+
+def test_publishing_again_uploads_only_what_changed(place, tmp_path, monkeypatch):
+    mine = run_folder(tmp_path / "mine")
+    storage.publish(mine, place)
+    sent = []
+    original = storage._upload
+    monkeypatch.setattr(
+        storage, "_upload", lambda fs, path, target: (sent.append(path.name), original(fs, path, target))
+    )
+    first = storage.publish(mine, place)
+    (mine / "new.json").write_text("{}")
+    second = storage.publish(mine, place)
+    assert sent == ["new.json"]
+    assert second["before"] == first["version"]
+
+
+def test_two_machines_never_write_over_each_other(place, tmp_path):
+    one = run_folder(tmp_path / "one")
+    storage.publish(one, place)
+    two = tmp_path / "two"
+    storage.fetch(place, two)
+    (one / "store.sqlite").write_bytes(b"one")
+    (two / "store.sqlite").write_bytes(b"two")
+    storage.publish(two, place)
+    with pytest.raises(StoreError, match="holds another state"):
+        storage.publish(one, place)
+    with pytest.raises(StoreError, match="has changed too"), storage.working(place, one):
+        pass
+    assert tree(one)["store.sqlite"] == b"one"
+
+
+def test_a_damaged_object_is_named_and_not_put_in_place(place, tmp_path):
+    mine = run_folder(tmp_path / "mine")
+    manifest = storage.publish(mine, place)
+    with storage._refusals(place) as fs:
+        fs.pipe_file(f"{storage._path(place)}/{manifest['files']['store.sqlite']['object']}", b"facks")
+    with pytest.raises(StoreError, match=r"store\.sqlite: damaged"):
+        storage.fetch(place, tmp_path / "yours")
+    assert not (tmp_path / "yours" / "store.sqlite").exists()
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])
+def test_a_manifest_cannot_write_outside_the_folder(tmp_path, name):
+    place = f"file://{tmp_path}/there"
+    storage.publish(run_folder(tmp_path / "mine"), place)
+    path = tmp_path / "there" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][name] = manifest["files"]["store.sqlite"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="outside"):
+        storage.fetch(place, tmp_path / "yours")
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{", '{"format": 9}', '{"format": 1, "version": "x", "files": [1]}']
+)
+def test_a_manifest_that_is_none_is_an_error_of_one_line(tmp_path, body):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "manifest.json").write_text(body)
+    with pytest.raises(StoreError, match="not a manifest"):
+        storage.fetch(f"file://{tmp_path}/there", tmp_path / "yours")
+
+
+def test_nothing_published_and_an_unknown_scheme_are_said(bucket, tmp_path):
+    with pytest.raises(DataError, match="nothing was published"):
+        storage.fetch(f"{bucket}/never", tmp_path / "x")
+    with pytest.raises(DataError, match="nope"):
+        storage.fetch("nope://a/b", tmp_path / "x")
+
+
+def evoltune(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "evoltune", *map(str, words)], capture_output=True, text=True, timeout=300
+    )
+
+
+def test_rows_at_an_address_are_judged(bucket, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"id": "a", "answer": "The answer is 4.", "reference": "4"}) + "\n")
+    with storage._refusals(bucket) as fs:
+        fs.put_file(str(rows), "runs/rows.jsonl")
+    done = evoltune("verify", f"{bucket}/rows.jsonl", "--domain", "math", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["status"] == "pass"
+    assert "test-secret" not in done.stdout + done.stderr
+
+
+PACKAGE = """
+from evoltune import Answer, Domain, Operator, Record, Task, Verdict
+
+domain = Domain(
+    name="towns", operators=(Operator(name="harder", template="Harder:\\n{instruction}"),),
+    verify=lambda task, candidate, context: Verdict(status="pass"), answer_prompt="Answer: {instruction}",
+    seeds=lambda: [Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain words.", name=str(i)),
+                          answers=(Answer(text=f"It has {i + 2} arches.", model="seed"),)) for i in range(6)])
+"""
+
+
+def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path):
+    """evolve on one machine, its disk lost, verify and build on another: nothing is paid twice, the dataset is that of a
+    local run."""
+    (tmp_path / "towns").mkdir()
+    (tmp_path / "towns" / "__init__.py").write_text(PACKAGE)
+    place = f"{bucket}/lost"
+    with fake_teacher() as url:
+        recipe = tmp_path / "r.yaml"
+        teacher = {"kind": "http", "model": "m", "endpoints": [{"url": url}]}
+        recipe.write_text(
+            json.dumps(
+                {
+                    "domain": str(tmp_path / "towns"),
+                    "teacher": teacher,
+                    "evolve": {"rounds": 1, "equal_check": False},
+                    "verify": {"workers": 1, "sandbox": {"require": "L0"}},
+                }
+            )
+        )
+        for stages in ("evolve", "verify,build"):
+            done = evoltune("run", recipe, "--stages", stages, "--out", place)
+            assert done.returncode == 0, done.stderr
+            assert "test-secret" not in done.stdout + done.stderr
+            shutil.rmtree(storage.copy_of(place))
+        with urllib.request.urlopen(f"{url}/stats") as reply:
+            paid = json.load(reply)["ok"]
+        local = evoltune("run", recipe, "--stages", "evolve,verify,build", "--out", tmp_path / "local")
+        assert local.returncode == 0, local.stderr
+        with urllib.request.urlopen(f"{url}/stats") as reply:
+            assert json.load(reply)["ok"] == 2 * paid > 0
+    fetched = evoltune("fetch", place, tmp_path / "fetched")
+    assert fetched.returncode == 0, fetched.stderr
+    assert tree(tmp_path / "fetched" / "dataset") == tree(tmp_path / "local" / "dataset")
+    again = evoltune("publish", tmp_path / "fetched", f"{bucket}/elsewhere", "--json")
+    assert json.loads(again.stdout)["files"] == len(tree(tmp_path / "fetched"))
