@@ -168,7 +168,7 @@ def _leaves(parser: argparse.ArgumentParser, name: str):
 
 
 TALKS_OTHERWISE = {
-    "chat", "serve", "serve-verifier", "completion",  # a conversation, servers, a script
+    "chat", "serve", "teacher", "serve-verifier", "completion",  # a conversation, servers, a script
     "recipes cp", "recipes schema", "recipes reference",  # a file, JSON already, Markdown
 }  # fmt: skip
 

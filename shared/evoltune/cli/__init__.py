@@ -38,6 +38,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "chat": ("chat", "talk to a checkpoint under the prompts that it was trained with"),
     "publish": ("transfer", "a run or dataset folder to s3:// or another fsspec address; manifest last"),
     "fetch": ("transfer", "what was published at an address, into a folder; every file checked"),
+    "teacher": (
+        "teacher",
+        "vLLM replicas for a recipe's endpoints on this host; --print-launch shows the script",
+    ),
     "serve": ("serve", "an OpenAI-compatible server for a checkpoint, on loopback"),
     "serve-verifier": ("serve_verifier", "verification over HTTP: queue, token, metrics; on loopback"),
     "eval": ("evaluate", "measure a model on benchmark suites"),
