@@ -189,7 +189,7 @@ async def measure(args: argparse.Namespace) -> dict:
             calm = Load(url, token, session)
             rate = await capacity(calm, draw, attacks(), max(3.0, args.seconds / 10))
             load = Load(url, token, session)
-            run = await overload(load, args, 2 * rate, draw, process.pid)
+            run = await overload(load, args, args.times * rate, draw, process.pid)
         alive = process.poll() is None
         process.send_signal(signal.SIGTERM)
         code_ = await asyncio.to_thread(process.wait, args.timeout_s + 60)
@@ -236,6 +236,9 @@ def missed(args: argparse.Namespace, f: dict) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument(
+        "--times", type=float, default=2.0, help="load, as a multiple of the measured capacity"
+    )
     parser.add_argument("--workers", type=int, default=1, help="worker processes a domain")
     parser.add_argument("--timeout-s", type=float, default=20.0, help="the service's time limit of a request")
     parser.add_argument("--queue-rows", type=int, default=1000)

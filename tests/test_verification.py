@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -268,11 +269,11 @@ def test_workers_die_with_a_killed_driver(toy):
 
 
 def _children(pid="self"):
-    return [
-        int(p)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for p in (task / "children").read_text().split()
-    ]
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def _below(pid):
