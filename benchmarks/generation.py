@@ -6,7 +6,8 @@
 
 500 seeds x (2 evolutions + 2 answers) = 2,000 calls against a loopback server that takes 200 ms a call; every arm in a
 process of its own, pass after pass interleaved, medians. The limit is concurrency / latency; distilabel keeps more in
-flight than its batch size (two answers a row), which is shown. CPU includes start and imports; the server's is not counted.
+flight than its batch size (two answers a row), which is shown. CPU includes start and imports, from compiled modules as an
+installed package has them; the server's is not counted.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,8 +135,12 @@ def faults(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, options: dict) -> dict:
     """Runs one arm in a process of its own against a fresh server."""
+    import urllib.request  # not charged to the arms
+
     python = str(args.venv / "bin" / "python") if name == "distilabel" else sys.executable
     if name == "distilabel" and not Path(python).exists():
+        import venv
+
         print(f"installing {', '.join(REQUIREMENTS)} into {args.venv}", file=sys.stderr)
         venv.create(args.venv, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *REQUIREMENTS], check=True)
@@ -148,7 +151,7 @@ def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, o
             run = subprocess.run(
                 command,
                 cwd=home,
-                env=os.environ | {"HOME": home},
+                env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"HOME": home},
                 capture_output=True,
                 text=True,
                 timeout=240,

@@ -13,7 +13,7 @@ from evoltune.curate.certificate import build_certificate, suite_hash
 from evoltune.curate.decontaminate import Deep, decontaminate, text_hits
 from evoltune.curate.paraphrase import numbers, view
 from evoltune.curate.textmatch import build_index, hits
-from evoltune.dataset import write_dataset
+from evoltune.dataset.write import write_dataset
 from evoltune.domain import Domain
 from evoltune.errors import CertificateError, DataError
 from evoltune.pipeline import apply

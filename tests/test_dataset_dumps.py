@@ -271,7 +271,7 @@ def test_misuse_of_select_is_one_line(toy, capsys, more, message):
 
 def test_export_writes_a_form_and_refuses_what_is_no_dataset(toy, tmp_path, capsys):
     from evoltune.curate.certificate import build_certificate
-    from evoltune.dataset import write_dataset
+    from evoltune.dataset.write import write_dataset
 
     write_dataset(
         own(),

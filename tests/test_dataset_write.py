@@ -7,9 +7,9 @@ import pytest
 from evoltune.curate.certificate import build_certificate
 from evoltune.curate.difficulty import chosen_answers, difficulty, level
 from evoltune.curate.provenance import licence_of, refused, terms_of
-from evoltune.dataset import read_rows, write_dataset
+from evoltune.dataset import read_rows
 from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
-from evoltune.dataset.write import split_of, to_rows
+from evoltune.dataset.write import split_of, to_rows, write_dataset
 from evoltune.errors import DataError
 from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
 from evoltune.record import Answer, Record, Task, Verdict

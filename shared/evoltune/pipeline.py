@@ -255,8 +255,8 @@ def verify(work: Run) -> None:
 
 def build(work: Run) -> Path:
     from evoltune.curate import certificate, curate_stages
-    from evoltune.dataset import write_dataset
     from evoltune.dataset.mix import mixed
+    from evoltune.dataset.write import write_dataset
 
     with Store.open(work.folder) as store, work.checker() as checker:
         work = replace(work, upto=work.upto or int(store.noted("evol_stop:best") or 0))

@@ -26,7 +26,7 @@ from evoltune.curate.decontaminate import Deep, decontaminate
 from evoltune.curate.picture import score_picture
 from evoltune.curate.textmatch import build_index
 from evoltune.curate.variants import AXES, Pool, variants
-from evoltune.dataset import write_dataset
+from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError, nearest
 from evoltune.recipe import Recipe
 from evoltune.record import Record
