@@ -9,6 +9,7 @@ import pytest
 from evoltune.domain import Job
 from evoltune.errors import DomainError
 from evoltune.record import Verdict
+from evoltune.sandbox.client import shareable
 from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool, Spec
 from evoltune.sandbox.values import encode
 
@@ -86,33 +87,116 @@ def test_a_probe_reports_behaviour_and_compares_nothing(run):
     assert verdict.evidence["results"] == ["3", "raise TypeError", "[1, 2]"]
 
 
-def test_a_batch_judges_many_programs_with_one_judge_and_keeps_them_apart(run):
-    programs = [
-        ADD,
-        "def f(a, b): return 0",
-        "while True: pass",
-        "import os; os._exit(0)",
-        "def f(a, b) return",
-        ADD + "#",
-    ]
-    verdicts = run(*(job(p, CHECK, cpu_s=0.5) for p in programs))
-    assert [v.status for v in verdicts] == ["pass", "fail", "timeout", "fail", "fail", "pass"]
+# ---- programs that share a judge
+
+NEIGHBOURS = [
+    ADD,
+    "def f(a, b): return 0",
+    "while True: pass",
+    "raise SystemExit",
+    "def f(a, b) return",
+    "import math\nmath.pi = 3\nint = float\ndef f(a, b): return a + b",
+    "def f(a, b): return f(a, b)",
+    "def f(a, b): return [0] * 10**12",
+    "class E:\n    def __eq__(self, other): return True\ndef f(a, b): return E()",
+    "def f(a, b): print('x' * 10**5); return a + b",
+    ADD + "#",
+]
+TESTS = [
+    CHECK,
+    "assert f(1, 2) == 3",
+    ["assert f(1, 2) == 3", "assert f(0, 0) == 0"],
+    {"each": ["assert f(1, 2) == 3", "assert f(1, 1) == 3"]},
+    {"cases": [[encode([1, 2]), encode(3)]]},
+    {"probe": [encode([1, 2])]},
+    "import math\nassert math.isclose(f(1, 2), 3)",
+    "seen = []\ndef check(candidate):\n    seen.append(candidate(1, 2))\n    assert seen == [3]",
+    "assert f(1, 2) ==",
+]
+# Ways to what `shareable` looks for by name.
+SLY = "import sys\nmy = sys.modules['o' 's']\n"
+ADDS = "\ndef f(a, b): return a + b"
 
 
-def test_a_batch_survives_a_member_that_kills_its_neighbours(run):
-    killer = "import os, signal\nfor p in range(1, 50):\n    try: os.kill(p, 9) if p != os.getpid() else 0\n    except OSError: pass\ndef f(a, b): return a + b"
-    verdicts = run(job(ADD, CHECK), job(killer, CHECK), job(ADD + "#", CHECK))
-    assert [v.status for v in verdicts][::2] == ["pass", "pass"]
+def plain(verdict):
+    """Without what was measured."""
+    return (
+        verdict.status,
+        verdict.reason,
+        {k: v for k, v in verdict.evidence.items() if k not in ("cpu_s", "memory_mb")},
+    )
 
 
-def test_a_batch_member_cannot_forge_its_neighbours_verdict(run):
+def test_verdicts_from_a_shared_judge_are_those_of_judges_of_their_own(run):
+    jobs = [job(program, tests, cpu_s=0.5) for tests in TESTS for program in NEIGHBOURS]
+    assert [plain(v) for v in run(*jobs)] == [plain(one(run, j.program, j.tests, cpu_s=0.5)) for j in jobs]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "my.kill(my.getppid(), 9)",
+        "my.kill(my.getppid(), 19)",  # stopped for good
+        "[my.kill(p, 9) for p in range(2, 50) if p != my.getpid()]",
+        "my.write(3, b'\\xff' * 1000)",
+        "my.write(3, b'\\0\\0\\1\\0')",  # the head of a message that never ends
+        "my.close(3)",
+        "my._exit(0)",
+        "while my.fork(): pass",
+        "open = my.open\nfor n in range(200): my.write(my.open(f'{n}.py', 65), b'1')",
+        "import time\ntime.sleep(30)",
+    ],
+)
+def test_what_a_program_does_to_a_shared_judge_is_its_own_loss(run, attack):
+    """Neighbours before and after get their verdicts, the attacker none better than alone."""
+    attacker = SLY + attack + ADDS
+    alone = one(run, attacker, CHECK, cpu_s=0.3).status
+    verdicts = run(*(job(p, CHECK, cpu_s=0.3) for p in (ADD, attacker, ADD + "#", "def f(a, b): return 1")))
+    assert [v.status for v in verdicts[::2]] == ["pass", "pass"]
+    assert verdicts[3].status == "fail"
+    assert verdicts[1].status in (alone, "fail", "timeout")
+
+
+def test_a_program_cannot_forge_its_neighbours_verdict(run):
     forger = (
-        "import os, json, struct\nm = json.dumps(['ended', 0, 0.0, 0]).encode()\n"
-        "for fd in range(3, 20):\n    try: os.write(fd, (struct.pack('>I', len(m)) + m) * 3)\n    except OSError: pass\n"
+        SLY + "import json, struct\nm = json.dumps(['ended', 0, 0.0, 0]).encode()\n"
+        "for fd in range(3, 20):\n    try: my.write(fd, (struct.pack('>I', len(m)) + m) * 3)\n    except OSError: pass\n"
         "def f(a, b): return None"
     )
     verdicts = run(job(forger, CHECK), job("def f(a, b): return 1", CHECK), job(ADD, CHECK))
     assert [v.status for v in verdicts] == ["fail", "fail", "pass"]
+
+
+def test_processes_threads_and_files_work_beside_programs_that_want_none(run):
+    with_file = "def f(a, b):\n    open('x', 'w').write(str(a + b))\n    return int(open('x').read())"
+    with_thread = (
+        "import threading\ndef f(a, b):\n    out = []\n    t = threading.Thread(target=lambda: out.append(a + b))\n"
+        "    t.start(); t.join()\n    return out[0]"
+    )
+    left = "def f(a, b):\n    open('x').read()\n    return a + b"
+    verdicts = run(*(job(p, CHECK) for p in (ADD, with_file, with_thread, left, ADD)))
+    assert [v.status for v in verdicts] == ["pass", "pass", "pass", "fail", "pass"]
+
+
+@pytest.mark.parametrize(
+    "tests, shares",
+    [
+        (CHECK, True),
+        ("from typing import List\nimport math\nassert f(1) == 2", True),
+        ({"cases": [[[1], 2]]}, True),
+        ("import random\nrandom.seed(1)\nassert f(1)", False),
+        ("import math, os\nassert f(1)", False),
+        ("import math; import os\nassert f(1)", False),
+        ("from os import path\nassert f(1)", False),
+        ("assert f.__name__", False),
+        (["assert f(1)", "import sys"], False),
+        ({"stdio": [["", ""]]}, False),
+        (None, False),
+    ],
+)
+def test_only_tests_that_leave_nothing_behind_share_a_judge(tests, shares):
+    assert shareable(job(ADD, tests)) is shares
+    assert not shareable(job("import os\n" + ADD, tests))
 
 
 @pytest.mark.parametrize(

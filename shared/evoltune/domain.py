@@ -54,7 +54,7 @@ class Context:
     many: Callable[[Sequence[Job]], Sequence[Verdict]] | None = None
 
     def run_many(self, jobs: Sequence[Job]) -> Sequence[Verdict]:
-        """`run` for each, in order; jobs in a row with equal `tests` share one judge, which is about twice as cheap."""
+        """`run` for each, in order; jobs in a row share a judge where they can, which is about twice as cheap."""
         return self.many(jobs) if self.many else [self.run(job) for job in jobs]
 
 

@@ -40,7 +40,7 @@ def main(channel: int, output: int, box: limits.Box) -> None:
         while True:
             request = wire.receive(channel)
             if request[0] == "fork":  # a batch: the next candidate gets a process and a channel of its own
-                _member(channel, request[1])
+                _member(channel, request[1], request[2])
             elif request[0] == "load":
                 Session(channel, request[1]).serve()
             elif request[0] == "script":
@@ -57,12 +57,14 @@ def main(channel: int, output: int, box: limits.Box) -> None:
         os._exit(70)
 
 
-def _member(channel: int, cpu_s: float) -> None:
+def _member(channel: int, cpu_s: float, core: int) -> None:
     """Returns in the member, whose channel is its own; and in K once the member is dead and the judge knows how."""
     with socket.socket(fileno=os.dup(channel)) as line:
         _, (fd,), *_ = socket.recv_fds(line, 1, 1)
     if (child := kernel.fork()) == 0:
         _alone(fd)
+        if core >= 0:
+            os.sched_setaffinity(0, {core})
         limits.confine_member(cpu_s)
         return
     os.close(fd)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
 from evoltune.domain import Job
@@ -30,6 +30,8 @@ MAX_PROGRAM = 4 << 20
 PROCESSES = 64
 RESULTS_LIMIT = 16 << 20
 """Bytes of expected values that travel in one message: beside the arguments, they go back to the judge in one."""
+STAY_JOBS = 32
+"""A judge who stays makes room for a young one after so many jobs."""
 STARVED = 0.25
 """Share of its time that a job waited for a core, above which its timeout is not believed at once."""
 
@@ -64,12 +66,25 @@ class Turn:
             fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
 
 
+@dataclass
+class _Stayed:
+    """A judge who waits for the next job."""
+
+    line: socket.socket
+    jobs: int = 0
+
+
 class Client:
-    """One job at a time: a checker waits for its job."""
+    """One job at a time: a checker waits for its job.
+
+    `more`: the caller's word that another job follows at once; then the judge stays for it. Programs that want processes
+    or files, and tests that could leave something behind, always get a judge of their own."""
 
     def __init__(self, requests: socket.socket, spec: dict[str, Any], level: str) -> None:
         self.requests, self.spec, self.level = requests, spec, level
         self.number = 0
+        self.more = False
+        self._stayed: _Stayed | None = None
         self.turn = Turn(spec.get("turn", -1))
         self._starved = False
         self._oracle = lru_cache(maxsize=256)(self._oracle_values)
@@ -86,9 +101,11 @@ class Client:
             if failure:
                 return failure
             job = replace(job, tests=tests, cpu_s=max(job.cpu_s or self.spec["program_s"], 4 * oracle_s))
-        verdict = self._send([job])[0]
+        if shared := self._by_one_who_stays(job):
+            return shared
+        verdict = self._send(job)
         if verdict.status == "timeout" and self._starved:
-            alone = self._send([job], alone=True)[0]
+            alone = self._send(job, alone=True)
             verdict = replace(alone, evidence={**alone.evidence, "retried": "alone"})
         return verdict
 
@@ -103,27 +120,46 @@ class Client:
                 signal.setitimer(signal.ITIMER_PROF, self.spec["check_s"])
             verdict = self.run(replace(job, tests={**job.tests, "cases": cases[part::parts]}))
             seconds += verdict.seconds
+            self._oracle.cache_clear()  # hundreds of megabytes, as Python objects
             if verdict.status != "pass":
                 break
         assert verdict is not None
         return replace(verdict, seconds=seconds)
 
     def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
-        """Each of them; neighbours with equal tests share a judge, and then have no processes of their own."""
-        verdicts: list[Verdict] = []
-        for _, group in groupby(jobs, key=_batch_key):
-            some = list(group)
-            if len(some) == 1 or _batch_key(some[0])[0] == "alone":
-                verdicts += [self.run(job) for job in some]
-                continue
-            good = [job for job in some if not _refused(job)]
-            judged = self._send(good) if good else []
-            judged += [
-                self.run(job) for job in good[len(judged) :]
-            ]  # a member took its judge down: one by one
-            answers = iter(judged)
-            verdicts += [_refused(job) or next(answers) for job in some]
+        """Each of them; neighbours share a judge where they can."""
+        after, verdicts = self.more, []
+        for left, job in zip(reversed(range(len(jobs))), jobs, strict=True):
+            self.more = after or left > 0
+            verdicts.append(self.run(job))
         return verdicts
+
+    def _by_one_who_stays(self, job: Job) -> Verdict | None:
+        """The verdict of the judge who stayed, or stays from now on; None where the job needs one of its own: also to
+        confirm that a program which ran out of time in a crowd, or broke its judge, is its own fault."""
+        if self.level != "L3" or not (self._stayed or self.more) or not shareable(job):
+            return None
+        began = time.perf_counter()
+        self.turn.take(alone=False)
+        try:
+            if self._stayed is None:
+                self._stayed = _Stayed(self._request(self._box(job, STAY_JOBS)))
+            row, stays = self._ask(self._stayed.line, job, stay=True)
+        finally:
+            self.turn.give()
+        self._stayed.jobs += 1
+        if not stays or not self.more or self._stayed.jobs == STAY_JOBS:
+            self._let_go()
+        if row is None or row[0] == "error":
+            return None
+        verdict = self._verdict(row, began)
+        starved = float(row[2].get("cpu_s", 0.0)) < (1 - STARVED) * verdict.seconds
+        return None if verdict.status == "timeout" and starved else verdict
+
+    def _let_go(self) -> None:
+        if self._stayed:
+            self._stayed.line.close()
+            self._stayed = None
 
     def _with_expected(self, job: Job) -> tuple[Any, float, Verdict | None]:
         assert isinstance(job.tests, dict)
@@ -143,7 +179,7 @@ class Client:
             tests={"results": json.loads(cases)},
             cpu_s=6 * self.spec["program_s"],
         )
-        verdict = self._send([job])[0]
+        verdict = self._send(job)
         if verdict.status != "pass":
             return (
                 [],
@@ -157,58 +193,64 @@ class Client:
         results: Any = verdict.evidence["results"]
         return list(results), float(str(verdict.evidence["cpu_s"])), None
 
-    def _send(self, jobs: list[Job], alone: bool = False) -> list[Verdict]:
+    def _send(self, job: Job, alone: bool = False) -> Verdict:
         """`_exchange` while the machine is ours to share, or (alone) while no other worker of this pool runs a job."""
+        self._let_go()
         self.turn.take(alone)
         try:
-            return self._exchange(jobs)
+            return self._exchange(job)
         finally:
             self.turn.give()
 
-    def _exchange(self, jobs: list[Job]) -> list[Verdict]:
-        """One request to the zygote. Fewer verdicts than jobs: the batch broke off."""
-        first = jobs[0]
-        cpu_s = float(first.cpu_s or self.spec["program_s"])
-        box = self._box(jobs, cpu_s)
+    def _exchange(self, job: Job) -> Verdict:
+        """One job by a judge of its own."""
+        box, began = self._box(job), time.perf_counter()
+        with self._request(box) as line:
+            row, _ = self._ask(line, job, stay=False)
+        if row is None or row[0] == "timeout":
+            report = self._report(box.number)
+            self._starved = report.waited_s > STARVED * report.wall_s
+            row = row or _unsaid(report, box)
+        return self._verdict(row, began)
+
+    def _verdict(self, row: list[Any], began: float) -> Verdict:
+        status, reason, evidence = row
+        evidence = {**evidence, "isolation": self.level}
+        return Verdict(status=status, reason=reason, seconds=time.perf_counter() - began, evidence=evidence)
+
+    def _request(self, box: Box) -> socket.socket:
+        """Has the zygote fork a judge; our line to it."""
         mine, theirs = socket.socketpair()
-        began = time.perf_counter()
         self._forget_reports()
         socket.send_fds(self.requests, [box.pack()], [theirs.fileno()])
         theirs.close()
+        return mine
+
+    def _ask(self, line: socket.socket, job: Job, *, stay: bool) -> tuple[list[Any] | None, bool]:
+        """The judge's [status, reason, evidence], and whether it stays. None: it said nothing that counts."""
         nonce = secrets.token_hex(16)
         body = {
-            "nonce": nonce, "tests": first.tests, "language": first.language,
-            "jobs": [{"program": j.program, "entry": j.entry_point, "stdin": j.stdin} for j in jobs],
+            "nonce": nonce, "stay": stay, "tests": job.tests, "language": job.language, "program": job.program,
+            "entry": job.entry_point, "stdin": job.stdin, "cpu_s": float(job.cpu_s or self.spec["program_s"]),
         }  # fmt: skip
-        rows: list[Any] | None = None
         try:
-            wire.send(mine, body)
-            results = isinstance(first.tests, dict) and "results" in first.tests
-            said, rows = wire.receive(mine, limit=RESULTS_LIMIT if results else wire.LIMIT)
-            rows = rows if said == nonce and _well_formed(rows) else None
+            wire.send(line, body)
+            results = isinstance(job.tests, dict) and "results" in job.tests
+            said, row, stays = wire.receive(line, limit=RESULTS_LIMIT if results else wire.LIMIT)
+            return (row, stays is True) if said == nonce and _well_formed(row) else (None, False)
         except wire.TooLong as error:
-            rows = [["error", f"the values are too long: {error}", {"too_long": error.size}]]
+            return ["error", f"the values are too long: {error}", {"too_long": error.size}], False
         except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):
-            rows = None
-        mine.close()
-        if rows is None or rows[0][0] == "timeout":
-            report = self._report(box.number)
-            self._starved = report.waited_s > STARVED * report.wall_s
-            if rows is None:
-                rows = [_unsaid(report, box)] if len(jobs) == 1 else []
-        seconds = time.perf_counter() - began
-        return [
-            Verdict(status=s, reason=r, seconds=seconds / len(rows), evidence={**e, "isolation": self.level})
-            for s, r, e in rows
-        ]
+            return None, False
 
-    def _box(self, jobs: list[Job], cpu_s: float) -> Box:
+    def _box(self, job: Job, jobs: int = 1) -> Box:
         self.number += 1
-        tests, language = jobs[0].tests, languages.named(jobs[0].language)
+        cpu_s = float(job.cpu_s or self.spec["program_s"])
+        tests, language = job.tests, languages.named(job.language)
         stdio = len(tests["stdio"]) if isinstance(tests, dict) and isinstance(tests.get("stdio"), list) else 0
         wall_s = (1.5 * cpu_s + 2) * max(1.0, min(10.0, stdio / 3))
-        if len(jobs) > 1:
-            wall_s = len(jobs) * (2 * cpu_s + 2) + 2
+        if jobs > 1:
+            wall_s = jobs * (2 * cpu_s + 2) + 2
         if language:
             wall_s += language.compile_s
         memory_mb = int(self.spec["memory_mb"])
@@ -234,10 +276,35 @@ class Client:
                 return report
 
 
-def _batch_key(job: Job) -> tuple[str, str]:
-    shared = job.language == "python" and job.tests is not None
-    shared = shared and not (isinstance(job.tests, dict) and ("stdio" in job.tests or "oracle" in job.tests))
-    return ("shared", json.dumps([job.tests, job.cpu_s], default=str)) if shared else ("alone", "")
+_IMPORTS = re.compile(r"^\s*(?:from\s+(\w+)\s+import\b|import\s+(\w+)(?:\s+as\s+\w+)?\s*$)", re.MULTILINE)
+PURE = frozenset({"math", "cmath", "typing", "collections", "itertools", "functools", "re", "string", "copy", "heapq", "bisect", "operator",
+                  "fractions", "dataclasses", "enum"})  # fmt: skip
+"""Modules of which tests can change nothing by using them."""
+_WANTS = re.compile(
+    r"\b(?:os|io|open|pathlib|tempfile|shutil|fileinput|sqlite3|dbm|shelve|logging|threading|_thread|subprocess|multiprocessing|"
+    r"concurrent|asyncio|signal|pty|ctypes|importlib|__import__|exec|eval)\b"
+)
+"""Names by which programs reach processes, threads and files."""
+
+
+def shareable(job: Job) -> bool:
+    """Whether the verdict is the same from a judge who stays: the program wants nothing that it would not get there, and
+    the tests are data, or code that reaches nothing beyond its own names."""
+    tests: Any = job.tests
+    if job.language != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
+        return False
+    sources = (
+        tests.get("each", ()) if isinstance(tests, dict) else [tests] if isinstance(tests, str) else tests
+    )
+    return not _WANTS.search(job.program) and all(map(_pure, sources))
+
+
+@lru_cache(maxsize=64)
+def _pure(source: str) -> bool:
+    named = [a or b for a, b in _IMPORTS.findall(source)]
+    return (
+        "__" not in source and PURE.issuperset(named) and len(named) == len(re.findall(r"\bimport\b", source))
+    )
 
 
 def _refused(job: Job) -> Verdict | None:
@@ -290,14 +357,13 @@ def _misshapen(tests: Any) -> str:
     )
 
 
-def _well_formed(rows: Any) -> bool:
-    return isinstance(rows, list) and all(
+def _well_formed(row: Any) -> bool:
+    return (
         isinstance(row, list)
         and len(row) == 3
         and row[0] in STATUSES
         and isinstance(row[1], str)
         and isinstance(row[2], dict)
-        for row in rows
     )
 
 

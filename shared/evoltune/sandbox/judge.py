@@ -1,17 +1,20 @@
 """J, the judge: init of the job's own pid namespace; runs the tests, asks the candidate, sends the verdict.
 
 J forks K before it reads a single byte of the job, and wears the candidate's isolation itself: tests that a model
-wrote are untrusted too. Invariant: a candidate that is dead or silent when the tests end has not passed, whatever the
+wrote are untrusted too. A judge may stay for more jobs whose tests leave nothing behind: then each program runs in a child
+of K's, forked before it is told anything, without processes of its own, and killed after it. Invariant: a candidate that is dead or silent when the tests end has not passed, whatever the
 tests said; a verdict carries the checker's nonce over a descriptor that K never held.
 """
 
 from __future__ import annotations
 
 import _socket
+import gc
 import os
 import select
 import signal
 import socket
+import time
 from typing import Any
 
 from evoltune.sandbox import candidate, forms, kernel, languages, limits, remote, wire
@@ -22,7 +25,7 @@ Row = tuple[str, str, dict[str, Any]]
 
 
 def main(checker: int, box: limits.Box) -> None:
-    """One job or one batch of jobs with the same tests. Never returns."""
+    """One job, or jobs one after the other as long as the checker sends them. Never returns."""
     mine, theirs = _pair()
     reading, writing = os.pipe()
     pid = kernel.fork()
@@ -33,8 +36,9 @@ def main(checker: int, box: limits.Box) -> None:
     try:
         job = wire.receive(checker)
         link = remote.Link(mine, reading, checker)
-        rows = [_single(link, pid, job, box)] if len(job["jobs"]) == 1 else _batch(link, pid, job, box)
-        wire.send(checker, [job["nonce"], rows])
+        if job["stay"]:
+            _stay(link, job, box)
+        wire.send(checker, [job["nonce"], _single(link, pid, job, box), False])
     except (EOFError, BrokenPipeError):
         pass
     except MemoryError:
@@ -48,7 +52,7 @@ def _pair() -> tuple[int, int]:
 
 
 def _single(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) -> Row:
-    status, reason, evidence = _judged(link, job, job["jobs"][0])
+    status, reason, evidence = _judged(link, job)
     silent = link.dead
     link.dead = True  # from here on nothing asks the candidate any more
     output = link.drain()
@@ -105,9 +109,9 @@ def _cause(state: int, cpu_s: float, box: limits.Box) -> tuple[str, str]:
     return "fail", "the program closed its channel before the tests ended"
 
 
-def _judged(link: remote.Link, job: dict[str, Any], one: dict[str, Any]) -> Row:
+def _judged(link: remote.Link, job: dict[str, Any]) -> Row:
     try:
-        status, reason, evidence = forms.judge(link, job["tests"], one, job["language"])
+        status, reason, evidence = forms.judge(link, job["tests"], job, job["language"])
     except remote.Dead:
         status, reason, evidence = "fail", "the program ended before the tests did", {}
     except MemoryError:
@@ -119,37 +123,57 @@ def _judged(link: remote.Link, job: dict[str, Any], one: dict[str, Any]) -> Row:
     return status, reason, evidence
 
 
-def _batch(link: remote.Link, pid: int, job: dict[str, Any], box: limits.Box) -> list[Row]:
-    """Many candidates, one judge: each runs in a child of K's, forked before it is told anything, killed after it."""
-    rows: list[Row] = []
-    control = link.channel
-    for one in job["jobs"]:
+def _stay(link: remote.Link, job: dict[str, Any], box: limits.Box) -> None:
+    """Judges jobs until the checker closes its line (EOFError). Ends the process without a word when a program took K
+    down with it, or holds it up: the checker then has it judged alone."""
+    control, stays = link.channel, True
+
+    def late(*_: object) -> None:
+        link.dead = True
+        raise remote.Dead("time")
+
+    signal.signal(signal.SIGALRM, late)
+    gc.enable()
+    pinned = len(os.sched_getaffinity(0)) == 1
+    while stays:
         link.attend(control)
-        link.out, link.dropped, link.calls, link.dead, link.deadline_ms = bytearray(), 0, 0, False, -1
+        link.out, link.dropped, link.calls, link.dead = bytearray(), 0, 0, False
+        link.callbacks, link.exceptions, link.last = [], {}, ("", "")
+        remote.Remote.named = frozenset()
+        cpu_s, here = float(job["cpu_s"]), kernel.current_cpu()
+        os.sched_setaffinity(
+            0, {here}
+        )  # as the zygote does for the first job; it frees whoever runs for long
         mine, theirs = _pair()
+        signal.setitimer(signal.ITIMER_REAL, 2 * cpu_s + 1, 1.0)
         try:
-            wire.send(control, ["fork", box.cpu_s])
+            wire.send(control, ["fork", cpu_s, here if pinned else -1])
             with socket.socket(fileno=os.dup(control)) as line:
                 socket.send_fds(line, [b"c"], [theirs])
             os.close(theirs)
             link.wait()
             member = wire.receive(control)[1]
             link.attend(mine)
-            link.deadline_ms = int(1000 * (2 * box.cpu_s + 1))
-            status, reason, evidence = _judged(link, job, one)
-            silent, link.dead, link.deadline_ms = link.dead, False, -1
-            output = link.drain()
+            status, reason, evidence = _judged(link, job)
+            output, silent, link.dead = link.drain(), link.dead, False
             os.kill(member, signal.SIGKILL)
             link.attend(control)
             os.close(mine)
             link.wait()
-            _, state, cpu_s, peak = wire.receive(control)
+            _, state, used_s, peak = wire.receive(control)
         except (EOFError, OSError, remote.Dead):
-            break  # a member killed K: the checker judges the rest one by one
+            os._exit(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if silent:
-            killed = (
-                os.WIFSIGNALED(state) and os.WTERMSIG(state) == signal.SIGKILL and cpu_s < 0.9 * box.cpu_s
+            killed = os.WIFSIGNALED(state) and os.WTERMSIG(state) == signal.SIGKILL and used_s < 0.9 * cpu_s
+            status, reason = (
+                ("timeout", "did not answer in time")
+                if killed
+                else _cause(state, used_s, box._replace(cpu_s=cpu_s))
             )
-            status, reason = ("timeout", "did not answer in time") if killed else _cause(state, cpu_s, box)
-        rows.append(_row(status, reason, evidence, output, cpu_s, peak))
-    return rows
+        stays = time.process_time() < box.cpu_s
+        row = _row(status, reason, evidence, output, used_s, peak)
+        wire.send(link.checker, [job["nonce"], row, stays])
+        if stays:
+            job = wire.receive(link.checker)
+    os._exit(0)

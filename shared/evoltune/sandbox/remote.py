@@ -40,7 +40,6 @@ class Link:
         self.calls, self.last, self.dead = 0, ("", ""), False
         self.callbacks: list[Callable[..., Any]] = []
         self.exceptions: dict[str, type[Exception]] = {}
-        self.deadline_ms = -1
         self._decoder = json.JSONDecoder(object_hook=self._untag)
         self._poll = select.poll()
         self.attend(channel)
@@ -59,10 +58,10 @@ class Link:
         if self.dead:
             raise Dead
         while True:
-            events = {fd for fd, _ in self._poll.poll(self.deadline_ms)}
-            if not events or self.checker in events:
+            events = {fd for fd, _ in self._poll.poll()}
+            if self.checker in events:
                 self.dead = True
-                raise Dead("time" if not events else "nobody waits for this verdict")
+                raise Dead("nobody waits for this verdict")
             if self.output in events and not self._take():
                 self._poll.unregister(self.output)
             if self.channel in events:

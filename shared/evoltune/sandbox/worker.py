@@ -121,7 +121,8 @@ def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: d
         while True:
             (size,) = struct.unpack(">Q", wire.exactly(data, 8))
             kind, items = pickle.loads(wire.exactly(data, size))  # from the driver, whom we trust
-            for item in items:
+            for left, item in zip(reversed(range(len(items))), items, strict=True):
+                client.more = left > 0
                 wire.send(data, _answer(kind, item, domain, context, spec))
     except (EOFError, OSError):
         os._exit(0)
