@@ -1,16 +1,22 @@
-"""`evoltune batch export|import RECIPE RUN FILE`: generation through a provider's batch files, at half price."""
+"""`evoltune batch export|import RECIPE RUN FILE`: generation through a provider's batch files, at half price.
+
+`evoltune batch run RECIPE REQUESTS RESULTS` answers them on one's own GPUs instead (`evoltune.evolve.offline`)."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evoltune.cli import options
 
+if TYPE_CHECKING:
+    from evoltune.recipe import Recipe
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="export|import")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="export|run|import")
     for name, text in (
         (
             "export",
@@ -28,6 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         verb.add_argument("overrides", nargs="*", metavar="a.b=c")
         options.add_json(verb)
+    verb = verbs.add_parser("run", help="answer a batch file with vLLM engines on a Ray cluster")
+    verb.add_argument(
+        "recipe", metavar="RECIPE", help="recipe file or shipped name: its teacher.model answers"
+    )
+    verb.add_argument("file", type=Path, metavar="REQUESTS", help="requests that `batch export` wrote")
+    verb.add_argument(
+        "results", type=Path, metavar="RESULTS", help="results to append to; what it holds is done"
+    )
+    verb.add_argument("overrides", nargs="*", metavar="a.b=c")
+    verb.add_argument("--replicas", type=int, default=1, metavar="N", help="engines (default: 1)")
+    verb.add_argument("--gpus-each", type=int, default=1, metavar="G", help="GPUs of an engine (default: 1)")
+    options.add_engine(verb, flag=False)
+    options.add_json(verb)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from evoltune.store import Store
 
     recipe = load_recipe(args.recipe, args.overrides)
+    if args.action == "run":
+        return _run(args, recipe)
     domain = load_domain(recipe.domain)
     with Store.open(args.run) as store:
         calls = collect(recipe, domain, store)
@@ -61,3 +82,21 @@ def run(args: argparse.Namespace) -> int:
     )
     options.say(args, facts, [line])
     return 0
+
+
+def _run(args: argparse.Namespace, recipe: Recipe) -> int:
+    from evoltune import engine
+    from evoltune.errors import RecipeError
+    from evoltune.evolve.offline import run_batch
+
+    if min(args.replicas, args.gpus_each) < 1:
+        raise RecipeError(f"--replicas {args.replicas}, --gpus-each {args.gpus_each}: both from 1")
+    with engine.using("ray", args.ray_address or recipe.compute.ray_address):
+        answered, failed = run_batch(
+            recipe.teacher.model, args.file, args.results, replicas=args.replicas, gpus_each=args.gpus_each
+        )
+    line = f"{answered} requests answered in {args.results}" + (
+        f", {failed} failed: run it again" if failed else ""
+    )
+    options.say(args, {"answered": answered, "failed": failed, "file": args.results}, [line])
+    return 1 if failed else 0
