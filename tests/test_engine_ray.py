@@ -5,6 +5,8 @@ import os
 import random
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -12,6 +14,7 @@ import evoltune
 from evoltune import engine
 from evoltune.curate.dedup import near_duplicates
 from evoltune.errors import DomainError
+from evoltune.evaluate.generate import Settings, Wanted, find_weights, generate
 from evoltune.verification import open_checker
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -99,6 +102,37 @@ def test_near_duplicates_are_those_of_this_machine(cluster):
     with engine.using("ray"):
         assert near_duplicates(texts, 0.7) == here
     assert sum(partner is not None for partner in here) >= 100
+
+
+def test_generations_are_those_of_this_machine_and_survive_the_loss_of_a_node(cluster, tiny_base, tmp_path):
+    pytest.importorskip("torch")
+    weights = find_weights(str(tiny_base))
+    settings = Settings(model="tiny", template="chat", max_new_tokens=24, weights=weights.fingerprint)
+    wanted = [Wanted(suite="s", problem=f"p{i}", sample=0, prompt=f"Say {i} in words.") for i in range(40)]
+
+    def texts(name, engine_name):
+        with engine.using(engine_name):
+            generate(wanted, settings, weights, tmp_path / name, batch_size=4)
+        return {
+            (row["problem"], row["text"])
+            for row in map(json.loads, (tmp_path / name).read_text().splitlines())
+        }
+
+    here = texts("local", "local")
+    assert len(here) == 40
+    assert texts("ray", "ray") == here
+    doomed = cluster.add_node(num_cpus=2, object_store_memory=100 << 20)
+    cluster.wait_for_nodes()
+
+    def kill():
+        while not (tmp_path / "killed").exists() or not (tmp_path / "killed").read_text():
+            time.sleep(0.02)
+        cluster.remove_node(doomed, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    assert texts("killed", "ray") == here
+    killer.join()
 
 
 def test_a_domain_that_cannot_load_is_the_same_error_as_here(cluster):

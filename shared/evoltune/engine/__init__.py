@@ -59,6 +59,11 @@ def using(engine: str, address: str | None = None) -> Iterator[None]:
             _CURRENT.reset(token)
 
 
+def current() -> str:
+    """The engine in use: "local" or "ray"."""
+    return _CURRENT.get()
+
+
 def open_pool(spec: Spec, workers: int = 0) -> WorkerPool:
     """Workers for a domain's checks; `workers` 0: as many as there are cores."""
     if _CURRENT.get() == "ray":

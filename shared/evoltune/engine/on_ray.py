@@ -33,7 +33,8 @@ START_S = 120.0
 """How long the cluster may take until a first (or, after losses, another) worker stands."""
 
 
-def _ray() -> Any:
+def connection() -> Any:
+    """The module `ray`. Raises MissingExtraError."""
     try:
         import ray
     except ImportError as error:
@@ -46,7 +47,7 @@ def connected(address: str | None) -> Iterator[None]:
     """A connection to the cluster at `address`; to one that is open already, none is made and none is closed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = _ray()
+    ray = connection()
     if ray.is_initialized():
         yield
         return
@@ -104,7 +105,7 @@ class RayPool:
     """Workers on the cluster behind the interface of `sandbox.pool.Pool`. Not safe to share between threads."""
 
     def __init__(self, spec: Spec, workers: int = 0) -> None:
-        self.ray = _ray()
+        self.ray = connection()
         if "/" in spec.domain:  # a path: a worker's current folder is another
             spec = replace(spec, domain=str(Path(spec.domain).resolve()))
         self.spec = spec
@@ -220,7 +221,7 @@ class RayPool:
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """`function` of each item as a task of its own, in order; Ray runs a task again when its node dies."""
-    ray = _ray()
+    ray = connection()
     task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(function)
     window = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     flying: deque[Any] = deque()

@@ -25,6 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
+from evoltune import engine
 from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError
 from evoltune.evaluate.journal import Journal, rows
 from evoltune.recipe import Eval
@@ -35,6 +36,10 @@ class GenerationError(EvoltuneError):
     """The generator died or cannot load the model; what was generated is kept."""
 
     exit_code = 1
+
+
+class Lost(GenerationError):
+    """A generator on another machine went with that machine; its batch is done again elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +150,8 @@ _NOT_WEIGHTS = frozenset({"manifest.json", "trainer_state.json"})
 
 
 CACHE_BYTES = 4e9
+ATTEMPTS = 4
+"""How often a lost generator is started again."""
 SMALL = 8
 Keep = Callable[[Wanted, Mapping[str, Any]], None]
 Engine = Callable[[Sequence[list[Wanted]], Settings, Weights, Keep, Callable[[int], None]], dict[str, Any]]
@@ -259,20 +266,37 @@ def _in_processes(
     todo: Sequence[list[Wanted]], settings: Settings, weights: Weights, keep: Keep, advance: Callable[[int], None],
     module: str, most: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Batches to `most` processes of `module`, each taking the next when it is free."""
+    """Batches to `most` processes of `module`, each taking the next when it is free; on Ray to as many as it has room for."""
+    open_worker: Any = Worker
+    if engine.current() == "ray":
+        from evoltune.evaluate.on_ray import FarWorker, places
+
+        open_worker, most = FarWorker, places()
     waiting, count = deque(todo), min(len(todo), most)
-    lock, proofs, started = threading.Lock(), list[dict[str, Any]](), list[Worker]()
+    lock, proofs, started = threading.Lock(), list[dict[str, Any]](), list[Any]()
 
     def take() -> list[Wanted] | None:
         with lock:
             return waiting.popleft() if waiting else None
 
     def work(rank: int) -> None:
-        with Worker(module, _job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
+        for attempt in range(ATTEMPTS):
+            try:
+                return serve(rank)
+            except Lost:
+                if attempt == ATTEMPTS - 1:
+                    raise
+
+    def serve(rank: int) -> None:
+        with open_worker(module, _job(settings, weights, todo[0][0].prompt, rank, cores() // most)) as worker:
             proofs.append(worker.proof)
             started.append(worker)
             while batch := take():
-                made = worker.ask([asked(w, settings) for w in batch])
+                try:
+                    made = worker.ask([asked(w, settings) for w in batch])
+                except Lost:
+                    waiting.appendleft(batch)
+                    raise
                 with lock:
                     for sample, text in zip(batch, made, strict=True):
                         keep(sample, text)
