@@ -195,8 +195,15 @@ def test_processes_threads_and_files_work_beside_programs_that_want_none(run):
     ],
 )
 def test_only_tests_that_leave_nothing_behind_share_a_judge(tests, shares):
-    assert shareable(job(ADD, tests)) is shares
-    assert not shareable(job("import os\n" + ADD, tests))
+    assert shareable(job("# an open question of os and io\n" + ADD, tests)) is shares
+    for wanting in (
+        "import os\n",
+        "from os import path\n",
+        "import math, threading\n",
+        "open('x')\n",
+        "__import__('os')\n",
+    ):
+        assert not shareable(job(wanting + ADD, tests))
 
 
 @pytest.mark.parametrize(

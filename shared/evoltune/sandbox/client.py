@@ -77,8 +77,8 @@ class _Stayed:
 class Client:
     """One job at a time: a checker waits for its job.
 
-    `more`: the caller's word that another job follows at once; then the judge stays for it. Programs that want processes
-    or files, and tests that could leave something behind, always get a judge of their own."""
+    `more`: the caller's word that another job is likely to follow at once; then the judge stays for it, until `let_go`.
+    Programs that want processes or files, and tests that could leave something behind, always get one of their own."""
 
     def __init__(self, requests: socket.socket, spec: dict[str, Any], level: str) -> None:
         self.requests, self.spec, self.level = requests, spec, level
@@ -149,14 +149,20 @@ class Client:
             self.turn.give()
         self._stayed.jobs += 1
         if not stays or not self.more or self._stayed.jobs == STAY_JOBS:
-            self._let_go()
+            self.let_go()
         if row is None or row[0] == "error":
             return None
         verdict = self._verdict(row, began)
         starved = float(row[2].get("cpu_s", 0.0)) < (1 - STARVED) * verdict.seconds
         return None if verdict.status == "timeout" and starved else verdict
 
-    def _let_go(self) -> None:
+    @property
+    def keeps(self) -> bool:
+        """Whether a judge waits for the next job."""
+        return self._stayed is not None
+
+    def let_go(self) -> None:
+        """Ends the judge who stayed; without one, nothing."""
         if self._stayed:
             self._stayed.line.close()
             self._stayed = None
@@ -195,7 +201,7 @@ class Client:
 
     def _send(self, job: Job, alone: bool = False) -> Verdict:
         """`_exchange` while the machine is ours to share, or (alone) while no other worker of this pool runs a job."""
-        self._let_go()
+        self.let_go()
         self.turn.take(alone)
         try:
             return self._exchange(job)
@@ -281,10 +287,10 @@ PURE = frozenset({"math", "cmath", "typing", "collections", "itertools", "functo
                   "fractions", "dataclasses", "enum"})  # fmt: skip
 """Modules of which tests can change nothing by using them."""
 _WANTS = re.compile(
-    r"\b(?:os|io|open|pathlib|tempfile|shutil|fileinput|sqlite3|dbm|shelve|logging|threading|_thread|subprocess|multiprocessing|"
-    r"concurrent|asyncio|signal|pty|ctypes|importlib|__import__|exec|eval)\b"
+    r"\b(?:import|from)\b[^\n]*\b(?:os|io|pathlib|tempfile|shutil|fileinput|sqlite3|dbm|shelve|logging|threading|_thread|subprocess|"
+    r"multiprocessing|concurrent|asyncio|signal|pty|ctypes|importlib)\b|\bopen\s*\(|\b__import__\b"
 )
-"""Names by which programs reach processes, threads and files."""
+"""How programs reach processes, threads and files."""
 
 
 def shareable(job: Job) -> bool:

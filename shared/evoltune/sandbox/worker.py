@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from evoltune.domain import Context, Domain
     from evoltune.sandbox.zygote import Zygote
 
+LINGER_S = 0.05
+"""How long a judge may wait for the next batch."""
 CHECKER_MB = 448
 """Memory that the domain's own code may take beyond what importing it took."""
 
@@ -119,10 +121,13 @@ def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: d
     context = Context(run=client.run, many=client.run_many, policy=policy)
     try:
         while True:
+            idle = time.monotonic()
+            if client.keeps and not select.select([data], [], [], LINGER_S)[0]:
+                client.let_go()
             (size,) = struct.unpack(">Q", wire.exactly(data, 8))
             kind, items = pickle.loads(wire.exactly(data, size))  # from the driver, whom we trust
-            for left, item in zip(reversed(range(len(items))), items, strict=True):
-                client.more = left > 0
+            client.more = len(items) > 1 or time.monotonic() - idle < LINGER_S
+            for item in items:
                 wire.send(data, _answer(kind, item, domain, context, spec))
     except (EOFError, OSError):
         os._exit(0)
