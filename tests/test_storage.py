@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,12 @@ def bucket(tmp_path_factory):
 
 
 @contextmanager
-def fake_teacher():
-    command = [sys.executable, str(Path(__file__).parent / "servers" / "openai_server.py"), "{}"]
+def fake_teacher(**options):
+    command = [
+        sys.executable,
+        str(Path(__file__).parent / "servers" / "openai_server.py"),
+        json.dumps(options),
+    ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip()
@@ -209,36 +214,66 @@ domain = Domain(
 """
 
 
+def towns(folder, url, **more):
+    """A recipe over a domain of six seeds."""
+    (folder / "towns").mkdir()
+    (folder / "towns" / "__init__.py").write_text(PACKAGE)
+    teacher = {"kind": "http", "model": "m", "endpoints": [{"url": url}], **more.pop("teacher", {})}
+    raw = {"domain": str(folder / "towns"), "teacher": teacher, "evolve": {"rounds": 1, "equal_check": False}}
+    (folder / "r.yaml").write_text(
+        json.dumps({**raw, "verify": {"workers": 1, "sandbox": {"require": "L0"}}, **more})
+    )
+    return folder / "r.yaml"
+
+
+def paid(url):
+    with urllib.request.urlopen(f"{url}/stats") as reply:
+        return json.load(reply)["ok"]
+
+
+def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_snapshot(bucket, tmp_path):
+    place = f"{bucket}/snapshots"
+    more = {"evolve": {"rounds": 30, "equal_check": False}, "compute": {"publish_every_s": 0.2}}
+    with fake_teacher(latency_s=0.05) as url:
+        recipe = towns(tmp_path, url, teacher={"concurrency": 2}, **more)
+        command = [sys.executable, "-m", "evoltune", "run", recipe, "--stages", "evolve", "--out", place]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while paid(url) < 60:
+            time.sleep(0.02)
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        shutil.rmtree(storage.copy_of(place))  # its machine is gone
+        before = paid(url)
+        held = tmp_path / "held"
+        storage.fetch(place, held)
+        with closing(sqlite3.connect(held / "store.sqlite")) as db:
+            kept = db.execute("select count(*) from calls").fetchone()[0]
+            assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+        assert 0 < kept <= before
+        done = evoltune("run", recipe, "--stages", "evolve", "--out", place)
+        assert done.returncode == 0, done.stderr
+        after = paid(url)
+        local = evoltune("run", recipe, "--stages", "evolve", "--out", tmp_path / "local")
+        assert local.returncode == 0, local.stderr
+        assert after - before == paid(url) - after - kept  # what the snapshot held was not paid again
+
+
 def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path):
     """evolve on one machine, its disk lost, verify and build on another: nothing is paid twice, the dataset is that of a
     local run."""
-    (tmp_path / "towns").mkdir()
-    (tmp_path / "towns" / "__init__.py").write_text(PACKAGE)
     place = f"{bucket}/lost"
     with fake_teacher() as url:
-        recipe = tmp_path / "r.yaml"
-        teacher = {"kind": "http", "model": "m", "endpoints": [{"url": url}]}
-        recipe.write_text(
-            json.dumps(
-                {
-                    "domain": str(tmp_path / "towns"),
-                    "teacher": teacher,
-                    "evolve": {"rounds": 1, "equal_check": False},
-                    "verify": {"workers": 1, "sandbox": {"require": "L0"}},
-                }
-            )
-        )
+        recipe = towns(tmp_path, url)
         for stages in ("evolve", "verify,build"):
             done = evoltune("run", recipe, "--stages", stages, "--out", place)
             assert done.returncode == 0, done.stderr
             assert "test-secret" not in done.stdout + done.stderr
             shutil.rmtree(storage.copy_of(place))
-        with urllib.request.urlopen(f"{url}/stats") as reply:
-            paid = json.load(reply)["ok"]
+        once = paid(url)
         local = evoltune("run", recipe, "--stages", "evolve,verify,build", "--out", tmp_path / "local")
         assert local.returncode == 0, local.stderr
-        with urllib.request.urlopen(f"{url}/stats") as reply:
-            assert json.load(reply)["ok"] == 2 * paid > 0
+        assert paid(url) == 2 * once > 0
     fetched = evoltune("fetch", place, tmp_path / "fetched")
     assert fetched.returncode == 0, fetched.stderr
     assert tree(tmp_path / "fetched" / "dataset") == tree(tmp_path / "local" / "dataset")

@@ -306,6 +306,8 @@ class Compute(Section, frozen=True, kw_only=True):
     """torchrun on several nodes: HOST or HOST:PORT of the first; start the same command on each node."""
     hang_timeout_s: Annotated[float, Meta(gt=0)] = 1800.0
     """Longest time without a finished step or collective before the job stops with an error (or restarts)."""
+    publish_every_s: Annotated[float, Meta(ge=0)] = 600.0
+    """Seconds between snapshots of a run at work to its `--out` address; 0: only between stages."""
     env: dict[str, str] = {}
     slurm: dict[str, str] = {}
     """sbatch options of jobs that use GPUs, e.g. {partition: a100, time: "24:00:00"}."""

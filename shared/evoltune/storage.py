@@ -5,7 +5,8 @@
 
 Layout at the address: FOLDER/STEM-HASH.EXT beside each other, never written over, and `manifest.json`, one object that
 names the current ones: a reader sees the old state or the new one, never a mixture. The run store is worked on locally
-(SQLite needs a local disk) and published between stages.
+(SQLite needs a local disk) and published between stages, and by the clock while one runs: then as SQLite's own backup, and
+without `checkpoint/`, which training writes in its own time.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import sqlite3
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,9 +46,10 @@ def copy_of(address: str) -> Path:
 
 
 @contextmanager
-def working(address: str, folder: Path) -> Iterator[Callable[[], None]]:
-    """`folder` as a copy of `address`: fetched first, published as the body ends, also by an error. The body may call
-    what it is given to publish in between. Raises StoreError when somebody else published there meanwhile."""
+def working(address: str, folder: Path, every_s: float = 0.0) -> Iterator[Callable[[], None]]:
+    """`folder` as a copy of `address`: fetched first, published as the body ends, also by an error, and every `every_s`
+    seconds (0: never) while it works. The body may call what it is given to publish in between. Raises StoreError when
+    somebody else published there meanwhile."""
     seen = _known(folder)
     there = _manifest(address)
     if there is not None and there["version"] != seen:
@@ -54,18 +60,36 @@ def working(address: str, folder: Path) -> Iterator[Callable[[], None]]:
             )
         fetch(address, folder)
 
-    def save() -> None:
-        publish(folder, address)
+    turn, over = threading.Lock(), threading.Event()
 
+    def save(live: bool = False) -> None:
+        with turn:
+            publish(folder, address, live=live)
+
+    def by_the_clock() -> None:
+        while not over.wait(every_s):
+            try:
+                if folder.is_dir():
+                    save(live=True)
+            except (StoreError, DataError, OSError) as error:  # the next one, or the last, may succeed
+                print(f"not published: {error}", file=sys.stderr, flush=True)
+
+    clock = threading.Thread(target=by_the_clock, name="publish", daemon=True)
+    if every_s:
+        clock.start()
     try:
         yield save
     finally:
+        over.set()
+        if every_s:
+            clock.join()
         if folder.is_dir():
             save()
 
 
-def publish(folder: Path, address: str) -> dict[str, Any]:
-    """Uploads the files of `folder` that the address lacks, then the manifest. Returns the manifest.
+def publish(folder: Path, address: str, *, live: bool = False) -> dict[str, Any]:
+    """Uploads the files of `folder` that the address lacks, then the manifest. Returns the manifest. `live`: a run is at work
+    in it.
 
     Raises DataError where there is no folder, StoreError when the storage refuses or holds what `folder` never saw.
     """
@@ -77,16 +101,26 @@ def publish(folder: Path, address: str) -> dict[str, Any]:
             f"{address}: holds another state than the one that {folder} came from: `evoltune fetch {address} DIR` to see it; "
             "publish to another address, nothing was changed"
         )
-    files, had = {}, (there or {}).get("files", {})
+    files: dict[str, Any] = {}
+    had = (there or {}).get("files", {})
     with _refusals(address) as fs:
         root = _path(address)
         for path in _files(folder):
-            name, hashed = path.relative_to(folder).as_posix(), _hash(path)
-            files[name] = {"sha256": hashed, "bytes": path.stat().st_size, "object": _object(name, hashed)}
-            if had.get(name) != files[name]:
-                target = f"{root}/{files[name]['object']}"
-                if not fs.exists(target) or fs.size(target) != files[name]["bytes"]:
-                    _upload(fs, path, target)
+            name = path.relative_to(folder).as_posix()
+            if live and name.startswith("checkpoint/"):
+                files |= {name: had[name]} if name in had else {}
+                continue
+            with _still(path) if live else nullcontext(path) as source:
+                hashed = _hash(source)
+                files[name] = {
+                    "sha256": hashed,
+                    "bytes": source.stat().st_size,
+                    "object": _object(name, hashed),
+                }
+                if had.get(name) != files[name]:
+                    target = f"{root}/{files[name]['object']}"
+                    if not fs.exists(target) or fs.size(target) != files[name]["bytes"]:
+                        _upload(fs, source, target)
         version = digest([FORMAT, files])
         manifest = {
             "format": FORMAT,
@@ -157,6 +191,24 @@ def _files(folder: Path) -> Iterator[Path]:
         own = path.name == _NOTE and path.parent == folder
         if path.is_file() and not path.is_symlink() and not own and not path.name.endswith(_PASSING):
             yield path
+
+
+@contextmanager
+def _still(path: Path) -> Iterator[Path]:
+    """A copy of a file that others write to: of a database, its last transaction."""
+    copy = path.with_name(f"{path.name}.{os.getpid()}.still.tmp")
+    try:
+        if path.suffix == ".sqlite":
+            with (
+                closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
+                closing(sqlite3.connect(copy)) as to,
+            ):
+                db.backup(to)
+        else:
+            shutil.copyfile(path, copy)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _inside(folder: Path, name: str, address: str) -> Path:

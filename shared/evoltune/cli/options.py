@@ -35,12 +35,13 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
 
 
 @contextmanager
-def published(out: str | None, folder: Path) -> Iterator[Callable[[], None]]:
-    """For the body, what publishes `folder` where `--out` is an address, and does nothing where it is none."""
+def published(out: str | None, folder: Path, every_s: float = 0.0) -> Iterator[Callable[[], None]]:
+    """For the body, what publishes `folder` where `--out` is an address, and does nothing where it is none; also every
+    `every_s` seconds."""
     if not out or not storage.is_address(out):
         yield lambda: None
         return
-    with storage.working(out, folder) as publish:
+    with storage.working(out, folder, every_s) as publish:
         yield publish
 
 

@@ -75,7 +75,8 @@ def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
         described = pipeline.describe(work, stages)
         options.say(args, {"folder": folder, "stages": stages, "plan": described}, described)
         return 0
-    with options.published(args.out, folder) as publish, options.engine_of(args):
+    every_s = recipe.compute.publish_every_s
+    with options.published(args.out, folder, every_s) as publish, options.engine_of(args):
         pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified, after=publish)
     options.say(args, pipeline.outcome(folder), pipeline.results(folder))
     return 0

@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
 
         args.recipe = args.file
         recipe, folder = options.recipe_of(args)
-        with options.published(args.out, folder) as publish, options.engine_of(args):
+        every_s = recipe.compute.publish_every_s
+        with options.published(args.out, folder, every_s) as publish, options.engine_of(args):
             run_stage(recipe, "verify", folder)
             publish()
         return 0
