@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from evoltune.engine import EngineError
 from evoltune.errors import DataError, MissingExtraError
 
 BATCH = 64
@@ -29,23 +30,30 @@ def run_batch(
     """Answers what `requests` asks and `results` does not hold yet. Returns (answered, failed); what failed has no line and
     is asked again by the next run. Needs a connection to Ray (`evoltune.engine.using`).
 
-    Raises MissingExtraError without Ray or vLLM, DataError for files that are no batch files.
+    Raises MissingExtraError without Ray or vLLM, EngineError without the GPUs, DataError for files that are no batch files.
     """
     for module, extra in (("ray", "ray"), ("vllm", "vllm")):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, extra, "evoltune batch run")
+    import ray
     from ray.data import from_items
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
     rows = list(samples(requests, finished(results)))
     if not rows:
         return 0, 0
+    if (have := int(ray.cluster_resources().get("GPU", 0))) < replicas * gpus_each:
+        raise EngineError(
+            f"batch run: {replicas} engines of {gpus_each} GPUs each, and the cluster has {have}: lower --replicas or "
+            "--gpus-each, or give the --ray-address of a larger one"
+        )
     config = vLLMEngineProcessorConfig(
         model_source=model,
         engine_kwargs={"tensor_parallel_size": gpus_each},
         concurrency=replicas,
         batch_size=BATCH,
         should_continue_on_error=True,
+        log_engine_metrics=False,  # they would need Ray Serve
     )
     answered = build_processor(config, preprocess=to_engine, postprocess=from_engine)(from_items(rows))
     return collect(answered.iter_rows(), results)

@@ -13,9 +13,11 @@ Invariant: `enter` reports the level that it really reached and the reason for e
 from __future__ import annotations
 
 import os
+import pkgutil
 import platform
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -263,7 +265,8 @@ def allowed_processes(cell: Cell, wanted: int) -> int:
 def out_of_reach(cell: Cell) -> list[str]:
     """Standard library modules that a job could not import any more: without a root of its own, as another user, it
     cannot read a Python below /root. The zygote imports them before."""
-    if cell.namespaces or cell.uid is None or _readable_by_all(os.path.dirname(os.__file__)):
+    library = os.path.dirname(os.__file__)
+    if cell.namespaces or cell.uid is None or _readable_by_all(library):
         return []
     noisy = {
         "antigravity",
@@ -278,7 +281,16 @@ def out_of_reach(cell: Cell) -> list[str]:
         "ensurepip",
         "msilib",
     }
-    return sorted(n for n in sys.stdlib_module_names - noisy if not n.startswith("_"))
+    names = sorted(n for n in sys.stdlib_module_names - noisy if not n.startswith("_"))
+    return [module for name in names for module in (name, *_submodules(name, f"{library}/{name}"))]
+
+
+def _submodules(package: str, folder: str) -> Iterator[str]:
+    for module in pkgutil.iter_modules([folder]):
+        if not module.name.startswith(("_", "test")):
+            yield f"{package}.{module.name}"
+            if module.ispkg:
+                yield from _submodules(f"{package}.{module.name}", f"{folder}/{module.name}")
 
 
 def _readable_by_all(path: str) -> bool:
