@@ -262,6 +262,19 @@ def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_s
         )  # what the snapshot held was not paid again; two were in flight, and ended after the kill
 
 
+def test_a_snapshot_leaves_the_disk_to_the_run(tmp_path, monkeypatch, capsys):
+    folder = run_folder(tmp_path / "run")
+    (folder / "store.sqlite.7.still.tmp").write_text("of a run that was killed")
+    full = shutil.disk_usage(folder)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with storage.working(f"file://{tmp_path}/there", folder, 0.05):
+        time.sleep(0.3)
+        assert not (tmp_path / "there").exists()
+    assert "not published" in capsys.readouterr().err
+    assert not list(folder.rglob("*.still.tmp"))
+    assert (tmp_path / "there" / "manifest.json").exists()  # the last one, as the run ends, copies nothing
+
+
 def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path):
     """evolve on one machine, its disk lost, verify and build on another: nothing is paid twice, the dataset is that of a
     local run."""

@@ -11,6 +11,7 @@ without `checkpoint/`, which training writes in its own time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -29,6 +30,7 @@ from evoltune.record import digest
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+_STILL = ".still.tmp"
 _PASSING = (".lock", ".tmp", "-wal", "-shm")
 """Ends of names that belong to a process at work."""
 
@@ -60,6 +62,8 @@ def working(address: str, folder: Path, every_s: float = 0.0) -> Iterator[Callab
             )
         fetch(address, folder)
 
+    for left in folder.rglob(f"*{_STILL}"):  # of a process that was killed
+        left.unlink(missing_ok=True)
     turn, over = threading.Lock(), threading.Event()
 
     def save(live: bool = False) -> None:
@@ -196,7 +200,10 @@ def _files(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _still(path: Path) -> Iterator[Path]:
     """A copy of a file that others write to: of a database, its last transaction."""
-    copy = path.with_name(f"{path.name}.{os.getpid()}.still.tmp")
+    size, free = path.stat().st_size, shutil.disk_usage(path.parent).free
+    if free < 2 * size:  # the run needs the disk more
+        raise OSError(errno.ENOSPC, f"{path}: a snapshot of {size} bytes beside {free} bytes that are free")
+    copy = path.with_name(f"{path.name}.{os.getpid()}{_STILL}")
     try:
         if path.suffix == ".sqlite":
             with (
