@@ -119,7 +119,7 @@ def scored(removed: set[int], rows: list[str], pairs: list[tuple[int, int]], cpu
 def ours(count: int) -> dict[str, float]:
     import numpy  # noqa: F401  as the peer: imported before the clock starts
 
-    from evoltune.curate.dedup import near_duplicates
+    from evoltune.curate.dedup.duplicates import near_duplicates
 
     rows, pairs = instructions(count)
     began = time.process_time()
@@ -162,7 +162,7 @@ def datasketch_bulk(count: int) -> dict[str, float]:
 
 def ngrams(count: int) -> dict[str, float]:
     """13-gram check alone, against 1,983 synthetic problems; the rows are as short as dedup's."""
-    from evoltune.curate.textmatch import build_index, hits
+    from evoltune.curate.decontaminate.text_matches import build_index, hits
     from evoltune.record import Task
 
     rows, _ = instructions(count)
@@ -194,7 +194,7 @@ def plain_set(count: int) -> dict[str, float]:
 
 def million(count: int) -> dict[str, float]:
     """The whole dedup stage over a million records (20% near copies): seconds and peak memory of the process."""
-    from evoltune.curate.dedup import Limits, dedup
+    from evoltune.curate.dedup.duplicates import Limits, dedup
     from evoltune.record import Answer, Record, Task
 
     rng = random.Random(1)
@@ -332,11 +332,11 @@ def rephrased_rows() -> dict[str, list[tuple[str, str]]]:
 
 
 def rephrased_table(rows: int) -> None:
-    from evoltune.curate.decontaminate import Deep
+    from evoltune.curate.decontaminate.stage import Deep
     from evoltune.domain import load_domain
-    from evoltune.evaluate import load_suite
+    from evoltune.evaluate.suites import load_suite
     from evoltune.recipe import Curate
-    from evoltune.verification import open_checker
+    from evoltune.verification.checker import open_checker
 
     sets = rephrased_rows()
     for suite, domain, mine in (
@@ -390,7 +390,7 @@ def wording(question: str, other: str) -> float:
 
 
 def audit_of(pairs, options, suites, deep):
-    from evoltune.curate.audit import Group, audited, start
+    from evoltune.curate.decontaminate.audit import Group, audited, start
     from evoltune.record import Answer, Record, Task
 
     records = [
@@ -463,8 +463,8 @@ def restructured(source: str, number: int) -> str:
 @functools.cache
 def plus_judge():
     """HumanEval+ (about 80 times the tests, with the canonical solution as oracle) and a checker, for as long as we run."""
-    from evoltune.evaluate import load_suite
-    from evoltune.verification import open_checker
+    from evoltune.evaluate.suites import load_suite
+    from evoltune.verification.checker import open_checker
 
     checker = contextlib.ExitStack().enter_context(open_checker("code", workers=WORKERS))
     return {t.name: t for t in load_suite("humaneval-plus").tasks}, checker
@@ -506,10 +506,10 @@ def passes_plainly(code: str, entry: str, test: str) -> bool:
 
 def copies_table(rows: int) -> None:
     """100 disguised HumanEval solutions among 2,000 MBPP-like rows (renamed variants of the 974 solutions)."""
-    from evoltune.curate.decontaminate import Deep
-    from evoltune.evaluate import load_suite
+    from evoltune.curate.decontaminate.stage import Deep
+    from evoltune.evaluate.suites import load_suite
     from evoltune.recipe import Curate
-    from evoltune.verification import open_checker
+    from evoltune.verification.checker import open_checker
 
     rng = random.Random(9)
     problems = data("humaneval/HumanEval.jsonl.gz")

@@ -239,9 +239,9 @@ def resident_mb(pid: int) -> int:
 def maths(args: argparse.Namespace, folder: Path) -> None:
     """The panel on 1,319 rows: every maths profile over GPT-3's and gold answers."""
     from evoltune.domain import load_domain
-    from evoltune.evaluate import load_suite
     from evoltune.evaluate.panel import rescore
     from evoltune.evaluate.score import Sample
+    from evoltune.evaluate.suites import load_suite
     from evoltune.recipe import Verification
 
     suite = load_suite("math/gsm8k", DATA)

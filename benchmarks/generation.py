@@ -194,8 +194,8 @@ def seed_text(i: int) -> str:
 def ours(url: str, concurrency: int, seeds: int) -> None:
     """The real loop: journal, ledger, elimination rules; no equality question, as the peer asks none."""
     from evoltune import recipe as recipes
-    from evoltune.evolve import evolve
-    from evoltune.store import Store
+    from evoltune.evolve.loop import evolve
+    from evoltune.run.store import Store
 
     recipe = recipes.Recipe(
         domain="towns",
@@ -283,8 +283,8 @@ class InProcess:
         self.calls = self.text_bytes = 0
 
     async def complete(self, request):
-        from evoltune.store import Usage
-        from evoltune.teacher import Reply
+        from evoltune.run.store import Usage
+        from evoltune.teacher.protocol import Reply
 
         self.calls += 1
         rng = random.Random(request.seed)
@@ -300,9 +300,10 @@ class InProcess:
 def simulate(calls: int) -> dict:
     """calls/12 seeds x 4 rounds x 3 calls, as in the paper: CPU of each tenth, peak memory, bytes a call in the store."""
     from evoltune import recipe as recipes
-    from evoltune.evolve import evolve
-    from evoltune.store import Store
-    from evoltune.teacher import gated, journalled
+    from evoltune.evolve.loop import evolve
+    from evoltune.run.store import Store
+    from evoltune.teacher.journal import journalled
+    from evoltune.teacher.stack import gated
 
     recipe = recipes.Recipe(domain="towns", evolve=recipes.Evolve(rounds=4))
     teacher, marks = InProcess(), []

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from curation import instructions
 
-from evoltune import engine
-from evoltune.curate.dedup import near_duplicates
+from evoltune.cluster import engine
+from evoltune.curate.dedup.duplicates import near_duplicates
 from evoltune.record import Answer, Record, Task
-from evoltune.verification import open_checker
+from evoltune.verification.checker import open_checker
 
 
 def main() -> None:

@@ -5,7 +5,7 @@
 
 Starts `evoltune serve-verifier` (code and math, isolation L3), measures what it answers with a few callers in a closed
 loop, then sends twice that rate at fixed times, whatever the answers. Half of the requests are single maths answers, a
-quarter batches of them, a quarter programs: right ones, wrong ones, and those of tests/attacks. Exit 1 when a bar is
+quarter batches of them, a quarter programs: right ones, wrong ones, and those of tests/sandbox/attacks. Exit 1 when a bar is
 missed: every request answered, no 5xx but 504, accepted ones within the time limit + 1 s (99th percentile), right
 verdicts on the rows with a known one, memory and queue flat, exit 0 after SIGTERM.
 """
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import aiohttp
 
-ATTACKS = Path(__file__).parents[1] / "tests/attacks/programs.json"
+ATTACKS = Path(__file__).parents[1] / "tests/sandbox/attacks/programs.json"
 ATTACK_TESTS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(10, -4) == 6\n"
 GROWTH_MB = 48
 """What the server's own process may grow between the second and the last quarter."""

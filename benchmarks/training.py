@@ -164,7 +164,7 @@ def model_of(args):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from evoltune.train.base import resolve_base
+    from evoltune.models.base import resolve_base
 
     if not args.gpu:
         return AutoModelForCausalLM.from_pretrained(resolve_base(BASE), dtype=torch.float32)
@@ -180,12 +180,12 @@ def model_of(args):
 
 def ours(args, pairs, turns, folder):
     """Our trainer as `evoltune train` builds it: full fine-tuning, grouped by length."""
+    from evoltune.models.base import resolve_base
+    from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer
     from evoltune.recipe import load_recipe
-    from evoltune.train import sft
-    from evoltune.train.base import resolve_base
-    from evoltune.train.guards import Guards
     from evoltune.train.job import Job
-    from evoltune.train.model import load_tokenizer, precision_of, prepare_tokenizer
+    from evoltune.train.sft import trainer as sft
+    from evoltune.train.sft.guards import Guards
     from evoltune.train.watchdog import Watchdog
 
     file = folder / "rows.jsonl"
@@ -223,7 +223,7 @@ def theirs(args, pairs, turns, folder):
     from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    from evoltune.train.base import resolve_base
+    from evoltune.models.base import resolve_base
 
     data = Dataset.from_list(
         [
@@ -255,14 +255,14 @@ def held_out_loss(model, tokenizer, pairs) -> float:
     """Mean loss of a completion token, by our own loss, in the precision of training."""
     import torch
 
-    from evoltune.train.data import collate, encode_rows
+    from evoltune.train.sft.data import collate, encode_rows
 
     rows = [
         (str(i), [{"role": "user", "content": q}, {"role": "assistant", "content": a}])
         for i, (q, a) in enumerate(pairs)
     ]
     examples, counts = encode_rows(rows, "chat", tokenizer, max_length=MAX_LENGTH, excess="truncate")
-    from evoltune.train.loss import LabelledHead
+    from evoltune.train.sft.loss import LabelledHead
 
     head, total = LabelledHead(model), 0.0
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16):

@@ -29,7 +29,7 @@ def test_the_wheel_carries_recipes_prompts_seeds_and_page_and_no_tests(wheel: Pa
         "evoltune/recipes/smoke/math.yaml",
         "evoltune/recipes/base/wizardcoder.yaml",
         "evoltune/report/static/page.html",
-        "evoltune/scaffold/template/pyproject.toml.tmpl",
+        "evoltune/domain_kit/template/pyproject.toml.tmpl",
         "evoltune/evaluate/published.yaml",
         "evoltune/py.typed",
         "evoltune_math/seeds/gradeschool_seeds.jsonl",

@@ -2,7 +2,7 @@
 
 Each line has `id, skill, instruction, entry_point` ("" for a script), `tests` (a form of `Job.tests`), `solution` and
 `approach` (what the answer says before its code). Invariant: every solution passes its tests in the sandbox
-(tests/test_code_seeds.py), and none is a problem of HumanEval or MBPP.
+(tests/evoltune_code/test_seeds.py), and none is a problem of HumanEval or MBPP.
 
     next(iter(seeds())).task.fields["skill"] == "writing"
 """

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoltune.dataset.readers import read_located
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Task
+from evoltune.rows.readers import read_located
 
 Row = Mapping[str, Any]
 ROLES = ("user", "assistant")

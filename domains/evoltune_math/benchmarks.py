@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoltune.dataset.readers import read_located
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Task
+from evoltune.rows.readers import read_located
 from evoltune_math.seeds import HELDOUT, rows, task_of
 
 Row = Mapping[str, Any]

@@ -1,7 +1,7 @@
 """Skeleton overlap: a row that is a suite's problem in other words, with other names, or with other numbers.
 
 Names and numbers become slots; what is left, the skeleton, is compared by TF-IDF cosine over stems and pairs of stems.
-Three rules, cheap to dear; a row gives a problem away if one holds (thresholds: tests/test_math_overlap.py):
+Three rules, cheap to dear; a row gives a problem away if one holds (thresholds: tests/evoltune_math/test_overlap.py):
 
 1. same numbers: wording and numbers together are near (wording^a x numbers^(1-a); numbers weigh by rarity, and the
    answer counts as one of them where both are known);

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evoltune.service.client import VerifierClient
+from evoltune.verification.service.client import VerifierClient
 
 client = VerifierClient(os.environ.get("EVOLTUNE_SERVICE", "http://127.0.0.1:8100"))
 TRUTH = {"code": "tests"}

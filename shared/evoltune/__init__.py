@@ -17,7 +17,7 @@ _WHERE = {
     "Answer": "record", "Drop": "record", "Record": "record", "Task": "record", "Verdict": "record",
     "Benchmark": "domain", "Context": "domain", "Domain": "domain", "Job": "domain", "Operator": "domain",
     "Profile": "domain", "load_domain": "domain", "EvoltuneError": "errors",
-    "reward": "verification", "verify": "verification",
+    "reward": "verification.api", "verify": "verification.api",
 }  # fmt: skip
 __all__ = [
     "Answer",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from evoltune.domain import Benchmark, Context, Domain, Job, Operator, Profile, load_domain
     from evoltune.errors import EvoltuneError
     from evoltune.record import Answer, Drop, Record, Task, Verdict
-    from evoltune.verification import reward, verify
+    from evoltune.verification.api import reward, verify
 
 
 def __getattr__(name: str) -> Any:

@@ -24,12 +24,13 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from evoltune import engine, evol_stop
+from evoltune.cluster import engine
 from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Drop, Record, Stage, Task, digest
-from evoltune.store import FILE, Step, Store, locked
+from evoltune.run import evol_stop
+from evoltune.run.store import FILE, Step, Store, locked
 
 STAGES = ("evolve", "verify", "build", "train", "eval", "report")
 COMMIT = 256  # decisions per transaction of a streaming step
@@ -99,7 +100,7 @@ class Run:
         return found | ({dev: tuple(self._suite(dev).tasks)} if dev else {})
 
     def _suite(self, name: str) -> Any:
-        from evoltune.evaluate import load_suite
+        from evoltune.evaluate.suites import load_suite
 
         data = Path(self.recipe.eval.data) if self.recipe.eval.data else None
         return load_suite(name, data, domain=self.recipe.domain)
@@ -123,8 +124,8 @@ class Run:
             dev = self.recipe.evolve.stop_on
             evol_stop.refuse_shared(dev, self.targets[dev], suites)
         if "evolve" in stages:
-            from evoltune.dataset import seed_records
-            from evoltune.evolve import operators_of
+            from evoltune.evolve.loop import operators_of
+            from evoltune.rows.records import seed_records
 
             operators_of(self.recipe, self.domain)
             # Reads every line, so that a bad one is named before anything is written.
@@ -134,7 +135,7 @@ class Run:
 
     def check_teacher(self) -> None:
         """For a fresh run: keys, addresses, cassette. Engines that load a model are left to the stage itself."""
-        from evoltune.teacher import open_teacher
+        from evoltune.teacher.stack import open_teacher
 
         async def opened() -> None:
             async with open_teacher(self.recipe.teacher):
@@ -194,7 +195,7 @@ class Run:
 
     @cached_property
     def evolve_step(self) -> Step:
-        from evoltune.evolve import evolve_step
+        from evoltune.evolve.loop import evolve_step
 
         return evolve_step(self.recipe, self.domain)
 
@@ -207,7 +208,7 @@ class Run:
 
     @contextmanager
     def checker(self, *, confirm: bool = False) -> Iterator[Any]:
-        from evoltune.verification import open_checker
+        from evoltune.verification.checker import open_checker
 
         verify = self.recipe.verify
         with open_checker(
@@ -227,7 +228,7 @@ class Run:
 
 
 def evolve(work: Run) -> None:
-    from evoltune.evolve import evolve as grow
+    from evoltune.evolve.loop import evolve as grow
 
     if work.recipe.evolve.stop_on:
         scored = (verify,) if work.recipe.evolve.stop_by == "verify_rate" else (verify, build, train)
@@ -244,8 +245,9 @@ def evolve(work: Run) -> None:
 
 
 def verify(work: Run) -> None:
-    from evoltune.evolve import draws_step, operator_yield
-    from evoltune.verification import verified
+    from evoltune.evolve.loop import draws_step
+    from evoltune.evolve.yields import operator_yield
+    from evoltune.verification.checker import verified
 
     with Store.open(work.folder) as store, work.checker(confirm=True) as checker:
         apply(store, work.verify_step, verified(checker, work.recipe.verify.keep))
@@ -254,7 +256,8 @@ def verify(work: Run) -> None:
 
 
 def build(work: Run) -> Path:
-    from evoltune.curate import certificate, curate_stages
+    from evoltune.curate.certificate import certificate
+    from evoltune.curate.stages import curate_stages
     from evoltune.dataset.mix import mixed
     from evoltune.dataset.write import write_dataset
 
@@ -281,7 +284,7 @@ def build(work: Run) -> Path:
 
 
 def train(work: Run) -> None:
-    from evoltune.train import train as fine_tune
+    from evoltune.train.launch import train as fine_tune
 
     dataset = work.recipe.train.dataset or str(work.place / "dataset")
     if not work.trained:  # scores of another checkpoint must not stand beside the new one; its texts stay
@@ -290,7 +293,7 @@ def train(work: Run) -> None:
 
 
 def evaluate(work: Run) -> None:
-    from evoltune.evaluate import evaluate as measure
+    from evoltune.evaluate.measure import evaluate as measure
     from evoltune.train.card import write_card
 
     if work.recipe.eval.baseline:
@@ -305,7 +308,7 @@ def evaluate(work: Run) -> None:
 
 
 def _measure(recipe: Recipe, model: str, out: Path, *, baseline: bool, allow_uncertified: bool) -> None:
-    from evoltune.evaluate import evaluate as measure
+    from evoltune.evaluate.measure import evaluate as measure
 
     measure(recipe, model, out, baseline=baseline, allow_uncertified=allow_uncertified)
 
@@ -349,7 +352,7 @@ def describe(work: Run, stages: Sequence[str]) -> list[str]:
     recipe = work.recipe
     lines = [f"recipe {recipe.name} ({fingerprint(recipe)}), domain {work.domain.name}, run {work.folder}"]
     if "evolve" in stages:
-        from evoltune.dataset import seed_records
+        from evoltune.rows.records import seed_records
 
         seeds = sum(1 for _ in seed_records(recipe, work.domain))
         draws = seeds * recipe.evolve.rounds * recipe.evolve.variants

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from evoltune.dataset.readers import read_located
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.record import Answer, Record
+from evoltune.rows.readers import read_located
 from evoltune_general.benchmarks import BENCHMARKS, ROLES, conversation
 
 

@@ -1,7 +1,7 @@
 """Templates of the held-out suite `gradeschool-heldout`, in the notation of `templates.py`.
 
 The skills and the size of the numbers are those of the seeds; the situations and sentences are others. Invariant: no
-template and no equation of the suite occurs among the seeds (tests/test_math_seeds.py); its rows are never trained on.
+template and no equation of the suite occurs among the seeds (tests/evoltune_math/test_seeds.py); its rows are never trained on.
 """
 
 HELDOUT_TEMPLATES = """

@@ -2,7 +2,7 @@
 
 `numbers` are ranges (`a=2..30`) or choices (`p=10,20,50`); `steps` are binary operations on them, on literals and
 on earlier results (`$1`): `a*b; $1+c`. `{n}` and `{m}` are people, `{he} {his} {him}` agree with `{n}`, `{o}` is a
-thing that can be counted. Invariant: no template here occurs in `heldout_templates.py` (tests/test_math_seeds.py).
+thing that can be counted. Invariant: no template here occurs in `heldout_templates.py` (tests/evoltune_math/test_seeds.py).
 
     evoltune_math.seeds.generate.problems(SEED_TEMPLATES, ...)
 """

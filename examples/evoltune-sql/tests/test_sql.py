@@ -6,7 +6,7 @@ import pytest
 from evoltune_sql import orders, seeds, verify
 
 from evoltune import Context, Task, Verdict
-from evoltune.conformance import check_domain
+from evoltune.domain_kit.conformance import check_domain
 
 HERE = Path(__file__).resolve().parents[1]
 CONTEXT = Context(run=lambda job: Verdict(status="error"), policy={})

@@ -22,16 +22,16 @@ import msgspec
 from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.curate.certificate import build_certificate, methods_of
-from evoltune.curate.decontaminate import Deep, decontaminate
-from evoltune.curate.picture import score_picture
-from evoltune.curate.textmatch import build_index
-from evoltune.curate.variants import AXES, Pool, variants
+from evoltune.curate.decontaminate.stage import Deep, decontaminate
+from evoltune.curate.decontaminate.text_matches import build_index
+from evoltune.curate.select.ablations import AXES, Pool, variants
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError, nearest
 from evoltune.recipe import Recipe
 from evoltune.record import Record
-from evoltune.storage import is_address
-from evoltune.store import Step, Store
+from evoltune.report.pictures import score_picture
+from evoltune.run.publish import is_address
+from evoltune.run.store import Step, Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,8 +139,8 @@ def _step(key: str, before: Step | None) -> Step:
 
 def train_and_score(work: pipeline.Run, out: Path, rows: Sequence[Record], seed: int) -> None:
     """One variant: dataset, training, scores, all under `out`. What is finished is not done again."""
-    from evoltune.evaluate import evaluate
-    from evoltune.train import train
+    from evoltune.evaluate.measure import evaluate
+    from evoltune.train.launch import train
 
     recipe = msgspec.structs.replace(
         work.recipe, train=msgspec.structs.replace(work.recipe.train, seed=seed, dataset=None)

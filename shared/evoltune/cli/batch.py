@@ -1,6 +1,6 @@
 """`evoltune batch export|import RECIPE RUN FILE`: generation through a provider's batch files, at half price.
 
-`evoltune batch run RECIPE REQUESTS RESULTS` answers them on one's own GPUs instead (`evoltune.evolve.offline`)."""
+`evoltune batch run RECIPE REQUESTS RESULTS` answers them on one's own GPUs instead (`evoltune.teacher.offline_batch`)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from evoltune.domain import load_domain
     from evoltune.evolve.batch import collect, export_batch, import_batch
     from evoltune.recipe import load_recipe
-    from evoltune.store import Store
+    from evoltune.run.store import Store
 
     recipe = load_recipe(args.recipe, args.overrides)
     if args.action == "run":
@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, recipe: Recipe) -> int:
-    from evoltune import engine
+    from evoltune.cluster import engine
     from evoltune.errors import RecipeError
-    from evoltune.evolve.offline import run_batch
+    from evoltune.teacher.offline_batch import run_batch
 
     if min(args.replicas, args.gpus_each) < 1:
         raise RecipeError(f"--replicas {args.replicas}, --gpus-each {args.gpus_each}: both from 1")

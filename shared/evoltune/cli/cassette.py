@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from evoltune.cli import options
-from evoltune.store import Store
+from evoltune.run.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, replays or describes."""
-    from evoltune.teacher.cassette import export_cassette
+    from evoltune.teacher.replay import export_cassette
 
     if args.action == "export":
         with Store.read(args.run) as store:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _replay(args: argparse.Namespace) -> int:
     from evoltune.domain import load_domain
-    from evoltune.evolve import evolve
+    from evoltune.evolve.loop import evolve
     from evoltune.recipe import load_recipe
 
     chosen = ["teacher.kind=replay", f"teacher.cassette={args.file}"]
@@ -59,7 +59,7 @@ def _replay(args: argparse.Namespace) -> int:
 def _info(args: argparse.Namespace) -> int:
     from collections import Counter
 
-    from evoltune.teacher.cassette import read_cassette
+    from evoltune.teacher.replay import read_cassette
 
     purposes: Counter[str] = Counter()
     models: Counter[str] = Counter()

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.train.chat_model import Sampling, open_model
+    from evoltune.models.chat import Sampling, open_model
 
     model = open_model(args.checkpoint)
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature)

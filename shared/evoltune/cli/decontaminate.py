@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoltune.cli import options
-from evoltune.curate.audit import Audit, Group, audited, start, summary
 from evoltune.curate.certificate import (
     build_certificate,
     certificate_path,
@@ -23,15 +22,16 @@ from evoltune.curate.certificate import (
     methods_of,
     write_certificate,
 )
-from evoltune.curate.decontaminate import Deep, plain
-from evoltune.dataset.columns import layout, recognise
-from evoltune.dataset.readers import BadRow, Row, read_located, read_rows
-from evoltune.dataset.rows import writer
-from evoltune.dataset.seeds import to_record
+from evoltune.curate.decontaminate.audit import Audit, Group, audited, start, summary
+from evoltune.curate.decontaminate.stage import Deep, plain
 from evoltune.domain import load_domain
 from evoltune.errors import DataError
 from evoltune.recipe import Curate
 from evoltune.record import Record
+from evoltune.rows.columns import layout, recognise
+from evoltune.rows.readers import BadRow, Row, read_located, read_rows
+from evoltune.rows.records import to_record
+from evoltune.rows.writers import writer
 
 if TYPE_CHECKING:
     from evoltune.evaluate.suites import Suite
@@ -126,7 +126,7 @@ def _group(stack: ExitStack, ref: str, args: argparse.Namespace, suites: dict[st
     methods = sorted(load_domain(ref).overlap)
     if args.no_overlap or not methods:
         return Group(suites=tasks)
-    from evoltune.verification import open_checker
+    from evoltune.verification.checker import open_checker
 
     checker = stack.enter_context(open_checker(ref, workers=args.workers, require=args.require))
     return Group(suites=tasks, deep=Deep(checker=checker, methods=methods))

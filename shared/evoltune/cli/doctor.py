@@ -113,7 +113,7 @@ def _domains() -> Iterator[Finding]:
 def _isolation() -> Iterator[Finding]:
     """Starts one worker, as a run does; its golden self-test runs with it."""
     from evoltune.sandbox.languages import LANGUAGES, missing
-    from evoltune.verification import open_checker
+    from evoltune.verification.checker import open_checker
 
     try:
         with open_checker("code", workers=1, require="L0") as checker:

@@ -43,7 +43,7 @@ def _ls(args: argparse.Namespace) -> int:
 
 
 def _new(args: argparse.Namespace) -> int:
-    from evoltune.scaffold import scaffold
+    from evoltune.domain_kit.scaffold import scaffold
 
     folder = scaffold(args.name, args.path)
     then = f"pip install -e {folder} && evoltune domains check {args.name}"
@@ -54,7 +54,7 @@ def _new(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from evoltune.conformance import check_domain
+    from evoltune.domain_kit.conformance import check_domain
 
     failed = 0
     for finding in check_domain(args.name):

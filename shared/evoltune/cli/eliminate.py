@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoltune.dataset import read_located
-from evoltune.eliminate import RULES, all_reasons
 from evoltune.errors import DataError
+from evoltune.evolve.rules.elimination import RULES, all_reasons
 from evoltune.record import Task
+from evoltune.rows.readers import read_located
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -252,10 +252,10 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _judge(args: argparse.Namespace) -> int:
-    from evoltune.evaluate.judge import judge_study
-    from evoltune.evaluate.ranking_page import write_page
-    from evoltune.evaluate.standings import report
-    from evoltune.evaluate.study import load_study
+    from evoltune.arena.judge import judge_study
+    from evoltune.arena.ranking_page import write_page
+    from evoltune.arena.standings import report
+    from evoltune.arena.study import load_study
 
     words = args.target[1:]
     page = words[:1] == ["page"]

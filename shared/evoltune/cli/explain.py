@@ -14,7 +14,7 @@ from typing import Any
 
 from evoltune.errors import DataError
 from evoltune.record import verdict_to_json
-from evoltune.store import Store
+from evoltune.run.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

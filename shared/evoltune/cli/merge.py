@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.train.merge import merge
+    from evoltune.models.merge import merge
 
     out = args.out or args.checkpoint.with_name(f"{args.checkpoint.name}-merged")
     print(f"merging {args.checkpoint} into {out}", file=sys.stderr)

@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from evoltune import engine, storage
+from evoltune.cluster import engine
 from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, load_recipe
+from evoltune.run import publish as storage
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,8 @@ import yaml
 from evoltune.cli import options
 from evoltune.domain import Domain, load_domain, policy_of
 from evoltune.errors import RecipeError, nearest
-from evoltune.foreign import convert
 from evoltune.recipe import Recipe, find_recipe, load_recipe, shipped
+from evoltune.recipe.convert import convert
 
 MODELINE = "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
 
@@ -87,7 +87,7 @@ def _check(args: argparse.Namespace) -> int:
 def _check_names(recipe: Recipe, domain: Domain) -> None:
     """Operators, suites, profiles and addresses; reads no data and asks no server."""
     from evoltune.evaluate.suites import judging_domain
-    from evoltune.evolve import operators_of
+    from evoltune.evolve.loop import operators_of
     from evoltune.teacher.protocol import chat_url
 
     if recipe.evolve.operators:
@@ -144,14 +144,14 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from evoltune.schema import recipe_schema
+    from evoltune.recipe.schema import recipe_schema
 
     print(json.dumps(recipe_schema(), indent=2))
     return 0
 
 
 def _reference(args: argparse.Namespace) -> int:
-    from evoltune.schema import reference
+    from evoltune.recipe.schema import reference
 
     print(reference(), end="")
     return 0

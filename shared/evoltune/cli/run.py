@@ -7,7 +7,7 @@ import argparse
 from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.errors import RecipeError, nearest
-from evoltune.storage import is_address
+from evoltune.run.publish import is_address
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
-    from evoltune import slurm
+    from evoltune.cluster import slurm
 
     recipe, folder = options.recipe_of(args)
     if args.out and is_address(args.out):

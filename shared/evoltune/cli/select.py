@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evoltune.curate.dedup import Limits, dedup
-from evoltune.curate.lima import LIMA_SIZE, objection
-from evoltune.curate.select import pick, source_of
-from evoltune.curate.text import words
-from evoltune.dataset.columns import layout
-from evoltune.dataset.dumps import is_dump
+from evoltune.curate.dedup.duplicates import Limits, dedup
+from evoltune.curate.select.lima import LIMA_SIZE, objection
+from evoltune.curate.select.review import read_decisions, write_review
+from evoltune.curate.select.selection import pick, source_of
 from evoltune.dataset.mix import source_records
-from evoltune.dataset.readers import BadRow, read_rows
-from evoltune.dataset.review import read_decisions, write_review
-from evoltune.dataset.rows import writer
 from evoltune.domain import load_domain
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Curate, Source
 from evoltune.record import Drop, Record
+from evoltune.rows.columns import layout
+from evoltune.rows.dumps import is_dump
+from evoltune.rows.readers import BadRow, read_rows
+from evoltune.rows.writers import writer
+from evoltune.text.words import words
 
 MODES = ("lima", "quality_diversity", "all")
 

@@ -23,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
         _become_vllm(args, name)
     from aiohttp import web
 
-    from evoltune.train.chat_model import open_model
-    from evoltune.train.server import application
+    from evoltune.models.chat import open_model
+    from evoltune.models.server import application
 
     model = open_model(args.checkpoint)
     print(
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _vllm_fits(checkpoint: Path) -> bool:
     """vLLM renders with the tokenizer's chat template, which plain formats bring along where it builds the same ids."""
-    from evoltune.train.proof import read_template
+    from evoltune.models.proof import read_template
 
     template = read_template(checkpoint)
     whole = not (checkpoint / "adapter_config.json").is_file()
@@ -51,8 +51,8 @@ def _vllm_fits(checkpoint: Path) -> bool:
 
 def _become_vllm(args: argparse.Namespace, name: str) -> None:
     from evoltune.errors import MissingExtraError, TrainingError
-    from evoltune.train.model import load_tokenizer
-    from evoltune.train.proof import check_golden
+    from evoltune.models.load import load_tokenizer
+    from evoltune.models.proof import check_golden
 
     if importlib.util.find_spec("vllm") is None:
         raise MissingExtraError("vllm", "vllm", "--engine vllm")

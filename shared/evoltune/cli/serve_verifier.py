@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
         listener = stack.enter_context(_listener(args.host, args.port))
         import asyncio
 
-        from evoltune.service.backlog import Limits
-        from evoltune.service.server import Service, serve
-        from evoltune.verification import open_checker
+        from evoltune.verification.checker import open_checker
+        from evoltune.verification.service.backlog import Limits
+        from evoltune.verification.service.server import Service, serve
 
         limits = Limits(
             timeout_s=args.timeout_s, read_s=args.read_s, body_mb=args.max_body_mb, batch_rows=args.max_batch_rows,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from evoltune import storage
 from evoltune.cli import options
 from evoltune.errors import DataError
+from evoltune.run import publish as storage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,8 +27,9 @@ from evoltune.cli import options
 from evoltune.domain import Domain, load_domain, source_hash
 from evoltune.errors import DataError, DomainError, EvoltuneError, MissingExtraError, nearest
 from evoltune.record import STATUSES, Answer, Record, Task
-from evoltune.storage import is_address, local_copy
-from evoltune.verification import LocalChecker, open_checker, verify_rows
+from evoltune.run.publish import is_address, local_copy
+from evoltune.verification.checker import LocalChecker, open_checker
+from evoltune.verification.rows import verify_rows
 
 LEVELS = ("L0", "L1", "L2", "L3")
 PROGRESS_EVERY = 500

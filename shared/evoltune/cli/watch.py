@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import DataError
-from evoltune.store import FILE, Store
+from evoltune.run.store import FILE, Store
 
 ORDER = ("evolve", "verify", "dedup", "decontaminate", "select")
 

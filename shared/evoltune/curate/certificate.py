@@ -14,13 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from evoltune.curate.paraphrase import THRESHOLD
-from evoltune.curate.textmatch import CONTAINMENT
+from evoltune.curate.decontaminate.paraphrase import THRESHOLD
+from evoltune.curate.decontaminate.text_matches import CONTAINMENT
 from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe, fingerprint
 from evoltune.record import Task, digest
-from evoltune.store import Step, Store
+from evoltune.run.store import Step, Store
 
 FILE = "certificate.json"
 FORMAT = 1

@@ -11,15 +11,15 @@ from functools import partial
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
-from evoltune.curate.decontaminate import Deep, OverlapChecker, decontaminate
-from evoltune.curate.dedup import Limits, Note, dedup
+from evoltune.curate.decontaminate.stage import Deep, OverlapChecker, decontaminate
+from evoltune.curate.decontaminate.text_matches import build_index
+from evoltune.curate.dedup.duplicates import Limits, Note, dedup
 from evoltune.curate.provenance import refused
-from evoltune.curate.select import select
-from evoltune.curate.textmatch import build_index
+from evoltune.curate.select.selection import select
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, Stage, Task, digest
-from evoltune.store import Step
+from evoltune.run.store import Step
 
 VERSION = 1  # of the rules in this package: part of every step's version, so that changed rules decide anew
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from evoltune.dataset.readers import read_rows
 from evoltune.errors import DataError, MissingExtraError, nearest
+from evoltune.rows.readers import read_rows
 
 Row = Mapping[str, Any]
 

@@ -13,18 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
 
-from evoltune.curate.decontaminate import Deep, OverlapChecker, decontaminate
-from evoltune.curate.dedup import Limits, duplicates, key_text
+from evoltune.curate.decontaminate.stage import Deep, OverlapChecker, decontaminate
+from evoltune.curate.decontaminate.text_matches import build_index
+from evoltune.curate.dedup.duplicates import Limits, duplicates, key_text
 from evoltune.curate.difficulty import rank
 from evoltune.curate.provenance import refused
-from evoltune.curate.textmatch import build_index
-from evoltune.dataset.columns import recognise
-from evoltune.dataset.dumps import read_any
-from evoltune.dataset.readers import BadRow
-from evoltune.dataset.seeds import to_record
 from evoltune.domain import Domain
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Drop, Record, Task, digest
+from evoltune.rows.columns import recognise
+from evoltune.rows.dumps import read_any
+from evoltune.rows.readers import BadRow
+from evoltune.rows.records import to_record
 
 Ledger = dict[str, int]
 

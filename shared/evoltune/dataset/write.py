@@ -19,13 +19,13 @@ from evoltune import __version__
 from evoltune.curate.certificate import FILE as CERTIFICATE
 from evoltune.curate.certificate import file_hash, write_certificate
 from evoltune.curate.difficulty import LEVELS, chosen_answers, difficulty, level_of
-from evoltune.curate.picture import difficulty_picture
 from evoltune.curate.provenance import licence_of, terms_of
 from evoltune.dataset.card import render_card
 from evoltune.dataset.export import write_jsonl
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Answer, Record, digest
+from evoltune.report.pictures import difficulty_picture
 
 MANIFEST = "manifest.json"
 PICTURE = "difficulty.svg"

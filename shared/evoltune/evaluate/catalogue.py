@@ -126,8 +126,8 @@ def _interleaved(skills: Mapping[str, list[dict[str, Any]]], rng: random.Random)
 
 def build_from_cli(words: Sequence[str], out: Path | None) -> str:
     """`ROWS [size=N] [seed=N]` and where to write; says what was drawn."""
-    from evoltune.dataset import read_rows
-    from evoltune.evaluate.journal import Journal
+    from evoltune.rows.journal import Journal
+    from evoltune.rows.readers import read_rows
 
     options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
     if not words or set(options) - {"size", "seed"} or len(options) != len(words) - 1:

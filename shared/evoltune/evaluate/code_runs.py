@@ -31,7 +31,7 @@ def runs(texts: Sequence[str]) -> Iterator[str]:
     with_code = [text for text in texts if _BLOCK.search(text)]
     verdicts: dict[str, str] = {}
     if with_code:
-        from evoltune.verification import open_checker
+        from evoltune.verification.checker import open_checker
 
         records = [
             Record(

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import DataError
-from evoltune.evaluate.journal import rows
 from evoltune.evaluate.pass_at_k import Paired, paired, pass_at_k
 from evoltune.evaluate.tables import load_scores
+from evoltune.rows.journal import rows
 
 
 def folder_of(place: Path) -> Path:

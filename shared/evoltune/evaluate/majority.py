@@ -49,7 +49,7 @@ def _equalities(
     suite: Suite, groups: Mapping[str, Sequence[Outcome]], verify: Verification
 ) -> dict[str, set[Pair]]:
     """The pairs of different candidates that the verifier holds equal, by problem."""
-    from evoltune.verification import open_checker
+    from evoltune.verification.checker import open_checker
 
     tasks = {task.name: task for task in suite.tasks}
     asked = [

@@ -18,10 +18,10 @@ from typing import Any
 
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import CertificateError, DataError, RecipeError
-from evoltune.evaluate.generate import Settings, Wanted, Weights, find_weights, generate, present
 from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier_version
 from evoltune.evaluate.suites import Suite, load_suite
+from evoltune.generate.generation import Settings, Wanted, Weights, find_weights, generate, present
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
 
@@ -202,7 +202,7 @@ def settings_of(
 
 def _template(recipe: Recipe, weights: Weights, *, baseline: bool) -> tuple[str, str]:
     """(template, system prompt): a base's own chat template; what a checkpoint says it was trained with; the recipe's."""
-    from evoltune.train.proof import read_template
+    from evoltune.models.proof import read_template
 
     if baseline and recipe.eval.baseline_template == "chat":
         return "chat", ""

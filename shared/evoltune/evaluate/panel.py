@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evoltune.evaluate.journal import Journal
 from evoltune.evaluate.pass_at_k import pass_at_k
 from evoltune.evaluate.score import Outcome, Sample, figures, judge, profile_of
 from evoltune.evaluate.suites import Suite
 from evoltune.evaluate.tables import percent, table
 from evoltune.recipe import Verification
+from evoltune.rows.journal import Journal
 
 
 @dataclass(frozen=True, kw_only=True)

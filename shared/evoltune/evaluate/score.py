@@ -19,12 +19,12 @@ import msgspec
 
 from evoltune.domain import load_domain, source_hash
 from evoltune.errors import DataError, nearest
-from evoltune.evaluate.generate import progress
-from evoltune.evaluate.journal import Journal, rows
 from evoltune.evaluate.pass_at_k import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
+from evoltune.generate.generation import progress
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, digest
+from evoltune.rows.journal import Journal, rows
 
 NO_ANSWER = "no answer found"
 """The reason that `evoltune.verification.judge` gives when extract found nothing."""
@@ -89,7 +89,7 @@ def judge(
 
     Raises DataError for a sample of an unknown problem and for two samples of one name.
     """
-    from evoltune.verification import open_checker
+    from evoltune.verification.checker import open_checker
 
     tasks = {task.name: task for task in suite.tasks}
     places = _places(suite, samples, tasks)

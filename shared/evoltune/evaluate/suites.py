@@ -121,7 +121,7 @@ def _entry(name: str, domain: str) -> Entry:
 
 def user_suite(path: Path, ref: str) -> Suite:
     """A rows file (any form that `evoltune.dataset` reads) as a suite of that domain."""
-    from evoltune.dataset import read_located
+    from evoltune.rows.readers import read_located
 
     judge: Domain = load_domain(ref)
     path = path.expanduser()

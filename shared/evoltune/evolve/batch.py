@@ -17,10 +17,10 @@ import orjson
 
 from evoltune.domain import Domain
 from evoltune.errors import DataError
-from evoltune.evolve import evolve
 from evoltune.evolve.chain import Pending
+from evoltune.evolve.loop import evolve
 from evoltune.recipe import Recipe
-from evoltune.store import Store, Usage
+from evoltune.run.store import Store, Usage
 from evoltune.teacher.http import error_message, reply_of, wire
 from evoltune.teacher.journal import journalled
 from evoltune.teacher.protocol import Reply, Request, cost, request_key, request_to_json

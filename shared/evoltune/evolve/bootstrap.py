@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evoltune.eliminate import STOP_WORDS, struck
 from evoltune.errors import DataError
 from evoltune.evolve.chain import Loop, answered, every, evidence_of
 from evoltune.evolve.prompts import SELF_INSTRUCT, SNIPPET, fill
-from evoltune.language import words
+from evoltune.evolve.rules.elimination import STOP_WORDS, struck
 from evoltune.record import Drop, Record, Task, digest
-from evoltune.teacher import GivenUpError
+from evoltune.teacher.protocol import GivenUpError
+from evoltune.text.language import words
 
 PER_CALL, SHOWN_SEEDS, SHOWN_NEW = 10, 6, 2  # Self-Instruct shows 6 written and 2 generated tasks
 WAVE_CALLS = 64

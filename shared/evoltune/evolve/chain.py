@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from evoltune.domain import Domain, Operator
-from evoltune.eliminate import echoes, struck
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.prompts import DIFFICULTY, EQUAL, fill, says_equal
+from evoltune.evolve.rules.elimination import echoes, struck
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict, digest
-from evoltune.store import Step, Store
-from evoltune.teacher import GivenUpError, Message, Reply, Teacher, ask, draw_seed
+from evoltune.run.store import Step, Store
+from evoltune.teacher.protocol import GivenUpError, Message, Reply, Teacher, ask, draw_seed
 
 T = TypeVar("T")
 TAGS = ("skill", "reasoning", "licence", "source")

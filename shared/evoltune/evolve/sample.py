@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from evoltune.record import Drop, Record, digest
-from evoltune.store import Step, Store
+from evoltune.run.store import Step, Store
 
 
 def shares(counts: Mapping[int, int], size: int) -> dict[int, int]:

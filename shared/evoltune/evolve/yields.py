@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from evoltune.evolve.prompts import difficulty_of
-from evoltune.store import Step, Store
+from evoltune.run.store import Step, Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from evoltune.curate.difficulty import level_of
 from evoltune.errors import DataError
-from evoltune.store import FILE, Store
+from evoltune.run.store import FILE, Store
 
 TEXT_LIMIT = 1200  # characters of one text in the explorer; keeps 10,000 rows under 5 MB
 EXAMPLES = 8
@@ -133,8 +133,8 @@ def _diversity(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return []
     import numpy as np
 
-    from evoltune.curate.diversity import clusters
-    from evoltune.curate.vectors import vectors
+    from evoltune.curate.select.diversity import clusters
+    from evoltune.text.vectors import vectors
 
     points = vectors([r["text"] for r in kept])
     labels = clusters(points).labels

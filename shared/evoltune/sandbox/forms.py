@@ -97,6 +97,9 @@ def _bind(link: remote.Link, names: list[list[str]], wanted: set[str], entry: st
             base = base if isinstance(base, type) and issubclass(base, Exception) else Exception
             space[name] = link.exceptions[name] = type(name, (base,), {})
         elif kind in ("import", "module") and (own := _own(str(detail))) is not None:
+            if link.shared:
+                link.refused = True
+                raise remote.Dead("a judge who stays lends nothing of its own")
             space[name] = own
         elif kind in ("call", "class") or (kind == "import" and name == entry):
             space[name] = remote.Remote(link, {"n": name}, "")

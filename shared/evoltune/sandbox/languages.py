@@ -108,7 +108,7 @@ def serve(channel: int, request: list[Any]) -> None:
 
 def _child(command: tuple[str, ...], stdin: str, building: bool = False) -> tuple[int, float, int]:
     """Exit status (or minus the signal), CPU seconds, KiB at the peak."""
-    from evoltune.sandbox.candidate import feed
+    from evoltune.sandbox.solution_process import feed
 
     child = os.fork()
     if child == 0:

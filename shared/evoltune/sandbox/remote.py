@@ -40,6 +40,8 @@ class Link:
         self.calls, self.last, self.dead = 0, ("", ""), False
         self.callbacks: list[Callable[..., Any]] = []
         self.exceptions: dict[str, type[Exception]] = {}
+        self.shared, self.refused = False, False
+        """Whether this judge stays for other tests; whether these ask for what such a judge does not hand out."""
         self._decoder = json.JSONDecoder(object_hook=self._untag)
         self._poll = select.poll()
         self.attend(channel)

@@ -44,8 +44,8 @@ def main(spec: dict[str, Any]) -> None:
 
     try:
         zygote = start_zygote(spec)
-        import evoltune.sandbox.client
-        import evoltune.verification  # noqa: F401 - what every checker needs, here for all that are forked
+        import evoltune.sandbox.dispatch
+        import evoltune.verification.judge  # noqa: F401 - what every checker needs, here for all that are forked
 
         domain = _load(spec)
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in; the driver raises it in the caller
@@ -108,7 +108,7 @@ def _load(spec: dict[str, Any]) -> Domain | None:
 def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: dict[str, Any]) -> None:
     """Answers batches until the driver is gone. Never returns."""
     from evoltune.domain import Context, policy_of
-    from evoltune.sandbox.client import Client
+    from evoltune.sandbox.dispatch import Client
 
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills even inside C code
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -137,8 +137,8 @@ def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: d
 
 
 def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec: dict[str, Any]) -> Any:
-    from evoltune.sandbox.client import bounded
-    from evoltune.verification import judge
+    from evoltune.sandbox.dispatch import bounded
+    from evoltune.verification.judge import judge
 
     if kind == "jobs":
         return [bounded(v) for v in context.run_many(item)]

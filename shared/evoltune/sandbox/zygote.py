@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import IsolationError
-from evoltune.sandbox import isolation, judge, kernel, limits, rehearsal
+from evoltune.sandbox import isolation, kernel, limits, warm_up
+from evoltune.sandbox import test_runner as judge
 
 TICK_MS = 50
 PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) would cost every fork more than it saves
@@ -125,7 +126,7 @@ def _serve(
         box = limits.Box.unpack(body)
         if ready < 1:
             _warm((*PRELOAD, *isolation.out_of_reach(cell)))
-            rehearsal.rehearse()
+            warm_up.warm_up()
         if ready < min(
             box.number, 2
         ):  # the domain's modules may be large: not before the self-test, which is job 1

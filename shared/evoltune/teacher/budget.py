@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from evoltune.errors import BudgetError
 from evoltune.recipe import Budget, Price
-from evoltune.store import Store, Usage
+from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import AttemptError, Request, Teacher, cost, usage_of
 
 MESSAGE_TOKENS = 32  # a chat template's frame round one message; the widest we counted is 11 (Llama 3)

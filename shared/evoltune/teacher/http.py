@@ -21,7 +21,7 @@ from yarl import URL
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
-from evoltune.store import Usage
+from evoltune.run.store import Usage
 from evoltune.teacher.limits import Limiter, retry_after_s
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, chat_url
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.store import Store, Usage
+from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_to_json, usage_of
 
 

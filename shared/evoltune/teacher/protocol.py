@@ -16,7 +16,7 @@ import orjson
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.record import Json, digest
-from evoltune.store import Usage
+from evoltune.run.store import Usage
 
 Message = tuple[str, str]
 """(role, content)."""

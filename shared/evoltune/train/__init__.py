@@ -1,5 +1,1 @@
-"""Fine-tuning: template proof, data path, SFT, LoRA, DeepSpeed, launch. See docs/train.md. Imports no torch."""
-
-from evoltune.train.launch import train
-
-__all__ = ["train"]
+"""Fine-tuning: jobs, launching, planning; see docs/train.md."""

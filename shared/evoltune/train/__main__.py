@@ -18,7 +18,7 @@ def main() -> int:
     watchdog = Watchdog(job)
     watchdog.start()
     try:
-        from evoltune.train.sft import run
+        from evoltune.train.sft.trainer import run
 
         run(job, watchdog)
     except EvoltuneError as error:

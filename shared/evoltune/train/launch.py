@@ -20,12 +20,12 @@ import msgspec
 
 from evoltune import errors
 from evoltune.errors import TrainingError
+from evoltune.models.base import fetched
 from evoltune.recipe import Recipe
-from evoltune.train.base import fetched
+from evoltune.train.checkpoint_selection import check_selection, select
 from evoltune.train.command import command_for, network_environment, shell, slurm_script
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import MANIFEST, Job, make_job, read_job, write_file, write_job
-from evoltune.train.select import check_selection, select
 from evoltune.train.supervise import supervise
 
 
@@ -70,7 +70,7 @@ def train(
 def _closed(job: Job, manifest: dict[str, Any]) -> dict[str, Any]:
     """The choice of a checkpoint, if one is to be made; then the steps' optimizer states have no use any more."""
     if job.recipe.train.checkpoint_select == "generations" and "selected_step" not in manifest:
-        from evoltune.evaluate import evaluate
+        from evoltune.evaluate.measure import evaluate
 
         manifest = select(job, manifest, partial(evaluate, baseline=False, allow_uncertified=True))
     shutil.rmtree(job.steps, ignore_errors=True)
@@ -90,7 +90,7 @@ def _certificate(recipe: Recipe, rows: Path, allow: bool) -> Path | None:
     if not recipe.eval.suites:
         return None
     from evoltune.curate.certificate import certificate_path, require_certificate
-    from evoltune.evaluate import load_suite
+    from evoltune.evaluate.suites import load_suite
 
     data = Path(recipe.eval.data) if recipe.eval.data else None
     found = require_certificate(

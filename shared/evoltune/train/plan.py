@@ -17,9 +17,9 @@ from typing import Any
 
 from evoltune.domain import load_domain
 from evoltune.errors import RecipeError
+from evoltune.models.memory import ZEROS, Memory, Zero, memory_of
+from evoltune.models.shapes import shape_of
 from evoltune.recipe import Recipe
-from evoltune.train.memory import ZEROS, Memory, Zero, memory_of
-from evoltune.train.shapes import shape_of
 
 GIB = 2**30
 RESERVE = 0.08  # of the card: CUDA context, fragmentation, NCCL buffers
@@ -115,7 +115,7 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
 def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Sequence[int]]:
     """(training rows, where the number comes from, estimated tokens of each row)."""
     if dataset is not None and dataset.exists():
-        from evoltune.dataset import read_rows
+        from evoltune.rows.readers import read_rows
 
         lengths = [
             int(
@@ -140,7 +140,7 @@ def _seeds(recipe: Recipe) -> int:
     if recipe.seeds.limit:
         return recipe.seeds.limit
     if recipe.seeds.path is not None:
-        from evoltune.dataset import seed_records
+        from evoltune.rows.records import seed_records
 
         return sum(1 for _ in seed_records(recipe, load_domain(recipe.domain)))
     return sum(1 for _ in load_domain(recipe.domain).seeds())

@@ -1,0 +1,1 @@
+"""Open-ended answers before a judge: studies, rankings and standings."""

@@ -1,0 +1,159 @@
+"""A judging study: systems, a suite, a protocol and a judge, read from one YAML file; and the systems' answers.
+
+    suite: general/wizardlm
+    systems:
+      - {name: ours, checkpoint: runs/mine/checkpoint}
+      - {name: theirs, endpoint: "http://localhost:8000/v1", model: vicuna-13b}
+      - {name: old, answers: answers/alpaca.jsonl}
+    protocol: scores                  # scores (Vicuna, 1 to 10) | preference (LIMA) | ranks (1 to 5, all at once)
+    judge: {kind: http, model: judge-70b, endpoints: [{url: "http://localhost:8001/v1"}], budget: {calls: 5000}}
+
+Invariant: a study that loads has at least two systems of different names, each with exactly one source of answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from evoltune.errors import DataError, RecipeError
+from evoltune.evaluate.imports import read_samples
+from evoltune.evaluate.measure import cut
+from evoltune.evaluate.suites import Suite, load_suite
+from evoltune.generate.generation import Settings, Wanted, find_weights, generate, present
+from evoltune.models.proof import read_template
+from evoltune.recipe import Count, Eval, Positive, Section, Teacher
+
+Answers = Mapping[str, Mapping[str, str]]
+"""system -> problem -> text"""
+
+
+class System(Section, frozen=True, kw_only=True):
+    """Somebody who answers: a checkpoint or model, a server, or a file of answers."""
+
+    name: str
+    checkpoint: str = ""
+    endpoint: str = ""
+    model: str = ""
+    """For `endpoint`: the server's name for the model."""
+    api_key_env: str = ""
+    answers: str = ""
+    column: str = ""
+    """For `answers`: the column with the text, where there are several."""
+    template: str = "chat"
+    """For a model that we have not trained; a checkpoint brings its own."""
+
+
+class Study(Section, frozen=True, kw_only=True):
+    """What is compared, and how."""
+
+    suite: str
+    systems: Annotated[tuple[System, ...], Meta(min_length=2)]
+    judge: Teacher
+    protocol: Literal["scores", "preference", "ranks"] = "scores"
+    reference: str = ""
+    """A system that all others are compared with; empty: every pair."""
+    limit: Count = 0
+    seed: int = 0
+    tries: Positive = 3
+    """Replies asked for before a judgement counts as unreadable."""
+    temperature: float = 0.7
+    max_new_tokens: Positive = 1024
+    data: str | None = None
+    human: str = ""
+    """Votes of people, to compare the judge with: exported by the ranking page, or rows problem, a, b, vote."""
+    key: str = ""
+    """The key file of the ranking page, to open its votes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the judge said: a value per shown system, higher is better; None when no reply could be read."""
+
+    problem: str
+    shown: tuple[str, ...]
+    values: tuple[float, ...] | None
+    replies: int
+    text: str = ""
+
+
+def load_study(path: Path) -> Study:
+    """Raises RecipeError: file, key, what is allowed."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        study = msgspec.convert(raw, Study, strict=True)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{path}: {error}") from error
+    names = [system.name for system in study.systems]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"{path}: systems: two have one name: {', '.join(names)}")
+    if study.reference and study.reference not in names:
+        raise RecipeError(f"{path}: reference: {study.reference!r} is no system: {', '.join(names)}")
+    for system in study.systems:
+        given = [kind for kind in ("checkpoint", "endpoint", "answers") if getattr(system, kind)]
+        if len(given) != 1:
+            raise RecipeError(
+                f"{path}: systems: {system.name!r} needs exactly one of checkpoint, endpoint, answers (has {given or 'none'})"
+            )
+    return study
+
+
+def suite_of(study: Study) -> Suite:
+    data = Path(study.data) if study.data else None
+    return cut(load_suite(study.suite, data, domain="general"), study.limit)
+
+
+def pairs(study: Study) -> list[tuple[str, str]]:
+    """(a, b) of each comparison: with the reference second where there is one."""
+    names = [system.name for system in study.systems]
+    if study.reference:
+        return [(name, study.reference) for name in names if name != study.reference]
+    return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+
+
+def collect(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:
+    """Every system's answer to every problem: read, or generated into `folder/answers` (resumable).
+
+    Raises DataError when a file leaves problems unanswered.
+    """
+    found = {}
+    for system in study.systems:
+        if system.answers:
+            samples = read_samples(Path(system.answers), suite, column=system.column)
+            found[system.name] = {s.problem: s.text for s in reversed(samples)}  # the first sample counts
+        else:
+            found[system.name] = _generated(study, system, suite, folder / "answers" / f"{system.name}.jsonl")
+        missing = [task.name for task in suite.tasks if task.name not in found[system.name]]
+        if missing:
+            raise DataError(
+                f"system {system.name!r} has no answer to {len(missing)} of {len(suite.tasks)} problems, e.g. {missing[0]!r}"
+            )
+    return found
+
+
+def _generated(study: Study, system: System, suite: Suite, path: Path) -> dict[str, str]:
+    engine: Any = "http" if system.endpoint else "transformers"
+    chosen = Eval(engine=engine, endpoint=system.endpoint or None, api_key_env=system.api_key_env or None)
+    weights = find_weights(system.model if system.endpoint else system.checkpoint, chosen)
+    trained = read_template(Path(weights.checkpoint)) if weights.checkpoint else None
+    settings = Settings(
+        model=system.model or system.checkpoint, weights=weights.fingerprint, engine=engine, seed=study.seed,
+        template=trained.template if trained else system.template, system=trained.system_prompt if trained else "",
+        temperature=study.temperature, top_p=0.9, max_new_tokens=study.max_new_tokens,
+    )  # fmt: skip
+    wanted = [
+        Wanted(suite=suite.name, problem=t.name, sample=0, prompt=t.instruction, history=t.history)
+        for t in suite.tasks
+    ]
+    generate(wanted, settings, weights, path)
+    return {problem: row["text"] for (problem, _), row in present(path, settings.key).items()}

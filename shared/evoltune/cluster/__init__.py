@@ -1,0 +1,1 @@
+"""Many machines: the Ray engine, Slurm scripts, the count of GPUs."""

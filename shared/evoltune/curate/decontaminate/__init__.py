@@ -1,0 +1,1 @@
+"""Rows that give a benchmark away: by text, by paraphrase, by behaviour."""

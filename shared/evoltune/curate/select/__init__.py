@@ -1,0 +1,1 @@
+"""Choosing rows: quality, diversity, quotas, LIMA's rules."""

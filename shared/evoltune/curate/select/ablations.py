@@ -1,0 +1,122 @@
+"""The datasets of an ablation: one thing varied at a time, all else equal (LIMA, 2305.11206, section 5; WizardCoder's rounds).
+
+    variants(pool, "quantity", size=1000, seed=0)  ->  {"250 rows": [...], "500 rows": [...], "1000 rows": [...]}
+
+Except under `quantity`, all variants of an axis have the same number of rows. Invariant: the same pool, in any order, and
+the same seed give the same variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evoltune.curate.select.diversity import choose, clusters
+from evoltune.curate.select.selection import grouped, source_of
+from evoltune.errors import DataError
+from evoltune.record import Record, digest
+from evoltune.text.vectors import numpy, vectors
+
+Variants = dict[str, list[Record]]
+LEAST = 4  # rows in a variant: fewer say nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What an ablation draws from."""
+
+    kept: Sequence[Record]
+    """The rows of the dataset."""
+    struck: Sequence[Record] = ()
+    """Rows that the verifier refused: the unfiltered side of `quality`."""
+
+
+def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
+    """Label -> rows. Raises DataError where the pool cannot give two variants of this axis."""
+    found = AXES[axis](pool, size, seed)
+    found = {label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= LEAST}
+    if len(found) < 2:
+        raise DataError(
+            f"ablate: the axis {axis!r} needs two variants of at least {LEAST} rows, the pool of {len(pool.kept)} kept and "
+            f"{len(pool.struck)} struck rows gives {len(found)}: evolve more rows, or leave the axis out"
+        )
+    return found
+
+
+def _drawn(rows: Sequence[Record], size: int, seed: int) -> list[Record]:
+    return sorted(rows, key=lambda r: digest(["ablate", seed, r.id]))[:size]
+
+
+def _diversity(pool: Pool, size: int, seed: int) -> Variants:
+    """The same number of rows spread over the whole set (k-center), drawn from it, or from one corner of it."""
+    np = numpy()
+    rows = sorted(pool.kept, key=lambda r: r.id)
+    if not rows:
+        return {}
+    points = vectors([r.task.instruction for r in rows])
+    count = min(size, max(LEAST, len(rows) // 4))
+    group = clusters(points, 4, seed=seed)
+    largest = max(range(len(group.sizes)), key=group.sizes.__getitem__)
+    corner = [r for r, label in zip(rows, group.labels, strict=True) if label == largest]
+    count = min(count, len(corner))
+    spread = [rows[i] for i in choose(points, np.ones(len(rows)), count)]
+    return {
+        "spread out": spread,
+        "drawn": _drawn(rows, count, seed),
+        "one cluster": _drawn(corner, count, seed),
+    }
+
+
+def _quality(pool: Pool, size: int, seed: int) -> Variants:
+    """Verified rows against rows as the teacher gave them (in the pool's own proportion)."""
+    bare = [unjudged(r) for r in (*pool.kept, *pool.struck)]
+    count = min(size, len(pool.kept))
+    if not pool.struck:
+        return {}
+    return {"verified": _drawn(pool.kept, count, seed), "unfiltered": _drawn(bare, count, seed)}
+
+
+def unjudged(record: Record) -> Record:
+    """The row with its first answer and no verdict: what a pipeline without a verifier would train on."""
+    return replace(record, answers=tuple(replace(a, verdict=None) for a in record.answers[:1]))
+
+
+def _quantity(pool: Pool, size: int, seed: int) -> Variants:
+    counts = sorted({size // 8, size // 4, size // 2, size} - {0})
+    return {f"{n} rows": _drawn(pool.kept, n, seed) for n in counts if n <= len(pool.kept)}
+
+
+def _mixes(by: Callable[[Record], str], word: str) -> Callable[[Pool, int, int], Variants]:
+    """Each group alone, and all of them, at the size of the smallest group that is large enough."""
+
+    def build(pool: Pool, size: int, seed: int) -> Variants:
+        groups = {name: rows for name, rows in grouped(pool.kept, by).items() if len(rows) >= LEAST}
+        if len(groups) < 2:
+            return {}
+        largest = dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:4])
+        count = min(size, *(len(rows) for rows in largest.values()))
+        alone = {f"only {word}{name}": _drawn(rows, count, seed) for name, rows in sorted(largest.items())}
+        return {"mixed": _drawn(pool.kept, count, seed), **alone}
+
+    return build
+
+
+def _skill(record: Record) -> str:
+    return str(record.task.fields.get("skill") or source_of(record))
+
+
+def _rounds(pool: Pool, size: int, seed: int) -> Variants:
+    """Seeds only, then seeds and the first rounds, each at the number of seeds (2306.08568, figure 3)."""
+    last = max((r.round for r in pool.kept), default=0)
+    upto = {n: [r for r in pool.kept if r.round <= n] for n in range(last + 1)}
+    count = min([size, *(len(rows) for rows in upto.values())])
+    return {"seeds" if n == 0 else f"rounds 0 to {n}": _drawn(rows, count, seed) for n, rows in upto.items()}
+
+
+AXES: Mapping[str, Callable[[Pool, int, int], Variants]] = {
+    "diversity": _diversity,
+    "quality": _quality,
+    "quantity": _quantity,
+    "task-mix": _mixes(_skill, ""),
+    "round-mix": _rounds,
+}

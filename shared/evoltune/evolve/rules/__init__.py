@@ -1,0 +1,1 @@
+"""Elimination as named rules."""

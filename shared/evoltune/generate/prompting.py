@@ -1,0 +1,80 @@
+"""What every generator process has in common: the prompts' ids, the stop tokens, the template proof, the protocol.
+
+Invariant: prompts go through the one renderer of training, and a checkpoint's template proof is repeated with this
+tokenizer before anything is generated. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from evoltune.models.proof import check_golden
+from evoltune.models.template import prompt_ids, stop_of
+
+
+class Prompter:
+    """A job's tokenizer and template. `context`: tokens that the model can see, 0 when unknown."""
+
+    def __init__(
+        self, job: Mapping[str, Any], tokenizer: Any, context: int, configured_stops: Sequence[int]
+    ) -> None:
+        self.job, self.tokenizer, self.context = job, tokenizer, context
+        self.trained = check_golden(Path(job["checkpoint"]), tokenizer) if job["checkpoint"] else None
+        stops = {*configured_stops, tokenizer.eos_token_id} - {None}
+        if self.trained:
+            stops.add(self.trained.stop.id)
+        if job["template"] != "raw":
+            stops.add(stop_of(job["template"], tokenizer).id)
+        self.stop_ids: list[int] = sorted(stops)
+
+    def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
+        """A prompt as the model sees it: through the one renderer, or raw text for completion profiles.
+
+        One that leaves no room for the answer loses its beginning.
+        """
+        turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
+        if self.job["template"] == "raw":
+            found: list[int] = self.tokenizer(prompt)["input_ids"]
+        else:
+            found = prompt_ids(self.job["template"], turns, self.tokenizer, self.job["system"])
+        room = self.context - int(self.job["max_new_tokens"])
+        return found[-room:] if 0 < room < len(found) else found
+
+    def proof(self, device: str, dtype: str) -> dict[str, Any]:
+        """What the model is really sent: the first prompt's ids, hashed, and the stop tokens."""
+        ids = self.ids(self.job["probe"])
+        return {
+            "template": self.job["template"],
+            "prompt_ids_sha256": hashlib.sha256(json.dumps(ids).encode()).hexdigest(),
+            "prompt_tokens": len(ids),
+            "stop_ids": self.stop_ids,
+            "golden_checked": len(self.trained.golden) if self.trained else 0,
+            "device": device,
+            "dtype": dtype,
+        }
+
+
+class Answering(Protocol):
+    """What a generator process serves."""
+
+    def proof(self) -> dict[str, Any]: ...
+
+    def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "history", "seed"}`, in order."""
+        ...
+
+
+def serve(make: Callable[[Mapping[str, Any]], Answering]) -> None:
+    """Reads the job, says the proof, then answers a batch a line until standard input ends."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # libraries that print must not break the protocol
+    generator = make(json.loads(sys.stdin.readline()))
+    print(json.dumps(generator.proof()), file=out, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(generator.answer(json.loads(line))), file=out, flush=True)

@@ -1,0 +1,71 @@
+"""The generator's process with vLLM: the same job, prompts and protocol as evoltune.generate.transformers_worker.
+
+    evoltune eval --model M --suite gsm8k --engine vllm
+
+Invariant: vLLM is given token ids, never text, so its own templates play no part; each sample has its own seed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+from vllm import LLM, SamplingParams
+
+from evoltune.generate.prompting import Prompter, serve
+
+
+class VllmGenerator:
+    """A model in vLLM, its adapter beside it; vLLM makes its own batches."""
+
+    def __init__(self, job: Mapping[str, Any]) -> None:
+        self.job = job
+        tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
+        config = AutoConfig.from_pretrained(job["model"])
+        eos = config.eos_token_id
+        stops = [eos] if isinstance(eos, int) else list(eos or ())
+        context = int(getattr(config, "max_position_embeddings", 0) or 0)
+        self.prompter = Prompter(job, tokenizer, context, stops)
+        more: dict[str, Any] = {"enable_lora": True, "max_lora_rank": 256} if job["adapter"] else {}
+        self.model = LLM(model=job["model"], tokenizer=job["tokenizer"], **more)
+        self.lora = _lora(job["adapter"]) if job["adapter"] else None
+
+    def proof(self) -> dict[str, Any]:
+        return self.prompter.proof("vllm", "auto")
+
+    def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """See `Answering`."""
+        prompts = [self.prompter.ids(row["prompt"], row.get("history", ())) for row in batch]
+        made = self.model.generate(
+            [{"prompt_token_ids": ids} for ids in prompts],
+            [self._sampling(int(row["seed"])) for row in batch],
+            lora_request=self.lora,
+            use_tqdm=False,
+        )
+        return [_result(one.outputs[0], ids) for one, ids in zip(made, prompts, strict=True)]
+
+    def _sampling(self, seed: int) -> SamplingParams:
+        job = self.job
+        return SamplingParams(
+            temperature=job["temperature"], top_p=job["top_p"], repetition_penalty=job["repetition_penalty"],
+            max_tokens=job["max_new_tokens"], stop=list(job["stops"]), stop_token_ids=self.prompter.stop_ids, seed=seed,
+        )  # fmt: skip
+
+
+def _result(output: Any, prompt: Sequence[int]) -> dict[str, Any]:
+    by_string = isinstance(output.stop_reason, str)
+    stop = "length" if output.finish_reason == "length" else "stop" if by_string else "eos"
+    return {"text": output.text, "tokens": len(output.token_ids), "stop": stop, "prompt_tokens": len(prompt)}
+
+
+def _lora(folder: str) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("evaluated", 1, folder)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    serve(VllmGenerator)

@@ -1,0 +1,264 @@
+"""The template proof: before training, what training sees is shown to be what evaluation and a server will send.
+
+    proof = prove("chat", tokenizer, conversations, stop=stop)     # raises TrainingError with the reason
+    check_golden(folder, AutoTokenizer.from_pretrained(folder))    # the same check by whoever loads the checkpoint
+
+A server knows only the saved tokenizer, so the proof saves it, loads it anew and compares ids. Invariant: a checkpoint with a
+template.json passed it, and its golden ids let anybody repeat it. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evoltune.errors import TrainingError
+from evoltune.models.template import (
+    IGNORED,
+    Encoded,
+    Message,
+    Stop,
+    as_chat_template,
+    encode,
+    prompt_ids,
+    render_prompt,
+)
+
+FILE = "template.json"
+PROBES: tuple[tuple[Message, ...], ...] = (
+    ({"role": "user", "content": "What is 17 + 25?"},),
+    ({"role": "user", "content": "Sort {x} and \\frac{1}{2}.\n\n    x = [3, 1]\n"},),
+    (
+        {"role": "user", "content": "Name a prime."},
+        {"role": "assistant", "content": "7"},
+        {"role": "user", "content": "Another one, with a reason: é, 漢, 🙂?"},
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """What a checkpoint says about its prompts: `template.json`."""
+
+    template: str
+    stop: Stop
+    system_prompt: str = ""
+    base: str = ""
+    base_revision: str = "main"
+    finetuning_type: str = "full"
+    golden: tuple[tuple[list[Message], list[int]], ...] = ()
+
+    def prompt_ids(self, messages: str | Sequence[Message], tokenizer: Any) -> list[int]:
+        return prompt_ids(self.template, messages, tokenizer, self.system_prompt)
+
+
+def read_template(folder: Path) -> Template | None:
+    """The template of a checkpoint; None for a model that we have not trained."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Template(
+            template=raw["template"],
+            stop=Stop(token=raw["stop_token"], id=raw["stop_id"]),
+            system_prompt=raw["system_prompt"],
+            base=raw["base"],
+            base_revision=raw["base_revision"],
+            finetuning_type=raw["finetuning_type"],
+            golden=tuple((g["messages"], g["ids"]) for g in raw["golden"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}): save the checkpoint anew") from error
+
+
+def check_golden(folder: Path, tokenizer: Any) -> Template | None:
+    """The checkpoint's template, after showing that this tokenizer builds the very ids that training saw."""
+    found = read_template(folder)
+    if found is None:
+        return None
+    for messages, ids in found.golden:
+        now = found.prompt_ids(messages, tokenizer)
+        if now != ids:
+            raise TrainingError(
+                f"{folder}: the tokenizer builds other ids than training saw for {messages[-1]['content']!r} "
+                f"({_difference(ids, now)}): it was changed after training, or another version reads it differently"
+            )
+    return found
+
+
+def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> bool:
+    """Gives the tokenizer a chat template that builds the ids of a plain format; none where it cannot (never a wrong one).
+
+    Without it, a server would render an Alpaca-trained model's prompts with the base's own chat template.
+    """
+    if template == "chat":
+        return True
+    first = tokenizer("a")["input_ids"][:1]
+    bos = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+    tokenizer.chat_template = as_chat_template(template, system, bos=bos)
+    same = all(
+        _server_ids("chat", probe, tokenizer, "") == prompt_ids(template, probe, tokenizer, system)
+        for probe in PROBES
+    )
+    if not same:
+        tokenizer.chat_template = None
+    return same
+
+
+# ---- the proof itself
+
+
+def prove(
+    template: str, tokenizer: Any, conversations: Sequence[Sequence[Message]], *, stop: Stop, system: str = ""
+) -> dict[str, Any]:
+    """Checks some real conversations and the probes; returns what template.json keeps. Raises TrainingError."""
+    _check_specials(tokenizer, stop)
+    with tempfile.TemporaryDirectory(prefix="evoltune-proof-") as folder:
+        server = _as_a_server_loads_it(tokenizer, folder)
+    for conversation in conversations:
+        example = encode(template, conversation, tokenizer, system, stop)
+        _check_ids(template, conversation[:-1], tokenizer, server, system, example)
+        _check_labels(conversation, example, tokenizer, stop)
+    golden: list[dict[str, Any]] = []
+    for probe in PROBES:
+        ids = _check_ids(template, probe, tokenizer, server, system)
+        golden.append({"messages": list(probe), "ids": ids})
+    first = prompt_ids(template, PROBES[0], tokenizer, system)
+    return {
+        "stop_token": stop.token,
+        "stop_id": stop.id,
+        "bos_id": first[0] if first and first[0] == tokenizer.bos_token_id else None,
+        "pad_id": tokenizer.pad_token_id,
+        "pad_differs_from_stop": tokenizer.pad_token_id != stop.id,
+        "conversations_checked": len(conversations),
+        "golden": golden,
+    }
+
+
+def _check_specials(tokenizer: Any, stop: Stop) -> None:
+    known = tokenizer.convert_tokens_to_ids(stop.token)
+    if known != stop.id or tokenizer.convert_ids_to_tokens(stop.id) != stop.token:
+        raise TrainingError(
+            f"the stop token {stop.token!r} has id {stop.id}, but the tokenizer maps it to {known!r}: its files contradict each other"
+        )
+    if tokenizer.unk_token_id == stop.id and tokenizer.unk_token != stop.token:
+        raise TrainingError(
+            f"the stop token {stop.token!r} is unknown to the tokenizer: it could never be trained"
+        )
+    written = tokenizer(f"a{stop.token}", add_special_tokens=False)["input_ids"]
+    if written[-1] != stop.id:
+        raise TrainingError(
+            f"the tokenizer splits its stop token {stop.token!r} into pieces when it stands in a text ({written[-4:]}): "
+            "mark it as special in tokenizer_config.json"
+        )
+    ended = tokenizer("a")["input_ids"]
+    if len(ended) > 1 and ended[-1] == tokenizer.eos_token_id:
+        raise TrainingError(
+            "the tokenizer appends the end-of-sequence token to every text, so prompts would end before the answer: "
+            "set add_eos_token to false"
+        )
+
+
+def _as_a_server_loads_it(tokenizer: Any, folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer.save_pretrained(folder)
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"the tokenizer cannot be loaded after saving: {error}") from error
+
+
+def _check_ids(
+    template: str,
+    messages: Sequence[Message],
+    tokenizer: Any,
+    server: Any,
+    system: str,
+    example: Encoded | None = None,
+) -> list[int]:
+    """Training = evaluation = server; one BOS. Returns the prompt's ids."""
+    ours = prompt_ids(template, messages, tokenizer, system)
+    served = _server_ids(template, messages, server, system)
+    if ours != served:
+        raise TrainingError(
+            f"the saved tokenizer builds other ids than the one in memory ({_difference(ours, served)}): "
+            "its settings do not survive saving"
+        )
+    if example is not None and example.ids[: len(ours)] != ours:
+        raise TrainingError(
+            f"training would see another prompt than evaluation ({_difference(example.ids, ours)})"
+        )
+    bos = tokenizer.bos_token_id
+    if bos is not None and ours[:2] == [bos, bos]:
+        raise TrainingError(
+            f"two BOS tokens ({tokenizer.bos_token!r}) at the start of each prompt: the template writes one and the tokenizer "
+            "adds another: remove one of them"
+        )
+    return ours
+
+
+def _server_ids(template: str, messages: Sequence[Message], server: Any, system: str) -> list[int]:
+    """As OpenAI-compatible servers do it: chat through the tokenizer's template, plain text through its encoder."""
+    if template != "chat":
+        plain: list[int] = server(render_prompt(template, messages, system, server))["input_ids"]
+        return plain
+    turns: list[Message] = [{"role": "system", "content": system}] if system else []
+    for m in messages:
+        text = f"{m['content']}\n\n{m['input']}" if m.get("input") else m["content"]
+        turns.append({"role": m["role"], "content": text})
+    out = server.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
+    ids: list[int] = out["input_ids"]
+    return ids
+
+
+def _check_labels(conversation: Sequence[Message], example: Encoded, tokenizer: Any, stop: Stop) -> None:
+    """The labels, read back, are the answers and their stop tokens, and nothing else."""
+    if example.labels[-1] != stop.id:
+        raise TrainingError(
+            f"the stop token {stop.token!r} would not be trained: the last label is {example.labels[-1]}"
+        )
+    answers = [str(m["content"]) + stop.token for m in conversation if m["role"] == "assistant"]
+    labelled = [label for label in example.labels if label != IGNORED]
+    read, meant = _squeezed(tokenizer.decode(labelled)), _squeezed("".join(answers))
+    if read != meant:
+        raise TrainingError(
+            f"the loss would fall on {read[:80]!r}..., not on the answer {meant[:80]!r}...: "
+            "the mask is wrong, or the tokenizer cannot write this text"
+        )
+
+
+def check_batch(batch: dict[str, Any], documents: Sequence[Encoded], stop: Stop) -> None:
+    """The collated tensors carry the documents' labels, stop tokens included, and no other loss. Raises TrainingError."""
+    ids, labels = batch["input_ids"].flatten().tolist(), batch["labels"].flatten().tolist()
+    found = [label for label in labels if label != IGNORED]
+    meant = [label for document in documents for label in document.labels if label != IGNORED]
+    if found.count(stop.id) != meant.count(stop.id):
+        raise TrainingError(
+            f"{meant.count(stop.id) - found.count(stop.id)} of {meant.count(stop.id)} stop tokens lost their label on the way into "
+            "the batch (padding masked by id while pad equals the stop token?): answers would never stop"
+        )
+    if found != meant:
+        raise TrainingError(
+            f"the batch has {len(found)} label tokens, its rows {len(meant)}: the loss would fall on prompts or padding"
+        )
+    if any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
+        raise TrainingError(
+            "a label differs from the token at its place: labels are shifted twice or mixed up"
+        )
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _difference(one: Sequence[int], other: Sequence[int]) -> str:
+    at = next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+    return f"from token {at}: {list(one[at : at + 4])} and {list(other[at : at + 4])}"

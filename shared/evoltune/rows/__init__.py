@@ -1,0 +1,1 @@
+"""Rows that people bring: readers, column layouts, the hub, community dumps, writers and journals."""

@@ -1,0 +1,183 @@
+"""Readers of community dumps, as LIMA used them: Stack Exchange Posts.xml, wikiHow CSV, Pushshift-style Reddit files.
+
+    for row in read_dump("stackexchange:physics/Posts.xml"): ...
+    for row in read_dump("reddit:RS_2022-01.ndjson+RC_2022-01.ndjson"): ...
+
+Each row is {instruction, output, source, licence, id, score}: text only, links and images stripped, the best answer of a
+question. Invariant: files stream; only the answers that could be chosen stay in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from evoltune.curate.select.lima import LONGEST, SHORTEST, plain_markdown, plain_text
+from evoltune.errors import DataError, nearest
+from evoltune.record import digest
+from evoltune.rows.readers import BadRow, Row, read_located
+
+LEAST_SCORE = 10  # of an answer, by votes
+_TRAILING_NUMBER = re.compile(r"(?<=\D)\d{1,2}$")  # wikihowAll.csv numbers its variants: "How to Juggle2"
+_PROMPT_TAG = re.compile(r"^\s*\[(?:WP|EU|PI|CW|IP|PM|SP|TT|RF|MP|OT)\]\s*", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Best:
+    """The best answer to a question so far."""
+
+    score: int
+    text: str
+    licence: str
+
+
+def read_dump(ref: str, bad: list[BadRow] | None = None) -> Iterator[Row]:
+    """Rows of `KIND:PATH`; KIND is one of `DUMPS`. Raises DataError: unknown kind, missing or malformed file."""
+    kind, colon, path = ref.partition(":")
+    if not colon or kind not in DUMPS:
+        raise DataError(f"source {ref!r}: {nearest(kind, DUMPS)}; write e.g. stackexchange:physics/Posts.xml")
+    return DUMPS[kind](path, [] if bad is None else bad)
+
+
+def is_dump(ref: str) -> bool:
+    return ref.partition(":")[0] in DUMPS and ":" in ref
+
+
+# ---- Stack Exchange
+
+
+def stack_exchange(path: str, bad: list[BadRow]) -> Iterator[Row]:
+    """Questions with their best answer (score >= 10, LIMA's length band). The prompt is the title or the body, drawn by
+    the question's id, as the paper draws it. The site is the folder that holds Posts.xml."""
+    file = _existing(path)
+    site = file.resolve().parent.name
+    answers: dict[str, _Best] = {}
+    for post in _posts(file):
+        if post.get("PostTypeId") == "2" and _score(post) >= LEAST_SCORE:
+            _keep_best(answers, post)
+    for post in _posts(file):
+        best = answers.pop(post.get("Id", ""), None) if post.get("PostTypeId") == "1" else None
+        if best is None or _score(post) < 1:
+            continue
+        title, body = post.get("Title", ""), plain_text(post.get("Body", ""))
+        use_title = int(digest(["title", site, post["Id"]])[:2], 16) % 2 == 0 or not body
+        yield {
+            "instruction": title if use_title else body, "output": best.text, "source": "stackexchange",
+            "skill": site, "licence": best.licence, "id": f"{site}/{post['Id']}", "score": best.score,
+        }  # fmt: skip
+
+
+def _posts(file: Path) -> Iterator[Mapping[str, str]]:
+    """Attributes of each <row>; the parsed tree is dropped as it grows."""
+    try:
+        for _, element in ElementTree.iterparse(file, events=("end",)):
+            if element.tag == "row":
+                yield dict(element.attrib)
+            element.clear()
+    except ElementTree.ParseError as error:
+        raise DataError(
+            f"{file.name}:{error.position[0]}: not well-formed XML: {error}: fetch the dump again"
+        ) from error
+
+
+def _score(post: Mapping[str, str]) -> int:
+    try:
+        return int(post.get("Score", "0"))
+    except ValueError:
+        return 0
+
+
+def _keep_best(answers: dict[str, _Best], post: Mapping[str, str]) -> None:
+    question, score = post.get("ParentId", ""), _score(post)
+    if question in answers and answers[question].score >= score:
+        return
+    text = plain_text(post.get("Body", ""))
+    if SHORTEST < len(text) < LONGEST:
+        licence = post.get("ContentLicense", "CC BY-SA").replace(" ", "-")
+        answers[question] = _Best(score=score, text=text, licence=licence)
+
+
+# ---- wikiHow
+
+
+def wikihow(path: str, bad: list[BadRow]) -> Iterator[Row]:
+    """Articles of wikihowAll.csv (title, text; headline): the title asks, the article answers."""
+    for where, row in read_located(_existing(path), bad):
+        title, text = str(row.get("title") or ""), str(row.get("text") or "")
+        if not title or not text:
+            bad.append(BadRow(where=where, reason=f"no title and text: columns are {', '.join(row)}"))
+            continue
+        title = _TRAILING_NUMBER.sub("", title.strip())
+        asked = title if title.lower().startswith("how") else f"How to {title}"
+        yield {
+            "instruction": asked.rstrip("?") + "?", "output": plain_markdown(re.sub(r"\n;\s*\n", "\n", text)),
+            "source": "wikihow", "licence": "CC-BY-NC-SA-3.0", "id": where, "score": 0,
+        }  # fmt: skip
+
+
+# ---- Reddit
+
+
+def reddit(path: str, bad: list[BadRow]) -> Iterator[Row]:
+    """Submissions with their best top-level comment (score >= 10), from two JSON-lines files joined by `+`:
+    submissions (title, selftext, id, subreddit) and comments (body, score, link_id, parent_id)."""
+    first, plus, second = path.partition("+")
+    if not plus:
+        raise DataError(f"reddit:{path}: give two files: SUBMISSIONS.ndjson+COMMENTS.ndjson")
+    comments: dict[str, _Best] = {}
+    for _, row in read_located(_existing(second), bad):
+        link = str(row.get("link_id", ""))
+        text, score = row.get("body"), row.get("score")
+        top_level = row.get("parent_id") == link
+        if not (top_level and isinstance(text, str) and isinstance(score, int)) or score < LEAST_SCORE:
+            continue
+        if link not in comments or score > comments[link].score:
+            comments[link] = _Best(score=score, text=plain_markdown(text), licence="reddit-user-content")
+    for where, row in read_located(_existing(first), bad):
+        yield from _submission(where, row, comments, bad)
+
+
+def _submission(where: str, row: Row, comments: Mapping[str, _Best], bad: list[BadRow]) -> Iterable[Row]:
+    title, key = row.get("title"), row.get("id")
+    if not isinstance(title, str) or not isinstance(key, str):
+        bad.append(BadRow(where=where, reason="a submission needs id and title as text"))
+        return
+    best = comments.get(f"t3_{key}")
+    if best is None:
+        return
+    body = row.get("selftext")
+    more = plain_markdown(body) if isinstance(body, str) and body not in ("[deleted]", "[removed]") else ""
+    asked = _PROMPT_TAG.sub("", title)
+    subreddit = str(row.get("subreddit", "reddit"))
+    prompt = f"Write a story: {asked}" if _PROMPT_TAG.match(title) else asked
+    yield {
+        "instruction": f"{prompt}\n\n{more}".strip(), "output": best.text, "source": f"reddit/{subreddit}",
+        "licence": best.licence, "id": f"t3_{key}", "score": best.score,
+    }  # fmt: skip
+
+
+def _existing(path: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise DataError(f"{path}: no such file")
+    return file
+
+
+DUMPS: Mapping[str, Callable[[str, list[BadRow]], Iterator[Row]]] = {
+    "stackexchange": stack_exchange,
+    "wikihow": wikihow,
+    "reddit": reddit,
+}
+
+
+def read_any(ref: str, bad: list[BadRow] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, row) of a dump or of any source that `readers` knows."""
+    if not is_dump(ref):
+        yield from read_located(ref, bad)
+        return
+    for row in read_dump(ref, bad):
+        yield row["id"], row

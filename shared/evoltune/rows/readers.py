@@ -1,0 +1,237 @@
+"""Readers for what people already have: JSON, JSONL, Parquet, CSV (also .gz), a folder of these, a run, a hub id,
+a file at an fsspec address (s3://bucket/rows.jsonl).
+
+Rule for bad rows (not an object, not UTF-8, not JSON, over 8 MiB, ragged CSV): with no `bad` list the whole source is
+refused with a DataError that names file and line; with a list each is appended to it and reading goes on.
+
+    for where, row in read_located("data/train.jsonl"): ...     # where = "train.jsonl:17"
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from evoltune.errors import DataError, MissingExtraError
+from evoltune.rows import hub
+from evoltune.run import publish as storage
+
+MAX_ROW_BYTES = 8 * 2**20  # no instruction row is longer; a longer one is a file with lost line ends
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadRow:
+    """A row that cannot be read: where (file:line) and why."""
+
+    where: str
+    reason: str
+
+
+Row = dict[str, Any]
+Found = tuple[str, "Row | BadRow"]
+
+
+def read_rows(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[Row]:
+    """The rows of a source as dicts, as they are in the file. See `read_located`."""
+    for _, row in read_located(ref, bad):
+        yield row
+
+
+def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[tuple[str, Row]]:
+    """(file:line, row) of each row. Bad rows raise DataError, or are collected in `bad`."""
+    for where, row in _open(ref):
+        if not isinstance(row, BadRow):
+            yield where, row
+        elif bad is None:
+            raise DataError(f"{row.where}: {row.reason}: mend or remove this row")
+        else:
+            bad.append(row)
+
+
+def _open(ref: str | Path) -> Iterator[Found]:
+    if storage.is_address(ref):
+        ref = storage.local_copy(str(ref))
+    path = Path(ref).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return _file(path)
+    text = str(ref)
+    looks_like_file = path.is_absolute() or text.startswith((".", "~")) or _suffix(path) in SUFFIXES
+    if looks_like_file or text.count("/") > 1:
+        raise DataError(
+            f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz) or a hub id"
+        )
+    return _hub(text)
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+
+
+def _folder(path: Path) -> Iterator[Found]:
+    """A run's dataset, a dataset folder (its train file), or every readable file in name order."""
+    for train in (path / "dataset" / "train.parquet", path / "train.parquet"):
+        if train.is_file():
+            return _file(train)
+    files = [p for p in sorted(path.iterdir()) if p.is_file() and _suffix(p) in SUFFIXES]
+    if not files:
+        raise DataError(
+            f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run"
+        )
+    return (found for file in files for found in _file(file))
+
+
+def _file(path: Path) -> Iterator[Found]:
+    kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
+    if _suffix(path) not in kinds:
+        raise DataError(
+            f"{path}: unknown kind of file {path.suffix!r}: allowed: {', '.join(SUFFIXES)}, also with .gz"
+        )
+    return kinds[_suffix(path)](path)
+
+
+def _binary(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _reading(path: Path, found: Iterable[Found]) -> Iterator[Found]:
+    try:
+        yield from found
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[Found]:
+    """JSON lines, split on newline only (a row may hold U+2028); at most 8 MiB of a line is ever in memory."""
+    return _reading(path, _parsed_lines(path))
+
+
+def _parsed_lines(path: Path) -> Iterator[Found]:
+    with _binary(path) as handle:
+        for number, line in enumerate(_bounded(handle), start=1):
+            where = f"{path.name}:{number}"
+            if isinstance(line, int):
+                yield (
+                    where,
+                    BadRow(where=where, reason=f"a row of {line} bytes, at most {MAX_ROW_BYTES} are read"),
+                )
+            elif line.strip():
+                yield where, _object(where, line)
+
+
+def _bounded(handle: BinaryIO) -> Iterator[bytes | int]:
+    """Each line, or its length in bytes where it is too long to be kept."""
+    while line := handle.readline(MAX_ROW_BYTES + 1):
+        if len(line) <= MAX_ROW_BYTES:
+            yield line
+            continue
+        length = len(line)
+        while not line.endswith(b"\n") and (line := handle.readline(MAX_ROW_BYTES)):
+            length += len(line)
+        yield length
+
+
+def _object(where: str, text: bytes) -> Row | BadRow:
+    try:
+        row = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return BadRow(where=where, reason=f"not JSON: {error.msg} at column {error.colno}")
+    return _checked(where, row)
+
+
+def _checked(where: str, row: object) -> Row | BadRow:
+    if not isinstance(row, dict):
+        return BadRow(where=where, reason=f"a {type(row).__name__}, must be an object with named columns")
+    return row
+
+
+def _json(path: Path) -> Iterator[Found]:
+    """One array of objects, an object that holds one array (`data`, `rows`, `examples`, `train`), or JSON lines."""
+    with _binary(path) as handle:
+        text = handle.read()
+    try:
+        tree = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if text.lstrip()[:1] == b"{":
+            return _lines(path)
+        raise DataError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from error
+    if isinstance(tree, dict):
+        inner = next(
+            (tree[k] for k in ("data", "rows", "examples", "train") if isinstance(tree.get(k), list)), None
+        )
+        tree = [tree] if inner is None else inner
+    if not isinstance(tree, list):
+        raise DataError(f"{path}: a {type(tree).__name__}, must be an array of objects or JSON lines")
+    return ((f"{path.name}:{i}", _checked(f"{path.name}:{i}", row)) for i, row in enumerate(tree, start=1))
+
+
+def _csv(path: Path) -> Iterator[Found]:
+    """Comma-separated with a header line; a field may span lines; `where` is the line on which the row ends."""
+    return _reading(path, _csv_rows(path))
+
+
+def _csv_rows(path: Path) -> Iterator[Found]:
+    csv.field_size_limit(MAX_ROW_BYTES)
+    with _binary(path) as handle, io.TextIOWrapper(handle, encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text)
+        header: list[str] = []
+        while True:
+            try:
+                cells = next(reader, None)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise DataError(f"{path.name}:{reader.line_num + 1}: not CSV in UTF-8: {error}") from error
+            if cells is None:
+                return
+            where = f"{path.name}:{reader.line_num}"
+            if not header:
+                header = cells
+            elif len(cells) != len(header):
+                yield where, BadRow(where=where, reason=f"{len(cells)} cells, the header has {len(header)}")
+            else:
+                yield where, dict(zip(header, cells, strict=True))
+
+
+def _parquet(path: Path) -> Iterator[Found]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "data", "reading Parquet") from error
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a Parquet file: {error}") from error
+    rows = (row for batch in file.iter_batches(1024) for row in batch.to_pylist())
+    return ((f"{path.name}:{i}", row) for i, row in enumerate(rows, start=1))
+
+
+def _hub(ref: str) -> Iterator[Found]:
+    """A hub id, with `@config` and `:split` where needed: `openai/gsm8k@main:train`. Needs the network or its cache."""
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise MissingExtraError("datasets", "data", f"reading the hub dataset {ref!r}") from error
+    name, _, split = ref.partition(":")
+    name, _, config = name.partition("@")
+    if not hub.dataset_here(name) and (reason := hub.unreachable()):
+        raise DataError(
+            f"{ref}: neither a file nor in the hub's local copy, and the hub cannot be asked ({reason}): "
+            "check the path or the network"
+        )
+    try:
+        rows = load_dataset(name, config or None, split=split or "train", streaming=True)
+    except Exception as error:
+        raise DataError(
+            f"{ref}: neither a file nor a dataset that the hub gives ({type(error).__name__}): "
+            "check the name, the network and your login; private sets need HF_TOKEN"
+        ) from error
+    return ((f"{name}:{i}", dict(row)) for i, row in enumerate(rows, start=1))

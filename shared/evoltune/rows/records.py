@@ -1,0 +1,54 @@
+"""Seeds: the domain's own, or the rows of `seeds.path`, as records of round 0.
+
+    for record in seed_records(recipe, load_domain(recipe.domain)): ...
+
+Seeds are refused whole: a bad row, or one without an instruction, is a DataError that names file and line, because
+evolution would spend money on what is left and the mistake would stay unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from evoltune.domain import Domain, to_task
+from evoltune.errors import DataError
+from evoltune.recipe import Recipe
+from evoltune.record import Answer, Json, Record
+from evoltune.rows.columns import Turns, recognise
+from evoltune.rows.readers import BadRow, read_located
+
+
+def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
+    """The first `seeds.limit` seeds (0: all), in the order of the files or of the domain."""
+    path = recipe.seeds.path
+    refs = (path,) if isinstance(path, str) else path or ()
+    rows = (record for ref in refs for record in read_records(ref, domain)) if refs else iter(domain.seeds())
+    return islice(rows, recipe.seeds.limit or None)
+
+
+def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> Iterator[Record]:
+    """Records of any source: an output becomes an answer of the model "seed". Bad rows: see `read_located`."""
+    for where, row in read_located(ref, bad):
+        turns = recognise(row)
+        if not isinstance(turns, str):
+            yield to_record(domain, row, turns, where)
+        elif bad is None:
+            raise DataError(f"{where}: {turns}")
+        else:
+            bad.append(BadRow(where=where, reason=turns))
+
+
+def to_record(domain: Domain, row: Mapping[str, Any], turns: Turns, where: str) -> Record:
+    """One record; `licence` and `skill` of the row travel in the task's fields."""
+    task = to_task(domain, {**row, "instruction": turns.instruction}, where)
+    own: dict[str, Json] = {
+        name: value
+        for name, keys in (("licence", ("licence", "license")), ("skill", ("skill", "category")))
+        if isinstance(value := next((row[k] for k in keys if row.get(k)), None), str)
+    }
+    task = replace(task, name=task.name or where, history=turns.history, fields={**task.fields, **own})
+    answers = (Answer(text=turns.output, model="seed"),) if turns.output.strip() else ()
+    return Record(domain=domain.name, task=task, answers=answers)

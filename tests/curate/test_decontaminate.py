@@ -1,0 +1,272 @@
+"""Decontamination by text, the domain's overlap functions, and the certificate."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evoltune.curate.certificate import build_certificate, certificate, require_certificate, suite_hash
+from evoltune.curate.decontaminate.paraphrase import numbers, view
+from evoltune.curate.decontaminate.stage import Deep, decontaminate, text_hits
+from evoltune.curate.decontaminate.text_matches import build_index, hits
+from evoltune.curate.stages import curate_stages
+from evoltune.dataset.write import write_dataset
+from evoltune.domain import Domain
+from evoltune.errors import CertificateError, DataError
+from evoltune.pipeline import apply
+from evoltune.recipe import Curate, Recipe
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.run.store import Step, Store
+
+PROBLEM = Task(
+    name="shop/1",
+    instruction="Mara sells 17 jars of honey on Monday and 29 jars on Tuesday at 6 dollars per jar, then pays 45 dollars "
+    "for her stall. How many dollars does Mara have left?",
+    reference="231",
+)
+CODE = Task(
+    name="code/1",
+    instruction='def longest_run(values):\n    """ Return the length of the longest run of equal neighbours in the list.\n'
+    '    >>> longest_run([1, 1, 2])\n    2\n    """\n',
+    reference="    best = run = 0\n    last = None\n    for v in values:\n        run = run + 1 if v == last else 1\n"
+    "        last = v\n        best = max(best, run)\n    return best\n",
+)
+FILLER = [
+    Task(
+        name=f"fill/{i}",
+        instruction=f"A {thing} costs {i + 3} coins and a {other} costs {i * 7 + 5} coins. What do both cost?",
+    )
+    for i, (thing, other) in enumerate(
+        zip(["lamp", "chair", "table", "clock"], ["book", "pencil", "plate", "rug"], strict=True)
+    )
+]
+SUITES = {"shop": (PROBLEM, *FILLER), "code": (CODE,)}
+
+
+def record(text, answer="ok", **more):
+    answers = (Answer(text=answer, model="seed", verdict=Verdict(status="pass")),)
+    return Record(domain="toy", task=Task(instruction=text, **more), answers=answers)
+
+
+def methods(text, others=(), **options):
+    return {(h.task, h.method) for h in hits(build_index(SUITES, **options), text, others)}
+
+
+def test_a_copied_problem_is_found_by_n_gram_and_by_jaccard():
+    assert {("shop/1", "13-gram"), ("shop/1", "jaccard")} <= methods(PROBLEM.instruction.upper())
+
+
+def test_a_problem_inside_a_longer_row_is_found_by_containment():
+    padding = (
+        "Write a story about a market in the mountains, with three talking goats and an honest baker. It begins at dawn, "
+        "when frost still lies upon every roof, and it must end before anybody has bought so much as an onion. Use this: "
+    )
+    found = methods(padding + PROBLEM.instruction, ngrams=())
+    assert found == {("shop/1", "containment")}
+
+
+def test_n_grams_look_into_answers_and_references_too():
+    index = build_index(SUITES)
+    hidden = record("Tell me about honey.", answer=f"Here is one: {PROBLEM.instruction}")
+    assert {h.method for h in text_hits(index, hidden)} == {"13-gram"}
+    assert text_hits(index, record("Tell me about honey.")) == []
+
+
+def test_a_problem_shorter_than_the_n_gram_is_matched_word_for_word():
+    short = {"s": (Task(instruction="Name the capital of France.", name="s/1"),)}
+    index = build_index(short, jaccard=1, paraphrase=False)
+    assert [h.method for h in hits(index, "name the capital of FRANCE")] == ["exact"]
+    assert hits(index, "name the capital of Spain") == []
+
+
+def test_a_reworded_problem_with_the_same_numbers_is_a_paraphrase():
+    text = (
+        "On Monday Mara manages to sell 17 honey jars, and twenty-nine jars more on Tuesday. Every jar brings her 6 dollars, "
+        "but the stall costs 45 dollars. What amount of dollars is left for Mara?"
+    )
+    assert methods(text) == {("shop/1", "paraphrase")}
+    assert methods(text, paraphrase=False) == set()
+
+
+def test_the_same_wording_with_other_numbers_is_no_paraphrase():
+    text = "A lamp costs 31 coins and a book costs 58 coins. How much money would someone need for the two of them?"
+    assert methods(text) == set()
+
+
+def test_a_renamed_program_with_a_reworded_docstring_is_a_paraphrase():
+    answer = (
+        'def max_streak(items):\n    """ Give the length of the longest run of equal neighbours within a list.\n    """\n'
+        "    top = streak = 0\n    prev = None\n    for x in items:\n        streak = streak + 1 if x == prev else 1\n"
+        "        prev = x\n        top = max(top, streak)\n    return top\n"
+    )
+    assert ("code/1", "paraphrase") in methods(
+        "Find the longest run of equal neighbours in a list.", [answer]
+    )
+    other = "def area(r):\n    return 3.14 * r * r\n"
+    assert methods("Compute the area of a circle.", [other]) == set()
+
+
+def test_number_words_are_numbers():
+    assert numbers("twenty boxes, 1,500 pens, half a dozen and 2.5 kg") == {20.0, 1500.0, 0.5, 12.0, 2.5}
+    assert view("```python\nprint(1)\n```\nAdd two").numbers == {2.0}
+
+
+class Twins:
+    """A checker whose `twin` method says that a row gives away the task whose reference equals the row's."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def overlap(self, records, suite_tasks, method):
+        assert method == "twin"
+        for row in records:
+            self.asked += 1
+            yield [t.name for t in suite_tasks if t.reference == row.task.reference]
+
+
+def test_overlap_sees_only_what_text_let_pass_and_the_reason_names_suite_and_method():
+    rows = [
+        record(PROBLEM.instruction),
+        record("What is 200 + 31?", reference="231"),
+        record("Name a prime.", reference="7"),
+    ]
+    checker, notes = Twins(), {}
+    stage = decontaminate(
+        build_index({"shop": (PROBLEM,)}),
+        {"shop": (PROBLEM,)},
+        Deep(checker=checker, methods=["twin"]),
+        note=notes.__setitem__,
+    )
+    copied, twin, clean = stage(rows)
+    assert (copied.reason, twin.reason) == ("contaminated: shop by 13-gram", "contaminated: shop by twin")
+    assert clean == rows[2] and checker.asked == 2
+    assert json.loads(notes[rows[1].id]) == [
+        {"suite": "shop", "task": "shop/1", "method": "twin", "score": 1.0}
+    ]
+
+
+# ---- the whole room on a store
+
+TOY = """
+from evoltune import Domain, Verdict
+domain = Domain(name="toy", seeds=list, operators=(), verify=lambda task, candidate, context: Verdict(status="pass"))
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A domain package on disk: certificates name the domain's methods, so it must load."""
+    package = tmp_path / "evoltune_toy_curation"
+    package.mkdir()
+    (package / "__init__.py").write_text(TOY)
+    return str(package)
+
+
+def build(folder: Path, recipe: Recipe, rows, suites=SUITES):
+    from evoltune.domain import load_domain
+
+    domain: Domain = load_domain(recipe.domain)
+    with Store.open(folder) as store:
+        first = Step(name="verify", version="1")
+        store.decide(first, rows)
+        steps = [first]
+        for step, stage, whole in curate_stages(recipe, domain, first, suites, None, note=store.note):
+            apply(store, step, stage, whole=whole)
+            steps.append(step)
+        proof = certificate(store, steps, recipe, suites)
+        counts = {step.name: store.ledger(step) for step in steps}
+        return write_dataset(store.kept(steps[-1]), folder / "dataset", recipe, proof, counts)
+
+
+def rows_of(count):
+    things = ["apples", "pears", "plums", "nuts", "figs", "dates", "limes", "kiwis"]
+    return [
+        record(
+            f"Write a short poem number {i} about {things[i % 8]} and the {i}th day of rain",
+            answer=f"poem {i}",
+            name=str(i),
+        )
+        for i in range(count)
+    ]
+
+
+def test_a_run_writes_the_same_bytes_whatever_the_order_of_its_rows(tmp_path, toy):
+    rows = [*rows_of(30), record(PROBLEM.instruction, name="copy")]
+    recipe = Recipe(domain=toy, name="toy")
+    one = build(tmp_path / "one", recipe, rows)
+    two = build(tmp_path / "two", recipe, rows[::-1])
+    names = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(two) for p in two.rglob("*") if p.is_file())
+    assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
+
+
+@pytest.mark.slow
+@given(st.permutations(range(31)))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_of_rows_gives_the_same_bytes(tmp_path_factory, toy, order):
+    rows = [*rows_of(30), record(PROBLEM.instruction, name="copy")]
+    recipe = Recipe(domain=toy, name="toy", curate=Curate(size=12, mode="quality_diversity", balance="level"))
+    places = [tmp_path_factory.mktemp("order") for _ in range(2)]
+    one, two = (
+        build(place, recipe, [rows[i] for i in ids])
+        for place, ids in zip(places, (range(31), order), strict=True)
+    )
+    for file in one.rglob("*"):
+        assert file.is_dir() or file.read_bytes() == (two / file.relative_to(one)).read_bytes()
+
+
+def test_the_certificate_names_suites_methods_and_every_hit(tmp_path, toy):
+    copy = record(PROBLEM.instruction, name="copy")
+    folder = build(tmp_path / "run", Recipe(domain=toy, name="toy"), [*rows_of(25), copy])
+    proof = json.loads((folder / "certificate.json").read_text())
+    assert proof["suites"]["shop"] == {"problems": suite_hash(SUITES["shop"]), "sha256": "", "tasks": 5}
+    assert proof["methods"]["ngrams"] == [13] and proof["methods"]["shingle_jaccard"] == 0.6
+    (hit,) = proof["hits"]
+    assert hit["row"] == copy.id and {h["task"] for h in hit["hits"]} == {"shop/1"}
+    assert "1 rows were dropped" in (folder / "README.md").read_text()
+
+
+def test_a_certificate_is_demanded_for_each_suite_and_for_these_bytes(tmp_path, toy):
+    folder = build(tmp_path / "run", Recipe(domain=toy, name="toy"), rows_of(25))
+    assert require_certificate(folder, SUITES)["problems"] == []
+    with pytest.raises(CertificateError, match=r"not checked against the suite 'other'.*--allow-uncertified"):
+        require_certificate(folder, {"other": FILLER})
+    changed = {"shop": (replace(PROBLEM, instruction="new"), *FILLER)}
+    with pytest.raises(CertificateError, match="another version of the suite 'shop'"):
+        require_certificate(folder, changed)
+    assert require_certificate(folder, changed, allow=True)["problems"]
+    (folder / "train.parquet").write_bytes(b"other rows")
+    with pytest.raises(CertificateError, match="not the file that was checked"):
+        require_certificate(folder, SUITES)
+
+
+def test_no_certificate_and_a_broken_one_are_told_apart(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "hi"}\n')
+    with pytest.raises(CertificateError, match="no certificate"):
+        require_certificate(tmp_path / "rows.jsonl", SUITES)
+    assert require_certificate(tmp_path / "rows.jsonl", {})["problems"] == []
+    (tmp_path / "certificate.json").write_text("{")
+    with pytest.raises(DataError, match="not a certificate"):
+        require_certificate(tmp_path, SUITES)
+
+
+def test_a_changed_threshold_or_suite_is_a_new_step():
+    domain = Domain(name="toy", seeds=list, operators=(), verify=lambda *_: Verdict(status="pass"))
+
+    def versions(recipe, suites=SUITES):
+        stages = curate_stages(recipe, domain, Step(name="verify", version="1"), suites, None)
+        return [step.version for step, _, _ in stages]
+
+    base = versions(Recipe(domain="toy"))
+    assert versions(Recipe(domain="toy")) == base
+    stricter = versions(Recipe(domain="toy", curate=Curate(ngrams=(8,))))
+    assert stricter[0] == base[0] and stricter[1] != base[1] and stricter[2] != base[2]
+    assert versions(Recipe(domain="toy"), {"shop": (PROBLEM,)})[1] != base[1]
+
+
+def test_an_empty_certificate_covers_nothing():
+    assert build_certificate({}, {}, rows={}, hits=[])["suites"] == {}
+    assert isinstance(Drop(record=record("x"), reason="r").reason, str)

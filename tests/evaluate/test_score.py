@@ -1,0 +1,333 @@
+"""Scores: authors' own generation files give their published figures; panels, imports, bad files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evoltune.errors import DataError
+from evoltune.evaluate.imports import read_samples
+from evoltune.evaluate.majority import majority
+from evoltune.evaluate.panel import report, rescore
+from evoltune.evaluate.score import Sample, figures, judge, passes
+from evoltune.evaluate.suites import Suite, load_suite
+from evoltune.recipe import Verification
+from evoltune.record import Task
+from evoltune.rows.journal import Journal, repair
+from evoltune.rows.journal import rows as journal_rows
+
+DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="EVOLTUNE_DATA does not name the folder with benchmark files"
+)
+VERIFY = Verification(workers=2)
+
+
+def read(name):
+    with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def sums(n=4) -> Suite:
+    tasks = tuple(
+        Task(instruction=f"{i}+{i}?", reference=str(2 * i), name=f"t/{i}", fields={"skill": ["even", "odd"][i % 2], "level": f"Level {i}"})
+        for i in range(n)
+    )  # fmt: skip
+    return Suite(name="sums", domain="math", tasks=tasks, sha256="0" * 64, licence="ours")
+
+
+def answers(*texts, problem="t/1"):
+    return [Sample(problem=problem, sample=i, text=text) for i, text in enumerate(texts)]
+
+
+def write(path: Path, rows) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+# ---- judging
+
+
+def test_wrong_and_without_an_answer_are_counted_apart(tmp_path):
+    outcomes = judge(
+        sums(), answers("#### 2", "#### 3", "I do not know."), "gsm8k-strict", VERIFY, tmp_path / "v.jsonl"
+    )
+    found = figures(sums(), outcomes)
+    assert found["statuses"] == {"fail": 2, "pass": 1} and found["no_answer"] == 1
+    assert found["measures"]["pass@1"]["value"] == pytest.approx(1 / 3)
+
+
+def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path):
+    samples = [Sample(problem=f"t/{i}", sample=0, text=f"#### {2 * i if i < 3 else 7}") for i in range(4)]
+    found = figures(sums(), judge(sums(), samples, "sound", VERIFY, tmp_path / "v.jsonl"))
+    assert {k: (v["n"], v["value"]) for k, v in found["by_skill"].items()} == {
+        "even": (2, 1.0),
+        "odd": (2, 0.5),
+    }
+    assert list(found["by_difficulty"]) == ["Level 0", "Level 1", "Level 2", "Level 3"]
+
+
+def test_verdicts_survive_a_kill_and_are_not_judged_again(tmp_path):
+    out = tmp_path / "v.jsonl"
+    first = judge(sums(), answers("2", "3", "4"), "sound", VERIFY, out)
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.write_bytes(lines[0] + b'{"problem": "t/1", "sam')
+    assert judge(sums(), answers("2", "3", "4"), "sound", VERIFY, out) == first
+    assert out.read_bytes() == whole
+    judge(sums(), answers("2", "3", "4"), "sound", VERIFY, out)
+    assert out.read_bytes() == whole
+
+
+def test_a_changed_text_is_judged_anew(tmp_path):
+    out = tmp_path / "v.jsonl"
+    judge(sums(), answers("3"), "sound", VERIFY, out)
+    assert judge(sums(), answers("2"), "sound", VERIFY, out)[0].passed
+
+
+def test_two_samples_of_one_name_and_unknown_problems_are_refused(tmp_path):
+    twice = [*answers("2"), *answers("2")]
+    with pytest.raises(DataError, match="two generations are named 't/1', sample 0"):
+        judge(sums(), twice, "sound", VERIFY, tmp_path / "v.jsonl")
+    with pytest.raises(DataError, match="did you mean 't/1'"):
+        judge(sums(), answers("2", problem="t/11"), "sound", VERIFY, tmp_path / "v.jsonl")
+    with pytest.raises(DataError, match=r"profile 'soud'.*did you mean 'sound'"):
+        judge(sums(), answers("2"), "soud", VERIFY, tmp_path / "v.jsonl")
+
+
+def test_k_above_the_number_of_samples_is_refused(tmp_path):
+    outcomes = judge(sums(), answers("2", "3"), "sound", VERIFY, tmp_path / "v.jsonl")
+    with pytest.raises(DataError, match="pass@3 needs at least 3 samples"):
+        passes(outcomes, 3)
+
+
+# ---- panel
+
+
+def test_a_panel_lists_the_disagreements_and_the_sound_scorer_decides(tmp_path):
+    texts = answers("so #### 2", "The answer is 2", "#### 2.0")
+    panel = rescore(sums(), texts, ("gsm8k-strict", "gsm8k-flexible", "sound"), VERIFY, tmp_path)
+    wrong = {row["sample"]: row["wrong"] for row in panel.disagreements}
+    assert panel.arbiter == "math/sound@1" and wrong[1] == ["math/gsm8k-strict@1"]
+    assert wrong[2] == ["math/gsm8k-strict@1", "math/gsm8k-flexible@1"]
+    lines = "\n".join(report(panel))
+    assert (
+        "2 samples on which the profiles disagree" in lines and "math/gsm8k-strict@1: differs on 2" in lines
+    )
+
+
+# ---- maj@k
+
+
+def test_equal_answers_in_other_forms_vote_together_and_a_tie_goes_to_the_first(tmp_path):
+    suite = sums()
+    texts = {
+        "t/1": ["3", "2", "2.0", "4/2", "3"],
+        "t/2": ["4", "5", "5.0", "4.0", ""],
+        "t/3": ["7", "7", "6", "6", "7.0"],
+    }
+    samples = [Sample(problem=p, sample=i, text=t) for p, group in texts.items() for i, t in enumerate(group)]
+    outcomes = judge(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")
+    assert majority(suite, outcomes, 5, VERIFY).value == pytest.approx(2 / 3)  # t/1 and t/2 right, t/3 wrong
+    assert majority(suite, outcomes, 1, VERIFY).value == pytest.approx(1 / 3)
+    with pytest.raises(DataError, match="maj@6 needs 6 samples"):
+        majority(suite, outcomes, 6, VERIFY)
+
+
+@needs_data
+def test_programs_cannot_vote():
+    with pytest.raises(DataError, match="judged by tests, so they cannot vote"):
+        majority(load_suite("humaneval", DATA), [], 1, VERIFY)
+
+
+# ---- the authors' files
+
+
+@needs_data
+@pytest.mark.parametrize(
+    "label", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"]
+)
+def test_gpt3_solutions_get_their_labels_under_openai_a(tmp_path, label):
+    suite, path = load_suite("gsm8k", DATA), DATA / "gsm8k_model_solutions/openai_gpt3_solutions.jsonl.gz"
+    samples = read_samples(path, suite, column=f"{label}.solution")
+    outcomes = judge(suite, samples, "openai-A", VERIFY, tmp_path / "v.jsonl")
+    assert [o.passed for o in outcomes] == [row[label]["is_correct"] for row in read(path.relative_to(DATA))]
+
+
+@needs_data
+def test_tora_70b_solves_670_of_the_791_rows(tmp_path):
+    suite = load_suite("gsm8k", DATA)
+    samples = read_samples(DATA / "gsm8k_model_solutions/tora_70b.jsonl.gz", suite, column="pred")
+    assert sum(o.passed for o in judge(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")) == 670
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("file", "label"), [("starcoder2_15b_instruct", "base_status"), ("reflexion_gpt4", "rerun"), ("evol_teacher_replit3b", "rerun")]
+)  # fmt: skip
+def test_humaneval_status_agrees_with_the_authors_on_every_row(tmp_path, file, label):
+    suite, path = load_suite("humaneval", DATA), DATA / f"humaneval_model_solutions/{file}.jsonl.gz"
+    outcomes = judge(suite, read_samples(path, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    assert [o.passed for o in outcomes] == [row[label] == "pass" for row in read(path.relative_to(DATA))]
+
+
+@needs_data
+@pytest.mark.slow
+def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path):
+    suite, file = (
+        load_suite("humaneval-plus", DATA),
+        "humaneval_model_solutions/starcoder2_15b_instruct.jsonl.gz",
+    )
+    outcomes = judge(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    assert [o.passed for o in outcomes] == [row["plus_status"] == "pass" for row in read(file)]
+
+
+@needs_data
+@pytest.mark.slow
+def test_humaneval_gold_times_200_is_scored_in_flat_memory_after_a_kill():
+    """32,800 programs, the driver killed half-way: `benchmarks/evaluation.py --only many` prints the figures."""
+    script = Path(__file__).parents[2] / "benchmarks" / "evaluation.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--only", "many"], capture_output=True, text=True, check=True
+    )
+    print(done.stdout)
+    seconds = int(done.stdout.split(" programs: ")[1].split(" s in all")[0])
+    early, most = (int(part.split(" MB")[0]) for part in done.stdout.split("driver: ")[1].split(", "))
+    assert seconds < 25 * 60 and most < early + 120
+
+
+@needs_data
+def test_humaneval_gold_solutions_all_pass(tmp_path):
+    suite = load_suite("humaneval", DATA)
+    gold = [Sample(problem=t.name, sample=0, text=t.reference or "") for t in suite.tasks]
+    assert sum(o.passed for o in judge(suite, gold, "sound", VERIFY, tmp_path / "v.jsonl")) == 164
+
+
+@needs_data
+def test_codegens_pass_at_1_and_10_equal_an_independent_computation(tmp_path):
+    """The first 16 problems here; all 1,960 samples are a bar (`make bars`)."""
+    _codegen(tmp_path, 16)
+
+
+@needs_data
+@pytest.mark.slow
+def test_codegens_pass_at_1_and_10_equal_an_independent_computation_on_all_samples(tmp_path):
+    _codegen(tmp_path, 10**6)
+
+
+def _codegen(tmp_path, problems):
+    file = "humaneval_model_solutions/codegen16b_20_samples.jsonl.gz"
+    suite, labels = load_suite("humaneval", DATA), read(file)
+    names = list(dict.fromkeys(row["task_id"] for row in labels))[:problems]
+    samples = [s for s in read_samples(DATA / file, suite) if s.problem in names]
+    outcomes = judge(suite, samples, "humaneval", VERIFY, tmp_path / "v.jsonl")
+    for k in (1, 10):
+        theirs = []
+        for name in names:
+            right = [row["rerun"] == "pass" for row in labels if row["task_id"] == name]
+            wrong, miss = right.count(False), 1.0
+            for i in range(k):  # k draws without replacement, all of them wrong
+                miss *= max(0, wrong - i) / (len(right) - i)
+            theirs.append(1 - miss)
+        ours = passes(outcomes, k)
+        assert [ours[name] for name in names] == pytest.approx(theirs)
+
+
+# ---- imports
+
+
+def test_human_eval_evalplus_and_lm_eval_files_are_recognised(tmp_path):
+    suite, want = sums(), [("t/1", 0, "a"), ("t/1", 1, "b"), ("t/2", 0, "c")]
+    forms = {
+        "human-eval.jsonl": [{"task_id": "t/1", "completion": "a"}, {"task_id": "t/1", "completion": "b"}, {"task_id": "t/2", "completion": "c"}],
+        "evalplus.jsonl": [{"task_id": "t/1", "solution": "a"}, {"task_id": "t/1", "solution": "b"}, {"task_id": "t/2", "solution": "c"}],
+        "samples_sums.jsonl": [
+            {"doc_id": 1, "doc": {"question": "1+1?"}, "target": "2", "resps": [["a", "b"]], "filtered_resps": ["x"]},
+            {"doc_id": 2, "doc": {"question": "2+2?"}, "target": "4", "resps": [["c"]], "filtered_resps": ["x"]},
+        ],
+        "ours.jsonl": [{"problem": "t/1", "sample": 0, "text": "a"}, {"problem": "t/1", "sample": 1, "text": "b"}, {"problem": "t/2", "sample": 0, "text": "c"}],
+        "by-question.jsonl": [{"question": "1+1?", "response": "a"}, {"question": "1+1?", "response": "b"}, {"question": "2+2?", "response": "c"}],
+    }  # fmt: skip
+    for name, rows in forms.items():
+        found = read_samples(write(tmp_path / name, rows), suite)
+        assert [(s.problem, s.sample, s.text) for s in found] == want, name
+    results = {
+        "eval": {
+            "t/1": [{"solution": "a", "base_status": "pass"}, {"solution": "b"}],
+            "t/2": [{"solution": "c"}],
+        }
+    }
+    path = tmp_path / "eval_results.json"
+    path.write_text(json.dumps(results))
+    assert [(s.problem, s.sample, s.text) for s in read_samples(path, suite)] == want
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"task_id": "t/1", "comple', r"f\.jsonl:2: the file is truncated in its last line"),
+        (
+            '{"task_id": "q/99", "completion": "x"}',
+            r"f\.jsonl:2: no problem of suite sums is meant by 'q/99'",
+        ),
+        ('{"task_id": "t/1", "words": "x"}', r"f\.jsonl:2: no text in any of"),
+        ("[1]", r"f\.jsonl:2: a row must be a JSON object"),
+    ],
+)
+def test_a_damaged_generations_file_names_the_row(tmp_path, line, message):
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"task_id": "t/0", "completion": "x"}\n' + line)
+    with pytest.raises(DataError, match=message):
+        read_samples(path, sums())
+
+
+def test_an_empty_file_and_a_wrong_column_are_named(tmp_path):
+    with pytest.raises(DataError, match="holds no generation"):
+        read_samples(write(tmp_path / "f.jsonl", []), sums())
+    with pytest.raises(DataError, match=r"no column 'a\.b'"):
+        read_samples(write(tmp_path / "g.jsonl", [{"task_id": "t/0", "a": {"c": "x"}}]), sums(), column="a.b")
+
+
+# ---- the journal
+
+
+def test_a_torn_line_is_cut_wherever_it_was_torn(tmp_path):
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        for i in range(3):
+            journal.append({"i": i, "text": "x" * 100_000 * i})
+    whole = path.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
+    for at in (0, 1, ends[0], ends[0] + 1, ends[1] - 1, len(whole) - 1, len(whole)):
+        path.write_bytes(whole[:at])
+        repair(path)
+        assert [row["i"] for row in journal_rows(path)] == list(range(sum(end <= at for end in ends)))
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"i": 0}\nnonsense\n{"i": 1}\n')
+    with pytest.raises(DataError, match=r"j\.jsonl:2: not JSON"):
+        list(journal_rows(path))
+
+
+def test_k_above_the_samples_is_refused_before_anything_is_judged(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    path.write_text('{"id": "a", "question": "1 + 1 = ?", "reference": "2"}\n')
+    suite = load_suite(f"math:{path}")
+    with pytest.raises(DataError, match=r"pass@2 needs at least 2 samples"):
+        rescore(
+            suite,
+            [Sample(problem="a", sample=0, text="2")],
+            ("sound",),
+            Verification(workers=1),
+            tmp_path / "out",
+            ks=(1, 2),
+        )
+    assert not (tmp_path / "out").exists()

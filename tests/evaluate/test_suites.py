@@ -1,0 +1,160 @@
+"""Suites: names, places, hashes, the user's own rows."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from evoltune.domain import Benchmark
+from evoltune.errors import DataError
+from evoltune.evaluate.hub import Address, address_of, fetch
+from evoltune.evaluate.suites import Entry, check_hash, declared, file_hashes, load_suite
+from evoltune.record import Task
+
+DATA = os.environ.get("EVOLTUNE_DATA")
+needs_data = pytest.mark.skipif(
+    not DATA, reason="EVOLTUNE_DATA does not name the folder with benchmark files"
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+
+
+def rows_file(folder: Path, rows) -> Path:
+    path = folder / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def entry(sha256="", **more):
+    def load(path):
+        return (Task(instruction=line, name=line) for line in path.read_text().split())
+
+    return Entry(
+        name="s", domain="math", benchmark=Benchmark(load=load, sha256=sha256, licence="MIT", **more)
+    )
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "problems"),
+    [("humaneval", 164), ("mbpp", 500), ("mbpp-sanitized", 427), ("mbpp-plus", 378), ("humaneval-plus", 164), ("gsm8k", 1319), ("gsm-hard", 1319), ("svamp", 1000)],
+)  # fmt: skip
+def test_published_files_load_with_their_hash(name, problems):
+    suite = load_suite(name, Path(DATA))
+    assert len(suite.tasks) == problems and suite.sha256 and suite.licence
+
+
+def test_the_shipped_suite_needs_no_data_folder(monkeypatch):
+    monkeypatch.delenv("EVOLTUNE_DATA", raising=False)
+    assert len(load_suite("math/gradeschool-heldout").tasks) >= 200
+
+
+def test_every_declared_suite_names_its_licence_and_a_profile_of_its_domain():
+    from evoltune.domain import load_domain
+
+    assert len(declared()) >= 10
+    for found in declared().values():
+        assert found.benchmark.licence
+        assert {found.benchmark.profile, *found.benchmark.beside} <= set(load_domain(found.domain).profiles)
+
+
+def test_an_unknown_suite_names_the_nearest():
+    with pytest.raises(DataError, match=r"did you mean 'gsm8k'\?"):
+        load_suite("gsm8")
+    with pytest.raises(DataError, match="did you mean 'humaneval'"):
+        load_suite("code/humanevel")
+
+
+def test_a_missing_suite_says_where_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("EVOLTUNE_DATA", raising=False)
+    with pytest.raises(DataError, match=r"wizardlm/WizardLM_testset.jsonl below EVOLTUNE_DATA or eval.data"):
+        load_suite("general/wizardlm", tmp_path)
+
+
+def test_a_file_with_another_hash_is_refused(tmp_path):
+    (tmp_path / "gsm8k").mkdir()
+    (tmp_path / "gsm8k" / "test.jsonl").write_text('{"question": "q", "answer": "#### 1"}\n')
+    with pytest.raises(DataError, match=r"the published file has 4e82068434a2.*math:.*test\.jsonl"):
+        load_suite("gsm8k", tmp_path)
+
+
+@needs_data
+def test_the_published_file_is_known_packed_and_unpacked(tmp_path):
+    (tmp_path / "gsm8k").mkdir()
+    plain = gzip.decompress((Path(DATA) / "gsm8k/test.jsonl.gz").read_bytes())
+    (tmp_path / "gsm8k" / "test.jsonl").write_bytes(plain)
+    assert load_suite("gsm8k", tmp_path).sha256 == load_suite("gsm8k", Path(DATA)).sha256
+
+
+def test_an_unknown_hash_is_recorded_at_first_load_and_held_to(tmp_path):
+    path = tmp_path / "s.txt"
+    path.write_text("a b")
+    first = check_hash(entry(), path)
+    assert first == check_hash(entry(), path) == file_hashes(path)[0]
+    path.write_text("a b c")
+    with pytest.raises(DataError, match="at its first load here it had"):
+        check_hash(entry(), path)
+
+
+def test_the_users_rows_are_a_suite_of_the_domain_they_name(tmp_path):
+    path = rows_file(
+        tmp_path, [{"question": "1+1?", "reference": 2}, {"id": "b", "instruction": "2+2?", "reference": "4"}]
+    )
+    suite = load_suite(f"math:{path}")
+    assert [t.name for t in suite.tasks] == ["mine.jsonl:1", "b"] and suite.tasks[0].reference == "2"
+    assert load_suite(str(path), domain="math").tasks == suite.tasks
+    with pytest.raises(DataError, match="say which domain judges it"):
+        load_suite(str(path))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "a", "question": "q"}, {"id": "a", "question": "r"}], "stand twice"),
+        ([{"reference": "1"}], "nothing to ask a model"),
+        ([], "holds no problem"),
+    ],
+)
+def test_bad_rows_of_a_suite_are_named(tmp_path, rows, message):
+    with pytest.raises(DataError, match=message):
+        load_suite(f"math:{rows_file(tmp_path, rows)}")
+
+
+def test_hub_addresses_have_revision_config_and_split():
+    assert address_of("a/b") == Address(repo="a/b")
+    assert address_of("a/b@v1:main:train") == Address(repo="a/b", revision="v1", config="main", split="train")
+    with pytest.raises(DataError, match="owner/name"):
+        address_of("b")
+
+
+def test_the_hub_is_read_through_datasets_and_its_revision_pinned(tmp_path, monkeypatch):
+    """A folder stands in for the hub's repository: the same `load_dataset` reads both."""
+    datasets = pytest.importorskip("datasets")
+    repo = tmp_path / "owner" / "name"
+    repo.mkdir(parents=True)
+    (repo / "test.jsonl").write_text('{"question": "q", "answer": "x #### 3"}\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    found = entry(hub="owner/name@rev1")
+    path, source = fetch(found, tmp_path / "cache" / "suites")
+    assert source == "owner/name@rev1" and json.loads(path.read_text()) == {
+        "question": "q",
+        "answer": "x #### 3",
+    }
+    assert json.loads((path.parent / "revisions.json").read_text()) == {"math/s": "rev1"}
+
+
+def test_an_unreachable_hub_is_one_line_that_says_what_to_do(monkeypatch, tmp_path):
+    pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="the hub gave nothing") as caught:
+        fetch(entry(hub="no-such-owner/no-such-name@main"), tmp_path / "cache")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,171 @@
+"""Cassettes and provider batch files: both end in the data that direct calls give."""
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from evoltune import recipe as recipes
+from evoltune.domain import Domain, Operator
+from evoltune.errors import DataError, TeacherError
+from evoltune.evolve.batch import collect, export_batch, import_batch
+from evoltune.evolve.loop import evolve
+from evoltune.record import Answer, Record, Task, Verdict, record_to_json
+from evoltune.run.store import Store
+from evoltune.teacher.journal import journalled
+from evoltune.teacher.protocol import ask
+from evoltune.teacher.replay import export_cassette, load_cassette
+
+_spec = importlib.util.spec_from_file_location(
+    "fake_openai", Path(__file__).parents[1] / "servers" / "openai_server.py"
+)
+fake = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake)
+
+TOWNS = Domain(
+    name="towns",
+    seeds=lambda: [
+        Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain language.", name=str(i)),
+               answers=(Answer(text="It is old.", model="seed"),))
+        for i in range(5)
+    ],
+    operators=(Operator(name="harder", template="Harder:\n{instruction}"),),
+    verify=lambda task, candidate, context: Verdict(status="unverifiable"),
+    answer_prompt="Answer: {instruction}",
+)  # fmt: skip
+RECIPE = recipes.Recipe(domain="towns", evolve=recipes.Evolve(rounds=2, answers=2))
+
+
+class Direct:
+    """Answers as the fake server does."""
+
+    async def complete(self, request):
+        body = {"messages": [{"content": request.messages[-1][1]}]}
+        return [fake.text_of({**body, "seed": request.seed + i}) for i in range(request.n)]
+
+
+def rows(store, step):
+    return [record_to_json(r) for r in store.kept(step)]
+
+
+def direct(folder):
+    with Store.open(folder) as store:
+        return rows(store, evolve(RECIPE, TOWNS, store, teacher=journalled(Direct(), store)))
+
+
+def answer_batch(path, results, lines=None):
+    """What the provider would give back, in another order."""
+    out = []
+    for line in path.read_text().splitlines() if lines is None else lines:
+        asked = json.loads(line)
+        assert asked["method"] == "POST" and asked["url"] == "/v1/chat/completions"
+        body = asked["body"]
+        texts = [fake.text_of({**body, "seed": body["seed"] + i}) for i in range(body.get("n", 1))]
+        choices = [
+            {"index": i, "message": {"content": t}, "finish_reason": "stop"} for i, t in enumerate(texts)
+        ]
+        reply = {"choices": choices, "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+        out.append(
+            {"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": reply}, "error": None}
+        )
+    results.write_text("".join(json.dumps(o) + "\n" for o in reversed(out)))
+
+
+def test_a_cassette_replays_a_run_exactly_and_answers_nothing_else(tmp_path):
+    first = direct(tmp_path / "a")
+    for name in ("calls.jsonl", "calls.jsonl.gz"):
+        cassette = tmp_path / name
+        with Store.read(tmp_path / "a") as store:
+            assert export_cassette(store, cassette) > 10
+        with Store.open(tmp_path / f"replayed-{name}") as store:
+            step = evolve(RECIPE, TOWNS, store, teacher=journalled(load_cassette(cassette), store))
+            assert rows(store, step) == first
+    stranger = ask(RECIPE.teacher, "What else?", purpose="answer", seed=1)
+    with pytest.raises(TeacherError, match=r"no reply to this request .*export it again"):
+        asyncio.run(load_cassette(cassette).complete(stranger))
+
+
+def test_a_damaged_cassette_is_named_with_its_line(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"key": "1", "texts": ["a"]}\n{"key": 2\n')
+    with pytest.raises(DataError, match=r"bad.jsonl:2: not JSON"):
+        load_cassette(path)
+    path.write_text('{"texts": [1]}\n')
+    with pytest.raises(DataError, match=r"bad.jsonl:1: not a cassette line"):
+        load_cassette(path)
+
+
+def test_batches_imported_until_none_is_left_give_the_data_of_direct_calls(tmp_path):
+    expected = direct(tmp_path / "direct")
+    requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    with Store.open(tmp_path / "batch") as store:
+        for _ in range(12):
+            calls = collect(RECIPE, TOWNS, store)
+            if not calls:
+                break
+            assert export_batch(calls.values(), requests) == len(calls)
+            answer_batch(requests, results)
+            assert import_batch(RECIPE, store, calls, results).journalled == len(calls)
+        assert not calls
+        step = evolve(RECIPE, TOWNS, store, teacher=journalled(Direct(), store))
+        assert rows(store, step) == expected
+        assert store.check_ledger(step)["pending"] == 0
+
+
+def test_failed_results_stay_open_and_strangers_are_counted(tmp_path):
+    requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    with Store.open(tmp_path / "run") as store:
+        calls = collect(RECIPE, TOWNS, store)
+        export_batch(calls.values(), requests)
+        answer_batch(requests, results)
+        lines = results.read_text().splitlines()
+        failed = orjson.loads(lines[0]) | {
+            "response": {"status_code": 500, "body": {"error": {"message": "busy"}}}
+        }
+        stranger = orjson.loads(lines[1]) | {"custom_id": "nobody"}
+        results.write_text("\n".join([json.dumps(failed), json.dumps(stranger), *lines[2:], *lines[2:3]]))
+        imported = import_batch(RECIPE, store, calls, results)
+        assert imported.journalled == 3
+        assert imported.unknown == 2
+        assert imported.failed == (f"{failed['custom_id']}: HTTP 500 busy",)
+        assert {failed["custom_id"]} <= set(collect(RECIPE, TOWNS, store))
+
+
+PACKAGE = """
+from evoltune import Domain, Operator, Record, Task, Verdict, Answer
+domain = Domain(
+    name="towns", operators=(Operator(name="harder", template="Harder:\\n{instruction}"),),
+    verify=lambda task, candidate, context: Verdict(status="unverifiable"), answer_prompt="Answer: {instruction}",
+    seeds=lambda: [Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain words.", name=str(i)),
+                          answers=(Answer(text="Old.", model="seed"),)) for i in range(3)])
+"""
+
+
+def test_the_commands_export_import_and_replay(tmp_path):
+    (tmp_path / "towns").mkdir()
+    (tmp_path / "towns" / "__init__.py").write_text(PACKAGE)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        f"domain: {tmp_path / 'towns'}\nevolve: {{rounds: 1, equal_check: false}}\nteacher: {{kind: http, model: m}}\n"
+    )
+
+    def evoltune(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "evoltune", *arguments], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    for left in ("3 calls are open", "0 calls are open"):
+        assert "3 calls written" in evoltune("batch", "export", str(recipe), "run", str(asked))
+        answer_batch(asked, told)
+        assert left in evoltune("batch", "import", str(recipe), "run", str(told))
+    assert "6 calls written" in evoltune("cassette", "export", "run", "calls.jsonl")
+    assert "6 calls of m" in evoltune("cassette", "info", "calls.jsonl")
+    assert "6 in; 6 kept" in evoltune("cassette", "replay", "calls.jsonl", str(recipe), "again")

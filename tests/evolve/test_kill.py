@@ -1,0 +1,160 @@
+"""kill -9 at random moments: the same dataset, no call paid twice but those in flight, and the ledger in balance."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evoltune.record import record_to_json
+from evoltune.run.store import Step, Store
+
+SERVER = Path(__file__).parents[1] / "servers" / "openai_server.py"
+CONCURRENCY = 8
+PACKAGE = """
+from evoltune import Answer, Domain, Operator, Record, Task, Verdict
+domain = Domain(
+    name="towns",
+    operators=(Operator(name="harder", template="Harder:\\n{instruction}"), Operator(name="rarer", template="Rarer:\\n{instruction}")),
+    verify=lambda task, candidate, context: Verdict(status="unverifiable"),
+    answer_prompt="Answer: {instruction}",
+    seeds=lambda: [Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain words.", name=str(i)),
+                          answers=(Answer(text="Old.", model="seed"),)) for i in range(30)])
+"""
+RUN = """
+import sys
+from pathlib import Path
+from evoltune.domain import load_domain
+from evoltune.evolve.loop import evolve
+from evoltune.recipe import load_recipe
+from evoltune.run.store import Store
+recipe = load_recipe(sys.argv[1])
+with Store.open(Path(sys.argv[2])) as store:
+    print(store.check_ledger(evolve(recipe, load_domain(recipe.domain), store)))
+"""
+
+
+@contextmanager
+def server(**options):
+    process = subprocess.Popen(
+        [sys.executable, str(SERVER), json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def stats(url):
+    with urllib.request.urlopen(f"{url}/stats") as reply:
+        return json.load(reply)
+
+
+def start(folder, url, run):
+    package = folder / "towns"
+    package.mkdir(exist_ok=True)
+    (package / "__init__.py").write_text(PACKAGE)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps({
+        "domain": str(package), "evolve": {"rounds": 3, "variants": 2},
+        "teacher": {"kind": "http", "model": "m", "concurrency": CONCURRENCY, "endpoints": [{"url": url}]},
+    }))  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(recipe), str(folder / run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("ending", "ignored"), [("SIGTERM", False), ("SIGTERM", True), ("SIGINT", False)])
+def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, ending, ignored):
+    command = (
+        "import signal, sys; from evoltune.cli import main; "
+        f"signal.signal(signal.SIGINT, signal.{'SIG_IGN' if ignored else 'default_int_handler'}); sys.exit(main(sys.argv[1:]))"
+    )
+    with server(latency_s=0.05) as url:
+        start(tmp_path, url, "unused").kill()
+        argv = [
+            sys.executable,
+            "-c",
+            command,
+            "evolve",
+            str(tmp_path / "recipe.yaml"),
+            "--out",
+            str(tmp_path / "run"),
+        ]
+        first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        while stats(url).get("ok", 0) < 20 and first.poll() is None:
+            time.sleep(0.01)
+        first.send_signal(getattr(signal, ending))
+        _, said = first.communicate(timeout=60)
+        assert first.returncode == 130
+        assert said.splitlines()[-1].endswith(
+            "everything finished is kept; the same command goes on where it stopped"
+        )
+        assert "Traceback" not in said
+        again = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert again.returncode == 0, again.stderr
+    assert data(tmp_path / "run")[1]["pending"] == 0
+
+
+def data(folder):
+    with Store.read(folder) as store:
+        (key,) = store.steps()
+        step = Step(name="evolve", version=key.partition("@")[2])
+        return json.dumps([record_to_json(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(
+            step
+        )
+
+
+def killed_and_resumed(folder, url, name, rng):
+    """One run that is killed at a random moment, then finished. True when the kill hit it alive."""
+    first = start(folder, url, name)
+    begin = time.monotonic()
+    while stats(url).get("requests", 0) == 0 and first.poll() is None and time.monotonic() - begin < 30:
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0.0, 1.2))
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    second = start(folder, url, name)
+    _, error = second.communicate(timeout=120)
+    assert second.returncode == 0, error
+    return first.returncode == -signal.SIGKILL
+
+
+def check(tmp_path, kills):
+    rng = random.Random(5)
+    with server(latency_s=0.01) as url:
+        whole = start(tmp_path, url, "whole")
+        assert whole.communicate(timeout=120)[1] == ""
+        calls = stats(url)["ok"]
+    expected = data(tmp_path / "whole")
+    hits = 0
+    for i in range(kills):
+        with server(latency_s=0.01) as url:
+            hits += killed_and_resumed(tmp_path, url, f"run{i}", rng)
+            told = stats(url)
+        assert data(tmp_path / f"run{i}") == expected
+        assert calls <= told["ok"] <= calls + CONCURRENCY
+    assert hits >= kills // 2
+
+
+def test_a_killed_run_ends_in_the_same_data(tmp_path):
+    check(tmp_path, 4)
+
+
+@pytest.mark.slow
+def test_fifty_kills_end_in_the_same_data(tmp_path):
+    check(tmp_path, 50)

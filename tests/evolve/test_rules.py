@@ -1,0 +1,281 @@
+"""Elimination: every rule on what it is for and on what it must leave alone; leak variants; real responses."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.domain import Domain
+from evoltune.errors import DomainError
+from evoltune.evolve.rules.elimination import RULES, all_reasons, core_reason, echoes, struck
+from evoltune.record import Task, Verdict
+from evoltune.text.residue import is_residue
+
+DATA = os.environ.get("EVOLTUNE_DATA")
+ASK = "Explain how a heat pump moves heat from a cold garden into a warm house."
+
+
+def instruction(text, parent=ASK):
+    return core_reason(Task(instruction=parent) if parent else None, Task(instruction=text), None)
+
+
+def answer(text, asked=ASK):
+    return core_reason(None, Task(instruction=asked), text)
+
+
+LEAKS = [
+    "#Rewritten Prompt#: Sort the list of towns by size.", "#Rewritten Prompt#\nSort the list.", "# Rewritten Prompt #: Sort it.",
+    "##Rewritten Prompt##: Sort it.", "#rewritten prompt#: sort it", "#REWRITTEN PROMPT#: SORT IT", "Rewritten Prompt: Sort it.",
+    "rewritten prompt - sort it", "**Rewritten Prompt:** Sort it.", "*Rewritten Prompt*: Sort it.", "__Rewritten Prompt__ Sort it.",
+    "`Rewritten Prompt`: Sort it.", "[Rewritten Prompt]: Sort it.", "(Rewritten Prompt) Sort it.", "{Rewritten Prompt} Sort it.",
+    "<Rewritten Prompt>Sort it.</Rewritten Prompt>", "<rewritten_prompt>Sort it.</rewritten_prompt>", '"Rewritten Prompt": "Sort it."',
+    "“Rewritten Prompt”: Sort it.", "«Rewritten Prompt»: Sort it.", "Sort it, as the rewritten prompt says.", "Sort the given prompt by words.",
+    "#Given Prompt#: Sort it.", "The Given Prompt: Sort it.", "#The Given Prompt#:\nSort it.", "#Created Prompt#: Sort it.",
+    "Created Prompt: Sort it.", "#New Prompt#: Sort it.", "New Prompt: Sort it.", "#Rewritten#: Sort it.", "#Given#: Sort it.",
+    "Rewritten Instruction: Sort it.", "#Rewritten Question#: Why is it sorted?", "New Question: Why is it sorted?",
+    "Evolved Instruction: Sort it.", "Modified Prompt: Sort it.", "#Evolved Prompt#: Sort it.", "RewrittenPrompt: Sort it.",
+    "rewritten_prompt = Sort it.", "rewritten-prompt: Sort it.", "Re-written Prompt: Sort it.", "Re written prompt: Sort it.",
+    "Rewriten Prompt: Sort it.", "Rewritten Promt: Sort it.", "Rewrited Prompt: Sort it.", "Rewrtten Prompt: Sort it.",
+    "Rewirtten Prompt: Sort it.", "R3written Pr0mpt: Sort it.", "R e w r i t t e n  P r o m p t: Sort it.", "Rewritten\nPrompt: Sort it.",
+    "Ｒｅｗｒｉｔｔｅｎ Ｐｒｏｍｐｔ: Sort it.", "Rew\u200britten Pro\u200bmpt: Sort it.", "Rеwrittеn Рrоmрt: Sort it.", "Réwritten Prömpt: Sort it.",
+    "&#35;Rewritten Prompt&#35;: Sort it.", "%23Rewritten%20Prompt%23: Sort it.", "Prompt réécrit : Trier la liste.",
+    "#Prompt Réécrit# Trier la liste.", "Prompt reescrito: Ordena la lista.", "Instrucción reescrita: Ordena la lista.",
+    "Prompt reescrito: Ordene a lista.", "Umgeschriebener Prompt: Sortiere die Liste.", "Überarbeitete Eingabeaufforderung: Sortiere.",
+    "Prompt riscritto: Ordina la lista.", "Herschreven prompt: Sorteer de lijst.", "Przepisany prompt: Posortuj.",
+    "Yeniden yazılmış istem: Listeyi sırala.", "Omskriven prompt: Sortera listan.", "Переписанный промпт: Отсортируй список.",
+    "Переписанный запрос: Отсортируй список.", "重写后的提示：对列表排序。", "改写后的提示词: 对列表排序。", "#改写的指令#：排序", "書き換えられたプロンプト：並べ替え。",
+    "다시 작성된 프롬프트: 정렬하세요.", "المطالبة المعاد كتابتها: رتب القائمة.", "पुनर्लिखित प्रॉम्प्ट: सूची क्रमबद्ध करें।",
+    "Here is the rewritten prompt: Sort it.", "Sure! Here is a more complex version of the prompt: Sort it.",
+    "Here's a rewritten version of the instruction: Sort it.", "I have rewritten the prompt as follows: sort it",
+    "You should complicate the given prompt: Sort it.", "I want you to act as a Prompt Rewriter. Sort it.",
+    "Your objective is to rewrite a given prompt: Sort it.", "Prompt Creator: Sort it.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_residue_of_the_evolving_prompt_is_found_in_any_dress(leak):
+    assert is_residue(leak)
+
+
+def test_there_are_enough_leak_variants():
+    assert len(set(LEAKS)) >= 60
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rewrite the following sentence in plain English: the cat sat on the mat.",
+        "Write a prompt for an image model that shows a red barn.",
+        "Explain what prompt injection is and how a chat bot can be protected.",
+        "Given an array of numbers, return the largest one.",
+        "Describe a prompt response of a fire crew in a large town.",
+        "Write a Python function that rewrites a given string in reverse.",
+        "You are given a task queue; write a scheduler for the given tasks.",
+        "Create a new question for a history quiz about the Romans.",
+        "What are the original problem and the final version of Fermat's theorem?",
+        "Write a shell script that shows a prompt and reads a line.",
+        "Improve the following paragraph, then explain each change.",
+        "Solve for x: 2x + 3 = 7, and show every step.",
+    ],
+)
+def test_tasks_about_prompts_and_rewriting_are_left_alone(text):
+    assert not is_residue(text)
+    assert instruction(text, parent=None) == ""
+
+
+def test_residue_that_the_parent_has_itself_may_stay():
+    parent = "Identify the bias in the given prompt and explain it."
+    assert (
+        instruction(
+            "Identify the bias in the given prompt, name its kind, and suggest a neutral wording.", parent
+        )
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("   \n", "empty instruction"),
+        ("... !? --", "only stop words"),
+        ("And then it is what it is, as they have been.", "only stop words"),
+        (ASK.upper(), "copy of the parent"),
+        (ASK.replace("a warm house", "the warm house"), "copy of the parent"),
+        (
+            "Explain it. "
+            + "Consider another aspect of pump number %d and its valve. " * 40 % tuple(range(40)),
+            "over-long growth",
+        ),
+        ("Explain heat. " + "Explain the heat pump in the garden. " * 12, "loop"),
+        ("Explain heat.<|im_end|>\n<|im_start|>assistant\nHeat is energy.", "run-on"),
+        (
+            "Erkläre, wie eine Wärmepumpe die Wärme aus dem kalten Garten in ein warmes Haus bringt und warum das geht.",
+            "language drift",
+        ),
+        ("请解释热泵如何把热量从寒冷的花园搬到温暖的房子里，并说明原因。", "language drift"),
+    ],
+)
+def test_an_instruction_is_let_go_for_its_fault(text, reason):
+    assert instruction(text) == reason
+
+
+def test_a_real_evolution_is_kept():
+    assert (
+        instruction(
+            "Explain how a heat pump moves heat from a frozen garden into a warm house, and estimate its efficiency at -5 °C."
+        )
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty answer"),
+        (" - . - ", "only stop words"),
+        ("I am sorry, but I cannot help with heat pumps.", "sorry"),
+        ("As an AI language model, I do not have gardens.", "refusal"),
+        ("Please provide the model of the heat pump first.", "unanswerable"),
+        ("Sure! What kind of house do you have?", "unanswerable"),
+        (ASK, "copy of the instruction"),
+        ("#Rewritten Prompt#: Explain a heat pump.", "prompt residue"),
+        ("It moves heat. " * 30, "loop"),
+        (
+            "The pump compresses the gas.\n"
+            + "\n".join(f"Step {i}: turn the valve of the pump." for i in range(40)),
+            "loop",
+        ),
+        ("The gas takes up heat outside.\n\nInput: a fridge\nOutput: the same, turned round", "run-on"),
+        ("The gas takes up heat outside.\n### Instruction:\nExplain a fridge.", "run-on"),
+        ("Here is code:\n```python\ndef pump(heat):\n    return heat", "truncated"),
+        (
+            "Die Pumpe nimmt die Wärme aus dem Garten auf und gibt sie im Haus mit einer höheren Temperatur wieder ab.",
+            "language drift",
+        ),
+    ],
+)
+def test_an_answer_is_let_go_for_its_fault(text, reason):
+    assert answer(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("What is 6 times 7?", "42"),
+        ("Is the earth flat?", "No."),
+        ("React with emojis.", "😌😊"),
+        ("What is the derivative of x squared?", "2x"),
+        ("Which option is right: a, b or c?", "a"),
+        ("Write an apology to a guest.", "Dear guest, we are sorry for the noise."),
+        ("Write a mail that asks for documents.", "Dear Ann, could you please provide the signed form? Thanks."),
+        ("Translate to German: the bread and the water are on the table of the house.", "Das Brot und das Wasser sind auf dem Tisch des Hauses."),
+        ("Solve this sudoku.", "\n".join(" ".join(str((i + j) % 9 + 1) for j in range(9)) for i in range(9))),
+        ("Write a quiz of two questions on birds with answers.", "Question: Which bird cannot fly?\nAnswer: The ostrich.\nQuestion: Which bird hums?\nAnswer: The hummingbird."),
+        ("Say sorry in long form.", "sorry " + "the visit was long and full of small surprises for all of the guests " * 1),
+        ("Print a table of squares.", "| n | n squared |\n|---|---|\n" + "\n".join(f"| {i} | {i * i} |" for i in range(20))),
+    ],
+)  # fmt: skip
+def test_a_good_answer_is_left_alone(asked, text):
+    assert answer(text, asked) == ""
+
+
+def test_words_of_the_operator_prompt_are_seen_as_an_echo():
+    template = "Make the task harder by asking for one more step of reasoning than before:\n{instruction}"
+    parent = Task(instruction="Sort the towns.")
+    assert echoes(
+        template,
+        parent,
+        Task(instruction="Sort the towns by asking for one more step of reasoning than before."),
+    )
+    assert not echoes(
+        template, parent, Task(instruction="Sort the towns by distance and then by age of the castle.")
+    )
+
+
+def test_a_domain_can_add_rules_and_a_broken_one_is_named():
+    def no_towns(parent, child, answer):
+        return "about towns" if "town" in child.instruction else None
+
+    def broken(parent, child, answer):
+        raise KeyError("x")
+
+    def domain(*rules):
+        return Domain(
+            name="d",
+            seeds=list,
+            operators=(),
+            verify=lambda t, c, x: Verdict(status="fail"),
+            eliminators=rules,
+        )
+
+    assert struck(domain(no_towns), None, Task(instruction="Sort the towns by size."), None) == "about towns"
+    with pytest.raises(DomainError, match="eliminator broken failed: KeyError"):
+        struck(domain(broken), None, Task(instruction="Sort the towns by size."), None)
+
+
+def test_rules_are_named_once_per_subject_and_documented():
+    assert len({(r.about, r.name) for r in RULES}) == len(RULES)
+    assert all(r.doc for r in RULES)
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_rules_never_fail_and_never_change_their_mind(asked, text):
+    child = Task(instruction=asked)
+    assert all_reasons(None, child, text) == all_reasons(None, child, text)
+    assert core_reason(child, Task(instruction=text), None) == core_reason(
+        child, Task(instruction=text), None
+    )
+
+
+def _responses(name):
+    if not DATA:
+        pytest.skip("EVOLTUNE_DATA is not set")
+    with gzip.open(Path(DATA) / "eliminator_responses" / f"{name}_predictions.jsonl.gz", "rt") as lines:
+        for line in lines:
+            row = json.loads(line)
+            asked = "\n".join(filter(None, (row["instruction"], row["input"])))
+            yield core_reason(None, Task(instruction=asked), row["response"])
+
+
+def test_runaway_responses_of_a_base_model_are_dropped():
+    found = list(_responses("davinci"))
+    assert sum(map(bool, found)) >= 0.9 * len(found)
+
+
+def test_responses_of_a_tuned_model_are_kept():
+    found = list(_responses("text-davinci-003"))
+    assert sum(not r for r in found) >= 0.97 * len(found)
+
+
+def _eliminate(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "evoltune", "eliminate", *arguments], capture_output=True, text=True
+    )
+
+
+def test_the_command_explains_and_counts(tmp_path):
+    rows = [
+        {"instruction": ASK, "output": "It compresses a gas, which warms up, and lets it expand outside."},
+        {"instruction": ASK, "output": "Sorry, no."},
+        {"instruction": "#Rewritten Prompt#: x y z", "output": "A fine answer."},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    done = _eliminate(str(path), "--explain", "--out", str(tmp_path / "kept.jsonl"))
+    assert done.returncode == 0, done.stderr
+    assert f"{path}:2" in done.stdout and "sorry" in done.stdout
+    assert f"{path}:3" in done.stdout and "prompt residue" in done.stdout
+    assert "3 rows, 1 kept" in done.stdout
+    assert [json.loads(x) for x in (tmp_path / "kept.jsonl").read_text().splitlines()] == rows[:1]
+
+
+def test_the_command_refuses_a_file_that_is_not_there():
+    done = _eliminate("no/such.jsonl")
+    assert done.returncode == 2
+    assert "no/such.jsonl" in done.stderr

@@ -1,0 +1,120 @@
+"""Operator yield, difficulty by round, and sampling stratified by round."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune import recipe as recipes
+from evoltune.domain import Domain, Operator
+from evoltune.errors import RecipeError
+from evoltune.evolve.loop import draws_step, evolve, evolve_step
+from evoltune.evolve.sample import shares
+from evoltune.evolve.yields import difficulty_by_round, operator_yield
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.run.store import Step, Store, Usage
+from evoltune.teacher.journal import journalled
+from evoltune.teacher.protocol import Reply
+
+
+class Author:
+    """Rated higher by each round; the operator `bad` is always eliminated."""
+
+    async def complete(self, request):
+        prompt = request.messages[-1][1]
+        usage = Usage(prompt_tokens=100, completion_tokens=50)
+        texts = {
+            "evolve": "sorry, #Rewritten Prompt#"
+            if prompt.startswith("Bad")
+            else f"Explain bridge {request.seed} of the old town in detail.",
+            "equal": "Not equal",
+            "difficulty": str(1 + len(request.record) % 3 + 4),
+            "answer": f"Bridge {request.seed % 97} is made of stone.",
+        }
+        return Reply(texts=(texts[request.purpose],), usage=usage)
+
+
+TOWNS = Domain(
+    name="towns",
+    seeds=lambda: [
+        Record(domain="towns", task=Task(instruction=f"Describe bridge {i} in plain words.", name=str(i)), answers=(Answer(text="Old.", model="seed"),))
+        for i in range(40)
+    ],
+    operators=(Operator(name="good", template="Good:\n{instruction}"), Operator(name="bad", template="Bad:\n{instruction}")),
+    verify=lambda task, candidate, context: Verdict(status="pass"),
+)  # fmt: skip
+
+
+def grown(folder, **evolution):
+    recipe = recipes.Recipe(
+        domain="towns",
+        teacher=recipes.Teacher(price=recipes.Price(prompt=1.0, completion=2.0)),
+        evolve=recipes.Evolve(rounds=2, difficulty=True, **evolution),
+    )
+    store = Store.open(folder)
+    last = evolve(recipe, TOWNS, store, teacher=journalled(Author(), store, recipe.teacher.price))
+    return recipe, store, last
+
+
+def test_each_operator_shows_its_rates_and_costs(tmp_path):
+    recipe, store, _ = grown(tmp_path)
+    with store:
+        step = draws_step(recipe, TOWNS)
+        verify = Step(name="verify", version="1", before=step)
+        for i, record in enumerate(store.todo(verify)):
+            store.decide(verify, [record if i % 2 else Drop(record=record, reason="fail")])
+        table = {y.operator: y for y in operator_yield(store, step, verify)}
+        spent = store.spent()
+    assert set(table) == {"good", "bad"}
+    assert table["good"].draws + table["bad"].draws == 80
+    assert table["bad"].accept_rate == 0.0 and table["bad"].usd_per_kept is None
+    assert table["good"].accept_rate == 1.0
+    assert 0.2 < table["good"].verify_rate < 0.8
+    assert table["bad"].reasons == {"prompt residue": table["bad"].draws}
+    seeds_rated = 40 * 200e-6
+    assert sum(y.usd for y in table.values()) + seeds_rated == pytest.approx(
+        sum(p["usd"] for p in spent.values())
+    )
+    assert sum(y.calls for y in table.values()) + 40 == pytest.approx(
+        sum(p["calls"] for p in spent.values()), abs=1
+    )
+    assert table["good"].difficulty is not None and table["good"].lift == 0.0
+
+
+def test_difficulty_is_shown_by_round(tmp_path):
+    recipe, store, _ = grown(tmp_path)
+    with store:
+        by_round = difficulty_by_round(store, draws_step(recipe, TOWNS))
+    assert set(by_round) == {0, 1, 2}
+    assert by_round[0][1] == 40
+    assert all(1 <= mean <= 10 and count > 0 for mean, count in by_round.values())
+
+
+def test_a_sample_keeps_the_size_and_the_shares_of_the_rounds(tmp_path):
+    recipe, store, last = grown(tmp_path, sample=30)
+    with store:
+        assert last == evolve_step(recipe, TOWNS) and last.name == "sample"
+        ledger = store.check_ledger(last)
+        assert ledger["kept"] == 30
+        assert ledger["in"] == 30 + ledger["not sampled"] == store.ledger(last.before)["kept"]
+        rounds = Counter(r.round for r in store.kept(last))
+        everything = Counter(r.round for r in store.kept(last.before))
+        chosen = [r.id for r in store.kept(last)]
+    assert all(abs(rounds[r] - 30 * n / ledger["in"]) <= 1 for r, n in everything.items())
+    _, again, last = grown(tmp_path / "again", sample=30)
+    with again:
+        assert [r.id for r in again.kept(last)] == chosen
+
+
+def test_a_sample_with_evol_stop_is_refused():
+    recipe = recipes.Recipe(domain="towns", evolve=recipes.Evolve(sample=5, stop_on="dev"))
+    with pytest.raises(RecipeError, match=r"evolve.sample: cannot go with evolve.stop_on"):
+        evolve_step(recipe, TOWNS)
+
+
+@given(st.dictionaries(st.integers(0, 9), st.integers(1, 500), min_size=1), st.integers(1, 3000))
+def test_shares_sum_to_the_size_and_never_exceed_a_round(counts, size):
+    taken = shares(counts, size)
+    assert sum(taken.values()) == min(size, sum(counts.values()))
+    assert all(0 <= taken[r] <= counts[r] for r in counts)

@@ -1,0 +1,156 @@
+"""Broken tokenizers and batches are refused before the first step, with the reason."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from evoltune.errors import TrainingError
+from evoltune.models.proof import attach_chat_template, check_batch, check_golden, prove
+from evoltune.models.template import IGNORED, Encoded, encode, stop_of
+from evoltune.train.sft.data import collate
+
+ROWS = [
+    [{"role": "user", "content": f"Add {i} and 1."}, {"role": "assistant", "content": str(i + 1)}]
+    for i in range(4)
+]
+
+
+@pytest.fixture
+def tokenizer(tiny_tokenizer):
+    return copy.deepcopy(tiny_tokenizer)
+
+
+def proof(tokenizer, template="chat"):
+    return prove(template, tokenizer, ROWS, stop=stop_of(template, tokenizer))
+
+
+def add_bos(tokenizer, *, eos=False):
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>" if eos else "<s> $A", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+
+
+def test_a_sound_tokenizer_passes_and_leaves_golden_ids(tokenizer):
+    found = proof(tokenizer)
+    assert found["stop_token"] == "<|im_end|>" and found["pad_differs_from_stop"]
+    assert found["conversations_checked"] == 4 and len(found["golden"]) == 3
+
+
+def test_a_bos_added_by_the_tokenizer_is_seen_once_in_plain_templates(tokenizer):
+    add_bos(tokenizer)
+    found = proof(tokenizer, "alpaca")
+    assert found["bos_id"] == 0
+    assert all(g["ids"].count(0) == 1 for g in found["golden"])
+
+
+def test_two_bos_tokens_are_refused(tokenizer):
+    tokenizer.chat_template = "<s><s>" + tokenizer.chat_template
+    with pytest.raises(TrainingError, match="two BOS tokens"):
+        proof(tokenizer)
+
+
+def test_a_tokenizer_that_appends_eos_is_refused(tokenizer):
+    add_bos(tokenizer, eos=True)
+    with pytest.raises(TrainingError, match="prompts would end before the answer"):
+        proof(tokenizer, "alpaca")
+
+
+def test_a_stop_token_that_falls_to_pieces_is_refused(tokenizer):
+    from evoltune.models.template import Stop
+
+    with pytest.raises(TrainingError, match="contradict each other"):
+        prove("chat", tokenizer, ROWS, stop=Stop(token="<|im_end|>", id=7))
+
+
+def test_settings_that_do_not_survive_saving_are_refused(tokenizer, monkeypatch):
+    real = type(tokenizer).save_pretrained
+
+    def save(self, folder, **kwargs):
+        real(self, folder, **kwargs)
+        from pathlib import Path
+
+        path = Path(folder) / "chat_template.jinja"
+        path.write_text(path.read_text().replace("assistant\n", "assistant: "))
+
+    monkeypatch.setattr(type(tokenizer), "save_pretrained", save)
+    with pytest.raises(TrainingError, match="do not survive saving"):
+        proof(tokenizer)
+
+
+def test_a_tokenizer_changed_after_training_is_refused(tokenizer, tmp_path):
+    stored = {
+        "template": "chat", "system_prompt": "", "base": "b", "base_revision": "main", "finetuning_type": "full",
+        **proof(tokenizer),
+    }  # fmt: skip
+    (tmp_path / "template.json").write_text(json.dumps(stored))
+    assert check_golden(tmp_path, tokenizer).template == "chat"
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>\n", "<|im_end|>")
+    with pytest.raises(TrainingError, match="other ids than training saw"):
+        check_golden(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("system", ["", "It's {{ terse }}.\n"])
+@pytest.mark.parametrize("template", ["alpaca", "wizardcoder", "wizardmath", "lima"])
+def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(
+    template, system, bos, tokenizer
+):
+    from evoltune.models.load import prepare_tokenizer
+    from evoltune.models.template import prompt_ids
+
+    if bos:
+        add_bos(tokenizer)
+    prepare_tokenizer(tokenizer, template)
+    assert attach_chat_template(tokenizer, template, system)
+    turns = [*ROWS[0], {"role": "user", "content": "Don't stop: {x}\n"}]
+    served = tokenizer.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
+    assert served["input_ids"] == prompt_ids(template, turns, tokenizer, system)
+
+
+def test_a_chat_template_that_would_differ_is_not_saved(tokenizer, monkeypatch):
+    from evoltune.models import proof as module
+
+    monkeypatch.setattr(module, "as_chat_template", lambda *args, **kwargs: "{{ messages[0]['content'] }}")
+    assert not attach_chat_template(tokenizer, "alpaca")
+    assert tokenizer.chat_template is None
+
+
+def batch_of(tokenizer):
+    stop = stop_of("chat", tokenizer)
+    documents = [encode("chat", row, tokenizer) for row in ROWS]
+    return collate([documents[:3], documents[3:]], pad=stop.id), documents, stop
+
+
+def test_padding_with_the_stop_token_leaves_stop_labels_in_place(tokenizer):
+    check_batch(*batch_of(tokenizer))
+
+
+def test_a_mask_by_pad_id_that_eats_stop_tokens_is_caught(tokenizer):
+    batch, documents, stop = batch_of(tokenizer)
+    batch["labels"][batch["input_ids"] == stop.id] = IGNORED
+    with pytest.raises(TrainingError, match="4 of 4 stop tokens lost their label"):
+        check_batch(batch, documents, stop)
+
+
+def test_a_mask_that_trains_on_the_prompt_is_caught(tokenizer):
+    batch, documents, stop = batch_of(tokenizer)
+    batch["labels"][0, 1] = batch["input_ids"][0, 1]
+    with pytest.raises(TrainingError, match="the loss would fall on prompts or padding"):
+        check_batch(batch, documents, stop)
+
+
+def test_labels_of_the_wrong_row_are_caught_by_the_proof(tokenizer, monkeypatch):
+    from evoltune.models import proof as module
+
+    def shifted(*args):
+        whole = encode(*args)
+        return Encoded(ids=whole.ids, labels=[*whole.labels[1:-1], whole.labels[-2], whole.labels[-1]])
+
+    monkeypatch.setattr(module, "encode", shifted)
+    with pytest.raises(TrainingError, match="the loss would fall on"):
+        proof(tokenizer)

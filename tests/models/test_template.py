@@ -1,0 +1,125 @@
+"""The one renderer, and the proof that training, evaluation and servers see the same ids."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.errors import DataError, TrainingError
+from evoltune.models.template import IGNORED, encode, prompt_ids, render_prompt, stop_of
+
+USER = {"role": "user", "content": "Add 2 and 3."}
+ANSWER = {"role": "assistant", "content": "5"}
+TURNS = [USER, ANSWER, {"role": "user", "content": "And 4?"}, {"role": "assistant", "content": "9"}]
+NAMES = ("alpaca", "wizardcoder", "wizardmath", "chat")
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def labelled(tokenizer, encoded) -> str:
+    return tokenizer.decode([label for label in encoded.labels if label != IGNORED])
+
+
+def test_alpaca_is_the_published_prompt():
+    assert render_prompt("alpaca", "Add 2 and 3.") == (
+        "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+        "\n\n### Instruction:\nAdd 2 and 3.\n\n### Response:"
+    )
+
+
+def test_alpaca_with_input_has_its_own_preamble_and_section():
+    prompt = render_prompt("alpaca", [{"role": "user", "content": "Sort.", "input": "3, 1"}])
+    assert prompt.startswith(
+        "Below is an instruction that describes a task, paired with an input that provides"
+    )
+    assert prompt.endswith("### Instruction:\nSort.\n\n### Input:\n3, 1\n\n### Response:")
+
+
+def test_wizardmath_ends_with_the_chain_of_thought_sentence():
+    assert render_prompt("wizardmath", "Add.").endswith("### Response: Let's think step by step.")
+
+
+def test_wizardcoder_has_no_input_section():
+    prompt = render_prompt("wizardcoder", [{"role": "user", "content": "Sort.", "input": "3, 1"}])
+    assert "### Instruction:\nSort.\n\n3, 1\n\n### Response:" in prompt
+
+
+def test_braces_in_an_instruction_are_text():
+    message = {"role": "user", "content": "Fill {input} and {instruction}.", "input": "{instruction}"}
+    assert "Fill {input} and {instruction}.\n\n### Input:\n{instruction}\n" in render_prompt(
+        "alpaca", [message]
+    )
+
+
+def test_lima_ends_each_utterance_with_its_own_token(tiny_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    with pytest.raises(TrainingError, match=r"no '<\|eot\|>' token"):
+        stop_of("lima", tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|eot|>"]})
+    assert render_prompt("lima", TURNS[:3], tokenizer=tokenizer) == "Add 2 and 3.<|eot|>5<|eot|>And 4?<|eot|>"
+    assert labelled(tokenizer, encode("lima", TURNS, tokenizer)) == "5<|eot|>9<|eot|>"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_answer_and_its_stop_token_carry_loss_and_nothing_else(name, tiny_tokenizer):
+    stop = stop_of(name, tiny_tokenizer)
+    assert stop.token == ("<|im_end|>" if name == "chat" else "</s>")
+    encoded = encode(name, TURNS, tiny_tokenizer)
+    assert labelled(tiny_tokenizer, encoded) == f"5{stop.token}9{stop.token}"
+    assert encoded.labels[-1] == encoded.ids[-1] == stop.id
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(question=text, answer=text, follow=text)
+def test_training_begins_with_the_ids_that_evaluation_sends(name, question, answer, follow, tiny_tokenizer):
+    turns = [
+        {"role": "user", "content": question}, {"role": "assistant", "content": answer},
+        {"role": "user", "content": follow}, {"role": "assistant", "content": answer},
+    ]  # fmt: skip
+    for conversation in (turns[:2], turns):
+        sent = prompt_ids(name, conversation[:-1], tiny_tokenizer)
+        encoded = encode(name, conversation, tiny_tokenizer)
+        assert encoded.ids[: len(sent)] == sent
+        assert all(
+            label in (IGNORED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True)
+        )
+        if len(conversation) == 2:
+            assert set(encoded.labels[: len(sent)]) <= {IGNORED}
+
+
+def test_a_conversation_without_a_final_answer_is_refused(tiny_tokenizer):
+    with pytest.raises(DataError, match="does not end with an answer"):
+        encode("chat", [USER], tiny_tokenizer)
+
+
+def test_a_base_without_chat_template_is_told_which_templates_it_can_use(tiny_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = None
+    with pytest.raises(TrainingError, match="use alpaca, wizardcoder, wizardmath or lima"):
+        prompt_ids("chat", "Hi", tokenizer)
+
+
+def test_a_chat_template_that_rewrites_earlier_turns_is_refused_for_several_turns(tiny_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "m['content'] }}", "m['content'][:loop.revindex0 + 1] }}"
+    )
+    with pytest.raises(TrainingError, match=r"rewrites earlier turns|unlike a prompt plus an answer"):
+        encode("chat", TURNS, tokenizer)
+
+
+def test_the_renderer_and_the_launcher_import_no_torch():
+    code = (
+        "import sys, evoltune.train, evoltune.models.template, evoltune.models.base, evoltune.models.proof, evoltune.train.sft.data;"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'datasets')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

