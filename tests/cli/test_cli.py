@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.cli import VERBS, completion, main
+from evoltune.cli import COMMANDS, GROUPS, MOVED, completion, leaves, main
 
 
 def evoltune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -20,22 +20,48 @@ def evoltune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_lists_every_verb(capsys):
+def test_help_fits_one_screen_and_lists_every_command(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(verb in text for verb in VERBS)
+    listed = {line.split()[0] for line in text.splitlines() if line.startswith("  ")}
+    assert listed == {name for commands in COMMANDS.values() for name in commands}
+    assert len(text.splitlines()) <= 50 and max(map(len, text.splitlines())) <= 120
 
 
-def test_an_unknown_verb_is_misuse_and_names_the_nearest(capsys):
-    assert main(["tran"]) == 2
-    assert "did you mean 'train'" in capsys.readouterr().err
+def test_every_group_lists_its_commands(capsys):
+    for group, verbs in GROUPS.items():
+        assert main([group]) == 2
+        capsys.readouterr()
+        assert main([group, "--help"]) == 0
+        listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+        assert listed == [*verbs]
 
 
-def test_every_verb_has_help(capsys):
-    for verb in VERBS:
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["tran"], "train"), (["data", "selekt"], "data select"), (["modle"], "model")]
+)
+def test_an_unknown_command_is_misuse_and_names_the_nearest(typed: list[str], meant: str, capsys):
+    assert main(typed) == 2
+    assert f"did you mean {meant!r}" in capsys.readouterr().err
+
+
+def test_every_command_has_help(capsys):
+    for name in leaves():
         with pytest.raises(SystemExit) as done:
-            main([verb, "--help"])
-        assert done.value.code == 0 and f"evoltune {verb}" in capsys.readouterr().out
+            main([*name.split(), "--help"])
+        assert done.value.code == 0 and f"evoltune {name}" in capsys.readouterr().out
+
+
+def test_a_name_of_version_0_1_still_works_and_warns(capsys):
+    for old, new in MOVED.items():
+        with pytest.raises(SystemExit) as done:
+            main([old, "--help"])
+        printed = capsys.readouterr()
+        assert (
+            done.value.code == 0
+            and f"usage: evoltune {new}" in printed.out
+            and f"is now `evoltune {new}`" in printed.err
+        )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +194,7 @@ def _leaves(parser: argparse.ArgumentParser, name: str):
 
 
 TALKS_OTHERWISE = {
-    "chat", "serve", "teacher", "serve-verifier", "completion",  # a conversation, servers, a script
+    "model chat", "model serve", "teacher", "serve-verifier", "completion",  # a conversation, servers, a script
     "recipes cp", "recipes schema", "recipes reference",  # a file, JSON already, Markdown
 }  # fmt: skip
 
@@ -194,8 +220,9 @@ def test_json_is_all_that_standard_output_holds(words: str, capsys, monkeypatch,
 @pytest.mark.parametrize(
     "words",
     [
-        "report {}", "watch {}", "explain {} x", "export {} --out rows.jsonl", "merge {}", "cassette export {} tape",
-        "eliminate {}", "diff {} {}", "verify {} --domain math", "select {} --out rows.jsonl", "plan {}",
+        "report {}", "runs watch {}", "runs explain {} x", "data export {} --out rows.jsonl", "model merge {}",
+        "cassette export {} tape", "data eliminate {}", "diff {} {}", "verify {} --domain math",
+        "data select {} --out rows.jsonl", "plan {}",
         "ablate smoke/math --out {}", "build smoke/math --out {}", "recipes check {}", "domains check {}",
         "eval compare {} {}", "train smoke/math --dataset {}",
     ],
@@ -204,8 +231,8 @@ def test_a_wrong_path_is_misuse_for_every_verb(words: str, capsys, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     wrong = str(tmp_path / "not-there")
     assert main(words.replace("{}", wrong).split()) == 2
-    said = capsys.readouterr().err.strip().splitlines()
-    assert said[-1].startswith(f"evoltune {words.split()[0]}: ")
+    command = " ".join(words.split()[:2] if words.split()[0] in GROUPS else words.split()[:1])
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"evoltune {command}: ")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
-"""The command line: verbs only. Each verb is a module here with `add_arguments(parser)` and `run(args) -> exit code`.
+"""The command line. Each command is a module here with `add_arguments(parser)` and `run(args) -> exit code`.
+
+    evoltune run smoke/math
+    evoltune data select rows.jsonl --out chosen.jsonl
 
 Exit codes: 0 done; 1 work began and failed (what was finished is kept); 2 misuse or bad input (nothing was written).
-Invariant: `evoltune --help` imports none of the verbs.
+Invariant: `evoltune --help` imports none of the commands.
 """
 
 from __future__ import annotations
@@ -17,102 +20,161 @@ from collections.abc import Sequence
 from evoltune import __version__
 from evoltune.errors import EvoltuneError, nearest
 
-VERBS: dict[str, tuple[str, str]] = {
-    # verb: (module in this package, summary)
-    "run": ("run", "seeds to score: every stage of a recipe, resumable"),
-    "evolve": ("stages", "grow instructions from seeds with a teacher"),
-    "eliminate": ("eliminate", "the elimination rules over any rows file; --explain says why each row goes"),
-    "cassette": ("cassette", "export a run's teacher calls as a fixture, or replay them"),
-    "batch": ("batch", "generate through a provider's batch files: export open calls, import results"),
-    "build": ("stages", "dedup, decontaminate, select, write the dataset"),
-    "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
-    "decontaminate": (
-        "decontaminate",
-        "audit any dataset against benchmark suites; write a certificate or a clean copy",
-    ),
-    "select": ("select", "choose a small good set out of large sources (LIMA's rules, quality x diversity)"),
-    "export": ("export", "a finished dataset as JSONL (Alpaca, chat, ShareGPT), or to the hub with --push"),
-    "ablate": ("ablate", "train and score one recipe with diversity, quality, quantity and mixes varied"),
-    "train": ("train", "fine-tune a base model from a recipe"),
-    "merge": ("merge", "adapter and base into one model, with the logits compared"),
-    "chat": ("chat", "talk to a checkpoint under the prompts that it was trained with"),
-    "publish": ("transfer", "a run or dataset folder to s3:// or another fsspec address; manifest last"),
-    "fetch": ("transfer", "what was published at an address, into a folder; every file checked"),
-    "teacher": (
-        "teacher",
-        "vLLM replicas for a recipe's endpoints on this host; --print-launch shows the script",
-    ),
-    "serve": ("serve", "an OpenAI-compatible server for a checkpoint, on loopback"),
-    "serve-verifier": ("serve_verifier", "verification over HTTP: queue, token, metrics; on loopback"),
-    "eval": ("evaluate", "measure a model on benchmark suites"),
-    "diff": ("diff", "the first cause why two runs score differently"),
-    "plan": ("plan", "memory, steps, calls and cost of a recipe, before anything is spent"),
-    "report": ("report", "write the run's page (one static HTML file)"),
-    "watch": ("watch", "a live view of a run in the terminal"),
-    "explain": ("explain", "a row's way back to its seed: prompts, verdicts, cost"),
-    "doctor": ("doctor", "what is installed, isolation, accelerators, stale locks, disk; what to do"),
-    "recipes": ("recipes", "ls, show, check, cp, schema, import"),
-    "domains": ("domains", "ls, new, check"),
-    "completion": ("completion", "print a completion script for bash, zsh or tcsh"),
-}
+Command = tuple[str, str]
+"""(module in this package, summary)."""
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "data": {
+        "eliminate": ("eliminate", "apply the elimination rules to a rows file; --explain says why each row goes"),
+        "decontaminate": ("decontaminate", "audit a dataset against benchmark suites; write a certificate or a clean copy"),
+        "select": ("select", "choose a small good set out of large sources (LIMA's rules, quality x diversity)"),
+        "export": ("export", "write a dataset as JSONL (Alpaca, chat, ShareGPT), or push it to the hub with --push"),
+    },
+    "model": {
+        "merge": ("merge", "merge an adapter into its base and compare the logits"),
+        "chat": ("chat", "talk to a checkpoint under the prompts that it was trained with"),
+        "serve": ("serve", "serve a checkpoint on loopback with an OpenAI-compatible API"),
+    },
+    "runs": {
+        "watch": ("watch", "follow a run in the terminal"),
+        "explain": ("explain", "trace a row back to its seed: prompts, verdicts, cost"),
+        "publish": ("transfer", "upload a run or dataset folder to s3:// or another fsspec address"),
+        "fetch": ("transfer", "download what was published at an address; every file is checked"),
+    },
+}  # fmt: skip
+"""Commands of two words: `evoltune data select`."""
+
+COMMANDS: dict[str, dict[str, Command]] = {
+    "a recipe, whole or stage by stage": {
+        "run": ("run", "run every stage of a recipe; a stopped run resumes"),
+        "plan": ("plan", "memory, steps, teacher calls and cost of a recipe, before anything is spent"),
+        "evolve": ("stages", "grow instructions from seeds with a teacher"),
+        "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
+        "build": ("stages", "deduplicate, decontaminate, select, write the dataset"),
+        "train": ("train", "fine-tune a base model"),
+        "eval": ("evaluate", "measure a model on benchmark suites"),
+        "report": ("report", "write the run's page (one static HTML file)"),
+    },
+    "scores": {
+        "ablate": ("ablate", "train and score one recipe with diversity, quality, quantity and mixes varied"),
+        "diff": ("diff", "find the first cause why two runs score differently"),
+    },
+    "datasets, models, runs": {
+        "data": ("", " | ".join(GROUPS["data"])),
+        "model": ("", " | ".join(GROUPS["model"])),
+        "runs": ("", " | ".join(GROUPS["runs"])),
+    },
+    "the teacher": {
+        "teacher": ("teacher", "start vLLM replicas for a recipe's endpoints; --print-launch shows the script"),
+        "batch": ("batch", "use a provider's batch files: export open calls, import results, or run them here"),
+        "cassette": ("cassette", "export a run's teacher calls as a fixture, or replay them"),
+    },
+    "set-up": {
+        "recipes": ("recipes", "ls | show | check | cp | import | schema | reference"),
+        "domains": ("domains", "ls | new | check"),
+        "doctor": ("doctor", "check the installation, isolation, accelerators, stale locks and disk"),
+        "serve-verifier": ("serve_verifier", "serve verification over HTTP: queue, token, metrics"),
+        "completion": ("completion", "print a completion script for bash, zsh or tcsh"),
+    },
+}  # fmt: skip
+"""Heading -> command -> where it is. A command without a module is a group."""
+
+MOVED = {verb: f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs}
+"""Names of version 0.1 that still work, with a warning."""
+
+
+def leaves() -> dict[str, Command]:
+    """Every command by its full name, groups resolved: `data select` -> its module and summary."""
+    found: dict[str, Command] = {}
+    for commands in COMMANDS.values():
+        for name, command in commands.items():
+            found |= (
+                {f"{name} {verb}": inner for verb, inner in GROUPS[name].items()}
+                if name in GROUPS
+                else {name: command}
+            )
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script. Returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in MOVED:
+        print(
+            f"evoltune {argv[0]} is now `evoltune {MOVED[argv[0]]}`; the old name will go in the next version",
+            file=sys.stderr,
+        )
+        argv[:1] = MOVED[argv[0]].split()
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         print(f"evoltune {__version__}")
         return 0
-    verb, rest = argv[0], argv[1:]
-    if verb not in VERBS:
-        print(f"evoltune: unknown verb {verb!r}: {nearest(verb, VERBS)}", file=sys.stderr)
+    known = [name for commands in COMMANDS.values() for name in commands]
+    if argv[0] in GROUPS:
+        if len(argv) == 1 or argv[1] in ("-h", "--help", "help"):
+            print(_group_help(argv[0]))
+            return 0 if argv[1:] else 2
+        argv[:2], known = [f"{argv[0]} {argv[1]}"], [f"{argv[0]} {verb}" for verb in GROUPS[argv[0]]]
+    if argv[0] not in known:
+        print(f"evoltune: unknown command {argv[0]!r}: {nearest(argv[0], known)}", file=sys.stderr)
         return 2
-    module_name, summary = VERBS[verb]
-    module = importlib.import_module(f"evoltune.cli.{module_name}")
-    parser = argparse.ArgumentParser(prog=f"evoltune {verb}", description=sentence(summary))
-    parser.set_defaults(verb=verb)
-    module.add_arguments(parser)
+    return _execute(argv[0], argv[1:])
+
+
+def parser_of(name: str, parser: argparse.ArgumentParser | None = None) -> argparse.ArgumentParser:
+    """The parser of one command, by its full name."""
+    module, summary = leaves()[name]
+    parser = parser or argparse.ArgumentParser(prog=f"evoltune {name}", description=sentence(summary))
+    parser.set_defaults(verb=name.split()[-1])
+    importlib.import_module(f"evoltune.cli.{module}").add_arguments(parser)
+    return parser
+
+
+def _execute(name: str, argv: list[str]) -> int:
+    """Runs one command; what it raises becomes one line on standard error and an exit code."""
+    module = importlib.import_module(f"evoltune.cli.{leaves()[name][0]}")
+    parser = parser_of(name)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code: int = module.run(_parsed(parser, rest))
+        code: int = module.run(_parsed(parser, argv))
         sys.stdout.flush()
         return code
     except EvoltuneError as error:
-        print(f"evoltune {verb}: {_one_line(error)}", file=sys.stderr)
-        return error.exit_code
+        return _failed(name, str(error), error.exit_code)
     except KeyboardInterrupt:
-        print(
-            f"evoltune {verb}: interrupted: everything finished is kept; the same command goes on where it stopped",
-            file=sys.stderr,
-        )
-        return 130
+        return _failed(name, "interrupted: everything finished is kept; the same command resumes", 130)
     except BrokenPipeError:  # `evoltune ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        print(
-            f"evoltune {verb}: {_one_line(named + (error.strerror or str(error)))}: check the path, its rights and the disk",
-            file=sys.stderr,
+        return _failed(
+            name, f"{named}{error.strerror or error}: check the path, its permissions and the disk", 1
         )
-        return 1
     except Exception as error:
         if os.environ.get("EVOLTUNE_DEBUG"):
             raise
-        what = _one_line(f"{type(error).__name__}: {error}")
-        print(
-            f"evoltune {verb}: a fault of evoltune or of a plug-in: {what} (EVOLTUNE_DEBUG=1 shows where)",
-            file=sys.stderr,
+        cause = f"{type(error).__name__}: {error}"
+        return _failed(
+            name,
+            f"internal error, in evoltune or a plug-in: {cause} (EVOLTUNE_DEBUG=1 shows the traceback)",
+            1,
         )
-        return 1
+
+
+def _failed(name: str, message: str, code: int) -> int:
+    """Prints one line that nothing in the data can break or use to control the terminal."""
+    text = " ".join(message.split()).encode("utf-8", "replace").decode()
+    printable = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    print(f"evoltune {name}: {printable}", file=sys.stderr)
+    return code
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does, also where a shell that put it into the background ignores Ctrl-C."""
+    """SIGTERM ends a command as Ctrl-C does, also where the shell started it in the background and ignores Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
@@ -122,14 +184,8 @@ def sentence(summary: str) -> str:
     return summary[0].upper() + summary[1:] + "."
 
 
-def _one_line(error: object) -> str:
-    """Whatever stood in the data cannot break the line or steer the terminal."""
-    text = " ".join(str(error).split()).encode("utf-8", "replace").decode()
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
-    """Overrides (`a.b=c`) may stand before or after options; argparse allows that only without sub-verbs."""
+    """Overrides (`a.b=c`) may stand before or after options; argparse allows that only without sub-commands."""
     try:
         return parser.parse_intermixed_args(argv)
     except TypeError:
@@ -137,11 +193,23 @@ def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namesp
 
 
 def _help() -> str:
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {verb:{width}}  {summary}" for verb, (_, summary) in VERBS.items())
-    return (
-        "usage: evoltune VERB ...        (evoltune VERB --help for its options)\n\n"
-        "Evolve, verify, train and measure domain-specialised language models.\n\n"
-        f"verbs:\n{verbs}\n\n"
-        "exit codes: 0 done, 1 work failed (what was finished is kept), 2 misuse or bad input (nothing written)"
+    width = max(len(name) for commands in COMMANDS.values() for name in commands)
+    blocks = [
+        f"{heading}:\n" + "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in commands.items())
+        for heading, commands in COMMANDS.items()
+    ]
+    return "\n\n".join(
+        [
+            "usage: evoltune COMMAND ...        (evoltune COMMAND --help for its options)",
+            "Evolve, verify, train and measure domain-specialised language models.",
+            *blocks,
+            "exit codes: 0 done, 1 work failed (what was finished is kept), 2 misuse or bad input (nothing written)",
+        ]
     )
+
+
+def _group_help(group: str) -> str:
+    verbs = GROUPS[group]
+    width = max(map(len, verbs))
+    lines = "\n".join(f"  {verb:{width}}  {summary}" for verb, (_, summary) in verbs.items())
+    return f"usage: evoltune {group} COMMAND ...        (evoltune {group} COMMAND --help for its options)\n\n{lines}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 
 import shtab
 
@@ -20,11 +19,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def whole() -> argparse.ArgumentParser:
-    """One parser of all verbs. The command itself builds only the one that it needs."""
-    parser = argparse.ArgumentParser(prog="evoltune")
-    verbs = parser.add_subparsers()
-    for verb, (module, summary) in cli.VERBS.items():
-        importlib.import_module(f"evoltune.cli.{module}").add_arguments(
-            verbs.add_parser(verb, description=cli.sentence(summary), help=summary.replace("%", "%%"))
+    """One parser of all commands. The command line itself builds only the one that it needs."""
+    root = argparse.ArgumentParser(prog="evoltune")
+    commands = root.add_subparsers()
+    groups = {
+        name: commands.add_parser(name, help=" | ".join(verbs)).add_subparsers()
+        for name, verbs in cli.GROUPS.items()
+    }
+    for name, (_, summary) in cli.leaves().items():
+        group, _, verb = name.rpartition(" ")
+        place = groups[group] if group else commands
+        cli.parser_of(
+            name, place.add_parser(verb, description=cli.sentence(summary), help=summary.replace("%", "%%"))
         )
-    return parser
+    return root
