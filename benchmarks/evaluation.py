@@ -33,8 +33,8 @@ CODEGEN = DATA / "humaneval_model_solutions" / "codegen16b_20_samples.jsonl.gz"
 OURS = """
 import sys, json, resource, time
 from pathlib import Path
-from evoltune.evaluate import load_suite
-from evoltune.evaluate.imports import read_samples
+from evoltune.evaluate.suites import load_suite
+from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.score import judge
 from evoltune.recipe import Verification
 samples_file, workers, out, data = sys.argv[1:5]
@@ -55,11 +55,11 @@ print(json.dumps({"passed": sum(r["passed"] for r in rows), "n": len(rows)}))
 OURS_OPEN = """
 import sys, json, time
 from pathlib import Path
-from evoltune.evaluate import load_suite
-from evoltune.evaluate.imports import read_samples
-from evoltune.evaluate.journal import Journal
+from evoltune.evaluate.suites import load_suite
+from evoltune.evaluate.samples import read_samples
+from evoltune.rows.journal import Journal
 from evoltune.record import Answer, Record
-from evoltune.verification import open_checker
+from evoltune.verification.checker import open_checker
 samples_file, workers, out, data = sys.argv[1:5]
 suite = load_suite("code/humaneval", Path(data))
 tasks = {task.name: task for task in suite.tasks}
@@ -239,8 +239,8 @@ def resident_mb(pid: int) -> int:
 def maths(args: argparse.Namespace, folder: Path) -> None:
     """The panel on 1,319 rows: every maths profile over GPT-3's and gold answers."""
     from evoltune.domain import load_domain
-    from evoltune.evaluate.panel import rescore
-    from evoltune.evaluate.score import Sample
+    from evoltune.evaluate.rescore import rescore
+    from evoltune.evaluate.samples import Sample
     from evoltune.evaluate.suites import load_suite
     from evoltune.recipe import Verification
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evoltune.arena.code_runs import runs
 from evoltune.arena.judge import judge_study, prompt_of, read_reply
 from evoltune.arena.ranking_page import CRITERIA, write_page
 from evoltune.arena.standings import discounted, read_votes, report
 from evoltune.arena.study import collect, load_study, suite_of
 from evoltune.errors import BudgetError, DataError, EvoltuneError, RecipeError
-from evoltune.evaluate.code_runs import runs
 from evoltune.generate.generation import Settings, Wanted, Weights, generate, present
 from evoltune.generate.http import http_engine
 

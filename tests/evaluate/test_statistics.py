@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.errors import DataError
-from evoltune.evaluate.pass_at_k import bootstrap, mcnemar, mean, paired, pass_at_k, wilson
+from evoltune.evaluate.statistics import bootstrap, mcnemar, mean, paired, pass_at_k, wilson
 
 
 @given(st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))

@@ -19,7 +19,7 @@ from typing import Any
 from evoltune.arena.study import Answers, Judgement, Study, pairs
 from evoltune.errors import DataError
 from evoltune.evaluate.catalogue import DIFFICULTIES, SKILLS, value_of
-from evoltune.evaluate.pass_at_k import mcnemar, mean
+from evoltune.evaluate.statistics import mcnemar, mean
 from evoltune.evaluate.suites import Suite
 from evoltune.evaluate.tables import table
 from evoltune.rows.journal import rows
@@ -230,7 +230,7 @@ def _listed(text: str) -> bool:
 
 def _runs(texts: Sequence[str]) -> dict[str, int]:
     """Whether the Python in these answers runs in the sandbox: {"runs": n, "fails": n, "no code": n}."""
-    from evoltune.evaluate.code_runs import runs
+    from evoltune.arena.code_runs import runs
 
     return dict(Counter(runs(texts)))
 

@@ -23,8 +23,8 @@ import yaml
 from msgspec import Meta
 
 from evoltune.errors import DataError, RecipeError
-from evoltune.evaluate.imports import read_samples
 from evoltune.evaluate.measure import cut
+from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.generation import Settings, Wanted, find_weights, generate, present
 from evoltune.models.proof import read_template

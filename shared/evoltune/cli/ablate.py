@@ -160,7 +160,7 @@ def train_and_score(work: pipeline.Run, out: Path, rows: Sequence[Record], seed:
 def summed(folder: Path, axis: str, label: str, recipe: Recipe, jobs: Sequence[Job]) -> dict[str, Any]:
     """Mean over seeds and problems for each suite, with the bootstrap interval over problems."""
     from evoltune.evaluate.compare import solved
-    from evoltune.evaluate.pass_at_k import mean
+    from evoltune.evaluate.statistics import mean
 
     found: dict[str, dict[str, list[float]]] = {}
     for _, _, seed, _ in jobs:

@@ -161,9 +161,9 @@ def _recipe(args: argparse.Namespace, domain: str) -> Recipe:
 
 
 def _rescore(args: argparse.Namespace) -> int:
-    from evoltune.evaluate.imports import read_samples
     from evoltune.evaluate.measure import write_json
-    from evoltune.evaluate.panel import report, rescore
+    from evoltune.evaluate.rescore import report, rescore
+    from evoltune.evaluate.samples import read_samples
     from evoltune.evaluate.suites import load_suite
 
     if len(args.suite) != 1:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import DataError
-from evoltune.evaluate.pass_at_k import Paired, paired, pass_at_k
+from evoltune.evaluate.statistics import Paired, paired, pass_at_k
 from evoltune.evaluate.tables import load_scores
 from evoltune.rows.journal import rows
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from evoltune.errors import DataError
-from evoltune.evaluate.pass_at_k import Measure, mean
 from evoltune.evaluate.score import Outcome, by_problem
+from evoltune.evaluate.statistics import Measure, mean
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, Task

