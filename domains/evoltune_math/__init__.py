@@ -10,9 +10,9 @@ from evoltune.domain import Domain
 from evoltune_math.answers.policy import defaults
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.check import check
-from evoltune_math.confirm import confirm
+from evoltune_math.confirmation import confirm
 from evoltune_math.eliminators import ELIMINATORS
-from evoltune_math.extract import extract
+from evoltune_math.extraction import extract
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
 from evoltune_math.overlap import skeleton
 from evoltune_math.scorers import profiles

@@ -15,11 +15,11 @@ from functools import lru_cache
 from typing import Any
 
 from evoltune.record import Verdict
-from evoltune_math.answers.equality import Comparison
+from evoltune_math.answers.equality.answers import Comparison
 from evoltune_math.answers.kinds import Answer, Group, Text
 from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.reading import plain_number, read, squeezed, unwrap
-from evoltune_math.extract import Found, find
+from evoltune_math.answers.reading.reader import plain_number, read, squeezed, unwrap
+from evoltune_math.extraction import Found, find
 
 _FAULTS = (
     ArithmeticError,

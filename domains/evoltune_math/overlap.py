@@ -29,7 +29,7 @@ from math import log
 
 from evoltune.domain import Context
 from evoltune.record import Record, Task
-from evoltune_math.slots import MARKED, Program, evaluate, number_slots, program_of, worked_answer
+from evoltune_math.worked_solutions import MARKED, Program, evaluate, number_slots, program_of, worked_answer
 
 WORDING_POWER = 0.3
 SAME_NUMBERS_AND_ANSWER = 0.42

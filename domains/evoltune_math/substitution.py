@@ -13,13 +13,13 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Undefined, normal
+from evoltune_math.answers.algebra.exact import Undefined, normal
+from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import Node, has, substitute, symbols
 from evoltune_math.answers.policy import DEFAULT
-from evoltune_math.answers.reading import read
-from evoltune_math.answers.values import Values
+from evoltune_math.answers.reading.reader import read
 
 MAX_UNKNOWNS, MAX_EQUATIONS = 4, 6
 _FORMULA = re.compile(r"\$\$?([^$]{1,400})\$\$?|\\\(([^$]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]")

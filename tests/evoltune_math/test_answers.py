@@ -11,12 +11,12 @@ import pytest
 from evoltune.errors import DomainError
 from evoltune_math import check, domain
 from evoltune_math.answers import kinds
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import equal_forms, normal, rational
-from evoltune_math.answers.lexer import Unreadable
-from evoltune_math.answers.parser import parse
+from evoltune_math.answers.algebra.exact import equal_forms, normal, rational
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy
-from evoltune_math.answers.reading import read
+from evoltune_math.answers.reading.reader import read
+from evoltune_math.answers.syntax.lexer import Unreadable
+from evoltune_math.answers.syntax.parser import parse
 
 FORMS = [
     (*line.partition(" == ")[::2], True) if " == " in line else (*line.partition(" != ")[::2], False)

@@ -11,7 +11,7 @@ from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
 from evoltune_math import domain
 from evoltune_math.answers.policy import Policy
-from evoltune_math.confirm import cluster, confirm, program_of
+from evoltune_math.confirmation import cluster, confirm, program_of
 from evoltune_math.substitution import solves
 
 HALF = "```python\nfrom fractions import Fraction\nprint(Fraction(1, 2))\n```"

@@ -7,7 +7,7 @@ import pytest
 from evoltune.record import Task
 from evoltune_math import domain
 from evoltune_math.check import same_text
-from evoltune_math.extract import find
+from evoltune_math.extraction import find
 
 CASES = [
     (r"We get $x=3$, hence the result is $\boxed{(2,7)}$.", "(2,7)", "boxed"),

@@ -23,7 +23,7 @@ from evoltune_math import overlap
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.overlap import build, hits, index_of, skeleton
 from evoltune_math.seeds import seeds
-from evoltune_math.slots import evaluate, number_slots, program_of, worked_answer
+from evoltune_math.worked_solutions import evaluate, number_slots, program_of, worked_answer
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="EVOLTUNE_DATA names no folder of suites")

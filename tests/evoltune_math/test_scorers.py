@@ -7,8 +7,8 @@ import pytest
 from evoltune.domain import Context
 from evoltune.record import Task, Verdict
 from evoltune_math import domain
-from evoltune_math.hendrycks import NormaliserFault, normal_string
 from evoltune_math.scorers import math_equal, minerva_string
+from evoltune_math.scorers.hendrycks import NormaliserFault, normal_string
 
 CONTEXT = Context(run=lambda job: Verdict(status="error"), policy=domain.policy)
 

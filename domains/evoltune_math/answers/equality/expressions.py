@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from evoltune_math.answers import numeric
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Undefined, equal_forms, normal, rational
+from evoltune_math.answers.algebra import numeric
+from evoltune_math.answers.algebra.exact import Undefined, equal_forms, normal, rational
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import Node, walk
 from evoltune_math.answers.policy import Policy
 
@@ -59,7 +59,7 @@ class Values:
         self.method = "numeric"
         verdict = numeric.agree(a, b)
         if verdict is None:
-            from evoltune_math.answers import symbolic
+            from evoltune_math.answers.algebra import symbolic
 
             self.method = "sympy"
             verdict = symbolic.equal(a, b)

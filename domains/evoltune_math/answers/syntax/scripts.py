@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evoltune_math.answers.lexer import END, Unreadable
 from evoltune_math.answers.nodes import Node, fn, num, sym
+from evoltune_math.answers.syntax.lexer import END, Unreadable
 from evoltune_math.answers.vocabulary import number_in_words
 
 if TYPE_CHECKING:
-    from evoltune_math.answers.parser import Parser
+    from evoltune_math.answers.syntax.parser import Parser
 
 POWER = 50
 _FUNCTION_LETTERS = frozenset(

@@ -15,12 +15,12 @@ from decimal import Decimal
 
 from evoltune.domain import Context, Extract, Profile, Verify
 from evoltune.record import Task, Verdict
+from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.policy import Policy
-from evoltune_math.answers.reading import balanced, read
-from evoltune_math.answers.values import Values
-from evoltune_math.extract import last_match
-from evoltune_math.hendrycks import NormaliserFault, normal_string
+from evoltune_math.answers.reading.reader import balanced, read
+from evoltune_math.extraction import last_match
+from evoltune_math.scorers.hendrycks import NormaliserFault, normal_string
 
 MAX_CHARS = 20_000
 """Longer answers are compared as strings; the originals would take seconds or hang."""

@@ -19,13 +19,13 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Undefined, rational
+from evoltune_math.answers.algebra.exact import Undefined, rational
 from evoltune_math.answers.kinds import Named, Value
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy
-from evoltune_math.answers.reading import read
+from evoltune_math.answers.reading.reader import read
 from evoltune_math.check import same_text
-from evoltune_math.extract import find
+from evoltune_math.extraction import find
 from evoltune_math.substitution import solves
 
 PROGRAM, CHECK = "program", "check"

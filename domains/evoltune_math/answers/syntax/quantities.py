@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evoltune_math.answers import macros
-from evoltune_math.answers.lexer import Token, Unreadable
 from evoltune_math.answers.nodes import Node, num
+from evoltune_math.answers.syntax import commands
+from evoltune_math.answers.syntax.lexer import Token, Unreadable
 from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, LETTER_UNITS, SCALE_WORDS, SHORT_UNITS, UNITS
 
 if TYPE_CHECKING:
-    from evoltune_math.answers.parser import Parser
+    from evoltune_math.answers.syntax.parser import Parser
 
 UNION, RATIO, PRODUCT = 15, 18, 30
 TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
@@ -34,13 +34,13 @@ def words(parser: Parser, left: Node, token: Token, power: int) -> Node | None:
     if low in ("degrees", "degree", "deg") or low[:8] == "degrees ":
         parser.at += 1
         return Node("deg", (left,))
-    if low in SCALE_WORDS and macros.numeric(left):
+    if low in SCALE_WORDS and commands.numeric(left):
         parser.at += 1
         return Node("mul", (left, num(SCALE_WORDS[low])))
-    if macros.numeric(left) and (token.kind == "text" or _unit_word(token.text)):
+    if commands.numeric(left) and (token.kind == "text" or _unit_word(token.text)):
         return unit(parser, left)
     if token.kind == "text":
-        return unit(parser, left) if macros.measurable(left) else None
+        return unit(parser, left) if commands.measurable(left) else None
     return parser.juxtapose(left, power)
 
 
@@ -49,7 +49,7 @@ def _joining(parser: Parser, left: Node, low: str, power: int) -> Node | None:
     if low == "per" and parser.peek(1).text == "cent":
         parser.at += 2
         return Node("pct", (left,))
-    if macros.numeric(left):
+    if commands.numeric(left):
         if low in ("to", "out of") or (low == "in" and parser.peek(1).kind == "num"):
             return parser.binary(left, "ratio", RATIO, power)
         if low == "out" and parser.peek(1).text == "of":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Form, Undefined, normal, rational
+from evoltune_math.answers.algebra.exact import Form, Undefined, normal, rational
+from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Relation
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import Node, symbols
-from evoltune_math.answers.values import Values
 
 _FLIP = {
     "<": ">",
@@ -110,7 +110,7 @@ def _value(form: Form) -> Fraction:
 
 def _numeric_factor(values: Values, x: Node, y: Node) -> int | None:
     """x / y the same at all points, by the probes of `numeric`."""
-    from evoltune_math.answers import numeric
+    from evoltune_math.answers.algebra import numeric
     from evoltune_math.answers.nodes import substitute
 
     names = sorted(symbols(x) | symbols(y))

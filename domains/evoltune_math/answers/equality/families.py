@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Undefined
+from evoltune_math.answers.algebra.exact import Undefined
+from evoltune_math.answers.algebra.numeric import approximate
+from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Answer, Group, Named, Value
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import Node, has, num, substitute, sym, symbols, walk
-from evoltune_math.answers.numeric import approximate
 from evoltune_math.answers.policy import DEFAULT
-from evoltune_math.answers.values import Values
 
 PARAMETERS = frozenset("knmlpqtNK")
 MAX_OFFSETS = 400

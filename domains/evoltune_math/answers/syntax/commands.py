@@ -8,13 +8,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from evoltune_math.answers import scripts
-from evoltune_math.answers.lexer import Token, Unreadable
 from evoltune_math.answers.nodes import HALF, Node, const, fn, num, seq, sym, walk
+from evoltune_math.answers.syntax import scripts
+from evoltune_math.answers.syntax.lexer import Token, Unreadable
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
 
 if TYPE_CHECKING:
-    from evoltune_math.answers.parser import Parser
+    from evoltune_math.answers.syntax.parser import Parser
 
 PRODUCT, POWER = 30, 50
 _ACCENTS = word_set(

@@ -11,14 +11,14 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from evoltune_math.answers.budget import MAX_DEPTH, depth
-from evoltune_math.answers.charset import to_ascii
-from evoltune_math.answers.conventions import special
 from evoltune_math.answers.kinds import Answer, Text, Value
-from evoltune_math.answers.lexer import Token, Unreadable, tokenize
+from evoltune_math.answers.limits import MAX_DEPTH, depth
 from evoltune_math.answers.nodes import Node, walk
-from evoltune_math.answers.parser import parse_tokens
-from evoltune_math.answers.typed import typed
+from evoltune_math.answers.reading.classify import typed
+from evoltune_math.answers.reading.special_forms import special
+from evoltune_math.answers.syntax.charset import to_ascii
+from evoltune_math.answers.syntax.lexer import Token, Unreadable, tokenize
+from evoltune_math.answers.syntax.parser import parse_tokens
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SEPARATOR_WORDS, word_set
 
 MAX_TEXT = 12_000

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from evoltune_math.answers.budget import TooLarge
-from evoltune_math.answers.exact import Undefined, normal, rational
+from evoltune_math.answers.algebra.exact import Undefined, normal, rational
+from evoltune_math.answers.algebra.numeric import approximate
 from evoltune_math.answers.kinds import Region, Span
+from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, num, rel, symbols
-from evoltune_math.answers.numeric import approximate
 
 _HALVES = frozenset(["R+", "R>0", "R≥0", "R>=0", "Rge0", "Rgeq0"])
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from evoltune_math.answers import matrices, regions, units
+from evoltune_math.answers import units
+from evoltune_math.answers.algebra import intervals, matrices
+from evoltune_math.answers.algebra.numeric import approximate
 from evoltune_math.answers.kinds import (
     Answer,
     Either,
@@ -23,7 +25,6 @@ from evoltune_math.answers.kinds import (
     Value,
 )
 from evoltune_math.answers.nodes import Node, has, rel, symbols, walk
-from evoltune_math.answers.numeric import approximate
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
 _WHOLE_SETS = frozenset(["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Q"])
@@ -460,8 +461,8 @@ def _last(members: tuple[Node, ...]) -> Answer:
 
 def region_of(node: Node) -> Region | None:
     """The set of reals that a tree describes as an interval, an inequality in one variable, or a union; else None."""
-    return regions.of(node)
+    return intervals.of(node)
 
 
 def _joined(items: list[Node], word: str) -> Region | None:
-    return regions.joined(items, word)
+    return intervals.joined(items, word)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from evoltune_math.answers.budget import (
+from evoltune_math.answers.limits import (
     MAX_TERMS,
     TooLarge,
     bits,

@@ -14,8 +14,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from evoltune_math.answers.budget import MAX_BITS, MAX_SUMMANDS, TooLarge
-from evoltune_math.answers.exact import Undefined, rational
+from evoltune_math.answers.algebra.exact import Undefined, rational
+from evoltune_math.answers.limits import MAX_BITS, MAX_SUMMANDS, TooLarge
 from evoltune_math.answers.nodes import Node, has, symbols, walk
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 

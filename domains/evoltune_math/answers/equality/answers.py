@@ -10,8 +10,12 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from evoltune_math.answers import constants, families, regions, units, values, wording
-from evoltune_math.answers.exact import rational
+from evoltune_math.answers import units
+from evoltune_math.answers.algebra import intervals
+from evoltune_math.answers.algebra.exact import rational
+from evoltune_math.answers.equality import arbitrary_constants, expressions, families, words
+from evoltune_math.answers.equality.expressions import Values
+from evoltune_math.answers.equality.relations import same_relation
 from evoltune_math.answers.kinds import (
     Answer,
     Choice,
@@ -29,9 +33,7 @@ from evoltune_math.answers.kinds import (
 )
 from evoltune_math.answers.nodes import Node, has, substitute, sym, symbols
 from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.relations import same_relation
-from evoltune_math.answers.typed import plain_basis, typed
-from evoltune_math.answers.values import Values
+from evoltune_math.answers.reading.classify import plain_basis, typed
 
 MAX_ITEMS = 200
 
@@ -93,13 +95,13 @@ class Comparison:
 
     def constants_renamed(self, x: Node, y: Node) -> bool:
         """`x^2 + C` = `x^2 + K` and `C_1 e^x` = `Ae^x`; `policy.constant` says whether an added one may be missing."""
-        pairs = constants.renamings(x, y)
+        pairs = arbitrary_constants.renamings(x, y)
         if any(self.values.equal(x, renamed) for renamed in pairs):
             return True
-        cx, cy = constants.additive(x), constants.additive(y)
+        cx, cy = arbitrary_constants.additive(x), arbitrary_constants.additive(y)
         if (cx is None and cy is None) or ((cx is None or cy is None) and self.policy.constant == "required"):
             return False
-        rest_x, rest_y = constants.without(x, cx), constants.without(y, cy)
+        rest_x, rest_y = arbitrary_constants.without(x, cx), arbitrary_constants.without(y, cy)
         if not symbols(rest_x) or not symbols(rest_y):
             return False
         apart = Node("add", (rest_x, Node("neg", (rest_y,))))
@@ -118,12 +120,12 @@ class Comparison:
         return self.values.equal(at[0], at[1]) and self.values.equal(at[1], at[2])
 
     def value_text(self, a: Value, b: Text) -> bool:
-        return wording.value_is(a, b.words)
+        return words.value_is(a, b.words)
 
     def text_text(self, a: Text, b: Text) -> bool:
         if a.words == b.words == "...":
             return True
-        return wording.same(a.words, b.words, self.policy.text)
+        return words.same(a.words, b.words, self.policy.text)
 
     # ---- choices -----------------------------------------------------------------------------------------------------
 
@@ -231,7 +233,7 @@ class Comparison:
 
     def text_group(self, a: Text, b: Group) -> bool:
         if not b.items:
-            return wording.canonical(a.words) in wording.EMPTY
+            return words.canonical(a.words) in words.EMPTY
         return self.group_any(a, b)
 
     # ---- regions -----------------------------------------------------------------------------------------------------
@@ -251,8 +253,8 @@ class Comparison:
         )
 
     def same_end(self, a: Node, b: Node, closed_alike: bool) -> bool:
-        if regions.infinite(a) or regions.infinite(b):
-            return regions.infinite(a) == regions.infinite(b)
+        if intervals.infinite(a) or intervals.infinite(b):
+            return intervals.infinite(a) == intervals.infinite(b)
         return closed_alike and self.values.equal(a, b)
 
     def region_group(self, b: Group, a: Region) -> bool:
@@ -265,7 +267,7 @@ class Comparison:
             i if isinstance(i, Region) else _as_region(i) if isinstance(i, Group) else None for i in b.items
         ]
         if b.brackets == "" and parts and all(p is not None for p in parts):
-            spans = regions.merged([s for p in parts if p is not None for s in p.spans])
+            spans = intervals.merged([s for p in parts if p is not None for s in p.spans])
             return self.region_region(a, Region(spans))
         return False
 
@@ -280,7 +282,7 @@ class Comparison:
         )
 
     def region_text(self, b: Text, a: Region) -> bool:
-        return not a.spans and wording.canonical(b.words) in wording.EMPTY
+        return not a.spans and words.canonical(b.words) in words.EMPTY
 
     # ---- the rest ----------------------------------------------------------------------------------------------------
 
@@ -382,7 +384,7 @@ class Comparison:
     def compatible(self, a: Answer, b: Answer) -> bool:
         """Two roundings of one value: equal, or apart by no more than the last digit of the coarser one."""
         if isinstance(a, Value) and isinstance(b, Value):
-            apart = values.apart(a.node, b.node)
+            apart = expressions.apart(a.node, b.node)
             if apart is not None:
                 return apart
         return self.same(a, b)
@@ -444,7 +446,7 @@ def _as_region(group: Group) -> Region | None:
     nodes = [i.node for i in group.items if isinstance(i, Value)]
     if len(nodes) != len(group.items):
         return None
-    return regions.of(Node("seq", tuple(nodes), group.brackets)) if group.brackets else None
+    return intervals.of(Node("seq", tuple(nodes), group.brackets)) if group.brackets else None
 
 
 def _renamed(a: Named, b: Named) -> tuple[Named, Named]:

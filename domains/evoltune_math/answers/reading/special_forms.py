@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Region, Span, Text, Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num
-from evoltune_math.answers.typed import typed
+from evoltune_math.answers.reading.classify import typed
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]
@@ -246,7 +246,7 @@ def _restated(bare: str, read: Read) -> Answer | None:
     if isinstance(inner, Text) and not any(c.isdigit() for c in inner.words):
         return outer
     if isinstance(inner, Value) and inner.node.op not in ("sym", "mul"):
-        from evoltune_math.answers.exact import Undefined, rational
+        from evoltune_math.answers.algebra.exact import Undefined, rational
 
         try:
             x, y = rational(core.node), rational(inner.node)

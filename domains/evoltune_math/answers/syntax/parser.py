@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evoltune_math.answers import macros, quantities, scripts
-from evoltune_math.answers.lexer import END, Token, Unreadable, tokenize
 from evoltune_math.answers.nodes import EULER, HALF, IMAGINARY, Node, const, num, rel, seq, sym, walk
+from evoltune_math.answers.syntax import commands, quantities, scripts
+from evoltune_math.answers.syntax.lexer import END, Token, Unreadable, tokenize
 from evoltune_math.answers.vocabulary import (
     CONSTANTS,
     DROPPED_BEFORE_NUMBER,
@@ -45,7 +45,7 @@ _FUNCTION_LETTERS = frozenset(
 
 
 class Parser:
-    """A cursor over tokens. `macros` holds the commands that read arguments of their own."""
+    """A cursor over tokens. `commands` holds the commands that read arguments of their own."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens, self.at, self.depth = tokens, 0, 0
@@ -270,7 +270,7 @@ class Parser:
             return None
         token = self.peek()
         if left.op == "num" and left.value is not None and not left.note:
-            mixed = macros.mixed(self, left)
+            mixed = commands.mixed(self, left)
             if mixed is not None:
                 return mixed
         if token.kind == "num" and left.op in ("num", "dec"):
@@ -279,14 +279,14 @@ class Parser:
             token.kind == "sym"
             and (token.space or self.peek(1).kind == "num")
             and token.text in LETTER_UNITS
-            and macros.numeric(left)
+            and commands.numeric(left)
             and quantities.unit_ahead(self)
         ):
             return quantities.unit(self, left)
         if (
             token.kind == "cmd"
             and (token.text == "Omega" or (token.text == "mu" and quantities.unit_ahead(self)))
-            and macros.numeric(left)
+            and commands.numeric(left)
         ):
             return quantities.unit(self, left)
         right = self.expression(PRODUCT)
@@ -295,7 +295,7 @@ class Parser:
             and token.space
             and right.op in ("sym", "pow", "div")
             and token.text in LETTER_UNITS
-            and macros.numeric(left)
+            and commands.numeric(left)
         ):
             return Node("mul", (left, right), None, "unit?")
         return _times(left, right)
@@ -315,7 +315,7 @@ class Parser:
         if kind == "sym":
             return self.symbol(token)
         if kind == "cmd":
-            return macros.command(self, text)
+            return commands.command(self, text)
         if kind == "word":
             return self.word(token)
         if kind == "text":
@@ -340,7 +340,7 @@ class Parser:
         if word in CONSTANTS:
             return const(CONSTANTS[word])
         if word in FUNCTIONS and (self.peek().kind != "end" or FUNCTIONS[word] == "gamma"):
-            return macros.command(self, word)
+            return commands.command(self, word)
         if word in GREEK and word not in ("xi", "nu", "mu", "ell"):
             return sym(word)
         if word in NUMBER_SETS and len(word) > 1:
@@ -372,8 +372,8 @@ class Parser:
         if text == "|":
             if self.peek().text == "|":
                 self.at += 1
-                return macros.bars(self, "norm", "||")
-            return macros.bars(self, "abs", "|")
+                return commands.bars(self, "norm", "||")
+            return commands.bars(self, "abs", "|")
         if text == "]":  # French open intervals: ]a, b[
             self.bars.append("[")
             inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
@@ -410,11 +410,11 @@ class Parser:
         inside = self.items(
             lambda t: (
                 (t.kind == "op" and t.text in (_CLOSERS if opener != "(" else (")", "]")))
-                or macros.splits(t, opener)
+                or commands.splits(t, opener)
             )
         )
-        if macros.splits(self.peek(), opener):
-            inside = macros.split_group(self, inside, opener)
+        if commands.splits(self.peek(), opener):
+            inside = commands.split_group(self, inside, opener)
         closer = self.take().text
         self.bars = bars
         wanted = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}[opener]
@@ -456,7 +456,7 @@ class Parser:
         """The argument of a command: a group, or the next character (`\\\\frac12` has 1 and 2)."""
         token = self.peek()
         if token.kind == "num" and token.note == "" and len(token.text) > 1 and token.text.isdigit():
-            self.tokens[self.at] = Token("num", token.text[1:], False, macros.fraction(token.text[1:]))
+            self.tokens[self.at] = Token("num", token.text[1:], False, commands.fraction(token.text[1:]))
             return num(int(token.text[0]))
         if token.text == "{" and token.kind == "op":
             self.take()
@@ -508,9 +508,9 @@ def parse(text: str) -> Node:
 
 def parse_tokens(tokens: list[Token]) -> Node:
     parser = Parser(tokens)
-    node = parser.items(lambda t: t.kind == "end" or macros.splits(t, "("))
+    node = parser.items(lambda t: t.kind == "end" or commands.splits(t, "("))
     if parser.peek() is not END:
-        node = macros.split_group(parser, node, "(", ends=True)
+        node = commands.split_group(parser, node, "(", ends=True)
     if sum(1 for _ in walk(node)) > 4 * len(tokens) + 8:
         raise Unreadable("the tree outgrew its text")
     return node
