@@ -24,13 +24,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests" / "servers"))
 PEERS = ROOT / ".venv-peers" / "generation"
-SERVER = ROOT / "tests" / "servers" / "openai_server.py"
 REQUIREMENTS = ("distilabel[openai]==1.5.3", "requests")  # it imports requests without declaring it
 LATENCY_S = 0.2
 FAULTS = {"rate_429": 0.05, "rate_500": 0.03, "rate_malformed": 0.01, "rate_dropped": 0.02, "rate_null": 0.01,
@@ -135,7 +133,7 @@ def faults(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, options: dict) -> dict:
     """Runs one arm in a process of its own against a fresh server."""
-    import urllib.request  # not charged to the arms
+    from openai_server import serving  # here, so that the arms do not pay for the import
 
     python = str(args.venv / "bin" / "python") if name == "distilabel" else sys.executable
     if name == "distilabel" and not Path(python).exists():
@@ -144,9 +142,9 @@ def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, o
         print(f"installing {', '.join(REQUIREMENTS)} into {args.venv}", file=sys.stderr)
         venv.create(args.venv, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *REQUIREMENTS], check=True)
-    with server(options) as url, tempfile.TemporaryDirectory() as home:
+    with serving(**options) as server, tempfile.TemporaryDirectory() as home:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [python, __file__, "--arm", name, url, str(concurrency), str(seeds)]
+        command = [python, __file__, "--arm", name, server.url, str(concurrency), str(seeds)]
         try:
             run = subprocess.run(
                 command,
@@ -160,28 +158,12 @@ def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, o
         except subprocess.TimeoutExpired:
             code, out = -1, ""
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with urllib.request.urlopen(f"{url}/stats") as reply:
-            stats = json.load(reply)
+        stats = server.stats()
     lines = [line for line in out.splitlines() if line.startswith("{")]
     told = json.loads(lines[-1]) if lines else {"rows": 0, "mb": 0}
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     keys = ("ok", "span_s", "duplicates", "most_in_flight")
-    return {k: stats.get(k, 0) for k in keys} | told | {"cpu_s": round(used, 2), "exit": code}
-
-
-@contextmanager
-def server(options: dict) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(SERVER), json.dumps(options)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
+    return {k: stats[k] for k in keys} | told | {"cpu_s": round(used, 2), "exit": code}
 
 
 def seed_text(i: int) -> str:

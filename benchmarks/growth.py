@@ -24,8 +24,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from generation import server
-
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "servers"))
 ROUNDS, WORKERS = 2, 2
 CALIBRATION = ((100, 16, 0.05), (600, 16, 0.05))
 """(seeds, concurrency, latency in seconds) of the runs that give the unit costs."""
@@ -95,8 +94,10 @@ def main() -> None:
 
 def real(seeds: int, concurrency: int, latency: float) -> dict[str, float]:
     """Wall seconds of evolve, verify and build as a user starts them, and what they leave on disk."""
+    from openai_server import serving
+
     found: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as home, server({"latency_s": latency}) as url:
+    with tempfile.TemporaryDirectory() as home, serving(latency_s=latency) as server:
         package = Path(home) / "growth"
         package.mkdir()
         (package / "__init__.py").write_text(DOMAIN.format(seeds=seeds))
@@ -106,7 +107,7 @@ def real(seeds: int, concurrency: int, latency: float) -> dict[str, float]:
                 "kind": "http",
                 "model": "m",
                 "concurrency": concurrency,
-                "endpoints": [{"url": url}],
+                "endpoints": [{"url": server.url}],
             },
             "evolve": {"rounds": ROUNDS, "equal_check": False},
             "verify": {"workers": WORKERS},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from openai_server import RunningServer, serving
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -28,6 +31,13 @@ def _tokenizer():
         additional_special_tokens=["<|im_start|>", "<|im_end|>"], chat_template=CHATML,
         clean_up_tokenization_spaces=False,
     )  # fmt: skip
+
+
+@pytest.fixture
+def openai_server() -> Iterator[Callable[..., RunningServer]]:
+    """Starts a fake OpenAI-compatible server with the given options; all stop when the test ends."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(serving(**options))
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,25 +15,6 @@ from evoltune.arena.study import collect, load_study, suite_of
 from evoltune.errors import BudgetError, DataError, EvoltuneError, RecipeError
 from evoltune.generate.generation import Settings, Wanted, Weights, generate, present
 from evoltune.generate.http import http_engine
-
-SERVER = Path(__file__).parents[1] / "servers" / "judge_server.py"
-
-
-@contextmanager
-def serving(rule):
-    process = subprocess.Popen(
-        [sys.executable, str(SERVER), rule], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(timeout=10)
-
-
-def calls(url):
-    with urllib.request.urlopen(url.removesuffix("/v1") + "/count") as reply:
-        return json.load(reply)
 
 
 def study_file(folder, url, *, answers=None, **more):
@@ -73,9 +49,11 @@ def own_cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("protocol", ["scores", "preference", "ranks"])
-def test_a_fair_judge_gives_wins_ties_and_losses_in_every_protocol(tmp_path, protocol):
-    with serving("fair") as url:
-        result = judge_study(load_study(study_file(tmp_path, url, protocol=protocol)), tmp_path / "out")
+def test_a_fair_judge_gives_wins_ties_and_losses_in_every_protocol(tmp_path, protocol, openai_server):
+    server = openai_server(judge="fair")
+    result = judge_study(
+        load_study(study_file(tmp_path, f"{server.url}/v1", protocol=protocol)), tmp_path / "out"
+    )
     pair = result["pairs"][0]
     assert (pair["win"], pair["tie"], pair["lose"], pair["consistent"]) == (2, 1, 1, 1.0)
     assert {k: (v["win"], v["tie"], v["lose"]) for k, v in pair["by_difficulty"].items()} == {
@@ -88,17 +66,17 @@ def test_a_fair_judge_gives_wins_ties_and_losses_in_every_protocol(tmp_path, pro
     assert any("ours - theirs" in line for line in report(result))
 
 
-def test_a_judge_who_loves_the_first_answer_gives_only_ties(tmp_path):
-    with serving("first") as url:
-        result = judge_study(load_study(study_file(tmp_path, url)), tmp_path / "out")
+def test_a_judge_who_loves_the_first_answer_gives_only_ties(tmp_path, openai_server):
+    server = openai_server(judge="first")
+    result = judge_study(load_study(study_file(tmp_path, f"{server.url}/v1")), tmp_path / "out")
     pair = result["pairs"][0]
     assert (pair["win"], pair["tie"], pair["lose"], pair["consistent"]) == (0, 4, 0, 0.0)
 
 
-def test_nonsense_is_asked_again_and_then_counted_and_nothing_is_lost(tmp_path):
-    with serving("nonsense") as url:
-        result = judge_study(load_study(study_file(tmp_path, url)), tmp_path / "out")
-        assert calls(url) == 8 * 3
+def test_nonsense_is_asked_again_and_then_counted_and_nothing_is_lost(tmp_path, openai_server):
+    server = openai_server(judge="nonsense")
+    result = judge_study(load_study(study_file(tmp_path, f"{server.url}/v1")), tmp_path / "out")
+    assert server.stats()["ok"] == 8 * 3
     assert (
         result["unreadable"] == 8 and result["pairs"][0]["not_counted"] == 4 and result["pairs"][0]["n"] == 0
     )
@@ -106,19 +84,21 @@ def test_nonsense_is_asked_again_and_then_counted_and_nothing_is_lost(tmp_path):
     assert len(lines) == 8 and all(json.loads(line)["text"].startswith("Both are lovely") for line in lines)
 
 
-def test_an_unreadable_first_reply_costs_one_more_call(tmp_path):
-    with serving("shy") as url:
-        result = judge_study(load_study(study_file(tmp_path, url)), tmp_path / "out")
+def test_an_unreadable_first_reply_costs_one_more_call(tmp_path, openai_server):
+    server = openai_server(judge="shy")
+    result = judge_study(load_study(study_file(tmp_path, f"{server.url}/v1")), tmp_path / "out")
     assert result["asked_again"] == 8 and result["unreadable"] == 0 and result["pairs"][0]["win"] == 2
 
 
-def test_three_systems_are_compared_pair_by_pair_or_with_a_reference(tmp_path):
+def test_three_systems_are_compared_pair_by_pair_or_with_a_reference(tmp_path, openai_server):
     answers = {"a": [9, 9, 9, 9], "b": [5, 5, 5, 5], "c": [1, 1, 1, 1]}
-    with serving("fair") as url:
-        every = judge_study(load_study(study_file(tmp_path, url, answers=answers)), tmp_path / "all")
-        against = judge_study(
-            load_study(study_file(tmp_path, url, answers=answers, reference="b")), tmp_path / "ref"
-        )
+    server = openai_server(judge="fair")
+    every = judge_study(
+        load_study(study_file(tmp_path, f"{server.url}/v1", answers=answers)), tmp_path / "all"
+    )
+    against = judge_study(
+        load_study(study_file(tmp_path, f"{server.url}/v1", answers=answers, reference="b")), tmp_path / "ref"
+    )
     assert [(p["a"], p["b"], p["win"]) for p in every["pairs"]] == [
         ("a", "b", 4),
         ("a", "c", 4),
@@ -130,19 +110,19 @@ def test_three_systems_are_compared_pair_by_pair_or_with_a_reference(tmp_path):
     ]
 
 
-def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tmp_path):
-    with serving("fair") as url:
-        path = study_file(tmp_path, url)
-        tree = yaml.safe_load(path.read_text())
-        tree["judge"]["budget"] = {"calls": 3}
-        path.write_text(yaml.safe_dump(tree))
-        with pytest.raises(BudgetError):
-            judge_study(load_study(path), tmp_path / "out")
-        assert calls(url) == 3
-        tree["judge"].pop("budget")
-        path.write_text(yaml.safe_dump(tree))
-        result = judge_study(load_study(path), tmp_path / "out")
-        assert calls(url) == 8 and result["pairs"][0]["win"] == 2
+def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tmp_path, openai_server):
+    server = openai_server(judge="fair")
+    path = study_file(tmp_path, f"{server.url}/v1")
+    tree = yaml.safe_load(path.read_text())
+    tree["judge"]["budget"] = {"calls": 3}
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(BudgetError):
+        judge_study(load_study(path), tmp_path / "out")
+    assert server.stats()["ok"] == 3
+    tree["judge"].pop("budget")
+    path.write_text(yaml.safe_dump(tree))
+    result = judge_study(load_study(path), tmp_path / "out")
+    assert server.stats()["ok"] == 8 and result["pairs"][0]["win"] == 2
 
 
 @pytest.mark.parametrize(
@@ -206,7 +186,7 @@ def test_a_system_that_left_problems_out_is_named(tmp_path):
 # ---- people
 
 
-def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_path):
+def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_path, openai_server):
     assert [discounted("a", "a"), discounted("", "a"), discounted("a", "b"), discounted("", "")] == [
         1.0,
         0.5,
@@ -219,8 +199,10 @@ def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_pat
         for p, v, w in votes
     ]
     human = write(tmp_path / "votes.jsonl", rows)
-    with serving("fair") as url:
-        result = judge_study(load_study(study_file(tmp_path, url, human=str(human))), tmp_path / "out")
+    server = openai_server(judge="fair")
+    result = judge_study(
+        load_study(study_file(tmp_path, f"{server.url}/v1", human=str(human))), tmp_path / "out"
+    )
     found = result["human"]
     assert found["matched"] == 5 and found["judge_human"]["value"] == pytest.approx((1 + 1 + 0 + 0.5 + 1) / 5)
     assert found["human_human"]["value"] == 0.5 and found["disagreements"] == 2
@@ -275,13 +257,13 @@ def sample(i=0):
     return Wanted(suite="s", problem=f"p{i}", sample=0, prompt=f"Question {i}?")
 
 
-def test_a_server_answers_chats_and_raw_prompts(tmp_path):
-    with serving("fair") as url:
-        weights = Weights(model="m", endpoint=url, fingerprint="f")
-        chat = Settings(model="m", weights="f", template="chat", engine="http")
-        raw = Settings(model="m", weights="f", template="alpaca", engine="http")
-        generate([sample(i) for i in range(5)], chat, weights, tmp_path / "o.jsonl")
-        proof = generate([sample()], raw, weights, tmp_path / "o.jsonl")
+def test_a_server_answers_chats_and_raw_prompts(tmp_path, openai_server):
+    server = openai_server(judge="fair")
+    weights = Weights(model="m", endpoint=f"{server.url}/v1", fingerprint="f")
+    chat = Settings(model="m", weights="f", template="chat", engine="http")
+    raw = Settings(model="m", weights="f", template="alpaca", engine="http")
+    generate([sample(i) for i in range(5)], chat, weights, tmp_path / "o.jsonl")
+    proof = generate([sample()], raw, weights, tmp_path / "o.jsonl")
     assert {row["text"] for row in present(tmp_path / "o.jsonl", chat.key).values()} == {"I say 5."}
     text = present(tmp_path / "o.jsonl", raw.key)["p0", 0]["text"]
     assert (

@@ -1,14 +1,13 @@
 """Cassettes and provider batch files: both end in the data that direct calls give."""
 
 import asyncio
-import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import orjson
 import pytest
+from openai_server import text_of
 
 from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
@@ -20,12 +19,6 @@ from evoltune.run.store import Store
 from evoltune.teacher.journal import journalled
 from evoltune.teacher.protocol import ask
 from evoltune.teacher.replay import export_cassette, load_cassette
-
-_spec = importlib.util.spec_from_file_location(
-    "fake_openai", Path(__file__).parents[1] / "servers" / "openai_server.py"
-)
-fake = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake)
 
 TOWNS = Domain(
     name="towns",
@@ -46,7 +39,7 @@ class Direct:
 
     async def complete(self, request):
         body = {"messages": [{"content": request.messages[-1][1]}]}
-        return [fake.text_of({**body, "seed": request.seed + i}) for i in range(request.n)]
+        return [text_of({**body, "seed": request.seed + i}) for i in range(request.n)]
 
 
 def rows(store, step):
@@ -65,7 +58,7 @@ def answer_batch(path, results, lines=None):
         asked = json.loads(line)
         assert asked["method"] == "POST" and asked["url"] == "/v1/chat/completions"
         body = asked["body"]
-        texts = [fake.text_of({**body, "seed": body["seed"] + i}) for i in range(body.get("n", 1))]
+        texts = [text_of({**body, "seed": body["seed"] + i}) for i in range(body.get("n", 1))]
         choices = [
             {"index": i, "message": {"content": t}, "finish_reason": "stop"} for i, t in enumerate(texts)
         ]

@@ -6,16 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from openai_server import serving
 
 from evoltune.record import record_to_json
 from evoltune.run.store import Step, Store
 
-SERVER = Path(__file__).parents[1] / "servers" / "openai_server.py"
 CONCURRENCY = 8
 PACKAGE = """
 from evoltune import Answer, Domain, Operator, Record, Task, Verdict
@@ -38,27 +35,6 @@ recipe = load_recipe(sys.argv[1])
 with Store.open(Path(sys.argv[2])) as store:
     print(store.check_ledger(evolve(recipe, load_domain(recipe.domain), store)))
 """
-
-
-@contextmanager
-def server(**options):
-    process = subprocess.Popen(
-        [sys.executable, str(SERVER), json.dumps(options)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
-
-
-def stats(url):
-    with urllib.request.urlopen(f"{url}/stats") as reply:
-        return json.load(reply)
 
 
 def start(folder, url, run):
@@ -84,8 +60,8 @@ def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, end
         "import signal, sys; from evoltune.cli import main; "
         f"signal.signal(signal.SIGINT, signal.{'SIG_IGN' if ignored else 'default_int_handler'}); sys.exit(main(sys.argv[1:]))"
     )
-    with server(latency_s=0.05) as url:
-        start(tmp_path, url, "unused").kill()
+    with serving(latency_s=0.05) as server:
+        start(tmp_path, server.url, "unused").kill()
         argv = [
             sys.executable,
             "-c",
@@ -96,7 +72,7 @@ def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, end
             str(tmp_path / "run"),
         ]
         first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
-        while stats(url).get("ok", 0) < 20 and first.poll() is None:
+        while server.stats().get("ok", 0) < 20 and first.poll() is None:
             time.sleep(0.01)
         first.send_signal(getattr(signal, ending))
         _, said = first.communicate(timeout=60)
@@ -119,16 +95,16 @@ def data(folder):
         )
 
 
-def killed_and_resumed(folder, url, name, rng):
+def killed_and_resumed(folder, server, name, rng):
     """One run that is killed at a random moment, then finished. True when the kill hit it alive."""
-    first = start(folder, url, name)
+    first = start(folder, server.url, name)
     begin = time.monotonic()
-    while stats(url).get("requests", 0) == 0 and first.poll() is None and time.monotonic() - begin < 30:
+    while server.stats().get("requests", 0) == 0 and first.poll() is None and time.monotonic() - begin < 30:
         time.sleep(0.01)
     time.sleep(rng.uniform(0.0, 1.2))
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    second = start(folder, url, name)
+    second = start(folder, server.url, name)
     _, error = second.communicate(timeout=120)
     assert second.returncode == 0, error
     return first.returncode == -signal.SIGKILL
@@ -136,16 +112,16 @@ def killed_and_resumed(folder, url, name, rng):
 
 def check(tmp_path, kills):
     rng = random.Random(5)
-    with server(latency_s=0.01) as url:
-        whole = start(tmp_path, url, "whole")
+    with serving(latency_s=0.01) as server:
+        whole = start(tmp_path, server.url, "whole")
         assert whole.communicate(timeout=120)[1] == ""
-        calls = stats(url)["ok"]
+        calls = server.stats()["ok"]
     expected = data(tmp_path / "whole")
     hits = 0
     for i in range(kills):
-        with server(latency_s=0.01) as url:
-            hits += killed_and_resumed(tmp_path, url, f"run{i}", rng)
-            told = stats(url)
+        with serving(latency_s=0.01) as server:
+            hits += killed_and_resumed(tmp_path, server, f"run{i}", rng)
+            told = server.stats()
         assert data(tmp_path / f"run{i}") == expected
         assert calls <= told["ok"] <= calls + CONCURRENCY
     assert hits >= kills // 2

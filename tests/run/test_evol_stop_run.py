@@ -7,16 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from openai_server import serving
 
 from evoltune.run.store import Store
 
-SERVER = Path(__file__).parents[1] / "servers" / "openai_server.py"
 CONCURRENCY = 8
 DEEP = """
 import re, zlib
@@ -40,27 +37,6 @@ def seeds():
 domain = Domain(name="deep", seeds=seeds, verify=verify, operators=(Operator(name="deeper", template="Rewrite:\\n{instruction}"),),
                 answer_prompt="Answer:\\n{instruction}")
 """
-
-
-@contextmanager
-def teacher(**options: float) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(SERVER), json.dumps(options)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
-
-
-def stats(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"{url}/stats") as reply:
-        return json.load(reply)
 
 
 def problems(path: Path, texts: list[str]) -> str:
@@ -119,9 +95,9 @@ def rounds_of(run: Path) -> tuple[dict[str, float], set[int]]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
     """(folder with the run `whole`, the teacher's calls, what the run said)."""
     folder = tmp_path_factory.mktemp("evol-stop")
-    with teacher() as url:
-        said = finished(start(write_recipe(folder, url), folder / "whole"))
-        return folder, stats(url)["ok"], said
+    with serving() as server:
+        said = finished(start(write_recipe(folder, server.url), folder / "whole"))
+        return folder, server.stats()["ok"], said
 
 
 def test_it_stops_at_the_fall_and_builds_the_rounds_up_to_the_best(whole):
@@ -136,19 +112,21 @@ def test_it_stops_at_the_fall_and_builds_the_rounds_up_to_the_best(whole):
     assert deepest == 3 and calls <= 2 * 24 * 3
 
 
-def test_killed_and_run_again_it_ends_the_same_and_pays_only_for_calls_in_flight(whole, tmp_path):
+def test_killed_and_run_again_it_ends_the_same_and_pays_only_for_calls_in_flight(
+    whole, tmp_path, openai_server
+):
     folder, calls, _ = whole
-    with teacher(latency_s=0.05) as url:
-        recipe = write_recipe(tmp_path, url)
-        for share in (0.3, 0.8):
-            process = start(recipe, tmp_path / "run")
-            while stats(url)["ok"] < share * calls and process.poll() is None:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            assert process.returncode == -signal.SIGKILL
-        finished(start(recipe, tmp_path / "run"))
-        assert calls <= stats(url)["ok"] <= calls + 2 * CONCURRENCY
+    server = openai_server(latency_s=0.05)
+    recipe = write_recipe(tmp_path, server.url)
+    for share in (0.3, 0.8):
+        process = start(recipe, tmp_path / "run")
+        while server.stats()["ok"] < share * calls and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    finished(start(recipe, tmp_path / "run"))
+    assert calls <= server.stats()["ok"] <= calls + 2 * CONCURRENCY
     assert rounds_of(tmp_path / "run") == rounds_of(folder / "whole")
 
 
@@ -165,23 +143,23 @@ def test_a_dev_set_that_nearly_is_reported_is_refused_before_anything_is_written
 
 
 @pytest.mark.slow
-def test_each_round_is_trained_and_scored_and_the_best_is_kept(tiny_base, tmp_path):
+def test_each_round_is_trained_and_scored_and_the_best_is_kept(tiny_base, tmp_path, openai_server):
     """stop_by: train, with a model that learns nothing: its dev scores go up and down by luck, the same luck every time."""
     train = {
         "model_name_or_path": str(tiny_base), "template": "alpaca", "max_length": 512, "max_steps": 2, "precision": "fp32",
         "finetuning_type": "full", "per_device_train_batch_size": 4, "learning_rate": 1e-2,
     }  # fmt: skip
-    with teacher() as url:
-        recipe = write_recipe(tmp_path, url, train=train)
-        command = ("evolve.stop_by=train", "eval.max_new_tokens=8", "evolve.rounds=3")
-        finished(start(recipe, tmp_path / "run", *command, stages="evolve,verify,build,train"))
-        calls = stats(url)["ok"]
-        notes, drawn = rounds_of(tmp_path / "run")
-        best = int(notes.pop("best"))
-        scores = {int(key): value for key, value in notes.items()}
-        assert best == max(scores, key=lambda k: (scores[k], -k)) and max(drawn) == best
-        trained = sorted((tmp_path / "run" / "rounds").glob("*/checkpoint/manifest.json"))
-        assert len(trained) == len(scores) == max(scores)
-        stamps = [path.stat().st_mtime_ns for path in trained]
-        finished(start(recipe, tmp_path / "run", *command, stages="evolve,verify,build,train"))
-        assert stats(url)["ok"] == calls and [path.stat().st_mtime_ns for path in trained] == stamps
+    server = openai_server()
+    recipe = write_recipe(tmp_path, server.url, train=train)
+    command = ("evolve.stop_by=train", "eval.max_new_tokens=8", "evolve.rounds=3")
+    finished(start(recipe, tmp_path / "run", *command, stages="evolve,verify,build,train"))
+    calls = server.stats()["ok"]
+    notes, drawn = rounds_of(tmp_path / "run")
+    best = int(notes.pop("best"))
+    scores = {int(key): value for key, value in notes.items()}
+    assert best == max(scores, key=lambda k: (scores[k], -k)) and max(drawn) == best
+    trained = sorted((tmp_path / "run" / "rounds").glob("*/checkpoint/manifest.json"))
+    assert len(trained) == len(scores) == max(scores)
+    stamps = [path.stat().st_mtime_ns for path in trained]
+    finished(start(recipe, tmp_path / "run", *command, stages="evolve,verify,build,train"))
+    assert server.stats()["ok"] == calls and [path.stat().st_mtime_ns for path in trained] == stamps

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openai_server import serving
 
 from evoltune import pipeline
 from evoltune.errors import DataError, StoreError
@@ -21,7 +22,6 @@ from evoltune.run.store import Store, locked
 from evoltune.teacher.replay import export_cassette
 from evoltune.train.job import make_job
 
-HERE = Path(__file__).parents[1]
 TOY = """
 from evoltune import Answer, Domain, Operator, Record, Task, Verdict
 
@@ -62,19 +62,11 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     package = folder / "evoltune_toy"
     package.mkdir()
     (package / "__init__.py").write_text(TOY)
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "servers" / "openai_server.py"), "{}"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        url = server.stdout.readline().strip()
+    with serving() as server:
         recipe = folder / "live.yaml"
-        live = f"{{kind: http, model: toy, endpoints: [{{url: '{url}/v1'}}]}}"
+        live = f"{{kind: http, model: toy, endpoints: [{{url: '{server.url}/v1'}}]}}"
         recipe.write_text(RECIPE.format(domain=package, teacher=live))
         pipeline.run(load_recipe(recipe), folder / "live", ("evolve",))
-    finally:
-        server.stdin.close()
-        server.wait(timeout=20)
     with Store.read(folder / "live") as store:
         assert export_cassette(store, folder / "toy.jsonl") > 100
     replay = f"{{kind: replay, model: toy, cassette: {folder / 'toy.jsonl'}}}"

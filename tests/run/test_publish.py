@@ -8,9 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -51,22 +49,6 @@ def bucket(tmp_path_factory):
         os.environ.update(before)
         server.terminate()
         server.wait(10)
-
-
-@contextmanager
-def fake_teacher(**options):
-    command = [
-        sys.executable,
-        str(Path(__file__).parents[1] / "servers" / "openai_server.py"),
-        json.dumps(options),
-    ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
 
 
 @pytest.fixture(params=["s3", "file", "memory"])
@@ -226,40 +208,37 @@ def towns(folder, url, **more):
     return folder / "r.yaml"
 
 
-def paid(url):
-    with urllib.request.urlopen(f"{url}/stats") as reply:
-        return json.load(reply)["ok"]
-
-
-def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_snapshot(bucket, tmp_path):
+def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_snapshot(
+    bucket, tmp_path, openai_server
+):
     place = f"{bucket}/snapshots"
     more = {"evolve": {"rounds": 30, "equal_check": False}, "compute": {"publish_every_s": 0.2}}
-    with fake_teacher(latency_s=0.05) as url:
-        recipe = towns(tmp_path, url, teacher={"concurrency": 2}, **more)
-        command = [sys.executable, "-m", "evoltune", "run", recipe, "--stages", "evolve", "--out", place]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while paid(url) < 60:
-            time.sleep(0.02)
-            assert process.poll() is None
-        process.kill()
-        process.wait()
-        shutil.rmtree(storage.copy_of(place))  # its machine is gone
-        before = paid(url)
-        held = tmp_path / "held"
-        storage.fetch(place, held)
-        with closing(sqlite3.connect(held / "store.sqlite")) as db:
-            kept = db.execute("select count(*) from calls").fetchone()[0]
-            assert db.execute("pragma integrity_check").fetchone() == ("ok",)
-        assert 0 < kept <= before
-        done = evoltune("run", recipe, "--stages", "evolve", "--out", place)
-        assert done.returncode == 0, done.stderr
-        after = paid(url)
-        local = evoltune("run", recipe, "--stages", "evolve", "--out", tmp_path / "local")
-        assert local.returncode == 0, local.stderr
-        again = after - before - (paid(url) - after - kept)
-        assert (
-            0 <= again <= 2
-        )  # what the snapshot held was not paid again; two were in flight, and ended after the kill
+    server = openai_server(latency_s=0.05)
+    recipe = towns(tmp_path, server.url, teacher={"concurrency": 2}, **more)
+    command = [sys.executable, "-m", "evoltune", "run", recipe, "--stages", "evolve", "--out", place]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while server.stats()["ok"] < 60:
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    shutil.rmtree(storage.copy_of(place))  # its machine is gone
+    before = server.stats()["ok"]
+    held = tmp_path / "held"
+    storage.fetch(place, held)
+    with closing(sqlite3.connect(held / "store.sqlite")) as db:
+        kept = db.execute("select count(*) from calls").fetchone()[0]
+        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+    assert 0 < kept <= before
+    done = evoltune("run", recipe, "--stages", "evolve", "--out", place)
+    assert done.returncode == 0, done.stderr
+    after = server.stats()["ok"]
+    local = evoltune("run", recipe, "--stages", "evolve", "--out", tmp_path / "local")
+    assert local.returncode == 0, local.stderr
+    again = after - before - (server.stats()["ok"] - after - kept)
+    assert (
+        0 <= again <= 2
+    )  # what the snapshot held was not paid again; two were in flight, and ended after the kill
 
 
 def test_a_snapshot_leaves_the_disk_to_the_run(tmp_path, monkeypatch, capsys):
@@ -275,21 +254,21 @@ def test_a_snapshot_leaves_the_disk_to_the_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "there" / "manifest.json").exists()  # the last one, as the run ends, copies nothing
 
 
-def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path):
+def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path, openai_server):
     """evolve on one machine, its disk lost, verify and build on another: nothing is paid twice, the dataset is that of a
     local run."""
     place = f"{bucket}/lost"
-    with fake_teacher() as url:
-        recipe = towns(tmp_path, url)
-        for stages in ("evolve", "verify,build"):
-            done = evoltune("run", recipe, "--stages", stages, "--out", place)
-            assert done.returncode == 0, done.stderr
-            assert "test-secret" not in done.stdout + done.stderr
-            shutil.rmtree(storage.copy_of(place))
-        once = paid(url)
-        local = evoltune("run", recipe, "--stages", "evolve,verify,build", "--out", tmp_path / "local")
-        assert local.returncode == 0, local.stderr
-        assert paid(url) == 2 * once > 0
+    server = openai_server()
+    recipe = towns(tmp_path, server.url)
+    for stages in ("evolve", "verify,build"):
+        done = evoltune("run", recipe, "--stages", stages, "--out", place)
+        assert done.returncode == 0, done.stderr
+        assert "test-secret" not in done.stdout + done.stderr
+        shutil.rmtree(storage.copy_of(place))
+    once = server.stats()["ok"]
+    local = evoltune("run", recipe, "--stages", "evolve,verify,build", "--out", tmp_path / "local")
+    assert local.returncode == 0, local.stderr
+    assert server.stats()["ok"] == 2 * once > 0
     fetched = evoltune("fetch", place, tmp_path / "fetched")
     assert fetched.returncode == 0, fetched.stderr
     assert tree(tmp_path / "fetched" / "dataset") == tree(tmp_path / "local" / "dataset")

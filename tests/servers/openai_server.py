@@ -1,22 +1,38 @@
-"""An OpenAI-compatible chat server that misbehaves on demand: `python openai_server.py '{"latency_s": 0.2}'`.
+"""A fake OpenAI-compatible chat server on loopback that misbehaves on demand, in a process of its own.
 
-Prints its URL, serves until standard input closes; GET /stats tells what it did. Replies depend on the request alone
-(its seed and last message), so two runs can be compared; "depth 1" in a prompt becomes "depth 2" in a new instruction. Options, all 0 by default:
+    with serving(latency_s=0.2) as server:        # or the fixture: server = openai_server(latency_s=0.2)
+        ... f"{server.url}/v1" ...; server.stats()["ok"]
 
-  latency_s; rates of faults rate_429, rate_500, rate_malformed, rate_dropped, rate_null, rate_truncated, rate_slow (with
-  slow_s); once (each body has a fault at most once); limit_per_s (a token bucket that holds burst, by default one second);
-  headers (send x-ratelimit-*); die_after N calls (drops every connection from then on); error STATUS for every call;
-  no_n (answers one choice whatever n is); key (a bearer token that must be sent)
+A reply depends on the request alone (its seed and last message), so two runs can be compared; "depth 1" in a prompt becomes
+"depth 2" in the new instruction. Options, all off by default:
+
+  latency_s: delay of each reply
+  rate_429, rate_500, rate_malformed, rate_dropped, rate_null, rate_truncated, rate_slow (with slow_s): rates of faults
+  once: each request body meets at most one fault
+  limit_per_s: a token bucket that holds `burst` (default: one second's worth); headers: also send x-ratelimit-*
+  die_after: drops every connection after this many calls
+  error: this HTTP status for every call, with `message` and `code`
+  no_n: answers one choice whatever n is
+  key: the bearer token that must be sent
+  judge: compares answers by a rule: fair (an answer is worth the number in it), first (the first answer always wins),
+    nonsense (never readable), shy (nonsense at temperature 0, fair above); any other prompt gets "I say 5."
 """
+
+from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
 import random
 import re
+import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -55,9 +71,43 @@ WORDS = [
 FAULTS = ("429", "500", "malformed", "dropped", "null", "truncated", "slow")
 
 
-def text_of(body):
-    """What the model says: an instruction, a judgement or an answer, by the words of the prompt."""
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that `serving` started; `url` has no path."""
+
+    url: str
+
+    def stats(self) -> dict:
+        """Counts so far: requests, ok, duplicates (the same request served again), most_in_flight, span_s, each fault."""
+        with urllib.request.urlopen(f"{self.url}/stats") as reply:
+            return Counter(json.load(reply))
+
+
+@contextmanager
+def serving(**options) -> Iterator[RunningServer]:
+    """Starts a server, and stops it at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield RunningServer(process.stdout.readline().strip())
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+# ---- replies
+
+
+def text_of(body, judge=""):
+    """The reply to a request body: an instruction, a judgement or an answer, by the words of the prompt."""
     prompt = body["messages"][-1]["content"]
+    if judge:
+        return judgement(judge, prompt, body.get("temperature", 1))
     rng = random.Random(f"{body.get('seed')}/{prompt}")
     if "Equal, Not equal" in prompt:
         return rng.choice(["Not equal"] * 9 + ["Equal"])
@@ -69,6 +119,30 @@ def text_of(body):
     depth = re.search(r"depth (\d+)", prompt)
     deeper = f" at depth {int(depth[1]) + 1}" if depth else ""
     return f"Explain how the {' '.join(pick[:5])} relate to a {pick[5]} of size {rng.randrange(10**6)} in practice{deeper}."
+
+
+def judgement(rule, prompt, temperature):
+    blocks = re.split(r"\[Answer \w+\]\n", prompt.partition("[End of the answers]")[0])[1:]
+    if not blocks:
+        return "I say 5."
+    if rule == "nonsense" or (rule == "shy" and temperature == 0):
+        return "Both are lovely, 11 out of 10, thank you."
+    points = [9, *[2] * (len(blocks) - 1)] if rule == "first" else [worth(block) for block in blocks]
+    if "TIE" in prompt:
+        a, b = points[:2]
+        return "I weighed them.\n**" + ("A" if a > b else "B" if b > a else "TIE") + "**"
+    if "Rank their answers" in prompt:
+        order = sorted(set(points), reverse=True)
+        return " ".join(str(order.index(p) + 1) for p in points) + "\nThe best first."
+    return f"{points[0]} {points[1]}\nBecause of the number in it."
+
+
+def worth(answer):
+    found = re.findall(r"\d+", answer)
+    return int(found[-1]) if found else 1
+
+
+# ---- the server process
 
 
 class Server:
@@ -174,7 +248,8 @@ class Server:
 
     def payload(self, body, null):
         n = 1 if self.options.get("no_n") else body.get("n", 1)
-        texts = [text_of({**body, "seed": body.get("seed", 0) + i}) for i in range(n)]
+        judge = self.options.get("judge", "")
+        texts = [text_of({**body, "seed": body.get("seed", 0) + i}, judge) for i in range(n)]
         choices = [
             {
                 "index": i,
@@ -186,6 +261,12 @@ class Server:
         prompt = sum(len(m["content"].split()) for m in body["messages"])
         usage = {"prompt_tokens": prompt, "completion_tokens": sum(len(t.split()) for t in texts)}
         return json.dumps({"choices": choices, "usage": usage}).encode()
+
+    async def complete_text(self, request):
+        """The older /completions, which echoes the end of its prompt."""
+        prompt = (await request.json())["prompt"]
+        choice = {"index": 0, "finish_reason": "stop", "text": f"completed: {prompt[-40:]}"}
+        return web.json_response({"choices": [choice]})
 
     async def report(self, request):
         span = self.times[-1] - self.times[0] if len(self.times) > 1 else 0.0
@@ -199,6 +280,7 @@ async def main():
     server = Server(json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
     app = web.Application(client_max_size=2**24)
     app.router.add_post("/v1/chat/completions", server.chat)
+    app.router.add_post("/v1/completions", server.complete_text)
     app.router.add_get("/stats", server.report)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
