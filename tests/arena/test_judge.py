@@ -13,8 +13,9 @@ from evoltune.arena.ranking_page import CRITERIA, write_page
 from evoltune.arena.standings import discounted, read_votes, report
 from evoltune.arena.study import collect, load_study, suite_of
 from evoltune.errors import BudgetError, DataError, EvoltuneError, RecipeError
-from evoltune.generate.generation import Settings, Wanted, Weights, generate, present
+from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.http import http_engine
+from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
 
 
 def study_file(folder, url, *, answers=None, **more):
@@ -254,18 +255,18 @@ def test_the_ranking_page_is_blind_escapes_answers_and_its_votes_open_with_the_k
 
 
 def sample(i=0):
-    return Wanted(suite="s", problem=f"p{i}", sample=0, prompt=f"Question {i}?")
+    return SampleRequest(suite="s", problem=f"p{i}", sample=0, prompt=f"Question {i}?")
 
 
 def test_a_server_answers_chats_and_raw_prompts(tmp_path, openai_server):
     server = openai_server(judge="fair")
-    weights = Weights(model="m", endpoint=f"{server.url}/v1", fingerprint="f")
-    chat = Settings(model="m", weights="f", template="chat", engine="http")
-    raw = Settings(model="m", weights="f", template="alpaca", engine="http")
+    weights = ModelSource(model="m", endpoint=f"{server.url}/v1", fingerprint="f")
+    chat = GenerationSettings(model="m", weights="f", template="chat", engine="http")
+    raw = GenerationSettings(model="m", weights="f", template="alpaca", engine="http")
     generate([sample(i) for i in range(5)], chat, weights, tmp_path / "o.jsonl")
     proof = generate([sample()], raw, weights, tmp_path / "o.jsonl")
-    assert {row["text"] for row in present(tmp_path / "o.jsonl", chat.key).values()} == {"I say 5."}
-    text = present(tmp_path / "o.jsonl", raw.key)["p0", 0]["text"]
+    assert {row["text"] for row in finished_samples(tmp_path / "o.jsonl", chat.key).values()} == {"I say 5."}
+    text = finished_samples(tmp_path / "o.jsonl", raw.key)["p0", 0]["text"]
     assert (
         text.startswith("completed: ")
         and text.endswith("### Response:")
@@ -274,9 +275,9 @@ def test_a_server_answers_chats_and_raw_prompts(tmp_path, openai_server):
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path):
-    weights = Weights(model="m", endpoint="http://127.0.0.1:9/v1", fingerprint="f")
+    weights = ModelSource(model="m", endpoint="http://127.0.0.1:9/v1", fingerprint="f")
     for template in ("chat", "alpaca"):
-        settings = Settings(model="m", weights="f", template=template, engine="http")
+        settings = GenerationSettings(model="m", weights="f", template=template, engine="http")
         with pytest.raises(EvoltuneError, match=r"127\.0\.0\.1:9") as caught:
-            http_engine([[sample()]], settings, weights, lambda s, t: None, lambda n: None)
+            http_engine([[sample()]], settings, weights, lambda request, completion: None)
         assert "\n" not in str(caught.value) and caught.value.exit_code == 1

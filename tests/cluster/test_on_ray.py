@@ -14,7 +14,9 @@ import evoltune
 from evoltune.cluster import engine
 from evoltune.curate.dedup.duplicates import near_duplicates
 from evoltune.errors import DomainError
-from evoltune.generate.generation import Settings, Wanted, find_weights, generate
+from evoltune.generate.completions import generate
+from evoltune.generate.model_source import find_model
+from evoltune.generate.types import GenerationSettings, SampleRequest
 from evoltune.verification.checker import open_checker
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -106,9 +108,13 @@ def test_near_duplicates_are_those_of_this_machine(cluster):
 
 def test_generations_are_those_of_this_machine_and_survive_the_loss_of_a_node(cluster, tiny_base, tmp_path):
     pytest.importorskip("torch")
-    weights = find_weights(str(tiny_base))
-    settings = Settings(model="tiny", template="chat", max_new_tokens=24, weights=weights.fingerprint)
-    wanted = [Wanted(suite="s", problem=f"p{i}", sample=0, prompt=f"Say {i} in words.") for i in range(40)]
+    weights = find_model(str(tiny_base))
+    settings = GenerationSettings(
+        model="tiny", template="chat", max_new_tokens=24, weights=weights.fingerprint
+    )
+    wanted = [
+        SampleRequest(suite="s", problem=f"p{i}", sample=0, prompt=f"Say {i} in words.") for i in range(40)
+    ]
 
     def texts(name, engine_name):
         with engine.using(engine_name):

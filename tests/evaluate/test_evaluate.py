@@ -16,7 +16,7 @@ from evoltune.evaluate.compare import compare, differences
 from evoltune.evaluate.measure import evaluate, settings_of, training_data
 from evoltune.evaluate.suites import load_suite
 from evoltune.evaluate.tables import load_scores, score_table
-from evoltune.generate.generation import Weights
+from evoltune.generate.types import ModelSource
 from evoltune.recipe import Eval, Recipe, Train, Verification
 
 
@@ -102,7 +102,7 @@ def test_published_figures_stand_beside_ours_with_their_own_profile(measured):
 def test_the_profile_decides_decoding_and_the_recipe_may_choose_over_it(suite_file):
     from evoltune.domain import Profile
 
-    weights = Weights(model="m", fingerprint="w")
+    weights = ModelSource(model="m", fingerprint="w")
     profile = Profile(
         version=1, decoding={"n": 4, "temperature": 0.2, "top_p": 0.95, "max_tokens": 99, "stop": ["X"]}
     )
@@ -135,7 +135,7 @@ def test_several_greedy_samples_are_refused(suite_file):
     from evoltune.domain import Profile
 
     with pytest.raises(RecipeError, match="would all be the same"):
-        settings_of(recipe(suite_file, n=5), Profile(version=1), "m", Weights(model="m"), baseline=False)
+        settings_of(recipe(suite_file, n=5), Profile(version=1), "m", ModelSource(model="m"), baseline=False)
 
 
 # ---- comparison and diff
@@ -250,9 +250,9 @@ def test_the_commands_print_tables_and_exit_0(measured, tmp_path, suite_file, ca
         (["diff", "a", "b"], "a: no scores.json there"),
         (
             ["eval", "--rescore", "no-such.jsonl", "--suite", "math/gradeschool-heldout"],
-            "no-such.jsonl: cannot be read",
+            "no-such.jsonl: no such file",
         ),
-        (["eval", "--rescore", "f", "--suite", "math/gradeschool-heldout", "--k", "0"], "f: cannot be read"),
+        (["eval", "--rescore", "f", "--suite", "math/gradeschool-heldout", "--k", "0"], "--k: '0' must be"),
     ],
 )
 def test_misuse_is_one_line_and_exit_code_2(words, message, capsys, tmp_path, monkeypatch):

@@ -7,15 +7,9 @@ import json
 import pytest
 
 from evoltune.errors import RecipeError
-from evoltune.generate.generation import (
-    GenerationError,
-    Settings,
-    Wanted,
-    batches,
-    find_weights,
-    generate,
-    present,
-)
+from evoltune.generate.completions import batches, finished_samples, generate
+from evoltune.generate.model_source import find_model
+from evoltune.generate.types import GenerationError, GenerationSettings, SampleRequest
 
 PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
 
@@ -126,18 +120,20 @@ def test_sampled_tokens_follow_the_distribution():
 
 def wanted(n=6, samples=1):
     return [
-        Wanted(suite="s", problem=f"p{i}", sample=k, prompt=PROMPTS[i % 4] + "!" * i)
+        SampleRequest(suite="s", problem=f"p{i}", sample=k, prompt=PROMPTS[i % 4] + "!" * i)
         for i in range(n)
         for k in range(samples)
     ]
 
 
 def settings(weights, **more):
-    return Settings(model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more)
+    return GenerationSettings(
+        model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more
+    )
 
 
 def test_a_killed_generation_goes_on_and_the_file_holds_the_very_same_texts(tiny_base, tmp_path):
-    weights = find_weights(str(tiny_base))
+    weights = find_model(str(tiny_base))
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
     proof = generate(wanted(), settings(weights), weights, whole, batch_size=2)
     assert proof["template"] == "chat" and proof["prompt_tokens"] > 0
@@ -148,19 +144,23 @@ def test_a_killed_generation_goes_on_and_the_file_holds_the_very_same_texts(tiny
 
 
 def test_nothing_is_generated_twice_and_other_settings_stand_beside(tiny_base, tmp_path):
-    weights, out = find_weights(str(tiny_base)), tmp_path / "out.jsonl"
+    weights, out = find_model(str(tiny_base)), tmp_path / "out.jsonl"
     generate(wanted(2), settings(weights), weights, out)
     assert generate(wanted(2), settings(weights), weights, out) == {}
     other = settings(weights, temperature=1.0, n=2)
     generate(wanted(2, samples=2), other, weights, out)
-    assert len(present(out, settings(weights).key)) == 2 and len(present(out, other.key)) == 4
+    assert (
+        len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
+    )
 
 
 def test_settings_that_decide_a_text_change_the_key_and_the_number_of_samples_does_not():
-    plain = Settings(model="m", weights="w", template="chat")
-    assert plain.key == Settings(model="elsewhere/m", weights="w", template="chat", n=10).key
+    plain = GenerationSettings(model="m", weights="w", template="chat")
+    assert plain.key == GenerationSettings(model="elsewhere/m", weights="w", template="chat", n=10).key
     changed = [{"temperature": 0.5}, {"template": "alpaca"}, {"stops": ("x",)}, {"seed": 1}, {"system": "s"}]
-    keys = {Settings(**{"model": "m", "weights": "w", "template": "chat", **c}).key for c in changed}
+    keys = {
+        GenerationSettings(**{"model": "m", "weights": "w", "template": "chat", **c}).key for c in changed
+    }
     assert len(keys) == len(changed) and plain.key not in keys
 
 
@@ -173,7 +173,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tiny_base, tm
     broken = tmp_path / "model"
     broken.mkdir()
     (broken / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
-    weights = find_weights(str(broken))
+    weights = find_model(str(broken))
     with pytest.raises(GenerationError, match="generator ended") as caught:
         generate(wanted(1), settings(weights), weights, tmp_path / "o.jsonl")
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
@@ -184,11 +184,11 @@ def test_the_fingerprint_names_the_weights_and_not_the_folder(tiny_base, tmp_pat
 
     copy = tmp_path / "copy"
     shutil.copytree(tiny_base, copy)
-    assert find_weights(str(copy)).fingerprint == find_weights(str(tiny_base)).fingerprint
+    assert find_model(str(copy)).fingerprint == find_model(str(tiny_base)).fingerprint
     with (copy / "model.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x7f")
-    assert find_weights(str(copy)).fingerprint != find_weights(str(tiny_base)).fingerprint
+    assert find_model(str(copy)).fingerprint != find_model(str(tiny_base)).fingerprint
 
 
 STAND_IN = """
@@ -210,15 +210,15 @@ def test_vllm_is_given_ids_and_a_seed_for_each_sample(tiny_base, tmp_path, monke
     (tmp_path / "vllm.py").write_text(STAND_IN)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    weights, out = find_weights(str(tiny_base)), tmp_path / "o.jsonl"
+    weights, out = find_model(str(tiny_base)), tmp_path / "o.jsonl"
     chosen = settings(weights, engine="vllm")
     proof = generate(wanted(2), chosen, weights, out)
-    texts = {row["text"] for row in present(out, chosen.key).values()}
+    texts = {row["text"] for row in finished_samples(out, chosen.key).values()}
     assert len(texts) == 2 and f"seed {wanted(1)[0].seed(chosen)}, 12 at most" in " ".join(texts)
     assert proof["device"] == "vllm" and any(t.startswith(f"{proof['prompt_tokens']} ids") for t in texts)
 
 
 def test_vllm_that_is_not_installed_says_so(tiny_base, tmp_path):
-    weights = find_weights(str(tiny_base))
+    weights = find_model(str(tiny_base))
     with pytest.raises(RecipeError, match="vllm"):
         generate(wanted(1), settings(weights, engine="vllm"), weights, tmp_path / "o.jsonl")

@@ -23,13 +23,13 @@ from evoltune.arena.study import Answers, Judgement, Study, collect, pairs, suit
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.measure import write_json
 from evoltune.evaluate.suites import Suite
-from evoltune.generate.generation import progress
 from evoltune.generate.http import first_of
 from evoltune.record import Task
 from evoltune.rows.journal import Journal
 from evoltune.run.store import Store
 from evoltune.teacher.protocol import GivenUpError, Teacher, ask, draw_seed
 from evoltune.teacher.stack import open_teacher
+from evoltune.terminal import progress
 
 JUDGE_TOKENS = 512
 SLOT = re.compile(r"\{(\w+)\}")

@@ -21,8 +21,8 @@ from evoltune.errors import DataError
 from evoltune.evaluate.catalogue import DIFFICULTIES, SKILLS, value_of
 from evoltune.evaluate.statistics import mcnemar, mean
 from evoltune.evaluate.suites import Suite
-from evoltune.evaluate.tables import table
 from evoltune.rows.journal import rows
+from evoltune.terminal import table
 
 LEVELS = (("easy", 1, 4), ("middle", 5, 7), ("hard", 8, 10))
 """WizardLM's figure draws the line of "high difficulty" at 8."""

@@ -26,7 +26,9 @@ from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.measure import cut
 from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import Suite, load_suite
-from evoltune.generate.generation import Settings, Wanted, find_weights, generate, present
+from evoltune.generate.completions import finished_samples, generate
+from evoltune.generate.model_source import find_model
+from evoltune.generate.types import GenerationSettings, SampleRequest
 from evoltune.models.proof import read_template
 from evoltune.recipe import Count, Eval, Positive, Section, Teacher
 
@@ -144,16 +146,16 @@ def collect(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str
 def _generated(study: Study, system: System, suite: Suite, path: Path) -> dict[str, str]:
     engine: Any = "http" if system.endpoint else "transformers"
     chosen = Eval(engine=engine, endpoint=system.endpoint or None, api_key_env=system.api_key_env or None)
-    weights = find_weights(system.model if system.endpoint else system.checkpoint, chosen)
+    weights = find_model(system.model if system.endpoint else system.checkpoint, chosen)
     trained = read_template(Path(weights.checkpoint)) if weights.checkpoint else None
-    settings = Settings(
+    settings = GenerationSettings(
         model=system.model or system.checkpoint, weights=weights.fingerprint, engine=engine, seed=study.seed,
         template=trained.template if trained else system.template, system=trained.system_prompt if trained else "",
         temperature=study.temperature, top_p=0.9, max_new_tokens=study.max_new_tokens,
     )  # fmt: skip
     wanted = [
-        Wanted(suite=suite.name, problem=t.name, sample=0, prompt=t.instruction, history=t.history)
+        SampleRequest(suite=suite.name, problem=t.name, sample=0, prompt=t.instruction, history=t.history)
         for t in suite.tasks
     ]
     generate(wanted, settings, weights, path)
-    return {problem: row["text"] for (problem, _), row in present(path, settings.key).items()}
+    return {problem: row["text"] for (problem, _), row in finished_samples(path, settings.key).items()}

@@ -168,10 +168,10 @@ def _rescore(args: argparse.Namespace) -> int:
 
     if len(args.suite) != 1:
         raise RecipeError("eval --rescore needs exactly one --suite: the problems that the file answers")
+    ks = [_positive(k) for k in args.k.split(",")]
     suite = load_suite(args.suite[0], args.data)
     samples = read_samples(args.rescore, suite, column=args.column)
     folder = args.out or RESCORED / args.rescore.name.split(".")[0]
-    ks = [_positive(k) for k in args.k.split(",")]
     names = [name for name in args.profiles.split(",") if name]
     panel = rescore(
         suite, samples, names, _recipe(args, suite.domain).verify, folder, ks=ks, cache=not args.no_cache
@@ -227,7 +227,7 @@ def _profiles(args: argparse.Namespace) -> int:
 
 
 def _listed(args: argparse.Namespace, rows: Sequence[Mapping[str, object]]) -> str:
-    from evoltune.evaluate.tables import table
+    from evoltune.terminal import table
 
     return json.dumps(rows) if args.json else "\n".join(table([*rows[0]], [[*row.values()] for row in rows]))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.suites import Suite, candidates, declared, load_suite
-from evoltune.evaluate.tables import table
+from evoltune.terminal import table
 
 SKILLS = ("skill", "Skill", "type", "subject", "category")
 DIFFICULTIES = ("difficulty", "Difficulty", "level")

@@ -22,7 +22,9 @@ from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import figures, judge, profile_of, verifier_version
 from evoltune.evaluate.suites import Suite, load_suite
-from evoltune.generate.generation import Settings, Wanted, Weights, find_weights, generate, present
+from evoltune.generate.completions import finished_samples, generate
+from evoltune.generate.model_source import find_model
+from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
 
@@ -45,7 +47,7 @@ def evaluate(
     data = Path(recipe.eval.data) if recipe.eval.data else None
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
     known = training_data(model, suites, allow_uncertified)
-    weights = find_weights(model, recipe.eval)
+    weights = find_model(model, recipe.eval)
     found = {
         suite.name: measure(recipe, cut(suite, recipe.eval.limit), model, weights, out, baseline=baseline)
         for suite in suites
@@ -86,20 +88,22 @@ def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) 
 
 
 def measure(
-    recipe: Recipe, suite: Suite, model: str, weights: Weights, out: Path, *, baseline: bool
+    recipe: Recipe, suite: Suite, model: str, weights: ModelSource, out: Path, *, baseline: bool
 ) -> dict[str, Any]:
     """One suite: generates and judges what is missing, and gives its entry of `scores.json`."""
     name = recipe.eval.profile or suite.profile
     _, profile = profile_of(suite, name)
     settings = settings_of(recipe, profile, model, weights, baseline=baseline)
     wanted = [
-        Wanted(suite=suite.name, problem=task.name, sample=i, prompt=ask(profile, task), history=task.history)
+        SampleRequest(
+            suite=suite.name, problem=task.name, sample=i, prompt=ask(profile, task), history=task.history
+        )
         for task in suite.tasks
         for i in range(settings.n)
     ]
     texts = out / f"{suite.name}.jsonl"
     proof = generate(wanted, settings, weights, texts, batch_size=recipe.eval.batch_size)
-    made = present(texts, settings.key)
+    made = finished_samples(texts, settings.key)
     samples = [
         Sample(problem=w.problem, sample=w.sample, text=made[w.problem, w.sample]["text"]) for w in wanted
     ]
@@ -172,8 +176,8 @@ def ask(profile: Profile, task: Task) -> str:
 
 
 def settings_of(
-    recipe: Recipe, profile: Profile, model: str, weights: Weights, *, baseline: bool
-) -> Settings:
+    recipe: Recipe, profile: Profile, model: str, weights: ModelSource, *, baseline: bool
+) -> GenerationSettings:
     """The profile's decoding with the recipe's choices over it, and the template that this model is asked with."""
     chosen = recipe.eval
     unknown = set(profile.decoding) - set(DECODING)
@@ -192,7 +196,7 @@ def settings_of(
     template, system = _template(recipe, weights, baseline=baseline)
     if profile.prompt is not None:
         template, system = "raw", ""
-    return Settings(
+    return GenerationSettings(
         model=model, weights=weights.fingerprint, template=template, prompt=profile.prompt, system=system,
         n=n, temperature=float(temperature), top_p=float(chosen.top_p or decoding.get("top_p", 1.0)),
         repetition_penalty=float(decoding.get("repetition_penalty", 1.0)),
@@ -201,7 +205,7 @@ def settings_of(
     )  # fmt: skip
 
 
-def _template(recipe: Recipe, weights: Weights, *, baseline: bool) -> tuple[str, str]:
+def _template(recipe: Recipe, weights: ModelSource, *, baseline: bool) -> tuple[str, str]:
     """(template, system prompt): a base's own chat template; what a checkpoint says it was trained with; the recipe's."""
     from evoltune.models.proof import read_template
 

@@ -22,10 +22,10 @@ from evoltune.errors import DataError, nearest
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.statistics import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
-from evoltune.generate.generation import progress
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, digest
 from evoltune.rows.journal import Journal, rows
+from evoltune.terminal import progress
 
 NO_ANSWER = "no answer found"
 """The reason that `evoltune.verification.judge` gives when extract found nothing."""

@@ -18,7 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from evoltune.generate.prompting import Prompter, serve
+from evoltune.generate.worker_protocol import Prompter, serve
 
 CHECK_STOPS = 8  # steps between searches for stop strings; what was decoded past one is cut off
 ROOM = 64  # tokens by which a cache grows

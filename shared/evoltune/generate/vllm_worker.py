@@ -14,7 +14,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 from vllm import LLM, SamplingParams
 
-from evoltune.generate.prompting import Prompter, serve
+from evoltune.generate.worker_protocol import Prompter, serve
 
 
 class VllmGenerator:

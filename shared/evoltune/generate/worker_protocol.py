@@ -1,7 +1,7 @@
-"""What every generator process has in common: the prompts' ids, the stop tokens, the template proof, the protocol.
+"""What every generator process shares: prompt ids, stop tokens, the template proof, and the line protocol.
 
-Invariant: prompts go through the one renderer of training, and a checkpoint's template proof is repeated with this
-tokenizer before anything is generated. Imports no torch.
+Invariant: prompts are rendered as in training, and a checkpoint's template proof is repeated with this tokenizer before
+anything is generated. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from evoltune.models.template import prompt_ids, stop_of
 
 
 class Prompter:
-    """A job's tokenizer and template. `context`: tokens that the model can see, 0 when unknown."""
+    """Turns prompts into token ids with a job's tokenizer and template.
+
+    Args:
+        context: length of the model's context in tokens; 0: unknown.
+        configured_stops: stop tokens of the model's own configuration.
+    """
 
     def __init__(
         self, job: Mapping[str, Any], tokenizer: Any, context: int, configured_stops: Sequence[int]
@@ -34,9 +39,9 @@ class Prompter:
         self.stop_ids: list[int] = sorted(stops)
 
     def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
-        """A prompt as the model sees it: through the one renderer, or raw text for completion profiles.
+        """Token ids of a prompt: rendered with the template, or the text as it is for `raw`.
 
-        One that leaves no room for the answer loses its beginning.
+        A prompt that leaves no room for `max_new_tokens` is cut at its beginning.
         """
         turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
         if self.job["template"] == "raw":
@@ -47,7 +52,7 @@ class Prompter:
         return found[-room:] if 0 < room < len(found) else found
 
     def proof(self, device: str, dtype: str) -> dict[str, Any]:
-        """What the model is really sent: the first prompt's ids, hashed, and the stop tokens."""
+        """What the model is sent: hash and number of the ids of the first prompt, and the stop tokens."""
         ids = self.ids(self.job["probe"])
         return {
             "template": self.job["template"],
@@ -60,7 +65,7 @@ class Prompter:
         }
 
 
-class Answering(Protocol):
+class Generator(Protocol):
     """What a generator process serves."""
 
     def proof(self) -> dict[str, Any]: ...
@@ -70,10 +75,10 @@ class Answering(Protocol):
         ...
 
 
-def serve(make: Callable[[Mapping[str, Any]], Answering]) -> None:
-    """Reads the job, says the proof, then answers a batch a line until standard input ends."""
+def serve(make: Callable[[Mapping[str, Any]], Generator]) -> None:
+    """Reads the job, writes the proof, then answers one batch per line until standard input closes."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # libraries that print must not break the protocol
+    os.dup2(2, 1)  # what libraries print must not mix with the protocol
     generator = make(json.loads(sys.stdin.readline()))
     print(json.dumps(generator.proof()), file=out, flush=True)
     for line in sys.stdin:

@@ -1,0 +1,100 @@
+"""Generate completions: find out which samples are missing, batch them, and give them to a backend. Imports no torch.
+
+    generate(requests, settings, find_model("runs/mine/checkpoint"), Path("gsm8k.jsonl"))
+
+Invariant: a sample is named by (problem, sample, settings). One that is in the file is never generated again, and batches
+are cut from the whole list, not from what is missing, so a resumed file holds the texts of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from evoltune.generate.http import http_engine
+from evoltune.generate.processes import cores, gpus, transformers_engine, vllm_engine
+from evoltune.generate.types import Engine, GenerationSettings, ModelSource, SampleRequest
+from evoltune.rows.journal import Journal, rows
+from evoltune.terminal import progress
+
+ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_engine, "http": http_engine}
+"""`eval.engine` -> backend. On a Ray cluster the first two run on its nodes."""
+CACHE_BYTES = 4e9
+MIN_BATCH = 8
+MAX_BATCH = 128
+
+
+def generate(
+    requests: Sequence[SampleRequest],
+    settings: GenerationSettings,
+    model: ModelSource,
+    out: Path,
+    *,
+    batch_size: int = 0,
+) -> dict[str, Any]:
+    """Adds the missing samples to the journal `out`.
+
+    Args:
+        batch_size: prompts decoded together; 0: as many as the key-value cache allows.
+
+    Returns:
+        The template proof, or {} when nothing was missing.
+
+    Raises:
+        GenerationError: the generator died; finished samples are kept, so the same call resumes.
+    """
+    with Journal(out) as journal:
+        done = set(finished_samples(out, settings.key))
+        size = batch_size or batch_that_fits(model, requests, settings)
+        todo = [b for b in batches(requests, size) if any((r.problem, r.sample) not in done for r in b)]
+        if not todo:
+            return {}
+        label = f"generating {requests[0].suite} with {settings.model}"
+        with progress(label, sum(map(len, todo))) as advance:
+
+            def save(request: SampleRequest, completion: Mapping[str, Any]) -> None:
+                if (request.problem, request.sample) not in done:
+                    name = {"suite": request.suite, "problem": request.problem, "sample": request.sample}
+                    made = {"settings": settings.key, "prompt": request.prompt, **completion}
+                    journal.append({**name, **made})
+                advance(1)
+
+            return ENGINES[settings.engine](todo, settings, model, save)
+
+
+def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """(problem, sample) -> row, for the samples of a file that were generated under the settings with this key."""
+    return {(row["problem"], row["sample"]): row for row in rows(path) if row.get("settings") == key}
+
+
+def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleRequest]]:
+    """The whole list in equal batches of at most `size`, longest prompts first: little padding, slow batches early.
+
+    A short list is spread over the machine's processors, at least MIN_BATCH prompts to each.
+    """
+    ordered = sorted(requests, key=lambda r: (-len(r.prompt), r.problem, r.sample))
+    count = max(-(-len(ordered) // size), min(gpus() or cores(), len(ordered) // MIN_BATCH))
+    cuts = [len(ordered) * i // count for i in range(count + 1)]
+    return [ordered[a:b] for a, b in pairwise(cuts)]
+
+
+def batch_that_fits(
+    model: ModelSource, requests: Sequence[SampleRequest], settings: GenerationSettings
+) -> int:
+    """Prompts whose key-value caches (2 bytes a number) fit into CACHE_BYTES, at most MAX_BATCH.
+
+    Depends on the model's shape alone, not on free memory, so that batches are the same on every run. Larger batches are
+    faster up to about 128: 460 tokens per CPU second with 64 rows, 530 with 120 (SmolLM2-135M).
+    """
+    try:
+        shape = json.loads((Path(model.model) / "config.json").read_text(encoding="utf-8"))
+        heads = int(shape["num_attention_heads"])
+        width = int(shape.get("head_dim") or shape["hidden_size"] // heads)
+        token = 4 * int(shape["num_hidden_layers"]) * int(shape.get("num_key_value_heads") or heads) * width
+    except (OSError, ValueError, KeyError, TypeError):
+        token = 500_000  # a 7B model without grouped heads
+    length = max(len(r.prompt) for r in requests) // 3 + settings.max_new_tokens
+    return max(1, min(MAX_BATCH, int(CACHE_BYTES / (token * length))))
