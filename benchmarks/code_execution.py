@@ -112,9 +112,10 @@ def bare_fork(problems):
 
 def ours(problems, workers=1):
     from evoltune.domain import Job
-    from evoltune.sandbox.pool import Pool, Spec
+    from evoltune.sandbox.pool import Pool
+    from evoltune.sandbox.worker_protocol import WorkerConfig
 
-    pool = Pool(Spec(domain="", require="L3", program_s=5.0), workers)
+    pool = Pool(WorkerConfig(domain="", require="L3", program_s=5.0), workers)
     jobs = [
         Job(program=p["prompt"] + p["body"], tests=p["test"], entry_point=p["entry_point"]) for p in problems
     ]

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.sandbox.pool import Pool, Spec
+from evoltune.sandbox.pool import Pool
+from evoltune.sandbox.worker_protocol import WorkerConfig
 
 RUNNER = Path(__file__).parent / "attacks" / "run.py"
 
 
 @pytest.fixture(scope="module")
 def best():
-    pool = Pool(Spec(domain="", require="L0"), workers=1)
+    pool = Pool(WorkerConfig(domain="", require="L0"), workers=1)
     level = pool.level
     pool.close()
     return level

@@ -10,8 +10,9 @@ from evoltune.domain import Job
 from evoltune.errors import DomainError
 from evoltune.record import Verdict
 from evoltune.sandbox.dispatch import shareable
-from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool, Spec
+from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool
 from evoltune.sandbox.values import encode
+from evoltune.sandbox.worker_protocol import WorkerConfig
 
 ADD = "def f(a, b):\n    return a + b\n"
 CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
@@ -19,7 +20,7 @@ CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert cand
 
 @pytest.fixture(scope="module")
 def run():
-    pool = Pool(Spec(domain="", require="L0", program_s=1.0, memory_mb=512), workers=1)
+    pool = Pool(WorkerConfig(domain="", require="L0", program_s=1.0, memory_mb=512), workers=1)
     yield lambda *jobs: [
         Verdict(status=s, reason=r, seconds=t, evidence=e)
         for s, r, t, e in pool.submit("jobs", [list(jobs)]).result(120)[0]
@@ -481,7 +482,7 @@ def _command(pid):
 @pytest.mark.parametrize("programs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_long_mixed_run_leaks_nothing(programs):
     sleeping = set(_sleepers())
-    pool = Pool(Spec(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2)
+    pool = Pool(WorkerConfig(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2)
 
     def run(count):
         jobs = [[job(MIX[i % len(MIX)] + f"\n# {i}", CHECK)] for i in range(count)]
@@ -502,7 +503,7 @@ def test_a_long_mixed_run_leaks_nothing(programs):
 
 
 def test_the_others_have_work_while_one_item_is_slow():
-    pool, read = Pool(Spec(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2), []
+    pool, read = Pool(WorkerConfig(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2), []
 
     def jobs():
         for i in range(600):
@@ -519,7 +520,7 @@ def test_the_others_have_work_while_one_item_is_slow():
 def test_a_pool_that_cannot_open_leaves_no_process():
     before = set(_children())
     with pytest.raises(DomainError):
-        Pool(Spec(domain="nowhere_to_be_found", require="L0"), workers=3)
+        Pool(WorkerConfig(domain="nowhere_to_be_found", require="L0"), workers=3)
     assert set(_children()) <= before
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from evoltune.errors import EvoltuneError
 
 if TYPE_CHECKING:
-    from evoltune.sandbox.pool import Spec
+    from evoltune.sandbox.worker_protocol import WorkerConfig
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -64,7 +64,7 @@ def current() -> str:
     return _CURRENT.get()
 
 
-def open_pool(spec: Spec, workers: int = 0) -> WorkerPool:
+def open_pool(spec: WorkerConfig, workers: int = 0) -> WorkerPool:
     """Workers for a domain's checks; `workers` 0: as many as there are cores."""
     if _CURRENT.get() == "ray":
         from evoltune.cluster.on_ray import RayPool

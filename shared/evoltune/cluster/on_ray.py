@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 
 from evoltune.cluster.engine import EngineError
 from evoltune.errors import EvoltuneError, MissingExtraError
-from evoltune.sandbox.pool import Pool, Spec
+from evoltune.sandbox.pool import Pool
+from evoltune.sandbox.worker_protocol import WorkerConfig
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -76,7 +77,7 @@ def _knock(address: str) -> None:
 class Cell:
     """The actor: one worker process with its sandbox, on whatever node it landed."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: WorkerConfig) -> None:
         self.spec = spec
         self.pool: Pool | None = None
 
@@ -104,7 +105,7 @@ class _Batch:
 class RayPool:
     """Workers on the cluster behind the interface of `sandbox.pool.Pool`. Not safe to share between threads."""
 
-    def __init__(self, spec: Spec, workers: int = 0) -> None:
+    def __init__(self, spec: WorkerConfig, workers: int = 0) -> None:
         self.ray = connection()
         if "/" in spec.domain:  # a path: a worker's current folder is another
             spec = replace(spec, domain=str(Path(spec.domain).resolve()))

@@ -25,8 +25,6 @@ from evoltune.record import STATUSES, Verdict
 from evoltune.sandbox import languages, values, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, Box, Report
 
-MAX_REASON = 2000
-MAX_EVIDENCE = 256 << 10
 MAX_PROGRAM = 4 << 20
 PROCESSES = 64
 RESULTS_LIMIT = 16 << 20
@@ -35,17 +33,6 @@ STAY_JOBS = 32
 """A judge who stays makes room for a young one after so many jobs."""
 STARVED = 0.25
 """Share of its time that a job waited for a core, above which its timeout is not believed at once."""
-
-
-def bounded(verdict: Verdict) -> list[Any]:
-    """A verdict as a short JSON row: [status, reason, seconds, evidence]."""
-    evidence = dict(verdict.evidence)
-    if len(json.dumps(evidence, default=str)) > MAX_EVIDENCE:
-        evidence = {
-            k: (v if len(json.dumps(v, default=str)) < 4096 else str(v)[:4096]) for k, v in evidence.items()
-        }
-    plain = json.loads(json.dumps(evidence, default=str))
-    return [verdict.status, verdict.reason[:MAX_REASON], verdict.seconds, plain]
 
 
 class Turn:

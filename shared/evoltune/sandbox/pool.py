@@ -3,7 +3,7 @@
 Invariant: results come in the order of the items, every item gets exactly one, and nothing that an item does to its
 worker raises here: a killed checker costs its own item a verdict, the next item meets a fresh one.
 
-    pool = Pool(Spec(domain="math"), workers=2)
+    pool = Pool(WorkerConfig(domain="math"), workers=2)
     for verdicts in pool.map("verify", records): ...
 """
 
@@ -22,52 +22,24 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evoltune.domain import Job
 from evoltune.errors import DomainError, IsolationError
-from evoltune.record import Json
 from evoltune.sandbox import wire
+from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost
 
-Level = Literal["L0", "L1", "L2", "L3"]
 BATCH_S = 0.02
 """Work that one message to a worker should hold: a maths check takes 15 microseconds, a program 5 milliseconds."""
 MAX_BATCH = 64
 AHEAD = 4 * MAX_BATCH
 """Items a worker that `map` reads ahead of a slow one, so that the other workers have some meanwhile."""
 START_S = 120.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spec:
-    """What a worker needs to know before it meets a task."""
-
-    domain: str
-    """As `load_domain` takes it; empty: no domain, only programs."""
-    check_s: float = 2.0
-    program_s: float = 5.0
-    memory_mb: int = 1024
-    require: Level = "L1"
-    policy: Mapping[str, Json] = field(default_factory=dict)
-    profile: str = ""
-    confirm: bool = False
-    preload: tuple[str, ...] = ()
-    """Modules for the job zygote, beside the standard library's."""
-    at_most: Level = "L3"
-    """A ceiling for isolation, to test the lower rungs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lost:
-    """An item whose checker died under it."""
-
-    status: Literal["timeout", "memory", "error"]
-    reason: str
 
 
 def default_workers() -> int:
@@ -80,7 +52,7 @@ class Worker:
     """One exec'd worker process: a supervisor, its job zygote, and the checker that it forks and re-forks. It starts
     while the caller goes on; `meet` waits for it."""
 
-    def __init__(self, spec: Spec, turn: int = -1) -> None:
+    def __init__(self, spec: WorkerConfig, turn: int = -1) -> None:
         self.spec, self._turn = spec, turn
         self._launch()
 
@@ -136,31 +108,33 @@ class Worker:
         return notice, data
 
     def check(self, kind: str, items: list[Any]) -> list[Any]:
-        """One JSON result per item; `Lost` for an item under which the checker died."""
+        """One JSON result per item; `WorkerLost` for an item under which the checker died."""
         done: list[Any] = []
         while len(done) < len(items):
             try:
                 body = pickle.dumps((kind, items[len(done) :]), protocol=pickle.HIGHEST_PROTOCOL)
                 self.data.sendall(struct.pack(">Q", len(body)) + body)
                 while len(done) < len(items):
-                    done.append(wire.receive(self.data))
+                    done.append(_result(wire.receive(self.data)))
             except TimeoutError:
-                done.append(Lost(status="timeout", reason="checking this answer did not end"))
+                done.append(WorkerLost(status="timeout", reason="checking this answer did not end"))
                 self._restart()
             except (EOFError, OSError, wire.ProtocolError):
                 done.append(self._next_checker())
         return done
 
-    def _next_checker(self) -> Lost:
+    def _next_checker(self) -> WorkerLost:
         try:
             self.data.close()
             notice, self.data = self._notice()
         except (EOFError, OSError):
             self._restart()
-            return Lost(status="error", reason="the worker process died")
+            return WorkerLost(status="error", reason="the worker process died")
         if notice["died"] == signal.SIGPROF:
-            return Lost(status="timeout", reason=f"checking took more than {self.spec.check_s:g} s of CPU")
-        return Lost(status="error", reason=f"the checker died ({notice['died']})")
+            return WorkerLost(
+                status="timeout", reason=f"checking took more than {self.spec.check_s:g} s of CPU"
+            )
+        return WorkerLost(status="error", reason=f"the checker died ({notice['died']})")
 
     def _restart(self) -> None:
         self.close()
@@ -177,6 +151,11 @@ class Worker:
             return
         self.process.kill()
         self.process.wait()
+
+
+def _result(message: Any) -> Any:
+    """A worker's answer: a JSON list, or `WorkerLost` where it says that it has none."""
+    return message if isinstance(message, list) else WorkerLost(**message)
 
 
 _GOLDEN: tuple[tuple[str, str], ...] = (
@@ -211,7 +190,7 @@ def _self_test(worker: Worker) -> None:
 class Pool:
     """Threads that feed workers from one queue. Safe to share between threads; not across a fork."""
 
-    def __init__(self, spec: Spec, workers: int = 0) -> None:
+    def __init__(self, spec: WorkerConfig, workers: int = 0) -> None:
         self.spec = spec
         self.size = workers or default_workers()
         self.pid = os.getpid()

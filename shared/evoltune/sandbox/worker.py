@@ -137,11 +137,11 @@ def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: d
 
 
 def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec: dict[str, Any]) -> Any:
-    from evoltune.sandbox.dispatch import bounded
+    from evoltune.sandbox.worker_protocol import verdict_to_row
     from evoltune.verification.judge import judge
 
     if kind == "jobs":
-        return [bounded(v) for v in context.run_many(item)]
+        return [verdict_to_row(v) for v in context.run_many(item)]
     assert domain is not None
     record = item if kind == "verify" else item[1]
     began = time.perf_counter()
@@ -151,11 +151,12 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec:
             method, suite = item[0]
             return [str(n) for n in domain.overlap[method](record, suite, context)]
         judged = judge(domain, record, context, profile=spec["profile"] or "sound", confirm=spec["confirm"])
-        verdicts = [bounded(a.verdict) for a in judged.answers if a.verdict]
+        verdicts = [verdict_to_row(a.verdict) for a in judged.answers if a.verdict]
     except MemoryError:
-        return {"lost": ["memory", f"checking took more than {CHECKER_MB} MB"]}
+        return {"status": "memory", "reason": f"checking took more than {CHECKER_MB} MB"}
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in
-        return {"lost": ["error", f"the domain's code raised {type(error).__name__}: {str(error)[:300]}"]}
+        reason = f"the domain's code raised {type(error).__name__}: {str(error)[:300]}"
+        return {"status": "error", "reason": reason}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     took = (time.perf_counter() - began) / max(1, len(verdicts))

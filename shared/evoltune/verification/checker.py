@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from evoltune.domain import Domain, load_domain, policy_of
 from evoltune.errors import DomainError, nearest
 from evoltune.record import STATUSES, Drop, Json, Record, Stage, Status, Task, Verdict, digest
+from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost
 
 CACHED = 100_000
+NO_VERDICT = "the worker sent no verdict that can be read"
 
 
 class Checker(Protocol):
@@ -22,8 +24,9 @@ class Checker(Protocol):
 
     def overlap(
         self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
-    ) -> Iterator[Sequence[str]]:
-        """For each record the names of the suite's tasks that it gives away, by `Domain.overlap[method]`."""
+    ) -> Iterator[Sequence[str] | WorkerLost]:
+        """For each record the names of the suite's tasks that it gives away, by `Domain.overlap[method]`; `WorkerLost`
+        where the check did not end: such a record is not shown to be clean."""
 
     def close(self) -> None: ...
 
@@ -108,15 +111,13 @@ class LocalChecker:
 
     def overlap(
         self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
-    ) -> Iterator[Sequence[str]]:
+    ) -> Iterator[Sequence[str] | WorkerLost]:
         if method not in self.domain.overlap:
             raise DomainError(
                 f"overlap {method!r}: {self.domain.name!r} has none: {nearest(method, self.domain.overlap)}"
             )
         suite = list(suite_tasks)
-        for result in self.pool.map("overlap", (((method, suite), record) for record in records)):
-            # A row whose check crashed or timed out is not shown to be clean: it counts as a hit.
-            yield result if isinstance(result, list) else ("its check was lost",)
+        yield from self.pool.map("overlap", (((method, suite), record) for record in records))
 
     def close(self) -> None:
         self.pool.close()
@@ -132,14 +133,8 @@ def _rows(result: Any, answers: int) -> list[Any]:
     """Rows [status, reason, seconds, evidence], one per answer, from what a worker gave."""
     if isinstance(result, list) and len(result) == answers and all(row[0] in STATUSES for row in result):
         return result
-    if isinstance(result, dict):
-        status, reason = result["lost"]
-    else:
-        status, reason = (
-            getattr(result, "status", "error"),
-            getattr(result, "reason", "the worker gave no verdict"),
-        )
-    return [[status, reason, 0.0, {}] for _ in range(answers)]
+    lost = result if isinstance(result, WorkerLost) else WorkerLost(status="error", reason=NO_VERDICT)
+    return [[lost.status, lost.reason, 0.0, {}] for _ in range(answers)]
 
 
 def _with(record: Record, rows: Sequence[Sequence[Any]]) -> Record:
@@ -171,7 +166,6 @@ def open_checker(
     Raises DomainError (unknown domain, profile or policy) and IsolationError (the host cannot give `require`).
     """
     from evoltune.cluster.engine import open_pool
-    from evoltune.sandbox.pool import Spec
 
     domain = load_domain(domain_ref)
     policy_of(domain, policy or {})
@@ -179,9 +173,9 @@ def open_checker(
         raise DomainError(
             f"profile {profile!r}: the domain {domain.name!r} has none: {nearest(profile, domain.profiles)}"
         )
-    spec = Spec(
+    config = WorkerConfig(
         domain=domain_ref, check_s=check_s, program_s=program_s, memory_mb=memory_mb,
         require=require, policy=policy or {}, profile=profile, confirm=confirm,
         preload=tuple(domain.preload), at_most=at_most,
     )  # fmt: skip
-    return LocalChecker(domain, open_pool(spec, workers), cache=cache)
+    return LocalChecker(domain, open_pool(config, workers), cache=cache)

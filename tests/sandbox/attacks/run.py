@@ -18,7 +18,8 @@ import threading
 from pathlib import Path
 
 from evoltune.domain import Job
-from evoltune.sandbox.pool import Pool, Spec
+from evoltune.sandbox.pool import Pool
+from evoltune.sandbox.worker_protocol import WorkerConfig
 
 TESTS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(10, -4) == 6\n"
 SLOW_KINDS = ("time", "memory")
@@ -82,7 +83,9 @@ def main() -> None:
     os.environ["EVOLTUNE_TEST_SECRET"] = "secret"
     folder, (port, hits), mark = canary(), listen(), f"mark{os.getpid()}"
     before = sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
-    pool = Pool(Spec(domain="", require="L0", at_most=args.level, program_s=1.0, memory_mb=512), args.workers)
+    pool = Pool(
+        WorkerConfig(domain="", require="L0", at_most=args.level, program_s=1.0, memory_mb=512), args.workers
+    )
     rows = programs(args.quick, pool.level)
     futures = []
     for row in rows:

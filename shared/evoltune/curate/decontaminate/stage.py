@@ -19,6 +19,7 @@ import msgspec
 from evoltune.curate.decontaminate.text_matches import Hit, TextIndex, hits
 from evoltune.curate.dedup.duplicates import Note
 from evoltune.record import Drop, Record, Stage, Task
+from evoltune.sandbox.worker_protocol import WorkerLost
 
 BATCH = 256  # rows handed to the checker at once: its workers stay busy, a kill loses little
 
@@ -28,8 +29,8 @@ class OverlapChecker(Protocol):
 
     def overlap(
         self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
-    ) -> Iterator[Sequence[str]]:
-        """For each record, in order, the names of the suite's tasks that it gives away."""
+    ) -> Iterator[Sequence[str] | WorkerLost]:
+        """For each record, in order, the names of the suite's tasks that it gives away, or that its check was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,10 @@ def overlap_hits(
         for suite, tasks in suites.items():
             names = deep.checker.overlap(records, tasks, method)
             for mine, given in zip(found, names, strict=True):
-                mine += [Hit(suite=suite, task=name, method=method) for name in given]
+                if isinstance(given, WorkerLost):  # not shown to be clean
+                    mine.append(Hit(suite=suite, task="", method=f"{method} (not checked: {given.reason})"))
+                else:
+                    mine += [Hit(suite=suite, task=name, method=method) for name in given]
     return found
 
 
