@@ -13,6 +13,7 @@ from importlib.resources import files
 
 from evoltune.domain import Operator
 from evoltune.record import Task
+from evoltune.text.slots import fill_slots
 
 DEPTH = ("constraints", "rarer", "reasoning", "misdirection", "complexity")
 """WizardCoder's five (2306.08568, section 3.2), drawn with equal probability."""
@@ -28,7 +29,7 @@ def prompt(name: str) -> str:
 
 def operators() -> tuple[Operator, ...]:
     frame = prompt("frame")
-    depth = (Operator(name=name, template=frame.replace("{method}", prompt(name))) for name in DEPTH)
+    depth = (Operator(name=name, template=fill_slots(frame, method=prompt(name))) for name in DEPTH)
     return (
         *depth,
         Operator(name="breadth", template=prompt("breadth"), kind="breadth", weight=BREADTH_WEIGHT),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evoltune.domain import Operator
+from evoltune.text.slots import fill_slots
 
 PROMPTS = Path(__file__).parent / "prompts"
 FORMS = {
@@ -37,7 +38,7 @@ def example(form: str) -> str:
 
 def _complicate(form: str) -> Operator:
     # Filled in here, so that `{instruction}` is the only slot that the loop sees.
-    template = prompt("complicate").replace("{form}", FORMS[form]).replace("{example}", example(form))
+    template = fill_slots(prompt("complicate"), form=FORMS[form], example=example(form))
     return Operator(name=f"complicate_{form}", template=template, weight=1 / len(FORMS))
 
 

@@ -11,7 +11,7 @@ from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
 from evoltune.errors import BudgetError, RecipeError, TeacherError
 from evoltune.evolve.loop import evolve, evolve_step
-from evoltune.evolve.prompts import difficulty_of, says_equal
+from evoltune.evolve.prompts import says_equal
 from evoltune.record import Answer, Record, Task, Verdict, record_to_json
 from evoltune.run.store import Store
 from evoltune.teacher.journal import journalled
@@ -352,23 +352,6 @@ def test_snippets_of_source_files_become_seeds(tmp_path):
     assert len(made) == 3
     assert made[0]["task"]["name"].startswith("f") and "total" in str(made[0]["evidence"]["snippet"])
     assert ledger["in"] == 6 + 3 + 9
-
-
-@pytest.mark.parametrize(
-    ("reply", "number"),
-    [
-        ("7", 7),
-        ("7/10", 7),
-        ("Score: 10.", 10),
-        ("I would say 3", 3),
-        ("11", None),
-        ("7.5", None),
-        ("hard", None),
-        ("0", None),
-    ],
-)
-def test_a_difficulty_is_read_from_any_spelling(reply, number):
-    assert difficulty_of(reply) == number
 
 
 @pytest.mark.parametrize(

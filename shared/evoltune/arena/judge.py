@@ -30,9 +30,10 @@ from evoltune.run.store import Store
 from evoltune.teacher.protocol import GivenUpError, Teacher, ask, draw_seed
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
+from evoltune.text.ratings import numbers_in
+from evoltune.text.slots import fill_slots
 
 JUDGE_TOKENS = 512
-SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,9 @@ def prompt_of(study: Study, task: Task, shown: Sequence[str], answers: Answers) 
     """The judge's prompt. Filled in one pass, so that braces and slots in answers are text."""
     texts = [answers[name][task.name] for name in shown]
     several = "\n\n".join(f"[Answer {i}]\n{text}" for i, text in enumerate(texts, 1))
-    values = {"instruction": task.instruction, "answers": several, "a": texts[0], "b": texts[-1]}
-    return SLOT.sub(lambda slot: values.get(slot[1], slot[0]), template(study.protocol))
+    return fill_slots(
+        template(study.protocol), instruction=task.instruction, answers=several, a=texts[0], b=texts[-1]
+    )
 
 
 def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None:
@@ -65,10 +67,7 @@ def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None
         return {"A": (1.0, 0.0), "B": (0.0, 1.0), "TIE": (0.5, 0.5)}[words[0]]
     low, high = (1.0, 10.0) if protocol == "scores" else (1.0, 5.0)
     for line in text.strip().splitlines()[:3]:
-        numbers = [
-            float(n)
-            for n in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\d)", re.sub(r"/\s*(?:10|5)\b", "", line))
-        ]
+        numbers = numbers_in(line)
         if len(numbers) == count and all(low <= n <= high for n in numbers):
             return tuple(numbers) if protocol == "scores" else tuple(-n for n in numbers)
     return None

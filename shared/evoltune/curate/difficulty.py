@@ -5,22 +5,18 @@ difficulty(record)  ->  7.0      # the teacher's number from 1 to 10, else from 
 
 from __future__ import annotations
 
-import re
-
 from evoltune.record import Answer, Record
+from evoltune.text.ratings import median_rating
 
-_NUMBER = re.compile(r"(?<![\d.])(10|[1-9])(?![\d])")
 LEVELS = ("simple", "complex", "very complex")  # the three of the WizardCoder paper's data picture
 
 
 def difficulty(record: Record) -> float | None:
     """1 to 10: the median of the teacher's numbers (evidence `difficulty`); else 1 + 9 x the share of judged answers
     that failed, where at least two were judged; else None."""
-    scores = sorted(
-        float(m.group(1)) for text in record.evidence.get("difficulty", ()) if (m := _NUMBER.search(text))
-    )
-    if scores:
-        return scores[len(scores) // 2]
+    rated = median_rating(record.evidence.get("difficulty", ()))
+    if rated is not None:
+        return rated
     judged = [a.verdict.score for a in record.answers if a.verdict and a.verdict.score is not None]
     if len(judged) < 2:
         return None

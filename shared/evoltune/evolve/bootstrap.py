@@ -18,11 +18,12 @@ from pathlib import Path
 
 from evoltune.errors import DataError
 from evoltune.evolve.chain import Loop, answered, every, evidence_of
-from evoltune.evolve.prompts import SELF_INSTRUCT, SNIPPET, fill
+from evoltune.evolve.prompts import SELF_INSTRUCT, SNIPPET
 from evoltune.evolve.rules.elimination import STOP_WORDS, struck
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
 from evoltune.text.language import words
+from evoltune.text.slots import fill_slots
 
 PER_CALL, SHOWN_SEEDS, SHOWN_NEW = 10, 6, 2  # Self-Instruct shows 6 written and 2 generated tasks
 WAVE_CALLS = 64
@@ -76,7 +77,7 @@ def _record(loop: Loop, demos: Sequence[Record], number: int, text: str) -> Reco
 
 async def _tasks(loop: Loop, demos: Sequence[Record], call: int) -> list[str]:
     listed = "\n".join(f"{i}. {' '.join(d.task.instruction.split())}" for i, d in enumerate(demos, 1))
-    prompt = fill(SELF_INSTRUCT, shown=str(len(demos)), wanted=str(PER_CALL), examples=listed)
+    prompt = fill_slots(SELF_INSTRUCT, shown=str(len(demos)), wanted=str(PER_CALL), examples=listed)
     try:
         reply = await loop.ask(_record(loop, demos, call, ""), "self_instruct", prompt, round=0, sample=call)
     except GivenUpError:
@@ -181,7 +182,7 @@ async def _from_snippet(loop: Loop, number: int, name: str, snippet: str) -> Rec
     if loop.decided(empty) is not None:
         return None
     try:
-        reply = await loop.ask(empty, "snippet", fill(SNIPPET, snippet=snippet), round=0)
+        reply = await loop.ask(empty, "snippet", fill_slots(SNIPPET, snippet=snippet), round=0)
     except GivenUpError as error:
         return loop.decide(Drop(record=empty, reason=f"teacher gave up: {error.reason}"))
     text = reply.texts[0].strip()

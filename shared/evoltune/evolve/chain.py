@@ -16,12 +16,13 @@ from typing import TypeVar
 
 from evoltune.domain import Domain, Operator
 from evoltune.errors import EvoltuneError
-from evoltune.evolve.prompts import DIFFICULTY, EQUAL, fill, says_equal
+from evoltune.evolve.prompts import DIFFICULTY, EQUAL, says_equal
 from evoltune.evolve.rules.elimination import echoes, struck
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict, digest
 from evoltune.run.store import Step, Store
 from evoltune.teacher.protocol import GivenUpError, Message, Reply, Teacher, ask, draw_seed
+from evoltune.text.slots import fill_slots
 
 T = TypeVar("T")
 TAGS = ("skill", "reasoning", "licence", "source")
@@ -209,7 +210,7 @@ async def draw(loop: Loop, head: Record, round: int, number: int) -> Record | No
     if loop.known(empty) is not None:  # no text, or given up, in an earlier session
         loop.advance()
         return None
-    prompt = fill(
+    prompt = fill_slots(
         operator.template, instruction=head.task.instruction, other=other.task.instruction if other else ""
     )
     child = empty
@@ -258,7 +259,7 @@ async def _judged(loop: Loop, head: Record, child: Record, operator: Operator, *
     if reason:
         return Drop(record=child, reason=reason)
     if recipe.evolve.equal_check:
-        question = fill(EQUAL, parent=head.task.instruction, instruction=task.instruction)
+        question = fill_slots(EQUAL, parent=head.task.instruction, instruction=task.instruction)
         judgement = await loop.ask(child, "equal", question, round=child.round, judgement=True)
         if says_equal(judgement.texts[0]):
             return Drop(record=child, reason="no information gain")
@@ -270,7 +271,7 @@ async def _judged(loop: Loop, head: Record, child: Record, operator: Operator, *
 
 
 async def _answers(loop: Loop, record: Record, parent: Task | None = None) -> tuple[Answer, ...]:
-    prompt = fill(loop.domain.answer_prompt, instruction=record.task.instruction)
+    prompt = fill_slots(loop.domain.answer_prompt, instruction=record.task.instruction)
     reply = await loop.ask(record, "answer", prompt, round=record.round, n=loop.recipe.evolve.answers)
 
     def judged(i: int, text: str) -> Answer:
@@ -288,7 +289,9 @@ def _first_reason(answers: Sequence[Answer]) -> str:
 async def evidence_of(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
     """What `Domain.evidence` asks for, and the difficulty; all at once."""
     asked: dict[str, Awaitable[Reply]] = {
-        name: loop.ask(child, name, fill(template, instruction=child.task.instruction), round=child.round)
+        name: loop.ask(
+            child, name, fill_slots(template, instruction=child.task.instruction), round=child.round
+        )
         for name, template in loop.domain.evidence.items()
     }
     if loop.recipe.evolve.difficulty:
@@ -298,5 +301,5 @@ async def evidence_of(loop: Loop, child: Record) -> dict[str, tuple[str, ...]]:
 
 
 def _difficulty(loop: Loop, record: Record) -> Awaitable[Reply]:
-    question = fill(DIFFICULTY, instruction=record.task.instruction)
+    question = fill_slots(DIFFICULTY, instruction=record.task.instruction)
     return loop.ask(record, "difficulty", question, round=record.round, judgement=True)

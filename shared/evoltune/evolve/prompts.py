@@ -1,6 +1,6 @@
-"""The core's own questions to a teacher: is it equal, how hard is it, answer it, think of new ones.
+"""The core's own prompts: are two instructions equal, how hard is one, write new ones.
 
-Templates are filled in one pass: `fill("{a} {b}", a="{b}", b="x")` is "{b} x"; braces of LaTeX and JSON are text.
+The slots in braces are filled by `text.slots.fill_slots`.
 """
 
 from __future__ import annotations
@@ -45,19 +45,7 @@ Let it inspire a self-contained programming exercise. State fully what must be w
 limits) so that nobody needs to see the fragment. Reply with the exercise alone, without a solution."""
 
 
-def fill(template: str, **values: str) -> str:
-    """Replaces each `{name}` that is given, all at once."""
-    pattern = "|".join(map(re.escape, values))
-    return re.sub(rf"\{{({pattern})\}}", lambda m: values[m[1]], template)
-
-
 def says_equal(reply: str) -> bool:
-    """Reads the judgement; anything but a clear "equal" lets the child live."""
+    """Whether a reply to EQUAL says "equal"; anything unclear counts as not equal, which keeps the child."""
     words = re.findall(r"[a-z]+", reply.casefold().replace("n't", " not"))[:6]
     return "equal" in words and "not" not in words and "unequal" not in words
-
-
-def difficulty_of(reply: str) -> int | None:
-    """The first whole number from 1 to 10 in a difficulty reply (`7`, `7/10`, `Score: 7`), else None."""
-    found = re.search(r"(?<![\d.])(10|[1-9])(?!\d|\.\d)", reply)
-    return int(found[1]) if found else None

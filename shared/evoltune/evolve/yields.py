@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from evoltune.evolve.prompts import difficulty_of
 from evoltune.run.store import Step, Store
+from evoltune.text.ratings import read_rating
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +108,8 @@ class _Line:
     def __init__(self) -> None:
         self.draws = self.kept = self.verified = self.judged = 0
         self.reasons: Counter[str] = Counter()
-        self.rated: list[int] = []
-        self.lifts: list[int] = []
+        self.rated: list[float] = []
+        self.lifts: list[float] = []
         self.calls = self.tokens = self.usd = 0.0
 
     def spend(self, amount: _Spent, share: float) -> None:
@@ -150,17 +150,17 @@ def _spending(store: Store) -> tuple[dict[str, _Spent], dict[str, _Spent]]:
     return about, writing
 
 
-def _difficulties(store: Store) -> dict[str, int]:
+def _difficulties(store: Store) -> dict[str, float]:
     return {record: level for record, _, level in _rated(store)}
 
 
-def _rated(store: Store) -> Iterator[tuple[str, int, int]]:
+def _rated(store: Store) -> Iterator[tuple[str, int, float]]:
     query = (
         "SELECT e.record, json_extract(r.body, '$.round'), json_extract(e.body, '$.difficulty[0]') "
         "FROM evidence e JOIN records r ON r.id = e.record WHERE json_extract(e.body, '$.difficulty[0]') IS NOT NULL"
     )
     for record, round, reply in store.sql(query):
-        level = difficulty_of(str(reply))
+        level = read_rating(str(reply))
         if level is not None:
             yield record, round, level
 
@@ -170,7 +170,7 @@ def difficulty_by_round(store: Store, step: Step) -> dict[int, tuple[float, int]
     kept = {
         record for (record,) in store.sql("SELECT record FROM decisions WHERE step=? AND reason=''", step.key)
     }
-    levels: dict[int, list[int]] = defaultdict(list)
+    levels: dict[int, list[float]] = defaultdict(list)
     for record, round, level in _rated(store):
         if record in kept:
             levels[round].append(level)

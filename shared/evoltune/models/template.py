@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evoltune.errors import DataError, TrainingError
+from evoltune.text.slots import fill_slots
 
 Name = Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"]
 Message = Mapping[str, Any]
@@ -125,11 +126,10 @@ def _render_plain(
 def _turn(form: Format, message: Message) -> str:
     instruction, given = str(message["content"]), str(message.get("input") or "")
     if not given:
-        return form.turn.replace("{instruction}", instruction)
+        return fill_slots(form.turn, instruction=instruction)
     if not form.turn_input:
-        return form.turn.replace("{instruction}", f"{instruction}\n\n{given}")
-    head, tail = form.turn_input.split("{input}")  # in two steps: braces of the instruction are text
-    return head.replace("{instruction}", instruction) + given + tail
+        return fill_slots(form.turn, instruction=f"{instruction}\n\n{given}")
+    return fill_slots(form.turn_input, instruction=instruction, input=given)
 
 
 def _render_chat(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import json
 import platform
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 from evoltune.curate.difficulty import level_of
 from evoltune.errors import DataError
 from evoltune.run.store import FILE, Store
+from evoltune.text.ratings import median_rating
 
 TEXT_LIMIT = 1200  # characters of one text in the explorer; keeps 10,000 rows under 5 MB
 EXAMPLES = 8
@@ -116,12 +116,8 @@ def _difficulty(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[dict[st
     counted: Counter[tuple[int, str]] = Counter()
     for row in rows:
         if row["fate"] == "kept":
-            scores = sorted(
-                float(n)
-                for text in evidence.get(row["id"], ())
-                for n in re.findall(r"\b(?:10|[1-9])\b", text)[:1]
-            )
-            counted[row["round"], level_of(scores[len(scores) // 2] if scores else None, row["round"])] += 1
+            rated = median_rating(evidence.get(row["id"], ()))
+            counted[row["round"], level_of(rated, row["round"])] += 1
     table = [{"round": r, "level": level, "rows": n} for (r, level), n in sorted(counted.items())]
     return table if any(t["round"] for t in table) else []
 

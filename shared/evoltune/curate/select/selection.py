@@ -8,7 +8,6 @@ mode `quality_diversity`: k-center weighted by `quality`. mode `lima`: `lima.obj
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import exp, log
 from statistics import median
@@ -18,11 +17,11 @@ from evoltune.curate.select.diversity import choose, fill
 from evoltune.curate.select.lima import LIMA_SIZE, objection
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Drop, Record, Stage, digest
+from evoltune.text.ratings import median_rating
 from evoltune.text.vectors import numpy, vectors
 
 JUDGE_NAMES = ("quality", "judge")
 WEIGHTS = {"verified": 0.4, "difficulty": 0.2, "length": 0.2, "judge": 0.2}
-_NUMBER = re.compile(r"\b(10|[1-9])(?:\.\d+)?\b")
 
 
 def quality(records: Sequence[Record]) -> list[float]:
@@ -48,9 +47,7 @@ def _quality(record: Record, length: int, typical: float) -> float:
 
 
 def _grade(record: Record) -> float | None:
-    texts = [text for name in JUDGE_NAMES for text in record.evidence.get(name, ())]
-    found = sorted(float(m.group(1)) for text in texts if (m := _NUMBER.search(text)))
-    return found[len(found) // 2] if found else None
+    return median_rating(text for name in JUDGE_NAMES for text in record.evidence.get(name, ()))
 
 
 def _answer(record: Record) -> str:
