@@ -210,17 +210,7 @@ class Run:
     def checker(self, *, confirm: bool = False) -> Iterator[Any]:
         from evoltune.verification.checker import open_checker
 
-        verify = self.recipe.verify
-        with open_checker(
-            self.recipe.domain,
-            workers=verify.workers,
-            check_s=verify.check_s,
-            program_s=verify.program_s,
-            memory_mb=verify.memory_mb,
-            require=verify.sandbox.require,
-            policy=verify.policy,
-            confirm=confirm,
-        ) as checker:
+        with open_checker(self.recipe.domain, self.recipe.verify, confirm=confirm) as checker:
             yield checker
 
 
@@ -247,10 +237,10 @@ def evolve(work: Run) -> None:
 def verify(work: Run) -> None:
     from evoltune.evolve.loop import draws_step
     from evoltune.evolve.yields import operator_yield
-    from evoltune.verification.checker import verified
+    from evoltune.verification.checker import verify_stage
 
     with Store.open(work.folder) as store, work.checker(confirm=True) as checker:
-        apply(store, work.verify_step, verified(checker, work.recipe.verify.keep))
+        apply(store, work.verify_step, verify_stage(checker, work.recipe.verify.keep))
         table = operator_yield(store, draws_step(work.recipe, work.domain), work.verify_step)
         store.note("yields", [asdict(row) for row in table])
 

@@ -15,7 +15,7 @@ from evoltune.errors import DataError
 from evoltune.evaluate.majority import majority
 from evoltune.evaluate.rescore import report, rescore
 from evoltune.evaluate.samples import Sample, read_samples
-from evoltune.evaluate.score import figures, judge, passes
+from evoltune.evaluate.score import Outcome, figures, judge, passes
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Verification
 from evoltune.record import Task
@@ -138,6 +138,34 @@ def test_equal_answers_in_other_forms_vote_together_and_a_tie_goes_to_the_first(
     assert majority(suite, outcomes, 1, VERIFY).value == pytest.approx(1 / 3)
     with pytest.raises(DataError, match="maj@6 needs 6 samples"):
         majority(suite, outcomes, 6, VERIFY)
+
+
+SLOW_EQUALITY = r"""
+from evoltune import Domain, Job, Verdict
+
+def verify(task, candidate, context):
+    if "x" in (task.reference, candidate):
+        return Verdict(status="fail")
+    return context.run(Job(program="import time\nwhile time.process_time() < 0.6: pass\n"))
+
+domain = Domain(name="slow", verify=verify, operators=(), seeds=lambda: [])
+"""
+
+
+def test_votes_are_compared_under_the_limits_of_the_recipe(tmp_path):
+    package = tmp_path / "slow_equality_for_tests"
+    package.mkdir()
+    (package / "__init__.py").write_text(SLOW_EQUALITY)
+    task = Task(instruction="q", reference="2", name="t")
+    suite = Suite(name="slow", domain=str(package), tasks=(task,), sha256="0" * 64, licence="ours")
+    votes = [("x", "fail"), ("2", "pass"), ("2.0", "pass")]
+    outcomes = [
+        Outcome(problem="t", sample=i, status=status, extracted=text)
+        for i, (text, status) in enumerate(votes)
+    ]
+    # Comparing 2 and 2.0 takes 0.6 s of CPU. Under 0.1 s they are not equal, so the first answer wins the tie.
+    assert majority(suite, outcomes, 3, Verification(workers=1, program_s=5.0)).value == 1.0
+    assert majority(suite, outcomes, 3, Verification(workers=1, program_s=0.1)).value == 0.0
 
 
 @needs_data

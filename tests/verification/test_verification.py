@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ import pytest
 import evoltune
 from evoltune.cli import main
 from evoltune.errors import DomainError, IsolationError
+from evoltune.recipe import Sandbox, Verification
 from evoltune.record import Answer, Drop, Record, Task, Verdict
-from evoltune.verification.checker import open_checker, verified
+from evoltune.verification.checker import open_checker, verify_stage
 
 TOY = """
 import os
@@ -160,7 +162,7 @@ def test_confirm_runs_only_when_asked(toy):
 
 
 def test_the_verify_stage_keeps_by_status_and_drops_with_the_reason(checker):
-    results = list(verified(checker, ["pass"])([record("1"), record("2"), record("2", "1"), record()]))
+    results = list(verify_stage(checker, ["pass"])([record("1"), record("2"), record("2", "1"), record()]))
     assert [r.reason if isinstance(r, Drop) else "kept" for r in results] == [
         "kept",
         "fail",
@@ -230,6 +232,37 @@ def test_a_reward_made_before_a_fork_works_after_it(toy):
     if (child := os.fork()) == 0:
         os._exit(0 if reward(["1", "2"], reference=["1", "1"]) == [1.0, 0.0] else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_pickled_reward_scores_as_the_original(toy):
+    rewards = evoltune.reward(toy, workers=1)
+    assert rewards(["1"], reference=["1"]) == [1.0]
+    copy = pickle.loads(pickle.dumps(rewards))
+    assert copy.__name__ == "evoltune_toy"
+    assert copy(["1", "2"], reference=["1", "1"]) == [1.0, 0.0]
+
+
+def test_every_setting_of_a_recipe_reaches_the_workers(toy):
+    settings = Verification(
+        workers=1,
+        check_s=7.0,
+        program_s=6.0,
+        memory_mb=999,
+        sandbox=Sandbox(require="L0"),
+        policy={"COUNT": ""},
+    )
+    assert settings.keep == Verification().keep  # the only field that is not for workers
+    changed = {f for f in settings.__struct_fields__ if getattr(settings, f) != getattr(Verification(), f)}
+    assert changed == {*settings.__struct_fields__} - {"keep"}
+    with open_checker(toy, settings) as checker:
+        spec = checker.pool.spec
+        assert (checker.pool.size, spec.check_s, spec.program_s, spec.memory_mb) == (1, 7.0, 6.0, 999)
+        assert (spec.require, spec.policy) == ("L0", {"COUNT": ""})
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(toy):
+    with pytest.raises(TypeError, match="did you mean 'program_s'"):
+        open_checker(toy, programs=3)
 
 
 def test_unknown_names_are_refused_with_what_is_allowed(toy):
@@ -411,6 +444,7 @@ def test_standard_input_and_parquet_are_read(toy, tmp_path, capsys, monkeypatch)
     done = subprocess.run(
         command, input='{"id": 5, "answer": "1", "reference": "1"}\n', capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[0])["id"] == 5
 
 

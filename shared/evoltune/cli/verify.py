@@ -28,7 +28,7 @@ from evoltune.domain import Domain, load_domain, source_hash
 from evoltune.errors import DataError, DomainError, EvoltuneError, MissingExtraError, nearest
 from evoltune.record import STATUSES, Answer, Record, Task
 from evoltune.run.publish import is_address, local_copy
-from evoltune.verification.checker import LocalChecker, open_checker
+from evoltune.verification.checker import Checker, open_checker
 from evoltune.verification.rows import verify_rows
 
 LEVELS = ("L0", "L1", "L2", "L3")
@@ -146,9 +146,7 @@ def _judge(args: argparse.Namespace, domain: Domain, profiles: list[str]) -> Cou
     return counts
 
 
-def _verdicts(
-    checkers: list[LocalChecker], profiles: list[str], rows: Iterable[Any]
-) -> Iterator[dict[str, Any]]:
+def _verdicts(checkers: list[Checker], profiles: list[str], rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Output rows; with several profiles the first one's, and under "profiles" the status by each."""
     if len(checkers) == 1:
         yield from verify_rows(checkers[0], rows)

@@ -59,13 +59,7 @@ def _equalities(
     ]
     found: dict[str, set[Pair]] = {problem: set() for problem in groups}
     if asked:
-        with open_checker(
-            suite.domain,
-            workers=verify.workers,
-            check_s=verify.check_s,
-            memory_mb=verify.memory_mb,
-            policy=verify.policy,
-        ) as checker:
+        with open_checker(suite.domain, verify) as checker:
             judged = checker.verify(_records(suite.domain, tasks, asked))
             for (problem, pair), record in zip(asked, judged, strict=True):
                 verdict = record.answers[0].verdict

@@ -26,9 +26,7 @@ from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, digest
 from evoltune.rows.journal import Journal, rows
 from evoltune.terminal import progress
-
-NO_ANSWER = "no answer found"
-"""The reason that `evoltune.verification.judge` gives when extract found nothing."""
+from evoltune.verification.records import NO_ANSWER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +88,13 @@ def judge(
     known = {place: row for place, row in _judged(out, version)}
     todo = [i for i, place in enumerate(places) if place not in known]
     if todo:
-        options: dict[str, Any] = {
-            "workers": verify.workers, "check_s": verify.check_s, "program_s": verify.program_s, "policy": verify.policy,
-            "memory_mb": verify.memory_mb, "require": verify.sandbox.require, "cache": cache, "profile": profile,
-        }  # fmt: skip
         records = (
             Record(domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),))
             for s in (samples[i] for i in todo)
         )
         with (
             Journal(out) as journal,
-            open_checker(suite.domain, **options) as checker,
+            open_checker(suite.domain, verify, cache=cache, profile=profile) as checker,
             progress(f"scoring {suite.name} by {label}", len(todo)) as advance,
         ):
             for i, record in zip(todo, checker.verify(records), strict=True):

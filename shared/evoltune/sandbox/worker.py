@@ -45,7 +45,7 @@ def main(spec: dict[str, Any]) -> None:
     try:
         zygote = start_zygote(spec)
         import evoltune.sandbox.dispatch
-        import evoltune.verification.judge  # noqa: F401 - what every checker needs, here for all that are forked
+        import evoltune.verification.records  # noqa: F401 - what every checker needs, here for all that are forked
 
         domain = _load(spec)
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in; the driver raises it in the caller
@@ -138,7 +138,7 @@ def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: d
 
 def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec: dict[str, Any]) -> Any:
     from evoltune.sandbox.worker_protocol import verdict_to_row
-    from evoltune.verification.judge import judge
+    from evoltune.verification.records import verify_record
 
     if kind == "jobs":
         return [verdict_to_row(v) for v in context.run_many(item)]
@@ -150,7 +150,9 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec:
         if kind == "overlap":
             method, suite = item[0]
             return [str(n) for n in domain.overlap[method](record, suite, context)]
-        judged = judge(domain, record, context, profile=spec["profile"] or "sound", confirm=spec["confirm"])
+        judged = verify_record(
+            domain, record, context, profile=spec["profile"] or "sound", confirm=spec["confirm"]
+        )
         verdicts = [verdict_to_row(a.verdict) for a in judged.answers if a.verdict]
     except MemoryError:
         return {"status": "memory", "reason": f"checking took more than {CHECKER_MB} MB"}

@@ -1,117 +1,161 @@
-"""Checkers: worker processes that judge records and look for overlap with suites, behind one handle."""
+"""A pool of verifier processes: `open_checker` starts it, `Checker` verifies records and looks for overlap with suites.
+
+    with open_checker("math", recipe.verify) as checker:
+        for record in checker.verify(records): print(record.answers[0].verdict)
+
+Invariant: records come back in input order, each answer with exactly one verdict, whatever the answers do.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
+import msgspec
+
+from evoltune.cluster.engine import WorkerPool, open_pool
 from evoltune.domain import Domain, load_domain, policy_of
 from evoltune.errors import DomainError, nearest
-from evoltune.record import STATUSES, Drop, Json, Record, Stage, Status, Task, Verdict, digest
-from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost
+from evoltune.recipe import Sandbox, Verification
+from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
+from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
 
 CACHED = 100_000
-NO_VERDICT = "the worker sent no verdict that can be read"
+"""Records whose verdicts are remembered."""
+DEFAULTS = Verification()
 
 
-class Checker(Protocol):
-    """Workers behind a handle. Use as a context manager, or call `close`."""
+def open_checker(
+    domain: str,
+    settings: Verification = DEFAULTS,
+    *,
+    profile: str = "sound",
+    confirm: bool = False,
+    cache: bool = True,
+    at_most: Level = "L3",
+    **changes: Any,
+) -> Checker:
+    """Starts verifier processes for a domain, on the engine in use (this machine, or a Ray cluster).
 
-    def verify(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The records, in order, each answer with its verdict (one that has a verdict keeps it)."""
+    Args:
+        domain: entry-point name, `module:attribute` or path.
+        settings: a recipe's `verify:` section, passed whole: workers, limits, isolation, policy. Its `keep` is the verify
+            stage's and has no effect here.
+        profile: the domain's scoring profile.
+        confirm: let `Domain.confirm` decide where there is no reference; for the verify stage only.
+        cache: verify equal answers to equal tasks once.
+        at_most: a ceiling for isolation, to test the lower levels.
+        changes: fields of `settings` to replace, e.g. `workers=1, program_s=3.0`; `require="L3"` is `sandbox.require`.
 
-    def overlap(
-        self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
-    ) -> Iterator[Sequence[str] | WorkerLost]:
-        """For each record the names of the suite's tasks that it gives away, by `Domain.overlap[method]`; `WorkerLost`
-        where the check did not end: such a record is not shown to be clean."""
+    Raises:
+        DomainError: the domain, the profile or a policy is unknown.
+        IsolationError: this host cannot give the required isolation.
+    """
+    settings = _changed(settings, changes)
+    loaded = load_domain(domain)
+    policy_of(loaded, settings.policy)
+    if profile not in loaded.profiles:
+        raise DomainError(
+            f"profile {profile!r}: the domain {loaded.name!r} has none: {nearest(profile, loaded.profiles)}"
+        )
+    config = WorkerConfig(
+        domain=domain, check_s=settings.check_s, program_s=settings.program_s, memory_mb=settings.memory_mb,
+        require=settings.sandbox.require, policy=settings.policy, profile=profile, confirm=confirm,
+        preload=tuple(loaded.preload), at_most=at_most,
+    )  # fmt: skip
+    return Checker(loaded, open_pool(config, settings.workers), cache=cache)
 
-    def close(self) -> None: ...
 
-    def __enter__(self) -> Checker: ...
+def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if "require" in changes:
+        changes["sandbox"] = Sandbox(require=changes.pop("require"))
+    unknown = next((name for name in changes if name not in settings.__struct_fields__), "")
+    if unknown:
+        raise TypeError(f"unknown option {unknown!r}: {nearest(unknown, settings.__struct_fields__)}")
+    return msgspec.structs.replace(settings, **changes)
 
-    def __exit__(self, *_: object) -> None: ...
 
-
-def verified(checker: Checker, keep: Sequence[Status]) -> Stage:
+def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
     """The verify stage: keeps a record when one of its answers has a status in `keep`."""
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
         for record in checker.verify(records):
-            states = [a.verdict.status for a in record.answers if a.verdict]
-            reason: str = states[0] if states else "no answer"
-            yield record if set(states) & set(keep) else Drop(record=record, reason=reason)
+            statuses = [a.verdict.status for a in record.answers if a.verdict]
+            if set(statuses) & set(keep):
+                yield record
+            else:
+                yield Drop(record=record, reason=statuses[0] if statuses else "no answer")
 
     return stage
 
 
-class LocalChecker:
-    """A Checker of worker processes on this machine, with a cache: equal answers to equal tasks are judged once."""
+class Checker:
+    """Verifier processes behind a handle. Use as a context manager, or call `close`. Safe to share between threads."""
 
-    def __init__(self, domain: Domain, pool: Any, *, cache: bool = True) -> None:
+    def __init__(self, domain: Domain, pool: WorkerPool, *, cache: bool = True) -> None:
         self.domain, self.pool = domain, pool
-        self.level: str = pool.level
-        self._cache: OrderedDict[str, list[Any]] | None = OrderedDict() if cache else None
+        self.level: Level = pool.level
+        self._cache: dict[str, tuple[Verdict, ...]] | None = {} if cache else None
 
     def verify(self, records: Iterable[Record]) -> Iterator[Record]:
-        waiting: deque[tuple[Record, str, list[Any] | None]] = deque()
-        flying: set[str] = set()
+        """The records, in order, each answer with its verdict (an answer that has one keeps it)."""
+        waiting: deque[tuple[Record, str, tuple[Verdict, ...] | None]] = deque()
+        done: dict[str, tuple[Verdict, ...]] = {}
+        sent: set[str] = set()
 
-        def todo() -> Iterator[Record]:
+        def to_verify() -> Iterator[Record]:
             for record in records:
                 key = self._key(record)
-                known = self._cache.get(key) if self._cache is not None else None
-                waiting.append((record, key, known))
-                if known is None and key not in flying:
+                cached = self._cache.get(key) if self._cache is not None else None
+                waiting.append((record, key, cached))
+                if cached is None and key not in sent:
                     if key:
-                        flying.add(key)
+                        sent.add(key)
                     yield record
 
-        results = self.pool.map("verify", todo())
-        fresh: dict[str, list[Any]] = {}
-        for result in results:
-            yield from self._known(waiting, fresh)
-            record, key, _ = waiting.popleft()
-            rows = _rows(result, len(record.answers))
-            if key:
-                fresh[key] = rows
-                self._remember(key, rows)
-            yield _with(record, rows)
-        yield from self._known(waiting, fresh)
+        def without_worker() -> Iterator[Record]:
+            """Records at the head of the queue whose verdicts are known: cached, or equal to one just verified."""
+            while waiting:
+                record, key, verdicts = waiting[0]
+                if verdicts is None and (verdicts := done.get(key)) is None:
+                    return
+                waiting.popleft()
+                yield _with_verdicts(record, verdicts)
 
-    def _known(
-        self, waiting: deque[tuple[Record, str, list[Any] | None]], fresh: dict[str, list[Any]]
-    ) -> Iterator[Record]:
-        """Records at the head of the line that need no worker: cached, or twins of one just judged."""
-        while waiting:
-            record, key, rows = waiting[0]
-            rows = fresh.get(key) if rows is None else rows
-            if rows is None:
-                return
-            waiting.popleft()
-            yield _with(record, rows)
+        for result in self.pool.map("verify", to_verify()):
+            yield from without_worker()
+            record, key, _ = waiting.popleft()
+            verdicts = _verdicts(result, len(record.answers))
+            if key:
+                done[key] = verdicts
+                self._remember(key, verdicts)
+            yield _with_verdicts(record, verdicts)
+        yield from without_worker()
 
     def _key(self, record: Record) -> str:
+        """Equal for records that are sure to get equal verdicts; empty where a record must be verified by itself."""
         if self._cache is None or any(a.verdict for a in record.answers) or record.evidence:
             return ""
-        task = asdict(record.task) | {"name": ""}
         try:
-            return digest([task, [a.text for a in record.answers]])
+            return digest([vars(record.task) | {"name": ""}, [a.text for a in record.answers]])
         except (TypeError, ValueError):
             return ""
 
-    def _remember(self, key: str, rows: list[Any]) -> None:
-        if self._cache is None or any(row[0] not in ("pass", "fail") for row in rows):
+    def _remember(self, key: str, verdicts: tuple[Verdict, ...]) -> None:
+        if self._cache is None or any(v.status not in ("pass", "fail") for v in verdicts):
             return
-        self._cache[key] = rows
+        self._cache[key] = verdicts
         if len(self._cache) > CACHED:
-            self._cache.popitem(last=False)
+            del self._cache[next(iter(self._cache))]
 
     def overlap(
         self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
     ) -> Iterator[Sequence[str] | WorkerLost]:
+        """For each record the names of the suite's tasks that it gives away, by `Domain.overlap[method]`; `WorkerLost` where
+        the check did not end: such a record is not shown to be clean."""
         if method not in self.domain.overlap:
             raise DomainError(
                 f"overlap {method!r}: {self.domain.name!r} has none: {nearest(method, self.domain.overlap)}"
@@ -122,60 +166,25 @@ class LocalChecker:
     def close(self) -> None:
         self.pool.close()
 
-    def __enter__(self) -> LocalChecker:
+    def __enter__(self) -> Checker:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _rows(result: Any, answers: int) -> list[Any]:
-    """Rows [status, reason, seconds, evidence], one per answer, from what a worker gave."""
+def _verdicts(result: Any, answers: int) -> tuple[Verdict, ...]:
+    """The verdicts of one record from what its worker sent, one per answer."""
     if isinstance(result, list) and len(result) == answers and all(row[0] in STATUSES for row in result):
-        return result
-    lost = result if isinstance(result, WorkerLost) else WorkerLost(status="error", reason=NO_VERDICT)
-    return [[lost.status, lost.reason, 0.0, {}] for _ in range(answers)]
+        return tuple(map(verdict_from_row, result))
+    reason = "the worker sent no verdict that can be read"
+    lost = result if isinstance(result, WorkerLost) else WorkerLost(status="error", reason=reason)
+    return (Verdict(status=lost.status, reason=lost.reason),) * answers
 
 
-def _with(record: Record, rows: Sequence[Sequence[Any]]) -> Record:
+def _with_verdicts(record: Record, verdicts: Sequence[Verdict]) -> Record:
     answers = tuple(
-        answer
-        if answer.verdict
-        else replace(answer, verdict=Verdict(status=s, reason=r, seconds=t, evidence=e))
-        for answer, (s, r, t, e) in zip(record.answers, rows, strict=True)
+        answer if answer.verdict else replace(answer, verdict=verdict)
+        for answer, verdict in zip(record.answers, verdicts, strict=True)
     )
     return replace(record, answers=answers)
-
-
-def open_checker(
-    domain_ref: str,
-    *,
-    workers: int = 0,
-    check_s: float = 2.0,
-    program_s: float = 5.0,
-    memory_mb: int = 1024,
-    require: Any = "L1",
-    policy: Mapping[str, Json] | None = None,
-    profile: str = "sound",
-    confirm: bool = False,
-    cache: bool = True,
-    at_most: Any = "L3",
-) -> LocalChecker:
-    """A checker of worker processes on the engine in use. `workers` 0: cores / LOCAL_WORLD_SIZE; `*_s` are CPU seconds.
-
-    Raises DomainError (unknown domain, profile or policy) and IsolationError (the host cannot give `require`).
-    """
-    from evoltune.cluster.engine import open_pool
-
-    domain = load_domain(domain_ref)
-    policy_of(domain, policy or {})
-    if profile not in domain.profiles:
-        raise DomainError(
-            f"profile {profile!r}: the domain {domain.name!r} has none: {nearest(profile, domain.profiles)}"
-        )
-    config = WorkerConfig(
-        domain=domain_ref, check_s=check_s, program_s=program_s, memory_mb=memory_mb,
-        require=require, policy=policy or {}, profile=profile, confirm=confirm,
-        preload=tuple(domain.preload), at_most=at_most,
-    )  # fmt: skip
-    return LocalChecker(domain, open_pool(config, workers), cache=cache)

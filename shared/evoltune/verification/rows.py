@@ -9,7 +9,7 @@ from typing import Any
 from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError
 from evoltune.record import Answer, Record, Task, Verdict
-from evoltune.verification.checker import LocalChecker
+from evoltune.verification.checker import Checker
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of whatever walks them."""
@@ -54,7 +54,7 @@ def row_of(id: Any, verdict: Verdict) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def verify_rows(checker: LocalChecker, rows: Iterable[Any], first: int = 1) -> Iterator[dict[str, Any]]:
+def verify_rows(checker: Checker, rows: Iterable[Any], first: int = 1) -> Iterator[dict[str, Any]]:
     """Output rows in input order; a row that cannot be judged gets an `error` with the reason.
 
     `first` is the number of the first row: the id of rows without one, and their name in reasons.

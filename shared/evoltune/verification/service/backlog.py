@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from evoltune.verification.checker import LocalChecker
+from evoltune.verification.checker import Checker
 from evoltune.verification.rows import verify_rows
 
 MEMORY_S = 10.0
@@ -68,7 +68,7 @@ class Ticket:
 class Backlog:
     """The queue before one domain's checker. Safe to use from any thread."""
 
-    def __init__(self, checker: LocalChecker, limits: Limits, judged: Callable[[str], None]) -> None:
+    def __init__(self, checker: Checker, limits: Limits, judged: Callable[[str], None]) -> None:
         self.checker, self.limits, self._judged = checker, limits, judged
         self.rows = 0
         self._lock = threading.Lock()

@@ -27,7 +27,7 @@ from aiohttp import web
 
 from evoltune import __version__
 from evoltune.errors import MissingExtraError
-from evoltune.verification.checker import LocalChecker
+from evoltune.verification.checker import Checker
 from evoltune.verification.service.api import NotJsonError, body_types, docs_page, dumped, openapi, parsed
 from evoltune.verification.service.backlog import Backlog, Full, Limits, Ticket
 
@@ -68,7 +68,7 @@ class Metrics:
 class Service:
     """The handlers and what they share. `token` empty: everybody who reaches a loopback address is answered."""
 
-    def __init__(self, checkers: Mapping[str, LocalChecker], token: str, limits: Limits) -> None:
+    def __init__(self, checkers: Mapping[str, Checker], token: str, limits: Limits) -> None:
         self.limits, self._token = limits, token.encode()
         self.draining, self.open_requests = False, 0
         self.held, self._lock = 0, threading.Lock()
@@ -77,7 +77,7 @@ class Service:
         self.batch, self.single = body_types(list(checkers), limits)
         self.document = openapi(__version__, list(checkers), limits)
 
-    def _backlog(self, name: str, checker: LocalChecker) -> Backlog:
+    def _backlog(self, name: str, checker: Checker) -> Backlog:
         count = self.metrics.verdicts
         backlog = Backlog(checker, self.limits, lambda status: count.labels(name, status).inc())
         self.metrics.waiting.labels(name).set_function(lambda: backlog.rows)

@@ -1,0 +1,46 @@
+"""Verifies the answers of one record with its domain. Runs in a verifier process; never reads a rows file or a recipe.
+
+verify_record(domain, record, context, profile="gsm8k-strict")
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evoltune.domain import Context, Domain
+from evoltune.errors import DomainError
+from evoltune.record import Record, Verdict
+
+NO_ANSWER = "no answer found"
+"""Reason of a `fail` where `extract` found nothing; evaluation counts it apart from wrong answers."""
+
+
+def verify_record(
+    domain: Domain, record: Record, context: Context, *, profile: str = "sound", confirm: bool = False
+) -> Record:
+    """The record with a verdict on each answer; an answer that has one keeps it.
+
+    Args:
+        profile: whose `extract` and `verify` replace the domain's own.
+        confirm: let `Domain.confirm` replace the verdicts where one is `unverifiable`. For the verify stage only: agreement
+            between answers must not raise a score or a reward.
+    """
+    task, chosen = record.task, domain.profiles[profile]
+    extract, verify = chosen.extract or domain.extract, chosen.verify or domain.verify
+    candidates = [None if a.verdict else extract(task, a.text) for a in record.answers]
+    verdicts = [
+        answer.verdict
+        or (Verdict(status="fail", reason=NO_ANSWER) if c is None else verify(task, c, context))
+        for answer, c in zip(record.answers, candidates, strict=True)
+    ]
+    if confirm and domain.confirm and any(v.status == "unverifiable" for v in verdicts):
+        verdicts = list(domain.confirm(task, candidates, record.evidence, context))
+        if len(verdicts) != len(candidates):
+            raise DomainError(
+                f"{domain.name!r}: confirm returned {len(verdicts)} verdicts for {len(candidates)} candidates"
+            )
+    answers = tuple(
+        replace(answer, verdict=answer.verdict or verdict)
+        for answer, verdict in zip(record.answers, verdicts, strict=True)
+    )
+    return replace(record, answers=answers)
