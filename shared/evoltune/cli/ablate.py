@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,7 @@ import msgspec
 from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.curate.certificate import build_certificate, methods_of
-from evoltune.curate.decontaminate.stage import Deep, decontaminate
-from evoltune.curate.decontaminate.text_matches import build_index
+from evoltune.curate.decontaminate.stage import decontaminate, domain_overlap, overlap_methods
 from evoltune.curate.select.ablations import AXES, Pool, variants
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError, nearest
@@ -112,23 +112,13 @@ def read_pool(work: pipeline.Run) -> Pool:
             )
         ]
         refused = [record for i in ids if (record := store.record(i, judged)).answers]
-    options_ = work.recipe.curate
-    index = build_index(
-        work.targets,
-        ngrams=options_.ngrams,
-        jaccard=options_.contamination_jaccard,
-        paraphrase=options_.paraphrase,
-    )
-    methods = sorted(work.domain.overlap) if options_.overlap and work.targets and refused else []
-    if not methods:
-        return Pool(kept=kept, struck=_clean(decontaminate(index, work.targets, None)(refused)))
-    with work.checker() as checker:
-        stage = decontaminate(index, work.targets, Deep(checker=checker, methods=methods))
-        return Pool(kept=kept, struck=_clean(stage(refused)))
-
-
-def _clean(results: Any) -> list[Record]:
-    return [r for r in results if isinstance(r, Record)]
+    with ExitStack() as stack:
+        curate, overlap = work.recipe.curate, None
+        if overlap_methods(work.domain, curate) and work.targets and refused:
+            checker = stack.enter_context(work.checker())
+            overlap = domain_overlap(work.domain, curate, work.targets, checker)
+        checked = decontaminate(work.targets, curate, overlap)(refused)
+        return Pool(kept=kept, rejected=[r for r in checked if isinstance(r, Record)])
 
 
 def _step(key: str, before: Step | None) -> Step:

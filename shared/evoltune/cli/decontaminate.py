@@ -22,8 +22,8 @@ from evoltune.curate.certificate import (
     methods_of,
     write_certificate,
 )
-from evoltune.curate.decontaminate.audit import Audit, Group, audited, start, summary
-from evoltune.curate.decontaminate.stage import Deep, plain
+from evoltune.curate.decontaminate.audit import Audit, SuiteGroup, audit_records, summary
+from evoltune.curate.decontaminate.stage import DomainOverlap, hit_to_json
 from evoltune.domain import load_domain
 from evoltune.errors import DataError
 from evoltune.recipe import Curate
@@ -84,11 +84,11 @@ def run(args: argparse.Namespace) -> int:
         groups = [
             _group(stack, name, args, suites) for name in dict.fromkeys(s.domain for s in suites.values())
         ]
-        found = start(groups)
+        found = Audit(sizes={name: len(suite.tasks) for name, suite in suites.items()})
         domain = load_domain(next(iter(suites.values())).domain)
         rows = (located for ref in _files(args.dataset) for located in _records(ref, domain, bad))
         _walk(rows, groups, limits, found, args.clean)
-    overlap = [] if args.no_overlap else sorted({m for g in groups if g.deep for m in g.deep.methods})
+    overlap = [] if args.no_overlap else sorted({m for g in groups if g.overlap for m in g.overlap.methods})
     _certify(args, found, suites, methods_of(limits, overlap), target)
     print(_as_json(found, bad) if args.json else _as_text(found, bad))
     return 0 if not found.hits or args.clean else 1
@@ -120,16 +120,16 @@ def _suites(args: argparse.Namespace) -> dict[str, Suite]:
     return {name: load_suite(name, args.data) for name in names}
 
 
-def _group(stack: ExitStack, ref: str, args: argparse.Namespace, suites: dict[str, Suite]) -> Group:
+def _group(stack: ExitStack, ref: str, args: argparse.Namespace, suites: dict[str, Suite]) -> SuiteGroup:
     """The suites of one domain; a checker is opened only where the domain has overlap functions."""
     tasks = {name: suite.tasks for name, suite in suites.items() if suite.domain == ref}
     methods = sorted(load_domain(ref).overlap)
     if args.no_overlap or not methods:
-        return Group(suites=tasks)
+        return SuiteGroup(suites=tasks)
     from evoltune.verification.checker import open_checker
 
     checker = stack.enter_context(open_checker(ref, workers=args.workers, require=args.require))
-    return Group(suites=tasks, deep=Deep(checker=checker, methods=methods))
+    return SuiteGroup(suites=tasks, overlap=DomainOverlap(checker=checker, methods=methods))
 
 
 Located = tuple[Record, Row]
@@ -151,7 +151,7 @@ def _records(ref: str, domain: Any, bad: list[BadRow]) -> Iterator[Located]:
 
 
 def _walk(
-    rows: Iterator[Located], groups: Sequence[Group], options: Curate, found: Audit, clean: Path | None
+    rows: Iterator[Located], groups: Sequence[SuiteGroup], options: Curate, found: Audit, clean: Path | None
 ) -> None:
     """Sends every row through the audit, with a progress line; writes the clean ones to `clean`."""
     from rich.console import Console
@@ -175,7 +175,7 @@ def _walk(
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("audit", total=None, hit=0)
-        for _, is_clean in audited(records(), groups, options, found):
+        for _, is_clean in audit_records(records(), groups, options, found):
             row = waiting.popleft()
             if is_clean:
                 write(row)
@@ -186,7 +186,7 @@ def _certify(
     args: argparse.Namespace, found: Audit, suites: dict[str, Suite], methods: dict[str, Any], target: Path
 ) -> None:
     """Writes certificates: of the clean copy, and with --write of the dataset itself when nothing was found."""
-    hits = [{"row": row, "hits": [plain(h) for h in hs]} for row, hs in sorted(found.hits.items())]
+    hits = [{"row": row, "hits": [hit_to_json(h) for h in hs]} for row, hs in sorted(found.hits.items())]
     kept = found.rows - len(found.hits)
     rows = {"in": found.rows, "kept": kept, "contaminated": len(found.hits)}
     proof = build_certificate(suites, methods, rows=rows, hits=hits)
@@ -216,7 +216,7 @@ def _as_text(found: Audit, bad: Sequence[BadRow]) -> str:
 
 
 def _as_json(found: Audit, bad: Sequence[BadRow]) -> str:
-    hits = {row: [plain(h) for h in hits] for row, hits in found.hits.items()}
+    hits = {row: [hit_to_json(h) for h in hits] for row, hits in found.hits.items()}
     unread = [plain_bad(b) for b in bad]
     return json.dumps(
         {"rows": found.rows, "suites": dict(found.sizes), "hits": hits, "unreadable": unread}, indent=1

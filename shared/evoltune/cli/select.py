@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evoltune.curate.dedup.duplicates import Limits, dedup
-from evoltune.curate.select.lima import LIMA_SIZE, objection
+from evoltune.curate.dedup.stage import dedup
+from evoltune.curate.select.lima_rules import LIMA_SIZE, objection
 from evoltune.curate.select.review import read_decisions, write_review
-from evoltune.curate.select.selection import pick, source_of
+from evoltune.curate.select.stage import choose, source_of
 from evoltune.dataset.mix import source_records
 from evoltune.domain import load_domain
 from evoltune.errors import DataError, MissingExtraError
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     rows = list(_candidates(args, bad, reasons, rejected))
     must = [r for r in rows if r.task.name in accepted]
     rest = [r for r in rows if r.task.name not in accepted]
-    chosen = [*must, *pick(rest, options, max(0, args.size - len(must)))]
+    chosen = [*must, *choose(rest, options, max(0, args.size - len(must)))]
     chosen.sort(key=lambda r: r.id)
     with writer(args.out) as write:
         for record in chosen:
@@ -137,7 +137,7 @@ def _candidates(
             if not reason:
                 passed.append(record)
     kept: list[Record] = []
-    for result in dedup(Limits(embeddings=args.embeddings))(passed):
+    for result in dedup(Curate(embeddings=args.embeddings))(passed):
         if isinstance(result, Drop):
             reasons[result.reason] += 1
         else:

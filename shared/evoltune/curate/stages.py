@@ -1,4 +1,4 @@
-"""The stages between verify and the dataset: dedup, decontaminate, select. Each is `Iterable[Record] -> Record | Drop`.
+"""The stages between verify and the dataset: dedup, decontaminate, select.
 
 for step, stage, whole in curate_stages(recipe, domain, verify_step, suites, checker): apply(store, step, stage, whole=whole)
 """
@@ -11,17 +11,16 @@ from functools import partial
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
-from evoltune.curate.decontaminate.stage import Deep, OverlapChecker, decontaminate
-from evoltune.curate.decontaminate.text_matches import build_index
-from evoltune.curate.dedup.duplicates import Limits, Note, dedup
-from evoltune.curate.provenance import refused
-from evoltune.curate.select.selection import select
+from evoltune.curate.decontaminate.stage import OverlapChecker, decontaminate, domain_overlap
+from evoltune.curate.dedup.stage import Note, dedup
+from evoltune.curate.licences import refusal
+from evoltune.curate.select.stage import select
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, Stage, Task, digest
 from evoltune.run.store import Step
 
-VERSION = 1  # of the rules in this package: part of every step's version, so that changed rules decide anew
+VERSION = 1  # of the rules in this package; part of every step's version, so that changed rules decide anew
 
 
 def curate_stages(
@@ -35,52 +34,52 @@ def curate_stages(
 ) -> list[tuple[Step, Stage, bool]]:
     """(step, stage, whole) in order; `whole` stages look at all rows at once and are decided in one transaction.
 
-    note: `store.note`; keeps the evidence of each drop (which twin, which benchmark task) for explain and certificate.
+    note: `store.note`; keeps the evidence of each drop (which twin, which benchmark task) for `explain` and the certificate.
     """
     options = recipe.curate
 
-    def step(name: str, after: Step, *parts: object) -> Step:
-        version = digest([VERSION, after.version, after.upto, name, msgspec.to_builtins(parts)])
+    def step(name: str, after: Step, *settings: object) -> Step:
+        version = digest([VERSION, after.version, after.upto, name, msgspec.to_builtins(settings)])
         return Step(name=name, version=version, before=after, upto=before.upto)
 
-    def noting(which: Step) -> Note:
+    def note_for(which: Step) -> Note:
         def keep(record_id: str, text: str) -> None:
             if note is not None:
                 note(note_key(which, record_id), text)
 
         return keep
 
-    same = Limits(
-        near=options.near_threshold, semantic=options.semantic_threshold, embeddings=options.embeddings
-    )
-    gate = (options.licences, recipe.seeds.licence, recipe.teacher.terms)
-    unique = step("dedup", before, same.near, same.semantic, same.embeddings, gate)
+    thresholds = (options.near_threshold, options.semantic_threshold, options.embeddings)
+    licences = (options.licences, recipe.seeds.licence, recipe.teacher.terms)
+    unique = step("dedup", before, *thresholds, licences)
     hashes = {name: suite_hash(tasks) for name, tasks in suites.items()}
-    own = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
-    limits = (options.ngrams, options.contamination_jaccard, options.paraphrase)
-    clean = step("decontaminate", unique, hashes, limits, own)
-    picking = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)
-    chosen = step("select", clean, picking)
-    index = build_index(
-        suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard, paraphrase=options.paraphrase
-    )
-    methods = sorted(domain.overlap) if options.overlap else []
-    deep = Deep(checker=checker, methods=methods) if checker and methods and suites else None
+    by_text = (options.ngrams, options.contamination_jaccard, options.paraphrase)
+    by_domain = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
+    clean = step("decontaminate", unique, hashes, by_text, by_domain)
+    selection = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)
+    chosen = step("select", clean, selection)
+    overlap = domain_overlap(domain, options, suites, checker)
     return [
         (
             unique,
-            shown("dedup", dedup(same, gate=partial(refused, recipe=recipe), note=noting(unique))),
+            with_progress(
+                "dedup", dedup(options, refuse=partial(refusal, recipe=recipe), note=note_for(unique))
+            ),
             True,
         ),
-        (clean, shown("decontaminate", decontaminate(index, suites, deep, note=noting(clean))), False),
-        (chosen, shown("select", select(recipe)), True),
+        (
+            clean,
+            with_progress("decontaminate", decontaminate(suites, options, overlap, note=note_for(clean))),
+            False,
+        ),
+        (chosen, with_progress("select", select(recipe)), True),
     ]
 
 
-def shown(name: str, stage: Stage) -> Stage:
-    """The stage with a counter on the terminal (none where stderr is no terminal)."""
+def with_progress(name: str, stage: Stage) -> Stage:
+    """The stage with a row counter on the terminal (none where stderr is not a terminal)."""
 
-    def watched(records: Iterable[Record]) -> Iterator[Record | Drop]:
+    def counted(records: Iterable[Record]) -> Iterator[Record | Drop]:
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -92,4 +91,4 @@ def shown(name: str, stage: Stage) -> Stage:
                 progress.advance(task)
                 yield result
 
-    return watched
+    return counted

@@ -13,11 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
 
-from evoltune.curate.decontaminate.stage import Deep, OverlapChecker, decontaminate
-from evoltune.curate.decontaminate.text_matches import build_index
-from evoltune.curate.dedup.duplicates import Limits, duplicates, key_text
-from evoltune.curate.difficulty import rank
-from evoltune.curate.provenance import refused
+from evoltune.curate.decontaminate.stage import OverlapChecker, decontaminate, domain_overlap
+from evoltune.curate.dedup.stage import find_duplicates, key_text, rank
+from evoltune.curate.licences import refusal
 from evoltune.domain import Domain
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Drop, Record, Task, digest
@@ -84,23 +82,15 @@ def _gated(
     options = recipe.curate
     allowed = []
     for source, record in sorted(found, key=lambda pair: rank(pair[1])):
-        reason = refused(record, recipe)
+        reason = refusal(record, recipe)
         counts[reason] += bool(reason)
         if not reason:
             allowed.append((source, record))
     texts = [key_text(r.task) for r in ours] + [key_text(r.task) for _, r in allowed]
-    limits = Limits(
-        near=options.near_threshold, semantic=options.semantic_threshold, embeddings=options.embeddings
-    )
-    reasons = [reason for reason, _ in duplicates(texts, limits)][len(ours) :]
+    reasons = [reason for reason, _ in find_duplicates(texts, options)][len(ours) :]
     counts.update(reason for reason in reasons if reason)
     unique = [pair for pair, reason in zip(allowed, reasons, strict=True) if not reason]
-    index = build_index(
-        suites, ngrams=options.ngrams, jaccard=options.contamination_jaccard, paraphrase=options.paraphrase
-    )
-    methods = sorted(domain.overlap) if options.overlap else []
-    deep = Deep(checker=checker, methods=methods) if checker and methods and suites else None
-    stage = decontaminate(index, suites, deep)
+    stage = decontaminate(suites, options, domain_overlap(domain, options, suites, checker))
     for (source, _), result in zip(unique, stage(record for _, record in unique), strict=True):
         if isinstance(result, Drop):
             counts[result.reason] += 1

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from evoltune import __version__
+from evoltune.curate.answers import chosen_answers
 from evoltune.curate.certificate import FILE as CERTIFICATE
 from evoltune.curate.certificate import file_hash, write_certificate
-from evoltune.curate.difficulty import LEVELS, chosen_answers, difficulty, level_of
-from evoltune.curate.provenance import licence_of, terms_of
+from evoltune.curate.difficulty import LEVELS, difficulty, level_of
+from evoltune.curate.licences import licence_of, terms_of
 from evoltune.dataset.card import render_card
 from evoltune.dataset.export import write_jsonl
 from evoltune.errors import DataError, MissingExtraError

@@ -129,11 +129,11 @@ def _diversity(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return []
     import numpy as np
 
-    from evoltune.curate.select.diversity import clusters
+    from evoltune.curate.select.diversity import spherical_kmeans
     from evoltune.text.vectors import vectors
 
     points = vectors([r["text"] for r in kept])
-    labels = clusters(points).labels
+    labels = spherical_kmeans(points).labels
     centred = points - points.mean(axis=0)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, -2:]
     flat = centred @ (

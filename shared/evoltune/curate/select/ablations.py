@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evoltune.curate.select.diversity import choose, clusters
-from evoltune.curate.select.selection import grouped, source_of
+from evoltune.curate.select.diversity import choose_diverse, spherical_kmeans
+from evoltune.curate.select.stage import grouped, source_of
 from evoltune.errors import DataError
 from evoltune.record import Record, digest
-from evoltune.text.vectors import numpy, vectors
+from evoltune.text.vectors import import_numpy, vectors
 
 Variants = dict[str, list[Record]]
 LEAST = 4  # rows in a variant: fewer say nothing
@@ -27,7 +27,7 @@ class Pool:
 
     kept: Sequence[Record]
     """The rows of the dataset."""
-    struck: Sequence[Record] = ()
+    rejected: Sequence[Record] = ()
     """Rows that the verifier refused: the unfiltered side of `quality`."""
 
 
@@ -38,7 +38,7 @@ def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
     if len(found) < 2:
         raise DataError(
             f"ablate: the axis {axis!r} needs two variants of at least {LEAST} rows, the pool of {len(pool.kept)} kept and "
-            f"{len(pool.struck)} struck rows gives {len(found)}: evolve more rows, or leave the axis out"
+            f"{len(pool.rejected)} rejected rows gives {len(found)}: evolve more rows, or leave the axis out"
         )
     return found
 
@@ -49,17 +49,17 @@ def _drawn(rows: Sequence[Record], size: int, seed: int) -> list[Record]:
 
 def _diversity(pool: Pool, size: int, seed: int) -> Variants:
     """The same number of rows spread over the whole set (k-center), drawn from it, or from one corner of it."""
-    np = numpy()
+    np = import_numpy()
     rows = sorted(pool.kept, key=lambda r: r.id)
     if not rows:
         return {}
     points = vectors([r.task.instruction for r in rows])
     count = min(size, max(LEAST, len(rows) // 4))
-    group = clusters(points, 4, seed=seed)
-    largest = max(range(len(group.sizes)), key=group.sizes.__getitem__)
-    corner = [r for r, label in zip(rows, group.labels, strict=True) if label == largest]
+    clusters = spherical_kmeans(points, 4, seed=seed)
+    largest = max(range(len(clusters.sizes)), key=clusters.sizes.__getitem__)
+    corner = [r for r, label in zip(rows, clusters.labels, strict=True) if label == largest]
     count = min(count, len(corner))
-    spread = [rows[i] for i in choose(points, np.ones(len(rows)), count)]
+    spread = [rows[i] for i in choose_diverse(points, np.ones(len(rows)), count)]
     return {
         "spread out": spread,
         "drawn": _drawn(rows, count, seed),
@@ -69,9 +69,9 @@ def _diversity(pool: Pool, size: int, seed: int) -> Variants:
 
 def _quality(pool: Pool, size: int, seed: int) -> Variants:
     """Verified rows against rows as the teacher gave them (in the pool's own proportion)."""
-    bare = [unjudged(r) for r in (*pool.kept, *pool.struck)]
+    bare = [unjudged(r) for r in (*pool.kept, *pool.rejected)]
     count = min(size, len(pool.kept))
-    if not pool.struck:
+    if not pool.rejected:
         return {}
     return {"verified": _drawn(pool.kept, count, seed), "unfiltered": _drawn(bare, count, seed)}
 

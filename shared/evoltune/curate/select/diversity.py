@@ -1,6 +1,6 @@
-"""Diversity: k-means with a diagnostic, k-center under a quality weight, quotas over clusters.
+"""Diversity: k-center under a quality weight, spherical k-means, equal shares over clusters.
 
-clusters(vectors, 20).labels;  k_center(vectors, quality, 1000)  ->  chosen row indices, most valued first
+spherical_kmeans(vectors, 20).labels;  k_center(vectors, quality, 1000)  ->  row indices, most valued first
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from math import log
 from typing import Any
 
-from evoltune.text.vectors import numpy
+from evoltune.text.vectors import import_numpy
 
-CLUSTERS = 20  # of the diagnostic
-ROUNDS = 25
-EXACT_LIMIT = 4e8  # rows x chosen: above it (about 40 s) clusters with quotas take over from k-center
+CLUSTERS = 20  # as WizardLM (2304.12244) shows its data
+ITERATIONS = 25
+EXACT_LIMIT = 4e8  # rows x chosen: above it (about 40 s) equal shares of clusters take the place of k-center
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,63 +29,67 @@ class Clusters:
 
     @property
     def evenness(self) -> float:
-        """Entropy of the sizes over its maximum: 1 where all clusters are equally full, near 0 where one holds all."""
+        """Entropy of the sizes over its maximum: 1 where all clusters are equally large, near 0 where one holds all."""
         total = sum(self.sizes)
-        filled = [n / total for n in self.sizes if n]
-        return (
-            -sum(p * log(p) for p in filled) / log(len(self.sizes)) if len(self.sizes) > 1 and total else 0.0
-        )
+        if len(self.sizes) < 2 or not total:
+            return 0.0
+        return -sum(n / total * log(n / total) for n in self.sizes if n) / log(len(self.sizes))
 
 
-def clusters(vectors: Any, count: int = CLUSTERS, *, seed: int = 0) -> Clusters:
-    """Spherical k-means with k-means++ starts; the same rows in the same order give the same clusters."""
-    np = numpy()
+def spherical_kmeans(vectors: Any, count: int = CLUSTERS, *, seed: int = 0) -> Clusters:
+    """k-means by cosine with k-means++ starts; the same rows in the same order give the same clusters."""
+    np = import_numpy()
     count = max(1, min(count, len(vectors)))
     centres = vectors[_starts(vectors, count, seed)].copy()
-    labels = np.zeros(len(vectors), dtype=np.int64)
-    for _ in range(ROUNDS):
-        new = (vectors @ centres.T).argmax(axis=1)
-        if (new == labels).all() and _ > 0:
+    labels = np.full(len(vectors), -1)
+    for _ in range(ITERATIONS):
+        nearest = (vectors @ centres.T).argmax(axis=1)
+        if (nearest == labels).all():
             break
-        labels = new
+        labels = nearest
         for i in range(count):
             members = vectors[labels == i]
             if len(members):
                 mean = members.mean(axis=0)
                 centres[i] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    near = (vectors * centres[labels]).sum(axis=1) if len(vectors) else np.zeros(0)
+    cosines = (vectors * centres[labels]).sum(axis=1)
     sizes = [int(n) for n in np.bincount(labels, minlength=count)]
-    return Clusters(labels=labels, sizes=sizes, spread=float(1 - near.mean()) if len(vectors) else 0.0)
+    return Clusters(labels=labels, sizes=sizes, spread=float(1 - cosines.mean()))
 
 
 def _starts(vectors: Any, count: int, seed: int) -> list[int]:
     """k-means++: each start is drawn in proportion to its squared distance from those before it."""
-    np = numpy()
+    np = import_numpy()
     rng = np.random.default_rng(seed)
     chosen = [int(rng.integers(len(vectors)))]
     distance = 1 - vectors @ vectors[chosen[0]]
     while len(chosen) < count:
         weight = np.maximum(distance, 0) ** 2
         total = float(weight.sum())
-        pick = int(rng.choice(len(vectors), p=weight / total)) if total > 0 else len(chosen)
-        chosen.append(pick)
-        distance = np.minimum(distance, 1 - vectors @ vectors[pick])
+        chosen.append(int(rng.choice(len(vectors), p=weight / total)) if total > 0 else len(chosen))
+        distance = np.minimum(distance, 1 - vectors @ vectors[chosen[-1]])
     return chosen
 
 
-def choose(vectors: Any, quality: Any, size: int) -> list[int]:
-    """`size` row indices that are good and unlike each other: k-center, or cluster quotas where that is too much work."""
+def choose_diverse(vectors: Any, quality: Any, size: int) -> list[int]:
+    """`size` row indices that are good and unlike each other.
+
+    Args:
+        vectors: float[n, width], rows of unit length.
+        quality: float[n], from 0 to 1.
+        size: rows wanted; `n` or more gives all.
+    """
     if size >= len(vectors):
         return list(range(len(vectors)))
     if len(vectors) * size <= EXACT_LIMIT:
         return k_center(vectors, quality, size)
-    return by_quota(clusters(vectors, max(CLUSTERS, size // 50)).labels, quality, size)
+    return best_of_clusters(spherical_kmeans(vectors, max(CLUSTERS, size // 50)).labels, quality, size)
 
 
 def k_center(vectors: Any, quality: Any, size: int) -> list[int]:
-    """Greedy k-center (Gonzalez 1985) weighted by quality: next comes the row with the largest
-    quality x (distance to the nearest chosen row); the best row is first. Ties go to the lower index."""
-    np = numpy()
+    """Greedy k-center (Gonzalez 1985) weighted by quality: the best row is first, then always the row with the largest
+    quality x (distance to the nearest chosen row). Ties go to the lower index."""
+    np = import_numpy()
     chosen = [int(np.argmax(quality))]
     distance = 1 - vectors @ vectors[chosen[0]]
     for _ in range(size - 1):
@@ -96,25 +100,23 @@ def k_center(vectors: Any, quality: Any, size: int) -> list[int]:
     return chosen
 
 
-def by_quota(labels: Any, quality: Any, size: int) -> list[int]:
+def best_of_clusters(labels: Any, quality: Any, size: int) -> list[int]:
     """The best rows of each cluster, each cluster up to an equal share; small clusters are taken whole."""
     members: dict[int, list[int]] = {}
     for i in sorted(range(len(labels)), key=lambda i: (-float(quality[i]), i)):
         members.setdefault(int(labels[i]), []).append(i)
-    shares = fill({str(label): len(rows) for label, rows in members.items()}, size)
+    shares = equal_shares({str(label): len(rows) for label, rows in members.items()}, size)
     return [i for label, rows in sorted(members.items()) for i in rows[: shares[str(label)]]]
 
 
-def fill(available: Mapping[str, int], size: int) -> dict[str, int]:
-    """Shares `size` equally over groups, none above what it has: what small groups leave goes to the others.
-    A rest that does not divide goes one each to the first names."""
+def equal_shares(available: Mapping[str, int], size: int) -> dict[str, int]:
+    """Divides `size` equally over groups, none above what it has: what small groups leave goes to the others.
+    A remainder that does not divide goes one each to the first names."""
     share = dict.fromkeys(sorted(available), 0)
-    rest = min(size, sum(available.values()))
-    while rest:
-        open_ = [name for name in share if share[name] < available[name]]
-        each = rest // len(open_)
-        for position, name in enumerate(open_):
-            more = min(available[name] - share[name], each or int(position < rest))
-            share[name] += more
-        rest = min(size, sum(available.values())) - sum(share.values())
+    wanted = min(size, sum(available.values()))
+    while rest := wanted - sum(share.values()):
+        unfilled = [name for name in share if share[name] < available[name]]
+        each = rest // len(unfilled)
+        for position, name in enumerate(unfilled):
+            share[name] += min(available[name] - share[name], each or int(position < rest))
     return share

@@ -1,6 +1,6 @@
-"""Licence and terms of every row, and the gate that a recipe can set on them.
+"""Licence and terms of every row, and the check that a recipe can demand of them.
 
-A row's licence is its seed's; a row that a teacher wrote (evolved, or answered) carries the teacher's terms too.
+A row has the licence of its seed; a row that a teacher wrote (evolved or answered) carries the teacher's terms too.
 
     curate: {licences: [MIT, Apache-2.0]}     # rows of any other licence, or written under other terms, are dropped
 """
@@ -19,13 +19,13 @@ def licence_of(record: Record, recipe: Recipe) -> str:
 
 
 def terms_of(record: Record, recipe: Recipe) -> str:
-    """Terms of the teacher that wrote the task or an answer; empty for rows that people wrote whole."""
-    written = record.operator != "" or any(a.model not in ("seed", "") for a in record.answers)
-    return (recipe.teacher.terms or UNKNOWN) if written else ""
+    """Terms of the teacher that wrote the task or an answer; empty for rows written by people alone."""
+    by_teacher = record.operator != "" or any(a.model not in ("seed", "") for a in record.answers)
+    return (recipe.teacher.terms or UNKNOWN) if by_teacher else ""
 
 
-def refused(record: Record, recipe: Recipe) -> str:
-    """The reason why `curate.licences` refuses the row, else empty. No list: every licence may enter."""
+def refusal(record: Record, recipe: Recipe) -> str:
+    """Why `curate.licences` refuses the row, or empty. An empty list allows every licence."""
     allowed = recipe.curate.licences
     if not allowed:
         return ""
