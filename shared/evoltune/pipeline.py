@@ -29,6 +29,7 @@ from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Drop, Record, Stage, Task, digest
+from evoltune.rows.files import write_file
 from evoltune.run import evol_stop
 from evoltune.run.store import FILE, Step, Store, locked
 
@@ -191,7 +192,7 @@ class Run:
         """The resolved recipe, so that a run can be repeated from its own directory."""
         path = self.folder / "recipe.yaml"
         text = yaml.safe_dump(msgspec.to_builtins(self.recipe), sort_keys=False, allow_unicode=True)
-        _write(path, text)
+        write_file(path, text)
 
     @cached_property
     def evolve_step(self) -> Step:
@@ -383,13 +384,6 @@ def _answers(url: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _say(line: str) -> None:

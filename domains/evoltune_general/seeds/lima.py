@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.record import Answer, Record
+from evoltune.rows.files import write_file
 from evoltune.rows.readers import read_located
 from evoltune_general.benchmarks import BENCHMARKS, ROLES, conversation
 
@@ -44,9 +45,7 @@ def write(source: Path, target: Path) -> int:
         }
         for seed in lima_seeds(source)
     ]
-    part = target.with_name(target.name + ".part")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    part.replace(target)
+    write_file(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return len(rows)
 
 

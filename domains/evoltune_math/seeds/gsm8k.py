@@ -15,6 +15,7 @@ from pathlib import Path
 
 from evoltune.errors import EvoltuneError
 from evoltune.record import Answer, Record, Task
+from evoltune.rows.files import write_file
 from evoltune_math.benchmarks import BENCHMARKS
 
 CALCULATOR = re.compile(r"<<[^<>]*>>")
@@ -41,9 +42,7 @@ def write(source: Path, target: Path) -> int:
         }
         for seed in gsm8k_seeds(source)
     ]
-    part = target.with_name(target.name + ".part")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    part.replace(target)
+    write_file(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return len(rows)
 
 

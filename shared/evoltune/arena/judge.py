@@ -21,10 +21,10 @@ from typing import Any
 from evoltune.arena.standings import standings
 from evoltune.arena.study import Answers, Judgement, Study, collect, pairs, suite_of
 from evoltune.errors import EvoltuneError
-from evoltune.evaluate.measure import write_json
 from evoltune.evaluate.suites import Suite
 from evoltune.generate.http import first_of
 from evoltune.record import Task
+from evoltune.rows.files import write_json
 from evoltune.rows.journal import Journal
 from evoltune.run.store import Store
 from evoltune.teacher.protocol import GivenUpError, Teacher, ask, draw_seed

@@ -18,9 +18,9 @@ from typing import Any
 
 from evoltune.arena.study import Answers, Study, collect, suite_of
 from evoltune.errors import DataError
-from evoltune.evaluate.measure import write_json
 from evoltune.evaluate.suites import Suite
 from evoltune.record import digest
+from evoltune.rows.files import write_file, write_json
 
 CRITERIA = ("relevance", "knowledge", "reasoning", "calculation", "accuracy")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -37,9 +37,7 @@ def write_page(study: Study, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     page, key = folder / "ranking.html", folder / "ranking.key.json"
     write_json(key, {"page": page_id, "order": order})
-    temporary = page.with_suffix(".tmp")
-    temporary.write_text(_page(suite, answers, order, page_id), encoding="utf-8")
-    temporary.replace(page)
+    write_file(page, _page(suite, answers, order, page_id))
     return page, key
 
 

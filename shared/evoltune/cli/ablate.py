@@ -30,6 +30,7 @@ from evoltune.errors import DataError, nearest
 from evoltune.recipe import Recipe
 from evoltune.record import Record
 from evoltune.report.pictures import score_picture
+from evoltune.rows.files import write_file, write_json
 from evoltune.run.publish import is_address
 from evoltune.run.store import Step, Store
 
@@ -175,13 +176,8 @@ def write_results(folder: Path, results: Sequence[dict[str, Any]]) -> None:
         for entry in results
         for suite, m in entry["suites"].items()
     ]  # fmt: skip
-    for name, text in (
-        ("ablation.json", json.dumps(results, indent=1) + "\n"),
-        ("ablation.svg", score_picture(bars)),
-    ):
-        temporary = folder / (name + ".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+    write_json(folder / "ablation.json", results)
+    write_file(folder / "ablation.svg", score_picture(bars))
 
 
 def lines(results: Sequence[dict[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from evoltune.cli import options
 from evoltune.curate.certificate import (
     build_certificate,
     certificate_path,
-    file_hash,
     methods_of,
     write_certificate,
 )
@@ -29,9 +28,9 @@ from evoltune.errors import DataError
 from evoltune.recipe import Curate
 from evoltune.record import Record
 from evoltune.rows.columns import layout, recognise
+from evoltune.rows.files import file_digest, jsonl_writer
 from evoltune.rows.readers import BadRow, Row, read_located, read_rows
 from evoltune.rows.records import to_record
-from evoltune.rows.writers import writer
 
 if TYPE_CHECKING:
     from evoltune.evaluate.suites import Suite
@@ -63,7 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--require", default="L1", choices=("L0", "L1", "L2", "L3"), help="least isolation for code"
     )
     parser.add_argument(
-        "--clean", type=Path, metavar="OUT", help="write the clean rows (.jsonl) and their certificate"
+        "--clean",
+        type=options.jsonl_path,
+        metavar="OUT",
+        help="write the clean rows (.jsonl) and their certificate",
     )
     parser.add_argument("--write", action="store_true", help="certify the dataset as it is, if it is clean")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -171,7 +173,7 @@ def _walk(
         TimeElapsedColumn(),
     )
     with (
-        writer(clean) as write,
+        jsonl_writer(clean) if clean else nullcontext(lambda row: None) as write,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("audit", total=None, hit=0)
@@ -192,7 +194,7 @@ def _certify(
     proof = build_certificate(suites, methods, rows=rows, hits=hits)
     if args.clean:
         write_certificate(
-            certificate_path(args.clean), {**proof, "files": {args.clean.name: file_hash(args.clean)}}
+            certificate_path(args.clean), {**proof, "files": {args.clean.name: file_digest(args.clean)}}
         )
         print(f"{kept} clean rows in {args.clean}", file=sys.stderr)
     if args.write and found.hits:
@@ -203,7 +205,7 @@ def _certify(
     elif args.write:
         files = sorted(target.glob("*.parquet")) if target.is_dir() else [target]
         path = certificate_path(target)
-        write_certificate(path, {**proof, "files": {file.name: file_hash(file) for file in files}})
+        write_certificate(path, {**proof, "files": {file.name: file_digest(file) for file in files}})
         print(f"certificate: {path}", file=sys.stderr)
 
 

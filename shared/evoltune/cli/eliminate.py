@@ -13,6 +13,7 @@ from typing import Any
 from evoltune.errors import DataError
 from evoltune.evolve.rules.elimination import RULES, all_reasons
 from evoltune.record import Task
+from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_located
 
 
@@ -95,12 +96,10 @@ def _beginning(row: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, rows: list[Mapping[str, Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as out:
+        with jsonl_writer(path) as write:
             for row in rows:
-                out.write(json.dumps(row, ensure_ascii=False) + "\n")
-        temporary.replace(path)
+                write(row)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
     print(f"kept rows: {path}", file=sys.stderr)

@@ -20,6 +20,7 @@ from typing import Any
 from evoltune.cli import options
 from evoltune.errors import RecipeError, nearest
 from evoltune.recipe import Recipe, load_recipe
+from evoltune.rows.files import write_json
 
 RESCORED = Path("runs/rescore")
 
@@ -161,7 +162,6 @@ def _recipe(args: argparse.Namespace, domain: str) -> Recipe:
 
 
 def _rescore(args: argparse.Namespace) -> int:
-    from evoltune.evaluate.measure import write_json
     from evoltune.evaluate.rescore import report, rescore
     from evoltune.evaluate.samples import read_samples
     from evoltune.evaluate.suites import load_suite

@@ -46,6 +46,16 @@ def published(out: str | None, folder: Path, every_s: float = 0.0) -> Iterator[C
         yield publish
 
 
+def jsonl_path(text: str) -> Path:
+    """Argument type of a JSONL file to write."""
+    path = Path(text)
+    if path.suffix not in (".jsonl", ".ndjson"):
+        raise argparse.ArgumentTypeError(
+            f"{path}: rows are written as JSON lines: use a name that ends in .jsonl"
+        )
+    return path
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON on standard output")
 

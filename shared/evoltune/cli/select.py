@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evoltune.cli import options
 from evoltune.curate.dedup.stage import dedup
 from evoltune.curate.select.lima_rules import LIMA_SIZE, objection
 from evoltune.curate.select.review import read_decisions, write_review
@@ -25,8 +26,8 @@ from evoltune.recipe import Curate, Source
 from evoltune.record import Drop, Record
 from evoltune.rows.columns import layout
 from evoltune.rows.dumps import is_dump
+from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import BadRow, read_rows
-from evoltune.rows.writers import writer
 from evoltune.text.words import words
 
 MODES = ("lima", "quality_diversity", "all")
@@ -38,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="chosen rows (.jsonl)")
+    parser.add_argument(
+        "--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)"
+    )
     parser.add_argument("--size", type=int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
     parser.add_argument(
         "--mode",
@@ -91,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     rest = [r for r in rows if r.task.name not in accepted]
     chosen = [*must, *choose(rest, options, max(0, args.size - len(must)))]
     chosen.sort(key=lambda r: r.id)
-    with writer(args.out) as write:
+    with jsonl_writer(args.out) as write:
         for record in chosen:
             write(_plain(record))
     if args.page:

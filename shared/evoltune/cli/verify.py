@@ -14,6 +14,7 @@ import argparse
 import gzip
 import hashlib
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ from evoltune.cli import options
 from evoltune.domain import Domain, load_domain, source_hash
 from evoltune.errors import DataError, DomainError, EvoltuneError, MissingExtraError, nearest
 from evoltune.record import STATUSES, Answer, Record, Task
+from evoltune.rows.files import atomic_path
 from evoltune.run.publish import is_address, local_copy
 from evoltune.verification.checker import Checker, open_checker
 from evoltune.verification.rows import verify_rows
@@ -331,12 +333,9 @@ class _Output:
     def finish(self) -> None:
         """The head line goes, the name becomes final."""
         self.file.close()
-        final = self.path.with_name(self.path.name + ".tmp")
-        with self.partial.open("rb") as source, final.open("wb") as target:
+        with atomic_path(self.path) as final, self.partial.open("rb") as source, final.open("wb") as target:
             source.readline()
-            for line in source:
-                target.write(line)
-        final.replace(self.path)
+            shutil.copyfileobj(source, target)
         self.partial.unlink()
 
     def close(self) -> None:

@@ -8,7 +8,6 @@ Invariant: it holds for a suite only when the problems are those that were check
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe, fingerprint
 from evoltune.record import Task, digest
+from evoltune.rows.files import file_digest, write_json
 from evoltune.run.store import Step, Store
 
 FILE = "certificate.json"
@@ -116,17 +116,7 @@ def build_certificate(
 
 def write_certificate(path: Path, proof: Mapping[str, Any]) -> None:
     """Writes it atomically, with sorted keys: equal certificates are equal bytes."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(
-        json.dumps(proof, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    temporary.replace(path)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    write_json(path, proof, sort_keys=True)
 
 
 def require_certificate(
@@ -142,7 +132,7 @@ def require_certificate(
     folder = dataset if dataset.is_dir() else dataset.parent
     for name, sha in found.get("files", {}).items():
         path = folder / name
-        if not path.is_file() or file_hash(path) != sha:
+        if not path.is_file() or file_digest(path) != sha:
             problems.append(f"{name} is not the file that was checked")
     if problems and suites and not allow:
         targets = ",".join(suites)

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evoltune.errors import DataError, MissingExtraError, nearest
+from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_rows
 
 Row = Mapping[str, Any]
@@ -48,18 +47,15 @@ def write_jsonl(source: Path, target: Path, form: str) -> int:
     """Writes the rows of a dataset of ours as JSONL (`id` first); returns their number. Atomic."""
     if form not in FORMS:
         raise DataError(f"form {form!r}: {nearest(form, FORMS)}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".tmp")
     count = 0
-    with temporary.open("wb") as handle:
+    with jsonl_writer(target) as write:
         for row in read_rows(source):
             if "messages" not in row or "output" not in row:
                 raise DataError(
                     f"{source}: not a dataset written by evoltune: give its folder or its train.parquet"
                 )
-            handle.write(orjson.dumps({"id": row["id"], **FORMS[form](row)}) + b"\n")
+            write({"id": row["id"], **FORMS[form](row)})
             count += 1
-    temporary.replace(target)
     return count
 
 

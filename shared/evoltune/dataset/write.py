@@ -8,9 +8,9 @@ Invariants: rows are sorted by id; a row's split depends on its id alone; no tim
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from evoltune import __version__
 from evoltune.curate.answers import chosen_answers
 from evoltune.curate.certificate import FILE as CERTIFICATE
-from evoltune.curate.certificate import file_hash, write_certificate
+from evoltune.curate.certificate import write_certificate
 from evoltune.curate.difficulty import LEVELS, difficulty, level_of
 from evoltune.curate.licences import licence_of, terms_of
 from evoltune.dataset.card import render_card
@@ -27,6 +27,7 @@ from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Answer, Record, digest
 from evoltune.report.pictures import difficulty_picture
+from evoltune.rows.files import atomic_path, file_digest, write_file, write_json
 
 MANIFEST = "manifest.json"
 PICTURE = "difficulty.svg"
@@ -53,6 +54,8 @@ def write_dataset(
     share = recipe.curate.validation if len(first) == LEAST_TO_SPLIT else 0.0
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
+    for leftover in folder.glob(".*.tmp"):  # of a process that was killed
+        leftover.unlink()
     splits: Counter[str] = Counter({"train": 0, "validation": 0})
     seen: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
     levels: dict[str, Counter[str]] = {}
@@ -62,18 +65,18 @@ def write_dataset(
         write_jsonl(
             folder / f"{split}.parquet", folder / recipe.curate.form / f"{split}.jsonl", recipe.curate.form
         )
-    proof = {**certificate, "files": {name: file_hash(folder / name) for name in files}}
+    proof = {**certificate, "files": {name: file_digest(folder / name) for name in files}}
     write_certificate(folder / CERTIFICATE, proof)
     picture = difficulty_picture(dict(sorted(levels.items())), LEVELS)
     if picture:
-        _write_text(folder / PICTURE, picture)
-    _write_text(folder / "README.md", render_card(recipe, proof, counts, splits, seen))
+        write_file(folder / PICTURE, picture)
+    write_file(folder / "README.md", render_card(recipe, proof, counts, splits, seen))
     manifest = {
         "format": 1, "evoltune": __version__, "recipe": fingerprint(recipe), "rows": dict(splits),
-        "files": {name: file_hash(folder / name) for name in (*files, CERTIFICATE, *([PICTURE] if picture else []), "README.md")},
+        "files": {name: file_digest(folder / name) for name in (*files, CERTIFICATE, *([PICTURE] if picture else []), "README.md")},
         "ledger": {stage: dict(ledger) for stage, ledger in counts.items()},
     }  # fmt: skip
-    _write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_json(folder / MANIFEST, manifest, sort_keys=True)
     return folder
 
 
@@ -155,19 +158,20 @@ def _write_parquet(rows: Iterator[tuple[str, Row]], folder: Path) -> None:
     except ImportError as error:
         raise MissingExtraError(error.name or "datasets", "data", "writing the dataset") from error
     schema = Features(_features()).arrow_schema
-    temporary = {split: folder / f"{split}.parquet.tmp" for split in ("train", "validation")}
-    writers = {split: pq.ParquetWriter(path, schema, compression="zstd") for split, path in temporary.items()}
-    try:
+    with ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(
+                pq.ParquetWriter(
+                    stack.enter_context(atomic_path(folder / f"{split}.parquet")), schema, compression="zstd"
+                )
+            )
+            for split in ("train", "validation")
+        }
         while batch := list(islice(rows, BATCH)):
             for split, writer in writers.items():
                 part = [row for name, row in batch if name == split]
                 if part:
                     writer.write_table(pa.Table.from_pylist(part, schema=schema), row_group_size=BATCH)
-    finally:
-        for writer in writers.values():
-            writer.close()
-    for split, path in temporary.items():
-        path.replace(folder / f"{split}.parquet")
 
 
 def _features() -> dict[str, Any]:
@@ -184,9 +188,3 @@ def _features() -> dict[str, Any]:
         "verified_by": text,
     }
     return columns | {"confidence": number, "difficulty": number, "licence": text, "teacher_terms": text}
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

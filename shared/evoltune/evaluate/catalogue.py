@@ -17,6 +17,7 @@ from typing import Any
 
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.suites import Suite, candidates, declared, load_suite
+from evoltune.rows.files import jsonl_writer
 from evoltune.terminal import table
 
 SKILLS = ("skill", "Skill", "type", "subject", "category")
@@ -126,7 +127,6 @@ def _interleaved(skills: Mapping[str, list[dict[str, Any]]], rng: random.Random)
 
 def build_from_cli(words: Sequence[str], out: Path | None) -> str:
     """`ROWS [size=N] [seed=N]` and where to write; says what was drawn."""
-    from evoltune.rows.journal import Journal
     from evoltune.rows.readers import read_rows
 
     options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
@@ -141,12 +141,9 @@ def build_from_cli(words: Sequence[str], out: Path | None) -> str:
     if not all(value.isdigit() for value in options.values()):
         raise RecipeError(f"eval suites build: size and seed must be whole numbers: {options}")
     rows = build(read_rows(words[0]), int(options.get("size", SIZE)), int(options.get("seed", 0)))
-    temporary = out.with_name(out.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    with Journal(temporary) as journal:
+    with jsonl_writer(out) as write:
         for row in rows:
-            journal.append(row)
-    temporary.replace(out)
+            write(row)
     counts = Counter(value_of({**row, **(row.get("fields") or {})}, DIFFICULTIES) for row in rows)
     spread = ", ".join(f"{d}: {n}" for d, n in sorted(counts.items(), key=lambda item: _natural(item[0])))
     return f"{len(rows)} rows in {out}; by difficulty {spread}"

@@ -8,13 +8,13 @@ Invariant: a file in the cache is complete (renamed last), and `revisions.json` 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoltune.errors import DataError, MissingExtraError
+from evoltune.rows.files import write_file, write_json
 
 if TYPE_CHECKING:
     from evoltune.evaluate.suites import Entry
@@ -58,8 +58,8 @@ def fetch(entry: Entry, cache: Path) -> tuple[Path, str]:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise DataError(f"the hub gave nothing ({reason})") from error
     path = cache / f"{entry.domain}-{entry.name}.jsonl"
-    _write(path, "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows))
-    _write(pins_file, json.dumps({**pins, key: revision}, indent=1, sort_keys=True))
+    write_file(path, "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows))
+    write_json(pins_file, {**pins, key: revision}, sort_keys=True)
     return path, f"{where.repo}@{revision}"
 
 
@@ -78,10 +78,3 @@ def _configs(where: Address, revision: str) -> Sequence[str | None]:
     if "main" in names:
         return ["main"]
     return names or [None]
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

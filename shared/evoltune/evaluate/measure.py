@@ -27,6 +27,7 @@ from evoltune.generate.model_source import find_model
 from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
+from evoltune.rows.files import write_json
 
 KS = (1, 10, 100)
 DECODING = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
@@ -238,10 +239,3 @@ def environment() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(path)

@@ -10,7 +10,6 @@ constants of the same module that they use; not the domain's shared verifier, wh
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from evoltune.domain import Profile, installed, load_domain
 from evoltune.record import digest
+from evoltune.rows.files import write_json
 
 LOCK = Path("tests/profiles.lock.json")
 
@@ -76,9 +76,7 @@ def current() -> dict[str, dict[str, Any]]:
 def write_lock(path: Path = LOCK) -> int:
     """Records version and hash of every profile; the number of profiles."""
     found = current()
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, found)
     return len(found)
 
 

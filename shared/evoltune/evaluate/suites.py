@@ -22,6 +22,7 @@ from pathlib import Path
 from evoltune.domain import Benchmark, Domain, installed, load_domain, to_task
 from evoltune.errors import DataError, DomainError, nearest
 from evoltune.record import Task
+from evoltune.rows.files import write_json
 
 ROWS = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
 
@@ -256,11 +257,7 @@ def _recorded(name: str, found: tuple[str, ...], path: Path) -> str:
     known = json.loads(ledger.read_text(encoding="utf-8")) if ledger.is_file() else {}
     before = known.get(name)
     if before is None:
-        ledger.parent.mkdir(parents=True, exist_ok=True)
-        known[name] = found[-1]
-        temporary = ledger.with_name(f"hashes.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
-        temporary.replace(ledger)
+        write_json(ledger, {**known, name: found[-1]}, sort_keys=True)
         return found[-1]
     if before not in found:
         raise DataError(

@@ -20,6 +20,7 @@ from evoltune.errors import DataError
 from evoltune.evolve.chain import Pending
 from evoltune.evolve.loop import evolve
 from evoltune.recipe import Recipe
+from evoltune.rows.files import jsonl_writer
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.http import error_message, reply_of, wire
 from evoltune.teacher.journal import journalled
@@ -57,10 +58,9 @@ def collect(recipe: Recipe, domain: Domain, store: Store) -> dict[str, Request]:
 
 def export_batch(requests: Iterable[Request], path: Path) -> int:
     """Writes one batch line per request. Returns how many."""
-    temporary = path.with_name(f".{path.name}.tmp")
     count = 0
     try:
-        with temporary.open("wb") as out:
+        with jsonl_writer(path) as write:
             for request in requests:
                 line = {
                     "custom_id": request_key(request),
@@ -68,11 +68,9 @@ def export_batch(requests: Iterable[Request], path: Path) -> int:
                     "url": "/v1/chat/completions",
                     "body": wire(request),
                 }
-                out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+                write(line)
                 count += 1
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror}") from error
     return count
 

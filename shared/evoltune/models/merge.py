@@ -14,8 +14,9 @@ from typing import Any, Literal
 from evoltune.errors import DataError, MissingExtraError, TrainingError
 from evoltune.models.base import resolve_base
 from evoltune.models.proof import FILE, Template, read_template
+from evoltune.rows.files import file_digest, write_json
 from evoltune.train.card import write_card
-from evoltune.train.job import CERTIFICATE, MANIFEST, file_digest, write_file
+from evoltune.train.job import CERTIFICATE, MANIFEST
 
 BOUND = {"float32": 1e-4, "bfloat16": 5e-2}
 Dtype = Literal["float32", "bfloat16"]
@@ -105,7 +106,7 @@ def _difference(folder: Path, template: Template, before: list[Any]) -> float:
 def _publish(staging: Path, out: Path, manifest: dict[str, Any]) -> None:
     write_card(staging, manifest, json.loads((staging / FILE).read_text(encoding="utf-8")))
     manifest["files"] = {p.name: file_digest(p) for p in sorted(staging.iterdir()) if p.is_file()}
-    write_file(staging / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_json(staging / MANIFEST, manifest)
     if out.exists():
         shutil.rmtree(out)
     staging.replace(out)

@@ -13,6 +13,7 @@ from pathlib import Path
 from evoltune.report.compare import pair
 from evoltune.report.gather import gather
 from evoltune.report.page import render, render_pair
+from evoltune.rows.files import write_file
 
 
 def write_report(folder: Path) -> Path:
@@ -27,7 +28,5 @@ def write_comparison(a: Path, b: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> Path:
-    temporary = path.with_suffix(".html.tmp")
-    temporary.write_text(text, encoding="utf-8", errors="replace")
-    temporary.replace(path)
+    write_file(path, text.encode(errors="replace"))
     return path

@@ -12,7 +12,6 @@ without `checkpoint/`, which training writes in its own time.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Any
 
 from evoltune.errors import DataError, MissingExtraError, StoreError
 from evoltune.record import digest
+from evoltune.rows.files import atomic_path, file_digest, write_file, write_json
 from evoltune.rows.hub import cache
 
 MANIFEST = "manifest.json"
@@ -115,7 +115,7 @@ def publish(folder: Path, address: str, *, live: bool = False) -> dict[str, Any]
                 files |= {name: had[name]} if name in had else {}
                 continue
             with _still(path) if live else nullcontext(path) as source:
-                hashed = _hash(source)
+                hashed = file_digest(source)
                 files[name] = {
                     "sha256": hashed,
                     "bytes": source.stat().st_size,
@@ -149,17 +149,14 @@ def fetch(address: str, folder: Path) -> dict[str, Any]:
     with _refusals(address) as fs:
         for name, entry in manifest["files"].items():
             target = _inside(folder, name, address)
-            if target.is_file() and _hash(target) == entry["sha256"]:
+            if target.is_file() and file_digest(target) == entry["sha256"]:
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(target.name + ".tmp")
-            fs.get_file(f"{_path(address)}/{_object(name, entry['sha256'])}", str(temporary))
-            if (found := _hash(temporary)) != entry["sha256"]:
-                temporary.unlink()
-                raise StoreError(
-                    f"{address}/{name}: damaged: its hash is {found[:12]}, the manifest says {entry['sha256'][:12]}: publish it again"
-                )
-            temporary.replace(target)
+            with atomic_path(target) as temporary:
+                fs.get_file(f"{_path(address)}/{_object(name, entry['sha256'])}", str(temporary))
+                if (found := file_digest(temporary)) != entry["sha256"]:
+                    raise StoreError(
+                        f"{address}/{name}: damaged: its hash is {found[:12]}, the manifest says {entry['sha256'][:12]}: publish it again"
+                    )
     for path in _files(folder):
         if path.relative_to(folder).as_posix() not in manifest["files"]:
             path.unlink()
@@ -180,10 +177,8 @@ def local_copy(address: str) -> Path:
         )
         target = cache() / "evoltune" / "objects" / mark[:16] / PurePosixPath(address).name
         if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-            fs.get_file(_path(address), str(temporary))
-            temporary.replace(target)
+            with atomic_path(target) as temporary:
+                fs.get_file(_path(address), str(temporary))
         return target
 
 
@@ -232,11 +227,6 @@ def _object(name: str, hashed: str) -> str:
     return str(path.with_name(f"{path.stem}-{hashed[:32]}{path.suffix}"))
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 _NOTE = ".published.json"
 
 
@@ -249,15 +239,13 @@ def _known(folder: Path) -> str:
 
 
 def _remember(folder: Path, address: str, version: str) -> None:
-    temporary = folder / (_NOTE + ".tmp")
-    temporary.write_text(json.dumps({"address": address, "version": version}), encoding="utf-8")
-    temporary.replace(folder / _NOTE)
+    write_json(folder / _NOTE, {"address": address, "version": version})
 
 
 def _changed(folder: Path, version: str) -> bool:
     files = {}
     for path in _files(folder):
-        name, hashed = path.relative_to(folder).as_posix(), _hash(path)
+        name, hashed = path.relative_to(folder).as_posix(), file_digest(path)
         files[name] = {"sha256": hashed, "bytes": path.stat().st_size, "object": _object(name, hashed)}
     return digest([FORMAT, files]) != version
 
@@ -323,20 +311,17 @@ def _manifest(address: str) -> dict[str, Any] | None:
 def _upload(fs: Any, path: Path, target: str) -> None:
     """A whole object or none: object stores give that, a file system by a rename."""
     if "file" in _protocols(fs):
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        fs.put_file(str(path), f"{target}.tmp")
-        Path(f"{target}.tmp").replace(target)
-        return
-    fs.put_file(str(path), target)
+        with atomic_path(Path(target)) as temporary:
+            shutil.copyfile(path, temporary)
+    else:
+        fs.put_file(str(path), target)
 
 
 def _put(fs: Any, target: str, body: bytes) -> None:
     if "file" in _protocols(fs):
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        Path(f"{target}.tmp").write_bytes(body)
-        Path(f"{target}.tmp").replace(target)
-        return
-    fs.pipe_file(target, body)
+        write_file(Path(target), body)
+    else:
+        fs.pipe_file(target, body)
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

@@ -16,23 +16,20 @@ from typing import Any
 import orjson
 
 from evoltune.errors import DataError, TeacherError
+from evoltune.rows.files import jsonl_writer
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import Reply, Request, request_key
 
 
 def export_cassette(store: Store, path: Path) -> int:
     """Writes every journalled call to `path` (gzip when it ends in .gz); returns how many. Key order: diffs stay small."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    opener = gzip.open if path.suffix == ".gz" else open
     count = 0
     try:
-        with opener(temporary, "wb") as out:
+        with jsonl_writer(path) as write:
             for call in store.calls():
-                out.write(orjson.dumps(call, option=orjson.OPT_APPEND_NEWLINE))
+                write(call)
                 count += 1
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
     return count
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 
 from evoltune.errors import EvoltuneError
-from evoltune.train.job import read_job, write_file
+from evoltune.rows.files import write_json
+from evoltune.train.job import read_job
 from evoltune.train.watchdog import Watchdog
 
 
@@ -23,7 +23,7 @@ def main() -> int:
         run(job, watchdog)
     except EvoltuneError as error:
         report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        write_file(job.folder / f"error-{os.environ.get('RANK', '0')}.json", json.dumps(report).encode())
+        write_json(job.folder / f"error-{os.environ.get('RANK', '0')}.json", report)
         print(f"evoltune train: {error}", file=sys.stderr)
         # All ranks raise these alike; an agent that saw a failure would restart them only to fail again.
         return 0 if "TORCHELASTIC_RUN_ID" in os.environ else error.exit_code

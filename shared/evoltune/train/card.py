@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from evoltune.train.job import write_file
+from evoltune.rows.files import write_file
 
 
 def write_card(
@@ -21,7 +21,7 @@ def write_card(
     """From what the folder holds; scores from `../eval` if they are there."""
     manifest = manifest or _json(folder / "manifest.json")
     template = template or _json(folder / "template.json")
-    write_file(folder / "README.md", "\n".join(_lines(folder, manifest, template)).encode())
+    write_file(folder / "README.md", "\n".join(_lines(folder, manifest, template)))
     return folder / "README.md"
 
 

@@ -18,7 +18,8 @@ import msgspec
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
-from evoltune.train.job import MANIFEST, Job, file_digest, write_file
+from evoltune.rows.files import atomic_path, file_digest, write_json
+from evoltune.train.job import MANIFEST, Job
 from evoltune.train.sft.saved import damage
 
 FILE = "selection.json"
@@ -69,11 +70,8 @@ def select(job: Job, manifest: dict[str, Any], score: Score) -> dict[str, Any]:
         _take(Path(best["folder"]), job.folder)
         manifest["files"] |= {p.name: file_digest(p) for p in _weights(job.folder)}
     manifest["selected_step"] = best["step"]
-    write_file(
-        job.folder / FILE,
-        json.dumps({"suite": dev, "chosen": best["step"], "table": table}, indent=1).encode(),
-    )
-    write_file(job.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_json(job.folder / FILE, {"suite": dev, "chosen": best["step"], "table": table})
+    write_json(job.folder / MANIFEST, manifest)
     return manifest
 
 
@@ -99,9 +97,8 @@ def _take(source: Path, target: Path) -> None:
     for path in _weights(target):
         path.unlink()
     for path in _weights(source):
-        temporary = target / f".{path.name}.tmp"
-        shutil.copyfile(path, temporary)
-        temporary.replace(target / path.name)
+        with atomic_path(target / path.name) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 def _weights(folder: Path) -> list[Path]:

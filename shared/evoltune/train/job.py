@@ -6,8 +6,6 @@ job is only ever continued by the same job.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -16,10 +14,11 @@ from msgspec import Struct
 from evoltune.errors import TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
+from evoltune.rows.files import file_digest, write_file
 
 MANIFEST = "manifest.json"
-CERTIFICATE = "certificate.json"
 """Written last: a checkpoint with it is complete."""
+CERTIFICATE = "certificate.json"
 
 # How and how fast the work is done; never what comes out.
 _NEUTRAL = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
@@ -65,11 +64,6 @@ def make_job(recipe: Recipe, rows: str, base: str, out: Path, certificate: Path 
     )
 
 
-def file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_job(job: Job) -> Path:
     path = job.folder / "job.json"
     write_file(path, msgspec.json.format(msgspec.json.encode(job), indent=1))
@@ -81,11 +75,3 @@ def read_job(path: Path) -> Job:
         return msgspec.json.decode(path.read_bytes(), type=Job)
     except (OSError, msgspec.DecodeError) as error:
         raise TrainingError(f"{path}: not a training job: {error}") from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -22,10 +22,11 @@ from evoltune import errors
 from evoltune.errors import TrainingError
 from evoltune.models.base import fetched
 from evoltune.recipe import Recipe
+from evoltune.rows.files import write_file
 from evoltune.train.checkpoint_selection import check_selection, select
 from evoltune.train.command import command_for, network_environment, shell, slurm_script
 from evoltune.train.deepspeed import refuse_stale_locks
-from evoltune.train.job import MANIFEST, Job, make_job, read_job, write_file, write_job
+from evoltune.train.job import MANIFEST, Job, make_job, read_job, write_job
 from evoltune.train.supervise import supervise
 
 
@@ -51,7 +52,7 @@ def train(
         refuse_stale_locks()
     write_job(job)
     if recipe.compute.launcher == "slurm":
-        write_file(job.folder / "job.sh", slurm_script(job.folder / "job.json", recipe).encode())
+        write_file(job.folder / "job.sh", slurm_script(job.folder / "job.json", recipe))
     # A batch job may wait in its queue for days; inside it, the ranks' own watchdogs keep the limit.
     silent_s = math.inf if recipe.compute.launcher == "slurm" else recipe.compute.hang_timeout_s
     code = supervise(command, environment(job), job.folder, silent_s)

@@ -6,14 +6,14 @@ Started before anything that can wait (rendezvous, loading, compilation). SIGUSR
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import signal
 import sys
 import threading
 import time
 
-from evoltune.train.job import Job, write_file
+from evoltune.rows.files import write_json
+from evoltune.train.job import Job
 from evoltune.train.supervise import HEARTBEAT
 
 HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
@@ -43,5 +43,5 @@ class Watchdog(threading.Thread):
         )
         faulthandler.dump_traceback(file=sys.stderr)
         report = {"kind": "TrainingError", "message": message, "exit_code": 1}
-        write_file(self._job.folder / f"error-{self._rank}.json", json.dumps(report).encode())
+        write_json(self._job.folder / f"error-{self._rank}.json", report)
         os._exit(HUNG)

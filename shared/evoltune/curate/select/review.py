@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import DataError
+from evoltune.rows.files import write_file
 
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Review: {title}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
@@ -68,9 +69,7 @@ def write_review(path: Path, title: str, rows: Iterable[Mapping[str, Any]]) -> N
         )
     key = json.dumps(title).replace("<", "\\u003c")
     parts.append(_TAIL.format(key=key))
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(parts), encoding="utf-8")
-    temporary.replace(path)
+    write_file(path, "".join(parts))
 
 
 def read_decisions(path: Path) -> tuple[frozenset[str], frozenset[str]]:

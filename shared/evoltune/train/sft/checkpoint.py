@@ -22,8 +22,9 @@ from torch import distributed
 from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.models.proof import FILE as TEMPLATE
 from evoltune.models.template import Stop
+from evoltune.rows.files import file_digest, write_json
 from evoltune.train.card import write_card
-from evoltune.train.job import CERTIFICATE, MANIFEST, Job, file_digest, write_file
+from evoltune.train.job import CERTIFICATE, MANIFEST, Job
 from evoltune.train.sft.data import Counts
 from evoltune.train.sft.saved import damage, mark, verify_weights
 
@@ -166,7 +167,7 @@ def _publish(
         (staging / name).replace(job.folder / name)
     shutil.rmtree(staging)
     manifest["files"] = {name: file_digest(job.folder / name) for name in files}
-    write_file(job.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_json(job.folder / MANIFEST, manifest)
 
 
 def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: Any) -> None:

@@ -20,7 +20,8 @@ import torch
 from transformers import TrainerCallback
 
 from evoltune.errors import TrainingError
-from evoltune.train.job import Job, write_file
+from evoltune.rows.files import write_json
+from evoltune.train.job import Job
 from evoltune.train.sft.checkpoint import mark_step
 from evoltune.train.supervise import STOP
 from evoltune.train.watchdog import Watchdog
@@ -104,7 +105,7 @@ class Guards(TrainerCallback):  # type: ignore[misc]
     def _save_batches(self, step: int | None = None) -> Path:
         name = f"bad-batch-{self._rank}.json" if step is None else f"spike-{step}.json"
         content = [{key: tensor.tolist() for key, tensor in batch.items()} for batch in self._batches]
-        write_file(self._job.folder / name, json.dumps(content).encode())
+        write_json(self._job.folder / name, content)
         return self._job.folder / name
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import TrainingError
-from evoltune.train.job import write_file
+from evoltune.rows.files import write_json
 
 MARK = "verified.json"
 Read = Callable[[], Any]
@@ -110,7 +110,7 @@ def mark(folder: Path) -> None:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and p.name != MARK
     }
-    write_file(folder / MARK, json.dumps(files, indent=1).encode())
+    write_json(folder / MARK, files)
 
 
 def damage(folder: Path) -> str:

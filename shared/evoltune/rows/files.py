@@ -1,0 +1,76 @@
+"""Atomic writes: under its final name a file is complete, or it is the file that was there before.
+
+    write_json(folder / "scores.json", scores)
+    with atomic_path(folder / "train.parquet") as temporary: ...
+
+The content goes to a temporary file in the same folder, is flushed to the disk and renamed. The temporary name holds the
+process id, so that two processes that fill the same cache entry cannot write into each other's file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+WriteRow = Callable[[Mapping[str, Any]], None]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path to write to; it becomes `path` when the block ends, and is deleted when the block raises."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open(
+            "rb"
+        ) as file:  # without it, a crash of the machine can leave an empty file behind
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Writes bytes, or text as UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
+    """Writes one JSON value, indented, in UTF-8. With `sort_keys`, equal values give equal bytes."""
+    write_file(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=sort_keys) + "\n")
+
+
+@contextmanager
+def jsonl_writer(path: Path) -> Iterator[WriteRow]:
+    """A function that appends one row; compresses when the name ends in .gz. The file appears when the block ends."""
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as raw,
+        _packed(raw, path.suffix == ".gz") as file,
+    ):
+
+        def write(row: Mapping[str, Any]) -> None:
+            file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+
+        yield write
+
+
+def _packed(raw: BinaryIO, compress: bool) -> AbstractContextManager[Any]:
+    # No file name and no time in the header: the same rows give the same bytes.
+    return gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compress else nullcontext(raw)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

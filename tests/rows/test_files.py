@@ -1,0 +1,68 @@
+"""Atomic writes: the new file or the old one, never a part."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from evoltune.rows.files import atomic_path, file_digest, jsonl_writer, write_file, write_json
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_appears_when_the_block_ends_and_not_before(tmp_path):
+    target = tmp_path / "new" / "rows.txt"
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        assert not target.exists()
+        assert temporary.parent == target.parent  # a rename across file systems would be a copy
+    assert target.read_text() == "half"
+    assert names(target.parent) == ["rows.txt"]
+
+
+def test_an_error_keeps_the_old_file_and_leaves_no_temporary_one(tmp_path):
+    target = tmp_path / "rows.txt"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["rows.txt"]
+
+
+def test_a_temporary_file_has_the_suffix_that_publishing_skips(tmp_path):
+    with atomic_path(tmp_path / "x") as temporary:
+        temporary.touch()
+        assert temporary.name.endswith(".tmp")
+
+
+def test_text_is_written_as_utf_8_and_bytes_as_they_are(tmp_path):
+    write_file(tmp_path / "text", "é")
+    write_file(tmp_path / "bytes", b"\xff")
+    assert (tmp_path / "text").read_bytes() == "é".encode()
+    assert (tmp_path / "bytes").read_bytes() == b"\xff"
+
+
+def test_sorted_json_of_equal_values_has_equal_bytes(tmp_path):
+    write_json(tmp_path / "a", {"b": 1, "a": "é"}, sort_keys=True)
+    write_json(tmp_path / "b", {"a": "é", "b": 1}, sort_keys=True)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert json.loads((tmp_path / "a").read_text("utf-8")) == {"a": "é", "b": 1}
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+def test_rows_are_written_one_a_line_and_compressed_by_suffix(tmp_path, name):
+    with jsonl_writer(tmp_path / name) as write:
+        write({"a": 1})
+        write({"a": "x\ny"})
+    raw = (tmp_path / name).read_bytes()
+    text = gzip.decompress(raw) if name.endswith(".gz") else raw
+    assert [json.loads(line) for line in text.splitlines()] == [{"a": 1}, {"a": "x\ny"}]
+
+
+def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert file_digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
