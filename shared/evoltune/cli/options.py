@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.cluster import engine
+from evoltune.errors import DataError
 from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, load_recipe
 from evoltune.run import publish as storage
@@ -50,9 +51,7 @@ def jsonl_path(text: str) -> Path:
     """Argument type of a JSONL file to write."""
     path = Path(text)
     if path.suffix not in (".jsonl", ".ndjson"):
-        raise argparse.ArgumentTypeError(
-            f"{path}: rows are written as JSON lines: use a name that ends in .jsonl"
-        )
+        raise DataError(f"{path}: rows are written as JSON lines: use a name that ends in .jsonl")
     return path
 
 
