@@ -1,4 +1,4 @@
-"""The general domain: WizardLM's open-domain evolution, LIMA's settings, and constraints that a program can check.
+"""The general domain: WizardLM's open-domain evolution, LIMA's decoding, and constraints that a program can check.
 
 evoltune evolve recipes/general/wizardlm-llama-7b.yaml
 """

@@ -1,7 +1,7 @@
-"""Open-domain suites: WizardLM's test set, Vicuna's 80 questions, LIMA; readers of their upstream formats.
+"""Open-domain suites: WizardLM's test set, Vicuna's 80 questions, LIMA's prompts; readers of their upstream formats.
 
-None has references: they are answered, and a judge or people compare the answers. No published hashes are known to us,
-so each is recorded at the first load. Invariant: a damaged row is an error that names its place.
+None has references: a judge or people compare the answers. No hashes of these files are published, so each is recorded
+at the first load. Invariant: a damaged row is an error that names its place.
 
     [t.fields["skill"] for t in BENCHMARKS["wizardlm"].load(Path("WizardLM_testset.jsonl"))][:2]
 """
@@ -62,7 +62,7 @@ def _vicuna(place: str, row: Row) -> Task:
 
 
 def conversation(row: Row) -> list[str]:
-    """LIMA's turns, user first. Raises ValueError where they are no list of texts."""
+    """LIMA's turns, user first. Raises ValueError where they are not a list of texts."""
     turns = row["conversations"]
     if not isinstance(turns, list) or not turns or not all(isinstance(t, str) for t in turns):
         raise ValueError(f"field 'conversations' is {str(turns)[:60]!r}, must be a list of texts")
@@ -89,7 +89,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     ),
     # github.com/lm-sys/FastChat, fastchat/llm_judge/data/vicuna_bench/question.jsonl
     "vicuna": Benchmark(load=_reader(_vicuna), sha256="", licence="Apache-2.0", file="vicuna/question.jsonl"),
-    # 300 test prompts; where a source's own licence is stricter, that one holds
+    # 300 test prompts; a source's own licence applies where it is stricter
     "lima": Benchmark(
         load=_reader(_lima),
         sha256="",

@@ -1,7 +1,7 @@
 """WizardLM's operators (2304.12244): four rewrites in depth, complicate-input in six forms, one in breadth, and fusion.
 
 Each prompt is a file of `prompts/`, whose first line is a comment that gives its reason and is not sent.
-The paper draws its six operators with equal chances; the six forms of `complicate` share one such chance.
+The paper draws its six operators with equal probability; the six forms of `complicate` share one such probability.
 
     [o.name for o in OPERATORS]
 """
@@ -37,7 +37,7 @@ def example(form: str) -> str:
 
 
 def _complicate(form: str) -> Operator:
-    # Filled in here, so that `{instruction}` is the only slot that the loop sees.
+    # `{instruction}` is the only slot left for the evolving loop to fill.
     template = fill_slots(prompt("complicate"), form=FORMS[form], example=example(form))
     return Operator(name=f"complicate_{form}", template=template, weight=1 / len(FORMS))
 

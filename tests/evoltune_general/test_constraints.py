@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from evoltune.domain import Context
 from evoltune.record import Task
-from evoltune_general.constraints import CHECKS, ConstraintError, broken, language, sentence_count, word_count
+from evoltune_general.constraints import (
+    CHECKS,
+    ConstraintError,
+    language,
+    sentence_count,
+    violations,
+    word_count,
+)
 from evoltune_general.verification import verify
 
 CONTEXT = Context(run=lambda job: pytest.fail("the general verifier runs no program"), policy={})
@@ -51,8 +58,8 @@ CONTEXT = Context(run=lambda job: pytest.fail("the general verifier runs no prog
     ],
 )
 def test_a_constraint_tells_holding_answers_from_breaking_ones(constraints, holds, breaks):
-    assert broken(constraints, holds) == []
-    (wrong,) = broken(constraints, breaks)
+    assert violations(constraints, holds) == []
+    (wrong,) = violations(constraints, breaks)
     assert wrong.startswith(next(iter(constraints)))
 
 
@@ -71,7 +78,7 @@ def test_a_constraint_tells_holding_answers_from_breaking_ones(constraints, hold
 )
 def test_an_unreadable_constraint_is_our_error_and_no_verdict_on_the_answer(constraints):
     with pytest.raises(ConstraintError):
-        broken(constraints, "text")
+        violations(constraints, "text")
     assert (
         verify(Task(instruction="x", fields={"constraints": constraints}), "text", CONTEXT).status == "error"
     )
@@ -79,7 +86,7 @@ def test_an_unreadable_constraint_is_our_error_and_no_verdict_on_the_answer(cons
 
 def test_the_nearest_known_constraint_is_named():
     with pytest.raises(ConstraintError, match="did you mean 'max_words'"):
-        broken({"max_word": 3}, "text")
+        violations({"max_word": 3}, "text")
 
 
 def test_verify_passes_fails_and_leaves_open():
@@ -105,15 +112,15 @@ def test_verify_passes_fails_and_leaves_open():
 
 def test_an_entity_bomb_is_refused_unread():
     bomb = '<!DOCTYPE a [<!ENTITY b "x"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
-    assert broken({"format": "xml"}, bomb) == [
+    assert violations({"format": "xml"}, bomb) == [
         "format: not plain XML (too long, or it declares a type or entities)"
     ]
 
 
 def test_deep_nesting_breaks_the_format_and_not_the_checker():
-    assert broken({"format": "json"}, "[" * 200_000)[0].startswith("format: not JSON")
-    assert broken({"format": "html"}, "<![x[ y ]]>")[0].startswith("format:")
-    assert broken({"format": "html"}, "<div>" * 20_000)[0].startswith("format: tags do not match")
+    assert violations({"format": "json"}, "[" * 200_000)[0].startswith("format: not JSON")
+    assert violations({"format": "html"}, "<![x[ y ]]>")[0].startswith("format:")
+    assert violations({"format": "html"}, "<div>" * 20_000)[0].startswith("format: tags do not match")
 
 
 @pytest.mark.parametrize(
@@ -156,11 +163,11 @@ def test_no_answer_can_crash_a_check(text):
     }
     for name in CHECKS:
         wanted = samples.get(name, 1 if name not in ("must_not_include", "ends_with", "uppercase") else "a")
-        broken({name: True if name == "uppercase" else wanted}, text)
+        violations({name: True if name == "uppercase" else wanted}, text)
     for kind in ("json", "xml", "csv", "bullets", "numbered"):
-        broken({"format": kind}, text)
+        violations({"format": kind}, text)
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers() | st.text(), min_size=1, max_size=4))
 def test_any_json_object_has_its_own_keys(value):
-    assert broken({"format": "json", "json_keys": list(value)}, json.dumps(value)) == []
+    assert violations({"format": "json", "json_keys": list(value)}, json.dumps(value)) == []

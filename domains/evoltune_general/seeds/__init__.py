@@ -16,13 +16,9 @@ FILE = Path(__file__).parent / "tasks.yaml"
 
 
 def seeds() -> Iterator[Record]:
-    """64 records with one answer each; `constraints` among the fields are what verify checks."""
-    for number, row in enumerate(
-        yaml.load(FILE.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)), 1
-    ):
-        fields = {
-            "skill": row["skill"],
-            **({"constraints": row["constraints"]} if "constraints" in row else {}),
-        }
+    """64 records with one answer each; `verify` checks the `constraints` among their fields."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for number, row in enumerate(yaml.load(FILE.read_text(encoding="utf-8"), loader), 1):
+        fields = {name: row[name] for name in ("skill", "constraints") if name in row}
         task = Task(instruction=row["instruction"], fields=fields, name=f"general-{number:02d}")
         yield Record(domain="general", task=task, answers=(Answer(text=row["answer"], model="seed"),))

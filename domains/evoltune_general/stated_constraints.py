@@ -1,10 +1,10 @@
-"""Constraints that a task's own words state plainly, for rewrites whose constraints nobody wrote down as data.
+"""Constraints that an instruction states plainly, for evolved tasks whose constraints nobody wrote down as data.
 
-    stated("Explain rain in at most 60 words and exactly three sentences.")    # {'max_words': 60, 'sentences': 3}
+    stated_constraints("Explain rain in at most 60 words and exactly three sentences.")  # {'max_words': 60, 'sentences': 3}
 
-Only unmistakable phrasings are read: a limit word, a number and a unit of the answer; `JSON only`; a quoted word to use or
-to avoid. What stands in quotes, code or after the first paragraph is material of the task and is not read. Invariant: a
-phrase that fits two readings gives nothing, so that a right answer is not failed for a sentence about something else.
+Only unmistakable phrasings are read: a limit, a number and a unit of the answer; `JSON only`; a quoted word to use or to
+avoid. Quotations, code and everything after the first paragraph are material of the task and are not read. Invariant: an
+ambiguous phrase gives nothing, so that a right answer does not fail for a sentence about something else.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from evoltune.record import Json
 
 NUMBERS = {
     word: number
-    for number, word in enumerate(
-        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1
-    )
+    for number, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1)
 }
 UNITS = {"word": "words", "sentence": "sentences", "paragraph": "paragraphs", "line": "lines", "character": "characters",
          "bullet point": "items", "bullet": "items", "list item": "items"}  # fmt: skip
@@ -27,8 +25,7 @@ MOST = r"(?:at most|no more than|not more than|a maximum of|max(?:imum)?\.?|up t
 BELOW = r"(?:under|fewer than|less than|below)"
 LEAST = r"(?:at least|no fewer than|no less than|not fewer than|a minimum of|min(?:imum)?\.?)"
 ABOVE = r"(?:more than|over)"
-LIMITS = (
-    # (pattern, constraint prefix, what is added to the number)
+LIMITS = (  # (pattern, prefix of the constraint's name, what is added to the number)
     (re.compile(rf"\b{MOST} {COUNT} {UNIT}", re.IGNORECASE), "max_", 0),
     (re.compile(rf"(?<!no )(?<!not )\b{BELOW} {COUNT} {UNIT}", re.IGNORECASE), "max_", -1),
     (re.compile(rf"\b{LEAST} {COUNT} {UNIT}", re.IGNORECASE), "min_", 0),
@@ -56,29 +53,29 @@ OF_SOURCE = re.compile(
     r"\b(?:text|article|story|essay|passage|email|message|that|which|has|have|had|is|was|contains?|each|every|per)\s*(?:of )?\Z",
     re.IGNORECASE,
 )
-"""Before a limit: it describes the material or a part of the answer, not the whole answer."""
+"""What stands before a limit that describes the material or a part of the answer, not the whole answer."""
 
 
-def stated(instruction: str) -> dict[str, Json]:
-    """Constraint name -> value, in the vocabulary of `constraints.CHECKS`; empty where nothing is plain."""
+def stated_constraints(instruction: str) -> dict[str, Json]:
+    """Name -> value, as `constraints.CHECKS` reads them. Two different values for one name cancel each other."""
     text = instruction.strip().split("\n\n")[0].split("```")[0]
     found: dict[str, Json] = {}
-    clashing: set[str] = set()
-    for name, value in (*_limits(re.sub(r"[\"“][^\"“”]*[\"”]", '""', text)), *_words(text)):
+    conflicting: set[str] = set()
+    for name, value in (*_limits(re.sub(r"[\"“][^\"“”]*[\"”]", '""', text)), *_required_words(text)):
         if name in found and found[name] != value:
-            clashing.add(name)
+            conflicting.add(name)
         found[name] = value
-    return {name: value for name, value in found.items() if name not in clashing}
+    return {name: value for name, value in found.items() if name not in conflicting}
 
 
 def _limits(text: str) -> list[tuple[str, Json]]:
     found: list[tuple[str, Json]] = []
     for pattern, prefix, added in LIMITS:
         for match in pattern.finditer(text):
-            if not _elsewhere(text, match):
+            if not _is_about_something_else(text, match):
                 found.append((prefix + UNITS[match["unit"].lower()], _number(match["n"]) + added))
     for match in BETWEEN.finditer(text):
-        if not _elsewhere(text, match):
+        if not _is_about_something_else(text, match):
             unit = UNITS[match["unit"].lower()]
             found += [(f"min_{unit}", int(match[1])), (f"max_{unit}", int(match[2]))]
     for match in ONLY.finditer(text):
@@ -86,12 +83,12 @@ def _limits(text: str) -> list[tuple[str, Json]]:
     return found
 
 
-def _words(text: str) -> list[tuple[str, Json]]:
+def _required_words(text: str) -> list[tuple[str, Json]]:
     use, avoid = USE.findall(AVOID.sub(" ", text)), AVOID.findall(text)
     return [*([("must_include", use)] if use else []), *([("must_not_include", avoid)] if avoid else [])]
 
 
-def _elsewhere(text: str, match: re.Match[str]) -> bool:
+def _is_about_something_else(text: str, match: re.Match[str]) -> bool:
     return bool(PER_PART.match(text[match.end() :]) or OF_SOURCE.search(text[: match.start()]))
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from evoltune.domain import Context
 from evoltune.record import Task
 from evoltune_general import domain
-from evoltune_general.constraints import CHECKS, broken
-from evoltune_general.stated import stated
+from evoltune_general.constraints import CHECKS, violations
+from evoltune_general.stated_constraints import stated_constraints
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 SEEDS = list(domain.seeds())
@@ -37,7 +37,7 @@ SEEDS = list(domain.seeds())
     ],
 )
 def test_plain_constraints_are_read(task, constraints):
-    assert stated(task) == constraints
+    assert stated_constraints(task) == constraints
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_plain_constraints_are_read(task, constraints):
     ],
 )
 def test_what_may_mean_something_else_is_not_read(task):
-    assert stated(task) == {}
+    assert stated_constraints(task) == {}
 
 
 def test_every_seed_answer_keeps_what_its_task_states():
-    states = [(s, stated(s.task.instruction)) for s in SEEDS]
+    states = [(s, stated_constraints(s.task.instruction)) for s in SEEDS]
     assert sum(bool(found) for _, found in states) >= 12
     for seed, found in states:
-        assert broken(found, seed.answers[0].text) == []
+        assert violations(found, seed.answers[0].text) == []
         given_ = seed.task.fields.get("constraints", {})
         assert all(
             given_[name] == value
@@ -89,12 +89,12 @@ def test_real_instructions_without_plain_limits_give_nothing():
         for name in ("self_instruct_seed_tasks", "user_oriented_instructions")
         for line in (DATA / "seeds" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     ]
-    found = [stated(json.loads(line)["instruction"]) for line in lines]
+    found = [stated_constraints(json.loads(line)["instruction"]) for line in lines]
     assert len(found) == 427 and sum(map(bool, found)) <= 4
 
 
 @given(st.text(max_size=300))
 def test_any_text_gives_only_constraints_that_can_be_checked(text):
-    found = stated(text)
+    found = stated_constraints(text)
     assert set(found) <= set(CHECKS)
-    broken(found, text)
+    violations(found, text)
