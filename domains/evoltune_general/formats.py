@@ -18,7 +18,7 @@ BULLET = re.compile(r"\s*[-*•+]\s+\S")
 NUMBERED = re.compile(r"\s*\d{1,3}[.)]\s+\S")
 _FENCE = re.compile(r"\A\s*```[\w-]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 MAX_XML_CHARACTERS = 100_000
-_NO_END_TAG = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr", "p", "li", "option"])
+_NO_END_TAG = frozenset("area base br col embed hr img input link meta source track wbr p li option".split())
 """HTML elements that are void, or whose end tag is optional."""
 
 

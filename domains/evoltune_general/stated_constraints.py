@@ -15,7 +15,7 @@ from evoltune.record import Json
 
 NUMBERS = {
     word: number
-    for number, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1)
+    for number, word in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), 1)
 }
 UNITS = {"word": "words", "sentence": "sentences", "paragraph": "paragraphs", "line": "lines", "character": "characters",
          "bullet point": "items", "bullet": "items", "list item": "items"}  # fmt: skip

@@ -13,9 +13,7 @@ from html.parser import HTMLParser
 class _PlainText(HTMLParser):
     """Collects the text: code and lists keep their form, links keep their words; images, scripts and styles are dropped."""
 
-    BLOCKS = frozenset(
-        ["p", "div", "br", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "table", "tr", "hr"]
-    )
+    BLOCKS = frozenset("p div br h1 h2 h3 h4 h5 h6 blockquote ul ol table tr hr".split())
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

@@ -32,75 +32,13 @@ SMOOTHING = 2.0  # added to the denominator: a few common numbers that agree pro
 CODE_NGRAM = 4
 
 _STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "and",
-        "in",
-        "is",
-        "are",
-        "be",
-        "for",
-        "on",
-        "at",
-        "with",
-        "it",
-        "its",
-        "that",
-        "this",
-        "as",
-        "by",
-        "from",
-        "or",
-        "was",
-        "were",
-        "he",
-        "she",
-        "his",
-        "her",
-        "they",
-        "their",
-        "them",
-        "has",
-        "have",
-        "had",
-        "how",
-        "many",
-        "much",
-        "if",
-        "what",
-        "does",
-        "do",
-        "did",
-        "will",
-        "would",
-        "can",
-        "each",
-        "per",
-    ]
+    "a an the of to and in is are be for on at with it its that this as by from or was were he she his her they their "
+    "them has have had how many much if what does do did will would can each per".split()
 )
-_UNITS = {
-    w: float(i)
-    for i, w in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], 1)
-}
-_TEENS = [
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+_UNITS = {w: float(i) for i, w in enumerate("one two three four five six seven eight nine".split(), 1)}
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 _TENS = {
-    w: 10.0 * i
-    for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+    w: 10.0 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
 }
 _NUMBER_WORDS: Mapping[str, float] = {
     "zero": 0.0, **_UNITS, **{w: float(i) for i, w in enumerate(_TEENS, 10)}, **_TENS,
@@ -108,49 +46,8 @@ _NUMBER_WORDS: Mapping[str, float] = {
     "triple": 3.0, "once": 1.0,
 }  # fmt: skip
 _KEYWORDS = frozenset(
-    [
-        "def",
-        "return",
-        "if",
-        "elif",
-        "else",
-        "for",
-        "in",
-        "while",
-        "not",
-        "and",
-        "or",
-        "is",
-        "None",
-        "True",
-        "False",
-        "lambda",
-        "import",
-        "from",
-        "class",
-        "try",
-        "except",
-        "with",
-        "as",
-        "break",
-        "continue",
-        "yield",
-        "len",
-        "range",
-        "sum",
-        "max",
-        "min",
-        "sorted",
-        "int",
-        "str",
-        "list",
-        "dict",
-        "set",
-        "abs",
-        "append",
-        "join",
-        "split",
-    ]
+    "def return if elif else for in while not and or is None True False lambda import from class try except with as break "
+    "continue yield len range sum max min sorted int str list dict set abs append join split".split()
 )
 _FENCE = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.S)
 _CODE_LINE = re.compile(r"^(?:def |class |import |from \w[\w.]* import )", re.M)
