@@ -164,12 +164,12 @@ def model_of(args):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from evoltune.models.base import resolve_base
+    from evoltune.models.locate import locate_model
 
     if not args.gpu:
-        return AutoModelForCausalLM.from_pretrained(resolve_base(BASE), dtype=torch.float32)
+        return AutoModelForCausalLM.from_pretrained(locate_model(BASE), dtype=torch.float32)
     torch.manual_seed(0)
-    config = AutoConfig.from_pretrained(resolve_base(BASE))
+    config = AutoConfig.from_pretrained(locate_model(BASE))
     for key, value in {
         "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
         "num_key_value_heads": 8, "head_dim": 64,
@@ -180,12 +180,14 @@ def model_of(args):
 
 def ours(args, pairs, turns, folder):
     """Our trainer as `evoltune train` builds it: full fine-tuning, grouped by length."""
-    from evoltune.models.base import resolve_base
     from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer
+    from evoltune.models.locate import locate_model
     from evoltune.recipe import load_recipe
+    from evoltune.train.batch_layout import batch_layout
     from evoltune.train.job import Job
     from evoltune.train.sft import trainer as sft
-    from evoltune.train.sft.guards import Guards
+    from evoltune.train.sft.batches import StepBatchSampler
+    from evoltune.train.sft.monitor import TrainingMonitor
     from evoltune.train.watchdog import Watchdog
 
     file = folder / "rows.jsonl"
@@ -199,22 +201,23 @@ def ours(args, pairs, turns, folder):
             f"train.max_steps={args.steps}", f"train.max_length={MAX_LENGTH}", "train.excess_length=truncate",
         ],
     )  # fmt: skip
-    base = str(resolve_base(BASE))
+    base = str(locate_model(BASE))
     job = Job(recipe=recipe, rows=str(file), base=base, out=str(folder / "ours"), fingerprint="benchmark")
     job.folder.mkdir()
-    plan = sft.plan_of(recipe.train, 1)
+    layout = batch_layout(recipe.train, 1)
     tokenizer = load_tokenizer(base)
     stop, _ = prepare_tokenizer(tokenizer, "chat")
-    bins, _, _ = sft.prepare(job, tokenizer, stop)
-    arguments = sft.training_arguments(job, plan, precision_of("auto"))
+    dataset, _, _ = sft.prepare_data(job, tokenizer, stop)
+    arguments = sft.training_arguments(job, layout, precision_of("auto"))
     arguments.max_steps = args.steps
-    order = sft.Order(bins.lengths, plan, args.steps, job.seed, 0, True)
-    tuner = sft.Tuner(
-        bins=bins, order=order, pad=tokenizer.pad_token_id, recipe=recipe.train, guards=Guards(job, Watchdog(job)),
-        model=model_of(args), args=arguments, train_dataset=bins, callbacks=[turn_taker(turns, "ours")],
+    sampler = StepBatchSampler(dataset.lengths, layout, args.steps, job.seed, 0, True)
+    trainer = sft.EvoltuneTrainer(
+        dataset=dataset, sampler=sampler, pad=tokenizer.pad_token_id, recipe=recipe.train,
+        monitor=TrainingMonitor(job, Watchdog(job)), model=model_of(args), args=arguments,
+        callbacks=[turn_taker(turns, "ours")],
     )  # fmt: skip
-    turns.tokens["ours"] = [sum(bins.lengths[i] for i in step) for step in order]
-    return tuner, tokenizer
+    turns.tokens["ours"] = [sum(dataset.lengths[i] for i in step) for step in sampler]
+    return trainer, tokenizer
 
 
 def theirs(args, pairs, turns, folder):
@@ -223,7 +226,7 @@ def theirs(args, pairs, turns, folder):
     from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    from evoltune.models.base import resolve_base
+    from evoltune.models.locate import locate_model
 
     data = Dataset.from_list(
         [
@@ -235,7 +238,7 @@ def theirs(args, pairs, turns, folder):
         output_dir=str(folder / "trl"), max_steps=args.steps, per_device_train_batch_size=BATCH, learning_rate=RATE,
         max_length=MAX_LENGTH, report_to=[], save_strategy="no", disable_tqdm=True, use_cpu=not args.gpu,
     )  # fmt: skip
-    tokenizer = AutoTokenizer.from_pretrained(resolve_base(BASE))
+    tokenizer = AutoTokenizer.from_pretrained(locate_model(BASE))
     trainer = SFTTrainer(
         model=model_of(args), args=config, train_dataset=data, processing_class=tokenizer,
         callbacks=[turn_taker(turns, "trl")],
@@ -255,7 +258,8 @@ def held_out_loss(model, tokenizer, pairs) -> float:
     """Mean loss of a completion token, by our own loss, in the precision of training."""
     import torch
 
-    from evoltune.train.sft.data import collate, encode_rows
+    from evoltune.train.sft.batches import collate
+    from evoltune.train.sft.examples import encode_rows
 
     rows = [
         (str(i), [{"role": "user", "content": q}, {"role": "assistant", "content": a}])
@@ -280,16 +284,17 @@ def compare(args) -> dict:
     train, held_out = pairs[:count], pairs[count:]
     turns = Turns(args.steps)
     with tempfile.TemporaryDirectory() as name:
-        tuner, tokenizer = ours(args, train, turns, Path(name))
-        trainer = theirs(args, train, turns, Path(name))
-        thread = threading.Thread(target=trainer.train, daemon=True)
+        our_trainer, tokenizer = ours(args, train, turns, Path(name))
+        trl_trainer = theirs(args, train, turns, Path(name))
+        thread = threading.Thread(target=trl_trainer.train, daemon=True)
         thread.start()
-        tuner.train()
+        our_trainer.train()
         thread.join()
     losses = [
-        held_out_loss(t.accelerator.unwrap_model(t.model), tokenizer, held_out) for t in (tuner, trainer)
+        held_out_loss(t.accelerator.unwrap_model(t.model), tokenizer, held_out)
+        for t in (our_trainer, trl_trainer)
     ]
-    parameters = sum(p.numel() for p in tuner.model.parameters())
+    parameters = sum(p.numel() for p in our_trainer.model.parameters())
     peak = CPU_PEAK
     if args.gpu:
         device = torch.cuda.get_device_name()

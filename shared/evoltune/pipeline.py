@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -177,10 +177,9 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether the checkpoint is the finished one of this recipe on the dataset that is there now."""
-        from evoltune.train.job import make_job
-        from evoltune.train.launch import _rows_file
+        from evoltune.train.job import make_job, rows_of
 
-        rows = _rows_file(self.recipe.train.dataset or str(self.place / "dataset"))
+        rows = rows_of(self.recipe.train.dataset or str(self.place / "dataset"))
         try:
             text = (self.place / "checkpoint" / "manifest.json").read_text(encoding="utf-8")
             found = json.loads(text).get("fingerprint")
@@ -275,17 +274,21 @@ def build(work: Run) -> Path:
 
 
 def train(work: Run) -> None:
+    from evoltune.evaluate.measure import evaluate as score
     from evoltune.train.launch import train as fine_tune
 
     dataset = work.recipe.train.dataset or str(work.place / "dataset")
     if not work.trained:  # scores of another checkpoint must not stand beside the new one; its texts stay
         (work.place / "eval" / "after" / "scores.json").unlink(missing_ok=True)
-    fine_tune(work.recipe, dataset, work.place / "checkpoint", allow_uncertified=work.allow_uncertified)
+    fine_tune(
+        work.recipe, dataset, work.place / "checkpoint", suites=work.suites,
+        score=partial(score, baseline=False, allow_uncertified=True), allow_uncertified=work.allow_uncertified,
+    )  # fmt: skip
 
 
 def evaluate(work: Run) -> None:
     from evoltune.evaluate.measure import evaluate as measure
-    from evoltune.train.card import write_card
+    from evoltune.models.card import write_card
 
     if work.recipe.eval.baseline:
         measure(

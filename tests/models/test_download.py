@@ -23,7 +23,7 @@ FILES = {
     "tokenizer.json": b"{ }",
     "pytorch_model.bin": b"no",
 }
-FETCH = "import sys; from evoltune.models.base import fetched; print(fetched(sys.argv[1], None))"
+FETCH = "import sys; from evoltune.models.locate import ModelRef, download_model; print(download_model(ModelRef(sys.argv[1])))"
 
 
 @pytest.fixture

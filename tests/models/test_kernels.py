@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from evoltune.models.kernels import LIGER, Kernels, kernels
+from evoltune.models.kernels import LIGER, Kernels, choose_kernels
 from evoltune.recipe import Train
 
 
 def test_without_a_gpu_only_the_recipe_decides():
-    assert kernels(Train(packing=True), "bf16", gpu=False, installed=lambda _: True) == Kernels(
+    assert choose_kernels(Train(packing=True), "bf16", gpu=False, installed=lambda _: True) == Kernels(
         None, liger=False
     )
     chosen = Train(attn_implementation="eager")
-    assert kernels(chosen, "fp32", gpu=False) == Kernels("eager", liger=False)
+    assert choose_kernels(chosen, "fp32", gpu=False) == Kernels("eager", liger=False)
 
 
 @pytest.mark.parametrize(
@@ -26,11 +26,13 @@ def test_without_a_gpu_only_the_recipe_decides():
     ],
 )
 def test_on_a_gpu_what_is_installed_is_taken(train: Train, precision: str, attention: str | None):
-    assert kernels(train, precision, gpu=True, installed=lambda _: True) == Kernels(attention, liger=True)
+    assert choose_kernels(train, precision, gpu=True, installed=lambda _: True) == Kernels(
+        attention, liger=True
+    )
 
 
 def test_what_is_missing_is_named_with_the_command():
-    found = kernels(Train(packing=True), "bf16", gpu=True, installed=lambda _: False)
+    found = choose_kernels(Train(packing=True), "bf16", gpu=True, installed=lambda _: False)
     assert (found.attention, found.liger) == (None, False)
     assert [line.partition(" ")[0] for line in found.missing] == ["flash-attn", "liger-kernel"]
     assert all("pip install" in line for line in found.missing)

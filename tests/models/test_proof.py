@@ -10,7 +10,7 @@ import pytest
 from evoltune.errors import TrainingError
 from evoltune.models.proof import attach_chat_template, check_batch, check_golden, prove
 from evoltune.models.template import IGNORED, Encoded, encode, stop_of
-from evoltune.train.sft.data import collate
+from evoltune.train.sft.batches import collate
 
 ROWS = [
     [{"role": "user", "content": f"Add {i} and 1."}, {"role": "assistant", "content": str(i + 1)}]

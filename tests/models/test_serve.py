@@ -29,7 +29,7 @@ def adapter(tiny_base, tiny_rows, tmp_path_factory):
             "train.warmup_steps=2",
         ],
     )
-    train(recipe, tiny_rows, out)
+    train(recipe, tiny_rows, out, suites={})
     return out
 
 
@@ -87,12 +87,17 @@ def test_an_adapter_of_zeros_is_refused(adapter, tmp_path):
 
 
 def test_adapter_and_merged_model_answer_alike(adapter, merged):
-    from evoltune.models.chat import Sampling, open_model
+    from evoltune.models.chat import SamplingConfig, open_model
 
-    replies = [open_model(folder).answer(ASK, Sampling(max_tokens=12)) for folder in (adapter, merged[0])]
+    replies = [
+        open_model(folder).answer(ASK, SamplingConfig(max_tokens=12)) for folder in (adapter, merged[0])
+    ]
     # Random weights nearly tie: the merge's rounding may turn a late token. The logits themselves are compared by `merge`.
     assert replies[0].text[:2] == replies[1].text[:2]
-    assert replies[0].prompt_tokens == replies[1].prompt_tokens and replies[0].finish in ("stop", "length")
+    assert replies[0].prompt_tokens == replies[1].prompt_tokens and replies[0].finish_reason in (
+        "stop",
+        "length",
+    )
 
 
 def test_a_checkpoint_whose_tokenizer_was_changed_does_not_open(adapter, tmp_path):

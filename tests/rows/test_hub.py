@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evoltune.errors import DataError, TrainingError
-from evoltune.models.base import resolve_base
+from evoltune.models.locate import locate_model
 from evoltune.rows import hub
 from evoltune.rows.readers import read_rows
 
@@ -35,12 +35,12 @@ def test_a_path_with_nothing_there_never_asks_the_hub(nowhere, monkeypatch, name
     (nowhere / "here").mkdir()
     monkeypatch.setattr(hub, "unreachable", lambda: pytest.fail("the hub was asked"))
     with pytest.raises(TrainingError, match=r"no such folder: give the folder"):
-        resolve_base(name)
+        locate_model(name)
 
 
 def test_a_hub_that_does_not_answer_is_named_with_what_to_do(nowhere):
     with pytest.raises(TrainingError, match=r"'owner/name'.*127\.0\.0\.1 does not answer .*check the name"):
-        resolve_base("owner/name")
+        locate_model("owner/name")
     with pytest.raises(DataError, match=r"owner/rows: neither a file.*127\.0\.0\.1 does not answer"):
         list(read_rows("owner/rows"))
 
@@ -48,18 +48,18 @@ def test_a_hub_that_does_not_answer_is_named_with_what_to_do(nowhere):
 def test_offline_is_the_reason_when_it_was_asked_for(nowhere, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(TrainingError, match=r"HF_HUB_OFFLINE is set"):
-        resolve_base("owner/name")
+        locate_model("owner/name")
 
 
 def test_the_local_copy_needs_no_hub(nowhere):
     snapshot = nowhere / "hf" / "hub" / "models--owner--name" / "snapshots" / "0"
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()
-    assert resolve_base("owner/name") == "owner/name"
+    assert locate_model("owner/name") == "owner/name"
 
 
 def test_a_hub_that_answers_is_asked(nowhere, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
         assert hub.unreachable() == ""
-        assert resolve_base("owner/name") == "owner/name"
+        assert locate_model("owner/name") == "owner/name"

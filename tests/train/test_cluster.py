@@ -16,9 +16,9 @@ import pytest
 
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import load_recipe
-from evoltune.train.command import command_for, slurm_script
-from evoltune.train.deepspeed import config_for, refuse_stale_locks, stage_of
-from evoltune.train.sft.saved import damage
+from evoltune.train.deepspeed import deepspeed_config, refuse_stale_locks, stage_of
+from evoltune.train.launch_command import launch_command, slurm_script
+from evoltune.train.step_checkpoints import damage
 
 STAGES = ("zero1", "zero2", "zero3", "zero3-offload")
 COMMON = (
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from evoltune.recipe import load_recipe
 from evoltune.train.launch import train
-train(load_recipe("smoke/math", sys.argv[3:]), sys.argv[1], Path(sys.argv[2]))
+train(load_recipe("smoke/math", sys.argv[3:]), sys.argv[1], Path(sys.argv[2]), suites={})
 """
 
 
@@ -43,7 +43,7 @@ def run(rows, out, base, *overrides):
 
     pytest.importorskip("deepspeed")
     wanted = load_recipe("smoke/math", [f"train.model_name_or_path={base}", *COMMON, *overrides])
-    return train(wanted, rows, out)
+    return train(wanted, rows, out, suites={})
 
 
 # ---- configuration
@@ -52,7 +52,7 @@ def run(rows, out, base, *overrides):
 @pytest.mark.parametrize("name", STAGES)
 def test_the_json_is_generated_from_the_recipe(name):
     recipe = load_recipe("smoke/math", [f"train.deepspeed={name}", "train.global_batch_size=64"])
-    config = config_for(recipe, "bf16", world=4)
+    config = deepspeed_config(recipe, "bf16", world=4)
     assert config["zero_optimization"]["stage"] == stage_of(recipe.train) == int(name[4])
     assert config["train_micro_batch_size_per_gpu"] == 8 and config["gradient_accumulation_steps"] == 2
     assert config["bf16"]["enabled"] and not config["fp16"]["enabled"]
@@ -61,7 +61,7 @@ def test_the_json_is_generated_from_the_recipe(name):
 
 
 def test_without_deepspeed_there_is_no_json():
-    assert config_for(load_recipe("smoke/math")) is None
+    assert deepspeed_config(load_recipe("smoke/math")) is None
 
 
 def test_a_users_json_is_compared_with_the_recipe_and_each_conflict_named():
@@ -71,7 +71,7 @@ def test_a_users_json_is_compared_with_the_recipe_and_each_conflict_named():
     }  # fmt: skip
     recipe = load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"])
     with pytest.raises(RecipeError) as caught:
-        config_for(recipe, "bf16", world=2)
+        deepspeed_config(recipe, "bf16", world=2)
     assert "train_micro_batch_size_per_gpu: 4, the recipe says 8" in str(caught.value)
     assert "gradient_clipping: 0.5, the recipe says 1.0" in str(caught.value)
     assert "bf16" not in str(caught.value)
@@ -79,7 +79,9 @@ def test_a_users_json_is_compared_with_the_recipe_and_each_conflict_named():
 
 def test_a_users_json_that_agrees_is_kept_with_its_own_keys():
     theirs = {"zero_optimization": {"stage": 2, "reduce_bucket_size": 5}, "comms_logger": {"enabled": True}}
-    config = config_for(load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"]), "bf16", world=2)
+    config = deepspeed_config(
+        load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"]), "bf16", world=2
+    )
     assert config["zero_optimization"]["reduce_bucket_size"] == 5 and config["comms_logger"]["enabled"]
     assert config["train_micro_batch_size_per_gpu"] == 8
 
@@ -87,7 +89,7 @@ def test_a_users_json_that_agrees_is_kept_with_its_own_keys():
 def test_a_users_optimizer_section_is_refused():
     theirs = {"zero_optimization": {"stage": 2}, "optimizer": {"type": "AdamW"}}
     with pytest.raises(RecipeError, match="the recipe's own keys"):
-        config_for(load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"]))
+        deepspeed_config(load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"]))
 
 
 def test_a_stale_compile_lock_is_named_with_the_command_that_removes_it(tmp_path, monkeypatch):
@@ -105,12 +107,12 @@ def test_a_stale_compile_lock_is_named_with_the_command_that_removes_it(tmp_path
 
 def test_one_process_needs_no_launcher(tmp_path):
     recipe = load_recipe("smoke/math", ["compute.gpus_per_node=1"])
-    assert command_for(tmp_path / "job.json", recipe)[1:3] == ["-m", "evoltune.train"]
+    assert launch_command(tmp_path / "job.json", recipe)[1:3] == ["-m", "evoltune.train"]
 
 
 def test_several_nodes_need_a_launcher_that_can_do_it(tmp_path):
     with pytest.raises(RecipeError, match="use torchrun, deepspeed or slurm"):
-        command_for(tmp_path / "job.json", load_recipe("smoke/math", ["compute.nodes=4"]))
+        launch_command(tmp_path / "job.json", load_recipe("smoke/math", ["compute.nodes=4"]))
 
 
 def test_torchrun_meets_elastically_within_the_restart_budget(tmp_path):
@@ -120,7 +122,7 @@ def test_torchrun_meets_elastically_within_the_restart_budget(tmp_path):
         "compute.rendezvous=127.0.0.1",
         "compute.gpus_per_node=8",
     ]
-    command = " ".join(command_for(tmp_path / "job.json", load_recipe("smoke/math", how)))
+    command = " ".join(launch_command(tmp_path / "job.json", load_recipe("smoke/math", how)))
     for part in (
         "--nnodes 4", "--nproc-per-node 8", "--max-restarts 6", "--rdzv-backend c10d", "127.0.0.1:29500", "is_host=1",
         "--local-addr 127.0.0.1",
@@ -131,14 +133,14 @@ def test_torchrun_meets_elastically_within_the_restart_budget(tmp_path):
 def test_torchrun_without_a_rendezvous_says_what_to_give(tmp_path):
     how = ["compute.nodes=4", "compute.launcher=torchrun", "compute.gpus_per_node=8"]
     with pytest.raises(RecipeError, match=r"compute.rendezvous: '' must be HOST or HOST:PORT"):
-        command_for(tmp_path / "job.json", load_recipe("smoke/math", how))
+        launch_command(tmp_path / "job.json", load_recipe("smoke/math", how))
 
 
 def test_deepspeed_takes_a_hostfile(tmp_path):
     how = ["compute.nodes=2", "compute.launcher=deepspeed", "compute.gpus_per_node=8"]
     with pytest.raises(RecipeError, match="hostfile"):
-        command_for(tmp_path / "job.json", load_recipe("smoke/math", how))
-    command = command_for(
+        launch_command(tmp_path / "job.json", load_recipe("smoke/math", how))
+    command = launch_command(
         tmp_path / "job.json", load_recipe("smoke/math", [*how, f"compute.hostfile={tmp_path}/hosts"])
     )
     assert command[1:5] == ["-m", "deepspeed.launcher.runner", "--hostfile", str(tmp_path / "hosts")]
@@ -165,7 +167,7 @@ def test_the_slurm_script_is_sound_bash_and_stops_before_the_time_limit(tmp_path
         assert line in script.splitlines()
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", str(path)], check=True)
-    assert command_for(folder / "job.json", recipe) == ["sbatch", "--wait", str(path)]
+    assert launch_command(folder / "job.json", recipe) == ["sbatch", "--wait", str(path)]
 
 
 def test_the_slurm_script_requeues_after_a_graceful_stop(tmp_path):

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 
 from evoltune.errors import DataError
 from evoltune.models.template import IGNORED, Encoded
-from evoltune.train.sft.data import (
-    Plan,
-    collate,
-    deal,
-    encode_rows,
-    messages_of,
-    pack,
-    read_conversations,
-    step_order,
-)
+from evoltune.train.batch_layout import BatchLayout
+from evoltune.train.sft.batches import collate, pack, rank_batches, step_order
+from evoltune.train.sft.examples import encode_rows, messages_of, read_conversations
 
 
 def rows_of(lengths):
@@ -114,9 +107,9 @@ def test_a_step_has_the_same_rows_for_every_number_of_ranks(
     batch = micro * accumulation * world
     order = list(step_order(lengths, batch, steps, seed, group=group))
     assert len(order) == steps and all(len(step) == batch for step in order)
-    plan = Plan(batch=batch, micro=micro, world=world)
+    layout = BatchLayout(batch=batch, micro=micro, world=world)
     for step in order:
-        dealt = [deal(step, lengths, plan, rank) for rank in range(world)]
+        dealt = [rank_batches(step, lengths, layout, rank) for rank in range(world)]
         assert all(len(micros) == accumulation for micros in dealt)
         assert sorted(i for micros in dealt for m in micros for i in m) == sorted(step)
 
@@ -209,8 +202,8 @@ def test_one_batch_of_eight_equals_any_accumulation_and_any_ranks(micro, world, 
     docs = documents(11, 8)
     lengths = [len(d.ids) for d in docs]
     items = sum(label != IGNORED for d in docs for label in d.labels)
-    plan = Plan(batch=8, micro=micro, world=world)
-    micros = [m for rank in range(world) for m in deal(range(8), lengths, plan, rank)]
+    layout = BatchLayout(batch=8, micro=micro, world=world)
+    micros = [m for rank in range(world) for m in rank_batches(range(8), lengths, layout, rank)]
     tiny_model.zero_grad()
     total = 0.0
     for members in micros:

@@ -11,10 +11,10 @@ import pytest
 
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import load_recipe
-from evoltune.train.checkpoint_selection import check_selection, select
+from evoltune.train.checkpoint_selection import check_selection, select_checkpoint
 from evoltune.train.job import Job, write_job
-from evoltune.train.sft.saved import mark
 from evoltune.train.sft.schedule import rate_factor
+from evoltune.train.step_checkpoints import mark_complete
 
 torch = pytest.importorskip("torch")
 ONE = SimpleNamespace(world_size=1)
@@ -27,16 +27,16 @@ def job_in(folder, *overrides) -> Job:
 
 @pytest.fixture
 def guards(tmp_path):
-    from evoltune.train.sft.guards import Guards
+    from evoltune.train.sft.monitor import TrainingMonitor
     from evoltune.train.watchdog import Watchdog
 
     job = job_in(tmp_path)
-    return Guards(job, Watchdog(job))
+    return TrainingMonitor(job, Watchdog(job))
 
 
 def step(guards, number: int, loss: float):
     batch = {"input_ids": torch.tensor([[7, 8]]), "labels": torch.tensor([[-100, 8]])}
-    guards.seen(torch.tensor(loss), batch)
+    guards.observe(torch.tensor(loss), batch)
     control = SimpleNamespace(should_save=False, should_training_stop=False)
     guards.on_step_end(ONE, SimpleNamespace(global_step=number), control)
     return control
@@ -82,19 +82,20 @@ def test_a_rank_that_hangs_ends_itself_with_stacks_and_a_reason(tmp_path):
     assert done.returncode == 75 and "time.sleep" not in done.stdout
     assert "most recent call first" in done.stderr
     assert (
-        "no progress for 0 s after 'step 4'" in json.loads((tmp_path / "error-0.json").read_text())["message"]
+        "no progress for 0.5 s after 'step 4'"
+        in json.loads((tmp_path / "error-0.json").read_text())["message"]
     )
 
 
 def test_the_driver_ends_a_silent_job_and_its_children(tmp_path):
     import time
 
-    from evoltune.train import supervise as module
+    from evoltune.train.trainer_process import run_trainer
 
     start = time.monotonic()
     script = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)']); time.sleep(99)"
-    with pytest.raises(TrainingError, match="no sign of life from the trainer"):
-        module.supervise([sys.executable, "-c", script], {}, tmp_path, hang_timeout_s=-29.5)  # limit: 1 s
+    with pytest.raises(TrainingError, match="the trainer showed no progress"):
+        run_trainer([sys.executable, "-c", script], {}, tmp_path, hang_timeout_s=-29.5)  # limit: 1 s
     assert time.monotonic() - start < 30
 
 
@@ -109,7 +110,7 @@ def test_the_best_answers_choose_the_checkpoint_and_perplexity_is_only_shown(tmp
         folder = job.steps / f"checkpoint-{number}"
         folder.mkdir(parents=True)
         save_file({"w": torch.full((2,), float(number))}, folder / "model.safetensors")
-        mark(folder)
+        mark_complete(folder)
     save_file({"w": torch.full((2,), 6.0)}, tmp_path / "model.safetensors")
     (tmp_path / "template.json").write_text("{}")
     (tmp_path / "metrics.jsonl").write_text(
@@ -121,7 +122,7 @@ def test_the_best_answers_choose_the_checkpoint_and_perplexity_is_only_shown(tmp
         weight = load_file(f"{model}/model.safetensors")["w"][0].item()
         return {"suites": {"dev": {"measures": {"pass@1": {"value": {2: 0.3, 4: 0.7, 6: 0.5}[int(weight)]}}}}}
 
-    manifest = select(job, {"steps": 6, "files": {}}, score)
+    manifest = select_checkpoint(job, {"steps": 6, "files": {}}, score)
     assert manifest["selected_step"] == 4
     assert load_file(tmp_path / "model.safetensors")["w"][0].item() == 4.0
     table = json.loads((tmp_path / "selection.json").read_text())["table"]
@@ -172,7 +173,7 @@ def test_the_rate_warms_up_and_falls_to_its_floor():
 def test_residual_dropout_grows_from_the_bottom_to_the_top_and_only_while_training(tiny_base):
     from transformers import AutoModelForCausalLM
 
-    from evoltune.models.load import add_residual_dropout
+    from evoltune.train.sft.model import add_residual_dropout
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     ids = torch.arange(5, 60)[None]
@@ -191,7 +192,8 @@ def test_residual_dropout_grows_from_the_bottom_to_the_top_and_only_while_traini
 def test_new_tokens_get_the_average_row_and_are_trained_whole_under_lora(tiny_base):
     from transformers import AutoModelForCausalLM
 
-    from evoltune.models.load import add_lora, grow_embeddings, load_tokenizer, prepare_tokenizer
+    from evoltune.models.load import grow_embeddings, load_tokenizer, prepare_tokenizer
+    from evoltune.models.lora import add_lora
 
     tokenizer = load_tokenizer(str(tiny_base))
     stop, added = prepare_tokenizer(tokenizer, "lima")
@@ -200,7 +202,7 @@ def test_new_tokens_get_the_average_row_and_are_trained_whole_under_lora(tiny_ba
     before = model.get_input_embeddings().weight.detach().clone()
     assert grow_embeddings(model, len(tokenizer)) == 1
     assert torch.allclose(model.get_input_embeddings().weight[-1], before.mean(0), atol=1e-6)
-    adapted = add_lora(model, load_recipe("smoke/math").train, sharded=False, embeddings=True)
+    adapted = add_lora(model, load_recipe("smoke/math").train, embeddings=True)
     trained = {
         n.split(".")[-4] for n, p in adapted.named_parameters() if p.requires_grad and "modules_to_save" in n
     }
@@ -211,14 +213,15 @@ def test_an_adapter_with_trained_embeddings_saves_them_once(tiny_base, tmp_path)
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    from evoltune.models.load import add_lora, grow_embeddings
-    from evoltune.train.sft.saved import verify_weights
+    from evoltune.models.load import grow_embeddings
+    from evoltune.models.lora import add_lora
+    from evoltune.train.sft.read_back import compare_saved
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     grow_embeddings(model, model.config.vocab_size + 1)
-    adapted = add_lora(model, load_recipe("smoke/math").train, sharded=False, embeddings=True)
+    adapted = add_lora(model, load_recipe("smoke/math").train, embeddings=True)
     adapted.save_pretrained(tmp_path)
-    assert verify_weights(adapted, tmp_path, 0) == 30
+    assert compare_saved(adapted, tmp_path, 0) == 30
     whole = [name for name in load_file(tmp_path / "adapter_model.safetensors") if "lora" not in name]
     assert sorted(whole) == ["base_model.model.lm_head.weight", "base_model.model.model.embed_tokens.weight"]
 
@@ -237,7 +240,7 @@ def test_a_pad_token_that_equals_the_stop_token_is_replaced_where_the_vocabulary
 def test_mfu_counts_six_per_trained_and_four_per_frozen_weight(tiny_base):
     from transformers import AutoModelForCausalLM
 
-    from evoltune.train.hardware import flops_per_token, peak_flops
+    from evoltune.train.mfu import flops_per_token, peak_flops
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     body = sum(

@@ -9,7 +9,7 @@ import pytest
 
 from evoltune.errors import RecipeError
 from evoltune.models.memory import activations, memory_of
-from evoltune.models.shapes import TABLE, Shape, from_config, shape_of
+from evoltune.models.shapes import Shape, from_config, shape_of
 from evoltune.recipe import Train
 
 torch = pytest.importorskip("torch", reason="needs evoltune[train]")
@@ -136,7 +136,7 @@ def test_activations_are_within_fifteen_percent_of_what_autograd_saves(
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 def test_zero_shards_add_up_to_the_whole(world: int):
-    shape = TABLE["HuggingFaceTB/SmolLM2-135M-Instruct"]
+    shape = shape_of("HuggingFaceTB/SmolLM2-135M-Instruct")
     n = shape.parameters
     for zero, parameters, gradients in (
         ("zero1", 2 * n, 2 * n),

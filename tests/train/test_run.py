@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from evoltune.errors import CertificateError, DataError, RecipeError, TrainingError
+from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import load_recipe
 from evoltune.train.launch import train
 
@@ -36,7 +37,9 @@ def losses(folder: Path) -> list[float]:
 def reference(tiny_base, tiny_rows, tmp_path_factory):
     """Six steps of full fine-tuning in one process."""
     out = tmp_path_factory.mktemp("reference") / "checkpoint"
-    manifest = train(recipe(tiny_base, "train.finetuning_type=full", "train.max_steps=6"), tiny_rows, out)
+    manifest = train(
+        recipe(tiny_base, "train.finetuning_type=full", "train.max_steps=6"), tiny_rows, out, suites={}
+    )
     return out, manifest
 
 
@@ -76,7 +79,9 @@ def test_training_lowers_the_loss(reference):
 def test_a_finished_job_is_not_trained_again(reference, tiny_base, tiny_rows):
     out, manifest = reference
     before = (out / "manifest.json").stat().st_mtime_ns
-    again = train(recipe(tiny_base, "train.finetuning_type=full", "train.max_steps=6"), tiny_rows, out)
+    again = train(
+        recipe(tiny_base, "train.finetuning_type=full", "train.max_steps=6"), tiny_rows, out, suites={}
+    )
     assert again == manifest and (out / "manifest.json").stat().st_mtime_ns == before
 
 
@@ -84,8 +89,9 @@ def test_a_dataset_without_certificate_is_refused_with_the_command_that_makes_on
     tiny_base, tiny_rows, tmp_path
 ):
     wanted = load_recipe("smoke/math", [f"train.model_name_or_path={tiny_base}"])
-    with pytest.raises(CertificateError, match=r"evoltune decontaminate .*--allow-uncertified"):
-        train(wanted, tiny_rows, tmp_path / "out")
+    suites = {name: load_suite(name, domain=wanted.domain) for name in wanted.eval.suites}
+    with pytest.raises(CertificateError, match=r"evoltune .*decontaminate .*--allow-uncertified"):
+        train(wanted, tiny_rows, tmp_path / "out", suites=suites)
     assert not (tmp_path / "out").exists()
 
 
@@ -94,19 +100,22 @@ def test_a_long_row_stops_the_job_before_the_first_step_with_the_trainers_own_se
 ):
     with pytest.raises(DataError, match=r"48 of 48 rows are longer than train.max_length 16"):
         train(
-            recipe(tiny_base, "train.max_length=16", "train.excess_length=raise"), tiny_rows, tmp_path / "out"
+            recipe(tiny_base, "train.max_length=16", "train.excess_length=raise"),
+            tiny_rows,
+            tmp_path / "out",
+            suites={},
         )
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_a_batch_that_cannot_be_solved_for_is_named(tiny_base, tiny_rows, tmp_path):
     with pytest.raises(RecipeError, match="global_batch_size 9 is no multiple"):
-        train(recipe(tiny_base, "train.global_batch_size=9"), tiny_rows, tmp_path / "out")
+        train(recipe(tiny_base, "train.global_batch_size=9"), tiny_rows, tmp_path / "out", suites={})
 
 
 def test_an_unknown_base_folder_is_named(tiny_rows, tmp_path):
     with pytest.raises(TrainingError, match=r"nowhere/base.: no such folder"):
-        train(recipe("./nowhere/base"), tiny_rows, tmp_path / "out")
+        train(recipe("./nowhere/base"), tiny_rows, tmp_path / "out", suites={})
 
 
 def test_sigterm_saves_a_checkpoint_and_the_same_command_ends_with_the_uninterrupted_losses(
@@ -117,7 +126,7 @@ def test_sigterm_saves_a_checkpoint_and_the_same_command_ends_with_the_uninterru
     driver.write_text(
         "import sys\nfrom pathlib import Path\nfrom evoltune.recipe import load_recipe\nfrom evoltune.train.launch import train\n"
         "from evoltune.errors import TrainingError\n"
-        "try:\n    train(load_recipe('smoke/math', sys.argv[3:]), sys.argv[1], Path(sys.argv[2]))\n"
+        "try:\n    train(load_recipe('smoke/math', sys.argv[3:]), sys.argv[1], Path(sys.argv[2]), suites={})\n"
         "except TrainingError as error:\n    sys.exit(str(error))\n"
     )
     full = ("train.finetuning_type=full", "train.max_steps=6")
@@ -131,20 +140,19 @@ def test_sigterm_saves_a_checkpoint_and_the_same_command_ends_with_the_uninterru
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and "stopped on request after step 1 of 6, with a checkpoint" in said
-    manifest = train(recipe(tiny_base, *full), tiny_rows, out)
+    manifest = train(recipe(tiny_base, *full), tiny_rows, out, suites={})
     assert manifest["steps"] == 6
     assert losses(out) == pytest.approx(losses(reference[0]), abs=1e-6)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, capsys):
-    from evoltune.train.sft.checkpoint import latest_step
-    from evoltune.train.sft.saved import mark
+    from evoltune.train.step_checkpoints import latest_step, mark_complete
 
     for step in (3, 12):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(b"weights")
-        mark(folder)
+        mark_complete(folder)
     assert latest_step(tmp_path).name == "checkpoint-12"
     (tmp_path / "checkpoint-12" / "model.safetensors").write_bytes(b"weightz")
     assert latest_step(tmp_path).name == "checkpoint-3"
@@ -160,19 +168,19 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, capsys):
 def saved(tiny_base, tmp_path):
     from transformers import AutoModelForCausalLM
 
-    from evoltune.models.load import add_lora
+    from evoltune.models.lora import add_lora
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
-    adapted = add_lora(model, recipe(tiny_base, "train.finetuning_type=lora").train, sharded=False)
+    adapted = add_lora(model, recipe(tiny_base, "train.finetuning_type=lora").train)
     adapted.save_pretrained(tmp_path)
     return adapted, tmp_path
 
 
 def test_an_adapter_reads_back_as_it_is_in_memory(saved):
-    from evoltune.train.sft.saved import verify_weights
+    from evoltune.train.sft.read_back import compare_saved
 
     model, folder = saved
-    assert verify_weights(model, folder, 0) == sum(p.requires_grad for p in model.parameters()) == 28
+    assert compare_saved(model, folder, 0) == sum(p.requires_grad for p in model.parameters()) == 28
 
 
 @pytest.mark.parametrize("fault", ["empty", "value", "missing", "cut"])
@@ -180,7 +188,7 @@ def test_a_wrong_adapter_fails_the_save(saved, fault):
     import torch
     from safetensors.torch import load_file, save_file
 
-    from evoltune.train.sft.saved import verify_weights
+    from evoltune.train.sft.read_back import compare_saved
 
     model, folder = saved
     path = folder / "adapter_model.safetensors"
@@ -202,7 +210,7 @@ def test_a_wrong_adapter_fails_the_save(saved, fault):
         "cut": "cannot be read back",
     }[fault]
     with pytest.raises(TrainingError, match=f"the save is wrong: .*{expected}"):
-        verify_weights(model, folder, 0)
+        compare_saved(model, folder, 0)
 
 
 @pytest.mark.skipif(
@@ -219,7 +227,10 @@ def test_a_full_disk_at_save_is_one_sentence(tiny_base, tiny_rows, tmp_path):
     try:
         with pytest.raises(TrainingError, match=r"cannot be written: .*GiB free"):
             train(
-                recipe(tiny_base, "train.finetuning_type=full", "train.max_steps=1"), tiny_rows, disk / "out"
+                recipe(tiny_base, "train.finetuning_type=full", "train.max_steps=1"),
+                tiny_rows,
+                disk / "out",
+                suites={},
             )
         assert not (disk / "out" / "manifest.json").exists()
     finally:

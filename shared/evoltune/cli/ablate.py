@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,10 @@ def train_and_score(work: pipeline.Run, out: Path, rows: Sequence[Record], seed:
     )
     whole = msgspec.structs.replace(recipe, curate=msgspec.structs.replace(recipe.curate, validation=0.0))
     write_dataset(rows, out / "dataset", whole, proof, {"variant": {"in": len(rows), "kept": len(rows)}})
-    train(recipe, out / "dataset", out / "checkpoint")
+    train(
+        recipe, out / "dataset", out / "checkpoint", suites=work.suites,
+        score=partial(evaluate, baseline=False, allow_uncertified=True),
+    )  # fmt: skip
     evaluate(recipe, str(out / "checkpoint"), out / "eval" / "after", baseline=False)
 
 

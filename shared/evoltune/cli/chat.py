@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.models.chat import Sampling, open_model
+    from evoltune.models.chat import SamplingConfig, open_model
 
     model = open_model(args.checkpoint)
-    sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature)
+    sampling = SamplingConfig(max_tokens=args.max_tokens, temperature=args.temperature)
     if not args.once:
         print(
             f"{args.checkpoint}, template {model.template.template}; an empty line or Ctrl-D ends",

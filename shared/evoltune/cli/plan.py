@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.train.plan import as_json, lines, make_plan
+    from evoltune.train.plan import as_json, describe, make_plan
 
     recipe, folder = options.recipe_of(args)
     dataset = Path(recipe.train.dataset) if recipe.train.dataset else folder / "dataset"
@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(deepspeed, str)
         else f"zero{deepspeed.get('zero_optimization', {}).get('stage', 0)}"
     )
-    print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(lines(plan, chosen)))
+    print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(describe(plan, chosen)))
     return 0

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.launcher:
         args.overrides.append(f"compute.launcher={args.launcher}")
     if args.print_launch:
-        from evoltune.train.launch import launch_text
+        from evoltune.train.launch_command import launch_text
 
         recipe, folder = options.recipe_of(args)
         print(launch_text(recipe, folder / "checkpoint"))

@@ -4,7 +4,7 @@
 
 Data stages run on the CPU partition (`compute.slurm_cpu`), generation by a local model and evaluation on GPUs
 (`compute.slurm`); the train stage is a small job that submits the ranks' own batch script and waits for it
-(`evoltune.train.command`). Every stage goes on where it stopped, so a script may be requeued at any moment: before its
+(`evoltune.train.launch_command`). Every stage goes on where it stopped, so a script may be requeued at any moment: before its
 time limit it stops the stage and requeues itself.
 """
 

@@ -67,7 +67,7 @@ def evaluate(
 
 def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) -> str:
     """ "certified", "unknown" (no checkpoint of ours), or what was not checked. Raises CertificateError."""
-    from evoltune.train.job import CERTIFICATE, MANIFEST
+    from evoltune.models.checkpoint import CERTIFICATE, MANIFEST
 
     if not (Path(model) / MANIFEST).is_file():
         return "unknown"

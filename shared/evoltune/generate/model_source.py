@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.generate.types import ModelSource
-from evoltune.models.base import resolve_base
+from evoltune.models.locate import locate_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval
 from evoltune.record import digest
@@ -35,11 +35,11 @@ def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
     adapter = folder / "adapter_config.json"
     checkpoint = str(folder) if read_template(folder) else ""
     if not adapter.is_file():
-        base = str(resolve_base(model))
+        base = str(locate_model(model))
         mark = fingerprint(Path(base)) or digest(base)
         return ModelSource(model=base, tokenizer=base, checkpoint=checkpoint, fingerprint=mark)
     named = str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    base = str(resolve_base(named))
+    base = str(locate_model(named))
     tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
     mark = digest([fingerprint(folder), fingerprint(Path(base)) or base])
     return ModelSource(

@@ -1,9 +1,9 @@
-"""A checkpoint ready to answer, under the template proof: what `chat` and `serve` share.
+"""A checkpoint that is ready to answer; `evoltune chat` and `evoltune serve` use it.
 
-    model = open_model(Path("runs/smoke-math/checkpoint"))
+    model = open_model("runs/smoke-math/checkpoint")
     for piece in model.stream([{"role": "user", "content": "What is 17 + 25?"}]): ...
 
-Prompts are built by the one renderer from the checkpoint's template.json, whose golden ids are checked as it opens.
+Invariant: prompts are rendered from the checkpoint's template.json, whose golden ids are checked when it is opened.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import MissingExtraError, TrainingError
-from evoltune.models.base import resolve_base
+from evoltune.models.load import precision_of, torch_dtype
+from evoltune.models.locate import ModelRef, locate_model
+from evoltune.models.lora import load_adapted
 from evoltune.models.proof import Template, check_golden
-from evoltune.models.template import Message, prompt_ids, stop_of
+from evoltune.models.template import Message, stop_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """temperature 0: greedy."""
+class SamplingConfig:
+    """How tokens are drawn; temperature 0 is greedy decoding."""
 
     max_tokens: int = 512
     temperature: float = 0.0
@@ -31,61 +33,60 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A whole answer. `finish`: stop (the stop token came) or length."""
+    """A whole answer. `finish_reason`: stop (the stop token was generated) or length."""
 
     text: str
-    finish: str
+    finish_reason: str
     prompt_tokens: int
     completion_tokens: int
 
 
 class ChatModel:
-    """One model in memory; answers one request at a time."""
+    """One model in memory; it answers one request at a time."""
 
     def __init__(self, model: Any, tokenizer: Any, template: Template) -> None:
-        self._model, self._tokenizer, self._template = model, tokenizer, template
+        self._model, self._tokenizer, self.template = model, tokenizer, template
         self._lock = threading.Lock()
 
-    @property
-    def template(self) -> Template:
-        return self._template
-
-    def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> Iterator[str | Reply]:
-        """Pieces of text as they come, then the whole Reply. The stop token is not part of the text."""
+    def stream(
+        self, messages: Sequence[Message], sampling: SamplingConfig | None = None
+    ) -> Iterator[str | Reply]:
+        """Yields pieces of text as they are generated, then the whole Reply. The stop token is not part of the text."""
         from transformers import TextIteratorStreamer
 
-        sampling = sampling or Sampling()
-        ids = prompt_ids(self._template.template, messages, self._tokenizer, self._template.system_prompt)
+        ids = self.template.prompt_ids(messages, self._tokenizer)
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        found: list[Any] = []
+        outputs: list[list[int]] = []
+        arguments = (ids, sampling or SamplingConfig(), streamer, outputs)
+        text = ""
         with self._lock:
-            worker = threading.Thread(
-                target=self._generate, args=(ids, sampling, streamer, found), daemon=True
-            )
+            worker = threading.Thread(target=self._generate, args=arguments, daemon=True)
             worker.start()
-            text = ""
             for piece in streamer:
                 text += piece
                 if piece:
                     yield piece
             worker.join()
-        if not found:
-            raise TrainingError("the model failed while it answered: see the trace above")
-        new = found[0][len(ids) :]
-        stopped = bool(new) and new[-1] == self._template.stop.id
+        if not outputs:
+            raise TrainingError("the model failed while it answered: see the traceback above")
+        generated = outputs[0][len(ids) :]
+        stopped = bool(generated) and generated[-1] == self.template.stop.id
         yield Reply(
             text=text,
-            finish="stop" if stopped else "length",
+            finish_reason="stop" if stopped else "length",
             prompt_tokens=len(ids),
-            completion_tokens=len(new),
+            completion_tokens=len(generated),
         )
 
-    def answer(self, messages: Sequence[Message], sampling: Sampling | None = None) -> Reply:
+    def answer(self, messages: Sequence[Message], sampling: SamplingConfig | None = None) -> Reply:
         *_, last = self.stream(messages, sampling)
         assert isinstance(last, Reply)
         return last
 
-    def _generate(self, ids: list[int], sampling: Sampling, streamer: Any, found: list[Any]) -> None:
+    def _generate(
+        self, ids: list[int], sampling: SamplingConfig, streamer: Any, outputs: list[list[int]]
+    ) -> None:
+        """Runs in a thread of its own; appends prompt and answer to `outputs`, or nothing if the model fails."""
         import torch
 
         how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
@@ -101,30 +102,30 @@ class ChatModel:
             with torch.inference_mode():
                 out = self._model.generate(
                     input_ids=tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=sampling.max_tokens,
-                    eos_token_id=self._template.stop.id, pad_token_id=self._tokenizer.pad_token_id, streamer=streamer, **how,
+                    eos_token_id=self.template.stop.id, pad_token_id=self._tokenizer.pad_token_id, streamer=streamer, **how,
                 )  # fmt: skip
-            found.append(out[0].tolist())
+            outputs.append(out[0].tolist())
         finally:
             streamer.end()
 
 
 def open_model(checkpoint: str | Path) -> ChatModel:
-    """A checkpoint of ours (whole or adapter), or any base with its own chat template. Raises TrainingError."""
-    place = resolve_base(str(checkpoint))
+    """Loads a checkpoint of ours (whole or adapter), or any base that has a chat template of its own.
+
+    Raises:
+        TrainingError: The model does not exist, or its tokenizer was changed after training.
+    """
+    place = locate_model(str(checkpoint))
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "train", "answering") from error
-    from evoltune.models.load import precision_of
-    from evoltune.models.merge import load_adapted
-
-    low = precision_of("auto")
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[low]
+    dtype = torch_dtype(precision_of("auto"))
     tokenizer = AutoTokenizer.from_pretrained(place)
-    template = check_golden(Path(place), tokenizer)
-    if template is None:
-        template = Template(template="chat", stop=stop_of("chat", tokenizer), base=str(checkpoint))
+    template = check_golden(Path(place), tokenizer) or Template(
+        template="chat", stop=stop_of("chat", tokenizer), base=ModelRef(str(checkpoint))
+    )
     if (Path(place) / "adapter_config.json").is_file():
         model = load_adapted(Path(place), template, dtype, len(tokenizer)).merge_and_unload().to(dtype)
     else:

@@ -1,7 +1,7 @@
-"""Kernels that a job on a GPU takes when they are installed, and names in the log when they are not. Imports no torch.
+"""Which optional GPU kernels a training job uses: those that are installed. Imports no torch.
 
-flash-attention for packed rows (variable-length attention between position restarts); Liger's fused norms, rotations and
-MLPs. The loss stays ours (`evoltune.train.sft.loss`): logits only where labels are.
+flash-attention for packed rows (variable-length attention between position restarts), and Liger's fused norms, rotary
+embeddings and MLPs. The loss stays ours (`evoltune.train.sft.loss`), which computes logits only where there are labels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LIGER = {
 
 
 class Kernels(NamedTuple):
-    """What the model is loaded and patched with; `missing`: one line per package that would help and is not there."""
+    """What the model is loaded and patched with; `missing` has a line for each package that would help."""
 
     attention: str | None
     liger: bool
@@ -29,10 +29,10 @@ def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def kernels(
+def choose_kernels(
     train: Train, precision: str, *, gpu: bool, installed: Callable[[str], bool] = _installed
 ) -> Kernels:
-    """`train.attn_implementation` always decides where it is set. Without a GPU nothing else is chosen."""
+    """`train.attn_implementation` always wins where it is set; without a GPU nothing else is chosen."""
     if not gpu:
         return Kernels(train.attn_implementation, liger=False)
     missing = []
@@ -42,7 +42,7 @@ def kernels(
             attention = "flash_attention_2"
         else:
             missing.append(
-                "flash-attn is not installed: packed rows attend through sdpa (pip install flash-attn)"
+                "flash-attn is not installed: packed rows use sdpa attention (pip install flash-attn)"
             )
     liger = installed("liger_kernel")
     if not liger:

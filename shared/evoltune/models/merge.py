@@ -1,37 +1,50 @@
-"""Adapter plus base into one model, shown to be the same function: `evoltune merge CHECKPOINT --out DIR`.
+"""Merges an adapter into its base and shows that the function stays the same: `evoltune merge CHECKPOINT --out DIR`.
 
-The bound: on the template's probes, logits of the merged model, loaded from disk, differ from those of base + adapter (both
-computed in fp32) by at most BOUND of the largest logit. bf16 has 8 bits of mantissa, so a merged weight is off by up to 0.4%.
+On the template's probe prompts, the logits of the merged model, loaded from disk, differ from those of base + adapter (both
+computed in fp32) by at most BOUND, as a share of the largest logit. bf16 has 8 bits of mantissa, so a merged weight may be
+off by 0.4%.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 from evoltune.errors import DataError, MissingExtraError, TrainingError
-from evoltune.models.base import resolve_base
-from evoltune.models.proof import FILE, Template, read_template
+from evoltune.models.card import write_card
+from evoltune.models.checkpoint import CERTIFICATE, MANIFEST, read_manifest
+from evoltune.models.lora import load_adapted
+from evoltune.models.proof import TEMPLATE_FILE, Template, read_template
 from evoltune.rows.files import file_digest, write_json
-from evoltune.train.card import write_card
-from evoltune.train.job import CERTIFICATE, MANIFEST
 
 BOUND = {"float32": 1e-4, "bfloat16": 5e-2}
 Dtype = Literal["float32", "bfloat16"]
 
 
 def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, Any]:
-    """Writes a whole model; returns its manifest with `merge: {bound, difference}`. Raises TrainingError if the bound breaks."""
-    template = _adapter_template(checkpoint)
+    """Writes the whole model to `out`.
+
+    Returns:
+        Its manifest, with `merge: {bound, difference, dtype}`.
+
+    Raises:
+        DataError: The checkpoint holds no adapter of ours.
+        TrainingError: The bound is broken, the adapter is all zeros, or `out` holds a finished model.
+    """
+    template, manifest = read_template(checkpoint), read_manifest(checkpoint)
+    if template is None or manifest is None or not (checkpoint / "adapter_config.json").is_file():
+        raise DataError(
+            f"{checkpoint}: holds no finished adapter of ours (adapter_config.json, template.json, manifest.json): "
+            "nothing to merge"
+        )
+    if (out / MANIFEST).exists():
+        raise TrainingError(f"{out}: holds a finished model already: give another --out")
     try:
         import torch
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", "train", "merging") from error
-    if (out / MANIFEST).exists():
-        raise TrainingError(f"{out}: holds a finished model already: give another --out")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     adapted = load_adapted(checkpoint, template, torch.float32, len(tokenizer))
     before = _probe_logits(adapted, template)
@@ -41,7 +54,7 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
     shutil.rmtree(staging, ignore_errors=True)
     merged.save_pretrained(staging)
     tokenizer.save_pretrained(staging)
-    for name in (FILE, "generation_config.json", CERTIFICATE):
+    for name in (TEMPLATE_FILE, "generation_config.json", CERTIFICATE):
         if (checkpoint / name).is_file():
             shutil.copyfile(checkpoint / name, staging / name)
     difference = _difference(staging, template, before)
@@ -50,33 +63,9 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
             f"{checkpoint}: the merged model is another function than base + adapter: logits differ by {difference:.2g} of the "
             f"largest, allowed {BOUND[dtype]}: nothing was published; try --dtype float32"
         )
-    manifest: dict[str, Any] = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     manifest |= {"merge": {"bound": BOUND[dtype], "difference": difference, "dtype": dtype}}
     _publish(staging, out, manifest)
     return manifest
-
-
-def _adapter_template(checkpoint: Path) -> Template:
-    template = read_template(checkpoint)
-    if template is None or not (checkpoint / "adapter_config.json").is_file():
-        raise DataError(
-            f"{checkpoint}: holds no adapter of ours (adapter_config.json and template.json): nothing to merge"
-        )
-    return template
-
-
-def load_adapted(checkpoint: Path, template: Template, dtype: Any, tokens: int) -> Any:
-    """Base + adapter, with rows for tokens that training added."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    from evoltune.models.load import grow_embeddings
-
-    base = AutoModelForCausalLM.from_pretrained(
-        resolve_base(template.base), revision=template.base_revision, dtype=dtype
-    )
-    grow_embeddings(base, tokens)
-    return PeftModel.from_pretrained(base, checkpoint).eval()
 
 
 def _probe_logits(model: Any, template: Template) -> list[Any]:
@@ -104,7 +93,7 @@ def _difference(folder: Path, template: Template, before: list[Any]) -> float:
 
 
 def _publish(staging: Path, out: Path, manifest: dict[str, Any]) -> None:
-    write_card(staging, manifest, json.loads((staging / FILE).read_text(encoding="utf-8")))
+    write_card(staging, manifest)
     manifest["files"] = {p.name: file_digest(p) for p in sorted(staging.iterdir()) if p.is_file()}
     write_json(staging / MANIFEST, manifest)
     if out.exists():

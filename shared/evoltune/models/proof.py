@@ -1,10 +1,10 @@
-"""The template proof: before training, what training sees is shown to be what evaluation and a server will send.
+"""The template proof: shows, before training, that training sees the ids that evaluation and a server will send.
 
     proof = prove("chat", tokenizer, conversations, stop=stop)     # raises TrainingError with the reason
-    check_golden(folder, AutoTokenizer.from_pretrained(folder))    # the same check by whoever loads the checkpoint
+    check_golden(folder, AutoTokenizer.from_pretrained(folder))    # the same check when a checkpoint is loaded
 
-A server knows only the saved tokenizer, so the proof saves it, loads it anew and compares ids. Invariant: a checkpoint with a
-template.json passed it, and its golden ids let anybody repeat it. Imports no torch.
+A server has only the saved tokenizer, so the proof saves it, loads it again and compares ids. Invariant: a checkpoint with a
+template.json has passed the proof, and its golden ids let anybody repeat it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import TrainingError
+from evoltune.models.locate import ModelRef
 from evoltune.models.template import (
     IGNORED,
     Encoded,
     Message,
     Stop,
     as_chat_template,
+    chat_turns,
     encode,
     prompt_ids,
     render_prompt,
 )
 
-FILE = "template.json"
+TEMPLATE_FILE = "template.json"
 PROBES: tuple[tuple[Message, ...], ...] = (
     ({"role": "user", "content": "What is 17 + 25?"},),
     ({"role": "user", "content": "Sort {x} and \\frac{1}{2}.\n\n    x = [3, 1]\n"},),
@@ -42,23 +44,22 @@ PROBES: tuple[tuple[Message, ...], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """What a checkpoint says about its prompts: `template.json`."""
+    """How a checkpoint is prompted: the content of its `template.json`."""
 
     template: str
     stop: Stop
+    base: ModelRef
     system_prompt: str = ""
-    base: str = ""
-    base_revision: str = "main"
-    finetuning_type: str = "full"
     golden: tuple[tuple[list[Message], list[int]], ...] = ()
+    """(messages, the prompt's ids) of each probe."""
 
     def prompt_ids(self, messages: str | Sequence[Message], tokenizer: Any) -> list[int]:
         return prompt_ids(self.template, messages, tokenizer, self.system_prompt)
 
 
 def read_template(folder: Path) -> Template | None:
-    """The template of a checkpoint; None for a model that we have not trained."""
-    path = folder / FILE
+    """The template of a checkpoint; None for a model that Evoltune has not trained."""
+    path = folder / TEMPLATE_FILE
     if not path.is_file():
         return None
     try:
@@ -67,17 +68,19 @@ def read_template(folder: Path) -> Template | None:
             template=raw["template"],
             stop=Stop(token=raw["stop_token"], id=raw["stop_id"]),
             system_prompt=raw["system_prompt"],
-            base=raw["base"],
-            base_revision=raw["base_revision"],
-            finetuning_type=raw["finetuning_type"],
+            base=ModelRef(raw["base"], raw["base_revision"]),
             golden=tuple((g["messages"], g["ids"]) for g in raw["golden"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{path}: damaged ({error!r}): save the checkpoint anew") from error
+        raise TrainingError(f"{path}: damaged ({error!r}): save the checkpoint again") from error
 
 
 def check_golden(folder: Path, tokenizer: Any) -> Template | None:
-    """The checkpoint's template, after showing that this tokenizer builds the very ids that training saw."""
+    """The checkpoint's template, after a check that this tokenizer builds the same ids as in training.
+
+    Raises:
+        TrainingError: It does not, or template.json is damaged.
+    """
     found = read_template(folder)
     if found is None:
         return None
@@ -86,15 +89,18 @@ def check_golden(folder: Path, tokenizer: Any) -> Template | None:
         if now != ids:
             raise TrainingError(
                 f"{folder}: the tokenizer builds other ids than training saw for {messages[-1]['content']!r} "
-                f"({_difference(ids, now)}): it was changed after training, or another version reads it differently"
+                f"({_difference(ids, now)}): it was changed after training, or is read by another version of its library"
             )
     return found
 
 
 def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> bool:
-    """Gives the tokenizer a chat template that builds the ids of a plain format; none where it cannot (never a wrong one).
+    """Gives the tokenizer a chat template that builds the ids of a plain format; none if the ids would differ.
 
-    Without it, a server would render an Alpaca-trained model's prompts with the base's own chat template.
+    Otherwise a server would render the prompts of an Alpaca-trained model with the base's own chat template.
+
+    Returns:
+        Whether the tokenizer's chat template builds the ids of training.
     """
     if template == "chat":
         return True
@@ -116,10 +122,17 @@ def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> boo
 def prove(
     template: str, tokenizer: Any, conversations: Sequence[Sequence[Message]], *, stop: Stop, system: str = ""
 ) -> dict[str, Any]:
-    """Checks some real conversations and the probes; returns what template.json keeps. Raises TrainingError."""
+    """Checks a sample of the rows, and the probes.
+
+    Returns:
+        The part of template.json that the proof establishes.
+
+    Raises:
+        TrainingError: Training, evaluation and a server would not see the same ids, or the loss would fall elsewhere.
+    """
     _check_specials(tokenizer, stop)
     with tempfile.TemporaryDirectory(prefix="evoltune-proof-") as folder:
-        server = _as_a_server_loads_it(tokenizer, folder)
+        server = _saved_and_loaded(tokenizer, folder)
     for conversation in conversations:
         example = encode(template, conversation, tokenizer, system, stop)
         _check_ids(template, conversation[:-1], tokenizer, server, system, example)
@@ -153,7 +166,7 @@ def _check_specials(tokenizer: Any, stop: Stop) -> None:
     written = tokenizer(f"a{stop.token}", add_special_tokens=False)["input_ids"]
     if written[-1] != stop.id:
         raise TrainingError(
-            f"the tokenizer splits its stop token {stop.token!r} into pieces when it stands in a text ({written[-4:]}): "
+            f"the tokenizer splits its stop token {stop.token!r} into pieces when it occurs in a text ({written[-4:]}): "
             "mark it as special in tokenizer_config.json"
         )
     ended = tokenizer("a")["input_ids"]
@@ -164,7 +177,7 @@ def _check_specials(tokenizer: Any, stop: Stop) -> None:
         )
 
 
-def _as_a_server_loads_it(tokenizer: Any, folder: str) -> Any:
+def _saved_and_loaded(tokenizer: Any, folder: str) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer.save_pretrained(folder)
@@ -182,7 +195,7 @@ def _check_ids(
     system: str,
     example: Encoded | None = None,
 ) -> list[int]:
-    """Training = evaluation = server; one BOS. Returns the prompt's ids."""
+    """Checks that training, evaluation and a server see the same ids, with one BOS. Returns the prompt's ids."""
     ours = prompt_ids(template, messages, tokenizer, system)
     served = _server_ids(template, messages, server, system)
     if ours != served:
@@ -204,56 +217,54 @@ def _check_ids(
 
 
 def _server_ids(template: str, messages: Sequence[Message], server: Any, system: str) -> list[int]:
-    """As OpenAI-compatible servers do it: chat through the tokenizer's template, plain text through its encoder."""
+    """The ids that an OpenAI-compatible server builds: chat through the tokenizer's template, plain text through its encoder."""
     if template != "chat":
         plain: list[int] = server(render_prompt(template, messages, system, server))["input_ids"]
         return plain
-    turns: list[Message] = [{"role": "system", "content": system}] if system else []
-    for m in messages:
-        text = f"{m['content']}\n\n{m['input']}" if m.get("input") else m["content"]
-        turns.append({"role": m["role"], "content": text})
+    turns = chat_turns(messages, system)
     out = server.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
     ids: list[int] = out["input_ids"]
     return ids
 
 
 def _check_labels(conversation: Sequence[Message], example: Encoded, tokenizer: Any, stop: Stop) -> None:
-    """The labels, read back, are the answers and their stop tokens, and nothing else."""
+    """Checks that the labels, decoded, are the answers and their stop tokens, and nothing else."""
     if example.labels[-1] != stop.id:
         raise TrainingError(
             f"the stop token {stop.token!r} would not be trained: the last label is {example.labels[-1]}"
         )
     answers = [str(m["content"]) + stop.token for m in conversation if m["role"] == "assistant"]
     labelled = [label for label in example.labels if label != IGNORED]
-    read, meant = _squeezed(tokenizer.decode(labelled)), _squeezed("".join(answers))
-    if read != meant:
+    decoded, expected = _without_spaces(tokenizer.decode(labelled)), _without_spaces("".join(answers))
+    if decoded != expected:
         raise TrainingError(
-            f"the loss would fall on {read[:80]!r}..., not on the answer {meant[:80]!r}...: "
+            f"the loss would fall on {decoded[:80]!r}..., not on the answer {expected[:80]!r}...: "
             "the mask is wrong, or the tokenizer cannot write this text"
         )
 
 
 def check_batch(batch: dict[str, Any], documents: Sequence[Encoded], stop: Stop) -> None:
-    """The collated tensors carry the documents' labels, stop tokens included, and no other loss. Raises TrainingError."""
+    """Checks that the collated tensors carry the labels of the documents, stop tokens included, and no others."""
     ids, labels = batch["input_ids"].flatten().tolist(), batch["labels"].flatten().tolist()
     found = [label for label in labels if label != IGNORED]
-    meant = [label for document in documents for label in document.labels if label != IGNORED]
-    if found.count(stop.id) != meant.count(stop.id):
+    expected = [label for document in documents for label in document.labels if label != IGNORED]
+    stops = expected.count(stop.id)
+    if found.count(stop.id) != stops:
         raise TrainingError(
-            f"{meant.count(stop.id) - found.count(stop.id)} of {meant.count(stop.id)} stop tokens lost their label on the way into "
-            "the batch (padding masked by id while pad equals the stop token?): answers would never stop"
+            f"{stops - found.count(stop.id)} of {stops} stop tokens lost their label on the way into the batch (padding masked "
+            "by id while pad equals the stop token?): answers would never stop"
         )
-    if found != meant:
+    if found != expected:
         raise TrainingError(
-            f"the batch has {len(found)} label tokens, its rows {len(meant)}: the loss would fall on prompts or padding"
+            f"the batch has {len(found)} label tokens, its rows {len(expected)}: the loss would fall on prompts or padding"
         )
     if any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
         raise TrainingError(
-            "a label differs from the token at its place: labels are shifted twice or mixed up"
+            "a label differs from the token at its position: labels are shifted twice or mixed up"
         )
 
 
-def _squeezed(text: str) -> str:
+def _without_spaces(text: str) -> str:
     return "".join(text.split())
 
 

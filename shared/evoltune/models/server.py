@@ -2,8 +2,8 @@
 
     evoltune serve runs/smoke-math/checkpoint --port 8000
 
-Loopback by default. One request is answered at a time; the others wait. With vLLM installed on a GPU, `evoltune serve` starts
-that instead, on the same checkpoint, after the same proof.
+One request is answered at a time; the others wait. Where vLLM is installed and can render the checkpoint's prompts,
+`evoltune serve` starts vLLM instead, after the same template proof.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 from aiohttp import web
 
 from evoltune.errors import EvoltuneError
-from evoltune.models.chat import ChatModel, Reply, Sampling
+from evoltune.models.chat import ChatModel, Reply, SamplingConfig
 
 MAX_BODY = 4 * 2**20
 
 
 def application(model: ChatModel, name: str) -> web.Application:
-    """The app; `name` is what /v1/models lists."""
+    """The application; `name` is the model's name under /v1/models."""
     app = web.Application(client_max_size=MAX_BODY)
     app["model"], app["name"] = model, name
     app["turn"] = asyncio.Lock()
@@ -46,42 +46,43 @@ async def _models(request: web.Request) -> web.Response:
 async def _complete(request: web.Request) -> web.StreamResponse:
     try:
         body = await request.json()
-        messages, sampling = _read(body)
+        messages, sampling = _parse(body)
     except (ValueError, KeyError, TypeError) as error:
-        return _refusal(f"not a chat completion request: {error}")
-    name, identity = request.app["name"], f"chatcmpl-{uuid.uuid4().hex}"
-    frame = {"id": identity, "created": int(time.time()), "model": name}
+        return _bad_request(f"not a chat completion request: {error}")
+    envelope = {
+        "id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": request.app["name"],
+    }  # fmt: skip
     async with request.app["turn"]:
         pieces = _pieces(request.app["model"].stream(messages, sampling))
         try:
             first = await anext(pieces)
         except EvoltuneError as error:
-            return _refusal(str(error))
+            return _bad_request(str(error))
         if body.get("stream"):
-            return await _streamed(request, frame, first, pieces)
+            return await _streamed(request, envelope, first, pieces)
         *_, last = [first, *[piece async for piece in pieces]]
     assert isinstance(last, Reply)
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": last.text},
-        "finish_reason": last.finish,
+        "finish_reason": last.finish_reason,
     }
     return web.json_response(
-        {**frame, "object": "chat.completion", "choices": [choice], "usage": _usage(last)}
+        {**envelope, "object": "chat.completion", "choices": [choice], "usage": _usage(last)}
     )
 
 
-def _refusal(message: str) -> web.Response:
+def _bad_request(message: str) -> web.Response:
     return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=400)
 
 
-def _read(body: Any) -> tuple[list[dict[str, str]], Sampling]:
+def _parse(body: Any) -> tuple[list[dict[str, str]], SamplingConfig]:
     messages = [{"role": str(m["role"]), "content": _text(m["content"])} for m in body["messages"]]
     if not messages:
         raise ValueError("messages is empty")
     if body.get("n", 1) != 1:
         raise ValueError(f"n is {body['n']!r}: only 1 is served")
-    sampling = Sampling(
+    sampling = SamplingConfig(
         max_tokens=int(body.get("max_completion_tokens") or body.get("max_tokens") or 512),
         temperature=float(body.get("temperature", 1.0)),
         top_p=float(body.get("top_p", 1.0)),
@@ -92,29 +93,29 @@ def _read(body: Any) -> tuple[list[dict[str, str]], Sampling]:
 
 
 def _text(content: Any) -> str:
-    """A string, or the newer list of parts."""
+    """The text of a message, which is a string or a list of parts."""
     if isinstance(content, str):
         return content
     return "".join(part["text"] for part in content)
 
 
 async def _pieces(stream: Iterator[str | Reply]) -> AsyncIterator[str | Reply]:
-    """The blocking stream, a step at a time in a thread."""
+    """Runs each step of the blocking stream in a thread."""
     while (piece := await asyncio.to_thread(next, stream, None)) is not None:
         yield piece
 
 
 async def _streamed(
-    request: web.Request, frame: dict[str, Any], first: str | Reply, pieces: AsyncIterator[str | Reply]
+    request: web.Request, envelope: dict[str, Any], first: str | Reply, pieces: AsyncIterator[str | Reply]
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
 
     async def send(piece: str | Reply) -> None:
         delta = {"content": piece} if isinstance(piece, str) else {}
-        finish = piece.finish if isinstance(piece, Reply) else None
+        finish = piece.finish_reason if isinstance(piece, Reply) else None
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        event = {**frame, "object": "chat.completion.chunk", "choices": [choice]}
+        event = {**envelope, "object": "chat.completion.chunk", "choices": [choice]}
         await response.write(f"data: {json.dumps(event)}\n\n".encode())
 
     await send(first)

@@ -1,9 +1,8 @@
-"""Shapes of models: what a plan needs to know of a base without its weights. Imports no torch.
+"""The size of a model without its weights: its layers and the number of its parameters. Imports no torch.
 
     shape_of("bigcode/starcoder").parameters   # 15,517,456,384
 
-Shapes come from a local `config.json`, else from a table of the bases that the shipped recipes name. Invariant: for every
-family `parameters` equals the count of the real model (a test builds each on the meta device).
+Invariant: for every family `parameters` equals the count of the real model (a test builds each on the meta device).
 """
 
 from __future__ import annotations
@@ -11,15 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from evoltune.errors import RecipeError, nearest
+
+FAMILIES = ("gpt_bigcode", "llama", "mistral", "qwen2", "qwen3", "starcoder2")
+CONFIGS = Path(__file__).with_name("base_configs.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A decoder-only transformer. Sizes in elements."""
+    """A decoder-only transformer; sizes are numbers of elements."""
 
     family: str
     hidden: int
@@ -36,7 +41,7 @@ class Shape:
     all_bias: bool = False
     """Biases on every linear layer (gpt_bigcode, starcoder2)."""
     gated: bool = True
-    """Gate, up and down projections (llama) against two (gpt_bigcode, starcoder2)."""
+    """The MLP has gate, up and down projections (llama), not only two (gpt_bigcode, starcoder2)."""
     norm_bias: bool = False
     qk_norm: bool = False
 
@@ -72,7 +77,7 @@ class Shape:
         return embeddings + self.layers * self.block + self.hidden * (2 if self.norm_bias else 1)
 
     def lora_parameters(self, r: int, targets: str | tuple[str, ...] = "all-linear") -> int:
-        """Parameters of LoRA adapters of rank r on every linear layer of the blocks, or on the named ones."""
+        """Parameters of LoRA adapters of rank r on all linear layers of the blocks, or on the named ones."""
         chosen = self.linears if targets == "all-linear" else [self._named(name) for name in targets]
         return self.layers * sum(r * (i + o) for i, o in chosen)
 
@@ -84,122 +89,71 @@ class Shape:
         known = dict(zip(names, self.linears, strict=True))
         if name not in known:
             raise RecipeError(
-                f"train.lora_target_modules: {name!r} is no linear layer of {self.family}: {nearest(name, known)}"
+                f"train.lora_target_modules: {name!r} is not a linear layer of {self.family}: {nearest(name, known)}"
             )
         return known[name]
 
 
-def _llama(
-    hidden: int, layers: int, ffn: int, heads: int, kv_heads: int, vocab: int = 32000, **more: Any
-) -> Shape:
-    return Shape(
-        family=more.pop("family", "llama"),
-        hidden=hidden,
-        layers=layers,
-        ffn=ffn,
-        heads=heads,
-        kv_heads=kv_heads,
-        vocab=vocab,
-        **more,
-    )
-
-
-def _starcoder(hidden: int, layers: int, heads: int) -> Shape:
-    return Shape(
-        family="gpt_bigcode",
-        hidden=hidden,
-        layers=layers,
-        ffn=4 * hidden,
-        heads=heads,
-        kv_heads=1,
-        vocab=49152,
-        positions=8192,
-        tied=True,
-        all_bias=True,
-        gated=False,
-        norm_bias=True,
-    )
-
-
-_QWEN: dict[str, Any] = {"family": "qwen2", "qkv_bias": True}
-# From each base's published config.json.
-TABLE: dict[str, Shape] = {
-    "bigcode/starcoder": _starcoder(6144, 40, 48),
-    "bigcode/starcoderbase-1b": _starcoder(2048, 24, 16),
-    "bigcode/starcoderbase-3b": _starcoder(2816, 36, 22),
-    "bigcode/starcoderbase-7b": _starcoder(4096, 42, 32),
-    "huggyllama/llama-7b": _llama(4096, 32, 11008, 32, 32),
-    "huggyllama/llama-13b": _llama(5120, 40, 13824, 40, 40),
-    "huggyllama/llama-30b": _llama(6656, 60, 17920, 52, 52),
-    "huggyllama/llama-65b": _llama(8192, 80, 22016, 64, 64),
-    "meta-llama/Llama-2-7b-hf": _llama(4096, 32, 11008, 32, 32),
-    "meta-llama/Llama-2-13b-hf": _llama(5120, 40, 13824, 40, 40),
-    "meta-llama/Llama-2-70b-hf": _llama(8192, 80, 28672, 64, 8),
-    "codellama/CodeLlama-7b-Python-hf": _llama(4096, 32, 11008, 32, 32),
-    "codellama/CodeLlama-13b-Python-hf": _llama(5120, 40, 13824, 40, 40),
-    "codellama/CodeLlama-34b-Python-hf": _llama(8192, 48, 22016, 64, 8),
-    "HuggingFaceTB/SmolLM2-135M-Instruct": _llama(576, 30, 1536, 9, 3, 49152, tied=True),
-    "Qwen/Qwen2.5-1.5B": _llama(1536, 28, 8960, 12, 2, 151936, tied=True, **_QWEN),
-    "Qwen/Qwen2.5-Coder-1.5B": _llama(1536, 28, 8960, 12, 2, 151936, tied=True, **_QWEN),
-    "Qwen/Qwen2.5-Math-1.5B": _llama(1536, 28, 8960, 12, 2, 151936, tied=True, **_QWEN),
-    "Qwen/Qwen2.5-7B": _llama(3584, 28, 18944, 28, 4, 152064, **_QWEN),
-    "Qwen/Qwen2.5-Coder-7B": _llama(3584, 28, 18944, 28, 4, 152064, **_QWEN),
-    "Qwen/Qwen2.5-Math-7B": _llama(3584, 28, 18944, 28, 4, 152064, **_QWEN),
-}
-
-
 def shape_of(name: str) -> Shape:
-    """The shape of a local folder with a config.json, or of a base in the table.
+    """The shape of a local folder with a config.json, or of a base that the shipped recipes name (base_configs.yaml).
 
-    Raises RecipeError that lists the known bases and says how to give a config.
+    Raises:
+        RecipeError: Neither is the case, or the family is not one that can be computed.
     """
     config = Path(name).expanduser() / "config.json"
     if config.is_file():
         return from_config(json.loads(config.read_text(encoding="utf-8")), where=str(config))
-    if name in TABLE:
-        return TABLE[name]
+    known = known_configs()
+    if name in known:
+        return from_config(known[name])
     raise RecipeError(
-        f"train.model_name_or_path: the shape of {name!r} is not known: {nearest(name, TABLE)}; "
+        f"train.model_name_or_path: the shape of {name!r} is not known: {nearest(name, known)}; "
         "or give a folder that holds its config.json"
     )
 
 
-def from_config(raw: Mapping[str, Any], where: str = "config.json") -> Shape:
-    """A Shape from Hugging Face's config.json. Raises RecipeError for a family whose arithmetic is not known."""
-    family = str(raw.get("model_type", ""))
+@cache
+def known_configs() -> dict[str, dict[str, Any]]:
+    """The size-giving keys of each known base's config.json, by hub id."""
+    configs: dict[str, dict[str, Any]] = yaml.safe_load(CONFIGS.read_text(encoding="utf-8"))
+    return configs
+
+
+def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
+    """The shape that a config.json of Transformers describes. Raises RecipeError for other model types than FAMILIES."""
+    family = str(config.get("model_type", ""))
+    if family not in FAMILIES:
+        raise RecipeError(
+            f"{where}: model_type {family!r} cannot be computed: allowed: {', '.join(FAMILIES)}"
+        )
     if family == "gpt_bigcode":
         return Shape(
             family=family,
-            hidden=raw["n_embd"],
-            layers=raw["n_layer"],
-            ffn=raw.get("n_inner") or 4 * raw["n_embd"],
-            heads=raw["n_head"],
-            kv_heads=1 if raw.get("multi_query", True) else raw["n_head"],
-            vocab=raw["vocab_size"],
-            positions=raw["n_positions"],
-            tied=raw.get("tie_word_embeddings", True),
+            hidden=config["n_embd"],
+            layers=config["n_layer"],
+            ffn=config.get("n_inner") or 4 * config["n_embd"],
+            heads=config["n_head"],
+            kv_heads=1 if config.get("multi_query", True) else config["n_head"],
+            vocab=config["vocab_size"],
+            positions=config["n_positions"],
+            tied=config.get("tie_word_embeddings", True),
             all_bias=True,
             gated=False,
             norm_bias=True,
         )
-    if family not in ("llama", "mistral", "qwen2", "qwen3", "starcoder2"):
-        known = "gpt_bigcode, llama, mistral, qwen2, qwen3, starcoder2"
-        raise RecipeError(
-            f"{where}: model_type {family!r} is not one that a plan can compute: allowed: {known}"
-        )
     starcoder2 = family == "starcoder2"
     return Shape(
         family=family,
-        hidden=raw["hidden_size"],
-        layers=raw["num_hidden_layers"],
-        ffn=raw["intermediate_size"],
-        heads=raw["num_attention_heads"],
-        kv_heads=raw.get("num_key_value_heads") or raw["num_attention_heads"],
-        vocab=raw["vocab_size"],
-        head_dim=raw.get("head_dim") or 0,
-        tied=raw.get("tie_word_embeddings", starcoder2),
-        qkv_bias=family == "qwen2" or bool(raw.get("attention_bias")),
-        all_bias=starcoder2 and raw.get("use_bias", True),
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        ffn=config["intermediate_size"],
+        heads=config["num_attention_heads"],
+        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
+        vocab=config["vocab_size"],
+        head_dim=config.get("head_dim") or 0,
+        tied=config.get("tie_word_embeddings", starcoder2),
+        qkv_bias=family == "qwen2" or bool(config.get("attention_bias")),
+        all_bias=starcoder2 and config.get("use_bias", True),
         gated=not starcoder2,
         norm_bias=starcoder2,
         qk_norm=family == "qwen3",

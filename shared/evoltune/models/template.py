@@ -1,8 +1,8 @@
-"""The one renderer: what training shows a model is what evaluation and a server send it. Imports no torch.
+"""Renders prompts: training, evaluation and serving all use these functions. Imports no torch.
 
     render_prompt("alpaca", "Add 2 and 3.")                        # text, ends where the answer begins
-    encode("chat", messages, tokenizer).ids, .labels               # what the loss sees
-    prompt_ids("chat", messages[:-1], tokenizer)                   # what evaluation, chat and serve send
+    encode("chat", messages, tokenizer).ids, .labels               # for training
+    prompt_ids("chat", messages[:-1], tokenizer)                   # for evaluation, chat and serve
 
 Messages are `{"role": "system" | "user" | "assistant", "content": ...}`; a user message may carry `input` (Alpaca's
 second field). Invariant: `encode(...).ids` starts with `prompt_ids(...)` of the same conversation, its last id is the stop
@@ -27,13 +27,13 @@ IGNORED = -100
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A published plain-text template. `{instruction}` and `{input}` are filled in; the answer follows directly."""
+    """A published plain-text template. `{instruction}` and `{input}` are filled in, and the answer follows directly."""
 
     preamble: str = ""
     turn: str
     preamble_input: str = ""
     turn_input: str = ""
-    """Used where a message has an input; empty: the input is a second paragraph of the instruction."""
+    """For a message with an input; empty: the input becomes a second paragraph of the instruction."""
     between: str = "\n\n"
     """Between a finished answer and the next instruction."""
     end_of_turn: str = ""
@@ -60,7 +60,7 @@ TEMPLATES = ("chat", *FORMATS)
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """One conversation as ids; `labels[i]` is `ids[i]` where the loss falls, else IGNORED. Equal lengths."""
+    """One conversation as ids; `labels[i]` is `ids[i]` if the token carries loss, else IGNORED. Both lists have one length."""
 
     ids: list[int]
     labels: list[int]
@@ -75,23 +75,23 @@ class Stop:
 
 
 def as_messages(messages: str | Sequence[Message]) -> list[Message]:
-    """Messages as they are, or one user message from an instruction."""
+    """The messages, or one user message made from an instruction."""
     return [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
 
 
 def render_prompt(
     template: Name | str, messages: str | Sequence[Message], system: str = "", tokenizer: Any = None
 ) -> str:
-    """The text that a model answers. `chat` (and earlier answers of a conversation) need the tokenizer."""
+    """The text of a prompt. `chat`, and conversations with earlier answers, need the tokenizer."""
     return render(template, as_messages(messages), system, tokenizer)[0]
 
 
 def render(
     template: Name | str, messages: Sequence[Message], system: str = "", tokenizer: Any = None
 ) -> tuple[str, list[tuple[int, int]]]:
-    """A prompt and the character spans of the earlier answers in it, each with its stop token.
+    """A prompt, and the character spans of the earlier answers in it, each with its stop token.
 
-    `messages` must end with the user's turn; a system message of its own wins over `system`.
+    `messages` must end with a user's turn; their own system message takes precedence over `system`.
     """
     messages = list(messages)
     if messages and messages[0]["role"] == "system":
@@ -135,16 +135,14 @@ def _turn(form: Format, message: Message) -> str:
 def _render_chat(
     messages: Sequence[Message], system: str, tokenizer: Any
 ) -> tuple[str, list[tuple[int, int]]]:
-    text = _chat(messages, system, tokenizer, True)
+    text = _apply_chat_template(messages, system, tokenizer, True)
     stop = stop_of("chat", tokenizer)
     spans = []
     for i, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        before, after = (
-            _chat(messages[:i], system, tokenizer, True),
-            _chat(messages[: i + 1], system, tokenizer, False),
-        )
+        before = _apply_chat_template(messages[:i], system, tokenizer, True)
+        after = _apply_chat_template(messages[: i + 1], system, tokenizer, False)
         if not (after.startswith(before) and text.startswith(after.rstrip())):
             raise TrainingError(
                 "the chat template rewrites earlier turns, so several turns cannot be trained in one row: "
@@ -155,19 +153,24 @@ def _render_chat(
     return text, spans
 
 
-def _chat(messages: Sequence[Message], system: str, tokenizer: Any, generation: bool) -> str:
+def chat_turns(messages: Sequence[Message], system: str) -> list[dict[str, str]]:
+    """Messages as `apply_chat_template` takes them: a system turn first, an `input` as a second paragraph."""
+    turns = [{"role": "system", "content": system}] if system else []
+    for m in messages:
+        text = f"{m['content']}\n\n{m['input']}" if m.get("input") else str(m["content"])
+        turns.append({"role": m["role"], "content": text})
+    return turns
+
+
+def _apply_chat_template(messages: Sequence[Message], system: str, tokenizer: Any, generation: bool) -> str:
     if getattr(tokenizer, "chat_template", None) is None:
         raise TrainingError(
             "train.template: chat needs a tokenizer with a chat template, and this base has none: "
             "use alpaca, wizardcoder, wizardmath or lima"
         )
-    turns = [{"role": "system", "content": system}] if system else []
-    for m in messages:
-        given = m.get("input")
-        turns.append(
-            {"role": m["role"], "content": f"{m['content']}\n\n{given}" if given else str(m["content"])}
-        )
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation)
+    text: str = tokenizer.apply_chat_template(
+        chat_turns(messages, system), tokenize=False, add_generation_prompt=generation
+    )
     return text
 
 
@@ -176,10 +179,11 @@ def stop_of(template: Name | str, tokenizer: Any) -> Stop:
     if template != "chat":
         return stop_of_format(FORMATS[template], tokenizer)
     probe: list[Message] = [{"role": "user", "content": "ping"}, {"role": "assistant", "content": "pong"}]
-    before, after = _chat(probe[:1], "", tokenizer, True), _chat(probe, "", tokenizer, False)
+    before = _apply_chat_template(probe[:1], "", tokenizer, True)
+    after = _apply_chat_template(probe, "", tokenizer, False)
     if not after.startswith(before) or "pong" not in after[len(before) :]:
         raise TrainingError(
-            "the chat template renders a finished turn unlike a prompt plus an answer, so training and serving would differ: "
+            "the chat template renders a finished turn differently from a prompt plus an answer, so training and serving would differ: "
             f"prompt {before[-40:]!r}, turn {after[-60:]!r}"
         )
     rest = after[len(before) :].rpartition("pong")[2].lstrip()
@@ -204,7 +208,7 @@ def stop_of_format(form: Format, tokenizer: Any) -> Stop:
 def _eos(tokenizer: Any) -> Stop:
     if tokenizer is None:
         raise TrainingError(
-            "this prompt has earlier answers, whose stop token only the tokenizer knows: pass tokenizer="
+            "this prompt has earlier answers, and their stop token is the tokenizer's: pass tokenizer="
         )
     if tokenizer.eos_token_id is None:
         raise TrainingError(
@@ -214,21 +218,26 @@ def _eos(tokenizer: Any) -> Stop:
 
 
 def as_chat_template(template: Name | str, system: str = "", *, bos: bool = False) -> str:
-    """A plain format as Jinja, for the saved tokenizer: servers that know nothing of ours then build the same prompts.
+    """A plain format as a Jinja chat template for the saved tokenizer, so that any server builds the same prompts.
 
-    bos: the tokenizer adds one to plain text, so the template must write it. A message's `input` has no place in chat messages.
+    Chat messages have no `input`, so the template has no place for one.
+
+    Args:
+        template: A name from FORMATS.
+        system: The default system prompt.
+        bos: Whether the tokenizer adds a BOS token to plain text: then the template must write it.
     """
     form = FORMATS[template]
     end = f"'{form.end_of_turn}'" if form.end_of_turn else "eos_token"
     head, tail = (_quoted(part) for part in form.turn.split("{instruction}"))
-    said = f" + '{form.end_of_turn}'" if form.end_of_turn else ""
+    after_turn = f" + '{form.end_of_turn}'" if form.end_of_turn else ""
     return (
         ("{{ bos_token }}" if bos else "") + f"{{% set ns = namespace(system={_quoted(system)}) %}}"
         "{% if messages[0]['role'] == 'system' %}{% set ns.system = messages[0]['content'] %}{% endif %}"
         "{% if ns.system %}{{ ns.system + '\\n\\n' }}{% endif %}"
         f"{{{{ {_quoted(form.preamble)} }}}}"
         "{% for m in messages %}"
-        f"{{% if m['role'] == 'user' %}}{{{{ {head} + m['content'] + {tail}{said} }}}}"
+        f"{{% if m['role'] == 'user' %}}{{{{ {head} + m['content'] + {tail}{after_turn} }}}}"
         f"{{% elif m['role'] == 'assistant' %}}{{{{ m['content'] + {end} + {_quoted(form.between)} }}}}{{% endif %}}"
         "{% endfor %}"
     )
@@ -242,15 +251,14 @@ def _quoted(text: str) -> str:
 def prompt_ids(
     template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = ""
 ) -> list[int]:
-    """The ids that evaluation, chat and serve send, and that training sees before the last answer."""
+    """The ids of a prompt: what evaluation, chat and serve send, and what training sees before the last answer."""
     text, _ = render(template, as_messages(messages), system, tokenizer)
     ids: list[int] = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"]
     return ids
 
 
 def _adds_special(template: Name | str) -> bool:
-    """A chat template writes its own BOS; for plain text the tokenizer adds it."""
-    return template != "chat"
+    return template != "chat"  # a chat template writes its own BOS
 
 
 def encode(
@@ -262,8 +270,8 @@ def encode(
 ) -> Encoded:
     """Ids and labels of a conversation that ends with an answer; each answer and its stop token carry loss.
 
-    The prompt is tokenized whole, as a server does it, and earlier answers are found in it by character offsets; the last
-    answer is tokenized by itself, as a model writes it.
+    The prompt is tokenized as a whole, as a server does it, and earlier answers are found in it by character offsets; the
+    last answer is tokenized separately, as a model generates it. `stop` saves finding the stop token for each row.
     """
     *before, last = messages
     if last["role"] != "assistant":

@@ -1,4 +1,4 @@
-"""A trainer rank: `python -m evoltune.train JOB.json` (alone, or under torchrun or deepspeed)."""
+"""Runs one rank of a training job: `python -m evoltune.train JOB.json`, alone or under torchrun or deepspeed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from evoltune.errors import EvoltuneError
-from evoltune.rows.files import write_json
-from evoltune.train.job import read_job
+from evoltune.train.job import read_job, write_error
 from evoltune.train.watchdog import Watchdog
 
 
@@ -22,10 +21,9 @@ def main() -> int:
 
         run(job, watchdog)
     except EvoltuneError as error:
-        report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        write_json(job.folder / f"error-{os.environ.get('RANK', '0')}.json", report)
+        write_error(job, int(os.environ.get("RANK", "0")), error)
         print(f"evoltune train: {error}", file=sys.stderr)
-        # All ranks raise these alike; an agent that saw a failure would restart them only to fail again.
+        # All ranks raise the same error; an agent that saw a failure would restart them, only to fail again.
         return 0 if "TORCHELASTIC_RUN_ID" in os.environ else error.exit_code
     return 0
 

@@ -1,7 +1,7 @@
 """`train.checkpoint_select: generations`: the checkpoint whose answers score best on a dev suite becomes the final one.
 
-LIMA (2305.11206, appendix B) found perplexity to rise while answers get better, so it is shown here and never used. The dev suite
-must not be one that the run reports. Imports no torch: evaluation runs in its own process.
+LIMA (2305.11206, appendix B) found that perplexity rises while answers improve, so it is reported but not used. The dev suite
+must not be one that the run reports. Imports no torch: evaluation runs in processes of its own.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from typing import Any
 import msgspec
 
 from evoltune.errors import RecipeError
+from evoltune.models.checkpoint import MANIFEST
 from evoltune.recipe import Recipe
 from evoltune.rows.files import atomic_path, file_digest, write_json
-from evoltune.train.job import MANIFEST, Job
-from evoltune.train.sft.saved import damage
+from evoltune.train.job import HEARTBEAT, METRICS, Job
+from evoltune.train.step_checkpoints import damage, step_folders
 
-FILE = "selection.json"
+SELECTION = "selection.json"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
-Score = Callable[[Recipe, str, Path], dict[str, Any]]
+ScoreCheckpoint = Callable[[Recipe, str, Path], dict[str, Any]]
+"""(recipe, model folder, output folder) -> scores, as `evoltune.evaluate.measure.evaluate` returns them."""
 
 
 def check_selection(recipe: Recipe) -> None:
-    """Raises RecipeError where a choice could not be made, or would be made on a reported suite."""
+    """Raises RecipeError if there would be nothing to choose from or with, or if a reported suite would choose."""
     train = recipe.train
     if train.checkpoint_select == "last":
         return
@@ -44,56 +46,58 @@ def check_selection(recipe: Recipe) -> None:
         )
 
 
-def select(job: Job, manifest: dict[str, Any], score: Score) -> dict[str, Any]:
-    """Scores the kept checkpoints and the last state; copies the best weights over the final ones. Returns the manifest.
+def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:
+    """Scores the kept checkpoints and the last state, and copies the best weights over the final ones.
 
-    score(recipe, model folder, out folder): as `evoltune.evaluate.evaluate` gives it. Ties go to the earlier checkpoint.
+    A tie goes to the earlier checkpoint. The scores are written to selection.json.
+
+    Returns:
+        The manifest, with `selected_step`.
     """
+    if score is None:
+        raise TypeError("train(): checkpoint_select: generations needs the argument `score`")
     dev = job.recipe.train.dev_suite
-    wanted = msgspec.structs.replace(
-        job.recipe, eval=msgspec.structs.replace(job.recipe.eval, suites=(dev,), baseline=False)
-    )
-    losses = _losses(job)
+    only_dev = msgspec.structs.replace(job.recipe.eval, suites=(dev,), baseline=False)
+    recipe = msgspec.structs.replace(job.recipe, eval=only_dev)
+    perplexities = _training_perplexities(job)
     table: list[dict[str, Any]] = []
     for step, folder in _candidates(job, manifest["steps"]):
-        result = score(wanted, str(folder), job.folder / "select" / str(step))
-        value = _first_measure(result, dev)
-        table.append(
-            {"step": step, "score": value, "train_perplexity": losses.get(step), "folder": str(folder)}
-        )
+        scores = score(recipe, str(folder), job.folder / "select" / str(step))
+        first = next(iter(scores["suites"][dev]["measures"].values()))
+        row = {
+            "step": step, "score": float(first["value"]), "train_perplexity": perplexities.get(step),
+            "folder": str(folder),
+        }  # fmt: skip
+        table.append(row)
         print(
-            f"  select: step {step}: {value:.1%} on {dev}, training perplexity {losses.get(step, math.nan):.2f}",
+            f"  select: step {step}: {row['score']:.1%} on {dev}, training perplexity {perplexities.get(step, math.nan):.2f}",
             file=sys.stderr,
         )
     best = max(table, key=lambda row: (row["score"], -row["step"]))
     if best["step"] != manifest["steps"]:
-        _take(Path(best["folder"]), job.folder)
+        _replace_weights(Path(best["folder"]), job.folder)
         manifest["files"] |= {p.name: file_digest(p) for p in _weights(job.folder)}
     manifest["selected_step"] = best["step"]
-    write_json(job.folder / FILE, {"suite": dev, "chosen": best["step"], "table": table})
+    selection = {"suite": dev, "chosen": best["step"], "table": table}
+    write_json(job.folder / SELECTION, selection)
     write_json(job.folder / MANIFEST, manifest)
     return manifest
 
 
 def _candidates(job: Job, last: int) -> Iterator[tuple[int, Path]]:
-    """Sound checkpoints in order, dressed with the final one's tokenizer and template so that evaluation can open them."""
-    for folder in sorted(job.steps.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2])):
-        step = int(folder.name.rpartition("-")[2])
+    """The undamaged checkpoints in order, completed with the final one's tokenizer and template so that they can be loaded."""
+    not_copied = {MANIFEST, METRICS, HEARTBEAT, job.file.name, *(path.name for path in _weights(job.folder))}
+    for step, folder in step_folders(job.steps):
         if step == last or damage(folder):
             continue
-        weights = set(_weights(folder)) | set(_weights(job.folder))
         for path in job.folder.iterdir():
-            if (
-                path.is_file()
-                and path not in weights
-                and path.name not in (MANIFEST, "job.json", "metrics.jsonl", "heartbeat")
-            ):
+            if path.is_file() and path.name not in not_copied:
                 shutil.copyfile(path, folder / path.name)
         yield step, folder
     yield last, job.folder
 
 
-def _take(source: Path, target: Path) -> None:
+def _replace_weights(source: Path, target: Path) -> None:
     for path in _weights(target):
         path.unlink()
     for path in _weights(source):
@@ -105,13 +109,8 @@ def _weights(folder: Path) -> list[Path]:
     return [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
 
 
-def _first_measure(result: dict[str, Any], suite: str) -> float:
-    measures = result["suites"][suite]["measures"]
-    return float(next(iter(measures.values()))["value"])
-
-
-def _losses(job: Job) -> dict[int, float]:
+def _training_perplexities(job: Job) -> dict[int, float]:
     """exp(loss) by step."""
-    path = job.folder / "metrics.jsonl"
+    path = job.folder / METRICS
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return {row["step"]: math.exp(row["loss"]) for row in map(json.loads, lines)}

@@ -1,9 +1,9 @@
-"""DeepSpeed's JSON, generated from the recipe; nobody writes it by hand. Imports neither torch nor deepspeed.
+"""Generates DeepSpeed's JSON configuration from the recipe. Imports neither torch nor deepspeed.
 
-    config_for(load_recipe("code/wizardcoder-starcoder-15b"), precision="bf16")
+    deepspeed_config(load_recipe("code/wizardcoder-starcoder-15b"), precision="bf16")
 
-A dict under `train.deepspeed` is the user's own JSON: what it says twice is compared with the recipe, and a conflict is named;
-the rest of it wins over ours. Invariant: the batch sizes, rates and precisions of the JSON are the recipe's.
+A mapping under `train.deepspeed` is the user's own JSON. Its keys override ours, except those that the recipe sets too: a
+conflict there is an error. Invariant: the batch sizes, rates and precisions of the JSON are the recipe's.
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ from typing import Any
 
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import Recipe, Train
+from evoltune.rows import hub
+from evoltune.train.batch_layout import batch_layout
 
 STALE_S = 900.0
-"""An extension's compile lock older than this has no living owner: no op of DeepSpeed takes that long on a quiet machine."""
+"""A compile lock older than this has no running owner: no extension of DeepSpeed takes that long to compile."""
 
 
-def config_for(recipe: Recipe, precision: str | None = None, world: int = 0) -> dict[str, Any] | None:
-    """The JSON for this recipe, or None without DeepSpeed. Raises RecipeError where a user's JSON contradicts the recipe.
+def deepspeed_config(recipe: Recipe, precision: str | None = None, world: int = 0) -> dict[str, Any] | None:
+    """The JSON for this recipe, or None without DeepSpeed.
 
-    precision: bf16, fp16 or fp32 as found on the hardware; by default the recipe's (auto counts as bf16). world: ranks,
-    where they are known (for the check of `train_batch_size` and for `global_batch_size`).
+    Args:
+        recipe: Its `train` section decides.
+        precision: bf16, fp16 or fp32, as the hardware has it; by default the recipe's (auto counts as bf16).
+        world: The number of ranks, if known: for `global_batch_size` and the check of `train_batch_size`.
+
+    Raises:
+        RecipeError: The user's JSON contradicts the recipe.
     """
     train = recipe.train
     if train.deepspeed == "none":
@@ -53,22 +60,20 @@ def _stage(config: Mapping[str, Any]) -> int:
 
 def _shared(train: Train, precision: str | None, world: int) -> dict[str, Any]:
     kind = precision or ("bf16" if train.precision == "auto" else train.precision)
-    accumulation = train.gradient_accumulation_steps
-    if train.global_batch_size and world:
-        accumulation = train.global_batch_size // (world * train.per_device_train_batch_size)
+    accumulation = batch_layout(train, world).accumulation if world else train.gradient_accumulation_steps
     return {
         "train_micro_batch_size_per_gpu": train.per_device_train_batch_size,
         "gradient_accumulation_steps": accumulation,
         "gradient_clipping": train.max_grad_norm,
         "bf16": {"enabled": kind == "bf16"},
-        # initial scale 2^16: WizardLM's 2^32 skips some 16 steps before it fits
+        # Initial scale 2^16: from WizardLM's 2^32, about 16 steps are skipped until the scale fits.
         "fp16": {
             "enabled": kind == "fp16",
             "initial_scale_power": 16,
             "loss_scale_window": 1000,
             "hysteresis": 2,
         },
-        # torch's fused AdamW is used on offloaded states too: DeepSpeed's own needs a compiler on every node
+        # Offloaded states use torch's fused AdamW too: DeepSpeed's own needs a compiler on every node.
         "zero_force_ds_cpu_optimizer": False,
         "zero_allow_untested_optimizer": True,
         "wall_clock_breakdown": False,
@@ -83,7 +88,7 @@ def _zero(name: str) -> dict[str, Any]:
         zero |= {"reduce_bucket_size": 200_000_000, "allgather_bucket_size": 200_000_000}
     if stage == 3:
         zero |= {
-            # "auto": from the hidden size, by Transformers
+            # Transformers replaces "auto" by a value that depends on the hidden size.
             "reduce_bucket_size": "auto",
             "stage3_prefetch_bucket_size": "auto",
             "stage3_param_persistence_threshold": "auto",
@@ -129,7 +134,7 @@ def _refuse_conflicts(train: Train, ours: Mapping[str, Any], theirs: Mapping[str
     for key in ("optimizer", "scheduler"):
         if key in theirs:
             raise RecipeError(
-                f"train.deepspeed.{key}: the recipe's own keys (learning_rate, adam_beta1, lr_scheduler_type ...) set it: remove it"
+                f"train.deepspeed.{key}: the recipe's own keys (learning_rate, adam_beta1, lr_scheduler_type ...) set this: remove it"
             )
 
 
@@ -155,24 +160,22 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 def refuse_stale_locks(now: float | None = None) -> None:
-    """A killed compilation leaves an empty `lock` for which every later run waits for ever, silently. Raises TrainingError."""
+    """Raises TrainingError for the lock of a killed compilation: every later run would wait for it, silently and forever."""
     for lock in _extensions().glob("**/lock"):
         age = (time.time() if now is None else now) - lock.stat().st_mtime
         if age > STALE_S:
             raise TrainingError(
                 f"stale compile lock {lock} ({age / 60:.0f} min old): a compilation was killed, and each run would wait for it "
-                f"for ever: remove it with `rm {lock}`"
+                f"forever: remove it with `rm {lock}`"
             )
 
 
 def _extensions() -> Path:
-    given = os.environ.get("TORCH_EXTENSIONS_DIR")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(given) if given else cache / "torch_extensions"
+    return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or hub.cache() / "torch_extensions")
 
 
 def avoid_compilation() -> None:
-    """Call before TrainingArguments: on CPU, DeepSpeed would compile `deepspeed_shm_comm` for minutes at start."""
+    """Call it before creating TrainingArguments: on a CPU, DeepSpeed would spend minutes compiling `deepspeed_shm_comm`."""
     import deepspeed
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -1,27 +1,30 @@
-"""One training job as a file: what the driver hands to the trainer process(es). Imports no torch.
+"""A training job: the file that the driver writes and every rank reads. Imports no torch.
 
-Written to `OUT/job.json`; its fingerprint names everything that changes the result, so that a finished or half-finished
-job is only ever continued by the same job.
+It is `job.json` in the checkpoint's folder. Invariant: its fingerprint covers everything that changes the result, so a
+finished or interrupted job is only ever continued by the same job.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from evoltune.errors import TrainingError
+from evoltune import errors
+from evoltune.errors import EvoltuneError, MissingExtraError, TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
-from evoltune.rows.files import file_digest, write_file
+from evoltune.rows.files import file_digest, write_file, write_json
 
-MANIFEST = "manifest.json"
-"""Written last: a checkpoint with it is complete."""
-CERTIFICATE = "certificate.json"
-
-# How and how fast the work is done; never what comes out.
-_NEUTRAL = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
+HEARTBEAT = "heartbeat"
+"""Written by rank 0 after each step: what was done last."""
+STOP = "stop"
+"""While this file exists, the ranks save a checkpoint after the current step and end."""
+METRICS = "metrics.jsonl"
+# Settings that decide how the work is done, but not its result.
+_WITHOUT_EFFECT = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -29,9 +32,9 @@ class Job(Struct, frozen=True, kw_only=True):
 
     recipe: Recipe
     rows: str
-    """File or hub id with the training rows."""
+    """File or hub id of the training rows."""
     base: str
-    """Folder or hub id of the base model's weights."""
+    """Folder of the base model."""
     out: str
     fingerprint: str
     certificate: str = ""
@@ -46,28 +49,39 @@ class Job(Struct, frozen=True, kw_only=True):
         return Path(self.out)
 
     @property
+    def file(self) -> Path:
+        return self.folder / "job.json"
+
+    @property
     def steps(self) -> Path:
-        """Checkpoints of an unfinished run, with optimizer state."""
+        """Checkpoints of an unfinished job, with optimizer state."""
         return self.folder / "steps"
 
 
 def make_job(recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None) -> Job:
-    train = {k: v for k, v in msgspec.to_builtins(recipe.train).items() if k not in _NEUTRAL}
-    mark = digest([train, recipe.seed, file_digest(Path(rows)) if Path(rows).is_file() else rows])
+    """A job with its fingerprint. `rows`: as `rows_of` returns it."""
+    train = {k: v for k, v in msgspec.to_builtins(recipe.train).items() if k not in _WITHOUT_EFFECT}
     return Job(
         recipe=recipe,
         rows=rows,
         base=base,
         out=str(out.resolve()),
-        fingerprint=mark,
+        fingerprint=digest([train, recipe.seed, file_digest(Path(rows)) if Path(rows).is_file() else rows]),
         certificate=str(certificate.resolve()) if certificate else "",
     )
 
 
-def write_job(job: Job) -> Path:
-    path = job.folder / "job.json"
-    write_file(path, msgspec.json.format(msgspec.json.encode(job), indent=1))
-    return path
+def rows_of(dataset: str) -> str:
+    """The training file of a dataset folder or run; a file or hub id unchanged."""
+    path = Path(dataset).expanduser()
+    for file in (path / "dataset" / "train.parquet", path / "train.parquet"):
+        if file.is_file():
+            return str(file.resolve())
+    return str(path.resolve()) if path.exists() else dataset
+
+
+def write_job(job: Job) -> None:
+    write_file(job.file, msgspec.json.format(msgspec.json.encode(job), indent=1))
 
 
 def read_job(path: Path) -> Job:
@@ -75,3 +89,28 @@ def read_job(path: Path) -> Job:
         return msgspec.json.decode(path.read_bytes(), type=Job)
     except (OSError, msgspec.DecodeError) as error:
         raise TrainingError(f"{path}: not a training job: {error}") from error
+
+
+# ---- errors of ranks
+
+
+def write_error(job: Job, rank: int, error: EvoltuneError) -> None:
+    """Leaves a rank's error for the driver."""
+    report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    write_json(job.folder / f"error-{rank}.json", report)
+
+
+def remove_errors(job: Job) -> None:
+    for path in job.folder.glob("error-*.json"):
+        path.unlink()
+
+
+def read_error(job: Job) -> EvoltuneError | None:
+    """The error that the lowest failed rank left, of its own class."""
+    for path in sorted(job.folder.glob("error-*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        kind = getattr(errors, report["kind"], TrainingError)
+        error: EvoltuneError = (TrainingError if kind is MissingExtraError else kind)(report["message"])
+        error.exit_code = report["exit_code"]
+        return error
+    return None

@@ -1,9 +1,9 @@
-"""What a recipe will take, before anything is spent: memory, steps, tokens, teacher calls, cost. Imports no torch.
+"""What a recipe needs, before anything is spent: memory, steps, tokens, teacher calls, cost. Imports no torch.
 
     plan = make_plan(load_recipe("code/wizardcoder-starcoder-15b"), gpu_gib=80)
-    plan.fits            # {"zero3": 4, ...}: the largest micro-batch that fits on each ZeRO stage
+    plan.fits            # {"zero3": 4, ...}: the largest micro-batch that fits under each ZeRO stage
 
-Invariant: nothing is downloaded and nothing is loaded; a shipped recipe is planned in well under two seconds.
+Invariant: no model is downloaded or loaded, so a shipped recipe is planned in less than two seconds.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.domain import load_domain
-from evoltune.errors import RecipeError
 from evoltune.models.memory import ZEROS, Memory, Zero, memory_of
-from evoltune.models.shapes import shape_of
+from evoltune.models.shapes import Shape, shape_of
 from evoltune.recipe import Recipe
+from evoltune.rows.readers import read_rows
+from evoltune.rows.records import seed_records
+from evoltune.train.batch_layout import batch_layout
+from evoltune.train.deepspeed import deepspeed_config
+from evoltune.train.launch_command import launch_text
 
 GIB = 2**30
 RESERVE = 0.08  # of the card: CUDA context, fragmentation, NCCL buffers
-CHARACTERS_PER_TOKEN = (
-    3.6  # English and code under 32k to 50k vocabularies; lengths without a tokenizer are estimates
-)
+CHARACTERS_PER_TOKEN = 3.6
+"""Of English and code with vocabularies of 32k to 50k: token counts without a tokenizer are estimates."""
 COMPLETION_TOKENS = (150, 600)  # a short and a long reply, for the cost band
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All figures of one recipe. Bytes unless the name says otherwise."""
+    """The figures of one recipe; memory in bytes."""
 
     recipe: str
     parameters: int
@@ -42,14 +45,14 @@ class Plan:
     tokens: int
     memory: Mapping[Zero, Memory]
     fits: Mapping[Zero, int]
-    """Largest micro-batch that fits, by ZeRO stage; 0: not even one row."""
+    """Largest micro-batch that fits, by ZeRO stage; 0: not even one row fits."""
     gpu_bytes: int
     rows: int
     rows_are: str
     steps: int
     step_tokens: int
     truncated: int | None
-    """Rows longer than max_length by estimate; None: there is no dataset yet."""
+    """Estimated number of rows longer than max_length; None: there is no dataset yet."""
     calls: int
     cost_usd: tuple[float, float]
     launch: str
@@ -57,44 +60,33 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: Path | None = None) -> Plan:
-    """Plans the recipe for devices of `gpu_gib` GiB. `rows`: training rows, where no dataset is at hand."""
+    """Plans a recipe.
+
+    Args:
+        recipe: The recipe.
+        gpu_gib: Memory of one device in GiB.
+        rows: Number of training rows, where there is no dataset; 0: estimated from the recipe.
+        dataset: The training rows, if they exist.
+    """
     train = recipe.train
     shape = shape_of(train.model_name_or_path)
     world = recipe.compute.nodes * max(1, recipe.compute.gpus_per_node)
-    precision = "bf16" if train.precision == "auto" else train.precision
-    usable = int(gpu_gib * GIB * (1 - RESERVE))
-    memory: dict[Zero, Memory] = {}
-    fits: dict[Zero, int] = {}
-    for zero in ZEROS:
-        sizes = {
-            micro: memory_of(
-                shape,
-                train,
-                precision=precision,
-                world=world,
-                micro=micro,
-                tokens=train.max_length,
-                zero=zero,
-                local_ranks=max(1, recipe.compute.gpus_per_node),
-            )
-            for micro in {train.per_device_train_batch_size, *(2**n for n in range(9))}
-        }
-        memory[zero] = sizes[train.per_device_train_batch_size]
-        fits[zero] = max((m for m, size in sizes.items() if size.total <= usable), default=0)
+    memory, fits = _memory(recipe, shape, world, usable=int(gpu_gib * GIB * (1 - RESERVE)))
     count, source, lengths = _rows(recipe, rows, dataset)
-    accumulation = _accumulation(recipe, world)
-    batch = world * train.per_device_train_batch_size * accumulation
-    steps = train.max_steps if train.max_steps > 0 else math.ceil(count / batch * train.num_train_epochs)
+    layout = batch_layout(train, world)
+    steps = (
+        train.max_steps if train.max_steps > 0 else math.ceil(count / layout.batch * train.num_train_epochs)
+    )
+    row_tokens = min(train.max_length, sum(lengths) // len(lengths)) if lengths else train.max_length
+    full = train.finetuning_type == "full"
     calls, cost = _teacher(recipe)
     return Plan(
         recipe=recipe.name,
         parameters=shape.parameters,
-        trained=shape.parameters
-        if train.finetuning_type == "full"
-        else shape.lora_parameters(train.lora_r, train.lora_target_modules),
+        trained=shape.parameters if full else shape.lora_parameters(train.lora_r, train.lora_target_modules),
         world=world,
-        micro_batch=train.per_device_train_batch_size,
-        accumulation=accumulation,
+        micro_batch=layout.micro,
+        accumulation=layout.accumulation,
         tokens=train.max_length,
         memory=memory,
         fits=fits,
@@ -102,28 +94,41 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
         rows=count,
         rows_are=source,
         steps=steps,
-        step_tokens=batch
-        * (min(train.max_length, sum(lengths) // len(lengths)) if lengths else train.max_length),
+        step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
         calls=calls,
         cost_usd=cost,
-        launch=_launch(recipe),
-        deepspeed=_deepspeed(recipe, world),
+        launch=launch_text(recipe),
+        deepspeed=deepspeed_config(recipe, world=world),
     )
 
 
-def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Sequence[int]]:
-    """(training rows, where the number comes from, estimated tokens of each row)."""
-    if dataset is not None and dataset.exists():
-        from evoltune.rows.readers import read_rows
-
-        lengths = [
-            int(
-                (len(str(r.get("instruction") or "")) + len(str(r.get("output") or "")))
-                / CHARACTERS_PER_TOKEN
+def _memory(
+    recipe: Recipe, shape: Shape, world: int, usable: int
+) -> tuple[dict[Zero, Memory], dict[Zero, int]]:
+    """By ZeRO stage: the memory of the recipe's micro-batch, and the largest micro-batch within `usable` bytes."""
+    train = recipe.train
+    precision = "bf16" if train.precision == "auto" else train.precision
+    memory: dict[Zero, Memory] = {}
+    fits: dict[Zero, int] = {}
+    for zero in ZEROS:
+        sizes = {
+            micro: memory_of(
+                shape, train, precision=precision, world=world, micro=micro, tokens=train.max_length, zero=zero,
+                local_ranks=max(1, recipe.compute.gpus_per_node),
             )
-            for r in read_rows(str(dataset))
-        ]
+            for micro in {train.per_device_train_batch_size, *(2**n for n in range(9))}
+        }  # fmt: skip
+        memory[zero] = sizes[train.per_device_train_batch_size]
+        fits[zero] = max((m for m, size in sizes.items() if size.total <= usable), default=0)
+    return memory, fits
+
+
+def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Sequence[int]]:
+    """(number of training rows, where it comes from, estimated tokens of each row)."""
+    if dataset is not None and dataset.exists():
+        texts = (f"{r.get('instruction') or ''}{r.get('output') or ''}" for r in read_rows(str(dataset)))
+        lengths = [int(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
         return len(lengths), f"rows of {dataset}", lengths
     if rows:
         return rows, "--rows", ()
@@ -140,27 +145,12 @@ def _seeds(recipe: Recipe) -> int:
     if recipe.seeds.limit:
         return recipe.seeds.limit
     if recipe.seeds.path is not None:
-        from evoltune.rows.records import seed_records
-
         return sum(1 for _ in seed_records(recipe, load_domain(recipe.domain)))
     return sum(1 for _ in load_domain(recipe.domain).seeds())
 
 
-def _accumulation(recipe: Recipe, world: int) -> int:
-    train = recipe.train
-    if not train.global_batch_size:
-        return train.gradient_accumulation_steps
-    one = world * train.per_device_train_batch_size
-    if train.global_batch_size % one:
-        raise RecipeError(
-            f"train.global_batch_size: {train.global_batch_size} is no multiple of {world} ranks x "
-            f"{train.per_device_train_batch_size} rows = {one}: change one of them"
-        )
-    return train.global_batch_size // one
-
-
 def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
-    """Most calls that evolve can make, and dollars if replies are short or long."""
+    """The most calls that evolve can make, and their cost in dollars if replies are short or long."""
     domain = load_domain(recipe.domain)
     evolve = recipe.evolve
     per_draw = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
@@ -176,24 +166,12 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     return calls, (low, high)
 
 
-def _launch(recipe: Recipe) -> str:
-    from evoltune.train.launch import launch_text
-
-    return launch_text(recipe)
-
-
-def _deepspeed(recipe: Recipe, world: int) -> Mapping[str, Any] | None:
-    from evoltune.train.deepspeed import config_for
-
-    return config_for(recipe, world=world)
-
-
-def lines(plan: Plan, chosen: str) -> list[str]:
-    """The plan as a person reads it."""
+def describe(plan: Plan, chosen: str) -> list[str]:
+    """The plan as lines of text. `chosen`: the recipe's ZeRO stage, which is marked."""
     out = [
         f"{plan.recipe}: {plan.parameters:,} parameters, {plan.trained:,} trained, {plan.world} devices of {plan.gpu_bytes / GIB:.0f} GiB",
         f"rows: {plan.rows:,} ({plan.rows_are}); steps: {plan.steps:,} of {plan.world} x {plan.micro_batch} x {plan.accumulation} rows, "
-        f"{plan.step_tokens:,} tokens a step at most {plan.tokens:,} a row",
+        f"{plan.step_tokens:,} tokens a step, at most {plan.tokens:,} a row",
     ]
     if plan.truncated is not None:
         out.append(f"rows over {plan.tokens} tokens (estimate): {plan.truncated}")

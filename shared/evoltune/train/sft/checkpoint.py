@@ -1,6 +1,6 @@
-"""Checkpoints: which one to resume from, and the final one, whole or not at all; its manifest stands last.
+"""Which checkpoint a job resumes from, and the final one, which is published whole or not at all.
 
-Intermediate ones (`steps/checkpoint-N`, with optimizer state) are the Trainer's; each is marked when all ranks have written.
+Intermediate checkpoints (`steps/checkpoint-N`, with optimizer state) are written by the Trainer.
 """
 
 from __future__ import annotations
@@ -20,39 +20,43 @@ from safetensors import SafetensorError
 from torch import distributed
 
 from evoltune.errors import EvoltuneError, TrainingError
-from evoltune.models.proof import FILE as TEMPLATE
+from evoltune.models.card import write_card
+from evoltune.models.checkpoint import CERTIFICATE, MANIFEST
+from evoltune.models.proof import TEMPLATE_FILE
 from evoltune.models.template import Stop
 from evoltune.rows.files import file_digest, write_json
-from evoltune.train.card import write_card
-from evoltune.train.job import CERTIFICATE, MANIFEST, Job
-from evoltune.train.sft.data import Counts
-from evoltune.train.sft.saved import damage, mark, verify_weights
+from evoltune.train.job import Job
+from evoltune.train.sft.examples import Counts
+from evoltune.train.sft.read_back import compare_saved
+from evoltune.train.step_checkpoints import latest_step
+
+UNIVERSAL = "latest_universal"
+"""Names the universal copy of a DeepSpeed checkpoint, which any number of ranks can read."""
 
 
-def latest_step(folder: Path) -> Path | None:
-    """The newest checkpoint whose files are as they were written; a damaged one is named and passed over."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
-    for path in found:
-        wrong = damage(path)
-        if not wrong:
-            return path
-        print(f"  train: {path} is not used: {wrong}", file=sys.stderr)
-    return None
+def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
+    """Rank 0's `latest_step`, on every rank; made readable for `world` ranks if another number wrote it."""
+    chosen = [str(latest_step(folder) or "") if rank == 0 else ""]
+    if world > 1:
+        distributed.broadcast_object_list(chosen, src=0)
+    if not chosen[0]:
+        return None
+    step = Path(chosen[0])
+    if _writers(step) not in (0, world):
+        _on_all_ranks(world, step, lambda: _make_universal(step) if rank == 0 else None)
+    return step
 
 
-def writers(step: Path) -> int:
-    """How many ranks wrote a checkpoint under DeepSpeed, which cuts optimizer states up by rank; 0: not DeepSpeed's."""
+def _writers(step: Path) -> int:
+    """How many ranks wrote a checkpoint of DeepSpeed, which splits optimizer states by rank; 0: not DeepSpeed's."""
     return len(list(step.glob("global_step*[0-9]/*_optim_states.pt")))
 
 
-def for_any_world(step: Path) -> None:
-    """Rewrites DeepSpeed's states as a universal checkpoint beside them, which any number of ranks can read.
-
-    What is there already is kept. Raises TrainingError with the converter's last words.
-    """
+def _make_universal(step: Path) -> None:
+    """Writes DeepSpeed's universal form of a checkpoint beside it. Raises TrainingError with the converter's last words."""
     source = next(step.glob("global_step*[0-9]"))
     target = source.with_name(f"{source.name}_universal")
-    if (step / "latest_universal").is_file():
+    if (step / UNIVERSAL).is_file():
         return
     shutil.rmtree(target, ignore_errors=True)
     command = [
@@ -64,55 +68,35 @@ def for_any_world(step: Path) -> None:
     if done.returncode:
         last = " ".join((done.stderr or done.stdout).split())[-300:]
         raise TrainingError(
-            f"{step} was written by {writers(step)} ranks, and DeepSpeed could not convert it for another number ({last}): "
-            f"continue with {writers(step)} ranks, or start anew with train.resume_from_checkpoint=false"
+            f"{step} was written by {_writers(step)} ranks, and DeepSpeed could not convert it for another number ({last}): "
+            f"continue with {_writers(step)} ranks, or start again with train.resume_from_checkpoint=false"
         )
 
 
-def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
-    """`latest_step` of rank 0, on every rank."""
-    chosen = [str(latest_step(folder) or "") if rank == 0 else ""]
-    if world > 1:
-        distributed.broadcast_object_list(chosen, src=0)
-    if not chosen[0]:
-        return None
-    step = Path(chosen[0])
-    if writers(step) not in (0, world):
-        _together(world, step, lambda: for_any_world(step) if rank == 0 else None)
-    return step
-
-
-def mark_step(folder: Path, step: int, world: int, rank: int) -> None:
-    """Called by all ranks after the Trainer saved `checkpoint-STEP`."""
-    if world > 1:
-        distributed.barrier()
-    if rank == 0:
-        mark(folder / f"checkpoint-{step}")
-
-
 def save_final(
-    tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]
+    trainer: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]
 ) -> None:
-    """Weights or adapter, tokenizer, generation_config.json, template.json, card into `job.out`, manifest last.
+    """Writes the checkpoint to `job.out`: weights or adapter, tokenizer, generation_config.json, template.json, card, manifest.
 
-    Everything is written aside, read back and compared first. Raises TrainingError on all ranks alike.
+    Everything is written to a staging folder, read back and compared before it is moved. All ranks must call this.
+
+    Raises:
+        TrainingError: On all ranks, if the save is wrong or the disk is full.
     """
     staging = job.folder / ".saving"
-    rank = tuner.args.process_index
+    rank, world = trainer.args.process_index, trainer.args.world_size
     if rank == 0:
         shutil.rmtree(staging, ignore_errors=True)
-    tuner.accelerator.wait_for_everyone()
-    world = tuner.args.world_size
-    _together(world, staging, lambda: tuner.save_model(str(staging)))
-    _together(
-        world, staging, lambda: verify_weights(tuner.accelerator.unwrap_model(tuner.model), staging, rank)
-    )
-    publish = partial(_publish, tuner, tokenizer, stop, job, counts, proof, staging)
-    _together(world, staging, publish if rank == 0 else lambda: None)
+    trainer.accelerator.wait_for_everyone()
+    _on_all_ranks(world, staging, lambda: trainer.save_model(str(staging)))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    _on_all_ranks(world, staging, lambda: compare_saved(model, staging, rank))
+    publish = partial(_publish, trainer, tokenizer, stop, job, counts, proof, staging)
+    _on_all_ranks(world, staging, publish if rank == 0 else lambda: None)
 
 
-def _together(world: int, staging: Path, work: Callable[[], object]) -> None:
-    """Runs it on all ranks; if it fails on any, all raise the same TrainingError, so that none waits for the others."""
+def _on_all_ranks(world: int, staging: Path, work: Callable[[], object]) -> None:
+    """Runs `work` on all ranks; if it fails on any, all raise the same TrainingError, so that none waits for the others."""
     problem = ""
     try:
         work()
@@ -123,22 +107,20 @@ def _together(world: int, staging: Path, work: Callable[[], object]) -> None:
         problem = (
             f"{staging.parent}: cannot be written: {error} ({free:.1f} GiB free); the last checkpoint is kept"
         )
-    found: list[str] = [problem]
+    problems: list[str] = [problem] * world
     if world > 1:
-        found = [""] * world
-        distributed.all_gather_object(found, problem)
-    for reason in found:
-        if reason:
-            raise TrainingError(reason)
+        distributed.all_gather_object(problems, problem)
+    if first := next(filter(None, problems), ""):
+        raise TrainingError(first)
 
 
 def _publish(
-    tuner: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any], staging: Path
+    trainer: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any], staging: Path
 ) -> None:
     train = job.recipe.train
     (staging / "training_args.bin").unlink(missing_ok=True)
     tokenizer.save_pretrained(staging)
-    _write_generation_config(tuner.model, staging, stop, tokenizer)
+    _write_generation_config(trainer.model, staging, stop, tokenizer)
     template = {
         "template": train.template,
         "system_prompt": train.system_prompt,
@@ -147,31 +129,31 @@ def _publish(
         "base_revision": train.model_revision,
         "finetuning_type": train.finetuning_type,
     }
-    (staging / TEMPLATE).write_text(json.dumps(template), encoding="utf-8")
+    (staging / TEMPLATE_FILE).write_text(json.dumps(template), encoding="utf-8")
     _name_base(staging / "adapter_config.json", train.model_name_or_path)
-    log = [h for h in tuner.state.log_history if "loss" in h]
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     manifest = {
         "fingerprint": job.fingerprint,
-        "steps": tuner.state.global_step,
-        "final_loss": log[-1]["loss"] if log else None,
+        "steps": trainer.state.global_step,
+        "final_loss": losses[-1] if losses else None,
         "data": counts.as_dict(),
         "dataset": job.rows,
         "certificate": job.certificate,
         "recipe": msgspec.to_builtins(job.recipe),
     }
-    if job.certificate and Path(job.certificate).is_file():  # it goes where the weights go
+    if job.certificate and Path(job.certificate).is_file():
         shutil.copyfile(job.certificate, staging / CERTIFICATE)
-    write_card(staging, manifest, template)
+    write_card(staging, manifest)
     files = sorted(p.name for p in staging.iterdir() if p.is_file())
     for name in files:
         (staging / name).replace(job.folder / name)
     shutil.rmtree(staging)
-    manifest["files"] = {name: file_digest(job.folder / name) for name in files}
-    write_json(job.folder / MANIFEST, manifest)
+    digests = {name: file_digest(job.folder / name) for name in files}
+    write_json(job.folder / MANIFEST, manifest | {"files": digests})
 
 
 def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: Any) -> None:
-    """The stop token that was trained is the one at which servers stop. Sampling settings of the base stay."""
+    """Servers must stop at the stop token that was trained. The base's sampling settings stay."""
     from transformers import GenerationConfig
 
     config = getattr(model, "generation_config", None) or GenerationConfig()

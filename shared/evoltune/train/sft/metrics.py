@@ -1,4 +1,4 @@
-"""What a run says while it trains: `metrics.jsonl` (one line a logged step), a progress bar, tokens per second, time left."""
+"""Progress of a run: `metrics.jsonl` (a line for each logged step), and a bar with loss, tokens per second and time left."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-from evoltune.train.hardware import flops_per_token, peak_flops
-from evoltune.train.job import Job
-from evoltune.train.sft.data import Counts, Plan
+from evoltune.train.batch_layout import BatchLayout
+from evoltune.train.job import METRICS, Job
+from evoltune.train.mfu import flops_per_token, peak_flops
+from evoltune.train.sft.examples import Counts
 
 
 class Metrics(TrainerCallback):  # type: ignore[misc]
-    """Writes on rank 0 only. Lines of steps that a resumed run trains again are replaced, so steps never stand twice."""
+    """Writes on rank 0 only. When a resumed run trains a step again, its line replaces the old one."""
 
     def __init__(
-        self, job: Job, counts: Counts, plan: Plan, step_tokens: Sequence[int], precision: str
+        self, job: Job, counts: Counts, layout: BatchLayout, step_tokens: Sequence[int], precision: str
     ) -> None:
-        self._path = job.folder / "metrics.jsonl"
-        self._counts, self._plan, self._step_tokens, self._precision = counts, plan, step_tokens, precision
-        self._progress: Progress | None = None
-        self._last = (0, 0.0)
+        self._path = job.folder / METRICS
+        self._counts, self._layout = counts, layout
+        self._step_tokens, self._precision = step_tokens, precision
+        self._last_step, self._last_time = 0, 0.0
+        self._progress = Progress(
+            TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
+            console=Console(stderr=True), disable=not sys.stderr.isatty(),
+        )  # fmt: skip
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero:
             return
         old = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
-        kept = [line for line in old if json.loads(line)["step"] <= state.global_step]
-        self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        current = [line for line in old if json.loads(line)["step"] <= state.global_step]
+        self._path.write_text("".join(f"{line}\n" for line in current), encoding="utf-8")
         self._peak = peak_flops(self._precision)
         per_token, per_label = flops_per_token(kwargs["model"])
         self._flops = per_token + per_label * self._counts.label_tokens / max(1, self._counts.tokens)
-        self._last = (state.global_step, time.monotonic())
-        self._progress = Progress(
-            TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
-            console=Console(stderr=True), disable=not sys.stderr.isatty(),
-        )  # fmt: skip
+        self._last_step, self._last_time = state.global_step, time.monotonic()
         self._progress.start()
         self._bar = self._progress.add_task(
             "train", total=len(self._step_tokens), completed=state.global_step, note=""
@@ -52,27 +53,25 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
-        step, now = self._last[0], time.monotonic()
-        seconds = max(now - self._last[1], 1e-9)
-        self._last = (state.global_step, now)
-        speed = sum(self._step_tokens[step : state.global_step]) / seconds
-        mfu = self._flops * speed / (self._peak * self._plan.world) if self._peak else None
+        step, before, now = state.global_step, self._last_step, time.monotonic()
+        seconds = max(now - self._last_time, 1e-9)
+        self._last_step, self._last_time = step, now
+        speed = sum(self._step_tokens[before:step]) / seconds
+        mfu = self._flops * speed / (self._peak * self._layout.world) if self._peak else None
         line = {
-            "step": state.global_step,
+            "step": step,
             "loss": logs["loss"],
             "grad_norm": logs.get("grad_norm"),
             "learning_rate": logs.get("learning_rate"),
-            "epoch": round(state.global_step * self._plan.batch / max(1, self._counts.kept), 4),
-            "seconds_per_step": round(seconds / max(1, state.global_step - step), 4),
+            "epoch": round(step * self._layout.batch / max(1, self._counts.kept), 4),
+            "seconds_per_step": round(seconds / max(1, step - before), 4),
             "tokens_per_second": round(speed, 1),
             "mfu": round(mfu, 4) if mfu else None,
         }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        if self._progress:
-            note = f"loss {logs['loss']:.3f}, {speed:.0f} tokens/s" + (f", MFU {mfu:.0%}" if mfu else "")
-            self._progress.update(self._bar, completed=state.global_step, note=note)
+        note = f"loss {logs['loss']:.3f}, {speed:.0f} tokens/s" + (f", MFU {mfu:.0%}" if mfu else "")
+        self._progress.update(self._bar, completed=step, note=note)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._progress:
-            self._progress.stop()
+        self._progress.stop()

@@ -1,6 +1,6 @@
 """The model card (`README.md`) of a checkpoint: recipe, data and its certificate, template, scores. Imports no torch.
 
-write_card(Path("runs/smoke-math/checkpoint"))     # again, once the run has scores
+write_card(Path("runs/smoke-math/checkpoint"))     # once more when the run has scores
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ from typing import Any
 
 import yaml
 
+from evoltune.models.checkpoint import read_manifest
+from evoltune.models.proof import TEMPLATE_FILE
 from evoltune.rows.files import write_file
 
 
-def write_card(
-    folder: Path, manifest: Mapping[str, Any] | None = None, template: Mapping[str, Any] | None = None
-) -> Path:
-    """From what the folder holds; scores from `../eval` if they are there."""
-    manifest = manifest or _json(folder / "manifest.json")
-    template = template or _json(folder / "template.json")
-    write_file(folder / "README.md", "\n".join(_lines(folder, manifest, template)))
+def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
+    """Writes the card from the folder's files, and from the scores in `../eval` if there are any.
+
+    Args:
+        folder: The checkpoint, with its template.json.
+        manifest: Its manifest, where that is not written yet.
+    """
+    manifest = manifest or read_manifest(folder) or {}
+    write_file(folder / "README.md", "\n".join(_lines(folder, manifest)))
     return folder / "README.md"
 
 
-def _lines(folder: Path, manifest: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[str]:
-    recipe, data = manifest["recipe"], manifest["data"]
+def _lines(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    recipe, data, template = manifest["recipe"], manifest["data"], _read(folder / TEMPLATE_FILE)
     train = recipe["train"]
     adapter = train["finetuning_type"] != "full" and (folder / "adapter_config.json").is_file()
     front = {
@@ -48,7 +52,7 @@ def _lines(folder: Path, manifest: Mapping[str, Any], template: Mapping[str, Any
         f"{data['kept']} of {data['rows']} rows, {data['tokens']} tokens, {data['label_tokens']} of them with loss; "
         f"{data['dropped_too_long']} dropped and {data['truncated']} truncated as longer than {train['max_length']}.\n"
     )
-    yield from _certificate(manifest["certificate"])
+    yield _certificate(manifest["certificate"])
     yield "## Prompt\n"
     yield (
         f"Template `{template['template']}`; answers end with `{template['stop_token']}` (id {template['stop_id']}). "
@@ -58,18 +62,17 @@ def _lines(folder: Path, manifest: Mapping[str, Any], template: Mapping[str, Any
     yield f"## Recipe\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)}```\n"
 
 
-def _certificate(path: str) -> Iterator[str]:
+def _certificate(path: str) -> str:
     if not path or not Path(path).is_file():
-        yield "The dataset has no certificate of decontamination.\n"
-        return
-    suites = _json(Path(path)).get("suites", {})
-    yield f"Decontaminated against: {', '.join(sorted(suites)) or 'no suite'} (certificate.json of the dataset).\n"
+        return "The dataset has no certificate of decontamination.\n"
+    suites = _read(Path(path)).get("suites", {})
+    return f"Decontaminated against: {', '.join(sorted(suites)) or 'no suite'} (certificate.json of the dataset).\n"
 
 
 def _scores(folder: Path) -> Iterator[str]:
     rows = []
     for label in ("before", "after"):
-        suites = _json(folder / label / "scores.json").get("suites", {})
+        suites = _read(folder / label / "scores.json").get("suites", {})
         for suite, entry in suites.items():
             for measure, value in entry.get("measures", {}).items():
                 low, high = value["interval"]
@@ -82,7 +85,8 @@ def _scores(folder: Path) -> Iterator[str]:
         yield "\n".join(rows) + "\n"
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file; empty where it is missing or damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,33 +1,30 @@
-"""The commands that start trainer ranks: alone, torchrun on one or many nodes, deepspeed with a hostfile, Slurm. No torch.
+"""The commands that start a job's ranks: one process, torchrun on one or many nodes, deepspeed, Slurm. Imports no torch.
 
-command_for(Path("out/job.json"), recipe)      # what this machine runs
+launch_command(Path("out/job.json"), recipe)   # what this machine runs
 slurm_script(Path("out/job.json"), recipe)     # what sbatch is given
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import shutil
-import socket
-import struct
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
+from evoltune.train.network import PORT, address_towards, is_local, rendezvous
 
-PORT = 29500
-_SIOCGIFADDR = 0x8915
 SLURM_WARNING_S = 300
 """Slurm signals this long before the time limit: enough to write a checkpoint of tens of gigabytes."""
 
 
-def command_for(job: Path, recipe: Recipe) -> list[str]:
-    """What this machine runs. Raises RecipeError for a launcher that lacks something."""
+def launch_command(job: Path, recipe: Recipe) -> list[str]:
+    """The command for this machine. Raises RecipeError if the launcher needs a setting that is missing."""
     compute = recipe.compute
     ranks = ranks_per_node(recipe)
     if compute.launcher == "slurm":
@@ -48,7 +45,7 @@ def command_for(job: Path, recipe: Recipe) -> list[str]:
 
 
 def _agent(recipe: Recipe, ranks: int) -> list[str]:
-    # A slow monitor lets the nodes restart out of step, and each round out of step costs a restart of the budget.
+    # With the default interval of 5 s, nodes notice a failure at different times, and each late one costs a restart more.
     return [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
         "--max-restarts", str(recipe.compute.max_restarts), "--monitor-interval", "1",
@@ -56,14 +53,13 @@ def _agent(recipe: Recipe, ranks: int) -> list[str]:
 
 
 def _torchrun(job: Path, recipe: Recipe, ranks: int) -> list[str]:
-    host, port = _endpoint(recipe.compute.rendezvous)
-    ours = _address_towards(host, port)
+    host, port = rendezvous(recipe)
     wait = int(min(recipe.compute.hang_timeout_s, 600))
     return [
         *_agent(recipe, ranks), "--nnodes", str(recipe.compute.nodes),
         "--rdzv-backend", "c10d", "--rdzv-id", recipe.name or "evoltune", "--rdzv-endpoint", f"{host}:{port}",
-        "--rdzv-conf", f"is_host={int(_is_local(host))},timeout={wait},join_timeout={wait}",
-        "--local-addr", ours, "-m", "evoltune.train", str(job),
+        "--rdzv-conf", f"is_host={int(is_local(host))},timeout={wait},join_timeout={wait}",
+        "--local-addr", address_towards(host, port), "-m", "evoltune.train", str(job),
     ]  # fmt: skip
 
 
@@ -94,6 +90,18 @@ def _gpus() -> int:
         return 0
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def launch_text(recipe: Recipe, out: Path | None = None) -> str:
+    """What would be started: the command for this machine, or the batch script."""
+    job = (out or Path("runs") / recipe.name / "checkpoint").resolve() / "job.json"
+    if recipe.compute.launcher == "slurm":
+        return slurm_script(job, recipe)
+    if recipe.compute.launcher == "torchrun" and not recipe.compute.rendezvous:
+        recipe = msgspec.structs.replace(
+            recipe, compute=msgspec.structs.replace(recipe.compute, rendezvous="127.0.0.1")
+        )
+    return shlex.join(launch_command(job, recipe))
 
 
 # ---- Slurm
@@ -142,63 +150,3 @@ def slurm_script(job: Path, recipe: Recipe) -> str:
             "",
         ]
     )
-
-
-# ---- which machine is this
-
-
-def network_environment(recipe: Recipe) -> dict[str, str]:
-    """For several nodes: the interface that leads to the rendezvous, which Gloo and NCCL otherwise guess wrongly."""
-    if recipe.compute.nodes == 1 or recipe.compute.launcher != "torchrun":
-        return {}
-    name = _interface_of(_address_towards(*_endpoint(recipe.compute.rendezvous)))
-    return (
-        {key: name for key in ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")}
-        if name
-        else {}
-    )
-
-
-def _endpoint(text: str) -> tuple[str, int]:
-    host, _, port = text.partition(":")
-    if not host or (port and not port.isdigit()):
-        raise RecipeError(
-            f"compute.rendezvous: {text!r} must be HOST or HOST:PORT of the first node (start the same command on each node)"
-        )
-    return host, int(port or PORT)
-
-
-def _is_local(host: str) -> bool:
-    """Whether this machine has that address: only then can it be bound."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((socket.gethostbyname(host), 0))
-            return True
-    except OSError:
-        return False
-
-
-def _address_towards(host: str, port: int) -> str:
-    """Our address on the way to `host`. Connecting a datagram socket sends nothing."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((socket.gethostbyname(host), port))
-            return str(probe.getsockname()[0])
-    except OSError as error:
-        raise RecipeError(f"compute.rendezvous: {host!r} cannot be reached from here: {error}") from error
-
-
-def _interface_of(address: str) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, name in socket.if_nameindex():
-            try:
-                raw = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-            except OSError:  # an interface without an address
-                continue
-            if socket.inet_ntoa(raw[20:24]) == address:
-                return name
-    return ""
-
-
-def shell(command: Sequence[str]) -> str:
-    return shlex.join(command)

@@ -1,0 +1,25 @@
+"""A finished checkpoint's folder and its manifest. Imports no torch.
+
+    read_manifest(Path("runs/smoke-math/checkpoint"))["steps"]
+
+Invariant: the manifest is written last, so a folder that has one is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+CERTIFICATE = "certificate.json"
+"""A copy of the dataset's certificate of decontamination, which travels with the weights."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest; None if the checkpoint is not finished."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest
