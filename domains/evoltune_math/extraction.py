@@ -17,7 +17,8 @@ from evoltune_math.answers.equality.words import conventional
 from evoltune_math.answers.kinds import Text
 from evoltune_math.answers.reading.reader import balanced, mended, read, unwrap
 from evoltune_math.answers.syntax.charset import to_ascii
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_UNITS
+from evoltune_math.answers.units import SHORT_UNITS
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 
 MAX_TAIL = 40_000
 """The end of a response that is searched; answers stand at the end."""

@@ -15,8 +15,8 @@ from evoltune_math.answers.algebra.exact import equal_forms, normal, rational
 from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.reader import read
-from evoltune_math.answers.syntax.lexer import Unreadable
 from evoltune_math.answers.syntax.parser import parse
+from evoltune_math.answers.syntax.tokens import Unreadable
 
 FORMS = [
     (*line.partition(" == ")[::2], True) if " == " in line else (*line.partition(" != ")[::2], False)

@@ -1,4 +1,7 @@
-"""The kinds of answers. The kinds decide how two answers are compared."""
+"""The kinds of answers that are told apart, because each kind has its own rule of equality.
+
+Value("7", unit="cm"), Group((1, 2), "()"), Region of x > 3, Named x = 5, ...; `reading.reader.read` builds them
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from evoltune_math.answers.nodes import Node
 
 @dataclass(frozen=True)
 class Value:
-    """A number or an expression, with its unit taken off."""
+    """A number or an expression. Its unit stands apart from the expression."""
 
     node: Node
     unit: str = ""
@@ -24,7 +27,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Choice:
-    """An option of a multiple choice, with the value that stood behind it."""
+    """An option of a multiple choice, and the option's text if it was given."""
 
     letter: str
     body: Answer | None = None
@@ -32,12 +35,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Group:
-    """Several answers. `brackets`: "" a bare list, "{}" a set, "()" "[]" "<>" ordered."""
+    """Several answers. `brackets`: "" a bare list, "{}" a set; "()", "[]" and "<>" are ordered."""
 
     items: tuple[Answer, ...]
     brackets: str
     word: str = ""
-    """`or` when the list was joined by it: alternatives, perhaps of one value."""
+    """`or` if the list was joined by it: the items are alternatives, perhaps all of one value."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Region:
-    """A union of intervals; `variable` when it was written as an inequality."""
+    """A union of intervals; `variable` is set if it was written as an inequality."""
 
     spans: tuple[Span, ...]
     variable: str = ""
@@ -86,7 +89,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Family:
-    """Values with a parameter that was declared to be whole: `k\\pi, k \\in Z`."""
+    """Values with a parameter that is declared to be an integer: `k\\pi, k \\in Z`."""
 
     answer: Answer
 
@@ -102,3 +105,8 @@ class Either:
 Answer: TypeAlias = (
     Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
 )
+
+
+def unnamed(answer: Answer) -> Answer:
+    """The value of `x = 5`; any other answer is returned as it is."""
+    return answer.value if isinstance(answer, Named) else answer

@@ -1,10 +1,10 @@
-"""Node: the one tree that the parser builds and everything else reads.
+"""The expression tree that the parser builds and every later step reads.
 
-A node is a plain tuple (op, args, value, note): hashable, compared structurally, evaluated by nobody here.
-Invariant: no node is ever computed while it is built, so `9^{9^{9}}` costs three nodes.
+A node is a plain tuple (op, args, value, note), so trees are hashable and `==` compares their structure.
+Invariant: building a tree computes nothing. `9^{9^{9}}` is three `num` nodes under two `pow` nodes.
 
 Expression ops: num dec sym const add mul neg div pow root fn abs norm fact pm deg pct base mod bigop unit text
-Answer ops:     seq rel union inter minus builder matrix ratio cases with
+Answer ops:     seq rel union inter minus builder matrix ratio cases pmod compound
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ class Node(NamedTuple):
     op: str
     args: tuple[Node, ...] = ()
     value: Fraction | str | None = None
-    """num, dec: the number; sym, const, fn, text: the name; seq: the brackets; rel: the sign."""
+    """num, dec: the number; sym, const, fn, text: the name; seq: the brackets; rel: the signs, joined by spaces."""
     note: str = ""
-    """dec: its digits as written; unit: the unit; sym: `v` for a basis vector."""
+    """dec: the literal as written; unit: the unit; sym: `v` for a basis vector; mul: `unit?` if its last
+    factor may be a unit (`438 m`)."""
 
 
 def num(value: int | Fraction) -> Node:
@@ -36,25 +37,58 @@ def const(name: str) -> Node:
 
 
 def fn(name: str, *args: Node) -> Node:
+    """A function call. Names that start with `?` are unknown functions: `?f` for f(x)."""
     return Node("fn", args, name)
 
 
+def neg(node: Node) -> Node:
+    return Node("neg", (node,))
+
+
+def add(*terms: Node) -> Node:
+    return Node("add", terms)
+
+
+def mul(*factors: Node) -> Node:
+    return Node("mul", factors)
+
+
+def div(top: Node, bottom: Node) -> Node:
+    return Node("div", (top, bottom))
+
+
 def seq(brackets: str, items: tuple[Node, ...]) -> Node:
-    """`brackets`: "" bare, "()", "[]", "{}" a set, "<>" a vector, "[)" "(]" half-open intervals."""
+    """A list. `brackets`: "" none, "()", "[]", "{}" a set, "<>" a vector, "[)" and "(]" half-open intervals."""
     return Node("seq", items, brackets)
 
 
-def rel(sign: str, *args: Node) -> Node:
-    return Node("rel", args, sign)
+def rel(signs: str, *members: Node) -> Node:
+    return Node("rel", members, signs)
 
 
-ONE, ZERO, HALF = num(1), num(0), num(Fraction(1, 2))
+ONE, ZERO = num(1), num(0)
 PI, EULER, IMAGINARY, INF = const("pi"), const("e"), const("i"), const("inf")
-NEG_INF = Node("neg", (INF,))
+NEG_INF = neg(INF)
+EMPTY = seq("", ())
+"""A missing part, such as the bounds of an indefinite integral."""
+
+
+def difference(left: Node, right: Node) -> Node:
+    return add(left, neg(right))
+
+
+def product(factors: list[Node]) -> Node:
+    """The product of the factors; a single factor is returned as it is."""
+    return factors[0] if len(factors) == 1 else mul(*factors)
+
+
+def bare_items(node: Node) -> tuple[Node, ...]:
+    """The members of a list without brackets; any other node is its own only member."""
+    return node.args if node.op == "seq" and node.value == "" else (node,)
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Every node, parents first; without recursion."""
+    """Every node of the tree, parents first. Not recursive, so it is safe on trees of any depth."""
     stack = [node]
     while stack:
         node = stack.pop()
@@ -62,8 +96,12 @@ def walk(node: Node) -> Iterator[Node]:
         stack.extend(node.args)
 
 
+def size(node: Node) -> int:
+    return sum(1 for _ in walk(node))
+
+
 def symbols(node: Node) -> set[str]:
-    """Names of the free symbols and of the unknown functions."""
+    """The names of the free symbols."""
     return {str(n.value) for n in walk(node) if n.op == "sym"}
 
 
@@ -72,18 +110,9 @@ def has(node: Node, *ops: str) -> bool:
 
 
 def substitute(node: Node, name: str, by: Node) -> Node:
-    """`node` with the symbol `name` replaced."""
+    """`node` with every symbol called `name` replaced."""
     if node.op == "sym":
         return by if node.value == name else node
     if not node.args:
         return node
     return node._replace(args=tuple(substitute(a, name, by) for a in node.args))
-
-
-def strip_units(node: Node) -> Node:
-    """`node` without its units (percent and degree stay)."""
-    if node.op == "unit":
-        return strip_units(node.args[0])
-    if not node.args:
-        return node
-    return node._replace(args=tuple(strip_units(a) for a in node.args))

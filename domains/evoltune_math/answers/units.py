@@ -1,37 +1,99 @@
-"""Units of measure: whether two stated ones agree, and the factor between two of one dimension."""
+"""Units of measure: which words are units, whether two units agree, and the factor between two of one dimension.
+
+agree("km", "m", "agree") -> False;   factor("km", "m") -> 1000
+"""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
 
-from evoltune_math.answers.vocabulary import UNITS
+from evoltune_math.answers.vocabulary import word_set
 
-_POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+# Python and not a data file, because only Python files count in the hash that makes stored verdicts stale.
+_TABLE = """
+length: m metre metres meter meters=1; km kilometre kilometres kilometer kilometers kms=1000; cm centimetre centimetres centimeter centimeters cms=1/100;
+ mm millimetre millimetres millimeter millimeters=1/1000; dm decimeter decimeters=1/10; nm nanometer nanometers=1/1000000000; um micron microns=1/1000000;
+ in inch inches=127/5000; ft foot feet=381/1250; yd yard yards yds=1143/1250; mi mile miles=1609344/1000
+mass: kg kilogram kilograms kgs kilo kilos=1; g gram grams gm gms=1/1000; mg milligram milligrams=1/1000000; t ton tons tonne tonnes=1000;
+ lb lbs pound pounds=45359237/100000000; oz ounce ounces=45359237/1600000000
+time: s sec secs second seconds=1; min mins minute minutes=60; h hr hrs hour hours=3600; d day days=86400; week weeks wk wks=604800; ms millisecond milliseconds=1/1000
+month: month months mo=1; year years yr yrs=12; decade decades=120; century centuries=1200
+volume: L l liter liters litre litres=1; mL ml milliliter milliliters millilitre millilitres=1/1000; gal gallon gallons=473176473/125000000;
+ quart quarts qt=473176473/500000000; pint pints pt=473176473/1000000000; cup cups=473176473/2000000000
+money: dollar dollars usd bucks buck=1; cent cents=1/100
+euro: euro euros eur=1
+pound: gbp pence=1
+yuan: yuan rmb=1
+rupee: rupee rupees=1
+yen: yen=1
+angle: rad radian radians=1
+temperature: c celsius=1; f fahrenheit=2; k kelvin kelvins=3
+power: w watt watts=1; kw kilowatt kilowatts=1000
+energy: j joule joules=1; kj kilojoule kilojoules=1000; cal calories calorie=4184/1000; kcal=4184; ev=1/6241509074460762607; kwh=3600000
+force: n newton newtons=1; kn=1000
+voltage: v volt volts=1
+current: a amp amps ampere amperes=1; ma=1/1000
+resistance: ohm ohms=1
+pressure: pa pascal pascals=1; kpa=1000; atm=101325; psi=6895
+frequency: hz hertz=1; khz=1000; mhz=1000000; ghz=1000000000
+amount: mol mols mole moles=1
+"""
+
+
+def _read_table() -> dict[str, tuple[str, Fraction]]:
+    table: dict[str, tuple[str, Fraction]] = {}
+    dimension = ""
+    for part in re.split(r"[;\n]", _TABLE):
+        if ":" in part:
+            dimension, _, part = part.partition(":")
+        names, _, scale = part.partition("=")
+        table |= {name: (dimension.strip(), Fraction(scale)) for name in names.split()}
+    return table
+
+
+UNITS = _read_table()
+"""unit -> (dimension, factor to the dimension's base unit)."""
+LETTER_UNITS = frozenset("mgshLNJVAWKCFltd")
+"""Single letters that are a unit only after a number and a space, at the end: `438 m`."""
+SHORT_UNITS = word_set(
+    "cm km mm kg mg ft in yd mi lb lbs oz hr hrs min mins sec secs ml mL mph kph yr yrs rad kW kJ "
+    "Hz kHz MHz mol eV Pa kPa nm dm cc ms USD EUR usd sq cu pts pt qt gal kmh atm ohm kWh units "
+    "unit yrs wks gm gms ppm dB kN mA kV rpm day days cal dollar dollars cents cent euro euros "
+    "yuan feet inch foot mile"
+)
+"""Words that are a unit after a number, even where letters side by side would be a product."""
+CURRENCY_PREFIXES = word_set("USD US Rs EUR INR GBP HK CAD AUD")
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _SPEEDS = {"mph": "mi / h", "kph": "km / h", "kmh": "km / h", "kmph": "km / h"}
 _PART = re.compile(r"[A-Za-z]+|/|\^|-?\d+|\*")
+MAX_POWER = 9
+
+
+def known(unit: str) -> tuple[str, Fraction] | None:
+    return UNITS.get(unit) or UNITS.get(unit.lower())
 
 
 def agree(a: str, b: str, policy: str) -> bool:
-    """Whether the units do not speak against equal numbers. A word that is no known unit never does."""
+    """Whether two equal numbers stay equal with these units. A word that is no known unit contradicts nothing."""
     if policy == "ignore":
         return True
     if policy == "required" and bool(a) != bool(b):
         return False
-    x, y = measure(a), measure(b)
+    x, y = _dimensions(a), _dimensions(b)
     return x is None or y is None or x == y
 
 
 def factor(a: str, b: str) -> Fraction | None:
-    """What one `a` is in `b`, or None for different or unknown dimensions."""
-    x, y = measure(a), measure(b)
+    """How many `b` one `a` is, or None for different or unknown dimensions."""
+    x, y = _dimensions(a), _dimensions(b)
     if x is None or y is None or x[0] != y[0]:
         return None
     return x[1] / y[1]
 
 
-def measure(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
-    """(dimensions with powers, factor to the base), or None when a part of it is no known unit."""
+def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
+    """((dimension, power) pairs, factor to the base units), or None if a part is no known unit."""
     unit = _SPEEDS.get(unit.lower(), unit)
     if not unit:
         return None
@@ -42,19 +104,23 @@ def measure(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
     for at, part in enumerate(parts):
         if part == "/":
             sign = -1
-        elif part.lower() in _POWER_WORDS and at + 1 < len(parts):
-            power = _POWER_WORDS[part.lower()]
+        elif part.lower() in _POWERS and at + 1 < len(parts):
+            power = _POWERS[part.lower()]
         elif part.isalpha():
-            known = UNITS.get(part) or UNITS.get(part.lower())
-            if known is None:
+            found = known(part)
+            power = _power(parts[at + 1 : at + 3], power)
+            if found is None or abs(power) > MAX_POWER:
                 return None
-            if parts[at + 1 : at + 2] == ["^"] and at + 2 < len(parts):
-                power = int(parts[at + 2][:2]) if parts[at + 2].lstrip("-").isdigit() else 1
-            elif at + 1 < len(parts) and parts[at + 1].lower() in ("squared", "cubed"):
-                power = _POWER_WORDS[parts[at + 1].lower()]
-            if abs(power) > 9:
-                return None
-            dimensions[known[0]] = dimensions.get(known[0], 0) + sign * power
-            scale *= known[1] ** (sign * power)
+            dimensions[found[0]] = dimensions.get(found[0], 0) + sign * power
+            scale *= found[1] ** (sign * power)
             power = 1
     return tuple(sorted((d, p) for d, p in dimensions.items() if p)), scale
+
+
+def _power(following: list[str], before: int) -> int:
+    """The power of a unit, from the parts that follow it (`^ 2`, `squared`) or from the word `before` it."""
+    if following[:1] == ["^"] and len(following) == 2:
+        return int(following[1][:2]) if following[1].lstrip("-").isdigit() else 1
+    if following and following[0].lower() in ("squared", "cubed"):
+        return _POWERS[following[0].lower()]
+    return before

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node
-from evoltune_math.answers.vocabulary import number_in_words
+from evoltune_math.answers.number_words import number_in_words
 
 _MARKUP = re.compile(
     r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"

@@ -17,8 +17,9 @@ from evoltune_math.answers.nodes import Node, walk
 from evoltune_math.answers.reading.classify import typed
 from evoltune_math.answers.reading.special_forms import special
 from evoltune_math.answers.syntax.charset import to_ascii
-from evoltune_math.answers.syntax.lexer import Token, Unreadable, tokenize
+from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
+from evoltune_math.answers.syntax.tokens import Token, Unreadable
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SEPARATOR_WORDS, word_set
 
 MAX_TEXT = 12_000

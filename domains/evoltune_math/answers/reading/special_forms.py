@@ -11,8 +11,9 @@ from fractions import Fraction
 
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Region, Span, Text, Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num
+from evoltune_math.answers.number_words import number_in_words
 from evoltune_math.answers.reading.classify import typed
-from evoltune_math.answers.vocabulary import number_in_words, word_set
+from evoltune_math.answers.vocabulary import word_set
 
 Read = Callable[[str], Answer]
 MAX_CONVENTION = 300

@@ -1,7 +1,6 @@
-"""One alphabet: Unicode signs become ASCII or LaTeX before the lexer sees them.
+"""Unicode signs become ASCII or LaTeX, so that the lexer needs to know only these.
 
-`x²` -> `x^{2}`, `１２` and `१२` -> `12`, `¾` -> ` \\frac{3}{4}`, `≤` -> `\\le `. Linear in the length of the text; a
-text that is all ASCII is returned as it is.
+`x²` -> `x^{2}`, `１２` and `१२` -> `12`, `¾` -> ` \\frac{3}{4}`, `≤` -> `\\le `. Takes time linear in the text.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def _fold(char: str) -> str:
 
 
 def to_ascii(text: str) -> str:
-    """`text` in the lexer's alphabet. Letters of other scripts stay."""
+    """`text` with its mathematical signs in ASCII or LaTeX. Letters of other scripts stay."""
     if text.isascii():
         return text
     text = _OVERLINE.sub(lambda m: "\\overline{" + re.sub("[^0-9]", "", m[0]) + "}", text)

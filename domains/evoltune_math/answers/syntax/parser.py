@@ -3,54 +3,71 @@
     parse("x=-2,6")  ->  seq "" of (rel = (x, neg 2), 6)
     parse("11 5/12") ->  add(11, div(5, 12))          parse("2\\\\pi r^2") -> mul(2, pi, pow(r, 2))
 
-Binding powers, loosest first: separators < relation < union < ratio < sum < product = juxtaposition < sign < power < postfix.
-Juxtaposition binds as tightly as `/`: `1/2x` is half of x. Nothing is evaluated here. Raises `Unreadable`.
+Nothing is evaluated. What cannot be parsed raises `Unreadable`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from fractions import Fraction
 
-from evoltune_math.answers.nodes import EULER, HALF, IMAGINARY, Node, const, num, rel, seq, sym, walk
-from evoltune_math.answers.syntax import commands, quantities, scripts
-from evoltune_math.answers.syntax.lexer import END, Token, Unreadable, tokenize
+from evoltune_math.answers.nodes import EULER, IMAGINARY, Node, add, const, mul, neg, num, rel, seq, size, sym
+from evoltune_math.answers.syntax import brackets, commands, quantities, scripts
+from evoltune_math.answers.syntax.grammar import (
+    POSTFIX,
+    POWER,
+    PRODUCT,
+    RATIO,
+    RELATION,
+    SIGNED,
+    SUM,
+    TIMES,
+    UNION,
+    Closed,
+)
+from evoltune_math.answers.syntax.lexer import tokenize
+from evoltune_math.answers.syntax.tokens import END, Token, Unreadable
+from evoltune_math.answers.units import CURRENCY_PREFIXES, LETTER_UNITS
 from evoltune_math.answers.vocabulary import (
     CONSTANTS,
-    DROPPED_BEFORE_NUMBER,
     FUNCTIONS,
     GREEK,
-    LETTER_UNITS,
     NUMBER_SETS,
     RELATIONS,
     TEXT_WORDS,
+    word_set,
 )
 
 MAX_NESTING = 64
-RELATION, UNION, RATIO, SUM, PRODUCT, SIGN, POWER, POSTFIX = 10, 15, 18, 20, 30, 35, 50, 60
-_CLOSERS = frozenset([")", "]", "}", "\\}", "&"])
-_CLOSING_COMMANDS = frozenset(["rfloor", "rceil", "rangle", "rvert", "rVert", "\\", "cr", "choose", "over"])
-_TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
-_SETS = {
-    "cup": "union",
-    "bigcup": "union",
-    "cap": "inter",
-    "bigcap": "inter",
-    "setminus": "minus",
-    "backslash": "minus",
-    "smallsetminus": "minus",
+MAX_HALF_OPEN = 4
+"""How often `[2, 5[` is tried when `[` finds no partner; each try parses the rest again."""
+_BINARY_COMMANDS = {
+    "cup": ("union", UNION),
+    "bigcup": ("union", UNION),
+    "cap": ("inter", UNION),
+    "bigcap": ("inter", UNION),
+    "setminus": ("minus", UNION),
+    "backslash": ("minus", UNION),
+    "smallsetminus": ("minus", UNION),
+    "pm": ("pm", SUM),
+    "mp": ("mp", SUM),
+    "div": ("div", PRODUCT),
+    "bmod": ("mod", PRODUCT),
+    "mod": ("mod", PRODUCT),
 }
-_FUNCTION_LETTERS = frozenset(
-    ["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"]
+_ENDING_COMMANDS = word_set(
+    "rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid"
 )
+"""Commands that no operand follows: the expression before them is complete."""
+_ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])
 
 
 class Parser:
-    """A cursor over tokens. `commands` holds the commands that read arguments of their own."""
+    """The Cursor over the tokens of one answer."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens, self.at, self.depth = tokens, 0, 0
-        self.bars: list[str] = []
-        self.french = self.integrals = 0
+        self.closers: list[str] = []
+        self.integrals = self.half_open = 0
 
     def peek(self, ahead: int = 0) -> Token:
         at = self.at + ahead
@@ -72,23 +89,19 @@ class Parser:
         if self.accept(kind, text) is None:
             raise Unreadable(f"expected {text!r}, found {self.peek().text!r}")
 
-    # ---- lists ---------------------------------------------------------------------------------------------------
+    # ---- lists and expressions -----------------------------------------------------------------------------------
 
-    def items(self, closed: Callable[[Token], bool]) -> Node:
-        """Everything up to a closer: one node, or a bare seq. `;` separates groups of `,`."""
+    def items(self, closed: Closed) -> Node:
+        """Everything up to a closing token: one node, or a list without brackets. `;` separates groups of `,`."""
         groups: list[list[Node]] = [[]]
         word = ""
         while not closed(token := self.peek()):
             if token.kind == "end":
                 raise Unreadable("a bracket is not closed")
-            if token.kind == "op" and token.text == ";":
+            if token.is_op(";"):
                 self.at += 1
                 groups.append([])
-            elif (
-                token.kind == "sep"
-                or (token.kind == "op" and token.text in (",", "\n"))
-                or (token.kind == "cmd" and token.text in ("wedge", "vee"))
-            ):
+            elif token.kind == "sep" or token.is_op(",", "\n") or token.is_cmd("wedge", "vee"):
                 self.at += 1
                 word = token.text if token.text in ("and", "or") else word
             else:
@@ -97,102 +110,100 @@ class Parser:
         if not full:
             return seq("", ())
         if len(full) > 1 and any(len(g) > 1 for g in full):
-            return seq("", tuple(_bare(g, "") for g in full))
-        return _bare([n for g in full for n in g], word)
-
-    # ---- expressions ---------------------------------------------------------------------------------------------
+            return seq("", tuple(_list(g, "") for g in full))
+        return _list([n for g in full for n in g], word)
 
     def expression(self, power: int) -> Node:
         self.depth += 1
         if self.depth > MAX_NESTING:
             raise Unreadable(f"nested deeper than {MAX_NESTING}")
         left = self.prefix()
-        while True:
-            grown = self.infix(left, power)
-            if grown is None:
-                self.depth -= 1
-                return left
-            left = grown
+        while (extended := self.infix(left, power)) is not None:
+            left = extended
+        self.depth -= 1
+        return left
+
+    def argument(self) -> Node:
+        token = self.peek()
+        if token.kind == "num" and token.note == "" and len(token.text) > 1 and token.text.isdigit():
+            self.tokens[self.at] = Token("num", token.text[1:], False, Fraction(int(token.text[1:])))
+            return num(int(token.text[0]))
+        if token.is_op("{"):
+            self.take()
+            return self.bracketed("{")
+        if token.kind == "sym":
+            self.take()
+            return _letter(token.text) or sym(token.text, token.note)
+        if token.kind == "end":
+            raise Unreadable("a command without its argument")
+        return self.expression(POSTFIX)
+
+    # ---- operators -----------------------------------------------------------------------------------------------
 
     def infix(self, left: Node, power: int) -> Node | None:
-        """`left` extended by the operator under the cursor, or None when that binds no tighter than `power`."""
+        """`left` extended by the operator at the cursor, or None if that does not bind more tightly than `power`."""
         token = self.peek()
-        kind, text = token.kind, token.text
-        if kind in ("end", "sep"):
+        if token.kind in ("end", "sep"):
             return None
-        if kind == "op":
+        if token.kind == "op":
             return self.operator(left, token, power)
-        if kind in ("text", "word"):
-            return quantities.words(self, left, token, power)
-        if kind == "cmd":
-            name = "\\" + text
-            if name in RELATIONS:
-                return self.relation(left, power) if power < RELATION else None
-            if text in ("not", "neq"):
-                return self.relation(left, power) if power < RELATION else None
-            if text in _SETS:
-                return self.binary(left, _SETS[text], UNION, power)
-            if text in ("pm", "mp"):
-                return self.binary(left, "pm" if text == "pm" else "mp", SUM, power)
-            if text in _TIMES:
-                return self.product(left, power)
-            if text == "div":
-                return self.binary(left, "div", PRODUCT, power)
-            if text in ("bmod", "mod"):
-                return self.binary(left, "mod", PRODUCT, power)
-            if text in ("pmod", "pod"):
-                return self.modulus(left, power)
-            if text == "mid" or text == "vert" or text == "lvert":
-                return None if text == "mid" or self.bars else self.juxtapose(left, power)
-            if text == "degree":
-                self.at += 1
-                return scripts.degrees(self, left)
-            if (
-                text in _CLOSING_COMMANDS
-                or text[:4] == "end:"
-                or text in ("ldots", "dots", "cdots", "wedge", "vee", "Vert")
-            ):
+        if token.kind in ("text", "word"):
+            return quantities.after_word(self, left, token, power)
+        if token.kind == "cmd":
+            return self.command_operator(left, token.text, power)
+        return self.juxtapose(left, power)
+
+    def command_operator(self, left: Node, name: str, power: int) -> Node | None:
+        if "\\" + name in RELATIONS or name == "not":
+            return self.relation(left) if power < RELATION else None
+        if name in _BINARY_COMMANDS:
+            return self.binary(left, *_BINARY_COMMANDS[name], power)
+        if name in TIMES:
+            return self.product(left, power)
+        if name in ("pmod", "pod"):
+            if power >= RELATION:
                 return None
-            if text in ("prime",):
-                self.at += 1
-                return left
+            self.at += 1
+            return Node("pmod", (left, self.argument()))
+        if name == "degree":
+            self.at += 1
+            return scripts.degrees(self, left)
+        if name == "prime":
+            self.at += 1
+            return left
+        if name in _ENDING_COMMANDS or name[:4] == "end:" or (name in ("vert", "lvert") and self.closers):
+            return None
         return self.juxtapose(left, power)
 
     def operator(self, left: Node, token: Token, power: int) -> Node | None:
         text = token.text
         if text in ("+", "-"):
             return self.sum(left, power)
-        if text in ("*",):
+        if text == "*":
             return self.product(left, power)
         if text == "/":
             return self.binary(left, "div", PRODUCT, power)
         if text == "^":
             return scripts.power(self, left) if power <= POWER else None
-        if text in ("!", "%") and power >= POSTFIX:
-            return None
-        if text == "!":
-            self.at += 1
-            double = self.accept("op", "!") is not None
-            return Node("fact", (left,), "!!" if double else "!")
-        if text == "%":
-            self.at += 1
-            return Node("pct", (left,))
+        if text in ("!", "%"):
+            return self.postfix(left, text) if power < POSTFIX else None
+        innermost = self.closers[-1] if self.closers else ""
         if text == ":":
-            return self.binary(left, "ratio", RATIO, power) if not self.bars or self.bars[-1] != ":" else None
+            return self.binary(left, "ratio", RATIO, power) if innermost != ":" else None
         if text == "_":  # the 2 of v^2_0 takes no subscript
-            return None if power >= POWER - 1 and left.op in ("num", "dec") else scripts.subscript(self, left)
+            in_power = power >= POWER - 1 and left.op in ("num", "dec")
+            return None if in_power else scripts.subscript(self, left)
         if text == "'":
-            self.at += 1
-            return scripts.called(self, left._replace(value=f"{left.value}'")) if left.op == "sym" else left
-        if text in (">", "[") and self.bars and self.bars[-1] == text:
+            return scripts.prime(self, left)
+        if text in (">", "[") and innermost == text:
             return None
         if text in RELATIONS:
-            return self.relation(left, power) if power < RELATION else None
-        if text == "|":
-            return None if self.bars else self.juxtapose(left, power)
-        if text in ("(", "[", "{", "\\{"):
+            return self.relation(left) if power < RELATION else None
+        if text == "|" and self.closers:
+            return None
+        if text in ("(", "[", "{", "\\{", "|"):
             return self.juxtapose(left, power)
-        if text == "\\" or text in _CLOSERS or text in (",", ";", "\n"):
+        if text in _ENDING_SIGNS:
             return None
         if text == "." and self.peek(1).kind == "end":
             self.at += 1
@@ -202,14 +213,12 @@ class Parser:
     def sum(self, left: Node, power: int) -> Node | None:
         if power >= SUM:
             return None
-        minus = self.take().text == "-"
-        right = self.expression(SUM)
-        right = Node("neg", (right,)) if minus else right
-        return (
-            Node("add", (*left.args, right))
-            if left.op == "add" and left.note == "open"
-            else Node("add", (left, right), None, "open")
-        )
+        terms = [left]
+        while self.peek().is_op("+", "-"):
+            minus = self.take().text == "-"
+            right = self.expression(SUM)
+            terms.append(neg(right) if minus else right)
+        return add(*terms)
 
     def product(self, left: Node, power: int) -> Node | None:
         if power >= PRODUCT:
@@ -223,119 +232,99 @@ class Parser:
         self.at += 1
         right = self.expression(bind)
         if op == "mp":
-            return Node("pm", (left, Node("neg", (right,))))
+            return Node("pm", (left, neg(right)))
         if op in ("ratio", "union") and left.op == op:
             return Node(op, (*left.args, right))
         return Node(op, (left, right))
 
-    def relation(self, left: Node, power: int) -> Node:
+    def postfix(self, left: Node, sign: str) -> Node:
+        self.at += 1
+        if sign == "%":
+            return Node("pct", (left,))
+        return Node("fact", (left,), "!!" if self.accept("op", "!") else "!")
+
+    def relation(self, left: Node) -> Node:
+        """`a < b <= c` as one node with all its members."""
         signs, members = [], [left]
-        while True:
-            token = self.peek()
-            negated = token.text == "not"
-            if negated:
-                self.at += 1
-                token = self.peek()
-            sign = (
-                RELATIONS.get("\\" + token.text if token.kind == "cmd" else token.text)
-                if token.kind in ("op", "cmd")
-                else None
-            )
-            if sign is None:
-                break
-            self.at += 1
-            if sign in ("<", ">") and self.accept("op", "="):
-                sign += "="
-            signs.append({"=": "!=", "in": "notin"}.get(sign, sign) if negated else sign)
-            nxt = self.peek()
+        while (sign := self.relation_sign()) is not None:
+            signs.append(sign)
+            following = self.peek()
             if sign == "=" and (
-                (nxt.kind == "op" and nxt.text == "=") or ("\\" + nxt.text in RELATIONS and nxt.kind == "cmd")
+                following.is_op("=") or (following.kind == "cmd" and "\\" + following.text in RELATIONS)
             ):
-                signs.pop()
+                signs.pop()  # `=\\approx` and `= =` are one sign
                 continue
             members.append(self.expression(RELATION))
         if len(members) < 2:
             raise Unreadable("a relation with one side")
         return rel(" ".join(signs), *members)
 
-    def modulus(self, left: Node, power: int) -> Node | None:
-        if power >= RELATION:
+    def relation_sign(self) -> str | None:
+        negated = self.peek().text == "not"
+        if negated:
+            self.at += 1
+        token = self.peek()
+        written = {"cmd": "\\" + token.text, "op": token.text}.get(token.kind, "")
+        sign = RELATIONS.get(written)
+        if sign is None:
             return None
         self.at += 1
-        return Node("pmod", (left, self.argument()))
+        if sign in ("<", ">") and self.accept("op", "="):
+            sign += "="
+        return {"=": "!=", "in": "notin"}.get(sign, sign) if negated else sign
 
     def juxtapose(self, left: Node, power: int) -> Node | None:
-        """The product without a sign, and the mixed number."""
+        """The product without a sign, the mixed number, and a number before a unit of one letter."""
         if power >= PRODUCT:
             return None
         token = self.peek()
         if left.op == "num" and left.value is not None and not left.note:
-            mixed = commands.mixed(self, left)
+            mixed = quantities.mixed_number(self, left)
             if mixed is not None:
                 return mixed
         if token.kind == "num" and left.op in ("num", "dec"):
             raise Unreadable("two numbers side by side")
+        may_be_unit = token.kind == "sym" and token.text in LETTER_UNITS
         if (
-            token.kind == "sym"
-            and (token.space or self.peek(1).kind == "num")
-            and token.text in LETTER_UNITS
-            and commands.numeric(left)
+            ((may_be_unit and (token.space or self.peek(1).kind == "num")) or token.is_cmd("mu"))
+            and quantities.is_numeric(left)
             and quantities.unit_ahead(self)
         ):
-            return quantities.unit(self, left)
-        if (
-            token.kind == "cmd"
-            and (token.text == "Omega" or (token.text == "mu" and quantities.unit_ahead(self)))
-            and commands.numeric(left)
-        ):
-            return quantities.unit(self, left)
+            return quantities.with_unit(self, left)
+        if token.is_cmd("Omega") and quantities.is_numeric(left):
+            return quantities.with_unit(self, left)
         right = self.expression(PRODUCT)
-        if (
-            token.kind == "sym"
-            and token.space
-            and right.op in ("sym", "pow", "div")
-            and token.text in LETTER_UNITS
-            and commands.numeric(left)
-        ):
+        if may_be_unit and token.space and right.op in ("sym", "pow", "div") and quantities.is_numeric(left):
             return Node("mul", (left, right), None, "unit?")
         return _times(left, right)
 
-    # ---- prefix --------------------------------------------------------------------------------------------------
+    # ---- operands ------------------------------------------------------------------------------------------------
 
     def prefix(self) -> Node:
         token = self.take()
         kind, text = token.kind, token.text
         if kind == "num":
-            assert token.value is not None
-            return (
-                Node("dec", (), token.value, text)
-                if token.note
-                else Node("num", (), token.value, text if text[:1] == "0" and len(text) > 1 else "")
-            )
+            if token.note:
+                return Node("dec", (), token.value, text)
+            return Node("num", (), token.value, text if text[:1] == "0" and len(text) > 1 else "")
         if kind == "sym":
-            return self.symbol(token)
+            constant = _letter(text) if token.note != "v" else None
+            return constant or scripts.maybe_call(self, sym(text, token.note))
         if kind == "cmd":
             return commands.command(self, text)
         if kind == "word":
-            return self.word(token)
+            return self.word(text)
         if kind == "text":
             return Node("text", (), text)
         if kind == "op":
-            return self.opened(token)
+            return self.opened(text)
         raise Unreadable(f"unexpected {text or 'end'!r}")
 
-    def symbol(self, token: Token) -> Node:
-        if token.text == "e" and token.note != "v":
-            return EULER
-        if token.text == "i" and token.note != "v":
-            return IMAGINARY
-        return scripts.called(self, sym(token.text, token.note))
-
-    def word(self, token: Token) -> Node:
-        word = token.text
+    def word(self, word: str) -> Node:
+        """A plain word: a constant, a function, a name, text, or letters that are multiplied."""
         if word == "Rs":
             self.accept("op", ".")
-        if word in DROPPED_BEFORE_NUMBER and self.peek().kind == "num":
+        if word in CURRENCY_PREFIXES and self.peek().kind == "num":
             return self.prefix()
         if word in CONSTANTS:
             return const(CONSTANTS[word])
@@ -345,175 +334,84 @@ class Parser:
             return sym(word)
         if word in NUMBER_SETS and len(word) > 1:
             return const(NUMBER_SETS[word])
-        if (
-            (len(word) > 3 and not _product_like(word))
-            or word in TEXT_WORDS
-            or (word.istitle() and (len(word) > 2 or word.lower() in TEXT_WORDS))
-            or (len(word) > 2 and word.lower() in TEXT_WORDS)
-        ):
+        if _is_text(word):
             return Node("text", (), word)
         if word.isupper() or not word.isascii():
-            return scripts.called(self, sym(word))
-        factors = []
-        for char in word[:-1]:
-            factors.append(EULER if char == "e" else IMAGINARY if char == "i" else sym(char))
-        self.tokens[self.at - 1] = Token("sym", word[-1])
+            return scripts.maybe_call(self, sym(word))
+        factors = [_letter(char) or sym(char) for char in word[:-1]]
         self.at -= 1
-        return Node("mul", (*factors, self.expression(PRODUCT)))
+        self.tokens[self.at] = Token("sym", word[-1])
+        return mul(*factors, self.expression(PRODUCT))
 
-    def opened(self, token: Token) -> Node:
-        text = token.text
-        if text == "-":
-            return Node("neg", (self.expression(PRODUCT - 1),))
-        if text == "+":
-            return self.expression(PRODUCT - 1)
-        if text in ("(", "[", "{", "\\{"):
-            return self.bracketed(text)
-        if text == "|":
+    def opened(self, sign: str) -> Node:
+        """An operand that starts with a sign or a bracket."""
+        if sign == "-":
+            return neg(self.expression(SIGNED))
+        if sign == "+":
+            return self.expression(SIGNED)
+        if sign in ("(", "[", "{", "\\{"):
+            return self.bracketed(sign)
+        if sign == "|":
             if self.peek().text == "|":
                 self.at += 1
-                return commands.bars(self, "norm", "||")
-            return commands.bars(self, "abs", "|")
-        if text == "]":  # French open intervals: ]a, b[
-            self.bars.append("[")
-            inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
-            self.bars.pop()
-            closer = self.take().text
-            if inside.op == "seq" and len(inside.args) == 2:
-                return seq("(" + ("]" if closer == "]" else ")"), inside.args)
-        if text == "<" and self.at == 1:
-            self.bars.append(">")
-            inside = self.items(_is(">"))
-            self.bars.pop()
-            self.take()
-            return seq("<>", inside.args if inside.op == "seq" and inside.value == "" else (inside,))
-        if text == ":" or text in ("<", ">", "="):
-            raise Unreadable(f"{text!r} without a left side")
-        raise Unreadable(f"unexpected {text!r}")
+                return brackets.bars(self, "norm", "||")
+            return brackets.bars(self, "abs", "|")
+        if sign == "]":
+            return brackets.half_open(self, "]")
+        if sign == "<" and self.at == 1:
+            return brackets.vector(self)
+        raise Unreadable(f"unexpected {sign!r}")
 
     def bracketed(self, opener: str) -> Node:
-        """A group, a tuple, a set or an interval; `[2, 5[` is tried when `[` finds no partner, a few times in an answer."""
-        start, depth, bars = self.at, self.depth, list(self.bars)
+        """A bracket with its content; if `[` finds no partner, `[2, 5[` is tried."""
+        start, depth, closers = self.at, self.depth, list(self.closers)
         try:
-            return self._bracketed(opener)
+            return brackets.bracketed(self, opener)
         except Unreadable:
-            if opener != "[" or self.french > 3:
+            if opener != "[" or self.half_open >= MAX_HALF_OPEN:
                 raise
-            self.at, self.depth, self.french = start, depth, self.french + 1
-            self.bars = [*bars, "["]
-            inside = self.items(lambda t: t.kind == "op" and t.text in ("[", "]", ")"))
-            self.bars = bars
-            return seq("[)" if self.take().text == "[" else "[]", inside.args)
-
-    def _bracketed(self, opener: str) -> Node:
-        bars, self.bars = self.bars, ([":"] if opener == "\\{" else [])
-        inside = self.items(
-            lambda t: (
-                (t.kind == "op" and t.text in (_CLOSERS if opener != "(" else (")", "]")))
-                or commands.splits(t, opener)
-            )
-        )
-        if commands.splits(self.peek(), opener):
-            inside = commands.split_group(self, inside, opener)
-        closer = self.take().text
-        self.bars = bars
-        wanted = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}[opener]
-        if closer not in wanted:
-            raise Unreadable(f"{opener!r} closed by {closer!r}")
-        if opener == "{":
-            return _closed(inside)
-        if opener == "\\{":
-            return (
-                inside
-                if inside.op == "builder"
-                else seq(
-                    "{}",
-                    inside.args
-                    if inside.op == "seq" and inside.value == ""
-                    else (inside,)
-                    if inside != seq("", ())
-                    else (),
-                )
-            )
-        if inside.op == "seq" and inside.value == "":
-            return seq(opener + closer, inside.args)
-        if closer == "]" or opener == "[":
-            return seq(opener + closer, (inside,))
-        return _closed(inside)
-
-    def skip(self) -> None:
-        """Past a group or one token, unread: subscripts are names."""
-        level = 0
-        while True:
-            token = self.take()
-            if token.kind == "end":
-                raise Unreadable("a subscript is not closed")
-            level += (token.text == "{") - (token.text == "}") if token.kind == "op" else 0
-            if level <= 0:
-                return
-
-    def argument(self) -> Node:
-        """The argument of a command: a group, or the next character (`\\\\frac12` has 1 and 2)."""
-        token = self.peek()
-        if token.kind == "num" and token.note == "" and len(token.text) > 1 and token.text.isdigit():
-            self.tokens[self.at] = Token("num", token.text[1:], False, commands.fraction(token.text[1:]))
-            return num(int(token.text[0]))
-        if token.text == "{" and token.kind == "op":
-            self.take()
-            return self.bracketed("{")
-        if token.kind == "sym":
-            self.take()
-            return (
-                EULER
-                if token.text == "e"
-                else IMAGINARY
-                if token.text == "i"
-                else sym(token.text, token.note)
-            )
-        if token.kind == "end":
-            raise Unreadable("a command without its argument")
-        return self.expression(POSTFIX)
+            self.at, self.depth, self.closers = start, depth, closers
+            self.half_open += 1
+            return brackets.half_open(self, "[")
 
 
-def _digits(node: Node) -> str:
-    return node.note or str(node.value)
+def _letter(text: str) -> Node | None:
+    return {"e": EULER, "i": IMAGINARY}.get(text)
 
 
-def _is(closer: str) -> Callable[[Token], bool]:
-    return lambda token: token.kind == "op" and token.text == closer
-
-
-def _closed(node: Node) -> Node:
-    return node._replace(note="") if node.note in ("open", "unit?") else node
-
-
-def _bare(nodes: list[Node], word: str) -> Node:
+def _list(nodes: list[Node], word: str) -> Node:
     return nodes[0] if len(nodes) == 1 else Node("seq", tuple(nodes), "", word)
 
 
 def _times(left: Node, right: Node) -> Node:
     left_factors = left.args if left.op == "mul" and left.note != "unit?" else (left,)
-    return Node("mul", (*left_factors, *(right.args if right.op == "mul" else (right,))))
+    return mul(*left_factors, *(right.args if right.op == "mul" else (right,)))
 
 
-def _product_like(word: str) -> bool:
-    """`abcd`, `xyzw`: four or more letters that are a product, not a word."""
+def _is_text(word: str) -> bool:
+    """Whether a word is text and not a product of its letters."""
+    if len(word) > 3 and not _is_product(word):
+        return True
+    known = word.lower() in TEXT_WORDS
+    return word in TEXT_WORDS or (len(word) > 2 and known) or (word.istitle() and (len(word) > 2 or known))
+
+
+def _is_product(word: str) -> bool:
+    """`abcd`, `xyzw`: four or more letters that are a product."""
     return word.islower() and (not set(word) & set("aeiou") or word in "abcdefgh")
 
 
 def parse(text: str) -> Node:
-    """The tree of `text` (in the lexer's alphabet). Raises `Unreadable`."""
+    """The tree of `text`, whose signs are ASCII or LaTeX. Raises `Unreadable`."""
     return parse_tokens(tokenize(text))
 
 
 def parse_tokens(tokens: list[Token]) -> Node:
+    """The tree of the tokens, which the parser may change. Raises `Unreadable`."""
     parser = Parser(tokens)
-    node = parser.items(lambda t: t.kind == "end" or commands.splits(t, "("))
+    node = parser.items(lambda t: t.kind == "end" or brackets.is_divider(t, "("))
     if parser.peek() is not END:
-        node = commands.split_group(parser, node, "(", ends=True)
-    if sum(1 for _ in walk(node)) > 4 * len(tokens) + 8:
-        raise Unreadable("the tree outgrew its text")
+        node = brackets.divided(parser, node, "(", ends=True)
+    if size(node) > 4 * len(tokens) + 8:
+        raise Unreadable("the tree is much larger than its text")
     return node
-
-
-__all__ = ["HALF", "Parser", "parse", "parse_tokens"]

@@ -1,123 +1,163 @@
-"""Numbers and the words behind them: units, scales, percent, `3 to 4`, `1 out of 4`, `5 hours 30 minutes`.
-
-Called by the parser with the cursor on the word.
-"""
+"""Numbers and what follows them: mixed numbers, units, `3 million`, percent, `3 to 4`, `1 out of 4`, `5 hours 30 minutes`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fractions import Fraction
 
-from evoltune_math.answers.nodes import Node, num
-from evoltune_math.answers.syntax import commands
-from evoltune_math.answers.syntax.lexer import Token, Unreadable
-from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, LETTER_UNITS, SCALE_WORDS, SHORT_UNITS, UNITS
+from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
+from evoltune_math.answers.number_words import SCALES
+from evoltune_math.answers.syntax.grammar import FRACTIONS, PRODUCT, RATIO, TIMES, UNION, Cursor
+from evoltune_math.answers.syntax.tokens import Token, Unreadable
+from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
+from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK
 
-if TYPE_CHECKING:
-    from evoltune_math.answers.syntax.parser import Parser
-
-UNION, RATIO, PRODUCT = 15, 18, 30
-TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
 _PERCENT = frozenset(["percent", "pct", "percentage", "percents", "per cent", "percentage points"])
+_NUMERIC_OPS = frozenset(
+    ["num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio", "root"]
+)
+MAX_UNIT_TOKENS = 14
 
 
-def words(parser: Parser, left: Node, token: Token, power: int) -> Node | None:
-    """A word after a value: a unit, a scale, `percent`, `mod`; otherwise a factor (`x sin(x)`, `2xy`)."""
+def is_numeric(node: Node) -> bool:
+    """Whether the tree is a number, which may have a unit."""
+    return all(
+        n.op in _NUMERIC_OPS or (n.op == "const" and n.value == "pi") or (n.op == "fn" and n.value == "sqrt")
+        for n in walk(node)
+    )
+
+
+def mixed_number(cursor: Cursor, whole: Node) -> Node | None:
+    """`11\\frac{5}{12}` and `11 5/12`: an integer before a proper fraction of integers; else nothing is taken."""
+    token = cursor.peek()
+    if token.is_cmd(*FRACTIONS):
+        start, tokens = cursor.at, list(cursor.tokens)
+        cursor.take()
+        top, bottom = cursor.argument(), cursor.argument()
+        if top.op == bottom.op == "num" and _is_proper(top.value, bottom.value):
+            return add(whole, div(top, bottom))
+        cursor.at, cursor.tokens = start, tokens
+        return None
+    below = cursor.peek(2)
+    if token.kind == "num" and cursor.peek(1).text == "/" and below.kind == "num":
+        assert token.value is not None and below.value is not None
+        if _is_proper(token.value, below.value):
+            cursor.at += 3
+            return add(whole, div(num(token.value), num(below.value)))
+    return None
+
+
+def _is_proper(top: Fraction | str | None, bottom: Fraction | str | None) -> bool:
+    assert isinstance(top, Fraction) and isinstance(bottom, Fraction)
+    return 0 <= top < bottom and bottom.denominator == top.denominator == 1
+
+
+def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | None:
+    """`left` extended by the word at the cursor: a unit, a scale, `percent`, `mod`; otherwise a factor (`x sin(x)`)."""
     low = token.text.lower()
-    joined = _joining(parser, left, low, power)
+    joined = _joined(cursor, left, low, power)
     if joined is not None:
         return joined
     if low in ("choose", "over") and token.kind == "word":
         return None
     if low in _PERCENT:
-        parser.at += 1
+        cursor.take()
         return Node("pct", (left,))
-    if low in ("degrees", "degree", "deg") or low[:8] == "degrees ":
-        parser.at += 1
+    if low in ("degrees", "degree", "deg") or low.startswith("degrees "):
+        cursor.take()
         return Node("deg", (left,))
-    if low in SCALE_WORDS and commands.numeric(left):
-        parser.at += 1
-        return Node("mul", (left, num(SCALE_WORDS[low])))
-    if commands.numeric(left) and (token.kind == "text" or _unit_word(token.text)):
-        return unit(parser, left)
+    if is_numeric(left):
+        if low in SCALES:
+            cursor.take()
+            return mul(left, num(SCALES[low]))
+        if token.kind == "text" or _is_unit(token.text):
+            return with_unit(cursor, left)
     if token.kind == "text":
-        return unit(parser, left) if commands.measurable(left) else None
-    return parser.juxtapose(left, power)
+        measurable = all(n.op not in ("text", "rel") for n in walk(left))
+        return with_unit(cursor, left) if measurable else None
+    return cursor.juxtapose(left, power)
 
 
-def _joining(parser: Parser, left: Node, low: str, power: int) -> Node | None:
+def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
     """Words that are operators."""
-    if low == "per" and parser.peek(1).text == "cent":
-        parser.at += 2
+    if low == "per" and cursor.peek(1).text == "cent":
+        cursor.at += 2
         return Node("pct", (left,))
-    if commands.numeric(left):
-        if low in ("to", "out of") or (low == "in" and parser.peek(1).kind == "num"):
-            return parser.binary(left, "ratio", RATIO, power)
-        if low == "out" and parser.peek(1).text == "of":
-            parser.at += 1
-            return parser.binary(left, "ratio", RATIO, power)
+    if is_numeric(left):
+        if low in ("to", "out of") or (low == "in" and cursor.peek(1).kind == "num"):
+            return cursor.binary(left, "ratio", RATIO, power)
+        if low == "out" and cursor.peek(1).text == "of":
+            cursor.take()
+            return cursor.binary(left, "ratio", RATIO, power)
     if low == "mod":
-        return parser.binary(left, "mod", PRODUCT, power)
+        return cursor.binary(left, "mod", PRODUCT, power)
     if low in ("union", "cup"):
-        return parser.binary(left, "union", UNION, power)
-    return parser.product(left, power) if low in ("times", "cdot") else None
+        return cursor.binary(left, "union", UNION, power)
+    return cursor.product(left, power) if low in ("times", "cdot") else None
 
 
-def _unit_word(word: str) -> bool:
-    known = word in SHORT_UNITS or word.lower() in UNITS or not word.isascii()
-    return known or (len(word) >= 4 and word not in FUNCTIONS and word not in GREEK)
+def _is_unit(word: str) -> bool:
+    if word in SHORT_UNITS or word.lower() in UNITS or not word.isascii():
+        return True
+    return len(word) >= 4 and word not in FUNCTIONS and word not in GREEK
 
 
-def unit(parser: Parser, left: Node) -> Node:
+def with_unit(cursor: Cursor, left: Node) -> Node:
     """All words up to the next separator belong to the unit: `cm^2`, `m/s`, `miles per hour`, `square units`."""
-    parts = [parser.take().text]
+    parts = [cursor.take().text]
     while True:
-        token = parser.peek()
-        sign = token.kind == "op" and token.text in ("/", "^", "-", "*", ".")
+        token = cursor.peek()
         if (
             token.kind in ("text", "word", "sym")
-            or sign
-            or (token.kind == "cmd" and token.text in TIMES)
+            or token.is_op("/", "^", "-", "*", ".")
+            or token.is_cmd(*TIMES)
             or (token.kind == "num" and parts[-1] in ("^", "-"))
         ):
-            parts.append(parser.take().text)
-        elif token.kind == "op" and token.text == "{" and parts[-1] == "^":
-            _exponent(parser, parts)
+            parts.append(cursor.take().text)
+        elif token.is_op("{") and parts[-1] == "^":
+            parts += _exponent(cursor)
         else:
-            return _compound(parser, Node("unit", (left,), None, " ".join(parts)), parts[-1])
+            return _compound(cursor, Node("unit", (left,), None, " ".join(parts)), parts[-1])
 
 
-def _exponent(parser: Parser, parts: list[str]) -> None:
-    parser.take()
-    while not parser.accept("op", "}"):
-        if parser.peek().kind == "end":
+def _exponent(cursor: Cursor) -> list[str]:
+    cursor.take()
+    parts = []
+    while not cursor.accept("op", "}"):
+        if cursor.peek().kind == "end":
             raise Unreadable("a unit's exponent is not closed")
-        parts.append(parser.take().text)
+        parts.append(cursor.take().text)
+    return parts
 
 
-def _compound(parser: Parser, measured: Node, last: str) -> Node:
+def _compound(cursor: Cursor, measured: Node, last: str) -> Node:
     """`5 hours 30 minutes`, `1 hour and 30 minutes`."""
-    skip = 1 if parser.peek().kind == "sep" and parser.peek().text == "and" else 0
-    number, name = parser.peek(skip), parser.peek(skip + 1)
-    known = UNITS.get(last) or UNITS.get(last.lower())
-    other = UNITS.get(name.text) or UNITS.get(name.text.lower())
-    if number.kind == "num" and known is not None and other is not None and known[0] == other[0]:
-        parser.at += skip
-        return Node("compound", (measured, unit(parser, parser.prefix())))
+    skip = int(cursor.peek().kind == "sep" and cursor.peek().text == "and")
+    unit, other = known(last), known(cursor.peek(skip + 1).text)
+    if cursor.peek(skip).kind == "num" and unit is not None and other is not None and unit[0] == other[0]:
+        cursor.at += skip
+        return Node("compound", (measured, with_unit(cursor, cursor.prefix())))
     return measured
 
 
-def unit_ahead(parser: Parser) -> bool:
-    """Whether `m/s^2`, `m^2` or `N m` follows up to the end or a separator, not just one letter."""
-    if parser.peek(1).kind == "num" and parser.peek(2).text.lower() in UNITS:
+def unit_ahead(cursor: Cursor) -> bool:
+    """Whether `m/s^2`, `m^2` or `N m` follows up to the end or a separator, and not just one letter."""
+    if cursor.peek(1).kind == "num" and cursor.peek(2).text.lower() in UNITS:
         return True
     seen = level = 0
-    while (token := parser.peek(seen)).kind not in ("end", "sep") and token.text not in (",", ";", ")", "]"):
+    while (token := cursor.peek(seen)).kind not in ("end", "sep") and token.text not in (",", ";", ")", "]"):
         level += (token.text == "{") - (token.text == "}")
         if level < 0:
             break
-        letter = token.text in LETTER_UNITS or token.text in SHORT_UNITS
-        fits = letter or token.text in ("/", "^", "{", "}", "-", "mu", "Omega") or token.text in TIMES
-        if (not fits and not (token.kind == "num" and token.text in ("1", "2", "3"))) or seen > 14:
+        if seen > MAX_UNIT_TOKENS or not _in_unit(token):
             return False
         seen += 1
     return seen > 1
+
+
+def _in_unit(token: Token) -> bool:
+    if token.kind == "num" and token.text in ("1", "2", "3"):
+        return True
+    signs = ("/", "^", "{", "}", "-", "mu", "Omega")
+    return (
+        token.text in LETTER_UNITS or token.text in SHORT_UNITS or token.text in TIMES or token.text in signs
+    )

@@ -1,117 +1,109 @@
-"""What stands above and below: powers, degree signs, primes, subscripts, bases; and names that are called.
-
-Functions of the parser, which is at the sign `^`, `_` or behind the name.
-"""
+"""What is written above and below: powers, degree signs, primes, subscripts, bases; and names that are called."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from evoltune_math.answers.nodes import Node, fn, num, sym
-from evoltune_math.answers.syntax.lexer import END, Unreadable
-from evoltune_math.answers.vocabulary import number_in_words
-
-if TYPE_CHECKING:
-    from evoltune_math.answers.syntax.parser import Parser
-
-POWER = 50
-_FUNCTION_LETTERS = frozenset(
-    ["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"]
-)
+from evoltune_math.answers.nodes import ONE, Node, add, div, fn, neg, num, sym
+from evoltune_math.answers.number_words import number_in_words
+from evoltune_math.answers.syntax.brackets import skip_group
+from evoltune_math.answers.syntax.grammar import FUNCTION_LETTERS, POWER, Cursor, closes
+from evoltune_math.answers.syntax.tokens import END, Unreadable
 
 
-def power(parser: Parser, left: Node) -> Node:
-    parser.at += 1
-    if parser.peek() == END:
+def power(cursor: Cursor, left: Node) -> Node:
+    """`left` with the exponent that follows; the cursor is at `^`."""
+    cursor.take()
+    if cursor.peek() == END:
         raise Unreadable("a power without an exponent")
-    if parser.accept("cmd", "circ", "degree"):
-        return degrees(parser, left)
-    if parser.accept("op", "*"):
-        return left._replace(value=f"{left.value}*") if left.op == "sym" else left
-    if parser.peek().text == "{" and parser.peek(1).text in ("circ", "prime") and parser.peek(2).text == "}":
-        prime = parser.peek(1).text == "prime"
-        parser.at += 3
-        return left._replace(value=f"{left.value}'") if prime and left.op == "sym" else degrees(parser, left)
-    if parser.accept("cmd", "prime"):
-        return left._replace(value=f"{left.value}'") if left.op == "sym" else left
-    exponent = parser.expression(POWER - 1)
-    if (
-        left.op == "sym"
-        and exponent == Node("neg", (num(1),))
-        and parser.peek().text == "("
-        and str(left.value) in _FUNCTION_LETTERS
-    ):
-        return called(parser, sym(f"{left.value}^-1'"))
-    if (
-        left.op == "sym"
-        and exponent.op == "sym"
-        and exponent.value in ("T", "top", "c", "C")
-        and str(left.value).isupper()
-    ):
-        return sym(f"{left.value}^{exponent.value}")
+    if cursor.accept("cmd", "circ", "degree"):
+        return degrees(cursor, left)
+    if cursor.accept("op", "*"):
+        return _marked(left, "*")
+    if cursor.peek().text == "{" and cursor.peek(1).text in ("circ", "prime") and cursor.peek(2).text == "}":
+        is_prime = cursor.peek(1).text == "prime"
+        cursor.at += 3
+        return _marked(left, "'") if is_prime and left.op == "sym" else degrees(cursor, left)
+    if cursor.accept("cmd", "prime"):
+        return _marked(left, "'")
+    exponent = cursor.expression(POWER - 1)
+    if left.op == "sym":
+        name = str(left.value)
+        if exponent == neg(ONE) and cursor.peek().text == "(" and name in FUNCTION_LETTERS:
+            return maybe_call(cursor, sym(f"{name}^-1'"))
+        if exponent.op == "sym" and exponent.value in ("T", "top", "c", "C") and name.isupper():
+            return sym(f"{name}^{exponent.value}")  # a transpose or a complement
     return Node("pow", (left, exponent))
 
 
-def degrees(parser: Parser, left: Node) -> Node:
-    if parser.peek().kind == "num" and parser.peek(1).text == "'":  # 45 degrees 30'
-        minutes = parser.take().value
+def _marked(node: Node, mark: str) -> Node:
+    """A symbol with a star or a prime; elsewhere the mark is dropped."""
+    return node._replace(value=f"{node.value}{mark}") if node.op == "sym" else node
+
+
+def prime(cursor: Cursor, left: Node) -> Node:
+    """`f'(x)`; the cursor is at the prime."""
+    cursor.take()
+    return maybe_call(cursor, _marked(left, "'")) if left.op == "sym" else left
+
+
+def degrees(cursor: Cursor, left: Node) -> Node:
+    """`left` in degrees; the cursor is after the degree sign. Reads `45^\\circ 30'` and `^\\circ C` too."""
+    if cursor.peek().kind == "num" and cursor.peek(1).text == "'":
+        minutes = cursor.take().value
         assert minutes is not None
-        parser.at += 1
-        return Node("deg", (Node("add", (left, Node("div", (num(minutes), num(60))))),))
-    scale = parser.peek()
-    if scale.kind == "sym" and scale.text in "CFK" and parser.peek(1).kind in ("end", "sep"):
-        parser.at += 1
+        cursor.take()
+        return Node("deg", (add(left, div(num(minutes), num(60))),))
+    scale = cursor.peek()
+    if scale.kind == "sym" and scale.text in "CFK" and cursor.peek(1).kind in ("end", "sep"):
+        cursor.take()
         return Node("unit", (left,), None, scale.text)
     if scale.kind == "text" and scale.text in ("C", "F", "K"):
-        parser.at += 1
+        cursor.take()
     return Node("deg", (left,))
 
 
-def subscript(parser: Parser, left: Node) -> Node:
-    parser.at += 1
-    below = parser.peek()
-    if left.op in ("num", "dec"):
-        named = parser.peek(1) if below.text == "{" else below
-        digits = parser.argument()
-        base = digits.value if digits.op == "num" else None
-        if base is None and named.kind == "text":
-            base = number_in_words(named.text)
-        if base is None:
-            raise Unreadable("a number with a subscript that is no base")
-        return Node("base", (num(int(base)),), None, left.note or _digits(left))
+def subscript(cursor: Cursor, left: Node) -> Node:
+    """`x_1` as a name, `204_5` as a number in another base; the cursor is at `_`."""
     if left.op == "pow" and left.args[0].op == "sym":  # v^2_0
-        parser.at -= 1
-        return Node("pow", (subscript(parser, left.args[0]), left.args[1]))
-    start = parser.at
-    parser.skip()
-    name = "".join(t.text for t in parser.tokens[start : parser.at] if t.text not in "{}")
+        return Node("pow", (subscript(cursor, left.args[0]), left.args[1]))
+    cursor.take()
+    if left.op in ("num", "dec"):
+        return _in_base(cursor, left)
+    start = cursor.at
+    if not skip_group(cursor):
+        raise Unreadable("a subscript is not closed")
+    name = "".join(t.text for t in cursor.tokens[start : cursor.at] if t.text not in "{}")
     if left.op in ("sym", "fn", "text") and left.value is not None:
-        return called(parser, sym(f"{left.value}_{name}"))
+        return maybe_call(cursor, sym(f"{left.value}_{name}"))
     raise Unreadable("a subscript of something that is no name")
 
 
-def called(parser: Parser, name: Node) -> Node:
-    """`f(x)`: a name before brackets is a function when it looks like one, or when the brackets hold one symbol."""
-    token = parser.peek()
-    if token.text == "(" and token.kind == "op" and not token.space:
-        inner = parser.peek(1)
-        lone = inner.kind in ("sym", "num") and parser.peek(2).text == ")"
-        lone_symbol = (
-            lone and inner.kind == "sym" and inner.text not in ("i", "e") and len(str(name.value)) == 1
-        )
-        if (
-            ("_" in str(name.value) and lone)
-            or str(name.value).rstrip("'") in _FUNCTION_LETTERS
-            or lone_symbol
-            or "'" in str(name.value)
-        ):
-            parser.at += 1
-            inside = parser.items(lambda t: t.kind == "op" and t.text == ")")
-            parser.expect("op", ")")
-            args = inside.args if inside.op == "seq" else (inside,)
-            return fn("?" + str(name.value), *args)
+def _in_base(cursor: Cursor, number: Node) -> Node:
+    word = cursor.peek(1) if cursor.peek().text == "{" else cursor.peek()
+    written = cursor.argument()
+    base = written.value if written.op == "num" else None
+    if base is None and word.kind == "text":
+        base = number_in_words(word.text)
+    if base is None:
+        raise Unreadable("a number with a subscript that is no base")
+    return Node("base", (num(int(base)),), None, number.note or str(number.value))
+
+
+def maybe_call(cursor: Cursor, name: Node) -> Node:
+    """`f(x)` if the name looks like a function's, or if the brackets hold one symbol; otherwise the name."""
+    token = cursor.peek()
+    if not token.is_op("(") or token.space:
+        return name
+    letters, inner = str(name.value), cursor.peek(1)
+    is_single = inner.kind in ("sym", "num") and cursor.peek(2).text == ")"
+    is_symbol = is_single and inner.kind == "sym" and inner.text not in ("i", "e")
+    if (
+        ("_" in letters and is_single)
+        or letters.rstrip("'") in FUNCTION_LETTERS
+        or (is_symbol and len(letters) == 1)
+        or "'" in letters
+    ):
+        cursor.take()
+        inside = cursor.items(closes(")"))
+        cursor.expect("op", ")")
+        return fn("?" + letters, *(inside.args if inside.op == "seq" else (inside,)))
     return name
-
-
-def _digits(node: Node) -> str:
-    return node.note or str(node.value)

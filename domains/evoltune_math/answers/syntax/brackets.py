@@ -1,0 +1,131 @@
+"""Everything that opens and closes: groups, tuples, sets, intervals, `|x|`, floors, `{x | x > 3}`, `n \\choose k`.
+
+Each function reads at the cursor, after the opening sign unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+from evoltune_math.answers.nodes import Node, bare_items, div, fn, seq
+from evoltune_math.answers.syntax.grammar import Closed, Cursor, closes
+from evoltune_math.answers.syntax.tokens import Token, Unreadable
+
+_CLOSERS = (")", "]", "}", "\\}", "&")
+_FITTING = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}
+FENCES = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "lvert": ("rvert", "abs"), "lVert": ("rVert", "norm")}  # fmt: skip
+"""Opening command -> (closing command, function)."""
+
+
+def is_divider(token: Token, opener: str) -> bool:
+    """Whether the token divides a group in two: `n \\choose k`, `a \\over b`, `{x | x > 3}`."""
+    if opener == "\\{":
+        return token.is_op(":", "|") or token.is_cmd("mid", "colon", "vert", "middle")
+    return token.text in ("choose", "over") and token.kind in ("cmd", "word")
+
+
+def divided(cursor: Cursor, left: Node, opener: str, ends: bool = False) -> Node:
+    """The group whose divider is at the cursor. `ends`: it may end with the text instead of a bracket."""
+    divider = cursor.take().text
+    right = cursor.items(lambda t: (ends and t.kind == "end") or t.is_op("}", ")", "\\}", "]"))
+    if opener == "\\{":
+        return Node("builder", (left, right))
+    return fn("binom", left, right) if divider == "choose" else div(left, right)
+
+
+def within(cursor: Cursor, closed: Closed, *closers: str) -> Node:
+    """The items up to a closing token, inside of which only `closers` close; the closing token stays."""
+    outside, cursor.closers = cursor.closers, list(closers)
+    inside = cursor.items(closed)
+    cursor.closers = outside
+    return inside
+
+
+def bracketed(cursor: Cursor, opener: str) -> Node:
+    """A group, a tuple, a set or an interval; with the closing bracket."""
+    closers = (")", "]") if opener == "(" else _CLOSERS
+    outside, cursor.closers = cursor.closers, ([":"] if opener == "\\{" else [])
+    inside = cursor.items(lambda t: t.is_op(*closers) or is_divider(t, opener))
+    if is_divider(cursor.peek(), opener):
+        inside = divided(cursor, inside, opener)
+    closer = cursor.take().text
+    cursor.closers = outside
+    if closer not in _FITTING[opener]:
+        raise Unreadable(f"{opener!r} closed by {closer!r}")
+    if opener == "{":
+        return sealed(inside)
+    if opener == "\\{":
+        return inside if inside.op == "builder" else seq("{}", bare_items(inside))
+    is_list = inside.op == "seq" and inside.value == ""
+    if is_list or closer == "]" or opener == "[":
+        return seq(opener + closer, bare_items(inside))
+    return sealed(inside)
+
+
+def half_open(cursor: Cursor, opener: str) -> Node:
+    """French intervals: `[2, 5[` and `]a, b[`, with the closing bracket."""
+    cursor.closers.append("[")
+    inside = cursor.items(closes("[", "]", ")"))
+    cursor.closers.pop()
+    closer = cursor.take().text
+    if opener == "[":
+        return seq("[)" if closer == "[" else "[]", inside.args)
+    if inside.op != "seq" or len(inside.args) != 2:
+        raise Unreadable("']' without a partner")
+    return seq("(]" if closer == "]" else "()", inside.args)
+
+
+def vector(cursor: Cursor) -> Node:
+    """`<1, 2>`, with the closing sign."""
+    cursor.closers.append(">")
+    inside = cursor.items(closes(">"))
+    cursor.closers.pop()
+    cursor.take()
+    return seq("<>", bare_items(inside))
+
+
+def bars(cursor: Cursor, op: str, closer: str) -> Node:
+    """`|...|` and `||...||`, with the closing bars."""
+    cursor.closers.append(closer)
+    inside = cursor.expression(0)
+    cursor.closers.pop()
+    for _ in closer:
+        if cursor.accept("op", "|") is None:
+            command = cursor.accept("cmd", "vert", "rvert", "|", "Vert", "rVert")
+            if command is None:
+                raise Unreadable("a bar is not closed")
+            if command.text in ("|", "Vert", "rVert"):
+                break
+    return Node(op, (inside,))
+
+
+def fence(cursor: Cursor, name: str) -> Node:
+    """`\\lfloor x \\rfloor`, `\\lvert x \\rvert`, `\\langle 1, 2 \\rangle`, with the closing command."""
+    closer, op = FENCES.get(name, ("", ""))
+    inside = cursor.items(lambda t: t.is_cmd(closer) if op else t.is_cmd("rangle", "rang"))
+    cursor.take()
+    if not op:
+        return seq("<>", bare_items(inside))
+    return fn(op, inside) if op in ("floor", "ceil") else Node(op, (inside,))
+
+
+def call(cursor: Cursor) -> tuple[Node, ...]:
+    """The arguments in round brackets, with both brackets."""
+    cursor.expect("op", "(")
+    inside = within(cursor, closes(")"))
+    cursor.take()
+    return bare_items(inside)
+
+
+def skip_group(cursor: Cursor, opening: str = "{", closing: str = "}") -> bool:
+    """Moves past a group, or past one token if no group opens here. Returns False if the group is never closed."""
+    level = 0
+    while True:
+        token = cursor.take()
+        if token.kind == "op":
+            level += (token.text in opening) - (token.text in closing)
+        if token.kind == "end" or level <= 0:
+            return token.kind != "end"
+
+
+def sealed(node: Node) -> Node:
+    """The node after its bracket is closed: its last factor is no unit (`(5 m)` is a product)."""
+    return node._replace(note="") if node.note == "unit?" else node

@@ -1,0 +1,67 @@
+"""How tightly each operator binds, and the Cursor that the parts of the parser share.
+
+`parser.Parser` implements Cursor. The parts (brackets, commands, functions, quantities, scripts, ...) are functions that
+take a Cursor, read what they know and return a node, so that no part imports the parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from evoltune_math.answers.nodes import Node
+from evoltune_math.answers.syntax.tokens import Token
+
+RELATION, UNION, RATIO, SUM, PRODUCT, POWER, POSTFIX = 10, 15, 18, 20, 30, 50, 60
+"""Binding powers; a higher one binds more tightly. Juxtaposition has that of PRODUCT: `1/2x` is half of x."""
+SIGNED = PRODUCT - 1
+"""What a sign, a sum or a limit applies to: a whole product."""
+FUNCTION_LETTERS = frozenset(
+    ["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"]
+)
+"""Names that are functions if brackets follow: `f(x+1)` is a call, `a(x+1)` a product."""
+TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
+FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
+
+Closed = Callable[[Token], bool]
+"""Whether a token ends a list."""
+
+
+class Cursor(Protocol):
+    """A position in a list of tokens."""
+
+    tokens: list[Token]
+    at: int
+    closers: list[str]
+    """Signs that close the innermost bracket although elsewhere they are operators: `|`, `:`, `>`, `[`."""
+    integrals: int
+    """How many integrals are open: inside, `d` before a symbol is the differential."""
+
+    def peek(self, ahead: int = 0) -> Token: ...
+    def take(self) -> Token: ...
+    def accept(self, kind: str, *texts: str) -> Token | None:
+        """Takes the next token if it is one of these."""
+
+    def expect(self, kind: str, text: str) -> None:
+        """Takes the next token. Raises `Unreadable` if it is another one."""
+
+    def items(self, closed: Closed) -> Node:
+        """Everything up to a closing token, which is not taken: one node, or a list without brackets."""
+
+    def expression(self, power: int) -> Node:
+        """The expression at the cursor, with all operators that bind more tightly than `power`."""
+
+    def prefix(self) -> Node:
+        """The operand at the cursor, without the operators after it."""
+
+    def argument(self) -> Node:
+        """The argument of a command: a group, or the next character (`\\\\frac12` has 1 and 2)."""
+
+    def binary(self, left: Node, op: str, bind: int, power: int) -> Node | None: ...
+    def product(self, left: Node, power: int) -> Node | None: ...
+    def juxtapose(self, left: Node, power: int) -> Node | None: ...
+
+
+def closes(*texts: str) -> Closed:
+    """A test for operators that end a list."""
+    return lambda token: token.kind == "op" and token.text in texts
