@@ -11,7 +11,7 @@ import pytest
 
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
-from evoltune.evaluate.hub import Address, address_of, fetch
+from evoltune.evaluate.hub import fetch
 from evoltune.evaluate.suites import Entry, check_hash, declared, file_hashes, load_suite
 from evoltune.record import Task
 
@@ -125,13 +125,6 @@ def test_the_users_rows_are_a_suite_of_the_domain_they_name(tmp_path):
 def test_bad_rows_of_a_suite_are_named(tmp_path, rows, message):
     with pytest.raises(DataError, match=message):
         load_suite(f"math:{rows_file(tmp_path, rows)}")
-
-
-def test_hub_addresses_have_revision_config_and_split():
-    assert address_of("a/b") == Address(repo="a/b")
-    assert address_of("a/b@v1:main:train") == Address(repo="a/b", revision="v1", config="main", split="train")
-    with pytest.raises(DataError, match="owner/name"):
-        address_of("b")
 
 
 def test_the_hub_is_read_through_datasets_and_its_revision_pinned(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from evoltune.errors import DataError, TrainingError
 from evoltune.models.locate import locate_model
 from evoltune.rows import hub
+from evoltune.rows.hub import Address, parse_address
 from evoltune.rows.readers import read_rows
 
 
@@ -63,3 +64,23 @@ def test_a_hub_that_answers_is_asked(nowhere, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
         assert hub.unreachable() == ""
         assert locate_model("owner/name") == "owner/name"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a/b", {}),
+        ("a/b@v1", {"revision": "v1"}),
+        ("a/b:main", {"config": "main"}),
+        ("a/b::train", {"split": "train"}),
+        ("a/b@v1:main:train", {"revision": "v1", "config": "main", "split": "train"}),
+    ],
+)
+def test_an_address_has_a_revision_a_configuration_and_a_split(text, parts):
+    assert parse_address(text) == Address(repo="a/b", **parts)
+
+
+@pytest.mark.parametrize("text", ["", "a/b@", "a/b@v1@v2", "a/b:main:train:more", "a/b:main@v1", "a/b:main:"])
+def test_a_malformed_address_is_an_error_that_shows_the_form(text):
+    with pytest.raises(DataError, match=r"OWNER/NAME\[@REVISION\]\[:CONFIG\[:SPLIT\]\]"):
+        parse_address(text)

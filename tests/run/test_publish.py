@@ -13,7 +13,9 @@ from contextlib import closing
 import pytest
 
 from evoltune.errors import DataError, StoreError
-from evoltune.run import publish as storage
+from evoltune.rows.storage import fetch, filesystem, working_copy
+from evoltune.run import publish as publishing
+from evoltune.run.publish import publish, working_on
 
 pytest.importorskip("s3fs", reason="pip install 'evoltune[storage]'")
 
@@ -75,97 +77,105 @@ def run_folder(folder):
 
 def test_what_was_published_is_what_is_fetched(place, tmp_path):
     mine = run_folder(tmp_path / "mine")
-    storage.publish(mine, place)
-    storage.fetch(place, tmp_path / "yours")
+    publish(mine, place)
+    fetch(place, tmp_path / "yours")
     assert tree(tmp_path / "yours") == {"dataset/train.parquet": b"rows" * 1000, "store.sqlite": b"facts"}
 
 
 def test_a_reader_sees_the_old_state_until_the_manifest_is_there(place, tmp_path, monkeypatch):
     mine = run_folder(tmp_path / "mine")
-    storage.publish(mine, place)
+    publish(mine, place)
     (mine / "store.sqlite").write_bytes(b"more facts")
 
     def dies(*args):
         raise OSError("no space left")
 
     with monkeypatch.context() as broken:
-        broken.setattr(storage, "_put", dies)
+        broken.setattr(publishing, "_put", dies)
         with pytest.raises(StoreError, match="local copy is kept"):
-            storage.publish(mine, place)
-    storage.fetch(place, tmp_path / "old")
+            publish(mine, place)
+    fetch(place, tmp_path / "old")
     assert tree(tmp_path / "old")["store.sqlite"] == b"facts"
-    storage.publish(mine, place)
-    storage.fetch(place, tmp_path / "old")
+    publish(mine, place)
+    fetch(place, tmp_path / "old")
     assert tree(tmp_path / "old")["store.sqlite"] == b"more facts"
 
 
 def test_publishing_again_uploads_only_what_changed(place, tmp_path, monkeypatch):
     mine = run_folder(tmp_path / "mine")
-    storage.publish(mine, place)
+    publish(mine, place)
     sent = []
-    original = storage._upload
+    original = publishing._upload
     monkeypatch.setattr(
-        storage, "_upload", lambda fs, path, target: (sent.append(path.name), original(fs, path, target))
+        publishing, "_upload", lambda fs, path, target: (sent.append(path.name), original(fs, path, target))
     )
-    first = storage.publish(mine, place)
+    first = publish(mine, place)
     (mine / "new.json").write_text("{}")
-    second = storage.publish(mine, place)
+    second = publish(mine, place)
     assert sent == ["new.json"]
     assert second["before"] == first["version"]
 
 
 def test_two_machines_never_write_over_each_other(place, tmp_path):
     one = run_folder(tmp_path / "one")
-    storage.publish(one, place)
+    publish(one, place)
     two = tmp_path / "two"
-    storage.fetch(place, two)
+    fetch(place, two)
     (one / "store.sqlite").write_bytes(b"one")
     (two / "store.sqlite").write_bytes(b"two")
-    storage.publish(two, place)
+    publish(two, place)
     with pytest.raises(StoreError, match="holds another state"):
-        storage.publish(one, place)
-    with pytest.raises(StoreError, match="has changed too"), storage.working(place, one):
+        publish(one, place)
+    with pytest.raises(StoreError, match="has changed too"), working_on(place, one):
         pass
     assert tree(one)["store.sqlite"] == b"one"
 
 
 def test_a_damaged_object_is_named_and_not_put_in_place(place, tmp_path):
     mine = run_folder(tmp_path / "mine")
-    manifest = storage.publish(mine, place)
-    with storage._refusals(place) as fs:
-        fs.pipe_file(f"{storage._path(place)}/{manifest['files']['store.sqlite']['object']}", b"facks")
+    manifest = publish(mine, place)
+    with filesystem(place) as (fs, root):
+        fs.pipe_file(f"{root}/{manifest['files']['store.sqlite']['object']}", b"facks")
     with pytest.raises(StoreError, match=r"store\.sqlite: damaged"):
-        storage.fetch(place, tmp_path / "yours")
+        fetch(place, tmp_path / "yours")
     assert not (tmp_path / "yours" / "store.sqlite").exists()
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])
 def test_a_manifest_cannot_write_outside_the_folder(tmp_path, name):
     place = f"file://{tmp_path}/there"
-    storage.publish(run_folder(tmp_path / "mine"), place)
+    publish(run_folder(tmp_path / "mine"), place)
     path = tmp_path / "there" / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["files"][name] = manifest["files"]["store.sqlite"]
     path.write_text(json.dumps(manifest))
     with pytest.raises(StoreError, match="outside"):
-        storage.fetch(place, tmp_path / "yours")
+        fetch(place, tmp_path / "yours")
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", "{", '{"format": 9}', '{"format": 1, "version": "x", "files": [1]}']
+    "body",
+    [
+        "",
+        "[]",
+        "{",
+        '{"format": 9}',
+        '{"format": 1, "version": "x", "files": [1]}',
+        '{"format": 1, "version": "x", "files": {"a": {"sha256": 1}}}',
+    ],
 )
 def test_a_manifest_that_is_none_is_an_error_of_one_line(tmp_path, body):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "manifest.json").write_text(body)
     with pytest.raises(StoreError, match="not a manifest"):
-        storage.fetch(f"file://{tmp_path}/there", tmp_path / "yours")
+        fetch(f"file://{tmp_path}/there", tmp_path / "yours")
 
 
 def test_nothing_published_and_an_unknown_scheme_are_said(bucket, tmp_path):
     with pytest.raises(DataError, match="nothing was published"):
-        storage.fetch(f"{bucket}/never", tmp_path / "x")
+        fetch(f"{bucket}/never", tmp_path / "x")
     with pytest.raises(DataError, match="nope"):
-        storage.fetch("nope://a/b", tmp_path / "x")
+        fetch("nope://a/b", tmp_path / "x")
 
 
 def evoltune(*words):
@@ -177,7 +187,7 @@ def evoltune(*words):
 def test_rows_at_an_address_are_judged(bucket, tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"id": "a", "answer": "The answer is 4.", "reference": "4"}) + "\n")
-    with storage._refusals(bucket) as fs:
+    with filesystem(bucket) as (fs, _):
         fs.put_file(str(rows), "runs/rows.jsonl")
     done = evoltune("verify", f"{bucket}/rows.jsonl", "--domain", "math", "--json")
     assert done.returncode == 0, done.stderr
@@ -222,10 +232,10 @@ def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_s
         assert process.poll() is None
     process.kill()
     process.wait()
-    shutil.rmtree(storage.copy_of(place))  # its machine is gone
+    shutil.rmtree(working_copy(place))  # its machine is gone
     before = server.stats()["ok"]
     held = tmp_path / "held"
-    storage.fetch(place, held)
+    fetch(place, held)
     with closing(sqlite3.connect(held / "store.sqlite")) as db:
         kept = db.execute("select count(*) from calls").fetchone()[0]
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
@@ -243,14 +253,14 @@ def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_s
 
 def test_a_snapshot_leaves_the_disk_to_the_run(tmp_path, monkeypatch, capsys):
     folder = run_folder(tmp_path / "run")
-    (folder / "store.sqlite.7.still.tmp").write_text("of a run that was killed")
+    (folder / "store.sqlite.7.snapshot.tmp").write_text("of a run that was killed")
     full = shutil.disk_usage(folder)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    with storage.working(f"file://{tmp_path}/there", folder, 0.05):
+    with working_on(f"file://{tmp_path}/there", folder, 0.05):
         time.sleep(0.3)
         assert not (tmp_path / "there").exists()
     assert "not published" in capsys.readouterr().err
-    assert not list(folder.rglob("*.still.tmp"))
+    assert not list(folder.rglob("*.snapshot.tmp"))
     assert (tmp_path / "there" / "manifest.json").exists()  # the last one, as the run ends, copies nothing
 
 
@@ -264,7 +274,7 @@ def test_a_run_at_an_address_goes_on_where_its_machine_was_lost(bucket, tmp_path
         done = evoltune("run", recipe, "--stages", stages, "--out", place)
         assert done.returncode == 0, done.stderr
         assert "test-secret" not in done.stdout + done.stderr
-        shutil.rmtree(storage.copy_of(place))
+        shutil.rmtree(working_copy(place))
     once = server.stats()["ok"]
     local = evoltune("run", recipe, "--stages", "evolve,verify,build", "--out", tmp_path / "local")
     assert local.returncode == 0, local.stderr

@@ -32,7 +32,7 @@ from evoltune.recipe import Recipe
 from evoltune.record import Record
 from evoltune.report.pictures import score_picture
 from evoltune.rows.files import write_file, write_json
-from evoltune.run.publish import is_address
+from evoltune.rows.storage import is_address
 from evoltune.run.store import Step, Store
 
 

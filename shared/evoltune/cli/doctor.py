@@ -19,6 +19,7 @@ from pathlib import Path
 
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
+from evoltune.rows.files import cache_folder
 
 EXTRAS = {
     "data": ("datasets", "pyarrow"),
@@ -162,7 +163,7 @@ def _locks() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    for place in (Path.cwd(), Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")):
+    for place in (Path.cwd(), cache_folder()):
         place = next(p for p in (place, *place.parents) if p.exists())
         free = shutil.disk_usage(place).free / 2**30
         enough = free >= FREE_GIB

@@ -13,7 +13,8 @@ from evoltune.cluster import engine
 from evoltune.errors import DataError
 from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, load_recipe
-from evoltune.run import publish as storage
+from evoltune.rows.storage import is_address, working_copy
+from evoltune.run.publish import working_on
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +32,8 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
     """The checked recipe and its run directory; of a run at an address, the local copy."""
     recipe = load_recipe(args.recipe, args.overrides)
-    if args.out and storage.is_address(args.out):
-        return recipe, storage.copy_of(args.out)
+    if args.out and is_address(args.out):
+        return recipe, working_copy(args.out)
     return recipe, Path(args.out) if args.out else default_folder(recipe)
 
 
@@ -40,10 +41,10 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
 def published(out: str | None, folder: Path, every_s: float = 0.0) -> Iterator[Callable[[], None]]:
     """For the body, what publishes `folder` where `--out` is an address, and does nothing where it is none; also every
     `every_s` seconds."""
-    if not out or not storage.is_address(out):
+    if not out or not is_address(out):
         yield lambda: None
         return
-    with storage.working(out, folder, every_s) as publish:
+    with working_on(out, folder, every_s) as publish:
         yield publish
 
 

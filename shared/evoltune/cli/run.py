@@ -7,7 +7,7 @@ import argparse
 from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.errors import RecipeError, nearest
-from evoltune.run.publish import is_address
+from evoltune.rows.storage import is_address
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

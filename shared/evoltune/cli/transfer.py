@@ -7,7 +7,8 @@ from pathlib import Path
 
 from evoltune.cli import options
 from evoltune.errors import DataError
-from evoltune.run import publish as storage
+from evoltune.rows.storage import fetch, is_address
+from evoltune.run.publish import publish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     address, folder = (args.target, args.source) if args.verb == "publish" else (args.source, args.target)
-    if not storage.is_address(address):
+    if not is_address(address):
         raise DataError(
             f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run"
         )
-    act = storage.publish if args.verb == "publish" else lambda place, where: storage.fetch(where, place)
-    manifest = act(Path(folder), address)
+    manifest = publish(Path(folder), address) if args.verb == "publish" else fetch(address, Path(folder))
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     facts = {
         "address": address,

@@ -29,7 +29,7 @@ from evoltune.domain import Domain, load_domain, source_hash
 from evoltune.errors import DataError, DomainError, EvoltuneError, MissingExtraError, nearest
 from evoltune.record import STATUSES, Answer, Record, Task
 from evoltune.rows.files import atomic_path
-from evoltune.run.publish import is_address, local_copy
+from evoltune.rows.storage import download, is_address
 from evoltune.verification.checker import Checker, open_checker
 from evoltune.verification.rows import verify_rows
 
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if is_address(args.file):
-        args.file = str(local_copy(args.file))
+        args.file = str(download(args.file))
     if args.file.endswith((".yaml", ".yml")) or (
         not args.domain and args.file != "-" and not Path(args.file).exists()
     ):

@@ -1,6 +1,6 @@
 """Suites from the Hugging Face hub: one revision, pinned at the first load, written as JSONL in upstream's own fields.
 
-`Benchmark.hub` is `owner/name[@revision][:config[:split]]`; without a config the dataset's only one, `main`, or all of
+`Benchmark.hub` is an address as in `rows.hub`; without a config the dataset's only one, `main`, or all of
 them one after another (MATH's subjects); without a split `test`.
 Invariant: a file in the cache is complete (renamed last), and `revisions.json` beside it names the revision it holds.
 """
@@ -9,35 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.rows.files import write_file, write_json
+from evoltune.rows.hub import Address, parse_address
 
 if TYPE_CHECKING:
     from evoltune.evaluate.suites import Entry
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where a suite lives on the hub."""
-
-    repo: str
-    revision: str = ""
-    config: str = ""
-    split: str = "test"
-
-
-def address_of(text: str) -> Address:
-    """`openai/gsm8k@abc:main:test` in its parts. Raises DataError."""
-    repo, *rest = text.split(":")
-    repo, _, revision = repo.partition("@")
-    if repo.count("/") != 1 or len(rest) > 2:
-        raise DataError(f"hub address {text!r}: must be owner/name[@revision][:config[:split]]")
-    config, split = [*rest, "", ""][:2]
-    return Address(repo=repo, revision=revision, config=config, split=split or "test")
 
 
 def fetch(entry: Entry, cache: Path) -> tuple[Path, str]:
@@ -46,14 +26,16 @@ def fetch(entry: Entry, cache: Path) -> tuple[Path, str]:
         import datasets
     except ImportError as error:
         raise MissingExtraError("datasets", "data", f"fetching suite {entry.name} from the hub") from error
-    where = address_of(entry.benchmark.hub)
+    where = parse_address(entry.benchmark.hub)
     pins_file, key = cache / "revisions.json", f"{entry.domain}/{entry.name}"
     pins: dict[str, str] = json.loads(pins_file.read_text(encoding="utf-8")) if pins_file.is_file() else {}
     try:
         revision = where.revision or pins.get(key) or _newest(where.repo)
         rows: list[dict[str, Any]] = []
         for config in _configs(where, revision):
-            rows += list(datasets.load_dataset(where.repo, config, split=where.split, revision=revision))
+            rows += list(
+                datasets.load_dataset(where.repo, config, split=where.split or "test", revision=revision)
+            )
     except Exception as error:  # the hub's client raises a dozen unrelated types when offline
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise DataError(f"the hub gave nothing ({reason})") from error

@@ -22,7 +22,7 @@ from pathlib import Path
 from evoltune.domain import Benchmark, Domain, installed, load_domain, to_task
 from evoltune.errors import DataError, DomainError, nearest
 from evoltune.record import Task
-from evoltune.rows.files import write_json
+from evoltune.rows.files import cache_folder, write_json
 
 ROWS = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
 
@@ -162,8 +162,7 @@ def _checked(name: str, where: str, tasks: Iterable[Task]) -> tuple[Task, ...]:
 
 def cache_dir() -> Path:
     """Suites from the hub and hashes recorded at first load; override with EVOLTUNE_CACHE."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("EVOLTUNE_CACHE") or home / "evoltune") / "suites"
+    return cache_folder() / "suites"
 
 
 def candidates(entry: Entry, data: Path | None) -> Iterator[Path]:

@@ -37,7 +37,7 @@ def locate_model(name: str) -> Path | str:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if hub.model_here(name):
+    if hub.has_local_model(name):
         return name
     if gguf := packaged_weights(name):
         return converted(gguf)

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from evoltune.errors import MissingExtraError, TrainingError
-from evoltune.rows import hub
+from evoltune.rows.files import cache_folder
 
 # hub id -> (package, file in it): Q4_1 weights, Apache-2.0
 PACKAGED = {
@@ -33,7 +33,7 @@ def packaged_weights(name: str) -> Path | None:
 
 def converted(gguf: Path) -> Path:
     """The safetensors folder of a GGUF file, converted on the first call. Safe to call from several processes."""
-    target = hub.cache() / "evoltune" / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
+    target = cache_folder() / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
     if (target / "config.json").is_file():
         return target
     for module in ("torch", "transformers", "gguf"):

@@ -23,6 +23,16 @@ import orjson
 WriteRow = Callable[[Mapping[str, Any]], None]
 
 
+def cache_folder() -> Path:
+    """Evoltune's part of the user's cache directory; `EVOLTUNE_CACHE` moves it."""
+    return Path(os.environ.get("EVOLTUNE_CACHE") or user_cache_folder() / "evoltune")
+
+
+def user_cache_folder() -> Path:
+    """The cache directory that all of the user's programs share."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` when the block ends, and is deleted when the block raises."""

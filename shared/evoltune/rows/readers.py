@@ -20,8 +20,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from evoltune.errors import DataError, MissingExtraError
-from evoltune.rows import hub
-from evoltune.run import publish as storage
+from evoltune.rows import hub, storage
 
 MAX_ROW_BYTES = 8 * 2**20  # no instruction row is longer; a longer one is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
@@ -58,7 +57,7 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
 
 def _open(ref: str | Path) -> Iterator[Found]:
     if storage.is_address(ref):
-        ref = storage.local_copy(str(ref))
+        ref = storage.download(str(ref))
     path = Path(ref).expanduser()
     if path.is_dir():
         return _folder(path)
@@ -215,23 +214,27 @@ def _parquet(path: Path) -> Iterator[Found]:
 
 
 def _hub(ref: str) -> Iterator[Found]:
-    """A hub id, with `@config` and `:split` where needed: `openai/gsm8k@main:train`. Needs the network or its cache."""
+    """The rows of a dataset on the hub, by default of its `train` split. Needs the network or the hub's local cache."""
     try:
         from datasets import load_dataset
     except ImportError as error:
         raise MissingExtraError("datasets", "data", f"reading the hub dataset {ref!r}") from error
-    name, _, split = ref.partition(":")
-    name, _, config = name.partition("@")
-    if not hub.dataset_here(name) and (reason := hub.unreachable()):
+    address = hub.parse_address(ref)
+    name = address.repo
+    if not hub.has_local_dataset(name) and (reason := hub.unreachable()):
         raise DataError(
             f"{ref}: neither a file nor in the hub's local copy, and the hub cannot be asked ({reason}): "
             "check the path or the network"
         )
     try:
-        rows = load_dataset(name, config or None, split=split or "train", streaming=True)
-    except Exception as error:
+        rows = load_dataset(
+            name, address.config or None, split=address.split or "train", revision=address.revision or None,
+            streaming=True,
+        )  # fmt: skip
+    except Exception as error:  # the hub's client raises a dozen unrelated types
+        reason = (str(error).splitlines() or [""])[0][:200]
         raise DataError(
-            f"{ref}: neither a file nor a dataset that the hub gives ({type(error).__name__}): "
-            "check the name, the network and your login; private sets need HF_TOKEN"
+            f"{ref}: neither a file nor a dataset that the hub gives ({type(error).__name__}: {reason}): check the name "
+            f"({hub.FORM}), the network and your login; private sets need HF_TOKEN"
         ) from error
     return ((f"{name}:{i}", dict(row)) for i, row in enumerate(rows, start=1))

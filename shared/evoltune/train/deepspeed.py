@@ -16,7 +16,7 @@ from typing import Any
 
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import Recipe, Train
-from evoltune.rows import hub
+from evoltune.rows.files import user_cache_folder
 from evoltune.train.batch_layout import batch_layout
 
 STALE_S = 900.0
@@ -171,7 +171,7 @@ def refuse_stale_locks(now: float | None = None) -> None:
 
 
 def _extensions() -> Path:
-    return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or hub.cache() / "torch_extensions")
+    return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or user_cache_folder() / "torch_extensions")
 
 
 def avoid_compilation() -> None:
