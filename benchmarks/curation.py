@@ -400,7 +400,7 @@ def audit_of(pairs, options, suites, deep):
                answers=(Answer(text=a, model="seed"),))
         for i, (q, a) in enumerate(pairs)
     ]  # fmt: skip
-    audit = Audit(sizes={name: len(tasks) for name, tasks in suites.items()})
+    audit = Audit()
     for _ in audit_records(records, [SuiteGroup(suites=suites, overlap=deep)], options, audit):
         pass
     return audit

@@ -28,6 +28,26 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     print(f"  {label}: {total} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
+@contextmanager
+def row_counter(label: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with the number of finished rows, for streams of unknown length; shown only on a terminal.
+
+    Yields:
+        A function that counts one row; its argument is shown behind the number.
+    """
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    shown = TextColumn(f"{label}: {{task.completed}} rows{{task.fields[text]}}")
+    columns = (SpinnerColumn(), shown, TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None, text="")
+        yield lambda text: bar.update(task, advance=1, text=text)
+
+
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """Lines of aligned columns: text to the left, numbers to the right.
 

@@ -1,4 +1,4 @@
-"""`evoltune decontaminate`: the audit of anybody's rows, its exit codes, its certificate and its clean copy."""
+"""`evoltune data decontaminate`: the audit of any rows, its exit codes, its certificate and its clean copy."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,13 @@ from evoltune.curate.certificate import require_certificate
 from evoltune.evaluate.suites import load_suite
 
 TOY = '''
+import os
 from evoltune import Domain, Verdict
 
 def echo(record, tasks, context):
-    """A row gives away the task whose reference it answers with."""
+    """A row gives away the task whose reference it answers with; some rows kill the verifier process."""
+    if "crash" in record.task.instruction:
+        os._exit(1)
     return [t.name for t in tasks if any(a.text == t.reference for a in record.answers)]
 
 domain = Domain(
@@ -55,7 +58,7 @@ ROWS = [
 
 def test_contaminated_rows_are_counted_by_suite_and_method_and_the_exit_code_is_1(place, capsys):
     write("rows.jsonl", ROWS)
-    assert main(["decontaminate", "rows.jsonl", "--against", place, "--no-overlap"]) == 1
+    assert main(["data", "decontaminate", "rows.jsonl", "--against", place, "--no-overlap"]) == 1
     out, err = capsys.readouterr()
     assert (
         "3 rows checked, 1 give away a benchmark problem" in out
@@ -68,6 +71,7 @@ def test_contaminated_rows_are_counted_by_suite_and_method_and_the_exit_code_is_
 def test_the_domains_own_overlap_runs_in_workers_and_a_clean_copy_keeps_rows_as_they_were(place, capsys):
     write("rows.jsonl", ROWS)
     command = [
+        "data",
         "decontaminate",
         "rows.jsonl",
         "--against",
@@ -94,15 +98,32 @@ def test_the_domains_own_overlap_runs_in_workers_and_a_clean_copy_keeps_rows_as_
 
 def test_a_dirty_dataset_gets_no_certificate_and_a_clean_one_does(place, capsys):
     write("rows.jsonl", ROWS)
-    assert main(["decontaminate", "rows.jsonl", "--against", place, "--no-overlap", "--write"]) == 1
+    assert main(["data", "decontaminate", "rows.jsonl", "--against", place, "--no-overlap", "--write"]) == 1
     assert "no certificate" in capsys.readouterr().err
     write("good.jsonl", ROWS[:1])
-    assert main(["decontaminate", "good.jsonl", "--against", place, "--no-overlap", "--write"]) == 0
+    assert main(["data", "decontaminate", "good.jsonl", "--against", place, "--no-overlap", "--write"]) == 0
     assert json.loads(Path("good.jsonl.certificate.json").read_text())["rows"] == {
         "in": 1,
         "kept": 1,
         "contaminated": 0,
+        "unchecked": 0,
     }
+
+
+def test_a_row_whose_check_crashed_is_not_clean_and_is_counted_under_its_own_heading(place, capsys):
+    write("rows.jsonl", [*ROWS[:1], {"instruction": "A row to crash on.", "output": "12"}])
+    command = ["data", "decontaminate", "rows.jsonl", "--against", place, "--workers", "1", "--require", "L0"]
+    assert main([*command, "--write"]) == 1
+    out, err = capsys.readouterr()
+    assert "2 rows checked, 0 give away" in out and "1 rows could not be checked" in out
+    assert "rows.jsonl:2" in out and f"{place} by echo" in out and "no certificate" in err
+    assert main([*command, "--clean", "clean.jsonl", "--json"]) == 0
+    (check,) = json.loads(capsys.readouterr().out)["unchecked"]["rows.jsonl:2"]
+    assert (check["suite"], check["method"]) == (place, "echo") and check["reason"]
+    proof = json.loads(Path("clean.jsonl.certificate.json").read_text())
+    assert proof["rows"] == {"in": 2, "kept": 1, "contaminated": 0, "unchecked": 1}
+    assert proof["unchecked"] == [{"row": "rows.jsonl:2", "checks": [check]}]
+    assert len(Path("clean.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,6 +138,6 @@ def test_a_dirty_dataset_gets_no_certificate_and_a_clean_one_does(place, capsys)
 )
 def test_misuse_is_one_line_and_exit_code_2(place, capsys, arguments, message):
     write("rows.jsonl", ROWS[:1])
-    assert main(["decontaminate", *(a.replace("{suite}", place) for a in arguments)]) == 2
+    assert main(["data", "decontaminate", *(a.replace("{suite}", place) for a in arguments)]) == 2
     line = capsys.readouterr().err.strip().split("\n")[-1]
     assert message in line

@@ -59,7 +59,7 @@ def found_in(rows, suite, overlap=None, **options):
         return Record(domain="x", task=task, answers=(Answer(text=answer, model="seed"),))
 
     tasks = load_suite(suite).tasks
-    audit = Audit(sizes={suite: len(tasks)})
+    audit = Audit()
     group = SuiteGroup(suites={suite: tasks}, overlap=overlap)
     records = (record(i, *row) for i, row in enumerate(rows))
     deque(audit_records(records, [group], Curate(**options), audit), maxlen=0)

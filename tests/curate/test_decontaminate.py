@@ -19,7 +19,9 @@ from evoltune.errors import CertificateError, DataError
 from evoltune.pipeline import apply
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.rows.readers import read_rows
 from evoltune.run.store import Step, Store
+from evoltune.sandbox.worker_protocol import WorkerLost
 
 PROBLEM = Task(
     name="shop/1",
@@ -115,7 +117,8 @@ def test_number_words_are_numbers():
 
 
 class Twins:
-    """A checker whose `twin` method says that a row gives away the task whose reference equals the row's."""
+    """A checker whose `twin` method says that a row gives away the task whose reference equals the row's; it loses rows
+    that ask for it."""
 
     def __init__(self):
         self.asked = 0
@@ -124,7 +127,10 @@ class Twins:
         assert method == "twin"
         for row in records:
             self.asked += 1
-            yield [t.name for t in suite_tasks if t.reference == row.task.reference]
+            if "lose this row" in row.task.instruction:
+                yield WorkerLost(status="error", reason="the checker died")
+            else:
+                yield [t.name for t in suite_tasks if t.reference == row.task.reference]
 
 
 def test_overlap_sees_only_what_text_let_pass_and_the_reason_names_suite_and_method():
@@ -152,7 +158,10 @@ def test_overlap_sees_only_what_text_let_pass_and_the_reason_names_suite_and_met
 
 TOY = """
 from evoltune import Domain, Verdict
-domain = Domain(name="toy", seeds=list, operators=(), verify=lambda task, candidate, context: Verdict(status="pass"))
+domain = Domain(
+    name="toy", seeds=list, operators=(), verify=lambda task, candidate, context: Verdict(status="pass"),
+    overlap={"twin": lambda record, tasks, context: []},
+)
 """
 
 
@@ -165,7 +174,7 @@ def toy(tmp_path):
     return str(package)
 
 
-def build(folder: Path, recipe: Recipe, rows, suites=SUITES):
+def build(folder: Path, recipe: Recipe, rows, suites=SUITES, checker=None):
     from evoltune.domain import load_domain
 
     domain: Domain = load_domain(recipe.domain)
@@ -173,7 +182,7 @@ def build(folder: Path, recipe: Recipe, rows, suites=SUITES):
         first = Step(name="verify", version="1")
         store.decide(first, rows)
         steps = [first]
-        for step, stage, whole in curate_stages(recipe, domain, first, suites, None, note=store.note):
+        for step, stage, whole in curate_stages(recipe, domain, first, suites, checker, note=store.note):
             apply(store, step, stage, whole=whole)
             steps.append(step)
         proof = certificate(store, steps, recipe, suites)
@@ -227,6 +236,21 @@ def test_the_certificate_names_suites_methods_and_every_hit(tmp_path, toy):
     (hit,) = proof["hits"]
     assert hit["row"] == copy.id and {h["task"] for h in hit["hits"]} == {"shop/1"}
     assert "1 rows were dropped" in (folder / "README.md").read_text()
+
+
+def test_a_row_that_could_not_be_checked_is_left_out_and_counted_in_ledger_and_certificate(tmp_path, toy):
+    lost = record("Please lose this row, which resembles no problem.", reference="0", name="lost")
+    suites = {"shop": (PROBLEM,)}
+    folder = build(tmp_path / "run", Recipe(domain=toy, name="toy"), [*rows_of(25), lost], suites, Twins())
+    proof = json.loads((folder / "certificate.json").read_text())
+    assert proof["hits"] == [] and proof["rows"]["kept"] == 25
+    assert proof["rows"]["unchecked: shop by twin"] == 1
+    check = {"suite": "shop", "method": "twin", "reason": "the checker died"}
+    assert proof["unchecked"] == [{"row": lost.id, "reason": "unchecked: shop by twin", "checks": [check]}]
+    assert "1 rows were left out because they could not be checked" in (folder / "README.md").read_text()
+    assert lost.id not in {
+        row["id"] for split in ("train", "validation") for row in read_rows(folder / f"{split}.parquet")
+    }
 
 
 def test_a_certificate_is_demanded_for_each_suite_and_for_these_bytes(tmp_path, toy):

@@ -1,7 +1,7 @@
 """The certificate: which suites a dataset was checked against, how, and what was found. Training demands it.
 
-`certificate.json` stands beside the Parquet files and names their SHA-256, so it speaks for these bytes only.
-Invariant: it holds for a suite only when the problems are those that were checked, by their hash.
+`certificate.json` lies beside the Parquet files and names their SHA-256, so it covers exactly these bytes.
+Invariant: it covers a suite only when the problems are those that were checked, by their hash.
 
     require_certificate(Path("runs/x/dataset"), suites, allow=False)   # raises CertificateError, or returns it
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evoltune.curate.decontaminate.paraphrase import THRESHOLD
+from evoltune.curate.decontaminate.stage import CONTAMINATED, UNCHECKED
 from evoltune.curate.decontaminate.text_matches import CONTAINMENT
 from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
@@ -36,8 +37,8 @@ class Suite(Protocol):
 
 
 def suite_hash(suite: Suite | Sequence[Task]) -> str:
-    """Names the problems that were checked: a hash over names, instructions and references, in order. The suite's file
-    hash would not do: one file can hold several splits."""
+    """A hash over names, instructions and references of the problems, in order. The hash of the suite's file would not do:
+    one file can hold several splits."""
     return digest([[task.name, task.instruction, task.reference] for task in tasks_of(suite)])
 
 
@@ -61,27 +62,35 @@ def certificate(
 ) -> dict[str, Any]:
     """The certificate of a run whose steps (verify, dedup, decontaminate, select) are all decided."""
     step = next(s for s in steps if s.name == "decontaminate")
-    rows = store.ledger(step)
-    reasons = store.sql(
-        "SELECT record, reason FROM decisions WHERE step=? AND reason LIKE 'contaminated%' ORDER BY record",
-        step.key,
+    drops = list(
+        store.sql(
+            "SELECT record, reason FROM decisions WHERE step=? AND reason<>'' ORDER BY record", step.key
+        )
     )
-    hits = [{"row": row, "reason": reason, "hits": noted_hits(store, step, row)} for row, reason in reasons]
+
+    def evidence(heading: str, name: str) -> list[dict[str, Any]]:
+        return [
+            {"row": row, "reason": reason, name: _evidence_of_drop(store, step, row)}
+            for row, reason in drops
+            if reason.startswith(heading)
+        ]
+
     return build_certificate(
         suites,
         methods_of(recipe.curate, load_domain(recipe.domain).overlap),
-        rows=rows,
-        hits=hits,
+        rows=store.ledger(step),
+        hits=evidence(CONTAMINATED, "hits"),
+        unchecked=evidence(UNCHECKED, "checks"),
         recipe=fingerprint(recipe),
     )
 
 
 def note_key(step: Step, record_id: str) -> str:
-    """Where the evidence of a drop stands in the run store."""
+    """Key of the note in the run store that holds the evidence of a drop."""
     return f"why:{step.key}:{record_id}"
 
 
-def noted_hits(store: Store, step: Step, record_id: str) -> list[dict[str, Any]]:
+def _evidence_of_drop(store: Store, step: Step, record_id: str) -> list[dict[str, Any]]:
     text = store.noted(note_key(step, record_id))
     found: list[dict[str, Any]] = json.loads(text) if text else []
     return found
@@ -93,9 +102,10 @@ def build_certificate(
     *,
     rows: Mapping[str, int],
     hits: Sequence[Mapping[str, Any]],
+    unchecked: Sequence[Mapping[str, Any]] = (),
     recipe: str = "",
 ) -> dict[str, Any]:
-    """A certificate from its parts; `files` is filled in by whoever writes the rows."""
+    """A certificate from its parts; the writer of the rows fills in `files`."""
     return {
         "format": FORMAT,
         "suites": {
@@ -109,6 +119,7 @@ def build_certificate(
         "methods": dict(methods),
         "rows": dict(rows),
         "hits": list(hits),
+        "unchecked": list(unchecked),
         "recipe": recipe,
         "files": {},
     }
@@ -122,10 +133,13 @@ def write_certificate(path: Path, proof: Mapping[str, Any]) -> None:
 def require_certificate(
     dataset: Path, suites: Mapping[str, Suite | Sequence[Task]], allow: bool = False
 ) -> dict[str, Any]:
-    """The dataset's certificate, if it covers these suites and these very bytes.
+    """The dataset's certificate, if it covers these suites and exactly these bytes.
 
-    Returns it with `problems`: [] when all is well. Raises CertificateError, unless `allow`: then the caller must say
-    in its report what `problems` lists.
+    Returns:
+        The certificate and, under `problems`, what it does not cover: [] when all is well.
+
+    Raises:
+        CertificateError: something is not covered, and `allow` is off. With `allow` the caller must report `problems`.
     """
     found, problems = _read(dataset)
     problems += unproven(found, suites)
@@ -137,14 +151,14 @@ def require_certificate(
     if problems and suites and not allow:
         targets = ",".join(suites)
         raise CertificateError(
-            f"{dataset}: {'; '.join(problems)}: run `evoltune decontaminate {dataset} --against {targets} --write`, "
+            f"{dataset}: {'; '.join(problems)}: run `evoltune data decontaminate {dataset} --against {targets} --write`, "
             "or give --allow-uncertified (the report will say so)"
         )
     return {**found, "problems": problems if suites else []}
 
 
 def unproven(certificate: Mapping[str, Any], suites: Mapping[str, Suite | Sequence[Task]]) -> list[str]:
-    """For each suite that the certificate does not speak for, one sentence. Suites are known by their problems' hash."""
+    """One sentence for each suite that the certificate does not cover. Suites are known by their problems' hash."""
     checked = certificate.get("suites", {})
     proven = {known.get("problems") for known in checked.values()}
     return [
@@ -175,7 +189,7 @@ def _read(dataset: Path) -> tuple[dict[str, Any], list[str]]:
         )
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: not a certificate: {error}: write it anew with `evoltune decontaminate`"
+            f"{path}: not a certificate: {error}: write it anew with `evoltune data decontaminate`"
         ) from error
     if not ours:
         return {}, [f"{path.name} is of another format"]

@@ -19,6 +19,7 @@ from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, Stage, Task, digest
 from evoltune.run.store import Step
+from evoltune.terminal import row_counter
 
 VERSION = 1  # of the rules in this package; part of every step's version, so that changed rules decide anew
 
@@ -80,15 +81,9 @@ def with_progress(name: str, stage: Stage) -> Stage:
     """The stage with a row counter on the terminal (none where stderr is not a terminal)."""
 
     def counted(records: Iterable[Record]) -> Iterator[Record | Drop]:
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn(f"{name}: {{task.completed}} rows"), TimeElapsedColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task(name, total=None)
+        with row_counter(name) as count:
             for result in stage(records):
-                progress.advance(task)
+                count("")
                 yield result
 
     return counted

@@ -79,7 +79,10 @@ def _contamination(certificate: Mapping[str, Any]) -> str:
         ("suite", "tasks", "hash of the problems"),
         [(n, s["tasks"], s["problems"]) for n, s in suites.items()],
     )
-    return f"{len(certificate.get('hits', []))} rows were dropped. Methods: {methods}. Details: `certificate.json`.\n\n{table}"
+    dropped = f"{len(certificate.get('hits', []))} rows were dropped."
+    if unchecked := len(certificate.get("unchecked", [])):
+        dropped += f" {unchecked} rows were left out because they could not be checked."
+    return f"{dropped} Methods: {methods}. Details: `certificate.json`.\n\n{table}"
 
 
 def _counts(name: str, values: Mapping[str, int]) -> str:

@@ -81,7 +81,7 @@ def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) 
     said = f"training data {'; '.join(problems) if proof else 'without a certificate'}"
     if not allow_uncertified:
         raise CertificateError(
-            f"{model}: {said}: check them with `evoltune decontaminate` and train again, or give --allow-uncertified "
+            f"{model}: {said}: check them with `evoltune data decontaminate` and train again, or give --allow-uncertified "
             "(the scores and the report will say so)"
         )
     print(f"  eval: {said}", file=sys.stderr)

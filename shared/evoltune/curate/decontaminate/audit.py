@@ -1,20 +1,53 @@
 """The audit of any rows against suites: what `evoltune data decontaminate` prints, and may certify.
 
-audit = Audit(sizes={"humaneval": 164})
-for record, is_clean in audit_records(records, [SuiteGroup(suites={"humaneval": tasks})], Curate(), audit): ...
-print(summary(audit))
+audit = audit_dataset("rows.jsonl", {"humaneval": load_suite("humaneval")}, Curate(), Verification())
+audit.hits    ->  {"rows.jsonl:7": [Hit(suite="humaneval", task="HumanEval/3", method="13-gram", score=1.0)]}
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
-from evoltune.curate.decontaminate.stage import DomainOverlap, Suites, all_hits
+import msgspec
+
+from evoltune.curate.certificate import (
+    Suite,
+    build_certificate,
+    certificate_path,
+    methods_of,
+    write_certificate,
+)
+from evoltune.curate.decontaminate.stage import (
+    DomainOverlap,
+    Findings,
+    Suites,
+    Unchecked,
+    domain_overlap,
+    find_overlap,
+    overlap_methods,
+)
 from evoltune.curate.decontaminate.text_matches import Hit, build_index
-from evoltune.recipe import Curate
+from evoltune.domain import Domain, load_domain
+from evoltune.recipe import Curate, Verification
 from evoltune.record import Record
+from evoltune.rows.columns import recognise
+from evoltune.rows.files import WriteRow, file_digest, jsonl_writer
+from evoltune.rows.readers import BadRow, Row, read_located
+from evoltune.rows.records import to_record
+from evoltune.terminal import row_counter
+from evoltune.verification.checker import open_checker
+
+
+class SuiteOfDomain(Suite, Protocol):
+    """What an audit reads of `evoltune.evaluate.suites.Suite`."""
+
+    @property
+    def domain(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,57 +60,124 @@ class SuiteGroup:
 
 @dataclass(kw_only=True)
 class Audit:
-    """Counts and hits; filled while rows stream through `audit_records`."""
+    """Counts and findings; filled while rows stream through `audit_records`."""
 
-    sizes: Mapping[str, int]
-    """Problems of each suite."""
     rows: int = 0
     hits: dict[str, list[Hit]] = field(default_factory=dict)
-    """Row name (file:line) -> its hits; clean rows are left out."""
+    """Row name (file:line) -> its hits; other rows are left out."""
+    unchecked: dict[str, list[Unchecked]] = field(default_factory=dict)
+    """Row name -> its checks that gave no result; rows with hits are left out."""
+    unreadable: list[BadRow] = field(default_factory=list)
+
+    @property
+    def clean_rows(self) -> int:
+        return self.rows - len(self.hits) - len(self.unchecked)
+
+
+def audit_dataset(
+    ref: str,
+    suites: Mapping[str, SuiteOfDomain],
+    options: Curate,
+    verification: Verification,
+    clean: Path | None = None,
+) -> Audit:
+    """Checks all rows of a source, by every method, against the suites.
+
+    Args:
+        ref: what `read_located` reads; of a dataset folder, all splits.
+        suites: by the names under which they are reported.
+        options: the methods and their thresholds.
+        verification: workers, limits and isolation of the domains' overlap functions.
+        clean: where to write the clean rows, as they were read, as JSONL.
+    """
+    audit = Audit()
+    domains = {ref: load_domain(ref) for ref in (suite.domain for suite in suites.values())}
+    reader = next(iter(domains.values()))
+    with ExitStack() as stack:
+        groups = []
+        for name, domain in domains.items():
+            tasks = {suite: found.tasks for suite, found in suites.items() if found.domain == name}
+            overlap = None
+            if overlap_methods(domain, options):
+                checker = stack.enter_context(open_checker(name, verification))
+                overlap = domain_overlap(domain, options, tasks, checker)
+            groups.append(SuiteGroup(suites=tasks, overlap=overlap))
+        write: WriteRow = stack.enter_context(jsonl_writer(clean)) if clean else lambda row: None
+        count = stack.enter_context(row_counter("audit"))
+        rows: deque[Row] = deque()
+
+        def records() -> Iterator[Record]:
+            for record, row in _read(ref, reader, audit.unreadable):
+                rows.append(row)
+                yield record
+
+        for _, is_clean in audit_records(records(), groups, options, audit):
+            row = rows.popleft()
+            if is_clean:
+                write(row)
+            count(f", {len(audit.hits)} hit")
+    return audit
+
+
+def _read(ref: str, domain: Domain, bad: list[BadRow]) -> Iterator[tuple[Record, Row]]:
+    splits = sorted(str(path) for path in Path(ref).expanduser().glob("*.parquet"))
+    for source in splits or [ref]:
+        for where, row in read_located(source, bad):
+            turns = recognise(row)
+            if isinstance(turns, str):
+                bad.append(BadRow(where=where, reason=turns))
+            else:
+                yield to_record(domain, {**row, "id": where}, turns, where), row
 
 
 def audit_records(
     records: Iterable[Record], groups: Sequence[SuiteGroup], options: Curate, audit: Audit
 ) -> Iterator[tuple[Record, bool]]:
     """(record, whether it is clean), in order; all that every method finds is added to `audit`."""
-    stream: Iterator[tuple[Record, list[Hit]]] = ((record, []) for record in records)
+    stream: Iterator[tuple[Record, Findings]] = ((record, Findings()) for record in records)
     for group in groups:
-        stream = _with_hits_of(group, stream, options)
-    for record, hits in stream:
+        stream = _audit_group(stream, group, options)
+    for record, findings in stream:
         audit.rows += 1
-        if hits:
-            audit.hits[record.task.name] = hits
-        yield record, not hits
+        if findings.hits:
+            audit.hits[record.task.name] = findings.hits
+        elif findings.unchecked:
+            audit.unchecked[record.task.name] = findings.unchecked
+        yield record, findings.clean
 
 
-def _with_hits_of(
-    group: SuiteGroup, stream: Iterator[tuple[Record, list[Hit]]], options: Curate
-) -> Iterator[tuple[Record, list[Hit]]]:
+def _audit_group(
+    stream: Iterator[tuple[Record, Findings]], group: SuiteGroup, options: Curate
+) -> Iterator[tuple[Record, Findings]]:
     index = build_index(group.suites, options)
-    earlier: deque[list[Hit]] = deque()
+    earlier: deque[Findings] = deque()
 
     def records() -> Iterator[Record]:
-        for record, hits in stream:
-            earlier.append(hits)
+        for record, findings in stream:
+            earlier.append(findings)
             yield record
 
-    for record, hits in all_hits(records(), index, group.suites, group.overlap, every_method=True):
-        yield record, [*earlier.popleft(), *hits]
+    for record, found in find_overlap(records(), index, group.suites, group.overlap, every_method=True):
+        before = earlier.popleft()
+        yield (
+            record,
+            Findings(hits=[*before.hits, *found.hits], unchecked=[*before.unchecked, *found.unchecked]),
+        )
 
 
-def summary(audit: Audit, *, examples: int = 5) -> str:
-    """For each suite, rows and problems by method, then the strongest hits."""
-    lines = [f"{audit.rows} rows checked, {len(audit.hits)} give away a benchmark problem"]
-    for suite, size in audit.sizes.items():
-        found = [(row, hit) for row, hits in audit.hits.items() for hit in hits if hit.suite == suite]
-        rows, problems = {row for row, _ in found}, {hit.task for _, hit in found}
-        lines.append(f"\n{suite}: {len(rows)} rows hit {len(problems)} of {size} problems")
-        rows_by = Counter(method for _, method in {(row, hit.method) for row, hit in found})
-        problems_by = Counter(method for _, method in {(hit.task, hit.method) for _, hit in found})
-        lines += [
-            f"  {method:12} {n:6} rows {problems_by[method]:6} problems"
-            for method, n in sorted(rows_by.items())
-        ]
-        strongest = sorted(found, key=lambda pair: (-pair[1].score, pair[0], pair[1].method))[:examples]
-        lines += [f"    {row}: {hit.task} by {hit.method} ({hit.score:g})" for row, hit in strongest]
-    return "\n".join(lines)
+def certify(audit: Audit, suites: Mapping[str, SuiteOfDomain], options: Curate, dataset: Path) -> Path:
+    """Writes the certificate of a finished audit for the files of `dataset` (a folder or one file); returns its path."""
+    methods = {name for suite in suites.values() for name in load_domain(suite.domain).overlap}
+    hits = [{"row": row, "hits": msgspec.to_builtins(found)} for row, found in sorted(audit.hits.items())]
+    unchecked = [
+        {"row": row, "checks": msgspec.to_builtins(found)} for row, found in sorted(audit.unchecked.items())
+    ]
+    rows = {
+        "in": audit.rows, "kept": audit.clean_rows,
+        "contaminated": len(audit.hits), "unchecked": len(audit.unchecked),
+    }  # fmt: skip
+    proof = build_certificate(suites, methods_of(options, methods), rows=rows, hits=hits, unchecked=unchecked)
+    files = sorted(dataset.glob("*.parquet")) if dataset.is_dir() else [dataset]
+    path = certificate_path(dataset)
+    write_certificate(path, {**proof, "files": {file.name: file_digest(file) for file in files}})
+    return path

@@ -1,7 +1,8 @@
 """The decontamination stage: text first (cheap), then the domain's own overlap functions on what text let pass.
 
-A row that gives away a task of any suite is dropped with `contaminated: SUITE by METHOD`; which task, and how strongly,
-goes to `note` and from there into the certificate.
+A row that gives away a task of any suite is dropped with `contaminated: SUITE by METHOD`. A row whose check crashed or ran
+out of time was not shown to be clean: it is dropped with `unchecked: SUITE by METHOD`. The evidence (which task, how
+strongly; why the check failed) goes to `note` and from there into the certificate.
 
     stage = decontaminate(suites, recipe.curate, domain_overlap(domain, recipe.curate, suites, checker))
 """
@@ -10,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -24,6 +25,7 @@ from evoltune.record import Drop, Record, Stage, Task
 from evoltune.sandbox.worker_protocol import WorkerLost
 
 BATCH = 256  # rows handed to the checker at once: its workers stay busy, and a killed run loses little
+CONTAMINATED, UNCHECKED = "contaminated", "unchecked"  # how the reasons of drops begin
 Suites = Mapping[str, Sequence[Task]]
 
 
@@ -33,7 +35,8 @@ class OverlapChecker(Protocol):
     def overlap(
         self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
     ) -> Iterator[Sequence[str] | WorkerLost]:
-        """For each record, in order, the names of the suite's tasks that it gives away, or that its check was lost."""
+        """For each record, in order, the names of the suite's tasks that it gives away; `WorkerLost` where the check
+        crashed or ran out of time or memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,28 @@ class DomainOverlap:
 
     checker: OverlapChecker
     methods: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchecked:
+    """A check that gave no result, so the row was not shown to be clean."""
+
+    suite: str
+    method: str
+    reason: str
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What the checks of one record found."""
+
+    hits: list[Hit] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """No hit, and every check gave a result."""
+        return not self.hits and not self.unchecked
 
 
 def overlap_methods(domain: Domain, options: Curate) -> list[str]:
@@ -63,38 +88,35 @@ def text_hits(index: TextIndex, record: Record) -> list[Hit]:
     return find_hits(index, key_text(record.task), [*answers, *filter(None, [record.task.reference])])
 
 
-def overlap_hits(records: Sequence[Record], suites: Suites, overlap: DomainOverlap | None) -> list[list[Hit]]:
-    """For each record, what the domain's overlap functions find in each suite."""
-    found: list[list[Hit]] = [[] for _ in records]
-    if overlap is None:
-        return found
-    for method in overlap.methods:
-        for suite, tasks in suites.items():
-            names = overlap.checker.overlap(records, tasks, method)
-            for mine, given in zip(found, names, strict=True):
-                if isinstance(given, WorkerLost):  # not shown to be clean
-                    mine.append(Hit(suite=suite, task="", method=f"{method} (not checked: {given.reason})"))
-                else:
-                    mine += [Hit(suite=suite, task=name, method=method) for name in given]
-    return found
-
-
-def all_hits(
+def find_overlap(
     records: Iterable[Record],
     index: TextIndex,
     suites: Suites,
     overlap: DomainOverlap | None,
     *,
     every_method: bool = False,
-) -> Iterator[tuple[Record, list[Hit]]]:
-    """Each record with its hits, in order. Overlap functions see only what text let pass, unless `every_method`."""
+) -> Iterator[tuple[Record, Findings]]:
+    """Each record with what was found, in order. Domain functions see only what text let pass, unless `every_method`."""
     stream = iter(records)
     while batch := list(islice(stream, BATCH)):
-        found = [text_hits(index, record) for record in batch]
-        left = [i for i, hits in enumerate(found) if every_method or not hits]
-        for i, hits in zip(left, overlap_hits([batch[i] for i in left], suites, overlap), strict=True):
-            found[i] += hits
+        found = [Findings(hits=text_hits(index, record)) for record in batch]
+        left = [i for i, findings in enumerate(found) if every_method or findings.clean]
+        if overlap:
+            _add_domain_overlap([batch[i] for i in left], [found[i] for i in left], suites, overlap)
         yield from zip(batch, found, strict=True)
+
+
+def _add_domain_overlap(
+    records: Sequence[Record], found: Sequence[Findings], suites: Suites, overlap: DomainOverlap
+) -> None:
+    for method in overlap.methods:
+        for suite, tasks in suites.items():
+            results = overlap.checker.overlap(records, tasks, method)
+            for findings, result in zip(found, results, strict=True):
+                if isinstance(result, WorkerLost):
+                    findings.unchecked.append(Unchecked(suite=suite, method=method, reason=result.reason))
+                else:
+                    findings.hits += [Hit(suite=suite, task=name, method=method) for name in result]
 
 
 def decontaminate(
@@ -108,17 +130,13 @@ def decontaminate(
     index = build_index(suites, options)
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
-        for record, hits in all_hits(records, index, suites, overlap):
-            if not hits:
+        for record, findings in find_overlap(records, index, suites, overlap):
+            if findings.clean:
                 yield record
                 continue
-            note(record.id, json.dumps([hit_to_json(hit) for hit in hits]))
-            yield Drop(record=record, reason=f"contaminated: {hits[0].suite} by {hits[0].method}")
+            evidence = findings.hits or findings.unchecked
+            note(record.id, json.dumps(msgspec.to_builtins(evidence)))
+            heading = CONTAMINATED if findings.hits else UNCHECKED
+            yield Drop(record=record, reason=f"{heading}: {evidence[0].suite} by {evidence[0].method}")
 
     return stage
-
-
-def hit_to_json(hit: Hit) -> dict[str, Any]:
-    """A hit as certificates and reports print it."""
-    found: dict[str, Any] = msgspec.to_builtins(hit)
-    return found
