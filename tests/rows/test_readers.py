@@ -75,6 +75,22 @@ def test_gzip_and_folders_are_read_and_a_line_separator_is_no_line_end(tmp_path)
     ]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_an_integer_of_any_length_keeps_its_digits(tmp_path, name):
+    row = {
+        "instruction": "30!",
+        "reference": 265252859812191058636308480000000,
+        "tests": [2**64, -(2**70), 1.5],
+    }
+    (tmp_path / name).write_text(json.dumps([row] if name == "a.json" else row))
+    assert list(read_rows(tmp_path / name)) == [row]
+
+
+def test_a_byte_order_mark_before_the_first_row_is_skipped(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1]), encoding="utf-8-sig")
+    assert list(read_rows(tmp_path / "a.jsonl")) == ROWS
+
+
 def test_a_json_object_that_wraps_its_rows_is_unwrapped(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"version": 1, "data": ROWS}))
     assert list(read_rows(tmp_path / "a.json")) == ROWS

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from evoltune.cluster import engine
 from evoltune.errors import DataError
 from evoltune.pipeline import default_folder
-from evoltune.recipe import Recipe, load_recipe
+from evoltune.recipe import Recipe, Sandbox, Verification, load_recipe
+from evoltune.recipe.sections import Level
 from evoltune.rows.storage import is_address, working_copy
 from evoltune.run.publish import working_on
 
@@ -63,6 +65,42 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
     """A verb's result on standard output: facts as one JSON line for a program, or lines for a person."""
     print(json.dumps(facts, default=str, ensure_ascii=False) if args.json else "\n".join(lines))
+
+
+def add_verification(parser: argparse.ArgumentParser, *, require: str) -> None:
+    """The limits of verifier processes, named as in a recipe's `verify:` section; `require` is the default isolation."""
+    parser.add_argument(
+        "--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)"
+    )
+    parser.add_argument(
+        "--program-s", type=float, default=5.0, help="CPU seconds of one program (default: 5)"
+    )
+    parser.add_argument(
+        "--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer (default: 2)"
+    )
+    parser.add_argument("--memory-mb", type=int, default=1024, help="memory of one program (default: 1024)")
+    parser.add_argument(
+        "--require-isolation", default=require, choices=get_args(Level), help=f"refuse to run on a weaker sandbox (default: {require})"
+    )  # fmt: skip
+
+
+def verification_of(args: argparse.Namespace, policy: Mapping[str, Any] | None = None) -> Verification:
+    """The settings that `add_verification`'s options ask for."""
+    return Verification(
+        workers=args.workers, program_s=args.program_s, check_s=args.check_s, memory_mb=args.memory_mb,
+        sandbox=Sandbox(require=args.require_isolation), policy=dict(policy or {}),
+    )  # fmt: skip
+
+
+class Renamed(argparse.Action):
+    """The old name of an option: it works and says what the new one is. `dest` names the new option."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:  # fmt: skip
+        new = f"--{self.dest.replace('_', '-')}"
+        print(f"{option} is now {new}; the old name will go in the next version", file=sys.stderr)
+        setattr(namespace, self.dest, values)
 
 
 def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:

@@ -18,6 +18,7 @@ from evoltune.evaluate.statistics import Measure, mean
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, Task
+from evoltune.verification.checker import open_checker
 
 Pair = tuple[str, str]
 """Two candidates as written."""
@@ -49,8 +50,6 @@ def _equalities(
     suite: Suite, groups: Mapping[str, Sequence[Outcome]], verify: Verification
 ) -> dict[str, set[Pair]]:
     """The pairs of different candidates that the verifier holds equal, by problem."""
-    from evoltune.verification.checker import open_checker
-
     tasks = {task.name: task for task in suite.tasks}
     asked = [
         (problem, pair)

@@ -19,7 +19,7 @@ from typing import Any
 
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate.suites import Suite
-from evoltune.record import Task
+from evoltune.record import Answer, Record, Task
 from evoltune.rows.readers import read_located
 
 ID_COLUMNS = ("problem", "task_id", "problem_id", "mbpp_id", "idx", "doc_id", "id", "name")
@@ -86,6 +86,14 @@ def samples_of(rows: Iterable[tuple[str, Row]], suite: Suite, *, column: str = "
                 number = counts[problem]
             counts[problem] += 1
             yield Sample(problem=problem, sample=number, text=text)
+
+
+def records_of(rows: Iterable[tuple[str, Row]], suite: Suite) -> Iterator[Record]:
+    """The samples of `samples_of` as records to verify, each with its problem as the task."""
+    tasks = {task.name: task for task in suite.tasks}
+    for sample in samples_of(rows, suite):
+        answer = Answer(text=sample.text, model="")
+        yield Record(domain=suite.domain, task=tasks[sample.problem], answers=(answer,))
 
 
 class ProblemIndex:

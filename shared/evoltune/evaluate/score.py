@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from evoltune.domain import load_domain, source_hash
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate.samples import Sample
@@ -26,6 +24,7 @@ from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, digest
 from evoltune.rows.journal import Journal, rows
 from evoltune.terminal import progress
+from evoltune.verification.checker import limits_of, open_checker
 from evoltune.verification.records import NO_ANSWER
 
 
@@ -62,8 +61,7 @@ def profile_of(suite: Suite, name: str) -> tuple[str, Any]:
 def verifier_version(suite: Suite, profile: str, verify: Verification) -> str:
     """Names all that a verdict depends on besides the text: profile, the domain's source, problems, policy, limits."""
     label, _ = profile_of(suite, profile)
-    limits = {k: v for k, v in msgspec.to_builtins(verify).items() if k not in ("workers", "keep")}
-    return digest([label, source_hash(load_domain(suite.domain)), suite.sha256, limits])
+    return digest([label, source_hash(load_domain(suite.domain)), suite.sha256, limits_of(verify)])
 
 
 def judge(
@@ -79,8 +77,6 @@ def judge(
 
     Raises DataError for a sample of an unknown problem and for two samples of one name.
     """
-    from evoltune.verification.checker import open_checker
-
     tasks = {task.name: task for task in suite.tasks}
     places = _places(suite, samples, tasks)
     label, _ = profile_of(suite, profile)

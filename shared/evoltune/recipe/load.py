@@ -153,11 +153,7 @@ def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
     path, sign, raw = text.partition("=")
     if not sign or not path:
         raise RecipeError(f"override {text!r}: must be key.path=value, e.g. train.learning_rate=1e-5")
-    try:
-        refuse_bombs(yaml.compose(raw, Loader=_Loader), Path("command line"))
-        value = yaml.load(raw, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"override {text!r}: the value is not YAML: put it in quotes") from error
+    value = parse_value(text, raw)
     *parents, last = path.split(".")
     here: Any = tree
     for name in parents:
@@ -166,6 +162,15 @@ def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
             raise RecipeError(f"override {text!r}: {name!r} is not a section")
     here[last] = value
     lines[tuple(path.split("."))] = "command line"
+
+
+def parse_value(text: str, raw: str) -> Any:
+    """The value `raw` of an override `text`, read as in a recipe. Raises RecipeError."""
+    try:
+        refuse_bombs(yaml.compose(raw, Loader=_Loader), Path("command line"))
+        return yaml.load(raw, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"override {text!r}: the value is not YAML: put it in quotes") from error
 
 
 def struct_of(annotation: Any) -> type[Struct] | None:

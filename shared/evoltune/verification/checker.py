@@ -78,6 +78,12 @@ def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
     return msgspec.structs.replace(settings, **changes)
 
 
+def limits_of(settings: Verification) -> dict[str, Any]:
+    """The settings that a verdict depends on, as plain JSON: all but `workers` and `keep`."""
+    fields: dict[str, Any] = msgspec.to_builtins(settings)
+    return {name: value for name, value in fields.items() if name not in ("workers", "keep")}
+
+
 def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
     """The verify stage: keeps a record when one of its answers has a status in `keep`."""
 

@@ -1,0 +1,196 @@
+"""Checkers, `evoltune.verify`, rewards and the command: order, garbage, kills, cache, resume."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import evoltune
+from evoltune.errors import DomainError, IsolationError
+from evoltune.recipe import Sandbox, Verification
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.verification.checker import open_checker, verify_stage
+
+
+@pytest.fixture(scope="module")
+def checker(toy):
+    with open_checker(toy, workers=2, check_s=1.0) as checker:
+        yield checker
+
+
+def record(*texts, reference="1", **more):
+    return Record(
+        domain="toy",
+        task=Task(instruction="q", reference=reference, **more),
+        answers=tuple(Answer(text=t, model="m") for t in texts),
+    )
+
+
+def statuses(records):
+    return [[a.verdict.status for a in r.answers] for r in records]
+
+
+def test_records_come_back_in_order_each_answer_with_its_verdict(checker):
+    records = [record(str(i % 3), "1") for i in range(500)]
+    judged = list(checker.verify(records))
+    assert [r.id for r in judged] == [r.id for r in records]
+    assert statuses(judged) == [["pass" if i % 3 == 1 else "fail", "pass"] for i in range(500)]
+
+
+def test_an_answer_that_has_a_verdict_keeps_it(checker):
+    struck = Record(
+        domain="toy",
+        task=Task(instruction="q", reference="1"),
+        answers=(Answer(text="1", model="m", verdict=Verdict(status="fail")),),
+    )
+    assert statuses(checker.verify([struck])) == [["fail"]]
+
+
+def test_whatever_an_answer_does_to_its_checker_the_next_is_judged(checker):
+    texts = ["1", "bomb", "1", "raise", "die", "hungry", "1", "2"]
+    judged = [s for (s,) in statuses(checker.verify([record(t) for t in texts]))]
+    assert judged == ["pass", "timeout", "pass", "error", "error", "memory", "pass", "fail"]
+
+
+def test_records_without_answers_pass_through(checker):
+    assert statuses(checker.verify([record(), record("1"), record()])) == [[], ["pass"], []]
+
+
+def test_a_checker_works_from_threads_and_from_asyncio(checker):
+    out = {}
+    threads = [
+        threading.Thread(target=lambda i=i: out.update({i: statuses(checker.verify([record("1")] * 20))}))
+        for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(out[i] == [["pass"]] * 20 for i in range(4))
+
+    async def inside():
+        return await asyncio.to_thread(lambda: statuses(checker.verify([record("2")])))
+
+    assert asyncio.run(inside()) == [["fail"]]
+
+
+def test_a_caller_in_a_thread_can_open_a_checker_of_its_own_and_its_alarm_stays(toy):
+    signal.setitimer(signal.ITIMER_REAL, 300)
+    out = []
+    thread = threading.Thread(
+        target=lambda: out.extend(evoltune.verify([{"answer": "1", "reference": "1"}], domain=toy, workers=1))
+    )
+    thread.start()
+    thread.join()
+    left = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+    assert out[0]["status"] == "pass" and left > 0
+
+
+def test_equal_answers_to_equal_tasks_are_judged_once(toy, tmp_path):
+    count = tmp_path / "count"
+    with open_checker(toy, workers=2, policy={"COUNT": str(count)}) as checker:
+        list(checker.verify([record("1", name=str(i)) for i in range(50)] + [record("2")]))
+        list(checker.verify([record("1")]))
+    assert sorted(count.read_text().split()) == ["1", "2"]
+
+
+def test_confirm_runs_only_when_asked(toy):
+    unknown = [record("a", reference=None)]
+    with open_checker(toy, workers=1) as plain, open_checker(toy, workers=1, confirm=True) as confirming:
+        assert statuses(plain.verify(unknown)) == [["unverifiable"]]
+        assert statuses(confirming.verify(unknown)) == [["pass"]]
+
+
+def test_the_verify_stage_keeps_by_status_and_drops_with_the_reason(checker):
+    results = list(verify_stage(checker, ["pass"])([record("1"), record("2"), record("2", "1"), record()]))
+    assert [r.reason if isinstance(r, Drop) else "kept" for r in results] == [
+        "kept",
+        "fail",
+        "kept",
+        "no answer",
+    ]
+
+
+def test_overlap_names_the_tasks_that_a_record_gives_away(checker):
+    suite = [Task(instruction="q", name="q1"), Task(instruction="other", name="q2")]
+    assert [list(names) for names in checker.overlap([record("1")] * 3, suite, "same")] == [["q1"]] * 3
+    with pytest.raises(DomainError, match="same"):
+        list(checker.overlap([], suite, "sam"))
+
+
+def test_every_setting_of_a_recipe_reaches_the_workers(toy):
+    settings = Verification(
+        workers=1,
+        check_s=7.0,
+        program_s=6.0,
+        memory_mb=999,
+        sandbox=Sandbox(require="L0"),
+        policy={"COUNT": ""},
+    )
+    assert settings.keep == Verification().keep  # the only field that is not for workers
+    changed = {f for f in settings.__struct_fields__ if getattr(settings, f) != getattr(Verification(), f)}
+    assert changed == {*settings.__struct_fields__} - {"keep"}
+    with open_checker(toy, settings) as checker:
+        spec = checker.pool.spec
+        assert (checker.pool.size, spec.check_s, spec.program_s, spec.memory_mb) == (1, 7.0, 6.0, 999)
+        assert (spec.require, spec.policy) == ("L0", {"COUNT": ""})
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(toy):
+    with pytest.raises(TypeError, match="did you mean 'program_s'"):
+        open_checker(toy, programs=3)
+
+
+def test_unknown_names_are_refused_with_what_is_allowed(toy):
+    with pytest.raises(DomainError, match="lenient"):
+        open_checker(toy, profile="lenien")
+    with pytest.raises(DomainError, match="COUNT"):
+        open_checker(toy, policy={"COUNTS": 1})
+
+
+def test_a_weaker_sandbox_than_required_is_refused_with_the_remedy(toy):
+    with pytest.raises(IsolationError, match=r"L3 is asked, this host gives L[012].*lacks"):
+        open_checker(toy, require="L3", at_most="L1")
+
+
+def test_closing_leaves_no_process(toy):
+    before = set(_children())
+    with open_checker(toy, workers=2) as checker:
+        list(checker.verify([record("1"), record("die"), record("1")]))
+    assert set(_children()) <= before
+
+
+def test_workers_die_with_a_killed_driver(toy):
+    code = (
+        f"import evoltune, os, time\nfrom evoltune.verification.checker import *\nc = open_checker({toy!r}, workers=1)\n"
+        "print(c.pool._threads and os.getpid(), flush=True)\nlist(c.verify([]))\ntime.sleep(60)"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    driver.stdout.readline()
+    below = _below(driver.pid)
+    assert below
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{p}").exists() for p in below) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{p}").exists() for p in below)
+
+
+def _children(pid="self"):
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _below(pid):
+    children = _children(pid)
+    return children + [p for c in children for p in _below(c)]

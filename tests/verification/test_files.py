@@ -1,0 +1,184 @@
+"""`evoltune verify FILE`: order, renamed columns, suites, profiles, misuse, and resuming after a kill."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evoltune.cli import main
+from evoltune.verification.checker import open_checker
+from evoltune.verification.files import verify_to_file
+
+
+def rows_file(path, rows):
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return str(path)
+
+
+def lines(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+@pytest.fixture
+def verify(toy, tmp_path):
+    """Runs the command on the toy domain with one worker."""
+    return lambda file, *options: main(["verify", str(file), "--domain", toy, "--workers", "1", *options])
+
+
+def test_rows_are_written_in_order_and_counted(verify, tmp_path, capsys):
+    rows = [{"id": i, "answer": str(i % 2), "reference": "1"} for i in range(30)]
+    assert verify(rows_file(tmp_path / "in.jsonl", rows), "--out", str(tmp_path / "out.jsonl")) == 0
+    assert [r["id"] for r in lines(tmp_path / "out.jsonl")] == list(range(30))
+    assert "30 rows: 15 pass, 15 fail" in capsys.readouterr().out
+    assert not (tmp_path / "out.jsonl.partial").exists()
+
+
+def test_columns_can_be_renamed_and_json_is_printed(verify, tmp_path, capsys):
+    file = rows_file(tmp_path / "in.jsonl", [{"id": 1, "output": "1", "gold": "1"}])
+    assert verify(file, "--map", "answer=output", "--map", "reference=gold", "--json") == 0
+    row, counts = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["status"], counts["pass"], counts["rows"]) == ("pass", 1, 1)
+
+
+def test_fail_under_is_exit_code_1(verify, tmp_path):
+    file = rows_file(tmp_path / "in.jsonl", [{"answer": a, "reference": "1"} for a in "12"])
+    assert verify(file, "--fail-under", "0.9") == 1
+    assert verify(file, "--fail-under", "0.5") == 0
+
+
+def test_a_malformed_file_is_one_line_with_its_number(verify, tmp_path, capsys):
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"id": 1, "answer": "1"}\n{"id": 2,\n')
+    assert verify(file) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("evoltune verify: in.jsonl:2: not JSON")
+
+
+def test_every_json_value_gets_a_verdict(verify, tmp_path):
+    file = tmp_path / "in.jsonl"
+    file.write_text(
+        '3\n{"answer": "1", "reference": 1, "note": NaN}\n{"id": "\\ud800", "answer": "\\udc00", "reference": "1"}\n'
+    )
+    assert verify(file, "--out", str(tmp_path / "out.jsonl")) == 0
+    assert [r["status"] for r in lines(tmp_path / "out.jsonl")] == ["error", "pass", "fail"]
+
+
+def test_a_long_integer_reference_keeps_its_digits(verify, tmp_path, capsys):
+    answer = "12345678901234567890123"
+    file = rows_file(tmp_path / "in.jsonl", [{"answer": answer, "reference": int(answer)}])
+    assert verify(file) == 0
+    assert "1 pass" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.jsonl", "--domain", "TOY"], "missing.jsonl"),
+        (["IN"], "--domain"),
+        (["IN", "--domain", "nothing_like_it"], "nothing_like_it"),
+        (["IN", "--domain", "TOY", "--profiles", "sond"], "sound"),
+        (["IN", "--domain", "TOY", "--suite", "tin"], "tiny"),
+        (["IN", "--domain", "TOY", "--map", "answer"], "OURS=THEIRS"),
+        (["IN", "--domain", "TOY", "--policy", "COUNTS=1"], "COUNT"),
+    ],
+)
+def test_misuse_is_exit_code_2_and_one_line(toy, tmp_path, capsys, arguments, message):
+    file = rows_file(tmp_path / "in.jsonl", [{"answer": "1"}])
+    arguments = [{"TOY": toy, "IN": file}.get(a, a) for a in arguments]
+    assert main(["verify", *arguments, "--workers", "1"]) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_the_old_name_of_the_cpu_limit_works_and_warns(verify, tmp_path, capsys):
+    loop = {"answer": "while True: pass", "tests": "assert True"}
+    assert verify(rows_file(tmp_path / "in.jsonl", [loop]), "--timeout-s", "0.2") == 0
+    printed = capsys.readouterr()
+    assert "--timeout-s is now --program-s" in printed.err and "1 timeout" in printed.out
+
+
+def test_profiles_show_their_disagreements(verify, tmp_path, capsys):
+    rows = [{"id": "x", "answer": "2", "reference": "1"}, {"id": "y", "answer": "1", "reference": "1"}]
+    assert verify(rows_file(tmp_path / "in.jsonl", rows), "--profiles", "sound,lenient") == 0
+    out = capsys.readouterr().out
+    assert "x\tsound=fail\tlenient=pass" in out and "1 disagreements" in out
+
+
+def test_a_suite_joins_task_ids_with_its_tasks(verify, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tiny.txt").write_text("1 2")
+    rows = [{"task_id": "t2", "completion": "2"}, {"task_id": "t1", "completion": "2"}]
+    options = ["--suite", "tiny", "--data", str(tmp_path), "--json"]
+    assert verify(rows_file(tmp_path / "in.jsonl", rows), *options) == 0
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r.get("id"), r.get("status")) for r in printed[:2]] == [("t2", "pass"), ("t1", "fail")]
+
+
+def test_a_suite_whose_file_has_changed_is_refused(verify, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+    file = rows_file(tmp_path / "in.jsonl", [{"task_id": "t1", "completion": "1"}])
+    for content, code in (("1 2", 0), ("1 3", 2)):
+        (tmp_path / "tiny.txt").write_text(content)
+        assert verify(file, "--suite", "tiny", "--data", str(tmp_path)) == code
+    assert "at its first load here it had" in capsys.readouterr().err
+
+
+def test_standard_input_and_parquet_are_read(verify, toy, tmp_path, capsys):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    table = pyarrow.Table.from_pylist([{"id": "p", "answer": "1", "reference": "1"}])
+    parquet.write_table(table, tmp_path / "in.parquet")
+    assert verify(tmp_path / "in.parquet") == 0
+    assert "1 rows: 1 pass" in capsys.readouterr().out
+    command = [sys.executable, "-m", "evoltune", "verify", "-", "--domain", toy, "--workers", "1", "--json"]
+    row = '{"id": 5, "answer": "1", "reference": "1"}\n'
+    done = subprocess.run(command, input=row, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["id"] == 5
+
+
+# ---- resuming
+
+
+def test_only_the_same_command_resumes_and_half_a_line_is_dropped(toy, tmp_path):
+    rows = [{"id": i, "answer": "1", "reference": "1"} for i in range(20)]
+    out, partial = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial"
+    resumed: list[int] = []
+    with open_checker(toy, workers=1) as checker:
+
+        def start(key):
+            return verify_to_file({"sound": checker}, iter(rows), out, key, resumed.append)
+
+        first = start("a")
+        taken = [next(first)["id"] for _ in range(7)]
+        first.close()
+        partial.write_text(partial.read_text() + '{"id": 7, "sta')
+        assert taken == list(range(7)) and not out.exists()
+        assert [row["id"] for row in start("a")] == [row["id"] for row in lines(out)] == list(range(20))
+        assert resumed == [7] and not partial.exists()
+        next(start("a"))
+        assert [row["id"] for row in start("b")] == list(range(20)) and resumed == [7]
+
+
+def test_a_killed_command_resumes_after_its_last_row(verify, toy, tmp_path, capsys):
+    count = tmp_path / "count"
+    rows = [{"id": i, "answer": str(i), "reference": "1"} for i in range(4000)]
+    file, out = rows_file(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    options = [file, "--policy", f"COUNT={count}", "--out", str(out)]
+    command = [sys.executable, "-m", "evoltune", "verify", "--domain", toy, "--workers", "1", *options]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    partial = tmp_path / "out.jsonl.partial"
+    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > 50):
+        time.sleep(0.005)
+    run.kill()
+    run.wait()
+    verified_before = partial.read_bytes().count(b"\n") - 1
+    time.sleep(0.5)  # its workers end with it
+    calls_before = len(count.read_text().split())
+    assert verify(*options) == 0
+    assert [r["id"] for r in lines(out)] == list(range(4000))
+    assert len(count.read_text().split()) - calls_before <= 4000 - verified_before + 1
+    assert "4000 rows" in capsys.readouterr().out
