@@ -33,25 +33,10 @@ REQUIREMENTS = ("distilabel[openai]==1.5.3", "requests")  # it imports requests 
 LATENCY_S = 0.2
 FAULTS = {"rate_429": 0.05, "rate_500": 0.03, "rate_malformed": 0.01, "rate_dropped": 0.02, "rate_null": 0.01,
           "rate_slow": 0.01, "slow_s": 4.0, "once": True}  # fmt: skip
-WORDS = [
-    "river",
-    "castle",
-    "violin",
-    "engine",
-    "forest",
-    "planet",
-    "bridge",
-    "garden",
-    "mirror",
-    "ladder",
-    "window",
-    "kettle",
-    "anchor",
-    "lantern",
-    "compass",
-    "harbour",
-    "orchard",
-]
+WORDS = (
+    "river castle violin engine forest planet bridge garden mirror ladder window kettle anchor lantern compass "
+    "harbour orchard"
+).split()
 
 
 def _peak_mb():

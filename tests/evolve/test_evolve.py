@@ -17,19 +17,7 @@ from evoltune.run.store import Store
 from evoltune.teacher.journal import journalled
 from evoltune.teacher.protocol import GivenUpError
 
-THINGS = [
-    "river",
-    "castle",
-    "violin",
-    "engine",
-    "forest",
-    "planet",
-    "bridge",
-    "garden",
-    "mirror",
-    "ladder",
-    "kettle",
-]
+THINGS = "river castle violin engine forest planet bridge garden mirror ladder kettle".split()
 WRITTEN = (Answer(text="A short answer.", model="seed"),)
 
 

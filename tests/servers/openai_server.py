@@ -36,38 +36,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-WORDS = [
-    "river",
-    "castle",
-    "violin",
-    "engine",
-    "forest",
-    "planet",
-    "bridge",
-    "garden",
-    "mirror",
-    "ladder",
-    "window",
-    "kettle",
-    "anchor",
-    "lantern",
-    "compass",
-    "harbour",
-    "orchard",
-    "marble",
-    "falcon",
-    "timber",
-    "copper",
-    "velvet",
-    "saddle",
-    "beacon",
-    "meadow",
-    "cavern",
-    "pepper",
-    "rocket",
-    "basket",
-    "hammer",
-]
+WORDS = (
+    "river castle violin engine forest planet bridge garden mirror ladder window kettle anchor lantern compass "
+    "harbour orchard marble falcon timber copper velvet saddle beacon meadow cavern pepper rocket basket hammer"
+).split()
 FAULTS = ("429", "500", "malformed", "dropped", "null", "truncated", "slow")
 
 

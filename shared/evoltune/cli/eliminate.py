@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import DataError
-from evoltune.evolve.rules.elimination import RULES, all_reasons
+from evoltune.evolve.rules.registry import RULES, all_reasons
 from evoltune.record import Task
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_located

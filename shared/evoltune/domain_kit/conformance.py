@@ -16,8 +16,8 @@ from typing import Any
 
 from evoltune.domain import Domain, load_domain
 from evoltune.errors import EvoltuneError
-from evoltune.evolve.rules.elimination import residue
 from evoltune.record import STATUSES, Answer, Record, Task, Verdict
+from evoltune.text.residue import is_residue
 
 SAMPLE = 24  # seeds and problems looked at per check: keeps the suite under a minute
 LIMIT_S = 2.0  # CPU seconds of the domain's own code for one answer
@@ -136,10 +136,9 @@ def _leaks(template: str) -> Iterator[str]:
     """Marker lines (`### Rewritten:`) that an echoing teacher would copy and the eliminator would not notice."""
     for line in template.splitlines():
         bare = line.strip().replace("{instruction}", "").replace("{other}", "").strip()
-        if re.fullmatch(r"[#*\[\s]*[\w ]{3,40}[#*\]\s]*:?", bare) and re.match(r"[#*\[]", bare):
-            task = Task(instruction=f"{bare}\nName a prime number.")
-            if not residue(None, task, task.instruction):
-                yield bare
+        marker = re.fullmatch(r"[#*\[\s]*[\w ]{3,40}[#*\]\s]*:?", bare) and re.match(r"[#*\[]", bare)
+        if marker and not is_residue(f"{bare}\nName a prime number."):
+            yield bare
 
 
 def _references(domain: Domain, solved: Sequence[tuple[Task, str]], judged: Judged) -> Iterator[Finding]:

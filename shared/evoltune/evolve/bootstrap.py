@@ -19,11 +19,11 @@ from pathlib import Path
 from evoltune.errors import DataError
 from evoltune.evolve.chain import Loop, answered, every, evidence_of
 from evoltune.evolve.prompts import SELF_INSTRUCT, SNIPPET
-from evoltune.evolve.rules.elimination import STOP_WORDS, struck
+from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
-from evoltune.text.language import words
 from evoltune.text.slots import fill_slots
+from evoltune.text.words import STOP_WORDS, prose_words
 
 PER_CALL, SHOWN_SEEDS, SHOWN_NEW = 10, 6, 2  # Self-Instruct shows 6 written and 2 generated tasks
 WAVE_CALLS = 64
@@ -95,7 +95,7 @@ def numbered(text: str) -> list[str]:
 def _admitted(loop: Loop, pool: Pool, record: Record, *, room: bool) -> list[Record]:
     """[record] when it may become a seed; else its drop is decided."""
     task = record.task
-    reason = "no text" if not task.instruction else struck(loop.domain, None, task, None)
+    reason = "no text" if not task.instruction else rejection_reason(loop.domain, None, task, None)
     if not reason and pool.similar(task.instruction):
         reason = "too similar"
     if not reason and not room:
@@ -118,14 +118,14 @@ class Pool:
             self.add(seed.task.instruction)
 
     def add(self, text: str) -> None:
-        found = words(text)
+        found = prose_words(text)
         for word in set(found) - STOP_WORDS:
             self._by_word[word].append(len(self._texts))
         self._texts.append(found)
 
     def similar(self, text: str) -> bool:
         """Whether some task has a ROUGE-L of at least 0.7 with the text."""
-        mine = words(text)
+        mine = prose_words(text)
         content = set(mine) - STOP_WORDS
         shared = Counter(i for word in content for i in self._by_word.get(word, ()))
         near = (i for i, n in shared.items() if 2 * n >= len(content))
@@ -170,7 +170,7 @@ def read_snippets(folder: Path, seed: int) -> Iterator[tuple[str, str]]:
         count = rng.randint(3, SNIPPET_LINES)
         first = rng.randint(0, max(0, len(lines) - count))
         text = "\n".join(lines[first : first + count])
-        if len(words(text)) >= 5:
+        if len(prose_words(text)) >= 5:
             yield f"{name}:{first + 1}", text
 
 
@@ -188,7 +188,11 @@ async def _from_snippet(loop: Loop, number: int, name: str, snippet: str) -> Rec
     text = reply.texts[0].strip()
     record = replace(empty, task=Task(instruction=text, name=name)) if text else empty
     reason = (
-        "no text" if not text else "truncated" if reply.cut else struck(loop.domain, None, record.task, None)
+        "no text"
+        if not text
+        else "truncated"
+        if reply.cut
+        else rejection_reason(loop.domain, None, record.task, None)
     )
     if not reason:
         return await _finish(loop, record)

@@ -17,7 +17,8 @@ from typing import TypeVar
 from evoltune.domain import Domain, Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.prompts import DIFFICULTY, EQUAL, says_equal
-from evoltune.evolve.rules.elimination import echoes, struck
+from evoltune.evolve.rules.copying import echoes_operator
+from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict, digest
 from evoltune.run.store import Step, Store
@@ -253,8 +254,8 @@ async def _judged(loop: Loop, head: Record, child: Record, operator: Operator, *
     recipe, task = loop.recipe, child.task
     if not task.instruction:
         return Drop(record=child, reason="no text")
-    reason = "truncated" if cut else struck(loop.domain, head.task, task, None)
-    if not reason and echoes(operator.template, head.task, task):
+    reason = "truncated" if cut else rejection_reason(loop.domain, head.task, task, None)
+    if not reason and echoes_operator(operator.template, head.task, task):
         reason = "prompt residue"
     if reason:
         return Drop(record=child, reason=reason)
@@ -275,7 +276,7 @@ async def _answers(loop: Loop, record: Record, parent: Task | None = None) -> tu
     reply = await loop.ask(record, "answer", prompt, round=record.round, n=loop.recipe.evolve.answers)
 
     def judged(i: int, text: str) -> Answer:
-        reason = "truncated" if i in reply.cut else struck(loop.domain, parent, record.task, text)
+        reason = "truncated" if i in reply.cut else rejection_reason(loop.domain, parent, record.task, text)
         verdict = Verdict(status="fail", reason=reason) if reason else None
         return Answer(text=text, model=loop.recipe.teacher.model, verdict=verdict)
 

@@ -1,1 +1,1 @@
-"""Elimination as named rules."""
+"""Elimination: named rules for instructions and answers that evolution must not keep; `registry` lists them all."""
