@@ -19,7 +19,7 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_math.answers.algebra.exact import Undefined, rational
+from evoltune_math.answers.algebra.rational import Undefined, rational
 from evoltune_math.answers.kinds import Named, Value
 from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy

@@ -13,7 +13,8 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
-from evoltune_math.answers.algebra.exact import Undefined, normal
+from evoltune_math.answers.algebra.normal_form import normal_form
+from evoltune_math.answers.algebra.rational import Undefined
 from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value
 from evoltune_math.answers.limits import TooLarge
@@ -136,8 +137,8 @@ def _holds(equations: list[Node], point: Mapping[str, Node]) -> bool:
 
 def _complete(equation: Node, given: int) -> bool | None:
     """Whether a polynomial has exactly so many distinct real roots; None for another equation."""
-    form = normal(equation)
-    if not form.free or any(len(m) > 1 for m in form.top) or list(form.bottom) != [()]:
+    form = normal_form(equation)
+    if not form.is_free or any(len(m) > 1 for m in form.top) or list(form.bottom) != [()]:
         return None
     degrees = {(m[0][1] if m else 0): c for m, c in form.top.items()}
     degree = max(degrees, default=0)

@@ -1,7 +1,7 @@
-"""The last stage: SymPy, for what has no value at a point (limits, antiderivatives, sums without end).
+"""SymPy, as the last stage, for what has no value at a point: limits, antiderivatives, infinite sums.
 
-The tree is translated node by node into SymPy objects, unevaluated where evaluation could be large; no text of a model is
-ever given to `sympify` or `parse_expr`. SymPy is imported on first use. `equal` returns False when it cannot decide.
+The tree is translated node by node, unevaluated where evaluation could be large. Text of a model never reaches `sympify`
+or `parse_expr`. SymPy is imported on first use.
 """
 
 from __future__ import annotations
@@ -9,34 +9,24 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from evoltune_math.answers.nodes import Node, walk
+from evoltune_math.answers.nodes import Node, has, size, walk
 from evoltune_math.answers.vocabulary import word_set
 
 MAX_NODES = 120
-"""Trees over this size are not handed to SymPy: `simplify` has no bound of its own."""
+"""Larger trees are not given to SymPy: `simplify` has no bound of its own."""
+MAX_SUMMAND_NODES = 12
+"""SymPy searches without a bound for closed forms of sums, so only those of small terms are given to it."""
 
 
 class NoTranslation(Exception):
-    """A node that SymPy gets no counterpart for."""
-
-
-def _tame(node: Node) -> bool:
-    """Sums without end only of small bodies: their closed forms are searched for without a bound."""
-    return all(
-        n.value not in ("sum", "prod")
-        or (sum(1 for _ in walk(n.args[0])) <= 12 and not any(m.op == "fn" for m in walk(n.args[0])))
-        for n in walk(node)
-        if n.op == "bigop"
-    )
+    """SymPy has no counterpart for this node."""
 
 
 def equal(a: Node, b: Node) -> bool:
-    """Whether SymPy shows that a - b is zero."""
-    if not (_tame(a) and _tame(b)):
+    """Whether SymPy shows that a - b is zero; False if it cannot decide."""
+    if not any(n.op == "bigop" for tree in (a, b) for n in walk(tree)):
         return False
-    if sum(1 for tree in (a, b) for _ in walk(tree)) > MAX_NODES or not any(
-        n.op == "bigop" for tree in (a, b) for n in walk(tree)
-    ):
+    if size(a) + size(b) > MAX_NODES or not (_has_small_sums(a) and _has_small_sums(b)):
         return False
     import sympy
 
@@ -55,26 +45,36 @@ def equal(a: Node, b: Node) -> bool:
         return False
 
 
+def _has_small_sums(node: Node) -> bool:
+    return all(
+        size(n.args[0]) <= MAX_SUMMAND_NODES and not has(n.args[0], "fn")
+        for n in walk(node)
+        if n.op == "bigop" and n.value in ("sum", "prod")
+    )
+
+
 def to_sympy(node: Node) -> Any:
     """The SymPy expression of a tree; powers and factorials stay unevaluated. Raises `NoTranslation`."""
     import sympy
 
-    op, args = node.op, node.args
+    op = node.op
     if op in ("num", "dec"):
         assert isinstance(node.value, Fraction)
         return sympy.Rational(node.value.numerator, node.value.denominator)
     if op == "sym":
         return sympy.Symbol(str(node.value), real=True)
     if op == "const":
-        return _constant(str(node.value))
+        known = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "inf": sympy.oo}
+        if str(node.value) not in known:
+            raise NoTranslation(str(node.value))
+        return known[str(node.value)]
     if op == "bigop":
         return _bigop(node)
     if op == "fn":
-        return _function(str(node.value), [to_sympy(a) for a in args])
-    parts = [to_sympy(a) for a in args] if op in _OPERATIONS else []
-    if not parts:
+        return _function(str(node.value), [to_sympy(a) for a in node.args])
+    if op not in _OPERATIONS or not node.args:
         raise NoTranslation(op)
-    return _OPERATIONS[op](sympy, parts)
+    return _OPERATIONS[op](sympy, [to_sympy(a) for a in node.args])
 
 
 _OPERATIONS: dict[str, Any] = {
@@ -90,21 +90,12 @@ _OPERATIONS: dict[str, Any] = {
     "deg": lambda s, v: v[0] * s.pi / 180,
     "unit": lambda s, v: v[0],
 }
-_NAMES = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
-          "artanh": "atanh", "sgn": "sign"}  # fmt: skip
-_KNOWN = word_set(
+_RENAMED = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
+            "artanh": "atanh", "sgn": "sign"}  # fmt: skip
+_FUNCTIONS = word_set(
     "sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor ceiling asin acos atan asinh acosh "
     "atanh erf gamma sign"
 )
-
-
-def _constant(name: str) -> Any:
-    import sympy
-
-    known = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "inf": sympy.oo}
-    if name not in known:
-        raise NoTranslation(name)
-    return known[name]
 
 
 def _function(name: str, args: list[Any]) -> Any:
@@ -112,12 +103,12 @@ def _function(name: str, args: list[Any]) -> Any:
 
     if name == "binom" and len(args) == 2:
         return sympy.binomial(*args, evaluate=False)
-    target = _NAMES.get(name, name)
     if name.startswith("?"):
         return sympy.Function(name[1:])(*args)
-    if target not in _KNOWN or len(args) not in (1, 2) or (len(args) == 2 and target != "log"):
+    name = _RENAMED.get(name, name)
+    if name not in _FUNCTIONS or not (len(args) == 1 or (name == "log" and len(args) == 2)):
         raise NoTranslation(name)
-    return getattr(sympy, target)(*args)
+    return getattr(sympy, name)(*args)
 
 
 def _bigop(node: Node) -> Any:
@@ -125,7 +116,7 @@ def _bigop(node: Node) -> Any:
 
     body, below, above = node.args
     if node.value == "lim" and below.op == "rel" and below.value == "to":
-        return sympy.Limit(to_sympy(body), to_sympy(below.args[0]), to_sympy(below.args[1]))
+        return sympy.Limit(to_sympy(body), *map(to_sympy, below.args))
     if node.value == "int":
         x = sympy.Symbol(node.note, real=True)
         bounds = (x,) if below.op == "seq" else (x, to_sympy(below), to_sympy(above))

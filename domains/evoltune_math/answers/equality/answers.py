@@ -12,7 +12,7 @@ from typing import Any
 
 from evoltune_math.answers import units
 from evoltune_math.answers.algebra import intervals
-from evoltune_math.answers.algebra.exact import rational
+from evoltune_math.answers.algebra.rational import rational
 from evoltune_math.answers.equality import arbitrary_constants, expressions, families, words
 from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.equality.relations import same_relation
@@ -446,7 +446,7 @@ def _as_region(group: Group) -> Region | None:
     nodes = [i.node for i in group.items if isinstance(i, Value)]
     if len(nodes) != len(group.items):
         return None
-    return intervals.of(Node("seq", tuple(nodes), group.brackets)) if group.brackets else None
+    return intervals.region_of(Node("seq", tuple(nodes), group.brackets)) if group.brackets else None
 
 
 def _renamed(a: Named, b: Named) -> tuple[Named, Named]:

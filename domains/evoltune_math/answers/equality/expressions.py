@@ -8,7 +8,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from evoltune_math.answers.algebra import numeric
-from evoltune_math.answers.algebra.exact import Undefined, equal_forms, normal, rational
+from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
+from evoltune_math.answers.algebra.rational import Undefined, rational
 from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import Node, walk
 from evoltune_math.answers.policy import Policy
@@ -48,11 +49,11 @@ class Values:
             self.method = "structure"
             return _same_shape(a, b)
         try:
-            form, other = normal(a), normal(b)
+            form, other = normal_form(a), normal_form(b)
             self.method = "normal form"
             if equal_forms(form, other):
                 return True
-            if form.free and other.free:
+            if form.is_free and other.is_free:
                 return False
         except TooLarge:
             pass
@@ -86,12 +87,12 @@ class Values:
             return False
         value = numeric.real_value(irrational)
         exact = rational(decimal)
-        if value is None or exact is None or value.imag != 0:
+        if value is None or exact is None:
             return False
         mp = value.context
         slack = _slack(decimal, digits, exact)
         return bool(
-            abs(value.real - mp.mpf(exact.numerator) / exact.denominator)
+            abs(value - mp.mpf(exact.numerator) / exact.denominator)
             < mp.mpf(slack.numerator) / slack.denominator
         )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.exact import Undefined
 from evoltune_math.answers.algebra.numeric import approximate
+from evoltune_math.answers.algebra.rational import Undefined
 from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Answer, Group, Named, Value
 from evoltune_math.answers.limits import TooLarge

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.exact import Form, Undefined, normal, rational
+from evoltune_math.answers.algebra.normal_form import Form
+from evoltune_math.answers.algebra.normal_form import normal_form as normal
+from evoltune_math.answers.algebra.rational import Undefined, rational
 from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Relation
 from evoltune_math.answers.limits import TooLarge
@@ -87,15 +89,15 @@ def _factor(values: Values, x: Node, y: Node) -> int | None:
     if not p.top or not q.top:
         return None
     lead = max(p.top, key=repr)
-    if p.bottom == q.bottom or (p.free and q.free and _constant(p) and _constant(q)):
+    if p.bottom == q.bottom or (p.is_free and q.is_free and _constant(p) and _constant(q)):
         if set(p.top) == set(q.top):
             ratio = p.top[lead] / q.top[lead]
             if all(p.top[m] == ratio * q.top[m] for m in p.top):
                 scale = _value(q) / _value(p)
                 return 1 if ratio * scale > 0 else -1
-            if p.free and q.free:
+            if p.is_free and q.is_free:
                 return None
-        elif p.free and q.free:
+        elif p.is_free and q.is_free:
             return None
     return _numeric_factor(values, x, y)
 
@@ -121,8 +123,8 @@ def _numeric_factor(values: Values, x: Node, y: Node) -> int | None:
         value = Node("num", (), Fraction(7 + 3 * k, 5 + k))
         at = (substitute(at[0], name, value), substitute(at[1], name, value))
     there = numeric.real_value(Node("div", at))
-    if there is None or there.imag != 0 or there == 0:
+    if there is None or there == 0:
         return None
     if not values.equal(Node("mul", (x, at[1])), Node("mul", (y, at[0]))):
         return None
-    return 1 if there.real > 0 else -1
+    return 1 if there > 0 else -1

@@ -59,7 +59,9 @@ def typed(node: Node) -> Answer:
     if op == "with":
         return typed(node.args[0])
     computed = (
-        matrices.computed(node) if op in ("add", "mul", "neg", "div", "pow") and has(node, "matrix") else None
+        matrices.matrix_of(node)
+        if op in ("add", "mul", "neg", "div", "pow") and has(node, "matrix")
+        else None
     )
     if computed is not None:
         return Matrix(computed)
@@ -461,7 +463,7 @@ def _last(members: tuple[Node, ...]) -> Answer:
 
 def region_of(node: Node) -> Region | None:
     """The set of reals that a tree describes as an interval, an inequality in one variable, or a union; else None."""
-    return intervals.of(node)
+    return intervals.region_of(node)
 
 
 def _joined(items: list[Node], word: str) -> Region | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from evoltune_math.answers.algebra.rational import Undefined, rational
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Region, Span, Text, Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, num
 from evoltune_math.answers.number_words import number_in_words
@@ -247,8 +248,6 @@ def _restated(bare: str, read: Read) -> Answer | None:
     if isinstance(inner, Text) and not any(c.isdigit() for c in inner.words):
         return outer
     if isinstance(inner, Value) and inner.node.op not in ("sym", "mul"):
-        from evoltune_math.answers.algebra.exact import Undefined, rational
-
         try:
             x, y = rational(core.node), rational(inner.node)
         except (Undefined, OverflowError):
