@@ -1,12 +1,13 @@
 """`evoltune serve-verifier --domain code,math --port 8100`: verification as a service.
 
-The token comes from --token-file or EVOLTUNE_SERVICE_TOKEN and is never printed. SIGTERM: takes nothing more, answers what
-was accepted, exit 0.
+The token comes from --token-file or EVOLTUNE_SERVICE_TOKEN and is never printed. On SIGTERM the service accepts nothing
+more, answers what it has accepted, and exits with 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import errno
 import ipaddress
 import os
@@ -15,33 +16,28 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+from evoltune.cli import options
 from evoltune.errors import ServiceError
+from evoltune.verification.checker import open_checker
+from evoltune.verification.service.row_queue import Limits
 
 MIN_TOKEN = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--domain", required=True, help="domains to judge, comma-separated: code,math")
+    parser.add_argument("--domain", required=True, help="domains to serve, comma-separated: code,math")
     parser.add_argument("--host", default="127.0.0.1", help="default: loopback only")
     parser.add_argument("--port", type=int, default=8100, help="0: a free one, printed")
     parser.add_argument("--token-file", default="", help="file with the token (else EVOLTUNE_SERVICE_TOKEN)")
     parser.add_argument(
         "--no-token", action="store_true", help="answer everybody on this machine (loopback only)"
     )
-    parser.add_argument("--workers", type=int, default=0, help="worker processes a domain (0: cores)")
-    parser.add_argument("--program-s", type=float, default=5.0, help="CPU seconds of one program")
-    parser.add_argument(
-        "--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer"
-    )
-    parser.add_argument("--memory-mb", type=int, default=1024, help="memory of one program")
-    parser.add_argument(
-        "--require-isolation", default="L2", choices=("L0", "L1", "L2", "L3"), help="refuse to run on a weaker sandbox"
-    )  # fmt: skip
+    options.add_verification(parser, require="L2")
     parser.add_argument("--timeout-s", type=float, default=60.0, help="time limit of a request (504)")
     parser.add_argument("--read-s", type=float, default=10.0, help="time limit of a body's arrival (408)")
     parser.add_argument("--max-body-mb", type=int, default=16, help="largest body (413)")
     parser.add_argument("--max-batch-rows", type=int, default=1024, help="most rows in a request (422)")
-    parser.add_argument("--queue-rows", type=int, default=8192, help="rows a domain holds (429)")
+    parser.add_argument("--queue-rows", type=int, default=8192, help="rows that one domain holds (429)")
     parser.add_argument("--queue-mb", type=int, default=256, help="bodies held in all (429)")
 
 
@@ -49,39 +45,31 @@ def run(args: argparse.Namespace) -> int:
     token = _token(args)
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(args.host, args.port))
-        import asyncio
-
-        from evoltune.verification.checker import open_checker
-        from evoltune.verification.service.backlog import Limits
         from evoltune.verification.service.server import Service, serve
 
         limits = Limits(
             timeout_s=args.timeout_s, read_s=args.read_s, body_mb=args.max_body_mb, batch_rows=args.max_batch_rows,
             queue_rows=args.queue_rows, queue_mb=args.queue_mb,
         )  # fmt: skip
-        checkers = {}
+        settings, checkers = options.verification_of(args), {}
         for reference in filter(None, args.domain.split(",")):
-            checker = open_checker(
-                reference, workers=args.workers, check_s=args.check_s, program_s=args.program_s,
-                memory_mb=args.memory_mb, require=args.require_isolation, cache=False,
-            )  # fmt: skip
-            stack.enter_context(checker)
+            checker = stack.enter_context(open_checker(reference, settings, cache=False))
             checkers[checker.domain.name] = checker
         if not checkers:
             raise ServiceError(f"--domain {args.domain!r} names no domain: e.g. --domain code,math")
         host, port = listener.getsockname()[:2]
-        said = ", ".join(f"{name} (isolation {c.level})" for name, c in checkers.items())
+        served = ", ".join(f"{name} (isolation {c.level})" for name, c in checkers.items())
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        without = "" if token else ", without a token"
         print(
-            f"judging {said} on http://{f'[{host}]' if ':' in host else host}:{port}"
-            f"{'' if token else ', without a token'}; documentation at /docs",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            f"verifying {served} on {address}{without}; documentation at /docs", file=sys.stderr, flush=True
+        )
         asyncio.run(serve(Service(checkers, token, limits), listener))
     return 0
 
 
 def _token(args: argparse.Namespace) -> str:
-    """The token. Raises ServiceError without one, unless it was waived on loopback."""
+    """The token; empty with --no-token, which is refused on any address but loopback. Raises ServiceError."""
     if args.no_token:
         if args.token_file:
             raise ServiceError("--no-token and --token-file exclude each other")
@@ -114,7 +102,7 @@ def _loopback(host: str) -> bool:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A listening socket, before any worker starts. Raises ServiceError when the address cannot be had."""
+    """A listening socket; opened before any worker starts, so that a port in use fails at once. Raises ServiceError."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)

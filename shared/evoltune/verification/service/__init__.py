@@ -1,5 +1,7 @@
-"""Verification over HTTP: `server` judges rows for callers elsewhere, `client` has the signature of `evoltune.verify`.
+"""Verification over HTTP: `server` verifies rows for callers elsewhere, `client` is what `evoltune.verify(service=...)` uses.
 
-evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
-evoltune.verify(rows, domain="math", service="http://127.0.0.1:8100", token=...)
+    evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
+    evoltune.verify(rows, domain="math", service="http://127.0.0.1:8100", token=...)
+
+`bodies` holds the JSON that travels, `openapi` its description, `row_queue` the rows that wait for a domain's checker.
 """

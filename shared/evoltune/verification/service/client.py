@@ -1,7 +1,6 @@
-"""The client of a verifier service: rows in, verdict rows out, as `evoltune.verify` gives them.
+"""The client of a verifier service: rows in, verdict rows out, as from `evoltune.verify`.
 
-Invariant: one verdict row per row, in input order, whatever the service answers in between; what cannot be mended by
-waiting raises ServiceError, and what an answer does never raises.
+Invariant: one verdict row per row, in input order. Refusals that pass with time are waited out; others raise ServiceError.
 
     client = VerifierClient("http://127.0.0.1:8100", token="...")
     for row in client.verify(rows, domain="code"): print(row["status"])
@@ -27,18 +26,23 @@ from urllib.parse import urlsplit
 
 from evoltune.errors import ServiceError
 from evoltune.record import Verdict
-from evoltune.verification.rows import row_of
+from evoltune.verification.rows import verdict_row
 
 TOKEN_VARIABLE = "EVOLTUNE_SERVICE_TOKEN"
 BATCH_BYTES = 4 * 2**20
 Numbered = tuple[int, bytes]
+"""A row's number and its JSON."""
 
 
 class VerifierClient:
-    """A service's address with the token (`token`, else EVOLTUNE_SERVICE_TOKEN). Holds no connection: fork as you like.
+    """Sends rows to an `evoltune serve-verifier`. Holds no connection, so it can be used on both sides of a fork.
 
-    `batch_rows` and `connections`: rows in a request, requests under way. `patience_s`: how long one batch may be refused
-    (queue full, restarting, unreachable) before ServiceError. `timeout_s`: for one answer; above the service's own.
+    Args:
+        token: default: the environment's EVOLTUNE_SERVICE_TOKEN.
+        batch_rows: rows in one request.
+        connections: requests at the same time.
+        patience_s: how long one batch may be refused (queue full, restarting, unreachable) before ServiceError.
+        timeout_s: for one answer; more than the service's own.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class VerifierClient:
         timeout_s: float = 180.0,
     ) -> None:
         if urlsplit(service).scheme not in ("http", "https") or not urlsplit(service).hostname:
-            raise ServiceError(f"service {service!r} is no address: must be like 'http://127.0.0.1:8100'")
+            raise ServiceError(f"service {service!r} is not an address: must be like 'http://127.0.0.1:8100'")
         if batch_rows < 1 or connections < 1:
             raise ServiceError(f"batch_rows {batch_rows} and connections {connections} must be at least 1")
         self.service = service.rstrip("/")
@@ -62,51 +66,51 @@ class VerifierClient:
 
     def verify(self, rows: Iterable[Any], *, domain: str) -> Iterator[dict[str, Any]]:
         """Verdict rows in input order. A row that JSON cannot carry is an `error` with the reason."""
-        flying: deque[Future[list[dict[str, Any]]]] = deque()
+        pending: deque[Future[list[dict[str, Any]]]] = deque()
         source, ended = enumerate(rows, 1), False
         stop = threading.Event()
         threads = ThreadPoolExecutor(self.connections, thread_name_prefix="evoltune-client")
         try:
-            while flying or not ended:
-                while not ended and len(flying) < 2 * self.connections:
+            while pending or not ended:
+                while not ended and len(pending) < 2 * self.connections:
                     batch = list(islice(source, self.batch_rows))
                     ended = len(batch) < self.batch_rows
                     if batch:
-                        flying.append(threads.submit(self._batch, domain, batch, stop))
-                if flying:
-                    yield from flying.popleft().result()
+                        pending.append(threads.submit(self._batch, domain, batch, stop))
+                if pending:
+                    yield from pending.popleft().result()
         finally:
             stop.set()
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _batch(self, domain: str, rows: list[tuple[int, Any]], stop: threading.Event) -> list[dict[str, Any]]:
-        """Runs of sendable rows go to the service; the others are judged here."""
+        """Sends what JSON can carry; a row that it cannot carry gets its verdict here."""
         done: list[dict[str, Any]] = []
-        run: list[Numbered] = []
+        sendable: list[Numbered] = []
         for number, row in rows:
             try:
                 body = json.dumps(dict(row) if isinstance(row, Mapping) else row, allow_nan=False).encode()
             except (TypeError, ValueError, RecursionError) as error:
-                done += self._sent(domain, run, stop)
-                run = []
-                id = row.get("id", number) if isinstance(row, Mapping) else number
+                done += self._verdicts(domain, sendable, stop)
+                sendable = []
+                row_id = row.get("id", number) if isinstance(row, Mapping) else number
                 reason = f"row {number}: cannot be sent as JSON: {error}"[:300]
-                done.append(row_of(id, Verdict(status="error", reason=reason)))
+                done.append(verdict_row(row_id, Verdict(status="error", reason=reason)))
             else:
-                if sum(len(b) for _, b in run) + len(body) > BATCH_BYTES:
-                    done += self._sent(domain, run, stop)
-                    run = []
-                run.append((number, body))
-        return done + self._sent(domain, run, stop)
+                if sum(len(b) for _, b in sendable) + len(body) > BATCH_BYTES:
+                    done += self._verdicts(domain, sendable, stop)
+                    sendable = []
+                sendable.append((number, body))
+        return done + self._verdicts(domain, sendable, stop)
 
-    def _sent(self, domain: str, rows: list[Numbered], stop: threading.Event) -> list[dict[str, Any]]:
-        """The service's verdicts; a batch that is too much for it (413, 422 for its length, 504) goes as two halves."""
+    def _verdicts(self, domain: str, rows: list[Numbered], stop: threading.Event) -> list[dict[str, Any]]:
+        """The service's verdicts; a batch that is too large for it (413, 422, 504) is sent again as two halves."""
         if not rows:
             return []
         body = b'{"domain": %s, "first_row": %d, "rows": [%s]}' % (
             json.dumps(domain).encode(), rows[0][0], b", ".join(body for _, body in rows),
         )  # fmt: skip
-        status, reply = self._answer(body, stop)
+        status, reply = self._post_patiently(body, stop)
         if status == 200:
             verdicts: list[dict[str, Any]] = reply["verdicts"]
             if len(verdicts) != len(rows):
@@ -114,18 +118,18 @@ class VerifierClient:
             return verdicts
         if status in (413, 422, 504) and len(rows) > 1:
             half = len(rows) // 2
-            return self._sent(domain, rows[:half], stop) + self._sent(domain, rows[half:], stop)
-        raise ServiceError(f"{self.service}: row {rows[0][0]}: {status}: {_said(reply)}")
+            return self._verdicts(domain, rows[:half], stop) + self._verdicts(domain, rows[half:], stop)
+        raise ServiceError(f"{self.service}: row {rows[0][0]}: {status}: {_message(reply)}")
 
-    def _answer(self, body: bytes, stop: threading.Event) -> tuple[int, Any]:
-        """Status and JSON of the answer, after waiting out 429, 503 and an unreachable service."""
+    def _post_patiently(self, body: bytes, stop: threading.Event) -> tuple[int, Any]:
+        """Status and JSON of the answer, after waiting while the service is full, restarting or unreachable."""
         until, pause_s = time.monotonic() + self.patience_s, 0.5
         while True:
             try:
                 status, headers, reply = self._post(body)
                 if status not in (429, 502, 503):
                     return status, reply
-                why, asked_s = f"{status}: {_said(reply)}", _seconds(headers.get("Retry-After", ""))
+                why, asked_s = f"{status}: {_message(reply)}", _seconds(headers.get("Retry-After", ""))
             except (OSError, http.client.HTTPException) as error:
                 why, asked_s = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
             wait_s = max(asked_s, pause_s) * random.uniform(1.0, 1.25)
@@ -134,7 +138,7 @@ class VerifierClient:
                     f"{self.service} gave no verdicts for {self.patience_s:g} s (patience_s); last: {why}"
                 )
             if stop.wait(wait_s):
-                raise ServiceError(f"{self.service}: given up by the caller; last: {why}")
+                raise ServiceError(f"{self.service}: the caller stopped; last: {why}")
             pause_s = min(8.0, 2 * pause_s)
 
     def _post(self, body: bytes) -> tuple[int, Message, Any]:
@@ -157,7 +161,7 @@ def _json(raw: bytes) -> Any:
         return {"error": raw[:200].decode("utf-8", "replace")}
 
 
-def _said(reply: Any) -> str:
+def _message(reply: Any) -> str:
     return str(reply.get("error", reply) if isinstance(reply, dict) else reply)
 
 

@@ -1,7 +1,7 @@
-"""The verifier service: rows in, verdicts out, over HTTP, in front of one Checker per domain.
+"""The verifier service: rows in, verdicts out, over HTTP, with one Checker per domain behind it.
 
-Invariant: without the token nothing is answered but /health and /ready; a request is refused at once or answered within its
-time limit; whatever stands in a body becomes a verdict or a 4xx.
+Invariant: without the token only /health and /ready are answered; a request is refused at once or answered within its time
+limit; any body becomes verdicts or a 4xx.
 
     evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
 """
@@ -28,22 +28,23 @@ from aiohttp import web
 from evoltune import __version__
 from evoltune.errors import MissingExtraError
 from evoltune.verification.checker import Checker
-from evoltune.verification.service.api import NotJsonError, body_types, docs_page, dumped, openapi, parsed
-from evoltune.verification.service.backlog import Backlog, Full, Limits, Ticket
+from evoltune.verification.service.bodies import NotJsonError, dump_body, parse_body, request_types
+from evoltune.verification.service.openapi import docs_page, openapi
+from evoltune.verification.service.row_queue import Limits, QueuedRequest, QueueFullError, RowQueue
 
 try:
     import prometheus_client as prometheus
 except ImportError as error:
     raise MissingExtraError("prometheus_client", "serve", "the verifier service") from error
 
-OPEN = ("/health", "/ready")
+WITHOUT_TOKEN = ("/health", "/ready")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MIB = 2**20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Metrics:
-    """The service's own registry, so that two services in one process do not meet."""
+    """A registry of the service's own, so that two services in one process do not share counters."""
 
     def __init__(self) -> None:
         self.registry = prometheus.CollectorRegistry()
@@ -55,79 +56,83 @@ class Metrics:
             buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120),
         )  # fmt: skip
         self.verdicts = prometheus.Counter(
-            "evoltune_verdicts", "Judged rows", ["domain", "status"], registry=self.registry
+            "evoltune_verdicts", "Verified rows", ["domain", "status"], registry=self.registry
         )
         self.waiting = prometheus.Gauge(
-            "evoltune_waiting_rows", "Rows accepted and not yet judged", ["domain"], registry=self.registry
+            "evoltune_waiting_rows", "Rows accepted and not yet verified", ["domain"], registry=self.registry
         )
         self.held = prometheus.Gauge(
-            "evoltune_held_bytes", "Bytes of the bodies that are held", registry=self.registry
+            "evoltune_held_bytes", "Bytes of accepted bodies", registry=self.registry
         )
 
 
 class Service:
-    """The handlers and what they share. `token` empty: everybody who reaches a loopback address is answered."""
+    """The handlers and what they share. With an empty `token`, requests to loopback names are answered."""
 
     def __init__(self, checkers: Mapping[str, Checker], token: str, limits: Limits) -> None:
         self.limits, self._token = limits, token.encode()
         self.draining, self.open_requests = False, 0
         self.held, self._lock = 0, threading.Lock()
         self.metrics = Metrics()
-        self.backlogs = {name: self._backlog(name, checker) for name, checker in checkers.items()}
-        self.batch, self.single = body_types(list(checkers), limits)
-        self.document = openapi(__version__, list(checkers), limits)
+        self.queues = {name: self._queue(name, checker) for name, checker in checkers.items()}
+        self.batch, self.single = request_types(list(checkers), limits.most_rows)
+        self.document = openapi(__version__, (self.batch, self.single), limits)
 
-    def _backlog(self, name: str, checker: Checker) -> Backlog:
+    def _queue(self, name: str, checker: Checker) -> RowQueue:
         count = self.metrics.verdicts
-        backlog = Backlog(checker, self.limits, lambda status: count.labels(name, status).inc())
-        self.metrics.waiting.labels(name).set_function(lambda: backlog.rows)
-        return backlog
+        queue = RowQueue(checker, self.limits, lambda status: count.labels(name, status).inc())
+        self.metrics.waiting.labels(name).set_function(lambda: queue.rows)
+        return queue
 
     def application(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(client_max_size=self.limits.most_mb * MIB, middlewares=[self._guard])
-        app.router.add_get("/health", self._health, allow_head=False)
-        app.router.add_get("/ready", self._ready, allow_head=False)
-        app.router.add_get("/metrics", self._metrics, allow_head=False)
-        app.router.add_get("/openapi.json", self._openapi, allow_head=False)
-        app.router.add_get("/docs", self._docs, allow_head=False)
+        pages = {
+            "/health": self._health, "/ready": self._ready, "/metrics": self._metrics,
+            "/openapi.json": self._openapi, "/docs": self._docs,
+        }  # fmt: skip
+        for path, handler in pages.items():
+            app.router.add_get(path, handler, allow_head=False)
         app.router.add_post("/v1/verify", self._verify)
         app.router.add_post("/v1/verify-one", self._verify_one)
         app.on_cleanup.append(self._close)
         return app
 
     async def _close(self, app: web.Application) -> None:
-        for backlog in self.backlogs.values():
-            await asyncio.to_thread(backlog.close)
+        for queue in self.queues.values():
+            await asyncio.to_thread(queue.close)
 
     # ---- around every request
 
     @web.middleware  # type: ignore[untyped-decorator]
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Token first, then the handler; every refusal is a Problem, every answer is counted."""
+        """Checks the token, then calls the handler; every refusal is a Problem, every answer is counted."""
         began = time.perf_counter()
         path = request.path if request.path in self.document["paths"] else "other"
         self.open_requests += 1
         try:
-            response = (request.path not in OPEN and self._refused(request)) or await handler(request)
+            open_to_all = request.path in WITHOUT_TOKEN
+            response = (not open_to_all and self._without_access(request)) or await handler(request)
         except web.HTTPException as error:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             response = problem(error.status, error.text or error.reason, **allow)
-        except Exception:  # noqa: BLE001 - the service outlives a fault of one request
+        except Exception:  # noqa: BLE001 - one request must not end the service
             traceback.print_exc()
-            response = problem(500, "a fault of the service; its log says which")
+            response = problem(500, "internal error; the service's log has the traceback")
         finally:
             self.open_requests -= 1
         self.metrics.requests.labels(path, response.status).inc()
         self.metrics.seconds.labels(path).observe(time.perf_counter() - began)
         return response
 
-    def _refused(self, request: web.Request) -> web.Response | None:
+    def _without_access(self, request: web.Request) -> web.Response | None:
         if not self._token:
-            # A page in a browser can make a name of its own point here; it cannot send another Host than that name.
-            known = _host(request.host) in LOOPBACK
-            return None if known else problem(403, "a service without a token answers to loopback names only")
-        if hmac.compare_digest(_given(request.headers.get("Authorization", "")), self._token):
+            # DNS rebinding: a web page can make its own host name point here, but the browser still sends that name as Host.
+            loopback = _host(request.host) in LOOPBACK
+            return (
+                None if loopback else problem(403, "a service without a token answers to loopback names only")
+            )
+        if hmac.compare_digest(_token_in(request.headers.get("Authorization", "")), self._token):
             return None
         challenge = 'Bearer realm="evoltune", Basic realm="evoltune"'
         return problem(
@@ -140,9 +145,7 @@ class Service:
         return answer({"status": "ok"})
 
     async def _ready(self, request: web.Request) -> web.Response:
-        return (
-            answer({"status": "shutting down"}, status=503) if self.draining else answer({"status": "ready"})
-        )
+        return answer({"status": "shutting down"}, 503) if self.draining else answer({"status": "ready"})
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self.metrics.held.set(self.held)
@@ -157,85 +160,88 @@ class Service:
         return web.Response(text=docs_page(self.document), content_type="text/html", headers=policy)
 
     async def _verify(self, request: web.Request) -> web.Response:
-        return await self._judged(
+        return await self._verified(
             request, self.batch, lambda body: (body.rows, body.first_row), lambda rows: {"verdicts": rows}
         )
 
     async def _verify_one(self, request: web.Request) -> web.Response:
-        return await self._judged(request, self.single, lambda body: ([body.row], 1), lambda rows: rows[0])
+        return await self._verified(request, self.single, lambda body: ([body.row], 1), lambda rows: rows[0])
 
-    async def _judged(
+    async def _verified(
         self,
         request: web.Request,
         shape: type[msgspec.Struct],
         rows_of: Callable[[Any], tuple[list[Any], int]],
         reply: Callable[[list[Any]], Any],
     ) -> web.Response:
-        if early := self._unfit(request):
-            return early
+        if refusal := self._refusal(request):
+            return refusal
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
         size = request.content_length or 0
         self._hold(size)
-        ticket: Ticket | None = None
+        queued: QueuedRequest | None = None
         try:
             async with asyncio.timeout(self.limits.read_s):
                 raw = await request.read()
-            body = parsed(raw, shape)
+            body = parse_body(raw, shape)
             rows, first = rows_of(body)
-            ticket = self.backlogs[body.domain].accept(rows, first)
+            queued = self.queues[body.domain].accept(rows, first)
             async with asyncio.timeout_at(deadline):
-                done = await asyncio.wrap_future(ticket.future)
+                done = await asyncio.wrap_future(queued.future)
             return answer(reply(done))
         except TimeoutError:
-            if ticket is None:
+            if queued is None:
                 return problem(408, f"the body did not arrive in {self.limits.read_s:g} s")
-            return problem(504, f"not judged in {self.limits.timeout_s:g} s and given up: send fewer rows at once")  # fmt: skip
+            late = f"not verified in {self.limits.timeout_s:g} s and dropped: send fewer rows at once"
+            return problem(504, late)
         except NotJsonError as error:
             return problem(400, str(error))
         except msgspec.ValidationError as error:
             return problem(422, str(error))
-        except Full as full:
+        except QueueFullError as full:
             return problem(429, f"the queue is full: {full}", **{"Retry-After": str(full.retry_s)})
         finally:
-            if ticket is None:
+            if queued is None:
                 self._hold(-size)
             else:
-                ticket.abandon()  # of no effect on one that is done
-                ticket.future.add_done_callback(lambda _: self._hold(-size))
+                queued.cancel()  # without effect on one that is done
+                queued.future.add_done_callback(lambda _: self._hold(-size))
 
     def _hold(self, size: int) -> None:
         with self._lock:
             self.held += size
 
-    def _unfit(self, request: web.Request) -> web.Response | None:
-        """What can be refused before the body is read."""
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        """The refusal of what needs no look at the body."""
         limits, size = self.limits, request.content_length
         if self.draining:
             return problem(503, "shutting down", **{"Retry-After": "5"})
         if request.content_type != "application/json":
             return problem(415, f"Content-Type is {request.content_type[:80]!r}, must be application/json")
         if "Content-Encoding" in request.headers:
-            return problem(415, "Content-Encoding is not taken: send the body as it is")
+            return problem(415, "Content-Encoding is not supported: send the body uncompressed")
         if size is None:
             return problem(411, "Content-Length is missing")
         if size > limits.most_mb * MIB:
-            return problem(413, f"a body of {size} bytes: at most {limits.most_mb} MiB are taken")
+            return problem(413, f"a body of {size} bytes: at most {limits.most_mb} MiB are accepted")
         if self.held + size > limits.queue_mb * MIB:
-            said = f"the queue is full: {self.held} bytes are held, at most {limits.queue_mb} MiB"
-            return problem(429, said, **{"Retry-After": "2"})
+            full = f"the queue is full: it holds {self.held} bytes, at most {limits.queue_mb} MiB"
+            return problem(429, full, **{"Retry-After": "2"})
         return None
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> web.Response:
-    return web.Response(body=dumped(value), status=status, content_type="application/json", headers=headers)
+    return web.Response(
+        body=dump_body(value), status=status, content_type="application/json", headers=headers
+    )
 
 
-def problem(status: int, said: str, **headers: str) -> web.Response:
-    return answer({"error": said}, status, **headers)
+def problem(status: int, message: str, **headers: str) -> web.Response:
+    return answer({"error": message}, status, **headers)
 
 
-def _given(authorization: str) -> bytes:
-    """The token in the header: a bearer's, or the password of Basic, which is what a browser can ask for."""
+def _token_in(authorization: str) -> bytes:
+    """The token of the header: a bearer token, or the password of Basic, which a browser can ask its user for."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "basic":
         try:
@@ -253,7 +259,7 @@ def _host(header: str) -> str:
 
 
 async def serve(service: Service, listener: socket.socket) -> None:
-    """Answers on `listener` until SIGTERM or SIGINT, then takes nothing more, answers what was accepted, and returns."""
+    """Serves on `listener` until SIGTERM or SIGINT; then accepts nothing more, answers what was accepted, and returns."""
     runner = web.AppRunner(
         service.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2.0
     )

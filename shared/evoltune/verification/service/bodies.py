@@ -1,0 +1,113 @@
+"""Requests and answers of the service as types. Bodies are strict JSON (RFC 8259): UTF-8, no NaN or Infinity, no unknown keys.
+
+    batch, single = request_types(["code", "math"], most_rows=1024)
+    request = parse_body(b'{"domain": "math", "rows": []}', batch)
+
+Invariant: a body that `parse_body` returns has the declared shape; rows inside it stay as they came.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from evoltune.record import STATUSES
+
+
+class NotJsonError(ValueError):
+    """The body is not JSON."""
+
+
+Row = Annotated[
+    Any,
+    msgspec.Meta(
+        description="A row as evoltune.verify takes it: an object with `answer` and the domain's columns (`reference`; "
+        "`tests`, `entry_point`). Anything else gets the verdict `error` with the reason.",
+        examples=[{"id": 1, "answer": "The answer is \\boxed{\\frac12}.", "reference": "0.5"}],
+    ),
+]
+
+
+class VerdictRow(msgspec.Struct, forbid_unknown_fields=True):
+    """The verdict on one row."""
+
+    id: Annotated[Any, msgspec.Meta(description="the row's id, else its number")]
+    status: Literal[STATUSES]  # type: ignore[valid-type]
+    reason: str
+    score: Annotated[float | None, msgspec.Meta(description="1 pass; 0 fail, timeout, memory; else null")]
+    seconds: float
+    evidence: dict[str, Any]
+
+
+class Verdicts(msgspec.Struct, forbid_unknown_fields=True):
+    """One verdict per row, in the order of the rows."""
+
+    verdicts: list[VerdictRow]
+
+
+class Problem(msgspec.Struct, forbid_unknown_fields=True):
+    """Why there are no verdicts."""
+
+    error: str
+
+
+class State(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether the service runs, or accepts requests."""
+
+    status: str
+
+
+def request_types(
+    domains: Sequence[str], most_rows: int
+) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
+    """The types of a batch and of a single request, for the domains that are served."""
+    domain = ("domain", Literal[tuple(domains)])
+    number = Annotated[int, msgspec.Meta(ge=1, le=2**53, description="number of the first row, in reasons")]
+    rows = Annotated[list[Row], msgspec.Meta(max_length=most_rows)]
+    batch = msgspec.defstruct(
+        "Batch", [domain, ("rows", rows), ("first_row", number, 1)], forbid_unknown_fields=True
+    )
+    single = msgspec.defstruct("Single", [domain, ("row", Row)], forbid_unknown_fields=True)
+    return batch, single
+
+
+def parse_body(body: bytes, shape: type[msgspec.Struct]) -> Any:
+    """The body as `shape`. Raises NotJsonError, or msgspec.ValidationError where it is JSON of another shape."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError(f"the body is not JSON: {error}"[:300]) from error
+    if isinstance(value, dict) and isinstance(first := value.get("first_row"), float) and first.is_integer():
+        value["first_row"] = int(first)  # JSON Schema calls 1.0 an integer
+    return msgspec.convert(value, shape)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} does not fit in a double")
+    return number
+
+
+def dump_body(value: Any) -> bytes:
+    """Strict JSON in ASCII, which carries any text of a row; a NaN in a domain's evidence becomes null."""
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_nan_to_null(value)).encode()
+
+
+def _nan_to_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _nan_to_null(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nan_to_null(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,131 @@
+"""The rows that wait for one domain's checker, first come, first served.
+
+Invariant: accepted rows never exceed the limits, whoever sends them. An accepted request is verified, or dropped at its
+deadline; then none of its rows stays in the queue.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from evoltune.verification.checker import Checker
+from evoltune.verification.rows import verify_rows
+
+RATE_S = 10.0
+"""The drain rate is an exponential average over about this many busy seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one service accepts. A request waits at most `timeout_s` for its verdicts, its body at most `read_s`."""
+
+    timeout_s: float = 60.0
+    read_s: float = 10.0
+    body_mb: int = 16
+    batch_rows: int = 1024
+    queue_rows: int = 8192
+    queue_mb: int = 256
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of one request: never more than the queue can hold."""
+        return min(self.batch_rows, self.queue_rows)
+
+    @property
+    def most_mb(self) -> int:
+        """MiB of one body: never more than the queue can hold."""
+        return min(self.body_mb, self.queue_mb)
+
+
+class QueueFullError(Exception):
+    """The queue accepts nothing now; try again after `retry_s` seconds."""
+
+    def __init__(self, reason: str, retry_s: float) -> None:
+        super().__init__(reason)
+        self.retry_s = max(1, min(60, math.ceil(retry_s)))
+
+
+class QueuedRequest:
+    """One accepted request: a future of verdict rows that can be cancelled."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows_left, self.cancelled = rows, threading.Event()
+        self.future: Future[list[dict[str, Any]]]
+
+    def cancel(self) -> None:
+        """Verifies no further row of it. A row that a worker has begun ends by the worker's own limits."""
+        self.cancelled.set()
+        self.future.cancel()
+
+
+class RowQueue:
+    """The queue before one domain's checker. Safe to use from any thread."""
+
+    def __init__(self, checker: Checker, limits: Limits, on_verdict: Callable[[str], None]) -> None:
+        self.checker, self.limits, self._on_verdict = checker, limits, on_verdict
+        self.rows = 0
+        self._lock = threading.Lock()
+        # Twice the workers: the next request's rows are ready when a worker becomes free.
+        self._threads = ThreadPoolExecutor(2 * checker.pool.size, thread_name_prefix="evoltune-rows")
+        self._updated, self._busy_s, self._done = time.monotonic(), 0.0, 0.0
+
+    def wait_s(self) -> float:
+        """Seconds that the waiting rows will take, from the drain rate of late; 0 while it is unknown."""
+        return self.rows * self._busy_s / self._done if self._done else 0.0
+
+    def accept(self, rows: Sequence[Any], first: int = 1) -> QueuedRequest:
+        """Queues the rows.
+
+        Raises:
+            QueueFullError: they do not fit, or would wait for more than half of the time limit.
+        """
+        with self._lock:
+            wait_s, patience_s = self.wait_s(), self.limits.timeout_s / 2
+            if self.rows + len(rows) > self.limits.queue_rows:
+                reason = f"{self.rows} rows wait, the queue holds {self.limits.queue_rows}"
+                raise QueueFullError(reason, wait_s / 2)
+            if wait_s > patience_s:
+                reason = f"{self.rows} rows wait, about {wait_s:.0f} s of work"
+                raise QueueFullError(reason, wait_s - patience_s)
+            self._update_rate(0)
+            self.rows += len(rows)
+        request = QueuedRequest(len(rows))
+        request.future = self._threads.submit(self._verify, request, rows, first)
+        request.future.add_done_callback(lambda _: self._finish(request, request.rows_left))
+        return request
+
+    def _verify(self, request: QueuedRequest, rows: Sequence[Any], first: int) -> list[dict[str, Any]]:
+        done: list[dict[str, Any]] = []
+        with closing(verify_rows(self.checker, rows, first)) as verdicts:
+            for verdict in verdicts:
+                done.append(verdict)
+                self._on_verdict(verdict["status"])
+                self._finish(request, 1)
+                if request.cancelled.is_set():
+                    break
+        return done
+
+    def _finish(self, request: QueuedRequest, rows: int) -> None:
+        with self._lock:
+            self._update_rate(rows)
+            request.rows_left -= rows
+            self.rows -= rows
+
+    def _update_rate(self, rows: int) -> None:
+        """Busy seconds and rows done, both fading with the busy time that passed."""
+        now = time.monotonic()
+        if self.rows:
+            fade = math.exp((self._updated - now) / RATE_S)
+            self._busy_s, self._done = self._busy_s * fade + now - self._updated, self._done * fade
+        self._updated, self._done = now, self._done + rows
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.checker.close()
