@@ -18,7 +18,10 @@ from evoltune.record import Verdict
 from evoltune_math.answers.equality.answers import Comparison
 from evoltune_math.answers.kinds import Answer, Group, Text
 from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.reading.reader import plain_number, read, squeezed, unwrap
+from evoltune_math.answers.reading.cleanup import plain_number
+from evoltune_math.answers.reading.cleanup import unwrapped as unwrap
+from evoltune_math.answers.reading.cleanup import without_spaces as squeezed
+from evoltune_math.answers.reading.reader import read
 from evoltune_math.extraction import Found, find
 
 _FAULTS = (

@@ -13,9 +13,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from evoltune.record import Task
-from evoltune_math.answers.equality.words import conventional
 from evoltune_math.answers.kinds import Text
-from evoltune_math.answers.reading.reader import balanced, mended, read, unwrap
+from evoltune_math.answers.reading.cleanup import closing_brace as balanced
+from evoltune_math.answers.reading.cleanup import repair_escapes as mended
+from evoltune_math.answers.reading.cleanup import unwrapped as unwrap
+from evoltune_math.answers.reading.reader import read
+from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.syntax.charset import to_ascii
 from evoltune_math.answers.units import SHORT_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
@@ -278,7 +281,7 @@ def _prose(text: str) -> list[str]:
 
 def _only_words(text: str) -> bool:
     answer = read(text)
-    return isinstance(answer, Text) and not conventional(answer.words)
+    return isinstance(answer, Text) and not is_special_text(answer)
 
 
 def _mathematical(word: str) -> bool:

@@ -18,7 +18,8 @@ from evoltune.record import Task, Verdict
 from evoltune_math.answers.equality.expressions import Values
 from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.policy import Policy
-from evoltune_math.answers.reading.reader import balanced, read
+from evoltune_math.answers.reading.cleanup import closing_brace as balanced
+from evoltune_math.answers.reading.reader import read
 from evoltune_math.extraction import last_match
 from evoltune_math.scorers.hendrycks import NormaliserFault, normal_string
 

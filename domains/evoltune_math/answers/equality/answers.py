@@ -33,7 +33,8 @@ from evoltune_math.answers.kinds import (
 )
 from evoltune_math.answers.nodes import Node, has, substitute, sym, symbols
 from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.reading.classify import plain_basis, typed
+from evoltune_math.answers.reading.classify import classify
+from evoltune_math.answers.reading.vectors import unmarked_basis_vector
 
 MAX_ITEMS = 200
 
@@ -223,7 +224,7 @@ class Comparison:
         ):
             return self.same(a.items[0], b)
         if isinstance(b, Value) and a.brackets in ("<>", "()"):
-            basis = plain_basis(b.node)
+            basis = unmarked_basis_vector(b.node)
             if basis is not None and self.group_group(basis, a):
                 return True
         return len(a.items) == 1 and self.same(a.items[0], b)
@@ -432,7 +433,7 @@ def _same_letter(x: Node, y: Node) -> bool:
 
 
 def _typed(node: Node) -> Answer:
-    return typed(node)
+    return classify(node)
 
 
 def _parted(group: Group) -> Group:

@@ -1,0 +1,121 @@
+"""The text of an answer before it is parsed: broken escapes repaired, signs in ASCII, delimiters and boxes taken off.
+
+normalised("$\\\\boxed{x²}$.") -> "x^{2}"
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from evoltune_math.answers.syntax.charset import to_ascii
+
+MAX_WRAPPERS = 12
+MAX_CACHED = 1_000
+"""Longer texts are not cached: they are rare, and they would fill the memory."""
+CACHE_SIZE = 4_096
+_DELIMITERS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("`", "`"),
+    ("'", "'"),
+    ('"', '"'),
+)
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.S)
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
+_BROKEN_ESCAPES = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
+_TAB = re.compile(r"\t(?=(?:ext|imes|frac|heta|an)\b)")
+_DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
+_SYSTEM_BRACE = re.compile(r"\\left\s?\\\{(?=\s?\{?\s?\\begin)")
+
+
+def repair_escapes(text: str) -> str:
+    """Undoes what careless JSON or Python literals do to LaTeX: form feeds for `\\f`, doubled backslashes."""
+    if '\\"' in text:
+        text = text.replace('\\"', '"')
+    if "\x0c" in text or "\x08" in text:
+        text = text.translate(_BROKEN_ESCAPES)
+    if "\t" in text:
+        text = _TAB.sub(r"\\t", text)
+    if "\\left" in text and "begin" in text:
+        text = _SYSTEM_BRACE.sub("", text)
+    if "dots" in text:
+        text = text.replace("\\cdots", "\\ldots").replace("\\dots", "\\ldots")
+    if "\\\\" in text and "begin{" not in text and _DOUBLED.search(text):
+        text = text.replace("\\\\", "\\")
+    elif "\\\\begin" in text:  # here four backslashes are the end of a row
+        text = text.replace("\\\\\\\\", "\x00").replace("\\\\", "\\").replace("\x00", "\\\\")
+    return text
+
+
+def unwrapped(text: str) -> str:
+    """The answer without formula delimiters, boxes, bold marks, quotes and final punctuation around it."""
+    for _ in range(MAX_WRAPPERS):
+        before = text
+        text = _without_end(text.strip())
+        for left, right in _DELIMITERS:
+            if text.startswith(left) and text.endswith(right) and len(text) >= 2 * len(left):
+                inside = text[len(left) : len(text) - len(right)]
+                text = text if left in inside else inside
+        box = _BOX.match(text)
+        if box and text.endswith("}") and closing_brace(text, box.end() - 1) == len(text) - 1:
+            text = text[box.end() : -1]
+        if text == before:
+            break
+    return text
+
+
+def _without_end(text: str) -> str:
+    text = text if text.endswith("..") else text.rstrip(".,;:").strip()
+    text = text.removesuffix("\\newline").rstrip()
+    if "begin" not in text:
+        text = text.removesuffix("\\\\").rstrip()
+    if text.endswith("\\") and not text.endswith("\\\\"):
+        text = text[:-1].rstrip()
+    return text
+
+
+def closing_brace(text: str, start: int) -> int:
+    """Where the brace at `start` is closed, or -1. Escaped braces do not count."""
+    level = 0
+    for found in _BRACE.finditer(text, start):
+        if found[0] in "{}":
+            level += 1 if found[0] == "{" else -1
+            if level == 0:
+                return found.start()
+    return -1
+
+
+def without_spaces(text: str) -> str:
+    """`text` without white space, except between two digits."""
+    return _SPACES.sub("", text.strip())
+
+
+def plain_number(text: str) -> Fraction | None:
+    """A whole number, a decimal or a fraction of whole numbers, read in a microsecond; else None."""
+    if _NUMBER.fullmatch(text):
+        return Fraction(text)
+    found = _FRACTION.fullmatch(text)
+    if found is None:
+        return None
+    top, bottom = int(found[1] + found[2]) if found[2] else int(found[4]), int(found[3] or found[5])
+    return Fraction(top, bottom) if bottom else None
+
+
+def normalised(text: str) -> str:
+    """`text` repaired, in ASCII and without wrappers."""
+    return _cached(text) if len(text) <= MAX_CACHED else _normalised(text)
+
+
+def _normalised(text: str) -> str:
+    return unwrapped(to_ascii(repair_escapes(text)))
+
+
+_cached = lru_cache(maxsize=CACHE_SIZE)(_normalised)
