@@ -9,8 +9,8 @@ import pytest
 from evoltune.domain import Job
 from evoltune.errors import DomainError
 from evoltune.record import Verdict
-from evoltune.sandbox.dispatch import shareable
 from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool
+from evoltune.sandbox.sharing import shareable
 from evoltune.sandbox.values import encode
 from evoltune.sandbox.worker_protocol import WorkerConfig
 
@@ -193,7 +193,13 @@ def test_processes_threads_and_files_work_beside_programs_that_want_none(run):
         (CHECK, True),
         ("assert f('a.b', 1.5) == 'No.'\nx = []\nx.append(f(1))\nassert x.count(2) == 1", True),
         ("# this is. random\nassert f('open. this', \"it's math.pi\") == 1  # don't copy. it", True),
-        ("import math\nassert f(1) == 2", False),
+        ("import math\nfrom typing import List, Tuple\nassert math.isclose(f(1), 2)", True),
+        ("from typing import get_type_hints\nassert f(1)", False),
+        ("import math\nx = math", False),
+        ("import math\nmath.pi = 3", False),
+        ("import math\n(math.isclose)", False),
+        ("import math as m\nassert m.isclose(f(1), 2)", False),
+        ("g = (i for i in [1])\n(g.\nmath.isclose(1))", False),
         ("assert f(f'{g.gi_frame}')", False),
         ("'\\\\' + g.gi_frame + '\\\\'", False),
         ('x = """\n# """; g.gi_frame', False),

@@ -1,9 +1,9 @@
-"""The sandbox: runs untrusted programs, judges them in another process, and harms nothing.
+"""The sandbox: runs untrusted programs, tests them from another process, and keeps both away from everything else.
 
 A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many(jobs)`). What `Job.tests` may be:
 
-    "assert f(2) == 4"                       Python source, run in the judge; names that it does not define itself are
-                                             looked up in the program, so helpers of the program work too
+    "assert f(2) == 4"                       Python source, run in the test runner; names that it does not define itself
+                                             are looked up in the program, so helpers of the program work too
     "def check(candidate): ..."              HumanEval style: then `check(entry_point)` is called as well; functions
                                              named test_* without arguments are called likewise
     ["assert ...", "assert ..."]             each its own case, in order; all must pass
@@ -12,8 +12,8 @@ A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many
      "atol": 0.0, "oracle": SOURCE}          (atol: floats; oracle: a program that computes the expected values in
                                              another isolated process: then a case is [args] alone)
     {"probe": [args, ...]}                   calls entry_point(*args), compares nothing: `evidence["results"]` holds
-                                             one string per call, equal strings meaning equal results: behaviour
-    {"stdio": [[input, output], ...],        a program that reads standard input: one fresh process per case, output
+                                             one string per call; equal strings mean equal results
+    {"stdio": [[input, output], ...],        a program that reads standard input: one new process per case, output
      "atol": 0.0}                            compared by lines without trailing blanks (atol: then by tokens)
     None                                     the program just runs with `Job.stdin`; pass = exit status 0;
                                              `evidence["stdout"]` holds the last 64 KiB of its output
@@ -21,14 +21,17 @@ A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many
 Languages other than "python" (javascript, c, cpp, bash) take stdio, None, and source of their own language as `tests`,
 which is appended to the program. `Job.program` is the whole program, `Job.entry_point` a top-level name in it.
 
-What a test sees of a program's values: None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict,
+What tests see of a program's values: None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict,
 deque, range, Decimal, Fraction, date and time types arrive as plain copies (subclasses as their base; Counter,
-OrderedDict and defaultdict as dict). Lists, dicts and sets that a call changed in place are changed for the test too.
-Anything else is a stand-in that can be called, iterated and asked for attributes, but that equals nothing but itself:
-an object that claims to equal everything wins nothing.
+OrderedDict and defaultdict as dict). Lists, dicts and sets that a call changed in place are changed for the tests too.
+Anything else is a proxy that can be called, iterated and asked for attributes, but that equals nothing but itself: an
+object that claims to equal everything gains nothing.
 
 Evidence of every verdict: `isolation` (L3..L0), `cpu_s`, `memory_mb`, `calls` (into the program), and on failure
 `stdout` (tail), `test` (the failing source line), `exception`.
+
+Processes: the driver (`pool`, `worker_handle`) starts workers (`worker`: supervisor and verifier process). In the verifier
+process `dispatch` sends a job to the `zygote`, which forks a `test_runner`, which forks a `solution_process`.
 
     from evoltune.sandbox.values import encode
     Job(program="def add(a, b): return a + b", entry_point="add", tests={"cases": [[encode([1, 2]), encode(3)]]})

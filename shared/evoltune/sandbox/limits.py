@@ -1,6 +1,8 @@
-"""What a job may use: the box's numbers, and the calls that put them on a process.
+"""Resource limits of one job: the numbers, and the calls that put them on a process.
 
-Invariant: limits are only ever lowered; a process that left `confine` has no capability and cannot get one.
+Invariant: limits are only ever lowered.
+
+    set_job_limits(ResourceLimits(number=1, memory_mb=512, cpu_s=5.0, wall_s=9.5, processes=64))
 """
 
 from __future__ import annotations
@@ -15,47 +17,52 @@ from typing import NamedTuple
 from evoltune.sandbox import kernel, seccomp
 
 EXIT_MEMORY = 86
-"""Status with which a candidate says that it ran out of memory."""
-_FORMAT = struct.Struct("<IIddIid")
+"""Exit status of a process of ours that ran out of memory."""
+_LIMITS = struct.Struct("<IIddIid")
+_REPORT = struct.Struct("<IiiQdd")
 
 
-class Box(NamedTuple):
-    """One job's limits, as they travel to the zygote: numbers, nothing of the task."""
+class ResourceLimits(NamedTuple):
+    """What one job may use, as the zygote receives it: numbers, and nothing of the task."""
 
     number: int
+    """The job's number, which its report repeats."""
     memory_mb: int
     cpu_s: float
     wall_s: float
     processes: int
     address_space: int = 1
-    """0: a run time that reserves more than it uses (node): then only what is resident counts."""
+    """0: a run time that reserves far more than it uses (node), so only its resident memory counts."""
     build_s: float = 0.0
-    """CPU seconds for a compiler, where there is one."""
+    """CPU seconds of a compiler, where there is one."""
 
     def pack(self) -> bytes:
-        return _FORMAT.pack(*self)
+        return _LIMITS.pack(*self)
 
     @classmethod
-    def unpack(cls, body: bytes) -> Box:
-        return cls(*_FORMAT.unpack(body))
+    def unpack(cls, body: bytes) -> ResourceLimits:
+        return cls(*_LIMITS.unpack(body))
 
 
-class Report(NamedTuple):
-    """What the zygote saw of a job: how the judge ended, and whether it was killed for time (1) or memory (2)."""
+class JobReport(NamedTuple):
+    """How a job ended, as the zygote saw it."""
 
     number: int
     status: int
+    """Wait status of the test runner."""
     killed: int
+    """1: killed for wall time; 2: for memory; 0: not killed."""
     peak_kb: int
     wall_s: float
     waited_s: float
+    """Of the wall time, what it waited for a core."""
 
     def pack(self) -> bytes:
-        return struct.pack("<IiiQdd", *self)
+        return _REPORT.pack(*self)
 
     @classmethod
-    def unpack(cls, body: bytes) -> Report:
-        return cls(*struct.unpack("<IiiQdd", body))
+    def unpack(cls, body: bytes) -> JobReport:
+        return cls(*_REPORT.unpack(body))
 
 
 def _limit(kind: int, value: int) -> None:
@@ -66,7 +73,7 @@ def _limit(kind: int, value: int) -> None:
         resource.setrlimit(kind, (hard, hard))
 
 
-def lasting(scratch_mb: int) -> None:
+def set_common_limits(scratch_mb: int) -> None:
     """On the zygote, once: what is the same for every job."""
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, scratch_mb << 20)
@@ -75,51 +82,50 @@ def lasting(scratch_mb: int) -> None:
     _limit(resource.RLIMIT_MSGQUEUE, 0)
 
 
-def common(box: Box) -> None:
-    """On the judge, inherited by the candidate."""
-    _limit(resource.RLIMIT_CPU, math.ceil(max(2 * box.cpu_s, box.build_s)) + 2)
-    if box.address_space:
-        _limit(resource.RLIMIT_AS, box.memory_mb << 20)
+def set_job_limits(limits: ResourceLimits) -> None:
+    """On the test runner; the solution process inherits them."""
+    _limit(resource.RLIMIT_CPU, math.ceil(max(2 * limits.cpu_s, limits.build_s)) + 2)
+    if limits.address_space:
+        _limit(resource.RLIMIT_AS, limits.memory_mb << 20)
 
 
-def confine(box: Box) -> None:
-    """On the candidate."""
-    _limit(resource.RLIMIT_NPROC, box.processes)
-    _cpu(max(box.cpu_s, box.build_s))
+def confine_solution(limits: ResourceLimits) -> None:
+    """On the solution process."""
+    _limit(resource.RLIMIT_NPROC, limits.processes)
+    _limit_cpu(max(limits.cpu_s, limits.build_s))
     global _timer_s, _build_s
-    _timer_s, _build_s = box.cpu_s, box.build_s
-    if not _namespaced:
-        if seccomp_ready:
-            seccomp.install(_strict)
+    _timer_s, _build_s = limits.cpu_s, limits.build_s
+    if not _has_pid_namespace:
+        if _no_signals:
+            seccomp.install(_no_signals)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def confine_member(cpu_s: float) -> None:
-    """On one candidate of a batch: no process of its own, so that nothing outlives its turn."""
+def confine_shared_solution(cpu_s: float) -> None:
+    """On a solution process of a shared test runner: it may start no process, so that nothing outlives its verdict."""
     _limit(resource.RLIMIT_NPROC, 0)
-    _cpu(cpu_s)
+    _limit_cpu(cpu_s)
 
 
-def _cpu(seconds: float) -> None:
+def _limit_cpu(seconds: float) -> None:
     """RLIMIT_CPU counts whole seconds; the timer ends an honest loop in time."""
     _limit(resource.RLIMIT_CPU, math.ceil(seconds) + (seconds == int(seconds)))
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def restart_timer(building: bool = False) -> None:
-    """On a child of the candidate's: timers do not survive a fork, limits do."""
-    _cpu(_build_s if building else _timer_s)
+    """On a child of the solution process: limits survive a fork, timers do not."""
+    _limit_cpu(_build_s if building else _timer_s)
 
 
 _build_s = 0.0
 _timer_s = 0.0
-_namespaced = True
-seccomp_ready = True
-_strict = b""
+_has_pid_namespace = True
+_no_signals = b""
 
 
-def without_namespaces(with_seccomp: bool) -> None:
-    """Told by the zygote, before its first job, that signals need a filter of their own here."""
-    global _namespaced, seccomp_ready, _strict
-    _namespaced, seccomp_ready = False, with_seccomp
-    _strict = seccomp.strict_program(os.uname().machine) if with_seccomp else b""
+def without_pid_namespace(with_seccomp: bool) -> None:
+    """Called in a test runner on a host without namespaces: solution processes get a filter for signals, if they can."""
+    global _has_pid_namespace, _no_signals
+    _has_pid_namespace = False
+    _no_signals = seccomp.no_signals_filter(os.uname().machine) if with_seccomp else b""

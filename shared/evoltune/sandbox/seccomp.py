@@ -1,9 +1,10 @@
-"""The seccomp filter: system calls that no judged program needs and that reach beyond it.
+"""seccomp filters: refuse the system calls that no program under test needs and that reach beyond its process.
 
-Refused calls give EPERM (clone3: ENOSYS, so that libc falls back to clone, whose flags a filter can read). A program
-of another architecture is killed. Invariant: the filter is a pure function of (machine, strict), made once.
+A refused call fails with EPERM (clone3 with ENOSYS, so that libc falls back to clone, whose flags a filter can read). A
+program of another architecture is killed. Three filters are stacked: `base_filter` on everything in the sandbox,
+`own_cores_filter` on test runners and solution processes, and `no_signals_filter` where no pid namespace confines signals.
 
-`strict` is for hosts without namespaces: there also signals, sessions and priorities are refused.
+    install(base_filter("x86_64", zygote=False))    # needs no_new_privs
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from evoltune.sandbox import kernel
 _ERRNO, _ALLOW, _KILL = 0x00050000, 0x7FFF0000, 0x80000000
 _LOAD, _JEQ, _JSET, _JGE, _RET = 0x20, 0x15, 0x45, 0x35, 0x06
 _EPERM, _ENOSYS = 1, 38
+_SYSCALL_NUMBER, _ARCHITECTURE, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24
+"""Offsets in the kernel's `struct seccomp_data` (the low half of an argument)."""
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-# name: (x86_64, aarch64); None: that machine has no such call
-DENIED: dict[str, tuple[int | None, int]] = {
+# name: (x86_64, aarch64)
+DENIED: dict[str, tuple[int, int]] = {
     "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242),
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "move_mount": (429, 429),
     "open_tree": (428, 428), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
@@ -40,87 +43,87 @@ DENIED: dict[str, tuple[int | None, int]] = {
     "rt_tgsigqueueinfo": (297, 240), "tkill": (200, 130), "lookup_dcookie": (212, 18),
     "landlock_create_ruleset": (444, 444), "vmsplice": (278, 75), "mlock": (149, 228), "mlockall": (151, 230), "mlock2": (325, 284),
 }  # fmt: skip
-STRICT: dict[str, tuple[int | None, int]] = {
-    "kill": (62, 129), "tgkill": (234, 131), "setsid": (112, 157), "setpgid": (109, 154), "sched_setaffinity": (203, 122), "prlimit64": (302, 261),
+SIGNALS: dict[str, tuple[int, int]] = {
+    "kill": (62, 129), "tgkill": (234, 131), "setsid": (112, 157), "setpgid": (109, 154), "sched_setaffinity": (203, 122),
 }  # fmt: skip
 _CLONE, _CLONE3, _UNSHARE, _SETNS, _PRLIMIT = (56, 220), (435, 435), (272, 97), (308, 268), (302, 261)
 _KILL_CALL, _TGKILL, _AFFINITY = (62, 129), (234, 131), (203, 122)
-_NAMESPACES = 0x7E020080
+_NAMESPACE_FLAGS = 0x7E020080
+_INIT, _EVERYBODY = 1, 0xFFFFFFFF
+"""Targets of kill(2): the job's init (the test runner), and -1."""
 
 
 def _op(code: int, k: int, true: int = 0, false: int = 0) -> bytes:
     return struct.pack("<HBBI", code, true, false, k)
 
 
-def program(machine: str, zygote: bool) -> bytes:
-    """BPF code. `zygote`: the job zygote wears it too, so unshare and setns of a pid namespace stay: they need a
-    capability that no job has; and so does the choice of a job's cores, until `own_cores` in each judge."""
-    i = 0 if machine == "x86_64" else 1
-    deny, argument0, argument1 = _op(_RET, _ERRNO | _EPERM), 16, 24
-    code = [_op(_LOAD, 4), _op(_JEQ, _ARCH[machine], 1, 0), _op(_RET, _KILL), _op(_LOAD, 0)]
-    if machine == "x86_64":  # the x32 table would be a way round every number below
-        code += [_op(_JGE, 0x40000000, 0, 1), deny]
+_DENY = _op(_RET, _ERRNO | _EPERM)
+_ACCEPT = _op(_RET, _ALLOW)
+
+
+def _only_with(call: int, argument: int, value: int) -> list[bytes]:
+    """Allows a call only where one of its arguments has this value."""
+    return [_op(_JEQ, call, 0, 4), _op(_LOAD, argument), _op(_JEQ, value, 1, 0), _DENY, _ACCEPT]
+
+
+def _column(machine: str) -> int:
+    return 0 if machine == "x86_64" else 1
+
+
+def base_filter(machine: str, zygote: bool) -> bytes:
+    """BPF code for all processes of the sandbox.
+
+    Args:
+        machine: "x86_64" or "aarch64".
+        zygote: the zygote has the filter too, so it keeps unshare and setns of pid namespaces (they need a capability
+            that no job has) and the choice of a job's cores (until `own_cores_filter`).
+    """
+    i = _column(machine)
+    code = [_op(_LOAD, _ARCHITECTURE), _op(_JEQ, _ARCH[machine], 1, 0), _op(_RET, _KILL)]
+    code += [_op(_LOAD, _SYSCALL_NUMBER)]
+    if machine == "x86_64":  # the x32 table would be a way around every number below
+        code += [_op(_JGE, 0x40000000, 0, 1), _DENY]
     code += [_op(_JEQ, _CLONE3[i], 0, 1), _op(_RET, _ERRNO | _ENOSYS)]
     code += [
         _op(_JEQ, _CLONE[i], 0, 4),
-        _op(_LOAD, argument0),
-        _op(_JSET, _NAMESPACES, 0, 1),
-        deny,
-        _op(_RET, _ALLOW),
+        _op(_LOAD, _ARGUMENT_0),
+        _op(_JSET, _NAMESPACE_FLAGS, 0, 1),
+        _DENY,
+        _ACCEPT,
     ]
-    for call, argument in ((_UNSHARE[i], argument0), (_SETNS[i], argument1)):
-        allowed = kernel.NEWPID if zygote else 0xFFFFFFFF
-        code += [
-            _op(_JEQ, call, 0, 4),
-            _op(_LOAD, argument),
-            _op(_JEQ, allowed, 1, 0),
-            deny,
-            _op(_RET, _ALLOW),
-        ]
-    # prlimit on oneself only: the others' limits are theirs
-    code += [_op(_JEQ, _PRLIMIT[i], 0, 4), _op(_LOAD, argument0), _op(_JEQ, 0, 1, 0), deny, _op(_RET, _ALLOW)]
-    # the job's init (the judge), and everybody at once, are nobody's to signal; another's cores are not to choose
+    namespace = kernel.NEWPID if zygote else 0xFFFFFFFF
+    code += _only_with(_UNSHARE[i], _ARGUMENT_0, namespace)
+    code += _only_with(_SETNS[i], _ARGUMENT_1, namespace)
+    code += _only_with(_PRLIMIT[i], _ARGUMENT_0, 0)  # the caller's own limits
     for call in (_KILL_CALL[i], _TGKILL[i]):
         code += [
             _op(_JEQ, call, 0, 5),
-            _op(_LOAD, argument0),
-            _op(_JEQ, 1, 1, 0),
-            _op(_JEQ, 0xFFFFFFFF, 0, 1),
-            deny,
-            _op(_RET, _ALLOW),
+            _op(_LOAD, _ARGUMENT_0),
+            _op(_JEQ, _INIT, 1, 0),
+            _op(_JEQ, _EVERYBODY, 0, 1),
         ]
-    code += [] if zygote else _own_cores(i)
-    for numbers in DENIED.values():
-        if numbers[i] is not None:
-            code += [_op(_JEQ, numbers[i] or 0, 0, 1), deny]
-    return b"".join([*code, _op(_RET, _ALLOW)])
+        code += [_DENY, _ACCEPT]
+    code += [] if zygote else _only_with(_AFFINITY[i], _ARGUMENT_0, 0)
+    return _with_denied(code, [numbers[i] for numbers in DENIED.values()])
 
 
-def _own_cores(i: int) -> list[bytes]:
-    """sched_setaffinity of oneself only. Ends with the number of the system call loaded where it is another."""
-    return [
-        _op(_JEQ, _AFFINITY[i], 0, 4),
-        _op(_LOAD, 16),
-        _op(_JEQ, 0, 1, 0),
-        _op(_RET, _ERRNO | _EPERM),
-        _op(_RET, _ALLOW),
-    ]
+def own_cores_filter(machine: str) -> bytes:
+    """sched_setaffinity only of the caller itself: what `base_filter` still lets the zygote do."""
+    affinity = _only_with(_AFFINITY[_column(machine)], _ARGUMENT_0, 0)
+    return _with_denied([_op(_LOAD, _SYSCALL_NUMBER), *affinity], [])
 
 
-def own_cores(machine: str) -> bytes:
-    """A second filter, for a judge and its candidate: what the zygote may still do."""
-    i = 0 if machine == "x86_64" else 1
-    return b"".join([_op(_LOAD, 0), *_own_cores(i), _op(_RET, _ALLOW)])
+def no_signals_filter(machine: str) -> bytes:
+    """No signals, sessions or process groups, for solution processes that share their pid namespace with the host."""
+    return _with_denied(
+        [_op(_LOAD, _SYSCALL_NUMBER)], [numbers[_column(machine)] for numbers in SIGNALS.values()]
+    )
 
 
-def strict_program(machine: str) -> bytes:
-    """A second filter for the candidate where no pid namespace holds its signals."""
-    i = 0 if machine == "x86_64" else 1
-    code = [_op(_LOAD, 0)]
-    for name, numbers in STRICT.items():
-        if name != "prlimit64":
-            code += [_op(_JEQ, numbers[i] or 0, 0, 1), _op(_RET, _ERRNO | _EPERM)]
-    return b"".join([*code, _op(_RET, _ALLOW)])
+def _with_denied(code: list[bytes], calls: list[int]) -> bytes:
+    for call in calls:
+        code += [_op(_JEQ, call, 0, 1), _DENY]
+    return b"".join([*code, _ACCEPT])
 
 
 def supported() -> bool:

@@ -1,8 +1,8 @@
-"""Values as tagged JSON: the only thing that crosses between a judge and a candidate.
+"""Values as tagged JSON: all that crosses between a test runner and a solution process.
 
 Invariant: `decode` builds plain builtin (and a few standard library) values, whatever it is given: no class of the
-other side, no code, no pickle. JSON lists, strings, numbers, true, false and null are themselves; every JSON object is
-a tag with one key:
+other side, no code, no pickle. JSON lists, strings, numbers, true, false and null stand for themselves; every JSON
+object is a tag with one key:
 
     encode((1, {2})) == {"t": [1, {"s": [2]}]}
 """
@@ -19,12 +19,12 @@ from functools import lru_cache
 from typing import Any
 
 PLAIN = frozenset({type(None), bool, int, float, str})
-_BIG = 1 << 13_000  # json refuses to read ints of more than 4300 digits
+_BIG = 1 << 13_000  # json refuses to read integers of more than 4300 digits
 MAX_DEPTH = 200
 
 
 class UnencodableError(TypeError):
-    """A value that has no plain form; `value` is the innermost culprit."""
+    """A value that has no plain form."""
 
 
 def _refuse(value: object) -> Any:
@@ -113,12 +113,8 @@ def _fields(names: tuple[str, ...]) -> Any:
     return namedtuple("NamedTuple", names)
 
 
-def _number(text: str) -> int:
-    return int(text, 16)
-
-
 _DECODERS: dict[str, Callable[[Any], Any]] = {
-    "i": _number,
+    "i": lambda text: int(text, 16),
     "t": tuple,
     "d": lambda pairs: {k: v for k, v in pairs},
     "s": set,
@@ -143,7 +139,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 
 
 def untag(tagged: dict[str, Any]) -> Any:
-    """One tag whose content is decoded already: a `json.loads(..., object_hook=untag)` decodes a whole text."""
+    """The value of one tag whose content is decoded already; `json.loads(..., object_hook=untag)` decodes a whole text."""
     if len(tagged) != 1:
         raise ValueError(f"not a tagged value: {sorted(tagged)}")
     ((tag, content),) = tagged.items()

@@ -1,7 +1,7 @@
-"""Warms the zygote: what a judge and a candidate will do, done in the zygote itself on a harmless program.
+"""Warms the zygote: runs in it, on a harmless program, what test runners and solution processes will run.
 
-The interpreter rewrites its bytecode on the first runs of a function; done here once, the rewritten pages are shared
-with every fork instead of being copied by each. Measured: 5.0 -> 4.2 ms of CPU for a small program.
+The interpreter rewrites its bytecode on the first runs of a function. Done here once, the rewritten pages are shared with
+every fork instead of being copied by each. Measured: 5.0 -> 4.2 ms of CPU for a small program.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import socket
 import sys
 import threading
 
-from evoltune.sandbox import forms, remote, wire
-from evoltune.sandbox import solution_process as candidate
+from evoltune.sandbox import forms, program_module, wire
+from evoltune.sandbox.proxies import SolutionConnection
+from evoltune.sandbox.solution_process import LoadedProgram
 
 _PROGRAM = "import math\nfrom typing import List\ndef f(x: List[int]) -> int:\n    return sum(x)\nclass C:\n    pass\n"
 _CHECK = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([2] * 3) == 6\n"
@@ -21,28 +22,29 @@ _TESTS = (_CHECK, "assert f([1, 2]) == 3", {"cases": [[[[1]], 1]]}, {"probe": [[
 
 
 def warm_up(rounds: int = 12) -> None:
-    """Judges small programs in two threads of this process. No thread is left when it returns."""
+    """Runs small programs and their tests in two threads of this process. No thread is left when it returns."""
     for _ in range(rounds):
         for tests in _TESTS:
             ours, theirs = socket.socketpair()
             reading, writing = os.pipe()
-            checker, other = socket.socketpair()
-            player = threading.Thread(target=_play, args=(theirs.fileno(),))
-            player.start()
-            link = remote.Link(ours.fileno(), reading, checker.fileno())
-            forms.judge(link, tests, {"program": _PROGRAM, "entry": "f", "stdin": ""}, "python")
-            link.drain()
-            wire.send(other, ["nonce", [["pass", "", {}]]])
-            wire.receive(checker.fileno())
+            verifier, other = socket.socketpair()
+            solution = threading.Thread(target=_serve, args=(theirs.fileno(),))
+            solution.start()
+            connection = SolutionConnection(ours.fileno(), reading, verifier.fileno())
+            job = {"program": _PROGRAM, "tests": tests, "entry": "f", "stdin": "", "language": "python"}
+            forms.run(connection, job)
+            connection.drain()
+            wire.send(other, ["token", [["pass", "", {}]]])
+            wire.receive(verifier.fileno())
             ours.shutdown(socket.SHUT_RDWR)
-            player.join()
-            for sock in (ours, theirs, checker, other):
+            solution.join()
+            for sock in (ours, theirs, verifier, other):
                 sock.close()
             os.close(reading)
             os.close(writing)
-    sys.modules.pop(candidate.NAME, None)
+    sys.modules.pop(program_module.NAME, None)
 
 
-def _play(channel: int) -> None:
+def _serve(channel: int) -> None:
     with contextlib.suppress(EOFError, OSError):
-        candidate.Session(channel, wire.receive(channel)[1]).serve()
+        LoadedProgram(channel, wire.receive(channel)[1]).serve()

@@ -1,7 +1,7 @@
-"""Length-framed JSON over a stream socket, with a bound on the size of what is accepted.
+"""Length-framed JSON over a stream socket, with a bound on the size of a message.
 
-Judges and candidates pass bare descriptors: a socket object costs their young processes more copied pages than the
-message does. Invariant: `receive` never reads more than `limit` bytes of a message, and what it returns is plain JSON.
+Test runners and solution processes pass bare descriptors: in a newly forked process a socket object costs more copied
+pages than the message does. Invariant: `receive` never reads more than `limit` bytes of a message and returns plain JSON.
 
     a, b = socket.socketpair(); send(a, {"op": "call"}); receive(b)
 """
@@ -16,15 +16,16 @@ from typing import Any
 
 LIMIT = 64 << 20
 _HEAD = struct.Struct(">I")
-_ENCODE = json.JSONEncoder(check_circular=False).encode
 DECODER = json.JSONDecoder()
+encode = json.JSONEncoder(check_circular=False).encode
+"""JSON text in ASCII. Raises TypeError, ValueError or RecursionError on what is not JSON."""
 
 
 class ProtocolError(ValueError):
-    """The other side broke the framing or said more than it may."""
+    """The other side broke the framing or sent more than it may."""
 
 
-class TooLong(ProtocolError):
+class MessageTooLong(ProtocolError):
     """A message of `size` bytes, more than the reader allows; nothing of its body was read."""
 
     def __init__(self, size: int, limit: int) -> None:
@@ -34,7 +35,12 @@ class TooLong(ProtocolError):
 
 def send(line: socket.socket | int, message: Any) -> None:
     """Writes one message. Raises OSError when nobody reads."""
-    body = _ENCODE(message).encode("ascii")
+    send_encoded(line, encode(message))
+
+
+def send_encoded(line: socket.socket | int, text: str) -> None:
+    """Writes one message that is JSON text already. Raises OSError when nobody reads."""
+    body = text.encode("ascii")
     body = _HEAD.pack(len(body)) + body
     if not isinstance(line, int):
         line.sendall(body)
@@ -44,8 +50,8 @@ def send(line: socket.socket | int, message: Any) -> None:
         done += os.write(line, body[done : done + (1 << 20)])
 
 
-def exactly(line: socket.socket | int, n: int) -> bytes:
-    """n bytes; EOFError when the other side is gone."""
+def read_exactly(line: socket.socket | int, n: int) -> bytes:
+    """n bytes. Raises EOFError when the other side is gone."""
     got = os.read(line, n) if isinstance(line, int) else line.recv(min(n, 1 << 20))
     if len(got) == n:
         return got
@@ -60,11 +66,11 @@ def exactly(line: socket.socket | int, n: int) -> bytes:
 
 
 def receive(line: socket.socket | int, decoder: json.JSONDecoder = DECODER, limit: int = LIMIT) -> Any:
-    """One message. Raises EOFError, OSError, TooLong, ProtocolError (not JSON)."""
-    (n,) = _HEAD.unpack(exactly(line, 4))
+    """One message. Raises EOFError, OSError, MessageTooLong, ProtocolError (not JSON)."""
+    (n,) = _HEAD.unpack(read_exactly(line, 4))
     if n > limit:
-        raise TooLong(n, limit)
-    return parse(exactly(line, n).decode("ascii", "replace"), decoder)
+        raise MessageTooLong(n, limit)
+    return parse(read_exactly(line, n).decode("ascii", "replace"), decoder)
 
 
 def parse(text: str, decoder: json.JSONDecoder = DECODER) -> Any:

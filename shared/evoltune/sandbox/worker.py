@@ -1,10 +1,11 @@
-"""A worker process: the supervisor S, which forks the job zygote Z and the checker C.
+"""A worker process: the supervisor, which forks the zygote and the verifier process.
 
-S imports the domain and then only waits: it never reads a task, so no fork of it can remember one. C reads tasks and
-runs the domain's own code, each answer under a CPU timer; untrusted programs go to Z (`evoltune.sandbox.zygote`).
-Invariant: when the driver goes (its socket closes, for whatever reason), everything here goes.
+The supervisor imports the domain and then only waits: it never reads a task, so no fork of it can remember one. The
+verifier process reads tasks and runs the domain's own code, each answer under a CPU timer; untrusted programs go to the
+zygote (`evoltune.sandbox.zygote`). Invariant: when the driver goes (its socket closes, for whatever reason), everything
+here goes.
 
-Started by `evoltune.sandbox.pool.Worker`; never by hand.
+Started by `evoltune.sandbox.worker_handle.WorkerHandle`; never by hand.
 """
 
 from __future__ import annotations
@@ -27,27 +28,30 @@ from typing import TYPE_CHECKING, Any
 
 from evoltune.sandbox import wire
 
+# Everything else of ours is imported in functions, after the zygote was forked: what it holds, every job would hold.
 if TYPE_CHECKING:
     from evoltune.domain import Context, Domain
+    from evoltune.sandbox.dispatch import Dispatcher
     from evoltune.sandbox.zygote import Zygote
 
 LINGER_S = 0.05
-"""How long a judge may wait for the next batch."""
-CHECKER_MB = 448
+"""How long a shared test runner is kept for the next batch."""
+VERIFIER_MB = 448
 """Memory that the domain's own code may take beyond what importing it took."""
 
 
-def main(spec: dict[str, Any]) -> None:
-    """The supervisor. Leaves when the driver closes its socket or when Z dies."""
-    control = socket.socket(fileno=spec["control"])
+def main(config: dict[str, Any]) -> None:
+    """The supervisor. Returns when the driver closes its socket or when the zygote dies."""
+    control = socket.socket(fileno=config["control"])
     from evoltune.sandbox.zygote import start_zygote
 
     try:
-        zygote = start_zygote(spec)
+        zygote = start_zygote(config)
+        # What every verifier process needs, imported here once for all that are forked.
         import evoltune.sandbox.dispatch
-        import evoltune.verification.records  # noqa: F401 - what every checker needs, here for all that are forked
+        import evoltune.verification.records  # noqa: F401
 
-        domain = _load(spec)
+        domain = _load_domain(config)
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in; the driver raises it in the caller
         with suppress(BrokenPipeError):
             control.send(json.dumps({"error": str(error), "kind": type(error).__name__}).encode()[: 1 << 15])
@@ -56,87 +60,93 @@ def main(spec: dict[str, Any]) -> None:
     gc.freeze()
     died = 0
     while True:
-        mine, theirs = socket.socketpair()
-        checker = os.fork()
-        if checker == 0:
+        ours, theirs = socket.socketpair()
+        verifier = os.fork()
+        if verifier == 0:
             theirs.close()
             control.close()
-            _checker(mine, zygote, domain, spec)
-        mine.close()
-        with suppress(BrokenPipeError):  # the driver left already: `_watch` sees it
-            socket.send_fds(
-                control, [json.dumps({"level": zygote.level, "died": died}).encode()], [theirs.fileno()]
-            )
+            _verifier(ours, zygote, domain, config)
+        ours.close()
+        notice = {"level": zygote.level, "died": died}
+        with suppress(BrokenPipeError):  # the driver left already, which `_wait_for` notices
+            socket.send_fds(control, [json.dumps(notice).encode()], [theirs.fileno()])
         theirs.close()
-        died = _watch(checker, control, zygote.pidfd)
+        died = _wait_for(verifier, control, zygote.pidfd)
         if died < 0:
             zygote.close()
             os._exit(0)
 
 
-def _watch(checker: int, control: socket.socket, zygote: int) -> int:
-    """How the checker ended (its signal or status); -1: the driver left, or Z died, and the checker is gone too."""
-    pidfd = os.pidfd_open(checker)
+def _wait_for(verifier: int, control: socket.socket, zygote: int) -> int:
+    """How the verifier process ended (its signal or status); -1: the driver left, or the zygote died, and the verifier
+    process was killed."""
+    pidfd = os.pidfd_open(verifier)
     ready = select.select([pidfd, control.fileno(), zygote], [], [])[0]
     os.close(pidfd)
     over = control.fileno() in ready or zygote in ready
     if over:
-        os.kill(checker, signal.SIGKILL)
-    status = os.waitpid(checker, 0)[1]
+        os.kill(verifier, signal.SIGKILL)
+    status = os.waitpid(verifier, 0)[1]
     return -1 if over else os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _load(spec: dict[str, Any]) -> Domain | None:
-    if not spec["domain"]:
+def _load_domain(config: dict[str, Any]) -> Domain | None:
+    if not config["domain"]:
         return None
     from evoltune.domain import load_domain
     from evoltune.errors import DomainError, nearest
 
-    domain = load_domain(spec["domain"])
-    if spec["profile"] and spec["profile"] not in domain.profiles:
+    domain, profile = load_domain(config["domain"]), config["profile"]
+    if profile and profile not in domain.profiles:
         raise DomainError(
-            f"profile {spec['profile']!r}: the domain {domain.name!r} has none: {nearest(spec['profile'], domain.profiles)}"
+            f"profile {profile!r}: the domain {domain.name!r} has none: {nearest(profile, domain.profiles)}"
         )
     for module in domain.preload:
         importlib.import_module(module)
     return domain
 
 
-# ---- the checker
+# ---- the verifier process
 
 
-def _checker(data: socket.socket, zygote: Zygote, domain: Domain | None, spec: dict[str, Any]) -> None:
+def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config: dict[str, Any]) -> None:
     """Answers batches until the driver is gone. Never returns."""
     from evoltune.domain import Context, policy_of
-    from evoltune.sandbox.dispatch import Client
+    from evoltune.sandbox.dispatch import Dispatcher
 
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills even inside C code
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    limit = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + (
-        CHECKER_MB << 20
-    )
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + (VERIFIER_MB << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    client = Client(zygote.requests, spec, zygote.level)
-    policy = policy_of(domain, spec["policy"]) if domain else spec["policy"]
-    context = Context(run=client.run, many=client.run_many, policy=policy)
+    dispatcher = Dispatcher(zygote.requests, config, zygote.level)
+    policy = policy_of(domain, config["policy"]) if domain else config["policy"]
+    context = Context(run=dispatcher.run, many=dispatcher.run_many, policy=policy)
     try:
         while True:
-            idle = time.monotonic()
-            if client.keeps and not select.select([data], [], [], LINGER_S)[0]:
-                client.let_go()
-            (size,) = struct.unpack(">Q", wire.exactly(data, 8))
-            kind, items = pickle.loads(wire.exactly(data, size))  # from the driver, whom we trust
-            client.more = len(items) > 1 or time.monotonic() - idle < LINGER_S
+            kind, items = _next_batch(data, dispatcher)
             for item in items:
-                wire.send(data, _answer(kind, item, domain, context, spec))
+                wire.send(data, _answer(kind, item, domain, context, config))
     except (EOFError, OSError):
         os._exit(0)
-    except BaseException:  # noqa: BLE001 - a bug of ours: S reports the status, the driver gives an `error` verdict
+    except BaseException:  # noqa: BLE001 - our own bug: the supervisor reports the status, the driver gives an `error`
         sys.excepthook(*sys.exc_info())
         os._exit(70)
 
 
-def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec: dict[str, Any]) -> Any:
+def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[Any]]:
+    """Waits for the driver's next (kind, items); a shared test runner is closed when they do not come soon."""
+    waiting_since = time.monotonic()
+    if dispatcher.has_shared and not select.select([data], [], [], LINGER_S)[0]:
+        dispatcher.close_shared()
+    (size,) = struct.unpack(">Q", wire.read_exactly(data, 8))
+    kind, items = pickle.loads(wire.read_exactly(data, size))  # from the driver, whom we trust
+    dispatcher.more_follow = len(items) > 1 or time.monotonic() - waiting_since < LINGER_S
+    return kind, items
+
+
+def _answer(kind: str, item: Any, domain: Domain | None, context: Context, config: dict[str, Any]) -> Any:
+    """A list (verdict rows, or names of tasks), or the fields of a `WorkerLost`."""
     from evoltune.sandbox.worker_protocol import verdict_to_row
     from evoltune.verification.records import verify_record
 
@@ -145,21 +155,20 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, spec:
     assert domain is not None
     record = item if kind == "verify" else item[1]
     began = time.perf_counter()
-    signal.setitimer(signal.ITIMER_PROF, spec["check_s"] * max(1, len(record.answers)))
+    signal.setitimer(signal.ITIMER_PROF, config["check_s"] * max(1, len(record.answers)))
     try:
         if kind == "overlap":
             method, suite = item[0]
             return [str(n) for n in domain.overlap[method](record, suite, context)]
-        judged = verify_record(
-            domain, record, context, profile=spec["profile"] or "sound", confirm=spec["confirm"]
-        )
-        verdicts = [verdict_to_row(a.verdict) for a in judged.answers if a.verdict]
+        profile = config["profile"] or "sound"
+        verified = verify_record(domain, record, context, profile=profile, confirm=config["confirm"])
+        rows = [verdict_to_row(a.verdict) for a in verified.answers if a.verdict]
     except MemoryError:
-        return {"status": "memory", "reason": f"checking took more than {CHECKER_MB} MB"}
+        return {"status": "memory", "reason": f"checking took more than {VERIFIER_MB} MB"}
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in
         reason = f"the domain's code raised {type(error).__name__}: {str(error)[:300]}"
         return {"status": "error", "reason": reason}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    took = (time.perf_counter() - began) / max(1, len(verdicts))
-    return [[s, r, seconds or took, e] for s, r, seconds, e in verdicts]
+    took = (time.perf_counter() - began) / max(1, len(rows))
+    return [[status, reason, seconds or took, evidence] for status, reason, seconds, evidence in rows]

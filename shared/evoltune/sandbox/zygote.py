@@ -1,11 +1,12 @@
-"""The job zygote Z: forks a judge per job, watches it from outside, leaves nothing behind; it never reads a task.
+"""The zygote: forks a test runner per job, watches it from outside, and cleans up after it; it never reads a task.
 
-What reaches Z is a descriptor (the judge's line to the checker) and numbers (`limits.Box`). Z entered its namespaces
-once; a job gets a pid namespace of its own, so that killing its init kills all of it.
-Invariant: when Z reports a job's end, no process of that job is alive and the scratch is empty.
+What it receives is a descriptor (the test runner's line to the verifier process) and numbers (`limits.ResourceLimits`). It
+enters its namespaces once; each job gets a pid namespace of its own, so that killing the job's init kills all of it.
+Invariant: when it reports a job's end, no process of that job is alive and the scratch folder is empty.
 """
 
-# Descriptors and forked processes: os, not pathlib.
+# The private /proc is a descriptor: os, not pathlib.
+# ruff: noqa: PTH208
 from __future__ import annotations
 
 import gc
@@ -22,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import IsolationError
-from evoltune.sandbox import isolation, kernel, limits, warm_up
-from evoltune.sandbox import test_runner as judge
+from evoltune.sandbox import filesystem, isolation, kernel, limits, test_runner, warm_up
 
 TICK_MS = 50
+SPARE_MB = 256
+"""Resident memory that all processes of a job may use together beyond the limit of one."""
 PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) would cost every fork more than it saves
     "bisect", "collections", "copy", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "json", "math", "operator",
     "random", "re", "string", "struct", "threading", "time", "typing",
@@ -34,7 +36,7 @@ PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) w
 
 @dataclass(frozen=True, kw_only=True)
 class Zygote:
-    """The supervisor's handle on Z."""
+    """The supervisor's handle on the zygote."""
 
     requests: socket.socket
     pid: int
@@ -43,197 +45,204 @@ class Zygote:
     scratch: str
 
     def close(self) -> None:
-        """Ends Z and everything below it, and removes a scratch folder that lives on the host."""
+        """Ends the zygote and everything below it, and removes a scratch folder that lives on the host."""
         self.requests.close()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        isolation.remove_scratch(self.scratch)
+        filesystem.remove_host_scratch(self.scratch)
 
 
-def start_zygote(spec: dict[str, Any]) -> Zygote:
-    """Forks Z. Raises IsolationError when the host cannot give `spec["require"]`."""
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def start_zygote(config: dict[str, Any]) -> Zygote:
+    """Forks the zygote. Raises IsolationError when the host cannot give `config["require"]`."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
-        mine.close()
+        ours.close()
         with suppress(KeyboardInterrupt):
-            _outer(theirs, spec)
+            _enter_and_serve(theirs, config)
         os._exit(1)
     theirs.close()
-    hello = mine.recv(1 << 15).decode()
+    hello = ours.recv(1 << 15).decode()
     level, scratch, lacks = (*hello.split("\n"), "", "")[:3]
-    if not level or level < spec["require"]:
+    if not level or level < config["require"]:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        isolation.remove_scratch(scratch)
-        raise IsolationError(isolation.refusal(level, spec["require"], lacks))
-    return Zygote(requests=mine, pid=pid, pidfd=os.pidfd_open(pid), level=level, scratch=scratch)
+        filesystem.remove_host_scratch(scratch)
+        raise IsolationError(isolation.refusal(level, config["require"], lacks))
+    return Zygote(requests=ours, pid=pid, pidfd=os.pidfd_open(pid), level=level, scratch=scratch)
 
 
-def _outer(requests: socket.socket, spec: dict[str, Any]) -> None:
-    """Enters the namespaces and stays outside of Z's pid namespace: the one who may mount a fresh scratch."""
+def _enter_and_serve(requests: socket.socket, config: dict[str, Any]) -> None:
+    """Enters the namespaces. With a pid namespace the zygote is a child of this process, which stays outside: only it may
+    still mount a fresh scratch folder."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    cell = isolation.enter(spec["at_most"])
+    isolated = isolation.enter(config["at_most"])
     near, far = socket.socketpair()
-    pid = os.fork() if cell.namespaces else 0
+    pid = os.fork() if isolated.namespaces else 0
     if pid:
         requests.close()
         far.close()
         with suppress(OSError):
             while near.recv(1):
-                isolation.fresh_scratch()
+                filesystem.fresh_scratch()
                 near.send(b"1")
         os.waitpid(pid, 0)
         os._exit(0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    for number, action in (
-        (signal.SIGINT, signal.SIG_IGN),
-        (signal.SIGPIPE, signal.SIG_IGN),
-        (signal.SIGPROF, signal.SIG_DFL),
-    ):
-        signal.signal(number, action)  # once, for all judges and candidates
-    own, proc = isolation.enclose(cell)
-    if cell.namespaces:
-        isolation.harden(cell, proc)
-    requests.send(f"{cell.level}\n{cell.scratch}\n{'; '.join(cell.lacks)}".encode()[: 1 << 15])
-    _serve(requests, far, cell, (own, proc), spec["preload"])
+    # Once, for all test runners and solution processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    own, proc = isolation.enclose_zygote(isolated)
+    if isolated.namespaces:
+        isolation.restrict(isolated, proc)
+    hello = f"{isolated.level}\n{isolated.scratch}\n{'; '.join(isolated.lacks)}"
+    requests.send(hello.encode()[: 1 << 15])
+    _JobLoop(requests, far, isolated, own, proc).serve(config["preload"])
     os._exit(0)
 
 
-def _serve(
-    requests: socket.socket,
-    mounter: socket.socket,
-    cell: isolation.Cell,
-    fds: tuple[int, int],
-    preload: list[str],
-) -> None:
-    own, proc = fds
-    os.chdir(cell.scratch)
-    os.environ["TMPDIR"] = "/tmp" if cell.namespaces and Path("/tmp").is_symlink() else cell.scratch
-    limits.lasting(isolation.SCRATCH_MB)
-    cpus = os.sched_getaffinity(0) if proc >= 0 else set[int]()
-    ready, processes, clean = 0, isolation.allowed_processes(cell, 0), -1
-    with suppress(OSError):
-        clean = os.statvfs(cell.scratch).f_ffree
-    while True:
-        try:
-            body, lines, *_ = socket.recv_fds(requests, 256, 1)
-        except ConnectionError:  # the checker left reports unread
-            return
-        if not body:
-            return
-        box = limits.Box.unpack(body)
-        if ready < 1:
-            _warm((*PRELOAD, *isolation.out_of_reach(cell)))
+@dataclass
+class _JobLoop:
+    """The zygote at work."""
+
+    requests: socket.socket
+    mounter: socket.socket
+    """To the process that mounts a fresh scratch folder."""
+    isolated: isolation.Isolation
+    own_namespace: int
+    proc: int
+
+    def serve(self, preload: list[str]) -> None:
+        """Runs jobs until the verifier process and the supervisor close the line."""
+        scratch = self.isolated.scratch
+        os.chdir(scratch)
+        tmp_is_scratch = self.isolated.namespaces and Path("/tmp").is_symlink()
+        os.environ["TMPDIR"] = "/tmp" if tmp_is_scratch else scratch
+        limits.set_common_limits(filesystem.SCRATCH_MB)
+        self.cores = os.sched_getaffinity(0) if self.proc >= 0 else set[int]()
+        others = isolation.processes_outside_jobs(self.isolated)
+        self.free_inodes = -1
+        with suppress(OSError):
+            self.free_inodes = os.statvfs(scratch).f_ffree
+        warmed = 0
+        while True:
+            try:
+                body, lines, *_ = socket.recv_fds(self.requests, 256, 1)
+            except ConnectionError:  # the verifier process left reports unread
+                return
+            if not body:
+                return
+            resources = limits.ResourceLimits.unpack(body)
+            warmed = self._warm(resources.number, warmed, preload)
+            resources = resources._replace(processes=resources.processes + others)
+            report = self._run(resources, lines[0])
+            with suppress(ConnectionError):
+                self.requests.send(report.pack())
+
+    def _warm(self, number: int, warmed: int, preload: list[str]) -> int:
+        """Imports what jobs will need. The domain's modules may be large: they wait until after job 1, the self-test."""
+        if warmed < 1:
+            needs_preload = not self.isolated.namespaces and self.isolated.uid is not None
+            _import([*PRELOAD, *(filesystem.modules_to_preload() if needs_preload else [])])
             warm_up.warm_up()
-        if ready < min(
-            box.number, 2
-        ):  # the domain's modules may be large: not before the self-test, which is job 1
-            _warm(preload if box.number > 1 else [])
-            ready = min(box.number, 2)
-        box = box._replace(processes=box.processes + processes)
-        if cell.namespaces:
+        if warmed < min(number, 2):
+            _import(preload if number > 1 else [])
+        return max(warmed, min(number, 2))
+
+    def _run(self, resources: limits.ResourceLimits, line: int) -> limits.JobReport:
+        if self.isolated.namespaces:
             kernel.unshare(kernel.NEWPID)
-        if cpus:  # the job starts on our core, where its pages are; after a tick it may leave
+        if self.cores:  # the job starts on our core, where its pages are; after a tick it may leave
             os.sched_setaffinity(0, {kernel.current_cpu()})
         pid = kernel.fork()
         if pid == 0:
-            _become_judge(lines[0], box, cell)
-        os.close(lines[0])
-        if cell.namespaces:
-            kernel.setns(own, kernel.NEWPID)
-        if cpus:
-            os.sched_setaffinity(0, cpus)
-        report = _watch(pid, box, cell, proc, cpus)
-        if not cell.namespaces:
-            isolation.empty(cell.scratch)
-        elif os.statvfs(cell.scratch).f_ffree != clean:
-            mounter.send(b"1")
-            mounter.recv(1)
-            os.chdir(cell.scratch)
-        with suppress(ConnectionError):
-            requests.send(report.pack())
+            _become_test_runner(line, resources, self.isolated)
+        os.close(line)
+        if self.isolated.namespaces:
+            kernel.setns(self.own_namespace, kernel.NEWPID)
+        if self.cores:
+            os.sched_setaffinity(0, self.cores)
+        report = self._watch(pid, resources)
+        if not self.isolated.namespaces:
+            filesystem.empty_folder(self.isolated.scratch)
+        elif os.statvfs(self.isolated.scratch).f_ffree != self.free_inodes:
+            self.mounter.send(b"1")
+            self.mounter.recv(1)
+            os.chdir(self.isolated.scratch)
+        return report
+
+    def _watch(self, pid: int, resources: limits.ResourceLimits) -> limits.JobReport:
+        """Waits for the test runner. Kills it for wall time (less the time it waited for a core), or for memory summed
+        over all processes of the job."""
+        pidfd = os.pidfd_open(pid)
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        began, waited, killed, peak = time.monotonic(), 0.0, 0, 0
+        while not ended.poll(TICK_MS):
+            wall = time.monotonic() - began
+            resident, waited = self._usage(waited, pid)
+            peak = max(peak, resident)
+            if wall - waited > resources.wall_s or wall > 10 * resources.wall_s:
+                killed = 1
+            elif resident > (resources.memory_mb + SPARE_MB) << 10:
+                killed = 2
+            if killed:
+                os.kill(pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
+                break
+        if not self.isolated.namespaces:
+            isolation.kill_leftovers(pid)
+        _, status = os.waitpid(pid, 0)
+        os.close(pidfd)
+        wall = time.monotonic() - began
+        return limits.JobReport(resources.number, status, killed, peak, wall, waited)
+
+    def _usage(self, waited: float, test_runner_pid: int) -> tuple[int, float]:
+        """KiB resident in all processes of the job, and the longest time that one of them waited for a core. From now on
+        they may use any core."""
+        total = 0
+        for name in os.listdir(self.proc) if self.proc >= 0 else ():
+            if not name.isdigit() or int(name) == os.getpid():
+                continue
+            if not self.isolated.namespaces and not self._in_session(name, test_runner_pid):
+                continue
+            with suppress(OSError, IndexError, ValueError):
+                for line in self._read(f"{name}/status").splitlines():
+                    if line.startswith((b"RssAnon:", b"RssShmem:")):
+                        total += int(line.split()[1])
+                waited = max(waited, int(self._read(f"{name}/schedstat").split()[1]) / 1e9)
+                os.sched_setaffinity(int(name), self.cores)
+        return total, waited
+
+    def _in_session(self, name: str, leader: int) -> bool:
+        with suppress(OSError, IndexError, ValueError):
+            return int(self._read(f"{name}/stat").rpartition(b")")[2].split()[2]) == leader
+        return False
+
+    def _read(self, path: str) -> bytes:
+        fd = os.open(path, os.O_RDONLY, dir_fd=self.proc)
+        try:
+            return os.read(fd, 4096)
+        finally:
+            os.close(fd)
 
 
-def _warm(modules: Sequence[str]) -> None:
+def _import(modules: Sequence[str]) -> None:
     for name in modules:
-        with suppress(Exception):  # a module that is not there is the program's to miss
+        with suppress(Exception):  # a program that needs a missing module says so itself
             importlib.import_module(name)
     gc.disable()
     gc.collect()
     gc.freeze()
 
 
-def _become_judge(fd: int, box: limits.Box, cell: isolation.Cell) -> None:
+def _become_test_runner(line: int, resources: limits.ResourceLimits, isolated: isolation.Isolation) -> None:
     try:
-        os.dup2(fd, 3)
+        os.dup2(line, 3)
         os.closerange(4, 1 << 20)
-        isolation.become_nobody(cell)
-        limits.common(box)
-        judge.main(3, box)
+        isolation.drop_privileges(isolated)
+        limits.set_job_limits(resources)
+        test_runner.main(3, resources)
     finally:
         os._exit(71)
-
-
-def _watch(pid: int, box: limits.Box, cell: isolation.Cell, proc: int, cpus: set[int]) -> limits.Report:
-    """Waits for the judge; kills it for wall time (less the time it waited for a core) or for memory summed over all
-    processes of the job."""
-    pidfd = os.pidfd_open(pid)
-    ended = select.poll()
-    ended.register(pidfd, select.POLLIN)
-    began, waited, killed, peak = time.monotonic(), 0.0, 0, 0
-    while not ended.poll(TICK_MS):
-        wall = time.monotonic() - began
-        resident, waited = _usage(proc, waited, cell, pid, cpus)
-        peak = max(peak, resident)
-        if wall - waited > box.wall_s or wall > 10 * box.wall_s:
-            killed = 1
-        elif resident > (box.memory_mb + 256) << 10:
-            killed = 2
-        if killed:
-            os.kill(pid, signal.SIGKILL)  # not yet waited for: the number is still its own
-            break
-    if not cell.namespaces:
-        isolation.sweep(pid)
-    _, status = os.waitpid(pid, 0)
-    os.close(pidfd)
-    return limits.Report(box.number, status, killed, peak, time.monotonic() - began, waited)
-
-
-def _usage(
-    proc: int, waited: float, cell: isolation.Cell, judge_pid: int, cpus: set[int]
-) -> tuple[int, float]:
-    """KiB resident in all processes of the job, and the longest time that one of them waited for a core. They may use
-    any core from now on."""
-    if proc < 0:
-        return 0, waited
-    total = 0
-    for name in os.listdir(proc):
-        if (
-            not name.isdigit()
-            or int(name) == os.getpid()
-            or (not cell.namespaces and not _of_job(proc, name, judge_pid))
-        ):
-            continue
-        with suppress(OSError, IndexError, ValueError):
-            for line in _read(proc, f"{name}/status").splitlines():
-                if line.startswith((b"RssAnon:", b"RssShmem:")):
-                    total += int(line.split()[1])
-            waited = max(waited, int(_read(proc, f"{name}/schedstat").split()[1]) / 1e9)
-            os.sched_setaffinity(int(name), cpus)
-    return total, waited
-
-
-def _of_job(proc: int, name: str, judge_pid: int) -> bool:
-    with suppress(OSError, IndexError, ValueError):
-        return int(_read(proc, f"{name}/stat").rpartition(b")")[2].split()[2]) == judge_pid
-    return False
-
-
-def _read(proc: int, path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY, dir_fd=proc)
-    try:
-        return os.read(fd, 4096)
-    finally:
-        os.close(fd)
