@@ -1,13 +1,13 @@
-"""A verifier service under mixed load at twice its capacity, attack programs included: does it stay up, answer and stay small?
+"""A verifier service under mixed load at twice its capacity, attack programs included: answers, memory, queue and verdicts.
 
     python benchmarks/service_load.py --seconds 600
     python benchmarks/service_load.py --seconds 8 --json
 
 Starts `evoltune serve-verifier` (code and math, isolation L3), measures what it answers with a few callers in a closed
-loop, then sends twice that rate at fixed times, whatever the answers. Half of the requests are single maths answers, a
-quarter batches of them, a quarter programs: right ones, wrong ones, and those of tests/sandbox/attacks. Exit 1 when a bar is
-missed: every request answered, no 5xx but 504, accepted ones within the time limit + 1 s (99th percentile), right
-verdicts on the rows with a known one, memory and queue flat, exit 0 after SIGTERM.
+loop, then sends twice that rate at fixed times, whether or not they are answered. Half of the requests are single maths
+answers, a quarter batches of them, a quarter programs: right ones, wrong ones, and those of tests/sandbox/attacks. Exit 1 when
+a bar is missed: every request answered, no 5xx but 504, accepted requests within the time limit + 1 s (99th percentile),
+right verdicts on the rows with a known one, memory and queue flat, exit 0 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ import aiohttp
 ATTACKS = Path(__file__).parents[1] / "tests/sandbox/attacks/programs.json"
 ATTACK_TESTS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(10, -4) == 6\n"
 GROWTH_MB = 48
-"""What the server's own process may grow between the second and the last quarter."""
+"""MiB that the server's own process may grow between the second and the last quarter."""
 
 
 def attacks() -> list[dict]:
-    """The attack programs with a known outcome, aimed at nothing: no canary, a closed port, a mark that nobody bears."""
+    """The attack programs with a known outcome, without targets: no canary file, a closed port, a mark that no process has."""
     rows = []
     for row in json.loads(ATTACKS.read_text(encoding="utf-8")):
         text = row["program"].replace("@CANARY@", "/nowhere").replace("@PORT@", "1").replace("@MARK@", "mark")
@@ -72,7 +72,7 @@ def code(draw: random.Random) -> dict:
 
 
 def request(draw: random.Random, hostile: list[dict]) -> dict:
-    """One body. Each row's id is the verdict that it must get."""
+    """One request body. Each row's id is the verdict that it must get."""
     kind = draw.random()
     if kind < 0.5:
         return {"domain": "math", "rows": [maths(draw)]}
@@ -84,7 +84,7 @@ def request(draw: random.Random, hostile: list[dict]) -> dict:
 
 
 class Load:
-    """A caller of the service that keeps count."""
+    """A caller of the service that counts answers."""
 
     def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
         self.url, self.session = url, session
@@ -98,7 +98,7 @@ class Load:
         began = time.monotonic()
         try:
             async with self.session.post(f"{self.url}/v1/verify", json=body, headers=self.headers) as reply:
-                said = await reply.json()
+                answer = await reply.json()
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self.statuses[type(error).__name__] += 1
@@ -106,7 +106,7 @@ class Load:
         self.statuses[str(status)] += 1
         if status in (200, 504):
             self.seconds.append(time.monotonic() - began)
-        for row in said.get("verdicts", ()):
+        for row in answer.get("verdicts", ()):
             self.rows += 1
             passed = row["status"] == "pass"
             if row["id"] != "any" and passed != (row["id"] == "pass"):
@@ -119,7 +119,7 @@ class Load:
 
 
 async def capacity(load: Load, draw: random.Random, hostile: list[dict], seconds: float) -> float:
-    """Requests a second of 8 callers who each wait for their answer."""
+    """Requests per second of 8 callers that each wait for an answer before the next request."""
     end, done = time.monotonic() + seconds, 0
 
     async def caller() -> None:
@@ -134,7 +134,7 @@ async def capacity(load: Load, draw: random.Random, hostile: list[dict], seconds
 
 
 async def overload(load: Load, args: argparse.Namespace, rate: float, draw: random.Random, pid: int) -> dict:
-    """Requests at fixed times; meanwhile the server's memory and queue, four times a second."""
+    """Sends requests at fixed times; samples the server's memory and queue four times a second."""
     hostile, tasks = attacks(), set()
     memory: list[float] = []
     queue: list[float] = []

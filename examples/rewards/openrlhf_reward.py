@@ -2,8 +2,8 @@
 
     python -m openrlhf.cli.train_ppo_ray ... --remote_rm_url examples/rewards/openrlhf_reward.py --label_key reference
 
-A query is a prompt with its response; the label is the reference. OpenRLHF cannot leave a sample out: one that could
-not be judged counts 0, and `unjudged` in the log says how many there were.
+A query is a prompt with its response; the label is the reference. OpenRLHF cannot leave a sample out, so an answer that could
+not be verified counts 0; `unverified` in the log is their share.
 """
 
 import os
@@ -18,7 +18,7 @@ client = VerifierClient(os.environ.get("EVOLTUNE_SERVICE", "http://127.0.0.1:810
 def reward_func(
     queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any
 ) -> dict[str, Any]:
-    """Tensors of float32, one item a query."""
+    """Tensors of float32, one item per query."""
     import torch
 
     rows = [
@@ -27,5 +27,5 @@ def reward_func(
     ]
     scores = [verdict["score"] for verdict in client.verify(rows, domain="math")]
     rewards = torch.tensor([score or 0.0 for score in scores])
-    unjudged = torch.tensor([float(score is None) for score in scores])
-    return {"rewards": rewards, "scores": rewards, "extra_logs": {"unjudged": unjudged}}
+    unverified = torch.tensor([float(score is None) for score in scores])
+    return {"rewards": rewards, "scores": rewards, "extra_logs": {"unverified": unverified}}

@@ -3,8 +3,8 @@
     evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
     EVOLTUNE_SERVICE_TOKEN=$(cat token.txt) python examples/rewards/trl_grpo.py Qwen/Qwen2.5-0.5B-Instruct rows.jsonl
 
-The rows have a `prompt` and the domain's columns (`reference`). TRL calls the reward with lists, one item a completion,
-and leaves out a sample whose reward is None: one that could not be judged.
+The rows have a `prompt` and the domain's columns (`reference`). TRL calls the reward with lists, one item per completion, and
+leaves out a sample whose reward is None: one that could not be verified.
 """
 
 import os

@@ -3,9 +3,10 @@
     python -m verl.trainer.main_ppo ... reward_model.reward_manager=batch \
         custom_reward_function.path=examples/rewards/verl_reward.py custom_reward_function.name=compute_score_batch
 
-The naive manager takes `compute_score` instead, one answer a call. `data_source` names the domain (`math`, `code`);
+The naive manager takes `compute_score` instead, one answer per call. `data_source` names the domain (`math`, `code`);
 `reward_model.ground_truth` is the reference, or for code the tests; `extra_info` may hold further columns
-(`entry_point`). verl cannot leave a sample out: one that could not be judged counts 0.
+(`entry_point`). verl cannot leave a sample out, so an answer that could not be
+verified counts 0.
 """
 
 import os

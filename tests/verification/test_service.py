@@ -471,7 +471,7 @@ def test_the_example_for_openrlhf_gives_tensors(live, monkeypatch):
     prompts = ["2+2=", "2+3=", "?"]
     said = reward_func(["2+2=4", "2+3=4", "?1"], prompts, ["4", "5", None], step=1)
     assert said["rewards"].tolist() == said["scores"].tolist() == [1.0, 0.0, 0.0]
-    assert said["extra_logs"]["unjudged"].tolist() == [0.0, 0.0, 1.0]
+    assert said["extra_logs"]["unverified"].tolist() == [0.0, 0.0, 1.0]
 
 
 # ---- load

@@ -1,4 +1,4 @@
-"""Text-to-SQL on SQLite: a candidate is right when its result equals the reference's; order counts where it orders."""
+"""Text-to-SQL on SQLite: a query is right when its result equals the reference's, in order where the reference orders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FENCE = re.compile(r"```(?:sql|sqlite)?[ \t]*\r?\n(.*?)```", re.DOTALL | re.IGNO
 
 
 def extract(task: Task, response: str) -> str | None:
-    """The last fenced block, else what begins at the first SELECT or WITH, up to a blank line."""
+    """The last fenced block, else the text from the first SELECT or WITH to a blank line."""
     blocks = FENCE.findall(response)
     text = blocks[-1] if blocks else response
     start = re.search(r"\b(select|with)\b", text, re.IGNORECASE)
@@ -25,7 +25,7 @@ def extract(task: Task, response: str) -> str | None:
 
 
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
-    """Execution equality on the task's database, and on an emptied one, so that a constant does not pass."""
+    """Compares results on the task's database, and on an emptied one, so that a constant does not pass."""
     schema, reference = task.fields.get("schema"), task.reference
     if not isinstance(schema, str) or reference is None:
         return Verdict(status="unverifiable", reason="the task has no schema or no reference query")
@@ -92,7 +92,7 @@ def seeds() -> Iterable[Record]:
 
 
 def keeps_tables(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """A child must bring its own tables along; without them nobody can answer it."""
+    """Drops a child without table definitions: nobody could answer it."""
     return None if "create table" in child.instruction.lower() else "lost its tables"
 
 

@@ -1,7 +1,7 @@
-"""Runs one untrusted query on a throw-away database in memory.
+"""Runs one untrusted query on a temporary database in memory.
 
-Nothing but reading is authorised, so injected statements cannot write, attach files or load code; a progress handler bounds
-time, and rows and cells are bounded. The whole runs in a checker process of Evoltune, which is killable from outside.
+Only reading is authorised, so injected statements cannot write, attach files or load code. A progress handler bounds the time;
+rows and cells are bounded too. All of it runs in a verifier process of Evoltune, which can be killed from outside.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FORBIDDEN_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_
 
 
 class Refused(Exception):
-    """The query did something that is not reading, or took too much."""
+    """The query does something other than reading, or its result is too large."""
 
 
 @dataclass(frozen=True, kw_only=True)

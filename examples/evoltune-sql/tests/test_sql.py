@@ -1,4 +1,4 @@
-"""The sql domain keeps every law of the conformance suite, and hostile queries do nothing."""
+"""The sql domain keeps every law of the conformance suite, and hostile queries have no effect."""
 
 from pathlib import Path
 
