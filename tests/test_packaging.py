@@ -28,7 +28,7 @@ def test_the_wheel_carries_recipes_prompts_seeds_and_page_and_no_tests(wheel: Pa
     for needed in (
         "evoltune/recipes/smoke/math.yaml",
         "evoltune/recipes/base/wizardcoder.yaml",
-        "evoltune/report/static/page.html",
+        "evoltune/report/static/run.html",
         "evoltune/domain_kit/template/pyproject.toml.tmpl",
         "evoltune/evaluate/published.yaml",
         "evoltune/py.typed",

@@ -1,4 +1,4 @@
-"""Everything that a domain's author reads: Job, Context, Operator, Benchmark, Profile, Domain; and how domains load.
+"""What a domain's author needs: Job, Context, Operator, Benchmark, Profile, Domain; below them, how domains are loaded.
 
 A domain is a frozen dataclass of plain functions, found by entry point (group `evoltune.domains`), by
 `module:attribute`, or by the path of a package folder:
@@ -30,12 +30,12 @@ ENTRY_POINTS = "evoltune.domains"
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """An untrusted program. With tests a judge in another process calls it; without, `pass` means that it exited 0."""
+    """An untrusted program. With tests, a test runner in another process calls it; without, `pass` means that it exited 0."""
 
     program: str
     tests: Json = None
-    """Python test source (asserts, or `check(candidate)`), a list of such sources, or a dict that the judge knows
-    (`{"cases": [[args, expected], ...]}`, `{"stdio": [[input, output], ...]}`): see evoltune.sandbox."""
+    """Python test source (asserts, or `check(candidate)`), a list of such sources, or a dict in a form of the test runner's
+    (`{"cases": [[args, expected], ...]}`, `{"stdio": [[input, output], ...]}`): see docs/validate.md."""
     entry_point: str = ""
     stdin: str = ""
     language: str = "python"
@@ -45,29 +45,30 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a domain's functions may use beside their arguments."""
+    """What a domain's functions may use besides their arguments."""
 
     run: Callable[[Job], Verdict]
-    """The sandbox; a program's misdeeds are verdicts, never exceptions."""
+    """Runs a program in the sandbox. Whatever the program does becomes a verdict, never an exception."""
     policy: Mapping[str, Json]
     """`Domain.policy` overlaid with the recipe's `verify.policy`."""
     many: Callable[[Sequence[Job]], Sequence[Verdict]] | None = None
+    """`run` for several programs; None: one after another."""
 
     def run_many(self, jobs: Sequence[Job]) -> Sequence[Verdict]:
-        """`run` for each, in order; jobs in a row share a judge where they can, which is about twice as cheap."""
+        """`run` for each, in order. Consecutive jobs share a test runner where they can, which halves the cost of a job."""
         return self.many(jobs) if self.many else [self.run(job) for job in jobs]
 
 
 Extract = Callable[[Task, str], "str | None"]
 """(task, response) -> candidate; None is counted apart from wrong."""
 Verify = Callable[[Task, str, Context], Verdict]
-"""(task, candidate, context): data, evaluation and reward all end here."""
+"""(task, candidate, context) -> verdict; used by the verify stage, by evaluation and by rewards."""
 Confirm = Callable[[Task, Sequence["str | None"], Mapping[str, Sequence[str]], Context], Sequence[Verdict]]
-"""No reference: judges all candidates of a task at once from their agreement and the evidence."""
+"""(task, candidates, evidence, context) -> verdicts on all candidates of a task that has no reference."""
 Overlap = Callable[[Record, Sequence[Task], Context], Sequence[str]]
-"""Names of the suite's tasks that the record gives away."""
+"""(record, suite tasks, context) -> names of the suite's tasks that the record gives away."""
 Eliminator = Callable[["Task | None", Task, "str | None"], "str | None"]
-"""(parent if known, child, answer once paid) -> reason, or None to keep."""
+"""(parent if known, child, answer if there is one yet) -> why the child is dropped, or None to keep it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +83,15 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """A suite of problems. `load` reads the upstream file; upstream's test format becomes `Task.tests` there, once."""
+    """A suite of problems. `load` reads the upstream file and turns its test format into `Task.tests`."""
 
     load: Callable[[Path], Iterable[Task]]
     sha256: str
-    """Hash of the upstream file as published; empty when unknown (then it is recorded at first load)."""
+    """Hash of the upstream file as published; empty when unknown: then the hash of the first load is recorded."""
     licence: str
     profile: str = "sound"
     beside: tuple[str, ...] = ()
-    """Further profiles that score the same generations beside the first, e.g. a strict and a lenient reader."""
+    """Further profiles that score the same generations, e.g. a strict and a lenient reader."""
     file: str = ""
     """Path below `EVOLTUNE_DATA` (or below the folder the user names), e.g. `gsm8k/test.jsonl.gz`; absolute for a file of
     the domain's own package."""
@@ -100,12 +101,13 @@ class Benchmark:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A named, versioned way to score. None: the domain's own function, and for `prompt` the checkpoint's template."""
+    """A named, versioned way to score. A function that is None is the domain's own; without `prompt` the checkpoint's chat
+    template is used."""
 
     version: int
     prompt: str | None = None
     render: Callable[[Task], str] | None = None
-    """What stands for `{instruction}` in the prompt; None: the task's instruction."""
+    """The text that replaces `{instruction}` in the prompt; None: the task's instruction."""
     decoding: Mapping[str, Json] = field(default_factory=lambda: {"n": 1, "temperature": 0.0})
     extract: Extract | None = None
     verify: Verify | None = None
@@ -117,7 +119,7 @@ def _stripped(task: Task, response: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """A speciality: seeds, operators, verifier, benchmarks. Plain data and functions; nothing to inherit."""
+    """A field of knowledge: seeds, operators, verifier, benchmarks. Plain data and functions; nothing to inherit."""
 
     name: str
     seeds: Callable[[], Iterable[Record]]
@@ -127,23 +129,23 @@ class Domain:
     extract: Extract = _stripped
     answer_prompt: str = "{instruction}"
     evidence: Mapping[str, str] = field(default_factory=dict)
-    """name -> prompt; asked by evolve, read by confirm."""
+    """name -> prompt that evolve sends to the teacher; `confirm` reads the completions."""
     confirm: Confirm | None = None
     overlap: Mapping[str, Overlap] = field(default_factory=dict)
-    """behaviour (code), skeleton (math)."""
+    """name -> function, e.g. `behaviour` (code), `skeleton` (math)."""
     eliminators: tuple[Eliminator, ...] = ()
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=lambda: {"sound": Profile(version=1)})
     columns: tuple[str, ...] = ()
-    """`Task.fields` that verify reads; also picked from a reward's keywords."""
+    """Names of the `Task.fields` that `verify` reads; a reward picks them from its keyword arguments."""
     policy: Mapping[str, Json] = field(default_factory=dict)
-    """Every knob of the verifier with its default; recipes can set no other."""
+    """Every option of the verifier with its default; recipes can set no other."""
     preload: tuple[str, ...] = ()
-    """Modules that a checker's zygote imports once: ("sympy",)."""
+    """Modules that worker processes import once, e.g. ("sympy",)."""
 
 
 def installed() -> dict[str, str]:
-    """Entry-point names of the domains on this machine, with the object they point to. Loads none of them."""
+    """Entry-point names of the installed domains, with the object that each points to. Imports none of them."""
     return {
         e.name: e.value
         for e in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name)
@@ -151,7 +153,14 @@ def installed() -> dict[str, str]:
 
 
 def load_domain(ref: str) -> Domain:
-    """A domain by entry-point name, `module:attribute`, or the path of a package folder or a project that holds one."""
+    """Loads a domain.
+
+    Args:
+        ref: an entry-point name, `module:attribute`, or the path of a package folder or of a project that holds one.
+
+    Raises:
+        DomainError: it is unknown, cannot be imported, is not a Domain, or has another api_version.
+    """
     looks_like_path = ref.startswith((".", "/", "~")) or Path(ref).is_dir()
     if looks_like_path:
         found: object = _from_path(Path(ref).expanduser())
@@ -164,7 +173,7 @@ def load_domain(ref: str) -> Domain:
         raise DomainError(f"domain {ref!r} is a {type(found).__name__}, not an evoltune.Domain")
     if found.api_version != API_VERSION:
         raise DomainError(
-            f"domain {found.name!r} has api_version {found.api_version}, this evoltune speaks {API_VERSION}: "
+            f"domain {found.name!r} has api_version {found.api_version}, this evoltune supports {API_VERSION}: "
             "install versions that match"
         )
     return found
@@ -172,7 +181,7 @@ def load_domain(ref: str) -> Domain:
 
 @lru_cache(maxsize=64)
 def _entry_point(name: str) -> str:
-    """What the entry point names; found once in a process, an unknown name is looked up again."""
+    """The value of the entry point. Cached, because listing the entry points takes milliseconds; a miss is not cached."""
     known = installed()
     if name not in known:
         raise DomainError(
@@ -197,8 +206,8 @@ def _from_path(path: Path) -> object:
         raise DomainError(
             f"domain path {str(path)!r} is not a folder: give the package folder or the project that holds it"
         )
-    places = [path, *sorted(p.parent for p in [*path.glob("*/__init__.py"), *path.glob("src/*/__init__.py")])]
-    for package in places:
+    inner = sorted(p.parent for p in [*path.glob("*/__init__.py"), *path.glob("src/*/__init__.py")])
+    for package in (path, *inner):
         if not (package / "__init__.py").exists() or package.name == "tests":
             continue
         module = _import_from(package)
@@ -208,11 +217,11 @@ def _from_path(path: Path) -> object:
 
 
 def _import_from(package: Path) -> Any:
-    """Imports the package at this very place, also when one of the same name was loaded from elsewhere."""
-    place = str(package.parent)
-    if place in sys.path:
-        sys.path.remove(place)
-    sys.path.insert(0, place)
+    """Imports the package in this folder, even when one of the same name was imported from elsewhere."""
+    parent = str(package.parent)
+    if parent in sys.path:
+        sys.path.remove(parent)
+    sys.path.insert(0, parent)
     loaded = sys.modules.get(package.name)
     if loaded is not None and Path(getattr(loaded, "__file__", None) or "").parent != package:
         for name in [n for n in sys.modules if n == package.name or n.startswith(f"{package.name}.")]:
@@ -220,7 +229,7 @@ def _import_from(package: Path) -> Any:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(package.name)
-    except (Exception, SystemExit) as error:  # sys.exit in a domain must not end us without a word
+    except (Exception, SystemExit) as error:  # a domain that calls sys.exit must not end the command silently
         raise DomainError(
             f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -235,7 +244,7 @@ def package_of(domain: Domain) -> str:
 
 
 def source_hash(domain: Domain) -> str:
-    """16 hex digits over the domain package's Python files: a changed verifier judges anew."""
+    """16 hex digits over the domain package's Python files: with a changed verifier, stored verdicts no longer count."""
     package = package_of(domain)
     spec = None if package == "__main__" else importlib.util.find_spec(package)
     sha = hashlib.sha256(f"{domain.name}/{domain.api_version}".encode())
@@ -243,17 +252,16 @@ def source_hash(domain: Domain) -> str:
     files = [p for root in roots for p in sorted(Path(root).rglob("*.py"))]
     if spec and spec.origin and not roots:
         files = [Path(spec.origin)]
-    if package == "__main__" and getattr(
-        sys.modules["__main__"], "__file__", None
-    ):  # a domain written in a script
-        files = [Path(str(sys.modules["__main__"].__file__))]
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if package == "__main__" and script:  # a domain that is defined in a script
+        files = [Path(script)]
     for file in files:
         sha.update(file.name.encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()[:16]
 
 
 def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:
-    """`Domain.policy` overlaid with the recipe's choices; an unknown knob is an error that names the nearest."""
+    """`Domain.policy` overlaid with a recipe's `verify.policy`. Raises DomainError for an option that the domain lacks."""
     for key in chosen:
         if key not in domain.policy:
             raise DomainError(
@@ -263,20 +271,19 @@ def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def to_task(domain: Domain, row: Mapping[str, Any], where: str = "row") -> Task:
-    """The only door for foreign rows: `instruction` (or `prompt`, `question`), `reference`, `tests`, the domain's columns."""
-    instruction = next(
-        (row[k] for k in ("instruction", "prompt", "question", "problem") if isinstance(row.get(k), str)), ""
-    )
+    """The task in a row of any origin; every row that a user brings becomes a Task here.
+
+    Reads `instruction` (or `prompt`, `question`, `problem`), `reference`, `tests`, the domain's columns and `id` or `name`.
+    Raises DataError that names `where`.
+    """
+    names = ("instruction", "prompt", "question", "problem")
     reference = row.get("reference")
-    if reference is not None and not isinstance(reference, str):
-        if isinstance(reference, bool) or not isinstance(reference, int | float):
-            raise DataError(
-                f"{where}: column 'reference' is a {type(reference).__name__}, must be a string or a number"
-            )
-        reference = str(reference)
+    if isinstance(reference, bool) or not isinstance(reference, str | int | float | None):
+        kind = type(reference).__name__
+        raise DataError(f"{where}: column 'reference' is a {kind}, must be a string or a number")
     return Task(
-        instruction=instruction,
-        reference=reference,
+        instruction=next((row[name] for name in names if isinstance(row.get(name), str)), ""),
+        reference=None if reference is None else str(reference),
         tests=row.get("tests"),
         fields={k: row[k] for k in domain.columns if row.get(k) is not None},
         name=str(row.get("id", row.get("name", ""))),

@@ -1,8 +1,8 @@
-"""The small vocabulary of errors. Each says what, where, the value, what is allowed, and what to do.
+"""Errors for the user. Each message says what is wrong and where, the value, what is allowed, and what to do.
 
-`EvoltuneError` is what a user can mend: the command line prints it in one line and exits with its
-`exit_code` (2: misuse or bad input, nothing was written; 1: work began and failed, what was finished is kept).
-Bad model output is never an error: it is a `Verdict` or a `Drop`.
+The command line prints an `EvoltuneError` in one line and exits with its `exit_code` (2: misuse or bad input, nothing was
+written; 1: work began and failed, what was finished is kept). Bad model output is never an error: it is a `Verdict` or a
+`Drop`.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class StoreError(EvoltuneError):
 
 
 class TeacherError(EvoltuneError):
-    """The teacher cannot be reached or refuses for good."""
+    """The teacher cannot be reached, or refuses and a retry would not help."""
 
     exit_code = 1
 
 
 class ServiceError(EvoltuneError):
-    """A verifier service cannot be reached, refuses for good, or cannot be started."""
+    """A verifier service cannot be reached, cannot be started, or refuses and a retry would not help."""
 
     exit_code = 1
 
@@ -77,7 +77,7 @@ class CertificateError(EvoltuneError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A ready-made clause: `did you mean 'x'?` when something is near, else the list of what is allowed."""
+    """The end of a message: `did you mean 'x'?` when a known word is near, else the list of what is allowed."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known) or 'none'}"

@@ -248,7 +248,7 @@ def verify(work: Run) -> None:
 def build(work: Run) -> Path:
     from evoltune.curate.certificate import certificate
     from evoltune.curate.stages import curate_stages
-    from evoltune.dataset.mix import mixed
+    from evoltune.dataset.mix import mix_sources
     from evoltune.dataset.write import write_dataset
 
     with Store.open(work.folder) as store, work.checker() as checker:
@@ -262,7 +262,7 @@ def build(work: Run) -> Path:
             steps.append(step)
         proof = certificate(store, steps, work.recipe, work.suites)
         counts = {step.name: store.ledger(step) for step in reversed(steps[-1].chain())}
-        rows, mix = mixed(store.kept(steps[-1]), work.recipe, work.domain, work.targets, checker)
+        rows, mix = mix_sources(store.kept(steps[-1]), work.recipe, work.domain, work.targets, checker)
         if mix:
             counts["mix"] = dict(mix)
         store.note("ledgers", counts)
@@ -308,7 +308,7 @@ def _measure(recipe: Recipe, model: str, out: Path, *, baseline: bool, allow_unc
 
 
 def report(work: Run) -> None:
-    from evoltune.report import write_report
+    from evoltune.report.run_page import write_report
 
     _say(f"report: {write_report(work.folder)}")
 

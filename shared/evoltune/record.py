@@ -1,7 +1,7 @@
 """Task, Answer, Verdict, Record, Drop: frozen data, imports nothing of ours.
 
-A record is a snapshot: its identity is the task and its lineage; answers and evidence are found out later.
-Invariant: `Record.id` is the same on every machine and in every process, and never depends on answers.
+A record is a snapshot. Its identity is its task and lineage; answers and evidence are added later.
+Invariant: `Record.id` is the same on every machine and in every process, and does not depend on answers.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ _canonical = json.JSONEncoder(sort_keys=True).encode
 
 
 def digest(value: object) -> str:
-    """16 hex digits of SHA-256 over canonical JSON (sorted keys, ASCII): the hash behind every id and key."""
+    """16 hex digits of SHA-256 over canonical JSON (sorted keys, ASCII); every id and key is made with it."""
     return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is asked and how it is judged: a seed, a benchmark problem, a row to verify, a reward's columns."""
+    """A question and what its answers are verified against: a seed, a benchmark problem, a row to verify."""
 
     instruction: str
     reference: str | None = None
     tests: Json = None
-    """Any form that the domain's verify reads; no teacher ever writes here."""
+    """In any form that the domain's `verify` reads; a teacher's text never gets here."""
     fields: Mapping[str, Json] = field(default_factory=dict)
     """The other `Domain.columns`: entry_point, language ..."""
     history: tuple[tuple[str, str], ...] = ()
     """Earlier turns: (role, content)."""
     name: str = ""
-    """The source's own id, else file:line, so that no two rows fold into one."""
+    """The source's own id, else file:line, so that equal rows of a file stay distinct."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How an answer was judged. `error` and `unverifiable` mean that we, not the model, failed."""
+    """The result of verifying an answer. `error` and `unverifiable` mean that verification failed, not the model."""
 
     status: Status
     reason: str = ""
     seconds: float = 0.0
-    """A measurement: never enters the dataset's bytes."""
+    """A measurement, so it is never written to a dataset: equal runs give equal bytes."""
     evidence: Mapping[str, Json] = field(default_factory=dict)
     """extracted, method, stdout, isolation, verified_by ..."""
 
@@ -61,7 +61,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One response of a model (or of a seed's author, model="seed"); a struck answer keeps its text and a `fail`."""
+    """One response of a model, or of a seed's author (model="seed"). A rejected answer keeps its text, with a `fail`."""
 
     text: str
     model: str
@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One row on its journey. Answers and evidence are not part of `id`."""
+    """One row on its way through the stages. Answers and evidence are not part of `id`."""
 
     domain: str
     task: Task
@@ -86,13 +86,13 @@ class Record:
 
     @cached_property
     def id(self) -> str:
-        # vars, not asdict: the same JSON without the deep copy, which took half of the time of an id.
+        # vars, not asdict: the same JSON, without the deep copy that took half of the time of an id.
         return digest([self.domain, vars(self.task), self.parents, self.operator, self.round, self.draw])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drop:
-    """A record that a stage let go, and why. A draw without text is a record too (empty), so that draws balance."""
+    """A record that a stage dropped, and why. A draw without text is an empty record, so that the ledger's counts add up."""
 
     record: Record
     reason: str

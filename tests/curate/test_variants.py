@@ -12,7 +12,7 @@ from evoltune.cli import main
 from evoltune.curate.select.ablations import AXES, LEAST, Pool, variants
 from evoltune.errors import DataError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
-from evoltune.report.pictures import difficulty_picture, score_picture
+from evoltune.report.svg import difficulty_svg, scores_svg
 from evoltune.run.store import Step, Store
 
 PASS, FAIL = Verdict(status="pass"), Verdict(status="fail")
@@ -107,13 +107,11 @@ def test_pictures_are_well_formed_escaped_and_repeatable():
         "low": 0.4,
         "high": 0.6,
     }
-    for svg in (difficulty_picture(counts, ["simple", "complex"]), score_picture([bar])):
+    for svg in (difficulty_svg(counts, ["simple", "complex"]), scores_svg([bar])):
         ElementTree.fromstring(svg)
         assert "<b>" not in svg and "<verified>" not in svg
-    assert "50.0%" in score_picture([bar])
-    assert difficulty_picture(counts, ["simple", "complex"]) == difficulty_picture(
-        counts, ["simple", "complex"]
-    )
+    assert "50.0%" in scores_svg([bar])
+    assert difficulty_svg(counts, ["simple", "complex"]) == difficulty_svg(counts, ["simple", "complex"])
 
 
 TOY = """

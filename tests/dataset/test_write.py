@@ -9,7 +9,8 @@ from evoltune.curate.certificate import build_certificate
 from evoltune.curate.difficulty import difficulty, level_of
 from evoltune.curate.licences import licence_of, refusal, terms_of
 from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
-from evoltune.dataset.write import split_of, to_rows, write_dataset
+from evoltune.dataset.schema import to_rows
+from evoltune.dataset.write import split_of, write_dataset
 from evoltune.errors import DataError
 from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
 from evoltune.record import Answer, Record, Task, Verdict

@@ -83,27 +83,34 @@ def test_with_verify_filled_in_every_law_holds(regex: Path):
     assert [f"{f.name}: {f.detail}" for f in findings if not f.ok] == []
 
 
-def test_a_verifier_that_accepts_everything_is_caught(regex: Path):
-    module = regex / "evoltune_regex_kit" / "__init__.py"
-    module.write_text(
-        module.read_text().replace(
-            'status="unverifiable", reason="verify is not written yet"', 'status="pass"'
-        )
-    )
-    failed = {f.name for f in check_domain(str(regex)) if not f.ok}
-    assert {"mutated references are rejected", "unrelated answers are never accepted"} <= failed
+EXACT = '    return Verdict(status="pass" if candidate == task.reference else "fail")\n'
 
 
-def test_a_verifier_that_raises_or_hangs_is_caught(regex: Path):
+@pytest.mark.parametrize(
+    ("verify", "broken"),
+    [
+        (
+            '    return Verdict(status="pass")\n',
+            {"mutated references are rejected", "unrelated answers are never accepted"},
+        ),
+        (
+            "    if len(candidate) > 400: raise ValueError(candidate)\n" + EXACT,
+            {"bad candidates end as verdicts, within the time limit"},
+        ),
+        (
+            "    calls.append(1)\n    if len(calls) % 2: return Verdict(status='fail')\n" + EXACT,
+            {"the same answer gets the same verdict"},
+        ),
+    ],
+    ids=["accepts everything", "raises", "answers at random"],
+)
+def test_a_verifier_that_breaks_a_law_is_caught(regex: Path, verify: str, broken: set[str]):
     module = regex / "evoltune_regex_kit" / "__init__.py"
-    body = '    if len(candidate) > 400: raise ValueError(candidate)\n    return Verdict(status="pass" if candidate == task.reference else "fail")\n'
-    module.write_text(
-        module.read_text().replace(
-            '    return Verdict(status="unverifiable", reason="verify is not written yet")\n', body
-        )
-    )
-    failed = {f.name: f.detail for f in check_domain(str(regex)) if not f.ok}
-    assert "bad candidates end as verdicts, within the time limit" in failed
+    text = module.read_text().replace("COLUMNS = ()", "COLUMNS = ()\ncalls = []")
+    stub = '    return Verdict(status="unverifiable", reason="verify is not written yet")\n'
+    assert stub in text
+    module.write_text(text.replace(stub, verify))
+    assert broken <= {f.name for f in check_domain(str(regex)) if not f.ok}
 
 
 @pytest.mark.parametrize("name", ["Code", "my-domain", "class", "", "math", "../x"])

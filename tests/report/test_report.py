@@ -13,8 +13,9 @@ import pytest
 
 from evoltune.errors import DataError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
-from evoltune.report import write_comparison, write_report
-from evoltune.report.gather import gather, word_diff
+from evoltune.report.comparison_page import write_comparison
+from evoltune.report.run_data import read_run, word_diff
+from evoltune.report.run_page import write_report
 from evoltune.run.store import Step, Store, Usage
 
 pytest.importorskip("jinja2", reason="needs evoltune[report]")
@@ -126,7 +127,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_shows_the_ledger_scores_and_losses_of_the_run(small: Path):
-    page = gather(small)
+    page = read_run(small)
     assert len(page.rows) == 40 and len(page.loss) == 40 and len(page.scores) == 2
     assert sum(o["drawn"] for o in page.operators) == 40 and sum(v["rows"] for v in page.verdicts) == 40
     text = write_report(small).read_text()
@@ -207,10 +208,10 @@ def test_search_filters_and_tree_work_and_the_console_is_silent(browser, small: 
     page, said = open_page(browser, write_report(small))
     assert page.locator("#count").inner_text() == "40 of 40 rows"
     page.select_option("#f-operator", "deepen")
-    deepen = sum(r["operator"] == "deepen" for r in gather(small).rows)
+    deepen = sum(r["operator"] == "deepen" for r in read_run(small).rows)
     assert page.locator("#count").inner_text() == f"{deepen} of 40 rows"
     page.select_option("#f-operator", "")
-    row = next(r for r in gather(small).rows if r["parents"])
+    row = next(r for r in read_run(small).rows if r["parents"])
     page.fill("#f-text", row["id"])
     assert page.locator("#count").inner_text() == "1 of 40 rows"
     page.locator("#rows button").focus()

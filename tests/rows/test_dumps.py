@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from evoltune.cli import main
-from evoltune.curate.select.review import read_decisions, write_review
-from evoltune.dataset.mix import mixed
+from evoltune.curate.select.sources import read_decisions
+from evoltune.dataset.mix import mix_sources
 from evoltune.domain import Domain
 from evoltune.errors import DataError
 from evoltune.recipe import Curate, Recipe, Seeds, Source
 from evoltune.record import Answer, Record, Task, Verdict
+from evoltune.report.review_page import write_review
 from evoltune.rows.dumps import read_dump
 from evoltune.rows.readers import BadRow
 
@@ -144,7 +145,7 @@ def source(path: Path, rows, **more) -> Source:
 
 def mix(sources, suites=None, **curate):
     recipe = Recipe(domain="toy", seeds=Seeds(licence="MIT"), curate=Curate(mix=tuple(sources), **curate))
-    rows, ledger = mixed(own(), recipe, TOY, suites or {}, None)
+    rows, ledger = mix_sources(own(), recipe, TOY, suites or {}, None)
     return list(rows), ledger
 
 

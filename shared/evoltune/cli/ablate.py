@@ -30,7 +30,7 @@ from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError, nearest
 from evoltune.recipe import Recipe
 from evoltune.record import Record
-from evoltune.report.pictures import score_picture
+from evoltune.report.svg import scores_svg
 from evoltune.rows.files import write_file, write_json
 from evoltune.rows.storage import is_address
 from evoltune.run.store import Step, Store
@@ -181,7 +181,7 @@ def write_results(folder: Path, results: Sequence[dict[str, Any]]) -> None:
         for suite, m in entry["suites"].items()
     ]  # fmt: skip
     write_json(folder / "ablation.json", results)
-    write_file(folder / "ablation.svg", score_picture(bars))
+    write_file(folder / "ablation.svg", scores_svg(bars))
 
 
 def lines(results: Sequence[dict[str, Any]]) -> list[str]:

@@ -7,7 +7,6 @@ that cannot be read.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--require", default="L1", choices=("L0", "L1", "L2", "L3"), help="least isolation for code")
     add("--clean", type=options.jsonl_path, metavar="OUT", help="write the clean rows and their certificate")
     add("--write", action="store_true", help="certify the dataset as it is, if it is clean")
-    add("--json", action="store_true", help="print the findings as JSON")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.write:
         print(f"certificate: {certify(audit, suites, curate, dataset)}", file=sys.stderr)
     sizes = {name: len(suite.tasks) for name, suite in suites.items()}
-    print(json.dumps(_facts(audit, sizes), indent=1) if args.json else "\n".join(_lines(audit, sizes)))
+    options.say(args, _facts(audit, sizes), _lines(audit, sizes))
     return 0 if not not_clean or args.clean else 1
 
 

@@ -1,4 +1,4 @@
-"""`evoltune domains ls | new NAME [--path DIR] | check NAME`: the domains on this machine, and the kit to make one."""
+"""`evoltune domains ls | new NAME [--path DIR] | check NAME`: list the installed domains, write a new one, check one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from pathlib import Path
 
 from evoltune.cli import options
 from evoltune.domain import installed, load_domain
+from evoltune.domain_kit.conformance import check_domain
+from evoltune.domain_kit.scaffold import scaffold
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|new|check")
-    options.add_json(verbs.add_parser("ls", help="list the domains on this machine"))
+    options.add_json(verbs.add_parser("ls", help="list the installed domains"))
     new = verbs.add_parser("new", help="write the skeleton of a domain package")
     new.add_argument("name")
     new.add_argument("--path", type=Path, default=Path(), help="folder to write it into (default: here)")
     options.add_json(new)
     check = verbs.add_parser(
-        "check", help="is the domain sound? prints each law and the smallest example that breaks it"
+        "check",
+        help="check a domain against the conformance laws; print the smallest example that breaks one",
     )
     check.add_argument("name", help="entry-point name, module:attribute, or ./path")
     check.add_argument("--json", action="store_true", help="print JSON lines")
@@ -43,8 +46,6 @@ def _ls(args: argparse.Namespace) -> int:
 
 
 def _new(args: argparse.Namespace) -> int:
-    from evoltune.domain_kit.scaffold import scaffold
-
     folder = scaffold(args.name, args.path)
     then = f"pip install -e {folder} && evoltune domains check {args.name}"
     options.say(
@@ -54,19 +55,15 @@ def _new(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from evoltune.domain_kit.conformance import check_domain
-
     failed = 0
     for finding in check_domain(args.name):
         failed += not finding.ok
         if args.json:
-            print(json.dumps({"name": finding.name, "ok": finding.ok, "detail": finding.detail}), flush=True)
+            line = json.dumps({"name": finding.name, "ok": finding.ok, "detail": finding.detail})
         else:
             detail = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in finding.detail)
-            print(
-                f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{': ' + detail if detail else ''}",
-                flush=True,
-            )
+            line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{': ' + detail if detail else ''}"
+        print(line, flush=True)
     if not args.json:
         print(f"{failed} failed" if failed else "every law holds")
     return 1 if failed else 0

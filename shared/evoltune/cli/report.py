@@ -7,6 +7,8 @@ from pathlib import Path
 
 from evoltune.cli import options
 from evoltune.errors import DataError
+from evoltune.report.comparison_page import write_comparison
+from evoltune.report.run_page import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.report import write_comparison, write_report
-
     for folder in (args.run, args.other):
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder}: no such run directory")

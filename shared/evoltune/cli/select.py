@@ -1,84 +1,77 @@
-"""`evoltune select SOURCE... --out chosen.jsonl`: a small good set out of large sources, LIMA's way or by quality x diversity.
+"""`evoltune data select SOURCE... --out chosen.jsonl`: a small good set from large sources, LIMA's way or by quality and
+diversity.
 
-    evoltune select stackexchange:physics/Posts.xml wikihow:wikihowAll.csv --mode lima --quota stackexchange=400,wikihow=200 \\
-        --out chosen.jsonl --page review.html
+    evoltune data select stackexchange:physics/Posts.xml wikihow:wikihowAll.csv --mode lima \\
+        --quota stackexchange=400,wikihow=200 --out chosen.jsonl --page review.html
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from evoltune.cli import options
-from evoltune.curate.dedup.stage import dedup
-from evoltune.curate.select.lima_rules import LIMA_SIZE, objection
-from evoltune.curate.select.review import read_decisions, write_review
-from evoltune.curate.select.stage import choose, source_of
-from evoltune.dataset.mix import source_records
+from evoltune.curate.select.lima_rules import LIMA_SIZE
+from evoltune.curate.select.sources import (
+    counts_by_source,
+    read_decisions,
+    select_from_sources,
+    selected_row,
+    token_counter,
+)
 from evoltune.domain import load_domain
-from evoltune.errors import DataError, MissingExtraError
-from evoltune.recipe import Curate, Source
-from evoltune.record import Drop, Record
+from evoltune.errors import DataError
+from evoltune.recipe import Curate
+from evoltune.report.review_page import write_review
 from evoltune.rows.columns import layout
 from evoltune.rows.dumps import is_dump
 from evoltune.rows.files import jsonl_writer
-from evoltune.rows.readers import BadRow, read_rows
-from evoltune.text.words import words
+from evoltune.rows.readers import read_rows
+from evoltune.terminal import table
 
 MODES = ("lima", "quality_diversity", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "sources",
         nargs="+",
         help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path",
     )
-    parser.add_argument(
-        "--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)"
-    )
-    parser.add_argument("--size", type=int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
-    parser.add_argument(
+    add("--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)")
+    add("--size", type=int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
+    add(
         "--mode",
         choices=MODES,
         default="lima",
         help="default: lima (the paper's rules, then quality x diversity)",
     )
-    parser.add_argument(
-        "--quota",
-        default="",
-        metavar="SOURCE=N,...",
-        help="rows per source, e.g. stackexchange=400,wikihow=200",
-    )
-    parser.add_argument(
+    add("--quota", default="", metavar="SOURCE=N,...", help="rows per source: stackexchange=400,wikihow=200")
+    add(
         "--balance",
         choices=("none", "source", "skill"),
         default="source",
         help="equal shares (default: source)",
     )
-    parser.add_argument("--embeddings", default="", metavar="MODEL", help="default: hashed n-gram vectors")
-    parser.add_argument("--domain", default="general", help="whose columns are kept (default: general)")
-    parser.add_argument(
-        "--page", type=Path, metavar="HTML", help="write the accept/reject page of the chosen rows"
+    add("--embeddings", default="", metavar="MODEL", help="default: hashed n-gram vectors")
+    add("--domain", default="general", help="whose columns are kept (default: general)")
+    add("--page", type=Path, metavar="HTML", help="write the accept/reject page of the chosen rows")
+    add(
+        "--decisions",
+        type=Path,
+        metavar="JSON",
+        help="what the page saved: accepted rows stay, rejected ones go",
     )
-    parser.add_argument(
-        "--decisions", type=Path, metavar="JSON", help="what the page saved: accepted stay, rejected go"
-    )
-    parser.add_argument(
-        "--tokenizer", default="", metavar="MODEL", help="count tokens too, with this model's tokenizer"
-    )
-    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    add("--tokenizer", default="", metavar="MODEL", help="count tokens too, with this model's tokenizer")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.size < 1:
         raise DataError(f"--size {args.size}: must be at least 1")
-    options = Curate(
+    curate = Curate(
         size=args.size,
         mode=args.mode,
         balance=args.balance,
@@ -86,31 +79,26 @@ def run(args: argparse.Namespace) -> int:
         embeddings=args.embeddings,
     )
     accepted, rejected = read_decisions(args.decisions) if args.decisions else (frozenset(), frozenset())
-    count = _tokenizer(args.tokenizer) if args.tokenizer else None
-    bad: list[BadRow] = []
-    reasons: Counter[str] = Counter()
-    rows = list(_candidates(args, bad, reasons, rejected))
-    must = [r for r in rows if r.task.name in accepted]
-    rest = [r for r in rows if r.task.name not in accepted]
-    chosen = [*must, *choose(rest, options, max(0, args.size - len(must)))]
-    chosen.sort(key=lambda r: r.id)
+    count_tokens = token_counter(args.tokenizer) if args.tokenizer else None
+    domain = load_domain(args.domain)
+    for ref in args.sources:
+        what = "community dump" if is_dump(ref) else layout(read_rows(ref, []), domain.columns).describe()
+        print(f"{ref}: {what}", file=sys.stderr)
+    selection = select_from_sources(args.sources, domain, curate, accepted=accepted, rejected=rejected)
     with jsonl_writer(args.out) as write:
-        for record in chosen:
-            write(_plain(record))
+        for record in selection.rows:
+            write(selected_row(record))
     if args.page:
-        write_review(args.page, args.out.stem, (_plain(r) for r in chosen))
-    reasons["unreadable"] += len(bad)
-    reasons["not selected"] += len(rows) - len(chosen)
-    reasons = +reasons
-    if args.json:
-        print(json.dumps({"file": str(args.out), "rows": len(chosen), "left_out": reasons}))
-    else:
-        print(table(chosen, count))
-    dropped = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common() if n)
+        write_review(args.page, args.out.stem, map(selected_row, selection.rows))
+    facts = {"file": args.out, "rows": len(selection.rows), "left_out": selection.left_out}
+    head = ["source", "rows", "words asked", "words answered", *(["tokens"] if count_tokens else [])]
+    options.say(args, facts, table(head, list(counts_by_source(selection.rows, count_tokens))))
+    dropped = "; ".join(f"{n} {reason}" for reason, n in selection.left_out.most_common())
     print(
-        f"{len(chosen)} rows in {args.out}" + (f"; left out: {dropped}" if dropped else ""), file=sys.stderr
+        f"{len(selection.rows)} rows in {args.out}{f'; left out: {dropped}' if dropped else ''}",
+        file=sys.stderr,
     )
-    return 0 if chosen else 1
+    return 0 if selection.rows else 1
 
 
 def _quotas(text: str) -> dict[str, int]:
@@ -121,73 +109,3 @@ def _quotas(text: str) -> dict[str, int]:
             raise DataError(f"--quota {part!r}: must be SOURCE=N, e.g. wikihow=200")
         found[name] = int(number)
     return found
-
-
-def _candidates(
-    args: argparse.Namespace, bad: list[BadRow], reasons: Counter[str], rejected: frozenset[str]
-) -> list[Record]:
-    """The rows of all sources that pass the mode's rules and are no duplicates; the rest is counted in `reasons`."""
-    domain = load_domain(args.domain)
-    for ref in args.sources:
-        what = "community dump" if is_dump(ref) else layout(read_rows(ref, []), domain.columns).describe()
-        print(f"{ref}: {what}", file=sys.stderr)
-    passed: list[Record] = []
-    for ref in args.sources:
-        for record in source_records(Source(path=ref), domain, bad):
-            reason = objection(record.answers[0].text) if args.mode == "lima" else ""
-            reason = "rejected by hand" if record.task.name in rejected else reason
-            reasons[reason] += bool(reason)
-            if not reason:
-                passed.append(record)
-    kept: list[Record] = []
-    for result in dedup(Curate(embeddings=args.embeddings))(passed):
-        if isinstance(result, Drop):
-            reasons[result.reason] += 1
-        else:
-            kept.append(result)
-    return kept
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    known = {k: v for k, v in record.task.fields.items() if isinstance(v, str)}
-    text = {"instruction": record.task.instruction, "output": record.answers[0].text}
-    return {"id": record.task.name, **text, "source": source_of(record), **known}
-
-
-def table(records: Sequence[Record], count: Callable[[str], int] | None = None) -> str:
-    """Rows, words (and tokens) per source, as printed."""
-    head = ["source", "rows", "words asked", "words answered", *(["tokens"] if count else [])]
-    lines = [head]
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(source_of(record), []).append(record)
-    for name, rows in [*sorted(groups.items()), ("all", list(records))]:
-        asked, answered = [r.task.instruction for r in rows], [r.answers[0].text for r in rows]
-        sums = [_total(asked, lambda t: len(words(t))), _total(answered, lambda t: len(words(t)))]
-        tokens = [_total([*asked, *answered], count)] if count else []
-        lines.append([name, *(f"{n:,}" for n in (len(rows), *sums, *tokens))])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
-
-
-def _total(texts: Iterable[str], count: Callable[[str], int]) -> int:
-    return sum(map(count, texts))
-
-
-def _tokenizer(model: str) -> Callable[[str], int]:
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("transformers", "train", "counting tokens") from error
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"--tokenizer {model!r}: no such model ({type(error).__name__}): give a folder or a hub id"
-        ) from error
-    return lambda text: len(tokenizer(text)["input_ids"])

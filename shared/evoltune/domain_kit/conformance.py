@@ -1,34 +1,42 @@
-"""Is this domain sound? The conformance suite behind `evoltune domains check`.
+"""The conformance suite of domains, behind `evoltune domains check`.
 
     for finding in check_domain("sql"): print(finding.ok, finding.name, finding.detail)
 
-Each check is a law that every domain of ours keeps; what fails names the smallest example. Answers are judged by the same
-worker processes that verify data, so a hanging or crashing verifier shows up here first.
+Each check is a law that every shipped domain keeps; a broken law names the smallest example. Answers are verified by the same
+worker processes that verify data, so a verifier that hangs or crashes shows up here first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from evoltune.domain import Domain, load_domain
 from evoltune.errors import EvoltuneError
+from evoltune.evaluate.suites import load_suite
 from evoltune.record import STATUSES, Answer, Record, Task, Verdict
 from evoltune.text.residue import is_residue
+from evoltune.verification.checker import Checker, open_checker
 
-SAMPLE = 24  # seeds and problems looked at per check: keeps the suite under a minute
+SAMPLE = 24  # seeds and problems per check: keeps the suite under a minute
 LIMIT_S = 2.0  # CPU seconds of the domain's own code for one answer
 FORM = "constraints"
 """`evidence.method` of a verdict on an answer's form (length, format): a wrong answer of the right form passes it."""
 MUST_REJECT = 0.9
 """Share of seeds of which at least one mutated answer must be rejected (a mutant may happen to be right)."""
+SWAPS = (
+    ("==", "!="), ("<", ">"), (" + ", " - "), ("return ", "return not "), (" and ", " or "), ("True", "False"),
+    ("SELECT", "SELECT DISTINCT"),
+)  # fmt: skip
 HOSTILE = (
     "", " ", "\x00", "\ud800", "\u202e\u200b", "A" * 1_000_000, "(" * 5_000, "9" * 4_000, "9**9**9**9", "{" * 999 + "}" * 999,
     "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
 )  # fmt: skip
+UNRELATED = ("I would rather talk about the weather today.", "...")
+
+Attempt = tuple[Task, str]
+"""A task and an answer to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,82 +48,62 @@ class Finding:
     detail: str = ""
 
 
-Judged = Callable[[Sequence[tuple[Task, str]]], list[Verdict]]
-
-
 def check_domain(ref: str) -> Iterator[Finding]:
     """All findings, in a fixed order. Raises DomainError when the domain cannot be loaded at all."""
     domain = load_domain(ref)
     seeds = list(domain.seeds())
     yield _seeds(domain, seeds)
     yield from _prompts(domain)
-    with _judge(ref) as judged:
+    # Without the cache: it would answer the second half of `_deterministic`.
+    with open_checker(ref, workers=1, check_s=LIMIT_S, program_s=LIMIT_S, cache=False) as checker:
         solved = [(s.task, s.answers[0].text) for s in seeds if s.answers][:SAMPLE]
-        yield from _references(domain, solved, judged)
-        meant = [
-            p
-            for p, v in zip(solved, judged(solved), strict=True)
+        verdicts = _verify(checker, solved)
+        yield from _references(solved, verdicts, checker)
+        by_content = [
+            attempt
+            for attempt, v in zip(solved, verdicts, strict=True)
             if v.status != "unverifiable" and v.evidence.get("method") != FORM
         ]
-        if meant:
-            yield _mutations(meant, judged)
-            yield _strangers(meant, judged)
+        if by_content:
+            yield _mutations(by_content, checker)
+            yield _unrelated(by_content, checker)
         else:
-            yield Finding(
-                name=f"verifies form only (evidence.method: {FORM!r})",
-                ok=True,
-                detail="content laws do not apply",
-            )
-        yield _hostile(seeds, judged)
-        yield _deterministic(solved, judged)
-    yield from _benchmarks(ref, domain)
+            name = f"verifies form only (evidence.method: {FORM!r})"
+            yield Finding(name=name, ok=True, detail="content laws do not apply")
+        yield _hostile(seeds, checker)
+        yield _deterministic(solved, checker)
+        yield from _benchmarks(ref, domain, checker)
 
 
-@contextmanager
-def _judge(ref: str) -> Iterator[Judged]:
-    from evoltune.verification.checker import open_checker
-
-    with open_checker(ref, workers=1, check_s=LIMIT_S, program_s=LIMIT_S) as checker:
-
-        def judged(pairs: Sequence[tuple[Task, str]]) -> list[Verdict]:
-            records = (
-                Record(
-                    domain=ref, task=replace(task, name=f"{i}"), answers=(Answer(text=text, model="check"),)
-                )
-                for i, (task, text) in enumerate(pairs)
-            )
-            return [
-                r.answers[0].verdict or Verdict(status="error", reason="no verdict")
-                for r in checker.verify(records)
-            ]
-
-        yield judged
+def _verify(checker: Checker, attempts: Sequence[Attempt]) -> list[Verdict]:
+    records = (
+        Record(domain=checker.domain.name, task=replace(task, name=str(i)), answers=(Answer(text=text, model="check"),))
+        for i, (task, text) in enumerate(attempts)
+    )  # fmt: skip
+    missing = Verdict(status="error", reason="no verdict")
+    return [record.answers[0].verdict or missing for record in checker.verify(records)]
 
 
 def _seeds(domain: Domain, seeds: Sequence[Record]) -> Finding:
-    name = "seeds have instructions, distinct ids, and answers"
-    if not seeds:
-        return Finding(name=name, ok=False, detail="seeds() gives nothing")
+    answered = sum(bool(s.answers) for s in seeds)
+    broken = "" if seeds else "seeds() gives nothing"
     for seed in seeds:
         if not seed.task.instruction.strip():
-            return Finding(
-                name=name, ok=False, detail=f"seed {seed.task.name or seed.id!r} has no instruction"
-            )
+            broken = broken or f"seed {seed.task.name or seed.id!r} has no instruction"
         if seed.domain != domain.name:
-            return Finding(
-                name=name, ok=False, detail=f"seed {seed.id} says domain {seed.domain!r}, not {domain.name!r}"
-            )
+            broken = broken or f"seed {seed.id} says domain {seed.domain!r}, not {domain.name!r}"
     if len({s.id for s in seeds}) != len(seeds):
-        return Finding(name=name, ok=False, detail="two seeds have the same id: give each task a name")
-    answered = sum(bool(s.answers) for s in seeds)
-    return Finding(name=name, ok=answered > 0, detail=f"{len(seeds)} seeds, {answered} with an answer")
+        broken = broken or "two seeds have the same id: give each task a name"
+    return Finding(
+        name="seeds have instructions, distinct ids, and answers",
+        ok=not broken and answered > 0,
+        detail=broken or f"{len(seeds)} seeds, {answered} with an answer",
+    )
 
 
 def _prompts(domain: Domain) -> Iterator[Finding]:
     names = [o.name for o in domain.operators]
-    broken = ""
-    if not names:
-        broken = "there is no operator"
+    broken = "" if names else "there is no operator"
     for operator in domain.operators:
         if "{instruction}" not in operator.template:
             broken = f"operator {operator.name!r}: the template has no {{instruction}} slot"
@@ -126,9 +114,8 @@ def _prompts(domain: Domain) -> Iterator[Finding]:
     if "{instruction}" not in domain.answer_prompt:
         broken = "answer_prompt has no {instruction} slot"
     yield Finding(name="prompts render", ok=not broken, detail=broken or f"{len(names)} operators")
-    leak = next(
-        (f"operator {o.name!r}: {line!r}" for o in domain.operators for line in _leaks(o.template)), ""
-    )
+    leaks = (f"operator {o.name!r}: {line!r}" for o in domain.operators for line in _leaks(o.template))
+    leak = next(leaks, "")
     yield Finding(name="no marker of a prompt can leak into a row unseen", ok=not leak, detail=leak)
 
 
@@ -141,19 +128,23 @@ def _leaks(template: str) -> Iterator[str]:
             yield bare
 
 
-def _references(domain: Domain, solved: Sequence[tuple[Task, str]], judged: Judged) -> Iterator[Finding]:
-    verdicts = judged(solved)
-    verifiable = [(pair, v) for pair, v in zip(solved, verdicts, strict=True) if v.status != "unverifiable"]
-    wrong = next(((pair, v) for pair, v in verifiable if v.status != "pass"), None)
-    detail = f"{len(verifiable)} of {len(solved)} seed answers can be verified"
-    if wrong:
-        detail = _example(wrong[0], wrong[1])
-    yield Finding(name="references are accepted", ok=bool(verifiable) and wrong is None, detail=detail)
-    forms: list[tuple[Task, str]] = []
-    for (task, text), verdict in verifiable:
-        if verdict.status == "pass":
-            forms += [(task, f"\n{text}\n"), (task, text.replace("\n", "\r\n")), (task, f"{text}   ")]
-    bad = _first(forms, judged(forms), lambda v: v.status != "pass")
+def _references(
+    solved: Sequence[Attempt], verdicts: Sequence[Verdict], checker: Checker
+) -> Iterator[Finding]:
+    judged = [(a, v) for a, v in zip(solved, verdicts, strict=True) if v.status != "unverifiable"]
+    wrong = next((_example(a, v) for a, v in judged if v.status != "pass"), "")
+    yield Finding(
+        name="references are accepted",
+        ok=bool(judged) and not wrong,
+        detail=wrong or f"{len(judged)} of {len(solved)} seed answers can be verified",
+    )
+    forms = [
+        (task, form)
+        for (task, text), verdict in judged
+        if verdict.status == "pass"
+        for form in (f"\n{text}\n", text.replace("\n", "\r\n"), f"{text}   ")
+    ]
+    bad = _shortest(forms, _verify(checker, forms), lambda v: v.status != "pass")
     yield Finding(
         name="references are accepted in equivalent forms",
         ok=bool(forms) and not bad,
@@ -162,135 +153,103 @@ def _references(domain: Domain, solved: Sequence[tuple[Task, str]], judged: Judg
 
 
 def mutants(text: str) -> list[str]:
-    """Answers that are near and (nearly always) wrong: a digit changed, an operator flipped, a word or the middle lost."""
-    out = []
+    """Answers near to `text` and nearly always wrong: a digit changed, an operator flipped, words or a character lost."""
     digits = list(re.finditer(r"\d", text))
-    for match in (digits[-1:] + digits[:1])[:2]:
-        out.append(text[: match.start()] + str((int(match.group()) + 1) % 10) + text[match.end() :])
-    swaps = (
-        ("==", "!="),
-        ("<", ">"),
-        (" + ", " - "),
-        ("return ", "return not "),
-        (" and ", " or "),
-        ("True", "False"),
-        ("SELECT", "SELECT DISTINCT"),
-    )
-    for old, new in swaps:
-        if old in text:
-            out.append(text.replace(old, new, 1))
-    words = text.split(" ")
+    out = [
+        text[: digit.start()] + str((int(digit.group()) + 1) % 10) + text[digit.end() :]
+        for digit in (digits[-1:] + digits[:1])[:2]
+    ]
+    out += [text.replace(old, new, 1) for old, new in SWAPS if old in text]
+    words, middle = text.split(" "), len(text) // 2
     if len(words) > 2:
         out.append(" ".join(words[: len(words) // 2]))
     if len(text) > 2:
-        out.append(text[: len(text) // 2] + text[len(text) // 2 + 1 :])
+        out.append(text[:middle] + text[middle + 1 :])
     return [m for m in dict.fromkeys(out) if m.strip() and m != text]
 
 
-def _mutations(solved: Sequence[tuple[Task, str]], judged: Judged) -> Finding:
-    name = "mutated references are rejected"
-    verdicts = judged(solved)
-    good = [pair for pair, v in zip(solved, verdicts, strict=True) if v.status == "pass"]
+def _mutations(solved: Sequence[Attempt], checker: Checker) -> Finding:
+    verdicts = _verify(checker, solved)
+    right = [attempt for attempt, v in zip(solved, verdicts, strict=True) if v.status == "pass"]
     missed = []
-    for task, text in good:
-        tries = [(task, m) for m in mutants(text)]
-        if tries and all(v.status == "pass" for v in judged(tries)):
+    for task, text in right:
+        tries = [(task, mutant) for mutant in mutants(text)]
+        if tries and all(v.status == "pass" for v in _verify(checker, tries)):
             missed.append(_example(tries[0], Verdict(status="pass")))
-    share = 1 - len(missed) / len(good) if good else 0.0
-    detail = (
-        missed[0] if missed and share < MUST_REJECT else f"{share:.0%} of {len(good)} seeds reject a mutant"
-    )
-    return Finding(name=name, ok=share >= MUST_REJECT, detail=detail)
-
-
-def _strangers(solved: Sequence[tuple[Task, str]], judged: Judged) -> Finding:
-    """An unrelated sentence is never right."""
-    pairs = [
-        (task, text) for task, _ in solved for text in ("I would rather talk about the weather today.", "...")
-    ]
-    verdicts = judged(pairs)
-    bad = _first(pairs, verdicts, lambda v: v.status == "pass")
+    share = 1 - len(missed) / len(right) if right else 0.0
+    detail = f"{share:.0%} of {len(right)} seeds reject a mutant"
+    ok = share >= MUST_REJECT
     return Finding(
-        name="unrelated answers are never accepted", ok=not bad, detail=bad or f"{len(pairs)} tries"
+        name="mutated references are rejected", ok=ok, detail=detail if ok or not missed else missed[0]
     )
 
 
-def _hostile(seeds: Sequence[Record], judged: Judged) -> Finding:
+def _unrelated(solved: Sequence[Attempt], checker: Checker) -> Finding:
+    tries = [(task, text) for task, _ in solved for text in UNRELATED]
+    bad = _shortest(tries, _verify(checker, tries), lambda v: v.status == "pass")
+    return Finding(
+        name="unrelated answers are never accepted", ok=not bad, detail=bad or f"{len(tries)} tries"
+    )
+
+
+def _hostile(seeds: Sequence[Record], checker: Checker) -> Finding:
     """Bad candidates end as verdicts, in time, and never as a crash or our own error."""
     name = "bad candidates end as verdicts, within the time limit"
     if not seeds:
         return Finding(name=name, ok=False, detail="no seed to try them on")
-    pairs = [(seeds[0].task, text) for text in HOSTILE]
-    verdicts = judged(pairs)
-    bad = _first(
-        pairs,
-        verdicts,
-        lambda v: v.status not in STATUSES or v.status in ("pass", "error") or v.seconds > 8 * LIMIT_S,
+    tries = [(seeds[0].task, text) for text in HOSTILE]
+    allowed = {*STATUSES} - {"pass", "error"}
+    bad = _shortest(
+        tries, _verify(checker, tries), lambda v: v.status not in allowed or v.seconds > 8 * LIMIT_S
     )
-    return Finding(name=name, ok=not bad, detail=bad or f"{len(pairs)} hostile answers")
+    return Finding(name=name, ok=not bad, detail=bad or f"{len(tries)} hostile answers")
 
 
-def _deterministic(solved: Sequence[tuple[Task, str]], judged: Judged) -> Finding:
-    pairs = [
-        pair for task, text in solved[:8] for pair in ((task, text), *((task, m) for m in mutants(text)[:2]))
-    ]
-    first, second = judged(pairs), judged(list(reversed(pairs)))[::-1]
-    bad = next(
-        (
-            _example(p, a)
-            for p, a, b in zip(pairs, first, second, strict=True)
-            if (a.status, a.reason) != (b.status, b.reason)
-        ),
-        "",
+def _deterministic(solved: Sequence[Attempt], checker: Checker) -> Finding:
+    tries = [(task, form) for task, text in solved[:8] for form in (text, *mutants(text)[:2])]
+    first, second = _verify(checker, tries), _verify(checker, tries[::-1])[::-1]
+    differing = (
+        _example(attempt, a)
+        for attempt, a, b in zip(tries, first, second, strict=True)
+        if (a.status, a.reason) != (b.status, b.reason)
     )
+    bad = next(differing, "")
     return Finding(
         name="the same answer gets the same verdict",
         ok=not bad,
-        detail=bad or f"{len(pairs)} answers, twice, in both orders",
+        detail=bad or f"{len(tries)} answers, twice, in both orders",
     )
 
 
-def _benchmarks(ref: str, domain: Domain) -> Iterator[Finding]:
-    """Suites whose file is at hand load, and their references pass the domain's own verifier."""
-    from evoltune.evaluate.suites import load_suite
-
+def _benchmarks(ref: str, domain: Domain, checker: Checker) -> Iterator[Finding]:
+    """Suites whose file is on this machine load, and their references pass the domain's own verifier."""
     for name, benchmark in domain.benchmarks.items():
-        title = f"benchmark {name}"
-        if benchmark.profile not in domain.profiles:
-            yield Finding(
-                name=title,
-                ok=False,
-                detail=f"its profile {benchmark.profile!r} is none of {sorted(domain.profiles)}",
-            )
-            continue
-        try:
-            suite = load_suite(name, None, domain=ref)
-        except EvoltuneError as error:
-            yield Finding(name=title, ok=True, detail=f"not at hand, not checked: {error}")
-            continue
-        tasks = [t for t in suite.tasks if t.reference is not None][:SAMPLE]
-        yield (
-            _suite_references(ref, title, tasks)
-            if tasks
-            else Finding(name=title, ok=True, detail=f"{len(suite.tasks)} problems")
-        )
+        ok, detail = False, f"its profile {benchmark.profile!r} is none of {sorted(domain.profiles)}"
+        if benchmark.profile in domain.profiles:
+            try:
+                ok, detail = _suite(load_suite(name, None, domain=ref).tasks, checker)
+            except EvoltuneError as error:
+                ok, detail = True, f"not on this machine, not checked: {error}"
+        yield Finding(name=f"benchmark {name}", ok=ok, detail=detail)
 
 
-def _suite_references(ref: str, title: str, tasks: Sequence[Task]) -> Finding:
-    with _judge(ref) as judged:
-        pairs = [(t, t.reference or "") for t in tasks]
-        bad = _first(pairs, judged(pairs), lambda v: v.status not in ("pass", "unverifiable"))
-    return Finding(name=title, ok=not bad, detail=bad or f"{len(tasks)} references pass")
+def _suite(tasks: Sequence[Task], checker: Checker) -> tuple[bool, str]:
+    attempts = [(t, t.reference) for t in tasks if t.reference is not None][:SAMPLE]
+    if not attempts:
+        return True, f"{len(tasks)} problems"
+    bad = _shortest(attempts, _verify(checker, attempts), lambda v: v.status not in ("pass", "unverifiable"))
+    return not bad, bad or f"{len(attempts)} references pass"
 
 
-def _first(
-    pairs: Sequence[tuple[Task, str]], verdicts: Iterable[Verdict], bad: Callable[[Verdict], Any]
+def _shortest(
+    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], bad: Callable[[Verdict], bool]
 ) -> str:
-    """The shortest example among those that are bad."""
-    found = [(pair, v) for pair, v in zip(pairs, verdicts, strict=True) if bad(v)]
+    """The example with the shortest answer among those that are bad; empty when none is."""
+    found = [(attempt, v) for attempt, v in zip(attempts, verdicts, strict=True) if bad(v)]
     return _example(*min(found, key=lambda f: len(f[0][1]))) if found else ""
 
 
-def _example(pair: tuple[Task, str], verdict: Verdict) -> str:
-    task, text = pair
-    return f"{verdict.status} ({verdict.reason[:80]!r}) for {text[:120]!r} as an answer to {task.instruction[:80]!r}"
+def _example(attempt: Attempt, verdict: Verdict) -> str:
+    task, text = attempt
+    reason = verdict.reason[:80]
+    return f"{verdict.status} ({reason!r}) for {text[:120]!r} as an answer to {task.instruction[:80]!r}"

@@ -1,6 +1,6 @@
-"""`evoltune domains new NAME`: an installable domain package that needs only its verify function, seeds and prompts.
+"""Writes an installable domain package that needs only its verify function, seeds and prompts (`evoltune domains new NAME`).
 
-The files under `template/` are the package; `$name` and `$package` are filled in. Nothing that exists is overwritten.
+The files under `template/` are the package; `$name` and `$package` are filled in. No existing file is overwritten.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from evoltune.errors import DomainError
 
 
 def scaffold(name: str, parent: Path) -> Path:
-    """Writes `parent/evoltune-NAME` and returns it. Raises DomainError for a name or place that cannot be used."""
+    """Writes `parent/evoltune-NAME` and returns it. Raises DomainError for a bad or taken name, or an existing folder."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
         raise DomainError(
             f"domain name {name!r}: must be lower-case letters, digits and underscores, e.g. 'sql'"
@@ -26,7 +26,7 @@ def scaffold(name: str, parent: Path) -> Path:
         raise DomainError(f"domain name {name!r} is taken by an installed domain: choose another")
     target = parent / f"evoltune-{name}"
     if target.exists():
-        raise DomainError(f"{target}: exists already: remove it or give another --path")
+        raise DomainError(f"{target}: exists already: delete it or give another --path")
     values = {"name": name, "package": f"evoltune_{name}", "api_version": str(API_VERSION)}
     _copy(files("evoltune.domain_kit") / "template", target, values)
     return target

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from evoltune.curate.select.lima_rules import LONGEST, SHORTEST
 from evoltune.errors import DataError, nearest
 from evoltune.record import digest
 from evoltune.rows.readers import BadRow, Row, read_located
 from evoltune.text.markup import plain_markdown, plain_text
 
 LEAST_SCORE = 10  # of an answer, by votes
+SHORTEST, LONGEST = 1200, 4096  # characters of an answer, both excluded (LIMA, 2305.11206, section 2.1)
 _TRAILING_NUMBER = re.compile(r"(?<=\D)\d{1,2}$")  # wikihowAll.csv numbers its variants: "How to Juggle2"
 _PROMPT_TAG = re.compile(r"^\s*\[(?:WP|EU|PI|CW|IP|PM|SP|TT|RF|MP|OT)\]\s*", re.I)
 

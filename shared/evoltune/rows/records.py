@@ -15,9 +15,10 @@ from typing import Any
 
 from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError
-from evoltune.recipe import Recipe
+from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
 from evoltune.rows.columns import Turns, recognise
+from evoltune.rows.dumps import read_any
 from evoltune.rows.readers import BadRow, read_located
 
 
@@ -39,6 +40,19 @@ def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> I
             raise DataError(f"{where}: {turns}")
         else:
             bad.append(BadRow(where=where, reason=turns))
+
+
+def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterator[Record]:
+    """The rows of a source that have an instruction and an answer, with licence and source in their fields."""
+    for where, row in read_any(source.path, bad):
+        turns = recognise(row)
+        if isinstance(turns, str) or not turns.output.strip():
+            bad.append(BadRow(where=where, reason=turns if isinstance(turns, str) else "no answer"))
+            continue
+        record = to_record(domain, row, turns, where)
+        known = {"licence": source.licence, "source": str(row.get("source") or source.path)}
+        fields = {**{k: v for k, v in known.items() if v}, **record.task.fields}
+        yield replace(record, task=replace(record.task, fields=fields))
 
 
 def to_record(domain: Domain, row: Mapping[str, Any], turns: Turns, where: str) -> Record:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 
+from evoltune.rows.dumps import LONGEST, SHORTEST
+
 LIMA_SIZE = 1000
-SHORTEST, LONGEST = 1200, 4096  # characters; both are excluded
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|\"[^\"\n]*\"", re.S)
 _FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]yself)\b")
 _OTHERS = re.compile(

@@ -3,7 +3,7 @@
 async function unpack() {
   const raw = Uint8Array.from(atob(document.getElementById("packed-rows").textContent), c => c.charCodeAt(0));
   const text = await new Response(new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-  const names = ["id", "parents", "round", "operator", "verdict", "fate", "text", "answer"];
+  const names = ["id", "parents", "round", "operator", "verdict", "outcome", "text", "answer"];
   return JSON.parse(text).map(row => Object.fromEntries(row.map((value, i) => [names[i], value])));
 }
 
@@ -19,7 +19,7 @@ unpack().then(rows => {
   const children = new Map();
   for (const row of rows) for (const parent of row.parents) children.set(parent, [...(children.get(parent) || []), row]);
   const box = name => document.getElementById("f-" + name);
-  for (const name of ["operator", "verdict", "fate"]) {
+  for (const name of ["operator", "verdict", "outcome"]) {
     for (const value of [...new Set(rows.map(row => row[name]))].sort()) box(name).append(element("option", value));
   }
   const list = document.getElementById("rows"), more = document.getElementById("more"), count = document.getElementById("count");
@@ -29,7 +29,7 @@ unpack().then(rows => {
   function button(row) {
     const made = element("button", row.text || "(no text)");
     made.type = "button";
-    made.append(element("span", `${row.id} · round ${row.round} · ${row.operator} · ${row.verdict} · ${row.fate}`, "meta"));
+    made.append(element("span", `${row.id} · round ${row.round} · ${row.operator} · ${row.verdict} · ${row.outcome}`, "meta"));
     made.addEventListener("click", () => family(row));
     return made;
   }
@@ -44,7 +44,7 @@ unpack().then(rows => {
   }
   function filter() {
     const text = box("text").value.toLowerCase();
-    const wanted = ["operator", "verdict", "fate"].map(name => [name, box(name).value]).filter(([, value]) => value);
+    const wanted = ["operator", "verdict", "outcome"].map(name => [name, box(name).value]).filter(([, value]) => value);
     found = rows.filter(row => wanted.every(([name, value]) => row[name] === value)
       && (!text || row.id.startsWith(text) || row.text.toLowerCase().includes(text) || row.answer.toLowerCase().includes(text)));
     count.textContent = `${found.length} of ${rows.length} rows`;
@@ -78,7 +78,7 @@ unpack().then(rows => {
     const here = place.querySelector(".here > button");
     if (here) here.focus();
   }
-  for (const name of ["operator", "verdict", "fate"]) box(name).addEventListener("change", filter);
+  for (const name of ["operator", "verdict", "outcome"]) box(name).addEventListener("change", filter);
   box("text").addEventListener("input", filter);
   document.getElementById("filters").addEventListener("submit", event => event.preventDefault());
   more.addEventListener("click", extend);

@@ -1,0 +1,126 @@
+"""A small good set chosen from large sources: what `evoltune data select` does.
+
+selection = select_from_sources(["stackexchange:physics/Posts.xml"], load_domain("general"), Curate(size=1000, mode="lima"))
+selection.rows, selection.left_out   ->  [Record(...), ...], Counter({"too short": 812, ...})
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evoltune.curate.dedup.stage import dedup
+from evoltune.curate.select.lima_rules import objection
+from evoltune.curate.select.stage import choose, grouped, source_of
+from evoltune.domain import Domain
+from evoltune.errors import DataError, MissingExtraError
+from evoltune.recipe import Curate, Source
+from evoltune.record import Drop, Record
+from evoltune.rows.readers import BadRow
+from evoltune.rows.records import source_records
+from evoltune.text.words import words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The chosen rows in id order, and how many were left out for which reason."""
+
+    rows: Sequence[Record]
+    left_out: Counter[str]
+
+
+def select_from_sources(
+    sources: Iterable[str],
+    domain: Domain,
+    options: Curate,
+    *,
+    accepted: Collection[str] = (),
+    rejected: Collection[str] = (),
+) -> Selection:
+    """Reads all sources, drops duplicates and what the mode's rules refuse, and chooses `options.size` rows.
+
+    Args:
+        sources: what `rows.dumps.read_any` reads.
+        domain: its columns are kept.
+        options: size, mode, balance, quotas and embeddings are used.
+        accepted: names of rows that are always chosen, if they pass the rules.
+        rejected: names of rows that are never chosen.
+    """
+    left_out: Counter[str] = Counter()
+    bad: list[BadRow] = []
+    candidates = []
+    for result in dedup(Curate(embeddings=options.embeddings), refuse=_refusal(options.mode, rejected))(
+        record for path in sources for record in source_records(Source(path=path), domain, bad)
+    ):
+        if isinstance(result, Drop):
+            left_out[result.reason] += 1
+        else:
+            candidates.append(result)
+    required = [r for r in candidates if r.task.name in accepted]
+    others = [r for r in candidates if r.task.name not in accepted]
+    chosen = [*required, *choose(others, options, max(0, options.size - len(required)))]
+    left_out["unreadable"] += len(bad)
+    left_out["not selected"] += len(candidates) - len(chosen)
+    return Selection(rows=sorted(chosen, key=lambda r: r.id), left_out=+left_out)
+
+
+def _refusal(mode: str, rejected: Collection[str]) -> Callable[[Record], str]:
+    def refuse(record: Record) -> str:
+        if record.task.name in rejected:
+            return "rejected by hand"
+        return objection(record.answers[0].text) if mode == "lima" else ""
+
+    return refuse
+
+
+def selected_row(record: Record) -> dict[str, Any]:
+    """A chosen record as a row of the output file and of the review page."""
+    fields = {k: v for k, v in record.task.fields.items() if isinstance(v, str)}
+    text = {"instruction": record.task.instruction, "output": record.answers[0].text}
+    return {"id": record.task.name, **text, "source": source_of(record), **fields}
+
+
+def counts_by_source(
+    records: Sequence[Record], count_tokens: Callable[[str], int] | None = None
+) -> Iterator[list[object]]:
+    """[source, rows, words asked, words answered(, tokens)] for each source, and for all."""
+    for name, rows in [*sorted(grouped(records, source_of).items()), ("all", records)]:
+        asked, answered = [r.task.instruction for r in rows], [r.answers[0].text for r in rows]
+        sums = [len(rows), *(sum(len(words(text)) for text in texts) for texts in (asked, answered))]
+        if count_tokens:
+            sums.append(sum(map(count_tokens, [*asked, *answered])))
+        yield [name, *(f"{n:,}" for n in sums)]
+
+
+def token_counter(model: str) -> Callable[[str], int]:
+    """Counts tokens with the tokenizer of a model (a folder or a hub id). Raises DataError when there is none."""
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("transformers", "train", "counting tokens") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"--tokenizer {model!r}: no such model ({type(error).__name__}: {error}): give a folder or a hub id"
+        ) from error
+    return lambda text: len(tokenizer(text)["input_ids"])
+
+
+def read_decisions(path: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """(accepted ids, rejected ids) of a `decisions.json` that the review page saved. Raises DataError: something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: cannot be read as decisions: {error}: save it again from the review page"
+        ) from error
+    known = {"accept", "reject", ""}
+    if not isinstance(found, dict) or not all(isinstance(v, str) and v in known for v in found.values()):
+        raise DataError(f"{path}: must map ids to 'accept' or 'reject', as the review page saves it")
+    accepted = frozenset(i for i, decision in found.items() if decision == "accept")
+    return accepted, frozenset(i for i, decision in found.items() if decision == "reject")

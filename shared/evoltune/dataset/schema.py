@@ -1,0 +1,86 @@
+"""The rows of a dataset: their columns, and how a record becomes rows.
+
+next(to_rows(record, recipe))["output"]    # the record's first answer that passed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evoltune.curate.answers import chosen_answers
+from evoltune.curate.difficulty import difficulty
+from evoltune.curate.licences import licence_of, terms_of
+from evoltune.recipe import Recipe
+from evoltune.record import Answer, Record
+
+Row = dict[str, Any]
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "id": ("string", "hash of the task and its lineage; `.1`, `.2` ... for further answers to one task"),
+    "domain": ("string", "the domain whose verifier judged the row"),
+    "instruction": ("string", "what is asked (the last user turn)"),
+    "input": ("string", "always empty: context is part of the instruction; kept for Alpaca readers"),
+    "output": ("string", "the answer that is trained on"),
+    "messages": ("messages", "the same row as chat messages, earlier turns included"),
+    "operator": ("string", "how the task was evolved from its parents; empty for a seed"),
+    "round": ("int32", "round of evolution; 0 for a seed"),
+    "parents": ("strings", "ids of the rows it was evolved from"),
+    "skill": ("string", "what the row exercises"),
+    "verified_by": ("string", "how the answer was verified; empty: it was not"),
+    "confidence": ("float64", "the verifier's own, from 0 to 1; 1 where it is certain"),
+    "difficulty": ("float64", "1 to 10; 0 where it is not known"),
+    "licence": ("string", "licence of the seed"),
+    "teacher_terms": ("string", "terms of the teacher that wrote the task or the answer"),
+}
+"""Column -> (type, meaning), in the order in which they are written."""
+
+
+def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
+    """One row for each chosen answer (`curate.answers_per_task`); none where no answer may stay."""
+    answers = chosen_answers(record, recipe.verify.keep, recipe.curate.answers_per_task)
+    for i, answer in enumerate(answers):
+        yield _row(record, answer, record.id if i == 0 else f"{record.id}.{i}", recipe)
+
+
+def _row(record: Record, answer: Answer, row_id: str, recipe: Recipe) -> Row:
+    task = record.task
+    turns = [*task.history, ("user", task.instruction), ("assistant", answer.text)]
+    verified_by, confidence = _verified_by(answer)
+    return {
+        "id": row_id,
+        "domain": record.domain,
+        "instruction": task.instruction,
+        "input": "",
+        "output": answer.text,
+        "messages": [{"role": role, "content": content} for role, content in turns],
+        "operator": record.operator,
+        "round": record.round,
+        "parents": list(record.parents),
+        "skill": str(task.fields.get("skill") or record.domain),
+        "verified_by": verified_by,
+        "confidence": confidence,
+        "difficulty": round(difficulty(record) or 0.0, 3),
+        "licence": licence_of(record, recipe),
+        "teacher_terms": terms_of(record, recipe),
+    }
+
+
+def _verified_by(answer: Answer) -> tuple[str, float]:
+    """(how, confidence)"""
+    if answer.verdict is None or answer.verdict.status != "pass":
+        return "", 0.0
+    evidence = answer.verdict.evidence
+    how = evidence.get("verified_by") or evidence.get("method") or "verifier"
+    confidence = evidence.get("confidence", 1.0)
+    return str(how), float(confidence) if isinstance(confidence, int | float) else 1.0
+
+
+def arrow_schema() -> Any:
+    """The schema of `COLUMNS` as `datasets` writes it, so that `load_dataset` reads the files without a cast."""
+    from datasets import Features, List, Value
+
+    text = Value("string")
+    types = {"messages": List({"role": text, "content": text}), "strings": List(text)}
+    return Features(
+        {name: types.get(kind) or Value(kind) for name, (kind, _) in COLUMNS.items()}
+    ).arrow_schema

@@ -1,0 +1,58 @@
+"""Rendering of pages: Jinja2 with autoescape for what a reader reads, JSON for what scripts show as text."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from evoltune.errors import MissingExtraError
+from evoltune.report.charts import Spec
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of `static/`, filled in; every value is escaped unless the template says `safe`."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("jinja2", "report", "an HTML page") from error
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(static(template)).render(**values)
+
+
+def render_with_charts(
+    template: str, specs: dict[str, Spec], *, scripts: tuple[str, ...] = (), **values: Any
+) -> str:
+    """A page whose elements with `data-chart="NAME"` are filled with `specs[NAME]` in the browser."""
+    script = "".join(map(static, ("charts.js", *scripts)))
+    return render(
+        template, css=static("page.css"), vega=_vega(), script=script, charts=embedded_json(specs), **values
+    )
+
+
+def embedded_json(value: object) -> str:
+    """JSON that is safe inside a script element: it has no `<` that could end the element."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def packed_json(value: object) -> str:
+    """JSON, gzipped and in base64: 10,000 rows stay under 5 MB."""
+    return base64.b64encode(gzip.compress(embedded_json(value).encode(), 9, mtime=0)).decode()
+
+
+def static(name: str) -> str:
+    return (files("evoltune.report") / "static" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _vega() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, from the copy that vl-convert brings."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise MissingExtraError("vl_convert", "report", "the charts of an HTML page") from error
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script")

@@ -1,0 +1,240 @@
+"""What a run's page shows, read from the run directory.
+
+Every part may be missing (a run that only evolved has no scores); a missing part is None or empty.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from evoltune.curate.difficulty import level_of
+from evoltune.errors import DataError
+from evoltune.run.store import FILE, Store
+from evoltune.text.ratings import median_rating
+
+MAX_TEXT = 1200  # characters of one text in the row explorer; keeps 10,000 rows under 5 MB
+EXAMPLES = 8
+POINTS = 1500  # of the diversity map
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """All that the page of one run shows."""
+
+    name: str
+    recipe_text: str
+    ledgers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rows: Rows = ()
+    verdicts: Rows = ()
+    """{operator, verdict, rows}"""
+    operators: Rows = ()
+    """{operator, drawn, accepted, verified, kept}"""
+    yields: Rows = ()
+    """evolve.yields.Yield as JSON, noted when verify ended."""
+    spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    difficulty: Rows = ()
+    """{round, level, rows}: kept rows by the teacher's rating, or by the round where there is none."""
+    ratings: Rows = ()
+    """{round, mean, rated}: the teacher's ratings of kept rows, as in the WizardLM paper (2304.12244)."""
+    diversity: Rows = ()
+    """{x, y, cluster, round, text}: a 2-D projection of a sample of kept rows."""
+    examples: Rows = ()
+    """{row, parent, diff}"""
+    loss: Sequence[Mapping[str, float]] = ()
+    scores: Rows = ()
+    """{label, suite, measure, n, value, low, high}"""
+    certificate: Mapping[str, Any] | None = None
+    template_proof: Mapping[str, Any] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the packages that the evaluation ran with."""
+
+
+def read_run(folder: Path) -> RunData:
+    """Raises DataError when the folder is not a run."""
+    recipe = folder / "recipe.yaml"
+    if not recipe.is_file() and not (folder / FILE).is_file():
+        raise DataError(f"{folder}: neither recipe.yaml nor {FILE} is there: give the directory of a run")
+    labels = ("before", "after")
+    evaluations = {label: _json(folder / "eval" / label / "scores.json") or {} for label in labels}
+    from_files: dict[str, Any] = {
+        "name": folder.resolve().name,
+        "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+        "loss": list(_jsonl(folder / "checkpoint" / "metrics.jsonl")),
+        "scores": _scores(evaluations),
+        "certificate": _json(folder / "dataset" / "certificate.json"),
+        "template_proof": _json(folder / "checkpoint" / "template.json"),
+        "environment": (evaluations["after"] or evaluations["before"]).get("environment", {}),
+    }
+    if not (folder / FILE).is_file():
+        return RunData(**from_files)
+    with Store.read(folder) as store:
+        rows = list(_rows(store))
+        rated = {row["id"]: row.pop("rating") for row in rows}
+        kept = [row for row in rows if row["outcome"] == "kept"]
+        return RunData(
+            **from_files,
+            ledgers=store.noted("ledgers") or {},
+            rows=rows,
+            verdicts=_counted(rows, "operator", "verdict"),
+            operators=_operators(rows),
+            yields=store.noted("yields") or (),
+            spent=store.spent(),
+            difficulty=_difficulty(kept, rated),
+            ratings=_ratings(kept, rated),
+            diversity=_diversity(kept),
+            examples=_examples(rows),
+        )
+
+
+def _rows(store: Store) -> Iterator[dict[str, Any]]:
+    """One small dict per record, seeds first, in (round, id) order."""
+    outcome: dict[str, str] = {}
+    for record, step, reason in store.sql("SELECT record, step, reason FROM decisions WHERE reason<>''"):
+        outcome[record] = f"{step.partition('@')[0]}: {reason}"
+    verdict: dict[str, str] = {}
+    for record, body in store.sql("SELECT record, body FROM verdicts ORDER BY record, i DESC"):
+        status = json.loads(body)["status"]
+        verdict[record] = "pass" if "pass" in (status, verdict.get(record)) else status
+    answers = dict(store.sql("SELECT record, text FROM answers WHERE i=0"))
+    evidence = dict(store.sql("SELECT record, body FROM evidence"))
+    found = [json.loads(body) | {"id": i} for i, body in store.sql("SELECT id, body FROM records")]
+    for raw in sorted(found, key=lambda r: (r["round"], r["id"])):
+        yield {
+            "id": raw["id"],
+            "parents": list(raw["parents"]),
+            "round": raw["round"],
+            "operator": raw["operator"] or "seed",
+            "verdict": verdict.get(raw["id"], "not judged"),
+            "outcome": outcome.get(raw["id"], "kept"),
+            "text": raw["task"]["instruction"][:MAX_TEXT],
+            "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
+            "rating": median_rating(json.loads(evidence.get(raw["id"], "{}")).get("difficulty", ())),
+        }
+
+
+def _counted(rows: Rows, *names: str) -> list[dict[str, Any]]:
+    counts = Counter(tuple(row[name] for name in names) for row in rows)
+    return [{**dict(zip(names, key, strict=True)), "rows": n} for key, n in sorted(counts.items())]
+
+
+def _difficulty(kept: Rows, rated: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """Empty while nothing was evolved."""
+    levels = [{"round": r["round"], "level": level_of(rated[r["id"]], r["round"])} for r in kept]
+    return _counted(levels, "round", "level") if any(r["round"] for r in kept) else []
+
+
+def _ratings(kept: Rows, rated: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    by_round: dict[int, list[float]] = {}
+    for row in kept:
+        rating = rated[row["id"]]
+        if rating is not None:
+            by_round.setdefault(row["round"], []).append(rating)
+    return [{"round": r, "mean": fmean(found), "rated": len(found)} for r, found in sorted(by_round.items())]
+
+
+def _diversity(kept: Rows) -> list[dict[str, Any]]:
+    """Hashed n-gram vectors of a sample, on their two first principal components, in k-means clusters."""
+    sample = sorted((r for r in kept if r["text"]), key=lambda r: r["id"])[:POINTS]
+    if len(sample) < 3 or find_spec("numpy") is None:
+        return []
+    import numpy as np
+
+    from evoltune.curate.select.diversity import spherical_kmeans
+    from evoltune.text.vectors import vectors
+
+    points = vectors([r["text"] for r in sample])
+    labels = spherical_kmeans(points).labels
+    centred = points - points.mean(axis=0)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, -2:]
+    # The sign of an eigenvector is arbitrary: fixing it makes the page repeatable.
+    flat = centred @ (axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]]))
+    return [
+        {
+            "x": round(float(x), 4), "y": round(float(y), 4),
+            "cluster": int(cluster), "round": row["round"], "text": row["text"][:80],
+        }
+        for (y, x), cluster, row in zip(flat, labels, sample, strict=True)
+    ]  # fmt: skip
+
+
+def _operators(rows: Rows) -> list[dict[str, Any]]:
+    """Per operator: drawn, accepted (not eliminated by evolve), verified (an answer passed), kept to the end."""
+    table = []
+    for name in sorted({r["operator"] for r in rows}):
+        drawn = [r for r in rows if r["operator"] == name]
+        table.append(
+            {
+                "operator": name,
+                "drawn": len(drawn),
+                "accepted": sum(not r["outcome"].startswith("evolve:") for r in drawn),
+                "verified": sum(r["verdict"] == "pass" for r in drawn),
+                "kept": sum(r["outcome"] == "kept" for r in drawn),
+            }
+        )
+    return table
+
+
+def _examples(rows: Rows) -> list[dict[str, Any]]:
+    """Children beside their parents with a word diff: kept ones first, then dropped ones to show reasons."""
+    by_id = {r["id"]: r for r in rows}
+    children = [r for r in rows if r["parents"] and r["text"] and r["parents"][0] in by_id]
+    children.sort(key=lambda r: r["outcome"] != "kept")
+    return [
+        {"row": row, "parent": parent, "diff": word_diff(parent["text"], row["text"])}
+        for row in children[:EXAMPLES]
+        for parent in [by_id[row["parents"][0]]]
+    ]
+
+
+def word_diff(before: str, after: str) -> list[tuple[str, str]]:
+    """[(kind, text)] with kind in "same", "gone", "new"."""
+    a, b = before.split(), after.split()
+    diff: list[tuple[str, str]] = []
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        if tag == "equal":
+            diff.append(("same", " ".join(a[i:j])))
+            continue
+        if i < j:
+            diff.append(("gone", " ".join(a[i:j])))
+        if k < m:
+            diff.append(("new", " ".join(b[k:m])))
+    return diff
+
+
+def _scores(evaluations: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for label, scores in evaluations.items():
+        for suite, entry in (scores.get("suites") or {}).items():
+            for measure, value in entry.get("measures", {}).items():
+                low, high = value["interval"]
+                row = {"label": label, "suite": suite, "measure": measure, "n": entry["n"]}
+                found.append(row | {"value": value["value"], "low": low, "high": high})
+    return found
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Complete lines only: the last one may be half written while training goes on."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
