@@ -80,11 +80,11 @@ def test_planted_clusters_are_all_covered_where_a_uniform_draw_follows_the_flood
     assert share["d"] < 0.6 < share["u"]
 
 
-def test_the_diagnostic_tells_a_flooded_set_from_an_even_one():
-    flooded = spherical_kmeans(vectors([r.task.instruction for r in planted(per_topic=3)]), 4, seed=1)
-    even = spherical_kmeans(vectors([r.task.instruction for r in planted(heavy=30)]), 4, seed=1)
-    assert sum(flooded.sizes) == 309 and 0 <= flooded.spread <= 1
-    assert even.evenness > flooded.evenness
+def test_k_means_finds_well_separated_groups():
+    points = np.eye(4, 8).repeat(10, axis=0) + np.random.default_rng(0).normal(0, 0.05, (40, 8))
+    labels = spherical_kmeans(points / np.linalg.norm(points, axis=1, keepdims=True), 4, seed=1)
+    groups = [set(labels[start : start + 10]) for start in range(0, 40, 10)]
+    assert all(len(group) == 1 for group in groups) and len(set.union(*groups)) == 4
 
 
 def test_k_center_starts_with_the_best_row_and_never_repeats():

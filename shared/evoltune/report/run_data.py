@@ -152,7 +152,7 @@ def _diversity(kept: Rows) -> list[dict[str, Any]]:
     from evoltune.text.vectors import vectors
 
     points = vectors([r["text"] for r in sample])
-    labels = spherical_kmeans(points).labels
+    labels = spherical_kmeans(points)
     centred = points - points.mean(axis=0)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, -2:]
     # The sign of an eigenvector is arbitrary: fixing it makes the page repeatable.

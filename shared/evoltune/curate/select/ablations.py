@@ -55,9 +55,9 @@ def _diversity(pool: Pool, size: int, seed: int) -> Variants:
         return {}
     points = vectors([r.task.instruction for r in rows])
     count = min(size, max(LEAST, len(rows) // 4))
-    clusters = spherical_kmeans(points, 4, seed=seed)
-    largest = max(range(len(clusters.sizes)), key=clusters.sizes.__getitem__)
-    corner = [r for r, label in zip(rows, clusters.labels, strict=True) if label == largest]
+    labels = spherical_kmeans(points, 4, seed=seed)
+    largest = np.bincount(labels).argmax()
+    corner = [r for r, label in zip(rows, labels, strict=True) if label == largest]
     count = min(count, len(corner))
     spread = [rows[i] for i in choose_diverse(points, np.ones(len(rows)), count)]
     return {

@@ -1,13 +1,11 @@
 """Diversity: k-center under a quality weight, spherical k-means, equal shares over clusters.
 
-spherical_kmeans(vectors, 20).labels;  k_center(vectors, quality, 1000)  ->  row indices, most valued first
+spherical_kmeans(vectors, 20)  ->  labels;  k_center(vectors, quality, 1000)  ->  row indices, most valued first
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import log
+from collections.abc import Mapping
 from typing import Any
 
 from evoltune.text.vectors import import_numpy
@@ -17,27 +15,15 @@ ITERATIONS = 25
 EXACT_LIMIT = 4e8  # rows x chosen: above it (about 40 s) equal shares of clusters take the place of k-center
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clusters:
-    """A k-means solution."""
+def spherical_kmeans(vectors: Any, count: int = CLUSTERS, *, seed: int = 0) -> Any:
+    """k-means by cosine with k-means++ starts; the same rows in the same order give the same clusters.
 
-    labels: Any
-    """int[n]"""
-    sizes: Sequence[int]
-    spread: float
-    """Mean distance (1 - cosine) of a row to its centre."""
+    Own code: scikit-learn's KMeans is Euclidean, does not normalise its centres, and its result depends on the number of
+    threads; datasets must come out the same everywhere.
 
-    @property
-    def evenness(self) -> float:
-        """Entropy of the sizes over its maximum: 1 where all clusters are equally large, near 0 where one holds all."""
-        total = sum(self.sizes)
-        if len(self.sizes) < 2 or not total:
-            return 0.0
-        return -sum(n / total * log(n / total) for n in self.sizes if n) / log(len(self.sizes))
-
-
-def spherical_kmeans(vectors: Any, count: int = CLUSTERS, *, seed: int = 0) -> Clusters:
-    """k-means by cosine with k-means++ starts; the same rows in the same order give the same clusters."""
+    Returns:
+        int[n], the cluster of each row.
+    """
     np = import_numpy()
     count = max(1, min(count, len(vectors)))
     centres = vectors[_starts(vectors, count, seed)].copy()
@@ -52,9 +38,7 @@ def spherical_kmeans(vectors: Any, count: int = CLUSTERS, *, seed: int = 0) -> C
             if len(members):
                 mean = members.mean(axis=0)
                 centres[i] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    cosines = (vectors * centres[labels]).sum(axis=1)
-    sizes = [int(n) for n in np.bincount(labels, minlength=count)]
-    return Clusters(labels=labels, sizes=sizes, spread=float(1 - cosines.mean()))
+    return labels
 
 
 def _starts(vectors: Any, count: int, seed: int) -> list[int]:
@@ -83,7 +67,7 @@ def choose_diverse(vectors: Any, quality: Any, size: int) -> list[int]:
         return list(range(len(vectors)))
     if len(vectors) * size <= EXACT_LIMIT:
         return k_center(vectors, quality, size)
-    return best_of_clusters(spherical_kmeans(vectors, max(CLUSTERS, size // 50)).labels, quality, size)
+    return best_of_clusters(spherical_kmeans(vectors, max(CLUSTERS, size // 50)), quality, size)
 
 
 def k_center(vectors: Any, quality: Any, size: int) -> list[int]:
