@@ -1,4 +1,4 @@
-"""Checkers, `evoltune.verify`, rewards and the command: order, garbage, kills, cache, resume."""
+"""Checkers: order, answers that crash or exhaust their process, cache, settings, overlap, and no process left behind."""
 
 import asyncio
 import signal

@@ -1,0 +1,99 @@
+"""The client: the same verdicts as locally, in order; what it waits for, splits and refuses."""
+
+import json
+import socket
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from verifier_service import GOOD, LOOP, TOKEN, VerifierService
+
+import evoltune
+from evoltune.errors import ServiceError
+from evoltune.verification.checker import open_checker
+from evoltune.verification.rows import verify_rows
+from evoltune.verification.service.client import VerifierClient
+
+
+@pytest.fixture(scope="module")
+def local():
+    with open_checker("math", workers=1) as checker:
+        yield checker
+
+
+plain = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
+answers = st.sampled_from(["1/2", "0.5", "\\boxed{3}", "x^2+1", "{", "\0", "\ud800"]) | plain
+rows = st.lists(
+    st.fixed_dictionaries({}, optional={"id": plain | st.lists(plain, max_size=2), "answer": answers, "reference": answers, "x": plain})
+    | plain,
+    max_size=9,
+)  # fmt: skip
+
+
+def without_seconds(verdicts):
+    return [{k: v for k, v in verdict.items() if k != "seconds"} for verdict in verdicts]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=rows)
+def test_the_service_gives_what_a_local_checker_gives(client, local, rows):
+    expected = json.loads(json.dumps(list(verify_rows(local, rows))))
+    assert without_seconds(client.verify(rows, domain="math")) == without_seconds(expected)
+
+
+def test_programs_are_judged_as_locally(live):
+    fail = GOOD | {"tests": "assert f(1) == 2"}
+    given = [GOOD, fail, {"id": "no tests", "answer": GOOD["answer"]}, LOOP, GOOD | {"id": 7}, 7]
+    options = {"domain": "code", "program_s": 1.0, "workers": 1}
+    expected = [(v["id"], v["status"], v["reason"], v["score"]) for v in evoltune.verify(given, **options)]
+    served = evoltune.verify(given, domain="code", service=live.url, token=TOKEN, batch_rows=2)
+    assert [(v["id"], v["status"], v["reason"], v["score"]) for v in served] == expected
+    assert [e[1] for e in expected] == ["pass", "fail", "unverifiable", "timeout", "pass", "error"]
+
+
+def test_a_row_that_json_cannot_carry_is_an_error_in_its_place(client):
+    given = [{"id": "a", "answer": "1", "reference": "1"}, {"id": "b", "answer": "1", "x": object()}, 3]
+    verdicts = list(client.verify(given, domain="math"))
+    assert [v["status"] for v in verdicts] == ["pass", "error", "error"]
+    assert "row 2: cannot be sent as JSON" in verdicts[1]["reason"] and verdicts[2]["id"] == 3
+
+
+def test_a_reward_is_the_same_by_service(live, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_SERVICE_TOKEN", TOKEN)
+    completions = ["\\boxed{4}", [{"role": "assistant", "content": "5"}], "4"]
+    columns = {"prompts": ["a", "b", "c"], "reference": ["4", "4", None], "trainer_state": object()}
+    served = evoltune.reward("math", service=live.url)(completions, **columns)
+    assert served == [1.0, 0.0, None] == evoltune.reward("math", workers=1)(completions, **columns)
+
+
+def test_the_client_raises_where_waiting_does_not_help(live):
+    row = [{"answer": "1", "reference": "1"}]
+    with pytest.raises(ServiceError, match="401: a token is needed"):
+        list(VerifierClient(live.url, token="wrong").verify(row, domain="math"))
+    with pytest.raises(ServiceError, match=r"422.*sql"):
+        list(VerifierClient(live.url, token=TOKEN).verify(row, domain="sql"))
+    with pytest.raises(ServiceError, match="must be like"):
+        VerifierClient("127.0.0.1:80")
+
+
+def test_the_client_gives_up_on_a_dead_service_when_patience_ends():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    dead = VerifierClient(f"http://127.0.0.1:{port}", token="", patience_s=0.3)
+    with pytest.raises(ServiceError, match=r"no verdicts for 0\.3 s .*refused"):
+        list(dead.verify([{"answer": "1"}], domain="math"))
+
+
+def test_the_client_splits_what_is_too_much_for_one_request():
+    server = VerifierService("--domain", "math", "--max-batch-rows", "5", "--max-body-mb", "1")
+    rows = [{"id": i, "answer": str(i) + " " * 90_000, "reference": str(i % 3)} for i in range(30)]
+    verdicts = list(VerifierClient(server.url, token=TOKEN).verify(iter(rows), domain="math"))
+    assert [v["id"] for v in verdicts] == list(range(30))
+    assert [v["status"] for v in verdicts] == ["pass" if i < 3 else "fail" for i in range(30)]
+    assert server.stop()[0] == 0
