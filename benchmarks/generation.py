@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,14 +247,17 @@ ARMS = {"evoltune": ours, "distilabel": theirs}
 class InProcess:
     """A teacher without a network and without waiting."""
 
-    def __init__(self) -> None:
+    def __init__(self, planned: int) -> None:
         self.calls = self.text_bytes = 0
+        self.planned, self.tenths = planned, [time.process_time()]
 
     async def complete(self, request):
         from evoltune.run.store import Usage
         from evoltune.teacher.protocol import Reply
 
         self.calls += 1
+        if self.calls % (self.planned // 10) == 0:
+            self.tenths.append(time.process_time())
         rng = random.Random(request.seed)
         text = (
             "Not equal"
@@ -270,27 +274,20 @@ def simulate(calls: int) -> dict:
     from evoltune.evolve.loop import evolve
     from evoltune.run.store import Store
     from evoltune.teacher.journal import journalled
-    from evoltune.teacher.stack import gated
+    from evoltune.teacher.stack import concurrency_limited
 
     recipe = recipes.Recipe(domain="towns", evolve=recipes.Evolve(rounds=4))
-    teacher, marks = InProcess(), []
-
-    def progress(done: int, planned: int) -> None:
-        if done % (planned // 10) == 0:
-            marks.append(time.process_time())
-
+    teacher = InProcess(calls)
     with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
         with Store.open(Path(folder)) as store:
-            step = evolve(
-                recipe, towns(calls // 12), store, progress, teacher=journalled(gated(teacher, 32), store)
-            )
+            limited = concurrency_limited(teacher, 32)
+            step = evolve(recipe, towns(calls // 12), store, teacher=journalled(limited, store))
             store.check_ledger(step)
         size = sum(p.stat().st_size for p in Path(folder).iterdir())
-    tenths = [b - a for a, b in zip([began, *marks], marks, strict=False)]
+    tenths = [b - a for a, b in pairwise(teacher.tenths)]
     result = {
         "calls": teacher.calls,
-        "cpu_s_per_1k": 1000 * (marks[-1] - began) / teacher.calls,
+        "cpu_s_per_1k": 1000 * (time.process_time() - teacher.tenths[0]) / teacher.calls,
         "last_tenth_to_first": tenths[-1] / tenths[0],
         "peak_mb": _peak_mb(),
         "store_bytes_per_call_beyond_texts": (size - teacher.text_bytes) / teacher.calls,

@@ -224,7 +224,7 @@ def evolve(work: Run) -> None:
         scored = (verify,) if work.recipe.evolve.stop_by == "verify_rate" else (verify, build, train)
         evol_stop.evolve_until_best(
             work,
-            lambda store, upto: grow(work.recipe, work.domain, store, upto=upto),
+            lambda store, upto: grow(work.recipe, work.domain, store, max_round=upto),
             lambda limited: evol_stop.dev_score(limited, scored, _measure),
         )
         return

@@ -147,7 +147,7 @@ def test_a_teacher_that_dies_leaves_a_run_that_can_go_on(tmp_path, after):
 def test_rounds_can_be_run_one_by_one(tmp_path):
     whole, _, _ = grown(tmp_path / "whole")
     for k in (1, 2, 3):
-        rows, ledger, _ = grown(tmp_path / "steps", upto=k)
+        rows, ledger, _ = grown(tmp_path / "steps", max_round=k)
         assert ledger["in"] == 6 + 6 * k
     assert rows == whole
 
@@ -276,12 +276,12 @@ def test_the_step_changes_with_what_decisions_depend_on_but_not_with_rounds():
 
 
 def test_a_budget_stops_the_run_and_a_higher_one_goes_on(tmp_path):
-    from evoltune.teacher.budget import Meter, budgeted
+    from evoltune.teacher.budget import BudgetMeter, budgeted
 
     rules = recipe(budget=recipes.Budget(calls=10))
     author = Author()
     with Store.open(tmp_path) as store:
-        meter = Meter(rules.teacher.budget, rules.teacher.price, store)
+        meter = BudgetMeter(rules.teacher.budget, rules.teacher.price, store)
         with pytest.raises(BudgetError, match="calls: 10 of 10"):
             evolve(rules, TOWNS, store, teacher=journalled(budgeted(author, meter), store))
     assert len(author.asked) == 10

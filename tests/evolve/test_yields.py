@@ -10,7 +10,7 @@ from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
 from evoltune.errors import RecipeError
 from evoltune.evolve.loop import draws_step, evolve, evolve_step
-from evoltune.evolve.sample import shares
+from evoltune.evolve.sampling import shares
 from evoltune.evolve.yields import difficulty_by_round, operator_yield
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.store import Step, Store, Usage

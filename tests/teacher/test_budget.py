@@ -8,11 +8,11 @@ import pytest
 from evoltune.errors import BudgetError, TeacherError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
-from evoltune.teacher.budget import Meter, budgeted, dearest
+from evoltune.teacher.budget import BudgetMeter, budgeted, worst_case_cost
 from evoltune.teacher.journal import journalled
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost
 from evoltune.teacher.retry import retried
-from evoltune.teacher.stack import gated
+from evoltune.teacher.stack import concurrency_limited
 
 PRICE = Price(prompt=3.0, completion=15.0)
 
@@ -32,7 +32,7 @@ class Biller:
     async def complete(self, request):
         fate = self.rng.random()
         if fate < 0.1:
-            raise AttemptError("HTTP 429", limited=True)
+            raise AttemptError("HTTP 429", rate_limited=True)
         self.calls += 1
         prompt = sum(len(c.encode()) // self.rng.randint(1, 5) for _, c in request.messages) + 20
         made = self.rng.choice(
@@ -80,8 +80,8 @@ async def _run(seed, folder):
 
 
 async def _session(store, budget, biller, rng, session):
-    meter = Meter(budget, PRICE, store)
-    teacher = journalled(gated(retried(budgeted(biller, meter), 8), 16), store, PRICE)
+    meter = BudgetMeter(budget, PRICE, store)
+    teacher = journalled(concurrency_limited(retried(budgeted(biller, meter), 8), 16), store, PRICE)
     calls = (teacher.complete(request(rng, session * 100 + i)) for i in range(40))
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(r, Reply | TeacherError | BudgetError) for r in replies), replies
@@ -106,7 +106,7 @@ def test_who_does_not_fit_waits_for_what_others_give_back():
 
     async def main():
         one = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1, max_tokens=100)
-        meter = Meter(Budget(tokens=dearest(one, PRICE).tokens + 10), PRICE)
+        meter = BudgetMeter(Budget(tokens=worst_case_cost(one, PRICE).tokens + 10), PRICE)
         teacher = budgeted(Half(), meter)
         return await asyncio.gather(*(teacher.complete(one) for _ in range(5)))
 
@@ -119,7 +119,7 @@ def test_wall_time_ends_calls_in_flight_and_counts_over_sessions(tmp_path):
             await asyncio.sleep(5)
 
     async def main(store):
-        meter = Meter(Budget(wall_s=0.2), PRICE, store)
+        meter = BudgetMeter(Budget(wall_s=0.2), PRICE, store)
         one = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1)
         try:
             await budgeted(Slow(), meter).complete(one)
@@ -138,7 +138,7 @@ def test_the_error_names_the_cap_what_is_spent_and_what_to_do():
             return ["x"]
 
     async def main():
-        meter = Meter(Budget(usd=0.001), PRICE)
+        meter = BudgetMeter(Budget(usd=0.001), PRICE)
         await budgeted(Free(), meter).complete(
             Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1)
         )

@@ -14,7 +14,7 @@ import pytest
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.teacher.embedded import default_threads, find_gguf
-from evoltune.teacher.protocol import ask
+from evoltune.teacher.protocol import make_request
 from evoltune.teacher.stack import open_teacher
 
 needs_model = pytest.mark.skipif(
@@ -26,7 +26,9 @@ needs_model = pytest.mark.skipif(
 def complete(config, *prompts, **options):
     async def main():
         async with open_teacher(config) as teacher:
-            asked = [ask(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)]
+            asked = [
+                make_request(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)
+            ]
             return await asyncio.gather(*(teacher.complete(r) for r in asked))
 
     return asyncio.run(main())
@@ -39,8 +41,8 @@ def test_the_embedded_teacher_answers_several_at_once_and_leaves_no_process():
     replies = complete(config, "Say hello.", "Name a colour.", "Count to three.", n=2)
     assert all(len(r) == 2 and all(r) for r in replies)
     assert all(r.usage.prompt_tokens > 0 for r in replies)
-    assert any(r.cut for r in replies)
-    assert not _children("evoltune.teacher.llama")
+    assert any(r.truncated for r in replies)
+    assert not _children("evoltune.teacher.embedded_server")
 
 
 def _children(word):

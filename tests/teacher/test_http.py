@@ -8,7 +8,7 @@ import pytest
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.run.store import Store
-from evoltune.teacher.protocol import GivenUpError, ask
+from evoltune.teacher.protocol import GivenUpError, make_request
 from evoltune.teacher.stack import open_teacher
 
 
@@ -23,7 +23,8 @@ def call(cfg, count, folder=None, n=1, concurrent=True):
     async def main(store):
         async with open_teacher(cfg, store) as teacher:
             requests = [
-                ask(cfg, f"Tell me about thing {i}.", purpose="answer", seed=i, n=n) for i in range(count)
+                make_request(cfg, f"Tell me about thing {i}.", purpose="answer", seed=i, n=n)
+                for i in range(count)
             ]
             if concurrent:
                 return await asyncio.gather(*(teacher.complete(r) for r in requests))
@@ -108,7 +109,7 @@ async def _one_by_one(cfg, count):
     async with open_teacher(cfg) as teacher:
         for i in range(count):
             try:
-                await teacher.complete(ask(cfg, "x", purpose="answer", seed=i))
+                await teacher.complete(make_request(cfg, "x", purpose="answer", seed=i))
             except GivenUpError:
                 continue
 

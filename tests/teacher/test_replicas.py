@@ -14,7 +14,7 @@ import pytest
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Endpoint, Teacher
-from evoltune.teacher.replicas import script
+from evoltune.teacher.replicas import launch_script
 
 VLLM = f"""#!{sys.executable}
 import http.server, json, os, sys
@@ -44,7 +44,7 @@ def teacher(*urls, **more):
 @pytest.mark.parametrize("gpus", [1, 4])
 @pytest.mark.parametrize("more", [{}, {"api_key_env": "TEACHER_KEY"}, {"api_key_file": "/etc/a key"}])
 def test_the_script_is_sound_bash(gpus, more):
-    text = script(teacher("http://localhost:8000", "http://127.0.0.1:8001/v1", **more), gpus_each=gpus)
+    text = launch_script(teacher("http://localhost:8000", "http://127.0.0.1:8001/v1", **more), gpus_each=gpus)
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     if shutil.which("shellcheck"):
         done = subprocess.run(["shellcheck", "-s", "bash", "-"], input=text, text=True, capture_output=True)
@@ -54,10 +54,10 @@ def test_the_script_is_sound_bash(gpus, more):
 
 def test_other_hosts_replicas_are_started_there(monkeypatch):
     both = teacher("http://node1:8000", "http://node2:8000")
-    assert script(both, host="node2").count("\nreplica ") == 1
-    assert "--host 0.0.0.0" in script(both, host="node2")
+    assert launch_script(both, host="node2").count("\nreplica ") == 1
+    assert "--host 0.0.0.0" in launch_script(both, host="node2")
     with pytest.raises(RecipeError, match="node1, node2"):
-        script(both)
+        launch_script(both)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_other_hosts_replicas_are_started_there(monkeypatch):
 )
 def test_what_cannot_be_started_is_said(which, says):
     with pytest.raises(RecipeError, match=says):
-        script(which)
+        launch_script(which)
 
 
 def asked(port, until=20.0):

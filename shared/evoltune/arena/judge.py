@@ -27,7 +27,7 @@ from evoltune.record import Task
 from evoltune.rows.files import write_json
 from evoltune.rows.journal import Journal
 from evoltune.run.store import Store
-from evoltune.teacher.protocol import GivenUpError, Teacher, ask, draw_seed
+from evoltune.teacher.protocol import GivenUpError, Teacher, draw_seed, make_request
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
 from evoltune.text.ratings import numbers_in
@@ -151,7 +151,7 @@ class _Judge:
             seed = draw_seed(
                 self.study.seed, f"{comparison.problem}/{'/'.join(comparison.shown)}", 0, "judge", asked
             )
-            request = ask(
+            request = make_request(
                 self.study.judge, prompt, purpose="judge", seed=seed, max_tokens=JUDGE_TOKENS, record=comparison.problem,
                 temperature=0.0 if asked == 0 else self.study.judge.temperature,
             )  # fmt: skip

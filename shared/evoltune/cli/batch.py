@@ -1,6 +1,6 @@
 """`evoltune batch export|import RECIPE RUN FILE`: generation through a provider's batch files, at half price.
 
-`evoltune batch run RECIPE REQUESTS RESULTS` answers them on one's own GPUs instead (`evoltune.teacher.offline_batch`)."""
+`evoltune batch run RECIPE REQUESTS RESULTS` answers them on one's own GPUs instead (`evoltune.teacher.ray_batch`)."""
 
 from __future__ import annotations
 
@@ -52,22 +52,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exports the open calls, or imports results and says what is still open."""
     from evoltune.domain import load_domain
-    from evoltune.evolve.batch import collect, export_batch, import_batch
+    from evoltune.evolve.open_calls import import_results, open_calls
     from evoltune.recipe import load_recipe
     from evoltune.run.store import Store
+    from evoltune.teacher.batch_files import write_requests
 
     recipe = load_recipe(args.recipe, args.overrides)
     if args.action == "run":
         return _run(args, recipe)
     domain = load_domain(recipe.domain)
     with Store.open(args.run) as store:
-        calls = collect(recipe, domain, store)
+        calls = open_calls(recipe, domain, store)
         if args.action == "export":
-            count = export_batch(calls.values(), args.file)
+            count = write_requests(calls.values(), args.file)
             options.say(args, {"calls": count, "file": args.file}, [f"{count} calls written to {args.file}"])
             return 0
-        result = import_batch(recipe, store, calls, args.file)
-        left = len(collect(recipe, domain, store))
+        result = import_results(recipe, store, calls, args.file)
+        left = len(open_calls(recipe, domain, store))
     for line in result.failed[:20]:
         print(f"failed: {line}", file=sys.stderr)
     facts = {
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, recipe: Recipe) -> int:
     from evoltune.cluster import engine
     from evoltune.errors import RecipeError
-    from evoltune.teacher.offline_batch import run_batch
+    from evoltune.teacher.ray_batch import run_batch
 
     if min(args.replicas, args.gpus_each) < 1:
         raise RecipeError(f"--replicas {args.replicas}, --gpus-each {args.gpus_each}: both from 1")

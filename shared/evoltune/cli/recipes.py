@@ -88,7 +88,7 @@ def _check_names(recipe: Recipe, domain: Domain) -> None:
     """Operators, suites, profiles and addresses; reads no data and asks no server."""
     from evoltune.evaluate.suites import judging_domain
     from evoltune.evolve.loop import operators_of
-    from evoltune.teacher.protocol import chat_url
+    from evoltune.teacher.dialects import chat_url
 
     if recipe.evolve.operators:
         operators_of(recipe, domain)

@@ -19,9 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.teacher.replicas import script
+    from evoltune.teacher.replicas import launch_script
 
-    text = script(load_recipe(args.recipe, args.overrides).teacher, gpus_each=args.gpus_each, host=args.host)
+    text = launch_script(
+        load_recipe(args.recipe, args.overrides).teacher, gpus_each=args.gpus_each, host=args.host
+    )
     if args.print_launch:
         print(text, end="")
         return 0

@@ -1,21 +1,14 @@
 """Evol-Instruct: grows instructions from seeds with a teacher (2304.12244 section 3; 2306.08568; 2308.09583; 2312.15692).
 
-    step = evolve(recipe, domain, store)          # seeds and all rounds; resuming is running again
-    step = evolve(recipe, domain, store, upto=2)  # the first two rounds only (evol-stop)
+    step = evolve(recipe, domain, store)               # seeds and all rounds; to resume, run it again
+    step = evolve(recipe, domain, store, max_round=2)  # the first two rounds only (evol-stop)
 
-Invariant: in = kept + dropped(by reason), where "in" is seeds + planned draws; every reply was journalled before use.
+Invariant: in = kept + dropped(by reason), where "in" is seeds + planned draws; every reply is journalled before use.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import signal
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 
@@ -23,30 +16,23 @@ import msgspec
 
 from evoltune.domain import Domain, Operator, source_hash
 from evoltune.errors import RecipeError, nearest
-from evoltune.evolve.bootstrap import from_snippets, self_instruct
-from evoltune.evolve.chain import Loop, Pending, grow, needs_teacher
-from evoltune.evolve.sample import sample
-from evoltune.evolve.yields import Yield, difficulty_by_round, operator_yield
+from evoltune.evolve.answers import needs_teacher
+from evoltune.evolve.chain import grow_chains
+from evoltune.evolve.event_loop import run_to_end
+from evoltune.evolve.evolution import Evolution, ReplyPending
+from evoltune.evolve.sampling import sample
+from evoltune.evolve.self_instruct import self_instruct
+from evoltune.evolve.snippets import from_snippets
 from evoltune.recipe import Recipe
 from evoltune.record import Record, digest
+from evoltune.rows.records import seed_records
 from evoltune.run.store import Step, Store
 from evoltune.teacher.protocol import Teacher
 from evoltune.teacher.stack import open_teacher
-
-__all__ = [
-    "Yield",
-    "difficulty_by_round",
-    "draws_step",
-    "evolve",
-    "evolve_step",
-    "operator_yield",
-    "operators_of",
-]
+from evoltune.terminal import progress
 
 ENGINE = 1  # raised when the same recipe would decide differently
 SEED_COMMIT = 512
-Progress = Callable[[int, int], None]
-"""(draws done, draws planned)."""
 
 
 def evolve_step(recipe: Recipe, domain: Domain) -> Step:
@@ -63,7 +49,7 @@ def evolve_step(recipe: Recipe, domain: Domain) -> Step:
 
 
 def draws_step(recipe: Recipe, domain: Domain) -> Step:
-    """The step of seeds and draws. More rounds continue it; any other change starts anew (paid calls stay)."""
+    """The step of seeds and draws. More rounds continue it; any other change begins a new one (paid calls stay)."""
     evolution = msgspec.to_builtins(recipe.evolve)
     for name in ("rounds", "stop_on", "stop_by", "sample"):
         del evolution[name]
@@ -76,96 +62,80 @@ def draws_step(recipe: Recipe, domain: Domain) -> Step:
 
 
 def evolve(
-    recipe: Recipe,
-    domain: Domain,
-    store: Store,
-    progress: Progress | None = None,
-    *,
-    upto: int = 0,
-    teacher: Teacher | None = None,
+    recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, teacher: Teacher | None = None
 ) -> Step:
-    """Runs the loop to round `upto` (0: `evolve.rounds`) and decides every seed and draw. Returns the step.
+    """Runs the loop to round `max_round` (0: `evolve.rounds`) and decides every seed and draw. Returns the step.
 
     With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round.
-    `teacher`: instead of the recipe's. Raises TeacherError or BudgetError with everything finished kept; StoreError.
+
+    Args:
+        teacher: used instead of the recipe's.
+
+    Raises:
+        TeacherError, BudgetError: everything finished is kept.
+        StoreError: the store is locked or damaged.
     """
     last, step = evolve_step(recipe, domain), draws_step(recipe, domain)
-    rounds = upto or recipe.evolve.rounds
-    seeds = _seeds(recipe, domain)
-    resumed = step.key in store.steps()
+    rounds = max_round or recipe.evolve.rounds
+    seeds = list({seed.id: seed for seed in seed_records(recipe, domain)}.values())
+    is_resumed = step.key in store.steps()
     _decide_seeds(recipe, store, step, seeds)
     size = max(len(seeds), recipe.seeds.bootstrap_size) if recipe.seeds.bootstrap != "none" else len(seeds)
-    chains = min(size, recipe.evolve.chains or size)
-    with _progress(progress, chains * rounds * recipe.evolve.variants) as advance:
-        _run(_grow(recipe, domain, store, step, seeds, rounds, advance, teacher, resumed))
-    if last == step or upto or store.ledger(step)["pending"]:
+    draws = min(size, recipe.evolve.chains or size) * rounds * recipe.evolve.variants
+    with progress("evolve", draws) as advance:
+
+        async def main() -> None:
+            async with nullcontext(teacher) if teacher else open_teacher(recipe.teacher, store) as engine:
+                evolution = Evolution(
+                    recipe=recipe,
+                    domain=domain,
+                    operators=operators_of(recipe, domain),
+                    teacher=engine,
+                    store=store,
+                    step=step,
+                    draw_done=lambda: advance(1),
+                    is_resumed=is_resumed,
+                )
+                try:
+                    await _grow(evolution, seeds, rounds)
+                finally:
+                    evolution.commit()
+
+        run_to_end(main())
+    if last == step or max_round or store.ledger(step)["pending"]:
         return step
     sample(store, last, recipe.evolve.sample, recipe.seed)
     return last
 
 
-async def _grow(
-    recipe: Recipe,
-    domain: Domain,
-    store: Store,
-    step: Step,
-    seeds: list[Record],
-    rounds: int,
-    advance: Callable[[], None],
-    teacher: Teacher | None,
-    resumed: bool,
-) -> None:
-    async with AsyncExitStack() as stack:
-        if teacher is None:
-            teacher = await stack.enter_async_context(open_teacher(recipe.teacher, store))
-        plan = _Plan(store, step, len(seeds))
-        loop = Loop(
-            recipe=recipe,
-            domain=domain,
-            operators=operators_of(recipe, domain),
-            teacher=teacher,
-            store=store,
-            step=step,
-            advance=advance,
-            planned=plan.add,
-            resumed=resumed,
-        )
-        stack.callback(loop.commit)
-        try:
-            seeds = seeds + await _more_seeds(loop, seeds)
-        except Pending:  # a batch file is being collected: the chains wait for their seeds
-            return
-        chosen, others = _chosen(recipe, seeds)
-        plan.add(len(chosen) * rounds * recipe.evolve.variants)
-        # A quarter more chains than calls: a chain that decides does not leave a slot idle.
-        workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
-        split = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
-        await grow(loop, (s for s in others if needs_teacher(recipe, s)), range(0), workers)
-        heads = await grow(loop, chosen, range(1, split + 1), workers)
-        if split < rounds and len(heads) == len(chosen):
-            # Partners are the heads of this moment: the one place where chains wait for each other.
-            loop.heads.extend(heads)
-            await grow(loop, (store.record(h) for h in heads), range(split + 1, rounds + 1), workers)
+async def _grow(evolution: Evolution, seeds: list[Record], rounds: int) -> None:
+    """More seeds, then the chains of all rounds; chains wait for each other once, where fusion begins."""
+    recipe = evolution.recipe
+    evolution.plan(len(seeds))
+    try:
+        seeds = seeds + await _more_seeds(evolution, seeds)
+    except ReplyPending:  # a batch file is being collected: the chains wait for their seeds
+        return
+    chosen, others = _choose_seeds(recipe, seeds)
+    evolution.plan(len(chosen) * rounds * recipe.evolve.variants)
+    # A quarter more chains than calls: a chain that is deciding does not leave a slot idle.
+    workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
+    before_fusion = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
+    await grow_chains(evolution, (s for s in others if needs_teacher(recipe, s)), range(0), workers)
+    heads = await grow_chains(evolution, chosen, range(1, before_fusion + 1), workers)
+    if before_fusion < rounds and len(heads) == len(chosen):
+        evolution.fusion_partners.extend(heads)
+        records = (evolution.store.record(head) for head in heads)
+        await grow_chains(evolution, records, range(before_fusion + 1, rounds + 1), workers)
 
 
-class _Plan:
-    """The "in" of the conservation law, which grows as bootstrapping asks for more tasks."""
-
-    def __init__(self, store: Store, step: Step, seeds: int) -> None:
-        self._store, self._step, self._count = store, step, seeds
-        self.add(0)
-
-    def add(self, more: int) -> None:
-        self._count += more
-        self._store.plan(self._step, self._count)
-
-
-async def _more_seeds(loop: Loop, seeds: list[Record]) -> list[Record]:
+async def _more_seeds(evolution: Evolution, seeds: list[Record]) -> list[Record]:
+    options = evolution.recipe.seeds
     found: list[Record] = []
-    if loop.recipe.seeds.snippets:
-        found += await from_snippets(loop, loop.recipe.seeds.snippets)
-    if loop.recipe.seeds.bootstrap == "self_instruct":
-        found += await self_instruct(loop, [*seeds, *found], loop.recipe.seeds.bootstrap_size)
+    if options.snippets:
+        found += await from_snippets(evolution, options.snippets)
+    if options.bootstrap == "self_instruct":
+        found += await self_instruct(evolution, [*seeds, *found], options.bootstrap_size)
     return found
 
 
@@ -189,14 +159,7 @@ def operators_of(recipe: Recipe, domain: Domain) -> tuple[Operator, ...]:
     return tuple(found)
 
 
-def _seeds(recipe: Recipe, domain: Domain) -> list[Record]:
-    from evoltune.rows.records import seed_records
-
-    unique = {seed.id: seed for seed in seed_records(recipe, domain)}
-    return list(unique.values())
-
-
-def _chosen(recipe: Recipe, seeds: list[Record]) -> tuple[list[Record], list[Record]]:
+def _choose_seeds(recipe: Recipe, seeds: list[Record]) -> tuple[list[Record], list[Record]]:
     """(seeds that chains grow from, the others): all, or `evolve.chains` of them in an order drawn by the recipe's seed."""
     if not 0 < recipe.evolve.chains < len(seeds):
         return seeds, []
@@ -205,97 +168,7 @@ def _chosen(recipe: Recipe, seeds: list[Record]) -> tuple[list[Record], list[Rec
 
 
 def _decide_seeds(recipe: Recipe, store: Store, step: Step, seeds: list[Record]) -> None:
-    """Seeds are kept as they are; those that still need the teacher are decided by their chain."""
-    todo = (s for s in seeds if not needs_teacher(recipe, s) and store.decided(step, s.id) is None)
-    while chunk := list(islice(todo, SEED_COMMIT)):
+    """Keeps the seeds as they are; those that need the teacher are decided by their chain."""
+    undecided = (s for s in seeds if not needs_teacher(recipe, s) and store.decided(step, s.id) is None)
+    while chunk := list(islice(undecided, SEED_COMMIT)):
         store.decide(step, chunk)
-
-
-def _run(main: Coroutine[object, object, None]) -> None:
-    """asyncio.run on uvloop where it is installed; from inside a running loop (a notebook) in a thread of its own."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        from asyncio import new_event_loop
-
-    def call() -> None:
-        with _rare_collections(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_stoppable(main))
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        call()
-        return
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(call).result()
-
-
-async def _stoppable(main: Coroutine[object, object, None]) -> None:
-    """SIGTERM cancels the work between two callbacks, as the Runner does for Ctrl-C; then the command is interrupted."""
-    if threading.current_thread() is not threading.main_thread():
-        return await main
-    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
-    work = loop.create_task(main)
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-        work.cancel()
-
-    loop.add_signal_handler(signal.SIGTERM, stop)
-    try:
-        await work
-    except asyncio.CancelledError:
-        if stopped:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Fewer, cheaper garbage collections: with hundreds of tasks in flight the default ones took 8% of the CPU."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-@contextmanager
-def _progress(progress: Progress | None, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, nothing elsewhere; or the caller's own function."""
-    done = 0
-    if progress is not None:
-
-        def report() -> None:
-            nonlocal done
-            done += 1
-            progress(done, total)
-
-        yield report
-    elif not sys.stderr.isatty():
-        yield lambda: None
-    else:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import (
-            Progress as Bar,
-        )
-
-        columns = (TextColumn("evolve"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("evolve", total=total)
-            yield lambda: bar.advance(task)

@@ -18,9 +18,11 @@ from evoltune import recipe as recipes
 from evoltune.errors import EvoltuneError, RecipeError, TeacherError
 from evoltune.generate.types import Batches, GenerationSettings, ModelSource, SampleRequest, Save
 from evoltune.models.template import render_prompt
-from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, Teacher, chat_url
+from evoltune.teacher.dialects import chat_url, parse_error
+from evoltune.teacher.endpoint import read_key
+from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, Teacher
 from evoltune.teacher.retry import retried
-from evoltune.teacher.stack import gated, open_teacher
+from evoltune.teacher.stack import concurrency_limited, open_teacher
 
 RETRIES, TIMEOUT_S = 6, 600.0
 
@@ -44,7 +46,7 @@ async def _generate_all(
     async def one(teacher: Teacher, request: SampleRequest) -> None:
         reply = await teacher.complete(_as_call(request, settings, model))
         assert isinstance(reply, Reply)
-        stop = "length" if reply.cut else "eos"
+        stop = "length" if reply.truncated else "eos"
         save(
             request,
             {
@@ -102,15 +104,13 @@ async def _open_completions(model: ModelSource) -> AsyncIterator[Teacher]:
     import aiohttp
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
-        yield gated(retried(CompletionsTeacher(session, model), RETRIES), model.concurrency)
+        yield concurrency_limited(retried(CompletionsTeacher(session, model), RETRIES), model.concurrency)
 
 
 class CompletionsTeacher:
     """A Teacher that sends the one message of a request, already rendered, to `/completions`."""
 
     def __init__(self, session: Any, model: ModelSource) -> None:
-        from evoltune.teacher.http import read_key
-
         chat = chat_url(model.endpoint, "eval.endpoint")
         self._session, self._url = session, chat.removesuffix("/chat/completions") + "/completions"
         key = read_key(_config(model).endpoints[0], "eval.endpoint")
@@ -118,16 +118,14 @@ class CompletionsTeacher:
 
     async def complete(self, request: Request) -> Sequence[str]:
         """One attempt. Raises AttemptError (try again), GivenUpError (refused), TeacherError (wrong key)."""
-        from evoltune.teacher.http import error_message
-
         status, body = await self._post(request)
         if status == 200:
             return _read_reply(body, self._url)
-        reason = f"HTTP {status} {error_message(body)[0]}".rstrip()
+        reason = f"HTTP {status} {parse_error(body)[0]}".rstrip()
         if status in (401, 403):
             raise TeacherError(f"{self._url}: {reason}: check eval.api_key_env")
         if status == 429 or status >= 500:
-            raise AttemptError(reason, where=self._url, limited=status == 429)
+            raise AttemptError(reason, where=self._url, rate_limited=status == 429)
         raise GivenUpError(f"HTTP {status}", f"{self._url}: {reason}")
 
     async def _post(self, request: Request) -> tuple[int, bytes]:
@@ -158,4 +156,4 @@ def _read_reply(body: bytes, where: str) -> Reply:
         raise AttemptError("the reply has no text", where=where) from None
     if not isinstance(text, str):
         raise AttemptError("the reply has no text", where=where)
-    return Reply(texts=(text,), cut=(0,) if reason == "length" else ())
+    return Reply(texts=(text,), truncated=(0,) if reason == "length" else ())

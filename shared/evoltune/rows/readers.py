@@ -62,6 +62,14 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
             bad.append(row)
 
 
+def read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
+    """(file:line, object) of each line of a JSONL file under any name; .gz is decompressed. Raises DataError."""
+    for where, row in _lines(path):
+        if isinstance(row, BadRow):
+            raise DataError(f"{where}: {row.reason}: fix or delete this line")
+        yield where, row
+
+
 def read_found(ref: str | Path) -> Iterator[Found]:
     """(file:line, row or BadRow) in the order of the source, `-` being standard input; for callers that answer each row."""
     if str(ref) == STANDARD_INPUT:

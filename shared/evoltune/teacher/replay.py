@@ -7,22 +7,23 @@ Invariant: replay answers only what was recorded; a request that is not on the c
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evoltune.errors import DataError, TeacherError
 from evoltune.rows.files import jsonl_writer
+from evoltune.rows.readers import read_json_lines
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import Reply, Request, request_key
 
 
 def export_cassette(store: Store, path: Path) -> int:
-    """Writes every journalled call to `path` (gzip when it ends in .gz); returns how many. Key order: diffs stay small."""
+    """Writes every journalled call to `path` (gzip when it ends in .gz), ordered by key so that diffs stay small.
+
+    Returns how many. Raises DataError when the file cannot be written.
+    """
     count = 0
     try:
         with jsonl_writer(path) as write:
@@ -36,30 +37,15 @@ def export_cassette(store: Store, path: Path) -> int:
 
 def read_cassette(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The calls on a cassette. Raises DataError with file and line."""
-    path = Path(path).expanduser()
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _call(line, f"{path}:{number}")
-    except OSError as error:
-        raise DataError(f"{path}: the cassette cannot be read: {error.strerror or error}") from error
-
-
-def _call(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        call = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
-    texts = call.get("texts") if isinstance(call, dict) else None
-    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts) or "key" not in call:
-        raise DataError(f"{where}: not a cassette line: needs `key` and a list `texts`")
-    return dict(call)
+    for where, call in read_json_lines(Path(path).expanduser()):
+        texts = call.get("texts")
+        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts) or "key" not in call:
+            raise DataError(f"{where}: not a line of a cassette: needs `key` and a list `texts`")
+        yield call
 
 
 def load_cassette(path: str | os.PathLike[str]) -> ReplayTeacher:
-    """The teacher that answers from a cassette."""
+    """The teacher that answers from a cassette. Raises DataError."""
     return ReplayTeacher({call["key"]: call for call in read_cassette(path)}, str(path))
 
 
@@ -79,4 +65,4 @@ class ReplayTeacher:
         usage = Usage(
             prompt_tokens=call.get("prompt_tokens", 0), completion_tokens=call.get("completion_tokens", 0)
         )
-        return Reply(texts=tuple(call["texts"]), usage=usage, cut=tuple(call.get("cut", ())))
+        return Reply(texts=tuple(call["texts"]), usage=usage, truncated=tuple(call.get("cut", ())))

@@ -1,10 +1,10 @@
-"""The teacher: one small protocol, and functions that put one Teacher round another.
+"""A recipe's teacher: an engine, and the wrappers round it.
 
     async with open_teacher(recipe.teacher, store) as teacher:
-        texts = await teacher.complete(ask(recipe.teacher, "Write a harder task.", purpose="evolve", seed=1))
+        texts = await teacher.complete(make_request(recipe.teacher, "Write a harder task.", purpose="evolve", seed=1))
 
-`open_teacher` builds journalled(gated(retried(budgeted(engine)))): an engine makes one attempt (http, embedded, replay,
-transformers, vllm), every attempt is reserved in the budget first, faults are retried, replies are committed before use.
+`open_teacher` builds journalled(concurrency_limited(retried(budgeted(engine)))). An engine makes one attempt; every attempt
+is reserved in the budget first, failed ones are repeated, replies are committed before use.
 Invariant: a call that the journal holds is never made again.
 """
 
@@ -12,58 +12,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError
 from evoltune.run.store import Store
-from evoltune.teacher.budget import Meter, budgeted
+from evoltune.teacher.budget import BudgetMeter, budgeted
+from evoltune.teacher.in_process import open_in_process
 from evoltune.teacher.journal import journalled
-from evoltune.teacher.protocol import (
-    AttemptError,
-    GivenUpError,
-    Message,
-    Reply,
-    Request,
-    Teacher,
-    ask,
-    draw_seed,
-    request_key,
-    request_to_json,
-)
+from evoltune.teacher.protocol import Request, Teacher
+from evoltune.teacher.replay import load_cassette
 from evoltune.teacher.retry import retried
 
-__all__ = [
-    "AttemptError",
-    "GivenUpError",
-    "Message",
-    "Meter",
-    "Reply",
-    "Request",
-    "Teacher",
-    "ask",
-    "budgeted",
-    "draw_seed",
-    "gated",
-    "journalled",
-    "open_teacher",
-    "request_key",
-    "request_to_json",
-    "retried",
-]
 
-
-def gated(teacher: Teacher, concurrency: int) -> Teacher:
+def concurrency_limited(teacher: Teacher, concurrency: int) -> Teacher:
     """At most `concurrency` calls at once."""
-    return _Gated(teacher, asyncio.Semaphore(concurrency))
+    return _ConcurrencyLimited(teacher, asyncio.Semaphore(concurrency))
 
 
-class _Gated:
-    def __init__(self, inner: Teacher, gate: asyncio.Semaphore) -> None:
-        self._inner, self._gate = inner, gate
+class _ConcurrencyLimited:
+    def __init__(self, inner: Teacher, slots: asyncio.Semaphore) -> None:
+        self._inner, self._slots = inner, slots
 
     async def complete(self, request: Request) -> Sequence[str]:
-        async with self._gate:
+        async with self._slots:
             return await self._inner.complete(request)
 
 
@@ -71,35 +43,34 @@ class _Gated:
 async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> AsyncIterator[Teacher]:
     """The recipe's teacher, ready: servers are up, keys are read. With a store: journalled, budget counted over resumes.
 
-    Raises TeacherError (unreachable, with the URL and what to start), RecipeError (a key or file that is missing),
-    BudgetError from a call that would break a cap.
+    Raises:
+        TeacherError: unreachable or not loadable; names the URL or model and what to do.
+        RecipeError: a key or file is missing.
+        BudgetError: from a call that would break a cap.
     """
     async with AsyncExitStack() as stack:
-        engine = await _engine(config, stack)
-        meter = Meter(config.budget, config.price, store)
+        engine = await stack.enter_async_context(_open_engine(config))
+        meter = BudgetMeter(config.budget, config.price, store)
         stack.callback(meter.close)
         teacher = retried(budgeted(engine, meter), config.max_retries)
-        teacher = gated(teacher, config.concurrency)
+        teacher = concurrency_limited(teacher, config.concurrency)
         yield journalled(teacher, store, config.price) if store is not None else teacher
 
 
-async def _engine(config: recipes.Teacher, stack: AsyncExitStack) -> Teacher:
+def _open_engine(config: recipes.Teacher) -> AbstractAsyncContextManager[Teacher]:
+    # aiohttp is imported only where it is used: a replayed or local run starts without it.
     if config.kind == "http":
         from evoltune.teacher.http import open_http
 
-        return await stack.enter_async_context(open_http(config))
+        return open_http(config)
     if config.kind == "embedded":
         from evoltune.teacher.embedded import open_embedded
 
-        return await stack.enter_async_context(open_embedded(config))
+        return open_embedded(config)
     if config.kind == "replay":
-        from evoltune.teacher.replay import load_cassette
-
         if not config.cassette:
             raise RecipeError(
                 "teacher.cassette: kind 'replay' needs a file written by `evoltune cassette export`"
             )
-        return load_cassette(config.cassette)
-    from evoltune.teacher.offline import open_local
-
-    return await stack.enter_async_context(open_local(config))
+        return nullcontext(load_cassette(config.cassette))
+    return open_in_process(config)

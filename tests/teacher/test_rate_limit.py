@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from evoltune.teacher.limits import Limiter, duration_s, retry_after_s
+from evoltune.teacher.rate_limit import RateLimiter, duration_s, retry_after_s
 
 
 def simulate(
@@ -14,7 +14,7 @@ def simulate(
 ):
     """(429s per call, share of the limit used, seconds) of a token-bucket server; a refusal takes 5 ms."""
     now, rng, number = [0.0], random.Random(seed), itertools.count()
-    limiter = Limiter(clock=lambda: now[0])
+    limiter = RateLimiter(clock=lambda: now[0])
     burst = burst or limit
     tokens, filled, waiting, events, done, refused = burst, 0.0, min(workers, calls), [], [], 0
     to_start = calls - waiting
@@ -71,7 +71,7 @@ def test_sparse_429s_without_a_limit_do_not_starve_the_run(seed):
 
 def test_no_call_leaves_while_paused_and_the_pace_is_the_rate():
     now = [100.0]
-    limiter = Limiter(rpm=600, clock=lambda: now[0])
+    limiter = RateLimiter(rpm=600, clock=lambda: now[0])
     left = []
     for _ in range(20):
         now[0] = max(now[0], limiter.ready_at())
@@ -85,7 +85,7 @@ def test_no_call_leaves_while_paused_and_the_pace_is_the_rate():
 
 def test_tokens_per_minute_pace_long_calls():
     now = [0.0]
-    limiter = Limiter(tpm=6000, clock=lambda: now[0])
+    limiter = RateLimiter(tpm=6000, clock=lambda: now[0])
     for _ in range(50):
         now[0] = max(now[0], limiter.ready_at())
         limiter.leave(prompt_tokens=100)

@@ -1,4 +1,4 @@
-"""The embedded teacher's child process: `python -m evoltune.teacher.llama '{"model": "x.gguf", ...}'`.
+"""The embedded teacher's child process: `python -m evoltune.teacher.embedded_server '{"model": "x.gguf", ...}'`.
 
 Prints its address on one line, then serves until standard input closes. Invariant: it listens on loopback only.
 """
@@ -14,7 +14,7 @@ import sys
 def main() -> None:
     """Runs the server described by the JSON argument; returns when the parent is gone."""
     options = json.loads(sys.argv[1])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes the pipe
     out = os.dup(1)
     os.dup2(2, 1)  # llama.cpp logs to both; only the address goes to the parent
     import xllamacpp
@@ -33,7 +33,7 @@ def main() -> None:
     os.close(out)
     while os.read(0, 4096):
         pass
-    os._exit(0)  # no orderly teardown of native threads: nothing here needs saving
+    os._exit(0)  # nothing needs saving, and tearing down native threads can hang
 
 
 if __name__ == "__main__":

@@ -10,10 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.errors import DataError, MissingExtraError
-from evoltune.evolve.batch import export_batch
-from evoltune.teacher.http import reply_of
-from evoltune.teacher.offline_batch import collect, finished, from_engine, run_batch, samples, to_engine
+from evoltune.teacher.batch_files import read_results, write_requests
 from evoltune.teacher.protocol import Request, request_key
+from evoltune.teacher.ray_batch import (
+    answered_keys,
+    append_results,
+    from_engine,
+    open_samples,
+    run_batch,
+    to_engine,
+)
 
 
 def ask(text, **more):
@@ -27,23 +33,21 @@ def engine(row):
 
 
 def run(requests, results):
-    return collect(
-        (from_engine(engine(to_engine(row))) for row in samples(requests, finished(results))), results
+    return append_results(
+        (from_engine(engine(to_engine(row))) for row in open_samples(requests, answered_keys(results))),
+        results,
     )
 
 
 def test_each_request_gets_its_samples_in_order_with_seeds_of_their_own(tmp_path):
     asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     requests = [ask("one"), ask("two", n=3), ask("five words that are cut")]
-    export_batch(requests, asked)
+    write_requests(requests, asked)
     assert run(asked, told) == (3, 0)
-    found = {
-        r["custom_id"]: reply_of(r["response"]["body"])
-        for r in map(json.loads, told.read_text().splitlines())
-    }
+    found = dict(read_results(told))
     assert found[request_key(requests[1])].texts == ("two/7", "two/8", "two/9")
     assert found[request_key(requests[1])].usage.completion_tokens == 3
-    assert found[request_key(requests[2])].cut == (0,) and not found[request_key(requests[0])].cut
+    assert found[request_key(requests[2])].truncated == (0,) and not found[request_key(requests[0])].truncated
     assert run(asked, told) == (0, 0)  # nothing is asked twice
 
 
@@ -52,7 +56,7 @@ def test_a_killed_run_goes_on_and_answers_each_request_once(tmp_path_factory, cu
     folder = tmp_path_factory.mktemp("batch")
     asked, told = folder / "requests.jsonl", folder / "results.jsonl"
     requests = [ask(f"q{i}", n=1 + i % 3) for i in range(6)]
-    export_batch([requests[i] for i in order], asked)
+    write_requests([requests[i] for i in order], asked)
     run(asked, told)
     whole = {json.loads(line)["custom_id"]: line for line in told.read_text().splitlines()}
     told.write_bytes(told.read_bytes()[:cut])  # the kill
@@ -64,20 +68,26 @@ def test_a_killed_run_goes_on_and_answers_each_request_once(tmp_path_factory, cu
 
 def test_a_failed_sample_leaves_its_request_open(tmp_path):
     asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
-    export_batch([ask("a", n=2), ask("b")], asked)
-    rows = [from_engine(engine(to_engine(row))) for row in samples(asked, set())]
+    write_requests([ask("a", n=2), ask("b")], asked)
+    rows = [from_engine(engine(to_engine(row))) for row in open_samples(asked, set())]
     rows[1] = {"id": rows[1]["id"], "__inference_error__": "out of memory"}
-    assert collect(rows, told) == (1, 1)
-    assert len(list(samples(asked, finished(told)))) == 2
+    assert append_results(rows, told) == (1, 1)
+    assert len(list(open_samples(asked, answered_keys(told)))) == 2
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", '{"custom_id": 1}', '{"custom_id": "x", "body": {"messages": 1}}']
+    ("line", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[]", "a list, must be an object"),
+        ('{"custom_id": 1}', "it has no custom_id"),
+        ('{"custom_id": "x", "body": {"messages": 1}}', "body.messages must be a list"),
+    ],
 )
-def test_what_is_no_batch_file_is_named_with_its_line(tmp_path, line):
+def test_what_is_no_batch_file_is_named_with_its_line(tmp_path, line, reason):
     (tmp_path / "requests.jsonl").write_text("\n" + line + "\n")
-    with pytest.raises(DataError, match=r"requests.jsonl:2: not"):
-        list(samples(tmp_path / "requests.jsonl", set()))
+    with pytest.raises(DataError, match=rf"requests.jsonl:2: .*{reason}"):
+        list(open_samples(tmp_path / "requests.jsonl", set()))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")

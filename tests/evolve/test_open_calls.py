@@ -12,12 +12,13 @@ from openai_server import text_of
 from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
 from evoltune.errors import DataError, TeacherError
-from evoltune.evolve.batch import collect, export_batch, import_batch
 from evoltune.evolve.loop import evolve
+from evoltune.evolve.open_calls import import_results, open_calls
 from evoltune.record import Answer, Record, Task, Verdict, record_to_json
 from evoltune.run.store import Store
+from evoltune.teacher.batch_files import write_requests
 from evoltune.teacher.journal import journalled
-from evoltune.teacher.protocol import ask
+from evoltune.teacher.protocol import make_request
 from evoltune.teacher.replay import export_cassette, load_cassette
 
 TOWNS = Domain(
@@ -78,7 +79,7 @@ def test_a_cassette_replays_a_run_exactly_and_answers_nothing_else(tmp_path):
         with Store.open(tmp_path / f"replayed-{name}") as store:
             step = evolve(RECIPE, TOWNS, store, teacher=journalled(load_cassette(cassette), store))
             assert rows(store, step) == first
-    stranger = ask(RECIPE.teacher, "What else?", purpose="answer", seed=1)
+    stranger = make_request(RECIPE.teacher, "What else?", purpose="answer", seed=1)
     with pytest.raises(TeacherError, match=r"no reply to this request .*export it again"):
         asyncio.run(load_cassette(cassette).complete(stranger))
 
@@ -89,7 +90,7 @@ def test_a_damaged_cassette_is_named_with_its_line(tmp_path):
     with pytest.raises(DataError, match=r"bad.jsonl:2: not JSON"):
         load_cassette(path)
     path.write_text('{"texts": [1]}\n')
-    with pytest.raises(DataError, match=r"bad.jsonl:1: not a cassette line"):
+    with pytest.raises(DataError, match=r"bad.jsonl:1: not a line of a cassette"):
         load_cassette(path)
 
 
@@ -98,12 +99,12 @@ def test_batches_imported_until_none_is_left_give_the_data_of_direct_calls(tmp_p
     requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     with Store.open(tmp_path / "batch") as store:
         for _ in range(12):
-            calls = collect(RECIPE, TOWNS, store)
+            calls = open_calls(RECIPE, TOWNS, store)
             if not calls:
                 break
-            assert export_batch(calls.values(), requests) == len(calls)
+            assert write_requests(calls.values(), requests) == len(calls)
             answer_batch(requests, results)
-            assert import_batch(RECIPE, store, calls, results).journalled == len(calls)
+            assert import_results(RECIPE, store, calls, results).journalled == len(calls)
         assert not calls
         step = evolve(RECIPE, TOWNS, store, teacher=journalled(Direct(), store))
         assert rows(store, step) == expected
@@ -113,8 +114,8 @@ def test_batches_imported_until_none_is_left_give_the_data_of_direct_calls(tmp_p
 def test_failed_results_stay_open_and_strangers_are_counted(tmp_path):
     requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     with Store.open(tmp_path / "run") as store:
-        calls = collect(RECIPE, TOWNS, store)
-        export_batch(calls.values(), requests)
+        calls = open_calls(RECIPE, TOWNS, store)
+        write_requests(calls.values(), requests)
         answer_batch(requests, results)
         lines = results.read_text().splitlines()
         failed = orjson.loads(lines[0]) | {
@@ -122,11 +123,11 @@ def test_failed_results_stay_open_and_strangers_are_counted(tmp_path):
         }
         stranger = orjson.loads(lines[1]) | {"custom_id": "nobody"}
         results.write_text("\n".join([json.dumps(failed), json.dumps(stranger), *lines[2:], *lines[2:3]]))
-        imported = import_batch(RECIPE, store, calls, results)
+        imported = import_results(RECIPE, store, calls, results)
         assert imported.journalled == 3
         assert imported.unknown == 2
         assert imported.failed == (f"{failed['custom_id']}: HTTP 500 busy",)
-        assert {failed["custom_id"]} <= set(collect(RECIPE, TOWNS, store))
+        assert {failed["custom_id"]} <= set(open_calls(RECIPE, TOWNS, store))
 
 
 PACKAGE = """

@@ -1,9 +1,9 @@
-"""Teachers inside this process: Transformers (batched, CPU or GPU) and vLLM offline, for a local path or a hub id.
+"""Teachers in this process: Transformers (batched, CPU or GPU) and vLLM, for a local path or a hub id.
 
     teacher: {kind: transformers, model: ./my-model, concurrency: 16}
 
-Requests that wait together and share their decoding options run as one batch, each row with its own seed where the engine
-can (vLLM). Invariant: the event loop never blocks; one batch runs at a time, in a thread.
+Requests that wait at the same time and share their sampling options run as one batch; with vLLM each row has its own seed.
+Invariant: the event loop never blocks: one batch runs at a time, in a thread.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from evoltune.run.store import Usage
 from evoltune.teacher.protocol import Reply, Request
 
 Generate = Callable[[Sequence[Request]], Sequence[Reply]]
+Waiting = tuple[Request, "asyncio.Future[Reply]"]
+COLLECT_S = 0.002  # lets chains that woke at the same time join one batch
 
 
 @asynccontextmanager
-async def open_local(config: recipes.Teacher) -> AsyncIterator[BatchedTeacher]:
+async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeacher]:
     """Loads the model. Raises MissingExtraError, or TeacherError when it cannot be loaded."""
     module, load = ("vllm", _load_vllm) if config.kind == "vllm" else ("transformers", _load_transformers)
     if importlib.util.find_spec(module) is None:
@@ -31,8 +33,8 @@ async def open_local(config: recipes.Teacher) -> AsyncIterator[BatchedTeacher]:
     try:
         generate = await asyncio.to_thread(load, config)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TeacherError(f"teacher.model: {config.model!r} cannot be loaded: {first}") from error
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise TeacherError(f"teacher.model: {config.model!r} cannot be loaded: {first_line}") from error
     teacher = BatchedTeacher(generate, config.concurrency)
     runner = asyncio.create_task(teacher.run())
     try:
@@ -44,11 +46,11 @@ async def open_local(config: recipes.Teacher) -> AsyncIterator[BatchedTeacher]:
 
 
 class BatchedTeacher:
-    """Collects the requests that wait and runs them together."""
+    """Collects waiting requests and runs them in batches of at most `size`."""
 
     def __init__(self, generate: Generate, size: int) -> None:
         self._generate, self._size = generate, size
-        self._queue: asyncio.Queue[tuple[Request, asyncio.Future[Reply]]] = asyncio.Queue()
+        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
 
     async def complete(self, request: Request) -> Sequence[str]:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -57,19 +59,19 @@ class BatchedTeacher:
 
     async def run(self) -> None:
         """Serves batches until cancelled."""
-        held: list[tuple[Request, asyncio.Future[Reply]]] = []
+        waiting: list[Waiting] = []
         while True:
-            if not held:
-                held.append(await self._queue.get())
-                await asyncio.sleep(0.002)  # lets chains that woke together queue up together
+            if not waiting:
+                waiting.append(await self._queue.get())
+                await asyncio.sleep(COLLECT_S)
             while not self._queue.empty():
-                held.append(self._queue.get_nowait())
-            options = _options(held[0][0])
-            batch = [w for w in held if _options(w[0]) == options][: self._size]
-            held = [w for w in held if w not in batch]
+                waiting.append(self._queue.get_nowait())
+            options = _sampling_options(waiting[0][0])
+            batch = [w for w in waiting if _sampling_options(w[0]) == options][: self._size]
+            waiting = [w for w in waiting if w not in batch]
             await self._serve(batch)
 
-    async def _serve(self, batch: list[tuple[Request, asyncio.Future[Reply]]]) -> None:
+    async def _serve(self, batch: list[Waiting]) -> None:
         try:
             replies = await asyncio.to_thread(self._generate, [request for request, _ in batch])
         except (RuntimeError, ValueError) as error:  # out of memory is a RuntimeError
@@ -85,8 +87,15 @@ class BatchedTeacher:
                 future.set_result(reply)
 
 
-def _options(request: Request) -> tuple[object, ...]:
+def _sampling_options(request: Request) -> tuple[object, ...]:
     return (request.n, request.temperature, request.top_p, request.max_tokens, request.stop)
+
+
+def _as_chat(request: Request) -> list[dict[str, str]]:
+    return [{"role": role, "content": content} for role, content in request.messages]
+
+
+# ---- Transformers
 
 
 def _load_transformers(config: recipes.Teacher) -> Generate:
@@ -98,67 +107,80 @@ def _load_transformers(config: recipes.Teacher) -> Generate:
         tokenizer.pad_token = tokenizer.eos_token
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = AutoModelForCausalLM.from_pretrained(config.model, dtype="auto").to(device).eval()
-
-    def prompt(request: Request) -> str:
-        messages = [{"role": role, "content": content} for role, content in request.messages]
-        if tokenizer.chat_template:
-            return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        return "\n\n".join(m["content"] for m in messages) + "\n\n"
-
-    def generate(requests: Sequence[Request]) -> Sequence[Reply]:
-        first = requests[0]
-        special = not tokenizer.chat_template
-        inputs = tokenizer(
-            [prompt(r) for r in requests], return_tensors="pt", padding=True, add_special_tokens=special
-        ).to(device)
-        torch.manual_seed(first.seed)
-        sampling = {"do_sample": False}
-        if first.temperature > 0:
-            sampling = {"do_sample": True, "temperature": first.temperature, "top_p": first.top_p, "top_k": 0}  # type: ignore[dict-item]
-        with torch.inference_mode():
-            out = model.generate(
-                **inputs,
-                **sampling,
-                max_new_tokens=first.max_tokens,
-                num_return_sequences=first.n,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        width = inputs["input_ids"].shape[1]
-        ends = _end_ids(model, tokenizer)
-        asked = inputs["attention_mask"].sum(dim=1).tolist()
-        return [
-            _reply(
-                tokenizer, out[i * first.n : (i + 1) * first.n, width:].tolist(), ends, int(asked[i]), request
-            )
-            for i, request in enumerate(requests)
-        ]
-
-    return generate
+    return lambda requests: _generate_with_transformers(model, tokenizer, requests)
 
 
-def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+def _generate_with_transformers(model: Any, tokenizer: Any, requests: Sequence[Request]) -> Sequence[Reply]:
+    """One batch; the sampling options and the seed are those of its first request."""
+    import torch
+
+    options = requests[0]
+    inputs = tokenizer(
+        [_prompt_text(tokenizer, request) for request in requests],
+        return_tensors="pt",
+        padding=True,
+        add_special_tokens=not tokenizer.chat_template,
+    ).to(model.device)
+    torch.manual_seed(options.seed)
+    sampling: dict[str, Any] = {"do_sample": False}
+    if options.temperature > 0:
+        sampling = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
+    with torch.inference_mode():
+        out = model.generate(
+            **inputs,
+            **sampling,
+            max_new_tokens=options.max_tokens,
+            num_return_sequences=options.n,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    generated = out[:, inputs["input_ids"].shape[1] :].tolist()
+    ends = _end_tokens(model, tokenizer)
+    return [
+        _decoded(tokenizer, generated[i * options.n : (i + 1) * options.n], ends, int(prompt_tokens), request)
+        for i, (request, prompt_tokens) in enumerate(
+            zip(requests, inputs["attention_mask"].sum(dim=1).tolist(), strict=True)
+        )
+    ]
+
+
+def _prompt_text(tokenizer: Any, request: Request) -> str:
+    if tokenizer.chat_template:
+        chat = _as_chat(request)
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    return "\n\n".join(content for _, content in request.messages) + "\n\n"
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     found = model.generation_config.eos_token_id
     listed = found if isinstance(found, list) else [found]
     return {i for i in (*listed, tokenizer.eos_token_id) if i is not None}
 
 
-def _reply(tokenizer: Any, rows: list[list[int]], ends: set[int], asked: int, request: Request) -> Reply:
-    texts, cut, made = [], [], 0
+def _decoded(
+    tokenizer: Any, rows: list[list[int]], ends: set[int], prompt_tokens: int, request: Request
+) -> Reply:
+    texts, truncated, completion_tokens = [], [], 0
     for i, ids in enumerate(rows):
         end = next((n for n, token in enumerate(ids) if token in ends), None)
-        kept = ids if end is None else ids[:end]
-        made += len(kept)
-        text, stopped = _until_stop(str(tokenizer.decode(kept, skip_special_tokens=True)), request.stop)
+        ids_of_text = ids[:end]
+        completion_tokens += len(ids_of_text)
+        text, stopped = _until_stop(
+            str(tokenizer.decode(ids_of_text, skip_special_tokens=True)), request.stop
+        )
         texts.append(text)
         if end is None and not stopped and len(ids) >= request.max_tokens:
-            cut.append(i)
-    usage = Usage(prompt_tokens=asked, completion_tokens=made)
-    return Reply(texts=tuple(texts), usage=usage, cut=tuple(cut))
+            truncated.append(i)
+    usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+    return Reply(texts=tuple(texts), usage=usage, truncated=tuple(truncated))
 
 
 def _until_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """The text up to the first stop string, and whether there was one."""
     at = min((i for s in stop if (i := text.find(s)) >= 0), default=-1)
     return (text[:at], True) if at >= 0 else (text, False)
+
+
+# ---- vLLM
 
 
 def _load_vllm(config: recipes.Teacher) -> Generate:
@@ -179,17 +201,16 @@ def _load_vllm(config: recipes.Teacher) -> Generate:
             )
             for r in requests
         ]
-        chats = [[{"role": role, "content": content} for role, content in r.messages] for r in requests]
-        outputs = engine.chat(chats, sampling, use_tqdm=False)
+        outputs = engine.chat([_as_chat(r) for r in requests], sampling, use_tqdm=False)
         return [_vllm_reply(o) for o in outputs]
 
     return generate
 
 
 def _vllm_reply(output: Any) -> Reply:
-    made = sum(len(c.token_ids) for c in output.outputs)
+    completion_tokens = sum(len(c.token_ids) for c in output.outputs)
     return Reply(
         texts=tuple(c.text for c in output.outputs),
-        usage=Usage(prompt_tokens=len(output.prompt_token_ids), completion_tokens=made),
-        cut=tuple(i for i, c in enumerate(output.outputs) if c.finish_reason == "length"),
+        usage=Usage(prompt_tokens=len(output.prompt_token_ids), completion_tokens=completion_tokens),
+        truncated=tuple(i for i, c in enumerate(output.outputs) if c.finish_reason == "length"),
     )

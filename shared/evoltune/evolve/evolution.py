@@ -1,0 +1,124 @@
+"""What all chains of one evolve stage share: how they call the teacher, and how their decisions are written down.
+
+    reply = await evolution.ask(record, "answer", prompt, round=record.round)
+    evolution.decide(Drop(record=record, reason="no text"))
+
+Invariant: nothing that is not committed costs a call: the journal holds every reply, so the decisions of a batch that was
+lost are made again from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from evoltune.domain import Domain, Operator
+from evoltune.errors import EvoltuneError
+from evoltune.recipe import Recipe
+from evoltune.record import Drop, Record
+from evoltune.run.store import Step, Store
+from evoltune.teacher.protocol import GivenUpError, Message, Reply, Teacher, draw_seed, make_request
+
+T = TypeVar("T")
+JUDGEMENT_TOKENS = 16
+COMMIT_SIZE, COMMIT_INTERVAL_S = 64, 1.0
+"""Decisions are committed this many at a time, or when the last commit is this old."""
+
+
+class RunEnding(Exception):
+    """A call failed for good and the run ends: nothing more is asked."""
+
+
+class ReplyPending(Exception):
+    """The reply is not there yet: a batch file will bring it."""
+
+
+@dataclass(kw_only=True)
+class Evolution:
+    """One evolve stage at work."""
+
+    recipe: Recipe
+    domain: Domain
+    operators: tuple[Operator, ...]
+    teacher: Teacher
+    store: Store
+    step: Step
+    draw_done: Callable[[], None]
+    """Called once for each decided draw."""
+    is_resumed: bool = True
+    """Some draws may have been decided in an earlier session."""
+    planned: int = 0
+    """Records that this step will decide: the "in" of the ledger."""
+    errors: list[EvoltuneError] = field(default_factory=list)
+    """The first one ends the run, after every call in flight has been journalled."""
+    fusion_partners: list[str] = field(default_factory=list)
+    """Ids of the chains' heads when fusion begins."""
+    _uncommitted: dict[str, Record | Drop] = field(default_factory=dict)
+    _committed_at: float = 0.0
+
+    async def ask(self, record: Record, purpose: str, prompt: str, *, round: int, n: int = 1, sample: int = 0,
+                  is_judgement: bool = False) -> Reply:  # fmt: skip
+        """One teacher call about a record, with the record's earlier turns before the prompt."""
+        if self.errors:
+            raise RunEnding
+        messages: list[Message] = [*record.task.history, ("user", prompt)]
+        request = make_request(
+            self.recipe.teacher,
+            messages,
+            purpose=purpose,
+            seed=draw_seed(self.recipe.seed, record.id, round, purpose, sample),
+            n=n,
+            record=record.id,
+            temperature=0.0 if is_judgement else None,
+            max_tokens=JUDGEMENT_TOKENS if is_judgement else None,
+        )
+        reply = await self.teacher.complete(request)
+        return reply if isinstance(reply, Reply) else Reply(texts=tuple(reply))
+
+    def plan(self, more: int) -> None:
+        """Raises the number of records that this step will decide."""
+        self.planned += more
+        self.store.plan(self.step, self.planned)
+
+    def decided_earlier(self, record: Record) -> str | None:
+        """What an earlier session decided: a drop's reason, "" for kept, None for nothing. A fresh run need not look."""
+        return self.store.decided(self.step, record.id) if self.is_resumed else None
+
+    def decided(self, record: Record) -> str | None:
+        """The same, including the decisions of this session."""
+        if (result := self._uncommitted.get(record.id)) is not None:
+            return result.reason if isinstance(result, Drop) else ""
+        return self.store.decided(self.step, record.id)
+
+    def decide(self, result: Record | Drop) -> Record | None:
+        """Records a decision, to be committed soon; returns the record when it was kept."""
+        record, kept = (result.record, None) if isinstance(result, Drop) else (result, result)
+        self._uncommitted.setdefault(record.id, result)
+        if len(self._uncommitted) >= COMMIT_SIZE or time.monotonic() - self._committed_at > COMMIT_INTERVAL_S:
+            self.commit()
+        return kept
+
+    def commit(self) -> None:
+        """Commits all decisions so far in one transaction."""
+        results = list(self._uncommitted.values())
+        self._uncommitted.clear()
+        self._committed_at = time.monotonic()
+        if results:
+            self.store.decide(self.step, results)
+
+
+def gave_up(record: Record, error: GivenUpError) -> Drop:
+    """The drop of a record for which the teacher could not serve a call."""
+    return Drop(record=record, reason=f"teacher gave up: {error.reason}")
+
+
+async def gather_all(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """All results in order. A failure is raised only when every call has returned, so that each reply is journalled."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [r for r in results if isinstance(r, BaseException)]
+    if failures:
+        raise next((f for f in failures if isinstance(f, EvoltuneError)), failures[0])
+    return [r for r in results if not isinstance(r, BaseException)]
