@@ -1,4 +1,4 @@
-"""Atomic writes: the new file or the old one, never a part."""
+"""Atomic writes: the new file or the old one, never a part; reading JSON objects."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.rows.files import atomic_path, file_digest, jsonl_writer, write_file, write_json
+from evoltune.rows.files import atomic_path, file_digest, jsonl_writer, read_json, write_file, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -66,3 +66,12 @@ def test_rows_are_written_one_a_line_and_compressed_by_suffix(tmp_path, name):
 def test_the_digest_of_a_file_is_its_sha_256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert file_digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_is_not_a_json_object_reads_as_none(tmp_path):
+    for content in ("[1]", "{", "\xff"):
+        (tmp_path / "x.json").write_text(content, encoding="latin-1")
+        assert read_json(tmp_path / "x.json") is None
+    assert read_json(tmp_path / "missing.json") is None
+    write_json(tmp_path / "x.json", {"a": 1})
+    assert read_json(tmp_path / "x.json") == {"a": 1}

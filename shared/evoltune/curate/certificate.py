@@ -28,8 +28,10 @@ FORMAT = 1
 
 
 class Suite(Protocol):
-    """What a certificate reads of `evoltune.evaluate.Suite`."""
+    """What curation reads of `evoltune.evaluate.suites.Suite`."""
 
+    @property
+    def domain(self) -> str: ...
     @property
     def tasks(self) -> Sequence[Task]: ...
     @property

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
-from evoltune.curate.decontaminate.stage import OverlapChecker, decontaminate, domain_overlap
+from evoltune.curate.decontaminate.stage import decontaminate, domain_overlap
 from evoltune.curate.dedup.stage import Note, dedup
 from evoltune.curate.licences import refusal
 from evoltune.curate.select.stage import select
@@ -20,6 +20,7 @@ from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, Stage, Task, digest
 from evoltune.run.store import Step
 from evoltune.terminal import row_counter
+from evoltune.verification.checker import Checker
 
 VERSION = 1  # of the rules in this package; part of every step's version, so that changed rules decide anew
 
@@ -29,7 +30,7 @@ def curate_stages(
     domain: Domain,
     before: Step,
     suites: Mapping[str, Sequence[Task]],
-    checker: OverlapChecker | None,
+    checker: Checker | None,
     *,
     note: Callable[[str, object], None] | None = None,
 ) -> list[tuple[Step, Stage, bool]]:

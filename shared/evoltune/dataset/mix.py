@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 
-from evoltune.curate.decontaminate.stage import OverlapChecker, Suites, decontaminate, domain_overlap
+from evoltune.curate.decontaminate.stage import Suites, decontaminate, domain_overlap
 from evoltune.curate.dedup.stage import find_duplicates, key_text, rank
 from evoltune.curate.licences import refusal
 from evoltune.domain import Domain
@@ -20,12 +20,13 @@ from evoltune.recipe import Recipe, Source
 from evoltune.record import Drop, Record, Stage, digest
 from evoltune.rows.readers import BadRow
 from evoltune.rows.records import source_records
+from evoltune.verification.checker import Checker
 
 Found = tuple[Source, Record]
 
 
 def mix_sources(
-    own: Iterable[Record], recipe: Recipe, domain: Domain, suites: Suites, checker: OverlapChecker | None
+    own: Iterable[Record], recipe: Recipe, domain: Domain, suites: Suites, checker: Checker | None
 ) -> tuple[Iterator[Record], dict[str, int]]:
     """All rows in id order, and the ledger of the mixed ones. Without `curate.mix`: the own rows as they are."""
     if not recipe.curate.mix:

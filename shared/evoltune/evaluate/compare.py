@@ -8,7 +8,6 @@ Invariant: two scores are only compared under one profile, one verifier and one 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import Paired, paired, pass_at_k
 from evoltune.evaluate.tables import load_scores
+from evoltune.rows.files import read_json
 from evoltune.rows.journal import rows
 
 
@@ -143,19 +143,11 @@ def differences(a: Path, b: Path) -> list[Difference]:
 
 def _recipes(a: Path, b: Path) -> Iterator[Difference]:
     """The training data of two runs, by the hash in their dataset manifests."""
-    left, right = (_manifest(place / "dataset" / "manifest.json") for place in (a, b))
+    left, right = (read_json(place / "dataset" / "manifest.json") or {} for place in (a, b))
     if left and right and left != right:
         keys = [k for k in sorted({*left, *right}) if left.get(k) != right.get(k)]
         for key in keys[:3]:
             yield _difference("training data", f"dataset.{key}", left, right)
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _generations(a: Path, b: Path, suite: str) -> list[Difference]:

@@ -27,7 +27,7 @@ from evoltune.generate.model_source import find_model
 from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
-from evoltune.rows.files import write_json
+from evoltune.rows.files import read_json, write_json
 
 KS = (1, 10, 100)
 DECODING = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
@@ -220,10 +220,7 @@ def _template(recipe: Recipe, weights: ModelSource, *, baseline: bool) -> tuple[
 
 def _old_proof(out: Path, suite: str) -> dict[str, Any]:
     """When nothing had to be generated: the proof of the run that did."""
-    try:
-        before = json.loads((out / "scores.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    before = read_json(out / "scores.json") or {}
     found: dict[str, Any] = before.get("suites", {}).get(suite, {}).get("template_proof", {})
     return found
 

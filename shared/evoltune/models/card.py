@@ -5,7 +5,6 @@ write_card(Path("runs/smoke-math/checkpoint"))     # once more when the run has 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 
 from evoltune.models.checkpoint import read_manifest
 from evoltune.models.proof import TEMPLATE_FILE
-from evoltune.rows.files import write_file
+from evoltune.rows.files import read_json, write_file
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
@@ -30,7 +29,7 @@ def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
 
 
 def _lines(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    recipe, data, template = manifest["recipe"], manifest["data"], _read(folder / TEMPLATE_FILE)
+    recipe, data, template = manifest["recipe"], manifest["data"], read_json(folder / TEMPLATE_FILE) or {}
     train = recipe["train"]
     adapter = train["finetuning_type"] != "full" and (folder / "adapter_config.json").is_file()
     front = {
@@ -65,14 +64,14 @@ def _lines(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
 def _certificate(path: str) -> str:
     if not path or not Path(path).is_file():
         return "The dataset has no certificate of decontamination.\n"
-    suites = _read(Path(path)).get("suites", {})
+    suites = (read_json(Path(path)) or {}).get("suites", {})
     return f"Decontaminated against: {', '.join(sorted(suites)) or 'no suite'} (certificate.json of the dataset).\n"
 
 
 def _scores(folder: Path) -> Iterator[str]:
     rows = []
     for label in ("before", "after"):
-        suites = _read(folder / label / "scores.json").get("suites", {})
+        suites = (read_json(folder / label / "scores.json") or {}).get("suites", {})
         for suite, entry in suites.items():
             for measure, value in entry.get("measures", {}).items():
                 low, high = value["interval"]
@@ -83,12 +82,3 @@ def _scores(folder: Path) -> Iterator[str]:
         yield "## Scores\n"
         yield "| suite | measure | | score | 95% interval | n |\n|---|---|---|---|---|---|"
         yield "\n".join(rows) + "\n"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON file; empty where it is missing or damaged."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found

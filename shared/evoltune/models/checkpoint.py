@@ -7,9 +7,10 @@ Invariant: the manifest is written last, so a folder that has one is complete.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from evoltune.rows.files import read_json
 
 MANIFEST = "manifest.json"
 CERTIFICATE = "certificate.json"
@@ -18,8 +19,4 @@ CERTIFICATE = "certificate.json"
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest; None if the checkpoint is not finished."""
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest
+    return read_json(folder / MANIFEST)

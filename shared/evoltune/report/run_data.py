@@ -17,6 +17,8 @@ from typing import Any
 
 from evoltune.curate.difficulty import level_of
 from evoltune.errors import DataError
+from evoltune.rows import journal
+from evoltune.rows.files import read_json
 from evoltune.run.store import FILE, Store
 from evoltune.text.ratings import median_rating
 
@@ -64,14 +66,14 @@ def read_run(folder: Path) -> RunData:
     if not recipe.is_file() and not (folder / FILE).is_file():
         raise DataError(f"{folder}: neither recipe.yaml nor {FILE} is there: give the directory of a run")
     labels = ("before", "after")
-    evaluations = {label: _json(folder / "eval" / label / "scores.json") or {} for label in labels}
+    evaluations = {label: read_json(folder / "eval" / label / "scores.json") or {} for label in labels}
     from_files: dict[str, Any] = {
         "name": folder.resolve().name,
         "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
-        "loss": list(_jsonl(folder / "checkpoint" / "metrics.jsonl")),
+        "loss": list(journal.rows(folder / "checkpoint" / "metrics.jsonl")),
         "scores": _scores(evaluations),
-        "certificate": _json(folder / "dataset" / "certificate.json"),
-        "template_proof": _json(folder / "checkpoint" / "template.json"),
+        "certificate": read_json(folder / "dataset" / "certificate.json"),
+        "template_proof": read_json(folder / "checkpoint" / "template.json"),
         "environment": (evaluations["after"] or evaluations["before"]).get("environment", {}),
     }
     if not (folder / FILE).is_file():
@@ -219,22 +221,3 @@ def _scores(evaluations: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
                 row = {"label": label, "suite": suite, "measure": measure, "n": entry["n"]}
                 found.append(row | {"value": value["value"], "low": low, "high": high})
     return found
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Complete lines only: the last one may be half written while training goes on."""
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue

@@ -60,6 +60,15 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
     write_file(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=sort_keys) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object that a file holds; None where it is missing, damaged or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 @contextmanager
 def jsonl_writer(path: Path) -> Iterator[WriteRow]:
     """A function that appends one row; compresses when the name ends in .gz. The file appears when the block ends."""

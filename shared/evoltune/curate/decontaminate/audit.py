@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -43,13 +42,6 @@ from evoltune.terminal import row_counter
 from evoltune.verification.checker import open_checker
 
 
-class SuiteOfDomain(Suite, Protocol):
-    """What an audit reads of `evoltune.evaluate.suites.Suite`."""
-
-    @property
-    def domain(self) -> str: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class SuiteGroup:
     """Suites of one domain, and that domain's overlap functions if they are to run."""
@@ -76,7 +68,7 @@ class Audit:
 
 def audit_dataset(
     ref: str,
-    suites: Mapping[str, SuiteOfDomain],
+    suites: Mapping[str, Suite],
     options: Curate,
     verification: Verification,
     clean: Path | None = None,
@@ -165,7 +157,7 @@ def _audit_group(
         )
 
 
-def certify(audit: Audit, suites: Mapping[str, SuiteOfDomain], options: Curate, dataset: Path) -> Path:
+def certify(audit: Audit, suites: Mapping[str, Suite], options: Curate, dataset: Path) -> Path:
     """Writes the certificate of a finished audit for the files of `dataset` (a folder or one file); returns its path."""
     methods = {name for suite in suites.values() for name in load_domain(suite.domain).overlap}
     hits = [{"row": row, "hits": msgspec.to_builtins(found)} for row, found in sorted(audit.hits.items())]

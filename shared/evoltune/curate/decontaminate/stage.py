@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
 
 import msgspec
 
@@ -23,27 +22,18 @@ from evoltune.domain import Domain
 from evoltune.recipe import Curate
 from evoltune.record import Drop, Record, Stage, Task
 from evoltune.sandbox.worker_protocol import WorkerLost
+from evoltune.verification.checker import Checker
 
 BATCH = 256  # rows handed to the checker at once: its workers stay busy, and a killed run loses little
 CONTAMINATED, UNCHECKED = "contaminated", "unchecked"  # how the reasons of drops begin
 Suites = Mapping[str, Sequence[Task]]
 
 
-class OverlapChecker(Protocol):
-    """What decontamination needs of `evoltune.verification.checker.Checker`."""
-
-    def overlap(
-        self, records: Iterable[Record], suite_tasks: Sequence[Task], method: str
-    ) -> Iterator[Sequence[str] | WorkerLost]:
-        """For each record, in order, the names of the suite's tasks that it gives away; `WorkerLost` where the check
-        crashed or ran out of time or memory."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class DomainOverlap:
     """The domain's own overlap functions (behaviour, skeleton), by name, and the checker that runs them."""
 
-    checker: OverlapChecker
+    checker: Checker
     methods: Sequence[str]
 
 
@@ -75,7 +65,7 @@ def overlap_methods(domain: Domain, options: Curate) -> list[str]:
 
 
 def domain_overlap(
-    domain: Domain, options: Curate, suites: Suites, checker: OverlapChecker | None
+    domain: Domain, options: Curate, suites: Suites, checker: Checker | None
 ) -> DomainOverlap | None:
     """The domain's overlap functions, or None where there is nothing to run."""
     methods = overlap_methods(domain, options)
