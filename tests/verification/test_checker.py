@@ -137,9 +137,9 @@ def test_every_setting_of_a_recipe_reaches_the_workers(toy):
     changed = {f for f in settings.__struct_fields__ if getattr(settings, f) != getattr(Verification(), f)}
     assert changed == {*settings.__struct_fields__} - {"keep"}
     with open_checker(toy, settings) as checker:
-        spec = checker.pool.spec
-        assert (checker.pool.size, spec.check_s, spec.program_s, spec.memory_mb) == (1, 7.0, 6.0, 999)
-        assert (spec.require, spec.policy) == ("L0", {"COUNT": ""})
+        config = checker.pool.config
+        assert (checker.pool.size, config.check_s, config.program_s, config.memory_mb) == (1, 7.0, 6.0, 999)
+        assert (config.require, config.policy) == ("L0", {"COUNT": ""})
 
 
 def test_an_unknown_option_is_refused_with_the_nearest(toy):
@@ -155,7 +155,7 @@ def test_unknown_names_are_refused_with_what_is_allowed(toy):
 
 
 def test_a_weaker_sandbox_than_required_is_refused_with_the_remedy(toy):
-    with pytest.raises(IsolationError, match=r"L3 is asked, this host gives L[012].*lacks"):
+    with pytest.raises(IsolationError, match=r"L3 is required, this host gives L[012].*lacks"):
         open_checker(toy, require="L3", at_most="L1")
 
 

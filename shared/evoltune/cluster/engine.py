@@ -64,15 +64,15 @@ def current() -> str:
     return _CURRENT.get()
 
 
-def open_pool(spec: WorkerConfig, workers: int = 0) -> WorkerPool:
+def open_pool(config: WorkerConfig, workers: int = 0) -> WorkerPool:
     """Workers for a domain's checks; `workers` 0: as many as there are cores."""
     if _CURRENT.get() == "ray":
         from evoltune.cluster.on_ray import RayPool
 
-        return RayPool(spec, workers)
+        return RayPool(config, workers)
     from evoltune.sandbox.pool import Pool
 
-    return Pool(spec, workers)
+    return Pool(config, workers)
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -77,13 +77,13 @@ def _knock(address: str) -> None:
 class Cell:
     """The actor: one worker process with its sandbox, on whatever node it landed."""
 
-    def __init__(self, spec: WorkerConfig) -> None:
-        self.spec = spec
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
         self.pool: Pool | None = None
 
     def open(self) -> str:
         """Starts the worker; its isolation level. Raises what is wrong with the domain or the host."""
-        self.pool = self.pool or Pool(self.spec, 1)
+        self.pool = self.pool or Pool(self.config, 1)
         return self.pool.level
 
     def check(self, kind: str, items: bytes) -> tuple[bytes, float]:
@@ -105,11 +105,11 @@ class _Batch:
 class RayPool:
     """Workers on the cluster behind the interface of `sandbox.pool.Pool`. Not safe to share between threads."""
 
-    def __init__(self, spec: WorkerConfig, workers: int = 0) -> None:
+    def __init__(self, config: WorkerConfig, workers: int = 0) -> None:
         self.ray = connection()
-        if "/" in spec.domain:  # a path: a worker's current folder is another
-            spec = replace(spec, domain=str(Path(spec.domain).resolve()))
-        self.spec = spec
+        if "/" in config.domain:  # a path: a worker's current folder is another
+            config = replace(config, domain=str(Path(config.domain).resolve()))
+        self.config = config
         self.size = workers or max(1, int(self.ray.cluster_resources().get("CPU", 1)))
         self._kind = self.ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Cell)
         self._seconds_per_item = 0.005
@@ -186,7 +186,7 @@ class RayPool:
 
     def _grow(self) -> None:
         while len(self._cells) + len(self._starting) < self.size:
-            cell = self._kind.remote(self.spec)
+            cell = self._kind.remote(self.config)
             self._starting[cell.open.remote()] = cell
 
     def _join(self, ref: Any) -> None:
