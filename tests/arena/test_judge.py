@@ -7,11 +7,12 @@ import json
 import pytest
 import yaml
 
-from evoltune.arena.code_runs import runs
-from evoltune.arena.judge import judge_study, prompt_of, read_reply
+from evoltune.arena.agreement import read_votes, tie_discounted
+from evoltune.arena.code_runs import code_status
+from evoltune.arena.judge import judge_prompt, judge_study, read_reply
 from evoltune.arena.ranking_page import CRITERIA, write_page
-from evoltune.arena.standings import discounted, read_votes, report
-from evoltune.arena.study import collect, load_study, suite_of
+from evoltune.arena.standings import report
+from evoltune.arena.study import collect_answers, load_study, suite_of
 from evoltune.errors import BudgetError, DataError, EvoltuneError, RecipeError
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.http import http_engine
@@ -154,7 +155,7 @@ def test_slots_in_a_question_or_an_answer_are_text(tmp_path):
         "ours": {t.name: "see {b}" for t in suite.tasks},
         "theirs": {t.name: "secret" for t in suite.tasks},
     }
-    prompt = prompt_of(study, suite.tasks[0], ("ours", "theirs"), answers)
+    prompt = judge_prompt(study, suite.tasks[0], ("ours", "theirs"), answers)
     assert "Question 0 {a}?" in prompt and "see {b}" in prompt and prompt.count("secret") == 1
 
 
@@ -162,7 +163,7 @@ def test_slots_in_a_question_or_an_answer_are_text(tmp_path):
     ("change", "message"),
     [
         ({"systems": []}, "length >= 2"),
-        ({"systems": [{"name": "a", "answers": "x"}, {"name": "a", "answers": "y"}]}, "two have one name"),
+        ({"systems": [{"name": "a", "answers": "x"}, {"name": "a", "answers": "y"}]}, "names must be unique"),
         ({"systems": [{"name": "a", "answers": "x"}, {"name": "b"}]}, "'b' needs exactly one of checkpoint, endpoint, answers"),
         ({"protocol": "vibes"}, "Invalid enum value 'vibes'"),
         ({"reference": "who"}, "'who' is no system"),
@@ -181,14 +182,19 @@ def test_a_system_that_left_problems_out_is_named(tmp_path):
         study_file(tmp_path, "http://127.0.0.1:9/v1", answers={"a": [1, 2, 3, 4], "b": [1, 2]})
     )
     with pytest.raises(DataError, match="'b' has no answer to 2 of 4 problems"):
-        collect(study, suite_of(study), tmp_path / "out")
+        collect_answers(study, suite_of(study), tmp_path / "out")
 
 
 # ---- people
 
 
 def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_path, openai_server):
-    assert [discounted("a", "a"), discounted("", "a"), discounted("a", "b"), discounted("", "")] == [
+    assert [
+        tie_discounted("a", "a"),
+        tie_discounted("", "a"),
+        tie_discounted("a", "b"),
+        tie_discounted("", ""),
+    ] == [
         1.0,
         0.5,
         0.0,
@@ -218,7 +224,7 @@ def test_a_bad_vote_names_its_row(tmp_path):
 
 def test_whether_an_answers_code_runs_is_found_in_the_sandbox():
     texts = ["```python\nx = 1 + 1\n```", "```python\n1 / 0\n```", "words", "```py\nimport nothing_here\n```"]
-    assert list(runs(texts)) == ["runs", "fails", "no code", "fails"]
+    assert list(code_status(texts)) == ["runs", "fails", "no code", "fails"]
 
 
 def test_the_ranking_page_is_blind_escapes_answers_and_its_votes_open_with_the_key(tmp_path):

@@ -208,7 +208,7 @@ def test_every_verb_that_a_program_would_read_prints_json():
     "words",
     [
         "recipes ls", "recipes show smoke/math", "recipes check smoke/math", "domains ls", "plan smoke/math",
-        "run smoke/math --dry-run", "eval suites ls", "eval profiles",
+        "run smoke/math --dry-run", "suites ls", "profiles",
     ],
 )  # fmt: skip
 def test_json_is_all_that_standard_output_holds(words: str, capsys, monkeypatch, tmp_path: Path):
@@ -221,10 +221,10 @@ def test_json_is_all_that_standard_output_holds(words: str, capsys, monkeypatch,
     "words",
     [
         "report {}", "runs watch {}", "runs explain {} x", "data export {} --out rows.jsonl", "model merge {}",
-        "cassette export {} tape", "data eliminate {}", "diff {} {}", "verify {} --domain math",
+        "cassette export {} tape", "data eliminate {}", "compare {} {}", "verify {} --domain math",
         "data select {} --out rows.jsonl", "plan {}",
         "ablate smoke/math --out {}", "build smoke/math --out {}", "recipes check {}", "domains check {}",
-        "eval compare {} {}", "train smoke/math --dataset {}",
+        "rescore {} --suite math/gradeschool-heldout", "judge {}", "train smoke/math --dataset {}",
     ],
 )  # fmt: skip
 def test_a_wrong_path_is_misuse_for_every_verb(words: str, capsys, monkeypatch, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Scores: authors' own generation files give their published figures; panels, imports, bad files."""
+"""Scores: counts, resuming, and the published figures of authors' own generation files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,10 @@ from pathlib import Path
 import pytest
 
 from evoltune.errors import DataError
-from evoltune.evaluate.majority import majority
-from evoltune.evaluate.rescore import report, rescore
 from evoltune.evaluate.samples import Sample, read_samples
-from evoltune.evaluate.score import Outcome, figures, judge, passes
-from evoltune.evaluate.suites import Suite, load_suite
+from evoltune.evaluate.score import metrics, passes, verify_samples
+from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import Verification
-from evoltune.record import Task
-from evoltune.rows.journal import Journal, repair
-from evoltune.rows.journal import rows as journal_rows
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
 needs_data = pytest.mark.skipif(
@@ -34,38 +29,21 @@ def read(name):
         return [json.loads(line) for line in file]
 
 
-def sums(n=4) -> Suite:
-    tasks = tuple(
-        Task(instruction=f"{i}+{i}?", reference=str(2 * i), name=f"t/{i}", fields={"skill": ["even", "odd"][i % 2], "level": f"Level {i}"})
-        for i in range(n)
-    )  # fmt: skip
-    return Suite(name="sums", domain="math", tasks=tasks, sha256="0" * 64, licence="ours")
-
-
-def answers(*texts, problem="t/1"):
-    return [Sample(problem=problem, sample=i, text=text) for i, text in enumerate(texts)]
-
-
-def write(path: Path, rows) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
 # ---- judging
 
 
-def test_wrong_and_without_an_answer_are_counted_apart(tmp_path):
-    outcomes = judge(
-        sums(), answers("#### 2", "#### 3", "I do not know."), "gsm8k-strict", VERIFY, tmp_path / "v.jsonl"
+def test_wrong_and_without_an_answer_are_counted_apart(tmp_path, sums, answers):
+    outcomes = verify_samples(
+        sums, answers("#### 2", "#### 3", "I do not know."), "gsm8k-strict", VERIFY, tmp_path / "v.jsonl"
     )
-    found = figures(sums(), outcomes)
+    found = metrics(sums, outcomes)
     assert found["statuses"] == {"fail": 2, "pass": 1} and found["no_answer"] == 1
     assert found["measures"]["pass@1"]["value"] == pytest.approx(1 / 3)
 
 
-def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path):
+def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path, sums):
     samples = [Sample(problem=f"t/{i}", sample=0, text=f"#### {2 * i if i < 3 else 7}") for i in range(4)]
-    found = figures(sums(), judge(sums(), samples, "sound", VERIFY, tmp_path / "v.jsonl"))
+    found = metrics(sums, verify_samples(sums, samples, "sound", VERIFY, tmp_path / "v.jsonl"))
     assert {k: (v["n"], v["value"]) for k, v in found["by_skill"].items()} == {
         "even": (2, 1.0),
         "odd": (2, 0.5),
@@ -73,105 +51,38 @@ def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path):
     assert list(found["by_difficulty"]) == ["Level 0", "Level 1", "Level 2", "Level 3"]
 
 
-def test_verdicts_survive_a_kill_and_are_not_judged_again(tmp_path):
+def test_verdicts_survive_a_kill_and_are_not_judged_again(tmp_path, sums, answers):
     out = tmp_path / "v.jsonl"
-    first = judge(sums(), answers("2", "3", "4"), "sound", VERIFY, out)
+    first = verify_samples(sums, answers("2", "3", "4"), "sound", VERIFY, out)
     whole = out.read_bytes()
     lines = whole.splitlines(keepends=True)
     out.write_bytes(lines[0] + b'{"problem": "t/1", "sam')
-    assert judge(sums(), answers("2", "3", "4"), "sound", VERIFY, out) == first
+    assert verify_samples(sums, answers("2", "3", "4"), "sound", VERIFY, out) == first
     assert out.read_bytes() == whole
-    judge(sums(), answers("2", "3", "4"), "sound", VERIFY, out)
+    verify_samples(sums, answers("2", "3", "4"), "sound", VERIFY, out)
     assert out.read_bytes() == whole
 
 
-def test_a_changed_text_is_judged_anew(tmp_path):
+def test_a_changed_text_is_judged_anew(tmp_path, sums, answers):
     out = tmp_path / "v.jsonl"
-    judge(sums(), answers("3"), "sound", VERIFY, out)
-    assert judge(sums(), answers("2"), "sound", VERIFY, out)[0].passed
+    verify_samples(sums, answers("3"), "sound", VERIFY, out)
+    assert verify_samples(sums, answers("2"), "sound", VERIFY, out)[0].passed
 
 
-def test_two_samples_of_one_name_and_unknown_problems_are_refused(tmp_path):
+def test_two_samples_of_one_name_and_unknown_problems_are_refused(tmp_path, sums, answers):
     twice = [*answers("2"), *answers("2")]
     with pytest.raises(DataError, match="two generations are named 't/1', sample 0"):
-        judge(sums(), twice, "sound", VERIFY, tmp_path / "v.jsonl")
+        verify_samples(sums, twice, "sound", VERIFY, tmp_path / "v.jsonl")
     with pytest.raises(DataError, match="did you mean 't/1'"):
-        judge(sums(), answers("2", problem="t/11"), "sound", VERIFY, tmp_path / "v.jsonl")
+        verify_samples(sums, answers("2", problem="t/11"), "sound", VERIFY, tmp_path / "v.jsonl")
     with pytest.raises(DataError, match=r"profile 'soud'.*did you mean 'sound'"):
-        judge(sums(), answers("2"), "soud", VERIFY, tmp_path / "v.jsonl")
+        verify_samples(sums, answers("2"), "soud", VERIFY, tmp_path / "v.jsonl")
 
 
-def test_k_above_the_number_of_samples_is_refused(tmp_path):
-    outcomes = judge(sums(), answers("2", "3"), "sound", VERIFY, tmp_path / "v.jsonl")
+def test_k_above_the_number_of_samples_is_refused(tmp_path, sums, answers):
+    outcomes = verify_samples(sums, answers("2", "3"), "sound", VERIFY, tmp_path / "v.jsonl")
     with pytest.raises(DataError, match="pass@3 needs at least 3 samples"):
         passes(outcomes, 3)
-
-
-# ---- panel
-
-
-def test_a_panel_lists_the_disagreements_and_the_sound_scorer_decides(tmp_path):
-    texts = answers("so #### 2", "The answer is 2", "#### 2.0")
-    panel = rescore(sums(), texts, ("gsm8k-strict", "gsm8k-flexible", "sound"), VERIFY, tmp_path)
-    wrong = {row["sample"]: row["wrong"] for row in panel.disagreements}
-    assert panel.arbiter == "math/sound@1" and wrong[1] == ["math/gsm8k-strict@1"]
-    assert wrong[2] == ["math/gsm8k-strict@1", "math/gsm8k-flexible@1"]
-    lines = "\n".join(report(panel))
-    assert (
-        "2 samples on which the profiles disagree" in lines and "math/gsm8k-strict@1: differs on 2" in lines
-    )
-
-
-# ---- maj@k
-
-
-def test_equal_answers_in_other_forms_vote_together_and_a_tie_goes_to_the_first(tmp_path):
-    suite = sums()
-    texts = {
-        "t/1": ["3", "2", "2.0", "4/2", "3"],
-        "t/2": ["4", "5", "5.0", "4.0", ""],
-        "t/3": ["7", "7", "6", "6", "7.0"],
-    }
-    samples = [Sample(problem=p, sample=i, text=t) for p, group in texts.items() for i, t in enumerate(group)]
-    outcomes = judge(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")
-    assert majority(suite, outcomes, 5, VERIFY).value == pytest.approx(2 / 3)  # t/1 and t/2 right, t/3 wrong
-    assert majority(suite, outcomes, 1, VERIFY).value == pytest.approx(1 / 3)
-    with pytest.raises(DataError, match="maj@6 needs 6 samples"):
-        majority(suite, outcomes, 6, VERIFY)
-
-
-SLOW_EQUALITY = r"""
-from evoltune import Domain, Job, Verdict
-
-def verify(task, candidate, context):
-    if "x" in (task.reference, candidate):
-        return Verdict(status="fail")
-    return context.run(Job(program="import time\nwhile time.process_time() < 0.6: pass\n"))
-
-domain = Domain(name="slow", verify=verify, operators=(), seeds=lambda: [])
-"""
-
-
-def test_votes_are_compared_under_the_limits_of_the_recipe(tmp_path):
-    package = tmp_path / "slow_equality_for_tests"
-    package.mkdir()
-    (package / "__init__.py").write_text(SLOW_EQUALITY)
-    task = Task(instruction="q", reference="2", name="t")
-    suite = Suite(name="slow", domain=str(package), tasks=(task,), sha256="0" * 64, licence="ours")
-    votes = [("x", "fail"), ("2", "pass"), ("2.0", "pass")]
-    outcomes = [
-        Outcome(problem="t", sample=i, status=status, extracted=text)
-        for i, (text, status) in enumerate(votes)
-    ]
-    # Comparing 2 and 2.0 takes 0.6 s of CPU. Under 0.1 s they are not equal, so the first answer wins the tie.
-    assert majority(suite, outcomes, 3, Verification(workers=1, program_s=5.0)).value == 1.0
-    assert majority(suite, outcomes, 3, Verification(workers=1, program_s=0.1)).value == 0.0
-
-
-@needs_data
-def test_programs_cannot_vote():
-    with pytest.raises(DataError, match="judged by tests, so they cannot vote"):
-        majority(load_suite("humaneval", DATA), [], 1, VERIFY)
 
 
 # ---- the authors' files
@@ -184,7 +95,7 @@ def test_programs_cannot_vote():
 def test_gpt3_solutions_get_their_labels_under_openai_a(tmp_path, label):
     suite, path = load_suite("gsm8k", DATA), DATA / "gsm8k_model_solutions/openai_gpt3_solutions.jsonl.gz"
     samples = read_samples(path, suite, column=f"{label}.solution")
-    outcomes = judge(suite, samples, "openai-A", VERIFY, tmp_path / "v.jsonl")
+    outcomes = verify_samples(suite, samples, "openai-A", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row[label]["is_correct"] for row in read(path.relative_to(DATA))]
 
 
@@ -192,7 +103,7 @@ def test_gpt3_solutions_get_their_labels_under_openai_a(tmp_path, label):
 def test_tora_70b_solves_670_of_the_791_rows(tmp_path):
     suite = load_suite("gsm8k", DATA)
     samples = read_samples(DATA / "gsm8k_model_solutions/tora_70b.jsonl.gz", suite, column="pred")
-    assert sum(o.passed for o in judge(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")) == 670
+    assert sum(o.passed for o in verify_samples(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")) == 670
 
 
 @needs_data
@@ -201,7 +112,7 @@ def test_tora_70b_solves_670_of_the_791_rows(tmp_path):
 )  # fmt: skip
 def test_humaneval_status_agrees_with_the_authors_on_every_row(tmp_path, file, label):
     suite, path = load_suite("humaneval", DATA), DATA / f"humaneval_model_solutions/{file}.jsonl.gz"
-    outcomes = judge(suite, read_samples(path, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    outcomes = verify_samples(suite, read_samples(path, suite), "sound", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row[label] == "pass" for row in read(path.relative_to(DATA))]
 
 
@@ -212,7 +123,7 @@ def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path):
         load_suite("humaneval-plus", DATA),
         "humaneval_model_solutions/starcoder2_15b_instruct.jsonl.gz",
     )
-    outcomes = judge(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    outcomes = verify_samples(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row["plus_status"] == "pass" for row in read(file)]
 
 
@@ -234,7 +145,7 @@ def test_humaneval_gold_times_200_is_scored_in_flat_memory_after_a_kill():
 def test_humaneval_gold_solutions_all_pass(tmp_path):
     suite = load_suite("humaneval", DATA)
     gold = [Sample(problem=t.name, sample=0, text=t.reference or "") for t in suite.tasks]
-    assert sum(o.passed for o in judge(suite, gold, "sound", VERIFY, tmp_path / "v.jsonl")) == 164
+    assert sum(o.passed for o in verify_samples(suite, gold, "sound", VERIFY, tmp_path / "v.jsonl")) == 164
 
 
 @needs_data
@@ -254,7 +165,7 @@ def _codegen(tmp_path, problems):
     suite, labels = load_suite("humaneval", DATA), read(file)
     names = list(dict.fromkeys(row["task_id"] for row in labels))[:problems]
     samples = [s for s in read_samples(DATA / file, suite) if s.problem in names]
-    outcomes = judge(suite, samples, "humaneval", VERIFY, tmp_path / "v.jsonl")
+    outcomes = verify_samples(suite, samples, "humaneval", VERIFY, tmp_path / "v.jsonl")
     for k in (1, 10):
         theirs = []
         for name in names:
@@ -265,42 +176,3 @@ def _codegen(tmp_path, problems):
             theirs.append(1 - miss)
         ours = passes(outcomes, k)
         assert [ours[name] for name in names] == pytest.approx(theirs)
-
-
-# ---- the journal
-
-
-def test_a_torn_line_is_cut_wherever_it_was_torn(tmp_path):
-    path = tmp_path / "j.jsonl"
-    with Journal(path) as journal:
-        for i in range(3):
-            journal.append({"i": i, "text": "x" * 100_000 * i})
-    whole = path.read_bytes()
-    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
-    for at in (0, 1, ends[0], ends[0] + 1, ends[1] - 1, len(whole) - 1, len(whole)):
-        path.write_bytes(whole[:at])
-        repair(path)
-        assert [row["i"] for row in journal_rows(path)] == list(range(sum(end <= at for end in ends)))
-
-
-def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
-    path = tmp_path / "j.jsonl"
-    path.write_text('{"i": 0}\nnonsense\n{"i": 1}\n')
-    with pytest.raises(DataError, match=r"j\.jsonl:2: not JSON"):
-        list(journal_rows(path))
-
-
-def test_k_above_the_samples_is_refused_before_anything_is_judged(tmp_path):
-    path = tmp_path / "sums.jsonl"
-    path.write_text('{"id": "a", "question": "1 + 1 = ?", "reference": "2"}\n')
-    suite = load_suite(f"math:{path}")
-    with pytest.raises(DataError, match=r"pass@2 needs at least 2 samples"):
-        rescore(
-            suite,
-            [Sample(problem="a", sample=0, text="2")],
-            ("sound",),
-            Verification(workers=1),
-            tmp_path / "out",
-            ks=(1, 2),
-        )
-    assert not (tmp_path / "out").exists()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.domain import Benchmark
+from evoltune.domain import Benchmark, load_domain
 from evoltune.errors import DataError
-from evoltune.evaluate.hub import fetch
-from evoltune.evaluate.suites import Entry, check_hash, declared, file_hashes, load_suite
+from evoltune.evaluate.suite_files import check_hash, file_hashes, locate
+from evoltune.evaluate.suites import declared_suites, load_suite
 from evoltune.record import Task
 
 DATA = os.environ.get("EVOLTUNE_DATA")
@@ -21,24 +21,17 @@ needs_data = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
-
-
 def rows_file(folder: Path, rows) -> Path:
     path = folder / "mine.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def entry(sha256="", **more):
+def benchmark(**more) -> Benchmark:
     def load(path):
         return (Task(instruction=line, name=line) for line in path.read_text().split())
 
-    return Entry(
-        name="s", domain="math", benchmark=Benchmark(load=load, sha256=sha256, licence="MIT", **more)
-    )
+    return Benchmark(load=load, sha256="", licence="MIT", **more)
 
 
 @needs_data
@@ -57,10 +50,8 @@ def test_the_shipped_suite_needs_no_data_folder(monkeypatch):
 
 
 def test_every_declared_suite_names_its_licence_and_a_profile_of_its_domain():
-    from evoltune.domain import load_domain
-
-    assert len(declared()) >= 10
-    for found in declared().values():
+    assert len(declared_suites()) >= 10
+    for found in declared_suites().values():
         assert found.benchmark.licence
         assert {found.benchmark.profile, *found.benchmark.beside} <= set(load_domain(found.domain).profiles)
 
@@ -96,11 +87,11 @@ def test_the_published_file_is_known_packed_and_unpacked(tmp_path):
 def test_an_unknown_hash_is_recorded_at_first_load_and_held_to(tmp_path):
     path = tmp_path / "s.txt"
     path.write_text("a b")
-    first = check_hash(entry(), path)
-    assert first == check_hash(entry(), path) == file_hashes(path)[0]
+    first = check_hash("math/s", benchmark(), path)
+    assert first == check_hash("math/s", benchmark(), path) == file_hashes(path)[0]
     path.write_text("a b c")
-    with pytest.raises(DataError, match="at its first load here it had"):
-        check_hash(entry(), path)
+    with pytest.raises(DataError, match="when first loaded here it had"):
+        check_hash("math/s", benchmark(), path)
 
 
 def test_the_users_rows_are_a_suite_of_the_domain_they_name(tmp_path):
@@ -117,7 +108,7 @@ def test_the_users_rows_are_a_suite_of_the_domain_they_name(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"id": "a", "question": "q"}, {"id": "a", "question": "r"}], "stand twice"),
+        ([{"id": "a", "question": "q"}, {"id": "a", "question": "r"}], "not unique"),
         ([{"reference": "1"}], "nothing to ask a model"),
         ([], "holds no problem"),
     ],
@@ -127,27 +118,20 @@ def test_bad_rows_of_a_suite_are_named(tmp_path, rows, message):
         load_suite(f"math:{rows_file(tmp_path, rows)}")
 
 
-def test_the_hub_is_read_through_datasets_and_its_revision_pinned(tmp_path, monkeypatch):
-    """A folder stands in for the hub's repository: the same `load_dataset` reads both."""
-    datasets = pytest.importorskip("datasets")
-    repo = tmp_path / "owner" / "name"
-    repo.mkdir(parents=True)
-    (repo / "test.jsonl").write_text('{"question": "q", "answer": "x #### 3"}\n')
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    found = entry(hub="owner/name@rev1")
-    path, source = fetch(found, tmp_path / "cache" / "suites")
-    assert source == "owner/name@rev1" and json.loads(path.read_text()) == {
-        "question": "q",
-        "answer": "x #### 3",
-    }
+def test_a_suite_from_the_hub_is_copied_once_and_its_revision_pinned(hub_repository, tmp_path):
+    declared = benchmark(hub=f"{hub_repository}@rev1")
+    path, source = locate("math/s", declared)
+    assert source == f"{hub_repository}@rev1"
     assert json.loads((path.parent / "revisions.json").read_text()) == {"math/s": "rev1"}
+    assert locate("math/s", declared) == (path, str(path))
 
 
-def test_an_unreachable_hub_is_one_line_that_says_what_to_do(monkeypatch, tmp_path):
+def test_a_suite_that_cannot_be_fetched_says_where_to_put_the_file(monkeypatch, tmp_path):
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="the hub gave nothing") as caught:
-        fetch(entry(hub="no-such-owner/no-such-name@main"), tmp_path / "cache")
+    with pytest.raises(
+        DataError, match=r"the download from the hub failed .*: put s\.jsonl below EVOLTUNE_DATA"
+    ) as caught:
+        locate("math/s", benchmark(file="s.jsonl", hub="no-such-owner/no-such-name@main"))
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A judging study: systems, a suite, a protocol and a judge, read from one YAML file; and the systems' answers.
+"""A study: which systems are compared on which suite by which judge, read from one YAML file; and the systems' answers.
 
     suite: general/wizardlm
     systems:
@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import yaml
 from msgspec import Meta
 
 from evoltune.errors import DataError, RecipeError
-from evoltune.evaluate.measure import cut
 from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
@@ -37,7 +36,7 @@ Answers = Mapping[str, Mapping[str, str]]
 
 
 class System(Section, frozen=True, kw_only=True):
-    """Somebody who answers: a checkpoint or model, a server, or a file of answers."""
+    """Where answers come from: a checkpoint or model, a server, or a file of answers."""
 
     name: str
     checkpoint: str = ""
@@ -49,18 +48,18 @@ class System(Section, frozen=True, kw_only=True):
     column: str = ""
     """For `answers`: the column with the text, where there are several."""
     template: str = "chat"
-    """For a model that we have not trained; a checkpoint brings its own."""
+    """For a model from elsewhere; a checkpoint has its own."""
 
 
 class Study(Section, frozen=True, kw_only=True):
-    """What is compared, and how."""
+    """What is compared, and how. The file of the module docstring."""
 
     suite: str
     systems: Annotated[tuple[System, ...], Meta(min_length=2)]
     judge: Teacher
     protocol: Literal["scores", "preference", "ranks"] = "scores"
     reference: str = ""
-    """A system that all others are compared with; empty: every pair."""
+    """The system that all others are compared with; empty: every pair."""
     limit: Count = 0
     seed: int = 0
     tries: Positive = 3
@@ -69,14 +68,14 @@ class Study(Section, frozen=True, kw_only=True):
     max_new_tokens: Positive = 1024
     data: str | None = None
     human: str = ""
-    """Votes of people, to compare the judge with: exported by the ranking page, or rows problem, a, b, vote."""
+    """File with votes of people: exported by the ranking page, or rows problem, a, b, vote."""
     key: str = ""
     """The key file of the ranking page, to open its votes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the judge said: a value per shown system, higher is better; None when no reply could be read."""
+    """The judge's reply to one comparison: a value per shown system, higher is better; None: it could not be read."""
 
     problem: str
     shown: tuple[str, ...]
@@ -85,8 +84,29 @@ class Judgement:
     text: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairResult:
+    """The result of one pair on one problem, over both orders."""
+
+    problem: str
+    a: str
+    b: str
+    winner: str
+    """A system's name, or "" for a tie."""
+    value_a: float
+    value_b: float
+    """Mean values over both orders."""
+    consistent: bool
+    """Both orders named the same winner."""
+
+    @property
+    def points(self) -> float:
+        """Of system a: 1 for a win, 0.5 for a tie, 0 for a loss."""
+        return 0.5 if not self.winner else float(self.winner == self.a)
+
+
 def load_study(path: Path) -> Study:
-    """Raises RecipeError: file, key, what is allowed."""
+    """Reads and checks a study. Raises RecipeError with file, key and what is allowed."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         study = msgspec.convert(raw, Study, strict=True)
@@ -98,7 +118,7 @@ def load_study(path: Path) -> Study:
         raise RecipeError(f"{path}: {error}") from error
     names = [system.name for system in study.systems]
     if len(set(names)) < len(names):
-        raise RecipeError(f"{path}: systems: two have one name: {', '.join(names)}")
+        raise RecipeError(f"{path}: systems: names must be unique: {', '.join(names)}")
     if study.reference and study.reference not in names:
         raise RecipeError(f"{path}: reference: {study.reference!r} is no system: {', '.join(names)}")
     for system in study.systems:
@@ -112,7 +132,7 @@ def load_study(path: Path) -> Study:
 
 def suite_of(study: Study) -> Suite:
     data = Path(study.data) if study.data else None
-    return cut(load_suite(study.suite, data, domain="general"), study.limit)
+    return load_suite(study.suite, data, domain="general").first(study.limit)
 
 
 def pairs(study: Study) -> list[tuple[str, str]]:
@@ -123,39 +143,40 @@ def pairs(study: Study) -> list[tuple[str, str]]:
     return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
 
 
-def collect(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:
+def collect_answers(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:
     """Every system's answer to every problem: read, or generated into `folder/answers` (resumable).
 
     Raises DataError when a file leaves problems unanswered.
     """
-    found = {}
+    answers = {}
     for system in study.systems:
         if system.answers:
             samples = read_samples(Path(system.answers), suite, column=system.column)
-            found[system.name] = {s.problem: s.text for s in reversed(samples)}  # the first sample counts
+            found = {s.problem: s.text for s in reversed(samples)}  # the first sample of a problem counts
         else:
-            found[system.name] = _generated(study, system, suite, folder / "answers" / f"{system.name}.jsonl")
-        missing = [task.name for task in suite.tasks if task.name not in found[system.name]]
+            found = _generated(study, system, suite, folder / "answers" / f"{system.name}.jsonl")
+        missing = [task.name for task in suite.tasks if task.name not in found]
         if missing:
             raise DataError(
                 f"system {system.name!r} has no answer to {len(missing)} of {len(suite.tasks)} problems, e.g. {missing[0]!r}"
             )
-    return found
+        answers[system.name] = found
+    return answers
 
 
 def _generated(study: Study, system: System, suite: Suite, path: Path) -> dict[str, str]:
-    engine: Any = "http" if system.endpoint else "transformers"
+    engine: Literal["http", "transformers"] = "http" if system.endpoint else "transformers"
     chosen = Eval(engine=engine, endpoint=system.endpoint or None, api_key_env=system.api_key_env or None)
-    weights = find_model(system.model if system.endpoint else system.checkpoint, chosen)
-    trained = read_template(Path(weights.checkpoint)) if weights.checkpoint else None
+    source = find_model(system.model if system.endpoint else system.checkpoint, chosen)
+    trained = read_template(Path(source.checkpoint)) if source.checkpoint else None
     settings = GenerationSettings(
-        model=system.model or system.checkpoint, weights=weights.fingerprint, engine=engine, seed=study.seed,
+        model=system.model or system.checkpoint, weights=source.fingerprint, engine=engine, seed=study.seed,
         template=trained.template if trained else system.template, system=trained.system_prompt if trained else "",
         temperature=study.temperature, top_p=0.9, max_new_tokens=study.max_new_tokens,
     )  # fmt: skip
-    wanted = [
+    requests = [
         SampleRequest(suite=suite.name, problem=t.name, sample=0, prompt=t.instruction, history=t.history)
         for t in suite.tasks
     ]
-    generate(wanted, settings, weights, path)
+    generate(requests, settings, source, path)
     return {problem: row["text"] for (problem, _), row in finished_samples(path, settings.key).items()}

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 
 from evoltune import __version__
+from evoltune.cli.moved import present_words
 from evoltune.errors import EvoltuneError, nearest
 
 Command = tuple[str, str]
@@ -56,8 +57,12 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "report": ("report", "write the run's page (one static HTML file)"),
     },
     "scores": {
+        "rescore": ("rescore", "score generations from any source under one or several profiles"),
+        "compare": ("compare", "compare two scores: paired test, and the first cause of a difference"),
+        "judge": ("judge", "compare several systems with a model as judge, or let people rank them"),
         "ablate": ("ablate", "train and score one recipe with diversity, quality, quantity and mixes varied"),
-        "diff": ("diff", "find the first cause why two runs score differently"),
+        "suites": ("suites", "list the benchmark suites, compare their skills and difficulty, build a balanced one"),
+        "profiles": ("profiles", "list the ways to score, with version and hash"),
     },
     "datasets, models, runs": {
         "data": ("", " | ".join(GROUPS["data"])),
@@ -79,8 +84,8 @@ COMMANDS: dict[str, dict[str, Command]] = {
 }  # fmt: skip
 """Heading -> command -> where it is. A command without a module is a group."""
 
-MOVED = {verb: f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs}
-"""Names of version 0.1 that still work, with a warning."""
+MOVED = {verb: f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs} | {"diff": "compare"}
+"""Names of version 0.1 that still work, with a warning; `moved.present_words` knows the forms of several words."""
 
 
 def leaves() -> dict[str, Command]:
@@ -98,13 +103,7 @@ def leaves() -> dict[str, Command]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script. Returns the exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if argv and argv[0] in MOVED:
-        print(
-            f"evoltune {argv[0]} is now `evoltune {MOVED[argv[0]]}`; the old name will go in the next version",
-            file=sys.stderr,
-        )
-        argv[:1] = MOVED[argv[0]].split()
+    argv = present_words(sys.argv[1:] if argv is None else argv, MOVED)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if argv else 2

@@ -1,9 +1,9 @@
-"""maj@k: the answer that most of k samples agree on, where "agree" is the domain's own equality.
+"""maj@k: the answer that most of k samples agree on, where agreement is the domain's own equality.
 
-    measure = majority(suite, outcomes, k=8, verify=Verification())
+    measure = majority(suite, outcomes, k=8, verification=Verification())
 
-Two candidates are equal when one passes with the other as reference: no new hook, and 1/2 and 0.5 vote together.
-Invariant: votes never lift a verdict; the winning answer counts as right only if it was judged right by itself.
+Two answers are equal when one passes with the other as reference, so 1/2 and 0.5 vote together.
+Invariant: a vote never changes a verdict; the winning answer counts as right only if it was judged right by itself.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from evoltune.record import Answer, Record, Task
 from evoltune.verification.checker import open_checker
 
 Pair = tuple[str, str]
-"""Two candidates as written."""
+"""Two extracted answers as written."""
 
 
 def can_vote(suite: Suite) -> bool:
-    """Whether answers can be compared with each other: problems with a reference and without tests."""
+    """Whether answers can be compared with each other: every problem has a reference and no tests."""
     return all(task.tests is None and task.reference is not None for task in suite.tasks)
 
 
-def majority(suite: Suite, outcomes: Sequence[Outcome], k: int, verify: Verification) -> Measure:
+def majority(suite: Suite, outcomes: Sequence[Outcome], k: int, verification: Verification) -> Measure:
     """maj@k over the first k samples of each problem; a tie goes to the answer that came first.
 
     Raises DataError when the suite's answers cannot be compared or a problem has fewer than k samples.
@@ -42,14 +42,14 @@ def majority(suite: Suite, outcomes: Sequence[Outcome], k: int, verify: Verifica
     short = next((p for p, group in groups.items() if len(group) < k), None)
     if short is not None:
         raise DataError(f"maj@{k} needs {k} samples per problem, {short!r} has {len(groups[short])}")
-    equal = _equalities(suite, groups, verify)
-    return mean([float(_winner(group, equal[problem])) for problem, group in groups.items()])
+    equal = _equal_pairs(suite, groups, verification)
+    return mean([float(_majority_is_right(group, equal[problem])) for problem, group in groups.items()])
 
 
-def _equalities(
-    suite: Suite, groups: Mapping[str, Sequence[Outcome]], verify: Verification
+def _equal_pairs(
+    suite: Suite, groups: Mapping[str, Sequence[Outcome]], verification: Verification
 ) -> dict[str, set[Pair]]:
-    """The pairs of different candidates that the verifier holds equal, by problem."""
+    """The pairs of different answers that the verifier holds equal, by problem."""
     tasks = {task.name: task for task in suite.tasks}
     asked = [
         (problem, pair)
@@ -58,8 +58,8 @@ def _equalities(
     ]
     found: dict[str, set[Pair]] = {problem: set() for problem in groups}
     if asked:
-        with open_checker(suite.domain, verify) as checker:
-            judged = checker.verify(_records(suite.domain, tasks, asked))
+        with open_checker(suite.domain, verification) as checker:
+            judged = checker.verify(_as_records(suite.domain, tasks, asked))
             for (problem, pair), record in zip(asked, judged, strict=True):
                 verdict = record.answers[0].verdict
                 if verdict and verdict.status == "pass":
@@ -67,29 +67,27 @@ def _equalities(
     return found
 
 
-def _records(domain: str, tasks: Mapping[str, Task], asked: Sequence[tuple[str, Pair]]) -> Iterator[Record]:
-    for problem, (one, two) in asked:
-        yield Record(
-            domain=domain, task=replace(tasks[problem], reference=one), answers=(Answer(text=two, model=""),)
-        )
+def _as_records(
+    domain: str, tasks: Mapping[str, Task], asked: Sequence[tuple[str, Pair]]
+) -> Iterator[Record]:
+    for problem, (reference, answer) in asked:
+        task = replace(tasks[problem], reference=reference)
+        yield Record(domain=domain, task=task, answers=(Answer(text=answer, model=""),))
 
 
-def _winner(group: Sequence[Outcome], equal: set[Pair]) -> bool:
-    """Whether the largest camp's first answer was judged right. Samples without an answer do not vote."""
-    camps: list[list[Outcome]] = []
+def _majority_is_right(group: Sequence[Outcome], equal: set[Pair]) -> bool:
+    """Whether the first answer of the largest class was judged right. Samples without an answer do not vote."""
+    classes: list[list[Outcome]] = []
     for outcome in group:
         if not outcome.extracted:
             continue
-        home = next(
-            (
-                c
-                for c in camps
-                if c[0].extracted == outcome.extracted or (c[0].extracted, outcome.extracted) in equal
-            ),
-            None,
-        )
-        if home is None:
-            camps.append([outcome])
+        for members in classes:
+            first = members[0].extracted
+            if first == outcome.extracted or (first, outcome.extracted) in equal:
+                members.append(outcome)
+                break
         else:
-            home.append(outcome)
-    return bool(camps) and max(camps, key=len)[0].passed  # max takes the first of equals: the earliest camp
+            classes.append([outcome])
+    return (
+        bool(classes) and max(classes, key=len)[0].passed
+    )  # max takes the first of equals: the earliest class

@@ -1,64 +1,68 @@
-"""A model on a recipe's suites: generate in processes of their own, score here, write `scores.json` last.
+"""Measure a model on a recipe's suites: generate in separate processes, score here, write `scores.json` last.
 
     evaluate(recipe, "runs/smoke-math/checkpoint", Path("runs/smoke-math/eval/after"), baseline=False)
 
-Invariant: `SUITE.jsonl` (texts) and `SUITE.verdicts.jsonl` only grow, so a killed evaluation goes on; `scores.json` is
-written when everything is judged, and says everything that the figures depend on.
+Invariant: `SUITE.jsonl` (texts) and `SUITE.verdicts.jsonl` only grow, so a killed evaluation resumes; `scores.json` is
+written when everything is judged, and holds everything that the scores depend on.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evoltune.domain import Profile, load_domain, source_hash
-from evoltune.errors import CertificateError, DataError, RecipeError
+from evoltune.curate.certificate import unproven
+from evoltune.domain import load_domain, source_hash
+from evoltune.errors import CertificateError
+from evoltune.evaluate.decoding import prompt_of, settings_of
 from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.samples import Sample
-from evoltune.evaluate.score import figures, judge, profile_of, verifier_version
+from evoltune.evaluate.score import metrics, profile_of, verifier_version, verify_samples
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.model_source import find_model
-from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
+from evoltune.generate.types import ModelSource, SampleRequest
+from evoltune.models.checkpoint import CERTIFICATE, MANIFEST
 from evoltune.recipe import Recipe
-from evoltune.record import Task, digest
+from evoltune.record import digest
 from evoltune.rows.files import read_json, write_json
 
 KS = (1, 10, 100)
-DECODING = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
-SLOT = re.compile(r"\{(\w+)\}")
 
 
 def evaluate(
     recipe: Recipe, model: str, out: Path, *, baseline: bool, allow_uncertified: bool = False
 ) -> dict[str, Any]:
-    """Scores of `model` on the suites of `recipe.eval`, also written to `out/scores.json`.
+    """Scores a model on the suites of `recipe.eval`.
 
-    A checkpoint of ours whose training data were not checked against a suite is refused, unless `allow_uncertified`:
-    then the scores say so. Of other models' data nothing is known, and the scores say that.
+    Args:
+        model: a checkpoint, local folder, hub id, or a server's name for it.
+        baseline: the model is the base: it is prompted with its own chat template unless `eval.baseline_template: same`.
+        allow_uncertified: score a checkpoint whose training data were not checked against a suite; the scores say so.
+            The training data of other models are unknown, and the scores say that.
 
-    `baseline` asks the base as it wants to be asked: its own chat template unless `eval.baseline_template: same`.
-    Raises DataError (suite, profile), CertificateError, GenerationError (the generator died; what is finished is kept).
+    Returns:
+        What is written to `out/scores.json`.
+
+    Raises:
+        DataError: a suite or profile; CertificateError; GenerationError: the generator died (finished samples are kept).
     """
     data = Path(recipe.eval.data) if recipe.eval.data else None
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
     known = training_data(model, suites, allow_uncertified)
-    weights = find_model(model, recipe.eval)
-    found = {
-        suite.name: measure(recipe, cut(suite, recipe.eval.limit), model, weights, out, baseline=baseline)
-        for suite in suites
-    }
+    source = find_model(model, recipe.eval)
+    limited = [suite.first(recipe.eval.limit) for suite in suites]
     scores = {
         "model": model,
         "baseline": baseline,
-        "weights": weights.fingerprint,
+        "weights": source.fingerprint,
         "training_data": known,
-        "suites": found,
+        "suites": {s.name: _measure_suite(recipe, s, model, source, out, baseline=baseline) for s in limited},
         "environment": environment(),
     }
     write_json(out / "scores.json", scores)
@@ -66,91 +70,78 @@ def evaluate(
 
 
 def training_data(model: str, suites: Sequence[Suite], allow_uncertified: bool) -> str:
-    """ "certified", "unknown" (no checkpoint of ours), or what was not checked. Raises CertificateError."""
-    from evoltune.models.checkpoint import CERTIFICATE, MANIFEST
-
+    """ "certified", "unknown" (not a checkpoint of ours), or what was not checked. Raises CertificateError."""
     if not (Path(model) / MANIFEST).is_file():
         return "unknown"
-    from evoltune.curate.certificate import unproven
-
     path = Path(model) / CERTIFICATE
     proof = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     problems = unproven(proof, {suite.name: suite for suite in suites})
     if not problems:
         return "certified"
-    said = f"training data {'; '.join(problems) if proof else 'without a certificate'}"
+    found = f"training data {'; '.join(problems) if proof else 'without a certificate'}"
     if not allow_uncertified:
         raise CertificateError(
-            f"{model}: {said}: check them with `evoltune data decontaminate` and train again, or give --allow-uncertified "
-            "(the scores and the report will say so)"
+            f"{model}: {found}: check them with `evoltune data decontaminate` and train again, or give "
+            "--allow-uncertified (the scores and the report will say so)"
         )
-    print(f"  eval: {said}", file=sys.stderr)
-    return said
+    print(f"  eval: {found}", file=sys.stderr)
+    return found
 
 
-def measure(
-    recipe: Recipe, suite: Suite, model: str, weights: ModelSource, out: Path, *, baseline: bool
+def _measure_suite(
+    recipe: Recipe, suite: Suite, model: str, source: ModelSource, out: Path, *, baseline: bool
 ) -> dict[str, Any]:
-    """One suite: generates and judges what is missing, and gives its entry of `scores.json`."""
+    """Generates and judges what is missing; returns the suite's entry of `scores.json`."""
     name = recipe.eval.profile or suite.profile
     _, profile = profile_of(suite, name)
-    settings = settings_of(recipe, profile, model, weights, baseline=baseline)
-    wanted = [
+    settings = settings_of(recipe, profile, model, source, baseline=baseline)
+    requests = [
         SampleRequest(
-            suite=suite.name, problem=task.name, sample=i, prompt=ask(profile, task), history=task.history
+            suite=suite.name,
+            problem=task.name,
+            sample=i,
+            prompt=prompt_of(profile, task),
+            history=task.history,
         )
         for task in suite.tasks
         for i in range(settings.n)
     ]
     texts = out / f"{suite.name}.jsonl"
-    proof = generate(wanted, settings, weights, texts, batch_size=recipe.eval.batch_size)
-    made = finished_samples(texts, settings.key)
-    samples = [
-        Sample(problem=w.problem, sample=w.sample, text=made[w.problem, w.sample]["text"]) for w in wanted
-    ]
-    entry = score(
-        suite,
-        samples,
-        (name, *suite.beside, *recipe.eval.beside),
-        recipe,
-        out / f"{suite.name}.verdicts.jsonl",
-    )
-    cut_short = sum(made[w.problem, w.sample]["stop"] == "length" for w in wanted)
+    proof = generate(requests, settings, source, texts, batch_size=recipe.eval.batch_size)
+    finished = finished_samples(texts, settings.key)
+    rows = [finished[r.problem, r.sample] for r in requests]
+    samples = [Sample(problem=row["problem"], sample=row["sample"], text=row["text"]) for row in rows]
+    profiles = (name, *suite.beside, *recipe.eval.beside)
     return {
-        **entry,
-        "truncated": cut_short,
+        **score(suite, samples, profiles, recipe, out / f"{suite.name}.verdicts.jsonl"),
+        "truncated": sum(row["stop"] == "length" for row in rows),
         "settings": asdict(settings),
         "settings_key": settings.key,
-        "template_proof": proof or _old_proof(out, suite.name),
-        "prompts_sha256": digest([w.prompt for w in wanted]),
+        "template_proof": proof or _earlier_proof(out, suite.name),
+        "prompts_sha256": digest([r.prompt for r in requests]),
     }
 
 
 def score(
-    suite: Suite,
-    samples: Sequence[Sample],
-    profiles: Sequence[str],
-    recipe: Recipe,
-    verdicts: Path,
-    *,
-    cache: bool = True,
+    suite: Suite, samples: Sequence[Sample], profiles: Sequence[str], recipe: Recipe, verdicts: Path
 ) -> dict[str, Any]:
-    """Figures of the first profile; the others add one measure each, named after them, over the same texts."""
+    """All metrics under the first profile; each other one adds its pass@1 over the same texts, under its own name."""
     first, *others = dict.fromkeys(profiles)
-    outcomes = judge(suite, samples, first, recipe.verify, verdicts, cache=cache)
-    each = len(samples) // max(1, len({s.problem for s in samples}))
-    entry = figures(suite, outcomes, [k for k in KS if k <= each])
-    if each > 1 and can_vote(suite) and any(o.extracted for o in outcomes):
-        entry["measures"][f"maj@{each}"] = asdict(majority(suite, outcomes, each, recipe.verify))
+    outcomes = verify_samples(suite, samples, first, recipe.verify, verdicts)
+    n = len(samples) // max(1, len({s.problem for s in samples}))
+    entry = metrics(suite, outcomes, [k for k in KS if k <= n])
+    if n > 1 and can_vote(suite) and any(o.extracted for o in outcomes):
+        entry["measures"][f"maj@{n}"] = asdict(majority(suite, outcomes, n, recipe.verify))
     label, _ = profile_of(suite, first)
     for value in entry["measures"].values():
         value["profile"] = label
     if others:
         entry["measures"] = {first if m == "pass@1" else m: v for m, v in entry["measures"].items()}
+        entry["no_answer_by"] = {first: entry["no_answer"]}
     for name in others:
-        more = figures(suite, judge(suite, samples, name, recipe.verify, verdicts, cache=cache))
-        entry["measures"][name] = {**more["measures"]["pass@1"], "profile": profile_of(suite, name)[0]}
-        entry.setdefault("no_answer_by", {first: entry["no_answer"]})[name] = more["no_answer"]
+        other = metrics(suite, verify_samples(suite, samples, name, recipe.verify, verdicts))
+        entry["measures"][name] = {**other["measures"]["pass@1"], "profile": profile_of(suite, name)[0]}
+        entry["no_answer_by"][name] = other["no_answer"]
     return {
         **entry,
         "profile": label,
@@ -162,73 +153,15 @@ def score(
     }
 
 
-def cut(suite: Suite, limit: int) -> Suite:
-    """The first `limit` problems; 0: all."""
-    return replace(suite, tasks=suite.tasks[:limit]) if limit else suite
-
-
-def ask(profile: Profile, task: Task) -> str:
-    """What is put to the model: the profile's format string with the task's instruction and fields, in one pass."""
-    instruction = profile.render(task) if profile.render else task.instruction
-    if profile.prompt is None:
-        return instruction
-    values = {**{k: v for k, v in task.fields.items() if isinstance(v, str)}, "instruction": instruction}
-    return SLOT.sub(lambda slot: str(values.get(slot[1], slot[0])), profile.prompt)
-
-
-def settings_of(
-    recipe: Recipe, profile: Profile, model: str, weights: ModelSource, *, baseline: bool
-) -> GenerationSettings:
-    """The profile's decoding with the recipe's choices over it, and the template that this model is asked with."""
-    chosen = recipe.eval
-    unknown = set(profile.decoding) - set(DECODING)
-    if unknown:
-        raise DataError(
-            f"profile decoding has unknown keys {sorted(unknown)}: allowed: {', '.join(DECODING)}"
-        )
-    decoding: Mapping[str, Any] = profile.decoding
-    length = (baseline and chosen.baseline_max_new_tokens) or chosen.max_new_tokens
-    temperature = decoding.get("temperature", 0.0) if chosen.temperature is None else chosen.temperature
-    n = chosen.n or int(decoding.get("n", 1))
-    if n > 1 and temperature == 0:
-        raise RecipeError(
-            f"eval.n: {n} samples at temperature 0 would all be the same: set eval.temperature above 0"
-        )
-    template, system = _template(recipe, weights, baseline=baseline)
-    if profile.prompt is not None:
-        template, system = "raw", ""
-    return GenerationSettings(
-        model=model, weights=weights.fingerprint, template=template, prompt=profile.prompt, system=system,
-        n=n, temperature=float(temperature), top_p=float(chosen.top_p or decoding.get("top_p", 1.0)),
-        repetition_penalty=float(decoding.get("repetition_penalty", 1.0)),
-        max_new_tokens=int(length or decoding.get("max_tokens", 512)),
-        stops=(*decoding.get("stop", ()), *chosen.stops), seed=recipe.seed, engine=chosen.engine,
-    )  # fmt: skip
-
-
-def _template(recipe: Recipe, weights: ModelSource, *, baseline: bool) -> tuple[str, str]:
-    """(template, system prompt): a base's own chat template; what a checkpoint says it was trained with; the recipe's."""
-    from evoltune.models.proof import read_template
-
-    if baseline and recipe.eval.baseline_template == "chat":
-        return "chat", ""
-    trained = read_template(Path(weights.checkpoint)) if weights.checkpoint else None
-    if trained:
-        return trained.template, trained.system_prompt
-    return recipe.train.template, recipe.train.system_prompt
-
-
-def _old_proof(out: Path, suite: str) -> dict[str, Any]:
-    """When nothing had to be generated: the proof of the run that did."""
+def _earlier_proof(out: Path, suite: str) -> dict[str, Any]:
+    """The template proof of the run that generated the texts, when this one had nothing to generate."""
     before = read_json(out / "scores.json") or {}
     found: dict[str, Any] = before.get("suites", {}).get(suite, {}).get("template_proof", {})
     return found
 
 
 def environment() -> dict[str, str]:
-    """Versions that decide a score."""
-    from importlib import metadata
-
+    """Versions of the packages that a score depends on."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("evoltune", "torch", "transformers", "peft", "tokenizers", "sympy", "vllm"):
         try:

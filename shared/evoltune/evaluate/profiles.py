@@ -1,10 +1,10 @@
-"""Profiles and their lock: a scorer, prompt or decoding that changes must change its version, or a test fails.
+"""Profiles and their lock file: a scorer, prompt or decoding that changes must change its version, or a test fails.
 
-    evoltune eval profiles                 # every named way to score, with version and hash
-    evoltune eval profiles lock            # accept the present ones (after raising the version)
+    evoltune profiles                    # every named way to score, with version and hash
+    evoltune profiles --lock FILE        # accept the present ones, after raising the version
 
 Invariant: the hash covers the prompt, the decoding, and the source of the profile's own functions with the functions and
-constants of the same module that they use; not the domain's shared verifier, whose source hash stands in every score.
+constants of the same module that they use; not the domain's verifier, whose source hash is in every score.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from evoltune.domain import Profile, installed, load_domain
 from evoltune.record import digest
 from evoltune.rows.files import write_json
 
-LOCK = Path("tests/profiles.lock.json")
-
 
 def all_profiles() -> dict[str, Profile]:
     """`domain/profile` -> profile, over the installed domains."""
@@ -29,7 +27,7 @@ def all_profiles() -> dict[str, Profile]:
 
 
 def profile_hash(profile: Profile) -> str:
-    """16 hex digits over all that the profile says itself."""
+    """16 hex digits over what the profile itself defines."""
     functions = {name: source_of(getattr(profile, name)) for name in ("render", "extract", "verify")}
     return digest([profile.prompt, sorted(profile.decoding.items()), functions])
 
@@ -45,9 +43,10 @@ def source_of(function: Any) -> list[str]:
             one = one.func
         if not isinstance(one, FunctionType) or one.__qualname__ in found:
             continue
-        found[one.__qualname__] = _plain(inspect.getsource(one))
-        for cell in one.__closure__ or ():
-            waiting.append(cell.cell_contents)
+        lines = (line.rstrip() for line in inspect.getsource(one).splitlines())
+        code = (line for line in lines if line and not line.lstrip().startswith("#"))
+        found[one.__qualname__] = "\n".join(code)
+        waiting += [cell.cell_contents for cell in one.__closure__ or ()]
         for name in _names(one.__code__):
             value = one.__globals__.get(name)
             if isinstance(value, FunctionType) and value.__module__ == one.__module__:
@@ -62,34 +61,32 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*(_names(c) for c in inner))
 
 
-def _plain(source: str) -> str:
-    lines = (line.rstrip() for line in source.splitlines())
-    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
-
-
-def current() -> dict[str, dict[str, Any]]:
+def present_lock() -> dict[str, dict[str, Any]]:
+    """Version and hash of every profile as it is now."""
     return {
         name: {"version": p.version, "hash": profile_hash(p)} for name, p in sorted(all_profiles().items())
     }
 
 
-def write_lock(path: Path = LOCK) -> int:
-    """Records version and hash of every profile; the number of profiles."""
-    found = current()
+def write_lock(path: Path) -> int:
+    """Writes version and hash of every profile; returns the number of profiles."""
+    found = present_lock()
     write_json(path, found)
     return len(found)
 
 
-def breaches(locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a lock does not allow: changed under the same version, gone, or new and not yet locked."""
+def lock_violations(
+    locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Profiles that changed under the same version, disappeared, or are not locked yet; a line for each."""
     found = []
     for name in sorted({*locked, *now}):
         old, new = locked.get(name), now.get(name)
         if old is None:
-            found.append(f"{name}: new: lock it with `evoltune eval profiles lock`")
+            found.append(f"{name}: new: add it to the lock with `evoltune profiles --lock FILE`")
         elif new is None:
             found.append(
-                f"{name}: gone: scores made with it cannot be repeated; remove it from the lock on purpose"
+                f"{name}: missing: scores made with it cannot be repeated; delete its entry if that is intended"
             )
         elif old["hash"] != new["hash"] and old["version"] == new["version"]:
             found.append(
@@ -98,20 +95,19 @@ def breaches(locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[
     return found
 
 
-def listing() -> list[dict[str, object]]:
+def profile_rows() -> list[dict[str, object]]:
     """A row per profile."""
-    rows: list[dict[str, object]] = []
-    for name, profile in sorted(all_profiles().items()):
-        d = profile.decoding
-        rows.append(
-            {
-                "profile": name,
-                "version": profile.version,
-                "prompt": "own text" if profile.prompt is not None else "checkpoint's template",
-                "decoding": f"n={d.get('n', 1)} T={d.get('temperature', 0.0)} top-p={d.get('top_p', 1.0)}",
-                "extraction": "own" if profile.extract else "domain's",
-                "scorer": "own" if profile.verify else "domain's verifier",
-                "hash": profile_hash(profile),
-            }
-        )
-    return rows
+    return [
+        {
+            "profile": name,
+            "version": p.version,
+            "prompt": "own text" if p.prompt is not None else "checkpoint's template",
+            "decoding": "n={n} T={temperature} top-p={top_p}".format(
+                **{"n": 1, "temperature": 0.0, "top_p": 1.0, **p.decoding}
+            ),
+            "extraction": "own" if p.extract else "domain's",
+            "scorer": "own" if p.verify else "domain's verifier",
+            "hash": profile_hash(p),
+        }
+        for name, p in sorted(all_profiles().items())
+    ]

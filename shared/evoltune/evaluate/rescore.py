@@ -1,9 +1,9 @@
-"""One set of generations under several scorers: how much of a score is the model's, and how much the harness's.
+"""One set of generations under several profiles: how much of a score is the model's, and how much the scorer's.
 
-    panel = rescore(suite, samples, ("sound", "openai-A"), Verification(), folder)
+    panel = rescore(suite, samples, ("sound", "openai-A"), Verification(), Path("runs/rescore/gpt3"))
     print("\\n".join(report(panel)))
 
-Invariant: all profiles judge the very same texts; where they disagree the first profile (sound) says who is right.
+Invariant: all profiles judge the same texts; where they disagree, `sound` decides (the first profile, where it is absent).
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evoltune.evaluate.results import percent, percent_interval
 from evoltune.evaluate.samples import Sample
-from evoltune.evaluate.score import Outcome, figures, judge, profile_of
+from evoltune.evaluate.score import Outcome, metrics, profile_of, verify_samples
 from evoltune.evaluate.statistics import pass_at_k
 from evoltune.evaluate.suites import Suite
-from evoltune.evaluate.tables import percent, table
 from evoltune.recipe import Verification
-from evoltune.rows.journal import Journal
+from evoltune.rows.files import jsonl_writer
+from evoltune.terminal import table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """Figures by profile label, and the samples on which the profiles disagree."""
+    """Metrics by profile label, and the samples on which the profiles disagree."""
 
     suite: Suite
     figures: Mapping[str, Mapping[str, Any]]
@@ -37,52 +38,44 @@ def rescore(
     suite: Suite,
     samples: Sequence[Sample],
     profiles: Sequence[str],
-    verify: Verification,
+    verification: Verification,
     folder: Path,
     *,
     ks: Sequence[int] = (1,),
     cache: bool = True,
 ) -> Panel:
     """Judges the samples under each profile; verdicts and disagreements are written below `folder`."""
-    named = {profile_of(suite, name)[0]: name for name in dict.fromkeys(profiles)}
+    names = {profile_of(suite, name)[0]: name for name in dict.fromkeys(profiles)}
     fewest = min(Counter(sample.problem for sample in samples).values(), default=0)
-    for k in ks:  # before an hour of judging
-        pass_at_k(fewest, 0, k)
+    for k in ks:
+        pass_at_k(fewest, 0, k)  # raises for a k that is too large, before an hour of judging
     verdicts = folder / f"{suite.name}.verdicts.jsonl"
     outcomes = {
-        label: judge(suite, samples, name, verify, verdicts, cache=cache) for label, name in named.items()
+        label: verify_samples(suite, samples, name, verification, verdicts, cache=cache)
+        for label, name in names.items()
     }
-    arbiter = next((label for label, name in named.items() if name == "sound"), next(iter(named)))
-    split = list(disagreements(samples, outcomes, arbiter))
-    path = folder / f"{suite.name}.disagreements.jsonl"
-    path.unlink(missing_ok=True)
-    with Journal(path) as journal:
-        for row in split:
-            journal.append(row)
-    return Panel(
-        suite=suite,
-        figures={label: figures(suite, found, ks) for label, found in outcomes.items()},
-        disagreements=split,
-        arbiter=arbiter,
-    )
+    arbiter = next((label for label, name in names.items() if name == "sound"), next(iter(names)))
+    disagreements = list(_disagreements(samples, outcomes, arbiter))
+    with jsonl_writer(folder / f"{suite.name}.disagreements.jsonl") as write:
+        for row in disagreements:
+            write(row)
+    figures = {label: metrics(suite, found, ks) for label, found in outcomes.items()}
+    return Panel(suite=suite, figures=figures, disagreements=disagreements, arbiter=arbiter)
 
 
-def disagreements(
+def _disagreements(
     samples: Sequence[Sample], outcomes: Mapping[str, Sequence[Outcome]], arbiter: str
 ) -> Iterator[dict[str, Any]]:
     """A row for each sample that some profiles pass and others do not; `wrong`: who differs from the arbiter."""
     for i, sample in enumerate(samples):
         found = {label: column[i] for label, column in outcomes.items()}
         if len({outcome.passed for outcome in found.values()}) > 1:
-            truth = found[arbiter].passed
             yield {
                 "problem": sample.problem,
                 "sample": sample.sample,
                 "verdicts": {label: outcome.status for label, outcome in found.items()},
-                "extracted": {
-                    label: outcome.extracted for label, outcome in found.items() if outcome.extracted
-                },
-                "wrong": [label for label, outcome in found.items() if outcome.passed != truth],
+                "extracted": {label: o.extracted for label, o in found.items() if o.extracted},
+                "wrong": [label for label, o in found.items() if o.passed != found[arbiter].passed],
                 "text": sample.text[-400:],
             }
 
@@ -90,29 +83,21 @@ def disagreements(
 def report(panel: Panel, shown: int = 12) -> Iterator[str]:
     """Lines: one row per profile, then what they disagree on. Never one figure for several profiles."""
     measures = list(next(iter(panel.figures.values()))["measures"])
-    head = ["profile", *measures, "95%", "no answer", "unjudged", "n"]
-    rows = []
-    for label, found in panel.figures.items():
-        low, high = found["measures"][measures[0]]["interval"]
-        values = [percent(found["measures"][m]["value"]) for m in measures]
-        rows.append(
-            [
-                label,
-                *values,
-                f"{low:.1%} to {high:.1%}",
-                found["no_answer"],
-                found["unjudged"],
-                found["samples"],
-            ]
-        )
-    yield from table(head, rows)
+    body = [
+        [
+            label,
+            *(percent(found["measures"][m]["value"]) for m in measures),
+            percent_interval(found["measures"][measures[0]]["interval"]),
+            *(found[key] for key in ("no_answer", "unjudged", "samples")),
+        ]
+        for label, found in panel.figures.items()
+    ]
+    yield from table(["profile", *measures, "95%", "no answer", "unjudged", "n"], body)
     wrong = Counter(label for row in panel.disagreements for label in row["wrong"])
     yield f"{len(panel.disagreements)} samples on which the profiles disagree; {panel.arbiter} decides:"
-    for label in panel.figures:
-        if label != panel.arbiter:
-            yield f"  {label}: differs on {wrong[label]}"
+    yield from (f"  {label}: differs on {wrong[label]}" for label in panel.figures if label != panel.arbiter)
     for row in panel.disagreements[:shown]:
-        said = ", ".join(f"{label} {status}" for label, status in row["verdicts"].items())
-        yield f"  {row['problem']} #{row['sample']}: {said}"
+        verdicts = ", ".join(f"{label} {status}" for label, status in row["verdicts"].items())
+        yield f"  {row['problem']} #{row['sample']}: {verdicts}"
     if len(panel.disagreements) > shown:
         yield f"  ... {len(panel.disagreements) - shown} more in {panel.suite.name}.disagreements.jsonl"

@@ -1,55 +1,59 @@
-"""Scoring: generations in, verdicts and figures out, by the domain's own verifier in the checker's processes.
+"""Score generations: verdicts from the domain's own verifier in worker processes, and the metrics over them.
 
-    outcomes = judge(suite, samples, "sound", verify, verdicts_path)
-    table = figures(suite, outcomes, ks=(1, 10))
+    outcomes = verify_samples(suite, samples, "sound", verification, Path("gsm8k.verdicts.jsonl"))
+    metrics(suite, outcomes, ks=(1, 10))["measures"]["pass@1"]
 
-Invariant: one outcome for each sample and profile, in a file that survives kill -9; a sample judged before by the same
-verifier is not judged again. "No answer found" is counted apart from wrong, and what we could not judge apart from both.
+Invariant: one outcome for each sample and profile, in a journal that survives kill -9; what the same verifier has judged
+is not judged again. "No answer found" is counted apart from wrong, and what could not be judged apart from both.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evoltune.domain import load_domain, source_hash
+from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.statistics import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
+from evoltune.evaluate.task_fields import difficulties_of, numeric_order, skills_of
 from evoltune.recipe import Verification
-from evoltune.record import Answer, Record, digest
+from evoltune.record import Answer, Record, Task, digest
 from evoltune.rows.journal import Journal, rows
 from evoltune.terminal import progress
 from evoltune.verification.checker import limits_of, open_checker
 from evoltune.verification.records import NO_ANSWER
 
+Place = tuple[str, int, str]
+"""(problem, sample, hash of the text): a changed text is judged anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one sample fared under one profile."""
+    """The verdict on one sample under one profile."""
 
     problem: str
     sample: int
     status: str
     reason: str = ""
     extracted: str = ""
-    """What was read out of the text, where the verifier says so."""
+    """What the verifier read out of the text, where it says so."""
 
     @property
     def passed(self) -> bool:
         return self.status == "pass"
 
     @property
-    def unextracted(self) -> bool:
+    def without_answer(self) -> bool:
         return self.status == "fail" and self.reason == NO_ANSWER
 
 
-def profile_of(suite: Suite, name: str) -> tuple[str, Any]:
-    """(`domain/name@version`, the profile). Raises DataError naming the nearest."""
+def profile_of(suite: Suite, name: str) -> tuple[str, Profile]:
+    """(`domain/name@version`, the profile). Raises DataError with the nearest name."""
     profiles = load_domain(suite.domain).profiles
     if name not in profiles:
         raise DataError(
@@ -58,30 +62,42 @@ def profile_of(suite: Suite, name: str) -> tuple[str, Any]:
     return f"{suite.domain}/{name}@{profiles[name].version}", profiles[name]
 
 
-def verifier_version(suite: Suite, profile: str, verify: Verification) -> str:
-    """Names all that a verdict depends on besides the text: profile, the domain's source, problems, policy, limits."""
+def verifier_version(suite: Suite, profile: str, verification: Verification) -> str:
+    """Hash of all that a verdict depends on besides the text: profile, domain source, problems, policy, limits."""
     label, _ = profile_of(suite, profile)
-    return digest([label, source_hash(load_domain(suite.domain)), suite.sha256, limits_of(verify)])
+    source = source_hash(load_domain(suite.domain))
+    return digest([label, source, suite.sha256, limits_of(verification)])
 
 
-def judge(
+def verify_samples(
     suite: Suite,
     samples: Sequence[Sample],
     profile: str,
-    verify: Verification,
+    verification: Verification,
     out: Path,
     *,
     cache: bool = True,
 ) -> list[Outcome]:
-    """One outcome per sample, in order; judges what the file `out` does not hold yet under this profile and verifier.
+    """Judges the samples that the journal `out` does not hold yet under this profile and verifier.
 
-    Raises DataError for a sample of an unknown problem and for two samples of one name.
+    Args:
+        cache: judge equal answers to a problem once.
+
+    Returns:
+        One outcome per sample, in the order of the samples.
+
+    Raises:
+        DataError: a sample of an unknown problem, or two samples of one name.
     """
     tasks = {task.name: task for task in suite.tasks}
     places = _places(suite, samples, tasks)
     label, _ = profile_of(suite, profile)
-    version = verifier_version(suite, profile, verify)
-    known = {place: row for place, row in _judged(out, version)}
+    version = verifier_version(suite, profile, verification)
+    known: dict[Place, dict[str, Any]] = {
+        (row["problem"], row["sample"], row["text"]): row
+        for row in rows(out)
+        if row.get("verifier") == version
+    }
     todo = [i for i, place in enumerate(places) if place not in known]
     if todo:
         records = (
@@ -90,44 +106,31 @@ def judge(
         )
         with (
             Journal(out) as journal,
-            open_checker(suite.domain, verify, cache=cache, profile=profile) as checker,
+            open_checker(suite.domain, verification, profile=profile, cache=cache) as checker,
             progress(f"scoring {suite.name} by {label}", len(todo)) as advance,
         ):
             for i, record in zip(todo, checker.verify(records), strict=True):
-                known[places[i]] = row = _row(places[i], record, label, version)
+                known[places[i]] = row = _journal_row(places[i], record, label, version)
                 journal.append(row)
                 advance(1)
-    return [_outcome(known[place]) for place in places]
+    names = ("problem", "sample", "status", "reason", "extracted")
+    return [Outcome(**{name: known[place][name] for name in names}) for place in places]
 
 
-Place = tuple[str, int, str]
-"""(problem, sample, hash of the text): a changed text is judged anew."""
+def _places(suite: Suite, samples: Sequence[Sample], tasks: Mapping[str, Task]) -> list[Place]:
+    repeated = [name for name, n in Counter((s.problem, s.sample) for s in samples).items() if n > 1]
+    if repeated:
+        problem, sample = repeated[0]
+        raise DataError(f"two generations are named {problem!r}, sample {sample}: number them 0, 1, ...")
+    unknown = next((s.problem for s in samples if s.problem not in tasks), None)
+    if unknown is not None:
+        raise DataError(
+            f"suite {suite.name} has no problem {unknown!r}: {nearest(unknown, list(tasks)[:200])}"
+        )
+    return [(s.problem, s.sample, digest(s.text)) for s in samples]
 
 
-def _places(suite: Suite, samples: Sequence[Sample], tasks: Mapping[str, Any]) -> list[Place]:
-    seen: set[tuple[str, int]] = set()
-    places = []
-    for sample in samples:
-        if sample.problem not in tasks:
-            raise DataError(
-                f"suite {suite.name} has no problem {sample.problem!r}: {nearest(sample.problem, list(tasks)[:200])}"
-            )
-        if (sample.problem, sample.sample) in seen:
-            raise DataError(
-                f"two generations are named {sample.problem!r}, sample {sample.sample}: number them 0, 1, ..."
-            )
-        seen.add((sample.problem, sample.sample))
-        places.append((sample.problem, sample.sample, digest(sample.text)))
-    return places
-
-
-def _judged(out: Path, version: str) -> Iterator[tuple[Place, dict[str, Any]]]:
-    for row in rows(out):
-        if row.get("verifier") == version:
-            yield (row["problem"], row["sample"], row["text"]), row
-
-
-def _row(place: Place, record: Record, label: str, version: str) -> dict[str, Any]:
+def _journal_row(place: Place, record: Record, label: str, version: str) -> dict[str, Any]:
     verdict = record.answers[0].verdict
     if verdict is None:
         raise ValueError(f"the checker gave no verdict on {place}")
@@ -138,15 +141,8 @@ def _row(place: Place, record: Record, label: str, version: str) -> dict[str, An
     }  # fmt: skip
 
 
-def _outcome(row: Mapping[str, Any]) -> Outcome:
-    return Outcome(**{name: row[name] for name in ("problem", "sample", "status", "reason", "extracted")})
-
-
-# ---- figures
-
-
 def by_problem(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
-    """Outcomes of each problem in sample order; problems in the order of the outcomes."""
+    """The outcomes of each problem in sample order; problems in the order of the outcomes."""
     found: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         found[outcome.problem].append(outcome)
@@ -158,37 +154,30 @@ def passes(outcomes: Iterable[Outcome], k: int = 1) -> dict[str, float]:
     return {p: pass_at_k(len(g), sum(o.passed for o in g), k) for p, g in by_problem(outcomes).items()}
 
 
-def figures(suite: Suite, outcomes: Sequence[Outcome], ks: Sequence[int] = (1,)) -> dict[str, Any]:
-    """Plain JSON of a suite's scores under one profile: measures, statuses, and tables by skill and difficulty."""
-    groups = by_problem(outcomes)
+def metrics(suite: Suite, outcomes: Sequence[Outcome], ks: Sequence[int] = (1,)) -> dict[str, Any]:
+    """Plain JSON of a suite's scores under one profile: pass@k, statuses, and pass@1 by skill and difficulty."""
     solved = passes(outcomes)
     return {
-        "n": len(groups),
+        "n": len(solved),
         "samples": len(outcomes),
         "problems": len(suite.tasks),
         "measures": {f"pass@{k}": asdict(mean(list(passes(outcomes, k).values()))) for k in ks},
         "statuses": dict(sorted(Counter(o.status for o in outcomes).items())),
-        "no_answer": sum(o.unextracted for o in outcomes),
+        "no_answer": sum(o.without_answer for o in outcomes),
         "unjudged": sum(o.status in ("error", "unverifiable") for o in outcomes),
-        "by_skill": _table(suite, solved, ("skill", "type", "subject")),
-        "by_difficulty": _table(suite, solved, ("difficulty", "level")),
+        "by_skill": _by_group(suite, solved, skills_of),
+        "by_difficulty": _by_group(suite, solved, difficulties_of),
     }
 
 
-def _table(suite: Suite, solved: Mapping[str, float], names: Sequence[str]) -> dict[str, Any]:
-    """{group: {n, value, interval}} over the first of these fields that the suite's tasks have."""
+def _by_group(
+    suite: Suite, solved: Mapping[str, float], groups_of: Callable[[Mapping[str, Any]], list[str]]
+) -> dict[str, Any]:
+    """{group: {n, value, interval, method}} over the problems that state one."""
     found: dict[str, list[float]] = defaultdict(list)
     for task in suite.tasks:
-        value = next((task.fields[n] for n in names if task.fields.get(n) not in (None, "")), None)
-        if value is not None and task.name in solved:
-            for part in value if isinstance(value, list | tuple) else (value,):
-                found[str(part)].append(solved[task.name])
-    return {
-        group: {"n": len(values), **asdict(mean(values))}
-        for group, values in sorted(found.items(), key=_natural)
-    }
-
-
-def _natural(item: tuple[str, Any]) -> tuple[float, str]:
-    digits = "".join(c for c in item[0] if c.isdigit())
-    return (float(digits) if digits else -1.0, item[0])
+        if task.name in solved:
+            for group in groups_of(task.fields):
+                found[group].append(solved[task.name])
+    ordered = sorted(found, key=numeric_order)
+    return {group: {"n": len(found[group]), **asdict(mean(found[group]))} for group in ordered}

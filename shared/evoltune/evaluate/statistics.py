@@ -1,9 +1,9 @@
-"""Numbers with their uncertainty: pass@k, Wilson and bootstrap intervals, paired tests. Standard library only.
+"""pass@k, intervals and paired tests. Standard library only.
 
     pass_at_k(n=20, c=4, k=10)       # 0.957: probability that one of 10 drawn from 20 samples, 4 right, is right
     wilson(41, 200)                  # (0.154, 0.267): 95% interval of a rate
 
-Invariant: every draw is seeded, so a figure and its interval are bit-identical on a second run.
+Invariant: every random draw is seeded, so a score and its interval are bit-identical on a second run.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A figure between 0 and 1 with its 95% interval and how that was found."""
+    """A score between 0 and 1 with its 95% interval."""
 
     value: float
     interval: tuple[float, float]
     method: str
+    """How the interval was found: `wilson` or `bootstrap`."""
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Unbiased estimate 1 - C(n-c, k) / C(n, k) (2107.03374, equation 1), exact in integers. Raises DataError for k > n."""
+    """Unbiased estimate 1 - C(n-c, k) / C(n, k) (2107.03374, equation 1), exact in integers.
+
+    Args:
+        n: samples of the problem.
+        c: correct ones among them.
+        k: samples that are drawn. DataError for k > n.
+    """
     if not 0 <= c <= n:
         raise DataError(f"pass@k: {c} correct of {n} samples is impossible")
     if not 1 <= k <= n:
@@ -40,7 +47,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def wilson(passed: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a rate; holds its level for small n and rates near 0 and 1, where the normal one fails."""
+    """Wilson's score interval of a rate: keeps its level for small n and rates near 0 and 1, unlike the normal interval."""
     if n == 0:
         return 0.0, 1.0
     rate, z2 = passed / n, z * z
@@ -51,7 +58,7 @@ def wilson(passed: int, n: int, z: float = Z95) -> tuple[float, float]:
 
 
 def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """Percentile interval of the mean, problems drawn with replacement."""
+    """95% percentile interval of the mean; problems are drawn with replacement."""
     if not values:
         return 0.0, 1.0
     rng, n = random.Random(seed), len(values)
@@ -59,31 +66,24 @@ def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
     return means[int(0.025 * resamples)], means[min(resamples - 1, int(0.975 * resamples))]
 
 
-def accuracy(passed: int, n: int) -> Measure:
-    return Measure(value=passed / n if n else 0.0, interval=wilson(passed, n), method="wilson")
-
-
 def mean(values: Sequence[float], seed: int = 0) -> Measure:
-    """A mean over problems; Wilson where every value is 0 or 1, else bootstrap."""
+    """The mean over problems, with a Wilson interval where every value is 0 or 1 and a bootstrap one elsewhere."""
+    value = math.fsum(values) / len(values) if values else 0.0
     if all(v in (0.0, 1.0) for v in values):
-        return accuracy(int(sum(values)), len(values))
-    return Measure(
-        value=math.fsum(values) / len(values), interval=bootstrap(values, seed), method="bootstrap"
-    )
+        return Measure(value=value, interval=wilson(int(sum(values)), len(values)), method="wilson")
+    return Measure(value=value, interval=bootstrap(values, seed), method="bootstrap")
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p-value of McNemar's test: problems that only one of two models solves."""
+    """Exact two-sided p-value of McNemar's test, from the numbers of problems that only one of two models solves."""
     n = only_a + only_b
-    if n == 0:
-        return 1.0
     tail: int = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1))
     return min(1.0, float(2 * tail / 2**n))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Two models on the same problems: `difference` is b - a."""
+class PairedResult:
+    """Two models on the same problems; `difference` is b - a."""
 
     n: int
     a: float
@@ -93,11 +93,11 @@ class Paired:
     only_a: int
     only_b: int
     p: float
-    """McNemar, exact; for fractional scores (several samples) from the sign-flip test."""
+    """Exact McNemar test; with fractional scores (several samples per problem) a sign-flip test."""
 
     @property
     def sentence(self) -> str:
-        """The significance statement of the comparison."""
+        """The difference and whether it is significant, in words."""
         low, high = self.interval
         word = "significant" if self.p < 0.05 else "not significant"
         return (
@@ -106,25 +106,25 @@ class Paired:
         )
 
 
-def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Paired:
-    """Compares two models problem by problem; `a[i]` and `b[i]` are their scores on problem i."""
+def paired(a: Sequence[float], b: Sequence[float], seed: int = 0) -> PairedResult:
+    """Compares two models problem by problem: `a[i]` and `b[i]` are their scores on problem i."""
     if len(a) != len(b) or not a:
         raise DataError(f"a paired comparison needs the same problems on both sides: {len(a)} and {len(b)}")
     gaps = [y - x for x, y in zip(a, b, strict=True)]
     only_a, only_b = sum(g < 0 for g in gaps), sum(g > 0 for g in gaps)
-    plain = all(g in (-1.0, 0.0, 1.0) for g in gaps)
+    binary = all(g in (-1.0, 0.0, 1.0) for g in gaps)
     n = len(gaps)
-    return Paired(
+    return PairedResult(
         n=n, a=math.fsum(a) / n, b=math.fsum(b) / n, difference=math.fsum(gaps) / n, interval=bootstrap(gaps, seed),
-        only_a=only_a, only_b=only_b, p=mcnemar(only_a, only_b) if plain else _sign_flip(gaps, seed),
+        only_a=only_a, only_b=only_b, p=mcnemar(only_a, only_b) if binary else _sign_flip(gaps, seed),
     )  # fmt: skip
 
 
 def _sign_flip(gaps: Sequence[float], seed: int) -> float:
-    """Permutation test: under equality each problem's gap is as likely to be its negative."""
-    rng, seen = random.Random(seed), abs(math.fsum(gaps))
+    """p-value of a permutation test: if the models are equal, each gap is as likely to have the other sign."""
+    rng, observed = random.Random(seed), abs(math.fsum(gaps))
     hits = sum(
-        abs(math.fsum(g if rng.random() < 0.5 else -g for g in gaps)) >= seen - 1e-12
+        abs(math.fsum(g if rng.random() < 0.5 else -g for g in gaps)) >= observed - 1e-12
         for _ in range(RESAMPLES)
     )
     return (hits + 1) / (RESAMPLES + 1)

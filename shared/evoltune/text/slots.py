@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 
-def fill_slots(template: str, **values: str) -> str:
+def fill_slots(template: str, /, **values: str) -> str:
     """Replaces each `{name}` for which a value is given; any other `{...}` stays."""
     slots = "|".join(map(re.escape, values))
     return re.sub(rf"\{{({slots})\}}", lambda slot: values[slot[1]], template)

@@ -1,0 +1,125 @@
+"""Agreement of the judge with people, and of people with each other, over votes on pairs of answers.
+
+    agreement(results, read_votes(Path("votes.jsonl")), skills, answers)["judge_human"]
+
+Tie-discounted as in LIMA (2305.11206, section 4.3).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from evoltune.arena.code_runs import code_status
+from evoltune.arena.ranking_page import unblinded_votes
+from evoltune.arena.study import Answers, PairResult
+from evoltune.errors import DataError
+from evoltune.evaluate.statistics import mean
+from evoltune.rows.journal import rows
+
+Pair = tuple[str, frozenset[str]]
+"""(problem, the two systems)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """One person's preference on one pair: a system's name, or "" for a tie."""
+
+    problem: str
+    pair: frozenset[str]
+    winner: str
+    annotator: str = ""
+
+
+def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
+    """Reads votes.
+
+    Args:
+        path: rows with problem, a, b, vote (a name, `a`, `b` or `tie`), or the .json that the ranking page exports.
+        key: the key file of the ranking page, needed for the latter.
+
+    Raises:
+        DataError: naming the row.
+    """
+    if path.suffix == ".json":
+        if key is None:
+            raise DataError(f"{path}: exported by the ranking page: name the page's key file (study.key)")
+        return [Vote(**vote) for vote in unblinded_votes(path, key)]
+    votes = []
+    for number, row in enumerate(rows(path), 1):
+        missing = [name for name in ("problem", "a", "b", "vote") if not isinstance(row.get(name), str)]
+        if missing:
+            raise DataError(f"{path}:{number}: no text in column {missing[0]!r}")
+        a, b, vote = row["a"], row["b"], row["vote"]
+        winners = {"a": a, "b": b, "tie": "", a: a, b: b}
+        if vote not in winners:
+            raise DataError(f"{path}:{number}: vote {vote!r}: allowed: a, b, tie, {a}, {b}")
+        votes.append(
+            Vote(
+                problem=row["problem"],
+                pair=frozenset((a, b)),
+                winner=winners[vote],
+                annotator=str(row.get("annotator", "")),
+            )
+        )
+    return votes
+
+
+def tie_discounted(one: str, two: str) -> float:
+    """1 for the same winner, 0.5 when exactly one says tie, else 0."""
+    return 1.0 if one == two else 0.5 if not one or not two else 0.0
+
+
+def agreement(
+    results: Sequence[PairResult], votes: Sequence[Vote], skills: Mapping[str, str], answers: Answers
+) -> dict[str, Any]:
+    """Plain JSON: agreement of judge and people, among people, and what the judge preferred where they differ.
+
+    Args:
+        skills: problem -> skill.
+    """
+    judged: dict[Pair, PairResult] = {(r.problem, frozenset((r.a, r.b))): r for r in results}
+    matched = [(judged[v.problem, v.pair], v) for v in votes if (v.problem, v.pair) in judged]
+    scores = [tie_discounted(r.winner, v.winner) for r, v in matched]
+    people: dict[Pair, list[Vote]] = defaultdict(list)
+    for vote in votes:
+        people[vote.problem, vote.pair].append(vote)
+    among = [
+        tie_discounted(x.winner, y.winner) for group in people.values() for x, y in combinations(group, 2)
+    ]
+    disagreed = [r for (r, _), score in zip(matched, scores, strict=True) if score < 1]
+    chosen = [r for r in disagreed if r.winner]
+    return {
+        "votes": len(votes),
+        "matched": len(matched),
+        "judge_human": asdict(mean(scores)) if scores else None,
+        "human_human": asdict(mean(among)) if among else None,
+        "disagreements": len(disagreed),
+        "by_skill": dict(Counter(skills[r.problem] for r in disagreed)),
+        "judge_chose": dict(Counter(_form_of_winner(r, answers) for r in chosen)),
+        "code_of_the_chosen": dict(Counter(code_status([answers[r.winner][r.problem] for r in chosen]))),
+    }
+
+
+def _form_of_winner(result: PairResult, answers: Answers) -> str:
+    """How the answer that the judge chose differs in form from the other."""
+    other = result.b if result.winner == result.a else result.a
+    chosen, rejected = answers[result.winner][result.problem], answers[other][result.problem]
+    for form, has in (("code block", _has_code), ("list", _has_list)):
+        if has(chosen) != has(rejected):
+            return f"with {form}" if has(chosen) else f"without {form}"
+    if len(chosen) > 1.2 * len(rejected):
+        return "longer"
+    return "shorter" if len(rejected) > 1.2 * len(chosen) else "of equal form"
+
+
+def _has_code(text: str) -> bool:
+    return "```" in text
+
+
+def _has_list(text: str) -> bool:
+    return sum(line.lstrip()[:2] in ("- ", "* ", "1.", "2.") for line in text.splitlines()) >= 2

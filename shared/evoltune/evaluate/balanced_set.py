@@ -1,0 +1,67 @@
+"""Draw a test set with an even spread over difficulties and skills from rows that state them.
+
+    balanced_set(read_rows("rows.jsonl"), size=218, seed=0)
+
+Invariant: the same rows, size and seed give the same set; a group that runs out is made up for by the others.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from evoltune.errors import DataError
+from evoltune.evaluate.task_fields import DIFFICULTY_COLUMNS, difficulties_of, numeric_order, skills_of
+
+Row = Mapping[str, Any]
+WIZARDLM_SIZE = 218
+"""Problems in WizardLM's test set."""
+
+
+def difficulty_in(row: Row) -> str:
+    """The difficulty that a row states, at its top level or under `fields`; "" for none."""
+    return next(iter(difficulties_of(_flat(row))), "")
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    fields = row.get("fields")
+    return {**row, **(fields if isinstance(fields, Mapping) else {})}
+
+
+def balanced_set(rows: Iterable[Row], size: int, seed: int = 0) -> list[dict[str, Any]]:
+    """`size` rows, as evenly spread over difficulties as the rows allow and, within one, over skills.
+
+    Raises DataError when fewer than `size` rows state a difficulty.
+    """
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        difficulty = difficulty_in(row)
+        if difficulty:
+            groups[difficulty][next(iter(skills_of(_flat(row))), "")].append(dict(row))
+    total = sum(len(pile) for skills in groups.values() for pile in skills.values())
+    if total < size:
+        raise DataError(
+            f"{total} rows state a difficulty ({', '.join(DIFFICULTY_COLUMNS)}), {size} are asked for: lower size"
+        )
+    rng = random.Random(seed)
+    piles = {difficulty: _interleaved(skills, rng) for difficulty, skills in sorted(groups.items())}
+    chosen: list[dict[str, Any]] = []
+    while len(chosen) < size:
+        for difficulty in sorted(piles, key=numeric_order):
+            if piles[difficulty] and len(chosen) < size:
+                chosen.append(piles[difficulty].pop())
+    return chosen
+
+
+def _interleaved(skills: Mapping[str, list[dict[str, Any]]], rng: random.Random) -> list[dict[str, Any]]:
+    """All rows of one difficulty with the skills in turn, to be taken from the end."""
+    piles = [list(rows) for _, rows in sorted(skills.items())]
+    for pile in piles:
+        rng.shuffle(pile)
+    rng.shuffle(piles)
+    mixed = []
+    while any(piles):
+        mixed += [pile.pop() for pile in piles if pile]
+    return mixed[::-1]

@@ -1,0 +1,76 @@
+"""Small suites and samples for the tests of evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evoltune.evaluate.measure import evaluate
+from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.suites import Suite
+from evoltune.recipe import Eval, Recipe, Train, Verification
+from evoltune.record import Task
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def sums() -> Suite:
+    """t/0 to t/3: "i+i?", with skills even and odd and levels 0 to 3."""
+    tasks = tuple(
+        Task(instruction=f"{i}+{i}?", reference=str(2 * i), name=f"t/{i}", fields={"skill": ["even", "odd"][i % 2], "level": f"Level {i}"})
+        for i in range(4)
+    )  # fmt: skip
+    return Suite(name="sums", domain="math", tasks=tasks, sha256="0" * 64, licence="ours")
+
+
+@pytest.fixture(scope="session")
+def answers():
+    """answers("2", "3"): samples 0 and 1 of problem t/1."""
+    return lambda *texts, problem="t/1": [
+        Sample(problem=problem, sample=i, text=text) for i, text in enumerate(texts)
+    ]
+
+
+@pytest.fixture(scope="session")
+def suite_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("suite") / "sums.jsonl"
+    rows = [{"id": f"s{i}", "question": f"{i} + {i} = ?", "reference": str(2 * i)} for i in range(12)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(suite_file):
+    """recipe(n=5): ten sums from `suite_file`, with these keys of `eval:`."""
+    base = {"suites": (f"math:{suite_file}",), "beside": ("gsm8k-strict",), "max_new_tokens": 12, "limit": 10}
+    return lambda **chosen: Recipe(
+        domain="math",
+        eval=Eval(**{**base, **chosen}),
+        train=Train(template="alpaca"),
+        verify=Verification(workers=1),
+    )
+
+
+@pytest.fixture(scope="session")
+def measured(tiny_base, recipe, tmp_path_factory):
+    """One evaluation of the tiny model: (folder, scores). Tests do not change the folder."""
+    out = tmp_path_factory.mktemp("measured")
+    return out, evaluate(recipe(), str(tiny_base), out, baseline=True)
+
+
+@pytest.fixture
+def hub_repository(tmp_path, monkeypatch) -> str:
+    """Address of a dataset; a folder stands in for the hub's repository, `load_dataset` reads both."""
+    datasets = pytest.importorskip("datasets")
+    repo = tmp_path / "owner" / "name"
+    repo.mkdir(parents=True)
+    (repo / "test.jsonl").write_text('{"question": "q", "answer": "x #### 3"}\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    return "owner/name"

@@ -1,0 +1,69 @@
+"""A whole evaluation: a tiny model on a suite, scores.json, resuming, and the certificate that a checkpoint needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from evoltune.curate.certificate import build_certificate, write_certificate
+from evoltune.errors import CertificateError
+from evoltune.evaluate.measure import evaluate, training_data
+from evoltune.evaluate.results import score_table
+from evoltune.evaluate.suites import load_suite
+
+
+def test_scores_hold_every_thing_that_they_depend_on(measured):
+    folder, scores = measured
+    entry = scores["suites"]["sums"]
+    assert json.loads((folder / "scores.json").read_text()) == json.loads(json.dumps(scores))
+    assert list(entry["measures"]) == ["sound", "gsm8k-strict"] and entry["n"] == 10
+    assert {m["profile"] for m in entry["measures"].values()} == {"math/sound@1", "math/gsm8k-strict@1"}
+    for key in (
+        "sha256",
+        "licence",
+        "verifier",
+        "source_hash",
+        "prompts_sha256",
+        "settings",
+        "truncated",
+        "no_answer",
+    ):
+        assert key in entry
+    assert entry["template_proof"]["template"] == "chat" and scores["environment"]["torch"]
+    assert len((folder / "sums.jsonl").read_text().splitlines()) == 10
+
+
+def test_a_second_run_is_bit_identical_and_generates_nothing(measured, tiny_base, recipe, tmp_path):
+    folder, scores = measured
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert evaluate(recipe(), str(tiny_base), folder, baseline=True) == scores
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    evaluate(recipe(), str(tiny_base), tmp_path / "again", baseline=True)
+    texts = [sorted((f / "sums.jsonl").read_text().splitlines()) for f in (folder, tmp_path / "again")]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("proof", ["none", "other suite", "this suite"])
+def test_a_checkpoint_of_ours_needs_a_certificate_for_the_suite(proof: str, suite_file, tmp_path):
+    suite = load_suite(f"math:{suite_file}")
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "manifest.json").write_text("{}")
+    if proof != "none":
+        other = replace(suite, name="another", tasks=suite.tasks[:1])
+        named = other if proof == "other suite" else suite
+        write_certificate(
+            checkpoint / "certificate.json", build_certificate({named.name: named}, {}, rows={}, hits=[])
+        )
+    assert training_data("some-hub/model", [suite], False) == "unknown"
+    if proof == "this suite":
+        assert training_data(str(checkpoint), [suite], False) == "certified"
+        return
+    with pytest.raises(CertificateError, match="--allow-uncertified"):
+        training_data(str(checkpoint), [suite], False)
+    said = training_data(str(checkpoint), [suite], True)
+    assert said.startswith("training data ")
+    scores = {"suites": {}, "training_data": said}
+    assert list(score_table({"mine": scores}))[-1] == f"mine: {said}"
