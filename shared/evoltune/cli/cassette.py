@@ -1,13 +1,18 @@
-"""`evoltune cassette export RUN FILE`, `evoltune cassette replay FILE RECIPE RUN`: a run's teacher calls as a fixture."""
+"""`evoltune cassette export RUN FILE`, `replay FILE RECIPE RUN`, `info FILE`: a run's teacher calls as a fixture."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from evoltune.cli import options
+from evoltune.domain import load_domain
+from evoltune.evolve.loop import evolve
+from evoltune.recipe import load_recipe
 from evoltune.run.store import Store
+from evoltune.teacher.replay import export_cassette, read_cassette
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     export.add_argument("run", type=Path, metavar="RUN")
     export.add_argument("file", type=Path, metavar="FILE")
-    replay = verbs.add_parser("replay", help="evolve a recipe again, answered by a cassette alone")
+    replay = verbs.add_parser("replay", help="evolve a recipe again, with answers from a cassette alone")
     replay.add_argument("file", type=Path, metavar="FILE")
     replay.add_argument(
         "recipe", metavar="RECIPE", help="recipe file, shipped name, or the recipe.yaml of a run"
     )
     replay.add_argument("run", type=Path, metavar="RUN", help="run directory to write")
     replay.add_argument("overrides", nargs="*", metavar="a.b=c")
-    info = verbs.add_parser("info", help="what is on a cassette")
+    info = verbs.add_parser("info", help="count the calls on a cassette by purpose")
     info.add_argument("file", type=Path, metavar="FILE")
     for verb in (export, replay, info):
         options.add_json(verb)
@@ -32,41 +37,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports, replays or describes."""
-    from evoltune.teacher.replay import export_cassette
-
-    if args.action == "export":
-        with Store.read(args.run) as store:
-            count = export_cassette(store, args.file)
-        options.say(args, {"calls": count, "file": args.file}, [f"{count} calls written to {args.file}"])
-        return 0
-    return _info(args) if args.action == "info" else _replay(args)
+    actions = {"export": _export, "replay": _replay, "info": _info}
+    actions[args.action](args)
+    return 0
 
 
-def _replay(args: argparse.Namespace) -> int:
-    from evoltune.domain import load_domain
-    from evoltune.evolve.loop import evolve
-    from evoltune.recipe import load_recipe
+def _export(args: argparse.Namespace) -> None:
+    with Store.read(args.run) as store:
+        count = export_cassette(store, args.file)
+    options.say(args, {"calls": count, "file": args.file}, [f"{count} calls written to {args.file}"])
 
-    chosen = ["teacher.kind=replay", f"teacher.cassette={args.file}"]
-    recipe = load_recipe(args.recipe, [*args.overrides, *chosen])
+
+def _replay(args: argparse.Namespace) -> None:
+    source = ["teacher.kind=replay", f"teacher.cassette={args.file}"]
+    recipe = load_recipe(args.recipe, [*args.overrides, *source])
     print(f"evolving {recipe.name} from {args.file} into {args.run}", file=sys.stderr)
     with Store.open(args.run) as store:
         ledger = store.check_ledger(evolve(recipe, load_domain(recipe.domain), store))
     options.say(args, ledger, ["; ".join(f"{n} {name}" for name, n in ledger.items())])
-    return 0
 
 
-def _info(args: argparse.Namespace) -> int:
-    from collections import Counter
-
-    from evoltune.teacher.replay import read_cassette
-
+def _info(args: argparse.Namespace) -> None:
     purposes: Counter[str] = Counter()
     models: Counter[str] = Counter()
     for call in read_cassette(args.file):
         purposes[str(call.get("purpose", "?"))] += 1
         models[str(call.get("model", "?"))] += 1
-    head = f"{sum(purposes.values())} calls of {', '.join(models) or 'no model'}"
+    head = f"{purposes.total()} calls of {', '.join(models) or 'no model'}"
     table = [f"  {count:8} {purpose}" for purpose, count in purposes.most_common()]
     options.say(args, {"purposes": purposes, "models": models}, [head, *table])
-    return 0

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 
 from evoltune.recipe import load_recipe
+from evoltune.teacher.replicas import launch_script
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.teacher.replicas import launch_script
-
-    text = launch_script(
-        load_recipe(args.recipe, args.overrides).teacher, gpus_each=args.gpus_each, host=args.host
-    )
+    """Runs the replicas until Ctrl-C or SIGTERM, or prints the script that does."""
+    teacher = load_recipe(args.recipe, args.overrides).teacher
+    script = launch_script(teacher, gpus_each=args.gpus_each, host=args.host)
     if args.print_launch:
-        print(text, end="")
+        print(script, end="")
         return 0
-    return subprocess.run(["bash", "-c", text]).returncode
+    return subprocess.run(["bash", "-c", script]).returncode

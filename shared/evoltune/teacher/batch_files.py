@@ -22,22 +22,13 @@ from evoltune.teacher.protocol import Reply, Request, request_key
 
 
 def write_requests(requests: Iterable[Request], path: Path) -> int:
-    """Writes one line per request. Returns how many. Raises DataError when the file cannot be written."""
+    """Writes one line per request. Returns how many."""
     count = 0
-    try:
-        with jsonl_writer(path) as write:
-            for request in requests:
-                write(
-                    {
-                        "custom_id": request_key(request),
-                        "method": "POST",
-                        "url": "/v1/chat/completions",
-                        "body": request_body(request),
-                    }
-                )
-                count += 1
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from error
+    with jsonl_writer(path) as write:
+        for request in requests:
+            call = {"method": "POST", "url": "/v1/chat/completions", "body": request_body(request)}
+            write({"custom_id": request_key(request), **call})
+            count += 1
     return count
 
 
