@@ -1,0 +1,95 @@
+"""The deduplication stage: which of two equal rows is kept, whatever their order, and that every row is accounted for."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evoltune.curate.dedup.stage import dedup, find_duplicates
+from evoltune.recipe import Curate
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+
+LONG = (
+    "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
+)
+
+
+def record(text, *, status=None, name="", difficulty="", round=0):
+    verdict = Verdict(status=status) if status else None
+    evidence = {"difficulty": (difficulty,)} if difficulty else {}
+    answers = (Answer(text="42", model="seed", verdict=verdict),)
+    task = Task(instruction=text, name=name)
+    return Record(domain="toy", task=task, answers=answers, evidence=evidence, round=round)
+
+
+def kept(records, **options):
+    return {r.id for r in dedup(Curate(), **options)(records) if isinstance(r, Record)}
+
+
+def test_exact_duplicates_differ_only_in_case_and_spacing():
+    reasons = [
+        reason
+        for reason, _ in find_duplicates(
+            ["Name a prime.", "name  A PRIME.", "Name a colour."], Curate(near_threshold=1.0)
+        )
+    ]
+    assert reasons == ["", "exact duplicate", ""]
+
+
+def test_a_verified_row_beats_an_unverified_twin_and_a_harder_one_an_easier():
+    plain, verified = record(LONG, name="a"), record(LONG, name="b", status="pass")
+    hard = record(LONG.upper(), name="c", status="pass", difficulty="9")
+    assert kept([plain, verified]) == {verified.id}
+    assert kept([plain, verified, hard]) == {hard.id}
+
+
+def test_the_earlier_round_stays_where_all_else_is_equal():
+    seed, child = record(LONG, name="s", round=0), record(LONG, name="s", round=2)
+    assert kept([child, seed]) == {seed.id}
+
+
+def test_a_refused_licence_never_shadows_an_allowed_twin():
+    good, bad = record(LONG, name="z"), record(LONG, name="a", status="pass")
+    assert kept([bad, good], refuse=lambda r: "licence" if r.id == bad.id else "") == {good.id}
+
+
+def test_the_evidence_of_a_drop_names_the_row_that_stayed():
+    first, second = record(LONG, name="a", status="pass"), record(LONG, name="b")
+    notes = {}
+    list(dedup(Curate(), note=notes.__setitem__)([first, second]))
+    assert notes == {second.id: f"exact duplicate of {first.id}"}
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
+    stems = [
+        "the cat sat on the red mat today",
+        "a dog ran over the green hill now",
+        "count all primes below ten",
+    ]
+    tails = ["", " please", " and explain why", " Please"]
+    rows = data.draw(
+        st.lists(
+            st.builds(
+                record,
+                st.builds(lambda a, b: a + b, st.sampled_from(stems), st.sampled_from(tails)),
+                status=st.sampled_from([None, "pass", "fail"]),
+                name=st.text("abc", max_size=3),
+                difficulty=st.sampled_from(["", "3", "8"]),
+                round=st.integers(0, 2),
+            ),
+            max_size=20,
+            unique_by=lambda r: r.id,
+        )
+    )
+    shuffled = data.draw(st.permutations(rows))
+    first, second = (list(dedup(Curate(near_threshold=0.6))(order)) for order in (rows, shuffled))
+    assert first == second
+    seen = [r.record.id if isinstance(r, Drop) else r.id for r in first]
+    assert sorted(seen) == sorted(r.id for r in rows)
+
+
+def test_records_come_back_whole():
+    whole = replace(record(LONG, status="pass", difficulty="4"), parents=("x", "y"), operator="deepen")
+    assert list(dedup(Curate())([whole])) == [whole]

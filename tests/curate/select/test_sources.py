@@ -1,0 +1,114 @@
+"""`evoltune data select`: rules, quotas, decisions and the printed table."""
+
+import json
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from evoltune.cli import main
+
+BODY = (
+    "<p>Heat moves from warm things to cold things until both are alike. <a href='http://x'>More</a></p>" * 20
+)
+
+
+def posts(folder: Path, *rows: dict) -> str:
+    folder.mkdir(exist_ok=True)
+    lines = "".join(
+        "<row " + " ".join(f'{k}="{escape(str(v))}"' for k, v in row.items()) + "/>" for row in rows
+    )
+    (folder / "Posts.xml").write_text(
+        f'<?xml version="1.0" encoding="utf-8"?><posts>{lines}</posts>', encoding="utf-8"
+    )
+    return f"stackexchange:{folder}/Posts.xml"
+
+
+def question(number, **more):
+    return {
+        "Id": number,
+        "PostTypeId": 1,
+        "Score": 5,
+        "Title": f"Why {number}?",
+        "Body": "<p>Please explain.</p>",
+        **more,
+    }
+
+
+def answer(number, parent, score, body=BODY):
+    return {
+        "Id": number,
+        "PostTypeId": 2,
+        "ParentId": parent,
+        "Score": score,
+        "Body": body,
+        "ContentLicense": "CC BY-SA 4.0",
+    }
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "evoltune_toy_select"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from evoltune import Domain\ndomain = Domain(name='toy', seeds=list, operators=(), verify=None)\n"
+    )
+    return str(package)
+
+
+def test_select_applies_rules_quotas_and_decisions_and_prints_the_table(toy, tmp_path, capsys):
+    good = [
+        p
+        for i in range(8)
+        for p in (question(i, Body=""), answer(100 + i, i, 20, BODY.replace("Heat", f"Heat {i * 7919}")))
+    ]
+    bad = [question(50), answer(500, 50, 99, BODY + "<p>I think so.</p>")]
+    ref = posts(tmp_path / "physics", *good, *bad)
+    write = [
+        {"instruction": f"Describe tool {i * 577} for job {i}", "output": "It cuts wood. " * 100 + str(i)}
+        for i in range(6)
+    ]
+    Path("own.jsonl").write_text("".join(json.dumps(r) + "\n" for r in write))
+    command = [
+        "data",
+        "select",
+        ref,
+        "own.jsonl",
+        "--domain",
+        toy,
+        "--quota",
+        "stackexchange=3,own.jsonl=2",
+        "--out",
+        "c.jsonl",
+        "--page",
+        "r.html",
+    ]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "1 first person" in err and out.split("\n")[-2].split()[:2] == ["all", "5"]
+    rows = [json.loads(line) for line in Path("c.jsonl").read_text().splitlines()]
+    assert sorted(r["source"] for r in rows) == ["own.jsonl"] * 2 + ["stackexchange"] * 3
+    assert all(r["licence"] == "CC-BY-SA-4.0" for r in rows if r["source"] == "stackexchange")
+    no, yes = (
+        rows[0]["id"],
+        next(f"own.jsonl:{i}" for i in range(1, 7) if f"own.jsonl:{i}" not in {r["id"] for r in rows}),
+    )
+    Path("d.json").write_text(json.dumps({no: "reject", yes: "accept"}))
+    assert main([*command, "--decisions", "d.json"]) == 0
+    again = {json.loads(line)["id"] for line in Path("c.jsonl").read_text().splitlines()}
+    assert no not in again and yes in again and "<article" in Path("r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--quota", "a"], "must be SOURCE=N"),
+        (["--size", "0"], "at least 1"),
+        (["--decisions", "none.json"], "cannot be read as decisions"),
+    ],
+)
+def test_misuse_of_select_is_one_line(toy, capsys, more, message):
+    Path("own.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    assert main(["data", "select", "own.jsonl", "--domain", toy, "--out", "c.jsonl", *more]) == 2
+    assert message in capsys.readouterr().err.strip().split("\n")[-1]

@@ -1,0 +1,72 @@
+"""How a record becomes rows: chosen answers, messages, difficulty, licence and terms."""
+
+from evoltune.curate.answers import chosen_answers
+from evoltune.curate.difficulty import difficulty, level_of
+from evoltune.curate.licences import licence_of, refusal, terms_of
+from evoltune.dataset.schema import to_rows
+from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
+from evoltune.record import Answer, Record, Task, Verdict
+
+PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable"))
+
+
+def record(i=0, answers=(("a", PASS),), **more):
+    made = tuple(Answer(text=text, model="seed", verdict=verdict) for text, verdict in answers)
+    return Record(domain="toy", task=Task(instruction=f"task {i}", name=str(i), **more), answers=made)
+
+
+def test_the_first_answer_that_passes_is_the_output_and_a_knob_gives_several_rows():
+    answers = (("wrong", FAIL), ("right", PASS), ("also right", PASS), ("right", PASS))
+    one = list(to_rows(record(answers=answers), Recipe(domain="toy")))
+    assert [row["output"] for row in one] == ["right"]
+    several = list(to_rows(record(answers=answers), Recipe(domain="toy", curate=Curate(answers_per_task=5))))
+    assert [row["output"] for row in several] == ["right", "also right"]
+    assert [row["id"] for row in several] == [record(answers=answers).id, record(answers=answers).id + ".1"]
+
+
+def test_an_unverified_answer_is_taken_only_where_the_recipe_keeps_its_status():
+    unsure = record(answers=(("maybe", UNKNOWN),))
+    assert list(to_rows(unsure, Recipe(domain="toy"))) == []
+    keeping = Recipe(domain="toy", verify=Verification(keep=("pass", "unverifiable")))
+    (row,) = to_rows(unsure, keeping)
+    assert (row["output"], row["verified_by"], row["confidence"]) == ("maybe", "", 0.0)
+
+
+def test_a_struck_answer_is_never_the_output():
+    assert chosen_answers(record(answers=(("struck", FAIL),))) == []
+
+
+def test_messages_hold_the_earlier_turns():
+    turns = record(history=(("user", "one"), ("assistant", "two")))
+    (row,) = to_rows(turns, Recipe(domain="toy"))
+    assert [m["role"] for m in row["messages"]] == ["user", "assistant", "user", "assistant"]
+    assert row["messages"][-1]["content"] == row["output"]
+
+
+def test_difficulty_is_the_teachers_number_else_the_share_that_failed():
+    judged = record(answers=(("a", PASS), ("b", FAIL)))
+    rated = Record(
+        domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")}
+    )
+    assert difficulty(rated) == 8.0 and difficulty(judged) == 5.5 and difficulty(record()) is None
+    assert [level_of(difficulty(r), r.round) for r in (record(), judged, rated)] == [
+        "simple",
+        "complex",
+        "very complex",
+    ]
+
+
+def test_licence_and_terms_stand_on_each_row_and_gate_it():
+    recipe = Recipe(
+        domain="toy",
+        seeds=Seeds(licence="MIT"),
+        teacher=Teacher(terms="Apache-2.0"),
+        curate=Curate(licences=("MIT", "CC0")),
+    )
+    seed, own = record(), record(fields={"licence": "GPL-3.0"})
+    evolved = Record(domain="toy", task=Task(instruction="x"), operator="deepen", parents=(seed.id,))
+    assert licence_of(seed, recipe) == "MIT" and terms_of(seed, recipe) == ""
+    assert refusal(seed, recipe) == ""
+    assert refusal(own, recipe) == "licence GPL-3.0 not allowed"
+    assert refusal(evolved, recipe) == "teacher terms Apache-2.0 not allowed"
+    assert refusal(own, Recipe(domain="toy")) == ""
