@@ -9,7 +9,6 @@ from __future__ import annotations
 from evoltune.domain import Domain
 from evoltune_math.answers.policy import defaults
 from evoltune_math.benchmarks import BENCHMARKS
-from evoltune_math.check import check
 from evoltune_math.confirmation import confirm
 from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.extraction import extract
@@ -17,7 +16,7 @@ from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
 from evoltune_math.overlap import skeleton
 from evoltune_math.scorers import profiles
 from evoltune_math.seeds import seeds
-from evoltune_math.verification import verify
+from evoltune_math.verification import check, verify
 
 domain = Domain(
     name="math",

@@ -24,9 +24,9 @@ from evoltune_math.answers.kinds import Named, Value
 from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.reader import read
-from evoltune_math.check import same_text
 from evoltune_math.extraction import find
 from evoltune_math.substitution import solves
+from evoltune_math.verification import same_answer
 
 PROGRAM, CHECK = "program", "check"
 """Names under `Domain.evidence`: programs that print the answer; functions `check(x)` that accept only the answer."""
@@ -79,7 +79,7 @@ def cluster(candidates: Sequence[str | None], policy: Policy) -> Vote:
         at = (
             None
             if text is None
-            else next((h for h in heads if same_text(text, str(candidates[h]), policy)[0]), None)
+            else next((h for h in heads if same_answer(text, str(candidates[h]), policy)[0]), None)
         )
         if text is not None and at is None:
             heads.append(i)
@@ -145,9 +145,9 @@ def _evidence(
     by: list[str] = []
     against: list[str] = []
     if text is not None:
-        if vote.winner is not None and same_text(text, str(candidates[vote.winner]), policy)[0]:
+        if vote.winner is not None and same_answer(text, str(candidates[vote.winner]), policy)[0]:
             by.append("vote")
-        agreeing = sum(same_text(text, _plain(line), policy)[0] for line in printed)
+        agreeing = sum(same_answer(text, _plain(line), policy)[0] for line in printed)
         if agreeing * 2 > len(printed):
             by.append("program")
         if accepted:

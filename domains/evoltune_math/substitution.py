@@ -15,7 +15,7 @@ from typing import Any
 
 from evoltune_math.answers.algebra.normal_form import normal_form
 from evoltune_math.answers.algebra.rational import Undefined
-from evoltune_math.answers.equality.expressions import Values
+from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value
 from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import Node, has, substitute, symbols
@@ -124,7 +124,7 @@ def _tuples(answer: Answer, size: int) -> list[tuple[Node, ...]]:
 
 
 def _holds(equations: list[Node], point: Mapping[str, Node]) -> bool:
-    values = Values(DEFAULT)
+    values = Expressions(DEFAULT)
     zero = Node("num", (), Fraction(0))
     for equation in equations:
         at = equation

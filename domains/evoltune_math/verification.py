@@ -1,15 +1,119 @@
-"""`Domain.verify` for mathematics: a candidate against the task's reference, under the recipe's policy.
+"""Whether a mathematical answer is right: `Domain.verify`, and `check` for an answer that is not extracted yet.
 
-A pure function that runs inside a killable worker: no signals, no threads, no exceptions for any text.
+    check("\\\\frac{1}{2}", "0.5").status == "pass"
+    check("The answer is $\\\\boxed{2x+1}$", "y = 2x + 1").evidence["method"] == "normal form"
+
+Both are pure functions that raise for no text; the worker that runs them limits their time and memory.
 """
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
 from evoltune.domain import Context
-from evoltune.record import Task, Verdict
-from evoltune_math.check import judge
+from evoltune.record import Status, Task, Verdict
+from evoltune_math.answers.equality.compare import compare
+from evoltune_math.answers.kinds import Answer, Group, Text
+from evoltune_math.answers.policy import DEFAULT, Policy
+from evoltune_math.answers.reading.cleanup import CACHE_SIZE, normalised, plain_number, without_spaces
+from evoltune_math.answers.reading.reader import read
+from evoltune_math.extraction import find
+
+_OUR_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+_UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
+_GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
+MAX_EVIDENCE = 2_000
+MAX_LIST_TEXT = 400
 
 
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
-    """pass, fail, or unverifiable when the task has no reference."""
-    return judge(candidate, task.reference, context.policy)
+    """`Domain.verify`: pass, fail, or unverifiable if the task has no reference."""
+    return _verdict(candidate, task.reference, Policy.of(context.policy), "given")
+
+
+def check(answer: str, reference: str | None, policy: Policy | Mapping[str, Any] = DEFAULT) -> Verdict:
+    """Extracts the final answer of a response, or takes a bare answer, and verifies it.
+
+    Returns:
+        A verdict with status pass, fail or unverifiable (no reference), and the evidence `extracted`, `extraction` (how
+        the answer was found) and `method` (the stage that decided).
+    """
+    found = find(answer)
+    if found is None:
+        evidence = {"extracted": None, "extraction": "none"}
+        return Verdict(status="fail", reason="no answer found", evidence=evidence)
+    chosen = policy if isinstance(policy, Policy) else Policy.of(policy)
+    return _verdict(found.text, reference, chosen, found.method)
+
+
+def _verdict(candidate: str, reference: str | None, policy: Policy, extraction: str) -> Verdict:
+    started = time.perf_counter()
+    evidence: dict[str, Any] = {"extracted": candidate[:MAX_EVIDENCE], "extraction": extraction}
+
+    def verdict(status: Status, reason: str = "") -> Verdict:
+        seconds = time.perf_counter() - started
+        return Verdict(status=status, reason=reason, seconds=seconds, evidence=evidence)
+
+    target = None if reference is None else _answer_in(reference)
+    if reference is None or target is None:
+        return verdict("unverifiable", "no reference")
+    try:
+        if _is_same_text(candidate, reference):
+            equal, method = True, "string"
+        else:
+            equal, method = same_answer(candidate, target, policy)
+    except _OUR_FAULTS as fault:  # must not count as a wrong answer
+        return verdict("error", f"{type(fault).__name__}: {fault}")
+    evidence["method"] = method
+    return verdict("pass") if equal else verdict("fail", f"not equal ({method})")
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _answer_in(reference: str) -> str | None:
+    """The answer that a reference states: references may be whole solutions."""
+    found = find(reference)
+    return found.text if found is not None else reference if reference.strip() else None
+
+
+def _is_same_text(answer: str, reference: str) -> bool:
+    """The same text except for white space and wrappers; `1/0` and `?` equal nothing."""
+    if len(answer) > 10 * len(reference) + 100:
+        return False
+    a, b = without_spaces(normalised(answer)), without_spaces(normalised(reference))
+    return a == b and any(c.isalnum() for c in a) and not _UNDEFINED.search(a)
+
+
+def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
+    """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..."""
+    x, y = plain_number(a.strip()), plain_number(b.strip())
+    if x is not None and y is not None and "." not in a + b:
+        return x == y, "rational"
+    left, right = read(a), read(b)
+    if isinstance(left, Text) and isinstance(right, Text) and without_spaces(a) == without_spaces(b):
+        return any(c.isalnum() for c in a), "string"
+    equal, method = compare(left, right, policy)
+    if not equal and (_may_be_list(a, right) or _may_be_list(b, left)):
+        return compare(read(a, lists=True), read(b, lists=True), policy)
+    return equal, method
+
+
+def _may_be_list(text: str, other: Answer) -> bool:
+    """`100,200,300` beside a list is a list."""
+    return (
+        isinstance(other, Group)
+        and len(text) < MAX_LIST_TEXT
+        and bool(_GROUPED_DIGITS.search(text))
+        and ",0" not in text
+    )

@@ -6,8 +6,8 @@ import pytest
 
 from evoltune.record import Task
 from evoltune_math import domain
-from evoltune_math.check import same_text
 from evoltune_math.extraction import find
+from evoltune_math.verification import same_answer
 
 CASES = [
     (r"We get $x=3$, hence the result is $\boxed{(2,7)}$.", "(2,7)", "boxed"),
@@ -167,10 +167,10 @@ WRONG = [
 def test_a_right_response_passes(response: str, reference: str) -> None:
     candidate = domain.extract(Task(instruction="?"), response)
     assert candidate is not None
-    assert same_text(candidate, reference)[0]
+    assert same_answer(candidate, reference)[0]
 
 
 @pytest.mark.parametrize(("response", "reference"), WRONG)
 def test_a_wrong_response_does_not_pass_by_a_number_that_it_mentions(response: str, reference: str) -> None:
     candidate = domain.extract(Task(instruction="?"), response)
-    assert candidate is None or not same_text(candidate, reference)[0]
+    assert candidate is None or not same_answer(candidate, reference)[0]

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from evoltune.domain import Context, Extract, Profile, Verify
 from evoltune.record import Task, Verdict
-from evoltune_math.answers.equality.expressions import Values
+from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.cleanup import closing_brace as balanced
@@ -192,7 +192,7 @@ def _symbolic(a: str, b: str) -> bool:
     if max(len(a), len(b)) > MAX_CHARS:
         return False
     x, y = read(a), read(b)
-    return isinstance(x, Value) and isinstance(y, Value) and Values(_EXACT_ONLY).equal(x.node, y.node)
+    return isinstance(x, Value) and isinstance(y, Value) and Expressions(_EXACT_ONLY).equal(x.node, y.node)
 
 
 # ---- Minerva ---------------------------------------------------------------------------------------------------------

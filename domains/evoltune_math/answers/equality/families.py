@@ -1,6 +1,7 @@
-"""Families with a whole parameter: `\\pi/4 + k\\pi` and `5\\pi/4 + n\\pi, n \\in Z` are the same set of numbers.
+"""Families with an integer parameter: `\\pi/4 + k\\pi` and `5\\pi/4 + n\\pi, n \\in Z` are the same set of numbers.
 
-A member linear in its parameter is (offset, period). Two families are equal when, over the common period, the offsets are.
+A member that is linear in its parameter is (offset, period). Two families are equal if their offsets are, over a common
+period.
 """
 
 from __future__ import annotations
@@ -9,61 +10,60 @@ import math
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.numeric import approximate
-from evoltune_math.answers.algebra.rational import Undefined
-from evoltune_math.answers.equality.expressions import Values
-from evoltune_math.answers.kinds import Answer, Group, Named, Value
-from evoltune_math.answers.limits import TooLarge
-from evoltune_math.answers.nodes import Node, has, num, substitute, sym, symbols, walk
+from evoltune_math.answers.equality.expressions import Expressions
+from evoltune_math.answers.kinds import Answer, Group, Value, unnamed
+from evoltune_math.answers.nodes import Node, has, num, substitute, sym, symbols
 from evoltune_math.answers.policy import DEFAULT
 
 PARAMETERS = frozenset("knmlpqtNK")
 MAX_OFFSETS = 400
 _TOLERANCE = 1e-9
 
-
-def members(answer: Answer) -> list[Node] | None:
-    """The expressions of a family, its variable taken off; None when the answer is no list of values."""
-    if isinstance(answer, Named):
-        return members(answer.value)
-    if isinstance(answer, Value):
-        return [answer.node]
-    if isinstance(answer, Group) and answer.brackets in ("", "{}"):
-        parts = [members(i) for i in answer.items]
-        return (
-            None
-            if not parts or any(p is None for p in parts)
-            else [n for p in parts if p is not None for n in p]
-        )
-    return None
+Progression = tuple[float, float]
+"""(offset, period)."""
 
 
-def same(a: Answer, b: Answer, declared: bool) -> bool:
-    """Whether both are the same family. `declared`: one of them says `k in Z`; else only multiples of pi count."""
-    x, y = members(a), members(b)
-    if x is None or y is None:
+def same_family(a: Answer, b: Answer, declared: bool) -> bool:
+    """Whether both are the same family. `declared`: an answer says `k \\in Z`; otherwise only multiples of pi count."""
+    x, y = _members(a), _members(b)
+    if not x or not y:
         return False
-    names = [{str(s) for n in nodes for s in symbols(n)} for nodes in (x, y)]
-    if any(len(s) != 1 for s in names) or not all(s <= PARAMETERS for s in names):
+    parameter_x, parameter_y = _parameter(x), _parameter(y)
+    if parameter_x is None or parameter_y is None:
         return False
     if not declared and not any(has(n, "const") for n in x):
         return False
-    left, right = (_lines(nodes, next(iter(s))) for nodes, s in zip((x, y), names, strict=True))
-    if left is None or right is None:
-        return declared and _renamed_equal(x, y, names)
-    return _same_lines(left, right)
+    left, right = _progressions(x, parameter_x), _progressions(y, parameter_y)
+    if left is not None and right is not None:
+        return _same_progressions(left, right)
+    return declared and _equal_after_renaming(x, [substitute(n, parameter_y, sym(parameter_x)) for n in y])
 
 
-def _lines(nodes: list[Node], name: str) -> list[tuple[float, float]] | None:
-    """(offset, period) of each member, or None when one is not linear in the parameter."""
+def _members(answer: Answer) -> list[Node]:
+    """The expressions of a family; none if the answer is not a list of values."""
+    answer = unnamed(answer)
+    if isinstance(answer, Value):
+        return [answer.node]
+    if not isinstance(answer, Group) or answer.brackets not in ("", "{}"):
+        return []
+    parts = [_members(i) for i in answer.items]
+    return [n for part in parts for n in part] if all(parts) else []
+
+
+def _parameter(nodes: list[Node]) -> str | None:
+    names = {name for n in nodes for name in symbols(n)}
+    return names.pop() if len(names) == 1 and names <= PARAMETERS else None
+
+
+def _progressions(nodes: list[Node], parameter: str) -> list[Progression] | None:
+    """Offset and period of each member, or None if one is not linear in the parameter."""
     found = []
     for node in nodes:
-        try:
-            values = [approximate(substitute(node, name, num(k))) for k in (0, 1, 2, 7)]
-        except (Undefined, TooLarge):
+        values = [approximate(substitute(node, parameter, num(k))) for k in (0, 1, 2, 7)]
+        known = [v for v in values if v is not None]
+        if len(known) < len(values):
             return None
-        if any(v is None for v in values):
-            return None
-        start, one, two, seven = (float(v) for v in values if v is not None)
+        start, one, two, seven = known
         period = one - start
         if (
             abs(period) < _TOLERANCE
@@ -75,39 +75,36 @@ def _lines(nodes: list[Node], name: str) -> list[tuple[float, float]] | None:
     return found
 
 
-def _same_lines(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> bool:
+def _same_progressions(a: list[Progression], b: list[Progression]) -> bool:
     unit = a[0][1]
-    ratios = [Fraction(p / unit).limit_denominator(1000) for _, p in (*a, *b)]
-    if any(abs(float(r) * unit - p) > 1e-8 * p for r, (_, p) in zip(ratios, (*a, *b), strict=True)):
+    periods = [p for _, p in (*a, *b)]
+    ratios = [Fraction(p / unit).limit_denominator(1000) for p in periods]
+    if any(abs(float(r) * unit - p) > 1e-8 * p for r, p in zip(ratios, periods, strict=True)):
         return False
     common = Fraction(math.lcm(*(r.numerator for r in ratios)), math.gcd(*(r.denominator for r in ratios)))
     if common > MAX_OFFSETS:
         return False
     period = float(common) * unit
     x, y = _offsets(a, period), _offsets(b, period)
-    return len(x) == len(y) and all(any(_circular(p - q, period) for q in y) for p in x)
+    return len(x) == len(y) and all(any(_is_multiple(p - q, period) for q in y) for p in x)
 
 
-def _offsets(lines: list[tuple[float, float]], period: float) -> list[float]:
+def _offsets(progressions: list[Progression], period: float) -> list[float]:
+    """The distinct members in [0, period)."""
     found: list[float] = []
-    for start, step in lines:
+    for start, step in progressions:
         for k in range(round(period / step)):
             offset = (start + k * step) % period
-            if not any(_circular(offset - other, period) for other in found):
+            if not any(_is_multiple(offset - other, period) for other in found):
                 found.append(offset)
     return found
 
 
-def _circular(gap: float, period: float) -> bool:
+def _is_multiple(gap: float, period: float) -> bool:
     gap %= period
     return min(gap, period - gap) < _TOLERANCE * max(1.0, period)
 
 
-def _renamed_equal(x: list[Node], y: list[Node], names: list[set[str]]) -> bool:
-    a, b = (next(iter(s)) for s in names)
-    values = Values(DEFAULT)
-    renamed = [substitute(n, b, sym(a)) for n in y]
-    return len(x) == len(y) and all(any(values.equal(n, m) for m in renamed) for n in x)
-
-
-__all__ = ["members", "same", "walk"]
+def _equal_after_renaming(x: list[Node], y: list[Node]) -> bool:
+    expressions = Expressions(DEFAULT)
+    return len(x) == len(y) and all(any(expressions.equal(n, m) for m in y) for n in x)

@@ -1,41 +1,35 @@
-"""Equations up to a factor, inequalities up to a positive one, chains member by member, congruences."""
+"""Equality of relations: equations up to a factor, inequalities up to a positive one, chains member by member."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.normal_form import Form
-from evoltune_math.answers.algebra.normal_form import normal_form as normal
+from evoltune_math.answers.algebra.normal_form import normal_form
+from evoltune_math.answers.algebra.numeric import real_value
 from evoltune_math.answers.algebra.rational import Undefined, rational
-from evoltune_math.answers.equality.expressions import Values
+from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Relation
 from evoltune_math.answers.limits import TooLarge
-from evoltune_math.answers.nodes import Node, symbols
+from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, symbols
+from evoltune_math.answers.vocabulary import FLIPPED
 
-_FLIP = {
-    "<": ">",
-    ">": "<",
-    "<=": ">=",
-    ">=": "<=",
-    "=": "=",
-    "!=": "!=",
-    "sim": "sim",
-    "cong": "cong",
-    "parallel": "parallel",
-    "perp": "perp",
-}
+_GEOMETRIC = ("sim", "cong", "parallel", "perp")
+_FLIPPED = FLIPPED | {sign: sign for sign in _GEOMETRIC}
+MAX_SYMBOLS = 8
 
 
-def same_relation(values: Values, a: Relation, b: Relation) -> bool:
+def same_relation(expressions: Expressions, a: Relation, b: Relation) -> bool:
     """Whether two relations say the same."""
-    if _memberwise(values, a, b):
+    if _same_members(expressions, a, b):
         return True
     if a.signs == b.signs == ("mod",) and len(a.members) == len(b.members) == 2:
         return _same_residue(a, b)
-    if len(a.signs) == len(b.signs) == 1 and a.signs[0] in _FLIP and b.signs[0] in _FLIP:
-        return _one_sign(values, a, b)
-    flipped = _flipped(b)
-    return flipped is not None and _memberwise(values, a, flipped)
+    if len(a.signs) == len(b.signs) == 1 and {*a.signs, *b.signs} <= set(FLIPPED):
+        return _same_up_to_factor(expressions, a, b)
+    if any(s not in _FLIPPED for s in b.signs):
+        return False
+    flipped = Relation(tuple(_FLIPPED[s] for s in reversed(b.signs)), tuple(reversed(b.members)))
+    return _same_members(expressions, a, flipped)
 
 
 def _same_residue(a: Relation, b: Relation) -> bool:
@@ -46,85 +40,60 @@ def _same_residue(a: Relation, b: Relation) -> bool:
     return r is not None and s is not None and m is not None and m == n != 0 and (r - s) % m == 0
 
 
-def _memberwise(values: Values, a: Relation, b: Relation) -> bool:
+def _same_members(expressions: Expressions, a: Relation, b: Relation) -> bool:
     return (
         a.signs == b.signs
         and len(a.members) == len(b.members)
-        and all(values.equal(x, y) for x, y in zip(a.members, b.members, strict=True))
+        and all(expressions.equal(x, y) for x, y in zip(a.members, b.members, strict=True))
     )
 
 
-def _flipped(r: Relation) -> Relation | None:
-    if any(s not in _FLIP for s in r.signs):
-        return None
-    return Relation(tuple(_FLIP[s] for s in reversed(r.signs)), tuple(reversed(r.members)))
-
-
-def _one_sign(values: Values, a: Relation, b: Relation) -> bool:
-    sign, other = a.signs[0], b.signs[0]
-    if sign in ("sim", "cong", "parallel", "perp"):
-        flipped = _flipped(b)
-        return flipped is not None and _memberwise(values, a, flipped)
-    if symbols(a.members[0]) | symbols(a.members[1]) != symbols(b.members[0]) | symbols(b.members[1]):
+def _same_up_to_factor(expressions: Expressions, a: Relation, b: Relation) -> bool:
+    """`x + y = 1` is `2x = 2 - 2y`, and `x < 1` is `-x > -1`."""
+    x, y = difference(*a.members), difference(*b.members)
+    if symbols(x) != symbols(y):
         return False
-    x, y = _difference(a), _difference(b)
-    ratio = _factor(values, x, y)
-    if ratio is None:
+    factor = _factor_sign(expressions, x, y)
+    if factor is None:
         return False
+    (sign,), (other,) = a.signs, b.signs
     if sign in ("=", "!="):
         return sign == other
-    return (sign == other) if ratio > 0 else (_FLIP[sign] == other)
+    return (sign if factor > 0 else FLIPPED[sign]) == other
 
 
-def _difference(r: Relation) -> Node:
-    return Node("add", (r.members[0], Node("neg", (r.members[1],))))
-
-
-def _factor(values: Values, x: Node, y: Node) -> int | None:
-    """The sign of the constant c != 0 with x = c y, or None when there is none. Denominators of equations are cleared."""
+def _factor_sign(expressions: Expressions, x: Node, y: Node) -> int | None:
+    """The sign of the constant c != 0 with x = c y, or None if there is none. Denominators of equations are cleared."""
     try:
-        p, q = normal(x), normal(y)
+        p, q = normal_form(x), normal_form(y)
     except (TooLarge, Undefined):
         return None
     if not p.top or not q.top:
         return None
-    lead = max(p.top, key=repr)
-    if p.bottom == q.bottom or (p.is_free and q.is_free and _constant(p) and _constant(q)):
+    both_free = p.is_free and q.is_free
+    both_polynomials = both_free and p.denominator is not None and q.denominator is not None
+    if p.bottom == q.bottom or both_polynomials:
         if set(p.top) == set(q.top):
+            lead = max(p.top, key=repr)
             ratio = p.top[lead] / q.top[lead]
             if all(p.top[m] == ratio * q.top[m] for m in p.top):
-                scale = _value(q) / _value(p)
+                scale = (q.denominator or Fraction(1)) / (p.denominator or Fraction(1))
                 return 1 if ratio * scale > 0 else -1
-            if p.is_free and q.is_free:
-                return None
-        elif p.is_free and q.is_free:
+        if both_free:
             return None
-    return _numeric_factor(values, x, y)
+    return _numeric_factor_sign(expressions, x, y)
 
 
-def _constant(form: Form) -> bool:
-    return list(form.bottom) == [()]
-
-
-def _value(form: Form) -> Fraction:
-    return form.bottom.get((), Fraction(1)) if _constant(form) else Fraction(1)
-
-
-def _numeric_factor(values: Values, x: Node, y: Node) -> int | None:
-    """x / y the same at all points, by the probes of `numeric`."""
-    from evoltune_math.answers.algebra import numeric
-    from evoltune_math.answers.nodes import substitute
-
+def _numeric_factor_sign(expressions: Expressions, x: Node, y: Node) -> int | None:
+    """The sign of x / y, if that is the same at all points: x y(p) = y x(p) for one point p."""
     names = sorted(symbols(x) | symbols(y))
-    if not names or len(names) > 8:
+    if not names or len(names) > MAX_SYMBOLS:
         return None
-    at: tuple[Node, Node] = (x, y)
+    x_there, y_there = x, y
     for k, name in enumerate(names):
-        value = Node("num", (), Fraction(7 + 3 * k, 5 + k))
-        at = (substitute(at[0], name, value), substitute(at[1], name, value))
-    there = numeric.real_value(Node("div", at))
-    if there is None or there == 0:
+        value = num(Fraction(7 + 3 * k, 5 + k))
+        x_there, y_there = substitute(x_there, name, value), substitute(y_there, name, value)
+    ratio = real_value(div(x_there, y_there))
+    if not ratio or not expressions.equal(mul(x, y_there), mul(y, x_there)):
         return None
-    if not values.equal(Node("mul", (x, at[1])), Node("mul", (y, at[0]))):
-        return None
-    return 1 if there > 0 else -1
+    return 1 if ratio > 0 else -1

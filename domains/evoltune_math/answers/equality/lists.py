@@ -1,0 +1,132 @@
+"""Rules for groups, matrices and ratios."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evoltune_math.answers.algebra.rational import rational
+from evoltune_math.answers.equality.comparison import Comparison, Rules
+from evoltune_math.answers.equality.words import means_empty_set
+from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Text, Value
+from evoltune_math.answers.nodes import div, mul, sym
+from evoltune_math.answers.reading.classify import classify
+from evoltune_math.answers.reading.vectors import unmarked_basis_vector
+
+MAX_ITEMS = 200
+
+
+def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
+    a, b = _without_outer_list(a), _without_outer_list(b)
+    kinds = {a.brackets, b.brackets}
+    is_set = "{}" in kinds
+    if is_set and kinds & {"()", "<>"}:
+        return False
+    if len(a.items) == 2 and kinds == {"()", "[]"}:  # an open and a closed interval
+        return False
+    if max(len(a.items), len(b.items)) > MAX_ITEMS:
+        return False
+    if is_set:
+        a, b = _distinct(comparison, a), _distinct(comparison, b)
+    if is_set or kinds == {""}:
+        if comparison.policy.lists == "ordered" and not is_set:
+            return comparison.same_in_order(a.items, b.items)
+        return comparison.same_in_any_order(a.items, b.items)
+    if comparison.same_in_order(a.items, b.items):
+        return True
+    values_a, values_b = _values_by_name(a), _values_by_name(b)
+    if (values_a is None) == (values_b is None):
+        return False
+    return comparison.same_in_order(values_a or a.items, values_b or b.items)
+
+
+def _without_outer_list(group: Group) -> Group:
+    """A bare list of one set is that set."""
+    if group.brackets == "" and len(group.items) == 1 and isinstance(group.items[0], Group):
+        return group.items[0]
+    return group
+
+
+def _distinct(comparison: Comparison, group: Group) -> Group:
+    found: list[Answer] = []
+    for item in group.items:
+        if not any(comparison.same(item, other) for other in found):
+            found.append(item)
+    return replace(group, items=tuple(found))
+
+
+def _values_by_name(group: Group) -> tuple[Answer, ...] | None:
+    """The values of `y=2, x=1` in the order of the names; None if a member has no name."""
+    named = [i for i in group.items if isinstance(i, Named)]
+    if len(named) < len(group.items):
+        return None
+    return tuple(i.value for i in sorted(named, key=lambda i: str(i.name.value)))
+
+
+def _any_group(comparison: Comparison, a: Answer, b: Group) -> bool:
+    """A group of one is its member; letters side by side are a list; `2i + 3j` is a vector."""
+    items = b.items
+    if isinstance(a, Value):
+        letters = str(a.node.value) if a.node.op == "sym" else ""
+        are_names = all(isinstance(i, (Value, Choice)) for i in items)
+        if are_names and len(letters) == len(items) > 1 and letters.isupper():
+            return comparison.same_in_any_order(items, [Value(sym(c)) for c in letters])
+        if b.word == "or" and items and all(comparison.same(items[0], i) for i in items[1:]):
+            return comparison.same(items[0], a)
+        vector = unmarked_basis_vector(a.node) if b.brackets in ("<>", "()") else None
+        if vector is not None and _group_group(comparison, vector, b):
+            return True
+    return len(items) == 1 and comparison.same(items[0], a)
+
+
+def _text_group(comparison: Comparison, a: Text, b: Group) -> bool:
+    return _any_group(comparison, a, b) if b.items else means_empty_set(a.words)
+
+
+def _group_matrix(comparison: Comparison, a: Group, b: Matrix) -> bool:
+    """A tuple is a row or a column; a tuple of tuples is a matrix."""
+    if comparison.policy.vectors == "strict" or a.brackets == "{}":
+        return False
+    rows = [tuple(map(classify, row)) for row in b.rows]
+    if (len(rows) == 1 or all(len(r) == 1 for r in rows)) and comparison.same_in_order(
+        [cell for row in rows for cell in row], a.items
+    ):
+        return True
+    nested = [i.items for i in a.items if isinstance(i, Group)]
+    return len(nested) == len(rows) == len(a.items) and all(map(comparison.same_in_order, rows, nested))
+
+
+def _matrix_matrix(comparison: Comparison, a: Matrix, b: Matrix) -> bool:
+    return [len(r) for r in a.rows] == [len(r) for r in b.rows] and all(
+        comparison.expressions.equal(x, y)
+        for row_a, row_b in zip(a.rows, b.rows, strict=True)
+        for x, y in zip(row_a, row_b, strict=True)
+    )
+
+
+def _ratio_ratio(comparison: Comparison, a: Ratio, b: Ratio) -> bool:
+    if len(a.parts) != len(b.parts):
+        return False
+    if a.parts == b.parts:
+        return True
+    equal = comparison.expressions.equal
+    if any(rational(p) == 0 for p in (*a.parts, *b.parts)):
+        return all(map(equal, a.parts, b.parts))
+    (first_a, *rest_a), (first_b, *rest_b) = a.parts, b.parts
+    return all(equal(mul(x, first_b), mul(y, first_a)) for x, y in zip(rest_a, rest_b, strict=True))
+
+
+def _value_ratio(comparison: Comparison, a: Value, b: Ratio) -> bool:
+    if len(b.parts) != 2 or rational(b.parts[1]) == 0:
+        return False
+    return comparison.expressions.equal(div(*b.parts), a.node)
+
+
+RULES: Rules = {
+    (Value, Group): _any_group,
+    (Text, Group): _text_group,
+    (Group, Group): _group_group,
+    (Group, Matrix): _group_matrix,
+    (Matrix, Matrix): _matrix_matrix,
+    (Value, Ratio): _value_ratio,
+    (Ratio, Ratio): _ratio_ratio,
+}
