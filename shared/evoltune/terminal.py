@@ -48,6 +48,11 @@ def row_counter(label: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: bar.update(task, advance=1, text=text)
 
 
+def printable(text: str) -> str:
+    """Text from data, with control characters escaped so that it cannot move the cursor or change colours."""
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
+
+
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """Lines of aligned columns: text to the left, numbers to the right.
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from evoltune.cli.doctor import hosts
-from evoltune.cli.watch import look_at, plain
+from evoltune.cli.watch import snapshot
 from evoltune.errors import DataError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
-from evoltune.run.store import Step, Store, Usage, locked
+from evoltune.run.lock import locked
+from evoltune.run.store import Step, Store, Usage
+from evoltune.terminal import printable
 
 
 def test_doctor_reports_isolation_domains_and_disk():
@@ -81,16 +83,22 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_watch_counts_what_the_store_holds(run_folder: Path):
-    look = look_at(run_folder)
-    assert (look.calls, look.tokens, look.usd, look.planned, look.budget) == (1, 7, 0.5, 10, {"usd": 5.0})
-    assert [(s["step"], s["decided"], s["kept"]) for s in look.steps] == [("evolve", 2, 1), ("verify", 1, 1)]
-    assert look.verdicts == {"pass": 1} and look.drops[0][1] == "prompt residue"
+    found = snapshot(run_folder)
+    assert (found.calls, found.tokens, found.usd, found.planned, found.budget) == (
+        1,
+        7,
+        0.5,
+        10,
+        {"usd": 5.0},
+    )
+    assert [(s["step"], s["decided"], s["kept"]) for s in found.steps] == [("evolve", 2, 1), ("verify", 1, 1)]
+    assert found.verdicts == {"pass": 1} and found.drops[0][1] == "prompt residue"
 
 
 def test_watch_works_beside_a_writer_and_says_whether_one_is_alive(run_folder: Path):
-    assert not look_at(run_folder).alive
+    assert not snapshot(run_folder).alive
     with locked(run_folder, "run.lock"), Store.open(run_folder):
-        assert look_at(run_folder).alive and look_at(run_folder).calls == 1
+        assert snapshot(run_folder).alive and snapshot(run_folder).calls == 1
 
 
 def test_watch_shows_hostile_text_as_text(run_folder: Path):
@@ -102,4 +110,4 @@ def test_watch_shows_hostile_text_as_text(run_folder: Path):
     )
     assert run.returncode == 0 and "\\x1b[2J" in run.stdout
     assert "\x1b[2J" not in run.stdout and "\u202e" not in run.stdout
-    assert plain("a\x07\u202eb") == "a\\x07\\x202eb"
+    assert printable("a\x07\u202eb") == "a\\x07\\x202eb"

@@ -14,10 +14,10 @@ from evoltune.curate.stages import curate_stages
 from evoltune.dataset.write import write_dataset
 from evoltune.domain import Domain
 from evoltune.errors import CertificateError, DataError
-from evoltune.pipeline import apply
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.rows.readers import read_rows
+from evoltune.run.stage import apply_stage
 from evoltune.run.store import Step, Store
 from evoltune.sandbox.worker_protocol import WorkerLost
 
@@ -118,7 +118,7 @@ def build(folder: Path, recipe: Recipe, rows, suites=SUITES, checker=None):
         store.decide(first, rows)
         steps = [first]
         for step, stage, whole in curate_stages(recipe, domain, first, suites, checker, note=store.note):
-            apply(store, step, stage, whole=whole)
+            apply_stage(store, step, stage, whole=whole)
             steps.append(step)
         proof = certificate(store, steps, recipe, suites)
         counts = {step.name: store.ledger(step) for step in steps}

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from evoltune.errors import RecipeError
-from evoltune.pipeline import Run
 from evoltune.recipe import load_recipe
 from evoltune.record import Task
-from evoltune.run.evol_stop import evolve_until_best, refuse_shared
+from evoltune.run.dev_suite import refuse_overlap
+from evoltune.run.evol_stop import evolve_until_best
+from evoltune.run.run import Run
 from evoltune.run.store import Store
 
 PLANTED = {1: 0.2, 2: 0.5, 3: 0.4, 4: 0.9}
@@ -48,7 +49,7 @@ def test_each_round_is_built_and_trained_in_a_folder_of_its_own(tmp_path: Path):
     evolve_until_best(
         work_in(tmp_path),
         lambda store, upto: None,
-        lambda limited: places.append(limited.place) or 1.0 / limited.upto,
+        lambda limited: places.append(limited.dataset.parent) or 1.0 / limited.upto,
     )
     assert places == [tmp_path / "rounds" / "1", tmp_path / "rounds" / "2"]
 
@@ -67,8 +68,8 @@ def test_a_dev_problem_that_nearly_is_an_evaluation_problem_is_refused():
         )
     ]
     with pytest.raises(RecipeError, match=r"'d1' and 'e1'.*choose a dev set that is not reported"):
-        refuse_shared("dev", near, {"suite": suite})
-    refuse_shared(
+        refuse_overlap("dev", near, {"suite": suite})
+    refuse_overlap(
         "dev",
         [Task(instruction="Reverse the words of a sentence without changing their letters.")],
         {"suite": suite},

@@ -18,7 +18,9 @@ from openai_server import serving
 from evoltune import pipeline
 from evoltune.errors import DataError, StoreError
 from evoltune.recipe import load_recipe
-from evoltune.run.store import Store, locked
+from evoltune.run.lock import locked
+from evoltune.run.run import Run
+from evoltune.run.store import Store
 from evoltune.teacher.replay import export_cassette
 from evoltune.train.job import make_job
 
@@ -202,7 +204,7 @@ def test_a_read_only_directory_is_a_clear_error(toy: Path, tmp_path: Path):
 def test_a_dataset_of_other_settings_is_not_trained_on_as_this_recipes_own(toy: Path, tmp_path: Path):
     out = tmp_path / "run"
     pipeline.run(load_recipe(toy / "toy.yaml"), out, STAGES.split(","))
-    pipeline.Run(recipe=load_recipe(toy / "toy.yaml"), folder=out).check(("train",))
+    Run(recipe=load_recipe(toy / "toy.yaml"), folder=out).check(("train",))
     for change in ("curate.near_threshold=0.5", "verify.program_s=9.0", "seed=7"):
         with pytest.raises(DataError, match="built by other settings"):
             pipeline.run(load_recipe(toy / "toy.yaml", [change]), out, ("train",))
@@ -215,8 +217,6 @@ def test_a_checkpoint_of_other_settings_is_not_scored_as_this_recipes_own(toy: P
     job = make_job(recipe, str(out / "dataset" / "train.parquet"), "", out / "checkpoint", None)
     (out / "checkpoint").mkdir()
     (out / "checkpoint" / "manifest.json").write_text(json.dumps({"fingerprint": job.fingerprint}))
-    pipeline.Run(recipe=recipe, folder=out).check(("eval",))
+    Run(recipe=recipe, folder=out).check(("eval",))
     with pytest.raises(DataError, match="trained by other settings"):
-        pipeline.Run(recipe=load_recipe(toy / "toy.yaml", ["train.learning_rate=1e-3"]), folder=out).check(
-            ("eval",)
-        )
+        Run(recipe=load_recipe(toy / "toy.yaml", ["train.learning_rate=1e-3"]), folder=out).check(("eval",))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from evoltune.errors import StoreError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
-from evoltune.run.store import FILE, Step, Store, Usage
+from evoltune.run.paths import STORE
+from evoltune.run.store import Step, Store, Usage
 
 EVOLVE = Step(name="evolve", version="1")
 VERIFY = Step(name="verify", version="1", before=EVOLVE)
@@ -34,7 +35,7 @@ def journal(store, i, text="x", usage=None):
 
 def test_a_reply_is_found_again_with_its_cost_after_reopening(tmp_path):
     with Store.open(tmp_path) as store:
-        assert store.reply(f"{1:032x}") is None
+        assert store.replied(f"{1:032x}") is None
         journal(store, 1)
         journal(store, 1, "another text that must not replace the first")
     with Store.read(tmp_path) as store:
@@ -114,7 +115,7 @@ def test_a_second_process_is_refused_and_told_who_writes(tmp_path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert f"another process writes to this run (pid {os.getpid()} on" in other.stderr
         with Store.read(tmp_path) as reader:  # reading is always allowed
-            assert reader.reply(f"{1:032x}") == ["x"]
+            assert reader.replied(f"{1:032x}").texts == ["x"]
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
@@ -136,7 +137,7 @@ def _filled(folder, rows=3000):
     with Store.open(folder) as store:
         for i in range(rows):
             journal(store, i, "text " * 40)
-    return folder / FILE
+    return folder / STORE
 
 
 def test_a_corrupt_page_is_an_error_that_names_the_file_when_opened(tmp_path):
@@ -157,7 +158,7 @@ def test_a_corrupt_page_is_an_error_that_names_the_file_when_opened(tmp_path):
 
 
 def test_a_file_that_is_no_database_is_an_error(tmp_path):
-    (tmp_path / FILE).write_text("certainly not a database, and long enough to be looked at" * 40)
+    (tmp_path / STORE).write_text("certainly not a database, and long enough to be looked at" * 40)
     with pytest.raises(StoreError, match="not a database"):
         Store.open(tmp_path)
 
@@ -243,8 +244,8 @@ def test_a_full_disk_loses_nothing_that_was_committed(tmp_path):
 
 def test_two_megabytes_of_log_are_folded_into_the_file_on_close(tmp_path):
     path = _filled(tmp_path)
-    assert not path.with_name(FILE + "-wal").exists() or path.with_name(FILE + "-wal").stat().st_size == 0
+    assert not path.with_name(STORE + "-wal").exists() or path.with_name(STORE + "-wal").stat().st_size == 0
     copy = tmp_path / "copy"
     copy.mkdir()
-    shutil.copy(path, copy / FILE)  # one file is the whole store
-    assert sqlite3.connect(copy / FILE).execute("SELECT count(*) FROM calls").fetchone() == (3000,)
+    shutil.copy(path, copy / STORE)  # one file is the whole store
+    assert sqlite3.connect(copy / STORE).execute("SELECT count(*) FROM calls").fetchone() == (3000,)

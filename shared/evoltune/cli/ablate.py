@@ -14,8 +14,8 @@ from evoltune.cli import options
 from evoltune.curate.select.ablations import AXES
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate import ablation
-from evoltune.pipeline import Run
 from evoltune.rows.storage import is_address
+from evoltune.run.run import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from evoltune.cli import options
 from evoltune.domain import installed, load_domain
 from evoltune.domain_kit.conformance import check_domain
 from evoltune.domain_kit.scaffold import scaffold
+from evoltune.terminal import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +62,7 @@ def _check(args: argparse.Namespace) -> int:
         if args.json:
             line = json.dumps({"name": finding.name, "ok": finding.ok, "detail": finding.detail})
         else:
-            detail = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in finding.detail)
+            detail = printable(finding.detail)
             line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{': ' + detail if detail else ''}"
         print(line, flush=True)
     if not args.json:

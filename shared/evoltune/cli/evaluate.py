@@ -21,6 +21,7 @@ from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.results import score_table
 from evoltune.evaluate.suites import judging_domain
 from evoltune.recipe import Recipe, load_recipe
+from evoltune.run.paths import EVAL, RUNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +95,7 @@ def _evaluate_model(args: argparse.Namespace) -> int:
     }  # fmt: skip
     domain = judging_domain(args.suite[0])
     recipe = recipe_from_flags(args.set, domain=domain, eval=chosen, train={"template": args.template})
-    out = Path(args.out) if args.out else Path("runs") / "eval" / Path(args.model).name
+    out = Path(args.out) if args.out else RUNS / EVAL / Path(args.model).name
     if args.dry_run:
         facts = {"model": args.model, "suites": args.suite, "out": str(out)}
         options.say(args, facts, [f"eval: {args.model} on {', '.join(args.suite)} into {out}"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from evoltune.cli import options
 from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
 from evoltune.errors import DataError
+from evoltune.run.paths import DATASET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    folder = args.dataset / "dataset" if (args.dataset / "dataset").is_dir() else args.dataset
+    folder = args.dataset / DATASET if (args.dataset / DATASET).is_dir() else args.dataset
     if not args.out and not args.push:
         raise DataError("export: say where to: --out FILE, or --push OWNER/NAME")
     if args.public and not args.push:

@@ -10,6 +10,7 @@ from evoltune.arena.ranking_page import write_page
 from evoltune.arena.standings import report
 from evoltune.arena.study import load_study
 from evoltune.cli import options
+from evoltune.run.paths import RUNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    study, folder = load_study(args.study), args.out or Path("runs") / "judge" / args.study.stem
+    study, folder = load_study(args.study), args.out or RUNS / "judge" / args.study.stem
     if args.dry_run:
         facts = {"systems": [s.name for s in study.systems], "suite": study.suite, "out": str(folder)}
         line = f"judge: {len(study.systems)} systems on {study.suite} ({study.protocol}) into {folder}"

@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 from evoltune.cluster import engine
 from evoltune.errors import DataError
-from evoltune.pipeline import default_folder
 from evoltune.recipe import Recipe, Sandbox, Verification, load_recipe
 from evoltune.recipe.sections import Level
 from evoltune.rows.storage import is_address, working_copy
+from evoltune.run.paths import default_folder
 from evoltune.run.publish import working_on
 
 
@@ -36,7 +36,7 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
     recipe = load_recipe(args.recipe, args.overrides)
     if args.out and is_address(args.out):
         return recipe, working_copy(args.out)
-    return recipe, Path(args.out) if args.out else default_folder(recipe)
+    return recipe, Path(args.out) if args.out else default_folder(recipe.name)
 
 
 @contextmanager

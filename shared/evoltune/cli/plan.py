@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from evoltune.cli import options
+from evoltune.run.paths import DATASET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from evoltune.train.plan import as_json, describe, make_plan
 
     recipe, folder = options.recipe_of(args)
-    dataset = Path(recipe.train.dataset) if recipe.train.dataset else folder / "dataset"
+    dataset = Path(recipe.train.dataset) if recipe.train.dataset else folder / DATASET
     plan = make_plan(recipe, gpu_gib=args.gpu_gib, rows=args.rows, dataset=dataset)
     deepspeed = recipe.train.deepspeed
     chosen = (

@@ -15,6 +15,7 @@ from evoltune.evaluate.rescore import report, rescore
 from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import load_suite
 from evoltune.rows.files import write_json
+from evoltune.run.paths import RUNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     ks = [_positive(k) for k in args.k.split(",")]
     suite = load_suite(args.suite[0], args.data)
     samples = read_samples(args.file, suite, column=args.column)
-    folder = args.out or Path("runs") / "rescore" / args.file.name.split(".")[0]
+    folder = args.out or RUNS / "rescore" / args.file.name.split(".")[0]
     profiles = [name for name in args.profiles.split(",") if name]
     verification = recipe_from_flags(args.set, domain=suite.domain).verify
     with options.engine_of(args):

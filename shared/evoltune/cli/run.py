@@ -8,6 +8,8 @@ from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.errors import RecipeError, nearest
 from evoltune.rows.storage import is_address
+from evoltune.run.run import Run
+from evoltune.run.summary import outcome, outcome_lines, plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +58,7 @@ def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
         raise RecipeError(
             f"--out {args.out}: Slurm's jobs share a run directory: give a folder that all nodes see"
         )
-    pipeline.Run(recipe=recipe, folder=folder).check(stages)
+    Run(recipe=recipe, folder=folder).check(stages)
     if args.print_launch:
         lines = slurm.described(recipe, folder, stages)
         options.say(args, {stage: slurm.script(recipe, folder, stage) for stage in stages}, lines)
@@ -70,13 +72,13 @@ def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
     """Shared by `run` and the single-stage verbs."""
     recipe, folder = options.recipe_of(args)
     if args.dry_run:
-        work = pipeline.Run(recipe=recipe, folder=folder)
+        work = Run(recipe=recipe, folder=folder)
         work.check(stages)
-        described = pipeline.describe(work, stages)
+        described = plan(work, stages)
         options.say(args, {"folder": folder, "stages": stages, "plan": described}, described)
         return 0
     every_s = recipe.compute.publish_every_s
     with options.published(args.out, folder, every_s) as publish, options.engine_of(args):
         pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified, after=publish)
-    options.say(args, pipeline.outcome(folder), pipeline.results(folder))
+    options.say(args, outcome(folder), outcome_lines(folder))
     return 0

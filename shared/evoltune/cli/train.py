@@ -6,6 +6,7 @@ import argparse
 
 from evoltune.cli import options
 from evoltune.cli import run as run_verb
+from evoltune.run.paths import CHECKPOINT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,6 @@ def run(args: argparse.Namespace) -> int:
         from evoltune.train.launch_command import launch_text
 
         recipe, folder = options.recipe_of(args)
-        print(launch_text(recipe, folder / "checkpoint"))
+        print(launch_text(recipe, folder / CHECKPOINT))
         return 0
     return run_verb.execute(args, ("train",))

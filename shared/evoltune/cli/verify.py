@@ -18,11 +18,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.errors import DataError, DomainError, EvoltuneError
 from evoltune.evaluate.samples import records_of
 from evoltune.evaluate.suites import load_suite
-from evoltune.pipeline import run_stage
 from evoltune.recipe.load import parse_value
 from evoltune.record import STATUSES
 from evoltune.rows.storage import download, is_address
@@ -170,6 +170,6 @@ def _verify_recipe(args: argparse.Namespace) -> int:
     recipe, folder = options.recipe_of(args)
     every_s = recipe.compute.publish_every_s
     with options.published(args.out, folder, every_s) as publish, options.engine_of(args):
-        run_stage(recipe, "verify", folder)
+        pipeline.run(recipe, folder, ("verify",))
         publish()
     return 0

@@ -21,9 +21,10 @@ from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe, fingerprint
 from evoltune.record import Task, digest
 from evoltune.rows.files import file_digest, write_json
+from evoltune.run.paths import CERTIFICATE
+from evoltune.run.queries import decisions
 from evoltune.run.store import Step, Store
 
-FILE = "certificate.json"
 FORMAT = 1
 
 
@@ -64,11 +65,7 @@ def certificate(
 ) -> dict[str, Any]:
     """The certificate of a run whose steps (verify, dedup, decontaminate, select) are all decided."""
     step = next(s for s in steps if s.name == "decontaminate")
-    drops = list(
-        store.sql(
-            "SELECT record, reason FROM decisions WHERE step=? AND reason<>'' ORDER BY record", step.key
-        )
-    )
+    drops = [(d.record, d.reason) for d in decisions(store, step) if d.reason]
 
     def evidence(heading: str, name: str) -> list[dict[str, Any]]:
         return [
@@ -173,9 +170,9 @@ def unproven(certificate: Mapping[str, Any], suites: Mapping[str, Suite | Sequen
 def certificate_path(dataset: Path) -> Path:
     """`certificate.json` in a dataset folder; `FILE.certificate.json` beside a single file."""
     if dataset.is_dir():
-        return dataset / FILE
-    own = dataset.with_name(f"{dataset.name}.{FILE}")
-    return own if own.exists() or dataset.suffix != ".parquet" else dataset.parent / FILE
+        return dataset / CERTIFICATE
+    own = dataset.with_name(f"{dataset.name}.{CERTIFICATE}")
+    return own if own.exists() or dataset.suffix != ".parquet" else dataset.parent / CERTIFICATE
 
 
 def _read(dataset: Path) -> tuple[dict[str, Any], list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 from evoltune.errors import DataError, MissingExtraError, nearest
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_rows
+from evoltune.run.paths import MANIFEST
 
 Row = Mapping[str, Any]
 
@@ -64,7 +65,7 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
 
     Only ever called behind `evoltune export --push REPOSITORY`; the token is the hub client's own business.
     """
-    if not (folder / "manifest.json").is_file():
+    if not (folder / MANIFEST).is_file():
         raise DataError(
             f"{folder}: no manifest.json: only a finished dataset is pushed; run `evoltune build` first"
         )

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from evoltune import __version__
-from evoltune.curate.certificate import FILE as CERTIFICATE
 from evoltune.curate.certificate import write_certificate
 from evoltune.curate.difficulty import LEVELS, level_of
 from evoltune.dataset.card import render_card
@@ -28,9 +27,8 @@ from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Record, digest
 from evoltune.report.svg import difficulty_svg
 from evoltune.rows.files import atomic_path, file_digest, write_file, write_json
+from evoltune.run.paths import CERTIFICATE, DIFFICULTY_CHART, MANIFEST
 
-MANIFEST = "manifest.json"
-PICTURE = "difficulty.svg"
 CARD = "README.md"
 SPLITS = ("train", "validation")
 BATCH = 10_000  # rows per Parquet row group
@@ -97,9 +95,9 @@ def write_dataset(
     write_certificate(folder / CERTIFICATE, proof)
     picture = difficulty_svg({f"round {n}": found for n, found in sorted(counts.levels.items())}, LEVELS)
     if picture:
-        write_file(folder / PICTURE, picture)
+        write_file(folder / DIFFICULTY_CHART, picture)
     write_file(folder / CARD, render_card(recipe, proof, ledgers, counts.splits, counts.values))
-    hashed = [*files, CERTIFICATE, *([PICTURE] if picture else []), CARD]
+    hashed = [*files, CERTIFICATE, *([DIFFICULTY_CHART] if picture else []), CARD]
     manifest = {
         "format": 1,
         "evoltune": __version__,

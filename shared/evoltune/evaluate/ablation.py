@@ -27,10 +27,12 @@ from evoltune.errors import DataError
 from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.results import percent, percent_interval, solved_problems
 from evoltune.evaluate.statistics import mean
-from evoltune.pipeline import Run
 from evoltune.record import Record
 from evoltune.report.svg import scores_svg
 from evoltune.rows.files import write_file, write_json
+from evoltune.run.paths import ABLATION, AFTER, CHECKPOINT, DATASET, EVAL, SCORES
+from evoltune.run.queries import decisions
+from evoltune.run.run import Run
 from evoltune.run.store import Step, Store
 from evoltune.terminal import table
 from evoltune.train.launch import train
@@ -46,7 +48,7 @@ class Training:
     rows: Sequence[Record]
 
     def folder(self, run: Path) -> Path:
-        return run / "ablation" / self.axis / re.sub(r"\W+", "-", self.variant) / str(self.seed)
+        return run / ABLATION / self.axis / re.sub(r"\W+", "-", self.variant) / str(self.seed)
 
 
 def planned(work: Run, pool: Pool, axes: Sequence[str], size: int, repeats: int) -> list[Training]:
@@ -72,10 +74,9 @@ def read_pool(work: Run) -> Pool:
             raise DataError(
                 f"{work.folder}: no finished build there: run `evoltune build` on this recipe first"
             )
-        kept = list(store.kept(_step(keys["select"], _step(keys["verify"], None))))
-        judged = _step(keys["verify"], _step(keys["evolve"], None))
-        query = "SELECT record FROM decisions WHERE step=? AND reason<>'' ORDER BY record"
-        ids = [i for (i,) in store.sql(query, judged.key)]
+        kept = list(store.kept(Step.from_key(keys["select"], Step.from_key(keys["verify"]))))
+        judged = Step.from_key(keys["verify"], Step.from_key(keys["evolve"]))
+        ids = [d.record for d in decisions(store, judged) if d.reason]
         rejected = [record for i in ids if (record := store.record(i, judged)).answers]
     with ExitStack() as stack:
         curate, overlap = work.recipe.curate, None
@@ -84,12 +85,6 @@ def read_pool(work: Run) -> Pool:
             overlap = domain_overlap(work.domain, curate, work.targets, checker)
         checked = decontaminate(work.targets, curate, overlap)(rejected)
         return Pool(kept=kept, rejected=[r for r in checked if isinstance(r, Record)])
-
-
-def _step(key: str, before: Step | None) -> Step:
-    name, _, rest = key.partition("@")
-    version, _, upto = rest.partition("#")
-    return Step(name=name, version=version, before=before, upto=int(upto or 0))
 
 
 def run_all(work: Run, trainings: Sequence[Training]) -> list[dict[str, Any]]:
@@ -108,8 +103,8 @@ def run_all(work: Run, trainings: Sequence[Training]) -> list[dict[str, Any]]:
         for entry in results
         for suite, m in entry["suites"].items()
     ]  # fmt: skip
-    write_json(work.folder / "ablation" / "ablation.json", results)
-    write_file(work.folder / "ablation" / "ablation.svg", scores_svg(bars))
+    write_json(work.folder / ABLATION / "ablation.json", results)
+    write_file(work.folder / ABLATION / "ablation.svg", scores_svg(bars))
     return results
 
 
@@ -121,18 +116,18 @@ def _train_and_score(work: Run, training: Training) -> None:
     proof = build_certificate(suites, methods, rows={"in": len(rows), "kept": len(rows)}, hits=[])
     no_validation = replace(recipe, curate=replace(recipe.curate, validation=0.0))
     counts = {"variant": {"in": len(rows), "kept": len(rows)}}
-    write_dataset(rows, out / "dataset", no_validation, proof, counts)
+    write_dataset(rows, out / DATASET, no_validation, proof, counts)
     score = partial(evaluate, baseline=False, allow_uncertified=True)
-    train(recipe, out / "dataset", out / "checkpoint", suites=suites, score=score)
-    evaluate(recipe, str(out / "checkpoint"), out / "eval" / "after", baseline=False)
+    train(recipe, out / DATASET, out / CHECKPOINT, suites=suites, score=score)
+    evaluate(recipe, str(out / CHECKPOINT), out / EVAL / AFTER, baseline=False)
 
 
 def _mean_over_seeds(work: Run, trainings: Sequence[Training]) -> dict[str, Any]:
     """The mean of each suite over seeds and problems, with the bootstrap interval over problems."""
     found: dict[str, dict[str, list[float]]] = {}
     for training in trainings:
-        after = training.folder(work.folder) / "eval" / "after"
-        scores = json.loads((after / "scores.json").read_text(encoding="utf-8"))
+        after = training.folder(work.folder) / EVAL / AFTER
+        scores = json.loads((after / SCORES).read_text(encoding="utf-8"))
         for suite, entry in scores["suites"].items():
             for problem, value in solved_problems(after, suite, entry).items():
                 found.setdefault(suite, {}).setdefault(problem, []).append(value)

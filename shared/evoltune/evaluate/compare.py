@@ -18,6 +18,7 @@ from evoltune.evaluate.results import load_scores, scores_file, solved_problems
 from evoltune.evaluate.statistics import PairedResult, paired
 from evoltune.rows.files import read_json
 from evoltune.rows.journal import rows
+from evoltune.run.paths import DATASET, MANIFEST
 
 CAUSES = (
     "problems", "training data", "model", "prompt", "template", "decoding", "scorer", "packages", "generations",
@@ -96,7 +97,7 @@ def differences(a: Path, b: Path) -> list[Difference]:
 
 def _training_data(a: Path, b: Path) -> Iterator[Difference]:
     """The first three keys in which the dataset manifests of two runs differ."""
-    left, right = (read_json(place / "dataset" / "manifest.json") or {} for place in (a, b))
+    left, right = (read_json(place / DATASET / MANIFEST) or {} for place in (a, b))
     if left and right:
         keys = [k for k in sorted({*left, *right}) if left.get(k) != right.get(k)]
         for key in keys[:3]:

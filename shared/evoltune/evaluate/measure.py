@@ -27,10 +27,10 @@ from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.model_source import find_model
 from evoltune.generate.types import ModelSource, SampleRequest
-from evoltune.models.checkpoint import CERTIFICATE, MANIFEST
 from evoltune.recipe import Recipe
 from evoltune.record import digest
 from evoltune.rows.files import read_json, write_json
+from evoltune.run.paths import CERTIFICATE, MANIFEST, SCORES
 
 KS = (1, 10, 100)
 
@@ -65,7 +65,7 @@ def evaluate(
         "suites": {s.name: _measure_suite(recipe, s, model, source, out, baseline=baseline) for s in limited},
         "environment": environment(),
     }
-    write_json(out / "scores.json", scores)
+    write_json(out / SCORES, scores)
     return scores
 
 
@@ -155,7 +155,7 @@ def score(
 
 def _earlier_proof(out: Path, suite: str) -> dict[str, Any]:
     """The template proof of the run that generated the texts, when this one had nothing to generate."""
-    before = read_json(out / "scores.json") or {}
+    before = read_json(out / SCORES) or {}
     found: dict[str, Any] = before.get("suites", {}).get(suite, {}).get("template_proof", {})
     return found
 

@@ -20,6 +20,7 @@ import yaml
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import pass_at_k
 from evoltune.rows.journal import rows
+from evoltune.run.paths import AFTER, BEFORE, EVAL, SCORES
 from evoltune.terminal import table
 
 
@@ -53,8 +54,8 @@ def percent_interval(interval: Sequence[float]) -> str:
 
 def scores_file(place: Path) -> Path:
     """A `scores.json`, or the one of an evaluation folder, or the newest of a run. Raises DataError."""
-    after, before = place / "eval" / "after", place / "eval" / "before"
-    for path in (place, *(folder / "scores.json" for folder in (place, after, before))):
+    after, before = place / EVAL / AFTER, place / EVAL / BEFORE
+    for path in (place, *(folder / SCORES for folder in (place, after, before))):
         if path.is_file():
             return path
     raise DataError(f"{place}: no scores.json there: give a scores.json, an eval folder or a run")

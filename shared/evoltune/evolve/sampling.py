@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from evoltune.record import Drop, Record, digest
+from evoltune.run.queries import decisions
 from evoltune.run.store import Step, Store
 
 
@@ -30,10 +31,9 @@ def sample(store: Store, step: Step, size: int, seed: int) -> None:
     before = step.before
     assert before is not None
     rounds: dict[int, list[str]] = defaultdict(list)
-    for record, round in store.sql(
-        "SELECT record, round FROM decisions WHERE step=? AND reason=''", before.key
-    ):
-        rounds[round].append(record)
+    for decision in decisions(store, before):
+        if not decision.reason:
+            rounds[decision.round].append(decision.record)
     taken = shares({r: len(ids) for r, ids in rounds.items()}, size)
     chosen = {
         record

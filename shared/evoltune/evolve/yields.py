@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
+from evoltune.run.queries import Spent, decisions, difficulty_replies, draws, spent_by_record
 from evoltune.run.store import Step, Store
 from evoltune.text.ratings import read_rating
 
@@ -58,11 +59,6 @@ class Yield:
         return self.tokens / rows if rows else None
 
 
-_DRAWS = """
-SELECT json_extract(r.body, '$.operator'), json_extract(r.body, '$.parents[0]'), d.record, d.reason, d.round
-FROM decisions d JOIN records r ON r.id = d.record WHERE d.step = ?"""
-
-
 def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list[Yield]:
     """The table over the evolve step's draws, most draws first; bootstrapping counts as operators of its own.
 
@@ -70,20 +66,18 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
     shared out over the parent's draws.
     """
     rated = _difficulties(store)
-    judged = (
-        dict(store.sql("SELECT record, reason FROM decisions WHERE step=?", verify.key)) if verify else {}
-    )
-    spent, asked = _spending(store)
-    children: Counter[str] = Counter(parent for _, parent, _, _, _ in store.sql(_DRAWS, step.key) if parent)
+    judged = {d.record: d.reason for d in decisions(store, verify)} if verify else {}
+    asked, spent = spent_by_record(store, WRITING)
+    children: Counter[str] = Counter(draw.parent for draw in draws(store, step) if draw.parent)
     lines: dict[str, _Line] = defaultdict(_Line)
-    for operator, parent, record, reason, _ in store.sql(_DRAWS, step.key):
+    for operator, parent, record, reason in draws(store, step):
         if not operator:
             continue
         line = lines[operator]
         line.draws += 1
-        line.spend(spent.get(record, _NOTHING), 1.0)
+        line.spend(spent.get(record, Spent()), 1.0)
         if parent:
-            line.spend(asked.get(parent, _NOTHING), 1 / children[parent])
+            line.spend(asked.get(parent, Spent()), 1 / children[parent])
         if reason:
             line.reasons[reason] += 1
             continue
@@ -93,15 +87,11 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
             line.verified += judged[record] == ""
         if record in rated:
             line.rated.append(rated[record])
-            if parent in rated:
+            if parent and parent in rated:
                 line.lifts.append(rated[record] - rated[parent])
     return sorted(
         (line.row(name, verify) for name, line in lines.items()), key=lambda y: (-y.draws, y.operator)
     )
-
-
-_Spent = tuple[float, float, float]
-_NOTHING: _Spent = (0.0, 0.0, 0.0)
 
 
 class _Line:
@@ -112,10 +102,10 @@ class _Line:
         self.lifts: list[float] = []
         self.calls = self.tokens = self.usd = 0.0
 
-    def spend(self, amount: _Spent, share: float) -> None:
-        self.calls += amount[0] * share
-        self.tokens += amount[1] * share
-        self.usd += amount[2] * share
+    def spend(self, amount: Spent, share: float) -> None:
+        self.calls += amount.calls * share
+        self.tokens += amount.tokens * share
+        self.usd += amount.usd * share
 
     def row(self, operator: str, verify: Step | None) -> Yield:
         return Yield(
@@ -137,39 +127,20 @@ WRITING = ("evolve", "self_instruct", "snippet")
 """Purposes whose calls are journalled under the parent (or the empty draw), not under the row that they wrote."""
 
 
-def _spending(store: Store) -> tuple[dict[str, _Spent], dict[str, _Spent]]:
-    """(by record: calls about it; by parent: calls that wrote its children)."""
-    about: dict[str, _Spent] = {}
-    writing: dict[str, _Spent] = {}
-    query = (
-        "SELECT record, purpose IN ('evolve', 'self_instruct', 'snippet'), count(*), "
-        "sum(prompt_tokens + completion_tokens), sum(usd) FROM calls GROUP BY 1, 2"
-    )
-    for record, writes, calls, tokens, usd in store.sql(query):
-        (writing if writes else about)[record] = (calls, tokens, usd)
-    return about, writing
-
-
 def _difficulties(store: Store) -> dict[str, float]:
     return {record: level for record, _, level in _rated(store)}
 
 
 def _rated(store: Store) -> Iterator[tuple[str, int, float]]:
-    query = (
-        "SELECT e.record, json_extract(r.body, '$.round'), json_extract(e.body, '$.difficulty[0]') "
-        "FROM evidence e JOIN records r ON r.id = e.record WHERE json_extract(e.body, '$.difficulty[0]') IS NOT NULL"
-    )
-    for record, round, reply in store.sql(query):
-        level = read_rating(str(reply))
+    for record, round, reply in difficulty_replies(store):
+        level = read_rating(reply)
         if level is not None:
             yield record, round, level
 
 
 def difficulty_by_round(store: Store, step: Step) -> dict[int, tuple[float, int]]:
     """round -> (mean difficulty, rated rows) of the rows that the step kept (the paper: 3.00 -> 5.48 -> 7.08)."""
-    kept = {
-        record for (record,) in store.sql("SELECT record FROM decisions WHERE step=? AND reason=''", step.key)
-    }
+    kept = {d.record for d in decisions(store, step) if not d.reason}
     levels: dict[int, list[float]] = defaultdict(list)
     for record, round, level in _rated(store):
         if record in kept:

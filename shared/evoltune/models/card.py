@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from evoltune.models.checkpoint import read_manifest
-from evoltune.models.proof import TEMPLATE_FILE
 from evoltune.rows.files import read_json, write_file
+from evoltune.run.paths import AFTER, BEFORE, EVAL, SCORES, TEMPLATE
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
@@ -29,7 +29,7 @@ def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
 
 
 def _lines(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    recipe, data, template = manifest["recipe"], manifest["data"], read_json(folder / TEMPLATE_FILE) or {}
+    recipe, data, template = manifest["recipe"], manifest["data"], read_json(folder / TEMPLATE) or {}
     train = recipe["train"]
     adapter = train["finetuning_type"] != "full" and (folder / "adapter_config.json").is_file()
     front = {
@@ -57,7 +57,7 @@ def _lines(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         f"Template `{template['template']}`; answers end with `{template['stop_token']}` (id {template['stop_id']}). "
         f"The ids of training, evaluation and the saved tokenizer were compared on {template['conversations_checked']} rows.\n"
     )
-    yield from _scores(folder.parent / "eval")
+    yield from _scores(folder.parent / EVAL)
     yield f"## Recipe\n\n```yaml\n{yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)}```\n"
 
 
@@ -70,8 +70,8 @@ def _certificate(path: str) -> str:
 
 def _scores(folder: Path) -> Iterator[str]:
     rows = []
-    for label in ("before", "after"):
-        suites = (read_json(folder / label / "scores.json") or {}).get("suites", {})
+    for label in (BEFORE, AFTER):
+        suites = (read_json(folder / label / SCORES) or {}).get("suites", {})
         for suite, entry in suites.items():
             for measure, value in entry.get("measures", {}).items():
                 low, high = value["interval"]

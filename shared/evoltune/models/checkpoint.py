@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.rows.files import read_json
-
-MANIFEST = "manifest.json"
-CERTIFICATE = "certificate.json"
-"""A copy of the dataset's certificate of decontamination, which travels with the weights."""
+from evoltune.run.paths import MANIFEST
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

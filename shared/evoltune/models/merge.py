@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from evoltune.errors import DataError, MissingExtraError, TrainingError
 from evoltune.models.card import write_card
-from evoltune.models.checkpoint import CERTIFICATE, MANIFEST, read_manifest
+from evoltune.models.checkpoint import read_manifest
 from evoltune.models.lora import load_adapted
-from evoltune.models.proof import TEMPLATE_FILE, Template, read_template
+from evoltune.models.proof import Template, read_template
 from evoltune.rows.files import file_digest, write_json
+from evoltune.run.paths import CERTIFICATE, MANIFEST, TEMPLATE
 
 BOUND = {"float32": 1e-4, "bfloat16": 5e-2}
 Dtype = Literal["float32", "bfloat16"]
@@ -54,7 +55,7 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
     shutil.rmtree(staging, ignore_errors=True)
     merged.save_pretrained(staging)
     tokenizer.save_pretrained(staging)
-    for name in (TEMPLATE_FILE, "generation_config.json", CERTIFICATE):
+    for name in (TEMPLATE, "generation_config.json", CERTIFICATE):
         if (checkpoint / name).is_file():
             shutil.copyfile(checkpoint / name, staging / name)
     difference = _difference(staging, template, before)

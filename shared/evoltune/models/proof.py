@@ -29,8 +29,8 @@ from evoltune.models.template import (
     prompt_ids,
     render_prompt,
 )
+from evoltune.run.paths import TEMPLATE
 
-TEMPLATE_FILE = "template.json"
 PROBES: tuple[tuple[Message, ...], ...] = (
     ({"role": "user", "content": "What is 17 + 25?"},),
     ({"role": "user", "content": "Sort {x} and \\frac{1}{2}.\n\n    x = [3, 1]\n"},),
@@ -59,7 +59,7 @@ class Template:
 
 def read_template(folder: Path) -> Template | None:
     """The template of a checkpoint; None for a model that Evoltune has not trained."""
-    path = folder / TEMPLATE_FILE
+    path = folder / TEMPLATE
     if not path.is_file():
         return None
     try:

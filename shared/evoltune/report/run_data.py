@@ -6,7 +6,6 @@ Every part may be missing (a run that only evolved has no scores); a missing par
 from __future__ import annotations
 
 import difflib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,20 @@ from evoltune.curate.difficulty import level_of
 from evoltune.errors import DataError
 from evoltune.rows import journal
 from evoltune.rows.files import read_json
-from evoltune.run.store import FILE, Store
+from evoltune.run import queries
+from evoltune.run.paths import (
+    AFTER,
+    BEFORE,
+    CERTIFICATE,
+    CHECKPOINT,
+    DATASET,
+    METRICS,
+    RECIPE,
+    STORE,
+    TEMPLATE,
+    scores_path,
+)
+from evoltune.run.store import Store
 from evoltune.text.ratings import median_rating
 
 MAX_TEXT = 1200  # characters of one text in the row explorer; keeps 10,000 rows under 5 MB
@@ -62,21 +74,20 @@ class RunData:
 
 def read_run(folder: Path) -> RunData:
     """Raises DataError when the folder is not a run."""
-    recipe = folder / "recipe.yaml"
-    if not recipe.is_file() and not (folder / FILE).is_file():
-        raise DataError(f"{folder}: neither recipe.yaml nor {FILE} is there: give the directory of a run")
-    labels = ("before", "after")
-    evaluations = {label: read_json(folder / "eval" / label / "scores.json") or {} for label in labels}
+    recipe = folder / RECIPE
+    if not recipe.is_file() and not (folder / STORE).is_file():
+        raise DataError(f"{folder}: neither {RECIPE} nor {STORE} is there: give the directory of a run")
+    evaluations = {label: read_json(scores_path(folder, label)) or {} for label in (BEFORE, AFTER)}
     from_files: dict[str, Any] = {
         "name": folder.resolve().name,
         "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
-        "loss": list(journal.rows(folder / "checkpoint" / "metrics.jsonl")),
+        "loss": list(journal.rows(folder / CHECKPOINT / METRICS)),
         "scores": _scores(evaluations),
-        "certificate": read_json(folder / "dataset" / "certificate.json"),
-        "template_proof": read_json(folder / "checkpoint" / "template.json"),
-        "environment": (evaluations["after"] or evaluations["before"]).get("environment", {}),
+        "certificate": read_json(folder / DATASET / CERTIFICATE),
+        "template_proof": read_json(folder / CHECKPOINT / TEMPLATE),
+        "environment": (evaluations[AFTER] or evaluations[BEFORE]).get("environment", {}),
     }
-    if not (folder / FILE).is_file():
+    if not (folder / STORE).is_file():
         return RunData(**from_files)
     with Store.read(folder) as store:
         rows = list(_rows(store))
@@ -100,16 +111,14 @@ def read_run(folder: Path) -> RunData:
 def _rows(store: Store) -> Iterator[dict[str, Any]]:
     """One small dict per record, seeds first, in (round, id) order."""
     outcome: dict[str, str] = {}
-    for record, step, reason in store.sql("SELECT record, step, reason FROM decisions WHERE reason<>''"):
-        outcome[record] = f"{step.partition('@')[0]}: {reason}"
+    for record, step, reason in queries.drops(store):
+        outcome[record] = f"{step}: {reason}"
     verdict: dict[str, str] = {}
-    for record, body in store.sql("SELECT record, body FROM verdicts ORDER BY record, i DESC"):
-        status = json.loads(body)["status"]
+    for record, status in queries.verdict_statuses(store):
         verdict[record] = "pass" if "pass" in (status, verdict.get(record)) else status
-    answers = dict(store.sql("SELECT record, text FROM answers WHERE i=0"))
-    evidence = dict(store.sql("SELECT record, body FROM evidence"))
-    found = [json.loads(body) | {"id": i} for i, body in store.sql("SELECT id, body FROM records")]
-    for raw in sorted(found, key=lambda r: (r["round"], r["id"])):
+    answers = queries.first_answers(store)
+    evidence = dict(queries.evidence(store))
+    for raw in sorted(queries.record_bodies(store), key=lambda r: (r["round"], r["id"])):
         yield {
             "id": raw["id"],
             "parents": list(raw["parents"]),
@@ -119,7 +128,7 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "outcome": outcome.get(raw["id"], "kept"),
             "text": raw["task"]["instruction"][:MAX_TEXT],
             "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
-            "rating": median_rating(json.loads(evidence.get(raw["id"], "{}")).get("difficulty", ())),
+            "rating": median_rating(evidence.get(raw["id"], {}).get("difficulty", ())),
         }
 
 

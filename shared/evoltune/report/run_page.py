@@ -12,6 +12,7 @@ from evoltune.report import charts
 from evoltune.report.html import packed_json, render_with_charts
 from evoltune.report.run_data import RunData, read_run
 from evoltune.rows.files import write_file
+from evoltune.run.paths import REPORT
 
 PACKED = ("id", "parents", "round", "operator", "verdict", "outcome", "text", "answer")
 """Fields of a row in the order in which run.js unpacks them."""
@@ -19,7 +20,7 @@ PACKED = ("id", "parents", "round", "operator", "verdict", "outcome", "text", "a
 
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into the run directory and returns its path. Raises DataError when it is not a run."""
-    path = folder / "report.html"
+    path = folder / REPORT
     write_file(path, render_run(read_run(folder)).encode(errors="replace"))
     return path
 

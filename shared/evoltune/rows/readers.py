@@ -24,6 +24,7 @@ import orjson
 
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.rows import hub, storage
+from evoltune.run.paths import train_rows
 
 MAX_ROW_BYTES = 8 * 2**20  # no instruction row is longer; a longer one is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
@@ -96,9 +97,8 @@ def _suffix(path: Path) -> str:
 
 def _folder(path: Path) -> Iterator[Found]:
     """A run's dataset, a dataset folder (its train file), or every readable file in name order."""
-    for train in (path / "dataset" / "train.parquet", path / "train.parquet"):
-        if train.is_file():
-            return _file(train)
+    if (train := train_rows(path)) is not None:
+        return _file(train)
     files = [p for p in sorted(path.iterdir()) if p.is_file() and _suffix(p) in SUFFIXES]
     if not files:
         raise DataError(

@@ -10,10 +10,8 @@ in = kept + dropped(by reason) + pending, checked by `check_ledger`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,9 +24,9 @@ import orjson
 
 from evoltune.errors import DataError, StoreError
 from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
+from evoltune.run.lock import take_lock
+from evoltune.run.paths import STORE, STORE_LOCK
 
-FILE = "store.sqlite"
-LOCK = "store.lock"
 PAGE = 512  # records read per query by `todo` and `records`
 
 _TABLES = """
@@ -60,9 +58,21 @@ class Step:
     def key(self) -> str:
         return f"{self.name}@{self.version}" + (f"#{self.upto}" if self.upto else "")
 
+    @classmethod
+    def from_key(cls, key: str, before: Step | None = None) -> Step:
+        """The step that has this key."""
+        name, _, rest = key.partition("@")
+        version, _, upto = rest.partition("#")
+        return cls(name=name, version=version, before=before, upto=int(upto or 0))
+
     def chain(self) -> list[Step]:
         """This step and those before it, nearest first."""
         return [self, *(self.before.chain() if self.before else [])]
+
+
+def step_name(key: str) -> str:
+    """The name in a step's key: "verify" of "verify@3f2a..."."""
+    return key.partition("@")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +107,16 @@ class Store:
 
         Raises StoreError when another process writes to it, when it is damaged, or when the disk refuses.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(folder)
-        except OSError as error:
-            raise StoreError(
-                f"{folder}: cannot be written: {error.strerror}: check the path, its rights and the disk"
-            ) from error
+        lock = take_lock(folder, STORE_LOCK)
         try:
             with _sqlite_errors(folder):
-                db = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
+                db = sqlite3.connect(folder / STORE, isolation_level=None, check_same_thread=False)
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=NORMAL")
                 found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
                     raise StoreError(
-                        f"{folder / FILE}: damaged ({found}): restore a copy, or start a new run directory"
+                        f"{folder / STORE}: damaged ({found}): restore a copy, or start a new run directory"
                     )
                 db.executescript(_TABLES)
         except BaseException:
@@ -123,10 +127,10 @@ class Store:
     @classmethod
     def read(cls, folder: Path) -> Store:
         """A read-only view, also while another process writes."""
-        if not (folder / FILE).is_file():
-            raise DataError(f"{folder}: no {FILE} there: give the directory of a run")
+        if not (folder / STORE).is_file():
+            raise DataError(f"{folder}: no {STORE} there: give the directory of a run")
         with _sqlite_errors(folder):
-            db = sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, isolation_level=None)
+            db = sqlite3.connect(f"file:{folder / STORE}?mode=ro", uri=True, isolation_level=None)
             db.execute("SELECT count(*) FROM meta").fetchone()
         return cls(db, folder, None)
 
@@ -279,11 +283,6 @@ class Store:
 
     # ---- the teacher journal
 
-    def reply(self, key: str) -> list[str] | None:
-        """The texts of a call that was paid before, else None."""
-        known = self.replied(key)
-        return known.texts if known else None
-
     def replied(self, key: str) -> Replied | None:
         """The reply of a call that was paid before, with its cost, else None."""
         query = "SELECT texts, prompt_tokens, completion_tokens, usd, cut FROM calls WHERE key=?"
@@ -350,7 +349,7 @@ class Store:
         return [key for (key,) in self._read("SELECT DISTINCT step FROM decisions ORDER BY step")]
 
     def sql(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        """A read-only question that no method answers (reports)."""
+        """The rows of a read-only query; `run.queries` holds all of them."""
         yield from self._read(query, values)
 
 
@@ -401,42 +400,10 @@ def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
 
 
 @contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
-    """Holds `folder/name` as a lock for the block. Raises StoreError naming the holder when it is taken."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = _take_lock(folder, name)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be written: {error.strerror}: check the path, its rights and the disk"
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _take_lock(folder: Path, name: str = LOCK) -> int:
-    """An flock: the kernel drops it when the holder dies, however it dies."""
-    handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(handle, 200).decode(errors="replace") or "unknown"
-        os.close(handle)
-        raise StoreError(
-            f"{folder}: another process writes to this run ({holder}): wait for it, or end it"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
-    return handle
-
-
-@contextmanager
 def _sqlite_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"{folder / FILE}: {error}: what was committed before is kept; check disk space, rights and the file, then run again"
+            f"{folder / STORE}: {error}: what was committed before is kept; check disk space, rights and the file, then run again"
         ) from error

@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from evoltune.errors import RecipeError
-from evoltune.models.checkpoint import MANIFEST
 from evoltune.recipe import Recipe
 from evoltune.rows.files import atomic_path, file_digest, write_json
-from evoltune.train.job import HEARTBEAT, METRICS, Job
+from evoltune.run.dev_suite import dev_recipe, dev_score, refuse_reported
+from evoltune.run.paths import HEARTBEAT, MANIFEST, METRICS, SELECTION
+from evoltune.train.job import Job
 from evoltune.train.step_checkpoints import damage, step_folders
 
-SELECTION = "selection.json"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 ScoreCheckpoint = Callable[[Recipe, str, Path], dict[str, Any]]
 """(recipe, model folder, output folder) -> scores, as `evoltune.evaluate.measure.evaluate` returns them."""
@@ -36,10 +34,7 @@ def check_selection(recipe: Recipe) -> None:
         return
     if not train.dev_suite:
         raise RecipeError("train.dev_suite: checkpoint_select: generations needs the name of a dev suite")
-    if train.dev_suite in recipe.eval.suites:
-        raise RecipeError(
-            f"train.dev_suite: {train.dev_suite!r} is also one of eval.suites: a dev set must not be reported"
-        )
+    refuse_reported("train.dev_suite", train.dev_suite, recipe)
     if not train.save_steps:
         raise RecipeError(
             "train.save_steps: 0 leaves nothing to choose from: set it, e.g. to the steps of an epoch"
@@ -57,15 +52,13 @@ def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint
     if score is None:
         raise TypeError("train(): checkpoint_select: generations needs the argument `score`")
     dev = job.recipe.train.dev_suite
-    only_dev = msgspec.structs.replace(job.recipe.eval, suites=(dev,), baseline=False)
-    recipe = msgspec.structs.replace(job.recipe, eval=only_dev)
+    recipe = dev_recipe(job.recipe, dev)
     perplexities = _training_perplexities(job)
     table: list[dict[str, Any]] = []
     for step, folder in _candidates(job, manifest["steps"]):
         scores = score(recipe, str(folder), job.folder / "select" / str(step))
-        first = next(iter(scores["suites"][dev]["measures"].values()))
         row = {
-            "step": step, "score": float(first["value"]), "train_perplexity": perplexities.get(step),
+            "step": step, "score": dev_score(scores), "train_perplexity": perplexities.get(step),
             "folder": str(folder),
         }  # fmt: skip
         table.append(row)

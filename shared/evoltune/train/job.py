@@ -17,12 +17,8 @@ from evoltune.errors import EvoltuneError, MissingExtraError, TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
 from evoltune.rows.files import file_digest, write_file, write_json
+from evoltune.run.paths import JOB, STEPS, train_rows
 
-HEARTBEAT = "heartbeat"
-"""Written by rank 0 after each step: what was done last."""
-STOP = "stop"
-"""While this file exists, the ranks save a checkpoint after the current step and end."""
-METRICS = "metrics.jsonl"
 # Settings that decide how the work is done, but not its result.
 _WITHOUT_EFFECT = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
 
@@ -50,12 +46,12 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def file(self) -> Path:
-        return self.folder / "job.json"
+        return self.folder / JOB
 
     @property
     def steps(self) -> Path:
         """Checkpoints of an unfinished job, with optimizer state."""
-        return self.folder / "steps"
+        return self.folder / STEPS
 
 
 def make_job(recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None) -> Job:
@@ -74,9 +70,8 @@ def make_job(recipe: Recipe, rows: str, base: str, out: Path, certificate: Path 
 def rows_of(dataset: str) -> str:
     """The training file of a dataset folder or run; a file or hub id unchanged."""
     path = Path(dataset).expanduser()
-    for file in (path / "dataset" / "train.parquet", path / "train.parquet"):
-        if file.is_file():
-            return str(file.resolve())
+    if (rows := train_rows(path)) is not None:
+        return str(rows.resolve())
     return str(path.resolve()) if path.exists() else dataset
 
 

@@ -17,13 +17,14 @@ from typing import Any
 
 from evoltune.curate.certificate import certificate_path, require_certificate
 from evoltune.errors import EvoltuneError, TrainingError
-from evoltune.models.checkpoint import MANIFEST, read_manifest
+from evoltune.models.checkpoint import read_manifest
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.recipe import Recipe
 from evoltune.rows.files import write_file
+from evoltune.run.paths import JOB_SCRIPT, MANIFEST, METRICS
 from evoltune.train.checkpoint_selection import ScoreCheckpoint, check_selection, select_checkpoint
 from evoltune.train.deepspeed import refuse_stale_locks
-from evoltune.train.job import METRICS, Job, make_job, read_error, read_job, remove_errors, rows_of, write_job
+from evoltune.train.job import Job, make_job, read_error, read_job, remove_errors, rows_of, write_job
 from evoltune.train.launch_command import launch_command, slurm_script
 from evoltune.train.network import network_environment
 from evoltune.train.trainer_process import run_trainer
@@ -81,7 +82,7 @@ def _run(job: Job) -> dict[str, Any]:
     write_job(job)
     slurm = recipe.compute.launcher == "slurm"
     if slurm:
-        write_file(job.folder / "job.sh", slurm_script(job.file, recipe))
+        write_file(job.folder / JOB_SCRIPT, slurm_script(job.file, recipe))
     # A batch job may wait in its queue for days; once it runs, the ranks' own watchdogs enforce the limit.
     hang_timeout_s = math.inf if slurm else recipe.compute.hang_timeout_s
     code = run_trainer(command, environment(job), job.folder, hang_timeout_s)

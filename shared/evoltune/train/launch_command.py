@@ -17,6 +17,7 @@ import msgspec
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
+from evoltune.run.paths import CHECKPOINT, JOB, JOB_SCRIPT, default_folder
 from evoltune.train.network import PORT, address_towards, is_local, rendezvous
 
 SLURM_WARNING_S = 300
@@ -28,7 +29,7 @@ def launch_command(job: Path, recipe: Recipe) -> list[str]:
     compute = recipe.compute
     ranks = ranks_per_node(recipe)
     if compute.launcher == "slurm":
-        return ["sbatch", "--wait", str(job.parent / "job.sh")]
+        return ["sbatch", "--wait", str(job.parent / JOB_SCRIPT)]
     if compute.launcher == "deepspeed":
         return _deepspeed(job, recipe, ranks)
     if compute.nodes > 1:
@@ -94,7 +95,7 @@ def _gpus() -> int:
 
 def launch_text(recipe: Recipe, out: Path | None = None) -> str:
     """What would be started: the command for this machine, or the batch script."""
-    job = (out or Path("runs") / recipe.name / "checkpoint").resolve() / "job.json"
+    job = (out or default_folder(recipe.name) / CHECKPOINT).resolve() / JOB
     if recipe.compute.launcher == "slurm":
         return slurm_script(job, recipe)
     if recipe.compute.launcher == "torchrun" and not recipe.compute.rendezvous:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.rows.files import file_digest, write_json
+from evoltune.run.paths import STEP_HASHES
 
-MARK = "verified.json"
 _HASHED_WHOLE = 64 * 2**20
 """Larger files are hashed only at both ends: reading 100 GB again would take minutes for each checkpoint."""
 _END = 8 * 2**20
@@ -41,15 +41,15 @@ def mark_complete(folder: Path) -> None:
     files = {
         str(p.relative_to(folder)): _stamp(p)
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != MARK
+        if p.is_file() and p.name != STEP_HASHES
     }
-    write_json(folder / MARK, files)
+    write_json(folder / STEP_HASHES, files)
 
 
 def damage(folder: Path) -> str:
     """What is wrong with the checkpoint; empty if nothing is."""
     try:
-        files = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        files = json.loads((folder / STEP_HASHES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "it was never finished"
     for name, stamp in files.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from evoltune.errors import TrainingError
-from evoltune.train.job import HEARTBEAT, STOP
+from evoltune.run.paths import HEARTBEAT, STOP
 
 POLL_S = 0.2
 

@@ -13,7 +13,8 @@ import threading
 import time
 
 from evoltune.errors import TrainingError
-from evoltune.train.job import HEARTBEAT, Job, write_error
+from evoltune.run.paths import HEARTBEAT
+from evoltune.train.job import Job, write_error
 
 HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 

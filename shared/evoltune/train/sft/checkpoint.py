@@ -21,10 +21,9 @@ from torch import distributed
 
 from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.models.card import write_card
-from evoltune.models.checkpoint import CERTIFICATE, MANIFEST
-from evoltune.models.proof import TEMPLATE_FILE
 from evoltune.models.template import Stop
 from evoltune.rows.files import file_digest, write_json
+from evoltune.run.paths import CERTIFICATE, MANIFEST, TEMPLATE
 from evoltune.train.job import Job
 from evoltune.train.sft.examples import Counts
 from evoltune.train.sft.read_back import compare_saved
@@ -129,7 +128,7 @@ def _publish(
         "base_revision": train.model_revision,
         "finetuning_type": train.finetuning_type,
     }
-    (staging / TEMPLATE_FILE).write_text(json.dumps(template), encoding="utf-8")
+    (staging / TEMPLATE).write_text(json.dumps(template), encoding="utf-8")
     _name_base(staging / "adapter_config.json", train.model_name_or_path)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     manifest = {

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from evoltune.run.paths import METRICS
 from evoltune.train.batch_layout import BatchLayout
-from evoltune.train.job import METRICS, Job
+from evoltune.train.job import Job
 from evoltune.train.mfu import flops_per_token, peak_flops
 from evoltune.train.sft.examples import Counts
 

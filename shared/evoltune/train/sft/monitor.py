@@ -21,7 +21,8 @@ from transformers import TrainerCallback
 
 from evoltune.errors import TrainingError
 from evoltune.rows.files import write_json
-from evoltune.train.job import STOP, Job
+from evoltune.run.paths import EVENTS, STOP
+from evoltune.train.job import Job
 from evoltune.train.step_checkpoints import mark_complete
 from evoltune.train.watchdog import Watchdog
 
@@ -91,7 +92,7 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
             return
         batch = self._save_batches(f"spike-{step}.json")
         event = {"step": step, "event": "spike", "loss": loss, "mean": mean, "batch": str(batch)}
-        with (self._job.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        with (self._job.folder / EVENTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
         print(f"  train: loss spike at step {step}: {loss:.3f} after {mean:.3f} on average", file=sys.stderr)
 

@@ -1,0 +1,78 @@
+"""Every file and folder name of a run, once.
+
+    folder / DATASET / TRAIN_ROWS          # runs/smoke-math/dataset/train.parquet
+
+Imports nothing of ours, so that every room may import it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUNS = Path("runs")
+"""Where runs go without --out."""
+
+# ---- in the run's folder
+RECIPE = "recipe.yaml"
+"""The resolved recipe: a run can be repeated from its own folder."""
+STORE = "store.sqlite"
+STORE_LOCK = "store.lock"
+RUN_LOCK = "run.lock"
+DATASET = "dataset"
+CHECKPOINT = "checkpoint"
+EVAL = "eval"
+REPORT = "report.html"
+ROUNDS = "rounds"
+"""Evol-stop: dataset, checkpoint and dev scores of the first N rounds, in ROUNDS/N."""
+DEV = "dev"
+ABLATION = "ablation"
+SLURM = "slurm"
+"""Batch scripts and their logs."""
+
+# ---- in a dataset's and a checkpoint's folder
+MANIFEST = "manifest.json"
+"""Written last: a folder that holds it is complete."""
+CERTIFICATE = "certificate.json"
+"""What the dataset was checked against; a copy travels with the checkpoint."""
+TRAIN_ROWS = "train.parquet"
+VALIDATION_ROWS = "validation.parquet"
+DIFFICULTY_CHART = "difficulty.svg"
+
+JOB = "job.json"
+JOB_SCRIPT = "job.sh"
+METRICS = "metrics.jsonl"
+EVENTS = "events.jsonl"
+"""Loss spikes, skipped batches and restarts."""
+TEMPLATE = "template.json"
+"""The prompt template with its proof."""
+HEARTBEAT = "heartbeat"
+"""Written by rank 0 after each step: what was done last."""
+STOP = "stop"
+"""While this file exists, the ranks save a checkpoint after the current step and end."""
+STEPS = "steps"
+"""Checkpoints of an unfinished job, with optimizer state."""
+STEP_HASHES = "verified.json"
+"""Size and hash of each file of one of these; without it the checkpoint is unfinished."""
+SELECTION = "selection.json"
+
+# ---- in EVAL
+BEFORE = "before"
+AFTER = "after"
+SCORES = "scores.json"
+
+
+def default_folder(name: str) -> Path:
+    """The folder of a recipe's run when none is given."""
+    return RUNS / name
+
+
+def scores_path(folder: Path, label: str) -> Path:
+    """The scores of a run, `label` BEFORE or AFTER training."""
+    return folder / EVAL / label / SCORES
+
+
+def train_rows(folder: Path) -> Path | None:
+    """The training rows of a run's folder or a dataset's; None when neither is there."""
+    return next(
+        (file for file in (folder / DATASET / TRAIN_ROWS, folder / TRAIN_ROWS) if file.is_file()), None
+    )

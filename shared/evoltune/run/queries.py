@@ -1,0 +1,154 @@
+"""All questions to the run store that go beyond `Store`'s own: for the report, the watch view, yields, certificates.
+
+    for decision in decisions(store, step): print(decision.record, decision.reason or "kept")
+
+Everything here only reads, also while another process writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from evoltune.run.store import Step, Store, step_name
+
+
+class Decision(NamedTuple):
+    """What a step decided about a record; `reason` is "" when it was kept."""
+
+    record: str
+    reason: str
+    round: int
+
+
+class Draw(NamedTuple):
+    """One draw of the evolve step; `parent` is None for a seed and for a bootstrapped row."""
+
+    operator: str
+    parent: str | None
+    record: str
+    reason: str
+
+
+class Spent(NamedTuple):
+    """Teacher calls, their tokens (prompt and completion) and dollars."""
+
+    calls: float = 0.0
+    tokens: float = 0.0
+    usd: float = 0.0
+
+
+def decisions(store: Store, step: Step) -> Iterator[Decision]:
+    """The step's decisions, in the order of record ids."""
+    query = "SELECT record, reason, round FROM decisions WHERE step=? ORDER BY record"
+    return (Decision(*row) for row in store.sql(query, step.key))
+
+
+def draws(store: Store, step: Step) -> Iterator[Draw]:
+    """The decisions of an evolve step with the operator and the first parent of each record."""
+    query = (
+        "SELECT json_extract(r.body, '$.operator'), json_extract(r.body, '$.parents[0]'), d.record, d.reason "
+        "FROM decisions d JOIN records r ON r.id = d.record WHERE d.step = ?"
+    )
+    return (Draw(*row) for row in store.sql(query, step.key))
+
+
+def drops(store: Store) -> Iterator[tuple[str, str, str]]:
+    """(record, step's name, reason) of every drop of every step."""
+    query = "SELECT record, step, reason FROM decisions WHERE reason<>''"
+    return ((record, step_name(key), reason) for record, key, reason in store.sql(query))
+
+
+def latest_drops(store: Store, count: int) -> list[tuple[str, str, str]]:
+    """(step's name, reason, instruction) of the newest dropped records, newest first."""
+    query = (
+        "SELECT d.step, d.reason, json_extract(r.body, '$.task.instruction') FROM decisions d "
+        "JOIN records r ON r.id=d.record WHERE d.reason<>'' ORDER BY r.rowid DESC LIMIT ?"
+    )
+    return [(step_name(key), reason, text or "") for key, reason, text in store.sql(query, count)]
+
+
+def step_counts(store: Store) -> list[tuple[str, int, int]]:
+    """(step's name, records decided, records kept) of each step."""
+    query = "SELECT step, count(*), sum(reason='') FROM decisions GROUP BY step"
+    return [(step_name(key), decided, kept) for key, decided, kept in store.sql(query)]
+
+
+def planned(store: Store) -> int:
+    """Records that the evolve step will decide; 0 before it has begun."""
+    query = "SELECT value FROM meta WHERE key LIKE 'planned:%' ORDER BY key DESC LIMIT 1"
+    return next((int(json.loads(value)) for (value,) in store.sql(query)), 0)
+
+
+# ---- records, answers, verdicts
+
+
+def record_bodies(store: Store) -> Iterator[dict[str, Any]]:
+    """Every record as JSON with its `id`, without answers and evidence."""
+    return (json.loads(body) | {"id": i} for i, body in store.sql("SELECT id, body FROM records"))
+
+
+def ids_with_prefix(store: Store, prefix: str, limit: int) -> list[str]:
+    """At most `limit` record ids that begin with `prefix`."""
+    query = "SELECT id FROM records WHERE substr(id, 1, ?)=? LIMIT ?"
+    return [str(i) for (i,) in store.sql(query, len(prefix), prefix, limit)]
+
+
+def first_answers(store: Store) -> dict[str, str]:
+    """The text of each record's first answer, by record."""
+    return dict(store.sql("SELECT record, text FROM answers WHERE i=0"))
+
+
+def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
+    """(record, status) of every verdict, by record, the first answer last."""
+    query = "SELECT record, json_extract(body, '$.status') FROM verdicts ORDER BY record, i DESC"
+    return store.sql(query)
+
+
+def verdict_counts(store: Store) -> dict[str, int]:
+    """The number of verdicts by status."""
+    return dict(store.sql("SELECT json_extract(body, '$.status'), count(*) FROM verdicts GROUP BY 1"))
+
+
+def evidence(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(record, its evidence) of each record that has some."""
+    return ((record, json.loads(body)) for record, body in store.sql("SELECT record, body FROM evidence"))
+
+
+def difficulty_replies(store: Store) -> Iterator[tuple[str, int, str]]:
+    """(record, round, the teacher's first reply to the difficulty prompt) of each rated record."""
+    query = (
+        "SELECT e.record, json_extract(r.body, '$.round'), json_extract(e.body, '$.difficulty[0]') "
+        "FROM evidence e JOIN records r ON r.id = e.record WHERE json_extract(e.body, '$.difficulty[0]') IS NOT NULL"
+    )
+    return ((record, round, str(reply)) for record, round, reply in store.sql(query))
+
+
+# ---- one record's history
+
+
+def record_decisions(store: Store, record_id: str) -> list[tuple[str, str]]:
+    """(step key, reason) of each step that decided about the record."""
+    return list(store.sql("SELECT step, reason FROM decisions WHERE record=? ORDER BY step", record_id))
+
+
+def record_calls(store: Store, record_id: str) -> list[dict[str, Any]]:
+    """The teacher calls about a record, in the order in which they were made."""
+    columns = ("purpose", "request", "texts", "prompt_tokens", "completion_tokens", "usd")
+    query = f"SELECT {', '.join(columns)} FROM calls WHERE record=? ORDER BY rowid"
+    return [dict(zip(columns, row, strict=True)) for row in store.sql(query, record_id)]
+
+
+def spent_by_record(store: Store, purposes: Collection[str]) -> tuple[dict[str, Spent], dict[str, Spent]]:
+    """Spending by record, on calls with one of these purposes and on all other calls."""
+    marks = ", ".join("?" * len(purposes))
+    query = (
+        f"SELECT record, purpose IN ({marks}), count(*), sum(prompt_tokens + completion_tokens), sum(usd) "
+        "FROM calls GROUP BY 1, 2"
+    )
+    listed: dict[str, Spent] = {}
+    others: dict[str, Spent] = {}
+    for record, is_listed, *amounts in store.sql(query, *purposes):
+        (listed if is_listed else others)[record] = Spent(*amounts)
+    return listed, others

@@ -1,0 +1,189 @@
+"""A run: a recipe in its folder, with what the two imply; and what is checked before anything is written.
+
+work = Run(recipe=load_recipe("smoke/math"), folder=Path("runs/smoke-math"))
+work.check(("evolve", "verify"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from evoltune.domain import Domain, load_domain, policy_of, source_hash
+from evoltune.errors import DataError, RecipeError
+from evoltune.evaluate.suites import Suite, load_suite
+from evoltune.evolve.loop import evolve_step, operators_of
+from evoltune.models.checkpoint import read_manifest
+from evoltune.recipe import Recipe
+from evoltune.record import Task, digest
+from evoltune.rows.files import write_file
+from evoltune.rows.records import seed_records
+from evoltune.run.dev_suite import refuse_overlap, refuse_reported
+from evoltune.run.paths import CHECKPOINT, DATASET, RECIPE, STORE
+from evoltune.run.store import Step, Store
+from evoltune.teacher.stack import open_teacher
+from evoltune.train.job import make_job, rows_of
+from evoltune.verification.checker import Checker, open_checker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A recipe and its folder. Properties are computed on first use."""
+
+    recipe: Recipe
+    folder: Path
+    allow_uncertified: bool = False
+    upto: int = 0
+    """Only the first rounds (evol-stop); 0: all."""
+    outputs: Path | None = None
+    """Where dataset and checkpoint go when not into the run's folder."""
+
+    @property
+    def dataset(self) -> Path:
+        return (self.outputs or self.folder) / DATASET
+
+    @property
+    def checkpoint(self) -> Path:
+        return (self.outputs or self.folder) / CHECKPOINT
+
+    @property
+    def training_data(self) -> str:
+        """What is trained on: `train.dataset`, else the run's own dataset."""
+        return self.recipe.train.dataset or str(self.dataset)
+
+    @property
+    def has_store(self) -> bool:
+        return (self.folder / STORE).is_file()
+
+    @cached_property
+    def domain(self) -> Domain:
+        return load_domain(self.recipe.domain)
+
+    @cached_property
+    def suites(self) -> dict[str, Suite]:
+        """The suites of `eval:` by name."""
+        return {name: self._suite(name) for name in self.recipe.eval.suites}
+
+    @cached_property
+    def targets(self) -> dict[str, Sequence[Task]]:
+        """Tasks that no training row may give away: those of the suites and of evol-stop's dev suite."""
+        dev = self.recipe.evolve.stop_on
+        suites = self.suites | ({dev: self._suite(dev)} if dev else {})
+        return {name: tuple(suite.tasks) for name, suite in suites.items()}
+
+    def _suite(self, name: str) -> Suite:
+        data = Path(self.recipe.eval.data) if self.recipe.eval.data else None
+        return load_suite(name, data, domain=self.recipe.domain)
+
+    # ---- steps and versions
+
+    @cached_property
+    def evolve_step(self) -> Step:
+        return evolve_step(self.recipe, self.domain)
+
+    @cached_property
+    def verify_step(self) -> Step:
+        """Its version covers the verifier's source, the policy and the limits: a changed verifier judges anew."""
+        limits = {k: v for k, v in msgspec.to_builtins(self.recipe.verify).items() if k != "workers"}
+        version = digest([self.evolve_step.version, source_hash(self.domain), limits])
+        return Step(name="verify", version=version, before=self.evolve_step, upto=self.upto)
+
+    @property
+    def dataset_version(self) -> str:
+        """Covers everything that the dataset depends on; noted in the store when the dataset is complete."""
+        return digest([self.verify_step.version, msgspec.to_builtins(self.recipe.curate), self.recipe.seed])
+
+    def is_trained(self) -> bool:
+        """Whether the checkpoint is complete, of this recipe, and trained on the dataset as it is now."""
+        manifest = read_manifest(self.checkpoint)
+        if manifest is None:
+            return False
+        job = make_job(self.recipe, rows_of(self.training_data), "", self.checkpoint, None)
+        return bool(manifest.get("fingerprint") == job.fingerprint)
+
+    def checker(self, *, confirm: bool = False) -> AbstractContextManager[Checker]:
+        """Opens the verifier with the recipe's limits. `confirm`: with the checks that need several answers."""
+        return open_checker(self.recipe.domain, self.recipe.verify, confirm=confirm)
+
+    def write_recipe(self) -> None:
+        """Writes the resolved recipe, so that the run can be repeated from its own folder."""
+        text = yaml.safe_dump(msgspec.to_builtins(self.recipe), sort_keys=False, allow_unicode=True)
+        write_file(self.folder / RECIPE, text)
+
+    # ---- checks
+
+    def check(self, stages: Sequence[str]) -> None:
+        """Raises the first error that the stages would run into later: domain, policy, suites, seeds, stale results."""
+        policy_of(self.domain, self.recipe.verify.policy)
+        if stages and stages[0] in ("verify", "build") and not self.has_store:
+            raise DataError(
+                f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out"
+            )
+        self._refuse_stale(stages)
+        dev = self.recipe.evolve.stop_on
+        if dev:
+            refuse_reported("evolve.stop_on", dev, self.recipe)
+        if {"build", "eval"} & set(stages):
+            _ = self.suites
+        if dev:
+            suites = {name: suite.tasks for name, suite in self.suites.items()}
+            refuse_overlap(dev, self.targets[dev], suites)
+        if "evolve" in stages:
+            operators_of(self.recipe, self.domain)
+            # Reads every seed, so that a bad line is reported before anything is written.
+            if not sum(1 for _ in seed_records(self.recipe, self.domain)):
+                raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
+
+    def _refuse_stale(self, stages: Sequence[str]) -> None:
+        """Raises DataError when an earlier recipe's dataset would be trained on, or its checkpoint scored."""
+        own_dataset = not self.recipe.train.dataset
+        if "train" in stages and "build" not in stages and own_dataset and self.has_store:
+            with Store.read(self.folder) as store:
+                built = store.noted("built")
+            if built is not None and built != self.dataset_version:
+                raise DataError(
+                    f"{self.folder / DATASET}: built by other settings (seeds, teacher, evolve, verify or curate) than "
+                    "this recipe's: run evolve, verify and build again, or give another --out"
+                )
+        scores_old = "eval" in stages and "train" not in stages and self.recipe.eval.engine != "http"
+        if scores_old and read_manifest(self.checkpoint) is not None and not self.is_trained():
+            raise DataError(
+                f"{self.folder / CHECKPOINT}: trained by other settings or on another dataset than this recipe's: "
+                "run `evoltune train` first, or give another --out"
+            )
+
+    def check_teacher(self) -> None:
+        """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""
+        teacher = self.recipe.teacher
+
+        async def open_and_close() -> None:
+            async with open_teacher(teacher):
+                pass
+
+        if teacher.kind in ("http", "replay"):
+            asyncio.run(open_and_close())
+        addresses = [endpoint.url for endpoint in teacher.endpoints]
+        if teacher.kind == "http" and not any(map(_accepts_connections, addresses)):
+            raise RecipeError(
+                f"teacher.endpoints: nothing answers at {', '.join(addresses)}: start an OpenAI-compatible server there "
+                "(for instance `vllm serve MODEL`), or use teacher.kind: embedded"
+            )
+
+
+def _accepts_connections(url: str) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), 5).close()
+    except OSError:
+        return False
+    return True
