@@ -40,7 +40,7 @@ def below(pid):
 
 
 def until(condition):
-    for _ in range(600):
+    for _ in range(2400):
         if found := condition():
             return found
         time.sleep(0.05)
