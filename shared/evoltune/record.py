@@ -101,10 +101,6 @@ class Drop:
 Stage = Callable[[Iterable[Record]], Iterator[Record | Drop]]
 
 
-def task_to_json(task: Task) -> dict[str, Any]:
-    return asdict(task)
-
-
 def task_from_json(raw: Mapping[str, Any]) -> Task:
     history = tuple((str(role), str(content)) for role, content in raw.get("history", ()))
     return Task(**{**raw, "history": history})

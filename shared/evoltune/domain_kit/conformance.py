@@ -48,6 +48,11 @@ class Finding:
     detail: str = ""
 
 
+def _law(name: str, broken: str, detail: str = "") -> Finding:
+    """A law that holds, with `detail`, unless `broken` says how it is broken."""
+    return Finding(name=name, ok=not broken, detail=broken or detail)
+
+
 def check_domain(ref: str) -> Iterator[Finding]:
     """All findings, in a fixed order. Raises DomainError when the domain cannot be loaded at all."""
     domain = load_domain(ref)
@@ -66,10 +71,11 @@ def check_domain(ref: str) -> Iterator[Finding]:
         ]
         if by_content:
             yield _mutations(by_content, checker)
-            yield _unrelated(by_content, checker)
+            unrelated = [(task, text) for task, _ in by_content for text in UNRELATED]
+            bad = _counterexample(checker, unrelated, lambda v: v.status == "pass")
+            yield _law("unrelated answers are never accepted", bad, f"{len(unrelated)} tries")
         else:
-            name = f"verifies form only (evidence.method: {FORM!r})"
-            yield Finding(name=name, ok=True, detail="content laws do not apply")
+            yield _law(f"verifies form only (evidence.method: {FORM!r})", "", "content laws do not apply")
         yield _hostile(seeds, checker)
         yield _deterministic(solved, checker)
         yield from _benchmarks(ref, domain, checker)
@@ -94,10 +100,9 @@ def _seeds(domain: Domain, seeds: Sequence[Record]) -> Finding:
             broken = broken or f"seed {seed.id} says domain {seed.domain!r}, not {domain.name!r}"
     if len({s.id for s in seeds}) != len(seeds):
         broken = broken or "two seeds have the same id: give each task a name"
-    return Finding(
-        name="seeds have instructions, distinct ids, and answers",
-        ok=not broken and answered > 0,
-        detail=broken or f"{len(seeds)} seeds, {answered} with an answer",
+    count = f"{len(seeds)} seeds, {answered} with an answer"
+    return _law(
+        "seeds have instructions, distinct ids, and answers", broken or ("" if answered else count), count
     )
 
 
@@ -113,10 +118,9 @@ def _prompts(domain: Domain) -> Iterator[Finding]:
         broken = f"operator names are not distinct: {names}"
     if "{instruction}" not in domain.answer_prompt:
         broken = "answer_prompt has no {instruction} slot"
-    yield Finding(name="prompts render", ok=not broken, detail=broken or f"{len(names)} operators")
+    yield _law("prompts render", broken, f"{len(names)} operators")
     leaks = (f"operator {o.name!r}: {line!r}" for o in domain.operators for line in _leaks(o.template))
-    leak = next(leaks, "")
-    yield Finding(name="no marker of a prompt can leak into a row unseen", ok=not leak, detail=leak)
+    yield _law("no marker of a prompt can leak into a row unseen", next(leaks, ""))
 
 
 def _leaks(template: str) -> Iterator[str]:
@@ -131,25 +135,18 @@ def _leaks(template: str) -> Iterator[str]:
 def _references(
     solved: Sequence[Attempt], verdicts: Sequence[Verdict], checker: Checker
 ) -> Iterator[Finding]:
-    judged = [(a, v) for a, v in zip(solved, verdicts, strict=True) if v.status != "unverifiable"]
-    wrong = next((_example(a, v) for a, v in judged if v.status != "pass"), "")
-    yield Finding(
-        name="references are accepted",
-        ok=bool(judged) and not wrong,
-        detail=wrong or f"{len(judged)} of {len(solved)} seed answers can be verified",
-    )
+    verified = [(a, v) for a, v in zip(solved, verdicts, strict=True) if v.status != "unverifiable"]
+    count = f"{len(verified)} of {len(solved)} seed answers can be verified"
+    wrong = next((_example(a, v) for a, v in verified if v.status != "pass"), "" if verified else count)
+    yield _law("references are accepted", wrong, count)
     forms = [
         (task, form)
-        for (task, text), verdict in judged
+        for (task, text), verdict in verified
         if verdict.status == "pass"
         for form in (f"\n{text}\n", text.replace("\n", "\r\n"), f"{text}   ")
     ]
-    bad = _shortest(forms, _verify(checker, forms), lambda v: v.status != "pass")
-    yield Finding(
-        name="references are accepted in equivalent forms",
-        ok=bool(forms) and not bad,
-        detail=bad or f"{len(forms)} forms",
-    )
+    bad = _counterexample(checker, forms, lambda v: v.status != "pass") if forms else "0 forms"
+    yield _law("references are accepted in equivalent forms", bad, f"{len(forms)} forms")
 
 
 def mutants(text: str) -> list[str]:
@@ -178,31 +175,20 @@ def _mutations(solved: Sequence[Attempt], checker: Checker) -> Finding:
             missed.append(_example(tries[0], Verdict(status="pass")))
     share = 1 - len(missed) / len(right) if right else 0.0
     detail = f"{share:.0%} of {len(right)} seeds reject a mutant"
-    ok = share >= MUST_REJECT
-    return Finding(
-        name="mutated references are rejected", ok=ok, detail=detail if ok or not missed else missed[0]
-    )
-
-
-def _unrelated(solved: Sequence[Attempt], checker: Checker) -> Finding:
-    tries = [(task, text) for task, _ in solved for text in UNRELATED]
-    bad = _shortest(tries, _verify(checker, tries), lambda v: v.status == "pass")
-    return Finding(
-        name="unrelated answers are never accepted", ok=not bad, detail=bad or f"{len(tries)} tries"
-    )
+    broken = "" if share >= MUST_REJECT else (missed or [detail])[0]
+    return _law("mutated references are rejected", broken, detail)
 
 
 def _hostile(seeds: Sequence[Record], checker: Checker) -> Finding:
-    """Bad candidates end as verdicts, in time, and never as a crash or our own error."""
+    """Bad candidates end as verdicts, in time, and never as a crash or an internal error."""
+
+    def bad(verdict: Verdict) -> bool:
+        return verdict.status not in {*STATUSES} - {"pass", "error"} or verdict.seconds > 8 * LIMIT_S
+
+    tries = [(seed.task, text) for seed in seeds[:1] for text in HOSTILE]
+    broken = _counterexample(checker, tries, bad) if tries else "no seed to try them on"
     name = "bad candidates end as verdicts, within the time limit"
-    if not seeds:
-        return Finding(name=name, ok=False, detail="no seed to try them on")
-    tries = [(seeds[0].task, text) for text in HOSTILE]
-    allowed = {*STATUSES} - {"pass", "error"}
-    bad = _shortest(
-        tries, _verify(checker, tries), lambda v: v.status not in allowed or v.seconds > 8 * LIMIT_S
-    )
-    return Finding(name=name, ok=not bad, detail=bad or f"{len(tries)} hostile answers")
+    return _law(name, broken, f"{len(tries)} hostile answers")
 
 
 def _deterministic(solved: Sequence[Attempt], checker: Checker) -> Finding:
@@ -213,38 +199,32 @@ def _deterministic(solved: Sequence[Attempt], checker: Checker) -> Finding:
         for attempt, a, b in zip(tries, first, second, strict=True)
         if (a.status, a.reason) != (b.status, b.reason)
     )
-    bad = next(differing, "")
-    return Finding(
-        name="the same answer gets the same verdict",
-        ok=not bad,
-        detail=bad or f"{len(tries)} answers, twice, in both orders",
-    )
+    detail = f"{len(tries)} answers, twice, in both orders"
+    return _law("the same answer gets the same verdict", next(differing, ""), detail)
 
 
 def _benchmarks(ref: str, domain: Domain, checker: Checker) -> Iterator[Finding]:
     """Suites whose file is on this machine load, and their references pass the domain's own verifier."""
     for name, benchmark in domain.benchmarks.items():
-        ok, detail = False, f"its profile {benchmark.profile!r} is none of {sorted(domain.profiles)}"
+        broken = f"its profile {benchmark.profile!r} is none of {sorted(domain.profiles)}"
+        detail = ""
         if benchmark.profile in domain.profiles:
             try:
-                ok, detail = _suite(load_suite(name, None, domain=ref).tasks, checker)
+                broken, detail = _suite(load_suite(name, None, domain=ref).tasks, checker)
             except EvoltuneError as error:
-                ok, detail = True, f"not on this machine, not checked: {error}"
-        yield Finding(name=f"benchmark {name}", ok=ok, detail=detail)
+                broken, detail = "", f"not checked: {error}"
+        yield _law(f"benchmark {name}", broken, detail)
 
 
-def _suite(tasks: Sequence[Task], checker: Checker) -> tuple[bool, str]:
+def _suite(tasks: Sequence[Task], checker: Checker) -> tuple[str, str]:
     attempts = [(t, t.reference) for t in tasks if t.reference is not None][:SAMPLE]
-    if not attempts:
-        return True, f"{len(tasks)} problems"
-    bad = _shortest(attempts, _verify(checker, attempts), lambda v: v.status not in ("pass", "unverifiable"))
-    return not bad, bad or f"{len(attempts)} references pass"
+    bad = _counterexample(checker, attempts, lambda v: v.status not in ("pass", "unverifiable"))
+    return bad, f"{len(attempts)} references pass" if attempts else f"{len(tasks)} problems"
 
 
-def _shortest(
-    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], bad: Callable[[Verdict], bool]
-) -> str:
-    """The example with the shortest answer among those that are bad; empty when none is."""
+def _counterexample(checker: Checker, attempts: Sequence[Attempt], bad: Callable[[Verdict], bool]) -> str:
+    """The attempt with the shortest answer among those whose verdict is bad; empty when none is."""
+    verdicts = _verify(checker, attempts)
     found = [(attempt, v) for attempt, v in zip(attempts, verdicts, strict=True) if bad(v)]
     return _example(*min(found, key=lambda f: len(f[0][1]))) if found else ""
 
