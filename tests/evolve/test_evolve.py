@@ -15,7 +15,7 @@ from evoltune.evolve.prompts import says_equal
 from evoltune.record import Answer, Record, Task, Verdict, record_to_json
 from evoltune.run.store import Store
 from evoltune.teacher.journal import journalled
-from evoltune.teacher.protocol import GivenUpError
+from evoltune.teacher.protocol import GivenUpError, Reply
 
 THINGS = "river castle violin engine forest planet bridge garden mirror ladder kettle".split()
 WRITTEN = (Answer(text="A short answer.", model="seed"),)
@@ -48,30 +48,29 @@ class Author:
     """Answers by purpose and seed alone; replies arrive in an order that differs from run to run."""
 
     def __init__(self, script=None, die_after=None):
-        self.asked, self.flying, self.most = [], 0, 0
+        self.asked, self.in_flight, self.most = [], 0, 0
         self.script, self.die_after = script or {}, die_after
 
     async def complete(self, request):
         if self.die_after is not None and len(self.asked) >= self.die_after:
             raise TeacherError("http://nowhere: gone")
         self.asked.append(request)
-        self.flying += 1
-        self.most = max(self.most, self.flying)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         await asyncio.sleep(random.random() * 0.002)
-        self.flying -= 1
-        if request.purpose in self.script:
-            reply = self.script[request.purpose](request)
-            if isinstance(reply, Exception):
-                raise reply
-            return reply
+        self.in_flight -= 1
+        texts = self.script.get(request.purpose, self.texts)(request)
+        if isinstance(texts, Exception):
+            raise texts
+        return Reply(texts=tuple(texts))
+
+    @staticmethod
+    def texts(request):
         rng = random.Random(request.seed)
         if request.purpose == "evolve":
             words = " ".join(rng.sample(THINGS, 6))
-            return [
-                rng.choice(
-                    [f"Explain how the {words} belong together, step by step.", "", "#Rewritten Prompt#: no"]
-                )
-            ]
+            explain = f"Explain how the {words} belong together, step by step."
+            return [rng.choice([explain, "", "#Rewritten Prompt#: no"])]
         if request.purpose == "equal":
             return [rng.choice(["Equal", "Not equal", "Not equal."])]
         return [f"It depends on {rng.choice(THINGS)} number {rng.randrange(99)}." for _ in range(request.n)]

@@ -18,7 +18,7 @@ from evoltune.record import Answer, Record, Task, Verdict, record_to_json
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import write_requests
 from evoltune.teacher.journal import journalled
-from evoltune.teacher.protocol import make_request
+from evoltune.teacher.protocol import Reply, make_request
 from evoltune.teacher.replay import export_cassette, load_cassette
 
 TOWNS = Domain(
@@ -40,7 +40,8 @@ class Direct:
 
     async def complete(self, request):
         body = {"messages": [{"content": request.messages[-1][1]}]}
-        return [text_of({**body, "seed": request.seed + i}) for i in range(request.n)]
+        texts = (text_of({**body, "seed": request.seed + i}) for i in range(request.n))
+        return Reply(texts=tuple(texts))
 
 
 def rows(store, step):

@@ -135,7 +135,7 @@ def test_wall_time_ends_calls_in_flight_and_counts_over_sessions(tmp_path):
 def test_the_error_names_the_cap_what_is_spent_and_what_to_do():
     class Free:
         async def complete(self, request):
-            return ["x"]
+            return Reply(texts=("x",))
 
     async def main():
         meter = BudgetMeter(Budget(usd=0.001), PRICE)
@@ -161,4 +161,4 @@ def test_two_that_ask_the_same_thing_at_once_pay_once(tmp_path):
     with Store.open(tmp_path) as store:
         replies = asyncio.run(main(store))
         assert store.spent()["a"]["calls"] == 1
-    assert len({tuple(r) for r in replies}) == 1
+    assert len({r.texts for r in replies}) == 1

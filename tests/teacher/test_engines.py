@@ -39,7 +39,7 @@ def complete(config, *prompts, **options):
 def test_the_embedded_teacher_answers_several_at_once_and_leaves_no_process():
     config = recipes.Teacher(max_tokens=16, slots=2, concurrency=4)
     replies = complete(config, "Say hello.", "Name a colour.", "Count to three.", n=2)
-    assert all(len(r) == 2 and all(r) for r in replies)
+    assert all(len(r.texts) == 2 and all(r.texts) for r in replies)
     assert all(r.usage.prompt_tokens > 0 for r in replies)
     assert any(r.truncated for r in replies)
     assert not _children("evoltune.teacher.embedded_server")
@@ -137,7 +137,7 @@ def tiny(tmp_path_factory):
 def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny):
     config = recipes.Teacher(kind="transformers", model=str(tiny), max_tokens=5, concurrency=8)
     replies = complete(config, "say hello", "say a colour of the town bridge", "one two three", n=3)
-    assert [len(r) for r in replies] == [3, 3, 3]
+    assert [len(r.texts) for r in replies] == [3, 3, 3]
     assert all(0 < r.usage.completion_tokens <= 15 for r in replies)
     assert replies[0].usage.prompt_tokens < replies[1].usage.prompt_tokens
 
@@ -146,7 +146,7 @@ def test_greedy_replies_do_not_depend_on_who_shares_the_batch(tiny):
     config = recipes.Teacher(kind="transformers", model=str(tiny), max_tokens=6, concurrency=8)
     alone = complete(config, "say hello", temperature=0.0)[0]
     together = complete(config, "say hello", "the bridge of the town one two three", temperature=0.0)[0]
-    assert list(alone) == list(together)
+    assert alone.texts == together.texts
 
 
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path):

@@ -49,15 +49,15 @@ def dead_url():
 
 
 def test_all_calls_are_complete_under_faults_and_none_is_paid_twice(tmp_path, openai_server):
-    expected = [list(r) for r in call(config(openai_server().url), 400)]
+    expected = [r.texts for r in call(config(openai_server().url), 400)]
     server = openai_server(**FAULTS)
     replies = call(config(server.url, timeout_s=1.0, concurrency=40), 400, tmp_path)
     counts = server.stats()
-    assert [list(r) for r in replies] == expected
+    assert [r.texts for r in replies] == expected
     assert all(counts[fault] for fault in ("429", "500", "malformed", "dropped", "null"))
     # A slow reply that came after our timeout was generated twice; nothing else was.
     assert counts["duplicates"] <= counts["slow"]
-    assert [list(r) for r in call(config(server.url), 400, tmp_path)] == expected
+    assert [r.texts for r in call(config(server.url), 400, tmp_path)] == expected
     assert server.stats()["requests"] == counts["requests"]  # the journal answered
 
 
@@ -74,7 +74,7 @@ def test_a_teacher_that_dies_for_good_ends_the_run_and_keeps_what_is_finished(tm
     assert dying.stats()["ok"] == 30
     replies = call(config(healthy.url), 100, tmp_path)
     assert healthy.stats()["ok"] == 70
-    assert all(len(r) == 1 for r in replies)
+    assert all(len(r.texts) == 1 for r in replies)
 
 
 def test_hundreds_of_calls_that_fail_together_end_in_one_clear_error(openai_server):
@@ -148,7 +148,7 @@ def test_the_key_can_come_from_a_file_and_a_missing_one_is_misuse(tmp_path, open
 @pytest.mark.parametrize("no_n", [False, True])
 def test_n_samples_differ_also_where_the_server_knows_no_n(no_n, openai_server):
     reply = call(config(openai_server(no_n=no_n).url), 1, n=4)[0]
-    assert len(reply) == len(set(reply)) == 4
+    assert len(reply.texts) == len(set(reply.texts)) == 4
     assert reply.usage.completion_tokens > 20
 
 

@@ -151,4 +151,4 @@ class _Judge:
             self.study.judge, prompt, purpose="judge", seed=seed, max_tokens=JUDGE_TOKENS, record=comparison.problem,
             temperature=0.0 if earlier == 0 else self.study.judge.temperature,
         )  # fmt: skip
-        return (await self.teacher.complete(request))[0]
+        return (await self.teacher.complete(request)).texts[0]

@@ -75,8 +75,7 @@ class Evolution:
             temperature=0.0 if is_judgement else None,
             max_tokens=JUDGEMENT_TOKENS if is_judgement else None,
         )
-        reply = await self.teacher.complete(request)
-        return reply if isinstance(reply, Reply) else Reply(texts=tuple(reply))
+        return await self.teacher.complete(request)
 
     def plan(self, more: int) -> None:
         """Raises the number of records that this step will decide."""

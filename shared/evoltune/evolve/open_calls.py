@@ -9,7 +9,6 @@ chain and draw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from evoltune.recipe import Recipe
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import read_results
 from evoltune.teacher.journal import commit_reply, journalled
-from evoltune.teacher.protocol import Request, request_key, request_to_json
+from evoltune.teacher.protocol import Reply, Request, request_key, request_to_json
 
 BATCH_DISCOUNT = 0.5
 """What a call in a batch file costs, relative to the recipe's prices."""
@@ -32,7 +31,7 @@ class CallCollector:
 
     requests: dict[str, Request] = field(default_factory=dict)
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         self.requests[request_key(request)] = request
         raise ReplyPending
 

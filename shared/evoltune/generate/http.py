@@ -45,12 +45,11 @@ async def _generate_all(
 ) -> None:
     async def one(teacher: Teacher, request: SampleRequest) -> None:
         reply = await teacher.complete(_as_call(request, settings, model))
-        assert isinstance(reply, Reply)
         stop = "length" if reply.truncated else "eos"
         save(
             request,
             {
-                "text": reply[0],
+                "text": reply.texts[0],
                 "tokens": reply.usage.completion_tokens,
                 "stop": stop,
                 "prompt_tokens": 0,
@@ -116,7 +115,7 @@ class CompletionsTeacher:
         key = read_key(_config(model).endpoints[0], "eval.endpoint")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         """One attempt. Raises AttemptError (try again), GivenUpError (refused), TeacherError (wrong key)."""
         status, body = await self._post(request)
         if status == 200:

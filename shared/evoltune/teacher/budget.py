@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from evoltune.errors import BudgetError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
-from evoltune.teacher.protocol import AttemptError, Request, Teacher, cost, usage_of
+from evoltune.teacher.protocol import AttemptError, Reply, Request, Teacher, cost
 
 MESSAGE_TOKENS = 32  # what a chat template adds to a message; the most that we counted is 11 (Llama 3)
 LOST_NOTE, WALL_NOTE = "budget:lost", "budget:wall_s"
@@ -147,7 +146,7 @@ class _Budgeted:
     def __init__(self, inner: Teacher, meter: BudgetMeter) -> None:
         self._inner, self._meter = inner, meter
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         meter = self._meter
         if not meter.has_caps:
             return await self._inner.complete(request)
@@ -156,7 +155,7 @@ class _Budgeted:
         try:
             left = meter.wall_left_s()
             async with asyncio.timeout(left if left < float("inf") else None):
-                texts = await self._inner.complete(request)
+                reply = await self._inner.complete(request)
         except TimeoutError:
             await meter.settle(worst, worst, lost=True)
             raise meter.error("wall_s", worst) from None
@@ -166,7 +165,6 @@ class _Budgeted:
             )
             await meter.settle(worst, worst if charged else Spend(), lost=charged)
             raise
-        usage = usage_of(texts)
-        tokens = usage.prompt_tokens + usage.completion_tokens
-        await meter.settle(worst, replace(worst, calls=1, tokens=tokens, usd=cost(meter.price, usage)))
-        return texts
+        tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
+        await meter.settle(worst, Spend(calls=1, tokens=tokens, usd=cost(meter.price, reply.usage)))
+        return reply

@@ -48,7 +48,7 @@ class EndpointPool:
     def __init__(self, session: aiohttp.ClientSession, endpoints: Sequence[Endpoint]) -> None:
         self._session, self._endpoints = session, endpoints
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         """One attempt; where a server returns fewer than n choices, the others are requested one by one."""
         reply = await self._attempt(request)
         texts, truncated = list(reply.texts[: request.n]), [i for i in reply.truncated if i < request.n]

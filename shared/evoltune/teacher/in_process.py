@@ -52,7 +52,7 @@ class BatchedTeacher:
         self._generate, self._size = generate, size
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         await self._queue.put((request, future))
         return await future

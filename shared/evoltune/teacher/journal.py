@@ -6,12 +6,12 @@ Invariant: a call that the journal holds is never made again; `kill -9` loses at
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.run.store import Store, Usage
-from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_to_json, usage_of
+from evoltune.run.store import Store
+from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_to_json
 
 
 def journalled(teacher: Teacher, store: Store, price: recipes.Price | None = None) -> Teacher:
@@ -19,7 +19,7 @@ def journalled(teacher: Teacher, store: Store, price: recipes.Price | None = Non
     return _Journalled(teacher, store, price or recipes.Price())
 
 
-def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Sequence[str], price: recipes.Price,
+def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Reply, price: recipes.Price,
                  *, discount: float = 1.0) -> Reply:  # fmt: skip
     """Writes one reply into the journal; returns it with its cost.
 
@@ -27,24 +27,18 @@ def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request,
         key, body: of the request, as `key_of` and `request_to_json` give them.
         discount: factor on the price, 0.5 for a provider's batch files.
     """
-    used = usage_of(reply)
-    usage = Usage(
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-        usd=discount * cost(price, used),
-    )
-    truncated = reply.truncated if isinstance(reply, Reply) else ()
+    reply = replace(reply, usage=replace(reply.usage, usd=discount * cost(price, reply.usage)))
     store.journal(
         key,
         purpose=request.purpose,
         model=request.model,
         request=body,
-        texts=tuple(reply),
-        usage=usage,
+        texts=reply.texts,
+        usage=reply.usage,
         record=request.record,
-        cut=truncated,
+        cut=reply.truncated,
     )
-    return Reply(texts=tuple(reply), usage=usage, truncated=truncated)
+    return reply
 
 
 class _Journalled:
@@ -52,7 +46,7 @@ class _Journalled:
         self._inner, self._store, self._price = inner, store, price
         self._in_flight: dict[str, asyncio.Future[Reply]] = {}
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         body = request_to_json(request)
         key = key_of(body)
         if (known := self._store.replied(key)) is not None:
@@ -62,8 +56,8 @@ class _Journalled:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._in_flight[key] = future
         try:
-            texts = await self._inner.complete(request)
-            reply = commit_reply(self._store, key, body, request, texts, self._price)
+            reply = await self._inner.complete(request)
+            reply = commit_reply(self._store, key, body, request, reply, self._price)
         except BaseException as error:
             if isinstance(error, Exception):
                 future.set_exception(error)

@@ -8,9 +8,9 @@ Invariant: a request's key depends on the request alone: on no endpoint, API key
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, overload
+from typing import Any, Protocol
 
 import orjson
 
@@ -46,32 +46,19 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply(Sequence[str]):
-    """The texts of a call and what they cost. Reads like a list of texts."""
+class Reply:
+    """The texts of a call and what they cost."""
 
     texts: tuple[str, ...]
     usage: Usage = field(default_factory=Usage)
     truncated: tuple[int, ...] = ()
     """Indices of the texts that ended at the token limit."""
 
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @overload
-    def __getitem__(self, i: int) -> str: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[str]: ...
-    def __getitem__(self, i: int | slice) -> str | Sequence[str]:
-        return self.texts[i]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.texts)
-
 
 class Teacher(Protocol):
-    """Anything that answers requests. A plain list of texts is a valid reply; a `Reply` also says what it cost."""
+    """Anything that answers requests."""
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         """n texts. Raises GivenUpError for a request that cannot be served, TeacherError when none can."""
         ...
 
@@ -164,11 +151,6 @@ def request_key(request: Request) -> str:
 def key_of(body: dict[str, Any]) -> str:
     """The key of a request that `request_to_json` returned."""
     return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
-
-
-def usage_of(reply: Sequence[str]) -> Usage:
-    """What a reply cost; zero for a teacher that does not say."""
-    return reply.usage if isinstance(reply, Reply) else Usage()
 
 
 def cost(price: recipes.Price, usage: Usage) -> float:

@@ -8,7 +8,7 @@ Invariant: replay answers only what was recorded; a request that is not on the c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class ReplayTeacher:
     def __init__(self, calls: Mapping[str, Mapping[str, Any]], name: str) -> None:
         self._calls, self._name = calls, name
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         call = self._calls.get(request_key(request))
         if call is None:
             raise TeacherError(

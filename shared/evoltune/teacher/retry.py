@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 
 from evoltune.errors import TeacherError
-from evoltune.teacher.protocol import AttemptError, GivenUpError, Request, Teacher
+from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, Teacher
 
 FIRST_DELAY_S, MAX_DELAY_S = 0.1, 20.0
 EXTRA_RATE_LIMIT_RETRIES = 24  # a 429 says "later", not "broken": it gets more attempts than a fault
@@ -29,12 +29,12 @@ class _Retried:
         self._inner, self._max_retries = inner, max_retries
         self._successes = self._refused = 0
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         successes_seen: list[int] = []  # of all calls so far, at each failure of this call
         faults = rate_limited = 0
         while True:
             try:
-                texts = await self._inner.complete(request)
+                reply = await self._inner.complete(request)
             except AttemptError as error:
                 faults, rate_limited = faults + (not error.rate_limited), rate_limited + error.rate_limited
                 successes_seen.append(self._successes)
@@ -51,7 +51,7 @@ class _Retried:
                 raise
             else:
                 self._successes += 1
-                return texts
+                return reply
 
     def _is_last(self, error: AttemptError, faults: int, rate_limited: int) -> bool:
         retries = self._max_retries

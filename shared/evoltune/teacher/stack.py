@@ -1,7 +1,7 @@
 """A recipe's teacher: an engine, and the wrappers round it.
 
     async with open_teacher(recipe.teacher, store) as teacher:
-        texts = await teacher.complete(make_request(recipe.teacher, "Write a harder task.", purpose="evolve", seed=1))
+        reply = await teacher.complete(make_request(recipe.teacher, "Write a harder task.", purpose="evolve", seed=1))
 
 `open_teacher` builds journalled(concurrency_limited(retried(budgeted(engine)))). An engine makes one attempt; every attempt
 is reserved in the budget first, failed ones are repeated, replies are committed before use.
@@ -11,7 +11,7 @@ Invariant: a call that the journal holds is never made again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 from evoltune import recipe as recipes
@@ -20,7 +20,7 @@ from evoltune.run.store import Store
 from evoltune.teacher.budget import BudgetMeter, budgeted
 from evoltune.teacher.in_process import open_in_process
 from evoltune.teacher.journal import journalled
-from evoltune.teacher.protocol import Request, Teacher
+from evoltune.teacher.protocol import Reply, Request, Teacher
 from evoltune.teacher.replay import load_cassette
 from evoltune.teacher.retry import retried
 
@@ -34,7 +34,7 @@ class _ConcurrencyLimited:
     def __init__(self, inner: Teacher, slots: asyncio.Semaphore) -> None:
         self._inner, self._slots = inner, slots
 
-    async def complete(self, request: Request) -> Sequence[str]:
+    async def complete(self, request: Request) -> Reply:
         async with self._slots:
             return await self._inner.complete(request)
 
