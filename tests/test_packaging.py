@@ -29,6 +29,8 @@ def test_the_wheel_carries_recipes_prompts_seeds_and_page_and_no_tests(wheel: Pa
         "evoltune/recipes/smoke/math.yaml",
         "evoltune/recipes/base/wizardcoder.yaml",
         "evoltune/report/static/run.html",
+        "evoltune/teacher/replicas.sh",
+        "evoltune/text/phrases/latin.txt",
         "evoltune/domain_kit/template/pyproject.toml.tmpl",
         "evoltune/evaluate/published.yaml",
         "evoltune/py.typed",

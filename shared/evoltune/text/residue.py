@@ -2,9 +2,10 @@
 
     is_residue("#Rewritten Prompt#: Sort a list")   is_residue("Prompt réécrit : Trier une liste")   -> True
 
-The paper's fourth rule names "given prompt", "rewritten prompt", "#Rewritten Prompt#". Text is first undressed (escapes,
-width, invisible signs, look-alikes, spaced letters), so each phrase needs to be known only once.
-Invariant: words such as "prompt" or "rewrite" alone are never residue: tasks about prompts and rewriting are legitimate.
+The paper's fourth rule names "given prompt", "rewritten prompt", "#Rewritten Prompt#" (2304.12244 section 3.3). The text is
+normalised first (escapes, width, invisible characters, look-alikes, spaced letters), so each phrase is listed only once;
+the translations are in `phrases/`. Invariant: words such as "prompt" or "rewrite" alone are never residue, because tasks
+about prompts and rewriting are legitimate.
 """
 
 from __future__ import annotations
@@ -12,146 +13,106 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Callable
 from difflib import SequenceMatcher
 from functools import cache
+from importlib.resources import files
 from urllib.parse import unquote
 
-LOOKALIKES = str.maketrans("аеорсухіѕјԁԛԝμαορντкмвн", "aeopcyxisjdqwuaopvtkmbh")
-LEET = str.maketrans("013457@$", "oieastas")
-
-
-SPACED = re.compile(r"(?<!\w)\w(?:[ .\-_]\w(?!\w)){4,}")
-
-
-def undress(text: str) -> str:
-    """Casefolded plain text with escapes resolved, invisible signs gone, accents stripped, Latin look-alikes mapped."""
-    text = unquote(html.unescape(text)) if "%" in text or "&" in text else text
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in text if c.isascii() or unicodedata.category(c) not in ("Mn", "Cf"))
-        text = re.sub(r"\b\w*[A-Za-z]\w*\b", lambda m: m[0].translate(LOOKALIKES), text.casefold())
-    return SPACED.sub(_joined, text.casefold())
-
-
-def _joined(match: re.Match[str]) -> str:
-    """ "r e w r i t t e n  p r o m p t" loses its gaps; the words inside are found without them."""
-    return re.sub(r"[ .\-_]", "", match[0])
-
-
-def lazily(pattern: str) -> Callable[[], re.Pattern[str]]:
-    """A pattern that is compiled when first used: these two take 30 ms and most runs need neither."""
-    return cache(lambda: re.compile(pattern))
-
-
-WORDS = re.compile(r"[^\W_]+")
-"""Markup, brackets and quotes of any kind are gaps between words."""
+_LOOKALIKES = str.maketrans("аеорсухіѕјԁԛԝμαορντкмвн", "aeopcyxisjdqwuaopvtkmbh")
+_LEET = str.maketrans("013457@$", "oieastas")
+_SPACED = re.compile(r"(?<!\w)\w(?:[ .\-_]\w(?!\w)){4,}")
+"""A word with gaps: "r e w r i t t e n"."""
+_WORDS = re.compile(r"[^\W_]+")
+"""Markup, brackets and quotes of any kind separate words."""
 
 _MADE = "(?:re ?writ(?:t?en|ed|e|ing)|re ?wrote|re ?phrased|re ?worded|evolved|given|created|generated|modified|revised|adapted|augmented|complicated|complexified)"
-PROMPT = re.compile(
+_PROMPT = re.compile(
     rf" (?:{_MADE} prompts?|prompts? re ?writ(?:t?en|er)|prompts? (?:re ?writer|creator|evolver)|(?:rewritten|given|created|evolved)prompt) "
 )
-
-TRANSLATED = lazily(
-    "|".join(
-        (
-            r"prompts? (?:re ?ecrite?|reformulee?|donnee?|modifiee?|cree)", r"(?:invite|consigne|instruction) (?:re ?ecrite|reformulee|donnee)",
-            r"(?:prompt|indicacion|instruccion|mensaje) (?:reescrit[oa]|dad[oa]|reformulad[oa]|cread[oa]|modificad[oa])",
-            r"(?:prompt|instrucao|comando|solicitacao) (?:reescrit[oa]|dad[oa]|fornecid[oa]|reformulad[oa]|criad[oa])",
-            r"(?:prompt|istruzione|richiesta) (?:riscritt[oa]|dat[oa]|riformulat[oa]|creat[oa])",
-            r"(?:um ?geschriebene[rs]?|uberarbeitete[rs]?|neu geschriebene[rs]?|gegebene[rs]?|umformulierte[rs]?|erstellte[rs]?) (?:prompts?|eingabeaufforderung|anweisung|aufforderung)",
-            r"(?:herschreven|gegeven|aangepaste) (?:prompt|instructie|opdracht)",
-            r"(?:przepisany|przeredagowany|podany|dany) (?:prompt|monit)", r"(?:przepisane|przeredagowane) polecenie",
-            r"(?:omskriven|given|omskrevet) (?:prompt|uppmaning|instruktion)",
-            r"(?:yeniden yaz[iı]lm[iı]s|verilen) (?:istem|komut|prompt)",
-            r"prompt (?:yang )?(?:ditulis ulang|diberikan)", r"(?:loi nhac|prompt) (?:duoc )?viet lai", r"prompt da cho",
-            r"prepsany prompt|prepsana vyzva|rescris prompt|prompt rescris|promptul rescris",
-        )
-    )
-)  # fmt: skip
-OTHER_SCRIPTS = lazily(
-    "|".join(
-        (
-            r"(?:重写|改写|重寫|改寫|改编|给定|給定|新的?|创建|生成|修改|演化|进化)(?:后|後|过|好|之后)?(?:的)?\s*(?:提示词?|提示詞?|指令|题目|問題|问题|提問)\s*[#】\]:：]",
-            r"(?:重写|改写|重寫|改寫|给定|給定)(?:后|後|过)?的?\s*(?:提示词?|提示詞?|指令)",
-            r"(?:書き換え|書き直|リライト|与えられ)[^\s。]{0,6}(?:プロンプト|フロンフト|指示)",
-            r"(?:다시\s*(?:작성|쓴)|재작성|주어진|수정)[^\s.]{0,4}\s*(?:프롬프트|지시)",
-            r"(?:переписанн|переформулированн)\w*\s+(?:промпт|запрос|подсказк|инструкци)\w*|(?:измен[её]нн|данн|заданн|исходн)\w*\s+промпт\w*",
-                        r"переписаний (?:запит|промпт)|переписана підказка",
-            r"(?:المطالبة|المطالبه|الموجه|الطلب|التعليمات|النص)\s+(?:المعاد|المعادة|المعاده|المكتوب|المعطى|المعطاة|المعدل)",
-            r"(?:पुनर्लिखित|दिया गया|दिए गए|संशोधित)\s*(?:प्रॉम्प्ट|प्रोम्प्ट|निर्देश)",
-            r"(?:ξαναγραμμένη|επαναδιατυπωμένη|δεδομένη)\s+(?:προτροπή|οδηγία)", r"הפרומפט (?:המשוכתב|הנתון)",
-            r"(?:พรอมต์|คําสั่ง|คำสั่ง)ที่(?:เขียนใหม่|ให้มา)",
-        )
-    )
-)  # fmt: skip
-
 _NEW = rf"(?:{_MADE}|new|updated|improved|enhanced|original|final|harder|evolved|complex|more complex|upgraded|mutated)"
 _THING = (
     "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request)"
 )
-LABEL = re.compile(
+_LABEL = re.compile(
     rf"^[\W_]*(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{0,3}}{_THING}[\s*_`'\"”\])>}}]*[:：#=]"  # New Question:
     rf"|[#*\[<{{(`«\"“【]\s*(?:the )?{_NEW}[\s_\-]{{0,3}}{_THING}\s*[#*\]>}})`»\"”】]"  # #New Question#
     rf"|^[\W_]*#+\s*(?:{_MADE})\s*#"  # #Given#
     rf"|<\s*/?\s*{_MADE}[\s_\-]*(?:{_THING})?\s*/?\s*>",  # <rewritten_instruction>
     re.MULTILINE,
 )
-MARKER = re.compile(rf"#\s*(?:the )?{_MADE}\s*#|^\W*{_MADE}\s*#?\s*:", re.MULTILINE)
-PREAMBLE = re.compile(
+_MARKER = re.compile(rf"#\s*(?:the )?{_MADE}\s*#|^\W*{_MADE}\s*#?\s*:", re.MULTILINE)
+_PREAMBLE = re.compile(
     rf"^\W*(?:(?:sure|certainly|of course|okay|ok|absolutely|great)\b[^\n]{{0,30}}?)?\b(?:here(?: is| s|'s|’s)|below is|this is|i(?: have|'ve|’ve)? (?:rewritten|re ?wrote|evolved))\b"
     rf"[^\n.]{{0,60}}\b(?:{_MADE}|new|(?:more|slightly more) (?:complex|challenging|difficult|detailed|specific)|harder|modified|updated|improved|complex)\b[^\n.]{{0,50}}\b{_THING}\b",
 )
-ROLE = re.compile(
+_ROLE = re.compile(
     r" (?:act as a prompt|your objective is to (?:rewrite|re write|draw inspiration|create a brand new)|(?:complicate|rewrite|re write) the (?:given|following|above) (?:prompt|instruction)"
     r"|famous ai systems|(?:chatgpt and gpt ?4)|make the (?:prompt|instruction) a bit harder|understood and responded by humans|non text parts such as) "
 )
-
-
-_NOUNS = """prompt prompts promptul invite consigne instruction instruccion indicacion mensaje instrucao comando solicitacao
-istruzione richiesta eingabeaufforderung anweisung aufforderung instructie opdracht monit polecenie uppmaning instruktion
-istem komut vyzva nhac"""
-TRANSLATED_NOUNS = frozenset(_NOUNS.split())
+_TRANSLATED_NOUNS = frozenset(
+    """prompt prompts promptul invite consigne instruction instruccion indicacion mensaje instrucao comando solicitacao
+    istruzione richiesta eingabeaufforderung anweisung aufforderung instructie opdracht monit polecenie uppmaning
+    instruktion istem komut vyzva nhac""".split()
+)
+"""Each phrase of phrases/latin.txt contains one of these."""
+_SUSPECT = re.compile(r" (pr\w{2,6}|r\w{11,19})(?= )")
+"""A word that may be a misspelt "prompt" or "rewrittenprompt"."""
 
 
 def is_residue(text: str) -> bool:
-    """Whether words of an evolving prompt stand in the text. About 0.1 ms for 1,000 ASCII characters."""
-    undressed = undress(text)
-    found = WORDS.findall(undressed)
+    """Whether the text contains words of an evolving prompt. About 0.1 ms for 1,000 ASCII characters."""
+    normal = _normalised(text)
+    found = _WORDS.findall(normal)
     flat = f" {' '.join(found)} "
     return bool(
-        ("prompt" in flat and PROMPT.search(flat))
-        or ROLE.search(flat)
-        or LABEL.search(undressed)
-        or MARKER.search(undressed)
-        or PREAMBLE.search(undressed)
-        or _mangled(flat)
-        or (not TRANSLATED_NOUNS.isdisjoint(found) and TRANSLATED().search(flat))
-        or (not text.isascii() and OTHER_SCRIPTS().search(unicodedata.normalize("NFKC", text).casefold()))
+        ("prompt" in flat and _PROMPT.search(flat))
+        or _ROLE.search(flat)
+        or _LABEL.search(normal)
+        or _MARKER.search(normal)
+        or _PREAMBLE.search(normal)
+        or _is_misspelt(flat)
+        or (not _TRANSLATED_NOUNS.isdisjoint(found) and _phrases("latin").search(flat))
+        or (
+            not text.isascii()
+            and _phrases("other_scripts").search(unicodedata.normalize("NFKC", text).casefold())
+        )
     )
 
 
-PROMPT_LETTERS = frozenset("prompt")
-SUSPECT = re.compile(r" (pr\w{2,6}|r\w{11,19})(?= )")
+def _normalised(text: str) -> str:
+    """Case-folded text without escapes, invisible characters, accents, look-alikes of Latin letters and gaps in words."""
+    text = unquote(html.unescape(text)) if "%" in text or "&" in text else text
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(c for c in text if c.isascii() or unicodedata.category(c) not in ("Mn", "Cf"))
+        text = re.sub(r"\b\w*[A-Za-z]\w*\b", lambda m: m[0].translate(_LOOKALIKES), text.casefold())
+    return _SPACED.sub(lambda m: re.sub(r"[ .\-_]", "", m[0]), text.casefold())
 
 
-def _mangled(flat: str) -> bool:
+@cache
+def _phrases(name: str) -> re.Pattern[str]:
+    """The phrases of one file as one pattern. Read at first use: it takes 30 ms, and most runs need none."""
+    lines = (files("evoltune.text") / "phrases" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return re.compile("|".join(line for line in lines if not line.startswith("#")))
+
+
+def _is_misspelt(flat: str) -> bool:
     """ "Rewrtten Promt", "R3written Pr0mpt", "rewrittenprompt": near "rewritten prompt" letter by letter."""
-    for match in SUSPECT.finditer(flat):
-        word = match[1].translate(LEET)
+    for match in _SUSPECT.finditer(flat):
+        word = match[1].translate(_LEET)
         if len(word) >= 12:
-            if _near(word, "rewrittenprompt", 0.82):
+            if _is_near(word, "rewrittenprompt", 0.82):
                 return True
             continue
-        before = [w.translate(LEET) for w in flat[max(0, match.start() - 40) : match.start()].split()[-2:]]
-        if not before or len(PROMPT_LETTERS & set(word)) < 4 or not _near(word, "prompt", 0.8):
+        before = [w.translate(_LEET) for w in flat[max(0, match.start() - 40) : match.start()].split()[-2:]]
+        if not before or len(set("prompt") & set(word)) < 4 or not _is_near(word, "prompt", 0.8):
             continue
-        if before[-1] == "re" or (len(before[-1]) >= 7 and _near(before[-1], "rewritten", 0.75)):
+        if before[-1] == "re" or (len(before[-1]) >= 7 and _is_near(before[-1], "rewritten", 0.75)):
             return True
-        if _near("".join(before), "rewritten", 0.8):
+        if _is_near("".join(before), "rewritten", 0.8):
             return True
     return False
 
 
-def _near(word: str, known: str, ratio: float) -> bool:
+def _is_near(word: str, known: str, ratio: float) -> bool:
     return SequenceMatcher(None, word, known).ratio() >= ratio
