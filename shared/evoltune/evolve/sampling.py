@@ -1,6 +1,6 @@
-"""Sampling to a target size, stratified by round: WizardLM trained on 70k of its 250k (2304.12244 section 4.2).
+"""Sampling to a target size, stratified by round: WizardLM trained on 70k of its 250k rows (2304.12244 section 4.2).
 
-Invariant: who is taken depends on the recipe's seed and the record's id alone, so a resumed run takes the same rows.
+Invariant: the choice depends on the recipe's seed and the records' ids alone, so a resumed run takes the same rows.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from evoltune.run.queries import Spent, decisions, difficulty_replies, draws, spent_by_record
+from evoltune.run.queries import Draw, Spent, decisions, difficulty_replies, draws, spent_by_record
 from evoltune.run.store import Step, Store
 from evoltune.text.ratings import read_rating
 
@@ -59,76 +59,51 @@ class Yield:
         return self.tokens / rows if rows else None
 
 
+WRITING = ("evolve", "self_instruct", "snippet")
+"""Purposes whose calls are journalled under the parent (or the blank draw), not under the row that they wrote."""
+
+
 def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list[Yield]:
-    """The table over the evolve step's draws, most draws first; bootstrapping counts as operators of its own.
+    """The table over the evolve step's draws, most draws first; each kind of bootstrapping is an operator of its own.
 
-    The cost of a draw is all calls about its record plus the call that wrote it, which is journalled under its parent and
-    shared out over the parent's draws.
+    A draw costs all calls about its record, and its share of the calls that wrote its parent's children.
     """
-    rated = _difficulties(store)
+    rated = {record: level for record, _, level in _rated(store)}
     judged = {d.record: d.reason for d in decisions(store, verify)} if verify else {}
-    asked, spent = spent_by_record(store, WRITING)
-    children: Counter[str] = Counter(draw.parent for draw in draws(store, step) if draw.parent)
-    lines: dict[str, _Line] = defaultdict(_Line)
-    for operator, parent, record, reason in draws(store, step):
-        if not operator:
-            continue
-        line = lines[operator]
-        line.draws += 1
-        line.spend(spent.get(record, Spent()), 1.0)
-        if parent:
-            line.spend(asked.get(parent, Spent()), 1 / children[parent])
-        if reason:
-            line.reasons[reason] += 1
-            continue
-        line.kept += 1
-        if record in judged:
-            line.judged += 1
-            line.verified += judged[record] == ""
-        if record in rated:
-            line.rated.append(rated[record])
-            if parent and parent in rated:
-                line.lifts.append(rated[record] - rated[parent])
-    return sorted(
-        (line.row(name, verify) for name, line in lines.items()), key=lambda y: (-y.draws, y.operator)
-    )
+    writing, about = spent_by_record(store, WRITING)
+    by_operator: dict[str, list[Draw]] = defaultdict(list)
+    children: Counter[str | None] = Counter()
+    for draw in draws(store, step):
+        children[draw.parent] += 1
+        if draw.operator:
+            by_operator[draw.operator].append(draw)
 
+    def cost(draw: Draw) -> Spent:
+        shared = writing.get(draw.parent, Spent()) if draw.parent else Spent()
+        own = about.get(draw.record, Spent())
+        return Spent(*(a + b / children[draw.parent] for a, b in zip(own, shared, strict=True)))
 
-class _Line:
-    def __init__(self) -> None:
-        self.draws = self.kept = self.verified = self.judged = 0
-        self.reasons: Counter[str] = Counter()
-        self.rated: list[float] = []
-        self.lifts: list[float] = []
-        self.calls = self.tokens = self.usd = 0.0
-
-    def spend(self, amount: Spent, share: float) -> None:
-        self.calls += amount.calls * share
-        self.tokens += amount.tokens * share
-        self.usd += amount.usd * share
-
-    def row(self, operator: str, verify: Step | None) -> Yield:
+    def row(operator: str, drawn: list[Draw]) -> Yield:
+        kept = [draw for draw in drawn if not draw.reason]
+        reasons = [judged[draw.record] for draw in kept if draw.record in judged]
+        levels = {draw: rated[draw.record] for draw in kept if draw.record in rated}
+        lifts = [level - rated[draw.parent] for draw, level in levels.items() if draw.parent in rated]
+        calls, tokens, usd = (sum(amounts) for amounts in zip(*map(cost, drawn), strict=True))
         return Yield(
             operator=operator,
-            draws=self.draws,
-            kept=self.kept,
-            verified=self.verified if verify else None,
-            judged=self.judged if verify else None,
-            reasons=dict(self.reasons.most_common()),
-            difficulty=fmean(self.rated) if self.rated else None,
-            lift=fmean(self.lifts) if self.lifts else None,
-            calls=round(self.calls),
-            tokens=round(self.tokens),
-            usd=self.usd,
+            draws=len(drawn),
+            kept=len(kept),
+            verified=reasons.count("") if verify else None,
+            judged=len(reasons) if verify else None,
+            reasons=dict(Counter(draw.reason for draw in drawn if draw.reason).most_common()),
+            difficulty=fmean(levels.values()) if levels else None,
+            lift=fmean(lifts) if lifts else None,
+            calls=round(calls),
+            tokens=round(tokens),
+            usd=usd,
         )
 
-
-WRITING = ("evolve", "self_instruct", "snippet")
-"""Purposes whose calls are journalled under the parent (or the empty draw), not under the row that they wrote."""
-
-
-def _difficulties(store: Store) -> dict[str, float]:
-    return {record: level for record, _, level in _rated(store)}
+    return sorted((row(*item) for item in by_operator.items()), key=lambda y: (-y.draws, y.operator))
 
 
 def _rated(store: Store) -> Iterator[tuple[str, int, float]]:
