@@ -9,13 +9,13 @@ import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from evoltune.curate.difficulty import level_of
 from evoltune.errors import DataError
+from evoltune.report.diversity_map import diversity_map
 from evoltune.rows import journal
 from evoltune.rows.files import read_json
 from evoltune.run import queries
@@ -36,7 +36,6 @@ from evoltune.text.ratings import median_rating
 
 MAX_TEXT = 1200  # characters of one text in the row explorer; keeps 10,000 rows under 5 MB
 EXAMPLES = 8
-POINTS = 1500  # of the diversity map
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -103,7 +102,7 @@ def read_run(folder: Path) -> RunData:
             spent=store.spent(),
             difficulty=_difficulty(kept, rated),
             ratings=_ratings(kept, rated),
-            diversity=_diversity(kept),
+            diversity=diversity_map(kept),
             examples=_examples(rows),
         )
 
@@ -150,31 +149,6 @@ def _ratings(kept: Rows, rated: Mapping[str, float | None]) -> list[dict[str, An
         if rating is not None:
             by_round.setdefault(row["round"], []).append(rating)
     return [{"round": r, "mean": fmean(found), "rated": len(found)} for r, found in sorted(by_round.items())]
-
-
-def _diversity(kept: Rows) -> list[dict[str, Any]]:
-    """Hashed n-gram vectors of a sample, on their two first principal components, in k-means clusters."""
-    sample = sorted((r for r in kept if r["text"]), key=lambda r: r["id"])[:POINTS]
-    if len(sample) < 3 or find_spec("numpy") is None:
-        return []
-    import numpy as np
-
-    from evoltune.curate.select.diversity import spherical_kmeans
-    from evoltune.text.vectors import vectors
-
-    points = vectors([r["text"] for r in sample])
-    labels = spherical_kmeans(points)
-    centred = points - points.mean(axis=0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, -2:]
-    # The sign of an eigenvector is arbitrary: fixing it makes the page repeatable.
-    flat = centred @ (axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]]))
-    return [
-        {
-            "x": round(float(x), 4), "y": round(float(y), 4),
-            "cluster": int(cluster), "round": row["round"], "text": row["text"][:80],
-        }
-        for (y, x), cluster, row in zip(flat, labels, sample, strict=True)
-    ]  # fmt: skip
 
 
 def _operators(rows: Rows) -> list[dict[str, Any]]:
