@@ -1,0 +1,45 @@
+"""What is read from a run directory for its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evoltune.errors import DataError
+from evoltune.report.run_data import read_run, word_diff
+from evoltune.report.run_page import write_report
+
+pytest.importorskip("jinja2", reason="needs evoltune[report]")
+pytest.importorskip("vl_convert", reason="needs evoltune[report]")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="give the directory of a run"):
+        write_report(tmp_path)
+
+
+def test_a_word_diff_tells_both_texts():
+    diff = word_diff("a b c d", "a x c d e")
+    assert " ".join(t for kind, t in diff if kind != "new") == "a b c d"
+    assert " ".join(t for kind, t in diff if kind != "gone") == "a x c d e"
+
+
+def test_difficulty_is_counted_by_round_and_level_and_rated_by_its_mean(small):
+    run = read_run(small)
+    kept = [r for r in run.rows if r["outcome"] == "kept"]
+    evolved = sum(r["round"] for r in kept)
+    assert run.difficulty == [
+        {"round": 0, "level": "simple", "rows": len(kept) - evolved},
+        {"round": 1, "level": "very complex", "rows": evolved},
+    ]
+    assert run.ratings == [
+        {"round": 0, "mean": 3.0, "rated": len(kept) - evolved},
+        {"round": 1, "mean": 8.0, "rated": evolved},
+    ]
+
+
+def test_the_environment_is_the_one_that_the_scores_were_measured_in(small, tmp_path):
+    assert read_run(small).environment == {"torch": "2.10.0"}
+    (tmp_path / "recipe.yaml").write_text("domain: math\n")
+    assert read_run(tmp_path).environment == {}

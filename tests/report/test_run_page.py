@@ -1,0 +1,133 @@
+"""The page of a run: it says what the run holds, hostile text stays text, and a real browser finds nothing wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evoltune.report.run_data import read_run
+from evoltune.report.run_page import write_report
+
+pytest.importorskip("jinja2", reason="needs evoltune[report]")
+pytest.importorskip("vl_convert", reason="needs evoltune[report]")
+
+HOSTILE = [
+    "<script>window.pwned = 1</script>", "</script><script>window.pwned = 1</script>", "</textarea><img src=x onerror='window.pwned=1'>",
+    "\u202eright to left\u202c", "\x1b[31mred\x1b[0m", "{{ 7 * 7 }} {% for x in y %}", "<!--", "]]>", "\x00nul", "x" * 1_000_000,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small_page(small) -> Path:
+    return write_report(small)
+
+
+@pytest.fixture(scope="module")
+def large_page(large) -> Path:
+    return write_report(large)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(make_run, tmp_path_factory) -> Path:
+    return write_report(make_run(tmp_path_factory.mktemp("hostile") / "run", 24, HOSTILE))
+
+
+def test_the_page_shows_the_ledger_scores_and_losses_of_the_run(small: Path, small_page: Path):
+    page = read_run(small)
+    assert len(page.rows) == 40 and len(page.loss) == 40 and len(page.scores) == 2
+    assert sum(o["drawn"] for o in page.operators) == 40 and sum(v["rows"] for v in page.verdicts) == 40
+    text = small_page.read_text()
+    assert "gradeschool-heldout" in text and "60.0%" in text and "no information gain" in text
+
+
+def test_the_page_asks_the_network_for_nothing(small_page: Path):
+    text = small_page.read_text()
+    assert not re.search(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//""", text)
+    assert "default-src 'none'" in text
+
+
+def test_the_page_is_a_function_of_the_run(small: Path, small_page: Path):
+    first = small_page.read_bytes()
+    assert write_report(small).read_bytes() == first
+
+
+def test_hostile_text_is_escaped_in_the_source(hostile_page: Path):
+    text = hostile_page.read_text()
+    assert "<script>window.pwned" not in text and "<img src=x" not in text and "{{ 7 * 7 }}" in text
+    assert len(text) < 5_000_000
+
+
+def test_ten_thousand_rows_stay_under_five_megabytes(large_page: Path):
+    assert large_page.stat().st_size < 5_000_000
+
+
+# ---- in a real browser
+
+
+def open_page(browser, path: Path, **context):
+    """The page once its rows are there, with what the console and the network said."""
+    page = browser.new_context(**context).new_page()
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: said.append(str(e)))
+    page.on(
+        "request", lambda r: said.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
+    )
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
+    return page, said
+
+
+def test_search_filters_and_tree_work_and_the_console_is_silent(browser, small: Path, small_page: Path):
+    page, said = open_page(browser, small_page)
+    assert page.locator("#count").inner_text() == "40 of 40 rows"
+    page.select_option("#f-operator", "deepen")
+    deepen = sum(r["operator"] == "deepen" for r in read_run(small).rows)
+    assert page.locator("#count").inner_text() == f"{deepen} of 40 rows"
+    page.select_option("#f-operator", "")
+    row = next(r for r in read_run(small).rows if r["parents"])
+    page.fill("#f-text", row["id"])
+    assert page.locator("#count").inner_text() == "1 of 40 rows"
+    page.locator("#rows button").focus()
+    page.keyboard.press("Enter")
+    tree = page.locator("#tree")
+    assert row["parents"][0] in tree.inner_text() and row["id"] in tree.locator(".here").inner_text()
+    assert page.locator(".chart svg").count() >= 5 and said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_violation(browser, small_page: Path, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the dev extra")
+    page, _ = open_page(browser, small_page, color_scheme=scheme)
+    violations = axe.Axe().run(page).response["violations"]
+    serious = [
+        f"{v['id']}: {v['nodes'][0]['html'][:120]}"
+        for v in violations
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_a_phone_shows_it_without_sideways_scrolling(browser, small_page: Path):
+    page, _ = open_page(browser, small_page, viewport={"width": 375, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_hostile_text_is_shown_and_never_run(browser, hostile_page: Path):
+    page, said = open_page(browser, hostile_page)
+    page.fill("#f-text", "<script>window.pwned")
+    page.locator("#rows button").first.click()
+    assert (
+        page.evaluate("window.pwned") is None and "<script>window.pwned" in page.locator("#rows").inner_text()
+    )
+    assert said == []
+
+
+def test_ten_thousand_rows_open_and_filter(browser, large_page: Path):
+    page, said = open_page(browser, large_page)
+    opened = page.evaluate("performance.now()")
+    page.fill("#f-text", "violin")
+    assert "of 10000 rows" in page.locator("#count").inner_text() and said == []
+    print(f"10,000 rows: open after {opened:.0f} ms (limit 2,000 on a quiet machine)")
