@@ -18,8 +18,8 @@ def test_rows_in_any_state_become_verdicts_in_order(toy):
         {"id": "h", "answer": "def f(a): return a", "tests": 7},
         {"id": "i", "answer": "def f(a): return a", "tests": "assert f(1) == 1", "entry_point": "f"},
     ]
-    judged = list(evoltune.verify(rows, domain=toy, workers=1))
-    assert [r["status"] for r in judged] == [
+    verified = list(evoltune.verify(rows, domain=toy, workers=1))
+    assert [r["status"] for r in verified] == [
         "pass",
         "error",
         "error",
@@ -30,9 +30,9 @@ def test_rows_in_any_state_become_verdicts_in_order(toy):
         "error",
         "pass",
     ]
-    assert [r["id"] for r in judged] == ["a", "b", "c", 4, "e", "f", "g", "h", "i"]
-    assert set(judged[0]) == {"id", "status", "reason", "score", "seconds", "evidence"}
-    assert all(r["reason"] for r in judged if r["status"] == "error")
+    assert [r["id"] for r in verified] == ["a", "b", "c", 4, "e", "f", "g", "h", "i"]
+    assert set(verified[0]) == {"id", "status", "reason", "score", "seconds", "evidence"}
+    assert all(r["reason"] for r in verified if r["status"] == "error")
 
 
 def test_a_reward_takes_a_trainers_columns_and_conversations(toy):

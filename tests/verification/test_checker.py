@@ -38,24 +38,24 @@ def statuses(records):
 
 def test_records_come_back_in_order_each_answer_with_its_verdict(checker):
     records = [record(str(i % 3), "1") for i in range(500)]
-    judged = list(checker.verify(records))
-    assert [r.id for r in judged] == [r.id for r in records]
-    assert statuses(judged) == [["pass" if i % 3 == 1 else "fail", "pass"] for i in range(500)]
+    verified = list(checker.verify(records))
+    assert [r.id for r in verified] == [r.id for r in records]
+    assert statuses(verified) == [["pass" if i % 3 == 1 else "fail", "pass"] for i in range(500)]
 
 
 def test_an_answer_that_has_a_verdict_keeps_it(checker):
-    struck = Record(
+    rejected = Record(
         domain="toy",
         task=Task(instruction="q", reference="1"),
         answers=(Answer(text="1", model="m", verdict=Verdict(status="fail")),),
     )
-    assert statuses(checker.verify([struck])) == [["fail"]]
+    assert statuses(checker.verify([rejected])) == [["fail"]]
 
 
-def test_whatever_an_answer_does_to_its_checker_the_next_is_judged(checker):
+def test_whatever_an_answer_does_to_its_checker_the_next_is_verified(checker):
     texts = ["1", "bomb", "1", "raise", "die", "hungry", "1", "2"]
-    judged = [s for (s,) in statuses(checker.verify([record(t) for t in texts]))]
-    assert judged == ["pass", "timeout", "pass", "error", "error", "memory", "pass", "fail"]
+    verified = [s for (s,) in statuses(checker.verify([record(t) for t in texts]))]
+    assert verified == ["pass", "timeout", "pass", "error", "error", "memory", "pass", "fail"]
 
 
 def test_records_without_answers_pass_through(checker):
@@ -92,7 +92,7 @@ def test_a_caller_in_a_thread_can_open_a_checker_of_its_own_and_its_alarm_stays(
     assert out[0]["status"] == "pass" and left > 0
 
 
-def test_equal_answers_to_equal_tasks_are_judged_once(toy, tmp_path):
+def test_equal_answers_to_equal_tasks_are_verified_once(toy, tmp_path):
     count = tmp_path / "count"
     with open_checker(toy, workers=2, policy={"COUNT": str(count)}) as checker:
         list(checker.verify([record("1", name=str(i)) for i in range(50)] + [record("2")]))

@@ -1,4 +1,5 @@
-"""Verification: answers judged by their domain, in worker processes, as a call, a stage, a service or a reward.
+"""Verification: a domain gives answers their verdicts, in worker processes; as a call, a stage, a service or a reward.
 
-See docs/validate.md.
+`records` verifies one record inside a worker, `checker` opens a pool of workers, `rows` and `files` bring rows to it, `api` holds
+`evoltune.verify` and `evoltune.reward`. docs/validate.md is the user's page.
 """

@@ -47,7 +47,7 @@ def test_the_service_gives_what_a_local_checker_gives(client, local, rows):
     assert without_seconds(client.verify(rows, domain="math")) == without_seconds(expected)
 
 
-def test_programs_are_judged_as_locally(live):
+def test_programs_are_verified_as_locally(live):
     fail = GOOD | {"tests": "assert f(1) == 2"}
     given = [GOOD, fail, {"id": "no tests", "answer": GOOD["answer"]}, LOOP, GOOD | {"id": 7}, 7]
     options = {"domain": "code", "program_s": 1.0, "workers": 1}

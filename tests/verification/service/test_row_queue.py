@@ -89,8 +89,8 @@ def test_the_rows_of_a_caller_that_disconnects_leave_the_queue(small):
         connection.sendall(head(f"Content-Length: {len(body)}") + body.encode())
         until(lambda: metric(small, 'evoltune_waiting_rows{domain="code"}') == 4)
     until(lambda: metric(small, 'evoltune_waiting_rows{domain="code"}') == 0)
-    judged = metric(small, 'evoltune_verdicts_total{domain="code",status="pass"}')
-    assert judged < 4
+    verified = metric(small, 'evoltune_verdicts_total{domain="code",status="pass"}')
+    assert verified < 4
 
 
 def test_sigterm_answers_what_was_accepted_and_nothing_more():
