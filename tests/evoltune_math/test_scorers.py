@@ -7,8 +7,9 @@ import pytest
 from evoltune.domain import Context
 from evoltune.record import Task, Verdict
 from evoltune_math import domain
-from evoltune_math.scorers import math_equal, minerva_string
+from evoltune_math.scorers import minerva
 from evoltune_math.scorers.hendrycks import NormaliserFault, normal_string
+from evoltune_math.scorers.wizardmath import math_equal
 
 CONTEXT = Context(run=lambda job: Verdict(status="error"), policy=domain.policy)
 
@@ -94,5 +95,5 @@ def test_the_tolerant_comparison_takes_percentages_and_ignores_brackets() -> Non
 
 
 def test_the_minerva_normaliser_drops_units_and_keeps_the_last_side() -> None:
-    assert minerva_string(r"x = 5\text{ dollars}") == "5"
-    assert minerva_string("1,234") == "1234"
+    assert minerva.normal_string(r"x = 5\text{ dollars}") == "5"
+    assert minerva.normal_string("1,234") == "1234"

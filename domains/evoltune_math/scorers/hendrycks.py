@@ -1,27 +1,47 @@
-"""The string normaliser of the MATH benchmark (Hendrycks et al. 2021, github.com/hendrycks/math), step for step.
+r"""The scorer of the MATH benchmark (Hendrycks et al. 2021, github.com/hendrycks/math): strings after a normaliser.
 
-`normal_string("\\\\dfrac12")` -> `\\\\frac{1}{2}`. It raises where the published one raises: two `\\\\text{ ` in one answer, and a
-`\\\\sqrt` at the very end. `wizardmath` turns these exceptions into passes, as published; `hendrycks` compares the raw strings.
+    normal_string("\\dfrac12")   # "\\frac{1}{2}"
+
+The normaliser raises where the published one raises: two `\text{ ` in one answer, and a `\\sqrt` at the very end.
+WizardMath turns these exceptions into passes.
 """
 
 from __future__ import annotations
 
 import re
 
-_REMOVED = ("\n", "\\!")
-_DELETED = ("\\left", "\\right", "^{\\circ}", "^\\circ", "\\$")
+from evoltune_math.answers.reading.cleanup import closing_brace
+
+_SPACING = ("\n", "\\!")
+_REMOVED = ("\\left", "\\right", "^{\\circ}", "^\\circ", "\\$")
 
 
 class NormaliserFault(Exception):
     """The published code would have raised here."""
 
 
+def last_box(response: str) -> str | None:
+    """The content of the last `\\boxed{}` or `\\fbox{}`, braces balanced."""
+    at = max(response.rfind("\\boxed"), response.rfind("\\fbox"))
+    start = response.find("{", at) if at >= 0 else -1
+    end = closing_brace(response, start) if start >= 0 else -1
+    return response[start + 1 : end] if end > 0 else None
+
+
+def same(answer: str, reference: str) -> bool:
+    """`is_equiv`: equal after the normaliser; the raw strings if it raises."""
+    try:
+        return normal_string(answer) == normal_string(reference)
+    except NormaliserFault:
+        return answer == reference
+
+
 def normal_string(text: str) -> str:
     """The normal form of a MATH answer. Raises `NormaliserFault` where the published code fails."""
-    for piece in _REMOVED:
+    for piece in _SPACING:
         text = text.replace(piece, "")
     text = text.replace("\\\\", "\\").replace("tfrac", "frac").replace("dfrac", "frac")
-    for piece in _DELETED:
+    for piece in _REMOVED:
         text = text.replace(piece, "")
     text = _without_units(text).replace("\\%", "").replace(" .", " 0.").replace("{.", "{0.")
     if not text:
@@ -56,7 +76,7 @@ def _braced_roots(text: str) -> str:
 
 
 def _braced_fractions(text: str) -> str:
-    """`\\\\frac12` and `\\\\frac1{2}` with braces; a fraction that is cut short leaves the text as it was."""
+    """`\\frac12` and `\\frac1{2}` with braces; if a fraction is cut short, the text is unchanged."""
     head, *tails = text.split("\\frac")
     if not tails:
         return text
@@ -76,7 +96,7 @@ def _braced_fractions(text: str) -> str:
 
 
 def _slashed(text: str) -> str:
-    """`3/4` of two whole numbers becomes a `\\\\frac`."""
+    """`3/4` of two whole numbers becomes a `\\frac`."""
     parts = text.split("/")
     if len(parts) != 2 or not all(re.fullmatch(r"\s*[+-]?\d{1,4000}(?:_\d+)*\s*", p) for p in parts):
         return text
