@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from evoltune.domain import Domain
 from evoltune_code.benchmarks import BENCHMARKS
-from evoltune_code.confirm import confirm
-from evoltune_code.extract import extract
+from evoltune_code.confirmation import confirm
+from evoltune_code.extraction import extract
 from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
 from evoltune_code.overlap import behaviour
 from evoltune_code.profiles import PROFILES
-from evoltune_code.seeding import seeds
+from evoltune_code.seeds import seeds
 from evoltune_code.verification import COLUMNS, POLICY, verify
 
 domain = Domain(

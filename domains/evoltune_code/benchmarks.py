@@ -1,4 +1,4 @@
-"""The code suites: upstream's files become tasks here, once; everything after reads `Task` alone.
+"""The code suites: turns upstream's files into tasks.
 
 Files are .jsonl, .json, either also as .gz. A HumanEval task keeps its prompt in `fields.prompt` (the prefix that a
 completion continues); an MBPP task shows its asserts in the instruction, as every published MBPP setting does.
@@ -21,14 +21,18 @@ from typing import Any
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Task
-from evoltune_code import ds1000, evalplus, multiple
+from evoltune_code import ds1000, evalplus, multipl_e
 
 MBPP_TEST, MBPP_DEV = range(11, 511), range(511, 975)
 """The paper's splits: 1-10 prompts, 11-510 test, 511-600 validation, 601-974 training."""
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file; DataError names file and line."""
+    """The JSON objects of a file; DataError names file and line.
+
+    Not `evoltune.rows.readers`: MbppPlus.jsonl holds NaN and -Infinity, which are not JSON and which rows of a dataset may
+    not have.
+    """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             text = file.read().decode("utf-8")
@@ -46,7 +50,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def loader(convert: Callable[[dict[str, Any]], Task | None]) -> Callable[[Path], Iterator[Task]]:
-    """`Benchmark.load` from the reading of one row (None: a row that is not part of the suite)."""
+    """`Benchmark.load` from a conversion of one row (None: the row is not part of the suite)."""
 
     def load(path: Path) -> Iterator[Task]:
         for number, row in enumerate(rows(path), start=1):
@@ -116,7 +120,7 @@ def _plus(file: str, sha256: str, hub: str) -> Benchmark:
 def _multiple(language: str) -> Benchmark:
     """MultiPL-E's HumanEval; the hash is recorded at first load because the upstream file is exported from the hub."""
     file = f"multiple/humaneval-{language}.jsonl"
-    load = loader(multiple.task)
+    load = loader(multipl_e.task)
     hub = "nuprl/MultiPL-E"
     return Benchmark(load=load, sha256="", licence="MIT", profile="multipl-e", file=file, hub=hub)
 

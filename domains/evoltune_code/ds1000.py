@@ -6,7 +6,8 @@ A row has `prompt`, `reference_code`, `code_context` and `metadata`. The context
 
     task(row).tests == {"harness": CODE_CONTEXT}
 
-Here the candidate runs beside its tests, as upstream has it; a program that exits before the tests end is no pass.
+Invariant: the candidate runs in the process of its tests, as upstream has it, and a program that exits before the tests
+end does not pass.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_code.extract import blocks, normalised
+from evoltune_code.extraction import blocks, normalised
 
 _ENDS = re.compile(r"</code>|# SOLUTION END|END SOLUTION|\n```")
 _STARTS = re.compile(r"BEGIN SOLUTION\s*(?:\n<code>)?\n?|<code>\n?")
@@ -28,23 +29,15 @@ CPU_S = 60.0
 
 
 def task(row: Mapping[str, Any]) -> Task:
-    about = row["metadata"]
-    name = f"DS-1000/{about['problem_id']}"
+    about, form = row["metadata"], "insertion" if "[insert]" in row["prompt"] else "completion"
     return Task(
-        instruction=row["prompt"],
-        reference=row["reference_code"],
-        tests={"harness": row["code_context"]},
-        fields={
-            "library": about["library"],
-            "form": "insertion" if "[insert]" in row["prompt"] else "completion",
-            "cpu_s": CPU_S,
-        },
-        name=name,
-    )
+        instruction=row["prompt"], reference=row["reference_code"], tests={"harness": row["code_context"]},
+        fields={"library": about["library"], "form": form, "cpu_s": CPU_S}, name=f"DS-1000/{about['problem_id']}",
+    )  # fmt: skip
 
 
 def extract(task: Task, response: str) -> str | None:
-    """The solution: a fenced block, or the text up to upstream's end marks; indents are kept, they belong to the context."""
+    """The solution: a fenced block, or the text up to upstream's end marks; indents are kept, because they continue the context."""
     text = normalised(response)
     fenced = [b.code for b in blocks(text) if b.tag in ("", "python", "py")]
     solution = fenced[0] if fenced else _ENDS.split(_STARTS.split(text)[-1])[0]
@@ -52,25 +45,20 @@ def extract(task: Task, response: str) -> str | None:
 
 
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
-    """Runs the harness on the solution. ModuleNotFoundError of the harness itself is our failure, not the model's."""
+    """Runs the harness on the solution. A library that the harness itself cannot import is our failure, not the model's."""
     harness = task.tests["harness"] if isinstance(task.tests, Mapping) else None
     if not isinstance(harness, str):
         return Verdict(status="unverifiable", reason="no test harness")
-    nonce = secrets.token_hex(8)
+    mark = secrets.token_hex(8)
     program = (
         f"{harness}\n_solution = {candidate!r}\ntest_execution(_solution)\n"
-        f"if 'test_string' in globals():\n    test_string(_solution)\nprint('\\n{nonce}')\n"
+        f"if 'test_string' in globals():\n    test_string(_solution)\nprint('\\n{mark}')\n"
     )
     verdict = context.run(Job(program=program, cpu_s=CPU_S))
-    missing = re.search(
-        r"No module named '([\w.]+)'", f"{verdict.reason} {verdict.evidence.get('exception', '')}"
-    )
+    missing = re.search(r"No module named '([\w.]+)'", verdict.reason)
     if verdict.status == "fail" and missing and f"import {missing[1]}" in harness:
-        return Verdict(
-            status="error",
-            reason=f"the sandbox lacks {missing[1]!r}: pip install 'evoltune[ds1000]'",
-            evidence=verdict.evidence,
-        )
-    if verdict.status == "pass" and nonce not in str(verdict.evidence.get("stdout", "")):
+        reason = f"the sandbox lacks {missing[1]!r}: pip install 'evoltune[ds1000]'"
+        return Verdict(status="error", reason=reason, evidence=verdict.evidence)
+    if verdict.status == "pass" and mark not in str(verdict.evidence.get("stdout", "")):
         return replace(verdict, status="fail", reason="the program exited before its tests were done")
     return verdict

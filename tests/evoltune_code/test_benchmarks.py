@@ -10,9 +10,9 @@ import pytest
 
 from evoltune.errors import DataError
 from evoltune.record import Task, digest
-from evoltune_code import domain, ds1000, evalplus, multiple
+from evoltune_code import domain, ds1000, evalplus, multipl_e
 from evoltune_code.benchmarks import MBPP_DEV, MBPP_TEST, called
-from evoltune_code.profiles import PROFILES, raw, wizardcoder_extract, wizardcoder_question
+from evoltune_code.profiles import PROFILES, raw_completion, wizardcoder_extract, wizardcoder_question
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
 SIZES = {"humaneval": 164, "humaneval-plus": 164, "humaneval-plus-mini": 164, "mbpp": 500, "mbpp-dev": 464, "mbpp-all": 974,
@@ -96,8 +96,8 @@ def test_wizardcoder_asks_with_tabs_and_cuts_demo_code():
 
 
 def test_a_raw_completion_ends_at_the_published_stops():
-    assert raw(Task(instruction=""), "    return 1\n\ndef g(): pass") == "    return 1\n"
-    assert raw(Task(instruction=""), "") == ""
+    assert raw_completion(Task(instruction=""), "    return 1\n\ndef g(): pass") == "    return 1\n"
+    assert raw_completion(Task(instruction=""), "") == ""
 
 
 # What a profile does may only change together with its version: then change the version and the digest here.
@@ -167,7 +167,7 @@ def test_multiple_rows_name_their_language_and_function():
         "prompt": "//Doc\nfunction below_zero(operations){\n",
         "tests": "test();",
     }
-    assert multiple.task(cpp).fields["entry_point"] == "close_to"
-    assert multiple.task(js).fields["entry_point"] == "below_zero"
-    assert multiple.task(js).fields["language"] == "javascript"
-    assert multiple.without_brace(cpp["tests"]) == "int main() {}"
+    assert multipl_e.task(cpp).fields["entry_point"] == "close_to"
+    assert multipl_e.task(js).fields["entry_point"] == "below_zero"
+    assert multipl_e.task(js).fields["language"] == "javascript"
+    assert multipl_e.without_brace(cpp["tests"]) == "int main() {}"

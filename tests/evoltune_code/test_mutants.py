@@ -4,10 +4,10 @@ import ast
 
 import pytest
 
-from evoltune_code.confirm import _about, asserts_of, inferred_entry_point
+from evoltune_code.confirmation import _calling, asserts_of, inferred_entry_point
 from evoltune_code.mutants import mutants, stubs
-from evoltune_code.program import fault
-from evoltune_code.seeding import seeds
+from evoltune_code.seeds import seeds
+from evoltune_code.syntax import syntax_error
 
 SOURCE = '''
 import math
@@ -30,7 +30,7 @@ def test_each_mutant_compiles_and_differs_from_the_source_and_from_the_others():
     found = mutants(SOURCE, limit=100)
     texts = [m.source for m in found] + [ast.unparse(ast.parse(SOURCE))]
     assert len(set(texts)) == len(texts) > 15
-    assert all(fault(text) is None for text in texts)
+    assert all(syntax_error(text) is None for text in texts)
 
 
 def test_mutants_are_the_same_for_the_same_seed_and_others_for_another():
@@ -106,9 +106,9 @@ def test_the_function_is_inferred_from_the_calls_in_the_asserts():
 
 
 def test_an_assert_that_does_not_call_the_function_or_uses_unknown_names_is_put_aside():
-    assert _about("assert f(1) == 2", "f")
-    assert _about("assert candidate(1) == 2", "f") == "assert f(1) == 2"
-    assert _about("assert all(f(i) == i + 1 for i in range(3))", "f")
-    assert not _about("assert 1 + 1 == 2", "f")
-    assert not _about("assert f(x) == 2", "f")
-    assert not _about("assert np.allclose(f(1), 2)", "f")
+    assert _calling("assert f(1) == 2", "f")
+    assert _calling("assert candidate(1) == 2", "f") == "assert f(1) == 2"
+    assert _calling("assert all(f(i) == i + 1 for i in range(3))", "f")
+    assert not _calling("assert 1 + 1 == 2", "f")
+    assert not _calling("assert f(x) == 2", "f")
+    assert not _calling("assert np.allclose(f(1), 2)", "f")

@@ -1,7 +1,8 @@
 """Calls functions on a suite's inputs: source that is appended to a program and runs inside the sandbox.
 
-The program is a row's definitions (evoltune_code.overlap) or a suite's own solution (evoltune_code.probes).
-Invariant: nothing here is trusted; a pair that it reports still has to pass the problem's tests.
+The program is a row's definitions (`evoltune_code.overlap`) or a suite's own solution (`evoltune_code.suite_probes`). Names
+begin with an underscore so as not to meet the program's, but for the two functions that are called. Invariant: nothing here
+is trusted; a pair that it reports still has to pass the problem's tests.
 
     probe('["marker", [["f", 0]], {"0": [[["...", false, "[1,2", 0.02]], []]}]')    # prints: marker 0:100
 """
@@ -15,10 +16,10 @@ import typing as _typing
 
 
 class _TooSlow(BaseException):
-    """Ends one call; not an Exception, so that a row's own handlers do not keep it."""
+    """Ends one call; not an Exception, so that the program's own handlers do not catch it."""
 
 
-class _Quiet:
+class _NoOutput:
     def write(self, text: str) -> int:
         return len(text)
 
@@ -52,7 +53,7 @@ def _outcome(function: _typing.Any, args: str, loose: bool, limit: float) -> "st
     _signal.setitimer(_signal.ITIMER_VIRTUAL, limit)
     try:
         return _canonical(function(*_marshal.loads(bytes.fromhex(args))), loose)
-    except BaseException:  # noqa: BLE001 - foreign code may raise anything
+    except BaseException:  # noqa: BLE001 - the program may raise anything
         return None
     finally:
         _signal.setitimer(_signal.ITIMER_VIRTUAL, 0)
@@ -63,7 +64,7 @@ def probe(question: str) -> None:
     "number:percent", the percentage of the problem's variants on which it agrees too (100 where there are none)."""
     marker, pairs, problems = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
-    out, _sys.stdout = _sys.stdout, _Quiet()
+    out, _sys.stdout = _sys.stdout, _NoOutput()
     found = []
     for number, (name, problem) in enumerate(pairs):
         function, (probes, variants) = globals().get(name), problems[str(problem)]
@@ -78,7 +79,7 @@ def results(question: str, limit: float = 0.5) -> None:
     """Prints the marker and, for each [args, loose], the function's canonical result (null: none) and its CPU seconds."""
     marker, name, calls = _json.loads(question)
     _signal.signal(_signal.SIGVTALRM, _stop)
-    out, _sys.stdout = _sys.stdout, _Quiet()
+    out, _sys.stdout = _sys.stdout, _NoOutput()
     found = []
     for args, loose in calls:
         began = _time.process_time()

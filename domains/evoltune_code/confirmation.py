@@ -1,7 +1,7 @@
-"""confirm: code answers of a task without tests, judged by tests that a model wrote. They count only as far as they work.
+"""confirm: verdicts on code answers of a task without tests, by tests that a model wrote, as far as these are any good.
 
-1. Asserts are read one by one from the teacher's text; those that never call the function, or that every useless
-   function passes, are flagged and put aside.
+1. Asserts are read one by one from the teacher's text; those that never call the function, or that every useless function
+   passes, are flagged and put aside.
 2. Dual agreement (CodeT, 2207.10397): solutions that pass the same asserts form a group, weighed by solutions x asserts.
 3. The best group is believed if it passes enough of the asserts, and if these kill enough mutants of its solution.
 
@@ -21,19 +21,21 @@ from dataclasses import dataclass
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
-from evoltune_code.extract import blocks, normalised
+from evoltune_code.assembly import assemble
+from evoltune_code.extraction import blocks, normalised
 from evoltune_code.mutants import mutants, stubs
-from evoltune_code.program import assemble, fault, parse, top_level_names
-from evoltune_code.verification import field, knob
+from evoltune_code.syntax import calls_by_name, local_names, parse, syntax_error, top_level_names
+from evoltune_code.task_fields import text_field
+from evoltune_code.verification import policy_number
 
 _PREFACE = "import math\n"
 """Asserts may use math.isclose; nothing else is imported for them."""
-_HAS = frozenset({"math", *dir(builtins)})
+_KNOWN_NAMES = frozenset({"math", *dir(builtins)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What the asserts said about the programs."""
+    """What the asserts say about the programs."""
 
     asserts: Sequence[str]
     """Usable asserts: they call the function, and not every useless function passes them."""
@@ -47,63 +49,56 @@ def confirm(
     task: Task, candidates: Sequence[str | None], evidence: Mapping[str, Sequence[str]], context: Context
 ) -> Sequence[Verdict]:
     """One verdict for each candidate, in order; None (no answer found) is a fail."""
-    texts = evidence.get("tests", ())
-    programs = [
-        None if c is None else assemble(field(task, "prompt"), field(task, "entry_point"), c)
-        for c in candidates
-    ]
-    broken = {i: _broken(p) for i, p in enumerate(programs)}
-    sound = [p for i, p in enumerate(programs) if p is not None and broken[i] is None]
-    shared = _judge(task, sound, texts, context) if sound else {}
-    return [broken[i] or shared[p or ""] for i, p in enumerate(programs)]
+    prompt, entry_point = text_field(task, "prompt"), text_field(task, "entry_point")
+    programs = [None if c is None else assemble(prompt, entry_point, c) for c in candidates]
+    broken = [_broken(p) for p in programs]
+    sound = [p for p, verdict in zip(programs, broken, strict=True) if p is not None and verdict is None]
+    shared = _confirm_programs(task, sound, evidence.get("tests", ()), context) if sound else {}
+    return [verdict or shared[p or ""] for p, verdict in zip(programs, broken, strict=True)]
 
 
 def _broken(program: str | None) -> Verdict | None:
     if program is None:
         return Verdict(status="fail", reason="no answer found")
-    wrong = fault(program)
-    return Verdict(status="fail", reason=f"syntax error on line {wrong[0]}: {wrong[1]}") if wrong else None
+    error = syntax_error(program)
+    return Verdict(status="fail", reason=f"syntax error on line {error[0]}: {error[1]}") if error else None
 
 
-def _judge(task: Task, programs: Sequence[str], texts: Sequence[str], context: Context) -> dict[str, Verdict]:
+def _confirm_programs(
+    task: Task, programs: Sequence[str], texts: Sequence[str], context: Context
+) -> dict[str, Verdict]:
     written = [a for text in texts for a in asserts_of(text)]
-    entry_point = field(task, "entry_point") or inferred_entry_point(written, programs)
+    entry_point = text_field(task, "entry_point") or inferred_entry_point(written, programs)
     if not written or not entry_point:
         reason = (
-            "the teacher's text holds no assert" if not written else "no function that the asserts could call"
+            "no function that the asserts could call" if written else "the teacher's text holds no assert"
         )
         return dict.fromkeys(programs, Verdict(status="unverifiable", reason=reason))
     weights = Counter(programs)
     distinct = list(weights)
-    trial = attempt(distinct, entry_point, written, context)
-    groups: dict[frozenset[int], int] = {}
+    trial = run_trial(distinct, entry_point, written, context)
+    groups: Counter[frozenset[int]] = Counter()
     for program, passed in zip(distinct, trial.passed, strict=True):
-        groups[passed] = groups.get(passed, 0) + weights[program]
+        groups[passed] += weights[program]
     best = max(groups, key=lambda g: (groups[g] * len(g), len(g), sorted(g)))
-    accepted = distinct[trial.passed.index(best)]
-    kept = [trial.asserts[i] for i in sorted(best)]
+    score = groups[best] * len(best)
     figures: dict[str, Json] = {
         "verified_by": "tests+mutants",
         "tests_written": len(written),
         "tests_usable": len(trial.asserts),
-        "tests_passed": len(kept),
+        "tests_passed": len(best),
         "flagged": dict(trial.flagged),
-        "agreement": {
-            "solutions": groups[best],
-            "of": len(programs),
-            "tests": len(kept),
-            "score": groups[best] * len(kept),
-        },
+        "agreement": {"solutions": groups[best], "of": len(programs), "tests": len(best), "score": score},
     }
-    doubt = _too_weak(len(trial.asserts), len(kept), context)
+    doubt = _too_few(len(trial.asserts), len(best), context)
     if not doubt:
-        killed, total = mutation_score(accepted, entry_point, kept, context)
+        accepted = distinct[trial.passed.index(best)]
+        tests = [trial.asserts[i] for i in sorted(best)]
+        killed, total = mutation_score(accepted, entry_point, tests, context)
         figures |= {"mutants": total, "killed": killed}
         doubt = _too_lenient(killed, total, context)
-    return {
-        program: _verdict(passed, best, doubt, figures)
-        for program, passed in zip(distinct, trial.passed, strict=True)
-    }
+    passed_by = zip(distinct, trial.passed, strict=True)
+    return {program: _verdict(passed, best, doubt, figures) for program, passed in passed_by}
 
 
 def _verdict(
@@ -112,28 +107,23 @@ def _verdict(
     if doubt:
         return Verdict(status="unverifiable", reason=doubt, evidence={**figures, "verified_by": ""})
     if passed >= best:
-        return Verdict(
-            status="pass", reason=f"{len(best)} model-written tests that kill mutants", evidence=figures
-        )
-    missed = len(best - passed)
-    return Verdict(
-        status="fail",
-        reason=f"fails {missed} of {len(best)} tests that the accepted solution passes",
-        evidence=figures,
-    )
+        reason = f"{len(best)} model-written tests that kill mutants"
+        return Verdict(status="pass", reason=reason, evidence=figures)
+    reason = f"fails {len(best - passed)} of {len(best)} tests that the accepted solution passes"
+    return Verdict(status="fail", reason=reason, evidence=figures)
 
 
-def _too_weak(usable: int, kept: int, context: Context) -> str:
-    least, share = int(knob(context, "min_tests")), knob(context, "tests_agree")
+def _too_few(usable: int, passed: int, context: Context) -> str:
+    least, share = int(policy_number(context, "min_tests")), policy_number(context, "tests_agree")
     if usable < least:
         return f"{usable} usable model-written tests, {least} are needed"
-    if kept < max(least, share * usable):
-        return f"the best solutions pass {kept} of {usable} model-written tests, {share:.0%} are needed"
+    if passed < max(least, share * usable):
+        return f"the best solutions pass {passed} of {usable} model-written tests, {share:.0%} are needed"
     return ""
 
 
 def _too_lenient(killed: int, total: int, context: Context) -> str:
-    least = knob(context, "mutation_score")
+    least = policy_number(context, "mutation_score")
     if total == 0:
         return "no mutants: the solution has nothing that tests could catch"
     if killed < least * total:
@@ -141,32 +131,28 @@ def _too_lenient(killed: int, total: int, context: Context) -> str:
     return ""
 
 
-def attempt(programs: Sequence[str], entry_point: str, written: Sequence[str], context: Context) -> Trial:
+def run_trial(programs: Sequence[str], entry_point: str, written: Sequence[str], context: Context) -> Trial:
     """Runs every program, and six useless ones, on every assert; each program is one job."""
-    calling = [a for a in dict.fromkeys(_about(a, entry_point) for a in written) if a]
-    never = len(written) - sum(bool(_about(a, entry_point)) for a in written)
-    calling = calling[: int(knob(context, "max_asserts"))]
+    calling = [_calling(a, entry_point) for a in written]
+    never_calls = calling.count("")
+    asserts = [a for a in dict.fromkeys(calling) if a][: int(policy_number(context, "max_asserts"))]
     useless = [stub.source for stub in stubs("", entry_point)]
-    jobs = [
-        Job(program=p, tests={"each": [_PREFACE + a for a in calling]}, entry_point=entry_point)
-        for p in (*programs, *useless)
-    ]
-    rows = (
-        [_passes(verdict, len(calling)) for verdict in context.run_many(jobs)]
-        if calling
-        else [frozenset[int]()] * len(jobs)
-    )
+    tests = {"each": [_PREFACE + a for a in asserts]}
+    jobs = [Job(program=p, tests=tests, entry_point=entry_point) for p in (*programs, *useless)]
+    verdicts = context.run_many(jobs) if asserts else [Verdict(status="error")] * len(jobs)
+    rows = [_passed(verdict, len(asserts)) for verdict in verdicts]
     anything = frozenset.intersection(*rows[len(programs) :])
-    usable = [i for i in range(len(calling)) if i not in anything]
+    usable = [i for i in range(len(asserts)) if i not in anything]
     place = {old: new for new, old in enumerate(usable)}
     return Trial(
-        asserts=[calling[i] for i in usable],
-        flagged={"never_calls": never, "passes_anything": len(anything)},
+        asserts=[asserts[i] for i in usable],
+        flagged={"never_calls": never_calls, "passes_anything": len(anything)},
         passed=[frozenset(place[i] for i in row if i in place) for row in rows[: len(programs)]],
     )
 
 
-def _passes(verdict: Verdict, count: int) -> frozenset[int]:
+def _passed(verdict: Verdict, count: int) -> frozenset[int]:
+    """The numbers of the asserts that a program passes."""
     found = verdict.evidence.get("passed")
     if isinstance(found, Sequence):
         return frozenset(i for i, ok in enumerate(found) if ok)
@@ -174,15 +160,16 @@ def _passes(verdict: Verdict, count: int) -> frozenset[int]:
 
 
 def mutation_score(program: str, entry_point: str, tests: Sequence[str], context: Context) -> tuple[int, int]:
-    """(killed, total): mutants of the program that fail at least one of the tests. Mutants that we could not run count not."""
-    changed = mutants(program, limit=int(knob(context, "mutants")))
+    """(killed, total): mutants of the program that fail at least one of the tests. A mutant that could not be run does not
+    count."""
+    limit, cpu_s = int(policy_number(context, "mutants")), policy_number(context, "mutant_cpu_s")
     source = [_PREFACE + test for test in tests]
     jobs = [
-        Job(program=m.source, tests=source, entry_point=entry_point, cpu_s=knob(context, "mutant_cpu_s"))
-        for m in changed
+        Job(program=mutant.source, tests=source, entry_point=entry_point, cpu_s=cpu_s)
+        for mutant in mutants(program, limit=limit)
     ]
-    judged = [v.status for v in context.run_many(jobs) if v.status not in ("error", "unverifiable")]
-    return sum(status != "pass" for status in judged), len(judged)
+    statuses = [v.status for v in context.run_many(jobs) if v.status not in ("error", "unverifiable")]
+    return sum(status != "pass" for status in statuses), len(statuses)
 
 
 def asserts_of(text: str) -> Iterator[str]:
@@ -192,11 +179,11 @@ def asserts_of(text: str) -> Iterator[str]:
     sources = [b.code for b in blocks(clean) if b.tag in ("", "python", "py", "python3")] or [clean]
     for source in sources:
         tree = parse(source)
-        statements = ast.walk(tree) if tree else _salvaged(source)
-        yield from (ast.unparse(node) for node in statements if isinstance(node, ast.Assert))
+        nodes = ast.walk(tree) if tree else _asserts_of_broken(source)
+        yield from (ast.unparse(node) for node in nodes if isinstance(node, ast.Assert))
 
 
-def _salvaged(source: str) -> Iterator[ast.AST]:
+def _asserts_of_broken(source: str) -> Iterator[ast.AST]:
     """Asserts of a source that does not parse as a whole, each from its first line to where it parses."""
     lines = [re.sub(r"^\s*(?:[-*>]+|\d+[.)])?\s*`?(?=assert\b)", "", line) for line in source.split("\n")]
     for start, line in enumerate(lines):
@@ -211,26 +198,20 @@ def _salvaged(source: str) -> Iterator[ast.AST]:
 
 def inferred_entry_point(asserts: Sequence[str], programs: Sequence[str]) -> str:
     """The function called by most asserts among those that the programs define; "" if there is none."""
-    defined = {name for program in programs if (tree := parse(program)) for name in top_level_names(tree)}
-    calls = Counter(name for a in asserts for name in set(_called(a)) if name in defined)
+    defined = {name for program in programs for name in top_level_names(program)}
+    calls = Counter(name for a in asserts for name in _called(a) & defined)
     return calls.most_common(1)[0][0] if calls else ""
 
 
-def _called(source: str) -> Iterator[str]:
-    tree = parse(source)
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield node.func.id
+def _called(source: str) -> set[str]:
+    return {name for name, _ in calls_by_name(parse(source))}
 
 
-def _about(source: str, entry_point: str) -> str:
+def _calling(source: str, entry_point: str) -> str:
     """The assert, if it calls the function and uses nothing unknown; `candidate` stands for the function; else ""."""
     renamed = re.sub(r"\bcandidate\b", entry_point, source)
     tree = parse(renamed)
     if tree is None or entry_point not in _called(renamed):
         return ""
-    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
-    bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | {
-        a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)
-    }
-    return renamed if {n.id for n in names} <= bound | _HAS | {entry_point} else ""
+    names, bound = local_names(tree)
+    return renamed if names <= bound | _KNOWN_NAMES | {entry_point} else ""

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.record import Task
-from evoltune_code.extract import blocks, extract, without_main
-from evoltune_code.program import assemble, fault, preamble
+from evoltune_code.assembly import assemble, preamble
+from evoltune_code.extraction import blocks, extract, without_main
+from evoltune_code.syntax import syntax_error
 
 PROMPT = (
     "from typing import List\n\n\ndef helper(x):\n    return x + 1\n\n\n"
@@ -121,7 +122,7 @@ def test_a_script_keeps_its_main_part():
 def test_broken_code_is_still_a_candidate_so_that_it_fails_with_its_line():
     code = extract(task(), "def total(xs):\n    return sum(xs\n")
     assert code is not None
-    assert fault(code)[0] == 2
+    assert syntax_error(code)[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_only_the_main_tail_is_cut():
 
 @pytest.mark.parametrize("source", ["\0", "x = '\ud800'", "(" * 5000, "x" * 1_000_001, "-" * 100_000 + "1"])
 def test_hostile_sources_are_faults_and_not_crashes(source):
-    assert fault(source) is not None
+    assert syntax_error(source) is not None
     extract(task(), source)
 
 

@@ -1,8 +1,8 @@
 """From a model's response to the candidate: the code in it, or None when there is none.
 
 Reads fenced blocks (also unclosed, indented, or in other languages), bare code, code with prose around it, and raw
-completions of a prompt. One rule decides between blocks: the last that defines the entry point, with the helpers
-and imports of the others that it needs; without an entry point, the longest that compiles.
+completions of a prompt. One rule decides between blocks: the last that defines the entry point, with the helpers and
+imports of the others that it needs; without an entry point, the longest that compiles.
 
     extract(Task(instruction="...", fields={"entry_point": "f"}), "Sure:\\n```python\\ndef f(): return 1\\n```")
 
@@ -19,7 +19,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evoltune.record import Task
-from evoltune_code.program import assemble, bound_names, defines, fault, is_code, parse
+from evoltune_code.assembly import assemble
+from evoltune_code.syntax import (
+    bound_names,
+    is_code,
+    local_names,
+    parse,
+    statements,
+    syntax_error,
+    top_level_names,
+)
 
 TAGS: dict[str, frozenset[str]] = {
     "python": frozenset({"python", "py", "python3", "py3", "ipython"}),
@@ -81,13 +90,17 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
+def _in_language(fenced: Sequence[Block], language: str) -> list[str]:
+    """The code of the blocks with one of the language's tags; where there are none, of those without a tag."""
+    tags = TAGS.get(language, frozenset({language}))
+    return [b.code for b in fenced if b.tag in tags] or [b.code for b in fenced if not b.tag]
+
+
 def _other_language(text: str, language: str) -> str | None:
     fenced = blocks(text)
     if not fenced:
         return text if text.strip() else None
-    tags = TAGS.get(language, frozenset({language}))
-    own = [b.code for b in fenced if b.tag in tags] or [b.code for b in fenced if not b.tag]
-    return max(own, key=len) if own else None
+    return max(_in_language(fenced, language), key=len, default=None)
 
 
 def _python(text: str, prompt: str, entry_point: str) -> str | None:
@@ -98,55 +111,46 @@ def _python(text: str, prompt: str, entry_point: str) -> str | None:
     completes = is_code(prompt)
     if completes and ((text[:1] in " \t\n" and "```" not in text) or _continues(prompt, entry_point, text)):
         return text  # a raw completion: right or wrong, it is what the model wrote
-    fenced = blocks(text)
-    if fenced:
+    if fenced := blocks(text):
         return _chosen(fenced, prompt, entry_point)
     dedented = textwrap.dedent(text)
     if dedented != text and _is_program(dedented, entry_point):
         return dedented
-    return _between_prose(text, entry_point) or (_salvage(text, entry_point) if not completes else None)
+    return _between_prose(text, entry_point) or (_broken_code(text, entry_point) if not completes else None)
 
 
 def _is_program(text: str, entry_point: str) -> bool:
     """Whether the whole text is Python that does something; one word of prose is Python too, but does nothing."""
-    tree = parse(text)
-    if tree is None:
-        return False
     if entry_point:
-        return defines(text, entry_point)
-    return any(not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call) for node in tree.body)
+        return entry_point in top_level_names(text)
+    return any(not isinstance(n, ast.Expr) or isinstance(n.value, ast.Call) for n in statements(text))
 
 
 def _continues(prompt: str, entry_point: str, text: str) -> bool:
     """Whether the text, perhaps with a lost indent, completes the prompt: compiles, and gives something back."""
-    return (
-        bool(re.search(r"\b(return|yield|raise)\b", text))
-        and fault(assemble(prompt, entry_point, text)) is None
-    )
+    returns = re.search(r"\b(return|yield|raise)\b", text)
+    return bool(returns) and syntax_error(assemble(prompt, entry_point, text)) is None
 
 
 def _chosen(fenced: Sequence[Block], prompt: str, entry_point: str) -> str | None:
-    own = [b.code for b in fenced if b.tag in TAGS["python"]] or [b.code for b in fenced if not b.tag]
     own = [
         textwrap.dedent(code) if _indented_def(code, entry_point) else code
-        for code in own
-        if not _is_transcript(code)
+        for code in _in_language(fenced, "python")
+        if not code.lstrip().startswith((">>> ", "$ "))  # a transcript
     ]
     if not own:
         return None
     if entry_point:
-        pattern = re.compile(
-            rf"^(async )?def {re.escape(entry_point)}\s*\(|^{re.escape(entry_point)}\s*=", re.M
-        )
-        defining = [code for code in own if defines(code, entry_point)] or [
-            c for c in own if pattern.search(c)
-        ]
+        name = re.escape(entry_point)
+        pattern = re.compile(rf"^(async )?def {name}\s*\(|^{name}\s*=", re.M)
+        defining = [code for code in own if entry_point in top_level_names(code)]
+        defining = defining or [code for code in own if pattern.search(code)]
         if defining:
             return with_helpers(defining[-1], [code for code in own if code is not defining[-1]])
         if is_code(prompt):
-            fitting = (code for code in own if fault(assemble(prompt, entry_point, code)) is None)
+            fitting = (code for code in own if syntax_error(assemble(prompt, entry_point, code)) is None)
             return next(fitting, own[0])
-    compiling = [code for code in own if fault(code) is None]
+    compiling = [code for code in own if syntax_error(code) is None]
     return max(compiling or own, key=len)
 
 
@@ -154,46 +158,32 @@ def _indented_def(code: str, entry_point: str) -> bool:
     return bool(entry_point and re.match(rf"\s*\n*[ \t]+(async )?def {re.escape(entry_point)}\s*\(", code))
 
 
-def _is_transcript(code: str) -> bool:
-    return code.lstrip().startswith((">>> ", "$ "))
-
-
 def with_helpers(code: str, others: Sequence[str]) -> str:
     """The code, preceded by the definitions and imports of the other blocks that it uses and does not have."""
-    parts, have = [code], code
+    parts = [code]
     for _ in others:  # a helper may need a helper
-        tree = parse(have)
-        missing = _unbound(tree) if tree else set()
-        needed = [
-            (node, other)
-            for other in others
-            for node in _definitions(other)
-            if missing & set(bound_names(node))
-        ]
-        if not needed:
-            break
-        helper = "\n".join(ast.unparse(node) for node, _ in needed)
-        if helper in parts:
+        missing = _unbound("\n".join(parts))
+        needed = [n for other in others for n in _definitions(other) if missing & set(bound_names(n))]
+        helper = "\n".join(map(ast.unparse, needed))
+        if not needed or helper in parts:
             break
         parts.insert(0, helper)
-        have = "\n".join(parts)
     return "\n".join(parts)
 
 
 def _definitions(code: str) -> Iterator[ast.stmt]:
-    tree = parse(code)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
-    yield from (node for node in (tree.body if tree else ()) if isinstance(node, kinds))
+    yield from (node for node in statements(code) if isinstance(node, kinds))
 
 
-def _unbound(tree: ast.Module) -> set[str]:
-    """Names that are read somewhere and bound nowhere in the module: an over-cautious guess is good enough here."""
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)} | {
-        a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)
-    }
+def _unbound(code: str) -> set[str]:
+    """Names that are read somewhere and bound nowhere in the code: an over-cautious guess is good enough here."""
+    tree = parse(code)
+    if tree is None:
+        return set()
+    names, bound = local_names(tree)
     bound |= {name for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in bound_names(node)}
-    return {n.id for n in names} - bound - set(dir(builtins))
+    return names - bound - set(dir(builtins))
 
 
 def _between_prose(text: str, entry_point: str) -> str | None:
@@ -202,10 +192,7 @@ def _between_prose(text: str, entry_point: str) -> str | None:
     starts = [i for i, line in enumerate(lines) if _CODE_START.match(line)]
     for start in starts[:_MAX_STARTS]:
         window = _longest_parse(lines[start:])
-        tree = parse(window) if window else None
-        if tree is None:
-            continue
-        if defines(window, entry_point) if entry_point else any(_definitions(window)):
+        if entry_point in top_level_names(window) if entry_point else any(_definitions(window)):
             # Only prose is dropped: a broken statement before the function is part of the program, which fails by it.
             return text if any(_STATEMENT.match(line) for line in lines[:start]) else window
     return None
@@ -217,14 +204,14 @@ def _longest_parse(lines: list[str]) -> str:
         while lines and not lines[-1].strip():
             lines = lines[:-1]
         source = "\n".join(lines) + "\n"
-        wrong = fault(source)
-        if wrong is None:
+        error = syntax_error(source)
+        if error is None:
             return source if lines else ""
-        lines = lines[: min(max(wrong[0] - 1, 0), len(lines) - 1)]
+        lines = lines[: min(max(error[0] - 1, 0), len(lines) - 1)]
     return ""
 
 
-def _salvage(text: str, entry_point: str) -> str | None:
+def _broken_code(text: str, entry_point: str) -> str | None:
     """Code that does not compile is still an answer (and will fail with its line) when it says what it defines."""
     pattern = rf"^[ \t]*(async )?(def|class) {re.escape(entry_point) or r'[A-Za-z_]'}"
     found = re.search(pattern, text, re.M)
@@ -232,7 +219,7 @@ def _salvage(text: str, entry_point: str) -> str | None:
 
 
 def without_main(code: str) -> str:
-    """The code without its top-level `if __name__ == ...:` tails: a function is tested, its demo is not."""
+    """The code without its top-level `if __name__ == ...:` parts: a function is tested, its demo is not."""
     if "__name__" not in code:
         return code
     tree = parse(code)
@@ -240,10 +227,7 @@ def without_main(code: str) -> str:
         return re.split(r"^if __name__ *==", code, maxsplit=1, flags=re.M)[0]
     lines = code.split("\n")
     for node in tree.body:
-        if isinstance(node, ast.If) and any(
-            isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(node.test)
-        ):
-            lines[node.lineno - 1 : node.end_lineno] = [""] * (
-                (node.end_lineno or node.lineno) - node.lineno + 1
-            )
+        if isinstance(node, ast.If) and "__name__" in local_names(node.test)[0]:
+            end = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """MultiPL-E's translations of HumanEval: rows of `name, language, prompt, tests`, in the file's own language.
 
-The tests are source that follows the completion; where they begin with the brace that closes the function (C++), a
-whole function in the answer takes that brace's place.
+The tests are source that follows the completion. Where they begin with the brace that closes the function (C++), that
+brace is left out behind an answer that is a whole function.
 
     task({"name": "HumanEval_0_f", "language": "js", "prompt": "function f(){", "tests": "..."}).fields["language"]
 """
@@ -21,12 +21,8 @@ _OPENING = re.compile(r"(\w+)\s*\([^()]*\)\s*(?:->[^{]*)?\{?\s*$")
 def task(row: Mapping[str, Any]) -> Task:
     language = LANGUAGES.get(row["language"], row["language"])
     prompt = row["prompt"]
-    return Task(
-        instruction=prompt,
-        tests=row["tests"],
-        fields={"entry_point": entry_point(prompt, row["name"]), "prompt": prompt, "language": language},
-        name=row["name"],
-    )
+    fields = {"entry_point": entry_point(prompt, row["name"]), "prompt": prompt, "language": language}
+    return Task(instruction=prompt, tests=row["tests"], fields=fields, name=row["name"])
 
 
 def entry_point(prompt: str, name: str) -> str:

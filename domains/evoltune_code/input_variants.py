@@ -1,7 +1,7 @@
-"""New inputs of the same shape: they tell a function apart from another that merely passes the same weak tests.
+"""Varied inputs of the same shape: they tell a function apart from another that merely passes the same weak tests.
 
-HumanEval/28 (concatenate) is passed by functions that reverse vowels or drop capitals, because its tests hold only
-single lower-case letters; on ["xE 3a", ...] they differ. Invariant: same calls and seed, same variants; types and
+HumanEval/28 (concatenate) is passed by functions that reverse vowels or drop capitals, because its tests hold only single
+lower-case letters; on ["xE 3a", ...] they differ. Invariant: the same calls and seed give the same variants; types and
 nesting stay as they are.
 
     variants([[["x", "y"]]], limit=12, seed="HumanEval/28")
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 SALT = "aE3 i7_5,B"
-"""What every longer text gets mixed in: vowels, capitals, a space, a digit, an underscore, a comma."""
+"""Characters mixed into every longer text: vowels, capitals, a space, a digit, an underscore, a comma."""
 
 
 def variants(calls: Sequence[Sequence[object]], limit: int, seed: str) -> list[list[object]]:
@@ -39,15 +39,7 @@ def _changed(value: Any, rng: random.Random) -> Any:
     return change(value, rng) if change else value
 
 
-def _int(value: int, rng: random.Random) -> int:
-    return rng.choice((value, value + 1, value + rng.randint(2, 9), max(0, value - 1), value // 2 + 3))
-
-
-def _float(value: float, rng: random.Random) -> float:
-    return rng.choice((value, value + 1.5, value / 2 + 0.25, value * 1.75))
-
-
-def _str(value: str, rng: random.Random) -> str:
+def _text(value: str, rng: random.Random) -> str:
     if len(value) == 1:  # a list of letters is a text too
         return rng.choice(SALT)
     if rng.random() < 0.25:
@@ -66,17 +58,13 @@ def _list(value: list[Any], rng: random.Random) -> list[Any]:
     return items[1:] if len(items) > 2 and rng.random() < 0.25 else items
 
 
-def _dict(value: dict[Any, Any], rng: random.Random) -> dict[Any, Any]:
-    return {_changed(k, rng): _changed(v, rng) for k, v in value.items()}
-
-
 _CHANGES: dict[type, Callable[[Any, random.Random], Any]] = {
     bool: lambda value, rng: bool(rng.getrandbits(1)),
-    int: _int,
-    float: _float,
-    str: _str,
+    int: lambda v, rng: rng.choice((v, v + 1, v + rng.randint(2, 9), max(0, v - 1), v // 2 + 3)),
+    float: lambda v, rng: rng.choice((v, v + 1.5, v / 2 + 0.25, v * 1.75)),
+    str: _text,
     list: _list,
     tuple: lambda value, rng: tuple(_list(list(value), rng)),
     set: lambda value, rng: set(_list(sorted(value, key=repr), rng)),
-    dict: _dict,
+    dict: lambda value, rng: {_changed(k, rng): _changed(v, rng) for k, v in value.items()},
 }

@@ -18,18 +18,13 @@ from evoltune.record import Answer, Record, Task
 
 def seeds() -> Iterator[Record]:
     text = (files("evoltune_code") / "seeds" / "seeds.jsonl").read_text(encoding="utf-8")
-    for line in text.split("\n"):
-        if line.strip():
-            yield _record(json.loads(line))
+    yield from (_record(json.loads(line)) for line in text.split("\n") if line.strip())
 
 
 def _record(row: dict[str, str]) -> Record:
     task = Task(
-        instruction=row["instruction"],
-        reference=row["solution"],
-        tests=row["tests"],
+        instruction=row["instruction"], reference=row["solution"], tests=row["tests"], name=f"code/{row['id']}",
         fields={"entry_point": row["entry_point"], "skill": row["skill"]},
-        name=f"code/{row['id']}",
-    )
+    )  # fmt: skip
     response = f"{row['approach']}\n\n```python\n{row['solution'].strip()}\n```"
     return Record(domain="code", task=task, answers=(Answer(text=response, model="seed"),))

@@ -1,0 +1,185 @@
+"""What a suite's problems do on their first inputs, so that most functions are told apart from them by one call.
+
+    problems = prepared(tasks, context)    # cached: one sandboxed run of each reference solution
+
+Inputs are the literal arguments of calls in the tests, or the cases of EvalPlus. Invariant: a problem whose inputs or
+reference cannot be read has no probes, and is then decided by its full tests alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import marshal
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+
+from evoltune.domain import Context, Job
+from evoltune.record import Task
+from evoltune.sandbox.values import decode
+from evoltune_code.input_variants import variants
+from evoltune_code.syntax import calls_by_name, is_docstring, parse, statements
+from evoltune_code.task_fields import text_field
+from evoltune_code.verification import policy_number
+
+HARNESS = (files("evoltune_code") / "probe_harness.py").read_text(encoding="utf-8")
+TRIED, KEPT, VARIED = 8, 3, 12
+"""Inputs whose results are asked for; probes among them, chosen for results that differ; varied inputs."""
+CALL_S, FACTOR = 0.02, 4.0
+"""CPU seconds that one probe may take: these, or a multiple of what the reference took."""
+MAX_OPERATIONS = 99
+Probe = tuple[str, bool, str, float]
+"""(arguments as marshal in hex, whether order and repetition are ignored, canonical result, CPU seconds allowed)."""
+Answer = tuple["str | None", float]
+"""(canonical result, None where there is none; CPU seconds)."""
+_OPERATIONS = (
+    ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Subscript, ast.IfExp, ast.comprehension, ast.stmt,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One task of a suite."""
+
+    number: int
+    task: Task
+    types: tuple[str, ...]
+    """Of its arguments."""
+    probes: tuple[Probe, ...]
+    variants: tuple[Probe, ...]
+    operations: int
+    """Operators, calls and comparisons in the reference's entry point, up to 99."""
+
+
+_CACHE: dict[tuple[str, ...], list[Problem]] = {}
+
+
+def prepared(suite: Sequence[Task], context: Context) -> list[Problem]:
+    """The problems of a suite, in its order; computed once per process."""
+    key = tuple(
+        f"{t.name}:{hash((t.reference, t.tests if isinstance(t.tests, str) else None))}" for t in suite
+    )
+    if key not in _CACHE:
+        _CACHE.clear()  # one suite at a time: MBPP+ takes 40 MB
+        _CACHE[key] = _prepare(suite, context)
+    return _CACHE[key]
+
+
+def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
+    usable = [t for t in suite if t.tests and t.fields.get("entry_point") and _is_python(t)]
+    calls = [list(_calls(task)) for task in usable]
+    asked = [[*found, *variants(found, VARIED, task.name)] for task, found in zip(usable, calls, strict=True)]
+    marker = secrets.token_hex(8)
+    jobs = [_question(t, a, marker, context) for t, a in zip(usable, asked, strict=True)]
+    problems = []
+    for number, verdict in enumerate(context.run_many(jobs)):
+        _, found, reply = str(verdict.evidence.get("stdout", "")).rpartition(marker)
+        answers = json.loads(reply) if found else [(None, 0.0)] * len(asked[number])
+        problems.append(_problem(number, usable[number], len(calls[number]), asked[number], answers))
+    return problems
+
+
+def _is_python(task: Task) -> bool:
+    return task.fields.get("language", "python") == "python"
+
+
+def _problem(
+    number: int, task: Task, calls: int, asked: Sequence[list[object]], answers: Sequence[Answer]
+) -> Problem:
+    """The first `calls` of the inputs are the suite's own, the others are varied."""
+    return Problem(
+        number=number,
+        task=task,
+        types=_types(task, asked[:calls]),
+        probes=_telling(_probes(task, asked[:calls], answers[:calls])),
+        variants=tuple(_probes(task, asked[calls:], answers[calls:])),
+        operations=operations(task.reference or "", text_field(task, "entry_point")),
+    )
+
+
+def _question(task: Task, calls: Sequence[list[object]], marker: str, context: Context) -> Job:
+    loose = _ignores_order(task)
+    question = json.dumps([marker, task.fields["entry_point"], [[_packed(args), loose] for args in calls]])
+    program = f"{task.reference}\n{HARNESS}\nresults({question!r})\n"
+    return Job(program=program, cpu_s=policy_number(context, "reference_cpu_s"))
+
+
+def _packed(args: Sequence[object]) -> str:
+    return marshal.dumps(list(args), 4).hex()
+
+
+def _ignores_order(task: Task) -> bool:
+    """Whether the tests look at results without their order: set(f(...)), sorted(f(...))."""
+    pattern = rf"(set|sorted)\(\s*({re.escape(text_field(task, 'entry_point'))}|candidate|got)\b"
+    return isinstance(task.tests, str) and bool(re.search(pattern, task.tests))
+
+
+def _probes(task: Task, calls: Sequence[list[object]], answers: Sequence[Answer]) -> list[Probe]:
+    """The inputs to which the reference gave a result, quick ones first."""
+    loose = _ignores_order(task)
+    known: list[Probe] = [
+        (_packed(args), loose, result, max(CALL_S, FACTOR * seconds))
+        for args, (result, seconds) in zip(calls, answers, strict=True)
+        if result is not None
+    ]
+    return sorted(known, key=lambda probe: probe[3])
+
+
+def _telling(probes: Sequence[Probe]) -> tuple[Probe, ...]:
+    """Up to three probes: those with a result of their own before those that repeat one."""
+    first: dict[str, Probe] = {}
+    for probe in probes:
+        first.setdefault(probe[2], probe)
+    return tuple([*first.values(), *(p for p in probes if p not in first.values())][:KEPT])
+
+
+def _calls(task: Task) -> Iterator[list[object]]:
+    """The first inputs of a task, small ones first where the suite has many."""
+    if not isinstance(task.tests, Mapping):
+        yield from islice(_literal_calls(task), TRIED)
+        return
+    cases = task.tests.get("cases")
+    found = [case for case in cases[: 4 * TRIED] if isinstance(case, list)] if isinstance(cases, list) else []
+    arguments = (list(decode(case[0])) for case in found)
+    yield from sorted(arguments, key=lambda args: len(repr(args)))[:TRIED]
+
+
+def _literal_calls(task: Task) -> Iterator[list[object]]:
+    """The arguments of calls in the tests where they are literals."""
+    for name, call in calls_by_name(parse(str(task.tests))):
+        if name not in (task.fields["entry_point"], "candidate") or call.keywords:
+            continue
+        try:
+            args = [ast.literal_eval(arg) for arg in call.args]
+            _packed(args)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        yield args
+
+
+def _types(task: Task, calls: Sequence[list[object]]) -> tuple[str, ...]:
+    """The type of each argument, as the inputs show it, else from the reference's signature ("" where unknown)."""
+    if calls:
+        return tuple(type(arg).__name__ for arg in calls[0])
+    functions = _functions(task.reference or "", text_field(task, "entry_point"))
+    return ("",) * len(functions[0].args.args) if functions else ()
+
+
+def operations(source: str, entry_point: str) -> int:
+    """How much the last definition of a function does; 99 where there is none."""
+    functions = _functions(source, entry_point)
+    return count_operations(functions[-1]) if functions else MAX_OPERATIONS
+
+
+def _functions(source: str, name: str) -> list[ast.FunctionDef]:
+    return [n for n in statements(source) if isinstance(n, ast.FunctionDef) and n.name == name]
+
+
+def count_operations(function: ast.FunctionDef) -> int:
+    """The operators, calls, comparisons and statements of a function, beyond its definition and one return; up to 99."""
+    count = sum(isinstance(n, _OPERATIONS) and not is_docstring(n) for n in ast.walk(function))
+    return min(MAX_OPERATIONS, count - 2)
