@@ -13,10 +13,7 @@ from evoltune.arena.judge import judge_prompt, judge_study, read_reply
 from evoltune.arena.ranking_page import CRITERIA, write_page
 from evoltune.arena.standings import report
 from evoltune.arena.study import collect_answers, load_study, suite_of
-from evoltune.errors import BudgetError, DataError, EvoltuneError, RecipeError
-from evoltune.generate.completions import finished_samples, generate
-from evoltune.generate.http import http_engine
-from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
+from evoltune.errors import BudgetError, DataError, RecipeError
 
 
 def study_file(folder, url, *, answers=None, **more):
@@ -255,35 +252,3 @@ def test_the_ranking_page_is_blind_escapes_answers_and_its_votes_open_with_the_k
     path.write_text(json.dumps({**votes, "page": "other"}))
     with pytest.raises(DataError, match="another page"):
         read_votes(path, key)
-
-
-# ---- servers that answer
-
-
-def sample(i=0):
-    return SampleRequest(suite="s", problem=f"p{i}", sample=0, prompt=f"Question {i}?")
-
-
-def test_a_server_answers_chats_and_raw_prompts(tmp_path, openai_server):
-    server = openai_server(judge="fair")
-    weights = ModelSource(model="m", endpoint=f"{server.url}/v1", fingerprint="f")
-    chat = GenerationSettings(model="m", weights="f", template="chat", engine="http")
-    raw = GenerationSettings(model="m", weights="f", template="alpaca", engine="http")
-    generate([sample(i) for i in range(5)], chat, weights, tmp_path / "o.jsonl")
-    proof = generate([sample()], raw, weights, tmp_path / "o.jsonl")
-    assert {row["text"] for row in finished_samples(tmp_path / "o.jsonl", chat.key).values()} == {"I say 5."}
-    text = finished_samples(tmp_path / "o.jsonl", raw.key)["p0", 0]["text"]
-    assert (
-        text.startswith("completed: ")
-        and text.endswith("### Response:")
-        and proof["rendered_by"] == "evoltune"
-    )
-
-
-def test_a_server_that_is_not_there_is_one_line(tmp_path):
-    weights = ModelSource(model="m", endpoint="http://127.0.0.1:9/v1", fingerprint="f")
-    for template in ("chat", "alpaca"):
-        settings = GenerationSettings(model="m", weights="f", template=template, engine="http")
-        with pytest.raises(EvoltuneError, match=r"127\.0\.0\.1:9") as caught:
-            http_engine([[sample()]], settings, weights, lambda request, completion: None)
-        assert "\n" not in str(caught.value) and caught.value.exit_code == 1

@@ -1,4 +1,4 @@
-"""The OpenAI chat format, and the places where servers deviate from it.
+"""The OpenAI format for chats and for raw prompts, and the places where servers deviate from it.
 
     request_body(request)       ->  {"model": "m", "messages": [{"role": "user", "content": "Hi"}], ...}
     parse_reply(response_body)  ->  Reply
@@ -16,7 +16,7 @@ import orjson
 
 from evoltune.errors import RecipeError
 from evoltune.run.store import Usage
-from evoltune.teacher.protocol import Reply, Request
+from evoltune.teacher.protocol import RAW_PROMPT, Reply, Request
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 QUOTA_USED_UP = "insufficient_quota"
@@ -37,11 +37,22 @@ def chat_url(url: str, where: str) -> str:
     return base + ("/chat/completions" if parts.path.strip("/") else "/v1/chat/completions")
 
 
+def is_raw(request: Request) -> bool:
+    """Whether the request is a prompt for the completions endpoint, where the server renders nothing."""
+    return request.messages[0][0] == RAW_PROMPT
+
+
+def completions_url(chat: str) -> str:
+    """The completions URL that belongs to a chat completions URL."""
+    return chat.removesuffix("/chat/completions") + "/completions"
+
+
 def request_body(request: Request, max_tokens_name: str = MAX_TOKENS) -> dict[str, Any]:
-    """The body of POST /chat/completions."""
+    """The body of POST /chat/completions, or of POST /completions for a raw prompt."""
+    messages = [{"role": role, "content": content} for role, content in request.messages]
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": role, "content": content} for role, content in request.messages],
+        **({"prompt": request.messages[0][1]} if is_raw(request) else {"messages": messages}),
         "temperature": request.temperature,
         "top_p": request.top_p,
         "frequency_penalty": request.frequency_penalty,
@@ -77,6 +88,8 @@ def reply_of(completion: object) -> Reply:
     for i, choice in enumerate(choices):
         message = choice.get("message") if isinstance(choice, dict) else None
         content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(choice, dict) and message is None:
+            content = choice.get("text")  # of a raw prompt
         if not isinstance(content, str):
             raise ValueError("the reply's content is null")
         texts.append(content)

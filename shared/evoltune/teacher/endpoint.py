@@ -19,6 +19,7 @@ from evoltune.teacher.dialects import (
     MAX_TOKENS,
     QUOTA_USED_UP,
     chat_url,
+    completions_url,
     parse_error,
 )
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply
@@ -36,7 +37,8 @@ class Endpoint:
 
     def __init__(self, config: recipes.Endpoint, teacher: recipes.Teacher, where: str) -> None:
         """`where` is the key in the recipe, for errors. Raises RecipeError: a bad URL, a key that cannot be read."""
-        self.url = URL(chat_url(config.url, where))
+        chat = chat_url(config.url, where)
+        self.url, self.completions_url = URL(chat), URL(completions_url(chat))
         self.name = config.url
         self.weight = config.weight
         self._key = read_key(config, where)

@@ -20,7 +20,7 @@ import orjson
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.run.store import Usage
-from evoltune.teacher.dialects import parse_reply, request_body
+from evoltune.teacher.dialects import is_raw, parse_reply, request_body
 from evoltune.teacher.endpoint import Endpoint
 from evoltune.teacher.protocol import AttemptError, Reply, Request
 
@@ -91,10 +91,9 @@ class EndpointPool:
 
     async def _post(self, endpoint: Endpoint, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         body = orjson.dumps(request_body(request, endpoint.max_tokens_name))
+        url = endpoint.completions_url if is_raw(request) else endpoint.url
         try:
-            post = self._session.post(
-                endpoint.url, data=body, headers=endpoint.headers, allow_redirects=False
-            )
+            post = self._session.post(url, data=body, headers=endpoint.headers, allow_redirects=False)
             async with post as response:
                 return response.status, response.headers, await response.read()
         except aiohttp.ClientConnectorError as error:  # nothing left this machine

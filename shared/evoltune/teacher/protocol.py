@@ -21,6 +21,8 @@ from evoltune.run.store import Usage
 
 Message = tuple[str, str]
 """(role, content)."""
+RAW_PROMPT = "prompt"
+"""Role of a request's only message when its content is sent as it is, to a server's completions endpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

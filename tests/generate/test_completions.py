@@ -1,0 +1,86 @@
+"""Missing samples are generated and nothing else; a killed generation ends with the same texts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evoltune.generate.completions import batches, finished_samples, generate
+from evoltune.generate.model_source import find_model
+from evoltune.generate.types import GenerationError, GenerationSettings, SampleRequest
+
+PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
+
+
+def wanted(n=6, samples=1):
+    return [
+        SampleRequest(suite="s", problem=f"p{i}", sample=k, prompt=PROMPTS[i % 4] + "!" * i)
+        for i in range(n)
+        for k in range(samples)
+    ]
+
+
+def settings(weights, **more):
+    return GenerationSettings(
+        model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more
+    )
+
+
+def test_a_killed_generation_goes_on_and_the_file_holds_the_very_same_texts(tiny_base, tmp_path):
+    weights = find_model(str(tiny_base))
+    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
+    proof = generate(wanted(), settings(weights), weights, whole, batch_size=2)
+    assert proof["template"] == "chat" and proof["prompt_tokens"] > 0
+    lines = whole.read_bytes().splitlines(keepends=True)
+    broken.write_bytes(b"".join(lines[:3]) + lines[3][:20])  # one batch and a half, and a torn line
+    generate(wanted(), settings(weights), weights, broken, batch_size=2)
+    assert sorted(broken.read_bytes().splitlines()) == sorted(whole.read_bytes().splitlines())
+
+
+def test_nothing_is_generated_twice_and_other_settings_stand_beside(tiny_base, tmp_path):
+    weights, out = find_model(str(tiny_base)), tmp_path / "out.jsonl"
+    generate(wanted(2), settings(weights), weights, out)
+    assert generate(wanted(2), settings(weights), weights, out) == {}
+    other = settings(weights, temperature=1.0, n=2)
+    generate(wanted(2, samples=2), other, weights, out)
+    assert (
+        len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
+    )
+
+
+def test_settings_that_decide_a_text_change_the_key_and_the_number_of_samples_does_not():
+    plain = GenerationSettings(model="m", weights="w", template="chat")
+    assert plain.key == GenerationSettings(model="elsewhere/m", weights="w", template="chat", n=10).key
+    changed = [{"temperature": 0.5}, {"template": "alpaca"}, {"stops": ("x",)}, {"seed": 1}, {"system": "s"}]
+    keys = {
+        GenerationSettings(**{"model": "m", "weights": "w", "template": "chat", **c}).key for c in changed
+    }
+    assert len(keys) == len(changed) and plain.key not in keys
+
+
+def test_batches_hold_every_sample_once_whatever_the_order_they_came_in():
+    one, two = batches(wanted(23), 5), batches(list(reversed(wanted(23))), 5)
+    assert one == two and sum(map(len, one)) == 23 and max(map(len, one)) <= 5
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line_and_exit_code_1(tiny_base, tmp_path):
+    broken = tmp_path / "model"
+    broken.mkdir()
+    (broken / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
+    weights = find_model(str(broken))
+    with pytest.raises(GenerationError, match="generator ended") as caught:
+        generate(wanted(1), settings(weights), weights, tmp_path / "o.jsonl")
+    assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
+
+
+def test_the_fingerprint_names_the_weights_and_not_the_folder(tiny_base, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_base, copy)
+    assert find_model(str(copy)).fingerprint == find_model(str(tiny_base)).fingerprint
+    with (copy / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    assert find_model(str(copy)).fingerprint != find_model(str(tiny_base)).fingerprint
