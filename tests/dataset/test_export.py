@@ -7,7 +7,7 @@ import pytest
 
 from evoltune.cli import main
 from evoltune.curate.certificate import build_certificate
-from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
+from evoltune.dataset.export import FORMS, export_jsonl, push_to_hub
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError
 from evoltune.recipe import Curate, Recipe, Seeds
@@ -42,7 +42,7 @@ def test_every_export_form_reads_back_to_the_same_conversation(tmp_path, form):
 
     turns = record(1, history=(("user", "one"), ("assistant", "two")))
     folder = write(tmp_path / "d", [record(0), turns])
-    assert write_jsonl(folder / "train.parquet", tmp_path / "out.jsonl", form) == 2
+    assert export_jsonl(folder / "train.parquet", tmp_path / "out.jsonl", form) == 2
     read = {r.instruction: r for r in map(recognise, read_rows(tmp_path / "out.jsonl"))}
     assert read["task 0"].output == "a" and read["task 1"].output == "a"
     if form != "alpaca":
@@ -52,7 +52,7 @@ def test_every_export_form_reads_back_to_the_same_conversation(tmp_path, form):
 def test_only_a_finished_dataset_of_ours_is_exported_or_pushed(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"instruction": "a"}\n')
     with pytest.raises(DataError, match="not a dataset written by evoltune"):
-        write_jsonl(tmp_path / "x.jsonl", tmp_path / "o.jsonl", "chat")
+        export_jsonl(tmp_path / "x.jsonl", tmp_path / "o.jsonl", "chat")
     with pytest.raises(DataError, match="only a finished dataset is pushed"):
         push_to_hub(tmp_path, "someone/something")
 

@@ -10,7 +10,7 @@ from evoltune.errors import DataError
 from evoltune.rows.records import read_records
 from evoltune_general import domain
 from evoltune_general.benchmarks import BENCHMARKS
-from evoltune_general.seeds.lima import lima_seeds, write
+from evoltune_general.seeds.lima import lima_seeds, write_seeds
 
 CONTEXT = Context(run=lambda job: pytest.fail("the general verifier runs no program"), policy={})
 
@@ -54,7 +54,7 @@ def test_lima_rows_become_prompts_or_seeds(tmp_path):
     (seed,) = lima_seeds(train)
     assert (seed.task.instruction, seed.answers[0].text) == ("Who?", "Me")
     assert seed.task.history == (("user", "Hi"), ("assistant", "Hello"))
-    assert write(train, tmp_path / "rows.jsonl") == 1
+    assert write_seeds(train, tmp_path / "rows.jsonl") == 1
     (again,) = read_records(str(tmp_path / "rows.jsonl"), domain)
     assert (again.task.instruction, again.task.history, again.answers) == (
         seed.task.instruction,

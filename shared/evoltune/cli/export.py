@@ -1,4 +1,4 @@
-"""`evoltune export DATASET --form chat --out rows.jsonl`, or `--push OWNER/NAME` (the one way anything leaves the machine)."""
+"""`evoltune data export DATASET --form chat --out rows.jsonl`, or `--push OWNER/NAME` to upload the folder to the hub."""
 
 from __future__ import annotations
 
@@ -7,29 +7,27 @@ import sys
 from pathlib import Path
 
 from evoltune.cli import options
-from evoltune.dataset.export import FORMS, push_to_hub, write_jsonl
+from evoltune.dataset.export import FORMS, export_jsonl, push_to_hub
+from evoltune.dataset.write import SPLITS
 from evoltune.errors import DataError
 from evoltune.run.paths import DATASET
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", type=Path, help="dataset folder or run directory")
-    parser.add_argument("--form", choices=sorted(FORMS), default="chat", help="default: chat")
-    parser.add_argument("--split", choices=("train", "validation"), default="train")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSONL file to write")
-    parser.add_argument(
-        "--push", metavar="OWNER/NAME", help="upload the dataset folder, card and certificate included"
-    )
-    parser.add_argument(
-        "--public", action="store_true", help="with --push: visible to everybody (default: private)"
-    )
+    add = parser.add_argument
+    add("dataset", type=Path, help="dataset folder or run directory")
+    add("--form", choices=sorted(FORMS), default="chat", help="default: chat")
+    add("--split", choices=SPLITS, default="train")
+    add("--out", type=Path, metavar="FILE", help="JSONL file to write")
+    add("--push", metavar="OWNER/NAME", help="upload the dataset folder, card and certificate included")
+    add("--public", action="store_true", help="with --push: visible to everybody (default: private)")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     folder = args.dataset / DATASET if (args.dataset / DATASET).is_dir() else args.dataset
     if not args.out and not args.push:
-        raise DataError("export: say where to: --out FILE, or --push OWNER/NAME")
+        raise DataError("export: give --out FILE, or --push OWNER/NAME")
     if args.public and not args.push:
         raise DataError("--public has no effect without --push OWNER/NAME")
     source = folder / f"{args.split}.parquet"
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         )
     facts: dict[str, object] = {}
     if args.out:
-        count = write_jsonl(source, args.out, args.form)
+        count = export_jsonl(source, args.out, args.form)
         facts |= {"rows": count, "file": args.out, "form": args.form}
         print(f"{count} rows in {args.out} ({args.form})", file=sys.stderr)
     if args.push:

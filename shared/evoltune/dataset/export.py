@@ -1,6 +1,6 @@
-"""Export: a dataset's rows as JSONL in the form that another trainer reads, and the one way to the hub.
+"""Export of a dataset: its rows as JSONL in the form that another trainer reads, or the whole folder to the hub.
 
-evoltune export runs/x/dataset --form sharegpt --out rows.jsonl
+evoltune data export runs/x/dataset --form sharegpt --out rows.jsonl
 """
 
 from __future__ import annotations
@@ -30,11 +30,8 @@ def _chat(row: Row) -> dict[str, Any]:
 
 def _sharegpt(row: Row) -> dict[str, Any]:
     names = {"user": "human", "assistant": "gpt"}
-    return {
-        "conversations": [
-            {"from": names.get(m["role"], m["role"]), "value": m["content"]} for m in row["messages"]
-        ]
-    }
+    turns = [{"from": names.get(m["role"], m["role"]), "value": m["content"]} for m in row["messages"]]
+    return {"conversations": turns}
 
 
 FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
@@ -44,8 +41,8 @@ FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
 }
 
 
-def write_jsonl(source: Path, target: Path, form: str) -> int:
-    """Writes the rows of a dataset of ours as JSONL (`id` first); returns their number. Atomic."""
+def export_jsonl(source: Path, target: Path, form: str) -> int:
+    """Writes the rows of a dataset written by evoltune as JSONL, `id` first; returns their number."""
     if form not in FORMS:
         raise DataError(f"form {form!r}: {nearest(form, FORMS)}")
     count = 0
@@ -61,9 +58,9 @@ def write_jsonl(source: Path, target: Path, form: str) -> int:
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
-    """Uploads a finished dataset folder (card, certificate and all) and returns its address.
+    """Uploads a finished dataset folder, with card and certificate, and returns its address.
 
-    Only ever called behind `evoltune export --push REPOSITORY`; the token is the hub client's own business.
+    Called only for `evoltune data export --push REPOSITORY`. The hub's client finds the token.
     """
     if not (folder / MANIFEST).is_file():
         raise DataError(

@@ -20,7 +20,7 @@ from evoltune import __version__
 from evoltune.curate.certificate import write_certificate
 from evoltune.curate.difficulty import LEVELS, level_of
 from evoltune.dataset.card import render_card
-from evoltune.dataset.export import write_jsonl
+from evoltune.dataset.export import export_jsonl
 from evoltune.dataset.schema import Row, arrow_schema, to_rows
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Recipe, fingerprint
@@ -90,7 +90,7 @@ def write_dataset(
     files = [f"{split}.parquet" for split in SPLITS]
     form = recipe.curate.form
     for split, file in zip(SPLITS, files, strict=True):
-        write_jsonl(folder / file, folder / form / f"{split}.jsonl", form)
+        export_jsonl(folder / file, folder / form / f"{split}.jsonl", form)
     proof = {**certificate, "files": {name: file_digest(folder / name) for name in files}}
     write_certificate(folder / CERTIFICATE, proof)
     picture = difficulty_svg({f"round {n}": found for n, found in sorted(counts.levels.items())}, LEVELS)

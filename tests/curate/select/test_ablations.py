@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from evoltune.curate.select.ablations import AXES, LEAST, Pool, variants
+from evoltune.curate.select.ablations import AXES, MIN_ROWS, Pool, variants
 from evoltune.errors import DataError
 from evoltune.record import Answer, Record, Task, Verdict
 
@@ -40,7 +40,7 @@ POOL = Pool(
 def test_the_variants_of_an_axis_are_of_equal_size(axis):
     found = variants(POOL, axis, 40, 0)
     assert len(found) >= 2 and len({len(rows) for rows in found.values()}) == 1
-    assert all(len({r.id for r in rows}) == len(rows) >= LEAST for rows in found.values())
+    assert all(len({r.id for r in rows}) == len(rows) >= MIN_ROWS for rows in found.values())
 
 
 def test_quantity_doubles_and_its_small_sets_lie_within_the_large():

@@ -1,4 +1,4 @@
-"""The datasets of an ablation: one thing varied at a time, all else equal (LIMA, 2305.11206, section 5; WizardCoder's rounds).
+"""The datasets of an ablation: one property varied at a time (LIMA, 2305.11206, section 5; WizardCoder's rounds).
 
     variants(pool, "quantity", size=1000, seed=0)  ->  {"250 rows": [...], "500 rows": [...], "1000 rows": [...]}
 
@@ -18,26 +18,28 @@ from evoltune.record import Record, digest
 from evoltune.text.vectors import import_numpy, vectors
 
 Variants = dict[str, list[Record]]
-LEAST = 4  # rows in a variant: fewer say nothing
+MIN_ROWS = 4  # of a variant; fewer are not worth a training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """What an ablation draws from."""
+    """The rows that an ablation draws from."""
 
     kept: Sequence[Record]
     """The rows of the dataset."""
     rejected: Sequence[Record] = ()
-    """Rows that the verifier refused: the unfiltered side of `quality`."""
+    """Rows that the verifier rejected; `quality` trains on them too, for comparison."""
 
 
 def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
     """Label -> rows. Raises DataError where the pool cannot give two variants of this axis."""
     found = AXES[axis](pool, size, seed)
-    found = {label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= LEAST}
+    found = {
+        label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= MIN_ROWS
+    }
     if len(found) < 2:
         raise DataError(
-            f"ablate: the axis {axis!r} needs two variants of at least {LEAST} rows, the pool of {len(pool.kept)} kept and "
+            f"ablate: the axis {axis!r} needs two variants of at least {MIN_ROWS} rows, the pool of {len(pool.kept)} kept and "
             f"{len(pool.rejected)} rejected rows gives {len(found)}: evolve more rows, or leave the axis out"
         )
     return found
@@ -48,13 +50,13 @@ def _drawn(rows: Sequence[Record], size: int, seed: int) -> list[Record]:
 
 
 def _diversity(pool: Pool, size: int, seed: int) -> Variants:
-    """The same number of rows spread over the whole set (k-center), drawn from it, or from one corner of it."""
+    """The same number of rows: spread over the whole set (k-center), drawn from it, or drawn from one cluster."""
     np = import_numpy()
     rows = sorted(pool.kept, key=lambda r: r.id)
     if not rows:
         return {}
     points = vectors([r.task.instruction for r in rows])
-    count = min(size, max(LEAST, len(rows) // 4))
+    count = min(size, max(MIN_ROWS, len(rows) // 4))
     labels = spherical_kmeans(points, 4, seed=seed)
     largest = np.bincount(labels).argmax()
     corner = [r for r, label in zip(rows, labels, strict=True) if label == largest]
@@ -69,14 +71,14 @@ def _diversity(pool: Pool, size: int, seed: int) -> Variants:
 
 def _quality(pool: Pool, size: int, seed: int) -> Variants:
     """Verified rows against rows as the teacher gave them (in the pool's own proportion)."""
-    bare = [unjudged(r) for r in (*pool.kept, *pool.rejected)]
-    count = min(size, len(pool.kept))
     if not pool.rejected:
         return {}
+    bare = [_without_verdict(r) for r in (*pool.kept, *pool.rejected)]
+    count = min(size, len(pool.kept))
     return {"verified": _drawn(pool.kept, count, seed), "unfiltered": _drawn(bare, count, seed)}
 
 
-def unjudged(record: Record) -> Record:
+def _without_verdict(record: Record) -> Record:
     """The row with its first answer and no verdict: what a pipeline without a verifier would train on."""
     return replace(record, answers=tuple(replace(a, verdict=None) for a in record.answers[:1]))
 
@@ -86,26 +88,22 @@ def _quantity(pool: Pool, size: int, seed: int) -> Variants:
     return {f"{n} rows": _drawn(pool.kept, n, seed) for n in counts if n <= len(pool.kept)}
 
 
-def _mixes(by: Callable[[Record], str], word: str) -> Callable[[Pool, int, int], Variants]:
-    """Each group alone, and all of them, at the size of the smallest group that is large enough."""
-
-    def build(pool: Pool, size: int, seed: int) -> Variants:
-        groups = {name: rows for name, rows in grouped(pool.kept, by).items() if len(rows) >= LEAST}
-        if len(groups) < 2:
-            return {}
-        largest = dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:4])
-        count = min(size, *(len(rows) for rows in largest.values()))
-        alone = {f"only {word}{name}": _drawn(rows, count, seed) for name, rows in sorted(largest.items())}
-        return {"mixed": _drawn(pool.kept, count, seed), **alone}
-
-    return build
+def _task_mix(pool: Pool, size: int, seed: int) -> Variants:
+    """Each of the four largest skills alone, and all skills, at the size of the smallest of the four."""
+    groups = {name: rows for name, rows in grouped(pool.kept, _skill).items() if len(rows) >= MIN_ROWS}
+    if len(groups) < 2:
+        return {}
+    largest = dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:4])
+    count = min(size, *(len(rows) for rows in largest.values()))
+    alone = {f"only {name}": _drawn(rows, count, seed) for name, rows in sorted(largest.items())}
+    return {"mixed": _drawn(pool.kept, count, seed), **alone}
 
 
 def _skill(record: Record) -> str:
     return str(record.task.fields.get("skill") or source_of(record))
 
 
-def _rounds(pool: Pool, size: int, seed: int) -> Variants:
+def _round_mix(pool: Pool, size: int, seed: int) -> Variants:
     """Seeds only, then seeds and the first rounds, each at the number of seeds (2306.08568, figure 3)."""
     last = max((r.round for r in pool.kept), default=0)
     upto = {n: [r for r in pool.kept if r.round <= n] for n in range(last + 1)}
@@ -117,6 +115,6 @@ AXES: Mapping[str, Callable[[Pool, int, int], Variants]] = {
     "diversity": _diversity,
     "quality": _quality,
     "quantity": _quantity,
-    "task-mix": _mixes(_skill, ""),
-    "round-mix": _rounds,
+    "task-mix": _task_mix,
+    "round-mix": _round_mix,
 }
