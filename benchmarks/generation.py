@@ -28,7 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests" / "servers"))
+sys.path.append(str(ROOT / "tests" / "fixtures"))
 PEERS = ROOT / ".venv-peers" / "generation"
 REQUIREMENTS = ("distilabel[openai]==1.5.3", "requests")  # it imports requests without declaring it
 LATENCY_S = 0.2

@@ -24,7 +24,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "servers"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "fixtures"))
 ROUNDS, WORKERS = 2, 2
 CALIBRATION = ((100, 16, 0.05), (600, 16, 0.05))
 """(seeds, concurrency, latency in seconds) of the runs that give the unit costs."""

@@ -1,29 +1,23 @@
 """kill -9 at random moments: the same dataset, no call paid twice but those in flight, and the ledger in balance."""
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import towns
 from openai_server import serving
 
 from evoltune.record import record_to_json
 from evoltune.run.store import Step, Store
 
 CONCURRENCY = 8
-PACKAGE = """
-from evoltune import Answer, Domain, Operator, Record, Task, Verdict
-domain = Domain(
-    name="towns",
-    operators=(Operator(name="harder", template="Harder:\\n{instruction}"), Operator(name="rarer", template="Rarer:\\n{instruction}")),
-    verify=lambda task, candidate, context: Verdict(status="unverifiable"),
-    answer_prompt="Answer: {instruction}",
-    seeds=lambda: [Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain words.", name=str(i)),
-                          answers=(Answer(text="Old.", model="seed"),)) for i in range(30)])
-"""
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(towns.__file__).parent)}
 RUN = """
 import sys
 from pathlib import Path
@@ -37,20 +31,22 @@ with Store.open(Path(sys.argv[2])) as store:
 """
 
 
-def start(folder, url, run):
-    package = folder / "towns"
-    package.mkdir(exist_ok=True)
-    (package / "__init__.py").write_text(PACKAGE)
+def write_recipe(folder, url):
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps({
-        "domain": str(package), "evolve": {"rounds": 3, "variants": 2},
+        "domain": "towns:domain", "evolve": {"rounds": 3, "variants": 2},
         "teacher": {"kind": "http", "model": "m", "concurrency": CONCURRENCY, "endpoints": [{"url": url}]},
     }))  # fmt: skip
+    return recipe
+
+
+def start(folder, url, run):
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(recipe), str(folder / run)],
+        [sys.executable, "-c", RUN, str(write_recipe(folder, url)), str(folder / run)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=ENVIRONMENT,
     )
 
 
@@ -61,7 +57,7 @@ def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, end
         f"signal.signal(signal.SIGINT, signal.{'SIG_IGN' if ignored else 'default_int_handler'}); sys.exit(main(sys.argv[1:]))"
     )
     with serving(latency_s=0.05) as server:
-        start(tmp_path, server.url, "unused").kill()
+        write_recipe(tmp_path, server.url)
         argv = [
             sys.executable,
             "-c",
@@ -71,7 +67,7 @@ def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, end
             "--out",
             str(tmp_path / "run"),
         ]
-        first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
         while server.stats().get("ok", 0) < 20 and first.poll() is None:
             time.sleep(0.01)
         first.send_signal(getattr(signal, ending))
@@ -79,7 +75,7 @@ def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, end
         assert first.returncode == 130
         assert "interrupted: everything finished is kept" in messages.splitlines()[-1]
         assert "Traceback" not in messages
-        again = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        again = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
         assert again.returncode == 0, again.stderr
     assert data(tmp_path / "run")[1]["pending"] == 0
 

@@ -1,37 +1,26 @@
-"""Cassettes and provider batch files: both end in the data that direct calls give."""
+"""Provider batch files end in the data that direct calls give."""
 
-import asyncio
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import orjson
-import pytest
+import towns
 from openai_server import text_of
 
 from evoltune import recipe as recipes
-from evoltune.domain import Domain, Operator
-from evoltune.errors import DataError, TeacherError
+from evoltune.domain import Operator
 from evoltune.evolve.loop import evolve
 from evoltune.evolve.open_calls import import_results, open_calls
-from evoltune.record import Answer, Record, Task, Verdict, record_to_json
+from evoltune.record import record_to_json
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import write_requests
 from evoltune.teacher.journal import journalled
-from evoltune.teacher.protocol import Reply, make_request
-from evoltune.teacher.replay import export_cassette, load_cassette
+from evoltune.teacher.protocol import Reply
 
-TOWNS = Domain(
-    name="towns",
-    seeds=lambda: [
-        Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain language.", name=str(i)),
-               answers=(Answer(text="It is old.", model="seed"),))
-        for i in range(5)
-    ],
-    operators=(Operator(name="harder", template="Harder:\n{instruction}"),),
-    verify=lambda task, candidate, context: Verdict(status="unverifiable"),
-    answer_prompt="Answer: {instruction}",
-)  # fmt: skip
+TOWNS = towns.towns(5, operators=(Operator(name="harder", template="Harder:\n{instruction}"),))
 RECIPE = recipes.Recipe(domain="towns", evolve=recipes.Evolve(rounds=2, answers=2))
 
 
@@ -71,30 +60,6 @@ def answer_batch(path, results, lines=None):
     results.write_text("".join(json.dumps(o) + "\n" for o in reversed(out)))
 
 
-def test_a_cassette_replays_a_run_exactly_and_answers_nothing_else(tmp_path):
-    first = direct(tmp_path / "a")
-    for name in ("calls.jsonl", "calls.jsonl.gz"):
-        cassette = tmp_path / name
-        with Store.read(tmp_path / "a") as store:
-            assert export_cassette(store, cassette) > 10
-        with Store.open(tmp_path / f"replayed-{name}") as store:
-            step = evolve(RECIPE, TOWNS, store, teacher=journalled(load_cassette(cassette), store))
-            assert rows(store, step) == first
-    stranger = make_request(RECIPE.teacher, "What else?", purpose="answer", seed=1)
-    with pytest.raises(TeacherError, match=r"no reply to this request .*export it again"):
-        asyncio.run(load_cassette(cassette).complete(stranger))
-
-
-def test_a_damaged_cassette_is_named_with_its_line(tmp_path):
-    path = tmp_path / "bad.jsonl"
-    path.write_text('{"key": "1", "texts": ["a"]}\n{"key": 2\n')
-    with pytest.raises(DataError, match=r"bad.jsonl:2: not JSON"):
-        load_cassette(path)
-    path.write_text('{"texts": [1]}\n')
-    with pytest.raises(DataError, match=r"bad.jsonl:1: not a line of a cassette"):
-        load_cassette(path)
-
-
 def test_batches_imported_until_none_is_left_give_the_data_of_direct_calls(tmp_path):
     expected = direct(tmp_path / "direct")
     requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
@@ -131,27 +96,21 @@ def test_failed_results_stay_open_and_strangers_are_counted(tmp_path):
         assert {failed["custom_id"]} <= set(open_calls(RECIPE, TOWNS, store))
 
 
-PACKAGE = """
-from evoltune import Domain, Operator, Record, Task, Verdict, Answer
-domain = Domain(
-    name="towns", operators=(Operator(name="harder", template="Harder:\\n{instruction}"),),
-    verify=lambda task, candidate, context: Verdict(status="unverifiable"), answer_prompt="Answer: {instruction}",
-    seeds=lambda: [Record(domain="towns", task=Task(instruction=f"Describe the bridge of town {i} in plain words.", name=str(i)),
-                          answers=(Answer(text="Old.", model="seed"),)) for i in range(3)])
-"""
-
-
 def test_the_commands_export_import_and_replay(tmp_path):
-    (tmp_path / "towns").mkdir()
-    (tmp_path / "towns" / "__init__.py").write_text(PACKAGE)
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
-        f"domain: {tmp_path / 'towns'}\nevolve: {{rounds: 1, equal_check: false}}\nteacher: {{kind: http, model: m}}\n"
+        "domain: towns:domain\nseeds: {limit: 3}\nevolve: {rounds: 1, equal_check: false}\n"
+        "teacher: {kind: http, model: m}\n"
     )
+    environment = os.environ | {"PYTHONPATH": str(Path(towns.__file__).parent)}
 
     def evoltune(*arguments):
         done = subprocess.run(
-            [sys.executable, "-m", "evoltune", *arguments], capture_output=True, text=True, cwd=tmp_path
+            [sys.executable, "-m", "evoltune", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

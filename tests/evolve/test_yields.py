@@ -5,14 +5,15 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from towns import towns
 
 from evoltune import recipe as recipes
-from evoltune.domain import Domain, Operator
+from evoltune.domain import Operator
 from evoltune.errors import RecipeError
 from evoltune.evolve.loop import draws_step, evolve, evolve_step
 from evoltune.evolve.sampling import shares
 from evoltune.evolve.yields import difficulty_by_round, operator_yield
-from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.record import Drop
 from evoltune.run.store import Step, Store, Usage
 from evoltune.teacher.journal import journalled
 from evoltune.teacher.protocol import Reply
@@ -35,15 +36,13 @@ class Author:
         return Reply(texts=(texts[request.purpose],), usage=usage)
 
 
-TOWNS = Domain(
-    name="towns",
-    seeds=lambda: [
-        Record(domain="towns", task=Task(instruction=f"Describe bridge {i} in plain words.", name=str(i)), answers=(Answer(text="Old.", model="seed"),))
-        for i in range(40)
-    ],
-    operators=(Operator(name="good", template="Good:\n{instruction}"), Operator(name="bad", template="Bad:\n{instruction}")),
-    verify=lambda task, candidate, context: Verdict(status="pass"),
-)  # fmt: skip
+TOWNS = towns(
+    40,
+    operators=(
+        Operator(name="good", template="Good:\n{instruction}"),
+        Operator(name="bad", template="Bad:\n{instruction}"),
+    ),
+)
 
 
 def grown(folder, **evolution):

@@ -98,7 +98,7 @@ def test_most_of_a_budget_can_be_used(tmp_path):
     assert 0.9 * 80_000 <= biller.tokens <= 80_000
 
 
-def test_who_does_not_fit_waits_for_what_others_give_back():
+def test_a_call_that_does_not_fit_waits_until_others_return_their_reserve():
     class Half:
         async def complete(self, request):
             await asyncio.sleep(0.01)
@@ -150,7 +150,7 @@ def test_the_error_names_the_cap_what_is_spent_and_what_to_do():
         asyncio.run(main())
 
 
-def test_two_that_ask_the_same_thing_at_once_pay_once(tmp_path):
+def test_two_calls_that_ask_the_same_thing_at_once_pay_once(tmp_path):
     biller = Biller(random.Random(11))
     one = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1)
 

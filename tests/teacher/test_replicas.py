@@ -19,13 +19,13 @@ from evoltune.teacher.replicas import launch_script
 VLLM = f"""#!{sys.executable}
 import http.server, json, os, sys
 port = int(sys.argv[sys.argv.index("--port") + 1])
-class Said(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({{"argv": sys.argv[1:], "gpus": os.environ["CUDA_VISIBLE_DEVICES"],
                            "key": os.environ["VLLM_API_KEY"], "pid": os.getpid()}}).encode()
         self.send_response(200); self.end_headers(); self.wfile.write(body)
     def log_message(self, *words): pass
-http.server.HTTPServer(("127.0.0.1", port), Said).serve_forever()
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
 
@@ -68,7 +68,7 @@ def test_other_hosts_replicas_are_started_there(monkeypatch):
         (teacher("http://localhost"), "port of its own"),
     ],
 )
-def test_what_cannot_be_started_is_said(which, says):
+def test_a_recipe_without_startable_endpoints_is_refused(which, says):
     with pytest.raises(RecipeError, match=says):
         launch_script(which)
 

@@ -1,0 +1,62 @@
+"""Draws: which calls are made, in which order, and what a failed one leaves behind."""
+
+from collections import Counter
+
+from towns import ScriptedTeacher, grown, recipe, seed, towns
+
+from evoltune.teacher.protocol import GivenUpError
+
+
+def test_a_failed_draw_leaves_the_head_for_the_next_round(tmp_path):
+    drawn = Counter()
+
+    def succeeds_the_second_time(request):
+        head = request.messages[-1][1].partition("\n")[2]
+        drawn[head] += 1
+        return [f"{head} Count its seven lanterns too." if drawn[head] > 1 else ""]
+
+    teacher = ScriptedTeacher({"evolve": succeeds_the_second_time, "equal": lambda r: ["Not equal"]})
+    rows, ledger, _ = grown(tmp_path, recipe(rounds=2), teacher=teacher)
+    children = [r for r in rows if r["parents"]]
+    assert ledger["no text"] == 6
+    assert len(children) == 6
+    assert {r["round"] for r in children} == {2}
+
+
+def test_an_equal_child_is_dropped_before_its_answer_is_paid(tmp_path):
+    teacher = ScriptedTeacher(
+        {
+            "evolve": lambda r: [f"Explain the mirror of number {r.seed} carefully and fully."],
+            "equal": lambda r: ["Equal"],
+        }
+    )
+    _, ledger, _ = grown(tmp_path, recipe(rounds=1), teacher=teacher)
+    assert ledger["no information gain"] == 6
+    assert Counter(r.purpose for r in teacher.asked) == {"evolve": 6, "equal": 6}
+
+
+def test_cheap_rules_save_the_judgement(tmp_path):
+    teacher = ScriptedTeacher({"evolve": lambda r: ["#Rewritten Prompt#: Describe a castle."]})
+    _, ledger, _ = grown(tmp_path, recipe(rounds=1), teacher=teacher)
+    assert ledger["prompt residue"] == 6
+    assert {r.purpose for r in teacher.asked} == {"evolve"}
+
+
+def test_a_call_that_was_given_up_is_a_drop_with_a_reason_also_after_resuming(tmp_path):
+    refuse = ScriptedTeacher({"evolve": lambda r: GivenUpError("HTTP 400", "too long")})
+    _, ledger, _ = grown(tmp_path, recipe(rounds=1), teacher=refuse)
+    assert ledger["teacher gave up: HTTP 400"] == 6
+    _, again, teacher = grown(tmp_path, recipe(rounds=1))
+    assert again == ledger
+    assert teacher.asked == []
+
+
+def test_earlier_turns_and_tags_pass_to_the_child(tmp_path):
+    start = seed(
+        1, history=(("user", "Hello."), ("assistant", "Hi.")), fields={"skill": "writing", "secret": 1}
+    )
+    rows, _, teacher = grown(tmp_path, recipe(rounds=3), towns([start]))
+    children = [r for r in rows if r["parents"]]
+    assert children
+    assert all(r["task"]["fields"] == {"skill": "writing"} for r in children)
+    assert all(r.messages[0] == ("user", "Hello.") for r in teacher.asked)
