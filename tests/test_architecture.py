@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,49 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]):
         if line.startswith("import time:")
     }
     assert not loaded & set(HEAVY)
+
+
+def strings_of(path: Path) -> list[tuple[int, str]]:
+    """(line, value) of each string in a module's code; docstrings are left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+    ]
+
+
+def test_sql_is_written_only_in_run():
+    sql = re.compile(
+        r"\b(SELECT\b.*\bFROM|INSERT (OR \w+ )?INTO|CREATE TABLE|DELETE FROM|UPDATE \w+ SET)\b", re.S
+    )
+    own = SHARED / "evoltune" / "run"
+    assert any(sql.search(text) for path in own.glob("*.py") for _, text in strings_of(path))
+    for path in SHARED.rglob("*.py"):
+        found = [(line, text) for line, text in strings_of(path) if sql.search(text)]
+        assert not found or path.is_relative_to(own), f"{path}: move to run/queries.py: {found}"
+
+
+def test_file_names_of_a_run_are_written_only_in_run_paths():
+    from evoltune.run import paths
+
+    names = {value for key, value in vars(paths).items() if key.isupper() and isinstance(value, str)}
+    files = {name for name in names if "." in name}
+    assert {"store.sqlite", "scores.json", "train.parquet"} <= files
+    allowed = {
+        "run/paths.py": names,
+        "rows/storage.py": {paths.MANIFEST},  # of a published folder, whatever it holds
+        "generate/model_source.py": {paths.MANIFEST},  # of any folder of weights
+    }
+    for path in SHARED.rglob("*.py"):
+        here = allowed.get(path.relative_to(SHARED / "evoltune").as_posix(), set())
+        found = {(line, text) for line, text in strings_of(path) if text in files - here}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.BinOp)
+                and isinstance(node.op, ast.Div)
+                and isinstance(node.right, ast.Constant)
+            ):
+                found |= {(node.lineno, node.right.value)} if node.right.value in names - here else set()
+        assert not found, f"{path}: use the name from run/paths.py: {sorted(found)}"
