@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from evoltune.cli import main
-from evoltune.cluster.slurm import described, script
+from evoltune.cluster.slurm import preview, stage_script
 from evoltune.pipeline import STAGES
 from evoltune.recipe import load_recipe
 
@@ -52,7 +52,7 @@ def test_the_scripts_are_sound_bash_with_the_recipes_resources(nodes: int, tmp_p
     recipe = load_recipe("smoke/math", chosen)
     for stage in STAGES:
         path = tmp_path / f"{stage}.sh"
-        path.write_text(script(recipe, tmp_path / "a run", stage))
+        path.write_text(stage_script(recipe, tmp_path / "a run", stage))
         subprocess.run(["bash", "-n", str(path)], check=True)
         if shutil.which("shellcheck"):
             subprocess.run(["shellcheck", str(path)], check=True)
@@ -63,7 +63,7 @@ def test_the_scripts_are_sound_bash_with_the_recipes_resources(nodes: int, tmp_p
         assert "export HF_HOME='/data/a b'" in lines
     launch = tmp_path / "launch.sh"
     launch.write_text(
-        "\n".join(line for line in described(recipe, tmp_path / "run", STAGES) if line.startswith("job"))
+        "\n".join(line for line in preview(recipe, tmp_path / "run", STAGES) if line.startswith("job"))
     )
     assert launch.read_text().count("afterok:$job") == len(STAGES) - 1
     subprocess.run(["bash", "-n", str(launch)], check=True)
@@ -98,7 +98,7 @@ def test_a_stage_that_fails_keeps_the_later_ones_from_starting(slurm: Path, tmp_
 
 def test_before_the_time_limit_a_job_stops_its_stage_and_requeues(slurm: Path, tmp_path: Path):
     recipe = load_recipe("smoke/math")
-    text = script(recipe, tmp_path / "run", "evolve")
+    text = stage_script(recipe, tmp_path / "run", "evolve")
     command = next(line for line in text.splitlines() if line.endswith(" &"))
     path = tmp_path / "job.sh"
     path.write_text(

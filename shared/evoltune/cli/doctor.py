@@ -17,6 +17,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from evoltune.cluster.gpus import installed_gpus
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.rows.files import cache_folder
@@ -138,17 +139,16 @@ def _isolation() -> Iterator[Finding]:
 
 
 def _accelerators() -> Iterator[Finding]:
-    if shutil.which("nvidia-smi") is None:
-        yield Finding(level="note", what="no NVIDIA GPU seen; training runs on the CPU")
+    try:
+        found = installed_gpus()
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr or error.stdout or f"exit code {error.returncode}").strip().splitlines()[0]
+        yield Finding(level="fix", what="nvidia-smi fails", todo=reason)
         return
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    for line in found.stdout.strip().splitlines():
-        yield Finding(level="ok", what=f"GPU {line.strip()}")
-    if found.returncode:
-        yield Finding(
-            level="fix", what="nvidia-smi fails", todo=(found.stderr or found.stdout).strip().splitlines()[0]
-        )
+    for gpu in found:
+        yield Finding(level="ok", what=f"GPU {gpu}")
+    if not found:
+        yield Finding(level="note", what="no NVIDIA GPU seen; training runs on the CPU")
 
 
 def _locks() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import yaml
 from evoltune.cli import options
 from evoltune.domain import Domain, load_domain, policy_of
 from evoltune.errors import RecipeError, nearest
-from evoltune.recipe import Recipe, find_recipe, load_recipe, shipped
+from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, shipped
 from evoltune.recipe.convert import convert
 
 MODELINE = "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
@@ -62,8 +62,7 @@ def _ls(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, args.overrides)
-    plain = msgspec.to_builtins(recipe)
-    options.say(args, plain, [yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).rstrip("\n")])
+    options.say(args, msgspec.to_builtins(recipe), [dump_recipe(recipe).rstrip("\n")])
     return 0
 
 

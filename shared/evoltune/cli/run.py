@@ -60,8 +60,8 @@ def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
         )
     Run(recipe=recipe, folder=folder).check(stages)
     if args.print_launch:
-        lines = slurm.described(recipe, folder, stages)
-        options.say(args, {stage: slurm.script(recipe, folder, stage) for stage in stages}, lines)
+        lines = slurm.preview(recipe, folder, stages)
+        options.say(args, {stage: slurm.stage_script(recipe, folder, stage) for stage in stages}, lines)
         return 0
     jobs = slurm.submit(recipe, folder, stages)
     options.say(args, jobs, (f"{stage}: job {job}" for stage, job in jobs.items()))

@@ -14,8 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from evoltune.cluster.gpus import gpu_count
 from evoltune.generate.http import http_engine
-from evoltune.generate.processes import cores, gpus, transformers_engine, vllm_engine
+from evoltune.generate.processes import cores, transformers_engine, vllm_engine
 from evoltune.generate.types import Engine, GenerationSettings, ModelSource, SampleRequest
 from evoltune.rows.journal import Journal, rows
 from evoltune.terminal import progress
@@ -76,7 +77,7 @@ def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleReq
     A short list is spread over the machine's processors, at least MIN_BATCH prompts to each.
     """
     ordered = sorted(requests, key=lambda r: (-len(r.prompt), r.problem, r.sample))
-    count = max(-(-len(ordered) // size), min(gpus() or cores(), len(ordered) // MIN_BATCH))
+    count = max(-(-len(ordered) // size), min(gpu_count() or cores(), len(ordered) // MIN_BATCH))
     cuts = [len(ordered) * i // count for i in range(count + 1)]
     return [ordered[a:b] for a, b in pairwise(cuts)]
 

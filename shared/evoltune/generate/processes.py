@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.cluster import engine
+from evoltune.cluster.gpus import gpu_count
 from evoltune.errors import MissingExtraError, RecipeError
 from evoltune.generate.generator_process import GeneratorProcess
 from evoltune.generate.on_ray import RayGenerator, generator_slots
@@ -130,18 +131,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus() -> int:
-    """GPUs that this process may use, without loading CUDA."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([v for v in visible.split(",") if v.strip() not in ("", "-1")])
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-
-
 def process_count(model: ModelSource) -> int:
     """Generator processes: one per GPU; on a CPU one per core, as far as three quarters of the free memory allow."""
-    if gpus():
-        return gpus()
+    if count := gpu_count():
+        return count
     size = sum(file.stat().st_size for file in Path(model.model).glob("*.safetensors"))
     each = 1.5 * size + 1.2e9  # weights, their loading, torch, and the cache of one batch
     try:

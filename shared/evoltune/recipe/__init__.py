@@ -6,7 +6,7 @@
 Invariant: a recipe that loads has no unknown key and no value of the wrong type; its `fingerprint` names its content.
 """
 
-from evoltune.recipe.load import find_recipe, load_recipe, recipes_root, shipped
+from evoltune.recipe.load import dump_recipe, find_recipe, load_recipe, recipes_root, shipped
 from evoltune.recipe.sections import (
     Budget,
     Compute,
@@ -46,6 +46,7 @@ __all__ = [
     "Teacher",
     "Train",
     "Verification",
+    "dump_recipe",
     "find_recipe",
     "fingerprint",
     "load_recipe",

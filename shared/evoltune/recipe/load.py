@@ -53,6 +53,11 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(_located(str(error), tree, lines, str(ref))) from error
 
 
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML, with every default written out; `load_recipe` reads it back."""
+    return yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False, allow_unicode=True)
+
+
 def recipes_root() -> Path:
     """The shipped recipes: inside the wheel, else beside the sources."""
     packaged = Path(str(files("evoltune"))) / "recipes"

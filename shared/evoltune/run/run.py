@@ -16,14 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.models.checkpoint import read_manifest
-from evoltune.recipe import Recipe
+from evoltune.recipe import Recipe, dump_recipe
 from evoltune.record import Task, digest
 from evoltune.rows.files import write_file
 from evoltune.rows.records import seed_records
@@ -116,8 +115,7 @@ class Run:
 
     def write_recipe(self) -> None:
         """Writes the resolved recipe, so that the run can be repeated from its own folder."""
-        text = yaml.safe_dump(msgspec.to_builtins(self.recipe), sort_keys=False, allow_unicode=True)
-        write_file(self.folder / RECIPE, text)
+        write_file(self.folder / RECIPE, dump_recipe(self.recipe))
 
     # ---- checks
 

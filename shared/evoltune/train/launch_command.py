@@ -6,22 +6,18 @@ slurm_script(Path("out/job.json"), recipe)     # what sbatch is given
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 
+from evoltune.cluster.gpus import gpu_count
+from evoltune.cluster.slurm import batch_script
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
-from evoltune.run.paths import CHECKPOINT, JOB, JOB_SCRIPT, default_folder
+from evoltune.run.paths import CHECKPOINT, JOB, JOB_SCRIPT, STOP, default_folder
 from evoltune.train.network import PORT, address_towards, is_local, rendezvous
-
-SLURM_WARNING_S = 300
-"""Slurm signals this long before the time limit: enough to write a checkpoint of tens of gigabytes."""
 
 
 def launch_command(job: Path, recipe: Recipe) -> list[str]:
@@ -80,17 +76,7 @@ def _deepspeed(job: Path, recipe: Recipe, ranks: int) -> list[str]:
 
 def ranks_per_node(recipe: Recipe) -> int:
     """`compute.gpus_per_node`, else the GPUs of this machine, else one process on the CPU."""
-    return recipe.compute.gpus_per_node or max(1, _gpus())
-
-
-def _gpus() -> int:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([v for v in visible.split(",") if v.strip() not in ("", "-1")])
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return recipe.compute.gpus_per_node or max(1, gpu_count())
 
 
 def launch_text(recipe: Recipe, out: Path | None = None) -> str:
@@ -118,36 +104,19 @@ def slurm_script(job: Path, recipe: Recipe) -> str:
         "ntasks-per-node": "1",
         "gpus-per-node": str(ranks),
         "output": str(job.parent / "slurm-%j.log"),
-        "open-mode": "append",
-        "signal": f"B:USR1@{SLURM_WARNING_S}",
-        **{key.lstrip("-"): value for key, value in compute.slurm.items()},
+        **compute.slurm,
     }
-    stop = shlex.quote(str(job.parent / "stop"))
+    stop = shlex.quote(str(job.parent / STOP))
     agent = [
         *_agent(recipe, ranks), "--nnodes", str(compute.nodes), "--rdzv-backend", "c10d",
         "--rdzv-conf", f"timeout={int(min(compute.hang_timeout_s, 600))}",
     ]  # fmt: skip
-    return "\n".join(
-        [
-            "#!/bin/bash",
-            *(f"#SBATCH --{key}={value}" for key, value in options.items()),
-            "set -euo pipefail",
-            *(f"export {key}={shlex.quote(value)}" for key, value in compute.env.items()),
-            'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
-            f"rm -f {stop}",
-            f"trap 'touch {stop}' USR1",
-            f'srun --kill-on-bad-exit=1 {shlex.join(agent)} --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:{PORT}" '
-            f"-m evoltune.train {shlex.quote(str(job))} &",
-            "step=$!",
-            "status=0",
-            'while kill -0 "$step" 2> /dev/null; do',
-            '  if wait "$step"; then status=0; else status=$?; fi',
-            "done",
-            f"if [ -e {stop} ]; then",
-            f"  rm -f {stop}",
-            '  scontrol requeue "$SLURM_JOB_ID"',
-            "fi",
-            'exit "$status"',
-            "",
-        ]
+    return batch_script(
+        options,
+        compute.env,
+        f'srun --kill-on-bad-exit=1 {shlex.join(agent)} --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:{PORT}" '
+        f"-m evoltune.train {shlex.quote(str(job))}",
+        stop=f"touch {stop}",
+        requeue_if=f"[ -e {stop} ] && rm -f {stop}",
+        setup=('first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)', f"rm -f {stop}"),
     )
