@@ -15,6 +15,7 @@ from evoltune.curate.select.ablations import AXES
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate import ablation
 from evoltune.rows.storage import is_address
+from evoltune.run.paths import ABLATION
 from evoltune.run.run import Run
 
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("ablate: the recipe names no eval.suites: there is nothing to score by")
     work = Run(recipe=recipe, folder=folder)
     plan = ablation.planned(work, ablation.read_pool(work), axes, args.size, args.repeats)
-    print(f"ablate: {len(plan)} trainings over {', '.join(axes)} into {folder / 'ablation'}", file=sys.stderr)
+    print(f"ablate: {len(plan)} trainings over {', '.join(axes)} into {folder / ABLATION}", file=sys.stderr)
     if args.dry_run:
         facts = [{"axis": t.axis, "variant": t.variant, "seed": t.seed, "rows": len(t.rows)} for t in plan]
         options.say(args, facts, ("{axis}: {variant}, seed {seed}: {rows} rows".format(**f) for f in facts))
