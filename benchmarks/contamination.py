@@ -116,6 +116,8 @@ def rows_by_method(
         for hit in hits:
             method = hit.method if hit.method in overlap.methods else "all text"
             found.setdefault(method, {}).setdefault(row, []).append(hit.task)
+    if everything.unchecked:
+        found["not checked"] = {row: [] for row in everything.unchecked}
     return found | {"together": {row: [h.task for h in hits] for row, hits in everything.hits.items()}}
 
 
