@@ -140,6 +140,14 @@ def test_standard_input_and_parquet_are_read(verify, toy, tmp_path, capsys):
     assert json.loads(done.stdout.splitlines()[0])["id"] == 5
 
 
+def test_a_folder_of_files_is_read_in_the_order_of_its_names(verify, tmp_path):
+    (tmp_path / "rows").mkdir()
+    for name in "ba":
+        rows_file(tmp_path / "rows" / f"{name}.jsonl", [{"id": name, "answer": "1", "reference": "1"}])
+    assert verify(tmp_path / "rows", "--out", str(tmp_path / "out.jsonl")) == 0
+    assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == ["a", "b"]
+
+
 # ---- resuming
 
 

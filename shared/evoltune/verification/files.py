@@ -22,7 +22,7 @@ from evoltune.recipe import Verification
 from evoltune.record import digest
 from evoltune.rows.files import atomic_path, file_digest
 from evoltune.rows.journal import repair
-from evoltune.rows.readers import STANDARD_INPUT, BadRow, read_found
+from evoltune.rows.readers import BadRow, read_found
 from evoltune.verification.checker import Checker, limits_of
 from evoltune.verification.rows import verify_rows
 
@@ -110,12 +110,13 @@ def verify_to_file(
 def file_key(
     file: str, domain: Domain, settings: Verification, profiles: Sequence[str], renames: Mapping[str, str], suite: str
 ) -> str:  # fmt: skip
-    """A digest of all that the verdicts of a file depend on; empty for standard input, which cannot be read again.
+    """A digest of all that the verdicts of a file depend on; empty for standard input, folders and hub datasets, whose rows
+    may differ the next time.
 
     Args:
         suite: the hash of the suite that the rows are joined with, if any.
     """
-    if file == STANDARD_INPUT:
+    if not Path(file).is_file():
         return ""
     parts = [
         source_hash(domain),

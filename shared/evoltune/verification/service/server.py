@@ -38,8 +38,10 @@ except ImportError as error:
     raise MissingExtraError("prometheus_client", "serve", "the verifier service") from error
 
 WITHOUT_TOKEN = ("/health", "/ready")
+SINGLE = "/v1/verify-one"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MIB = 2**20
+BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,23 +49,19 @@ class Metrics:
     """A registry of the service's own, so that two services in one process do not share counters."""
 
     def __init__(self) -> None:
-        self.registry = prometheus.CollectorRegistry()
+        own: dict[str, Any] = {"registry": prometheus.CollectorRegistry()}
+        self.registry = own["registry"]
         self.requests = prometheus.Counter(
-            "evoltune_requests", "Answered requests", ["path", "status"], registry=self.registry
+            "evoltune_requests", "Answered requests", ["path", "status"], **own
         )
         self.seconds = prometheus.Histogram(
-            "evoltune_request_seconds", "Time to the answer", ["path"], registry=self.registry,
-            buckets=(0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120),
-        )  # fmt: skip
-        self.verdicts = prometheus.Counter(
-            "evoltune_verdicts", "Verified rows", ["domain", "status"], registry=self.registry
+            "evoltune_request_seconds", "Time to the answer", ["path"], buckets=BUCKETS_S, **own
         )
+        self.verdicts = prometheus.Counter("evoltune_verdicts", "Verified rows", ["domain", "status"], **own)
         self.waiting = prometheus.Gauge(
-            "evoltune_waiting_rows", "Rows accepted and not yet verified", ["domain"], registry=self.registry
+            "evoltune_waiting_rows", "Rows accepted and not yet verified", ["domain"], **own
         )
-        self.held = prometheus.Gauge(
-            "evoltune_held_bytes", "Bytes of accepted bodies", registry=self.registry
-        )
+        self.held = prometheus.Gauge("evoltune_held_bytes", "Bytes of accepted bodies", **own)
 
 
 class Service:
@@ -93,8 +91,8 @@ class Service:
         }  # fmt: skip
         for path, handler in pages.items():
             app.router.add_get(path, handler, allow_head=False)
-        app.router.add_post("/v1/verify", self._verify)
-        app.router.add_post("/v1/verify-one", self._verify_one)
+        for path in ("/v1/verify", SINGLE):
+            app.router.add_post(path, self._verify)
         app.on_cleanup.append(self._close)
         return app
 
@@ -160,35 +158,22 @@ class Service:
         return web.Response(text=docs_page(self.document), content_type="text/html", headers=policy)
 
     async def _verify(self, request: web.Request) -> web.Response:
-        return await self._verified(
-            request, self.batch, lambda body: (body.rows, body.first_row), lambda rows: {"verdicts": rows}
-        )
-
-    async def _verify_one(self, request: web.Request) -> web.Response:
-        return await self._verified(request, self.single, lambda body: ([body.row], 1), lambda rows: rows[0])
-
-    async def _verified(
-        self,
-        request: web.Request,
-        shape: type[msgspec.Struct],
-        rows_of: Callable[[Any], tuple[list[Any], int]],
-        reply: Callable[[list[Any]], Any],
-    ) -> web.Response:
+        """Both requests: a batch of rows, and one row at /v1/verify-one."""
         if refusal := self._refusal(request):
             return refusal
+        single, size = request.path == SINGLE, request.content_length or 0
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
-        size = request.content_length or 0
         self._hold(size)
         queued: QueuedRequest | None = None
         try:
             async with asyncio.timeout(self.limits.read_s):
                 raw = await request.read()
-            body = parse_body(raw, shape)
-            rows, first = rows_of(body)
+            body = parse_body(raw, self.single if single else self.batch)
+            rows, first = ([body.row], 1) if single else (body.rows, body.first_row)
             queued = self.queues[body.domain].accept(rows, first)
             async with asyncio.timeout_at(deadline):
-                done = await asyncio.wrap_future(queued.future)
-            return answer(reply(done))
+                verdicts = await asyncio.wrap_future(queued.future)
+            return answer(verdicts[0] if single else {"verdicts": verdicts})
         except TimeoutError:
             if queued is None:
                 return problem(408, f"the body did not arrive in {self.limits.read_s:g} s")
