@@ -66,6 +66,39 @@ def test_a_prompt_gets_the_same_text_alone_and_in_a_left_padded_batch(tiny_base)
     assert together == alone
 
 
+def test_what_all_prompts_begin_with_is_computed_once_and_changes_no_text(tiny_base):
+    made = generator(tiny_base, system="You are a careful assistant.")
+    lengths = []
+    handle = made.model.register_forward_pre_hook(
+        lambda model, args, inputs: lengths.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
+    )
+    together = [a["text"] for a in texts(made, PROMPTS)]
+    handle.remove()
+    prompts = [made.prompter.ids(p) for p in PROMPTS]
+    (one, shared), (rows, rest) = lengths[:2]
+    assert (one, rows) == (1, len(PROMPTS)) and shared + rest == max(map(len, prompts))
+    assert (
+        len({tuple(p[:shared]) for p in prompts}) == 1 and len({tuple(p[: shared + 1]) for p in prompts}) > 1
+    )
+    assert together == [texts(made, [p])[0]["text"] for p in PROMPTS]
+
+
+def test_packed_layers_compute_what_plain_ones_do(tiny_base):
+    torch = pytest.importorskip("torch")
+    from evoltune.generate.transformers_worker import Generator, PackedLinear, pack_linears
+
+    model = Generator(job(tiny_base)).model
+    ids = torch.arange(5, 60)[None]
+    with torch.inference_mode():
+        plain = model(input_ids=ids).logits
+        pack_linears(model)
+        packed = model(input_ids=ids).logits
+    assert any(isinstance(m, PackedLinear) for m in model.modules()) == bool(
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+    assert torch.allclose(plain.float(), packed.float(), atol=0.02 * plain.abs().max().item())
+
+
 def test_rows_that_stop_early_leave_the_batch_and_change_nothing_for_the_others(tiny_base):
     import torch
 

@@ -74,10 +74,12 @@ def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, An
 def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleRequest]]:
     """The whole list in equal batches of at most `size`, longest prompts first: little padding, slow batches early.
 
-    A short list is spread over the machine's processors, at least MIN_BATCH prompts to each.
+    Their number is a multiple of the machine's processors, so that all of them work to the end. A short list goes to fewer
+    processors, with at least MIN_BATCH prompts for each.
     """
     ordered = sorted(requests, key=lambda r: (-len(r.prompt), r.problem, r.sample))
-    count = max(-(-len(ordered) // size), min(gpu_count() or cores(), len(ordered) // MIN_BATCH))
+    at_once = max(1, min(gpu_count() or cores(), len(ordered) // MIN_BATCH))
+    count = at_once * -(-len(ordered) // (size * at_once))
     cuts = [len(ordered) * i // count for i in range(count + 1)]
     return [ordered[a:b] for a, b in pairwise(cuts)]
 

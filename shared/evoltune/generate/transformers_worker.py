@@ -5,13 +5,15 @@
 Invariant: a batch's output depends on the model, the batch and the settings alone, never on other batches, so a resumed
 evaluation is bit-identical to an uninterrupted one. On a CPU each process has one thread and there are as many processes
 as cores: one batch spread over two threads spends its time in barriers (SmolLM2-135M, 64 rows: 0.097 s a step on two
-threads, 0.045 s on one), and the key-value cache is written in place: concatenating it was two thirds of a step.
+threads, 0.045 s on one), and the key-value cache is written in place: concatenating it was two thirds of a step. What all
+prompts of a batch begin with (a system prompt, worked examples) is computed once.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -22,6 +24,10 @@ from evoltune.generate.worker_protocol import Prompter, serve
 
 CHECK_STOPS = 8  # steps between searches for stop strings; what was decoded past one is cut off
 ROOM = 64  # tokens by which a cache grows
+SHARED_PREFIX = 8  # shorter ones are not worth a pass of their own
+KEPT_ROWS = (
+    0.9  # of a batch: below this share of unfinished rows the finished ones leave, which copies the cache
+)
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
@@ -52,6 +58,38 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         super().batch_select_indices(indices)
         self._buffers = None
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)
+        self._buffers = None
+
+
+class PackedLinear(torch.nn.Module):  # type: ignore[misc]
+    """A bfloat16 linear layer on a CPU whose weight oneDNN has reordered; a plain layer is reordered in every call.
+
+    For 8 rows through 576 x 1536 a call takes 0.4 ms and not 0.9 ms; from about 100 rows on both take the same time.
+    """
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        self.bias = linear.bias
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs, self.weight, self.bias, "none", [], ""
+        )
+        return output
+
+
+def pack_linears(model: torch.nn.Module) -> None:
+    """Replaces the linear layers of a bfloat16 model on a CPU by packed ones, if oneDNN computes in bfloat16 here."""
+    if not (hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        return
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is torch.nn.Linear:
+                setattr(module, name, PackedLinear(child))
 
 
 def _roomy(old: torch.Tensor, new: torch.Tensor, held: int, length: int) -> torch.Tensor:
@@ -86,42 +124,69 @@ class Generator:
         chosen: list[list[int]] = [[] for _ in batch]
         ended = ["length"] * len(batch)
         sampler = Sampler(self.job, [int(row["seed"]) for row in batch], budget, self.device)
-        inputs, mask = _left_padded(prompts, self.device)
-        position = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache, alive = _cache(self.model), torch.arange(len(batch), device=self.device)
+        cache = _cache(self.model)
+        inputs, mask = self._prefill_shared(prompts, cache)
+        position = (mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        rows = torch.arange(len(batch), device=self.device)  # of the batch that the cache holds
+        running = torch.ones_like(rows, dtype=torch.bool)
         for step in range(budget):
             logits = self.model(
                 input_ids=inputs, attention_mask=mask, position_ids=position,
                 past_key_values=cache, use_cache=True, logits_to_keep=1,
             ).logits[:, -1]  # fmt: skip
             if penalty != 1.0:
-                logits = penalised(logits, [prompts[i] + chosen[i] for i in alive.tolist()], penalty)
-            token = sampler.draw(logits, alive, step)
-            going = self._record(token, alive, step, chosen, ended)
-            if not bool(going.any()):
+                logits = penalised(logits, [prompts[i] + chosen[i] for i in rows.tolist()], penalty)
+            token = sampler.draw(logits, rows, step)
+            running = self._record(token, rows, running, step, chosen, ended)
+            left = int(running.sum())
+            if not left:
                 break
-            if not bool(going.all()):
-                kept = going.nonzero()[:, 0]
+            if left < KEPT_ROWS * len(rows):
+                kept = running.nonzero()[:, 0]
                 for layer in cache.layers:
                     layer.batch_select_indices(kept)
-                alive, token, mask, position = alive[kept], token[kept], mask[kept], position[kept]
+                rows, token, mask, position = rows[kept], token[kept], mask[kept], position[kept]
+                running = running[kept]
             inputs, position = token[:, None], position[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
         return [self._result(*row) for row in zip(chosen, ended, prompts, strict=True)]
 
+    def _prefill_shared(
+        self, prompts: Sequence[list[int]], cache: DynamicCache
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Computes what all prompts begin with once, into the cache of every row.
+
+        Returns:
+            The rest of each prompt, padded on the left, and the attention mask of the whole prompts.
+        """
+        first, last = (
+            min(prompts),
+            max(prompts),
+        )  # in lexicographic order: all others share what these two share
+        shared = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first[:-1], last, strict=False))
+        )
+        if len(prompts) == 1 or shared < SHARED_PREFIX:
+            return _left_padded(prompts, self.device)
+        prefix = torch.tensor([first[:shared]], device=self.device)
+        self.model(input_ids=prefix, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache.batch_repeat_interleave(len(prompts))
+        inputs, mask = _left_padded([prompt[shared:] for prompt in prompts], self.device)
+        return inputs, torch.cat([mask.new_ones(len(prompts), shared), mask], dim=-1)
+
     def _record(
-        self, token: torch.Tensor, alive: torch.Tensor, step: int, chosen: list[list[int]], ended: list[str]
-    ) -> torch.Tensor:
-        """Notes the new tokens; which rows go on."""
-        going = ~torch.isin(token, self.stop_ids)
+        self, token: torch.Tensor, rows: torch.Tensor, running: torch.Tensor, step: int, chosen: list[list[int]],
+        ended: list[str],
+    ) -> torch.Tensor:  # fmt: skip
+        """Appends the new tokens of the running rows; returns which of them continue."""
+        going = running & ~torch.isin(token, self.stop_ids)
         search = bool(self.job["stops"]) and step % CHECK_STOPS == CHECK_STOPS - 1
-        for i, (row, new, more) in enumerate(
-            zip(alive.tolist(), token.tolist(), going.tolist(), strict=True)
-        ):
-            if not more:
+        for i in running.nonzero()[:, 0].tolist():
+            row = int(rows[i])
+            if not going[i]:
                 ended[row] = "eos"
                 continue
-            chosen[row].append(new)
+            chosen[row].append(int(token[i]))
             if search and self._cut(self.tokenizer.decode(chosen[row], skip_special_tokens=True))[1]:
                 going[i] = False
         return going
@@ -200,7 +265,15 @@ def _load(job: Mapping[str, Any], vocabulary: int, device: torch.device) -> Any:
     return model.to(device=device, dtype=low).eval()
 
 
+def open_generator(job: Mapping[str, Any]) -> Generator:
+    """The generator of a process, prepared for speed."""
+    generator = Generator(job)
+    if generator.device.type == "cpu":
+        pack_linears(generator.model)
+    return generator
+
+
 if __name__ == "__main__":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    serve(Generator)
+    serve(open_generator)
