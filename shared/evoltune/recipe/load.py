@@ -1,6 +1,8 @@
 """Reads a recipe: YAML with `extends:`, overrides from the command line, and errors that name file, line and key.
 
-recipe = load_recipe("smoke/math", overrides=["train.max_steps=10"])
+    recipe = load_recipe("smoke/math", overrides=["train.max_steps=10"])
+
+On PyYAML and not ruamel.yaml: both need the walk that gives each key its line, and PyYAML is there anyway to write YAML.
 """
 
 from __future__ import annotations
@@ -16,19 +18,21 @@ import yaml
 from msgspec import Struct
 
 from evoltune.errors import RecipeError, nearest
-from evoltune.recipe.bounds import MAX_DEPTH, MAX_SIZE, refuse_bombs, reject_values
+from evoltune.recipe.bounds import MAX_DEPTH, MAX_SIZE, problems_of, reject_bombs
 from evoltune.recipe.sections import Recipe
+
+Lines = dict[tuple[str, ...], str]
+"""Key path -> `file:line`, or the command line."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with 2e-5 read as a float (YAML 1.2; PyYAML's 1.1 makes it a string) and duplicate keys refused."""
+    """Safe YAML that reads 2e-5 as a float, as YAML 1.2 does; in PyYAML's YAML 1.1 it is a string."""
 
 
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
 )
-Lines = dict[tuple[str, ...], str]
 
 
 def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -36,17 +40,15 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises RecipeError, one line: file:line, key path, the value, what is allowed.
     """
-    tree, lines = _read(find_recipe(ref), seen=())
+    tree, lines = _read(find_recipe(ref), extended_by=())
     for text in overrides:
         _override(tree, lines, text)
-    default_name = (
-        Path(ref).stem
-        if not isinstance(ref, str) or ref.endswith((".yaml", ".yml"))
-        else ref.replace("/", "-")
-    )
-    tree.setdefault("name", default_name)
+    is_file = not isinstance(ref, str) or ref.endswith((".yaml", ".yml"))
+    tree.setdefault("name", Path(ref).stem if is_file else str(ref).replace("/", "-"))
     _reject_unknown(Recipe, tree, lines, ())
-    reject_values(tree, lines, (), str(ref))
+    for path, value, problem in problems_of(tree):
+        at = line_of(path, lines, str(ref))
+        raise RecipeError(f"{at}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
     try:
         return msgspec.convert(tree, Recipe, strict=True)
     except msgspec.ValidationError as error:
@@ -65,7 +67,7 @@ def recipes_root() -> Path:
 
 
 def shipped() -> dict[str, Path]:
-    """Names of the shipped recipes (`code/wizardcoder-starcoder-15b`); `base/` holds what others extend."""
+    """The shipped recipes by name (`code/wizardcoder-starcoder-15b`); those in `base/` exist to be extended."""
     root = recipes_root()
     return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
 
@@ -85,100 +87,110 @@ def find_recipe(ref: str | Path, beside: Path | None = None) -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long a name, a folder that may not be entered, NUL
+    except (OSError, ValueError):  # a name that is too long, a folder without permission, NUL
         return False
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
+# ---- YAML
+
+
+def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
     path = path.resolve()
-    if path in seen:
-        raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*seen, path))}")
-    try:
-        text = path.read_text(encoding="utf-8")
-        if len(text) > MAX_SIZE:
-            raise RecipeError(
-                f"{path}: {len(text)} characters, at most {MAX_SIZE} are read: is this a recipe?"
-            )
-        node = yaml.compose(text, Loader=_Loader)
-        refuse_bombs(node, path)
-        tree = yaml.load(text, Loader=_Loader)
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except RecursionError as error:
-        raise RecipeError(f"{path}: nested too deeply: a recipe has at most {MAX_DEPTH} levels") from error
-    except ValueError as error:  # a date such as 2020-99-99, an integer of too many digits
-        raise RecipeError(f"{path}: a value cannot be read: {error}: put it in quotes") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise RecipeError(
-            f"{where}: not YAML: {getattr(error, 'problem', None) or getattr(error, 'reason', '')}"
-        ) from error
+    if path in extended_by:
+        raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*extended_by, path))}")
+    node, tree = _parse(_text(path), path)
     if not isinstance(node, yaml.MappingNode):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, e.g. `domain: math`")
     lines: Lines = {}
-    _mark(node, (), lines, path)
+    _note_lines(node, (), lines, path)
     base = tree.pop("extends", None)
     if base is None:
         return tree, lines
     if not isinstance(base, str):
         raise RecipeError(f"{lines[('extends',)]}: extends: {base!r} must be the name or path of one recipe")
-    parent, parent_lines = _read(find_recipe(base, beside=path), (*seen, path))
+    parent, parent_lines = _read(find_recipe(base, beside=path), (*extended_by, path))
     return _merge(parent, tree), {**parent_lines, **lines}
 
 
-def _mark(node: yaml.Node, path: tuple[str, ...], lines: Lines, file: Path) -> None:
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(text) > MAX_SIZE:
+        raise RecipeError(f"{path}: {len(text)} characters, at most {MAX_SIZE} are read: is this a recipe?")
+    return text
+
+
+def _parse(text: str, where: Path | str) -> tuple[yaml.Node | None, Any]:
+    """The YAML node, which knows its lines, and the value. Raises RecipeError."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        reject_bombs(node, where)
+        return node, loader.construct_document(node) if node else None
+    except RecursionError as error:
+        raise RecipeError(f"{where}: nested too deeply: a recipe has at most {MAX_DEPTH} levels") from error
+    except ValueError as error:  # a date such as 2020-99-99, an integer with too many digits
+        raise RecipeError(f"{where}: a value cannot be read: {error}: put it in quotes") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark and isinstance(where, Path) else ""
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "")
+        raise RecipeError(f"{where}{line}: not YAML: {problem}") from error
+
+
+def _note_lines(node: yaml.Node, path: tuple[str, ...], lines: Lines, file: Path) -> None:
+    """Records the line of every key. Raises RecipeError for a duplicate key, of which YAML would take the last."""
     lines.setdefault(path, f"{file}:{node.start_mark.line + 1}")
     if isinstance(node, yaml.MappingNode):
-        here = set()
+        seen = set()
         for key, value in node.value:
-            name = str(key.value)
-            where = f"{file}:{key.start_mark.line + 1}"
-            if name in here:
-                raise RecipeError(f"{where}: {'.'.join((*path, name))} stands twice: remove one")
-            here.add(name)
-            lines[(*path, name)] = where
-            _mark(value, (*path, name), lines, file)
+            inner = (*path, str(key.value))
+            lines[inner] = f"{file}:{key.start_mark.line + 1}"
+            if inner in seen:
+                raise RecipeError(f"{lines[inner]}: duplicate key {'.'.join(inner)}: remove one")
+            seen.add(inner)
+            _note_lines(value, inner, lines, file)
     elif isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
-            _mark(item, (*path, str(i)), lines, file)
+            _note_lines(item, (*path, str(i)), lines, file)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = _merge(out[key], value) if both else value
-    return out
+def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
 
 
 def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
     path, sign, raw = text.partition("=")
     if not sign or not path:
         raise RecipeError(f"override {text!r}: must be key.path=value, e.g. train.learning_rate=1e-5")
-    value = parse_value(text, raw)
     *parents, last = path.split(".")
-    here: Any = tree
+    section: Any = tree
     for name in parents:
-        here = here.setdefault(name, {})
-        if not isinstance(here, dict):
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
             raise RecipeError(f"override {text!r}: {name!r} is not a section")
-    here[last] = value
+    section[last] = parse_value(text, raw)
     lines[tuple(path.split("."))] = "command line"
 
 
 def parse_value(text: str, raw: str) -> Any:
     """The value `raw` of an override `text`, read as in a recipe. Raises RecipeError."""
-    try:
-        refuse_bombs(yaml.compose(raw, Loader=_Loader), Path("command line"))
-        return yaml.load(raw, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"override {text!r}: the value is not YAML: put it in quotes") from error
+    return _parse(raw, f"override {text!r}")[1]
+
+
+# ---- sections
 
 
 def struct_of(annotation: Any) -> type[Struct] | None:
+    """The section class in a field's type, also inside `tuple[...]` or a union."""
     if isinstance(annotation, type) and issubclass(annotation, Struct):
         return annotation
     return next((s for a in get_args(annotation) if (s := struct_of(a))), None)
@@ -191,9 +203,8 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
     for key, value in tree.items():
         here = (*path, str(key))
         if key not in fields:
-            raise RecipeError(
-                f"{lines.get(here, '?')}: unknown key {'.'.join(here)!r}: {nearest(str(key), fields)}"
-            )
+            where = lines.get(here, "?")
+            raise RecipeError(f"{where}: unknown key {'.'.join(here)!r}: {nearest(str(key), fields)}")
         inner = struct_of(fields[key])
         if inner and isinstance(value, list):
             for i, item in enumerate(value):
@@ -203,7 +214,7 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
 
 
 def _located(message: str, tree: Any, lines: Lines, ref: str) -> str:
-    """msgspec's `Expected int, got str - at $.train.max_steps` with the file, the line and the value."""
+    """msgspec's `Expected int, got str - at $.train.max_steps`, with the file, the line and the value."""
     what, _, where = message.partition(" - at `$")
     keys = tuple(k for k in re.split(r"[.\[\]`]+", where) if k)
     value = tree
@@ -212,6 +223,10 @@ def _located(message: str, tree: Any, lines: Lines, ref: str) -> str:
             value = value[int(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError, TypeError):
             break
-    at = next((lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines), ref)
-    name = ".".join(keys)
-    return f"{at}: {name + ': ' if name else ''}{what}" + (f" (value {value!r})" if keys else "")
+    name = f"{'.'.join(keys)}: " if keys else ""
+    return f"{line_of(keys, lines, ref)}: {name}{what}" + (f" (value {value!r})" if keys else "")
+
+
+def line_of(keys: tuple[str, ...], lines: Mapping[tuple[str, ...], str], ref: str) -> str:
+    """Where a key stands: its own line, else that of the nearest section around it."""
+    return next((lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines), ref)
