@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
 from evoltune.cli import main
 from evoltune.errors import RecipeError
-from evoltune.recipe import load_recipe
-from evoltune.recipe.convert import TABLES, convert
+from evoltune.recipe import Train, load_recipe
+from evoltune.recipe.convert import SUITES, convert, rules
 
 # Minimal recipes of our own, from the documented keys of each format.
 AXOLOTL = """
@@ -131,16 +132,18 @@ def test_an_unknown_suite_lists_the_known_ones():
         convert("axolot", "a: 1\n", domain="general")
 
 
-def test_every_rule_points_to_a_key_of_ours():
-    from msgspec.structs import fields
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_rule_leads_to_a_key_of_ours_or_has_a_reason(suite: str):
+    mapped, unsupported = rules(suite)
+    known = {field.name for field in msgspec.structs.fields(Train)}
+    assert {rule.key for rule in mapped.values()} <= known
+    assert all(unsupported.values()) and not mapped.keys() & unsupported.keys()
 
-    from evoltune.recipe import Train
 
-    known = {f.name for f in fields(Train)}
-    for table in TABLES.values():
-        for rule in table.values():
-            name = rule if isinstance(rule, str) else rule[0]
-            assert name.startswith("-") or name in known, name
+@pytest.mark.parametrize("value", ["auto", "my_config.json", "[1]"])
+def test_a_deepspeed_file_that_names_no_stage_is_unsupported(value: str):
+    result = convert("trl", f"deepspeed: {value}\n", domain="general")
+    assert result.lines[0].fate == "unsupported" and "deepspeed" not in result.recipe["train"]
 
 
 def test_the_command_writes_a_recipe_and_never_over_a_file(tmp_path: Path, capsys):

@@ -12,6 +12,9 @@ from evoltune.record import Status, digest
 
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+AboveZero = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Level = Literal["L0", "L1", "L2", "L3"]
 
@@ -21,71 +24,73 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Seeds(Section, frozen=True, kw_only=True):
-    """Where evolution starts. Without `path` the domain's own seeds are used."""
+    """What evolution starts from. Without `path`, the domain's own seeds are used."""
 
     path: str | tuple[str, ...] | None = None
     """File(s), folder or hub id; see docs/datasets.md for the formats."""
     limit: Count = 0
-    """Take the first N only; 0: all."""
+    """Use only the first N; 0: all."""
     licence: str = ""
     """Licence of these seeds, written to each row."""
     bootstrap: Literal["none", "self_instruct"] = "none"
+    """`self_instruct`: the teacher writes more seeds after the pattern of these (2212.10560)."""
     bootstrap_size: Count = 0
+    """Seeds that there are after bootstrapping."""
     snippets: str | None = None
-    """A folder of source files: OSS-Instruct-style seeds are asked from snippets of them."""
+    """A folder of source files: the teacher writes seeds inspired by snippets of them (OSS-Instruct, 2312.02120)."""
 
 
 class Price(Section, frozen=True, kw_only=True):
     """Dollars per million tokens."""
 
-    prompt: Annotated[float, Meta(ge=0)] = 0.0
-    completion: Annotated[float, Meta(ge=0)] = 0.0
+    prompt: NonNegative = 0.0
+    completion: NonNegative = 0.0
 
 
 class Budget(Section, frozen=True, kw_only=True):
-    """Hard caps, reserved before each call; 0: no cap."""
+    """Hard caps. Each call's largest possible cost is reserved before it is made; 0: no cap."""
 
-    usd: Annotated[float, Meta(ge=0)] = 0.0
+    usd: NonNegative = 0.0
     tokens: Count = 0
     calls: Count = 0
-    wall_s: Annotated[float, Meta(ge=0)] = 0.0
+    wall_s: NonNegative = 0.0
 
 
 class Endpoint(Section, frozen=True, kw_only=True):
     """One OpenAI-compatible server."""
 
     url: str
-    weight: Annotated[float, Meta(gt=0)] = 1.0
+    weight: AboveZero = 1.0
     api_key_env: str | None = None
     api_key_file: str | None = None
 
 
 class Teacher(Section, frozen=True, kw_only=True):
-    """The LLM that evolves, judges and answers. Decoding defaults are WizardLM's (2304.12244, section 4)."""
+    """The LLM that rewrites, compares and answers. Decoding defaults are WizardLM's (2304.12244, section 4)."""
 
     kind: Literal["embedded", "http", "replay", "transformers", "vllm"] = "embedded"
     model: str = "SmolLM2-135M-Instruct"
-    """Name sent to the server; for `embedded` a GGUF path or the packaged model; for `transformers` a path or hub id."""
+    """`http`: the name sent to the server; `embedded`: a GGUF path or the packaged model; `transformers`: a path or hub id."""
     endpoints: tuple[Endpoint, ...] = ()
     cassette: str | None = None
     """For `replay`: a file written by `evoltune cassette export`."""
-    temperature: Annotated[float, Meta(ge=0)] = 1.0
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.9
+    temperature: NonNegative = 1.0
+    top_p: Share = 0.9
     frequency_penalty: float = 0.0
     max_tokens: Positive = 2048
     stop: tuple[str, ...] = ()
     concurrency: Positive = 32
-    timeout_s: Annotated[float, Meta(gt=0)] = 120.0
+    timeout_s: AboveZero = 120.0
     max_retries: Count = 8
     requests_per_minute: Count = 0
-    """0: learnt from the server's headers and 429s."""
+    """0: inferred from the server's headers and its 429 replies."""
     tokens_per_minute: Count = 0
     slots: Positive = 8
-    """Embedded: requests decoded together."""
+    """`embedded`: requests that are decoded together."""
     context: Positive = 2048
-    """Embedded: tokens per slot."""
+    """`embedded`: tokens per slot."""
     threads: Count = 0
-    """Embedded: 0 means max(1, cores - 1)."""
+    """`embedded`; 0: one less than there are cores."""
     price: Price = Price()
     budget: Budget = Budget()
     terms: str = ""
@@ -96,48 +101,55 @@ class Evolve(Section, frozen=True, kw_only=True):
     """The Evol-Instruct loop (2304.12244 section 3; 2306.08568; 2308.09583)."""
 
     rounds: Count = 1
+    """How often each chain's newest instruction is rewritten."""
     chains: Count = 0
-    """Grow chains from this many seeds only, drawn by the recipe's seed; 0: from all. The others stay as rows."""
+    """Grow chains from this many seeds, drawn by the recipe's `seed`; 0: from all. The others remain rows."""
     variants: Positive = 1
-    """Children drawn from each head in each round; the first that survives becomes the next head."""
+    """Rewrites of each instruction in each round; the chain continues from the first that survives elimination."""
     answers: Positive = 1
-    """Answers asked for each child (k of maj@k and of the agreement checks)."""
+    """Answers to each new instruction (the k of maj@k and of the agreement checks)."""
     operators: dict[str, float] = {}
-    """Operator name -> weight; empty: the domain's own weights."""
+    """Operator name -> weight; empty: the domain's weights."""
     equal_check: bool = True
-    """Ask the teacher whether a child gains nothing over its parent (elimination rule 1)."""
+    """Ask the teacher whether a rewrite adds nothing to its original (elimination rule 1)."""
     difficulty: bool = False
-    """Ask the teacher for a difficulty from 1 to 10 for each kept child."""
+    """Ask the teacher to rate the difficulty of each kept instruction from 1 to 10."""
     fuse_after: Count = 0
-    """From this round on, fuse two chains' heads (2312.15692); 0: never."""
+    """From this round on, also fuse the newest instructions of two chains (2312.15692); 0: never."""
     sample: Count = 0
-    """Keep this many rows, stratified by round; 0: all."""
+    """Keep this many rows, a proportional share of each round; 0: all."""
     answer_seeds: bool = False
     """Ask the teacher to answer seeds that have no answer."""
     stop_on: str | None = None
-    """Evol-stop: a dev suite; the best round is kept. Sharing a task with `eval.suites` is an error."""
+    """Evol-stop: the dev suite that scores each round; the best round is kept. It must not overlap with `eval.suites`."""
     stop_by: Literal["train", "verify_rate"] = "train"
-
-
-class Verification(Section, frozen=True, kw_only=True):
-    """How answers are judged."""
-
-    workers: Count = 0
-    """0: cores / LOCAL_WORLD_SIZE."""
-    check_s: Annotated[float, Meta(gt=0)] = 2.0
-    """CPU seconds of our own code for one answer."""
-    program_s: Annotated[float, Meta(gt=0)] = 5.0
-    """CPU seconds of one untrusted program."""
-    memory_mb: Positive = 1024
-    sandbox: Sandbox = msgspec.field(default_factory=lambda: Sandbox())
-    keep: tuple[Status, ...] = ("pass",)
-    policy: dict[str, Any] = {}
+    """Score of a round: of a model trained on it, or the share of its rows that verify kept (needs no training)."""
 
 
 class Sandbox(Section, frozen=True, kw_only=True):
-    """Least isolation that is accepted: L3 namespaces + Landlock + seccomp + rlimits ... L0 rlimits (opt-in only)."""
+    """How untrusted programs are isolated."""
 
     require: Level = "L1"
+    """The weakest accepted level, from L3 (namespaces, Landlock, seccomp, rlimits) to L0 (rlimits only)."""
+
+
+class Verification(Section, frozen=True, kw_only=True):
+    """How answers are verified."""
+
+    workers: Count = 0
+    """Worker processes; 0: cores / LOCAL_WORLD_SIZE."""
+    check_s: AboveZero = 2.0
+    """CPU seconds that the verifier itself may take for one answer."""
+    program_s: AboveZero = 5.0
+    """CPU seconds that an untrusted program may take."""
+    memory_mb: Positive = 1024
+    """Memory that an untrusted program may take."""
+    sandbox: Sandbox = Sandbox()
+    """The isolation of untrusted programs."""
+    keep: tuple[Status, ...] = ("pass",)
+    """Verdicts with which a row is kept."""
+    policy: dict[str, Any] = {}
+    """Settings of the domain's verifier, by name; the domain defines which there are."""
 
 
 class Source(Section, frozen=True, kw_only=True):
@@ -145,12 +157,12 @@ class Source(Section, frozen=True, kw_only=True):
 
     path: str
     """File, folder, run, hub id, or a community dump (`stackexchange:physics/Posts.xml`); see docs/datasets.md."""
-    weight: Annotated[float, Meta(gt=0)] = 1.0
+    weight: AboveZero = 1.0
     """Rows of this source per row of the run's own."""
     cap: Count = 0
-    """At most so many rows; 0: no cap."""
+    """At most this many rows; 0: no cap."""
     licence: str = ""
-    """Licence of rows that name none themselves."""
+    """Licence of rows that state none."""
 
 
 class Curate(Section, frozen=True, kw_only=True):
@@ -161,31 +173,33 @@ class Curate(Section, frozen=True, kw_only=True):
     semantic_threshold: Fraction = 1.0
     """Cosine of embeddings above which two rows are duplicates; 1: off."""
     embeddings: str = ""
-    """Model for embeddings; empty: hashed n-gram vectors."""
+    """Embedding model for these; empty: hashed n-gram vectors."""
     ngrams: tuple[Positive, ...] = (13,)
-    """Word n-grams that a row may not share with a suite; common choices: 8, 10, 13."""
+    """Lengths n of word n-grams that a row may not share with a suite; common choices: 8, 10, 13."""
     contamination_jaccard: Fraction = 0.6
     """Jaccard of word 3-shingles with a problem above which a row is contaminated; 1: off."""
     paraphrase: bool = True
-    """Also drop rows that reword a problem (same numbers, or same code structure): docs/contamination.md."""
+    """Also drop rows that reword a problem (same numbers or same code structure); see docs/contamination.md."""
     overlap: bool = True
-    """Decontaminate through the domain's own overlap functions (behaviour, skeleton)."""
+    """Also drop rows that the domain's own overlap functions find (same behaviour, same skeleton)."""
     size: Count = 0
-    """Target size; 0: keep all."""
+    """Rows to select; 0: all."""
     mode: Literal["all", "quality_diversity", "lima"] = "all"
-    """With a size: `all` draws uniformly, `quality_diversity` by k-center weighted with quality, `lima` by its rules."""
+    """With `size`: `all` draws uniformly, `quality_diversity` by quality-weighted k-center, `lima` by LIMA's rules."""
     balance: Literal["none", "round", "level", "source", "skill"] = "none"
-    """Equal shares of `size` for each round, level of difficulty, source or skill, as far as rows reach."""
+    """Equal shares of `size` for each round, difficulty level, source or skill, as far as there are rows."""
     quotas: dict[str, Count] = {}
-    """Rows per source (LIMA: stackexchange 400, wikihow 200 ...); takes the place of `balance`."""
+    """Rows per source (LIMA: stackexchange 400, wikihow 200 ...); replaces `balance`."""
     mix: tuple[Source, ...] = ()
+    """Other datasets to add."""
     validation: Fraction = 0.05
+    """Share of the rows that go to validation.parquet."""
     answers_per_task: Positive = 1
-    """Rows per task: its first answers that pass, in the order they were given; several give several rows."""
+    """Rows per task, one for each of its first answers that pass."""
     form: Literal["alpaca", "chat", "sharegpt"] = "alpaca"
     """Form of the JSONL copy beside the Parquet files (`dataset/alpaca/train.jsonl`)."""
     licences: tuple[str, ...] = ()
-    """Licences (of seeds) and terms (of teachers) that may enter the dataset; empty: any."""
+    """Licences (of seeds) and terms (of teachers) that are allowed in the dataset; empty: all."""
 
 
 class Train(Section, frozen=True, kw_only=True):
@@ -194,7 +208,7 @@ class Train(Section, frozen=True, kw_only=True):
     model_name_or_path: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
     model_revision: str = "main"
     dataset: str | None = None
-    """PATH, hub id or RUN to train on instead of this run's own dataset."""
+    """A path, hub id or run to train on instead of this run's own dataset."""
     template: Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"] = "alpaca"
     system_prompt: str = ""
     finetuning_type: Literal["full", "lora", "qlora"] = "full"
@@ -205,30 +219,30 @@ class Train(Section, frozen=True, kw_only=True):
     per_device_train_batch_size: Positive = 1
     gradient_accumulation_steps: Positive = 1
     global_batch_size: Count = 0
-    """Solves for gradient_accumulation_steps over any world size; 0: off."""
-    learning_rate: Annotated[float, Meta(gt=0)] = 2e-5
-    min_learning_rate: Annotated[float, Meta(ge=0)] = 0.0
+    """Rows per step over all devices: sets gradient_accumulation_steps for any number of devices; 0: off."""
+    learning_rate: AboveZero = 2e-5
+    min_learning_rate: NonNegative = 0.0
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup_steps: Count = 0
     warmup_ratio: Fraction = 0.0
-    num_train_epochs: Annotated[float, Meta(gt=0)] = 3.0
+    num_train_epochs: AboveZero = 3.0
     max_steps: int = -1
-    weight_decay: Annotated[float, Meta(ge=0)] = 0.0
+    weight_decay: NonNegative = 0.0
     adam_beta1: Fraction = 0.9
     adam_beta2: Fraction = 0.999
-    adam_epsilon: Annotated[float, Meta(gt=0)] = 1e-8
-    max_grad_norm: Annotated[float, Meta(ge=0)] = 1.0
+    adam_epsilon: AboveZero = 1e-8
+    max_grad_norm: NonNegative = 1.0
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     gradient_checkpointing: bool = False
     attn_implementation: str | None = None
     loss_chunk: Count = 0
-    """Label tokens whose logits are held at once; 0: as many as 1 GiB of fp32 logits holds."""
+    """Label tokens whose logits are in memory at once; 0: as many as fit into 1 GiB of fp32 logits."""
     lora_r: Positive = 16
     lora_alpha: Positive = 32
     lora_dropout: Fraction = 0.0
     lora_target_modules: str | tuple[str, ...] = "all-linear"
     lora_modules_to_save: tuple[str, ...] = ()
-    neftune_noise_alpha: Annotated[float, Meta(ge=0)] = 0.0
+    neftune_noise_alpha: NonNegative = 0.0
     residual_dropout: Fraction = 0.0
     """LIMA: dropout on residual connections, linear from 0.0 at the bottom layer to this at the top."""
     deepspeed: Literal["none", "zero1", "zero2", "zero3", "zero3-offload"] | dict[str, Any] = "none"
@@ -238,7 +252,7 @@ class Train(Section, frozen=True, kw_only=True):
     logging_steps: Positive = 1
     checkpoint_select: Literal["last", "generations"] = "last"
     dev_suite: str = ""
-    """For checkpoint_select: generations: the suite that chooses; never one of eval.suites."""
+    """The suite by which `checkpoint_select: generations` chooses; never one of eval.suites."""
     resume_from_checkpoint: bool = True
     report_to: tuple[str, ...] = ()
     seed: int | None = None
@@ -248,28 +262,33 @@ class Eval(Section, frozen=True, kw_only=True):
     """What is measured before and after."""
 
     suites: tuple[str, ...] = ()
-    """Suites of any installed domain: `gsm8k`, or `math/gsm8k` where two domains have the same name."""
+    """Suites of any installed domain: `gsm8k`, or `math/gsm8k` where two domains have a suite of that name."""
     profile: str = ""
-    """Empty: each suite's own."""
+    """How answers are prompted for and scored; empty: each suite's own profile."""
     beside: tuple[str, ...] = ()
-    """Further profiles that score the same texts, each shown as a measure of its own (a strict reader beside a lenient one)."""
+    """Further profiles that score the same texts, each as a measure of its own (a strict one beside a lenient one)."""
     baseline: bool = True
+    """Also score the base model, before training."""
     limit: Count = 0
     """Problems per suite; 0: all."""
     n: Count = 0
     """Samples per problem; 0: the profile's."""
     temperature: float | None = None
-    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Default: the profile's."""
+    top_p: Share | None = None
+    """Default: the profile's."""
     max_new_tokens: Count = 0
     """0: the profile's, else 512."""
     stops: tuple[str, ...] = ()
-    """Stop strings beside the profile's."""
+    """Stop strings in addition to the profile's."""
     batch_size: Count = 0
-    """Prompts decoded together in each generator process; 0: up to 128, as the model's key-value cache allows."""
+    """Prompts decoded together in each generator process; 0: up to 128, as far as the key-value cache fits."""
     baseline_template: Literal["same", "chat"] = "chat"
-    """How the base is asked: its own chat template (fair), or the training template."""
+    """Prompt for the base model: its own chat template (the fair one), or the training template."""
     baseline_max_new_tokens: Count = 0
+    """0: as for the trained model."""
     engine: Literal["transformers", "vllm", "http"] = "transformers"
+    """What generates the answers."""
     endpoint: str | None = None
     """For `http`: the URL of an OpenAI-compatible server."""
     api_key_env: str | None = None
@@ -282,32 +301,38 @@ class Compute(Section, frozen=True, kw_only=True):
     """Where the work runs."""
 
     nodes: Positive = 1
+    """Nodes of the training job."""
     gpus_per_node: Count = 0
-    """0: what the machine has; on CPU, the number of processes."""
+    """0: all that the machine has. On a CPU: the number of training processes."""
     launcher: Literal["local", "deepspeed", "torchrun", "slurm"] = "local"
+    """What starts the training processes."""
     hostfile: str | None = None
+    """`deepspeed` on several nodes: a file of lines `HOST slots=N`."""
     engine: Literal["local", "ray"] = "local"
+    """Where verification, deduplication and decontamination run."""
     ray_address: str | None = None
+    """`ray`: `auto` or HOST:PORT; default: a cluster of this machine alone."""
     max_restarts: Count = 6
-    """Of a training job, over all its nodes; each loss of a node costs about two, since all ranks meet anew."""
+    """Restarts of a training job over all its nodes. A lost node uses about two, because all ranks re-rendezvous."""
     rendezvous: str = ""
-    """torchrun on several nodes: HOST or HOST:PORT of the first; start the same command on each node."""
-    hang_timeout_s: Annotated[float, Meta(gt=0)] = 1800.0
-    """Longest time without a finished step or collective before the job stops with an error (or restarts)."""
-    publish_every_s: Annotated[float, Meta(ge=0)] = 600.0
-    """Seconds between snapshots of a run at work to its `--out` address; 0: only between stages."""
+    """`torchrun` on several nodes: HOST or HOST:PORT of the first one; start the same command on each node."""
+    hang_timeout_s: AboveZero = 1800.0
+    """Longest time without a finished step or collective; then the job stops with an error, or restarts."""
+    publish_every_s: NonNegative = 600.0
+    """Seconds between snapshots that a running stage publishes to its `--out` address; 0: only between stages."""
     env: dict[str, str] = {}
+    """Environment variables of the training processes."""
     slurm: dict[str, str] = {}
     """sbatch options of jobs that use GPUs, e.g. {partition: a100, time: "24:00:00"}."""
     slurm_cpu: dict[str, str] = {}
-    """sbatch options of the stages that use none, e.g. {partition: cpu, cpus-per-task: "32"}."""
+    """sbatch options of the other stages, e.g. {partition: cpu, cpus-per-task: "32"}."""
 
 
 class Recipe(Section, frozen=True, kw_only=True):
-    """One experiment: seeds to score."""
+    """One experiment, from seeds to scores."""
 
     domain: str
-    """Entry-point name, module:attribute or path."""
+    """Name of an installed domain, `module:attribute`, or a path."""
     name: str = ""
     description: str = ""
     seed: int = 0
