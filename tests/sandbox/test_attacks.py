@@ -46,7 +46,6 @@ def test_no_attack_wins_or_harms_at_the_best_level_of_this_host(best):
     report = attack(best, "--quick")
     assert report["wrong"] == {}
     assert unharmed(report), report["harm"]
-    assert len(report["errors"]) <= 3, report["errors"]
     assert report["programs"] > 80
 
 
@@ -56,8 +55,8 @@ def test_every_attack_at_every_level(best, level):
     if level > best:
         pytest.skip(f"this host offers {best}")
     report = attack(level)
+    assert report["level"] == level
     reachable = level == "L3" or Path(sys.base_prefix).stat().st_mode & 0o001
     wrong = {k: v for k, v in report["wrong"].items() if reachable or "ModuleNotFoundError" not in v[1]}
     assert wrong == {}
     assert unharmed(report), report["harm"]
-    assert len(report["errors"]) <= 3, report["errors"]

@@ -1,9 +1,15 @@
-"""What a pool gives for items whose verifier process raises, dies, or runs out of time."""
+"""A pool of workers: items whose verifier process raises, dies or runs out of time; order, leaks, closing."""
+
+import os
+import time
+from pathlib import Path
 
 import pytest
 
+from evoltune.domain import Job
+from evoltune.errors import DomainError
 from evoltune.record import Record, Task
-from evoltune.sandbox.pool import Pool
+from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool
 from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost
 
 DOMAIN = """
@@ -46,3 +52,100 @@ def test_an_overlap_check_without_a_result_is_a_lost_item_and_its_neighbours_are
     first, lost, last = pool.map("overlap", ((("same", []), record) for record in records))
     assert (first, last) == (["a"], ["b"])
     assert isinstance(lost, WorkerLost) and lost.status == status and reason in lost.reason
+
+
+ADD = "def f(a, b):\n    return a + b\n"
+
+
+CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(-1, 1) == 0\n"
+
+
+def job(program, tests, **more):
+    return Job(program=program, tests=tests, entry_point="f", **more)
+
+
+MIX = (
+    ADD,
+    "def f(a, b): return 0",
+    "import os\nos._exit(0)",
+    "def f(a, b) return",
+    "import tempfile\nopen(tempfile.mkstemp()[1], 'w').write('x')\n" + ADD,
+    "import subprocess\nsubprocess.Popen(['sleep', '60'], start_new_session=True)\n" + ADD,
+    "raise MemoryError",
+    "print('x' * 100000)\n" + ADD,
+)
+
+
+def _state():
+    """Descriptors of this process, mounts of the kind that a worker makes (others come and go), and its resident KiB."""
+    resident = next(
+        int(line.split()[1])
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    )
+    mounts = [
+        m
+        for m in Path("/proc/self/mounts").read_text().splitlines()
+        if "nr_inodes=16k" in m or "size=1024k" in m
+    ]
+    return len(os.listdir("/proc/self/fd")), mounts, resident
+
+
+def _sleepers():
+    return [p for p in os.listdir("/proc") if p.isdigit() and _command(p) == "sleep\x0060\x00"]
+
+
+def _command(pid):
+    try:
+        return open(f"/proc/{pid}/cmdline").read()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("programs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_long_mixed_run_leaks_nothing(run, programs):
+    sleeping = set(_sleepers())
+    pool = Pool(WorkerConfig(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2)
+
+    def run(count):
+        jobs = [[job(MIX[i % len(MIX)] + f"\n# {i}", CHECK)] for i in range(count)]
+        return [rows[0][0] for rows in pool.map("jobs", jobs)]
+
+    expected = ["pass", "fail", "fail", "fail", "pass", "pass", "memory", "pass"]
+    run(40)
+    descriptors, mounts, resident = _state()
+    assert run(programs) == [expected[i % len(MIX)] for i in range(programs)]
+    after = _state()
+    assert after[:2] == (descriptors, mounts)
+    assert after[2] <= 1.1 * resident
+    until = time.monotonic() + 10  # a verdict may be a moment ahead of the last sweep
+    while set(_sleepers()) - sleeping and time.monotonic() < until:
+        time.sleep(0.01)
+    assert set(_sleepers()) <= sleeping
+    pool.close()
+
+
+def test_the_others_have_work_while_one_item_is_slow():
+    pool, read = Pool(WorkerConfig(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2), []
+
+    def jobs():
+        for i in range(600):
+            read.append(i)
+            yield [job("import time\ntime.sleep(0.7)\n" + ADD if i == 0 else ADD, CHECK)]
+
+    results = pool.map("jobs", jobs())
+    assert next(results)[0][0] == "pass"
+    assert 4 * pool.size * 2 < len(read) <= AHEAD * pool.size + MAX_BATCH
+    results.close()
+    pool.close()
+
+
+def test_a_pool_that_cannot_open_leaves_no_process():
+    before = set(_children())
+    with pytest.raises(DomainError):
+        Pool(WorkerConfig(domain="nowhere_to_be_found", require="L0"), workers=3)
+    assert set(_children()) <= before
+
+
+def _children():
+    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()

@@ -1,9 +1,10 @@
-"""Runs the published attack programs on one rung of the ladder and prints what came of them, as JSON.
+"""Runs the published attack programs at one isolation level and prints what came of them, as JSON.
 
     python tests/sandbox/attacks/run.py --level L3 [--quick]
 
-Each program may read, write, connect and kill around it: canary files, a listening port and a marked name tell whether
-one reached anything. Runs itself in a session with limits on file size and time; the caller kills the session.
+Each program of programs.json names the statuses that it may get (`expected`, "any": whichever) and the level from
+which it is held. Each may read, write, connect and kill around it: canary files, a listening port and a marked name tell
+whether one reached anything. Runs in a session of its own with a limit on file size; the caller kills the session.
 """
 
 import argparse
@@ -23,14 +24,7 @@ from evoltune.sandbox.worker_protocol import WorkerConfig
 
 TESTS = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate(10, -4) == 6\n"
 SLOW_KINDS = ("time", "memory")
-QUICK_OF_SLOW = (
-    "time-loop",
-    "time-signals-off",
-    "time-flood",
-    "memory-one",
-    "memory-huge-result",
-    "memory-memfd",
-)
+QUICK_OF_SLOW = "time-loop time-signals-off time-flood memory-one memory-huge-result memory-memfd".split()
 
 
 def programs(quick: bool, level: str) -> list[dict]:
@@ -73,6 +67,19 @@ def marked_processes(mark: str) -> list[str]:
     return found
 
 
+def verdicts_on(rows: list[dict], pool: Pool, places: dict[str, str]) -> dict[str, list[str]]:
+    """[status, reason] by program."""
+    futures = {}
+    for row in rows:
+        text = row["program"]
+        for placeholder, place in places.items():
+            text = text.replace(placeholder, place)
+        job = Job(program=text, tests=TESTS, entry_point="f")
+        futures[row["id"]] = pool.submit("jobs", [[job]])
+    results = {name: future.result(300)[0] for name, future in futures.items()}
+    return {k: v[0][:2] if isinstance(v, list) else ["error", str(v)] for k, v in results.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--level", default="L3")
@@ -83,48 +90,29 @@ def main() -> None:
     os.environ["EVOLTUNE_TEST_SECRET"] = "secret"
     folder, (port, hits), mark = canary(), listen(), f"mark{os.getpid()}"
     before = sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
-    pool = Pool(
-        WorkerConfig(domain="", require="L0", at_most=args.level, program_s=1.0, memory_mb=512), args.workers
-    )
+    config = WorkerConfig(domain="", require="L0", at_most=args.level, program_s=1.0, memory_mb=512)
+    pool = Pool(config, args.workers)
     rows = programs(args.quick, pool.level)
-    futures = []
-    for row in rows:
-        text = (
-            row["program"]
-            .replace("@CANARY@", str(folder))
-            .replace("@PORT@", str(port))
-            .replace("@MARK@", mark)
-        )
-        futures.append(pool.submit("jobs", [[Job(program=text, tests=TESTS, entry_point="f")]]))
-    verdicts = [future.result(300)[0] for future in futures]
+    found = verdicts_on(rows, pool, {"@CANARY@": str(folder), "@PORT@": str(port), "@MARK@": mark})
     pool.close()
-    said = {
-        row["id"]: v[0] if isinstance(v, list) else ["error", str(v), 0, {}]
-        for row, v in zip(rows, verdicts, strict=True)
-    }
     wrong = {
-        row["id"]: said[row["id"]][:2]
+        row["id"]: found[row["id"]]
         for row in rows
-        if (row["expected"] == "pass") != (said[row["id"]][0] == "pass") and row["expected"] != "any"
+        if row["expected"] != "any" and found[row["id"]][0] not in row["expected"].split("|")
     }
     after = sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
-    left = [str(p) for d in ("/tmp", "/dev/shm") for p in Path(d).glob(f"*{mark}*")]
-    report = {
-        "level": pool.level,
-        "programs": len(rows),
-        "wrong": wrong,
-        "errors": {k: v[1] for k, v in said.items() if v[0] == "error"},
-        "harm": {
-            "canary": sorted(set(before) ^ set(after)),
-            "connections": len(hits),
-            "processes": marked_processes(mark),
-            "files": left,
-            "scratch": [str(p) for p in Path(tempfile.gettempdir()).glob("evoltune-scratch-*")],
-        },
+    harm = {
+        "canary": sorted(set(before) ^ set(after)),
+        "connections": len(hits),
+        "processes": marked_processes(mark),
+        "files": [str(p) for d in ("/tmp", "/dev/shm") for p in Path(d).glob(f"*{mark}*")],
+        "scratch": [str(p) for p in Path(tempfile.gettempdir()).glob("evoltune-scratch-*")],
     }
     shutil.rmtree(folder)
+    statuses = {name: status for name, (status, _) in found.items()}
+    report = {"level": pool.level, "programs": len(rows), "wrong": wrong, "harm": harm, "statuses": statuses}
     print(json.dumps(report, indent=1))
-    sys.exit(bool(wrong or any(report["harm"].values())))
+    sys.exit(bool(wrong or any(harm.values())))
 
 
 if __name__ == "__main__":
