@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evoltune.errors import DataError
-from evoltune.rows.journal import Journal, repair, rows
+from evoltune.rows.journal import Journal, read_journal, repair
 
 
 def test_a_torn_line_is_cut_wherever_it_was_torn(tmp_path):
@@ -18,11 +18,11 @@ def test_a_torn_line_is_cut_wherever_it_was_torn(tmp_path):
     for at in (0, 1, ends[0], ends[0] + 1, ends[1] - 1, len(whole) - 1, len(whole)):
         path.write_bytes(whole[:at])
         repair(path)
-        assert [row["i"] for row in rows(path)] == list(range(sum(end <= at for end in ends)))
+        assert [row["i"] for row in read_journal(path)] == list(range(sum(end <= at for end in ends)))
 
 
 def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
     path = tmp_path / "j.jsonl"
     path.write_text('{"i": 0}\nnonsense\n{"i": 1}\n')
     with pytest.raises(DataError, match=r"j\.jsonl:2: not JSON"):
-        list(rows(path))
+        list(read_journal(path))

@@ -10,7 +10,7 @@ from evoltune.domain import Domain
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Recipe, Seeds
 from evoltune.record import Record, Task, Verdict
-from evoltune.rows.columns import Turns, layout, recognise
+from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.readers import MAX_ROW_BYTES, BadRow, read_located, read_rows
 from evoltune.rows.records import read_records, seed_records
 
@@ -184,7 +184,7 @@ SHAREGPT = {
 )
 def test_a_row_is_recognised_by_its_columns(row, expected):
     turns = recognise(row)
-    assert isinstance(turns, Turns)
+    assert isinstance(turns, Conversation)
     assert (turns.form, turns.instruction, turns.output, turns.history) == expected
 
 

@@ -19,7 +19,7 @@ from evoltune.arena.ranking_page import unblinded_votes
 from evoltune.arena.study import Answers, PairResult
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import mean
-from evoltune.rows.journal import rows
+from evoltune.rows.journal import read_journal
 
 Pair = tuple[str, frozenset[str]]
 """(problem, the two systems)."""
@@ -50,7 +50,7 @@ def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
             raise DataError(f"{path}: exported by the ranking page: name the page's key file (study.key)")
         return [Vote(**vote) for vote in unblinded_votes(path, key)]
     votes = []
-    for number, row in enumerate(rows(path), 1):
+    for number, row in enumerate(read_journal(path), 1):
         missing = [name for name in ("problem", "a", "b", "vote") if not isinstance(row.get(name), str)]
         if missing:
             raise DataError(f"{path}:{number}: no text in column {missing[0]!r}")

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from evoltune.cli import options
 from evoltune.evolve.rules.registry import RULES, all_reasons
 from evoltune.record import Task
-from evoltune.rows.columns import Turns, recognise
+from evoltune.rows.columns import Conversation, recognise
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_located
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _reasons(turns: Turns) -> list[str]:
+def _reasons(turns: Conversation) -> list[str]:
     task = Task(instruction=turns.instruction)
     reasons = [f"instruction: {reason}" for reason in all_reasons(None, task, None)]
     if "output" in turns.columns:
@@ -62,7 +62,7 @@ def _reasons(turns: Turns) -> list[str]:
     return reasons
 
 
-def _beginning(turns: Turns | str) -> str:
+def _beginning(turns: Conversation | str) -> str:
     if isinstance(turns, str):
         return ""
     text = " ".join((turns.output or turns.instruction).split())

@@ -17,7 +17,7 @@ from evoltune.errors import DataError
 from evoltune.evaluate.results import load_scores, scores_file, solved_problems
 from evoltune.evaluate.statistics import PairedResult, paired
 from evoltune.rows.files import read_json
-from evoltune.rows.journal import rows
+from evoltune.rows.journal import read_journal
 from evoltune.run.paths import DATASET, MANIFEST
 
 CAUSES = (
@@ -115,7 +115,10 @@ def _entry_differences(suite: str, one: Mapping[str, Any], two: Mapping[str, Any
 def _generations(a: Path, b: Path, suite: str) -> Iterator[Difference]:
     """Equal settings but other texts: other hardware, or an edited file."""
     left, right = (
-        {(r["problem"], r["sample"]): r.get("text") for r in rows(scores_file(p).parent / f"{suite}.jsonl")}
+        {
+            (r["problem"], r["sample"]): r.get("text")
+            for r in read_journal(scores_file(p).parent / f"{suite}.jsonl")
+        }
         for p in (a, b)
     )
     changed = [place for place in left if place in right and left[place] != right[place]]

@@ -19,7 +19,7 @@ import yaml
 
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import pass_at_k
-from evoltune.rows.journal import rows
+from evoltune.rows.journal import read_journal
 from evoltune.run.paths import AFTER, BEFORE, EVAL, SCORES
 from evoltune.terminal import table
 
@@ -76,7 +76,7 @@ def load_scores(place: Path) -> dict[str, Any]:
 def solved_problems(place: Path, suite: str, entry: Mapping[str, Any]) -> dict[str, float]:
     """pass@1 of each problem, from the verdicts behind `entry`, the suite's part of `scores.json`."""
     found: dict[str, dict[int, bool]] = {}
-    for row in rows(scores_file(place).parent / f"{suite}.verdicts.jsonl"):
+    for row in read_journal(scores_file(place).parent / f"{suite}.verdicts.jsonl"):
         if row["verifier"] == entry["verifier"]:
             found.setdefault(row["problem"], {})[row["sample"]] = row["status"] == "pass"
     return {problem: pass_at_k(len(v), sum(v.values()), 1) for problem, v in found.items()}

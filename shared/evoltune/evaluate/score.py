@@ -23,7 +23,7 @@ from evoltune.evaluate.suites import Suite
 from evoltune.evaluate.task_fields import difficulties_of, numeric_order, skills_of
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, Task, digest
-from evoltune.rows.journal import Journal, rows
+from evoltune.rows.journal import Journal, read_journal
 from evoltune.terminal import progress
 from evoltune.verification.checker import limits_of, open_checker
 from evoltune.verification.records import NO_ANSWER
@@ -95,7 +95,7 @@ def verify_samples(
     version = verifier_version(suite, profile, verification)
     known: dict[Place, dict[str, Any]] = {
         (row["problem"], row["sample"], row["text"]): row
-        for row in rows(out)
+        for row in read_journal(out)
         if row.get("verifier") == version
     }
     todo = [i for i, place in enumerate(places) if place not in known]

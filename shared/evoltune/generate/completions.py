@@ -18,7 +18,7 @@ from evoltune.cluster.gpus import gpu_count
 from evoltune.generate.http import http_engine
 from evoltune.generate.processes import cores, transformers_engine, vllm_engine
 from evoltune.generate.types import Engine, GenerationSettings, ModelSource, SampleRequest
-from evoltune.rows.journal import Journal, rows
+from evoltune.rows.journal import Journal, read_journal
 from evoltune.terminal import progress
 
 ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_engine, "http": http_engine}
@@ -68,7 +68,7 @@ def generate(
 
 def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, Any]]:
     """(problem, sample) -> row, for the samples of a file that were generated under the settings with this key."""
-    return {(row["problem"], row["sample"]): row for row in rows(path) if row.get("settings") == key}
+    return {(row["problem"], row["sample"]): row for row in read_journal(path) if row.get("settings") == key}
 
 
 def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleRequest]]:

@@ -80,7 +80,7 @@ def read_run(folder: Path) -> RunData:
     from_files: dict[str, Any] = {
         "name": folder.resolve().name,
         "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
-        "loss": list(journal.rows(folder / CHECKPOINT / METRICS)),
+        "loss": list(journal.read_journal(folder / CHECKPOINT / METRICS)),
         "scores": _scores(evaluations),
         "certificate": read_json(folder / DATASET / CERTIFICATE),
         "template_proof": read_json(folder / CHECKPOINT / TEMPLATE),

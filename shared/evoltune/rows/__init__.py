@@ -1,1 +1,1 @@
-"""Rows that people bring: readers, column layouts, the hub, community dumps, writers and journals."""
+"""Rows that people bring: readers, columns, conversations, community dumps, the hub, storage; atomic writes; journals."""

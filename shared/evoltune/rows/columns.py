@@ -1,8 +1,8 @@
 """Which columns hold what: Alpaca, chat messages, ShareGPT, prompt and completion, question and answer.
 
-Each row is recognised by itself, in one fixed order, so mixed files work; `Layout.describe` is shown before work begins.
-
     recognise({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}).form  ->  "sharegpt"
+
+Each row is recognised by itself, in one fixed order, so mixed files work. `Layout.describe` is shown before work begins.
 """
 
 from __future__ import annotations
@@ -14,49 +14,56 @@ from itertools import islice
 from typing import Any, Literal
 
 Form = Literal["alpaca", "chat", "sharegpt", "pair", "task"]
-ASKS = ("instruction", "prompt", "question", "problem", "query", "text")
-REPLIES = ("output", "completion", "response", "answer", "solution", "code")
-CONVERSATIONS: Mapping[str, Form] = {
-    "messages": "chat",
-    "conversations": "sharegpt",
-    "conversation": "sharegpt",
-}
+PROMPT_COLUMNS = ("instruction", "prompt", "question", "problem", "query", "text")
+RESPONSE_COLUMNS = ("output", "completion", "response", "answer", "solution", "code")
+CONVERSATION_COLUMNS: Mapping[str, Form] = {
+    "messages": "chat", "conversations": "sharegpt", "conversation": "sharegpt",
+}  # fmt: skip
+OTHER_COLUMNS = frozenset("reference tests id name licence license skill category input".split())
+"""Read as well, whatever the form."""
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "prompter": "user"}
-_SAMPLE = 200  # rows looked at before a layout is shown
+_SAMPLE = 200  # rows that a layout is taken from
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turns:
-    """A row in one shape: a conversation whose last user turn is the instruction."""
+class Conversation:
+    """A row of any form: the last user turn is the instruction, what the assistant said to it the output."""
 
     form: Form
     instruction: str
     output: str = ""
     history: tuple[tuple[str, str], ...] = ()
+    """(role, content) of the turns before the instruction."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What was read from which column."""
+    """Field -> the column that it was read from."""
 
 
-def recognise(row: Mapping[str, Any]) -> Turns | str:
-    """The row's conversation, or the reason why it has none."""
-    for column, form in CONVERSATIONS.items():
+def recognise(row: Mapping[str, Any]) -> Conversation | str:
+    """The row as a conversation, or the reason why it is none."""
+    for column, form in CONVERSATION_COLUMNS.items():
         if isinstance(row.get(column), list):
             return _conversation(row[column], column, form)
-    ask = next((c for c in ASKS if isinstance(row.get(c), str)), None)
-    if ask is None:
-        return f"no instruction: columns are {', '.join(map(str, row)) or 'none'}; known: {', '.join(ASKS)}, messages, conversations"
-    if not row[ask].strip():
-        return f"column {ask!r} is empty"
-    reply = next((c for c in REPLIES if c != ask and isinstance(row.get(c), str)), "")
-    more = row.get("input")
-    context = more if ask == "instruction" and isinstance(more, str) and more.strip() else ""
-    instruction = f"{row[ask]}\n\n{context}" if context else row[ask]
-    single: Form = "task" if not reply else "alpaca" if ask == "instruction" else "pair"
-    columns = {"instruction": f"{ask} + input" if context else ask, **({"output": reply} if reply else {})}
-    return Turns(form=single, instruction=instruction, output=row[reply] if reply else "", columns=columns)
+    prompt = next((c for c in PROMPT_COLUMNS if isinstance(row.get(c), str)), None)
+    if prompt is None:
+        columns, known = ", ".join(map(str, row)) or "none", ", ".join(PROMPT_COLUMNS)
+        return f"no instruction: columns are {columns}; known: {known}, messages, conversations"
+    if not row[prompt].strip():
+        return f"column {prompt!r} is empty"
+    response = next((c for c in RESPONSE_COLUMNS if c != prompt and isinstance(row.get(c), str)), "")
+    context = row.get("input") if prompt == "instruction" else None
+    has_context = isinstance(context, str) and context.strip()
+    columns_read = {"instruction": f"{prompt} + input" if has_context else prompt}
+    if response:
+        columns_read["output"] = response
+    return Conversation(
+        form="task" if not response else "alpaca" if prompt == "instruction" else "pair",
+        instruction=f"{row[prompt]}\n\n{context}" if has_context else row[prompt],
+        output=row[response] if response else "",
+        columns=columns_read,
+    )
 
 
-def _conversation(turns: list[Any], column: str, form: Form) -> Turns | str:
+def _conversation(turns: list[Any], column: str, form: Form) -> Conversation | str:
     read: list[tuple[str, str]] = []
     for turn in turns:
         if not isinstance(turn, Mapping):
@@ -65,25 +72,25 @@ def _conversation(turns: list[Any], column: str, form: Form) -> Turns | str:
         if not isinstance(role, str) or not isinstance(content, str):
             return f"column {column!r}: a turn has no role and content (or from and value) as text"
         read.append((_ROLES.get(role, role), content))
-    is_answered = bool(read) and read[-1][0] == "assistant"
-    output = read.pop()[1] if is_answered else ""
+    output = read.pop()[1] if read and read[-1][0] == "assistant" else ""
     if not read or read[-1][0] != "user" or not read[-1][1].strip():
         return f"column {column!r}: no user turn to answer"
-    columns = {
-        "instruction": f"{column}[last user]",
-        **({"output": f"{column}[last assistant]"} if is_answered else {}),
-    }
-    return Turns(form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns)
+    columns = {"instruction": f"{column}[last user]"}
+    if output:
+        columns["output"] = f"{column}[last assistant]"
+    return Conversation(
+        form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What the first rows of a source look like."""
+    """The forms and columns of a source's first rows."""
 
     forms: Mapping[str, int]
     columns: Mapping[str, str]
     unread: tuple[str, ...]
-    """Columns that nothing reads."""
+    """Columns that are not used."""
     problems: Mapping[str, int]
 
     def describe(self) -> str:
@@ -95,30 +102,27 @@ class Layout:
         return f"{forms}: {read}{unread}{bad}"
 
 
-READ = {"reference", "tests", "id", "name", "licence", "license", "skill", "category", "input"}
-
-
 def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> Layout:
-    """The layout of a source, from its first 200 rows. known: further columns that the domain reads."""
+    """The layout of a source, from its first 200 rows.
+
+    Args:
+        known: Further columns that the domain reads.
+    """
     forms: Counter[str] = Counter()
     problems: Counter[str] = Counter()
     columns: dict[str, str] = {}
-    used = READ | set(known)
+    used = OTHER_COLUMNS | set(known)
     seen: dict[str, None] = {}
     for row in islice(rows, _SAMPLE):
         seen |= dict.fromkeys(map(str, row))
-        turns = recognise(row)
-        if isinstance(turns, str):
-            problems[turns] += 1
+        found = recognise(row)
+        if isinstance(found, str):
+            problems[found] += 1
             continue
-        forms[turns.form] += 1
-        for what, column in turns.columns.items():
+        forms[found.form] += 1
+        for what, column in found.columns.items():
             columns.setdefault(what, column)
             used |= set(column.partition("[")[0].split(" + "))
     columns |= {c: c for c in ("reference", "tests", *known) if c in seen}
-    return Layout(
-        forms=dict(forms),
-        columns=columns,
-        unread=tuple(c for c in seen if c not in used),
-        problems=dict(problems),
-    )
+    unread = tuple(c for c in seen if c not in used)
+    return Layout(forms=dict(forms), columns=columns, unread=unread, problems=dict(problems))

@@ -1,19 +1,18 @@
-"""Readers of community dumps, as LIMA used them: Stack Exchange Posts.xml, wikiHow CSV, Pushshift-style Reddit files.
+"""Readers of the community dumps that LIMA used: Stack Exchange Posts.xml, wikiHow CSV, Pushshift-style Reddit files.
 
     for row in read_dump("stackexchange:physics/Posts.xml"): ...
     for row in read_dump("reddit:RS_2022-01.ndjson+RC_2022-01.ndjson"): ...
 
-Each row is {instruction, output, source, licence, id, score}: text only, links and images stripped, the best answer of a
-question. Invariant: files stream; only the answers that could be chosen stay in memory.
+Each row is {instruction, output, source, licence, id, score}: plain text without links and images, with the best answer to
+a question. Files are streamed; only answers that can still be chosen are in memory.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from evoltune.errors import DataError, nearest
@@ -29,7 +28,7 @@ _PROMPT_TAG = re.compile(r"^\s*\[(?:WP|EU|PI|CW|IP|PM|SP|TT|RF|MP|OT)\]\s*", re.
 
 @dataclass(frozen=True, kw_only=True)
 class _Best:
-    """The best answer to a question so far."""
+    """The best answer to a question up to now."""
 
     score: int
     text: str
@@ -37,7 +36,7 @@ class _Best:
 
 
 def read_dump(ref: str, bad: list[BadRow] | None = None) -> Iterator[Row]:
-    """Rows of `KIND:PATH`; KIND is one of `DUMPS`. Raises DataError: unknown kind, missing or malformed file."""
+    """Rows of `KIND:PATH`, KIND being one of `DUMPS`. Raises DataError: unknown kind, missing or malformed file."""
     kind, colon, path = ref.partition(":")
     if not colon or kind not in DUMPS:
         raise DataError(f"source {ref!r}: {nearest(kind, DUMPS)}; write e.g. stackexchange:physics/Posts.xml")
@@ -52,8 +51,11 @@ def is_dump(ref: str) -> bool:
 
 
 def stack_exchange(path: str, bad: list[BadRow]) -> Iterator[Row]:
-    """Questions with their best answer (score >= 10, LIMA's length band). The prompt is the title or the body, drawn by
-    the question's id, as the paper draws it. The site is the folder that holds Posts.xml."""
+    """Questions with their best answer (score >= 10, length as in LIMA).
+
+    The prompt is the title or the body, drawn as in the paper, here by the question's id. The site is the name of the folder
+    that holds Posts.xml.
+    """
     file = _existing(path)
     site = file.resolve().parent.name
     answers: dict[str, _Best] = {}
@@ -73,7 +75,7 @@ def stack_exchange(path: str, bad: list[BadRow]) -> Iterator[Row]:
 
 
 def _posts(file: Path) -> Iterator[Mapping[str, str]]:
-    """Attributes of each <row>; the parsed tree is dropped as it grows."""
+    """Attributes of each <row>. The parsed tree is cleared while it grows: dumps have up to 100 GB."""
     try:
         for _, element in ElementTree.iterparse(file, events=("end",)):
             if element.tag == "row":
@@ -106,7 +108,7 @@ def _keep_best(answers: dict[str, _Best], post: Mapping[str, str]) -> None:
 
 
 def wikihow(path: str, bad: list[BadRow]) -> Iterator[Row]:
-    """Articles of wikihowAll.csv (title, text; headline): the title asks, the article answers."""
+    """Articles of wikihowAll.csv (columns title, text): the title is the question, the article the answer."""
     for where, row in read_located(_existing(path), bad):
         title, text = str(row.get("title") or ""), str(row.get("text") or "")
         if not title or not text:
@@ -124,8 +126,13 @@ def wikihow(path: str, bad: list[BadRow]) -> Iterator[Row]:
 
 
 def reddit(path: str, bad: list[BadRow]) -> Iterator[Row]:
-    """Submissions with their best top-level comment (score >= 10), from two JSON-lines files joined by `+`:
-    submissions (title, selftext, id, subreddit) and comments (body, score, link_id, parent_id)."""
+    """Submissions with their best top-level comment (score >= 10).
+
+    Args:
+        path: Two JSONL files joined by `+`: submissions (title, selftext, id, subreddit) and comments (body, score, link_id,
+            parent_id).
+        bad: Receives the rows that cannot be read.
+    """
     first, plus, second = path.partition("+")
     if not plus:
         raise DataError(f"reddit:{path}: give two files: SUBMISSIONS.ndjson+COMMENTS.ndjson")
@@ -142,7 +149,7 @@ def reddit(path: str, bad: list[BadRow]) -> Iterator[Row]:
         yield from _submission(where, row, comments, bad)
 
 
-def _submission(where: str, row: Row, comments: Mapping[str, _Best], bad: list[BadRow]) -> Iterable[Row]:
+def _submission(where: str, row: Row, comments: Mapping[str, _Best], bad: list[BadRow]) -> Iterator[Row]:
     title, key = row.get("title"), row.get("id")
     if not isinstance(title, str) or not isinstance(key, str):
         bad.append(BadRow(where=where, reason="a submission needs id and title as text"))
@@ -175,10 +182,8 @@ DUMPS: Mapping[str, Callable[[str, list[BadRow]], Iterator[Row]]] = {
 }
 
 
-def read_any(ref: str, bad: list[BadRow] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(name, row) of a dump or of any source that `readers` knows."""
-    if not is_dump(ref):
-        yield from read_located(ref, bad)
-        return
-    for row in read_dump(ref, bad):
-        yield row["id"], row
+def read_any(ref: str, bad: list[BadRow] | None = None) -> Iterator[tuple[str, Row]]:
+    """(name, row) of a dump, or of any other source as `read_located` reads it."""
+    if is_dump(ref):
+        return ((row["id"], row) for row in read_dump(ref, bad))
+    return read_located(ref, bad)

@@ -1,8 +1,8 @@
-"""An append-only JSONL file that survives kill -9: a torn last line is cut off when the file is opened again.
+"""An append-only JSONL file that survives kill -9: an incomplete last line is cut off when the file is opened again.
 
     with Journal(path) as journal: journal.append({"problem": "HumanEval/0", "sample": 0, ...})
 
-Invariant: every line that `rows` yields was written whole; a damaged line that is not the last is an error.
+Invariant: every line that `read_journal` yields was written whole; a damaged line that is not the last is an error.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Journal:
 
 
 def repair(path: Path) -> int:
-    """Cuts a torn last line; the number of bytes removed."""
+    """Cuts off an incomplete last line. Returns the number of bytes removed."""
     if not path.is_file() or not (size := path.stat().st_size):
         return 0
     with path.open("r+b") as file:
@@ -60,8 +60,8 @@ def repair(path: Path) -> int:
     return size - kept
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a journal; nothing when it does not exist. Raises DataError naming a damaged line."""
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The complete lines of a journal; none when it does not exist. Raises DataError that names a damaged line."""
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -72,7 +72,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
                 row = orjson.loads(line)
             except ValueError as error:
                 raise DataError(
-                    f"{path}:{number}: not JSON: {error}: remove this line, it is done again"
+                    f"{path}:{number}: not JSON: {error}: delete this line; its work is repeated"
                 ) from error
             if not isinstance(row, dict):
                 raise DataError(

@@ -1,10 +1,10 @@
-"""Readers for what people already have: JSON, JSONL, Parquet, CSV (also .gz), a folder of these, a run, a hub id,
-a file at an fsspec address (s3://bucket/rows.jsonl).
-
-Rule for bad rows (not an object, not UTF-8, not JSON, over 8 MiB, ragged CSV): with no `bad` list the whole source is
-refused with a DataError that names file and line; with a list each is appended to it and reading goes on.
+"""Reads rows: JSON, JSONL, Parquet, CSV (also .gz), a folder of these, a run, a dataset on the hub, a file at an fsspec
+address (s3://bucket/rows.jsonl).
 
     for where, row in read_located("data/train.jsonl"): ...     # where = "train.jsonl:17"
+
+A row is bad when it is no object, not UTF-8, not JSON, over 8 MiB, or a CSV line with too few or too many cells. Without a
+list `bad`, the first one raises a DataError that names file and line; with a list, bad rows are collected in it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BadRow:
     where: str
     reason: str
     text: bytes = b""
-    """The JSON line as it stands in the file; empty where it is too long or was no JSON line."""
+    """The JSON line as it is in the file; empty when it is too long or was no JSON line."""
 
 
 Row = dict[str, Any]
@@ -72,7 +72,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def read_found(ref: str | Path) -> Iterator[Found]:
-    """(file:line, row or BadRow) in the order of the source, `-` being standard input; for callers that answer each row."""
+    """(file:line, row or BadRow) in the order of the source, for callers that answer each row. `-` is standard input."""
     if str(ref) == STANDARD_INPUT:
         return _reading("standard input", _parsed_lines(sys.stdin.buffer, "standard input"))
     if storage.is_address(ref):
@@ -148,7 +148,7 @@ def _parsed_lines(handle: BinaryIO, name: str) -> Iterator[Found]:
 
 
 def _bounded(handle: BinaryIO) -> Iterator[bytes | int]:
-    """Each line, or its length in bytes where it is too long to be kept."""
+    """Each line, or its length in bytes when it is too long."""
     while line := handle.readline(MAX_ROW_BYTES + 1):
         if len(line) <= MAX_ROW_BYTES:
             yield line

@@ -2,8 +2,8 @@
 
     for record in seed_records(recipe, load_domain(recipe.domain)): ...
 
-Seeds are refused whole: a bad row, or one without an instruction, is a DataError that names file and line, because
-evolution would spend money on what is left and the mistake would stay unseen.
+One bad seed refuses all of them: it is a DataError that names file and line. Otherwise evolution would spend money on the
+rest, and nobody would notice the mistake.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
-from evoltune.rows.columns import Turns, recognise
+from evoltune.rows.columns import Conversation, recognise
 from evoltune.rows.dumps import read_any
 from evoltune.rows.readers import BadRow, read_located
 
@@ -33,36 +33,36 @@ def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
 def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> Iterator[Record]:
     """Records of any source: an output becomes an answer of the model "seed". Bad rows: see `read_located`."""
     for where, row in read_located(ref, bad):
-        turns = recognise(row)
-        if not isinstance(turns, str):
-            yield to_record(domain, row, turns, where)
+        found = recognise(row)
+        if not isinstance(found, str):
+            yield to_record(domain, row, found, where)
         elif bad is None:
-            raise DataError(f"{where}: {turns}")
+            raise DataError(f"{where}: {found}")
         else:
-            bad.append(BadRow(where=where, reason=turns))
+            bad.append(BadRow(where=where, reason=found))
 
 
 def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterator[Record]:
     """The rows of a source that have an instruction and an answer, with licence and source in their fields."""
     for where, row in read_any(source.path, bad):
-        turns = recognise(row)
-        if isinstance(turns, str) or not turns.output.strip():
-            bad.append(BadRow(where=where, reason=turns if isinstance(turns, str) else "no answer"))
+        found = recognise(row)
+        if isinstance(found, str) or not found.output.strip():
+            bad.append(BadRow(where=where, reason=found if isinstance(found, str) else "no answer"))
             continue
-        record = to_record(domain, row, turns, where)
+        record = to_record(domain, row, found, where)
         known = {"licence": source.licence, "source": str(row.get("source") or source.path)}
         fields = {**{k: v for k, v in known.items() if v}, **record.task.fields}
         yield replace(record, task=replace(record.task, fields=fields))
 
 
-def to_record(domain: Domain, row: Mapping[str, Any], turns: Turns, where: str) -> Record:
-    """One record; `licence` and `skill` of the row travel in the task's fields."""
-    task = to_task(domain, {**row, "instruction": turns.instruction}, where)
+def to_record(domain: Domain, row: Mapping[str, Any], conversation: Conversation, where: str) -> Record:
+    """A row as a record. Its `licence` and `skill` become fields of the task."""
+    task = to_task(domain, {**row, "instruction": conversation.instruction}, where)
     own: dict[str, Json] = {
         name: value
         for name, keys in (("licence", ("licence", "license")), ("skill", ("skill", "category")))
         if isinstance(value := next((row[k] for k in keys if row.get(k)), None), str)
     }
-    task = replace(task, name=task.name or where, history=turns.history, fields={**task.fields, **own})
-    answers = (Answer(text=turns.output, model="seed"),) if turns.output.strip() else ()
+    task = replace(task, name=task.name or where, history=conversation.history, fields={**task.fields, **own})
+    answers = (Answer(text=conversation.output, model="seed"),) if conversation.output.strip() else ()
     return Record(domain=domain.name, task=task, answers=answers)

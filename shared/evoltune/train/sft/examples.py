@@ -1,4 +1,4 @@
-"""Turns rows into token ids and labels, under the length policy, with exact counts.
+"""Conversation rows into token ids and labels, under the length policy, with exact counts.
 
     examples, counts = encode_rows(read_conversations("dataset"), "chat", tokenizer, max_length=512, excess="drop")
 
