@@ -35,12 +35,12 @@ import sys, json, resource, time
 from pathlib import Path
 from evoltune.evaluate.suites import load_suite
 from evoltune.evaluate.samples import read_samples
-from evoltune.evaluate.score import judge
+from evoltune.evaluate.score import verify_samples
 from evoltune.recipe import Verification
 samples_file, workers, out, data = sys.argv[1:5]
 suite = load_suite("code/humaneval", Path(data))
 samples = read_samples(Path(samples_file), suite)
-outcomes = judge(suite, samples, "humaneval", Verification(workers=int(workers), program_s=3.0), Path(out), cache=False)
+outcomes = verify_samples(suite, samples, "humaneval", Verification(workers=int(workers), program_s=3.0), Path(out), cache=False)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(json.dumps({"passed": sum(o.passed for o in outcomes), "n": len(outcomes), "driver_mb": peak}))
 """
