@@ -40,7 +40,8 @@ from evoltune.recipe import Verification
 samples_file, workers, out, data = sys.argv[1:5]
 suite = load_suite("code/humaneval", Path(data))
 samples = read_samples(Path(samples_file), suite)
-outcomes = verify_samples(suite, samples, "humaneval", Verification(workers=int(workers), program_s=3.0), Path(out), cache=False)
+settings = Verification(workers=int(workers), program_s=3.0)
+outcomes = verify_samples(suite, samples, ["humaneval"], settings, Path(out), cache=False)["humaneval"]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(json.dumps({"passed": sum(o.passed for o in outcomes), "n": len(outcomes), "driver_mb": peak}))
 """

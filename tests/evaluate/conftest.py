@@ -9,6 +9,7 @@ import pytest
 
 from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.score import verify_samples
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Eval, Recipe, Train, Verification
 from evoltune.record import Task
@@ -35,6 +36,12 @@ def answers():
     return lambda *texts, problem="t/1": [
         Sample(problem=problem, sample=i, text=text) for i, text in enumerate(texts)
     ]
+
+
+@pytest.fixture(scope="session")
+def judged():
+    """judged(suite, samples, "sound", settings, path): the outcomes under one profile."""
+    return lambda suite, samples, profile, *rest: verify_samples(suite, samples, [profile], *rest)[profile]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from evoltune.errors import DataError
 from evoltune.evaluate.majority import majority
 from evoltune.evaluate.samples import Sample
-from evoltune.evaluate.score import Outcome, verify_samples
+from evoltune.evaluate.score import Outcome
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
 from evoltune.record import Task
@@ -17,14 +17,14 @@ from evoltune.record import Task
 VERIFY = Verification(workers=2)
 
 
-def test_equal_answers_in_other_forms_vote_together_and_a_tie_goes_to_the_first(tmp_path, sums):
+def test_equal_answers_in_other_forms_vote_together_and_a_tie_goes_to_the_first(tmp_path, sums, judged):
     texts = {
         "t/1": ["3", "2", "2.0", "4/2", "3"],
         "t/2": ["4", "5", "5.0", "4.0", ""],
         "t/3": ["7", "7", "6", "6", "7.0"],
     }
     samples = [Sample(problem=p, sample=i, text=t) for p, group in texts.items() for i, t in enumerate(group)]
-    outcomes = verify_samples(sums, samples, "sound", VERIFY, tmp_path / "v.jsonl")
+    outcomes = judged(sums, samples, "sound", VERIFY, tmp_path / "v.jsonl")
     assert majority(sums, outcomes, 5, VERIFY).value == pytest.approx(2 / 3)  # t/1 and t/2 right, t/3 wrong
     assert majority(sums, outcomes, 1, VERIFY).value == pytest.approx(1 / 3)
     with pytest.raises(DataError, match="maj@6 needs 6 samples"):

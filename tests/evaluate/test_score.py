@@ -13,7 +13,7 @@ import pytest
 
 from evoltune.errors import DataError
 from evoltune.evaluate.samples import Sample, read_samples
-from evoltune.evaluate.score import metrics, passes, verify_samples
+from evoltune.evaluate.score import metrics, passes
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import Verification
 
@@ -32,8 +32,8 @@ def read(name):
 # ---- judging
 
 
-def test_wrong_and_without_an_answer_are_counted_apart(tmp_path, sums, answers):
-    outcomes = verify_samples(
+def test_wrong_and_without_an_answer_are_counted_apart(tmp_path, sums, answers, judged):
+    outcomes = judged(
         sums, answers("#### 2", "#### 3", "I do not know."), "gsm8k-strict", VERIFY, tmp_path / "v.jsonl"
     )
     found = metrics(sums, outcomes)
@@ -41,9 +41,9 @@ def test_wrong_and_without_an_answer_are_counted_apart(tmp_path, sums, answers):
     assert found["measures"]["pass@1"]["value"] == pytest.approx(1 / 3)
 
 
-def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path, sums):
+def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path, sums, judged):
     samples = [Sample(problem=f"t/{i}", sample=0, text=f"#### {2 * i if i < 3 else 7}") for i in range(4)]
-    found = metrics(sums, verify_samples(sums, samples, "sound", VERIFY, tmp_path / "v.jsonl"))
+    found = metrics(sums, judged(sums, samples, "sound", VERIFY, tmp_path / "v.jsonl"))
     assert {k: (v["n"], v["value"]) for k, v in found["by_skill"].items()} == {
         "even": (2, 1.0),
         "odd": (2, 0.5),
@@ -51,36 +51,36 @@ def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path, sums):
     assert list(found["by_difficulty"]) == ["Level 0", "Level 1", "Level 2", "Level 3"]
 
 
-def test_verdicts_survive_a_kill_and_are_not_judged_again(tmp_path, sums, answers):
+def test_verdicts_survive_a_kill_and_are_not_judged_again(tmp_path, sums, answers, judged):
     out = tmp_path / "v.jsonl"
-    first = verify_samples(sums, answers("2", "3", "4"), "sound", VERIFY, out)
+    first = judged(sums, answers("2", "3", "4"), "sound", VERIFY, out)
     whole = out.read_bytes()
     lines = whole.splitlines(keepends=True)
     out.write_bytes(lines[0] + b'{"problem": "t/1", "sam')
-    assert verify_samples(sums, answers("2", "3", "4"), "sound", VERIFY, out) == first
+    assert judged(sums, answers("2", "3", "4"), "sound", VERIFY, out) == first
     assert out.read_bytes() == whole
-    verify_samples(sums, answers("2", "3", "4"), "sound", VERIFY, out)
+    judged(sums, answers("2", "3", "4"), "sound", VERIFY, out)
     assert out.read_bytes() == whole
 
 
-def test_a_changed_text_is_judged_anew(tmp_path, sums, answers):
+def test_a_changed_text_is_judged_anew(tmp_path, sums, answers, judged):
     out = tmp_path / "v.jsonl"
-    verify_samples(sums, answers("3"), "sound", VERIFY, out)
-    assert verify_samples(sums, answers("2"), "sound", VERIFY, out)[0].passed
+    judged(sums, answers("3"), "sound", VERIFY, out)
+    assert judged(sums, answers("2"), "sound", VERIFY, out)[0].passed
 
 
-def test_two_samples_of_one_name_and_unknown_problems_are_refused(tmp_path, sums, answers):
+def test_two_samples_of_one_name_and_unknown_problems_are_refused(tmp_path, sums, answers, judged):
     twice = [*answers("2"), *answers("2")]
     with pytest.raises(DataError, match="two generations are named 't/1', sample 0"):
-        verify_samples(sums, twice, "sound", VERIFY, tmp_path / "v.jsonl")
+        judged(sums, twice, "sound", VERIFY, tmp_path / "v.jsonl")
     with pytest.raises(DataError, match="did you mean 't/1'"):
-        verify_samples(sums, answers("2", problem="t/11"), "sound", VERIFY, tmp_path / "v.jsonl")
+        judged(sums, answers("2", problem="t/11"), "sound", VERIFY, tmp_path / "v.jsonl")
     with pytest.raises(DataError, match=r"profile 'soud'.*did you mean 'sound'"):
-        verify_samples(sums, answers("2"), "soud", VERIFY, tmp_path / "v.jsonl")
+        judged(sums, answers("2"), "soud", VERIFY, tmp_path / "v.jsonl")
 
 
-def test_k_above_the_number_of_samples_is_refused(tmp_path, sums, answers):
-    outcomes = verify_samples(sums, answers("2", "3"), "sound", VERIFY, tmp_path / "v.jsonl")
+def test_k_above_the_number_of_samples_is_refused(tmp_path, sums, answers, judged):
+    outcomes = judged(sums, answers("2", "3"), "sound", VERIFY, tmp_path / "v.jsonl")
     with pytest.raises(DataError, match="pass@3 needs at least 3 samples"):
         passes(outcomes, 3)
 
@@ -92,38 +92,38 @@ def test_k_above_the_number_of_samples_is_refused(tmp_path, sums, answers):
 @pytest.mark.parametrize(
     "label", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"]
 )
-def test_gpt3_solutions_get_their_labels_under_openai_a(tmp_path, label):
+def test_gpt3_solutions_get_their_labels_under_openai_a(tmp_path, label, judged):
     suite, path = load_suite("gsm8k", DATA), DATA / "gsm8k_model_solutions/openai_gpt3_solutions.jsonl.gz"
     samples = read_samples(path, suite, column=f"{label}.solution")
-    outcomes = verify_samples(suite, samples, "openai-A", VERIFY, tmp_path / "v.jsonl")
+    outcomes = judged(suite, samples, "openai-A", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row[label]["is_correct"] for row in read(path.relative_to(DATA))]
 
 
 @needs_data
-def test_tora_70b_solves_670_of_the_791_rows(tmp_path):
+def test_tora_70b_solves_670_of_the_791_rows(tmp_path, judged):
     suite = load_suite("gsm8k", DATA)
     samples = read_samples(DATA / "gsm8k_model_solutions/tora_70b.jsonl.gz", suite, column="pred")
-    assert sum(o.passed for o in verify_samples(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")) == 670
+    assert sum(o.passed for o in judged(suite, samples, "sound", VERIFY, tmp_path / "v.jsonl")) == 670
 
 
 @needs_data
 @pytest.mark.parametrize(
     ("file", "label"), [("starcoder2_15b_instruct", "base_status"), ("reflexion_gpt4", "rerun"), ("evol_teacher_replit3b", "rerun")]
 )  # fmt: skip
-def test_humaneval_status_agrees_with_the_authors_on_every_row(tmp_path, file, label):
+def test_humaneval_status_agrees_with_the_authors_on_every_row(tmp_path, file, label, judged):
     suite, path = load_suite("humaneval", DATA), DATA / f"humaneval_model_solutions/{file}.jsonl.gz"
-    outcomes = verify_samples(suite, read_samples(path, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    outcomes = judged(suite, read_samples(path, suite), "sound", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row[label] == "pass" for row in read(path.relative_to(DATA))]
 
 
 @needs_data
 @pytest.mark.slow
-def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path):
+def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path, judged):
     suite, file = (
         load_suite("humaneval-plus", DATA),
         "humaneval_model_solutions/starcoder2_15b_instruct.jsonl.gz",
     )
-    outcomes = verify_samples(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
+    outcomes = judged(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row["plus_status"] == "pass" for row in read(file)]
 
 
@@ -142,30 +142,30 @@ def test_humaneval_gold_times_200_is_scored_in_flat_memory_after_a_kill():
 
 
 @needs_data
-def test_humaneval_gold_solutions_all_pass(tmp_path):
+def test_humaneval_gold_solutions_all_pass(tmp_path, judged):
     suite = load_suite("humaneval", DATA)
     gold = [Sample(problem=t.name, sample=0, text=t.reference or "") for t in suite.tasks]
-    assert sum(o.passed for o in verify_samples(suite, gold, "sound", VERIFY, tmp_path / "v.jsonl")) == 164
+    assert sum(o.passed for o in judged(suite, gold, "sound", VERIFY, tmp_path / "v.jsonl")) == 164
 
 
 @needs_data
-def test_codegens_pass_at_1_and_10_equal_an_independent_computation(tmp_path):
+def test_codegens_pass_at_1_and_10_equal_an_independent_computation(tmp_path, judged):
     """The first 16 problems here; all 1,960 samples are a bar (`make bars`)."""
-    _codegen(tmp_path, 16)
+    _codegen(tmp_path, 16, judged)
 
 
 @needs_data
 @pytest.mark.slow
-def test_codegens_pass_at_1_and_10_equal_an_independent_computation_on_all_samples(tmp_path):
-    _codegen(tmp_path, 10**6)
+def test_codegens_pass_at_1_and_10_equal_an_independent_computation_on_all_samples(tmp_path, judged):
+    _codegen(tmp_path, 10**6, judged)
 
 
-def _codegen(tmp_path, problems):
+def _codegen(tmp_path, problems, judged):
     file = "humaneval_model_solutions/codegen16b_20_samples.jsonl.gz"
     suite, labels = load_suite("humaneval", DATA), read(file)
     names = list(dict.fromkeys(row["task_id"] for row in labels))[:problems]
     samples = [s for s in read_samples(DATA / file, suite) if s.problem in names]
-    outcomes = verify_samples(suite, samples, "humaneval", VERIFY, tmp_path / "v.jsonl")
+    outcomes = judged(suite, samples, "humaneval", VERIFY, tmp_path / "v.jsonl")
     for k in (1, 10):
         theirs = []
         for name in names:

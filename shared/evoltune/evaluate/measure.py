@@ -127,7 +127,8 @@ def score(
 ) -> dict[str, Any]:
     """All metrics under the first profile; each other one adds its pass@1 over the same texts, under its own name."""
     first, *others = dict.fromkeys(profiles)
-    outcomes = verify_samples(suite, samples, first, recipe.verify, verdicts)
+    by_profile = verify_samples(suite, samples, [first, *others], recipe.verify, verdicts)
+    outcomes = by_profile[first]
     n = len(samples) // max(1, len({s.problem for s in samples}))
     entry = metrics(suite, outcomes, [k for k in KS if k <= n])
     if n > 1 and can_vote(suite) and any(o.extracted for o in outcomes):
@@ -139,7 +140,7 @@ def score(
         entry["measures"] = {first if m == "pass@1" else m: v for m, v in entry["measures"].items()}
         entry["no_answer_by"] = {first: entry["no_answer"]}
     for name in others:
-        other = metrics(suite, verify_samples(suite, samples, name, recipe.verify, verdicts))
+        other = metrics(suite, by_profile[name])
         entry["measures"][name] = {**other["measures"]["pass@1"], "profile": profile_of(suite, name)[0]}
         entry["no_answer_by"][name] = other["no_answer"]
     return {

@@ -50,16 +50,14 @@ def rescore(
     for k in ks:
         pass_at_k(fewest, 0, k)  # raises for a k that is too large, before an hour of judging
     verdicts = folder / f"{suite.name}.verdicts.jsonl"
-    outcomes = {
-        label: verify_samples(suite, samples, name, verification, verdicts, cache=cache)
-        for label, name in names.items()
-    }
+    found = verify_samples(suite, samples, list(names.values()), verification, verdicts, cache=cache)
+    outcomes = {label: found[name] for label, name in names.items()}
     arbiter = next((label for label, name in names.items() if name == "sound"), next(iter(names)))
     disagreements = list(_disagreements(samples, outcomes, arbiter))
     with jsonl_writer(folder / f"{suite.name}.disagreements.jsonl") as write:
         for row in disagreements:
             write(row)
-    figures = {label: metrics(suite, found, ks) for label, found in outcomes.items()}
+    figures = {label: metrics(suite, column, ks) for label, column in outcomes.items()}
     return Panel(suite=suite, figures=figures, disagreements=disagreements, arbiter=arbiter)
 
 

@@ -72,49 +72,58 @@ def verifier_version(suite: Suite, profile: str, verification: Verification) -> 
 def verify_samples(
     suite: Suite,
     samples: Sequence[Sample],
-    profile: str,
+    profiles: Sequence[str],
     verification: Verification,
     out: Path,
     *,
     cache: bool = True,
-) -> list[Outcome]:
-    """Judges the samples that the journal `out` does not hold yet under this profile and verifier.
+) -> dict[str, list[Outcome]]:
+    """Judges the samples that the journal `out` does not hold yet under a profile and its verifier.
 
     Args:
         cache: judge equal answers to a problem once.
 
     Returns:
-        One outcome per sample, in the order of the samples.
+        Profile -> one outcome per sample, in the order of the samples.
 
     Raises:
-        DataError: a sample of an unknown problem, or two samples of one name.
+        DataError: an unknown profile, a sample of an unknown problem, or two samples of one name.
     """
     tasks = {task.name: task for task in suite.tasks}
     places = _places(suite, samples, tasks)
-    label, _ = profile_of(suite, profile)
-    version = verifier_version(suite, profile, verification)
-    known: dict[Place, dict[str, Any]] = {
-        (row["problem"], row["sample"], row["text"]): row
-        for row in read_journal(out)
-        if row.get("verifier") == version
+    versions = {name: verifier_version(suite, name, verification) for name in profiles}
+    known: dict[str, dict[Place, dict[str, Any]]] = {version: {} for version in versions.values()}
+    for row in read_journal(out):
+        if row.get("verifier") in known:
+            known[row["verifier"]][row["problem"], row["sample"], row["text"]] = row
+    todo = {
+        name: missing
+        for name, version in versions.items()
+        if (missing := [i for i, place in enumerate(places) if place not in known[version]])
     }
-    todo = [i for i, place in enumerate(places) if place not in known]
     if todo:
-        records = (
-            Record(domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),))
-            for s in (samples[i] for i in todo)
-        )
-        with (
-            Journal(out) as journal,
-            open_checker(suite.domain, verification, profile=profile, cache=cache) as checker,
-            progress(f"scoring {suite.name} by {label}", len(todo)) as advance,
-        ):
-            for i, record in zip(todo, checker.verify(records), strict=True):
-                known[places[i]] = row = _journal_row(places[i], record, label, version)
-                journal.append(row)
-                advance(1)
+        # One pool for all profiles: starting workers takes longer than judging a short suite.
+        with Journal(out) as journal, open_checker(suite.domain, verification, cache=cache) as checker:
+            for name, missing in todo.items():
+                records = (
+                    Record(
+                        domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),)
+                    )
+                    for s in (samples[i] for i in missing)
+                )
+                label, _ = profile_of(suite, name)
+                judged = checker.with_profile(name).verify(records)
+                with progress(f"scoring {suite.name} by {label}", len(missing)) as advance:
+                    for i, record in zip(missing, judged, strict=True):
+                        row = _journal_row(places[i], record, label, versions[name])
+                        known[versions[name]][places[i]] = row
+                        journal.append(row)
+                        advance(1)
     names = ("problem", "sample", "status", "reason", "extracted")
-    return [Outcome(**{name: known[place][name] for name in names}) for place in places]
+    return {
+        name: [Outcome(**{n: known[version][place][n] for n in names}) for place in places]
+        for name, version in versions.items()
+    }
 
 
 def _places(suite: Suite, samples: Sequence[Sample], tasks: Mapping[str, Task]) -> list[Place]:

@@ -104,7 +104,7 @@ class Pool:
         return worker
 
     def submit(self, kind: str, items: list[Any]) -> Future[list[Any]]:
-        """Queues a batch: "verify" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of jobs).
+        """Queues a batch: "verify" or "verify:PROFILE" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of jobs).
 
         The future gives, for each item, a list or `WorkerLost`.
         """

@@ -150,6 +150,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
     from evoltune.sandbox.worker_protocol import verdict_to_row
     from evoltune.verification.records import verify_record
 
+    kind, _, profile = kind.partition(":")
     if kind == "jobs":
         return [verdict_to_row(v) for v in context.run_many(item)]
     assert domain is not None
@@ -160,7 +161,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
         if kind == "overlap":
             method, suite = item[0]
             return [str(n) for n in domain.overlap[method](record, suite, context)]
-        profile = config["profile"] or "sound"
+        profile = profile or config["profile"] or "sound"
         verified = verify_record(domain, record, context, profile=profile, confirm=config["confirm"])
         rows = [verdict_to_row(a.verdict) for a in verified.answers if a.verdict]
     except MemoryError:

@@ -57,15 +57,18 @@ def open_checker(
     loaded = load_domain(domain)
     policy_of(loaded, settings.policy)
     if profile not in loaded.profiles:
-        raise DomainError(
-            f"profile {profile!r}: the domain {loaded.name!r} has none: {nearest(profile, loaded.profiles)}"
-        )
+        raise _unknown_profile(profile, loaded)
     config = WorkerConfig(
         domain=domain, check_s=settings.check_s, program_s=settings.program_s, memory_mb=settings.memory_mb,
         require=settings.sandbox.require, policy=settings.policy, profile=profile, confirm=confirm,
         preload=tuple(loaded.preload), at_most=at_most,
     )  # fmt: skip
     return Checker(loaded, open_pool(config, settings.workers), cache=cache)
+
+
+def _unknown_profile(profile: str, domain: Domain) -> DomainError:
+    known = nearest(profile, domain.profiles)
+    return DomainError(f"profile {profile!r}: the domain {domain.name!r} has none: {known}")
 
 
 def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
@@ -101,10 +104,17 @@ def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
 class Checker:
     """Verifier processes behind a handle. Use as a context manager, or call `close`. Safe to share between threads."""
 
-    def __init__(self, domain: Domain, pool: WorkerPool, *, cache: bool = True) -> None:
+    def __init__(self, domain: Domain, pool: WorkerPool, *, cache: bool = True, profile: str = "") -> None:
         self.domain, self.pool = domain, pool
+        self._kind = f"verify:{profile}" if profile else "verify"
         self.level: Level = pool.level
         self._cache: dict[str, tuple[Verdict, ...]] | None = {} if cache else None
+
+    def with_profile(self, profile: str) -> Checker:
+        """A checker under another scoring profile, on the same worker processes; closing either closes both."""
+        if profile not in self.domain.profiles:
+            raise _unknown_profile(profile, self.domain)
+        return Checker(self.domain, self.pool, cache=self._cache is not None, profile=profile)
 
     def verify(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records, in order, each answer with its verdict (an answer that has one keeps it)."""
@@ -131,7 +141,7 @@ class Checker:
                 waiting.popleft()
                 yield _with_verdicts(record, verdicts)
 
-        for result in self.pool.map("verify", to_verify()):
+        for result in self.pool.map(self._kind, to_verify()):
             yield from without_worker()
             record, key, _ = waiting.popleft()
             verdicts = _verdicts(result, len(record.answers))
