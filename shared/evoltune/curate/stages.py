@@ -60,20 +60,12 @@ def curate_stages(
     clean = step("decontaminate", unique, hashes, by_text, by_domain)
     selection = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)
     chosen = step("select", clean, selection)
+    deduplicated = dedup(options, refuse=partial(refusal, recipe=recipe), note=note_for(unique))
     overlap = domain_overlap(domain, options, suites, checker)
+    decontaminated = decontaminate(suites, options, overlap, note=note_for(clean))
     return [
-        (
-            unique,
-            with_progress(
-                "dedup", dedup(options, refuse=partial(refusal, recipe=recipe), note=note_for(unique))
-            ),
-            True,
-        ),
-        (
-            clean,
-            with_progress("decontaminate", decontaminate(suites, options, overlap, note=note_for(clean))),
-            False,
-        ),
+        (unique, with_progress("dedup", deduplicated), True),
+        (clean, with_progress("decontaminate", decontaminated), False),
         (chosen, with_progress("select", select(recipe)), True),
     ]
 

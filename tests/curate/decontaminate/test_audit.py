@@ -126,6 +126,22 @@ def test_a_row_whose_check_crashed_is_not_clean_and_is_counted_under_its_own_hea
     assert len(Path("clean.jsonl").read_text().splitlines()) == 1
 
 
+def test_all_splits_of_a_dataset_folder_are_audited_and_certified(place, capsys):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    Path("dataset").mkdir()
+    for split, row in (("train", ROWS[0]), ("validation", ROWS[1])):
+        pq.write_table(pa.Table.from_pylist([row]), f"dataset/{split}.parquet")
+    command = ["data", "decontaminate", "dataset", "--against", place, "--no-overlap", "--write"]
+    assert main(command) == 1
+    assert "2 rows checked, 1 give away" in capsys.readouterr().out
+    pq.write_table(pa.Table.from_pylist([ROWS[0]]), "dataset/validation.parquet")
+    assert main(command) == 0
+    assert set(json.loads(Path("dataset/certificate.json").read_text())["files"]) == {
+        "train.parquet",
+        "validation.parquet",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

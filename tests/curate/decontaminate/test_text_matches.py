@@ -59,6 +59,12 @@ def test_a_problem_inside_a_longer_row_is_found_by_containment():
     assert found == {("shop/1", "containment")}
 
 
+def test_a_short_problem_is_not_taken_for_contained():
+    short = {"s": (Task(instruction="What is the sum of two and three?", name="s/1"),)}
+    row = "What is the sum of two and three? Explain to a child, with apples, why adding in any order gives the same."
+    assert find_hits(build_index(short, Curate(ngrams=(), paraphrase=False)), row) == []
+
+
 def test_n_grams_look_into_answers_and_references_too():
     index = build_index(SUITES, Curate())
     hidden = record("Tell me about honey.", answer=f"Here is one: {PROBLEM.instruction}")

@@ -3,7 +3,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.select.quality import quality
 from evoltune.curate.select.stage import select
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
@@ -92,14 +91,3 @@ def test_lima_mode_counts_every_refusal_and_takes_a_thousand_by_default():
     out = list(select(Recipe(domain="toy", curate=Curate(mode="lima")))(rows))
     assert sum(isinstance(r, Record) for r in out) == 5
     assert [r.reason for r in out if isinstance(r, Drop)] == ["lima: too short"]
-
-
-def test_quality_prefers_verified_rows_of_usual_length():
-    rows = [
-        record("a"),
-        record("b", status="fail"),
-        record("c", answer="x"),
-        *(record(f"d{i}") for i in range(5)),
-    ]
-    good, failed, short, *_ = quality(rows)
-    assert good > failed and good > short and all(0 <= q <= 1 for q in quality(rows))
