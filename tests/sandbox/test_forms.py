@@ -66,6 +66,11 @@ def test_tests_that_never_end_are_a_timeout_and_tests_that_do_not_compile_an_err
     assert one(ADD, "while True: pass").status == "timeout"
     assert one(ADD, "assert (").status == "error"
     assert one(ADD, {"unknown": 1}).status == "error"
+    assert one(ADD, ["assert f(1, 2) == 3", 1]).status == "error"
+
+
+def test_an_oracle_beside_a_probe_is_not_asked(one):
+    assert one(ADD, {"probe": [encode([1, 2])], "oracle": ADD}).evidence["results"] == ["3"]
 
 
 def test_main_guards_run_as_scripts_and_not_as_modules(one):

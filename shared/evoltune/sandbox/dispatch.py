@@ -20,8 +20,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from evoltune.domain import Job
-from evoltune.record import STATUSES, Verdict
+from evoltune.record import Status, Verdict
 from evoltune.sandbox import languages, wire
 from evoltune.sandbox.job_checks import refusal
 from evoltune.sandbox.limits import EXIT_MEMORY, JobReport, ResourceLimits
@@ -78,9 +80,8 @@ class Dispatcher:
     """Runs one job at a time.
 
     Attributes:
-        more_follow: hint of the caller that another job follows at once, so that a shared test runner is kept for it, until
-            `close_shared`. Programs that need processes or files, and tests that could leave something behind, always get
-            a test runner of their own.
+        more_follow: hint that another job follows at once, so that a shared test runner is kept for it, until
+            `close_shared`. Jobs that are not `shareable` get a test runner of their own.
     """
 
     def __init__(self, requests: socket.socket, config: dict[str, Any], level: str) -> None:
@@ -97,14 +98,13 @@ class Dispatcher:
         """The verdict on one program."""
         if refused := refusal(job):
             return refused
-        oracle = isinstance(job.tests, dict) and "oracle" in job.tests
+        tests: Any = job.tests
+        oracle = isinstance(tests, dict) and "oracle" in tests and "cases" in tests
         try:
-            tests = _argument_lists(job) if oracle else wire.encode(job.tests)
+            text = wire.encode([case[0] for case in tests["cases"]] if oracle else tests)
         except (TypeError, ValueError, RecursionError) as error:
             return Verdict(status="error", reason=f"the tests are no JSON: {error}"[:300])
-        if oracle:
-            return self._run_against_oracle(job, tests)
-        return self._run(job, tests)
+        return self._run_against_oracle(job, text) if oracle else self._run(job, text)
 
     def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
         """The verdict on each; neighbours share a test runner where they can."""
@@ -174,10 +174,8 @@ class Dispatcher:
             self._lock.release()
 
     def _verdict(self, outcome: Outcome, began: float) -> Verdict:
-        status, reason, evidence = outcome
-        evidence = {**evidence, "isolation": self.level}
-        seconds = time.perf_counter() - began
-        return Verdict(status=status, reason=reason, seconds=seconds, evidence=evidence)  # type: ignore[arg-type]
+        seconds, evidence = time.perf_counter() - began, {**outcome.evidence, "isolation": self.level}
+        return Verdict(status=outcome.status, reason=outcome.reason, seconds=seconds, evidence=evidence)
 
     # ---- expected values from an oracle
 
@@ -266,8 +264,8 @@ class Dispatcher:
             body = f'{{"tests": {tests}, {wire.encode(rest)[1:]}'
             wire.send_encoded(line, f'["{token}", {str(shared).lower()}, {body}]')
             repeated, row, goes_on = wire.receive(line, limit=limit)
-            if repeated == token and _well_formed(row):
-                return Outcome(*row), goes_on is True
+            if repeated == token:
+                return Outcome(*msgspec.convert(row, tuple[Status, str, dict[str, Any]])), goes_on is True
         except wire.MessageTooLong as error:
             return Outcome("error", f"the values are too long: {error}", {"too_long": error.size}), False
         except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):
@@ -290,22 +288,6 @@ class Dispatcher:
             report = JobReport.unpack(body)
             if report.number == number:
                 return report
-
-
-def _argument_lists(job: Job) -> str:
-    """The arguments of the cases of an oracle, as JSON text."""
-    tests: Any = job.tests
-    return wire.encode([case[0] for case in tests["cases"]])
-
-
-def _well_formed(row: Any) -> bool:
-    return (
-        isinstance(row, list)
-        and len(row) == 3
-        and row[0] in STATUSES
-        and isinstance(row[1], str)
-        and isinstance(row[2], dict)
-    )
 
 
 def _outcome_of(report: JobReport, resources: ResourceLimits) -> Outcome:

@@ -6,8 +6,6 @@ Invariant: nothing of a user's or a project's files is mounted; whatever a job w
     fresh_scratch()                    # after a job that left files
 """
 
-# Descriptors and mount points: os, not pathlib.
-# ruff: noqa: PTH101, PTH103, PTH104, PTH106, PTH108, PTH110, PTH112, PTH114, PTH115, PTH116, PTH119, PTH120, PTH211
 from __future__ import annotations
 
 import os

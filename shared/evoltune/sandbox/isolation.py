@@ -8,8 +8,6 @@
 Invariant: `enter` reports the level that it really reached and the reason for each protection that it lacks.
 """
 
-# Descriptors and forked processes: os, not pathlib.
-# ruff: noqa: PTH116, PTH120, PTH208
 from __future__ import annotations
 
 import os

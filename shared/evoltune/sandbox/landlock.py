@@ -5,8 +5,6 @@ System call numbers are the same on every architecture. Invariant: the restricti
     restrict(readable=["/usr"], writable=["/tmp"], devices=["/dev/null"], proc=-1)
 """
 
-# Descriptors: os, not pathlib.
-# ruff: noqa: PTH112
 from __future__ import annotations
 
 import ctypes

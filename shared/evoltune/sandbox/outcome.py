@@ -16,7 +16,7 @@ OUT_OF_CPU = (-signal.SIGPROF, -signal.SIGXCPU)
 class Outcome(NamedTuple):
     """`status` is one of `evoltune.record.STATUSES`; `reason` is empty for a pass."""
 
-    status: str
+    status: Any
     reason: str
     evidence: dict[str, Any]
 

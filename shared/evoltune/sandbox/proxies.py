@@ -198,12 +198,9 @@ def update_in_place(old: Any, new: Any) -> None:
         else:
             old.clear()
             old.update(new)
-    elif isinstance(old, set) and isinstance(new, set):
+    elif isinstance(old, set | deque | bytearray) and type(old) is type(new):
         old.clear()
-        old.update(new)
-    elif isinstance(old, deque | bytearray) and type(old) is type(new):
-        old.clear()
-        old.extend(new)
+        (old.update if isinstance(old, set) else old.extend)(new)
 
 
 class Proxy:
@@ -296,10 +293,8 @@ def _ordering(name: str) -> Callable[..., Any]:
 
 ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor")
 ORDERINGS = ("lt", "le", "gt", "ge")
-_UNARY = (
-    "str repr len bool float int abs round format complex neg pos invert index getitem setitem delitem"
-).split()
-for _name in _UNARY:
+_UNARY = "str repr len bool float int abs round format complex neg pos invert index getitem setitem delitem"
+for _name in _UNARY.split():
     setattr(Proxy, f"__{_name}__", _unary(_name))
 for _name in ARITHMETIC:
     setattr(Proxy, f"__{_name.rstrip('_')}__", _binary(_name))

@@ -138,8 +138,7 @@ def _run_shared(
     Exits without a word when a program took the solution process down or holds it up, or when tests ask for an object of
     this process: the verifier process then has the job run alone.
     """
-    control, goes_on = connection.channel, True
-    connection.shared = True
+    connection.shared = goes_on = True
 
     def out_of_time(*_: object) -> None:
         connection.dead = True
@@ -149,7 +148,7 @@ def _run_shared(
     gc.enable()
     pinned = len(os.sched_getaffinity(0)) == 1
     while goes_on:
-        outcome = _run_in_child(connection, control, job, resources, pinned)
+        outcome = _run_in_child(connection, job, resources, pinned)
         goes_on = time.process_time() < resources.cpu_s
         wire.send(connection.verifier, [token, outcome, goes_on])
         if goes_on:
@@ -158,14 +157,10 @@ def _run_shared(
 
 
 def _run_in_child(
-    connection: SolutionConnection,
-    control: int,
-    job: dict[str, Any],
-    resources: limits.ResourceLimits,
-    pinned: bool,
+    connection: SolutionConnection, job: dict[str, Any], resources: limits.ResourceLimits, pinned: bool
 ) -> Outcome:
-    """The outcome of one job in a child of the solution process, which is asked for one over its `control` channel."""
-    connection.use_channel(control)
+    """The outcome of one job in a child of the solution process, at whose channel the connection is before and after."""
+    control = connection.channel
     connection.reset()
     cpu_s, core = float(job["cpu_s"]), kernel.current_cpu()
     os.sched_setaffinity(0, {core})  # as the zygote does for the first job; it frees a job that runs for long
