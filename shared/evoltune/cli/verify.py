@@ -102,8 +102,8 @@ def _verify_rows(args: argparse.Namespace) -> Counter[str]:
     rows = records_of(located, suite) if suite else (row for _, row in located)
     counts: Counter[str] = Counter()
     with options.engine_of(args), ExitStack() as stack:
-        checkers = {p: stack.enter_context(open_checker(args.domain, settings, profile=p)) for p in profiles}
-        first = checkers[profiles[0]]
+        first = stack.enter_context(open_checker(args.domain, settings, profile=profiles[0]))
+        checkers = {profiles[0]: first, **{name: first.with_profile(name) for name in profiles[1:]}}
         writing = f", writing {args.out}" if args.out else ""
         print(
             f"verifying {args.file} as {first.domain.name}, {first.pool.size} workers, isolation {first.level}{writing}",
