@@ -23,6 +23,7 @@ from evoltune.curate.select.sources import (
 from evoltune.domain import load_domain
 from evoltune.errors import DataError
 from evoltune.recipe import Curate
+from evoltune.report.html import templates
 from evoltune.report.review_page import write_review
 from evoltune.rows.columns import layout
 from evoltune.rows.dumps import is_dump
@@ -71,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.size < 1:
         raise DataError(f"--size {args.size}: must be at least 1")
+    if args.page:
+        templates()  # without Jinja2 the command fails here, and not after hours of reading
     curate = Curate(
         size=args.size,
         mode=args.mode,

@@ -188,7 +188,7 @@ def _read(dataset: Path) -> tuple[dict[str, Any], list[str]]:
         )
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: not a certificate: {error}: write it anew with `evoltune data decontaminate`"
+            f"{path}: not a certificate: {error}: write it again with `evoltune data decontaminate`"
         ) from error
     if not ours:
         return {}, [f"{path.name} is of another format"]

@@ -22,7 +22,7 @@ from evoltune.run.store import Step
 from evoltune.terminal import row_counter
 from evoltune.verification.checker import Checker
 
-VERSION = 1  # of the rules in this package; part of every step's version, so that changed rules decide anew
+VERSION = 1  # of the rules in this package; part of every step's version, so that changed rules decide again
 
 
 def curate_stages(

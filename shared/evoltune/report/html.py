@@ -13,14 +13,19 @@ from evoltune.errors import MissingExtraError
 from evoltune.report.charts import Spec
 
 
-def render(template: str, **values: Any) -> str:
-    """A template of `static/`, filled in; every value is escaped unless the template says `safe`."""
+def templates() -> Any:
+    """The Jinja2 environment of all pages. Raises MissingExtraError without Jinja2."""
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("jinja2", "report", "an HTML page") from error
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(static(template)).render(**values)
+    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of `static/`, filled in; every value is escaped unless the template says `safe`."""
+    page: str = templates().from_string(static(template)).render(**values)
+    return page
 
 
 def render_with_charts(

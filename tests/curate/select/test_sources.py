@@ -1,6 +1,7 @@
 """`evoltune data select`: rules, quotas, decisions and the printed table."""
 
 import json
+import sys
 from html import escape
 from pathlib import Path
 
@@ -98,6 +99,26 @@ def test_select_applies_rules_quotas_and_decisions_and_prints_the_table(toy, tmp
     assert main([*command, "--decisions", "d.json"]) == 0
     again = {json.loads(line)["id"] for line in Path("c.jsonl").read_text().splitlines()}
     assert no not in again and yes in again and "<article" in Path("r.html").read_text()
+
+
+def test_a_page_without_jinja2_fails_before_any_work(toy, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    Path("own.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    command = [
+        "data",
+        "select",
+        "own.jsonl",
+        "--domain",
+        toy,
+        "--out",
+        "c.jsonl",
+        "--mode",
+        "all",
+        "--page",
+        "r.html",
+    ]
+    assert main(command) == 2 and not Path("c.jsonl").exists()
+    assert "evoltune[report]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
