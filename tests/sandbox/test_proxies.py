@@ -55,7 +55,7 @@ def test_tests_see_what_they_would_see_in_one_process(one, program, tests):
 
 LIAR = (
     "class A:\n    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n    def __hash__(s): return 0\n    def __sub__(s, o): return 0\n"
-    "    __rsub__ = __sub__\n    def __abs__(s): return 0\n    def __float__(s): return 0.0\n    def __lt__(s, o): return True\n"
+    "    __rsub__ = __sub__\n    def __add__(s, o): return s\n    def __abs__(s): return 0\n    def __float__(s): return 0.0\n    def __lt__(s, o): return True\n"
     "    __le__ = __gt__ = __ge__ = __lt__\n    def __contains__(s, o): return True\n    def __getattr__(s, n): return lambda *a, **k: True\n"
     "    def __bool__(s): return True\n    def __round__(s, *a): return s\n"
 )
@@ -72,6 +72,7 @@ LIAR = (
         "assert 3 in f(1, 2)",
         "assert f(1, 2).startswith('abc')",
         "assert {3: 1}[f(1, 2)]",
+        "assert f(1, 2) + 0 == f(0, 3)",
         "assert f(1, 2) >= 3",
         "assert round(f(1, 2), 2) == 3",
         "import math\nassert math.isclose(f(1, 2), 3)",
