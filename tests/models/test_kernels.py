@@ -9,11 +9,17 @@ from evoltune.recipe import Train
 
 
 def test_without_a_gpu_only_the_recipe_decides():
-    assert choose_kernels(Train(packing=True), "bf16", gpu=False, installed=lambda _: True) == Kernels(
-        None, liger=False
-    )
+    packed = Train(packing=True, max_length=2048)
+    assert choose_kernels(packed, "bf16", gpu=False, installed=lambda _: True) == Kernels(None, liger=False)
     chosen = Train(attn_implementation="eager")
     assert choose_kernels(chosen, "fp32", gpu=False) == Kernels("eager", liger=False)
+
+
+@pytest.mark.parametrize(
+    ("length", "precision", "attention"), [(512, "bf16", "eager"), (513, "bf16", None), (512, "fp32", None)]
+)
+def test_on_a_cpu_short_rows_in_bf16_take_plain_attention(length: int, precision: str, attention: str | None):
+    assert choose_kernels(Train(max_length=length), precision, gpu=False).attention == attention
 
 
 @pytest.mark.parametrize(

