@@ -1,1 +1,1 @@
-"""Many machines: the Ray engine, Slurm scripts, the count of GPUs."""
+"""Many machines: the Ray engine, Slurm scripts, the number of GPUs."""

@@ -1,9 +1,9 @@
-"""Where the data stages' workers run: processes of this machine (the default), or actors on a Ray cluster.
-
-The same functions run in both and give the same results in the same order; only the driver writes the run store.
+"""Where the workers of the data stages run: as processes of this machine (the default), or as actors on a Ray cluster.
 
     with engine.using("ray", "auto"):
         list(evoltune.verify(rows, domain="math"))
+
+Both give the same results in the same order; only the driver writes the run store.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TypeVar
 
-from evoltune.errors import EvoltuneError
-
-if TYPE_CHECKING:
-    from evoltune.sandbox.worker_protocol import WorkerConfig
+from evoltune.cluster import ray_engine
+from evoltune.cluster.worker_pool import WorkerPool
+from evoltune.sandbox.pool import Pool
+from evoltune.sandbox.worker_protocol import WorkerConfig
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,34 +24,22 @@ ENGINES = ("local", "ray")
 _CURRENT: ContextVar[str] = ContextVar("engine", default="local")
 
 
-class EngineError(EvoltuneError):
-    """The cluster cannot be reached, or lost its workers for good; everything finished is kept."""
-
-    exit_code = 1
-
-
-class WorkerPool(Protocol):
-    """What a Checker asks of its workers."""
-
-    level: Any
-    size: int
-
-    def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
-        """One result per item, in order."""
-
-    def close(self) -> None: ...
-
-
 @contextmanager
 def using(engine: str, address: str | None = None) -> Iterator[None]:
-    """Pools opened in the body run on this engine. `address` (ray): "auto", HOST:PORT, or None for a cluster of this
-    machine alone, which ends with the body. Raises MissingExtraError and EngineError."""
+    """Pools that are opened in the block run on this engine.
+
+    Args:
+        engine: "local" or "ray".
+        address: For ray: "auto", HOST:PORT, or None for a cluster of this machine alone, which ends with the block.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        EngineError: No cluster answers at the address.
+    """
     if engine == "local":
         yield
         return
-    from evoltune.cluster.on_ray import connected
-
-    with connected(address):
+    with ray_engine.connected(address):
         token = _CURRENT.set(engine)
         try:
             yield
@@ -66,19 +54,11 @@ def current() -> str:
 
 def open_pool(config: WorkerConfig, workers: int = 0) -> WorkerPool:
     """Workers for a domain's checks; `workers` 0: as many as there are cores."""
-    if _CURRENT.get() == "ray":
-        from evoltune.cluster.on_ray import RayPool
-
-        return RayPool(config, workers)
-    from evoltune.sandbox.pool import Pool
-
+    if current() == "ray":
+        return ray_engine.RayPool(config, workers)
     return Pool(config, workers)
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`function` of each item, in order; a pure function of a module, for items that are worth a message each."""
-    if _CURRENT.get() == "ray":
-        from evoltune.cluster.on_ray import each as on_ray
-
-        return on_ray(function, items)
-    return map(function, items)
+    """`function` of each item, in order. Only for functions of a module, and items large enough to justify a remote call."""
+    return ray_engine.each(function, items) if current() == "ray" else map(function, items)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evoltune.cluster.engine import EngineError
-from evoltune.cluster.on_ray import connection
+from evoltune.cluster.ray_engine import import_ray
+from evoltune.cluster.worker_pool import EngineError
 from evoltune.errors import EvoltuneError
 from evoltune.generate.generator_process import GeneratorProcess
 from evoltune.generate.types import GeneratorLost
@@ -39,7 +39,7 @@ class RayGenerator:
     """
 
     def __init__(self, module: str, job: Mapping[str, Any]) -> None:
-        self._ray = connection()
+        self._ray = import_ray()
         gpus = 1 if self._ray.cluster_resources().get("GPU") else 0
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(**options)(GeneratorActor)
@@ -79,7 +79,7 @@ class RayGenerator:
 
 def generator_slots() -> int:
     """How many generators the cluster holds: its GPUs, or its cores."""
-    resources = connection().cluster_resources()
+    resources = import_ray().cluster_resources()
     found = int(resources.get("GPU", 0)) or int(resources.get("CPU", 0))
     if not found:
         raise EngineError("ray: the cluster has neither a GPU nor a core to give: see `ray status`")

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from evoltune.cluster.engine import EngineError
+from evoltune.cluster.worker_pool import EngineError
 from evoltune.errors import MissingExtraError
 from evoltune.rows.journal import Journal, repair
 from evoltune.run.store import Usage
