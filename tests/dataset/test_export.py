@@ -6,38 +6,16 @@ from pathlib import Path
 import pytest
 
 from evoltune.cli import main
-from evoltune.curate.certificate import build_certificate
 from evoltune.dataset.export import FORMS, export_jsonl, push_to_hub
-from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError
-from evoltune.recipe import Curate, Recipe, Seeds
-from evoltune.record import Answer, Record, Task, Verdict
+from evoltune.record import Verdict
 from evoltune.rows.readers import read_rows
 
 PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable"))
 
 
-PROOF = build_certificate({}, {}, rows={}, hits=[])
-
-
-def record(i=0, answers=(("a", PASS),), **more):
-    made = tuple(Answer(text=text, model="seed", verdict=verdict) for text, verdict in answers)
-    return Record(domain="toy", task=Task(instruction=f"task {i}", name=str(i), **more), answers=made)
-
-
-def write(folder, records, **curate):
-    recipe = Recipe(domain="toy", name="toy", curate=Curate(**curate), seeds=Seeds(licence="MIT"))
-    return write_dataset(
-        sorted(records, key=lambda r: r.id),
-        folder,
-        recipe,
-        PROOF,
-        {"verify": {"in": 3, "kept": 2, "fail": 1}},
-    )
-
-
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_every_export_form_reads_back_to_the_same_conversation(tmp_path, form):
+def test_every_export_form_reads_back_to_the_same_conversation(record, write, tmp_path, form):
     from evoltune.rows.columns import recognise
 
     turns = record(1, history=(("user", "one"), ("assistant", "two")))
@@ -57,7 +35,7 @@ def test_only_a_finished_dataset_of_ours_is_exported_or_pushed(tmp_path):
         push_to_hub(tmp_path, "someone/something")
 
 
-def test_export_writes_a_form_and_refuses_what_is_no_dataset(tmp_path, monkeypatch, capsys):
+def test_export_writes_a_form_and_refuses_what_is_no_dataset(record, write, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "run" / "dataset", [record(0), record(1)])
     assert main(["data", "export", "run", "--form", "sharegpt", "--out", "x.jsonl"]) == 0

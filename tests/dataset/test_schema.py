@@ -5,17 +5,12 @@ from evoltune.curate.difficulty import difficulty, level_of
 from evoltune.curate.licences import licence_of, refusal, terms_of
 from evoltune.dataset.schema import to_rows
 from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
-from evoltune.record import Answer, Record, Task, Verdict
+from evoltune.record import Record, Task, Verdict
 
 PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable"))
 
 
-def record(i=0, answers=(("a", PASS),), **more):
-    made = tuple(Answer(text=text, model="seed", verdict=verdict) for text, verdict in answers)
-    return Record(domain="toy", task=Task(instruction=f"task {i}", name=str(i), **more), answers=made)
-
-
-def test_the_first_answer_that_passes_is_the_output_and_a_knob_gives_several_rows():
+def test_the_first_answer_that_passes_is_the_output_and_a_knob_gives_several_rows(record):
     answers = (("wrong", FAIL), ("right", PASS), ("also right", PASS), ("right", PASS))
     one = list(to_rows(record(answers=answers), Recipe(domain="toy")))
     assert [row["output"] for row in one] == ["right"]
@@ -24,7 +19,7 @@ def test_the_first_answer_that_passes_is_the_output_and_a_knob_gives_several_row
     assert [row["id"] for row in several] == [record(answers=answers).id, record(answers=answers).id + ".1"]
 
 
-def test_an_unverified_answer_is_taken_only_where_the_recipe_keeps_its_status():
+def test_an_unverified_answer_is_taken_only_where_the_recipe_keeps_its_status(record):
     unsure = record(answers=(("maybe", UNKNOWN),))
     assert list(to_rows(unsure, Recipe(domain="toy"))) == []
     keeping = Recipe(domain="toy", verify=Verification(keep=("pass", "unverifiable")))
@@ -32,18 +27,18 @@ def test_an_unverified_answer_is_taken_only_where_the_recipe_keeps_its_status():
     assert (row["output"], row["verified_by"], row["confidence"]) == ("maybe", "", 0.0)
 
 
-def test_a_struck_answer_is_never_the_output():
+def test_a_struck_answer_is_never_the_output(record):
     assert chosen_answers(record(answers=(("struck", FAIL),))) == []
 
 
-def test_messages_hold_the_earlier_turns():
+def test_messages_hold_the_earlier_turns(record):
     turns = record(history=(("user", "one"), ("assistant", "two")))
     (row,) = to_rows(turns, Recipe(domain="toy"))
     assert [m["role"] for m in row["messages"]] == ["user", "assistant", "user", "assistant"]
     assert row["messages"][-1]["content"] == row["output"]
 
 
-def test_difficulty_is_the_teachers_number_else_the_share_that_failed():
+def test_difficulty_is_the_teachers_number_else_the_share_that_failed(record):
     judged = record(answers=(("a", PASS), ("b", FAIL)))
     rated = Record(
         domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")}
@@ -56,7 +51,7 @@ def test_difficulty_is_the_teachers_number_else_the_share_that_failed():
     ]
 
 
-def test_licence_and_terms_stand_on_each_row_and_gate_it():
+def test_licence_and_terms_stand_on_each_row_and_gate_it(record):
     recipe = Recipe(
         domain="toy",
         seeds=Seeds(licence="MIT"),

@@ -7,33 +7,14 @@ import pytest
 from evoltune.curate.certificate import build_certificate
 from evoltune.dataset.write import split_of, write_dataset
 from evoltune.errors import DataError
-from evoltune.recipe import Curate, Recipe, Seeds
-from evoltune.record import Answer, Record, Task, Verdict
+from evoltune.recipe import Recipe
+from evoltune.record import Verdict
 from evoltune.rows.readers import read_rows
 
 PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable"))
 
 
-PROOF = build_certificate({}, {}, rows={}, hits=[])
-
-
-def record(i=0, answers=(("a", PASS),), **more):
-    made = tuple(Answer(text=text, model="seed", verdict=verdict) for text, verdict in answers)
-    return Record(domain="toy", task=Task(instruction=f"task {i}", name=str(i), **more), answers=made)
-
-
-def write(folder, records, **curate):
-    recipe = Recipe(domain="toy", name="toy", curate=Curate(**curate), seeds=Seeds(licence="MIT"))
-    return write_dataset(
-        sorted(records, key=lambda r: r.id),
-        folder,
-        recipe,
-        PROOF,
-        {"verify": {"in": 3, "kept": 2, "fail": 1}},
-    )
-
-
-def test_rows_are_split_by_the_hash_of_their_id_alone(tmp_path):
+def test_rows_are_split_by_the_hash_of_their_id_alone(record, write, tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(300)], validation=0.2)
     train, validation = (list(read_rows(folder / f"{s}.parquet")) for s in ("train", "validation"))
     assert len(train) + len(validation) == 300 and 30 <= len(validation) <= 90
@@ -41,12 +22,12 @@ def test_rows_are_split_by_the_hash_of_their_id_alone(tmp_path):
     assert split_of("abc.1", 0.5) == split_of("abc", 0.5)
 
 
-def test_a_set_too_small_to_split_goes_to_train_whole(tmp_path):
+def test_a_set_too_small_to_split_goes_to_train_whole(record, write, tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(19)], validation=0.5)
     assert json.loads((folder / "manifest.json").read_text())["rows"] == {"train": 19, "validation": 0}
 
 
-def test_the_card_counts_rows_stages_and_licences_and_loads_with_datasets(tmp_path):
+def test_the_card_counts_rows_stages_and_licences_and_loads_with_datasets(record, write, tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(40)])
     card = (folder / "README.md").read_text()
     assert (
@@ -59,14 +40,14 @@ def test_the_card_counts_rows_stages_and_licences_and_loads_with_datasets(tmp_pa
     assert loaded.column_names[:5] == ["id", "domain", "instruction", "input", "output"]
 
 
-def test_the_manifest_names_the_hash_of_every_file(tmp_path):
+def test_the_manifest_names_the_hash_of_every_file(record, write, tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(5)])
     names = set(json.loads((folder / "manifest.json").read_text())["files"])
     assert names == {"train.parquet", "validation.parquet", "certificate.json", "difficulty.svg", "README.md"}
     assert not list(folder.rglob("*.tmp"))
 
 
-def test_a_writer_that_dies_leaves_no_manifest(tmp_path):
+def test_a_writer_that_dies_leaves_no_manifest(record, write, tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(5)])
 
     def dying():
@@ -74,10 +55,10 @@ def test_a_writer_that_dies_leaves_no_manifest(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(dying(), folder, Recipe(domain="toy"), PROOF, {})
+        write_dataset(dying(), folder, Recipe(domain="toy"), build_certificate({}, {}, rows={}, hits=[]), {})
     assert not (folder / "manifest.json").exists()
 
 
-def test_a_run_that_kept_nothing_says_what_to_do(tmp_path):
+def test_a_run_that_kept_nothing_says_what_to_do(record, write, tmp_path):
     with pytest.raises(DataError, match=r"no row was kept.*loosen verify\.keep"):
         write(tmp_path / "d", [record(answers=(("x", FAIL),))])

@@ -7,35 +7,19 @@ from xml.etree import ElementTree
 import pytest
 
 from evoltune.cli import main
-from evoltune.curate.select.ablations import Pool
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.store import Step, Store
 
 PASS, FAIL = Verdict(status="pass"), Verdict(status="fail")
 
 
-def record(i, skill="sums", round=0, verdict=PASS):
-    words = {
-        "sums": "add apples and pears",
-        "shapes": "draw squares near circles",
-        "time": "count hours until noon",
-    }[skill]
-    answers = (
-        Answer(text=f"first {i}", model="teacher", verdict=FAIL),
-        Answer(text=f"second {i}", model="teacher", verdict=verdict),
-    )
-    task = Task(instruction=f"{words} number {i * 37}", name=f"{skill}-{i}", fields={"skill": skill})
-    return Record(domain="toy", task=task, answers=answers, round=round)
+def record(i, verdict):
+    answers = (Answer(text=f"{i} apples", model="teacher", verdict=verdict),)
+    task = Task(instruction=f"add apples and pears number {i * 37}", name=str(i))
+    return Record(domain="toy", task=task, answers=answers)
 
 
-POOL = Pool(
-    kept=[
-        record(i, skill, round=i % 3)
-        for skill, n in (("sums", 60), ("shapes", 30), ("time", 12))
-        for i in range(n)
-    ],
-    rejected=[record(i + 1000, verdict=FAIL) for i in range(40)],
-)
+KEPT, REJECTED = [record(i, PASS) for i in range(60)], [record(i, FAIL) for i in range(100, 140)]
 
 
 TOY = """
@@ -61,10 +45,10 @@ def run_dir(tmp_path, monkeypatch):
     verify = Step(name="verify", version="2", before=evolve)
     select = Step(name="select", version="3", before=verify)
     with Store.open(tmp_path / "runs" / "toy") as store:
-        everything = [*POOL.kept, *POOL.rejected]
+        everything = [*KEPT, *REJECTED]
         store.decide(evolve, everything)
-        store.decide(verify, [*POOL.kept, *(Drop(record=r, reason="fail") for r in POOL.rejected)])
-        store.decide(select, POOL.kept)
+        store.decide(verify, [*KEPT, *(Drop(record=r, reason="fail") for r in REJECTED)])
+        store.decide(select, KEPT)
         store.note("steps", {step.name: step.key for step in (evolve, verify, select)})
     return tmp_path / "runs" / "toy"
 

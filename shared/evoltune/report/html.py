@@ -19,12 +19,13 @@ def templates() -> Any:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("jinja2", "report", "an HTML page") from error
-    return jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    loader = jinja2.FunctionLoader(static)
+    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def render(template: str, **values: Any) -> str:
     """A template of `static/`, filled in; every value is escaped unless the template says `safe`."""
-    page: str = templates().from_string(static(template)).render(**values)
+    page: str = templates().get_template(template).render(**values)
     return page
 
 

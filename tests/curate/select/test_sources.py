@@ -2,49 +2,17 @@
 
 import json
 import sys
-from html import escape
 from pathlib import Path
 
 import pytest
 
 from evoltune.cli import main
 
-BODY = (
-    "<p>Heat moves from warm things to cold things until both are alike. <a href='http://x'>More</a></p>" * 20
-)
+PHYSICS = "Heat moves from warm things to cold things until both are alike. " * 20
 
 
-def posts(folder: Path, *rows: dict) -> str:
-    folder.mkdir(exist_ok=True)
-    lines = "".join(
-        "<row " + " ".join(f'{k}="{escape(str(v))}"' for k, v in row.items()) + "/>" for row in rows
-    )
-    (folder / "Posts.xml").write_text(
-        f'<?xml version="1.0" encoding="utf-8"?><posts>{lines}</posts>', encoding="utf-8"
-    )
-    return f"stackexchange:{folder}/Posts.xml"
-
-
-def question(number, **more):
-    return {
-        "Id": number,
-        "PostTypeId": 1,
-        "Score": 5,
-        "Title": f"Why {number}?",
-        "Body": "<p>Please explain.</p>",
-        **more,
-    }
-
-
-def answer(number, parent, score, body=BODY):
-    return {
-        "Id": number,
-        "PostTypeId": 2,
-        "ParentId": parent,
-        "Score": score,
-        "Body": body,
-        "ContentLicense": "CC BY-SA 4.0",
-    }
+def write(name, rows):
+    Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 @pytest.fixture
@@ -58,33 +26,18 @@ def toy(tmp_path, monkeypatch):
     return str(package)
 
 
-def test_select_applies_rules_quotas_and_decisions_and_prints_the_table(toy, tmp_path, capsys):
-    good = [
-        p
-        for i in range(8)
-        for p in (question(i, Body=""), answer(100 + i, i, 20, BODY.replace("Heat", f"Heat {i * 7919}")))
-    ]
-    bad = [question(50), answer(500, 50, 99, BODY + "<p>I think so.</p>")]
-    ref = posts(tmp_path / "physics", *good, *bad)
-    write = [
+def test_select_applies_rules_quotas_and_decisions_and_prints_the_table(toy, capsys):
+    forum = {"source": "stackexchange", "licence": "CC-BY-SA-4.0"}
+    good = [{"instruction": f"Why {i}?", "output": f"{i * 7919} {PHYSICS}", **forum} for i in range(8)]
+    write("forum.jsonl", [*good, {"instruction": "Why 50?", "output": PHYSICS + "I think so.", **forum}])
+    own = [
         {"instruction": f"Describe tool {i * 577} for job {i}", "output": "It cuts wood. " * 100 + str(i)}
         for i in range(6)
     ]
-    Path("own.jsonl").write_text("".join(json.dumps(r) + "\n" for r in write))
-    command = [
-        "data",
-        "select",
-        ref,
-        "own.jsonl",
-        "--domain",
-        toy,
-        "--quota",
-        "stackexchange=3,own.jsonl=2",
-        "--out",
-        "c.jsonl",
-        "--page",
-        "r.html",
-    ]
+    write("own.jsonl", own)
+    command = (
+        f"data select forum.jsonl own.jsonl --domain {toy} --quota stackexchange=3,own.jsonl=2 --out c.jsonl --page r.html"
+    ).split()
     assert main(command) == 0
     out, err = capsys.readouterr()
     assert "1 first person" in err and out.split("\n")[-2].split()[:2] == ["all", "5"]
