@@ -4,7 +4,8 @@ from collections import Counter
 
 from towns import ScriptedTeacher, grown, recipe, seed, towns
 
-from evoltune.teacher.protocol import GivenUpError
+from evoltune.domain import Operator
+from evoltune.teacher.protocol import GivenUpError, Reply
 
 
 def test_a_failed_draw_leaves_the_head_for_the_next_round(tmp_path):
@@ -60,3 +61,33 @@ def test_earlier_turns_and_tags_pass_to_the_child(tmp_path):
     assert children
     assert all(r["task"]["fields"] == {"skill": "writing"} for r in children)
     assert all(r.messages[0] == ("user", "Hello.") for r in teacher.asked)
+
+
+def test_the_first_survivor_is_the_head_of_the_next_round(tmp_path):
+    teacher = ScriptedTeacher(
+        {
+            "evolve": lambda r: [f"Explain the mirror of number {r.seed} carefully and fully."],
+            "equal": lambda r: ["Not equal"],
+        }
+    )
+    rows, _, _ = grown(tmp_path, recipe(rounds=3, variants=2), towns(3), teacher=teacher)
+    parents = [tuple(r["parents"]) for r in rows if r["parents"]]
+    assert len(parents) == 3 * 2 * 3
+    assert len(set(parents)) == 3 * 3  # each chain has a new head in each round
+
+
+def test_a_child_that_repeats_the_operators_own_words_is_prompt_residue(tmp_path):
+    echo = "Rewrite for a rarer case, and say which one of all cases it is:\n{instruction}"
+    domain = towns(operators=(Operator(name="rarer", template=echo),))
+    teacher = ScriptedTeacher(
+        {"evolve": lambda r: [f"Name a castle, and say which one of all cases it is, {r.seed}."]}
+    )
+    _, ledger, _ = grown(tmp_path, recipe(rounds=1), domain, teacher=teacher)
+    assert ledger["prompt residue"] == 6
+
+
+def test_a_child_that_ended_at_the_token_limit_is_dropped(tmp_path):
+    text = "Explain the mirror of number 7 carefully and fully."
+    teacher = ScriptedTeacher({"evolve": lambda r: Reply(texts=(text,), truncated=(0,))})
+    _, ledger, _ = grown(tmp_path, recipe(rounds=1), teacher=teacher)
+    assert ledger["truncated"] == 6

@@ -87,6 +87,14 @@ def test_a_real_evolution_is_kept():
         ("#Rewritten Prompt#: Explain a heat pump.", "prompt residue"),
         ("It moves heat. " * 30, "loop"),
         (
+            "The pump warms rooms. " + "".join(f"codice_{i} " for i in range(40)),
+            "loop",
+        ),  # only a periodic end
+        (
+            " ".join(f"{a}{b} heat" for a in "abcdefgh" for b in "abcdefghij") + " heat" * 90,
+            "loop",
+        ),  # low entropy
+        (
             "The pump compresses the gas.\n"
             + "\n".join(f"Step {i}: turn the valve of the pump." for i in range(40)),
             "loop",
@@ -114,6 +122,7 @@ def test_an_answer_is_let_go_for_its_fault(text, reason):
         ("Which option is right: a, b or c?", "a"),
         ("Write an apology to a guest.", "Dear guest, we are sorry for the noise."),
         ("Write a mail that asks for documents.", "Dear Ann, could you please provide the signed form? Thanks."),
+        ("Write a function that doubles.", "Here it is:\n```python\ndef double(x):\n    return 2 * x\n```\nIt doubles x."),
         ("Translate to German: the bread and the water are on the table of the house.", "Das Brot und das Wasser sind auf dem Tisch des Hauses."),
         ("Solve this sudoku.", "\n".join(" ".join(str((i + j) % 9 + 1) for j in range(9)) for i in range(9))),
         ("Write a quiz of two questions on birds with answers.", "Question: Which bird cannot fly?\nAnswer: The ostrich.\nQuestion: Which bird hums?\nAnswer: The hummingbird."),

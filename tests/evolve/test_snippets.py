@@ -3,6 +3,7 @@
 from towns import ScriptedTeacher, grown, recipe
 
 from evoltune import recipe as recipes
+from evoltune.teacher.protocol import Reply
 
 
 def test_snippets_of_source_files_become_seeds(tmp_path):
@@ -23,3 +24,12 @@ def test_snippets_of_source_files_become_seeds(tmp_path):
     assert len(made) == 3
     assert made[0]["task"]["name"].startswith("f") and "total" in str(made[0]["evidence"]["snippet"])
     assert ledger["in"] == 6 + 3 + 9
+
+
+def test_an_exercise_that_ended_at_the_token_limit_is_no_seed(tmp_path):
+    (tmp_path / "area.py").write_text("def area(width, height):\n    return width * height\n" * 5)
+    text = "Write a function that returns the area of"
+    teacher = ScriptedTeacher({"snippet": lambda r: Reply(texts=(text,), truncated=(0,))})
+    rules = recipe(rounds=0, seeds=recipes.Seeds(snippets=str(tmp_path)))
+    _, ledger, _ = grown(tmp_path / ".run", rules, teacher=teacher)
+    assert ledger["truncated"] == 1

@@ -110,40 +110,24 @@ def test_one_core_is_left_to_the_driver():
     assert default_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    pytest.importorskip("transformers")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    words = [
-        "<unk>",
-        "<s>",
-        "</s>",
-        *["red", "green", "blue", "one", "two", "three", "say", "a", "the", "of", "hello", "town", "bridge"],
-    ]
-    raw = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
-    raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    folder = tmp_path_factory.mktemp("tiny")
-    PreTrainedTokenizerFast(
-        tokenizer_object=raw, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
-    ).save_pretrained(folder)
-    shape = LlamaConfig(vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-                        bos_token_id=1, eos_token_id=2)  # fmt: skip
-    LlamaForCausalLM(shape).save_pretrained(folder)
-    return folder
-
-
-def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny):
-    config = recipes.Teacher(kind="transformers", model=str(tiny), max_tokens=5, concurrency=8)
+def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=5, concurrency=8)
     replies = complete(config, "say hello", "say a colour of the town bridge", "one two three", n=3)
     assert [len(r.texts) for r in replies] == [3, 3, 3]
     assert all(0 < r.usage.completion_tokens <= 15 for r in replies)
     assert replies[0].usage.prompt_tokens < replies[1].usage.prompt_tokens
 
 
-def test_greedy_replies_do_not_depend_on_who_shares_the_batch(tiny):
-    config = recipes.Teacher(kind="transformers", model=str(tiny), max_tokens=6, concurrency=8)
+def test_only_texts_that_used_all_their_tokens_are_truncated(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=200, concurrency=8)
+    replies = complete(config, *(f"say {i}" for i in range(8)))
+    truncated = [bool(r.truncated) for r in replies]
+    assert truncated == [r.usage.completion_tokens == 200 for r in replies]
+    assert set(truncated) == {True, False}
+
+
+def test_greedy_replies_do_not_depend_on_who_shares_the_batch(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=6, concurrency=8)
     alone = complete(config, "say hello", temperature=0.0)[0]
     together = complete(config, "say hello", "the bridge of the town one two three", temperature=0.0)[0]
     assert alone.texts == together.texts

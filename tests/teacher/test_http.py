@@ -114,6 +114,13 @@ async def _one_by_one(cfg, count):
                 continue
 
 
+def test_a_server_that_wants_another_name_for_max_tokens_gets_it(openai_server):
+    server = openai_server(max_completion_tokens_only=True)
+    call(config(server.url), 5, concurrent=False)
+    assert server.stats()["ok"] == 5
+    assert server.stats()["requests"] == 6
+
+
 def test_an_exhausted_quota_is_not_retried_for_ever(openai_server):
     server = openai_server(error=429, code="insufficient_quota", message="no money")
     with pytest.raises(TeacherError, match="no money"):

@@ -29,6 +29,7 @@ def test_a_damaged_cassette_is_named_with_its_line(tmp_path):
     path.write_text('{"key": "1", "texts": ["a"]}\n{"key": 2\n')
     with pytest.raises(DataError, match=r"bad.jsonl:2: not JSON"):
         load_cassette(path)
-    path.write_text('{"texts": [1]}\n')
-    with pytest.raises(DataError, match=r"bad.jsonl:1: not a line of a cassette"):
-        load_cassette(path)
+    for line in ('{"key": "1", "texts": [1]}', '{"texts": ["a"]}'):
+        path.write_text(line)
+        with pytest.raises(DataError, match=r"bad.jsonl:1: not a line of a cassette"):
+            load_cassette(path)

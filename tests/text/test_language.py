@@ -26,7 +26,7 @@ def test_a_sentence_has_its_language(text, language):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Romance", "Bonjour tout le monde", "x^2 + 3x - 4 = 0", "def area(width, height):\n    return width * height", "| 7 | 8 | 4 |\n" * 9],
+    ["", "Romance", "und der die das", "Bonjour tout le monde", "x^2 + 3x - 4 = 0", "def area(width, height):\n    return width * height", "| 7 | 8 | 4 |\n" * 9],
 )  # fmt: skip
 def test_short_texts_code_and_formulas_have_no_language(text):
     assert language_of(text) == ""
