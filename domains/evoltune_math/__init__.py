@@ -1,7 +1,9 @@
-"""Mathematics: answers that are read, parsed and compared exactly, fast and safely.
+"""The maths domain: operators, seeds, suites, and a verifier that parses answers and compares them exactly.
 
-from evoltune_math import check
-check("x = \\\\frac{1}{2}", "0.5").status  # pass
+    from evoltune_math import check
+    check("x = \\\\frac{1}{2}", "0.5").status  # pass
+
+Reading order: verification (what is compared), extraction (where an answer is found), `answers` (how it is read and compared).
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Maths suites: GSM8K, GSM-Hard, SVAMP, MATH, MATH-500, and our own held-out suite, read from their upstream formats.
-
-A suite is a file that `evoltune.dataset` reads (JSONL, a JSON array, gzipped or not), or, as MATH was published, a
-folder of one-problem JSON files.
-Invariant: each task has a reference and a name that is unique in its suite; a damaged row is an error that names its
-place. An empty `sha256` means that no published hash is known to us: it is recorded at the first load.
+"""Maths suites: GSM8K, GSM-Hard, SVAMP, MATH, MATH-500 and our own held-out suite, in their upstream formats.
 
     next(iter(BENCHMARKS["gsm8k"].load(Path("gsm8k/test.jsonl.gz")))).reference     # '18'
+
+A suite is a file that `evoltune.rows.readers` reads (JSONL, a JSON array, gzipped or not) or, as MATH was published, a
+folder of files with one problem each. Each task has a reference and a name that is unique in its suite; a damaged row is
+an error that names its place. An empty `sha256` means that no hash is published: that of the first load is recorded.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from typing import Any
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Task
-from evoltune.rows.readers import read_located
-from evoltune_math.seeds import HELDOUT, rows, task_of
+from evoltune.rows.readers import read_located, read_rows
+from evoltune_math.answers.reading.cleanup import closing_brace
+from evoltune_math.seeds import HELDOUT, task_of
 
 Row = Mapping[str, Any]
 
 
 def upstream_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """(place, row): the line number in a file; in a folder of one-problem files the path of each, without suffix."""
+    """(place, row): the place is the line number in a file, and in a folder the path of the problem's file without suffix."""
     if not path.is_dir():
         for place, row in read_located(path):
             yield place.rpartition(":")[2], row
@@ -55,7 +55,7 @@ def _text(row: Row, field: str) -> str:
 
 
 def hash_reference(answer: str) -> str:
-    """The text after the last `####`, thousands commas removed. ValueError where there is none."""
+    """The text after the last `####`, without thousands commas. Raises ValueError if there is none."""
     _, mark, reference = answer.rpartition("####")
     if not mark or not reference.strip():
         raise ValueError(f"no '#### ' reference in answer {answer[-60:]!r}")
@@ -63,19 +63,17 @@ def hash_reference(answer: str) -> str:
 
 
 def boxed(solution: str) -> str:
-    r"""The content of the last `\boxed{...}` or `\fbox{...}` (braces balanced), or `\boxed x`. ValueError: none."""
-    marks = [mark.end() for mark in re.finditer(r"\\(?:boxed|fbox)", solution)]
+    r"""The content of the last `\boxed{...}` or `\fbox{...}` (braces balanced), or `\boxed x`. Raises ValueError."""
+    marks = [mark.end() for mark in re.finditer(r"\\(?:boxed|fbox)\s*", solution)]
     if not marks:
         raise ValueError(f"no \\boxed answer in solution {solution[-60:]!r}")
-    rest = solution[marks[-1] :]
-    if not rest.lstrip().startswith("{"):
-        return re.split(r"[\s$]", rest.strip(), maxsplit=1)[0]
-    depth = 0
-    for end, char in enumerate(rest):
-        depth += (char == "{") - (char == "}")
-        if char == "}" and depth == 0:
-            return rest[rest.index("{") + 1 : end].strip()
-    raise ValueError(f"unbalanced braces after \\boxed: {rest[:60]!r}")
+    start = marks[-1]
+    if solution[start : start + 1] != "{":
+        return re.split(r"[\s$]", solution[start:].strip(), maxsplit=1)[0]
+    end = closing_brace(solution, start)
+    if end < 0:
+        raise ValueError(f"unbalanced braces after \\boxed: {solution[start : start + 60]!r}")
+    return solution[start + 1 : end].strip()
 
 
 def number_text(value: float | int) -> str:
@@ -131,7 +129,7 @@ def _math(place: str, row: Row) -> Task:
 
 
 def _heldout(path: Path) -> Iterator[Task]:
-    return map(task_of, rows(path))
+    return map(task_of, read_rows(path))
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -160,7 +158,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         load=_reader(_svamp),
         sha256="008f23a0c99192d883c804a5f1d8ecf8d46997e6a897b8624c45bba3d64fa342",
         licence="MIT",
-        file="svamp/SVAMP.json.gz",  # no hub: the set there holds only 300 of the 1,000
+        file="svamp/SVAMP.json.gz",  # not from the hub: the data set there has only 300 of the 1,000
     ),
     "math": Benchmark(
         load=_reader(_math), sha256="", licence="MIT", file="math/test", hub="EleutherAI/hendrycks_math"
@@ -172,7 +170,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         load=_heldout,
         sha256="be63b2700a7b84e07375a50203f94d41bc7649e25b80f51bc6fff48683156176",
         licence="Apache-2.0",
-        # Shipped with the package: an absolute path stays itself below any folder of suites.
+        # Shipped with the package: joining a folder of suites and an absolute path gives the absolute path.
         file=str(HELDOUT),
     ),
 }

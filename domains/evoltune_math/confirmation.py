@@ -1,12 +1,12 @@
-"""Mathematics without a reference: evolved problems have none, so independent methods must agree.
+"""`Domain.confirm`: problems that a teacher invents have no reference, so independent methods must agree.
 
-- vote: the k derivations are clustered by our own equality; the largest cluster stands if it has enough of all k
-- program: a SymPy program of the teacher runs in the sandbox; the last line it prints is compared with the candidate
-- check: a program of the teacher that works backwards is asked whether the candidate fits, and whether two wrong ones do
-- substitution: where the task states equations, the answer is put back into them (and must be complete for a polynomial)
+- vote: the derivations are grouped by our own equality; the largest group counts if it has enough of all derivations
+- program: a program of the teacher runs in the sandbox; the last line that it prints is compared with the candidate
+- check: a program of the teacher that works backwards is asked whether it accepts the candidate and refuses two wrong values
+- substitution: if the task states equations, the answer is put into them (and must be complete for a polynomial)
 
-A single method verifies nothing unless `policy.confirm_methods` is 1. `verified_by` and `confidence` stand in the evidence.
-Invariant: a vote can lift no score, since evaluation and rewards never call this.
+One method alone verifies nothing unless `policy.confirm_methods` is 1. The evidence has `verified_by` and `confidence`.
+Invariant: evaluation and rewards never call this, so that a vote cannot lift a score.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
 from evoltune_math.answers.algebra.rational import Undefined, rational
-from evoltune_math.answers.kinds import Named, Value
+from evoltune_math.answers.kinds import Value, unnamed
 from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.reader import read
@@ -29,101 +29,77 @@ from evoltune_math.substitution import solves
 from evoltune_math.verification import same_answer
 
 PROGRAM, CHECK = "program", "check"
-"""Names under `Domain.evidence`: programs that print the answer; functions `check(x)` that accept only the answer."""
+"""Names in `Domain.evidence`: programs that print the answer; functions `check(x)` that accept only the answer."""
 MIN_VOTES = 2
-_RELIABLE = {"program": 0.8, "check": 0.8, "substitution": 0.95}
-"""How much an agreement by chance is to be feared; stated, not calibrated."""
+_RELIABILITY = {"program": 0.8, "check": 0.8, "substitution": 0.95}
+"""How likely a method that agrees is right. These are assumptions, not calibrated; a vote's is its share."""
 _FENCE = re.compile(r"```(?:python|py|sympy)?[ \t]*\n(.*?)```", re.S | re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """The clusters of equal candidates: for each candidate the size of its cluster."""
-
     sizes: tuple[int, ...]
-    total: int
-    winner: int | None
-    """Index of the first candidate of the cluster that won, if any did."""
+    """For each candidate, how many candidates equal it."""
+    winner: str | None
+    """The first candidate of the group that won, if one did."""
 
 
 def confirm(
     task: Task, candidates: Sequence[str | None], evidence: Mapping[str, Sequence[str]], context: Context
 ) -> list[Verdict]:
-    """A verdict for each candidate: pass, fail (another answer is verified, or it does not solve), unverifiable."""
+    """A verdict for each candidate: pass, fail (another answer is verified, or it solves nothing), unverifiable."""
     policy = Policy.of(context.policy)
-    vote = cluster(candidates, policy)
-    printed = run_programs(evidence.get(PROGRAM, ()), context)
-    checks = [program_of(text) for text in evidence.get(CHECK, ())]
-    accepted: dict[Fraction, bool] = {}
-    found = []
-    for i, text in enumerate(candidates):
-        value = None if text is None else exact_value(text)
-        if value is not None and checks and value not in accepted:
-            accepted[value] = sum(accepts(program, value, context) for program in checks) * 2 > len(checks)
+    vote = vote_on(candidates, policy)
+    printed = _run_programs(evidence.get(PROGRAM, ()), context)
+    checks = _Checks([program_of(text) for text in evidence.get(CHECK, ())], context)
+    found: list[dict[str, Any]] = []
+    for text, votes in zip(candidates, vote.sizes, strict=True):
+        by: list[str] = []
+        against: list[str] = []
+        if text is not None:
+            if vote.winner is not None and same_answer(text, vote.winner, policy)[0]:
+                by.append("vote")
+            if sum(same_answer(text, line, policy)[0] for line in printed) * 2 > len(printed):
+                by.append("program")
+            if checks.accept(text):
+                by.append("check")
+            solved = solves(task.instruction, text)
+            if solved is not None:
+                (by if solved else against).append("substitution")
         found.append(
-            _evidence(
-                task, i, candidates, vote, printed, value is not None and accepted.get(value, False), policy
-            )
+            {
+                "extracted": text,
+                "verified_by": by,
+                "refuted_by": against,
+                "votes": votes,
+                "of": len(candidates),
+                "programs": len(printed),
+                "confidence": 0.0 if against else _confidence(by, votes / len(candidates)),
+            }
         )
-    verified = [
-        len(f["verified_by"]) >= max(1, policy.confirm_methods) and not f["refuted_by"] for f in found
-    ]
-    return [_verdict(found[i], verified[i], any(verified)) for i in range(len(candidates))]
+    least = max(1, policy.confirm_methods)
+    verified = [len(f["verified_by"]) >= least and not f["refuted_by"] for f in found]
+    return [_verdict(f, v, any(verified)) for f, v in zip(found, verified, strict=True)]
 
 
-def cluster(candidates: Sequence[str | None], policy: Policy) -> Vote:
-    """Equal answers by our own equality; None is a vote for nothing."""
-    heads: list[int] = []
-    home: list[int | None] = []
+def vote_on(candidates: Sequence[str | None], policy: Policy) -> Vote:
+    """Groups equal candidates by our own equality; None votes for nothing."""
+    groups: list[list[int]] = []
     for i, text in enumerate(candidates):
-        at = (
-            None
-            if text is None
-            else next((h for h in heads if same_answer(text, str(candidates[h]), policy)[0]), None)
-        )
-        if text is not None and at is None:
-            heads.append(i)
-            at = i
-        home.append(at)
-    sizes = tuple(0 if h is None else home.count(h) for h in home)
-    best = sorted(heads, key=lambda h: -sizes[h])
-    clear = bool(best) and sizes[best[0]] >= MIN_VOTES and (len(best) == 1 or sizes[best[0]] > sizes[best[1]])
-    won = clear and sizes[best[0]] * 100 > policy.vote_percent * len(candidates)
-    return Vote(sizes=sizes, total=len(candidates), winner=best[0] if won else None)
-
-
-def run_programs(texts: Sequence[str], context: Context) -> list[str]:
-    """What the programs print as their last line; a program that fails prints nothing."""
-    printed = []
-    for text in texts:
-        verdict = context.run(Job(program=program_of(text), tests=None))
-        lines = [
-            line.strip() for line in str(verdict.evidence.get("stdout", "")).splitlines() if line.strip()
-        ]
-        if verdict.status == "pass" and lines:
-            printed.append(lines[-1])
-    return printed
-
-
-def exact_value(text: str) -> Fraction | None:
-    """The candidate as a fraction, when it is a number."""
-    answer = read(text)
-    answer = answer.value if isinstance(answer, Named) else answer
-    try:
-        return rational(answer.node) if isinstance(answer, Value) else None
-    except (TooLarge, Undefined):
-        return None
-
-
-def accepts(program: str, value: Fraction, context: Context) -> bool:
-    """Whether `check` takes the value and refuses two others; one that takes anything says nothing."""
-    asked = [value, value + 1, 2 * value + 3]
-    calls = ", ".join(f"bool(check(Fraction({v.numerator}, {v.denominator})))" for v in asked)
-    verdict = context.run(
-        Job(program=f"{program}\n\nfrom fractions import Fraction\nprint()\nprint({calls})\n", tests=None)
-    )
-    lines = str(verdict.evidence.get("stdout", "")).split("\n")
-    return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
+        if text is None:
+            continue
+        equal = (g for g in groups if same_answer(text, str(candidates[g[0]]), policy)[0])
+        group = next(equal, None)
+        if group is None:
+            groups.append([i])
+        else:
+            group.append(i)
+    size_of = {i: len(group) for group in groups for i in group}
+    sizes = tuple(size_of.get(i, 0) for i in range(len(candidates)))
+    first, second = [*sorted(groups, key=len, reverse=True), [], []][:2]
+    is_clear = len(first) >= MIN_VOTES and len(first) > len(second)
+    won = is_clear and len(first) * 100 > policy.vote_percent * len(candidates)
+    return Vote(sizes=sizes, winner=candidates[first[0]] if won else None)
 
 
 def program_of(text: str) -> str:
@@ -132,43 +108,60 @@ def program_of(text: str) -> str:
     return str(blocks[-1] if blocks else text)
 
 
-def _evidence(
-    task: Task,
-    i: int,
-    candidates: Sequence[str | None],
-    vote: Vote,
-    printed: list[str],
-    accepted: bool,
-    policy: Policy,
-) -> dict[str, Any]:
-    text = candidates[i]
-    by: list[str] = []
-    against: list[str] = []
-    if text is not None:
-        if vote.winner is not None and same_answer(text, str(candidates[vote.winner]), policy)[0]:
-            by.append("vote")
-        agreeing = sum(same_answer(text, _plain(line), policy)[0] for line in printed)
-        if agreeing * 2 > len(printed):
-            by.append("program")
-        if accepted:
-            by.append("check")
-        solved = solves(task.instruction, text)
-        if solved is not None:
-            (by if solved else against).append("substitution")
-    share = vote.sizes[i] / vote.total if vote.total else 0.0
+def _run_programs(texts: Sequence[str], context: Context) -> list[str]:
+    """The answers that the programs print as their last line; a program that fails gives none."""
+    printed = []
+    for text in texts:
+        verdict = context.run(Job(program=program_of(text), tests=None))
+        lines = [line for line in str(verdict.evidence.get("stdout", "")).splitlines() if line.strip()]
+        if verdict.status == "pass" and lines:
+            line = lines[-1].strip()
+            found = find(line)  # `x = 5` and `[-2, 3]` are taken whole, `The answer is 5` is not
+            printed.append(found.text if found is not None else line)
+    return printed
+
+
+class _Checks:
+    """The backward checks of one task; each value is asked for once."""
+
+    def __init__(self, programs: Sequence[str], context: Context) -> None:
+        self.programs, self.context = programs, context
+        self.accepted: dict[Fraction, bool] = {}
+
+    def accept(self, candidate: str) -> bool:
+        """Whether most programs accept the candidate, which must be a number."""
+        value = _exact_value(candidate) if self.programs else None
+        if value is None:
+            return False
+        if value not in self.accepted:
+            agreeing = sum(self._accepts(program, value) for program in self.programs)
+            self.accepted[value] = agreeing * 2 > len(self.programs)
+        return self.accepted[value]
+
+    def _accepts(self, program: str, value: Fraction) -> bool:
+        """A check that accepts two other values too says nothing."""
+        values = [value, value + 1, 2 * value + 3]
+        calls = ", ".join(f"bool(check(Fraction({v.numerator}, {v.denominator})))" for v in values)
+        source = f"{program}\n\nfrom fractions import Fraction\nprint()\nprint({calls})\n"
+        verdict = self.context.run(Job(program=source, tests=None))
+        lines = str(verdict.evidence.get("stdout", "")).split("\n")
+        return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
+
+
+def _exact_value(text: str) -> Fraction | None:
+    answer = unnamed(read(text))
+    try:
+        return rational(answer.node) if isinstance(answer, Value) else None
+    except (TooLarge, Undefined):
+        return None
+
+
+def _confidence(methods: Sequence[str], share: float) -> float:
+    """The probability that at least one method is right, if they err independently."""
     doubt = 1.0
-    for method in by:
-        doubt *= 1 - _RELIABLE.get(method, share)
-    return {
-        "extracted": text, "verified_by": by, "refuted_by": against, "votes": vote.sizes[i], "of": vote.total,
-        "programs": len(printed), "confidence": round(0.0 if against else 1 - doubt, 4),
-    }  # fmt: skip
-
-
-def _plain(line: str) -> str:
-    """The answer in a printed line: `x = 5` and `[-2, 3]` as they stand, `The answer is 5` extracted."""
-    found = find(line)
-    return found.text if found is not None else line
+    for method in methods:
+        doubt *= 1 - _RELIABILITY.get(method, share)
+    return round(1 - doubt, 4)
 
 
 def _verdict(evidence: dict[str, Any], verified: bool, another: bool) -> Verdict:

@@ -1,6 +1,6 @@
-"""Elimination rules of the maths domain, beside the core's: rewrites that are no problem, or that come solved.
+"""Elimination rules for maths, in addition to the core's: rewrites that are no problem, or that contain their solution.
 
-Each is `(parent, child, answer) -> reason or None` and reads the child's instruction only.
+Each is `(parent, child, answer) -> reason or None` and reads the instructions only.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ QUANTITY = re.compile(
 
 
 def no_fusion(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """The teacher declined to join two problems (prompts/fuse.txt gives it the words)."""
+    """The teacher declined to join two problems, in the words that prompts/fuse.txt asks for."""
     return "no fusion" if REFUSED.fullmatch(child.instruction) else None
 
 
 def comes_solved(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """The rewrite brought its own solution: the model would learn to copy it."""
+    """The rewrite contains its solution, so the model would learn to copy it."""
     if parent is not None and SOLVED.search(parent.instruction):
         return None
     return "comes solved" if SOLVED.search(child.instruction) else None

@@ -116,7 +116,7 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _boxed(text: str) -> Found | None:
-    """The last box, with those before it that belong to it: `$\\\\boxed{2}$ and $\\\\boxed{3}$` are one answer."""
+    """The last box, with those before it that belong to it: `$\\boxed{2}$ and $\\boxed{3}$` are one answer."""
     boxes = _boxes(text)
     if not boxes:
         return None

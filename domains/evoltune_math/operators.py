@@ -1,8 +1,8 @@
-"""WizardMath's operators (2308.09583): three upward, two downward, and the fusion of two problems; and the prompts.
-
-Each prompt is a file of `prompts/`, whose first line is a comment that gives its reason and is not sent.
+"""WizardMath's operators (arXiv:2308.09583): three upward, two downward, and the fusion of two problems; and the prompts.
 
     [o.name for o in OPERATORS]     # constraints, concretize, deepen, easier, easier_new, fuse
+
+Each prompt is a file in `prompts/`. Its first line is a comment that gives the reason for it and is not sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPERATORS = (
     Operator(name="constraints", template=prompt("constraints")),
     Operator(name="concretize", template=prompt("concretize")),
     Operator(name="deepen", template=prompt("deepen")),
-    # The paper's later version runs 2 downward rounds beside 3 upward ones: with equal weights 2 of 5 draws go down.
+    # The paper's later version has 2 downward rounds for 3 upward ones: with equal weights 2 of 5 draws go down.
     Operator(name="easier", template=prompt("easier"), kind="down"),
     Operator(name="easier_new", template=prompt("easier_new"), kind="down"),
     Operator(name="fuse", template=prompt("fuse"), kind="fuse"),

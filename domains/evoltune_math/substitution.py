@@ -1,6 +1,7 @@
-"""Puts an answer back into the equations that a task states.
+"""Puts an answer into the equations that a task states.
 
-    solves("Solve $x^2 - 5x + 6 = 0$.", "x = 2 or x = 3") -> True;   (..., "2") -> False, a root is missing
+    solves("Solve $x^2 - 5x + 6 = 0$.", "x = 2 or x = 3")   # True
+    solves("Solve $x^2 - 5x + 6 = 0$.", "2")                # False: a root is missing
 
 None means that the method does not apply: no equation, further conditions, or an answer of another kind.
 """
@@ -16,13 +17,13 @@ from typing import Any
 from evoltune_math.answers.algebra.normal_form import normal_form
 from evoltune_math.answers.algebra.rational import Undefined
 from evoltune_math.answers.equality.expressions import Expressions
-from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value
+from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value, unnamed
 from evoltune_math.answers.limits import TooLarge
-from evoltune_math.answers.nodes import Node, has, substitute, symbols
+from evoltune_math.answers.nodes import ZERO, Node, add, difference, has, substitute, symbols
 from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.answers.reading.reader import read
 
-MAX_UNKNOWNS, MAX_EQUATIONS = 4, 6
+MAX_UNKNOWNS, MAX_EQUATIONS, MAX_DEGREE, MAX_INSTRUCTION = 4, 6, 12, 4_000
 _FORMULA = re.compile(r"\$\$?([^$]{1,400})\$\$?|\\\(([^$]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]")
 _ASKS = re.compile(
     r"\b(?:solve|solutions?|roots?|find (?:all )?(?:the )?(?:real )?(?:value|values|x\b|y\b|\$)|what (?:is|are) (?:the value of )?\$?\w\$?)",
@@ -33,45 +34,49 @@ _CONDITIONED = re.compile(
     re.I,
 )
 
+Point = Mapping[str, Node]
+"""A value for each unknown."""
+
 
 def solves(instruction: str, answer: str) -> bool | None:
     """Whether the answer solves all equations of the task and, for one polynomial equation, is complete."""
-    if len(instruction) > 4000 or not _ASKS.search(instruction) or _CONDITIONED.search(instruction):
+    if (
+        len(instruction) > MAX_INSTRUCTION
+        or not _ASKS.search(instruction)
+        or _CONDITIONED.search(instruction)
+    ):
         return None
-    equations = stated(instruction)
-    unknowns = sorted(set().union(*(symbols(e) for e in equations))) if equations else []
-    if not equations or not 1 <= len(unknowns) <= MAX_UNKNOWNS or len(equations) < len(unknowns):
+    equations = _stated_equations(instruction)
+    unknowns = sorted(set().union(*map(symbols, equations)))
+    if not 1 <= len(unknowns) <= MAX_UNKNOWNS or len(equations) < len(unknowns):
         return None
-    points = _points(read(answer), unknowns)
-    if not points:
+    solutions = _stated_solutions(read(answer), unknowns)
+    if not solutions:
         return None
     try:
-        if not all(any(_holds(equations, p) for p in ways) for ways in points):
+        if not all(any(_holds(equations, point) for point in readings) for readings in solutions):
             return False
-        if len(unknowns) == 1 and len(equations) == 1:
-            return _complete(equations[0], len(points))
+        if len(unknowns) == len(equations) == 1:
+            return _is_complete(equations[0], len(solutions))
     except (TooLarge, Undefined):
         return None
     return True
 
 
-def stated(instruction: str) -> list[Node]:
-    """left - right of each equation between formula signs; [] when one of them is no plain equation."""
+def _stated_equations(instruction: str) -> list[Node]:
+    """left - right of each equation between formula signs; none if one of them is no plain equation."""
     found: list[Node] = []
     for groups in _FORMULA.findall(instruction):
         text = next(g for g in groups if g)
         if "=" not in text:
             continue
-        for answer in _each(read(text)):
-            sides = _sides(answer)
-            if sides is None or has(Node("add", sides), "seq", "text", "matrix", "bigop", "pm", "rel"):
+        answer = read(text)
+        for part in answer.items if isinstance(answer, Group) and answer.brackets == "" else (answer,):
+            sides = _sides(part)
+            if sides is None or has(add(*sides), "seq", "text", "matrix", "bigop", "pm", "rel"):
                 return []
-            found.append(Node("add", (sides[0], Node("neg", (sides[1],)))))
+            found.append(difference(*sides))
     return found if len(found) <= MAX_EQUATIONS else []
-
-
-def _each(answer: Answer) -> tuple[Answer, ...]:
-    return answer.items if isinstance(answer, Group) and answer.brackets == "" else (answer,)
 
 
 def _sides(answer: Answer) -> tuple[Node, Node] | None:
@@ -82,24 +87,15 @@ def _sides(answer: Answer) -> tuple[Node, Node] | None:
     return None
 
 
-def _points(answer: Answer, unknowns: list[str]) -> list[list[Mapping[str, Node]]]:
-    """For each stated solution the assignments that it may mean (an unnamed tuple: every order)."""
+def _stated_solutions(answer: Answer, unknowns: list[str]) -> list[list[Point]]:
+    """For each solution in the answer the points that it may mean: an unnamed tuple may be in any order."""
     if len(unknowns) == 1:
-        if isinstance(answer, Named):
-            answer = answer.value if str(answer.name.value) == unknowns[0] else Group((), "")
-        items = [
-            i.value if isinstance(i, Named) else i
-            for i in (answer.items if isinstance(answer, Group) and answer.brackets != "()" else (answer,))
-        ]
-        values = [i.node for i in items if isinstance(i, Value) and not symbols(i.node)]
-        return [[{unknowns[0]: v}] for v in values] if len(values) == len(items) else []
-    if isinstance(answer, Named) and answer.name.op == "seq":
+        return [[{unknowns[0]: value}] for value in _values_of(unknowns[0], answer)]
+    if isinstance(answer, Named) and answer.name.op == "seq":  # `(x, y) = (1, 2)`
         names = [str(n.value) for n in answer.name.args]
-        return [
-            [dict(zip(names, nodes, strict=True))]
-            for nodes in _tuples(answer.value, len(names))
-            if set(names) == set(unknowns)
-        ]
+        if set(names) != set(unknowns):
+            return []
+        return [[dict(zip(names, nodes, strict=True))] for nodes in _tuples(answer.value, len(names))]
     if isinstance(answer, Group) and answer.items and all(isinstance(i, Named) for i in answer.items):
         named = {
             str(i.name.value): i.value.node
@@ -113,6 +109,17 @@ def _points(answer: Answer, unknowns: list[str]) -> list[list[Mapping[str, Node]
     ]
 
 
+def _values_of(unknown: str, answer: Answer) -> list[Node]:
+    """The values of `x = 2 or x = 3`; none if a member is no value."""
+    if isinstance(answer, Named):
+        if str(answer.name.value) != unknown:
+            return []
+        answer = answer.value
+    items = answer.items if isinstance(answer, Group) and answer.brackets != "()" else (answer,)
+    values = [i.node for i in map(unnamed, items) if isinstance(i, Value) and not symbols(i.node)]
+    return values if len(values) == len(items) else []
+
+
 def _tuples(answer: Answer, size: int) -> list[tuple[Node, ...]]:
     if not isinstance(answer, Group):
         return []
@@ -123,38 +130,27 @@ def _tuples(answer: Answer, size: int) -> list[tuple[Node, ...]]:
     return [t for ts in inner for t in ts] if all(inner) else []
 
 
-def _holds(equations: list[Node], point: Mapping[str, Node]) -> bool:
-    values = Expressions(DEFAULT)
-    zero = Node("num", (), Fraction(0))
+def _holds(equations: list[Node], point: Point) -> bool:
+    expressions = Expressions(DEFAULT)
     for equation in equations:
-        at = equation
         for name, value in point.items():
-            at = substitute(at, name, value)
-        if not values.equal(at, zero):
+            equation = substitute(equation, name, value)
+        if not expressions.equal(equation, ZERO):
             return False
     return True
 
 
-def _complete(equation: Node, given: int) -> bool | None:
-    """Whether a polynomial has exactly so many distinct real roots; None for another equation."""
+def _is_complete(equation: Node, given: int) -> bool | None:
+    """Whether a polynomial has exactly so many distinct real or complex roots; None for another equation."""
     form = normal_form(equation)
-    if not form.is_free or any(len(m) > 1 for m in form.top) or list(form.bottom) != [()]:
+    if not form.is_free or any(len(m) > 1 for m in form.top) or form.denominator is None:
         return None
-    degrees = {(m[0][1] if m else 0): c for m, c in form.top.items()}
-    degree = max(degrees, default=0)
-    if not 1 <= degree <= 12:
+    coefficients = {(m[0][1] if m else 0): c for m, c in form.top.items()}
+    degree = max(coefficients, default=0)
+    if not 1 <= degree <= MAX_DEGREE:
         return None
-    import mpmath
-
-    mp = mpmath.mp.clone()
-    mp.dps = 30
-    coefficients = [
-        mp.mpf(degrees.get(k, Fraction(0)).numerator) / degrees.get(k, Fraction(0)).denominator
-        for k in range(degree, -1, -1)
-    ]
-    try:
-        roots = mp.polyroots(coefficients, maxsteps=200, extraprec=200)
-    except mpmath.libmp.NoConvergence:
+    roots = _roots([coefficients.get(k, Fraction(0)) for k in range(degree, -1, -1)])
+    if roots is None:
         return None
     distinct: list[Any] = []
     for root in roots:
@@ -162,3 +158,18 @@ def _complete(equation: Node, given: int) -> bool | None:
             distinct.append(root)
     real = [r for r in distinct if abs(r.imag) < 1e-8 * (1 + abs(r))]
     return given in (len(real), len(distinct))
+
+
+def _roots(coefficients: list[Fraction]) -> list[Any] | None:
+    """The complex roots of a polynomial, highest coefficient first; None if the iteration does not converge."""
+    import mpmath
+
+    mp = mpmath.mp.clone()
+    mp.dps = 30
+    try:
+        roots = mp.polyroots(
+            [mp.mpf(c.numerator) / c.denominator for c in coefficients], maxsteps=200, extraprec=200
+        )
+    except mpmath.libmp.NoConvergence:
+        return None
+    return list(roots)

@@ -11,7 +11,7 @@ from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
 from evoltune_math import domain
 from evoltune_math.answers.policy import Policy
-from evoltune_math.confirmation import cluster, confirm, program_of
+from evoltune_math.confirmation import confirm, program_of, vote_on
 from evoltune_math.substitution import solves
 
 HALF = "```python\nfrom fractions import Fraction\nprint(Fraction(1, 2))\n```"
@@ -67,10 +67,10 @@ def test_a_check_that_works_backwards_counts_only_if_it_refuses_other_values() -
 
 
 def test_a_half_of_the_votes_is_no_majority() -> None:
-    assert cluster(["1", "1", "2", "3"], Policy()).winner is None
-    assert cluster(["1", "1", "1.0", "3"], Policy()).winner == 0
-    assert cluster(["1", "2"], Policy(vote_percent=0)).winner is None
-    assert cluster([None, None, None], Policy()).winner is None
+    assert vote_on(["1", "1", "2", "3"], Policy()).winner is None
+    assert vote_on(["1", "1", "1.0", "3"], Policy()).winner == "1"
+    assert vote_on(["1", "2"], Policy(vote_percent=0)).winner is None
+    assert vote_on([None, None, None], Policy()).winner is None
 
 
 def test_an_answer_that_does_not_solve_the_stated_equation_fails() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from evoltune.domain import Context, load_domain
 from evoltune.record import Task
+from evoltune.rows.readers import read_rows as rows
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, PROMPTS, prompt
-from evoltune_math.seeds import HELDOUT, SEEDS, generate, rows, seeds
+from evoltune_math.seeds import HELDOUT, SEEDS, generate, seeds
 
 STEP = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
 

@@ -1,4 +1,4 @@
-"""Every choice of what counts as the same answer, in one place; `verify.policy` in a recipe sets these and no other.
+"""What counts as the same answer where mathematics leaves a choice; `verify.policy` in a recipe sets these options only.
 
     Policy.of({"percent": "either", "decimal_digits": 0})
 
@@ -32,20 +32,20 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The defaults are the label policy that our figures are measured under."""
+    """The defaults are the policy that the labelled data follows and that our figures are measured under."""
 
     percent: str = "value"
     """value: 50% = 1/2 and not 50. either: 50% = 50 too."""
     units: str = "agree"
-    """agree: a missing unit is forgiven, two known ones must agree (1 km = 1000 m). ignore. required: missing fails too."""
+    """agree: a unit may be missing, two known ones must agree (1 km = 1000 m). ignore. required: a missing one fails."""
     degrees: str = "ignore"
     """ignore: 90 degrees = 90. required: the sign, or the value in radians."""
     lists: str = "unordered"
-    """Bare lists `1, 2`; sets never have an order, tuples always have."""
+    """Of bare lists `1, 2`: unordered or ordered. Sets never have an order, tuples always do."""
     assignment: str = "ignore"
     """ignore: `x = 5` = `5`. required: the name must be there."""
     variables: str = "strict"
-    """strict: `x > 3` is not `y > 3`. ignore: single-variable statements may rename."""
+    """strict: `x > 3` is not `y > 3`. ignore: the letter of a statement in one variable does not matter."""
     intervals: str = "either"
     """either: `(1, 2)` = `1 < x < 2`. strict: the same notation."""
     vectors: str = "either"
@@ -57,17 +57,17 @@ class Policy:
     choices: str = "either"
     """either: `(A) 12` = `A` and = `12`. letter: only letters."""
     text: str = "loose"
-    """loose: case, articles, punctuation and number words do not count. exact: only white space does not."""
+    """loose: case, articles, punctuation and number words do not matter. exact: only white space does not matter."""
     decimal_digits: int = 10
-    """A decimal of at least so many significant digits stands for the exact value that rounds to it. 0: never."""
+    """A decimal with at least this many significant digits stands for the exact value that it rounds. 0: none does."""
     confirm_methods: int = 2
-    """Without a reference: how many independent methods (vote, program, substitution) must agree. 1: any alone is enough."""
+    """Without a reference: how many methods (vote, program, check, substitution) must agree. 1: one is enough."""
     vote_percent: int = 50
-    """A vote counts when more than this share of all derivations, failed ones included, agree."""
+    """A vote counts if more than this share of all derivations, failed ones included, agree."""
 
     @staticmethod
     def of(chosen: Mapping[str, Any]) -> Policy:
-        """A policy from plain values; a wrong one is a `DomainError` that names the allowed."""
+        """A policy from plain values. Raises `DomainError`, with the allowed values, for an unknown option or value."""
         return _cached(tuple(sorted(chosen.items())))
 
 
@@ -88,5 +88,5 @@ DEFAULT = Policy()
 
 
 def defaults() -> dict[str, Any]:
-    """`Domain.policy`: each knob with its default."""
+    """`Domain.policy`: each option with its default."""
     return asdict(DEFAULT)

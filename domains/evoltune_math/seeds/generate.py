@@ -2,8 +2,8 @@
 
     python -m evoltune_math.seeds.generate [FOLDER]
 
-Invariant: an equation (operation and operands, whatever their order) belongs to one side only, by a hash of itself,
-so seeds and suite share none; every step is a positive whole number up to 10,000.
+Invariants: an equation (operation and operands in any order) belongs to one side only, by its hash, so that seeds and suite
+share none; the result of every step is a positive whole number of at most 10,000.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from evoltune_math.seeds.heldout_templates import HELDOUT_TEMPLATES
-from evoltune_math.seeds.templates import SEED_TEMPLATES
+from evoltune.rows.files import write_file
+from evoltune_math.seeds import FOLDER, HELDOUT, SEEDS
 
 Side = Literal["seeds", "heldout"]
-SEEDS_FILE, HELDOUT_FILE = "gradeschool_seeds.jsonl", "gradeschool_heldout.jsonl"
 SEEDS_PER_TEMPLATE, HELDOUT_PER_TEMPLATE = 4, 6
 LARGEST = 10_000
 TRIES = 20_000
@@ -50,7 +49,7 @@ FORMS = {"he": ("he", "his", "him"), "she": ("she", "her", "her")}
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """A kind of problem: its text with slots, what the slots may hold, and how it is worked out."""
+    """A kind of problem: its text with slots, the values of the slots, and the steps of its solution."""
 
     skill: str
     text: str
@@ -60,9 +59,11 @@ class Template:
 
 
 def parse_templates(table: str) -> list[Template]:
-    """`skill | text | numbers | steps` lines. Raises ValueError for a line of another shape."""
+    """The templates of a table: see seed_templates.txt. Raises ValueError for a line of another form."""
     found = []
     for line in filter(None, map(str.strip, table.splitlines())):
+        if line.startswith("#"):
+            continue
         skill, text, numbers, steps = (part.strip() for part in line.split("|"))
         parsed = [re.fullmatch(r"(\S+?)([-+*/])(\S+)", step.strip()) for step in steps.split(";")]
         if None in parsed:
@@ -71,14 +72,14 @@ def parse_templates(table: str) -> list[Template]:
             Template(
                 skill=skill,
                 text=text,
-                numbers=dict(_domain(item) for item in numbers.split()),
+                numbers=dict(_slot(item) for item in numbers.split()),
                 steps=tuple((m[1], m[2], m[3]) for m in parsed if m),
             )
         )
     return found
 
 
-def _domain(item: str) -> tuple[str, Sequence[int]]:
+def _slot(item: str) -> tuple[str, Sequence[int]]:
     slot, _, values = item.partition("=")
     if ".." in values:
         low, high = values.split("..")
@@ -94,14 +95,14 @@ def equation(left: int, operator: str, right: int) -> tuple[str, int, int]:
 
 
 def side_of(key: tuple[str, int, int]) -> Side:
-    """A third of all equations is kept for the held-out suite."""
+    """A third of all equations belongs to the held-out suite."""
     return "heldout" if hashlib.sha256(repr(key).encode()).digest()[0] % 3 == 0 else "seeds"
 
 
 def work_out(
     template: Template, values: Mapping[str, int], side: Side
 ) -> list[tuple[int, str, int, int]] | None:
-    """The steps as (left, operator, right, result), or None where one is not whole, too large or the other side's."""
+    """The steps as (left, operator, right, result); None if a result is not whole or too large, or the equation is not ours."""
     done: list[tuple[int, str, int, int]] = []
     for left, operator, right in template.steps:
         x, y = (
@@ -137,7 +138,7 @@ def problems(
 
 
 def _draw(template: Template, side: Side, seen: set[str], rng: random.Random) -> dict[str, str] | None:
-    """One new problem, or None where the drawn numbers do not serve."""
+    """One new problem, or None if the drawn numbers do not fit."""
     values = {slot: rng.choice(choices) for slot, choices in template.numbers.items()}
     steps = work_out(template, values, side)
     if steps is None or len(set(values.values())) < len(values):
@@ -176,15 +177,15 @@ def _render(template: Template, values: Mapping[str, int], side: Side, rng: rand
 
 def write(folder: Path) -> None:
     """Both files, the same bytes each time."""
-    _write(folder / SEEDS_FILE, SEED_TEMPLATES, "seeds", SEEDS_PER_TEMPLATE)
-    _write(folder / HELDOUT_FILE, HELDOUT_TEMPLATES, "heldout", HELDOUT_PER_TEMPLATE)
+    _write(folder / SEEDS.name, "seed_templates.txt", "seeds", SEEDS_PER_TEMPLATE)
+    _write(folder / HELDOUT.name, "heldout_templates.txt", "heldout", HELDOUT_PER_TEMPLATE)
 
 
 def _write(path: Path, table: str, side: Side, each: int) -> None:
-    rows = problems(parse_templates(table), side, each, random.Random(side))
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    templates = parse_templates((FOLDER / table).read_text(encoding="utf-8"))
+    rows = problems(templates, side, each, random.Random(side))
+    write_file(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -1,8 +1,8 @@
-"""GSM8K's train split as seeds: a rows file for `seeds.path`, with references and without calculator annotations.
+"""GSM8K's train split as a rows file for `seeds.path`, with references and without calculator annotations.
 
     python -m evoltune_math.seeds.gsm8k gsm8k/train.jsonl seeds.jsonl
 
-Invariant: each row has a worked answer that ends in `#### N` and the reference N. Never give it the test split.
+Each row has a worked answer that ends in `#### N` and the reference N. Never give it the test split.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from evoltune.rows.files import write_file
 from evoltune_math.benchmarks import BENCHMARKS
 
 CALCULATOR = re.compile(r"<<[^<>]*>>")
-"""`48/2 = <<48/2=24>>24`: the middle part is for a tool that we do not train."""
+"""The middle part of `48/2 = <<48/2=24>>24`: it calls a tool that we do not train."""
 
 
 def gsm8k_seeds(path: Path) -> Iterator[Record]:
-    """One record a problem; model="seed". Raises DataError at a damaged row."""
+    """One record for each problem; model="seed". Raises DataError at a damaged row."""
     for task in BENCHMARKS["gsm8k-train"].load(path):
         answer = CALCULATOR.sub("", str(task.fields["solution"]))
         seed = Task(instruction=task.instruction, reference=task.reference, name=task.name)
@@ -31,7 +31,7 @@ def gsm8k_seeds(path: Path) -> Iterator[Record]:
 
 
 def write(source: Path, target: Path) -> int:
-    """Rows of id, instruction, output, reference, licence, in the order of the source; returns their number."""
+    """Writes rows of id, instruction, output, reference, licence, in the order of the source; returns their number."""
     rows = [
         {
             "id": seed.task.name,

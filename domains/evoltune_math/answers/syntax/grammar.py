@@ -55,7 +55,7 @@ class Cursor(Protocol):
         """The operand at the cursor, without the operators after it."""
 
     def argument(self) -> Node:
-        """The argument of a command: a group, or the next character (`\\\\frac12` has 1 and 2)."""
+        """The argument of a command: a group, or the next character (`\\frac12` has 1 and 2)."""
 
     def binary(self, left: Node, op: str, bind: int, power: int) -> Node | None: ...
     def product(self, left: Node, power: int) -> Node | None: ...
