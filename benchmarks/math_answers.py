@@ -1,10 +1,13 @@
-"""Pairs per CPU second, accuracy, worst pair and memory: our answer checker against math-verify and the published scorers.
+"""Pairs per CPU second, accuracy, slowest pair and memory: our answer verifier, math-verify and the published scorers.
 
     EVOLTUNE_DATA=../shared/data python benchmarks/math_answers.py [--rounds 5] [--venv DIR]
 
-Speed: every contestant in a fresh process (no cache survives a round), round after round interleaved, medians; imports
-are not counted, for either side. math-verify gets its answers wrapped in `$`, the use that its authors recommend, and
-comes from the package index into a virtual environment of this script's own (kept between runs).
+Ours runs what the verify stage of a recipe runs: `Domain.extract` on the response, then `Domain.verify` on the candidate with
+the domain's default policy. A response without a candidate counts as wrong.
+
+Each contestant runs in a new process, so that no cache survives a round; the rounds are interleaved, and the table has the
+medians. Imports do not count. math-verify gets its answers in `$`, as its authors recommend; it is installed from the
+package index into a virtual environment of its own, which is kept between runs.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def pairs() -> list[dict]:
-    """The labelled pairs whose label does not hang on a choice of policy."""
+    """The labelled pairs whose label does not depend on the policy."""
     path = Path(os.environ["EVOLTUNE_DATA"]) / "math_pairs/dev.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
@@ -34,7 +37,7 @@ def pairs() -> list[dict]:
 
 
 def chosen(rows: list[dict], which: str) -> list[dict]:
-    """mixed: 140 generated and 60 real ones, evenly spread; real: that block; all."""
+    """mixed: 140 generated and 60 real pairs, evenly spaced; real: the pairs of real responses; all."""
     real = [r for r in rows if r["category"].startswith("real/")]
     if which != "mixed":
         return real if which == "real" else rows
@@ -45,28 +48,30 @@ def chosen(rows: list[dict], which: str) -> list[dict]:
 # ---- contestants
 
 
-def ours():
-    import mpmath  # noqa: F401  as in a worker, whose zygote has these loaded
+def profile(name: str):
+    """`sound` is ours: its extract and verify are the domain's own."""
+    import mpmath  # noqa: F401  a worker's zygote has these two loaded
     import sympy  # noqa: F401
 
-    from evoltune_math import check
-
-    return lambda answer, gold: check(answer, gold).status == "pass"
-
-
-def profile(name: str):
     from evoltune.domain import Context
     from evoltune.record import Task, Verdict
     from evoltune_math import domain
 
     context = Context(run=lambda job: Verdict(status="error"), policy=domain.policy)
     how = domain.profiles[name]
+    extract, verify = how.extract or domain.extract, how.verify or domain.verify
 
     def same(answer: str, gold: str) -> bool:
-        task = Task(instruction="", reference=how.extract(Task(instruction=""), gold) or gold)
-        return how.verify(task, how.extract(task, answer) or answer, context).status == "pass"
+        task = Task(instruction="", reference=gold)
+        candidate = extract(task, answer)
+        return candidate is not None and verify(task, candidate, context).status == "pass"
 
-    return same
+    def same_bare(answer: str, gold: str) -> bool:
+        """The published scorers know one way to state an answer; here a bare one counts too, on both sides."""
+        task = Task(instruction="", reference=extract(Task(instruction=""), gold) or gold)
+        return verify(task, extract(task, answer) or answer, context).status == "pass"
+
+    return same if name == "sound" else same_bare
 
 
 def math_verify():
@@ -85,13 +90,13 @@ def math_verify():
 
 
 def contestant(name: str):
-    return ours() if name == "ours" else math_verify() if name == "math-verify" else profile(name)
+    return math_verify() if name == "math-verify" else profile("sound" if name == "ours" else name)
 
 
 def measure(name: str, which: str) -> dict:
-    """One round, in this process: CPU seconds, worst wall time, peak memory, verdicts."""
+    """One round in this process: CPU seconds, the longest wall time of a pair, peak memory, verdicts."""
     same = contestant(name)
-    same("\\frac{1}{2}+\\sqrt{3}", "x^2+1")  # lazy imports
+    same("\\frac{1}{2}+\\sqrt{3}", "x^2+1")  # imports on first use
     rows = chosen(pairs(), which)
     worst, verdicts = 0.0, []
     started = time.process_time()
@@ -108,7 +113,7 @@ def measure(name: str, which: str) -> dict:
 
 
 def python_of(folder: Path) -> str:
-    """The interpreter of a virtual environment that has math-verify."""
+    """The interpreter of a virtual environment with math-verify; creates it if it is missing."""
     python = folder / "bin/python"
     if not python.exists():
         venv.create(folder, with_pip=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from evoltune.domain import Context
@@ -19,7 +18,7 @@ from evoltune.record import Status, Task, Verdict
 from evoltune_math.answers.equality.compare import compare
 from evoltune_math.answers.kinds import Answer, Group, Text
 from evoltune_math.answers.policy import DEFAULT, Policy
-from evoltune_math.answers.reading.cleanup import CACHE_SIZE, normalised, plain_number, without_spaces
+from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.extraction import find
 
@@ -80,7 +79,7 @@ def _verdict(candidate: str, reference: str | None, policy: Policy, extraction: 
     return verdict("pass") if equal else verdict("fail", f"not equal ({method})")
 
 
-@lru_cache(maxsize=CACHE_SIZE)
+@cached
 def _answer_in(reference: str) -> str | None:
     """The answer that a reference states: references may be whole solutions."""
     found = find(reference)

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.domain import load_domain
 from evoltune.errors import DataError
-from evoltune.rows.records import read_records
 from evoltune_math.benchmarks import BENCHMARKS, boxed, hash_reference, number_text
-from evoltune_math.seeds.gsm8k import gsm8k_seeds, write
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="EVOLTUNE_DATA names no folder of suites")
@@ -46,31 +43,6 @@ def test_references_are_those_of_the_upstream_rows():
     assert first["svamp"].reference == "51"
     assert first["svamp"].instruction.startswith("Each pack of dvds costs 76 dollars. If there is a discount")
     assert not any("," in (t.reference or "") for t in BENCHMARKS["gsm8k"].load(DATA / "gsm8k/test.jsonl.gz"))
-
-
-@needs_data
-def test_gsm8k_train_becomes_seeds_without_calculator_marks():
-    seeds = list(gsm8k_seeds(DATA / "gsm8k/train.jsonl.gz"))
-    assert len(seeds) == 7473
-    assert not any("<<" in seed.answers[0].text for seed in seeds)
-    assert seeds[0].answers[0].text.endswith("#### 72") and seeds[0].task.reference == "72"
-
-
-def test_the_written_seeds_file_is_read_back_by_a_recipe_with_references(tmp_path):
-    source = lines(
-        tmp_path / "train.jsonl",
-        {
-            "question": "Half of 48, added to it?",
-            "answer": "48/2 = <<48/2=24>>24\n48+24 = <<48+24=72>>72\n#### 72",
-        },
-    )
-    assert write(source, tmp_path / "seeds.jsonl") == 1
-    (seed,) = read_records(str(tmp_path / "seeds.jsonl"), load_domain("math"))
-    assert (seed.task.reference, seed.answers[0].text) == ("72", "48/2 = 24\n48+24 = 72\n#### 72")
-    assert (
-        seed.task.fields["licence"] == "MIT"
-        and [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
-    )
 
 
 def test_math_reads_the_published_folder_and_math_500_its_jsonl(tmp_path):

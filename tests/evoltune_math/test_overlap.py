@@ -1,7 +1,7 @@
 """Skeleton overlap: the same problem in other words, with other names, with other numbers.
 
-How false positives are counted: GSM8K's train questions, each with its reference, against GSM8K's test. They are other
-problems of the same authors, so a hit counts as false, although a few pairs (11 share a 10-gram) are in truth alike.
+False positives are hits of GSM8K's train questions, each with its reference, on GSM8K's test. They are other problems of the
+same authors, so that a hit counts as false, although a few pairs are really alike (11 share a 10-gram).
 """
 
 import functools
@@ -23,7 +23,7 @@ from evoltune_math import overlap
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.overlap import build, hits, index_of, skeleton
 from evoltune_math.seeds import seeds
-from evoltune_math.worked_solutions import evaluate, number_slots, program_of, worked_answer
+from evoltune_math.worked_solutions import worked_answer
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="EVOLTUNE_DATA names no folder of suites")
@@ -120,7 +120,7 @@ def test_our_seeds_are_no_skeletons_of_the_held_out_suite():
     found = [
         s.task.name for s in seeds() if hits(index, s.task.instruction, worked_answer([s.task.reference]))
     ]
-    assert len(found) <= 3, found  # a pair of small numbers and a common verb can agree by chance
+    assert len(found) <= 3, found  # two small numbers and a common verb can agree by chance
 
 
 @needs_data
@@ -134,7 +134,7 @@ def test_rephrased_gsm8k_is_found_at_one_percent_false_positives():
     assert found / len(rows) >= 0.94
     train = [row(t.instruction, t.reference) for t in load("gsm8k-train")[::12]]
     false = sum(bool(skeleton(r, tasks, CONTEXT)) for r in train)
-    assert false / len(train) <= 0.015  # a sample; the whole set stands below
+    assert false / len(train) <= 0.015  # of a sample; the next test has the whole set
     unanswered = [row(overlap.ANSWER.sub("", text)) for text in rephrased[::12]]
     named = [tasks[i].name for i in range(0, len(tasks), 12)]
     found = sum(name in skeleton(r, tasks, CONTEXT) for r, name in zip(unanswered, named, strict=True))
@@ -143,7 +143,7 @@ def test_rephrased_gsm8k_is_found_at_one_percent_false_positives():
 
 @needs_data
 @pytest.mark.slow
-def test_the_whole_of_rephrased_gsm8k_and_of_the_train_questions_meet_the_bar():
+def test_the_whole_of_rephrased_gsm8k_is_found_with_few_false_positives():
     tasks = load("gsm8k")
     with gzip.open(DATA / "decontamination/rephrased_gsm8k_test.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [row(json.loads(line)["text"]) for line in lines]
@@ -164,64 +164,7 @@ def test_gsm8k_with_new_numbers_is_found():
     assert found / len(tried) >= 0.93
 
 
-@needs_data
-def test_worked_solutions_of_gsm8k_become_programs_that_give_their_reference():
-    tasks = load("gsm8k")
-    programs = [(program_of(t.fields["solution"], number_slots(t.instruction)), t) for t in tasks]
-    right = sum(
-        p is not None and evaluate(p, number_slots(t.instruction)) == Fraction(t.reference)
-        for p, t in programs
-    )
-    assert right / len(tasks) >= 0.9
-
-
-@pytest.mark.parametrize(
-    ("text", "slots"),
-    [
-        ("eight bags of twenty-nine pens for $1,200.50", (8, 29, Fraction("1200.5"))),
-        ("one third of a dozen, twice", (12, 2)),
-        ("3/4 of 16", (Fraction(3, 4), 16)),
-        ("forty five", (45,)),
-        ("5/0 and 7.", (7,)),
-        ("", ()),
-    ],
-)
-def test_numbers_become_slots_in_their_order(text, slots):
-    assert number_slots(text) == slots
-
-
-def test_a_program_is_the_answer_as_a_function_of_the_slots():
-    slots = (Fraction(8), Fraction(6), Fraction(25))
-    program = program_of("8*6=<<8*6=48>>48\n25% of it: <<48*25%=12>>12\n48-12=<<48-12=36>>36\n#### 36", slots)
-    assert evaluate(program, slots) == 36
-    assert evaluate(program, (Fraction(4), Fraction(5), Fraction(50))) == 10
-    assert evaluate(program, (Fraction(4), Fraction(5))) is None
-
-
-@pytest.mark.parametrize(
-    "solution",
-    [
-        "",
-        "no equation",
-        "<<8*=48>>",
-        "<<(8=8>>",
-        "<<8/0=4>>",
-        "<<8*7=48>>",
-        "<<__import__('os')=8>>",
-        "<<9**9**9=1>>",
-        "<<2+2=4>>",
-    ],
-)
-def test_a_solution_that_does_not_compute_over_the_slots_is_no_program(solution):
-    assert program_of(solution, (Fraction(8), Fraction(6))) is None
-
-
-def test_plain_equations_on_lines_of_their_own_are_read_too():
-    program = program_of("8 * 6 = 48\n48 + 5 = 53\n#### 53", (Fraction(8), Fraction(6), Fraction(5)))
-    assert evaluate(program, (Fraction(2), Fraction(3), Fraction(4))) == 10
-
-
-def test_long_and_hostile_texts_stay_cheap():
+def test_long_and_hostile_texts_have_no_hits():
     for text in (
         "9" * 100_000,
         "<<" * 50_000,
@@ -229,9 +172,7 @@ def test_long_and_hostile_texts_stay_cheap():
         "one " * 30_000,
         "<<" + "(" * 150 + "8" + ")" * 150 + "=8>>",
     ):
-        program_of(text, (Fraction(8),))
-        worked_answer([text])
-        hits(build(SUITE), text, None)
+        assert hits(build(SUITE), text, None) == []
 
 
 @given(st.text(max_size=200), st.text(max_size=50))

@@ -18,7 +18,7 @@ class Node(NamedTuple):
     op: str
     args: tuple[Node, ...] = ()
     value: Fraction | str | None = None
-    """num, dec: the number; sym, const, fn, text: the name; seq: the brackets; rel: the signs, joined by spaces."""
+    """num, dec: the number; sym, const, fn, text: the name; seq: the brackets; rel: the signs, joined by spaces; fact: `!` or `!!`."""
     note: str = ""
     """dec: the literal as written; unit: the unit; sym: `v` for a basis vector; mul: `unit?` if its last
     factor may be a unit (`438 m`)."""

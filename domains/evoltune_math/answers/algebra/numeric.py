@@ -159,7 +159,7 @@ class Evaluator:
         inside = self.value(node.args[0])
         if abs(inside) > MAX_ARGUMENT:
             raise TooLarge(f"a factorial of more than {MAX_ARGUMENT}")
-        return self.mp.fac2(inside) if node.note == "!!" else self.mp.factorial(inside)
+        return self.mp.fac2(inside) if node.value == "!!" else self.mp.factorial(inside)
 
     def _matrix(self, node: Node) -> Any:
         if node.note != "det":

@@ -43,7 +43,7 @@ def rational(node: Node) -> Fraction | None:
         if value is None:
             return None
         values.append(value)
-    result = operation(*values) if node.op != "fact" else _factorial(values[0], node.note)
+    result = operation(*values) if node.op != "fact" else _factorial(values[0], str(node.value))
     if result is not None and bits(result) > 2 * MAX_BITS:
         raise TooLarge(f"a number of {bits(result)} bits, the limit is {2 * MAX_BITS}")
     return result
@@ -104,11 +104,11 @@ def _integer_root(n: int, degree: int) -> int | None:
     return next((r for r in (near - 1, near, near + 1) if r >= 0 and r**degree == n), None)
 
 
-def _factorial(n: Fraction, signs: str) -> Fraction | None:
+def _factorial(n: Fraction, sign: str) -> Fraction | None:
     if n.denominator != 1 or n < 0:
         return None
     check_factorial(int(n))
-    return Fraction(math.prod(range(int(n), 0, -2)) if signs == "!!" else math.factorial(int(n)))
+    return Fraction(math.prod(range(int(n), 0, -2)) if sign == "!!" else math.factorial(int(n)))
 
 
 def _in_base(node: Node) -> Fraction | None:

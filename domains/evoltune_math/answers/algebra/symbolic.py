@@ -72,7 +72,7 @@ def to_sympy(node: Node) -> Any:
         return _bigop(node)
     if op == "fn":
         return _function(str(node.value), [to_sympy(a) for a in node.args])
-    if op not in _OPERATIONS or not node.args:
+    if op not in _OPERATIONS or not node.args or node.value == "!!":
         raise NoTranslation(op)
     return _OPERATIONS[op](sympy, [to_sympy(a) for a in node.args])
 

@@ -6,15 +6,19 @@ normalised("$\\\\boxed{x²}$.") -> "x^{2}"
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
+from typing import Concatenate, ParamSpec, TypeVar
 
 from evoltune_math.answers.syntax.charset import to_ascii
 
+P = ParamSpec("P")
+R = TypeVar("R")
 MAX_WRAPPERS = 12
-MAX_CACHED = 1_000
-"""Longer texts are not cached: they are rare, and they would fill the memory."""
-CACHE_SIZE = 4_096
+MAX_SHORT = 1_000
+CACHED_SHORT, CACHED_LONG = 4_096, 16
+"""How many results are cached for short and for long texts: the tree of a long text may take a megabyte."""
 _DELIMITERS = (
     ("$$", "$$"),
     ("$", "$"),
@@ -109,13 +113,17 @@ def plain_number(text: str) -> Fraction | None:
     return Fraction(top, bottom) if bottom else None
 
 
+def cached(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+    """Caches the results of a function of a text, so that it runs once although several steps ask for it."""
+    short, long = lru_cache(CACHED_SHORT)(function), lru_cache(CACHED_LONG)(function)
+
+    def lookup(text: str, /, *args: P.args, **options: P.kwargs) -> R:
+        return (short if len(text) <= MAX_SHORT else long)(text, *args, **options)  # type: ignore[arg-type]
+
+    return lookup
+
+
+@cached
 def normalised(text: str) -> str:
     """`text` repaired, in ASCII and without wrappers."""
-    return _cached(text) if len(text) <= MAX_CACHED else _normalised(text)
-
-
-def _normalised(text: str) -> str:
     return unwrapped(to_ascii(repair_escapes(text)))
-
-
-_cached = lru_cache(maxsize=CACHE_SIZE)(_normalised)

@@ -10,19 +10,12 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from functools import lru_cache
 
 from evoltune_math.answers.kinds import Answer, Text, Value
 from evoltune_math.answers.limits import MAX_DEPTH, depth
 from evoltune_math.answers.nodes import Node, bare_items, walk
 from evoltune_math.answers.reading.classify import classify
-from evoltune_math.answers.reading.cleanup import (
-    CACHE_SIZE,
-    MAX_CACHED,
-    closing_brace,
-    normalised,
-    plain_number,
-)
+from evoltune_math.answers.reading.cleanup import cached, closing_brace, normalised, plain_number
 from evoltune_math.answers.reading.special_forms import special_form
 from evoltune_math.answers.reading.trimming import is_prose, trimmed, without_lead
 from evoltune_math.answers.syntax.lexer import tokenize
@@ -58,12 +51,10 @@ _UNREADABLE = (
 
 def read(text: str, lists: bool = False) -> Answer:
     """The answer in `text`. `lists`: read `100,200,300` as three numbers."""
-    if len(text) > MAX_TEXT:
-        return Text(text)
-    plain = normalised(text)
-    return _cached(plain, lists) if len(plain) <= MAX_CACHED else _read(plain, lists)
+    return Text(text) if len(text) > MAX_TEXT else _read(normalised(text), lists)
 
 
+@cached
 def _read(text: str, lists: bool) -> Answer:
     number = plain_number(text)
     if number is not None:
@@ -84,9 +75,6 @@ def _read(text: str, lists: bool) -> Answer:
         return _from_tokens(trimmed(tokens), text)
     except _UNREADABLE:
         return Text(text)
-
-
-_cached = lru_cache(maxsize=CACHE_SIZE)(_read)
 
 
 def _with_combinations(text: str) -> str:

@@ -1,18 +1,15 @@
-"""Without a reference, independent methods must agree: a vote alone verifies nothing."""
+"""Without a reference, independent methods must agree; a vote alone verifies nothing."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-import pytest
-
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
 from evoltune_math import domain
 from evoltune_math.answers.policy import Policy
 from evoltune_math.confirmation import confirm, program_of, vote_on
-from evoltune_math.substitution import solves
 
 HALF = "```python\nfrom fractions import Fraction\nprint(Fraction(1, 2))\n```"
 CHECK_HALF = "```python\ndef check(x):\n    return 2 * x == 1\n```"
@@ -66,7 +63,7 @@ def test_a_check_that_works_backwards_counts_only_if_it_refuses_other_values() -
     assert judged(["0.5", r"\frac12"], {"check": [CHECK_ANYTHING]})[0].status == "unverifiable"
 
 
-def test_a_half_of_the_votes_is_no_majority() -> None:
+def test_half_of_the_votes_is_no_majority() -> None:
     assert vote_on(["1", "1", "2", "3"], Policy()).winner is None
     assert vote_on(["1", "1", "1.0", "3"], Policy()).winner == "1"
     assert vote_on(["1", "2"], Policy(vote_percent=0)).winner is None
@@ -83,29 +80,6 @@ def test_a_vote_that_solves_the_stated_equation_is_verified() -> None:
     verdicts = judged(["2", "x=2", "2.0"], instruction="Solve the equation $2x + 1 = 5$.")
     assert [v.status for v in verdicts] == ["pass"] * 3
     assert verdicts[0].evidence["verified_by"] == ["vote", "substitution"]
-
-
-@pytest.mark.parametrize(
-    ("instruction", "answer", "expected"),
-    [
-        ("Solve $x^2 - 5x + 6 = 0$.", "x = 2 or x = 3", True),
-        ("Solve $x^2 - 5x + 6 = 0$.", "2", False),
-        ("Solve $x^2 - 5x + 6 = 0$.", "2, 4", False),
-        ("Solve the system $x+y=3$ and $x-y=1$.", "(2,1)", True),
-        ("Solve the system $x+y=3$ and $x-y=1$.", "x=1, y=2", False),
-        ("Find all solutions of $x^2+1=0$.", r"\pm i", True),
-        ("Solve $x^4 - 16 = 0$.", r"\pm 2, \pm 2i", True),
-        ("Solve $2^x = 8$.", "3", None),  # it holds, but nobody counts the solutions
-        ("Solve $2^x = 8$.", "4", False),
-        ("Find the positive root of $x^2 = 4$.", "2", None),
-        ("How many apples are there?", "2", None),
-        ("Solve $x + y = 3$.", "(1, 2)", None),
-    ],
-)
-def test_substitution_says_yes_no_or_that_it_does_not_apply(
-    instruction: str, answer: str, expected: bool | None
-) -> None:
-    assert solves(instruction, answer) is expected
 
 
 def test_the_last_fenced_block_is_the_program() -> None:

@@ -1,18 +1,15 @@
-"""The shipped maths seeds and the held-out suite: right answers, and nothing shared between the two."""
+"""The shipped maths seeds and the held-out suite: right answers, and nothing that both have."""
 
 import hashlib
+import random
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from evoltune.domain import Context, load_domain
-from evoltune.record import Task
 from evoltune.rows.readers import read_rows as rows
 from evoltune_math.benchmarks import BENCHMARKS
-from evoltune_math.eliminators import ELIMINATORS
-from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, PROMPTS, prompt
 from evoltune_math.seeds import HELDOUT, SEEDS, generate, seeds
 
 STEP = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
@@ -78,7 +75,7 @@ def test_the_generator_writes_the_shipped_bytes_again(tmp_path):
 def test_a_template_that_yields_too_few_problems_is_refused():
     (template,) = generate.parse_templates("addition | {a} and {b}? | a=1..2 b=1..2 | a+b")
     with pytest.raises(ValueError, match="yields only"):
-        list(generate.problems([template], "seeds", 6, __import__("random").Random(0)))
+        list(generate.problems([template], "seeds", 6, random.Random(0)))
 
 
 def test_the_suite_loads_under_the_recorded_hash():
@@ -98,50 +95,3 @@ def test_seeds_are_records_with_one_answer_and_tags():
         )
         assert set(seed.task.fields) == {"skill", "reasoning"}
     assert len({seed.id for seed in seeds()}) == len(list(rows(SEEDS)))
-
-
-def test_every_prompt_gives_its_reason_and_sends_only_the_rest():
-    for path in PROMPTS.glob("*.txt"):
-        reason = path.read_text(encoding="utf-8").splitlines()[0]
-        assert reason.startswith("# ") and len(reason) > 40
-        assert reason not in prompt(path.stem) and "{instruction}" in prompt(path.stem)
-
-
-def test_operators_go_up_and_down_and_fuse():
-    assert Counter(o.kind for o in OPERATORS) == {"depth": 3, "down": 2, "fuse": 1}
-    assert all(("{other}" in o.template) == (o.kind == "fuse") for o in OPERATORS)
-    assert "#### 48" in ANSWER_PROMPT and set(EVIDENCE) == {"program", "check"}
-
-
-@pytest.mark.parametrize(
-    ("instruction", "reason"),
-    [
-        ("CANNOT JOIN", "no fusion"),
-        ("How many is 3 + 4?\n#### 7", "comes solved"),
-        ("How many is 3 + 4?\nAnswer: 7", "comes solved"),
-        ("I have made the problem harder by adding 2 conditions.", "asks nothing"),
-        ("What would you like to know about maths?", "no quantity"),
-        ("Tom has eighteen pens and gives a third away. How many are left?", None),
-        (r"Evaluate $\int_0^1 x\,dx$.", None),
-    ],
-)
-def test_rewrites_that_are_no_problem_are_eliminated(instruction, reason):
-    found = {rule(None, Task(instruction=instruction), None) for rule in ELIMINATORS} - {None}
-    assert (reason in found) if reason else not found
-
-
-def test_the_domain_carries_all_of_this_and_judges_its_own_seeds_right():
-    domain = load_domain("math")
-    context = Context(run=lambda job: pytest.fail("no program here"), policy=domain.policy)
-    assert {o.name for o in domain.operators} >= {
-        "constraints",
-        "concretize",
-        "deepen",
-        "easier",
-        "easier_new",
-    }
-    assert set(domain.benchmarks) >= {"gsm8k", "gsm-hard", "svamp", "math", "math-500", "gradeschool-heldout"}
-    for seed in list(domain.seeds())[::10]:
-        candidate = domain.extract(seed.task, seed.answers[0].text)
-        assert domain.verify(seed.task, candidate, context).status == "pass"
-        assert not [rule for rule in domain.eliminators if rule(None, seed.task, None)]

@@ -1,4 +1,4 @@
-"""The bars on labelled data: pairs, gold answers, and the solutions of real models. Skipped where the data is absent."""
+"""Accuracy on labelled data: pairs, gold answers, solutions of real models. Skipped if EVOLTUNE_DATA is not set."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def through_domain(answer: str, reference: str, profile: str = "sound") -> bool:
     return candidate is not None and (how.verify or domain.verify)(task, candidate, CONTEXT).status == "pass"
 
 
-def test_labelled_pairs_meet_the_bars() -> None:
+def test_the_error_rates_on_labelled_pairs_stay_within_their_limits() -> None:
     wrong: Counter[str] = Counter()
     positives = negatives = 0
     for row in rows("math_pairs/dev.jsonl.gz"):

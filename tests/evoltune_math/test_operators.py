@@ -1,0 +1,38 @@
+"""The prompts of the maths operators, and the domain that carries them."""
+
+from collections import Counter
+
+import pytest
+
+from evoltune.domain import Context, load_domain
+from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, PROMPTS, prompt
+
+
+def test_every_prompt_gives_its_reason_and_sends_only_the_rest():
+    for path in PROMPTS.glob("*.txt"):
+        reason = path.read_text(encoding="utf-8").splitlines()[0]
+        assert reason.startswith("# ") and len(reason) > 40
+        assert reason not in prompt(path.stem) and "{instruction}" in prompt(path.stem)
+
+
+def test_operators_go_up_and_down_and_fuse():
+    assert Counter(o.kind for o in OPERATORS) == {"depth": 3, "down": 2, "fuse": 1}
+    assert all(("{other}" in o.template) == (o.kind == "fuse") for o in OPERATORS)
+    assert "#### 48" in ANSWER_PROMPT and set(EVIDENCE) == {"program", "check"}
+
+
+def test_the_domain_has_all_operators_and_suites_and_passes_its_own_seeds():
+    domain = load_domain("math")
+    context = Context(run=lambda job: pytest.fail("no program here"), policy=domain.policy)
+    assert {o.name for o in domain.operators} >= {
+        "constraints",
+        "concretize",
+        "deepen",
+        "easier",
+        "easier_new",
+    }
+    assert set(domain.benchmarks) >= {"gsm8k", "gsm-hard", "svamp", "math", "math-500", "gradeschool-heldout"}
+    for seed in list(domain.seeds())[::10]:
+        candidate = domain.extract(seed.task, seed.answers[0].text)
+        assert domain.verify(seed.task, candidate, context).status == "pass"
+        assert not [rule for rule in domain.eliminators if rule(None, seed.task, None)]
