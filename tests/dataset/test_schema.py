@@ -27,8 +27,8 @@ def test_an_unverified_answer_is_taken_only_where_the_recipe_keeps_its_status(re
     assert (row["output"], row["verified_by"], row["confidence"]) == ("maybe", "", 0.0)
 
 
-def test_a_struck_answer_is_never_the_output(record):
-    assert chosen_answers(record(answers=(("struck", FAIL),))) == []
+def test_a_failed_answer_is_never_the_output(record):
+    assert chosen_answers(record(answers=(("failed", FAIL),))) == []
 
 
 def test_messages_hold_the_earlier_turns(record):
