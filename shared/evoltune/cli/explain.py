@@ -1,4 +1,4 @@
-"""`evoltune explain RUN ID`: a row's history back to its seed, with prompts, decisions, verdicts and cost.
+"""`evoltune runs explain RUN ID`: a row's history back to its seed, with prompts, decisions, verdicts and cost.
 
 `ID` may be a prefix of at least four characters.
 """

@@ -1,4 +1,4 @@
-"""`evoltune publish DIR ADDRESS` and `evoltune fetch ADDRESS DIR`: a run or dataset folder on any fsspec storage."""
+"""`evoltune runs publish DIR ADDRESS`, `evoltune runs fetch ADDRESS DIR`: a run or dataset folder on any fsspec storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evoltune watch RUN`: a live view of a run in the terminal, also while another process runs it or after it has died.
+"""`evoltune runs watch RUN`: a live view of a run in the terminal, also while another process runs it or after it has died.
 
 Reads only the store and the training log.
 """

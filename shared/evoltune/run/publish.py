@@ -98,7 +98,7 @@ def _fetch_newer(address: str, folder: Path) -> None:
     ):
         raise StoreError(
             f"{address}: another machine has published there since {folder} was copied, and that copy has changed too: "
-            f"`evoltune publish {folder} OTHER_ADDRESS` keeps it, or remove the copy"
+            f"`evoltune runs publish {folder} OTHER_ADDRESS` keeps it, or remove the copy"
         )
     fetch(address, folder)
 
@@ -118,7 +118,7 @@ def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
     before = read_manifest(address)
     if before is not None and before["version"] != version_of(folder):
         raise StoreError(
-            f"{address}: holds another state than the one that {folder} came from: `evoltune fetch {address} DIR` to see it; "
+            f"{address}: holds another state than the one that {folder} came from: `evoltune runs fetch {address} DIR` to see it; "
             "publish to another address, nothing was changed"
         )
     published = before["files"] if before else {}
