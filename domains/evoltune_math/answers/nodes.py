@@ -67,7 +67,7 @@ def rel(signs: str, *members: Node) -> Node:
 
 
 ONE, ZERO = num(1), num(0)
-PI, EULER, IMAGINARY, INF = const("pi"), const("e"), const("i"), const("inf")
+EULER, IMAGINARY, INF = const("e"), const("i"), const("inf")
 NEG_INF = neg(INF)
 EMPTY = seq("", ())
 """A missing part, such as the bounds of an indefinite integral."""

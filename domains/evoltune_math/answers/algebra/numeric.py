@@ -9,7 +9,7 @@ written. An unknown function has the value of a hash of its arguments. mpmath is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -56,9 +56,7 @@ class Evaluator:
 
     def value(self, node: Node) -> Any:
         """An mpf or mpc. Raises `NotNumeric`, `Undefined`, `TooLarge`."""
-        method = getattr(self, "_" + node.op, None)
-        if method is None:
-            raise NotNumeric(node.op)
+        method = getattr(self, "_" + node.op, self._operation)
         try:
             result = self.mp.convert(method(node))
         except (ZeroDivisionError, ValueError, OverflowError) as error:
@@ -70,7 +68,12 @@ class Evaluator:
                 raise Undefined("not finite")
         return result
 
-    # One method for each op; the name is the op's after an underscore.
+    def _operation(self, node: Node) -> Any:
+        if node.op not in _OPERATIONS:
+            raise NotNumeric(node.op)
+        return _OPERATIONS[node.op](self.mp, [self.value(a) for a in node.args])
+
+    # A method for each op that needs more than the values of its arguments; its name is an underscore and the op.
 
     def _num(self, node: Node) -> Any:
         assert isinstance(node.value, Fraction)
@@ -89,15 +92,6 @@ class Evaluator:
         if node.value not in ("pi", "e"):
             raise NotNumeric(str(node.value))
         return +getattr(self.mp, str(node.value))
-
-    def _add(self, node: Node) -> Any:
-        return self.mp.fsum([self.value(a) for a in node.args])
-
-    def _mul(self, node: Node) -> Any:
-        return self.mp.fprod([self.value(a) for a in node.args])
-
-    def _neg(self, node: Node) -> Any:
-        return -self.value(node.args[0])
 
     def _div(self, node: Node) -> Any:
         bottom = self.value(node.args[1])
@@ -128,32 +122,17 @@ class Evaluator:
             return -self.mp.power(-inside, 1 / index)
         return self.mp.power(inside, 1 / index)
 
-    def _abs(self, node: Node) -> Any:
-        return abs(self.value(node.args[0]))
-
     def _norm(self, node: Node) -> Any:
         inside = node.args[0]
         if inside.op != "seq":
             raise NotNumeric("norm")
         return self.mp.sqrt(self.mp.fsum([abs(self.value(a)) ** 2 for a in inside.args]))
 
-    def _pct(self, node: Node) -> Any:
-        return self.value(node.args[0]) / 100
-
-    def _deg(self, node: Node) -> Any:
-        return self.value(node.args[0]) * self.mp.pi / 180
-
-    def _unit(self, node: Node) -> Any:
-        return self.value(node.args[0])
-
     def _base(self, node: Node) -> Any:
         value = rational(node)
         if value is None:
             raise NotNumeric("base")
         return self.convert(value)
-
-    def _mod(self, node: Node) -> Any:
-        return self.mp.fmod(self.value(node.args[0]), self.value(node.args[1]))
 
     def _fact(self, node: Node) -> Any:
         inside = self.value(node.args[0])
@@ -235,6 +214,16 @@ class Evaluator:
         return self.mp.mpf(int.from_bytes(sha[:6], "big") + 1) / 2**47
 
 
+_OPERATIONS: dict[str, Callable[[Any, list[Any]], Any]] = {
+    "add": lambda mp, values: mp.fsum(values),
+    "mul": lambda mp, values: mp.fprod(values),
+    "neg": lambda mp, values: -values[0],
+    "abs": lambda mp, values: abs(values[0]),
+    "pct": lambda mp, values: values[0] / 100,
+    "deg": lambda mp, values: values[0] * mp.pi / 180,
+    "unit": lambda mp, values: values[0],
+    "mod": lambda mp, values: mp.fmod(*values),
+}
 _METHODS = {
     **{name: name for name in (*CIRCULAR, *HYPERBOLIC)},
     **{f"arc{name}": f"a{name}" for name in CIRCULAR},

@@ -41,18 +41,17 @@ MAX_NESTING = 64
 MAX_HALF_OPEN = 4
 """How often `[2, 5[` is tried when `[` finds no partner; each try parses the rest again."""
 _BINARY_COMMANDS = {
-    "cup": ("union", UNION),
-    "bigcup": ("union", UNION),
-    "cap": ("inter", UNION),
-    "bigcap": ("inter", UNION),
-    "setminus": ("minus", UNION),
-    "backslash": ("minus", UNION),
-    "smallsetminus": ("minus", UNION),
-    "pm": ("pm", SUM),
-    "mp": ("mp", SUM),
-    "div": ("div", PRODUCT),
-    "bmod": ("mod", PRODUCT),
-    "mod": ("mod", PRODUCT),
+    name: (op, power)
+    for op, power, names in (
+        ("union", UNION, "cup bigcup"),
+        ("inter", UNION, "cap bigcap"),
+        ("minus", UNION, "setminus backslash smallsetminus"),
+        ("pm", SUM, "pm"),
+        ("mp", SUM, "mp"),
+        ("div", PRODUCT, "div"),
+        ("mod", PRODUCT, "bmod mod"),
+    )
+    for name in names.split()
 }
 _ENDING_COMMANDS = word_set(
     "rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid"
