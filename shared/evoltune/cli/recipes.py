@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
 import yaml
 
 from evoltune.cli import options
-from evoltune.domain import Domain, load_domain, policy_of
-from evoltune.errors import RecipeError, nearest
-from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, shipped
+from evoltune.errors import RecipeError
+from evoltune.recipe import dump_recipe, find_recipe, load_recipe, shipped
 from evoltune.recipe.convert import convert
+from evoltune.recipe.schema import recipe_schema, reference
+from evoltune.rows.files import write_file
+from evoltune.run.recipe_check import check_recipe
 
 MODELINE = "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
 
@@ -34,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     copy.add_argument("recipe")
     copy.add_argument("dest", nargs="?", type=Path)
     foreign = verbs.add_parser(
-        "import", help="read an axolotl, LLaMA-Factory or TRL recipe; prints what became of each key"
+        "import", help="convert an axolotl, LLaMA-Factory or TRL recipe; prints what became of each key"
     )
     foreign.add_argument("file", type=Path)
     foreign.add_argument("--from", dest="source", required=True, help="axolotl, llamafactory or trl")
     foreign.add_argument("--domain", default="general", help="domain of the new recipe (default: general)")
     foreign.add_argument("--out", type=Path, help="write the recipe here")
     options.add_json(foreign)
-    verbs.add_parser("reference", help="print the reference of all keys as Markdown")
+    verbs.add_parser("reference", help="print the reference of all keys, as Markdown")
     verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
 
 
@@ -69,46 +72,15 @@ def _show(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     for ref in args.recipe:
         recipe = load_recipe(ref)
-        domain = load_domain(recipe.domain)  # else raises, and lists the domains that are there
-        policy_of(domain, recipe.verify.policy)
-        _check_names(recipe, domain)
+        check_recipe(recipe)
+        train = recipe.train
         facts = {
-            "recipe": ref, "domain": recipe.domain, "finetuning_type": recipe.train.finetuning_type,
-            "model": recipe.train.model_name_or_path,
+            "recipe": ref, "domain": recipe.domain, "finetuning_type": train.finetuning_type,
+            "model": train.model_name_or_path,
         }  # fmt: skip
-        line = (
-            f"{ref}: ok ({recipe.domain}, {recipe.train.finetuning_type} {recipe.train.model_name_or_path})"
-        )
+        line = f"{ref}: ok ({recipe.domain}, {train.finetuning_type} {train.model_name_or_path})"
         options.say(args, facts, [line])
     return 0
-
-
-def _check_names(recipe: Recipe, domain: Domain) -> None:
-    """Operators, suites, profiles and addresses; reads no data and asks no server."""
-    from evoltune.evaluate.suites import judging_domain
-    from evoltune.evolve.loop import operators_of
-    from evoltune.teacher.dialects import chat_url
-
-    if recipe.evolve.operators:
-        operators_of(recipe, domain)
-    profiles = {
-        "eval.profile": [recipe.eval.profile] if recipe.eval.profile else [],
-        "eval.beside": recipe.eval.beside,
-    }
-    for suite in recipe.eval.suites:
-        known = load_domain(judging_domain(suite, recipe.domain)).profiles
-        for where, names in profiles.items():
-            for name in names:
-                if name not in known:
-                    raise RecipeError(
-                        f"{where}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}"
-                    )
-    if recipe.evolve.stop_on:
-        judging_domain(recipe.evolve.stop_on, recipe.domain)
-    for i, endpoint in enumerate(recipe.teacher.endpoints):
-        chat_url(endpoint.url, f"teacher.endpoints.{i}")
-    if recipe.eval.endpoint:
-        chat_url(recipe.eval.endpoint, "eval.endpoint")
 
 
 def _copy(args: argparse.Namespace) -> int:
@@ -116,9 +88,7 @@ def _copy(args: argparse.Namespace) -> int:
     dest = args.dest or Path(source.name)
     if dest.is_dir():
         dest = dest / source.name
-    if dest.exists():
-        raise RecipeError(f"{dest}: exists already: remove it or give another name")
-    dest.write_text(MODELINE + source.read_text(encoding="utf-8"), encoding="utf-8")
+    _write_new(dest, MODELINE + source.read_text(encoding="utf-8"))
     print(dest)
     return 0
 
@@ -129,39 +99,33 @@ def _import(args: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{args.file}: cannot be read: {error}") from error
     result = convert(args.source, text, args.domain, name=str(args.file))
-    if args.out is not None and args.out.exists():
-        raise RecipeError(f"{args.out}: exists already: remove it or give another name")
     dumped = yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True)
-    keys = [{"key": k.key, "value": k.value, "fate": k.fate, "note": k.note} for k in result.lines]
-    fates = [f"{k.fate:11} {k.key}: {k.value!r}  ->  {k.note}" for k in result.lines]
     if args.out is not None:
-        args.out.write_text(dumped, encoding="utf-8")
-        load_recipe(args.out)  # what is written must load
+        _write_new(args.out, dumped)
+        load_recipe(args.out)  # raises when a converted value is out of range
+    lines = [f"{line.fate:11} {line.key}: {line.value!r}  ->  {line.note}" for line in result.lines]
     end = f"\n{dumped}".rstrip("\n") if args.out is None else str(args.out)
-    options.say(args, {"keys": keys, "recipe": result.recipe, "file": args.out}, [*fates, end])
+    keys = [asdict(line) for line in result.lines]
+    options.say(args, {"keys": keys, "recipe": result.recipe, "file": args.out}, [*lines, end])
     return 0
 
 
-def _schema(args: argparse.Namespace) -> int:
-    from evoltune.recipe.schema import recipe_schema
+def _write_new(path: Path, text: str) -> None:
+    if path.exists():
+        raise RecipeError(f"{path}: exists already: remove it or give another name")
+    write_file(path, text)
 
+
+def _schema(args: argparse.Namespace) -> int:
     print(json.dumps(recipe_schema(), indent=2))
     return 0
 
 
 def _reference(args: argparse.Namespace) -> int:
-    from evoltune.recipe.schema import reference
-
     print(reference(), end="")
     return 0
 
 
 _ACTIONS = {
-    "ls": _ls,
-    "show": _show,
-    "check": _check,
-    "cp": _copy,
-    "import": _import,
-    "schema": _schema,
-    "reference": _reference,
-}
+    "ls": _ls, "show": _show, "check": _check, "cp": _copy, "import": _import, "schema": _schema, "reference": _reference,
+}  # fmt: skip

@@ -1,4 +1,4 @@
-"""`evoltune run RECIPE [key.path=value ...]`: every stage, seeds to score."""
+"""`evoltune run RECIPE [key.path=value ...]`: every stage of a recipe, from seeds to scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--launcher",
         choices=("local", "slurm"),
         default="local",
-        help="slurm: submit one batch job per stage, each after the one before",
+        help="slurm: submit one batch job per stage, each waiting for the one before",
     )
     parser.add_argument(
         "--print-launch", action="store_true", help="print the batch scripts and stop; needs no Slurm"
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_common(parser: argparse.ArgumentParser) -> None:
     options.add_json(parser)
     options.add_engine(parser)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done and stop")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done and stop")
     parser.add_argument(
         "--allow-uncertified",
         action="store_true",
@@ -69,13 +69,13 @@ def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
 
 
 def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
-    """Shared by `run` and the single-stage verbs."""
+    """Runs the stages; `run` and the commands of single stages share it."""
     recipe, folder = options.recipe_of(args)
     if args.dry_run:
         work = Run(recipe=recipe, folder=folder)
         work.check(stages)
-        described = plan(work, stages)
-        options.say(args, {"folder": folder, "stages": stages, "plan": described}, described)
+        lines = plan(work, stages)
+        options.say(args, {"folder": folder, "stages": stages, "plan": lines}, lines)
         return 0
     every_s = recipe.compute.publish_every_s
     with options.published(args.out, folder, every_s) as publish, options.engine_of(args):

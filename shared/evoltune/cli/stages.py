@@ -1,4 +1,4 @@
-"""`evoltune evolve|build RECIPE`: one stage of a recipe; the run goes on where it stopped."""
+"""`evoltune evolve|build RECIPE`: one stage of a recipe; a stopped stage continues where it stopped."""
 
 from __future__ import annotations
 

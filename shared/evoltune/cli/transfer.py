@@ -24,19 +24,9 @@ def run(args: argparse.Namespace) -> int:
             f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run"
         )
     manifest = publish(Path(folder), address) if args.verb == "publish" else fetch(address, Path(folder))
-    size = sum(entry["bytes"] for entry in manifest["files"].values())
-    facts = {
-        "address": address,
-        "folder": folder,
-        "version": manifest["version"],
-        "files": len(manifest["files"]),
-        "bytes": size,
-    }
-    options.say(
-        args,
-        facts,
-        [
-            f"{args.verb}: {facts['files']} files, {size / 1e6:.1f} MB, {address} (version {facts['version'][:12]})"
-        ],
-    )
+    files, version = manifest["files"], manifest["version"]
+    size = sum(entry["bytes"] for entry in files.values())
+    facts = {"address": address, "folder": folder, "version": version, "files": len(files), "bytes": size}
+    line = f"{args.verb}: {len(files)} files, {size / 1e6:.1f} MB, {address} (version {version[:12]})"
+    options.say(args, facts, [line])
     return 0
