@@ -29,18 +29,24 @@ def record(i, **fields):
 def journal(store, i, text="x", usage=None):
     usage = usage or Usage(prompt_tokens=3, completion_tokens=4, usd=0.5)
     store.journal(
-        f"{i:032x}", purpose="answer", model="m", request={"seed": i}, texts=[text], usage=usage, cut=(0,)
+        f"{i:032x}",
+        purpose="answer",
+        model="m",
+        request={"seed": i},
+        texts=[text],
+        usage=usage,
+        truncated=(0,),
     )
 
 
 def test_a_reply_is_found_again_with_its_cost_after_reopening(tmp_path):
     with Store.open(tmp_path) as store:
-        assert store.replied(f"{1:032x}") is None
+        assert store.reply(f"{1:032x}") is None
         journal(store, 1)
         journal(store, 1, "another text that must not replace the first")
     with Store.read(tmp_path) as store:
-        known = store.replied(f"{1:032x}")
-        assert (known.texts, known.cut, known.usage.usd) == (["x"], (0,), 0.5)
+        known = store.reply(f"{1:032x}")
+        assert (known.texts, known.truncated, known.usage.usd) == (["x"], (0,), 0.5)
         assert store.spent() == {
             "answer": {"calls": 1, "prompt_tokens": 3, "completion_tokens": 4, "usd": 0.5}
         }
@@ -115,7 +121,7 @@ def test_a_second_process_is_refused_and_told_who_writes(tmp_path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert f"another process writes to this run (pid {os.getpid()} on" in other.stderr
         with Store.read(tmp_path) as reader:  # reading is always allowed
-            assert reader.replied(f"{1:032x}").texts == ["x"]
+            assert reader.reply(f"{1:032x}").texts == ["x"]
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
@@ -211,7 +217,7 @@ FILL = """
 def _survives(folder, run):
     """The error is clear, and every call that was acknowledged before it is there afterwards."""
     done, _, error = run.stdout.partition(" ")
-    assert "store.sqlite" in error and "what was committed before is kept" in error, run.stderr
+    assert "store.sqlite" in error and "everything committed before is kept" in error, run.stderr
     with Store.open(folder) as store:
         found = list(store.calls())
     assert len(found) in (int(done), int(done) + 1)

@@ -1,11 +1,11 @@
-"""The run store: one SQLite file on a local disk, one writer (the driver), rows that are facts.
-
-Records, answers, evidence, verdicts, decisions and the teacher journal are only ever inserted (INSERT OR IGNORE);
-`kill -9` at any moment loses at most the transaction in flight. For each step the law holds:
-in = kept + dropped(by reason) + pending, checked by `check_ledger`.
+"""The run store: one SQLite file on a local disk, written by one process (the driver).
 
     with Store.open(run_dir) as store:
         store.decide(step, results)
+
+Records, answers, evidence, verdicts, decisions and the teacher journal are only inserted (INSERT OR IGNORE), never changed;
+`kill -9` loses at most the transaction in flight. For every step, in = kept + dropped (by reason) + pending, which
+`check_ledger` checks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,8 +46,11 @@ CREATE TABLE IF NOT EXISTS calls (
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A stage under one configuration: `version` hashes all that its decisions depend on, so a changed verifier,
-    policy or threshold decides anew while the old facts stay. `upto` limits it to the first rounds (evol-stop)."""
+    """A stage under one configuration.
+
+    `version` hashes everything that its decisions depend on, so a changed verifier, policy or threshold decides anew, and
+    the old decisions stay in the store. `upto` limits the step to the first rounds (evol-stop); 0: all.
+    """
 
     name: str
     version: str
@@ -85,16 +88,16 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replied:
-    """A journalled reply. `cut`: indices of texts that ended at the token limit."""
+class StoredReply:
+    """A journalled reply. `truncated`: indices of texts that ended at the token limit."""
 
     texts: list[str]
     usage: Usage
-    cut: tuple[int, ...] = ()
+    truncated: tuple[int, ...] = ()
 
 
 class Store:
-    """Open with `Store.open` (the one writer, holds the lock) or `Store.read` (any number of readers)."""
+    """Opened with `Store.open` (one writer, which holds the lock) or `Store.read` (any number of readers)."""
 
     def __init__(self, db: sqlite3.Connection, folder: Path, lock: int | None) -> None:
         self._db, self.folder, self._lock = db, folder, lock
@@ -135,7 +138,7 @@ class Store:
         return cls(db, folder, None)
 
     def close(self) -> None:
-        """Folds the write-ahead log into the file and releases the lock."""
+        """Writes the write-ahead log into the file and releases the lock."""
         try:
             if self._lock is not None:
                 with _sqlite_errors(self.folder):
@@ -162,7 +165,7 @@ class Store:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # a full disk has rolled back already
+                if self._db.in_transaction:  # SQLite has rolled back already when the disk is full
                     self._db.execute("ROLLBACK")
                 raise
 
@@ -172,7 +175,7 @@ class Store:
     # ---- decisions
 
     def decide(self, step: Step, results: Iterable[Record | Drop]) -> None:
-        """Writes the step's decisions and the facts they rest on in one transaction."""
+        """Writes the step's decisions, with the records and verdicts behind them, in one transaction."""
         with self._transaction() as db:
             for result in results:
                 record, reason = (result.record, result.reason) if isinstance(result, Drop) else (result, "")
@@ -185,18 +188,19 @@ class Store:
                 )
 
     def decided(self, step: Step, record_id: str) -> str | None:
-        """The step's reason for dropping the record, "" when kept, None when undecided."""
+        """The step's reason for dropping the record; "" when it was kept, None when undecided."""
         row = self._read(
             "SELECT reason FROM decisions WHERE step=? AND record=?", (step.key, record_id)
         ).fetchone()
         return None if row is None else str(row[0])
 
     def todo(self, step: Step) -> Iterator[Record]:
-        """Records that the step before kept and this one has not decided, in id order; streams, safe while deciding."""
+        """Records that the step before kept and this one has not decided, in id order. Reads in pages, so the caller may
+        decide them meanwhile."""
         yield from self._pages(step.before, undecided_by=step)
 
     def kept(self, step: Step) -> Iterator[Record]:
-        """Records that the step kept, in id order, with the verdicts that were known to it."""
+        """Records that the step kept, in id order, with the verdicts of its chain."""
         yield from self._pages(step)
 
     def _pages(self, step: Step | None, undecided_by: Step | None = None) -> Iterator[Record]:
@@ -225,7 +229,7 @@ class Store:
         """One record; with `step`, its answers carry the newest verdicts of that step's chain."""
         row = self._read("SELECT body FROM records WHERE id=?", (record_id,)).fetchone()
         if row is None:
-            raise DataError(f"{self.folder}: no record {record_id!r}: `evoltune report` lists ids")
+            raise DataError(f"{self.folder}: no record {record_id!r}: the report lists ids")
         verdicts = self._verdicts(record_id, step)
         answers = tuple(
             Answer(text=text, model=model, verdict=verdicts.get(i))
@@ -235,8 +239,7 @@ class Store:
         )
         evidence = self._read("SELECT body FROM evidence WHERE record=?", (record_id,)).fetchone()
         raw = json.loads(row[0]) | {"evidence": json.loads(evidence[0]) if evidence else {}}
-        bare = record_from_json(raw)
-        return Record(**{**_shallow(bare), "answers": answers})
+        return replace(record_from_json(raw), answers=answers)
 
     def _verdicts(self, record_id: str, step: Step | None) -> dict[int, Verdict]:
         rank = {s.key: n for n, s in enumerate(step.chain())} if step else {}
@@ -252,11 +255,11 @@ class Store:
     # ---- the conservation law
 
     def plan(self, step: Step, planned: int) -> None:
-        """Says how many records the first step will decide (seeds + planned draws)."""
+        """Notes how many records the first step will decide (seeds + planned draws)."""
         self.note(f"planned:{step.key}", planned)
 
     def ledger(self, step: Step) -> dict[str, int]:
-        """{"in": n, "kept": n, reason: n, ..., "pending": n}: the first three sum to the first."""
+        """{"in": n, "kept": n, reason: n, ..., "pending": n}; "in" is the sum of the others."""
         counts = {
             reason or "kept": n
             for reason, n in self._read(
@@ -273,7 +276,7 @@ class Store:
         return {"in": taken, "kept": counts.pop("kept", 0), **counts, "pending": taken - decided}
 
     def check_ledger(self, step: Step) -> dict[str, int]:
-        """The ledger of a finished step. Raises StoreError when a row vanished, appeared or is still pending."""
+        """The ledger of a finished step. Raises StoreError when records are missing, too many or undecided."""
         ledger = self.ledger(step)
         if ledger["pending"] != 0:
             raise StoreError(
@@ -283,14 +286,14 @@ class Store:
 
     # ---- the teacher journal
 
-    def replied(self, key: str) -> Replied | None:
-        """The reply of a call that was paid before, with its cost, else None."""
+    def reply(self, key: str) -> StoredReply | None:
+        """The reply of a call that was made before, with its cost; None when there is none."""
         query = "SELECT texts, prompt_tokens, completion_tokens, usd, cut FROM calls WHERE key=?"
         row = self._read(query, (key,)).fetchone()
         if row is None:
             return None
         usage = Usage(prompt_tokens=row[1], completion_tokens=row[2], usd=row[3])
-        return Replied(texts=json.loads(row[0]), usage=usage, cut=tuple(json.loads(row[4])))
+        return StoredReply(texts=json.loads(row[0]), usage=usage, truncated=tuple(json.loads(row[4])))
 
     def journal(
         self,
@@ -302,9 +305,9 @@ class Store:
         texts: Sequence[str],
         usage: Usage,
         record: str = "",
-        cut: Sequence[int] = (),
+        truncated: Sequence[int] = (),
     ) -> None:
-        """Commits one teacher reply; called before anything uses the reply."""
+        """Commits one teacher reply. Must be called before anything uses the reply."""
         row = (
             key,
             purpose,
@@ -316,7 +319,7 @@ class Store:
         with _sqlite_errors(self.folder):
             self._db.execute(
                 "INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (*row, usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(cut))),
+                (*row, usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(truncated))),
             )
 
     def calls(self) -> Iterator[dict[str, Any]]:
@@ -336,7 +339,7 @@ class Store:
     # ---- notes
 
     def note(self, key: str, value: Any) -> None:
-        """Sets one small JSON value about the run (plans, versions, scores)."""
+        """Sets a small JSON value about the run (plans, versions, scores)."""
         with _sqlite_errors(self.folder):
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
 
@@ -354,7 +357,7 @@ class Store:
 
 
 class _Rows:
-    """The rows of a question; a damaged page met while reading is a StoreError, wherever the reader stands."""
+    """The rows of a query. A damaged page is a StoreError also when it is met after the first rows."""
 
     def __init__(self, db: sqlite3.Connection, folder: Path, query: str, values: Sequence[object]) -> None:
         self._folder = folder
@@ -374,14 +377,9 @@ class _Rows:
             yield from self._cursor
 
 
-def _shallow(record: Record) -> dict[str, Any]:
-    names = ("domain", "task", "parents", "operator", "round", "draw", "answers", "evidence")
-    return {name: getattr(record, name) for name in names}
-
-
 def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
     body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
-    body["task"] = vars(record.task)  # a Task holds plain JSON; asdict would copy it deeply
+    body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
     db.execute(
         "INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False))
     )
@@ -395,8 +393,8 @@ def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
             "INSERT OR IGNORE INTO answers VALUES (?,?,?,?)", (record.id, i, answer.model, answer.text)
         )
         if answer.verdict and step.name in ("evolve", "verify"):
-            body_v = json.dumps(asdict(answer.verdict), ensure_ascii=False)
-            db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, body_v))
+            verdict = json.dumps(asdict(answer.verdict), ensure_ascii=False)
+            db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, verdict))
 
 
 @contextmanager
@@ -405,5 +403,5 @@ def _sqlite_errors(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"{folder / STORE}: {error}: what was committed before is kept; check disk space, rights and the file, then run again"
+            f"{folder / STORE}: {error}: everything committed before is kept; check disk space, rights and the file, then run again"
         ) from error

@@ -36,7 +36,7 @@ def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request,
         texts=reply.texts,
         usage=reply.usage,
         record=request.record,
-        cut=reply.truncated,
+        truncated=reply.truncated,
     )
     return reply
 
@@ -49,8 +49,8 @@ class _Journalled:
     async def complete(self, request: Request) -> Reply:
         body = request_to_json(request)
         key = key_of(body)
-        if (known := self._store.replied(key)) is not None:
-            return Reply(texts=tuple(known.texts), usage=known.usage, truncated=known.cut)
+        if (known := self._store.reply(key)) is not None:
+            return Reply(texts=tuple(known.texts), usage=known.usage, truncated=known.truncated)
         if key in self._in_flight:  # two chains that ask the same thing pay once
             return await asyncio.shield(self._in_flight[key])
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
