@@ -1,13 +1,13 @@
-"""Generation's figures: throughput against Little's limit, CPU, memory and faults, beside distilabel; and a long run.
+"""Figures of generation: throughput against Little's limit, CPU, memory and faults, beside distilabel; and a long run.
 
-    python benchmarks/generation.py                       # both tables; distilabel goes into a venv of its own
+    python benchmarks/generation.py                       # everything; distilabel is installed into its own venv
     python benchmarks/generation.py --only faults --passes 3
     python benchmarks/generation.py --only simulate --calls 624000
 
-500 seeds x (2 evolutions + 2 answers) = 2,000 calls against a loopback server that takes 200 ms a call; every arm in a
-process of its own, pass after pass interleaved, medians. The limit is concurrency / latency; distilabel keeps more in
-flight than its batch size (two answers a row), which is shown. CPU includes start and imports, from compiled modules as an
-installed package has them; the server's is not counted.
+500 seeds x (2 evolutions + 2 answers) = 2,000 calls against a loopback server that takes 200 ms a call. Each arm runs in its
+own process, the passes are interleaved, and medians are shown. The limit is concurrency / latency; distilabel keeps more
+calls in flight than its batch size (two answers a row), which is shown. CPU includes start-up and imports from compiled
+modules, as in an installed package; the server's CPU is not counted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WORDS = (
 
 
 def _peak_mb():
-    """This program's own peak: ru_maxrss would count what the process that started it held at the fork."""
+    """This process's own peak: ru_maxrss includes the memory of the parent at the fork."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) // 1024
 
@@ -107,7 +107,7 @@ def throughput(args: argparse.Namespace) -> None:
 
 
 def faults(args: argparse.Namespace) -> None:
-    """Complete rows of 300 seeds when one call in eight has a fault (each call at most one)."""
+    """Complete rows of 300 seeds when one call in eight meets a fault (each call at most one)."""
     print(f"\nfaults {FAULTS}")
     for name in ("evoltune",) if args.no_peer else ("evoltune", "distilabel"):
         result = measure(args, name, 50, 300, {"latency_s": 0.02, **FAULTS})
@@ -118,7 +118,7 @@ def faults(args: argparse.Namespace) -> None:
 
 
 def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, options: dict) -> dict:
-    """Runs one arm in a process of its own against a fresh server."""
+    """Runs one arm in its own process against a new server."""
     from openai_server import serving  # here, so that the arms do not pay for the import
 
     python = str(args.venv / "bin" / "python") if name == "distilabel" else sys.executable
@@ -146,10 +146,10 @@ def measure(args: argparse.Namespace, name: str, concurrency: int, seeds: int, o
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         stats = server.stats()
     lines = [line for line in out.splitlines() if line.startswith("{")]
-    told = json.loads(lines[-1]) if lines else {"rows": 0, "mb": 0}
+    reported = json.loads(lines[-1]) if lines else {"rows": 0, "mb": 0}
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     keys = ("ok", "span_s", "duplicates", "most_in_flight")
-    return {k: stats[k] for k in keys} | told | {"cpu_s": round(used, 2), "exit": code}
+    return {k: stats[k] for k in keys} | reported | {"cpu_s": round(used, 2), "exit": code}
 
 
 def seed_text(i: int) -> str:
@@ -160,7 +160,7 @@ def seed_text(i: int) -> str:
 
 
 def ours(url: str, concurrency: int, seeds: int) -> None:
-    """The real loop: journal, ledger, elimination rules; no equality question, as the peer asks none."""
+    """The real loop with journal, ledger and elimination rules; without the equality question, which the peer does not ask."""
     from evoltune import recipe as recipes
     from evoltune.evolve.loop import evolve
     from evoltune.run.store import Store
@@ -245,7 +245,7 @@ ARMS = {"evoltune": ours, "distilabel": theirs}
 
 
 class InProcess:
-    """A teacher without a network and without waiting."""
+    """A teacher without network or latency; records the CPU time of each tenth of the planned calls."""
 
     def __init__(self, planned: int) -> None:
         self.calls = self.text_bytes = 0

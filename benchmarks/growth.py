@@ -1,13 +1,13 @@
-"""How a run grows: unit costs measured small, a discrete simulation of the pipeline, and its prediction against real runs.
+"""How cost grows with rows: unit costs from small runs, a simulation of larger ones, and its error against real runs.
 
     python benchmarks/growth.py                          # calibrate, predict 1,000 and 10,000 rows, run both, compare
     python benchmarks/growth.py --rows 1000 --json
     python benchmarks/growth.py --plan                   # the table of docs/scale.md: 100k, 1M and 10M rows
 
-A row is one draw: an evolution call and an answer call against a loopback teacher of fixed latency, then a program run at
-the strongest isolation of the host, then dedup and the dataset. Small runs give the unit costs (seconds of the driver a
-call, of a worker a program, of build a row, and the start of each stage) at a latency and concurrency of their own; the
-simulation then plays a larger run at others, event by event. Exit 1 when a prediction is off by more than `--within`.
+A row is one draw: an evolution call and an answer call to a loopback teacher of fixed latency, then a program run at the
+strongest isolation of the host, then dedup and the dataset. Two small runs give the unit costs: driver seconds per call,
+worker seconds per program, build seconds per row, and the start of each stage. A discrete-event simulation then predicts a
+larger run at another latency and concurrency. Exit 1 when a prediction is off by more than `--within`.
 """
 
 from __future__ import annotations

@@ -116,9 +116,9 @@ def check(tmp_path, kills):
     for i in range(kills):
         with serving(latency_s=0.01) as server:
             hits += killed_and_resumed(tmp_path, server, f"run{i}", rng)
-            told = server.stats()
+            counts = server.stats()
         assert data(tmp_path / f"run{i}") == expected
-        assert calls <= told["ok"] <= calls + CONCURRENCY
+        assert calls <= counts["ok"] <= calls + CONCURRENCY
     assert hits >= kills // 2
 
 

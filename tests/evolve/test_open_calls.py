@@ -115,11 +115,11 @@ def test_the_commands_export_import_and_replay(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    requests_file, results_file = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     for left in ("3 calls are open", "0 calls are open"):
-        assert "3 calls written" in evoltune("batch", "export", str(recipe), "run", str(asked))
-        answer_batch(asked, told)
-        assert left in evoltune("batch", "import", str(recipe), "run", str(told))
+        assert "3 calls written" in evoltune("batch", "export", str(recipe), "run", str(requests_file))
+        answer_batch(requests_file, results_file)
+        assert left in evoltune("batch", "import", str(recipe), "run", str(results_file))
     assert "6 calls written" in evoltune("cassette", "export", "run", "calls.jsonl")
     assert "6 calls of m" in evoltune("cassette", "info", "calls.jsonl")
     assert "6 in; 6 kept" in evoltune("cassette", "replay", "calls.jsonl", str(recipe), "again")

@@ -60,10 +60,10 @@ def test_the_embedded_server_ends_when_its_parent_is_killed():
         from evoltune import recipe
         from evoltune.teacher import embedded
         real = embedded.wait_healthy
-        async def told(url, timeout_s):
+        async def announced(url, timeout_s):
             await real(url, timeout_s)
             print(url, flush=True)
-        embedded.wait_healthy = told
+        embedded.wait_healthy = announced
         async def main():
             async with embedded.open_embedded(recipe.Teacher(slots=1)):
                 await asyncio.sleep(60)

@@ -1,4 +1,4 @@
-"""Batch files answered by one's own engines: what is asked, what is written, what a killed run goes on with."""
+"""Batch files answered by one's own engines: which requests are run, what is written, and that a killed run continues."""
 
 import importlib.util
 import json
@@ -40,39 +40,39 @@ def run(requests, results):
 
 
 def test_each_request_gets_its_samples_in_order_with_seeds_of_their_own(tmp_path):
-    asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    requests_file, results_file = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     requests = [ask("one"), ask("two", n=3), ask("five words that are cut")]
-    write_requests(requests, asked)
-    assert run(asked, told) == (3, 0)
-    found = dict(read_results(told))
+    write_requests(requests, requests_file)
+    assert run(requests_file, results_file) == (3, 0)
+    found = dict(read_results(results_file))
     assert found[request_key(requests[1])].texts == ("two/7", "two/8", "two/9")
     assert found[request_key(requests[1])].usage.completion_tokens == 3
     assert found[request_key(requests[2])].truncated == (0,) and not found[request_key(requests[0])].truncated
-    assert run(asked, told) == (0, 0)  # nothing is asked twice
+    assert run(requests_file, results_file) == (0, 0)  # nothing is asked twice
 
 
 @given(cut=st.integers(0, 2000), order=st.permutations(range(6)))
 def test_a_killed_run_goes_on_and_answers_each_request_once(tmp_path_factory, cut, order):
     folder = tmp_path_factory.mktemp("batch")
-    asked, told = folder / "requests.jsonl", folder / "results.jsonl"
+    requests_file, results_file = folder / "requests.jsonl", folder / "results.jsonl"
     requests = [ask(f"q{i}", n=1 + i % 3) for i in range(6)]
-    write_requests([requests[i] for i in order], asked)
-    run(asked, told)
-    whole = {json.loads(line)["custom_id"]: line for line in told.read_text().splitlines()}
-    told.write_bytes(told.read_bytes()[:cut])  # the kill
-    run(asked, told)
-    again = [json.loads(line)["custom_id"] for line in told.read_text().splitlines()]
+    write_requests([requests[i] for i in order], requests_file)
+    run(requests_file, results_file)
+    whole = {json.loads(line)["custom_id"]: line for line in results_file.read_text().splitlines()}
+    results_file.write_bytes(results_file.read_bytes()[:cut])  # the kill
+    run(requests_file, results_file)
+    again = [json.loads(line)["custom_id"] for line in results_file.read_text().splitlines()]
     assert len(again) == len(set(again))
-    assert {json.loads(line)["custom_id"]: line for line in told.read_text().splitlines()} == whole
+    assert {json.loads(line)["custom_id"]: line for line in results_file.read_text().splitlines()} == whole
 
 
 def test_a_failed_sample_leaves_its_request_open(tmp_path):
-    asked, told = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
-    write_requests([ask("a", n=2), ask("b")], asked)
-    rows = [from_engine(engine(to_engine(row))) for row in open_samples(asked, set())]
+    requests_file, results_file = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    write_requests([ask("a", n=2), ask("b")], requests_file)
+    rows = [from_engine(engine(to_engine(row))) for row in open_samples(requests_file, set())]
     rows[1] = {"id": rows[1]["id"], "__inference_error__": "out of memory"}
-    assert append_results(rows, told) == (1, 1)
-    assert len(list(open_samples(asked, answered_keys(told)))) == 2
+    assert append_results(rows, results_file) == (1, 1)
+    assert len(list(open_samples(requests_file, answered_keys(results_file)))) == 2
 
 
 @pytest.mark.parametrize(

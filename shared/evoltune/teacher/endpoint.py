@@ -1,6 +1,6 @@
 """One server of `teacher.endpoints`: its URL and key, its rate limits, its health.
 
-Invariant: an API key stands in a request header and nowhere else: no error, log, journal or recipe shows it.
+Invariant: an API key is in a request header and nowhere else: no error, log, journal or recipe shows it.
 """
 
 from __future__ import annotations
