@@ -21,7 +21,9 @@ from typing import Any
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Task
-from evoltune_code import ds1000, evalplus, multipl_e
+from evoltune_code.ds1000 import task as ds1000_task
+from evoltune_code.evalplus import task as evalplus_task
+from evoltune_code.multipl_e import task as multipl_e_task
 
 MBPP_TEST, MBPP_DEV = range(11, 511), range(511, 975)
 """The paper's splits: 1-10 prompts, 11-510 test, 511-600 validation, 601-974 training."""
@@ -113,14 +115,14 @@ def _mbpp(keep: range, file: str = "mbpp/mbpp.jsonl.gz", sha256: str = _MBPP) ->
 
 
 def _plus(file: str, sha256: str, hub: str) -> Benchmark:
-    load = loader(evalplus.task)
+    load = loader(evalplus_task)
     return Benchmark(load=load, sha256=sha256, licence="Apache-2.0", profile="evalplus", file=file, hub=hub)
 
 
 def _multiple(language: str) -> Benchmark:
     """MultiPL-E's HumanEval; the hash is recorded at first load because the upstream file is exported from the hub."""
     file = f"multiple/humaneval-{language}.jsonl"
-    load = loader(multipl_e.task)
+    load = loader(multipl_e_task)
     hub = "nuprl/MultiPL-E"
     return Benchmark(load=load, sha256="", licence="MIT", profile="multipl-e", file=file, hub=hub)
 
@@ -137,7 +139,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "mbpp-sanitized": _mbpp(range(1, 975), "mbpp/sanitized-mbpp.json.gz", _MBPP_SANITIZED),
     "mbpp-plus": _plus("mbpp_plus/MbppPlus.jsonl.gz", _MBPP_PLUS, "evalplus/mbppplus"),
     "ds1000": Benchmark(
-        load=loader(ds1000.task), sha256="", licence="CC-BY-SA-4.0", profile="ds1000", file="ds1000/ds1000.jsonl.gz", hub="xlangai/DS-1000",
+        load=loader(ds1000_task), sha256="", licence="CC-BY-SA-4.0", profile="ds1000", file="ds1000/ds1000.jsonl.gz", hub="xlangai/DS-1000",
     ),
     "multipl-e-js": _multiple("js"),
     "multipl-e-cpp": _multiple("cpp"),

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from evoltune.domain import Context, Job, Profile
 from evoltune.record import Json, Task, Verdict
-from evoltune_code import ds1000
+from evoltune_code.ds1000 import extract as extract_ds1000
+from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.extraction import normalised
 from evoltune_code.syntax import is_code
 from evoltune_code.task_fields import cpu_limit, text_field
@@ -109,7 +110,7 @@ PROFILES: Mapping[str, Profile] = {
     "evalplus": Profile(version=1, render=evalplus_question, decoding=_decoding(max_tokens=768)),
     # DS-1000 in WizardCoder's Table 3: n = 40, temperature 0.2, top-p 0.5, 1024 tokens.
     "ds1000": Profile(
-        version=1, prompt="{instruction}", extract=ds1000.extract, verify=ds1000.verify,
+        version=1, prompt="{instruction}", extract=extract_ds1000, verify=verify_ds1000,
         decoding=_decoding(n=40, temperature=0.2, top_p=0.5, stop=["</code>", "# SOLUTION END"]),
     ),
     # MultiPL-E in WizardCoder's Table 2: n = 50, temperature 0.2, 512 tokens.

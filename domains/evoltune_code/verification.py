@@ -17,9 +17,10 @@ from functools import lru_cache
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
-from evoltune_code import ds1000, other_languages
 from evoltune_code.assembly import assemble, preamble
 from evoltune_code.cross_process import adapted, with_own_name
+from evoltune_code.ds1000 import verify as verify_ds1000
+from evoltune_code.other_languages import verify as verify_other_language
 from evoltune_code.syntax import is_code, statements, syntax_error
 from evoltune_code.task_fields import cpu_limit, text_field
 
@@ -46,12 +47,12 @@ _IMPORT = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_]\w*)", re.M)
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
     """The verdict on one candidate; never raises for anything that a model can write."""
     if isinstance(task.tests, Mapping) and "harness" in task.tests:
-        return ds1000.verify(task, candidate, context)
+        return verify_ds1000(task, candidate, context)
     if not task.tests:
         return Verdict(status="unverifiable", reason="no tests: the task has nothing to judge by")
     language = text_field(task, "language") or "python"
     if language != "python":
-        return other_languages.verify(task, candidate, language, context)
+        return verify_other_language(task, candidate, language, context)
     entry_point = text_field(task, "entry_point")
     program = assemble(text_field(task, "prompt"), entry_point, candidate)
     if error := syntax_error(program):
