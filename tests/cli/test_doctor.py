@@ -103,7 +103,7 @@ def test_watch_works_beside_a_writer_and_says_whether_one_is_alive(run_folder: P
 
 def test_watch_shows_hostile_text_as_text(run_folder: Path):
     run = subprocess.run(
-        [sys.executable, "-m", "evoltune", "watch", str(run_folder), "--once"],
+        [sys.executable, "-m", "evoltune", "runs", "watch", str(run_folder), "--once"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,4 +1,4 @@
-"""Readers: every form that people have, columns recognised and shown, bad rows named with file and line."""
+"""Readers: every kind of file that people have; bad rows are reported with file and line."""
 
 import csv
 import gzip
@@ -6,23 +6,10 @@ import json
 
 import pytest
 
-from evoltune.domain import Domain
 from evoltune.errors import DataError, MissingExtraError
-from evoltune.recipe import Recipe, Seeds
-from evoltune.record import Record, Task, Verdict
-from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.readers import MAX_ROW_BYTES, BadRow, read_located, read_rows
-from evoltune.rows.records import read_records, seed_records
 
 ROWS = [{"instruction": "Add 1 and 2", "output": "3"}, {"instruction": "Say \u2028 hi", "output": "hi"}]
-OWN = [Record(domain="toy", task=Task(instruction=f"own {i}")) for i in range(3)]
-TOY = Domain(
-    name="toy",
-    seeds=lambda: OWN,
-    operators=(),
-    columns=("entry_point",),
-    verify=lambda *_: Verdict(status="pass"),
-)
 
 
 def write_jsonl(path, rows):
@@ -150,100 +137,3 @@ def test_a_hub_id_that_cannot_be_had_says_what_to_check(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises((DataError, MissingExtraError), match="nobody/nothing"):
         list(read_rows("nobody/nothing"))
-
-
-# ---- columns
-
-CHAT = {
-    "messages": [
-        {"role": "system", "content": "Be brief"},
-        {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": "Hello"},
-    ]
-}
-SHAREGPT = {
-    "conversations": [
-        {"from": "human", "value": "One"},
-        {"from": "gpt", "value": "Two"},
-        {"from": "human", "value": "Three"},
-    ]
-}
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ({"instruction": "Sum", "input": "1 2", "output": "3"}, ("alpaca", "Sum\n\n1 2", "3", ())),
-        ({"instruction": "Sum", "input": "", "output": "3"}, ("alpaca", "Sum", "3", ())),
-        ({"prompt": "Q", "completion": "A"}, ("pair", "Q", "A", ())),
-        ({"question": "Q", "answer": "A"}, ("pair", "Q", "A", ())),
-        ({"instruction": "Only asked"}, ("task", "Only asked", "", ())),
-        (CHAT, ("chat", "Hi", "Hello", (("system", "Be brief"),))),
-        (SHAREGPT, ("sharegpt", "Three", "", (("user", "One"), ("assistant", "Two")))),
-    ],
-)
-def test_a_row_is_recognised_by_its_columns(row, expected):
-    turns = recognise(row)
-    assert isinstance(turns, Conversation)
-    assert (turns.form, turns.instruction, turns.output, turns.history) == expected
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ({"foo": 1}, "no instruction: columns are foo"),
-        ({"instruction": "  "}, "column 'instruction' is empty"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, "no user turn"),
-        ({"messages": ["hello"]}, "a turn is a str"),
-        ({"messages": [{"role": "user", "content": None}]}, "no role and content"),
-    ],
-)
-def test_a_row_without_an_instruction_says_why(row, reason):
-    assert reason in str(recognise(row))
-
-
-def test_the_layout_is_shown_in_one_line_mixed_forms_and_unread_columns_included():
-    rows = [*ROWS, CHAT, {"instruction": "x", "output": "y", "score": 3, "reference": "z"}, {"foo": 1}]
-    text = layout(rows).describe()
-    assert "alpaca (3 rows), chat (1 rows)" in text
-    assert "instruction <- instruction, output <- output" in text and "reference <- reference" in text
-    assert "not read: score, foo" in text and "1 x no instruction" in text
-
-
-# ---- seeds
-
-
-def seeds(path, limit=0):
-    return list(seed_records(Recipe(domain="toy", seeds=Seeds(path=path, limit=limit)), TOY))
-
-
-def test_without_a_path_the_domains_own_seeds_are_taken_up_to_the_limit():
-    assert seeds(None) == OWN and seeds(None, limit=2) == OWN[:2]
-
-
-def test_a_seed_file_gives_tasks_with_answers_columns_and_provenance(tmp_path):
-    row = {
-        "instruction": "Do",
-        "output": "Done",
-        "reference": 4,
-        "entry_point": "f",
-        "licence": "MIT",
-        "category": "sums",
-    }
-    (record,) = seeds(str(write_jsonl(tmp_path / "s.jsonl", [row])))
-    assert record.task.reference == "4" and record.task.name == "s.jsonl:1"
-    assert record.task.fields == {"entry_point": "f", "licence": "MIT", "skill": "sums"}
-    assert [(a.text, a.model) for a in record.answers] == [("Done", "seed")]
-
-
-def test_two_equal_seed_rows_stay_two_records(tmp_path):
-    first, second = seeds(str(write_jsonl(tmp_path / "s.jsonl", [{"instruction": "Do"}] * 2)))
-    assert first.id != second.id
-
-
-def test_a_seed_without_an_instruction_is_refused_with_file_and_line(tmp_path):
-    path = write_jsonl(tmp_path / "s.jsonl", [{"instruction": "Do"}, {"output": "x"}])
-    with pytest.raises(DataError, match=r"s\.jsonl:2: no instruction"):
-        seeds(str(path))
-    bad: list[BadRow] = []
-    assert len(list(read_records(str(path), TOY, bad))) == 1 and bad[0].where == "s.jsonl:2"

@@ -1,15 +1,10 @@
-"""Evol-stop: the planted peak is found, scored rounds are not scored again, a dev set that is reported is refused."""
+"""Evol-stop: the planted peak is found, and scored rounds are not scored again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from evoltune.errors import RecipeError
 from evoltune.recipe import load_recipe
-from evoltune.record import Task
-from evoltune.run.dev_suite import refuse_overlap
 from evoltune.run.evol_stop import evolve_until_best
 from evoltune.run.run import Run
 from evoltune.run.store import Store
@@ -52,25 +47,3 @@ def test_each_round_is_built_and_trained_in_a_folder_of_its_own(tmp_path: Path):
         lambda limited: places.append(limited.dataset.parent) or 1.0 / limited.upto,
     )
     assert places == [tmp_path / "rounds" / "1", tmp_path / "rounds" / "2"]
-
-
-def test_a_dev_problem_that_nearly_is_an_evaluation_problem_is_refused():
-    suite = [
-        Task(
-            instruction="Write a function that returns the sum of all even numbers in a list of integers.",
-            name="e1",
-        )
-    ]
-    near = [
-        Task(
-            instruction="Write a function that returns the sum of all even numbers in a list of numbers.",
-            name="d1",
-        )
-    ]
-    with pytest.raises(RecipeError, match=r"'d1' and 'e1'.*choose a dev set that is not reported"):
-        refuse_overlap("dev", near, {"suite": suite})
-    refuse_overlap(
-        "dev",
-        [Task(instruction="Reverse the words of a sentence without changing their letters.")],
-        {"suite": suite},
-    )

@@ -1,0 +1,76 @@
+"""Seeds and rows as records: a bad seed refuses its whole source."""
+
+import json
+
+import pytest
+
+from evoltune.domain import Domain
+from evoltune.errors import DataError
+from evoltune.recipe import Recipe, Seeds, Source
+from evoltune.record import Record, Task, Verdict
+from evoltune.rows.readers import BadRow
+from evoltune.rows.records import read_records, seed_records, source_records
+
+OWN = [Record(domain="toy", task=Task(instruction=f"own {i}")) for i in range(3)]
+TOY = Domain(
+    name="toy",
+    seeds=lambda: OWN,
+    operators=(),
+    columns=("entry_point",),
+    verify=lambda *_: Verdict(status="pass"),
+)
+
+
+def written(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def seeds(path, limit=0):
+    return list(seed_records(Recipe(domain="toy", seeds=Seeds(path=path, limit=limit)), TOY))
+
+
+def test_without_a_path_the_domains_own_seeds_are_taken_up_to_the_limit():
+    assert seeds(None) == OWN and seeds(None, limit=2) == OWN[:2]
+
+
+def test_a_seed_file_gives_tasks_with_answers_columns_and_provenance(tmp_path):
+    row = {
+        "instruction": "Do",
+        "output": "Done",
+        "reference": 4,
+        "entry_point": "f",
+        "licence": "MIT",
+        "category": "sums",
+    }
+    (record,) = seeds(str(written(tmp_path / "s.jsonl", [row])))
+    assert record.task.reference == "4" and record.task.name == "s.jsonl:1"
+    assert record.task.fields == {"entry_point": "f", "licence": "MIT", "skill": "sums"}
+    assert [(a.text, a.model) for a in record.answers] == [("Done", "seed")]
+
+
+def test_two_equal_seed_rows_stay_two_records(tmp_path):
+    first, second = seeds(str(written(tmp_path / "s.jsonl", [{"instruction": "Do"}] * 2)))
+    assert first.id != second.id
+
+
+def test_a_seed_without_an_instruction_is_refused_with_file_and_line(tmp_path):
+    path = written(tmp_path / "s.jsonl", [{"instruction": "Do"}, {"output": "x"}])
+    with pytest.raises(DataError, match=r"s\.jsonl:2: no instruction"):
+        seeds(str(path))
+    bad: list[BadRow] = []
+    assert len(list(read_records(str(path), TOY, bad))) == 1 and bad[0].where == "s.jsonl:2"
+
+
+def test_a_mixed_source_gives_its_answered_rows_with_licence_and_source(tmp_path):
+    rows = [{"instruction": "Do", "output": "Done"}, {"instruction": "Only asked"}, {"foo": 1},
+            {"instruction": "Own", "output": "Yes", "licence": "MIT", "source": "site"}]  # fmt: skip
+    path = str(written(tmp_path / "s.jsonl", rows))
+    bad: list[BadRow] = []
+    first, second = source_records(Source(path=path, licence="CC0"), TOY, bad)
+    assert first.task.fields == {"licence": "CC0", "source": path}
+    assert second.task.fields["licence"] == "MIT" and second.task.fields["source"] == "site"
+    assert [(b.where, b.reason.split(":")[0]) for b in bad] == [
+        ("s.jsonl:2", "no answer"),
+        ("s.jsonl:3", "no instruction"),
+    ]

@@ -1,0 +1,97 @@
+"""Questions to the store, on one whose content is known."""
+
+import pytest
+
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.run import queries
+from evoltune.run.queries import Decision, Draw, Spent
+from evoltune.run.store import Step, Store, Usage
+
+EVOLVE = Step(name="evolve", version="1")
+VERIFY = Step(name="verify", version="1", before=EVOLVE)
+PASS, FAIL = Verdict(status="pass"), Verdict(status="fail", reason="wrong")
+
+
+def record(text, verdict=None, **fields):
+    answers = (Answer(text=f"answer to {text}", model="m", verdict=verdict),)
+    return Record(domain="d", task=Task(instruction=text, name=text), answers=answers, **fields)
+
+
+SEED = record("seed")
+CHILD = record("child", parents=(SEED.id,), operator="deepen", round=1, evidence={"difficulty": ("7", "8")})
+SORRY = record("sorry", parents=(SEED.id,), operator="deepen", round=1)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path) as writer:
+        writer.plan(EVOLVE, 3)
+        writer.decide(EVOLVE, [SEED, CHILD, Drop(record=SORRY, reason="sorry")])
+        judged = [record("seed", PASS), Drop(record=record("child", FAIL, parents=(SEED.id,), operator="deepen", round=1),
+                                              reason="fail")]  # fmt: skip
+        writer.decide(VERIFY, judged)
+        for key, purpose, about in (
+            ("a", "evolve", SEED.id),
+            ("b", "answer", CHILD.id),
+            ("c", "answer", CHILD.id),
+        ):
+            writer.journal(key, purpose=purpose, model="m", request={"key": key}, texts=[key],
+                           usage=Usage(prompt_tokens=3, completion_tokens=4, usd=0.5), record=about)  # fmt: skip
+    with Store.read(tmp_path) as reader:
+        yield reader
+
+
+def test_decisions_come_in_the_order_of_ids(store):
+    found = list(queries.decisions(store, EVOLVE))
+    expected = [Decision(SEED.id, "", 0), Decision(CHILD.id, "", 1), Decision(SORRY.id, "sorry", 1)]
+    assert found == sorted(expected)
+
+
+def test_draws_know_operator_and_parent(store):
+    found = {draw.record: draw for draw in queries.draws(store, EVOLVE)}
+    assert found[SEED.id] == Draw("", None, SEED.id, "")
+    assert found[SORRY.id] == Draw("deepen", SEED.id, SORRY.id, "sorry")
+
+
+def test_drops_of_all_steps_are_listed_the_newest_first(store):
+    assert set(queries.drops(store)) == {(SORRY.id, "evolve", "sorry"), (CHILD.id, "verify", "fail")}
+    assert queries.latest_drops(store, 5) == [("evolve", "sorry", "sorry"), ("verify", "fail", "child")]
+    assert queries.latest_drops(store, 1) == [("evolve", "sorry", "sorry")]
+
+
+def test_steps_are_counted(store):
+    assert sorted(queries.step_counts(store)) == [("evolve", 3, 2), ("verify", 2, 1)]
+    assert queries.planned(store) == 3
+
+
+def test_verdicts_are_counted_and_listed_by_record(store):
+    assert queries.verdict_counts(store) == {"pass": 1, "fail": 1}
+    assert dict(queries.verdict_statuses(store)) == {SEED.id: "pass", CHILD.id: "fail"}
+
+
+def test_records_come_with_first_answer_and_evidence(store):
+    assert {body["id"]: body["round"] for body in queries.record_bodies(store)} == {
+        SEED.id: 0,
+        CHILD.id: 1,
+        SORRY.id: 1,
+    }
+    assert queries.first_answers(store)[CHILD.id] == "answer to child"
+    assert dict(queries.evidence(store)) == {CHILD.id: {"difficulty": ["7", "8"]}}
+    assert list(queries.difficulty_replies(store)) == [(CHILD.id, 1, "7")]
+
+
+def test_a_record_is_found_by_the_beginning_of_its_id(store):
+    assert queries.ids_with_prefix(store, CHILD.id[:8], 2) == [CHILD.id]
+    assert len(queries.ids_with_prefix(store, "", 2)) == 2
+    assert queries.ids_with_prefix(store, "%", 2) == []
+
+
+def test_a_records_history_has_its_decisions_and_calls(store):
+    assert queries.record_decisions(store, CHILD.id) == [("evolve@1", ""), ("verify@1", "fail")]
+    assert [call["purpose"] for call in queries.record_calls(store, CHILD.id)] == ["answer", "answer"]
+
+
+def test_spending_is_divided_by_purpose(store):
+    writing, others = queries.spent_by_record(store, ("evolve", "self_instruct"))
+    assert writing == {SEED.id: Spent(1, 7, 0.5)}
+    assert others == {CHILD.id: Spent(2, 14, 1.0)}
