@@ -1,10 +1,10 @@
-"""What the Ray engine costs beside this machine's own workers, and a million rows deduplicated on it.
+"""What the Ray engine costs compared with this machine's own workers, and a million rows deduplicated on it.
 
     python benchmarks/scale_out.py                       # 20,000 answer checks, both engines, interleaved
     python benchmarks/scale_out.py --only million        # near-dedup on Ray: groups as local, memory of each worker
 
 Both engines have equal workers; start-up is excluded; medians. Answers are synthetic: fractions, decimals and intervals
-of which a third is wrong, no two alike.
+of which a third are wrong; no two are equal.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def answers(count: int) -> list[Record]:
     records = []
     for i in range(count):
         form, a, b = rng.choice(forms), rng.randrange(1, 99), rng.randrange(101, 999)
-        said = form.format(a=a + (i % 3 == 0), b=b, i=i)
+        answer = form.format(a=a + (i % 3 == 0), b=b, i=i)
         task = Task(instruction=f"Problem {i}", reference=form.format(a=a, b=b, i=i))
         records.append(
-            Record(domain="math", task=task, answers=(Answer(text=f"It is \\boxed{{{said}}}.", model=""),))
+            Record(domain="math", task=task, answers=(Answer(text=f"It is \\boxed{{{answer}}}.", model=""),))
         )
     return records
 
@@ -79,38 +79,38 @@ def checks(count: int, rounds: int, workers: int) -> None:
     for name, took in seconds.items():
         print(f"{name:6} {count / statistics.median(took):9.0f} checks/s")
     print(
-        f"ray takes {100 * (ratio - 1):+.0f}% of local's time on top; {verdicts['ray'].count('pass')} pass, both alike"
+        f"ray takes {100 * (ratio - 1):+.0f}% more time than local; {verdicts['ray'].count('pass')} pass under both"
     )
 
 
 def million(rows: int) -> None:
     texts, _ = instructions(rows)
     here = near_duplicates(texts, 0.7)
-    with engine.using("ray"), Watch() as watch:
+    with engine.using("ray"), PeakMemory() as memory:
         began = time.perf_counter()
         there = near_duplicates(texts, 0.7)
         took = time.perf_counter() - began
     print(f"near-dedup of {rows} rows on Ray: {took:.0f} s, {sum(p is not None for p in there)} duplicates, "
-          f"groups {'as' if here == there else 'NOT as'} local; peak of a worker {watch.peak_mb:.0f} MB")  # fmt: skip
+          f"groups {'equal to' if here == there else 'NOT equal to'} local's; peak of a worker {memory.peak_mb:.0f} MB")  # fmt: skip
 
 
-class Watch(threading.Thread):
+class PeakMemory(threading.Thread):
     """The largest resident set that one of Ray's workers reached."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.peak_mb, self.over = 0.0, threading.Event()
+        self.peak_mb, self.finished = 0.0, threading.Event()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> PeakMemory:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.over.set()
+        self.finished.set()
         self.join()
 
     def run(self) -> None:
-        while not self.over.wait(0.1):
+        while not self.finished.wait(0.1):
             for status in Path("/proc").glob("[0-9]*/status"):
                 try:
                     text = status.read_text()
