@@ -77,7 +77,7 @@ def test_batches_imported_until_none_is_left_give_the_data_of_direct_calls(tmp_p
         assert store.check_ledger(step)["pending"] == 0
 
 
-def test_failed_results_stay_open_and_strangers_are_counted(tmp_path):
+def test_failed_results_stay_open_and_unknown_ones_are_counted(tmp_path):
     requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     with Store.open(tmp_path / "run") as store:
         calls = open_calls(RECIPE, TOWNS, store)

@@ -4,8 +4,6 @@ import gzip
 import json
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,7 @@ def answer(text, asked=ASK):
     return core_reason(None, Task(instruction=asked), text)
 
 
-def test_residue_that_the_parent_has_itself_may_stay():
+def test_residue_that_the_parent_has_itself_is_allowed():
     parent = "Identify the bias in the given prompt and explain it."
     assert (
         instruction(
@@ -62,7 +60,7 @@ def test_residue_that_the_parent_has_itself_may_stay():
         ("请解释热泵如何把热量从寒冷的花园搬到温暖的房子里，并说明原因。", "language drift"),
     ],
 )
-def test_an_instruction_is_let_go_for_its_fault(text, reason):
+def test_an_instruction_is_dropped_for_its_fault(text, reason):
     assert instruction(text) == reason
 
 
@@ -106,7 +104,7 @@ def test_a_real_evolution_is_kept():
         ),
     ],
 )
-def test_an_answer_is_let_go_for_its_fault(text, reason):
+def test_an_answer_is_dropped_for_its_fault(text, reason):
     assert answer(text) == reason
 
 
@@ -175,7 +173,7 @@ def test_rules_are_named_once_per_subject_and_documented():
 
 
 @given(st.text(max_size=300), st.text(max_size=300))
-def test_rules_never_fail_and_never_change_their_mind(asked, text):
+def test_rules_never_fail_and_depend_on_their_arguments_alone(asked, text):
     child = Task(instruction=asked)
     assert all_reasons(None, child, text) == all_reasons(None, child, text)
     assert core_reason(child, Task(instruction=text), None) == core_reason(
@@ -201,31 +199,3 @@ def test_runaway_responses_of_a_base_model_are_dropped():
 def test_responses_of_a_tuned_model_are_kept():
     found = list(_responses("text-davinci-003"))
     assert sum(not r for r in found) >= 0.97 * len(found)
-
-
-def _eliminate(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "evoltune", "eliminate", *arguments], capture_output=True, text=True
-    )
-
-
-def test_the_command_explains_and_counts(tmp_path):
-    rows = [
-        {"instruction": ASK, "output": "It compresses a gas, which warms up, and lets it expand outside."},
-        {"instruction": ASK, "output": "Sorry, no."},
-        {"instruction": "#Rewritten Prompt#: x y z", "output": "A fine answer."},
-    ]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    done = _eliminate(str(path), "--explain", "--out", str(tmp_path / "kept.jsonl"))
-    assert done.returncode == 0, done.stderr
-    assert "rows.jsonl:2" in done.stdout and "sorry" in done.stdout
-    assert "rows.jsonl:3" in done.stdout and "prompt residue" in done.stdout
-    assert "3 rows, 1 kept" in done.stdout
-    assert [json.loads(x) for x in (tmp_path / "kept.jsonl").read_text().splitlines()] == rows[:1]
-
-
-def test_the_command_refuses_a_file_that_is_not_there():
-    done = _eliminate("no/such.jsonl")
-    assert done.returncode == 2
-    assert "no/such.jsonl" in done.stderr

@@ -1,17 +1,11 @@
-"""Operator yield, difficulty by round, and sampling stratified by round."""
-
-from collections import Counter
+"""Operator yield and difficulty by round."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from towns import towns
 
 from evoltune import recipe as recipes
 from evoltune.domain import Operator
-from evoltune.errors import RecipeError
-from evoltune.evolve.loop import draws_step, evolve, evolve_step
-from evoltune.evolve.sampling import shares
+from evoltune.evolve.loop import draws_step, evolve
 from evoltune.evolve.yields import difficulty_by_round, operator_yield
 from evoltune.record import Drop
 from evoltune.run.store import Step, Store, Usage
@@ -88,32 +82,3 @@ def test_difficulty_is_shown_by_round(tmp_path):
     assert set(by_round) == {0, 1, 2}
     assert by_round[0][1] == 40
     assert all(1 <= mean <= 10 and count > 0 for mean, count in by_round.values())
-
-
-def test_a_sample_keeps_the_size_and_the_shares_of_the_rounds(tmp_path):
-    recipe, store, last = grown(tmp_path, sample=30)
-    with store:
-        assert last == evolve_step(recipe, TOWNS) and last.name == "sample"
-        ledger = store.check_ledger(last)
-        assert ledger["kept"] == 30
-        assert ledger["in"] == 30 + ledger["not sampled"] == store.ledger(last.before)["kept"]
-        rounds = Counter(r.round for r in store.kept(last))
-        everything = Counter(r.round for r in store.kept(last.before))
-        chosen = [r.id for r in store.kept(last)]
-    assert all(abs(rounds[r] - 30 * n / ledger["in"]) <= 1 for r, n in everything.items())
-    _, again, last = grown(tmp_path / "again", sample=30)
-    with again:
-        assert [r.id for r in again.kept(last)] == chosen
-
-
-def test_a_sample_with_evol_stop_is_refused():
-    recipe = recipes.Recipe(domain="towns", evolve=recipes.Evolve(sample=5, stop_on="dev"))
-    with pytest.raises(RecipeError, match=r"evolve.sample: cannot go with evolve.stop_on"):
-        evolve_step(recipe, TOWNS)
-
-
-@given(st.dictionaries(st.integers(0, 9), st.integers(1, 500), min_size=1), st.integers(1, 3000))
-def test_shares_sum_to_the_size_and_never_exceed_a_round(counts, size):
-    taken = shares(counts, size)
-    assert sum(taken.values()) == min(size, sum(counts.values()))
-    assert all(0 <= taken[r] <= counts[r] for r in counts)

@@ -34,7 +34,7 @@ LEAKS = [
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_residue_of_the_evolving_prompt_is_found_in_any_dress(leak):
+def test_residue_of_the_evolving_prompt_is_found_in_every_disguise(leak):
     assert is_residue(leak)
 
 

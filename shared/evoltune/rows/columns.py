@@ -72,11 +72,12 @@ def _conversation(turns: list[Any], column: str, form: Form) -> Conversation | s
         if not isinstance(role, str) or not isinstance(content, str):
             return f"column {column!r}: a turn has no role and content (or from and value) as text"
         read.append((_ROLES.get(role, role), content))
-    output = read.pop()[1] if read and read[-1][0] == "assistant" else ""
+    is_answered = bool(read) and read[-1][0] == "assistant"
+    output = read.pop()[1] if is_answered else ""
     if not read or read[-1][0] != "user" or not read[-1][1].strip():
         return f"column {column!r}: no user turn to answer"
     columns = {"instruction": f"{column}[last user]"}
-    if output:
+    if is_answered:
         columns["output"] = f"{column}[last assistant]"
     return Conversation(
         form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns

@@ -1,4 +1,4 @@
-"""Teachers on this machine: the embedded server with the packaged model, and Transformers with a tiny model."""
+"""The embedded teacher: a server in a child process with the packaged model."""
 
 import asyncio
 import importlib.util
@@ -106,34 +106,7 @@ def test_an_unknown_embedded_model_names_what_is_allowed():
         find_gguf("no-such")
 
 
-def test_one_core_is_left_to_the_driver():
-    assert default_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
-
-
-def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny_base):
-    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=5, concurrency=8)
-    replies = complete(config, "say hello", "say a colour of the town bridge", "one two three", n=3)
-    assert [len(r.texts) for r in replies] == [3, 3, 3]
-    assert all(0 < r.usage.completion_tokens <= 15 for r in replies)
-    assert replies[0].usage.prompt_tokens < replies[1].usage.prompt_tokens
-
-
-def test_only_texts_that_used_all_their_tokens_are_truncated(tiny_base):
-    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=200, concurrency=8)
-    replies = complete(config, *(f"say {i}" for i in range(8)))
-    truncated = [bool(r.truncated) for r in replies]
-    assert truncated == [r.usage.completion_tokens == 200 for r in replies]
-    assert set(truncated) == {True, False}
-
-
-def test_greedy_replies_do_not_depend_on_who_shares_the_batch(tiny_base):
-    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=6, concurrency=8)
-    alone = complete(config, "say hello", temperature=0.0)[0]
-    together = complete(config, "say hello", "the bridge of the town one two three", temperature=0.0)[0]
-    assert alone.texts == together.texts
-
-
-def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
-    pytest.importorskip("transformers")
-    with pytest.raises(TeacherError, match=r"teacher.model: .* cannot be loaded"):
-        complete(recipes.Teacher(kind="transformers", model=str(tmp_path)), "hi")
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 7)])
+def test_one_core_is_left_to_the_driver(monkeypatch, cores, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
+    assert default_threads() == threads

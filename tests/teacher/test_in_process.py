@@ -1,0 +1,50 @@
+"""Teachers in this process: Transformers with a tiny model."""
+
+import asyncio
+
+import pytest
+
+from evoltune import recipe as recipes
+from evoltune.errors import TeacherError
+from evoltune.teacher.protocol import make_request
+from evoltune.teacher.stack import open_teacher
+
+
+def complete(config, *prompts, **options):
+    async def main():
+        async with open_teacher(config) as teacher:
+            asked = [
+                make_request(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)
+            ]
+            return await asyncio.gather(*(teacher.complete(r) for r in asked))
+
+    return asyncio.run(main())
+
+
+def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=5, concurrency=8)
+    replies = complete(config, "say hello", "say a colour of the town bridge", "one two three", n=3)
+    assert [len(r.texts) for r in replies] == [3, 3, 3]
+    assert all(0 < r.usage.completion_tokens <= 15 for r in replies)
+    assert replies[0].usage.prompt_tokens < replies[1].usage.prompt_tokens
+
+
+def test_only_texts_that_used_all_their_tokens_are_truncated(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=200, concurrency=8)
+    replies = complete(config, *(f"say {i}" for i in range(8)))
+    truncated = [bool(r.truncated) for r in replies]
+    assert truncated == [r.usage.completion_tokens == 200 for r in replies]
+    assert set(truncated) == {True, False}
+
+
+def test_greedy_replies_do_not_depend_on_the_rest_of_the_batch(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=6, concurrency=8)
+    alone = complete(config, "say hello", temperature=0.0)[0]
+    together = complete(config, "say hello", "the bridge of the town one two three", temperature=0.0)[0]
+    assert alone.texts == together.texts
+
+
+def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
+    pytest.importorskip("transformers")
+    with pytest.raises(TeacherError, match=r"teacher.model: .* cannot be loaded"):
+        complete(recipes.Teacher(kind="transformers", model=str(tmp_path)), "hi")
