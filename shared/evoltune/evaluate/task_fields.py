@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
+
+from evoltune.text.ratings import numbers_in
 
 SKILL_COLUMNS = ("skill", "Skill", "type", "subject", "category")
 DIFFICULTY_COLUMNS = ("difficulty", "Difficulty", "level")
@@ -29,8 +30,7 @@ def _texts(fields: Mapping[str, Any], columns: tuple[str, ...]) -> list[str]:
 
 def number_in(text: str) -> float | None:
     """The number in "Level 3" or "7.5"; None where there is none."""
-    found = re.search(r"\d+(?:\.\d+)?", text)
-    return float(found[0]) if found else None
+    return next(iter(numbers_in(text)), None)
 
 
 def numeric_order(text: str) -> tuple[float, str]:

@@ -1,6 +1,6 @@
-"""The generator's process: loads a model once, answers batches of prompts read from standard input. Imports torch.
+"""The generator process with Transformers: loads a model once, then answers batches read from standard input.
 
-    python -m evoltune.generate.transformers_worker < job     # first line: the job; then one batch a line; one result a line back
+    python -m evoltune.generate.transformers_worker < job     # a line with the job, then one batch per line; one line back for each
 
 Invariant: a batch's output depends on the model, the batch and the settings alone, never on other batches, so a resumed
 evaluation is bit-identical to an uninterrupted one. On a CPU each process has one thread and there are as many processes
@@ -22,12 +22,14 @@ from transformers.cache_utils import DynamicLayer
 
 from evoltune.generate.worker_protocol import Prompter, serve
 
-CHECK_STOPS = 8  # steps between searches for stop strings; what was decoded past one is cut off
-ROOM = 64  # tokens by which a cache grows
-SHARED_PREFIX = 8  # shorter ones are not worth a pass of their own
-KEPT_ROWS = (
-    0.9  # of a batch: below this share of unfinished rows the finished ones leave, which copies the cache
-)
+CHECK_STOPS = 8
+"""Steps between searches for stop strings; what is decoded past one is cut off."""
+CACHE_ROOM = 64
+"""Tokens by which a full cache grows."""
+SHARED_PREFIX = 8
+"""Tokens that all prompts must share for a forward pass of the shared part to pay off."""
+KEPT_ROWS = 0.9
+"""Share of running rows below which finished rows are removed from the batch; removing them copies the cache."""
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
@@ -46,8 +48,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         length = held + key_states.shape[-2]
         if self._buffers is None or self._buffers[0].shape[-2] < length:
             self._buffers = (
-                _roomy(self.keys, key_states, held, length),
-                _roomy(self.values, value_states, held, length),
+                _with_room(self.keys, key_states, held, length),
+                _with_room(self.values, value_states, held, length),
             )
         keys, values = self._buffers
         keys[:, :, held:length] = key_states
@@ -92,8 +94,8 @@ def pack_linears(model: torch.nn.Module) -> None:
                 setattr(module, name, PackedLinear(child))
 
 
-def _roomy(old: torch.Tensor, new: torch.Tensor, held: int, length: int) -> torch.Tensor:
-    buffer = new.new_empty(*new.shape[:2], length + ROOM, new.shape[-1])
+def _with_room(old: torch.Tensor, new: torch.Tensor, held: int, length: int) -> torch.Tensor:
+    buffer = new.new_empty(*new.shape[:2], length + CACHE_ROOM, new.shape[-1])
     if held:
         buffer[:, :, :held] = old
     return buffer
@@ -142,11 +144,11 @@ class Generator:
             if not left:
                 break
             if left < KEPT_ROWS * len(rows):
-                kept = running.nonzero()[:, 0]
+                remaining = running.nonzero()[:, 0]
                 for layer in cache.layers:
-                    layer.batch_select_indices(kept)
-                rows, token, mask, position = rows[kept], token[kept], mask[kept], position[kept]
-                running = running[kept]
+                    layer.batch_select_indices(remaining)
+                rows, token, mask, position = (x[remaining] for x in (rows, token, mask, position))
+                running = running[remaining]
             inputs, position = token[:, None], position[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
         return [self._result(*row) for row in zip(chosen, ended, prompts, strict=True)]
@@ -159,13 +161,9 @@ class Generator:
         Returns:
             The rest of each prompt, padded on the left, and the attention mask of the whole prompts.
         """
-        first, last = (
-            min(prompts),
-            max(prompts),
-        )  # in lexicographic order: all others share what these two share
-        shared = sum(
-            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first[:-1], last, strict=False))
-        )
+        first, last = min(prompts), max(prompts)  # what these share in lexicographic order, all prompts share
+        pairs = zip(first[:-1], last, strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         if len(prompts) == 1 or shared < SHARED_PREFIX:
             return _left_padded(prompts, self.device)
         prefix = torch.tensor([first[:shared]], device=self.device)
@@ -179,17 +177,17 @@ class Generator:
         ended: list[str],
     ) -> torch.Tensor:  # fmt: skip
         """Appends the new tokens of the running rows; returns which of them continue."""
-        going = running & ~torch.isin(token, self.stop_ids)
+        continues = running & ~torch.isin(token, self.stop_ids)
         search = bool(self.job["stops"]) and step % CHECK_STOPS == CHECK_STOPS - 1
         for i in running.nonzero()[:, 0].tolist():
             row = int(rows[i])
-            if not going[i]:
+            if not continues[i]:
                 ended[row] = "eos"
                 continue
             chosen[row].append(int(token[i]))
             if search and self._cut(self.tokenizer.decode(chosen[row], skip_special_tokens=True))[1]:
-                going[i] = False
-        return going
+                continues[i] = False
+        return continues
 
     def _cut(self, text: str) -> tuple[str, bool]:
         found = [at for stop in self.job["stops"] if (at := text.find(stop)) >= 0]
@@ -202,7 +200,7 @@ class Generator:
 
 
 class Sampler:
-    """Greedy at temperature 0; else nucleus sampling whose draws come from a generator per row: (problem, sample)."""
+    """Greedy at temperature 0, else nucleus sampling (1904.09751); each row has a random generator with its own seed."""
 
     def __init__(
         self, job: Mapping[str, Any], seeds: Sequence[int], budget: int, device: torch.device
@@ -213,15 +211,15 @@ class Sampler:
             rows = [torch.rand(budget, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
             self.uniform = torch.stack(rows).to(device)
 
-    def draw(self, logits: torch.Tensor, alive: torch.Tensor, step: int) -> torch.Tensor:
-        """One token per row of `logits` (rows, vocabulary)."""
+    def draw(self, logits: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
+        """One token for each row of `logits` (rows, vocabulary); `rows` are their numbers in the whole batch."""
         if self.temperature == 0:
             return logits.max(-1).indices  # a bfloat16 argmax takes three times as long on a CPU
         probability, order = torch.softmax(logits.float() / self.temperature, -1).sort(-1, descending=True)
         total = probability.cumsum(-1)
-        kept = total - probability < self.top_p  # the first token always stays (1904.09751)
-        mass = (probability * kept).sum(-1, keepdim=True)
-        at = (total < self.uniform[alive, step, None] * mass).sum(-1, keepdim=True)
+        nucleus = total - probability < self.top_p  # never empty: the most probable token has 0 < top_p
+        mass = (probability * nucleus).sum(-1, keepdim=True)
+        at = (total < self.uniform[rows, step, None] * mass).sum(-1, keepdim=True)
         return order.gather(-1, at.clamp(max=logits.shape[-1] - 1))[:, 0]
 
 

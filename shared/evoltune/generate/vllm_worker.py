@@ -1,8 +1,8 @@
-"""The generator's process with vLLM: the same job, prompts and protocol as evoltune.generate.transformers_worker.
+"""The generator process with vLLM: the job, prompts and protocol of evoltune.generate.transformers_worker.
 
     evoltune eval --model M --suite gsm8k --engine vllm
 
-Invariant: vLLM is given token ids, never text, so its own templates play no part; each sample has its own seed.
+Invariant: vLLM receives token ids, never text, so it renders no template; each sample has its own seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evoltune.generate.worker_protocol import Prompter, serve
 
 
 class VllmGenerator:
-    """A model in vLLM, its adapter beside it; vLLM makes its own batches."""
+    """A model in vLLM, with its adapter; vLLM makes its own batches."""
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         self.job = job
@@ -36,7 +36,7 @@ class VllmGenerator:
         return self.prompter.proof("vllm", "auto")
 
     def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """See `Answering`."""
+        """See `worker_protocol.Generator`."""
         prompts = [self.prompter.ids(row["prompt"], row.get("history", ())) for row in batch]
         made = self.model.generate(
             [{"prompt_token_ids": ids} for ids in prompts],
