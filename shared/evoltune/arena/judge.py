@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -105,50 +105,38 @@ async def _judge_all(study: Study, suite: Suite, answers: Answers, store: Store)
     tasks = {task.name: task for task in suite.tasks}
     wanted = list(comparisons(study, suite))
     with progress(f"judging {suite.name}", len(wanted)) as advance:
-        async with open_teacher(study.judge, store) as teacher:
-            judge = _Judge(study, tasks, answers, teacher, advance)
+        async with open_teacher(study.judge, store) as judge:
+
+            async def one(comparison: Comparison) -> Judgement:
+                prompt = judge_prompt(study, tasks[comparison.problem], comparison.shown, answers)
+                judgement = await _judge(study, judge, comparison, prompt)
+                advance(1)
+                return judgement
+
             try:
                 async with asyncio.TaskGroup() as group:
-                    started = [group.create_task(judge.judge(comparison)) for comparison in wanted]
+                    started = [group.create_task(one(comparison)) for comparison in wanted]
             except* EvoltuneError as caught:
                 raise first_of(caught) from None
     return [task.result() for task in started]
 
 
-@dataclass(frozen=True)
-class _Judge:
-    study: Study
-    tasks: Mapping[str, Task]
-    answers: Answers
-    teacher: Teacher
-    advance: Callable[[int], None]
-
-    async def judge(self, comparison: Comparison) -> Judgement:
-        """Up to `study.tries` replies until one can be read."""
-        prompt = judge_prompt(self.study, self.tasks[comparison.problem], comparison.shown, self.answers)
-        text, values, replies = "", None, 0
-        while values is None and replies < self.study.tries:
-            try:
-                text = await self._reply(comparison, prompt, replies)
-                values = read_reply(self.study.protocol, text, len(comparison.shown))
-            except GivenUpError as error:
-                text = f"(no reply: {error.reason})"
-            replies += 1
-        self.advance(1)
-        return Judgement(
-            problem=comparison.problem,
-            shown=comparison.shown,
-            values=values,
-            replies=replies,
-            text=text[:2000],
-        )
-
-    async def _reply(self, comparison: Comparison, prompt: str, earlier: int) -> str:
-        """One reply; after the first unreadable one, sampled with the judge's temperature."""
-        shown = "/".join(comparison.shown)
-        seed = draw_seed(self.study.seed, f"{comparison.problem}/{shown}", 0, "judge", earlier)
+async def _judge(study: Study, judge: Teacher, comparison: Comparison, prompt: str) -> Judgement:
+    """Asks up to `study.tries` times until a reply can be read; from the second try on with the judge's temperature."""
+    name = f"{comparison.problem}/{'/'.join(comparison.shown)}"
+    text, values, replies = "", None, 0
+    while values is None and replies < study.tries:
         request = make_request(
-            self.study.judge, prompt, purpose="judge", seed=seed, max_tokens=JUDGE_TOKENS, record=comparison.problem,
-            temperature=0.0 if earlier == 0 else self.study.judge.temperature,
+            study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, name, 0, "judge", replies),
+            max_tokens=JUDGE_TOKENS, record=comparison.problem,
+            temperature=0.0 if replies == 0 else study.judge.temperature,
         )  # fmt: skip
-        return (await self.teacher.complete(request)).texts[0]
+        try:
+            text = (await judge.complete(request)).texts[0]
+            values = read_reply(study.protocol, text, len(comparison.shown))
+        except GivenUpError as error:
+            text = f"(no reply: {error.reason})"
+        replies += 1
+    return Judgement(
+        problem=comparison.problem, shown=comparison.shown, values=values, replies=replies, text=text[:2000]
+    )

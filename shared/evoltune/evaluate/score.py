@@ -10,7 +10,7 @@ is not judged again. "No answer found" is counted apart from wrong, and what cou
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from evoltune.evaluate.statistics import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
 from evoltune.evaluate.task_fields import difficulties_of, numeric_order, skills_of
 from evoltune.recipe import Verification
-from evoltune.record import Answer, Record, Task, digest
+from evoltune.record import Answer, Record, Verdict, digest
 from evoltune.rows.journal import Journal, read_journal
 from evoltune.terminal import progress
-from evoltune.verification.checker import limits_of, open_checker
+from evoltune.verification.checker import Checker, limits_of, open_checker
 from evoltune.verification.records import NO_ANSWER
 
 Place = tuple[str, int, str]
@@ -89,8 +89,7 @@ def verify_samples(
     Raises:
         DataError: an unknown profile, a sample of an unknown problem, or two samples of one name.
     """
-    tasks = {task.name: task for task in suite.tasks}
-    places = _places(suite, samples, tasks)
+    places = _places(suite, samples)
     versions = {name: verifier_version(suite, name, verification) for name in profiles}
     known: dict[str, dict[Place, dict[str, Any]]] = {version: {} for version in versions.values()}
     for row in read_journal(out):
@@ -105,20 +104,11 @@ def verify_samples(
         # One pool for all profiles: starting workers takes longer than judging a short suite.
         with Journal(out) as journal, open_checker(suite.domain, verification, cache=cache) as checker:
             for name, missing in todo.items():
-                records = (
-                    Record(
-                        domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),)
-                    )
-                    for s in (samples[i] for i in missing)
-                )
-                label, _ = profile_of(suite, name)
-                judged = checker.with_profile(name).verify(records)
-                with progress(f"scoring {suite.name} by {label}", len(missing)) as advance:
-                    for i, record in zip(missing, judged, strict=True):
-                        row = _journal_row(places[i], record, label, versions[name])
-                        known[versions[name]][places[i]] = row
-                        journal.append(row)
-                        advance(1)
+                verdicts = _verdicts(checker.with_profile(name), suite, [samples[i] for i in missing], name)
+                for i, verdict in zip(missing, verdicts, strict=True):
+                    row = _journal_row(places[i], verdict, profile_of(suite, name)[0], versions[name])
+                    known[versions[name]][places[i]] = row
+                    journal.append(row)
     names = ("problem", "sample", "status", "reason", "extracted")
     return {
         name: [Outcome(**{n: known[version][place][n] for n in names}) for place in places]
@@ -126,23 +116,37 @@ def verify_samples(
     }
 
 
-def _places(suite: Suite, samples: Sequence[Sample], tasks: Mapping[str, Task]) -> list[Place]:
+def _verdicts(checker: Checker, suite: Suite, samples: Sequence[Sample], profile: str) -> Iterator[Verdict]:
+    """One verdict per sample, in order, with a progress bar."""
+    tasks = {task.name: task for task in suite.tasks}
+    records = (
+        Record(domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),))
+        for s in samples
+    )
+    label, _ = profile_of(suite, profile)
+    with progress(f"scoring {suite.name} by {label}", len(samples)) as advance:
+        for record in checker.verify(records):
+            verdict = record.answers[0].verdict
+            assert verdict is not None
+            yield verdict
+            advance(1)
+
+
+def _places(suite: Suite, samples: Sequence[Sample]) -> list[Place]:
     repeated = [name for name, n in Counter((s.problem, s.sample) for s in samples).items() if n > 1]
     if repeated:
         problem, sample = repeated[0]
         raise DataError(f"two generations are named {problem!r}, sample {sample}: number them 0, 1, ...")
-    unknown = next((s.problem for s in samples if s.problem not in tasks), None)
+    names = {task.name: None for task in suite.tasks}
+    unknown = next((s.problem for s in samples if s.problem not in names), None)
     if unknown is not None:
         raise DataError(
-            f"suite {suite.name} has no problem {unknown!r}: {nearest(unknown, list(tasks)[:200])}"
+            f"suite {suite.name} has no problem {unknown!r}: {nearest(unknown, list(names)[:200])}"
         )
     return [(s.problem, s.sample, digest(s.text)) for s in samples]
 
 
-def _journal_row(place: Place, record: Record, label: str, version: str) -> dict[str, Any]:
-    verdict = record.answers[0].verdict
-    if verdict is None:
-        raise ValueError(f"the checker gave no verdict on {place}")
+def _journal_row(place: Place, verdict: Verdict, label: str, version: str) -> dict[str, Any]:
     problem, sample, text = place
     return {
         "problem": problem, "sample": sample, "profile": label, "status": verdict.status, "reason": verdict.reason,
