@@ -39,3 +39,11 @@ def test_published_scores_are_unique_and_name_a_known_suite_and_their_source():
     for score in published():
         assert score.suite in suites and 0 <= score.value <= 1 and score.source and score.profile
     assert len({(p.model, p.suite, p.measure, p.profile, p.source) for p in published()}) == len(published())
+
+
+def test_of_a_run_the_scores_after_training_count_where_there_are_any(tmp_path):
+    for when in ("before", "after"):
+        folder = tmp_path / "eval" / when
+        folder.mkdir(parents=True)
+        (folder / "scores.json").write_text(f'{{"model": "{when}", "suites": {{}}}}')
+        assert load_scores(tmp_path)["model"] == when

@@ -77,6 +77,11 @@ def test_a_paired_comparison_says_whether_the_difference_is_significant():
     assert "not significant" in paired([1.0, 0.0, 1.0], [0.0, 1.0, 1.0]).sentence
 
 
+def test_losses_count_in_the_p_value_as_well_as_wins():
+    a, b = [1.0] * 5 + [0.0] * 15, [0.0] * 5 + [1.0] * 15
+    assert paired(a, b).p == pytest.approx(mcnemar(5, 15)) == pytest.approx(0.0414, abs=1e-4)
+
+
 def test_fractional_scores_get_a_permutation_test():
     a, b = [0.1, 0.2, 0.3, 0.4] * 10, [0.4, 0.5, 0.6, 0.7] * 10
     assert paired(a, b).p < 0.01 and paired(a, list(reversed(a))).p > 0.5
