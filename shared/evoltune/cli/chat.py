@@ -1,4 +1,4 @@
-"""`evoltune chat CHECKPOINT`: talk to a checkpoint under the prompts that it was trained with."""
+"""`evoltune model chat CHECKPOINT`: talk to a checkpoint under the prompts that it was trained with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint, a merged model, or a base with a chat template")
     parser.add_argument("--max-tokens", type=int, default=512)
     parser.add_argument("--temperature", type=float, default=0.0, help="0: greedy (default)")
-    parser.add_argument("--once", metavar="TEXT", help="answer this one message and stop")
+    parser.add_argument("--once", metavar="TEXT", help="answer only this message")
     parser.add_argument(
         "--single", action="store_true", help="forget earlier turns (models trained on single turns)"
     )

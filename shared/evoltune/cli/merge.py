@@ -1,4 +1,4 @@
-"""`evoltune merge CHECKPOINT --out DIR`: adapter and base into one model, with the logits compared."""
+"""`evoltune model merge CHECKPOINT --out DIR`: adapter and base into one model, with the logits compared."""
 
 from __future__ import annotations
 

@@ -15,21 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu-gib", type=float, default=80.0, help="memory of one device in GiB (default: 80)"
     )
-    parser.add_argument("--rows", type=int, default=0, help="training rows, where no dataset is at hand")
+    parser.add_argument(
+        "--rows", type=int, default=0, help="number of training rows, where there is no dataset"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    from evoltune.train.deepspeed import zero_name
     from evoltune.train.plan import as_json, describe, make_plan
 
     recipe, folder = options.recipe_of(args)
     dataset = Path(recipe.train.dataset) if recipe.train.dataset else folder / DATASET
     plan = make_plan(recipe, gpu_gib=args.gpu_gib, rows=args.rows, dataset=dataset)
-    deepspeed = recipe.train.deepspeed
-    chosen = (
-        deepspeed
-        if isinstance(deepspeed, str)
-        else f"zero{deepspeed.get('zero_optimization', {}).get('stage', 0)}"
-    )
-    print(json.dumps(as_json(plan), indent=2) if args.json else "\n".join(describe(plan, chosen)))
+    lines = [json.dumps(as_json(plan), indent=2)] if args.json else describe(plan, zero_name(recipe.train))
+    print("\n".join(lines))
     return 0

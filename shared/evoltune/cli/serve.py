@@ -1,9 +1,8 @@
-"""`evoltune serve CHECKPOINT`: an OpenAI-compatible server on loopback, under the template proof."""
+"""`evoltune model serve CHECKPOINT`: an OpenAI-compatible server on loopback, under the template proof."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -18,9 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from evoltune.models.vllm_server import vllm_can_serve, vllm_command
+
     name = args.name or Path(args.checkpoint).resolve().name
-    if args.engine == "vllm" or (args.engine == "auto" and _vllm_fits(Path(args.checkpoint))):
-        _become_vllm(args, name)
+    if args.engine == "vllm" or (args.engine == "auto" and vllm_can_serve(Path(args.checkpoint))):
+        os.execv(sys.executable, vllm_command(args.checkpoint, args.host, args.port, name))
     from aiohttp import web
 
     from evoltune.models.chat import open_model
@@ -34,35 +35,3 @@ def run(args: argparse.Namespace) -> int:
     )
     web.run_app(application(model, name), host=args.host, port=args.port, print=None)
     return 0
-
-
-def _vllm_fits(checkpoint: Path) -> bool:
-    """vLLM renders with the tokenizer's chat template, which plain formats bring along where it builds the same ids."""
-    from evoltune.models.proof import read_template
-
-    template = read_template(checkpoint)
-    whole = not (checkpoint / "adapter_config.json").is_file()
-    if template is None or template.template == "chat":
-        chat = template is None or not template.system_prompt
-    else:
-        chat = (checkpoint / "chat_template.jinja").is_file()
-    return importlib.util.find_spec("vllm") is not None and whole and chat
-
-
-def _become_vllm(args: argparse.Namespace, name: str) -> None:
-    from evoltune.errors import MissingExtraError, TrainingError
-    from evoltune.models.load import load_tokenizer
-    from evoltune.models.proof import check_golden
-
-    if importlib.util.find_spec("vllm") is None:
-        raise MissingExtraError("vllm", "vllm", "--engine vllm")
-    if not _vllm_fits(Path(args.checkpoint)):
-        raise TrainingError(
-            f"{args.checkpoint}: vLLM would not render its prompts as it was trained (an adapter, a system prompt, or a template that its tokenizer cannot carry): "
-            "merge it first, or use --engine transformers"
-        )
-    check_golden(Path(args.checkpoint), load_tokenizer(args.checkpoint))
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", args.checkpoint]
-    os.execv(
-        sys.executable, [*command, "--host", args.host, "--port", str(args.port), "--served-model-name", name]
-    )

@@ -1,4 +1,4 @@
-"""`evoltune train RECIPE`: fine-tune on the run's dataset (or `--dataset`), here or on many nodes; goes on where it stopped."""
+"""`evoltune train RECIPE`: fine-tune on the run's dataset (or `--dataset`), here or on many nodes; a stopped job resumes."""
 
 from __future__ import annotations
 

@@ -17,12 +17,7 @@ from evoltune.run.paths import AFTER, BEFORE, EVAL, SCORES, TEMPLATE
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
-    """Writes the card from the folder's files, and from the scores in `../eval` if there are any.
-
-    Args:
-        folder: The checkpoint, with its template.json.
-        manifest: Its manifest, where that is not written yet.
-    """
+    """Writes the card from the folder's files and from the scores in `../eval`; `manifest` if it is not written yet."""
     manifest = manifest or read_manifest(folder) or {}
     write_file(folder / "README.md", "\n".join(_lines(folder, manifest)))
     return folder / "README.md"

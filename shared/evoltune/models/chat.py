@@ -1,4 +1,4 @@
-"""A checkpoint that is ready to answer; `evoltune chat` and `evoltune serve` use it.
+"""A checkpoint that is ready to answer; `evoltune model chat` and `evoltune model serve` use it.
 
     model = open_model("runs/smoke-math/checkpoint")
     for piece in model.stream([{"role": "user", "content": "What is 17 + 25?"}]): ...

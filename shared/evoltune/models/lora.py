@@ -16,10 +16,7 @@ from evoltune.recipe import Train
 def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
     """The model with a trainable adapter; everything else is frozen.
 
-    Args:
-        model: The base model.
-        train: The recipe's section, with the adapter's shape.
-        embeddings: Whether tokens were added. Their rows are trained whole, since an adapter cannot reach them.
+    With `embeddings` (tokens were added) the embedding matrices are trained whole, since an adapter cannot reach new rows.
     """
     try:
         from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
@@ -56,13 +53,9 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
 
 
 def load_adapted(checkpoint: Path, template: Template, dtype: Any, tokens: int) -> Any:
-    """The base with the checkpoint's adapter, for inference.
+    """The base that `template` names, with the checkpoint's adapter, for inference.
 
-    Args:
-        checkpoint: A folder with adapter_config.json.
-        template: Its template.json, which names the base.
-        dtype: The dtype of the base's weights.
-        tokens: Size of the checkpoint's tokenizer: training may have added tokens.
+    `tokens`: size of the checkpoint's tokenizer, since training may have added tokens.
     """
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

@@ -59,17 +59,9 @@ def memory_of(
     zero: Zero = "none",
     local_ranks: int = 8,
 ) -> Memory:
-    """The memory of one rank.
+    """The memory of one of `world` ranks, of which `local_ranks` share a node's main memory.
 
-    Args:
-        shape: The base model.
-        train: The recipe's section: method, adapter, checkpointing.
-        precision: That of the matrix products.
-        world: Ranks over which ZeRO shards.
-        micro: Rows of a micro-batch.
-        tokens: Tokens of a row, all of which may carry loss.
-        zero: The ZeRO stage.
-        local_ranks: Ranks of a node, which share its main memory.
+    A micro-batch has `micro` rows of `tokens` tokens, all of which may carry loss.
     """
     low = 4 if precision == "fp32" else 2
     frozen = shape.parameters if train.finetuning_type != "full" else 0

@@ -1,4 +1,4 @@
-"""Merges an adapter into its base and shows that the function stays the same: `evoltune merge CHECKPOINT --out DIR`.
+"""Merges an adapter into its base and shows that the function stays the same: `evoltune model merge CHECKPOINT --out DIR`.
 
 On the template's probe prompts, the logits of the merged model, loaded from disk, differ from those of base + adapter (both
 computed in fp32) by at most BOUND, as a share of the largest logit. bf16 has 8 bits of mantissa, so a merged weight may be

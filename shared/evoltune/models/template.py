@@ -220,12 +220,8 @@ def _eos(tokenizer: Any) -> Stop:
 def as_chat_template(template: Name | str, system: str = "", *, bos: bool = False) -> str:
     """A plain format as a Jinja chat template for the saved tokenizer, so that any server builds the same prompts.
 
-    Chat messages have no `input`, so the template has no place for one.
-
-    Args:
-        template: A name from FORMATS.
-        system: The default system prompt.
-        bos: Whether the tokenizer adds a BOS token to plain text: then the template must write it.
+    `bos`: whether the tokenizer adds a BOS token to plain text, which the template must then write. Chat messages have no
+    `input`, so the template has no place for one.
     """
     form = FORMATS[template]
     end = f"'{form.end_of_turn}'" if form.end_of_turn else "eos_token"

@@ -44,11 +44,13 @@ def deepspeed_config(recipe: Recipe, precision: str | None = None, world: int = 
     return _merged({**ours, "zero_optimization": _zero(f"zero{_stage(theirs)}")}, theirs)
 
 
-def stage_of(train: Train) -> int:
-    """0 without DeepSpeed."""
-    if train.deepspeed == "none":
-        return 0
-    return int(train.deepspeed[4]) if isinstance(train.deepspeed, str) else _stage(train.deepspeed)
+def zero_name(train: Train) -> str:
+    """The recipe's ZeRO stage by its name in recipes, also for a user's own JSON: `none`, `zero1` ... `zero3-offload`."""
+    if isinstance(train.deepspeed, str):
+        return train.deepspeed
+    stage = _stage(train.deepspeed)
+    offload = stage == 3 and "offload_param" in train.deepspeed["zero_optimization"]
+    return f"zero{stage}{'-offload' if offload else ''}" if stage else "none"
 
 
 def _stage(config: Mapping[str, Any]) -> int:

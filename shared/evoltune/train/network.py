@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import struct
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
 
 PORT = 29500
-_SIOCGIFADDR = 0x8915
 
 
 def network_environment(recipe: Recipe) -> dict[str, str]:
@@ -57,12 +54,9 @@ def address_towards(host: str, port: int) -> str:
 
 
 def _interface_of(address: str) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, name in socket.if_nameindex():
-            try:
-                raw = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-            except OSError:  # an interface without an address
-                continue
-            if socket.inet_ntoa(raw[20:24]) == address:
-                return name
+    import psutil
+
+    for name, found in psutil.net_if_addrs().items():
+        if any(entry.address == address for entry in found):
+            return str(name)
     return ""

@@ -60,14 +60,7 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: Path | None = None) -> Plan:
-    """Plans a recipe.
-
-    Args:
-        recipe: The recipe.
-        gpu_gib: Memory of one device in GiB.
-        rows: Number of training rows, where there is no dataset; 0: estimated from the recipe.
-        dataset: The training rows, if they exist.
-    """
+    """Plans a recipe for devices of `gpu_gib` GiB. `rows`: of training, where there is no dataset; 0: by the recipe."""
     train = recipe.train
     shape = shape_of(train.model_name_or_path)
     world = recipe.compute.nodes * max(1, recipe.compute.gpus_per_node)

@@ -65,18 +65,7 @@ def encode_rows(
     excess: Excess,
     system: str = "",
 ) -> tuple[list[Encoded], Counts]:
-    """Encodes (where, messages) pairs.
-
-    Args:
-        conversations: As `read_conversations` yields them.
-        template: The prompt template.
-        tokenizer: The base's, prepared.
-        max_length: Most tokens of an example.
-        excess: What to do with a longer one.
-        system: The system prompt.
-
-    Returns:
-        The examples in the order of the rows, and the counts.
+    """Encodes the pairs of `read_conversations`; returns the examples in the same order, and the counts.
 
     Raises:
         DataError: A row has no answer, a row is too long under `raise`, or nothing is left to train on.

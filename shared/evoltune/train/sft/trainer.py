@@ -35,6 +35,10 @@ from evoltune.train.sft.monitor import TrainingMonitor
 from evoltune.train.sft.schedule import rate_factor
 from evoltune.train.watchdog import Watchdog
 
+SAME_NAMES = (
+    "learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "logging_steps",
+)  # fmt: skip
+"""Settings of the recipe that the Trainer has under the same name."""
 PROOF_ROWS = 64
 """Rows that the template proof checks, spread over the dataset."""
 
@@ -162,12 +166,7 @@ def training_arguments(job: Job, layout: BatchLayout, precision: Precision) -> T
         max_steps=1,
         per_device_train_batch_size=layout.micro,
         gradient_accumulation_steps=layout.accumulation,
-        learning_rate=train.learning_rate,
-        weight_decay=train.weight_decay,
-        adam_beta1=train.adam_beta1,
-        adam_beta2=train.adam_beta2,
-        adam_epsilon=train.adam_epsilon,
-        max_grad_norm=train.max_grad_norm,
+        **{name: getattr(train, name) for name in SAME_NAMES},
         optim="adamw_torch_fused",
         bf16=precision == "bf16",
         fp16=precision == "fp16",
@@ -178,7 +177,6 @@ def training_arguments(job: Job, layout: BatchLayout, precision: Precision) -> T
         ddp_find_unused_parameters=False,
         activation_checkpointing=train.gradient_checkpointing,
         neftune_noise_alpha=train.neftune_noise_alpha or None,
-        logging_steps=train.logging_steps,
         logging_nan_inf_filter=False,
         save_strategy="steps" if train.save_steps else "no",
         save_steps=train.save_steps or 1,

@@ -1,0 +1,45 @@
+"""A checkpoint answers under its own template, merged or not."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from evoltune.errors import TrainingError
+
+pytest.importorskip("torch")
+
+
+ASK = [{"role": "user", "content": "Add 3 and 6."}]
+
+
+def test_adapter_and_merged_model_answer_alike(adapter, merged):
+    from evoltune.models.chat import SamplingConfig, open_model
+
+    replies = [
+        open_model(folder).answer(ASK, SamplingConfig(max_tokens=12)) for folder in (adapter, merged[0])
+    ]
+    # Random weights nearly tie: the merge's rounding may turn a late token. The logits themselves are compared by `merge`.
+    assert replies[0].text[:2] == replies[1].text[:2]
+    assert replies[0].prompt_tokens == replies[1].prompt_tokens
+    assert replies[0].finish_reason in ("stop", "length")
+
+
+def test_a_checkpoint_whose_tokenizer_was_changed_does_not_open(adapter, tmp_path):
+    from evoltune.models.chat import open_model
+
+    copy = tmp_path / "changed"
+    shutil.copytree(adapter, copy)
+    path = copy / "chat_template.jinja"
+    path.write_text(path.read_text().replace("<|im_end|>\n", "<|im_end|>"))
+    with pytest.raises(TrainingError, match="other ids than training saw"):
+        open_model(copy)
+
+
+def test_the_verbs_are_reachable(adapter, capsys):
+    from evoltune.cli import main
+
+    assert main(["chat", str(adapter), "--once", "Add 1 and 2.", "--max-tokens", "4"]) == 0
+    assert main(["merge", str(adapter.parent), "--out", str(adapter.parent / "x")]) == 2
+    assert "nothing to merge" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+"""Whole training jobs on a tiny base: what is written, what is refused, what continues after a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from evoltune.errors import CertificateError, DataError, RecipeError, TrainingError
+from evoltune.evaluate.suites import load_suite
+from evoltune.recipe import load_recipe
+from evoltune.train.launch import train
+
+
+def test_a_job_leaves_a_complete_checkpoint_with_its_proof(trained, losses):
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    from evoltune.models.proof import check_golden
+
+    out = trained("full")
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["steps"] == 6 and manifest["data"]["kept"] == 48
+    files = {"model.safetensors", "tokenizer.json", "template.json", "generation_config.json", "README.md"}
+    assert set(manifest["files"]) >= files
+    template = check_golden(out, AutoTokenizer.from_pretrained(out))
+    assert GenerationConfig.from_pretrained(out).eos_token_id == template.stop.id
+    AutoModelForCausalLM.from_pretrained(out)
+    steps = [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert losses(out)[-1] < losses(out)[0] - 0.1
+    assert not (out / "steps").exists()
+
+
+def test_a_finished_job_is_not_trained_again(trained, fine_tune):
+    out = trained("full")
+    before = (out / "manifest.json").stat().st_mtime_ns
+    assert fine_tune(out, "train.finetuning_type=full")["steps"] == 6
+    assert (out / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_dataset_without_certificate_is_refused_with_the_command_that_makes_one(
+    tiny_base, tiny_rows, tmp_path
+):
+    wanted = load_recipe("smoke/math", [f"train.model_name_or_path={tiny_base}"])
+    suites = {name: load_suite(name, domain=wanted.domain) for name in wanted.eval.suites}
+    with pytest.raises(CertificateError, match=r"evoltune .*decontaminate .*--allow-uncertified"):
+        train(wanted, tiny_rows, tmp_path / "out", suites=suites)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_long_row_stops_the_job_before_the_first_step_with_the_trainers_own_sentence(fine_tune, tmp_path):
+    with pytest.raises(DataError, match=r"48 of 48 rows are longer than train.max_length 16"):
+        fine_tune(tmp_path / "out", "train.max_length=16", "train.excess_length=raise")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_batch_that_cannot_be_solved_for_is_named(fine_tune, tmp_path):
+    with pytest.raises(RecipeError, match="global_batch_size: 9 is not a multiple"):
+        fine_tune(tmp_path / "out", "train.global_batch_size=9")
+
+
+def test_an_unknown_base_folder_is_named(fine_tune, tmp_path):
+    with pytest.raises(TrainingError, match=r"nowhere/base.: no such folder"):
+        fine_tune(tmp_path / "out", "train.model_name_or_path=./nowhere/base")
+
+
+def test_sigterm_saves_a_checkpoint_and_the_same_command_ends_with_the_uninterrupted_losses(
+    trained, fine_tune, driver, overrides, losses, tiny_rows, tmp_path
+):
+    out = tmp_path / "checkpoint"
+    process = subprocess.Popen(
+        [sys.executable, str(driver), str(tiny_rows), str(out), *overrides], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "heartbeat").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 1 and "stopped on request after step 1 of 6, with a checkpoint" in stderr
+    assert fine_tune(out)["steps"] == 6
+    assert losses(out) == pytest.approx(losses(trained("full")), abs=1e-6)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system"
+)
+def test_a_full_disk_at_save_is_one_sentence(fine_tune, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    try:
+        with pytest.raises(TrainingError, match=r"cannot be written: .*GiB free"):
+            fine_tune(disk / "out", "train.max_steps=1")
+        assert not (disk / "out" / "manifest.json").exists()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
