@@ -1,0 +1,44 @@
+"""Agreement of the judge with people."""
+
+from __future__ import annotations
+
+import pytest
+
+from evoltune.arena.agreement import read_votes, tie_discounted
+from evoltune.arena.judge import judge_study
+from evoltune.arena.study import load_study
+from evoltune.errors import DataError
+
+
+def test_agreement_is_tie_discounted_and_the_disagreements_are_described(
+    tmp_path, openai_server, study_file, write
+):
+    assert [
+        tie_discounted("a", "a"),
+        tie_discounted("", "a"),
+        tie_discounted("a", "b"),
+        tie_discounted("", ""),
+    ] == [
+        1.0,
+        0.5,
+        0.0,
+        1.0,
+    ]
+    votes = [("0", "ours", "x"), ("1", "tie", "x"), ("2", "ours", "x"), ("3", "tie", "x"), ("3", "ours", "y")]
+    rows = [
+        {"problem": f"wizardlm/{p}", "a": "ours", "b": "theirs", "vote": v, "annotator": w}
+        for p, v, w in votes
+    ]
+    human = write(tmp_path / "votes.jsonl", rows)
+    server = openai_server(judge="fair")
+    result = judge_study(load_study(study_file(f"{server.url}/v1", human=str(human))), tmp_path / "out")
+    found = result["human"]
+    assert found["matched"] == 5 and found["judge_human"]["value"] == pytest.approx((1 + 1 + 0 + 0.5 + 1) / 5)
+    assert found["human_human"]["value"] == 0.5 and found["disagreements"] == 2
+    assert found["by_skill"] == {"Math": 1, "Writing": 1} and found["code_of_the_chosen"] == {"no code": 2}
+
+
+def test_a_bad_vote_names_its_row(tmp_path, write):
+    path = write(tmp_path / "v.jsonl", [{"problem": "p", "a": "x", "b": "y", "vote": "z"}])
+    with pytest.raises(DataError, match=r"v\.jsonl:1: vote 'z': allowed: a, b, tie, x, y"):
+        read_votes(path)
