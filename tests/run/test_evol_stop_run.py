@@ -108,7 +108,7 @@ def test_it_stops_at_the_fall_and_builds_the_rounds_up_to_the_best(whole):
     assert drawn == {0, 1, 2}
     assert said.count("evol-stop: round") == 3
     with Store.read(folder / "whole") as store:
-        deepest = next(store.sql("SELECT max(round) FROM decisions"))[0]
+        deepest = store.sql("SELECT max(round) FROM decisions").fetchone()[0]
     assert deepest == 3 and calls <= 2 * 24 * 3
 
 

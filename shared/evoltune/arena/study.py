@@ -29,7 +29,8 @@ from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.model_source import find_model
 from evoltune.generate.types import GenerationSettings, SampleRequest
 from evoltune.models.proof import read_template
-from evoltune.recipe import Count, Eval, Positive, Section, Teacher
+from evoltune.recipe import Eval, Section, Teacher
+from evoltune.recipe.sections import Count, Positive
 
 Answers = Mapping[str, Mapping[str, str]]
 """system -> problem -> text"""

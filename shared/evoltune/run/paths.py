@@ -35,7 +35,6 @@ MANIFEST = "manifest.json"
 CERTIFICATE = "certificate.json"
 """What the dataset was checked against; a copy travels with the checkpoint."""
 TRAIN_ROWS = "train.parquet"
-VALIDATION_ROWS = "validation.parquet"
 DIFFICULTY_CHART = "difficulty.svg"
 
 JOB = "job.json"

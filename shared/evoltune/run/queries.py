@@ -103,7 +103,7 @@ def first_answers(store: Store) -> dict[str, str]:
 def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
     """(record, status) of every verdict, by record, the first answer last."""
     query = "SELECT record, json_extract(body, '$.status') FROM verdicts ORDER BY record, i DESC"
-    return store.sql(query)
+    return iter(store.sql(query))
 
 
 def verdict_counts(store: Store) -> dict[str, int]:

@@ -169,8 +169,9 @@ class Store:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _read(self, query: str, values: Sequence[object] = ()) -> _Rows:
-        return _Rows(self._db, self.folder, query, values)
+    def sql(self, query: str, *values: object) -> Rows:
+        """The rows of a read-only query; those of other modules are in `run.queries`."""
+        return Rows(self._db, self.folder, query, values)
 
     # ---- decisions
 
@@ -189,9 +190,8 @@ class Store:
 
     def decided(self, step: Step, record_id: str) -> str | None:
         """The step's reason for dropping the record; "" when it was kept, None when undecided."""
-        row = self._read(
-            "SELECT reason FROM decisions WHERE step=? AND record=?", (step.key, record_id)
-        ).fetchone()
+        query = "SELECT reason FROM decisions WHERE step=? AND record=?"
+        row = self.sql(query, step.key, record_id).fetchone()
         return None if row is None else str(row[0])
 
     def todo(self, step: Step) -> Iterator[Record]:
@@ -218,7 +218,7 @@ class Store:
         )
         while True:
             extra = (undecided_by.key,) if undecided_by else ()
-            ids = [r for (r,) in self._read(query, (step.key, last, upto, upto, *extra))]
+            ids = [r for (r,) in self.sql(query, step.key, last, upto, upto, *extra)]
             if not ids:
                 return
             for record_id in ids:
@@ -227,26 +227,25 @@ class Store:
 
     def record(self, record_id: str, step: Step | None = None) -> Record:
         """One record; with `step`, its answers carry the newest verdicts of that step's chain."""
-        row = self._read("SELECT body FROM records WHERE id=?", (record_id,)).fetchone()
+        row = self.sql("SELECT body FROM records WHERE id=?", record_id).fetchone()
         if row is None:
             raise DataError(f"{self.folder}: no record {record_id!r}: the report lists ids")
         verdicts = self._verdicts(record_id, step)
         answers = tuple(
             Answer(text=text, model=model, verdict=verdicts.get(i))
-            for i, model, text in self._read(
-                "SELECT i, model, text FROM answers WHERE record=? ORDER BY i", (record_id,)
+            for i, model, text in self.sql(
+                "SELECT i, model, text FROM answers WHERE record=? ORDER BY i", record_id
             )
         )
-        evidence = self._read("SELECT body FROM evidence WHERE record=?", (record_id,)).fetchone()
+        evidence = self.sql("SELECT body FROM evidence WHERE record=?", record_id).fetchone()
         raw = json.loads(row[0]) | {"evidence": json.loads(evidence[0]) if evidence else {}}
         return replace(record_from_json(raw), answers=answers)
 
     def _verdicts(self, record_id: str, step: Step | None) -> dict[int, Verdict]:
         rank = {s.key: n for n, s in enumerate(step.chain())} if step else {}
         found: dict[int, tuple[int, Verdict]] = {}
-        for i, key, body in self._read(
-            "SELECT i, step, body FROM verdicts WHERE record=? ORDER BY rowid", (record_id,)
-        ):
+        query = "SELECT i, step, body FROM verdicts WHERE record=? ORDER BY rowid"
+        for i, key, body in self.sql(query, record_id):
             order = rank.get(key, len(rank) if step is None else -1)
             if order >= 0 and (i not in found or order <= found[i][0]):
                 found[i] = (order, Verdict(**json.loads(body)))
@@ -262,16 +261,16 @@ class Store:
         """{"in": n, "kept": n, reason: n, ..., "pending": n}; "in" is the sum of the others."""
         counts = {
             reason or "kept": n
-            for reason, n in self._read(
+            for reason, n in self.sql(
                 "SELECT reason, count(*) FROM decisions WHERE step=? GROUP BY reason ORDER BY count(*) DESC, reason",
-                (step.key,),
+                step.key,
             )
         }
         if step.before is None:
             taken = int(self.noted(f"planned:{step.key}") or sum(counts.values()))
         else:
             query = "SELECT count(*) FROM decisions WHERE step=? AND reason='' AND (?=0 OR round<=?)"
-            taken = self._read(query, (step.before.key, step.upto, step.upto)).fetchone()[0]
+            taken = self.sql(query, step.before.key, step.upto, step.upto).fetchone()[0]
         decided = sum(counts.values())
         return {"in": taken, "kept": counts.pop("kept", 0), **counts, "pending": taken - decided}
 
@@ -289,7 +288,7 @@ class Store:
     def reply(self, key: str) -> StoredReply | None:
         """The reply of a call that was made before, with its cost; None when there is none."""
         query = "SELECT texts, prompt_tokens, completion_tokens, usd, cut FROM calls WHERE key=?"
-        row = self._read(query, (key,)).fetchone()
+        row = self.sql(query, key).fetchone()
         if row is None:
             return None
         usage = Usage(prompt_tokens=row[1], completion_tokens=row[2], usd=row[3])
@@ -309,22 +308,15 @@ class Store:
     ) -> None:
         """Commits one teacher reply. Must be called before anything uses the reply."""
         row = (
-            key,
-            purpose,
-            model,
-            record,
-            orjson.dumps(request).decode(),
-            orjson.dumps(list(texts)).decode(),
-        )
+            key, purpose, model, record, orjson.dumps(request).decode(), orjson.dumps(list(texts)).decode(),
+            usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(truncated)),
+        )  # fmt: skip
         with _sqlite_errors(self.folder):
-            self._db.execute(
-                "INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (*row, usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(truncated))),
-            )
+            self._db.execute("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?,?)", row)
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
-        cursor = self._read("SELECT * FROM calls ORDER BY key")
+        cursor = self.sql("SELECT * FROM calls ORDER BY key")
         names = cursor.names
         for row in cursor:
             entry = dict(zip(names, row, strict=True))
@@ -334,7 +326,7 @@ class Store:
         """By purpose: calls, prompt_tokens, completion_tokens, usd."""
         query = "SELECT purpose, count(*), sum(prompt_tokens), sum(completion_tokens), sum(usd) FROM calls GROUP BY purpose"
         names = ("calls", "prompt_tokens", "completion_tokens", "usd")
-        return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self._read(query)}
+        return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self.sql(query)}
 
     # ---- notes
 
@@ -344,19 +336,15 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
 
     def noted(self, key: str) -> Any:
-        row = self._read("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        row = self.sql("SELECT value FROM meta WHERE key=?", key).fetchone()
         return json.loads(row[0]) if row else None
 
     def steps(self) -> list[str]:
         """Keys of all steps that decided something."""
-        return [key for (key,) in self._read("SELECT DISTINCT step FROM decisions ORDER BY step")]
-
-    def sql(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        """The rows of a read-only query; `run.queries` holds all of them."""
-        yield from self._read(query, values)
+        return [key for (key,) in self.sql("SELECT DISTINCT step FROM decisions ORDER BY step")]
 
 
-class _Rows:
+class Rows:
     """The rows of a query. A damaged page is a StoreError also when it is met after the first rows."""
 
     def __init__(self, db: sqlite3.Connection, folder: Path, query: str, values: Sequence[object]) -> None:
