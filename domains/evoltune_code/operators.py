@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from evoltune.domain import Operator
 from evoltune.record import Task
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 
 DEPTH = ("constraints", "rarer", "reasoning", "misdirection", "complexity")
 """WizardCoder's five (2306.08568, section 3.2), drawn with equal probability."""

@@ -8,12 +8,9 @@ The paper draws its six operators with equal probability; the six forms of `comp
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from evoltune.domain import Operator
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots, read_prompt
 
-PROMPTS = Path(__file__).parent / "prompts"
 FORMS = {
     "xml": "an XML document",
     "json": "a JSON object or list",
@@ -25,10 +22,8 @@ FORMS = {
 
 
 def prompt(name: str) -> str:
-    """The text of a prompt without its leading comment lines."""
-    lines = (PROMPTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    start = next(number for number, line in enumerate(lines) if not line.startswith("# "))
-    return "\n".join(lines[start:]).strip() + "\n"
+    """The text of a prompt, ending in a newline."""
+    return read_prompt("evoltune_general", name) + "\n"
 
 
 def example(form: str) -> str:

@@ -7,18 +7,13 @@ Each prompt is a file in `prompts/`. Its first line is a comment that gives the 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from evoltune.domain import Operator
-
-PROMPTS = Path(__file__).parent / "prompts"
+from evoltune.text.prompts import read_prompt
 
 
 def prompt(name: str) -> str:
-    """The text of a prompt without its leading comment lines."""
-    lines = (PROMPTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    start = next(number for number, line in enumerate(lines) if not line.startswith("# "))
-    return "\n".join(lines[start:]).strip() + "\n"
+    """The text of a prompt, ending in a newline."""
+    return read_prompt("evoltune_math", name) + "\n"
 
 
 OPERATORS = (

@@ -1,18 +1,23 @@
 """The prompts of the maths operators, and the domain that carries them."""
 
 from collections import Counter
+from importlib.resources import files
 
 import pytest
 
 from evoltune.domain import Context, load_domain
-from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, PROMPTS, prompt
+from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, prompt
 
 
 def test_every_prompt_gives_its_reason_and_sends_only_the_rest():
-    for path in PROMPTS.glob("*.txt"):
+    prompts = list((files("evoltune_math") / "prompts").iterdir())
+    assert len(prompts) >= 5
+    for path in prompts:
         reason = path.read_text(encoding="utf-8").splitlines()[0]
         assert reason.startswith("# ") and len(reason) > 40
-        assert reason not in prompt(path.stem) and "{instruction}" in prompt(path.stem)
+        assert reason not in prompt(path.name.removesuffix(".txt")) and "{instruction}" in prompt(
+            path.name.removesuffix(".txt")
+        )
 
 
 def test_operators_go_up_and_down_and_fuse():

@@ -29,8 +29,8 @@ from evoltune.run.store import Store
 from evoltune.teacher.protocol import GivenUpError, Teacher, draw_seed, make_request
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
+from evoltune.text.prompts import fill_slots
 from evoltune.text.ratings import numbers_in
-from evoltune.text.slots import fill_slots
 
 JUDGE_TOKENS = 512
 _PREFERENCES = {"A": (1.0, 0.0), "B": (0.0, 1.0), "TIE": (0.5, 0.5)}

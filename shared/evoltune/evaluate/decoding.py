@@ -12,7 +12,7 @@ from evoltune.generate.types import GenerationSettings, ModelSource
 from evoltune.models.proof import read_template
 from evoltune.recipe import Recipe
 from evoltune.record import Task
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 
 DECODING_KEYS = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
 

@@ -16,12 +16,12 @@ from evoltune.domain import Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.answers import complete_seed, with_answers, with_evidence
 from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather_all, gave_up
-from evoltune.evolve.prompts import EQUAL, says_equal
+from evoltune.evolve.questions import EQUAL, says_equal
 from evoltune.evolve.rules.copying import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 
 INHERITED_FIELDS = ("skill", "reasoning", "licence", "source")
 """`Task.fields` that a child takes over from its parent."""

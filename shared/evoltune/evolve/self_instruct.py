@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 
 from evoltune.evolve.answers import decide_new_seed
 from evoltune.evolve.evolution import Evolution, gather_all
-from evoltune.evolve.prompts import SELF_INSTRUCT
+from evoltune.evolve.questions import SELF_INSTRUCT
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 from evoltune.text.words import STOP_WORDS, prose_words
 
 TASKS_PER_CALL, SHOWN_SEEDS, SHOWN_NEW = 10, 6, 2  # the paper shows 6 written and 2 generated tasks

@@ -15,11 +15,11 @@ from pathlib import Path
 from evoltune.errors import DataError
 from evoltune.evolve.answers import decide_new_seed
 from evoltune.evolve.evolution import Evolution, gather_all, gave_up
-from evoltune.evolve.prompts import SNIPPET
+from evoltune.evolve.questions import SNIPPET
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 from evoltune.text.words import prose_words
 
 MIN_LINES, MAX_LINES = 3, 15  # the paper takes 1 to 15 consecutive lines

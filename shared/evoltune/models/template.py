@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evoltune.errors import DataError, TrainingError
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 
 Name = Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"]
 Message = Mapping[str, Any]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Endpoint, Teacher
-from evoltune.text.slots import fill_slots
+from evoltune.text.prompts import fill_slots
 
 HEALTH_S = 1800
 """How long a replica may take to load its weights."""

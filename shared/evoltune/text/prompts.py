@@ -1,5 +1,6 @@
-"""Fill the slots of a prompt template.
+"""Prompt templates: files in a package's `prompts/` folder, with slots in braces.
 
+    template = read_prompt("evoltune.evolve", "equal")
     fill_slots("Rewrite {instruction} as {form}.", instruction="f(x) = \\frac{1}{x}", form="JSON")
 
 Invariant: all slots are replaced in one pass, so a value that itself contains `{form}` is left as it is, and so are the
@@ -9,6 +10,14 @@ braces of LaTeX and JSON in the template.
 from __future__ import annotations
 
 import re
+from importlib.resources import files
+
+
+def read_prompt(package: str, name: str) -> str:
+    """The text of `prompts/NAME.txt` in a package, without the leading comment lines (`# why it is as it is`)."""
+    lines = (files(package) / "prompts" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    first = next(number for number, line in enumerate(lines) if not line.startswith("# "))
+    return "\n".join(lines[first:]).strip()
 
 
 def fill_slots(template: str, /, **values: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evoltune.evolve.prompts import says_equal
+from evoltune.evolve.questions import says_equal
 
 
 @pytest.mark.parametrize(
