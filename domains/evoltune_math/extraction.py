@@ -24,7 +24,7 @@ from evoltune_math.prose import (
     is_formula,
     is_sentence,
     is_words_only,
-    prose_words,
+    non_math_words,
 )
 
 MAX_TAIL = 40_000
@@ -267,7 +267,7 @@ def _first_formulas(formulas: list[re.Match[str]], sentence: str) -> str:
 def _first_sentence(text: str) -> Found | None:
     """`x = 2 or x = 3. Both satisfy the equation.`: an answer, then a remark without a number."""
     head, _, rest = text.partition(". ")
-    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or prose_words(head):
+    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or non_math_words(head):
         return None
     return Found(head, "bare") if is_bare_answer(head) and not is_words_only(head) else None
 

@@ -27,7 +27,7 @@ _MATHEMATICAL_WORDS = frozenset(["and", "or", "mod", "cm", "percent", "in"])
 _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 
 
-def prose_words(text: str) -> list[str]:
+def non_math_words(text: str) -> list[str]:
     """The words outside of commands that are neither mathematics nor units."""
     return [w for w in WORD.findall(_TEXT_COMMAND.sub(" ", to_ascii(text))) if not _is_mathematical(w)]
 
@@ -50,7 +50,7 @@ def is_bare_answer(text: str) -> bool:
         return True
     if len(text) < 120 and _ALL_REALS.match(text):
         return True
-    words = prose_words(text)
+    words = non_math_words(text)
     if not words:
         return True
     if SENTENCE_END.search(text.strip()[:-1]):
@@ -62,7 +62,7 @@ def is_bare_answer(text: str) -> bool:
 
 def is_sentence(text: str) -> bool:
     """Whether a text that could be a bare answer is a sentence of words, such as `He buys 3 apples a day`."""
-    if len(prose_words(text)) > 3 and not re.match("all real", text, re.I):
+    if len(non_math_words(text)) > 3 and not re.match("all real", text, re.I):
         return True
     return is_words_only(text) and len(WORD.findall(to_ascii(text))) > 1
 
@@ -80,7 +80,7 @@ def is_formula(found: re.Match[str]) -> bool:
         return True
     if not any(c.isalnum() for c in inside):  # the sign of `width $=$ height`, the backslash of `$\\$5$`
         return False
-    words = prose_words(inside)
+    words = non_math_words(inside)
     if "\\" in inside:
         return len(words) < 4
     return not words or (len(words) < 2 and bool(_SIGNS.search(inside)) and "\n" not in inside.strip())
