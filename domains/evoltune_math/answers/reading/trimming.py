@@ -11,6 +11,7 @@ _REMARK_STARTS = word_set(
 )
 """Words after an answer that start a remark."""
 _CONDITION_STARTS = ("for", "if", "when")
+_OPENING, _CLOSING = ("(", "[", "{", "\\{"), (")", "]", "}", "\\}")
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
     "approximately about approx roughly exactly is are equals answer solution solutions the final "
@@ -61,21 +62,21 @@ def _without_introduction(tokens: list[Token]) -> list[Token]:
 
 def _without_remark(tokens: list[Token]) -> list[Token]:
     """Cut at the first remark outside of brackets, unless several conditions make the answer a case distinction."""
-    conditions = [
-        t for t in tokens if t.kind in ("word", "text") and t.text.split()[0].lower() in _CONDITION_STARTS
-    ]
-    if len(conditions) > 1:
+    starts = {at: t.text.split()[0].lower() for at, t in enumerate(tokens) if t.kind in ("word", "text")}
+    if sum(word in _CONDITION_STARTS for word in starts.values()) > 1:
         return tokens
-    level = 0
-    for at, token in enumerate(tokens):
-        if token.kind == "op":
-            level += (token.text in "([{" or token.text == "\\{") - (
-                token.text in ")]}" or token.text == "\\}"
-            )
-        is_word = token.kind in ("word", "text")
-        if at and level == 0 and is_word and token.text.split()[0].lower() in _REMARK_STARTS:
+    level = seen = 0
+    for at, word in starts.items():
+        level, seen = level + _brackets_opened(tokens[seen:at]), at
+        if at and level == 0 and word in _REMARK_STARTS:
             return tokens[:at]
     return tokens
+
+
+def _brackets_opened(tokens: list[Token]) -> int:
+    """How many more brackets the tokens open than they close."""
+    signs = [t.text for t in tokens if t.kind == "op"]
+    return sum(s in _OPENING for s in signs) - sum(s in _CLOSING for s in signs)
 
 
 def without_lead(tokens: list[Token]) -> list[Token] | None:

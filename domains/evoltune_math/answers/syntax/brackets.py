@@ -9,7 +9,9 @@ from evoltune_math.answers.nodes import Node, bare_items, div, fn, seq
 from evoltune_math.answers.syntax.grammar import Closed, Cursor, closes
 from evoltune_math.answers.syntax.tokens import Token, Unreadable
 
-_CLOSERS = (")", "]", "}", "\\}", "&")
+_CLOSERS = frozenset([")", "]", "}", "\\}", "&"])
+_ENDS = {"(": frozenset([")", "]"]), "[": _CLOSERS, "{": _CLOSERS, "\\{": _CLOSERS | {":", "|"}}
+"""The signs that end the items after an opening bracket."""
 _FITTING = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}
 FENCES = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "lvert": ("rvert", "abs"), "lVert": ("rVert", "norm")}  # fmt: skip
 """Opening command -> (closing command, function)."""
@@ -41,9 +43,9 @@ def within(cursor: Cursor, closed: Closed, *closers: str) -> Node:
 
 def bracketed(cursor: Cursor, opener: str) -> Node:
     """A group, a tuple, a set or an interval; with the closing bracket."""
-    closers = (")", "]") if opener == "(" else _CLOSERS
+    ends = _ENDS[opener]
     outside, cursor.closers = cursor.closers, ([":"] if opener == "\\{" else [])
-    inside = cursor.items(lambda t: t.is_op(*closers) or is_divider(t, opener))
+    inside = cursor.items(lambda t: t.text in ends if t.kind == "op" else is_divider(t, opener))
     if is_divider(cursor.peek(), opener):
         inside = divided(cursor, inside, opener)
     closer = cursor.take().text

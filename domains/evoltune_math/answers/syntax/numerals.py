@@ -15,6 +15,8 @@ MAX_DIGITS = 4_000
 _SEPARATOR = r"\ ?\{,\ ?\}\ ?|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
 _RUN = re.compile(rf"\d+(?P<sep>{_SEPARATOR})\d+(?:(?P=sep)\d+)*")
 _DIGITS = re.compile(r"\d+")
+_PLAIN = re.compile(r"\d{1,15}(?![\d.,'_~\\ {eE])")
+"""An integer with nothing after it that could belong to it: most numbers, read in half the time."""
 _DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+(?![\d,])|\d{1,3}(?:\.\d{3}){2,}(?![\d.])")
 _DECIMALS = re.compile(r"\.(\d*)")
 _REPEAT = re.compile(r"\\(?:overline|bar|overbar|dot)\s*(?:\{(\d+)\}|(\d))|\((\d+)\)(?![\d(])")
@@ -44,6 +46,9 @@ class NumeralReader:
     def read(self, start: int, bracket: str) -> Numeral:
         """The number at `start`. `bracket`: the innermost open bracket, or "". Raises `Unreadable` for huge numbers."""
         text = self.text
+        plain = _PLAIN.match(text, start)
+        if plain:
+            return Numeral(plain[0], Fraction(int(plain[0])), False, plain.end())
         whole, decimals, at = self._integer(start, bracket)
         exact = decimals is None
         if decimals is None:

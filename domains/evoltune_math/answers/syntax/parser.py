@@ -57,6 +57,7 @@ _ENDING_COMMANDS = word_set(
     "rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid"
 )
 """Commands that no operand follows: the expression before them is complete."""
+_SEPARATORS = {"op": (",", "\n"), "cmd": ("wedge", "vee")}
 _ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])
 
 
@@ -95,14 +96,15 @@ class Parser:
         groups: list[list[Node]] = [[]]
         word = ""
         while not closed(token := self.peek()):
-            if token.kind == "end":
+            kind, text = token.kind, token.text
+            if kind == "end":
                 raise Unreadable("a bracket is not closed")
-            if token.is_op(";"):
+            if kind == "op" and text == ";":
                 self.at += 1
                 groups.append([])
-            elif token.kind == "sep" or token.is_op(",", "\n") or token.is_cmd("wedge", "vee"):
+            elif kind == "sep" or text in _SEPARATORS.get(kind, ()):
                 self.at += 1
-                word = token.text if token.text in ("and", "or") else word
+                word = text if text in ("and", "or") else word
             else:
                 groups[-1].append(self.expression(0))
         full = [g for g in groups if g]
