@@ -75,3 +75,21 @@ def test_what_is_not_a_json_object_reads_as_none(tmp_path):
     assert read_json(tmp_path / "missing.json") is None
     write_json(tmp_path / "x.json", {"a": 1})
     assert read_json(tmp_path / "x.json") == {"a": 1}
+
+
+def test_who_has_the_old_file_open_still_reads_it_whole(tmp_path):
+    target = tmp_path / "rows.txt"
+    target.write_text("old and long")
+    with target.open() as reader:
+        write_file(target, "new")
+        assert reader.read() == "old and long"
+    assert target.read_text() == "new"
+
+
+def test_the_same_rows_compressed_are_the_same_bytes_whatever_the_name_and_the_time(tmp_path):
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        with jsonl_writer(tmp_path / name) as write:
+            write({"a": 1})
+    packed = (tmp_path / "a.jsonl.gz").read_bytes()
+    assert packed == (tmp_path / "b.jsonl.gz").read_bytes()
+    assert packed[4:8] == bytes(4)  # the time in gzip's header
