@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from evoltune.domain import Profile, load_domain
-from evoltune.evaluate.profiles import lock_violations, present_lock, profile_hash
+from evoltune.evaluate.profiles import lock_violations, present_lock, profile_hash, source_of
 
 LOCK = Path(__file__).parent / "profiles.lock.json"
 MARK = "\n"
@@ -43,6 +43,20 @@ def test_a_changed_function_that_the_scorer_calls_changes_the_hash(monkeypatch):
     plain = profile_hash(Profile(version=1, extract=uses_tail))
     monkeypatch.setitem(uses_tail.__globals__, "_tail", shout)
     assert plain != profile_hash(Profile(version=1, extract=uses_tail))
+
+
+def test_a_docstring_or_a_comment_does_not_change_the_hash():
+    def documented(task, response):
+        """Takes the end."""
+        # The end is the answer.
+        return response[-3:]
+
+    def bare(task, response):
+        return response[-3:]
+
+    bare.__qualname__ = documented.__qualname__
+    with_prose, without = (source_of(function)[0] for function in (documented, bare))
+    assert with_prose.replace("documented", "f") == without.replace("documented", "f").replace("bare", "f")
 
 
 def test_a_lock_allows_a_new_version_and_nothing_else():

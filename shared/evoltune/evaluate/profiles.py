@@ -9,9 +9,12 @@ constants of the same module that they use; not the domain's verifier, whose sou
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -33,7 +36,7 @@ def profile_hash(profile: Profile) -> str:
 
 
 def source_of(function: Any) -> list[str]:
-    """The source of a function and of what it uses in its own module, without comments and blank lines; sorted."""
+    """The source of a function and of what it uses in its own module, without comments and docstrings; sorted."""
     found: dict[str, str] = {}
     waiting = [function] if function is not None else []
     while waiting:
@@ -43,9 +46,7 @@ def source_of(function: Any) -> list[str]:
             one = one.func
         if not isinstance(one, FunctionType) or one.__qualname__ in found:
             continue
-        lines = (line.rstrip() for line in inspect.getsource(one).splitlines())
-        code = (line for line in lines if line and not line.lstrip().startswith("#"))
-        found[one.__qualname__] = "\n".join(code)
+        found[one.__qualname__] = _code_of(one)
         waiting += [cell.cell_contents for cell in one.__closure__ or ()]
         for name in _names(one.__code__):
             value = one.__globals__.get(name)
@@ -54,6 +55,18 @@ def source_of(function: Any) -> list[str]:
             elif isinstance(value, str | int | float | tuple | re.Pattern):
                 found[f"{name} ="] = value.pattern if isinstance(value, re.Pattern) else repr(value)
     return [f"{name}\n{text}" for name, text in sorted(found.items())]
+
+
+def _code_of(function: FunctionType) -> str:
+    """The source without docstrings, whole-line comments and blank lines; text, since syntax trees differ by Python version."""
+    source = textwrap.dedent(inspect.getsource(function))
+    lines = [line.rstrip() for line in source.splitlines()]
+    with suppress(SyntaxError):  # a lambda inside an expression is no statement of its own
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
+                first, last = node.body[0].lineno - 1, node.body[0].end_lineno
+                lines[first:last] = [""] * len(lines[first:last])
+    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
 
 
 def _names(code: CodeType) -> set[str]:
