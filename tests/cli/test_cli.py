@@ -180,7 +180,7 @@ def test_a_teacher_that_cannot_be_used_is_refused_before_anything_is_written(
 
 def test_an_override_cannot_name_itself(capsys):
     assert main(["recipes", "show", "smoke/math", "verify.policy={a: &a [*a]}"]) == 2
-    assert "unfolded" in capsys.readouterr().err
+    assert "aliases" in capsys.readouterr().err
 
 
 def _leaves(parser: argparse.ArgumentParser, name: str):
