@@ -6,6 +6,7 @@ import argparse
 
 from evoltune import pipeline
 from evoltune.cli import options
+from evoltune.cluster import slurm
 from evoltune.errors import RecipeError, nearest
 from evoltune.rows.storage import is_address
 from evoltune.run.run import Run
@@ -51,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
-    from evoltune.cluster import slurm
-
     recipe, folder = options.recipe_of(args)
     if args.out and is_address(args.out):
         raise RecipeError(
