@@ -110,7 +110,7 @@ class ChatModel:
 
 
 def open_model(checkpoint: str | Path) -> ChatModel:
-    """Loads a checkpoint of ours (whole or adapter), or any base that has a chat template of its own.
+    """Loads a checkpoint of Evoltune (whole or adapter), or any base that has a chat template.
 
     Raises:
         TrainingError: The model does not exist, or its tokenizer was changed after training.

@@ -30,13 +30,13 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
         Its manifest, with `merge: {bound, difference, dtype}`.
 
     Raises:
-        DataError: The checkpoint holds no adapter of ours.
+        DataError: The checkpoint is not a finished adapter of Evoltune.
         TrainingError: The bound is broken, the adapter is all zeros, or `out` holds a finished model.
     """
     template, manifest = read_template(checkpoint), read_manifest(checkpoint)
     if template is None or manifest is None or not (checkpoint / "adapter_config.json").is_file():
         raise DataError(
-            f"{checkpoint}: holds no finished adapter of ours (adapter_config.json, template.json, manifest.json): "
+            f"{checkpoint}: is not a finished adapter of Evoltune (adapter_config.json, template.json, manifest.json): "
             "nothing to merge"
         )
     if (out / MANIFEST).exists():

@@ -1,7 +1,7 @@
 """Runs the trainer process(es) and waits: passes on a request to stop, and ends what hangs.
 
 A stop (SIGTERM, Ctrl-C) becomes the file `OUT/stop`, which works for every launcher and across nodes: the trainer saves a
-checkpoint after the current step and ends. A second signal kills. Invariant: no process of ours outlives `run_trainer`.
+checkpoint after the current step and ends. A second signal kills. Invariant: no process that it started outlives `run_trainer`.
 """
 
 from __future__ import annotations
