@@ -25,12 +25,12 @@ from evoltune.evolve.yields import operator_yield
 from evoltune.models.card import write_card
 from evoltune.recipe import Recipe
 from evoltune.report.run_page import write_report
+from evoltune.run.apply import apply_stage, close_step
 from evoltune.run.dev_suite import dev_recipe, dev_score
 from evoltune.run.evol_stop import best_round, evolve_until_best, verify_rate
 from evoltune.run.lock import locked
 from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, scores_path
 from evoltune.run.run import Run
-from evoltune.run.stage import apply_stage, close_step
 from evoltune.run.store import Store
 from evoltune.train.launch import train as fine_tune
 from evoltune.verification.checker import verify_stage
@@ -89,12 +89,9 @@ def _score_by_verifying(work: Run) -> float:
 def _score_by_training(work: Run) -> float:
     for stage in (verify, build, train):
         stage(work)
-    recipe = dev_recipe(work.recipe, work.recipe.evolve.stop_on or "")
+    recipe, out = dev_recipe(work.recipe, work.recipe.evolve.stop_on or ""), work.checkpoint.parent / DEV
     # A dev suite is not reported, so the dataset needs no certificate for it.
-    scores = measure(
-        recipe, str(work.checkpoint), work.checkpoint.parent / DEV, baseline=False, allow_uncertified=True
-    )
-    return dev_score(scores)
+    return dev_score(measure(recipe, str(work.checkpoint), out, baseline=False, allow_uncertified=True))
 
 
 def verify(work: Run) -> None:
@@ -118,8 +115,7 @@ def build(work: Run) -> None:
         chain = list(reversed(steps[-1].chain()))
         counts = {step.name: store.ledger(step) for step in chain}
         rows, mix = mix_sources(store.kept(steps[-1]), work.recipe, work.domain, work.targets, checker)
-        if mix:
-            counts["mix"] = dict(mix)
+        counts |= {"mix": dict(mix)} if mix else {}
         store.note("ledgers", counts)
         store.note("steps", {step.name: step.key for step in chain})
         store.note("built", "")  # Invalidate first: a half-written dataset must not count.
@@ -128,18 +124,12 @@ def build(work: Run) -> None:
 
 
 def train(work: Run) -> None:
-    if (
-        not work.is_trained()
-    ):  # Scores of an older checkpoint must not stand beside the new one; its texts may.
+    if not work.is_trained():  # scores of an older checkpoint must not stand beside the new one
         scores_path(work.checkpoint.parent, AFTER).unlink(missing_ok=True)
     fine_tune(
-        work.recipe,
-        work.training_data,
-        work.checkpoint,
-        suites=work.suites,
-        score=partial(measure, baseline=False, allow_uncertified=True),
-        allow_uncertified=work.allow_uncertified,
-    )
+        work.recipe, work.training_data, work.checkpoint, suites=work.suites,
+        score=partial(measure, baseline=False, allow_uncertified=True), allow_uncertified=work.allow_uncertified,
+    )  # fmt: skip
 
 
 def evaluate(work: Run) -> None:

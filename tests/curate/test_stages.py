@@ -17,7 +17,7 @@ from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.rows.readers import read_rows
-from evoltune.run.stage import apply_stage
+from evoltune.run.apply import apply_stage
 from evoltune.run.store import Step, Store
 from evoltune.sandbox.worker_protocol import WorkerLost
 
