@@ -1,4 +1,4 @@
-"""The house rules that a reader relies on: imports point one way, there is no cycle, the command line stays light."""
+"""The structure that readers rely on: imports point one way, there is no cycle, light commands stay light, files stay small."""
 
 from __future__ import annotations
 
@@ -6,63 +6,156 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "shared"
+ROOTS = (SHARED, ROOT / "domains")
 DOMAINS = ("evoltune_code", "evoltune_math", "evoltune_general")
-HEAVY = ("torch", "transformers", "ray", "sympy", "datasets", "deepspeed", "pandas", "numpy", "aiohttp")
+HEAVY = {
+    "torch", "transformers", "peft", "deepspeed", "accelerate", "ray", "vllm", "sympy", "mpmath", "datasets", "pandas", "numpy",
+    "pyarrow", "sklearn", "scipy", "aiohttp", "xllamacpp", "gguf", "fsspec", "jinja2",
+}  # fmt: skip
+"""Libraries that a light command must not load."""
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "record": set(),
+    "domain": {"errors", "record"},
+    "text": {"errors"},
+    "recipe": {"errors", "record"},
+    "sandbox": {"errors", "record", "domain", "verification.judge"},
+    "rows": {"errors", "record", "domain", "recipe"},
+    "run.store": {"errors", "record", "run"},
+    "run.paths": {"errors", "record", "run"},
+    "models": {"errors", "record", "recipe", "rows", "cluster"},
+    "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "cluster", "text", "sandbox"},
+}
+"""What these packages may import of ours, beside themselves: the lower floors of the house."""
 
 
-def module_name(path: Path, root: Path) -> str:
+@dataclass(frozen=True)
+class Import:
+    source: str
+    target: str
+    inside: bool
+    """In a function or under TYPE_CHECKING."""
+
+
+def name_of(path: Path, root: Path) -> str:
     parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(path: Path, top_level_only: bool) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
-    found: set[str] = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+@cache
+def modules() -> dict[str, Path]:
+    return {name_of(path, root): path for root in ROOTS for path in sorted(root.rglob("*.py"))}
 
 
-def test_the_core_imports_no_domain():
-    for path in SHARED.rglob("*.py"):
-        bad = {name for name in imports_of(path, top_level_only=False) if name.split(".")[0] in DOMAINS}
-        assert not bad, f"{path} imports {bad}"
+def imports_in(node: ast.AST, module: str, path: Path, inside: bool) -> Iterator[Import]:
+    """Every import below a node, relative ones and those in functions or under TYPE_CHECKING included."""
+    for child in ast.iter_child_nodes(node):
+        deeper = inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
+        if isinstance(child, ast.Import):
+            yield from (Import(module, alias.name, inside) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = child.module or ""
+            if child.level:
+                package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+                base = ".".join(
+                    [*package[: len(package) - child.level + 1], *([child.module] if child.module else [])]
+                )
+            for alias in child.names:
+                full = f"{base}.{alias.name}"
+                yield Import(module, full if full in modules() else base, inside)
+        else:
+            yield from imports_in(child, module, path, deeper)
 
 
-def test_a_domain_imports_no_other_domain():
-    for domain in DOMAINS:
-        for path in (ROOT / "domains" / domain).rglob("*.py"):
-            used = {name.split(".")[0] for name in imports_of(path, top_level_only=False)}
-            assert not used & (set(DOMAINS) - {domain}), path
+@cache
+def imports() -> tuple[Import, ...]:
+    """All imports of all modules; importing a module also imports the packages above it."""
+    return tuple(
+        found
+        for name, path in modules().items()
+        for found in imports_in(ast.parse(path.read_text("utf-8")), name, path, False)
+    )
 
 
-def test_there_is_no_import_cycle_between_modules():
-    modules = {module_name(p, SHARED): p for p in SHARED.rglob("*.py")}
-    graph = {
-        name: {i for i in imports_of(p, top_level_only=True) if i in modules and i != name}
-        for name, p in modules.items()
-    }
+def ours() -> list[Import]:
+    return [i for i in imports() if i.target in modules() and i.target != i.source]
+
+
+def room(module: str) -> str:
+    return module.removeprefix("evoltune.")
+
+
+def test_the_core_imports_no_domain_and_a_domain_no_other():
+    for i in imports():
+        domain = i.target.split(".")[0]
+        assert domain not in DOMAINS or i.source.split(".")[0] == domain, f"{i.source} imports {i.target}"
+
+
+def test_there_is_no_import_cycle_wherever_the_import_stands():
+    graph: dict[str, set[str]] = {name: set() for name in modules()}
+    for i in ours():
+        graph[i.source].add(i.target)
     done: set[str] = set()
+    cycles: list[str] = []
 
     def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join((*path, name))
-        if name not in done:
+        if name in path:
+            cycles.append(" -> ".join((*path[path.index(name) :], name)))
+        elif name not in done:
             for following in sorted(graph[name]):
                 visit(following, (*path, name))
             done.add(name)
 
     for name in graph:
         visit(name, ())
+    assert not cycles, "\n".join(cycles)
+
+
+def test_lower_floors_import_no_higher_one():
+    bad = []
+    for i in ours():
+        for floor, allowed in BELOW.items():
+            inside = room(i.source) == floor or room(i.source).startswith(f"{floor}.")
+            named = {floor, *allowed}
+            fine = any(room(i.target) == n or room(i.target).startswith(f"{n}.") for n in named)
+            if inside and not fine and i.target != "evoltune":
+                bad.append(f"{i.source} imports {i.target}")
+    assert not bad, "\n".join(bad)
+
+
+def test_only_the_command_line_imports_the_command_line():
+    assert not [
+        i
+        for i in ours()
+        if i.target.startswith("evoltune.cli")
+        and not i.source.startswith(("evoltune.cli", "evoltune.__main__"))
+    ]
+
+
+@cache
+def loads_heavy(module: str) -> bool:
+    """Whether importing the module loads a heavy library."""
+    outside = {i.target.split(".")[0] for i in imports() if i.source == module and not i.inside}
+    inner = {i.target for i in ours() if i.source == module and not i.inside}
+    return bool(outside & HEAVY) or any(loads_heavy(name) for name in inner)
+
+
+def test_an_import_of_ours_inside_a_function_keeps_a_heavy_library_out():
+    bad = [
+        f"{i.source} imports {i.target} inside a function, though it loads nothing heavy"
+        for i in ours()
+        if i.inside and i.source not in ("evoltune", "evoltune.cli") and not loads_heavy(i.target)
+    ]
+    assert not bad, f"{len(bad)}:\n" + "\n".join(bad)
 
 
 def test_folders_that_are_no_packages_have_no_init():
@@ -71,15 +164,29 @@ def test_folders_that_are_no_packages_have_no_init():
     )
 
 
+def test_no_file_is_over_450_lines_and_no_function_over_60():
+    bad = []
+    for path in modules().values():
+        text = path.read_text("utf-8")
+        if (lines := len(text.splitlines())) > 450:
+            bad.append(f"{path}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                size = (node.end_lineno or 0) - node.lineno + 1
+                if size > 60:
+                    bad.append(f"{path}:{node.lineno}: {node.name} has {size} lines")
+    assert not bad, "\n".join(bad)
+
+
 def test_nearly_every_function_is_annotated():
-    total = bare = 0
-    for root in ("shared", "domains"):
-        for path in (ROOT / root).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    total += 1
-                    bare += node.returns is None
-    assert bare <= 0.05 * total, f"{bare} of {total} functions have no return annotation"
+    functions = [
+        node
+        for path in modules().values()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    bare = sum(node.returns is None for node in functions)
+    assert bare <= 0.05 * len(functions), f"{bare} of {len(functions)} functions have no return annotation"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +208,7 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]):
         for line in run.stderr.splitlines()
         if line.startswith("import time:")
     }
-    assert not loaded & set(HEAVY)
+    assert "evoltune" in loaded and not loaded & HEAVY
 
 
 def strings_of(path: Path) -> list[tuple[int, str]]:
