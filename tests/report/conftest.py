@@ -91,7 +91,9 @@ def large(tmp_path_factory) -> Path:
     return _make_run(tmp_path_factory.mktemp("large") / "run", 10_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(
+    scope="module"
+)  # not the session: an open Playwright keeps an event loop running in this thread
 def browser() -> Iterator[object]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs the dev extra")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

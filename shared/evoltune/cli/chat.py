@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from evoltune.models.chat import SamplingConfig, open_model
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint, a merged model, or a base with a chat template")
@@ -17,8 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.models.chat import SamplingConfig, open_model
-
     model = open_model(args.checkpoint)
     sampling = SamplingConfig(max_tokens=args.max_tokens, temperature=args.temperature)
     if not args.once:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from evoltune.cli import options
+from evoltune.models.merge import merge
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.models.merge import merge
-
     out = args.out or args.checkpoint.with_name(f"{args.checkpoint.name}-merged")
     print(f"merging {args.checkpoint} into {out}", file=sys.stderr)
     done = merge(args.checkpoint, out, args.dtype)["merge"]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from evoltune.cli import options
 from evoltune.run.paths import DATASET
+from evoltune.train.deepspeed import zero_name
+from evoltune.train.plan import as_json, describe, make_plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.train.deepspeed import zero_name
-    from evoltune.train.plan import as_json, describe, make_plan
-
     recipe, folder = options.recipe_of(args)
     dataset = Path(recipe.train.dataset) if recipe.train.dataset else folder / DATASET
     plan = make_plan(recipe, gpu_gib=args.gpu_gib, rows=args.rows, dataset=dataset)

@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from evoltune.models.chat import open_model
+from evoltune.models.vllm_server import vllm_can_serve, vllm_command
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint, a merged model, or a base with a chat template")
@@ -17,14 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evoltune.models.vllm_server import vllm_can_serve, vllm_command
-
     name = args.name or Path(args.checkpoint).resolve().name
     if args.engine == "vllm" or (args.engine == "auto" and vllm_can_serve(Path(args.checkpoint))):
         os.execv(sys.executable, vllm_command(args.checkpoint, args.host, args.port, name))
     from aiohttp import web
 
-    from evoltune.models.chat import open_model
     from evoltune.models.server import application
 
     model = open_model(args.checkpoint)

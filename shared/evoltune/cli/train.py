@@ -7,6 +7,7 @@ import argparse
 from evoltune.cli import options
 from evoltune.cli import run as run_verb
 from evoltune.run.paths import CHECKPOINT
+from evoltune.train.launch_command import launch_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +33,6 @@ def run(args: argparse.Namespace) -> int:
     if args.launcher:
         args.overrides.append(f"compute.launcher={args.launcher}")
     if args.print_launch:
-        from evoltune.train.launch_command import launch_text
-
         recipe, folder = options.recipe_of(args)
         print(launch_text(recipe, folder / CHECKPOINT))
         return 0

@@ -15,6 +15,7 @@ from typing import Any
 from evoltune.domain import Domain, load_domain, package_of
 from evoltune.verification.checker import Checker, open_checker
 from evoltune.verification.rows import verify_rows
+from evoltune.verification.service.client import VerifierClient
 
 
 def verify(
@@ -88,8 +89,6 @@ class Reward:
 
 
 def _client(service: str, options: dict[str, Any]) -> Any:
-    from evoltune.verification.service.client import VerifierClient
-
     return VerifierClient(service, **options)
 
 
