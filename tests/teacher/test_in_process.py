@@ -1,6 +1,8 @@
 """Teachers in this process: Transformers with a tiny model."""
 
 import asyncio
+import json
+import shutil
 
 import pytest
 
@@ -29,11 +31,18 @@ def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny_base):
     assert replies[0].usage.prompt_tokens < replies[1].usage.prompt_tokens
 
 
-def test_only_texts_that_used_all_their_tokens_are_truncated(tiny_base):
-    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=40, concurrency=32)
-    replies = complete(config, *(f"say {i}" for i in range(32)))
+def test_only_texts_that_used_all_their_tokens_are_truncated(tiny_base, tmp_path):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    generation = json.loads((base / "generation_config.json").read_text())
+    generation["eos_token_id"] = [
+        1,
+        *range(5, 40),
+    ]  # an eighth of the vocabulary: some texts end early, some do not
+    (base / "generation_config.json").write_text(json.dumps(generation))
+    config = recipes.Teacher(kind="transformers", model=str(base), max_tokens=8, concurrency=16)
+    replies = complete(config, *(f"say {i}" for i in range(16)))
     truncated = [bool(r.truncated) for r in replies]
-    assert truncated == [r.usage.completion_tokens == 40 for r in replies]
+    assert truncated == [r.usage.completion_tokens == 8 for r in replies]
     assert set(truncated) == {True, False}
 
 
