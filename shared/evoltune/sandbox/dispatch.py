@@ -20,10 +20,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from evoltune.domain import Job
-from evoltune.record import Status, Verdict
+from evoltune.record import STATUSES, Verdict
 from evoltune.sandbox import languages, wire
 from evoltune.sandbox.job_checks import refusal
 from evoltune.sandbox.limits import EXIT_MEMORY, JobReport, ResourceLimits
@@ -263,9 +261,10 @@ class Dispatcher:
         try:
             body = f'{{"tests": {tests}, {wire.encode(rest)[1:]}'
             wire.send_encoded(line, f'["{token}", {str(shared).lower()}, {body}]')
-            repeated, row, goes_on = wire.receive(line, limit=limit)
-            if repeated == token:
-                return Outcome(*msgspec.convert(row, tuple[Status, str, dict[str, Any]])), goes_on is True
+            repeated, (status, reason, evidence), goes_on = wire.receive(line, limit=limit)
+            well_formed = status in STATUSES and isinstance(reason, str) and isinstance(evidence, dict)
+            if repeated == token and well_formed:
+                return Outcome(status, reason, evidence), goes_on is True
         except wire.MessageTooLong as error:
             return Outcome("error", f"the values are too long: {error}", {"too_long": error.size}), False
         except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):

@@ -62,7 +62,8 @@ def _leaves_nothing_behind(source: str) -> bool:
         return False
     if not any(mark in source for mark in ("\\", '"""', "'''")):
         source = _STRING_OR_COMMENT.sub(_without_text, source)
-    source = _HARMLESS.sub("", source)
+    if "math" in source or "typing" in source:
+        source = _HARMLESS.sub("", source)
     return not _ATTRIBUTE.search(source) and _FORBIDDEN_WORDS.isdisjoint(_WORD.findall(source))
 
 
