@@ -51,11 +51,11 @@ ADDS = "\ndef f(a, b): return a + b"
 
 
 def plain(verdict):
-    """Without what was measured."""
+    """Without what was measured, and whether the machine was so busy that a timeout was tried again."""
     return (
         verdict.status,
         verdict.reason,
-        {k: v for k, v in verdict.evidence.items() if k not in ("cpu_s", "memory_mb")},
+        {k: v for k, v in verdict.evidence.items() if k not in ("cpu_s", "memory_mb", "retried")},
     )
 
 
