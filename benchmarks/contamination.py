@@ -101,9 +101,7 @@ def rephrased_table(rows: int) -> None:
                 print_false_positives(pairs, found["together"], tasks)
 
 
-def rows_by_method(
-    pairs: Pairs, suite: str, tasks: Sequence[Task], domain: str
-) -> dict[str, dict[str, list[str]]]:
+def rows_by_method(pairs: Pairs, suite: str, tasks: Sequence[Task], domain: str) -> dict[str, dict[str, list[str]]]:
     """Method -> row -> names of the tasks that it hits."""
     found: dict[str, dict[str, list[str]]] = {}
     for n in (8, 10, 13):
@@ -185,9 +183,7 @@ def disguise(source: str, number: int) -> str:
     if number % 3 == 2 and len(functions) == 1 and not main.args.defaults:
         main.decorator_list.append(ast.Name("staticmethod", ast.Load()))
         rest = [n for n in tree.body if n is not main]
-        holder = ast.ClassDef(
-            name="Solver", bases=[], keywords=[], body=[main], decorator_list=[], type_params=[]
-        )
+        holder = ast.ClassDef(name="Solver", bases=[], keywords=[], body=[main], decorator_list=[], type_params=[])
         return ast.unparse(ast.fix_missing_locations(ast.Module(body=[*rest, holder], type_ignores=[])))
     return code
 
@@ -247,16 +243,12 @@ def copies_table(rows: int) -> None:
     several = sum(len(found) > 1 for found in names[:100])
     print(f"\nbehaviour: 100 disguised copies among 2,000 MBPP solutions, against {len(tasks)} problems")
     print(f"  recall {recall}% (bar: 95%); copies that hit a further problem: {several}")
-    print_other_hits(
-        [(code, found) for code, found in zip(others, names[100:], strict=True) if found], problems
-    )
+    print_other_hits([(code, found) for code, found in zip(others, names[100:], strict=True) if found], problems)
     row, pair = spent / len(pairs), 1000 * spent / len(pairs) / len(tasks)
     print(
         f"  at most {row:.3f} worker-seconds a row against all problems (bar: 0.25 CPU s), {pair:.3f} ms a pair (bar: 2)"
     )
-    print(
-        "  worker-seconds are wall time x workers: an upper bound of CPU time, close to it only on a quiet machine"
-    )
+    print("  worker-seconds are wall time x workers: an upper bound of CPU time, close to it only on a quiet machine")
 
 
 def print_other_hits(hits: list[tuple[str, list[str]]], problems: list[dict]) -> None:
@@ -275,8 +267,6 @@ def print_other_hits(hits: list[tuple[str, list[str]]], problems: list[dict]) ->
     for what, passes in judges.items():
         failing = {code: names for code, names in hits if not any(passes(code, name) for name in names)}
         count = sum(code in failing for code, _ in hits)
-        print(
-            f"  fail {what} in every problem they hit: {count} rows ({count / 20:.2f}%), {len(failing)} distinct"
-        )
+        print(f"  fail {what} in every problem they hit: {count} rows ({count / 20:.2f}%), {len(failing)} distinct")
         for code, names in list(failing.items())[:10]:
             print(f"    {' '.join(code.split())[:90]} {names}")

@@ -191,11 +191,7 @@ def million(count: int) -> Figures:
             yield text
 
     records = (
-        Record(
-            domain="x",
-            task=Task(instruction=text, name=str(i)),
-            answers=(Answer(text=f"answer {i}", model="m"),),
-        )
+        Record(domain="x", task=Task(instruction=text, name=str(i)), answers=(Answer(text=f"answer {i}", model="m"),))
         for i, text in enumerate(texts())
     )
     began = time.process_time()
@@ -229,10 +225,7 @@ def medians(pythons: dict[str, str], rows: int) -> dict[str, Figures]:
     for _ in range(PASSES):
         for arm, python in pythons.items():
             passes[arm].append(run_arm(arm, rows, python))
-    return {
-        arm: {key: statistics.median(p[key] for p in found) for key in found[0]}
-        for arm, found in passes.items()
-    }
+    return {arm: {key: statistics.median(p[key] for p in found) for key in found[0]} for arm, found in passes.items()}
 
 
 # ---- tables
@@ -266,9 +259,7 @@ def ngram_table(rows: int) -> None:
     print(f"\n13-gram decontamination of {rows} short rows, medians of {PASSES}")
     for name, m in found.items():
         others = m["hit"] - m["planted"]
-        print(
-            f"  {name:10} {m['rate']:9.0f} rows/CPU s, found {m['planted']:.0f} of 50 planted, {others:.0f} others"
-        )
+        print(f"  {name:10} {m['rate']:9.0f} rows/CPU s, found {m['planted']:.0f} of 50 planted, {others:.0f} others")
     print(f"  ratio {found['ngrams']['rate'] / found['plain']['rate']:.2f}x (bar: 50,000 rows/CPU s)")
 
 

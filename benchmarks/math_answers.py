@@ -166,9 +166,7 @@ def accuracy(names: list[str], peer: str) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--venv", type=Path, default=HERE.parent / ".venv-math-verify")
     options.add_argument("--measure", nargs=2, metavar=("NAME", "SET"), help=argparse.SUPPRESS)

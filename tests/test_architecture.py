@@ -74,9 +74,7 @@ def imports_in(node: ast.AST, module: str, path: Path, inside: bool) -> Iterator
             base = child.module or ""
             if child.level:
                 package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-                base = ".".join(
-                    [*package[: len(package) - child.level + 1], *([child.module] if child.module else [])]
-                )
+                base = ".".join([*package[: len(package) - child.level + 1], *([child.module] if child.module else [])])
             for alias in child.names:
                 full = f"{base}.{alias.name}"
                 yield Import(module, full if full in modules() else base, inside)
@@ -144,8 +142,7 @@ def test_only_the_command_line_imports_the_command_line():
     assert not [
         i
         for i in ours()
-        if i.target.startswith("evoltune.cli")
-        and not i.source.startswith(("evoltune.cli", "evoltune.__main__"))
+        if i.target.startswith("evoltune.cli") and not i.source.startswith(("evoltune.cli", "evoltune.__main__"))
     ]
 
 
@@ -167,9 +164,7 @@ def test_an_import_of_ours_inside_a_function_keeps_a_heavy_library_out():
 
 
 def test_folders_that_are_no_packages_have_no_init():
-    assert not any(
-        (ROOT / folder / "__init__.py").exists() for folder in ("shared", "domains", "tests", "recipes")
-    )
+    assert not any((ROOT / folder / "__init__.py").exists() for folder in ("shared", "domains", "tests", "recipes"))
 
 
 def test_no_file_is_over_450_lines_and_no_function_over_60():
@@ -207,9 +202,7 @@ def test_nearly_every_function_is_annotated():
     ids=["import", "help", "recipes check"],
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str]):
-    run = subprocess.run(
-        [sys.executable, "-X", "importtime", *arguments], capture_output=True, text=True, cwd=ROOT
-    )
+    run = subprocess.run([sys.executable, "-X", "importtime", *arguments], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stderr[-500:]
     loaded = {
         line.rpartition("|")[2].strip().split(".")[0]
@@ -231,9 +224,7 @@ def strings_of(path: Path) -> list[tuple[int, str]]:
 
 
 def test_sql_is_written_only_in_run():
-    sql = re.compile(
-        r"\b(SELECT\b.*\bFROM|INSERT (OR \w+ )?INTO|CREATE TABLE|DELETE FROM|UPDATE \w+ SET)\b", re.S
-    )
+    sql = re.compile(r"\b(SELECT\b.*\bFROM|INSERT (OR \w+ )?INTO|CREATE TABLE|DELETE FROM|UPDATE \w+ SET)\b", re.S)
     own = SHARED / "evoltune" / "run"
     assert any(sql.search(text) for path in own.glob("*.py") for _, text in strings_of(path))
     for path in SHARED.rglob("*.py"):
@@ -256,10 +247,6 @@ def test_file_names_of_a_run_are_written_only_in_run_paths():
         here = allowed.get(path.relative_to(SHARED / "evoltune").as_posix(), set())
         found = {(line, text) for line, text in strings_of(path) if text in files - here}
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.BinOp)
-                and isinstance(node.op, ast.Div)
-                and isinstance(node.right, ast.Constant)
-            ):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
                 found |= {(node.lineno, node.right.value)} if node.right.value in names - here else set()
         assert not found, f"{path}: use the name from run/paths.py: {sorted(found)}"

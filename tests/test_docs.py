@@ -21,10 +21,7 @@ NOT_HERE = {"gpu", "key", "cluster", "long", "sketch"}
 
 
 def blocks(page: Path) -> list[tuple[str, set[str], str]]:
-    return [
-        (kind, set(more.split()), body)
-        for kind, more, body in FENCE.findall(page.read_text(encoding="utf-8"))
-    ]
+    return [(kind, set(more.split()), body) for kind, more, body in FENCE.findall(page.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -44,15 +41,9 @@ def test_every_block_of_the_page_runs(page: Path, tmp_path: Path):
                 else [sys.executable, "-c", f"compile({body!r}, 'block', 'exec')"]
             )
         else:
-            command = (
-                ["bash", "-euo", "pipefail", "-c", body] if kind == "bash" else [sys.executable, "-c", body]
-            )
-        run = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
-        )
-        assert run.returncode == 0, (
-            f"{page.name}, block {number}:\n{body}\n{run.stdout[-1500:]}\n{run.stderr[-1500:]}"
-        )
+            command = ["bash", "-euo", "pipefail", "-c", body] if kind == "bash" else [sys.executable, "-c", body]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        assert run.returncode == 0, f"{page.name}, block {number}:\n{body}\n{run.stdout[-1500:]}\n{run.stderr[-1500:]}"
 
 
 def test_the_pages_link_only_to_files_that_exist():

@@ -88,9 +88,7 @@ def test_the_source_hash_changes_with_any_python_file_of_the_package(package):
 
 
 def test_a_policy_overlays_the_defaults_and_an_unknown_one_is_refused():
-    assert policy_of(TOY, {"units": "ignore"}) == {"units": "ignore"} and policy_of(TOY, {}) == {
-        "units": "agree"
-    }
+    assert policy_of(TOY, {"units": "ignore"}) == {"units": "ignore"} and policy_of(TOY, {}) == {"units": "agree"}
     with pytest.raises(DomainError, match=r"verify\.policy\.unit: .*did you mean 'units'"):
         policy_of(TOY, {"unit": "ignore"})
 

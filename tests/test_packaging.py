@@ -39,21 +39,15 @@ def test_the_wheel_carries_recipes_prompts_seeds_and_page_and_no_tests(wheel: Pa
         assert needed in names, needed
     assert any(n.startswith("evoltune_code/prompts/") for n in names)
     assert not any(n.startswith(("tests/", "shared/", "domains/", "benchmarks/")) for n in names)
-    sources = {
-        p.relative_to(ROOT / r).as_posix() for r in ("shared", "domains") for p in (ROOT / r).rglob("*.py")
-    }
+    sources = {p.relative_to(ROOT / r).as_posix() for r in ("shared", "domains") for p in (ROOT / r).rglob("*.py")}
     assert sources <= names
 
 
 def test_the_installed_wheel_works_away_from_the_sources(wheel: Path, tmp_path: Path):
     target = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(
-            target
-        )  # what pip does with a pure wheel; its entry points are read from the dist-info
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {
-        "PYTHONPATH": str(target)
-    }
+        archive.extractall(target)  # what pip does with a pure wheel; its entry points are read from the dist-info
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"PYTHONPATH": str(target)}
     code = (
         "import sys, evoltune; from evoltune.cli import main; assert evoltune.__file__.startswith(sys.argv[1]), evoltune.__file__;"
         "sys.exit(main(['recipes', 'check', 'smoke/math', 'code/wizardcoder-starcoder-15b', 'general/lima-7b']))"

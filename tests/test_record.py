@@ -46,14 +46,7 @@ def test_a_record_survives_json():
 
 @pytest.mark.parametrize(
     ("status", "score"),
-    [
-        ("pass", 1.0),
-        ("fail", 0.0),
-        ("timeout", 0.0),
-        ("memory", 0.0),
-        ("error", None),
-        ("unverifiable", None),
-    ],
+    [("pass", 1.0), ("fail", 0.0), ("timeout", 0.0), ("memory", 0.0), ("error", None), ("unverifiable", None)],
 )
 def test_what_could_not_be_verified_has_no_score(status, score):
     assert Verdict(status=status).score == score

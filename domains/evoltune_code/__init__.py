@@ -5,8 +5,6 @@ Invariant: importing it loads no engine, reads no seed and starts nothing.
     evoltune verify solutions.jsonl --domain code
 """
 
-from __future__ import annotations
-
 from evoltune.domain import Domain
 from evoltune_code.benchmarks import BENCHMARKS
 from evoltune_code.confirmation import confirm

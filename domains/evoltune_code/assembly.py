@@ -9,8 +9,6 @@ which `prompt + candidate` comes first, because that is what the published harne
 Invariant: nothing is repaired that a plain join would accept, so verdicts agree with the published ones.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import textwrap

@@ -8,8 +8,6 @@ completion continues); an MBPP task shows its asserts in the instruction, as eve
 Invariant: one malformed row is an error with its place, never a shorter suite.
 """
 
-from __future__ import annotations
-
 import ast
 import gzip
 import json

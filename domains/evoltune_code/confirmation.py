@@ -10,8 +10,6 @@ Invariant: without enough working tests every verdict is `unverifiable`, with th
     confirm(task, candidates, {"tests": ("assert f(1) == 2\\nassert f(2) == 3", )}, context)
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import re
@@ -70,9 +68,7 @@ def _confirm_programs(
     written = [a for text in texts for a in asserts_of(text)]
     entry_point = text_field(task, "entry_point") or inferred_entry_point(written, programs)
     if not written or not entry_point:
-        reason = (
-            "no function that the asserts could call" if written else "the teacher's text holds no assert"
-        )
+        reason = "no function that the asserts could call" if written else "the teacher's text holds no assert"
         return dict.fromkeys(programs, Verdict(status="unverifiable", reason=reason))
     weights = Counter(programs)
     distinct = list(weights)
@@ -101,9 +97,7 @@ def _confirm_programs(
     return {program: _verdict(passed, best, doubt, figures) for program, passed in passed_by}
 
 
-def _verdict(
-    passed: frozenset[int], best: frozenset[int], doubt: str, figures: Mapping[str, Json]
-) -> Verdict:
+def _verdict(passed: frozenset[int], best: frozenset[int], doubt: str, figures: Mapping[str, Json]) -> Verdict:
     if doubt:
         return Verdict(status="unverifiable", reason=doubt, evidence={**figures, "verified_by": ""})
     if passed >= best:

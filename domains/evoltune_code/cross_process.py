@@ -8,8 +8,6 @@ job into one that means the same in both processes:
 Invariant: what is compared stays in the tests; only definitions and names move into the program.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import re

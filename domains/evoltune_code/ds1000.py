@@ -10,8 +10,6 @@ Invariant: the candidate runs in the process of its tests, as upstream has it, a
 end does not pass.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Mapping

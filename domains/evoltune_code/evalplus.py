@@ -9,8 +9,6 @@ tests are Python source with the rule written out.
 Invariant: the canonical solution of each task passes its own tests.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -56,9 +54,7 @@ def _rule(ids: str, *parameters: Restorer, rest: Restorer = _as_is) -> dict[int,
 
 
 RULES: Mapping[int, tuple[Sequence[Restorer], Restorer]] = {
-    **_rule(
-        "2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809", rest=tuple
-    ),
+    **_rule("2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809", rest=tuple),
     **_rule("63 64 70 94 120 237 272 299 400 409 417 438 473 614 780", rest=_each(tuple)),
     **_rule("75 413 444 753", _each(tuple)),
     **_rule("106 750", _as_is, tuple),

@@ -9,8 +9,6 @@ imports of the others that it needs; without an entry point, the longest that co
 Invariant: a response that already is the program, or that continues the prompt, comes back unchanged.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import re
@@ -20,15 +18,7 @@ from dataclasses import dataclass
 
 from evoltune.record import Task
 from evoltune_code.assembly import assemble
-from evoltune_code.syntax import (
-    bound_names,
-    is_code,
-    local_names,
-    parse,
-    statements,
-    syntax_error,
-    top_level_names,
-)
+from evoltune_code.syntax import bound_names, is_code, local_names, parse, statements, syntax_error, top_level_names
 
 TAGS: dict[str, frozenset[str]] = {
     "python": frozenset({"python", "py", "python3", "py3", "ipython"}),

@@ -7,8 +7,6 @@ nesting stay as they are.
     variants([[["x", "y"]]], limit=12, seed="HumanEval/28")
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Sequence
 from typing import Any

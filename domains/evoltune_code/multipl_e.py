@@ -6,8 +6,6 @@ brace is left out behind an answer that is a whole function.
     task({"name": "HumanEval_0_f", "language": "js", "prompt": "function f(){", "tests": "..."}).fields["language"]
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

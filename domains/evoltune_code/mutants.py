@@ -159,9 +159,7 @@ def _statement_edits(node: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
         yield "loop", ast.Continue()
     elif isinstance(node, ast.Continue):
         yield "loop", ast.Break()
-    elif isinstance(
-        node, ast.Assign | ast.AugAssign | ast.Expr | ast.Delete | ast.Raise
-    ) and not is_docstring(node):
+    elif isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Delete | ast.Raise) and not is_docstring(node):
         yield "omission", ast.Pass()
 
 

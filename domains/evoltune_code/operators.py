@@ -5,8 +5,6 @@ Prompts are files under prompts/; the first line of each is a comment that gives
     {operator.name for operator in operators()} >= {"constraints", "rarer", "reasoning", "misdirection", "complexity"}
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from importlib.resources import files

@@ -4,8 +4,6 @@ Invariant: such tests run in the program's own process (prompt + candidate + tes
 tests end does not pass where the language lets the last statement print a random mark.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,10 +13,7 @@ from evoltune.record import Task, Verdict
 from evoltune_code.multipl_e import without_brace
 from evoltune_code.task_fields import cpu_limit, text_field
 
-_PRINT_MARK: Mapping[str, str] = {
-    "javascript": 'console.log("\\n{mark}");',
-    "bash": 'printf "\\n{mark}\\n"',
-}
+_PRINT_MARK: Mapping[str, str] = {"javascript": 'console.log("\\n{mark}");', "bash": 'printf "\\n{mark}\\n"'}
 
 
 def verify(task: Task, candidate: str, language: str, context: Context) -> Verdict:

@@ -13,8 +13,6 @@ Invariant: a hit means that the row's code passes the suite's own tests. A helpe
     behaviour(record, list(BENCHMARKS["humaneval"].load(path)), context)    # ["HumanEval/17"]
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import secrets
@@ -126,9 +124,7 @@ def _agreeing(program: str, pairs: Sequence[Pair], context: Context, depth: int 
     if len(pairs) == 1 or depth > MAX_HALVINGS:
         return []
     half = len(pairs) // 2
-    return [
-        pair for part in (pairs[:half], pairs[half:]) for pair in _agreeing(program, part, context, depth + 1)
-    ]
+    return [pair for part in (pairs[:half], pairs[half:]) for pair in _agreeing(program, part, context, depth + 1)]
 
 
 # ---- the functions of a row
@@ -198,11 +194,7 @@ def _types(parameter: ast.arg, function: ast.FunctionDef) -> frozenset[str]:
         return frozenset(_ANNOTATIONS.get(ast.unparse(annotation).rpartition(".")[2].lower(), ()))
     used: set[str] = set()
     for node in ast.walk(function):
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == parameter.arg
-        ):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == parameter.arg:
             used.add(node.attr)
         elif isinstance(node, ast.Name) and node.id == parameter.arg and not isinstance(node.ctx, ast.Load):
             return frozenset()  # bound again, perhaps to something else

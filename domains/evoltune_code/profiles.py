@@ -6,8 +6,6 @@
 "{instruction}" are raw completions (base models); None means the checkpoint's own chat template.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -6,8 +6,6 @@ Inputs are the literal arguments of calls in the tests, or the cases of EvalPlus
 reference cannot be read has no probes, and is then decided by its full tests alone.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import marshal
@@ -60,9 +58,7 @@ _CACHE: dict[tuple[str, ...], list[Problem]] = {}
 
 def prepared(suite: Sequence[Task], context: Context) -> list[Problem]:
     """The problems of a suite, in its order; computed once per process."""
-    key = tuple(
-        f"{t.name}:{hash((t.reference, t.tests if isinstance(t.tests, str) else None))}" for t in suite
-    )
+    key = tuple(f"{t.name}:{hash((t.reference, t.tests if isinstance(t.tests, str) else None))}" for t in suite)
     if key not in _CACHE:
         _CACHE.clear()  # one suite at a time: MBPP+ takes 40 MB
         _CACHE[key] = _prepare(suite, context)
@@ -87,9 +83,7 @@ def _is_python(task: Task) -> bool:
     return task.fields.get("language", "python") == "python"
 
 
-def _problem(
-    number: int, task: Task, calls: int, asked: Sequence[list[object]], answers: Sequence[Answer]
-) -> Problem:
+def _problem(number: int, task: Task, calls: int, asked: Sequence[list[object]], answers: Sequence[Answer]) -> Problem:
     """The first `calls` of the inputs are the suite's own, the others are varied."""
     return Problem(
         number=number,

@@ -5,8 +5,6 @@ Invariant: no source raises here, however long, deep or malformed.
     syntax_error("def f(:")    # (1, "invalid syntax")
 """
 
-from __future__ import annotations
-
 import ast
 import warnings
 from collections.abc import Iterator
@@ -26,12 +24,7 @@ def syntax_error(source: str) -> tuple[int, str] | None:
             compile(source, "<candidate>", "exec", dont_inherit=True)
     except SyntaxError as error:  # also IndentationError and TabError
         return error.lineno or 0, error.msg or "invalid syntax"
-    except (
-        ValueError,
-        RecursionError,
-        MemoryError,
-        OverflowError,
-    ) as error:  # NUL bytes, surrogates, nesting
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:  # NUL bytes, surrogates, nesting
         return 0, f"{type(error).__name__}: {error}"
     return None
 

@@ -1,7 +1,5 @@
 """What the code domain reads from `Task.fields`."""
 
-from __future__ import annotations
-
 from evoltune.record import Task
 
 

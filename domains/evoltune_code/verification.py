@@ -6,8 +6,6 @@ Invariant: a `fail` says what the model did wrong (a syntax error with its line,
     evoltune verify solutions.jsonl --domain code
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

@@ -3,8 +3,6 @@
 evoltune evolve recipes/general/wizardlm-llama-7b.yaml
 """
 
-from __future__ import annotations
-
 from evoltune.domain import Domain, Profile
 from evoltune_general.benchmarks import BENCHMARKS
 from evoltune_general.eliminators import ELIMINATORS
@@ -16,8 +14,7 @@ PROFILES = {
     "sound": Profile(version=1),
     # LIMA (2305.11206), section 4: nucleus sampling, repetition penalty, at most 2048 tokens.
     "lima": Profile(
-        version=1,
-        decoding={"n": 1, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.2, "max_tokens": 2048},
+        version=1, decoding={"n": 1, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.2, "max_tokens": 2048}
     ),
 }
 

@@ -6,8 +6,6 @@ at the first load. Invariant: a damaged row is an error that names its place.
     [t.fields["skill"] for t in BENCHMARKS["wizardlm"].load(Path("WizardLM_testset.jsonl"))][:2]
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,10 +73,7 @@ def _lima(place: str, row: Row) -> Task:
     asked = turns if len(turns) % 2 else turns[:-1]
     history = tuple((ROLES[i % 2], text) for i, text in enumerate(asked[:-1]))
     return Task(
-        instruction=asked[-1],
-        fields={"skill": str(row.get("source", ""))},
-        history=history,
-        name=f"lima/{place}",
+        instruction=asked[-1], fields={"skill": str(row.get("source", ""))}, history=history, name=f"lima/{place}"
     )
 
 

@@ -7,8 +7,6 @@ a silent pass. Words are runs of letters or digits, so `don't` and `well-known` 
 counted by runs too, so word limits suit languages that write spaces.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -107,9 +105,7 @@ def _must_not_include(text: str, wanted: Any) -> str | None:
 
 
 def _starts_with(text: str, wanted: Any) -> str | None:
-    return (
-        None if unfenced(text).startswith(tuple(_texts(wanted))) else f"starts with {unfenced(text)[:40]!r}"
-    )
+    return None if unfenced(text).startswith(tuple(_texts(wanted))) else f"starts with {unfenced(text)[:40]!r}"
 
 
 def _ends_with(text: str, wanted: Any) -> str | None:

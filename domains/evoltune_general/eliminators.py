@@ -3,16 +3,12 @@
 Each rule is `(parent, child, answer) -> reason or None`.
 """
 
-from __future__ import annotations
-
 import re
 
 from evoltune.record import Task
 
 DECLINED = re.compile(r"\W*cannot join\W*", re.IGNORECASE)
-HAS_ANSWER = re.compile(
-    r"^\W*(?:answer|solution|response|model answer)\W*:\s*\S", re.IGNORECASE | re.MULTILINE
-)
+HAS_ANSWER = re.compile(r"^\W*(?:answer|solution|response|model answer)\W*:\s*\S", re.IGNORECASE | re.MULTILINE)
 ANNOUNCES_DATA = re.compile(
     r"\b(?:following|below|given|this)\b[^.?!\n]{0,60}\b"
     r"(?:text|paragraph|passage|table|data|list|code|program|query|json|xml|html|csv|log|email|article|document)s?\b[^.?!\n]*:\s*\Z",

@@ -3,8 +3,6 @@
 FORMATS["csv"]("a,b\\n1,2,3")    # 'not CSV: rows of [2, 3] columns'
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

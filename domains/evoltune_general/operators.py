@@ -6,8 +6,6 @@ The paper draws its six operators with equal probability; the six forms of `comp
     [o.name for o in OPERATORS]
 """
 
-from __future__ import annotations
-
 from evoltune.domain import Operator
 from evoltune.text.prompts import fill_slots, read_prompt
 

@@ -7,8 +7,6 @@ avoid. Quotations, code and everything after the first paragraph are material of
 ambiguous phrase gives nothing, so that a right answer does not fail for a sentence about something else.
 """
 
-from __future__ import annotations
-
 import re
 
 from evoltune.record import Json
@@ -40,8 +38,7 @@ ONLY = re.compile(
     re.IGNORECASE,
 )
 USE = re.compile(
-    r"\b(?:use|include|contain|mention)s? the (?:exact )?(?:word|phrase|term) [\"“]([^\"“”]{1,60})[\"”]",
-    re.IGNORECASE,
+    r"\b(?:use|include|contain|mention)s? the (?:exact )?(?:word|phrase|term) [\"“]([^\"“”]{1,60})[\"”]", re.IGNORECASE
 )
 AVOID = re.compile(
     r"\b(?:without (?:using|mentioning)|(?:do not|don't|never|must not) (?:use|mention|include)|avoid(?:ing)?) the (?:word|phrase|term) "

@@ -7,8 +7,6 @@ Constraints come from `fields["constraints"]` and, unless `policy.read_text` is 
 tell. `error`: the row's constraints cannot be read. Invariant: it reads only the task and the answer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from evoltune.domain import Context
@@ -33,9 +31,7 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
     if not constraints:
         return Verdict(status="unverifiable", reason="the task states no checkable constraint")
     if len(candidate) > MAX_CHARACTERS:
-        return Verdict(
-            status="fail", reason=f"{len(candidate)} characters, at most {MAX_CHARACTERS} are read"
-        )
+        return Verdict(status="fail", reason=f"{len(candidate)} characters, at most {MAX_CHARACTERS} are read")
     try:
         wrong = violations(constraints, candidate)
     except ConstraintError as error:

@@ -6,8 +6,6 @@
 Reading order: verification (what is compared), extraction (where an answer is found), `answers` (how it is read and compared).
 """
 
-from __future__ import annotations
-
 from evoltune.domain import Domain
 from evoltune_math.answers.policy import defaults
 from evoltune_math.benchmarks import BENCHMARKS

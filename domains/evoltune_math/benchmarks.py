@@ -7,8 +7,6 @@ folder of files with one problem each. Each task has a reference and a name that
 an error that names its place. An empty `sha256` means that no hash is published: that of the first load is recorded.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -160,9 +158,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         licence="MIT",
         file="svamp/SVAMP.json.gz",  # not from the hub: the data set there has only 300 of the 1,000
     ),
-    "math": Benchmark(
-        load=_reader(_math), sha256="", licence="MIT", file="math/test", hub="EleutherAI/hendrycks_math"
-    ),
+    "math": Benchmark(load=_reader(_math), sha256="", licence="MIT", file="math/test", hub="EleutherAI/hendrycks_math"),
     "math-500": Benchmark(
         load=_reader(_math), sha256="", licence="MIT", file="math/math500.jsonl", hub="HuggingFaceH4/MATH-500"
     ),

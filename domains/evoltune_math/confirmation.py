@@ -9,8 +9,6 @@ One method alone verifies nothing unless `policy.confirm_methods` is 1. The evid
 Invariant: evaluation and rewards never call this, so that a vote cannot lift a score.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,16 +3,12 @@
 Each is `(parent, child, answer) -> reason or None` and reads the instructions only.
 """
 
-from __future__ import annotations
-
 import re
 
 from evoltune.record import Task
 
 REFUSED = re.compile(r"\W*cannot join\W*", re.IGNORECASE)
-SOLVED = re.compile(
-    r"####|\\boxed|^\W*(?:answer|solution|the answer is)\b\W*\S", re.IGNORECASE | re.MULTILINE
-)
+SOLVED = re.compile(r"####|\\boxed|^\W*(?:answer|solution|the answer is)\b\W*\S", re.IGNORECASE | re.MULTILINE)
 ASKS = re.compile(
     r"\?|\b(?:find|determine|calculate|compute|evaluate|solve|simplify|prove|show|express|factor|what|how|which|work out)\b",
     re.IGNORECASE,

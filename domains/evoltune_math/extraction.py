@@ -6,8 +6,6 @@
 It does not depend on the reference. It takes time linear in the response.
 """
 
-from __future__ import annotations
-
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -69,9 +67,7 @@ _TRUTH_VALUE = re.compile(
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
 _BETWEEN_FORMULAS = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;)\s*")
-_OPTION = re.compile(
-    r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\(?([A-J])\)?\*{0,2}(?![\w)])", re.I
-)
+_OPTION = re.compile(r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\(?([A-J])\)?\*{0,2}(?![\w)])", re.I)
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")

@@ -5,8 +5,6 @@
 Each prompt is a file in `prompts/`. Its first line is a comment that gives the reason for it and is not sent.
 """
 
-from __future__ import annotations
-
 from evoltune.domain import Operator
 from evoltune.text.prompts import read_prompt
 

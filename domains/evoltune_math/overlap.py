@@ -14,8 +14,6 @@ The result depends on the row and the suite only. The index of a suite is built 
     skeleton(record, tasks, context)     # ['gsm8k/17']
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
@@ -29,14 +27,7 @@ from math import log
 
 from evoltune.domain import Context
 from evoltune.record import Record, Task
-from evoltune_math.worked_solutions import (
-    MARKED_ANSWER,
-    Program,
-    evaluate,
-    number_slots,
-    program_of,
-    worked_answer,
-)
+from evoltune_math.worked_solutions import MARKED_ANSWER, Program, evaluate, number_slots, program_of, worked_answer
 
 WORDING_POWER = 0.3
 SAME_NUMBERS_AND_ANSWER = 0.42
@@ -141,9 +132,7 @@ def build(tasks: Sequence[Task]) -> Index:
         rarest=0.3 + log(1 + len(tasks)),
         rarity={n: 0.3 + log((1 + len(tasks)) / (1 + c)) for n, c in numbers.items()},
         answers=[worked_answer([t.reference]) for t in tasks],
-        programs=[
-            program_of(str(t.fields.get("solution", "")), v.slots) for t, v in zip(tasks, views, strict=True)
-        ],
+        programs=[program_of(str(t.fields.get("solution", "")), v.slots) for t, v in zip(tasks, views, strict=True)],
         common_words=common_words,
     )
 
@@ -177,11 +166,7 @@ def skeleton(record: Record, tasks: Sequence[Task], context: Context) -> Sequenc
     """`Overlap`: names of the suite's tasks that the record gives away, the most similar first."""
     index = index_of(tasks)
     text = record.task.instruction
-    answers = [
-        record.task.reference,
-        *(a.text for a in record.answers[:1]),
-        *MARKED_ANSWER.findall(text)[-1:],
-    ]
+    answers = [record.task.reference, *(a.text for a in record.answers[:1]), *MARKED_ANSWER.findall(text)[-1:]]
     return [index.names[number] for number, _ in hits(index, text, worked_answer(answers))]
 
 

@@ -1,7 +1,5 @@
 """Prose or mathematics: whether a text is an answer and nothing more, or a sentence that holds one."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune_math.answers.kinds import Text
@@ -15,9 +13,7 @@ from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 MAX_BARE_WORDS = 6
 MAX_SENTENCE = 300
 """An answer in words may be a sentence or two."""
-FORMULA = re.compile(
-    r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S
-)
+FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")

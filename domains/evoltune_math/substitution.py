@@ -6,8 +6,6 @@
 None means that the method does not apply: no equation, further conditions, or an answer of another kind.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -40,11 +38,7 @@ Point = Mapping[str, Node]
 
 def solves(instruction: str, answer: str) -> bool | None:
     """Whether the answer solves all equations of the task and, for one polynomial equation, is complete."""
-    if (
-        len(instruction) > MAX_INSTRUCTION
-        or not _ASKS.search(instruction)
-        or _CONDITIONED.search(instruction)
-    ):
+    if len(instruction) > MAX_INSTRUCTION or not _ASKS.search(instruction) or _CONDITIONED.search(instruction):
         return None
     equations = _stated_equations(instruction)
     unknowns = sorted(set().union(*map(symbols, equations)))
@@ -98,9 +92,7 @@ def _stated_solutions(answer: Answer, unknowns: list[str]) -> list[list[Point]]:
         return [[dict(zip(names, nodes, strict=True))] for nodes in _tuples(answer.value, len(names))]
     if isinstance(answer, Group) and answer.items and all(isinstance(i, Named) for i in answer.items):
         named = {
-            str(i.name.value): i.value.node
-            for i in answer.items
-            if isinstance(i, Named) and isinstance(i.value, Value)
+            str(i.name.value): i.value.node for i in answer.items if isinstance(i, Named) and isinstance(i.value, Value)
         }
         return [[named]] if set(named) == set(unknowns) and len(named) == len(answer.items) else []
     return [
@@ -167,9 +159,7 @@ def _roots(coefficients: list[Fraction]) -> list[Any] | None:
     mp = mpmath.mp.clone()
     mp.dps = 30
     try:
-        roots = mp.polyroots(
-            [mp.mpf(c.numerator) / c.denominator for c in coefficients], maxsteps=200, extraprec=200
-        )
+        roots = mp.polyroots([mp.mpf(c.numerator) / c.denominator for c in coefficients], maxsteps=200, extraprec=200)
     except mpmath.libmp.NoConvergence:
         return None
     return list(roots)

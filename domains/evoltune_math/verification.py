@@ -6,8 +6,6 @@
 Both are pure functions that raise for no text; the worker that runs them limits their time and memory.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping
@@ -22,15 +20,7 @@ from evoltune_math.answers.reading.cleanup import cached, normalised, plain_numb
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.extraction import find
 
-_OUR_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    TypeError,
-    ValueError,
-)
+_OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
 MAX_EVIDENCE = 2_000

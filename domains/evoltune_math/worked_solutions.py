@@ -8,8 +8,6 @@ A program is the list of the solution's equations; each number in them is a slot
 constant. All values are exact, and nothing of the text is executed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

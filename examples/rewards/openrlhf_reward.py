@@ -15,9 +15,7 @@ from evoltune.verification.service.client import VerifierClient
 client = VerifierClient(os.environ.get("EVOLTUNE_SERVICE", "http://127.0.0.1:8100"))
 
 
-def reward_func(
-    queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any
-) -> dict[str, Any]:
+def reward_func(queries: Sequence[str], prompts: Sequence[str], labels: Sequence[str], **_: Any) -> dict[str, Any]:
     """Tensors of float32, one item per query."""
     import torch
 

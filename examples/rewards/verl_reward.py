@@ -45,11 +45,7 @@ def compute_score_batch(
 
 
 def compute_score(
-    data_source: str,
-    solution_str: str,
-    ground_truth: Any,
-    extra_info: Mapping[str, Any] | None = None,
-    **_: Any,
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> float:
     """The score of one answer."""
     return compute_score_batch([data_source], [solution_str], [ground_truth], [extra_info])[0]

@@ -6,8 +6,6 @@ Public names load lazily: `import evoltune` imports nothing heavy.
     evoltune.reward("code")               ->  a reward function for TRL's GRPO trainer
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

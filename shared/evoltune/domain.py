@@ -8,8 +8,6 @@ A domain is a frozen dataclass of plain functions, found by entry point (group `
         seeds=lambda: [Record(domain="capitals", task=Task(instruction="Capital of France?", reference="Paris"))])
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import importlib.metadata
@@ -146,10 +144,7 @@ class Domain:
 
 def installed() -> dict[str, str]:
     """Entry-point names of the installed domains, with the object that each points to. Imports none of them."""
-    return {
-        e.name: e.value
-        for e in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name)
-    }
+    return {e.name: e.value for e in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda e: e.name)}
 
 
 def load_domain(ref: str) -> Domain:
@@ -184,9 +179,7 @@ def _entry_point(name: str) -> str:
     """The value of the entry point. Cached, because listing the entry points takes milliseconds; a miss is not cached."""
     known = installed()
     if name not in known:
-        raise DomainError(
-            f"unknown domain {name!r}: {nearest(name, known)}; or give module:attribute or ./path"
-        )
+        raise DomainError(f"unknown domain {name!r}: {nearest(name, known)}; or give module:attribute or ./path")
     return known[name]
 
 
@@ -230,9 +223,7 @@ def _import_from(package: Path) -> Any:
     try:
         return importlib.import_module(package.name)
     except (Exception, SystemExit) as error:  # a domain that calls sys.exit must not end the command silently
-        raise DomainError(
-            f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise DomainError(f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def package_of(domain: Domain) -> str:

@@ -5,8 +5,6 @@ written; 1: work began and failed, what was finished is kept). Bad model output 
 `Drop`.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -6,8 +6,6 @@ Every stage can be killed at any moment and run again: decisions and paid replie
 every step of the store, in = kept + dropped (by reason), and is checked when a step ends.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -105,9 +103,7 @@ def build(work: Run) -> None:
     with Store.open(work.folder) as store, work.checker() as checker:
         work = replace(work, upto=work.upto or best_round(store))
         steps = [work.verify_step]
-        stages = curate_stages(
-            work.recipe, work.domain, work.verify_step, work.targets, checker, note=store.note
-        )
+        stages = curate_stages(work.recipe, work.domain, work.verify_step, work.targets, checker, note=store.note)
         for step, stage, whole in stages:
             apply_stage(store, step, stage, whole=whole)
             steps.append(step)

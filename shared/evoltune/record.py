@@ -4,8 +4,6 @@ A record is a snapshot. Its identity is its task and lineage; answers and eviden
 Invariant: `Record.id` is the same on every machine and in every process, and does not depend on answers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -117,9 +115,7 @@ def record_to_json(record: Record) -> dict[str, Any]:
 
 def record_from_json(raw: Mapping[str, Any]) -> Record:
     answers = tuple(
-        Answer(
-            text=a["text"], model=a["model"], verdict=Verdict(**a["verdict"]) if a.get("verdict") else None
-        )
+        Answer(text=a["text"], model=a["model"], verdict=Verdict(**a["verdict"]) if a.get("verdict") else None)
         for a in raw.get("answers", ())
     )
     return Record(

@@ -1,7 +1,5 @@
 """What people see in a terminal: a progress bar, and plain-text tables."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -10,25 +10,15 @@ from evoltune.arena.study import load_study
 from evoltune.errors import DataError
 
 
-def test_agreement_is_tie_discounted_and_the_disagreements_are_described(
-    tmp_path, openai_server, study_file, write
-):
-    assert [
-        tie_discounted("a", "a"),
-        tie_discounted("", "a"),
-        tie_discounted("a", "b"),
-        tie_discounted("", ""),
-    ] == [
+def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_path, openai_server, study_file, write):
+    assert [tie_discounted("a", "a"), tie_discounted("", "a"), tie_discounted("a", "b"), tie_discounted("", "")] == [
         1.0,
         0.5,
         0.0,
         1.0,
     ]
     votes = [("0", "ours", "x"), ("1", "tie", "x"), ("2", "ours", "x"), ("3", "tie", "x"), ("3", "ours", "y")]
-    rows = [
-        {"problem": f"wizardlm/{p}", "a": "ours", "b": "theirs", "vote": v, "annotator": w}
-        for p, v, w in votes
-    ]
+    rows = [{"problem": f"wizardlm/{p}", "a": "ours", "b": "theirs", "vote": v, "annotator": w} for p, v, w in votes]
     human = write(tmp_path / "votes.jsonl", rows)
     server = openai_server(judge="fair")
     result = judge_study(load_study(study_file(f"{server.url}/v1", human=str(human))), tmp_path / "out")

@@ -16,9 +16,7 @@ def test_nonsense_is_asked_again_and_then_counted_and_nothing_is_lost(tmp_path, 
     server = openai_server(judge="nonsense")
     result = judge_study(load_study(study_file(f"{server.url}/v1")), tmp_path / "out")
     assert server.stats()["ok"] == 8 * 3
-    assert (
-        result["unreadable"] == 8 and result["pairs"][0]["not_counted"] == 4 and result["pairs"][0]["n"] == 0
-    )
+    assert result["unreadable"] == 8 and result["pairs"][0]["not_counted"] == 4 and result["pairs"][0]["n"] == 0
     lines = (tmp_path / "out" / "judgements.jsonl").read_text().splitlines()
     assert len(lines) == 8 and all(json.loads(line)["text"].startswith("Both are lovely") for line in lines)
 
@@ -29,9 +27,7 @@ def test_an_unreadable_first_reply_costs_one_more_call(tmp_path, openai_server, 
     assert result["asked_again"] == 8 and result["unreadable"] == 0 and result["pairs"][0]["win"] == 2
 
 
-def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(
-    tmp_path, openai_server, study_file
-):
+def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tmp_path, openai_server, study_file):
     server = openai_server(judge="fair")
     path = study_file(f"{server.url}/v1")
     tree = yaml.safe_load(path.read_text())
@@ -70,9 +66,6 @@ def test_replies_are_read_or_refused_and_never_guessed(protocol, text, values):
 def test_slots_in_a_question_or_an_answer_are_text(study_file):
     study = load_study(study_file())
     suite = suite_of(study)
-    answers = {
-        "ours": {t.name: "see {b}" for t in suite.tasks},
-        "theirs": {t.name: "secret" for t in suite.tasks},
-    }
+    answers = {"ours": {t.name: "see {b}" for t in suite.tasks}, "theirs": {t.name: "secret" for t in suite.tasks}}
     prompt = judge_prompt(study, suite.tasks[0], ("ours", "theirs"), answers)
     assert "Question 0 {a}?" in prompt and "see {b}" in prompt and prompt.count("secret") == 1

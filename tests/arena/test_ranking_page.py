@@ -12,9 +12,7 @@ from evoltune.arena.study import load_study
 from evoltune.errors import DataError
 
 
-def test_the_ranking_page_is_blind_escapes_answers_and_its_votes_open_with_the_key(
-    tmp_path, study_file, write
-):
+def test_the_ranking_page_is_blind_escapes_answers_and_its_votes_open_with_the_key(tmp_path, study_file, write):
     answers = {"system-one": [1, 2, 3, 4], "system-two": [5, 6, 7, 8]}
     study = load_study(study_file(answers=answers))
     rows = [{"id": f"wizardlm/{i}", "text": "<script>alert(1)</script>"} for i in range(4)]
@@ -22,18 +20,14 @@ def test_the_ranking_page_is_blind_escapes_answers_and_its_votes_open_with_the_k
     page, key = write_page(study, tmp_path / "out")
     text = page.read_text()
     assert "system-one" not in text and "system-two" not in text and "<script>alert" not in text
-    assert text.count('type="radio"') == 4 * 2 * len(CRITERIA) * 5 and "http" not in text.replace(
-        "http-equiv", ""
-    )
+    assert text.count('type="radio"') == 4 * 2 * len(CRITERIA) * 5 and "http" not in text.replace("http-equiv", "")
     opened = json.loads(key.read_text())
     assert len({tuple(order) for order in opened["order"].values()}) > 1  # the letters change meaning
     problem, (a, b) = next(iter(opened["order"].items()))
     votes = {
         "page": opened["page"],
         "annotator": "ann",
-        "votes": [
-            {"problem": problem, "ranks": {"A": {"accuracy": 1}, "B": {"accuracy": 3, "knowledge": 1}}}
-        ],
+        "votes": [{"problem": problem, "ranks": {"A": {"accuracy": 1}, "B": {"accuracy": 3, "knowledge": 1}}}],
     }
     path = tmp_path / "votes.json"
     path.write_text(json.dumps(votes))

@@ -10,9 +10,7 @@ from evoltune.arena.study import load_study
 
 
 @pytest.mark.parametrize("protocol", ["scores", "preference", "ranks"])
-def test_a_fair_judge_gives_wins_ties_and_losses_in_every_protocol(
-    tmp_path, protocol, openai_server, study_file
-):
+def test_a_fair_judge_gives_wins_ties_and_losses_in_every_protocol(tmp_path, protocol, openai_server, study_file):
     server = openai_server(judge="fair")
     result = judge_study(load_study(study_file(f"{server.url}/v1", protocol=protocol)), tmp_path / "out")
     pair = result["pairs"][0]
@@ -38,15 +36,6 @@ def test_three_systems_are_compared_pair_by_pair_or_with_a_reference(tmp_path, o
     answers = {"a": [9, 9, 9, 9], "b": [5, 5, 5, 5], "c": [1, 1, 1, 1]}
     server = openai_server(judge="fair")
     every = judge_study(load_study(study_file(f"{server.url}/v1", answers=answers)), tmp_path / "all")
-    against = judge_study(
-        load_study(study_file(f"{server.url}/v1", answers=answers, reference="b")), tmp_path / "ref"
-    )
-    assert [(p["a"], p["b"], p["win"]) for p in every["pairs"]] == [
-        ("a", "b", 4),
-        ("a", "c", 4),
-        ("b", "c", 4),
-    ]
-    assert [(p["a"], p["b"], p["win"], p["lose"]) for p in against["pairs"]] == [
-        ("a", "b", 4, 0),
-        ("c", "b", 0, 4),
-    ]
+    against = judge_study(load_study(study_file(f"{server.url}/v1", answers=answers, reference="b")), tmp_path / "ref")
+    assert [(p["a"], p["b"], p["win"]) for p in every["pairs"]] == [("a", "b", 4), ("a", "c", 4), ("b", "c", 4)]
+    assert [(p["a"], p["b"], p["win"], p["lose"]) for p in against["pairs"]] == [("a", "b", 4, 0), ("c", "b", 0, 4)]

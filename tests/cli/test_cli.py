@@ -105,12 +105,8 @@ def test_help_costs_little_cpu():
         [sys.executable, "-c", "import sys, evoltune.cli; evoltune.cli.main(['--help']); print(len(sys.modules))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert (
-        int(modules.stdout.splitlines()[-1]) < 250
-    )  # the number that decides the time, and does not vary with load
-    print(
-        f"--help: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.2f} s of CPU (limit 0.3)"
-    )
+    assert int(modules.stdout.splitlines()[-1]) < 250  # the number that decides the time, and does not vary with load
+    print(f"--help: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.2f} s of CPU (limit 0.3)")
 
 
 def test_explain_of_no_run_is_a_clear_error(tmp_path: Path):
@@ -160,10 +156,7 @@ def test_no_stage_at_all_is_misuse(tmp_path: Path, capsys, monkeypatch):
         ("teacher: {kind: replay, cassette: nowhere}", "nowhere"),
         ("teacher: {kind: http}", "teacher.endpoints"),
         ("teacher: {kind: http, endpoints: [{url: 'no url'}]}", "teacher.endpoints.0.url"),
-        (
-            "teacher: {kind: http, endpoints: [{url: 'http://127.0.0.1:9/v1', api_key_env: NO_SUCH_KEY}]}",
-            "NO_SUCH_KEY",
-        ),
+        ("teacher: {kind: http, endpoints: [{url: 'http://127.0.0.1:9/v1', api_key_env: NO_SUCH_KEY}]}", "NO_SUCH_KEY"),
         ("evolve: {operators: {nonesuch: 1}}", "nonesuch"),
     ],
 )

@@ -36,11 +36,7 @@ def test_doctor_finds_a_stale_compile_lock(tmp_path: Path):
     os.utime(lock, (1, 1))
     environment = os.environ | {"TORCH_EXTENSIONS_DIR": str(tmp_path)}
     run = subprocess.run(
-        [sys.executable, "-m", "evoltune", "doctor"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
+        [sys.executable, "-m", "evoltune", "doctor"], capture_output=True, text=True, timeout=120, env=environment
     )
     assert run.returncode == 1 and f"rm {lock}" in run.stdout
 
@@ -61,9 +57,7 @@ def run_folder(tmp_path: Path) -> Path:
     step = Step(name="evolve", version="v")
     verify = Step(name="verify", version="v", before=step)
     hostile = Task(instruction="\x1b[2J\x1b[31mred\u202e", name="a")
-    kept = Record(
-        domain="math", task=Task(instruction="two", name="b"), answers=(Answer(text="2", model="m"),)
-    )
+    kept = Record(domain="math", task=Task(instruction="two", name="b"), answers=(Answer(text="2", model="m"),))
     judged = Record(
         domain="math", task=kept.task, answers=(Answer(text="2", model="m", verdict=Verdict(status="pass")),)
     )
@@ -84,13 +78,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 def test_watch_counts_what_the_store_holds(run_folder: Path):
     found = snapshot(run_folder)
-    assert (found.calls, found.tokens, found.usd, found.planned, found.budget) == (
-        1,
-        7,
-        0.5,
-        10,
-        {"usd": 5.0},
-    )
+    assert (found.calls, found.tokens, found.usd, found.planned, found.budget) == (1, 7, 0.5, 10, {"usd": 5.0})
     assert [(s["step"], s["decided"], s["kept"]) for s in found.steps] == [("evolve", 2, 1), ("verify", 1, 1)]
     assert found.verdicts == {"pass": 1} and found.drops[0][1] == "prompt residue"
 

@@ -42,8 +42,7 @@ def cluster():
 
 def maths(count):
     return [
-        {"id": i, "answer": f"So it is \\boxed{{{i % 7}/{i % 3 + 1}}}", "reference": str(i % 5)}
-        for i in range(count)
+        {"id": i, "answer": f"So it is \\boxed{{{i % 7}/{i % 3 + 1}}}", "reference": str(i % 5)} for i in range(count)
     ]
 
 
@@ -75,9 +74,7 @@ def plain(row):
 
 def judged(rows, domain, on, **options):
     with engine.using(on):
-        return [
-            plain(row) for row in evoltune.verify(rows, domain=domain, workers=3, program_s=1.0, **options)
-        ]
+        return [plain(row) for row in evoltune.verify(rows, domain=domain, workers=3, program_s=1.0, **options)]
 
 
 @pytest.mark.parametrize("count", [120, pytest.param(2500, marks=pytest.mark.slow)])
@@ -109,20 +106,13 @@ def test_near_duplicates_are_those_of_this_machine(cluster):
 def test_generations_are_those_of_this_machine_and_survive_the_loss_of_a_node(cluster, tiny_base, tmp_path):
     pytest.importorskip("torch")
     weights = find_model(str(tiny_base))
-    settings = GenerationSettings(
-        model="tiny", template="chat", max_new_tokens=24, weights=weights.fingerprint
-    )
-    wanted = [
-        SampleRequest(suite="s", problem=f"p{i}", sample=0, prompt=f"Say {i} in words.") for i in range(40)
-    ]
+    settings = GenerationSettings(model="tiny", template="chat", max_new_tokens=24, weights=weights.fingerprint)
+    wanted = [SampleRequest(suite="s", problem=f"p{i}", sample=0, prompt=f"Say {i} in words.") for i in range(40)]
 
     def texts(name, engine_name):
         with engine.using(engine_name):
             generate(wanted, settings, weights, tmp_path / name, batch_size=4)
-        return {
-            (row["problem"], row["text"])
-            for row in map(json.loads, (tmp_path / name).read_text().splitlines())
-        }
+        return {(row["problem"], row["text"]) for row in map(json.loads, (tmp_path / name).read_text().splitlines())}
 
     here = texts("local", "local")
     assert len(here) == 40
@@ -152,20 +142,8 @@ def test_the_command_line_gives_the_same_rows(cluster, tmp_path):
     rows = {}
     for name, extra in (("local", []), ("ray", ["--ray-address", cluster.address])):
         out = tmp_path / f"{name}.jsonl"
-        command = [
-            sys.executable,
-            "-m",
-            "evoltune",
-            "verify",
-            str(file),
-            "--domain",
-            "math",
-            "--workers",
-            "2",
-        ]
-        done = subprocess.run(
-            [*command, "--out", str(out), *extra], capture_output=True, text=True, timeout=180
-        )
+        command = [sys.executable, "-m", "evoltune", "verify", str(file), "--domain", "math", "--workers", "2"]
+        done = subprocess.run([*command, "--out", str(out), *extra], capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr
         rows[name] = [plain(json.loads(line)) for line in out.read_text().splitlines()]
     assert rows["ray"] == rows["local"]

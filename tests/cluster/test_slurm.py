@@ -62,9 +62,7 @@ def test_the_scripts_are_sound_bash_with_the_recipes_resources(nodes: int, tmp_p
         assert "#SBATCH --requeue" in lines
         assert "export HF_HOME='/data/a b'" in lines
     launch = tmp_path / "launch.sh"
-    launch.write_text(
-        "\n".join(line for line in preview(recipe, tmp_path / "run", STAGES) if line.startswith("job"))
-    )
+    launch.write_text("\n".join(line for line in preview(recipe, tmp_path / "run", STAGES) if line.startswith("job")))
     assert launch.read_text().count("afterok:$job") == len(STAGES) - 1
     subprocess.run(["bash", "-n", str(launch)], check=True)
 
@@ -102,9 +100,7 @@ def test_before_the_time_limit_a_job_stops_its_stage_and_requeues(slurm: Path, t
     command = next(line for line in text.splitlines() if line.endswith(" &"))
     path = tmp_path / "job.sh"
     path.write_text(
-        text.replace(
-            command, f"(trap 'exit 130' TERM; touch {tmp_path}/started; while :; do sleep 0.1; done) &"
-        )
+        text.replace(command, f"(trap 'exit 130' TERM; touch {tmp_path}/started; while :; do sleep 0.1; done) &")
     )
     process = subprocess.Popen(["bash", str(path)], env=os.environ | {"SLURM_JOB_ID": "7"})
     until = time.monotonic() + 20

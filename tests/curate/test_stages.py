@@ -42,9 +42,7 @@ FILLER = [
 
 SUITES = {
     "shop": (PROBLEM, *FILLER),
-    "poems": (
-        Task(name="poem/1", instruction="Write an ode to the lighthouse at the end of the northern pier."),
-    ),
+    "poems": (Task(name="poem/1", instruction="Write an ode to the lighthouse at the end of the northern pier."),),
 }
 
 
@@ -78,17 +76,12 @@ def test_overlap_sees_only_what_text_let_pass_and_the_reason_names_suite_and_met
     ]
     checker, notes = Twins(), {}
     stage = decontaminate(
-        {"shop": (PROBLEM,)},
-        Curate(),
-        DomainOverlap(checker=checker, methods=["twin"]),
-        note=notes.__setitem__,
+        {"shop": (PROBLEM,)}, Curate(), DomainOverlap(checker=checker, methods=["twin"]), note=notes.__setitem__
     )
     copied, twin, clean = stage(rows)
     assert (copied.reason, twin.reason) == ("contaminated: shop by 13-gram", "contaminated: shop by twin")
     assert clean == rows[2] and checker.asked == 2
-    assert json.loads(notes[rows[1].id]) == [
-        {"suite": "shop", "task": "shop/1", "method": "twin", "score": 1.0}
-    ]
+    assert json.loads(notes[rows[1].id]) == [{"suite": "shop", "task": "shop/1", "method": "twin", "score": 1.0}]
 
 
 TOY = """
@@ -155,8 +148,7 @@ def test_any_order_of_rows_gives_the_same_bytes(tmp_path_factory, toy, order):
     recipe = Recipe(domain=toy, name="toy", curate=Curate(size=12, mode="quality_diversity", balance="level"))
     places = [tmp_path_factory.mktemp("order") for _ in range(2)]
     one, two = (
-        build(place, recipe, [rows[i] for i in ids])
-        for place, ids in zip(places, (range(31), order), strict=True)
+        build(place, recipe, [rows[i] for i in ids]) for place, ids in zip(places, (range(31), order), strict=True)
     )
     for file in one.rglob("*"):
         assert file.is_dir() or file.read_bytes() == (two / file.relative_to(one)).read_bytes()

@@ -15,9 +15,7 @@ def own(count=10):
     answers = (Answer(text="a", model="seed", verdict=Verdict(status="pass")),)
     return [
         Record(
-            domain="toy",
-            task=Task(instruction=f"own question {i * 97} about thing {i}", name=str(i)),
-            answers=answers,
+            domain="toy", task=Task(instruction=f"own question {i * 97} about thing {i}", name=str(i)), answers=answers
         )
         for i in range(count)
     ]
@@ -49,7 +47,9 @@ def test_weights_are_rows_per_own_row_and_caps_bind(tmp_path):
 
 
 def test_mixed_rows_pass_the_same_gates_and_are_conserved(tmp_path):
-    problem = "A baker makes 14 loaves at dawn and 23 loaves at noon, and sells 30 of them; how many loaves are left over?"
+    problem = (
+        "A baker makes 14 loaves at dawn and 23 loaves at noon, and sells 30 of them; how many loaves are left over?"
+    )
     rows = [
         *foreign(2), foreign(1)[0], {"instruction": "own question 97 about thing 1", "output": "x"}, {"nothing": 1},
         {"instruction": "no answer"}, {"instruction": problem, "output": "7"}, {**foreign(9)[8], "licence": "secret"},

@@ -40,9 +40,7 @@ def test_messages_hold_the_earlier_turns(record):
 
 def test_difficulty_is_the_teachers_number_else_the_share_that_failed(record):
     judged = record(answers=(("a", PASS), ("b", FAIL)))
-    rated = Record(
-        domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")}
-    )
+    rated = Record(domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")})
     assert difficulty(rated) == 8.0 and difficulty(judged) == 5.5 and difficulty(record()) is None
     assert [level_of(difficulty(r), r.round) for r in (record(), judged, rated)] == [
         "simple",

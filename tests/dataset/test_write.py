@@ -30,11 +30,7 @@ def test_a_set_too_small_to_split_goes_to_train_whole(record, write, tmp_path):
 def test_the_card_counts_rows_stages_and_licences_and_loads_with_datasets(record, write, tmp_path):
     folder = write(tmp_path / "d", [record(i) for i in range(40)])
     card = (folder / "README.md").read_text()
-    assert (
-        "| verify | 3 | 2 | 1 fail |" in card
-        and "| MIT | 40 |" in card
-        and card.startswith("---\nlicense: mit")
-    )
+    assert "| verify | 3 | 2 | 1 fail |" in card and "| MIT | 40 |" in card and card.startswith("---\nlicense: mit")
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.column_names[:5] == ["id", "domain", "instruction", "input", "output"]

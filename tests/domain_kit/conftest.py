@@ -30,12 +30,7 @@ ROWS = [
         ["00:00", "23:59"],
         ["24:00", "12:60", "1:00"],
     ),
-    (
-        "Match a hexadecimal colour such as #0aF3c9.",
-        r"#[0-9a-fA-F]{6}",
-        ["#0aF3c9"],
-        ["#0aF3c", "0aF3c9", "#0aF3cg"],
-    ),
+    ("Match a hexadecimal colour such as #0aF3c9.", r"#[0-9a-fA-F]{6}", ["#0aF3c9"], ["#0aF3c", "0aF3c9", "#0aF3cg"]),
     ("Match words that begin and end with the letter a.", r"a(\w*a)?", ["a", "anna"], ["ab", "banana", ""]),
 ]
 
@@ -46,9 +41,7 @@ def _fill_in(folder: Path, name: str) -> None:
     text = text.replace("COLUMNS = ()", 'COLUMNS = ("match", "reject")').replace(
         "Context, Domain,", "Context, Domain, Job,"
     )
-    text = text.replace(
-        '    return Verdict(status="unverifiable", reason="verify is not written yet")\n', VERIFY
-    )
+    text = text.replace('    return Verdict(status="unverifiable", reason="verify is not written yet")\n', VERIFY)
     module.write_text(text)
     rows = [json.dumps({"instruction": i, "answer": a, "match": m, "reject": r}) for i, a, m, r in ROWS]
     (folder / f"evoltune_{name}" / "seeds.jsonl").write_text("\n".join(rows[:3]) + "\n")

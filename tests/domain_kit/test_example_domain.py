@@ -91,10 +91,5 @@ def test_it_runs_from_seeds_to_report(python: Path, tmp_path: Path):
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    for made in (
-        "dataset/train.parquet",
-        "checkpoint/manifest.json",
-        "eval/after/scores.json",
-        "report.html",
-    ):
+    for made in ("dataset/train.parquet", "checkpoint/manifest.json", "eval/after/scores.json", "report.html"):
         assert (tmp_path / "run" / made).is_file(), run.stderr[-2000:]

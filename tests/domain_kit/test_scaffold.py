@@ -17,10 +17,7 @@ from evoltune.errors import DomainError
 def test_a_fresh_skeleton_loads_and_check_names_what_is_missing(regex: Path):
     assert load_domain(str(regex)).name == "regex_kit"
     run = subprocess.run(
-        [sys.executable, "-m", "evoltune", "domains", "check", str(regex)],
-        capture_output=True,
-        text=True,
-        timeout=300,
+        [sys.executable, "-m", "evoltune", "domains", "check", str(regex)], capture_output=True, text=True, timeout=300
     )
     assert run.returncode == 1 and "FAIL  references are accepted" in run.stdout, run.stdout + run.stderr
 
@@ -47,7 +44,5 @@ def test_it_runs_from_the_skeleton_to_the_report(regex: Path, fill_in, tmp_path:
     assert done.returncode == 0, done.stderr[-3000:]
     made = json.loads(done.stdout)
     assert Path(made["report"]).stat().st_size > 10_000
-    rows = [
-        json.loads(line) for line in next((out / "dataset").glob("*/train.jsonl")).read_text().splitlines()
-    ]
+    rows = [json.loads(line) for line in next((out / "dataset").glob("*/train.jsonl")).read_text().splitlines()]
     assert len(rows) >= 3  # the seeds' own expressions; what a small teacher adds differs

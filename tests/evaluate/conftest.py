@@ -33,9 +33,7 @@ def sums() -> Suite:
 @pytest.fixture(scope="session")
 def answers():
     """answers("2", "3"): samples 0 and 1 of problem t/1."""
-    return lambda *texts, problem="t/1": [
-        Sample(problem=problem, sample=i, text=text) for i, text in enumerate(texts)
-    ]
+    return lambda *texts, problem="t/1": [Sample(problem=problem, sample=i, text=text) for i, text in enumerate(texts)]
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +55,7 @@ def recipe(suite_file):
     """recipe(n=5): ten sums from `suite_file`, with these keys of `eval:`."""
     base = {"suites": (f"math:{suite_file}",), "beside": ("gsm8k-strict",), "max_new_tokens": 12, "limit": 10}
     return lambda **chosen: Recipe(
-        domain="math",
-        eval=Eval(**{**base, **chosen}),
-        train=Train(template="alpaca"),
-        verify=Verification(workers=1),
+        domain="math", eval=Eval(**{**base, **chosen}), train=Train(template="alpaca"), verify=Verification(workers=1)
     )
 
 

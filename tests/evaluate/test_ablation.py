@@ -55,20 +55,7 @@ def run_dir(tmp_path, monkeypatch):
 
 def test_ablate_lists_every_training_before_it_begins(run_dir, capsys):
     assert (
-        main(
-            [
-                "ablate",
-                "toy.yaml",
-                "--axes",
-                "quality,quantity",
-                "--size",
-                "16",
-                "--repeats",
-                "2",
-                "--dry-run",
-            ]
-        )
-        == 0
+        main(["ablate", "toy.yaml", "--axes", "quality,quantity", "--size", "16", "--repeats", "2", "--dry-run"]) == 0
     )
     out, err = capsys.readouterr()
     assert "10 trainings over quality, quantity" in err
@@ -94,9 +81,7 @@ def test_misuse_of_ablate_is_one_line(run_dir, capsys, more, message):
 
 
 @pytest.mark.slow
-def test_ablate_trains_and_scores_every_variant_and_a_second_call_does_nothing_again(
-    run_dir, tiny_base, capsys
-):
+def test_ablate_trains_and_scores_every_variant_and_a_second_call_does_nothing_again(run_dir, tiny_base, capsys):
     pytest.importorskip("torch")
     command = [
         "ablate", "toy.yaml", "--axes", "quantity", "--size", "16", f"train.model_name_or_path={tiny_base}", "train.max_steps=1",

@@ -22,15 +22,7 @@ def test_rescore_prints_a_panel_as_a_table_and_as_json(measured, tmp_path, suite
 def test_build_draws_a_balanced_set_and_refuses_to_overwrite(tmp_path, capsys):
     rows = [{"instruction": f"q{i}", "difficulty": 1 + i % 2, "skill": "s"} for i in range(10)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [
-        "suites",
-        "build",
-        str(tmp_path / "rows.jsonl"),
-        "--size",
-        "4",
-        "--out",
-        str(tmp_path / "set.jsonl"),
-    ]
+    command = ["suites", "build", str(tmp_path / "rows.jsonl"), "--size", "4", "--out", str(tmp_path / "set.jsonl")]
     assert main(command) == 0
     assert capsys.readouterr().out.strip().endswith("by difficulty 1: 2, 2: 2")
     assert main(command) == 2 and "exists: choose another name" in capsys.readouterr().err
@@ -54,9 +46,7 @@ def test_the_forms_of_version_0_1_still_work_and_warn(old, new, capsys):
     assert f"is now `evoltune {new}`" in warning and warning.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "words", ["eval smoke/math eval.limit=3", "eval --model m --suite s", "report a --json"]
-)
+@pytest.mark.parametrize("words", ["eval smoke/math eval.limit=3", "eval --model m --suite s", "report a --json"])
 def test_present_forms_are_left_as_they_are(words, capsys):
     assert present_words(words.split(), {}) == words.split() and not capsys.readouterr().err
 

@@ -14,17 +14,9 @@ from evoltune.record import Task
 
 def test_the_profile_decides_decoding_and_the_recipe_may_choose_over_it(recipe):
     weights = ModelSource(model="m", fingerprint="w")
-    profile = Profile(
-        version=1, decoding={"n": 4, "temperature": 0.2, "top_p": 0.95, "max_tokens": 99, "stop": ["X"]}
-    )
+    profile = Profile(version=1, decoding={"n": 4, "temperature": 0.2, "top_p": 0.95, "max_tokens": 99, "stop": ["X"]})
     plain = settings_of(Recipe(domain="math"), profile, "m", weights, baseline=False)
-    assert (plain.n, plain.temperature, plain.top_p, plain.max_new_tokens, plain.stops) == (
-        4,
-        0.2,
-        0.95,
-        99,
-        ("X",),
-    )
+    assert (plain.n, plain.temperature, plain.top_p, plain.max_new_tokens, plain.stops) == (4, 0.2, 0.95, 99, ("X",))
     chosen = recipe(n=2, temperature=0.8, stops=("Y",), baseline_max_new_tokens=7)
     over = settings_of(chosen, profile, "m", weights, baseline=False)
     assert (over.n, over.temperature, over.max_new_tokens, over.stops, over.template) == (

@@ -50,10 +50,7 @@ def test_votes_are_compared_under_the_limits_of_the_recipe(tmp_path):
     task = Task(instruction="q", reference="2", name="t")
     suite = Suite(name="slow", domain=str(package), tasks=(task,), sha256="0" * 64, licence="ours")
     votes = [("x", "fail"), ("2", "pass"), ("2.0", "pass")]
-    outcomes = [
-        Outcome(problem="t", sample=i, status=status, extracted=text)
-        for i, (text, status) in enumerate(votes)
-    ]
+    outcomes = [Outcome(problem="t", sample=i, status=status, extracted=text) for i, (text, status) in enumerate(votes)]
     # Comparing 2 and 2.0 takes 0.6 s of CPU. Under 0.1 s they are not equal, so the first answer wins the tie.
     assert majority(suite, outcomes, 3, Verification(workers=1, program_s=5.0)).value == 1.0
     assert majority(suite, outcomes, 3, Verification(workers=1, program_s=0.1)).value == 0.0

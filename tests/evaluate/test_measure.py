@@ -20,16 +20,7 @@ def test_scores_hold_every_thing_that_they_depend_on(measured):
     assert json.loads((folder / "scores.json").read_text()) == json.loads(json.dumps(scores))
     assert list(entry["measures"]) == ["sound", "gsm8k-strict"] and entry["n"] == 10
     assert {m["profile"] for m in entry["measures"].values()} == {"math/sound@1", "math/gsm8k-strict@1"}
-    for key in (
-        "sha256",
-        "licence",
-        "verifier",
-        "source_hash",
-        "prompts_sha256",
-        "settings",
-        "truncated",
-        "no_answer",
-    ):
+    for key in ("sha256", "licence", "verifier", "source_hash", "prompts_sha256", "settings", "truncated", "no_answer"):
         assert key in entry
     assert entry["template_proof"]["template"] == "chat" and scores["environment"]["torch"]
     assert len((folder / "sums.jsonl").read_text().splitlines()) == 10
@@ -54,9 +45,7 @@ def test_a_checkpoint_of_ours_needs_a_certificate_for_the_suite(proof: str, suit
     if proof != "none":
         other = replace(suite, name="another", tasks=suite.tasks[:1])
         named = other if proof == "other suite" else suite
-        write_certificate(
-            checkpoint / "certificate.json", build_certificate({named.name: named}, {}, rows={}, hits=[])
-        )
+        write_certificate(checkpoint / "certificate.json", build_certificate({named.name: named}, {}, rows={}, hits=[]))
     assert training_data("some-hub/model", [suite], False) == "unknown"
     if proof == "this suite":
         assert training_data(str(checkpoint), [suite], False) == "certified"

@@ -18,9 +18,7 @@ def test_a_panel_lists_the_disagreements_and_the_sound_scorer_decides(tmp_path, 
     assert panel.arbiter == "math/sound@1" and wrong[1] == ["math/gsm8k-strict@1"]
     assert wrong[2] == ["math/gsm8k-strict@1", "math/gsm8k-flexible@1"]
     lines = "\n".join(report(panel))
-    assert (
-        "2 samples on which the profiles disagree" in lines and "math/gsm8k-strict@1: differs on 2" in lines
-    )
+    assert "2 samples on which the profiles disagree" in lines and "math/gsm8k-strict@1: differs on 2" in lines
 
 
 def test_k_above_the_samples_is_refused_before_anything_is_judged(tmp_path, sums, answers):

@@ -13,8 +13,7 @@ def test_tables_show_the_profile_in_every_row(measured):
     _, scores = measured
     lines = list(score_table({"tiny": scores}))
     assert (
-        sum("math/sound@1" in line for line in lines) == 1
-        and sum("math/gsm8k-strict@1" in line for line in lines) == 1
+        sum("math/sound@1" in line for line in lines) == 1 and sum("math/gsm8k-strict@1" in line for line in lines) == 1
     )
 
 

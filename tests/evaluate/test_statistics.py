@@ -60,9 +60,7 @@ def test_a_mean_of_zeros_and_ones_gets_wilson_and_others_the_bootstrap():
     assert mean([0.5, 0.25]).method == "bootstrap"
 
 
-@pytest.mark.parametrize(
-    ("b", "c", "p"), [(0, 0, 1.0), (10, 0, 0.001953125), (5, 5, 1.0), (1, 9, 0.021484375)]
-)
+@pytest.mark.parametrize(("b", "c", "p"), [(0, 0, 1.0), (10, 0, 0.001953125), (5, 5, 1.0), (1, 9, 0.021484375)])
 def test_mcnemar_is_the_exact_binomial(b, c, p):
     assert mcnemar(b, c) == pytest.approx(p)
 
@@ -71,9 +69,7 @@ def test_a_paired_comparison_says_whether_the_difference_is_significant():
     worse, better = [1.0] * 5 + [0.0] * 95, [1.0] * 45 + [0.0] * 55
     found = paired(worse, better)
     assert found.difference == pytest.approx(0.4) and (found.only_a, found.only_b) == (0, 40)
-    assert (
-        found.p < 1e-9 and "significant at 5%" in found.sentence and "not significant" not in found.sentence
-    )
+    assert found.p < 1e-9 and "significant at 5%" in found.sentence and "not significant" not in found.sentence
     assert "not significant" in paired([1.0, 0.0, 1.0], [0.0, 1.0, 1.0]).sentence
 
 

@@ -21,10 +21,7 @@ def test_suites_are_listed_and_compared(tmp_path):
 
 def test_skills_and_mean_difficulty_are_counted_as_written(tmp_path):
     path = tmp_path / "WizardLM_testset.jsonl"
-    rows = [
-        {"idx": i, "Skill": ["Math", "Code"][i % 2], "Difficulty": 8 + i, "Instruction": "?"}
-        for i in range(3)
-    ]
+    rows = [{"idx": i, "Skill": ["Math", "Code"][i % 2], "Difficulty": 8 + i, "Instruction": "?"} for i in range(3)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "wizardlm").mkdir()
     path.rename(tmp_path / "wizardlm" / path.name)

@@ -16,9 +16,7 @@ from evoltune.evaluate.suites import declared_suites, load_suite
 from evoltune.record import Task
 
 DATA = os.environ.get("EVOLTUNE_DATA")
-needs_data = pytest.mark.skipif(
-    not DATA, reason="EVOLTUNE_DATA does not name the folder with benchmark files"
-)
+needs_data = pytest.mark.skipif(not DATA, reason="EVOLTUNE_DATA does not name the folder with benchmark files")
 
 
 def rows_file(folder: Path, rows) -> Path:

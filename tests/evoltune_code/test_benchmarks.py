@@ -88,9 +88,7 @@ def test_a_truncated_or_missing_file_is_an_error(tmp_path):
 def test_wizardcoder_asks_with_tabs_and_cuts_demo_code():
     question = wizardcoder_question(Task(instruction="def f():\n    pass"))
     assert question == "Create a Python script for this problem:\ndef f():\n\tpass"
-    response = (
-        "Sure:\r\n```python\ndef f():\n\treturn 1\n# Example usage:\nprint(f())\n```\nDone\n```python\nx\n```"
-    )
+    response = "Sure:\r\n```python\ndef f():\n\treturn 1\n# Example usage:\nprint(f())\n```\nDone\n```python\nx\n```"
     assert wizardcoder_extract(Task(instruction=""), response) == "def f():\n    return 1"
     assert wizardcoder_extract(Task(instruction=""), "```python\n```") is None
 

@@ -66,11 +66,7 @@ def test_tests_that_never_call_the_function_or_pass_for_any_are_flagged(checker)
 def test_a_few_wrong_asserts_of_the_teacher_do_not_spoil_the_rest(checker):
     spoiled = STRONG.replace("```python\n", "```python\nassert clamp(4, 1, 10) == 44\n")
     (verdict,) = confirmed(checker, [RIGHT], [spoiled])
-    assert (
-        verdict.status == "pass"
-        and verdict.evidence["tests_passed"] == 6
-        and verdict.evidence["tests_usable"] == 7
-    )
+    assert verdict.status == "pass" and verdict.evidence["tests_passed"] == 6 and verdict.evidence["tests_usable"] == 7
 
 
 def test_a_teacher_whose_tests_contradict_the_solutions_verifies_nothing(checker):

@@ -95,15 +95,7 @@ def test_helpers_and_imports_of_other_blocks_come_along():
 
 @pytest.mark.parametrize(
     "response",
-    [
-        "",
-        "   \n",
-        "I'm sorry, I cannot do that.",
-        "Sure",
-        "```bash\nls\n```",
-        "```\n>>> total([1])\n1\n```",
-        "42",
-    ],
+    ["", "   \n", "I'm sorry, I cannot do that.", "Sure", "```bash\nls\n```", "```\n>>> total([1])\n1\n```", "42"],
 )
 def test_a_response_without_code_gives_nothing(response):
     assert extract(task(), response) is None
@@ -125,9 +117,7 @@ def test_broken_code_is_still_a_candidate_so_that_it_fails_with_its_line():
     assert syntax_error(code)[0] == 2
 
 
-@pytest.mark.parametrize(
-    ("language", "tag"), [("javascript", "js"), ("cpp", "c++"), ("bash", "sh"), ("rust", "rust")]
-)
+@pytest.mark.parametrize(("language", "tag"), [("javascript", "js"), ("cpp", "c++"), ("bash", "sh"), ("rust", "rust")])
 def test_other_languages_are_found_by_their_fence(language, tag):
     response = f"```python\nprint(1)\n```\n```{tag}\nthe code\n```"
     assert extract(task(language=language), response) == "the code"

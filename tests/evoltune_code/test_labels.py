@@ -15,9 +15,7 @@ from evoltune.verification.checker import open_checker
 from evoltune_code import domain
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
-pytestmark = pytest.mark.skipif(
-    not DATA.exists(), reason="set EVOLTUNE_DATA to the folder with the labelled solutions"
-)
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason="set EVOLTUNE_DATA to the folder with the labelled solutions")
 WRONG_LABELS: set[str] = set()
 
 
@@ -80,9 +78,7 @@ def checker():
 
 
 def disagreements(checker, items):
-    records = [
-        Record(domain="code", task=task, answers=(Answer(text=text, model="m"),)) for task, text, _ in items
-    ]
+    records = [Record(domain="code", task=task, answers=(Answer(text=text, model="m"),)) for task, text, _ in items]
     judged = [record.answers[0].verdict for record in checker.verify(records)]
     return [
         f"{task.name}: labelled {'pass' if expected else 'fail'}, judged {v.status}: {v.reason}"
@@ -105,8 +101,6 @@ def test_all_labelled_solutions_are_judged_as_labelled(checker, name):
 @pytest.mark.slow
 def test_pass_at_k_of_twenty_codegen_samples_is_that_of_their_labels(checker):
     items = solutions("codegen16b_20_samples", "completion", "rerun")
-    records = [
-        Record(domain="code", task=task, answers=(Answer(text=text, model="m"),)) for task, text, _ in items
-    ]
+    records = [Record(domain="code", task=task, answers=(Answer(text=text, model="m"),)) for task, text, _ in items]
     passed = [record.answers[0].verdict.status == "pass" for record in checker.verify(records)]
     assert sum(passed) == sum(expected for _, _, expected in items) == 396

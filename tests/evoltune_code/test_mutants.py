@@ -39,23 +39,12 @@ def test_mutants_are_the_same_for_the_same_seed_and_others_for_another():
 def test_every_kind_of_fault_is_drawn_before_one_is_drawn_twice():
     kinds = [m.kind for m in mutants(SOURCE, limit=100)]
     first = kinds[: len(set(kinds))]
-    assert set(first) == {
-        "arithmetic",
-        "comparison",
-        "condition",
-        "constant",
-        "logic",
-        "loop",
-        "omission",
-        "return",
-    }
+    assert set(first) == {"arithmetic", "comparison", "condition", "constant", "logic", "loop", "omission", "return"}
 
 
 def test_docstrings_annotations_and_texts_of_errors_are_left_alone():
     for mutant in mutants(SOURCE, limit=100):
-        assert (
-            "Adds up areas." in mutant.source and "what is " in mutant.source
-        ) or mutant.kind == "omission"
+        assert ("Adds up areas." in mutant.source and "what is " in mutant.source) or mutant.kind == "omission"
 
 
 def test_a_source_that_does_not_parse_has_no_mutants():

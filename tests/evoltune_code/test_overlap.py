@@ -41,9 +41,7 @@ def checker():
 
 
 def row(code, name="row"):
-    return Record(
-        domain="code", task=Task(instruction="", name=name), answers=(Answer(text=code, model="m"),)
-    )
+    return Record(domain="code", task=Task(instruction="", name=name), answers=(Answer(text=code, model="m"),))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +74,7 @@ def test_other_code_is_no_hit(checker, code):
 
 
 def test_a_trivial_problem_counts_where_it_is_all_that_the_row_does(checker):
-    assert list(checker.overlap([row("def plus(a, b):\n    return b + a")], SUITE, "behaviour")) == [
-        ["toy/add"]
-    ]
+    assert list(checker.overlap([row("def plus(a, b):\n    return b + a")], SUITE, "behaviour")) == [["toy/add"]]
 
 
 def test_definitions_leave_demo_code_out_and_survive_what_fails():
@@ -184,9 +180,7 @@ TRUE_HITS = {
 def measured(copies, others):
     tasks = suite("humaneval")
     chosen = random.Random(1).sample(tasks, copies)
-    mbpp = [
-        row(t.reference, t.name) for t in (*suite("mbpp-all"), *suite("mbpp-sanitized"), *suite("mbpp-plus"))
-    ]
+    mbpp = [row(t.reference, t.name) for t in (*suite("mbpp-all"), *suite("mbpp-sanitized"), *suite("mbpp-plus"))]
     mbpp = random.Random(2).sample(mbpp, others) if others < len(mbpp) else mbpp
     rows = [row(disguised(t.reference, i), t.name) for i, t in enumerate(chosen)] + mbpp
     with open_checker("code", workers=1 if copies < 100 else 0) as checker:

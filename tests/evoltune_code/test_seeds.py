@@ -42,9 +42,7 @@ def test_the_tests_of_the_seeds_notice_faults(checker):
     changed = [
         Record(domain="code", task=r.task, draw=i, answers=(Answer(text=m.source, model="mutant"),))
         for r in domain.seeds()
-        for i, m in enumerate(
-            mutants(r.task.reference or "", limit=1) if r.task.fields["entry_point"] else ()
-        )
+        for i, m in enumerate(mutants(r.task.reference or "", limit=1) if r.task.fields["entry_point"] else ())
     ]
     statuses = Counter(record.answers[0].verdict.status for record in checker.verify(changed))
     assert statuses["pass"] <= 0.25 * len(changed), statuses

@@ -112,9 +112,7 @@ def test_the_raw_completion_profile_joins_to_the_letter():
     with open_checker("code", workers=1, profile="humaneval") as checker:
         prompt = "def twice(x):\n    '''Doubles.'''\n"
         assert judge(checker, "    return 2 * x\n\ndef other(): pass", prompt=prompt).status == "pass"
-        assert (
-            judge(checker, "return 2 * x", prompt=prompt).status == "fail"
-        )  # no repair here, unlike in `sound`
+        assert judge(checker, "return 2 * x", prompt=prompt).status == "fail"  # no repair here, unlike in `sound`
         assert judge(checker, "", prompt=prompt).status == "fail"
 
 
@@ -181,9 +179,7 @@ def test_ds1000_solutions_are_executed_in_their_harness(answer, status):
 def test_a_ds1000_problem_whose_library_is_missing_is_our_error():
     row = {**DS1000, "code_context": "import nosuchlibrary\n" + DS1000["code_context"]}
     with open_checker("code", workers=1, profile="ds1000") as checker:
-        record = Record(
-            domain="code", task=ds1000.task(row), answers=(Answer(text="result = x * 2", model="m"),)
-        )
+        record = Record(domain="code", task=ds1000.task(row), answers=(Answer(text="result = x * 2", model="m"),))
         verdict = next(iter(checker.verify([record]))).answers[0].verdict
     assert verdict.status == "error" and "nosuchlibrary" in verdict.reason
 

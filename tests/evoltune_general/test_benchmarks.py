@@ -14,9 +14,7 @@ def rows(path, *found):
 
 
 def test_the_wizardlm_test_set_is_read_with_skill_and_difficulty(tmp_path):
-    path = rows(
-        tmp_path / "w.jsonl", {"idx": 3, "Skill": "Art", "Difficulty": 7, "Instruction": "Describe a fugue."}
-    )
+    path = rows(tmp_path / "w.jsonl", {"idx": 3, "Skill": "Art", "Difficulty": 7, "Instruction": "Describe a fugue."})
     (task,) = BENCHMARKS["wizardlm"].load(path)
     assert (task.name, task.instruction) == ("wizardlm/3", "Describe a fugue.")
     assert task.fields == {"skill": "Art", "difficulty": 7}

@@ -8,14 +8,7 @@ from hypothesis import strategies as st
 
 from evoltune.domain import Context
 from evoltune.record import Task
-from evoltune_general.constraints import (
-    CHECKS,
-    ConstraintError,
-    language,
-    sentence_count,
-    violations,
-    word_count,
-)
+from evoltune_general.constraints import CHECKS, ConstraintError, language, sentence_count, violations, word_count
 from evoltune_general.verification import verify
 
 CONTEXT = Context(run=lambda job: pytest.fail("the general verifier runs no program"), policy={})
@@ -79,9 +72,7 @@ def test_a_constraint_tells_holding_answers_from_breaking_ones(constraints, hold
 def test_an_unreadable_constraint_is_our_error_and_no_verdict_on_the_answer(constraints):
     with pytest.raises(ConstraintError):
         violations(constraints, "text")
-    assert (
-        verify(Task(instruction="x", fields={"constraints": constraints}), "text", CONTEXT).status == "error"
-    )
+    assert verify(Task(instruction="x", fields={"constraints": constraints}), "text", CONTEXT).status == "error"
 
 
 def test_the_nearest_known_constraint_is_named():
@@ -92,9 +83,7 @@ def test_the_nearest_known_constraint_is_named():
 def test_verify_passes_fails_and_leaves_open():
     def judged(constraints, text):
         return verify(
-            Task(instruction="x", fields={"constraints": constraints} if constraints is not None else {}),
-            text,
-            CONTEXT,
+            Task(instruction="x", fields={"constraints": constraints} if constraints is not None else {}), text, CONTEXT
         )
 
     assert judged({"max_words": 2}, "two words").status == "pass"

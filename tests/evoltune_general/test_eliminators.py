@@ -20,16 +20,11 @@ from evoltune_general import domain
     ],
 )
 def test_rewrites_that_cannot_be_answered_are_eliminated(instruction, reason):
-    found = [
-        rule(Task(instruction="Write."), Task(instruction=instruction), None) for rule in domain.eliminators
-    ]
+    found = [rule(Task(instruction="Write."), Task(instruction=instruction), None) for rule in domain.eliminators]
     assert [f for f in found if f] == ([reason] if reason else [])
 
 
 def test_no_seed_is_eliminated_by_our_own_rules():
     assert not [
-        s.task.name
-        for s in domain.seeds()
-        for rule in domain.eliminators
-        if rule(None, s.task, s.answers[0].text)
+        s.task.name for s in domain.seeds() for rule in domain.eliminators if rule(None, s.task, s.answers[0].text)
     ]

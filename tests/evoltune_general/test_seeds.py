@@ -48,9 +48,7 @@ def test_lima_rows_become_prompts_or_seeds(tmp_path):
     test = rows(tmp_path / "test.jsonl", {"conversations": ["Plan a trip."], "source": "authors"})
     (task,) = BENCHMARKS["lima"].load(test)
     assert (task.instruction, task.history) == ("Plan a trip.", ())
-    train = rows(
-        tmp_path / "train.jsonl", {"conversations": ["Hi", "Hello", "Who?", "Me"], "source": "multi_turn"}
-    )
+    train = rows(tmp_path / "train.jsonl", {"conversations": ["Hi", "Hello", "Who?", "Me"], "source": "multi_turn"})
     (seed,) = lima_seeds(train)
     assert (seed.task.instruction, seed.answers[0].text) == ("Who?", "Me")
     assert seed.task.history == (("user", "Hi"), ("assistant", "Hello"))

@@ -64,11 +64,7 @@ def test_every_seed_answer_keeps_what_its_task_states():
     for seed, found in states:
         assert violations(found, seed.answers[0].text) == []
         given_ = seed.task.fields.get("constraints", {})
-        assert all(
-            given_[name] == value
-            for name, value in found.items()
-            if name in given_ and name != "must_include"
-        )
+        assert all(given_[name] == value for name, value in found.items() if name in given_ and name != "must_include")
 
 
 def test_an_evolved_row_is_judged_by_its_words_unless_the_recipe_says_no():

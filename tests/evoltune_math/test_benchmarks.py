@@ -35,8 +35,7 @@ def test_a_published_suite_loads_whole_with_unique_names_and_the_recorded_hash(s
 @needs_data
 def test_references_are_those_of_the_upstream_rows():
     first = {
-        name: next(iter(BENCHMARKS[name].load(DATA / BENCHMARKS[name].file)))
-        for name in ("gsm8k", "gsm-hard", "svamp")
+        name: next(iter(BENCHMARKS[name].load(DATA / BENCHMARKS[name].file))) for name in ("gsm8k", "gsm-hard", "svamp")
     }
     assert first["gsm8k"].reference == "18"
     assert first["gsm-hard"].reference == "-9867630"
@@ -46,19 +45,13 @@ def test_references_are_those_of_the_upstream_rows():
 
 
 def test_math_reads_the_published_folder_and_math_500_its_jsonl(tmp_path):
-    row = {
-        "problem": "Halve $x=5$.",
-        "level": "Level 1",
-        "type": "Algebra",
-        "solution": r"So $\boxed{\frac{5}{2}}$.",
-    }
+    row = {"problem": "Halve $x=5$.", "level": "Level 1", "type": "Algebra", "solution": r"So $\boxed{\frac{5}{2}}$."}
     (tmp_path / "algebra").mkdir()
     (tmp_path / "algebra" / "7.json").write_text(json.dumps(row), encoding="utf-8")
     (task,) = BENCHMARKS["math"].load(tmp_path)
     assert (task.reference, task.name, task.fields["skill"]) == (r"\frac{5}{2}", "math/algebra/7", "Algebra")
     small = lines(
-        tmp_path / "m.jsonl",
-        {**row, "answer": "5/2", "subject": "Algebra", "unique_id": "test/algebra/7.json"},
+        tmp_path / "m.jsonl", {**row, "answer": "5/2", "subject": "Algebra", "unique_id": "test/algebra/7.json"}
     )
     (task,) = BENCHMARKS["math-500"].load(small)
     assert (task.reference, task.name) == ("5/2", "math/test/algebra/7.json")

@@ -25,10 +25,7 @@ def _run(job: Job) -> Verdict:
 
 
 def judged(
-    candidates: list[str | None],
-    evidence: dict[str, list[str]] | None = None,
-    instruction: str = "?",
-    **policy: object,
+    candidates: list[str | None], evidence: dict[str, list[str]] | None = None, instruction: str = "?", **policy: object
 ) -> list[Verdict]:
     context = Context(run=_run, policy={**domain.policy, **policy})
     return list(confirm(Task(instruction=instruction), candidates, evidence or {}, context))

@@ -17,8 +17,7 @@ from evoltune_math.extraction import Found, find
 from evoltune_math.verification import same_answer
 
 ROWS = [
-    json.loads(line)
-    for line in Path(__file__).with_name("responses.jsonl").read_text(encoding="utf-8").splitlines()
+    json.loads(line) for line in Path(__file__).with_name("responses.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 
 

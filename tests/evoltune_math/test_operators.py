@@ -29,13 +29,7 @@ def test_operators_go_up_and_down_and_fuse():
 def test_the_domain_has_all_operators_and_suites_and_passes_its_own_seeds():
     domain = load_domain("math")
     context = Context(run=lambda job: pytest.fail("no program here"), policy=domain.policy)
-    assert {o.name for o in domain.operators} >= {
-        "constraints",
-        "concretize",
-        "deepen",
-        "easier",
-        "easier_new",
-    }
+    assert {o.name for o in domain.operators} >= {"constraints", "concretize", "deepen", "easier", "easier_new"}
     assert set(domain.benchmarks) >= {"gsm8k", "gsm-hard", "svamp", "math", "math-500", "gradeschool-heldout"}
     for seed in list(domain.seeds())[::10]:
         candidate = domain.extract(seed.task, seed.answers[0].text)

@@ -32,9 +32,7 @@ SUITE = [
     Task(
         instruction="Maria bakes 12 trays of 24 rolls for the market. She sells 200 rolls and packs the rest into bags of 8. How many bags does she pack?",
         reference="11",
-        fields={
-            "solution": "12*24=<<12*24=288>>288 rolls\n288-200=<<288-200=88>>88\n88/8=<<88/8=11>>11\n#### 11"
-        },
+        fields={"solution": "12*24=<<12*24=288>>288 rolls\n288-200=<<288-200=88>>88\n88/8=<<88/8=11>>11\n#### 11"},
         name="rolls",
     ),
     Task(
@@ -104,9 +102,7 @@ def test_every_problem_gives_itself_away():
 def test_a_suite_is_indexed_once_also_when_it_comes_as_a_copy(monkeypatch):
     built = []
     monkeypatch.setattr(overlap, "build", lambda tasks: built.append(len(tasks)) or build(tasks))
-    tasks = [
-        Task(instruction=f"Add {n} and {n + 7} to the pile of old stones.", name=str(n)) for n in range(5)
-    ]
+    tasks = [Task(instruction=f"Add {n} and {n + 7} to the pile of old stones.", name=str(n)) for n in range(5)]
     assert index_of(tasks) is index_of(tasks) is index_of(list(tasks))
     assert built == [5]
     other = [*tasks[:4], Task(instruction="Another problem about 3 large boats.", name="9")]
@@ -117,9 +113,7 @@ def test_our_seeds_are_no_skeletons_of_the_held_out_suite():
     benchmark = BENCHMARKS["gradeschool-heldout"]
     tasks = list(benchmark.load(Path(benchmark.file)))
     index = build(tasks)
-    found = [
-        s.task.name for s in seeds() if hits(index, s.task.instruction, worked_answer([s.task.reference]))
-    ]
+    found = [s.task.name for s in seeds() if hits(index, s.task.instruction, worked_answer([s.task.reference]))]
     assert len(found) <= 3, found  # two small numbers and a common verb can agree by chance
 
 

@@ -18,8 +18,7 @@ def test_worked_solutions_of_gsm8k_become_programs_that_give_their_reference():
     tasks = list(BENCHMARKS["gsm8k"].load(DATA / BENCHMARKS["gsm8k"].file))
     programs = [(program_of(t.fields["solution"], number_slots(t.instruction)), t) for t in tasks]
     right = sum(
-        p is not None and evaluate(p, number_slots(t.instruction)) == Fraction(t.reference)
-        for p, t in programs
+        p is not None and evaluate(p, number_slots(t.instruction)) == Fraction(t.reference) for p, t in programs
     )
     assert right / len(tasks) >= 0.9
 
@@ -72,13 +71,7 @@ def test_plain_equations_on_lines_of_their_own_are_read_too():
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "9" * 100_000,
-        "<<" * 50_000,
-        "(" * 50_000 + "=1",
-        "one " * 30_000,
-        "<<" + "(" * 150 + "8" + ")" * 150 + "=8>>",
-    ],
+    ["9" * 100_000, "<<" * 50_000, "(" * 50_000 + "=1", "one " * 30_000, "<<" + "(" * 150 + "8" + ")" * 150 + "=8>>"],
 )
 def test_long_and_hostile_texts_are_no_programs_and_have_no_answer(text):
     assert program_of(text, (Fraction(8),)) is None

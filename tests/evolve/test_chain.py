@@ -53,9 +53,7 @@ def test_a_call_that_was_given_up_is_a_drop_with_a_reason_also_after_resuming(tm
 
 
 def test_earlier_turns_and_tags_pass_to_the_child(tmp_path):
-    start = seed(
-        1, history=(("user", "Hello."), ("assistant", "Hi.")), fields={"skill": "writing", "secret": 1}
-    )
+    start = seed(1, history=(("user", "Hello."), ("assistant", "Hi.")), fields={"skill": "writing", "secret": 1})
     rows, _, teacher = grown(tmp_path, recipe(rounds=3), towns([start]))
     children = [r for r in rows if r["parents"]]
     assert children
@@ -79,9 +77,7 @@ def test_the_first_survivor_is_the_head_of_the_next_round(tmp_path):
 def test_a_child_that_repeats_the_operators_own_words_is_prompt_residue(tmp_path):
     echo = "Rewrite for a rarer case, and say which one of all cases it is:\n{instruction}"
     domain = towns(operators=(Operator(name="rarer", template=echo),))
-    teacher = ScriptedTeacher(
-        {"evolve": lambda r: [f"Name a castle, and say which one of all cases it is, {r.seed}."]}
-    )
+    teacher = ScriptedTeacher({"evolve": lambda r: [f"Name a castle, and say which one of all cases it is, {r.seed}."]})
     _, ledger, _ = grown(tmp_path, recipe(rounds=1), domain, teacher=teacher)
     assert ledger["prompt residue"] == 6
 

@@ -58,15 +58,7 @@ def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, end
     )
     with serving(latency_s=0.05) as server:
         write_recipe(tmp_path, server.url)
-        argv = [
-            sys.executable,
-            "-c",
-            command,
-            "evolve",
-            str(tmp_path / "recipe.yaml"),
-            "--out",
-            str(tmp_path / "run"),
-        ]
+        argv = [sys.executable, "-c", command, "evolve", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
         first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
         while server.stats().get("ok", 0) < 20 and first.poll() is None:
             time.sleep(0.01)
@@ -84,9 +76,7 @@ def data(folder):
     with Store.read(folder) as store:
         (key,) = store.steps()
         step = Step(name="evolve", version=key.partition("@")[2])
-        return json.dumps([record_to_json(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(
-            step
-        )
+        return json.dumps([record_to_json(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(step)
 
 
 def killed_and_resumed(folder, server, name, rng):

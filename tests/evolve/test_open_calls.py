@@ -50,13 +50,9 @@ def answer_batch(path, results, lines=None):
         assert asked["method"] == "POST" and asked["url"] == "/v1/chat/completions"
         body = asked["body"]
         texts = [text_of({**body, "seed": body["seed"] + i}) for i in range(body.get("n", 1))]
-        choices = [
-            {"index": i, "message": {"content": t}, "finish_reason": "stop"} for i, t in enumerate(texts)
-        ]
+        choices = [{"index": i, "message": {"content": t}, "finish_reason": "stop"} for i, t in enumerate(texts)]
         reply = {"choices": choices, "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
-        out.append(
-            {"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": reply}, "error": None}
-        )
+        out.append({"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": reply}, "error": None})
     results.write_text("".join(json.dumps(o) + "\n" for o in reversed(out)))
 
 
@@ -84,9 +80,7 @@ def test_failed_results_stay_open_and_unknown_ones_are_counted(tmp_path):
         write_requests(calls.values(), requests)
         answer_batch(requests, results)
         lines = results.read_text().splitlines()
-        failed = orjson.loads(lines[0]) | {
-            "response": {"status_code": 500, "body": {"error": {"message": "busy"}}}
-        }
+        failed = orjson.loads(lines[0]) | {"response": {"status_code": 500, "body": {"error": {"message": "busy"}}}}
         stranger = orjson.loads(lines[1]) | {"custom_id": "nobody"}
         results.write_text("\n".join([json.dumps(failed), json.dumps(stranger), *lines[2:], *lines[2:3]]))
         imported = import_results(RECIPE, store, calls, results)

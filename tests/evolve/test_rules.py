@@ -31,9 +31,7 @@ def answer(text, asked=ASK):
 def test_residue_that_the_parent_has_itself_is_allowed():
     parent = "Identify the bias in the given prompt and explain it."
     assert (
-        instruction(
-            "Identify the bias in the given prompt, name its kind, and suggest a neutral wording.", parent
-        )
+        instruction("Identify the bias in the given prompt, name its kind, and suggest a neutral wording.", parent)
         == ""
     )
 
@@ -47,8 +45,7 @@ def test_residue_that_the_parent_has_itself_is_allowed():
         (ASK.upper(), "copy of the parent"),
         (ASK.replace("a warm house", "the warm house"), "copy of the parent"),
         (
-            "Explain it. "
-            + "Consider another aspect of pump number %d and its valve. " * 40 % tuple(range(40)),
+            "Explain it. " + "Consider another aspect of pump number %d and its valve. " * 40 % tuple(range(40)),
             "over-long growth",
         ),
         ("Explain heat. " + "Explain the heat pump in the garden. " * 12, "loop"),
@@ -85,14 +82,10 @@ def test_a_real_evolution_is_kept():
         (ASK, "copy of the instruction"),
         ("#Rewritten Prompt#: Explain a heat pump.", "prompt residue"),
         ("It moves heat. " * 30, "loop"),
-        (
-            "The pump warms rooms. " + "".join(f"codice_{i} " for i in range(40)),
-            "loop",
-        ),  # only a periodic end
+        ("The pump warms rooms. " + "".join(f"codice_{i} " for i in range(40)), "loop"),  # only a periodic end
         (" ".join(random.Random(1).choices(("hot", "cold"), k=120)), "loop"),  # only few distinct phrases
         (
-            "The pump compresses the gas.\n"
-            + "\n".join(f"Step {i}: turn the valve of the pump." for i in range(40)),
+            "The pump compresses the gas.\n" + "\n".join(f"Step {i}: turn the valve of the pump." for i in range(40)),
             "loop",
         ),
         ("The gas takes up heat outside.\n\nInput: a fridge\nOutput: the same, turned round", "run-on"),
@@ -134,9 +127,7 @@ def test_words_of_the_operator_prompt_are_seen_as_an_echo():
     template = "Make the task harder by asking for one more step of reasoning than before:\n{instruction}"
     parent = Task(instruction="Sort the towns.")
     assert echoes_operator(
-        template,
-        parent,
-        Task(instruction="Sort the towns by asking for one more step of reasoning than before."),
+        template, parent, Task(instruction="Sort the towns by asking for one more step of reasoning than before.")
     )
     assert not echoes_operator(
         template, parent, Task(instruction="Sort the towns by distance and then by age of the castle.")
@@ -152,17 +143,10 @@ def test_a_domain_can_add_rules_and_a_broken_one_is_named():
 
     def domain(*rules):
         return Domain(
-            name="d",
-            seeds=list,
-            operators=(),
-            verify=lambda t, c, x: Verdict(status="fail"),
-            eliminators=rules,
+            name="d", seeds=list, operators=(), verify=lambda t, c, x: Verdict(status="fail"), eliminators=rules
         )
 
-    assert (
-        rejection_reason(domain(no_towns), None, Task(instruction="Sort the towns by size."), None)
-        == "about towns"
-    )
+    assert rejection_reason(domain(no_towns), None, Task(instruction="Sort the towns by size."), None) == "about towns"
     with pytest.raises(DomainError, match="eliminator broken failed: KeyError"):
         rejection_reason(domain(broken), None, Task(instruction="Sort the towns by size."), None)
 
@@ -176,9 +160,7 @@ def test_rules_are_named_once_per_subject_and_documented():
 def test_rules_never_fail_and_depend_on_their_arguments_alone(asked, text):
     child = Task(instruction=asked)
     assert all_reasons(None, child, text) == all_reasons(None, child, text)
-    assert core_reason(child, Task(instruction=text), None) == core_reason(
-        child, Task(instruction=text), None
-    )
+    assert core_reason(child, Task(instruction=text), None) == core_reason(child, Task(instruction=text), None)
 
 
 def _responses(name):

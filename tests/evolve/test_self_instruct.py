@@ -14,9 +14,7 @@ def test_self_instruct_grows_the_seeds_to_the_size_asked_for(tmp_path):
         return ["\n".join(f"{i}. Write about {words}." for i, words in enumerate(made, 1))]
 
     rules = recipe(rounds=1, seeds=recipes.Seeds(bootstrap="self_instruct", bootstrap_size=20))
-    rows, ledger, teacher = grown(
-        tmp_path / "a", rules, teacher=ScriptedTeacher({"self_instruct": ten_tasks})
-    )
+    rows, ledger, teacher = grown(tmp_path / "a", rules, teacher=ScriptedTeacher({"self_instruct": ten_tasks}))
     made = [r for r in rows if r["operator"] == "self_instruct"]
     assert len(made) == 14
     assert all(r["round"] == 0 and len(r["parents"]) >= 6 and r["answers"] for r in made)

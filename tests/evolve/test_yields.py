@@ -66,12 +66,8 @@ def test_each_operator_shows_its_rates_and_costs(tmp_path):
     assert 0.2 < table["good"].verify_rate < 0.8
     assert table["bad"].reasons == {"prompt residue": table["bad"].draws}
     seeds_rated = 40 * 200e-6
-    assert sum(y.usd for y in table.values()) + seeds_rated == pytest.approx(
-        sum(p["usd"] for p in spent.values())
-    )
-    assert sum(y.calls for y in table.values()) + 40 == pytest.approx(
-        sum(p["calls"] for p in spent.values()), abs=1
-    )
+    assert sum(y.usd for y in table.values()) + seeds_rated == pytest.approx(sum(p["usd"] for p in spent.values()))
+    assert sum(y.calls for y in table.values()) + 40 == pytest.approx(sum(p["calls"] for p in spent.values()), abs=1)
     assert table["good"].difficulty is not None and table["good"].lift == 0.0
 
 

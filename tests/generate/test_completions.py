@@ -24,9 +24,7 @@ def wanted(n=6, samples=1):
 
 
 def settings(weights, **more):
-    return GenerationSettings(
-        model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more
-    )
+    return GenerationSettings(model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more)
 
 
 def test_a_killed_generation_goes_on_and_the_file_holds_the_very_same_texts(tiny_base, tmp_path):
@@ -46,18 +44,14 @@ def test_nothing_is_generated_twice_and_other_settings_stand_beside(tiny_base, t
     assert generate(wanted(2), settings(weights), weights, out) == {}
     other = settings(weights, temperature=1.0, n=2)
     generate(wanted(2, samples=2), other, weights, out)
-    assert (
-        len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
-    )
+    assert len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
 
 
 def test_settings_that_decide_a_text_change_the_key_and_the_number_of_samples_does_not():
     plain = GenerationSettings(model="m", weights="w", template="chat")
     assert plain.key == GenerationSettings(model="elsewhere/m", weights="w", template="chat", n=10).key
     changed = [{"temperature": 0.5}, {"template": "alpaca"}, {"stops": ("x",)}, {"seed": 1}, {"system": "s"}]
-    keys = {
-        GenerationSettings(**{"model": "m", "weights": "w", "template": "chat", **c}).key for c in changed
-    }
+    keys = {GenerationSettings(**{"model": "m", "weights": "w", "template": "chat", **c}).key for c in changed}
     assert len(keys) == len(changed) and plain.key not in keys
 
 

@@ -23,11 +23,7 @@ def test_a_server_answers_chats_and_raw_prompts(tmp_path, openai_server):
     proof = generate([sample()], raw, weights, tmp_path / "o.jsonl")
     assert {row["text"] for row in finished_samples(tmp_path / "o.jsonl", chat.key).values()} == {"I say 5."}
     text = finished_samples(tmp_path / "o.jsonl", raw.key)["p0", 0]["text"]
-    assert (
-        text.startswith("completed: ")
-        and text.endswith("### Response:")
-        and proof["rendered_by"] == "evoltune"
-    )
+    assert text.startswith("completed: ") and text.endswith("### Response:") and proof["rendered_by"] == "evoltune"
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path):

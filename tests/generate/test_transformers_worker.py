@@ -8,14 +8,7 @@ PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "So
 
 
 def job(base, **more):
-    plain = {
-        "model": str(base),
-        "adapter": "",
-        "tokenizer": str(base),
-        "checkpoint": "",
-        "threads": 1,
-        "rank": 0,
-    }
+    plain = {"model": str(base), "adapter": "", "tokenizer": str(base), "checkpoint": "", "threads": 1, "rank": 0}
     settings = {
         "template": "chat",
         "system": "",
@@ -77,9 +70,7 @@ def test_what_all_prompts_begin_with_is_computed_once_and_changes_no_text(tiny_b
     prompts = [made.prompter.ids(p) for p in PROMPTS]
     (one, shared), (rows, rest) = lengths[:2]
     assert (one, rows) == (1, len(PROMPTS)) and shared + rest == max(map(len, prompts))
-    assert (
-        len({tuple(p[:shared]) for p in prompts}) == 1 and len({tuple(p[: shared + 1]) for p in prompts}) > 1
-    )
+    assert len({tuple(p[:shared]) for p in prompts}) == 1 and len({tuple(p[: shared + 1]) for p in prompts}) > 1
     assert together == [texts(made, [p])[0]["text"] for p in PROMPTS]
 
 

@@ -21,9 +21,7 @@ def wanted(n=6, samples=1):
 
 
 def settings(weights, **more):
-    return GenerationSettings(
-        model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more
-    )
+    return GenerationSettings(model="tiny", weights=weights.fingerprint, template="chat", max_new_tokens=12, **more)
 
 
 STAND_IN = """

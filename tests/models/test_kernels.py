@@ -32,9 +32,7 @@ def test_on_a_cpu_short_rows_in_bf16_take_plain_attention(length: int, precision
     ],
 )
 def test_on_a_gpu_what_is_installed_is_taken(train: Train, precision: str, attention: str | None):
-    assert choose_kernels(train, precision, gpu=True, installed=lambda _: True) == Kernels(
-        attention, liger=True
-    )
+    assert choose_kernels(train, precision, gpu=True, installed=lambda _: True) == Kernels(attention, liger=True)
 
 
 def test_what_is_missing_is_named_with_the_command():

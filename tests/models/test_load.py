@@ -23,9 +23,7 @@ def test_new_tokens_get_the_average_row_and_are_trained_whole_under_lora(tiny_ba
     assert grow_embeddings(model, len(tokenizer)) == 1
     assert torch.allclose(model.get_input_embeddings().weight[-1], before.mean(0), atol=1e-6)
     adapted = add_lora(model, Train(finetuning_type="lora"), embeddings=True)
-    trained = {
-        n.split(".")[-4] for n, p in adapted.named_parameters() if p.requires_grad and "modules_to_save" in n
-    }
+    trained = {n.split(".")[-4] for n, p in adapted.named_parameters() if p.requires_grad and "modules_to_save" in n}
     assert {"embed_tokens", "lm_head"} == trained
 
 

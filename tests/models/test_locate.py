@@ -44,9 +44,7 @@ def hub():
                 return self.reply(403, b'{"error": "gated"}', {"X-Error-Code": "GatedRepo"}, body)
             name = path.rpartition("/")[2]
             if "/tree/" in path:
-                tree = [
-                    {"type": "file", "path": f, "size": len(c), "oid": "0" * 40} for f, c in FILES.items()
-                ]
+                tree = [{"type": "file", "path": f, "size": len(c), "oid": "0" * 40} for f, c in FILES.items()]
                 return self.reply(200, json.dumps(tree).encode(), {}, body)
             if path.startswith("/api/models/"):
                 files = [{"rfilename": f} for f in FILES]
@@ -81,11 +79,7 @@ def fetch(name: str, address: str, home: Path) -> subprocess.Popen:
     env = {k: v for k, v in os.environ.items() if k not in offline and not k.lower().endswith("_proxy")}
     env |= {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", FETCH, name],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", FETCH, name], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

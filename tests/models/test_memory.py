@@ -83,11 +83,7 @@ def test_activations_are_within_fifteen_percent_of_what_autograd_saves(
 def test_zero_shards_add_up_to_the_whole(world: int):
     shape = shape_of("HuggingFaceTB/SmolLM2-135M-Instruct")
     n = shape.parameters
-    for zero, parameters, gradients in (
-        ("zero1", 2 * n, 2 * n),
-        ("zero2", 2 * n, None),
-        ("zero3", None, None),
-    ):
+    for zero, parameters, gradients in (("zero1", 2 * n, 2 * n), ("zero2", 2 * n, None), ("zero3", None, None)):
         m = memory_of(shape, Train(), precision="bf16", world=world, micro=1, tokens=16, zero=zero)
         assert 12 * n <= m.optimizer * world < 12 * n + world
         assert m.parameters == parameters if parameters else 2 * n <= m.parameters * world < 2 * n + world

@@ -13,8 +13,7 @@ from evoltune.models.template import IGNORED, Encoded, encode, stop_of
 from evoltune.train.sft.batches import collate
 
 ROWS = [
-    [{"role": "user", "content": f"Add {i} and 1."}, {"role": "assistant", "content": str(i + 1)}]
-    for i in range(4)
+    [{"role": "user", "content": f"Add {i} and 1."}, {"role": "assistant", "content": str(i + 1)}] for i in range(4)
 ]
 
 
@@ -97,9 +96,7 @@ def test_a_tokenizer_changed_after_training_is_refused(tokenizer, tmp_path):
 @pytest.mark.parametrize("bos", [False, True])
 @pytest.mark.parametrize("system", ["", "It's {{ terse }}.\n"])
 @pytest.mark.parametrize("template", ["alpaca", "wizardcoder", "wizardmath", "lima"])
-def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(
-    template, system, bos, tokenizer
-):
+def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(template, system, bos, tokenizer):
     from evoltune.models.load import prepare_tokenizer
     from evoltune.models.template import prompt_ids
 

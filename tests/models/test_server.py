@@ -24,12 +24,8 @@ def test_the_server_speaks_the_openai_protocol(adapter):
             models = await (await client.get("/v1/models")).json()
             request = {"model": "tiny", "messages": ASK, "max_tokens": 8, "temperature": 0}
             whole = await (await client.post("/v1/chat/completions", json=request)).json()
-            streamed = await (
-                await client.post("/v1/chat/completions", json={**request, "stream": True})
-            ).text()
-            bad = await client.post(
-                "/v1/chat/completions", json={"messages": [{"role": "assistant", "content": "x"}]}
-            )
+            streamed = await (await client.post("/v1/chat/completions", json={**request, "stream": True})).text()
+            bad = await client.post("/v1/chat/completions", json={"messages": [{"role": "assistant", "content": "x"}]})
             return models, whole, streamed, bad.status, await bad.json()
 
     models, whole, streamed, status, refusal = asyncio.run(talk())

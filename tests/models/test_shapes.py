@@ -11,9 +11,7 @@ torch = pytest.importorskip("torch", reason="needs evoltune[train]")
 transformers = pytest.importorskip("transformers", reason="needs evoltune[train]")
 
 
-@pytest.mark.parametrize(
-    "name", ["llama", "llama-grouped", "qwen2", "qwen3", "mistral", "starcoder2", "gpt_bigcode"]
-)
+@pytest.mark.parametrize("name", ["llama", "llama-grouped", "qwen2", "qwen3", "mistral", "starcoder2", "gpt_bigcode"])
 def test_parameters_equal_those_of_the_real_model(name, config_of):
     config = config_of(name)
     with torch.device("meta"):
@@ -24,9 +22,7 @@ def test_parameters_equal_those_of_the_real_model(name, config_of):
 @pytest.mark.parametrize("name", ["llama-grouped", "qwen2", "gpt_bigcode"])
 def test_lora_parameters_equal_those_of_peft(name, config_of, model_of):
     peft = pytest.importorskip("peft", reason="needs evoltune[train]")
-    model = peft.get_peft_model(
-        model_of(name, torch.float32), peft.LoraConfig(r=8, target_modules="all-linear")
-    )
+    model = peft.get_peft_model(model_of(name, torch.float32), peft.LoraConfig(r=8, target_modules="all-linear"))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert from_config(config_of(name).to_dict()).lora_parameters(8) == trained
 

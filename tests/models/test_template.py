@@ -32,9 +32,7 @@ def test_alpaca_is_the_published_prompt():
 
 def test_alpaca_with_input_has_its_own_preamble_and_section():
     prompt = render_prompt("alpaca", [{"role": "user", "content": "Sort.", "input": "3, 1"}])
-    assert prompt.startswith(
-        "Below is an instruction that describes a task, paired with an input that provides"
-    )
+    assert prompt.startswith("Below is an instruction that describes a task, paired with an input that provides")
     assert prompt.endswith("### Instruction:\nSort.\n\n### Input:\n3, 1\n\n### Response:")
 
 
@@ -49,9 +47,7 @@ def test_wizardcoder_has_no_input_section():
 
 def test_braces_in_an_instruction_are_text():
     message = {"role": "user", "content": "Fill {input} and {instruction}.", "input": "{instruction}"}
-    assert "Fill {input} and {instruction}.\n\n### Input:\n{instruction}\n" in render_prompt(
-        "alpaca", [message]
-    )
+    assert "Fill {input} and {instruction}.\n\n### Input:\n{instruction}\n" in render_prompt("alpaca", [message])
 
 
 def test_lima_ends_each_utterance_with_its_own_token(tiny_tokenizer):
@@ -85,9 +81,7 @@ def test_training_begins_with_the_ids_that_evaluation_sends(name, question, answ
         sent = prompt_ids(name, conversation[:-1], tiny_tokenizer)
         encoded = encode(name, conversation, tiny_tokenizer)
         assert encoded.ids[: len(sent)] == sent
-        assert all(
-            label in (IGNORED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True)
-        )
+        assert all(label in (IGNORED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
         if len(conversation) == 2:
             assert set(encoded.labels[: len(sent)]) <= {IGNORED}
 
@@ -110,12 +104,8 @@ def test_a_chat_template_that_rewrites_earlier_turns_is_refused_for_several_turn
     import copy
 
     tokenizer = copy.deepcopy(tiny_tokenizer)
-    tokenizer.chat_template = tokenizer.chat_template.replace(
-        "m['content'] }}", "m['content'][:loop.revindex0 + 1] }}"
-    )
-    with pytest.raises(
-        TrainingError, match=r"rewrites earlier turns|differently from a prompt plus an answer"
-    ):
+    tokenizer.chat_template = tokenizer.chat_template.replace("m['content'] }}", "m['content'][:loop.revindex0 + 1] }}")
+    with pytest.raises(TrainingError, match=r"rewrites earlier turns|differently from a prompt plus an answer"):
         encode("chat", TURNS, tokenizer)
 
 

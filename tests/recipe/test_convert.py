@@ -73,9 +73,7 @@ report_to: [tensorboard]
 """
 
 
-@pytest.mark.parametrize(
-    ("source", "text"), [("axolotl", AXOLOTL), ("llamafactory", LLAMA_FACTORY), ("trl", TRL)]
-)
+@pytest.mark.parametrize(("source", "text"), [("axolotl", AXOLOTL), ("llamafactory", LLAMA_FACTORY), ("trl", TRL)])
 def test_every_key_has_one_line_and_the_recipe_loads(tmp_path: Path, source: str, text: str):
     result = convert(source, text, domain="general")
     assert [line.key for line in result.lines] == list(yaml.safe_load(text))
@@ -88,26 +86,14 @@ def test_axolotl_values_arrive_where_they_belong(tmp_path: Path):
     result = convert("axolotl", AXOLOTL, domain="general")
     train = result.recipe["train"]
     assert (train["finetuning_type"], train["max_length"], train["packing"]) == ("qlora", 4096, True)
-    assert (train["lora_target_modules"], train["deepspeed"], train["num_train_epochs"]) == (
-        "all-linear",
-        "zero2",
-        4.0,
-    )
+    assert (train["lora_target_modules"], train["deepspeed"], train["num_train_epochs"]) == ("all-linear", "zero2", 4.0)
     fates = {line.key: line.fate for line in result.lines}
-    assert (
-        fates["made_up_key"] == "unsupported"
-        and fates["lora_r"] == "mapped"
-        and fates["base_model"] == "changed"
-    )
+    assert fates["made_up_key"] == "unsupported" and fates["lora_r"] == "mapped" and fates["base_model"] == "changed"
 
 
 def test_llamafactory_and_trl_values_arrive_where_they_belong():
     factory = convert("llamafactory", LLAMA_FACTORY, domain="general").recipe["train"]
-    assert (factory["deepspeed"], factory["precision"], factory["template"]) == (
-        "zero3-offload",
-        "bf16",
-        "alpaca",
-    )
+    assert (factory["deepspeed"], factory["precision"], factory["template"]) == ("zero3-offload", "bf16", "alpaca")
     trl = convert("trl", TRL, domain="general").recipe["train"]
     assert (trl["finetuning_type"], trl["dataset"], trl["lora_target_modules"]) == (
         "lora",

@@ -46,12 +46,7 @@ def test_an_unknown_key_names_file_line_path_and_the_nearest_key(tmp_path: Path)
     with pytest.raises(RecipeError) as error:
         load_recipe(path)
     text = str(error.value)
-    assert (
-        f"{path}:3" in text
-        and "train.learning_rat" in text
-        and "'learning_rate'" in text
-        and "\n" not in text
-    )
+    assert f"{path}:3" in text and "train.learning_rat" in text and "'learning_rate'" in text and "\n" not in text
 
 
 def test_a_wrong_type_names_the_line_and_the_value(tmp_path: Path):
@@ -61,10 +56,7 @@ def test_a_wrong_type_names_the_line_and_the_value(tmp_path: Path):
 
 
 def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path):
-    assert (
-        load_recipe(write(tmp_path, "domain: math\ntrain: {learning_rate: 2e-5}\n")).train.learning_rate
-        == 2e-5
-    )
+    assert load_recipe(write(tmp_path, "domain: math\ntrain: {learning_rate: 2e-5}\n")).train.learning_rate == 2e-5
 
 
 def test_a_duplicate_key_is_refused(tmp_path: Path):
@@ -87,9 +79,7 @@ def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path):
 
 def test_overrides_win_and_are_as_strict_as_the_file():
     assert load_recipe("smoke/math", ["train.max_steps=3"]).train.max_steps == 3
-    with pytest.raises(
-        RecipeError, match=r"command line: unknown key 'train.max_step': did you mean 'max_steps'"
-    ):
+    with pytest.raises(RecipeError, match=r"command line: unknown key 'train.max_step': did you mean 'max_steps'"):
         load_recipe("smoke/math", ["train.max_step=3"])
     with pytest.raises(RecipeError, match=r"must be key\.path=value"):
         load_recipe("smoke/math", ["train.max_steps"])
@@ -113,11 +103,7 @@ def test_what_is_no_recipe_is_one_clear_line(tmp_path: Path, text: str):
             "domain": st.sampled_from(["math", "code"]),
             "seed": st.integers(-(2**31), 2**31),
             "train": st.fixed_dictionaries(
-                {
-                    "learning_rate": st.floats(1e-9, 1.0),
-                    "max_steps": st.integers(-1, 10**6),
-                    "packing": st.booleans(),
-                }
+                {"learning_rate": st.floats(1e-9, 1.0), "max_steps": st.integers(-1, 10**6), "packing": st.booleans()}
             ),
         }
     )
@@ -154,9 +140,7 @@ def test_every_key_that_is_no_field_name_of_a_trainer_is_described():
 
 def test_the_reference_page_is_the_generated_one():
     page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
-    assert page.read_text(encoding="utf-8") == reference(), (
-        "run: evoltune recipes reference > docs/recipes.md"
-    )
+    assert page.read_text(encoding="utf-8") == reference(), "run: evoltune recipes reference > docs/recipes.md"
 
 
 def test_a_copied_recipe_names_the_schema_and_still_loads(tmp_path: Path):

@@ -24,16 +24,13 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
     verify = Step(name="verify", version="v", before=evolve)
 
     def text(i: int) -> str:
-        return (
-            texts[i % len(texts)] if texts else f"Explain the {' '.join(rng.sample(WORDS, 8))} of case {i}."
-        )
+        return texts[i % len(texts)] if texts else f"Explain the {' '.join(rng.sample(WORDS, 8))} of case {i}."
 
     def task(i: int, name: str = "") -> Task:
         return Task(instruction=text(i), name=name)
 
     seeds = [
-        Record(domain="math", task=task(i, str(i)), evidence={"difficulty": ("3",)})
-        for i in range(max(2, rows // 4))
+        Record(domain="math", task=task(i, str(i)), evidence={"difficulty": ("3",)}) for i in range(max(2, rows // 4))
     ]
     evolved = [
         Record(
@@ -66,10 +63,7 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
     (folder / "checkpoint" / "metrics.jsonl").write_text("".join(lines) + '{"step": 41, "lo')
     for label, value in (("before", 0.1), ("after", 0.6)):
         (folder / "eval" / label).mkdir(parents=True)
-        entry = {
-            "n": 200,
-            "measures": {"lenient": {"value": value, "interval": [value - 0.05, value + 0.05]}},
-        }
+        entry = {"n": 200, "measures": {"lenient": {"value": value, "interval": [value - 0.05, value + 0.05]}}}
         scores = {"suites": {"gradeschool-heldout": entry}, "environment": {"torch": "2.10.0"}}
         (folder / "eval" / label / "scores.json").write_text(json.dumps(scores))
     return folder
@@ -91,9 +85,7 @@ def large(tmp_path_factory) -> Path:
     return _make_run(tmp_path_factory.mktemp("large") / "run", 10_000)
 
 
-@pytest.fixture(
-    scope="module"
-)  # not the session: an open Playwright keeps an event loop running in this thread
+@pytest.fixture(scope="module")  # not the session: an open Playwright keeps an event loop running in this thread
 def browser() -> Iterator[object]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs the dev extra")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,9 +9,7 @@ from evoltune.report.review_page import write_review
 
 def test_the_review_page_escapes_everything_and_its_decisions_read_back(tmp_path):
     evil = "</script><img src=x onerror=alert(1)>"
-    write_review(
-        tmp_path / "r.html", evil, [{"id": evil, "source": "s", "instruction": evil, "output": evil}]
-    )
+    write_review(tmp_path / "r.html", evil, [{"id": evil, "source": "s", "instruction": evil, "output": evil}])
     page = (tmp_path / "r.html").read_text()
     assert "<img" not in page and page.count("</script>") == 1 and "default-src 'none'" in page
     (tmp_path / "d.json").write_text('{"a": "accept", "b": "reject", "c": ""}')

@@ -72,9 +72,7 @@ def open_page(browser, path: Path, **context):
     said: list[str] = []
     page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda e: said.append(str(e)))
-    page.on(
-        "request", lambda r: said.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
-    )
+    page.on("request", lambda r: said.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None)
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
     return page, said
@@ -103,9 +101,7 @@ def test_no_serious_accessibility_violation(browser, small_page: Path, scheme: s
     page, _ = open_page(browser, small_page, color_scheme=scheme)
     violations = axe.Axe().run(page).response["violations"]
     serious = [
-        f"{v['id']}: {v['nodes'][0]['html'][:120]}"
-        for v in violations
-        if v["impact"] in ("serious", "critical")
+        f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in violations if v["impact"] in ("serious", "critical")
     ]
     assert serious == []
 
@@ -119,9 +115,7 @@ def test_hostile_text_is_shown_and_never_run(browser, hostile_page: Path):
     page, said = open_page(browser, hostile_page)
     page.fill("#f-text", "<script>window.pwned")
     page.locator("#rows button").first.click()
-    assert (
-        page.evaluate("window.pwned") is None and "<script>window.pwned" in page.locator("#rows").inner_text()
-    )
+    assert page.evaluate("window.pwned") is None and "<script>window.pwned" in page.locator("#rows").inner_text()
     assert said == []
 
 

@@ -10,19 +10,13 @@ from evoltune.errors import DataError
 from evoltune.rows.dumps import read_dump
 from evoltune.rows.readers import BadRow
 
-BODY = (
-    "<p>Heat moves from warm things to cold things until both are alike. <a href='http://x'>More</a></p>" * 20
-)
+BODY = "<p>Heat moves from warm things to cold things until both are alike. <a href='http://x'>More</a></p>" * 20
 
 
 def posts(folder: Path, *rows: dict) -> str:
     folder.mkdir(exist_ok=True)
-    lines = "".join(
-        "<row " + " ".join(f'{k}="{escape(str(v))}"' for k, v in row.items()) + "/>" for row in rows
-    )
-    (folder / "Posts.xml").write_text(
-        f'<?xml version="1.0" encoding="utf-8"?><posts>{lines}</posts>', encoding="utf-8"
-    )
+    lines = "".join("<row " + " ".join(f'{k}="{escape(str(v))}"' for k, v in row.items()) + "/>" for row in rows)
+    (folder / "Posts.xml").write_text(f'<?xml version="1.0" encoding="utf-8"?><posts>{lines}</posts>', encoding="utf-8")
     return f"stackexchange:{folder}/Posts.xml"
 
 
@@ -55,9 +49,7 @@ def test_stack_exchange_gives_the_best_answer_of_each_question_as_text(tmp_path)
         question(3), answer(13, 3, 50, "<p>short</p>"), question(4, Score=0), answer(14, 4, 40),
     )  # fmt: skip
     (row,) = read_dump(ref)
-    assert (
-        row["output"].startswith("Energy moves") and "<" not in row["output"] and "http" not in row["output"]
-    )
+    assert row["output"].startswith("Energy moves") and "<" not in row["output"] and "http" not in row["output"]
     assert (row["id"], row["source"], row["skill"], row["licence"]) == (
         "physics/1",
         "stackexchange",

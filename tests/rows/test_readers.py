@@ -54,21 +54,12 @@ def test_the_same_rows_come_out_of_every_kind_of_file(tmp_path, write, name):
 
 def test_gzip_and_folders_are_read_and_a_line_separator_is_no_line_end(tmp_path):
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(write_jsonl(tmp_path / "a.jsonl", ROWS).read_bytes()))
-    assert [where for where, _ in read_located(tmp_path)] == [
-        "a.jsonl:1",
-        "a.jsonl:2",
-        "b.jsonl.gz:1",
-        "b.jsonl.gz:2",
-    ]
+    assert [where for where, _ in read_located(tmp_path)] == ["a.jsonl:1", "a.jsonl:2", "b.jsonl.gz:1", "b.jsonl.gz:2"]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
 def test_an_integer_of_any_length_keeps_its_digits(tmp_path, name):
-    row = {
-        "instruction": "30!",
-        "reference": 265252859812191058636308480000000,
-        "tests": [2**64, -(2**70), 1.5],
-    }
+    row = {"instruction": "30!", "reference": 265252859812191058636308480000000, "tests": [2**64, -(2**70), 1.5]}
     (tmp_path / name).write_text(json.dumps([row] if name == "a.json" else row))
     assert list(read_rows(tmp_path / name)) == [row]
 

@@ -13,11 +13,7 @@ from evoltune.rows.records import read_records, seed_records, source_records
 
 OWN = [Record(domain="toy", task=Task(instruction=f"own {i}")) for i in range(3)]
 TOY = Domain(
-    name="toy",
-    seeds=lambda: OWN,
-    operators=(),
-    columns=("entry_point",),
-    verify=lambda *_: Verdict(status="pass"),
+    name="toy", seeds=lambda: OWN, operators=(), columns=("entry_point",), verify=lambda *_: Verdict(status="pass")
 )
 
 

@@ -9,18 +9,14 @@ from evoltune.run.dev_suite import dev_recipe, dev_score, refuse_overlap, refuse
 
 REPORTED = {
     "suite": [
-        Task(
-            instruction="Write a function that returns the sum of all even numbers in a list of integers.",
-            name="e1",
-        )
+        Task(instruction="Write a function that returns the sum of all even numbers in a list of integers.", name="e1")
     ]
 }
 
 
 def test_a_dev_task_that_nearly_is_a_reported_one_is_refused():
     near = Task(
-        instruction="Write a function that returns the sum of all even numbers in a list of numbers.",
-        name="d1",
+        instruction="Write a function that returns the sum of all even numbers in a list of numbers.", name="d1"
     )
     with pytest.raises(RecipeError, match=r"'d1' and 'e1'.*choose a dev set that is not reported"):
         refuse_overlap("dev", [near], REPORTED)

@@ -19,9 +19,7 @@ def work_in(folder: Path) -> Run:
 def test_it_stops_when_the_score_falls_and_keeps_the_best_round(tmp_path: Path):
     grown: list[int] = []
     work = work_in(tmp_path)
-    best = evolve_until_best(
-        work, lambda store, upto: grown.append(upto), lambda limited: PLANTED[limited.upto]
-    )
+    best = evolve_until_best(work, lambda store, upto: grown.append(upto), lambda limited: PLANTED[limited.upto])
     assert best == 2 and grown == [1, 2, 3]
     with Store.read(tmp_path) as store:
         assert store.noted("evol_stop:best") == 2

@@ -40,9 +40,7 @@ domain = Domain(name="deep", seeds=seeds, verify=verify, operators=(Operator(nam
 
 
 def problems(path: Path, texts: list[str]) -> str:
-    path.write_text(
-        "".join(json.dumps({"id": f"p{i}", "question": text}) + "\n" for i, text in enumerate(texts))
-    )
+    path.write_text("".join(json.dumps({"id": f"p{i}", "question": text}) + "\n" for i, text in enumerate(texts)))
     return str(path)
 
 
@@ -54,12 +52,7 @@ def write_recipe(folder: Path, url: str, **more: object) -> Path:
     reported = problems(folder / "reported.jsonl", [f"Count the lanterns on tower {i}." for i in range(4)])
     recipe = {
         "domain": str(package),
-        "teacher": {
-            "kind": "http",
-            "model": "m",
-            "concurrency": CONCURRENCY,
-            "endpoints": [{"url": url}],
-        },
+        "teacher": {"kind": "http", "model": "m", "concurrency": CONCURRENCY, "endpoints": [{"url": url}]},
         "evolve": {"rounds": 4, "equal_check": False, "stop_on": dev, "stop_by": "verify_rate"},
         "verify": {"workers": 1, "sandbox": {"require": "L0"}},
         "eval": {"suites": [reported], "baseline": False},
@@ -112,9 +105,7 @@ def test_it_stops_at_the_fall_and_builds_the_rounds_up_to_the_best(whole):
     assert deepest == 3 and calls <= 2 * 24 * 3
 
 
-def test_killed_and_run_again_it_ends_the_same_and_pays_only_for_calls_in_flight(
-    whole, tmp_path, openai_server
-):
+def test_killed_and_run_again_it_ends_the_same_and_pays_only_for_calls_in_flight(whole, tmp_path, openai_server):
     folder, calls, _ = whole
     server = openai_server(latency_s=0.05)
     recipe = write_recipe(tmp_path, server.url)
@@ -132,10 +123,7 @@ def test_killed_and_run_again_it_ends_the_same_and_pays_only_for_calls_in_flight
 
 def test_a_dev_set_that_nearly_is_reported_is_refused_before_anything_is_written(tmp_path):
     recipe = write_recipe(tmp_path, "http://127.0.0.1:9")
-    problems(
-        tmp_path / "reported.jsonl",
-        ["Which river runs through harbour 2?", "Count the lanterns on every tower."],
-    )
+    problems(tmp_path / "reported.jsonl", ["Which river runs through harbour 2?", "Count the lanterns on every tower."])
     process = start(recipe, tmp_path / "run")
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2 and "choose a dev set that is not reported" in said

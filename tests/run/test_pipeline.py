@@ -146,10 +146,7 @@ def test_a_finished_run_does_nothing_again(toy: Path):
     pipeline.run(load_recipe(toy / "toy.yaml"), toy / "whole", STAGES.split(","))
     with Store.read(toy / "whole") as store:
         assert len(store.steps()) == 5
-    assert (
-        dataset_bytes(toy / "whole") == dataset
-        and len(before) == (toy / "whole" / "store.sqlite").stat().st_size
-    )
+    assert dataset_bytes(toy / "whole") == dataset and len(before) == (toy / "whole" / "store.sqlite").stat().st_size
 
 
 def test_two_processes_never_write_the_same_run(toy: Path, tmp_path: Path):

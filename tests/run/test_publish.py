@@ -56,9 +56,7 @@ def bucket(tmp_path_factory):
 @pytest.fixture(params=["s3", "file", "memory"])
 def place(request, bucket, tmp_path):
     name = request.node.name.translate(str.maketrans("[]", "--"))
-    return {"s3": f"{bucket}/{name}", "file": f"file://{tmp_path}/there", "memory": f"memory://{name}"}[
-        request.param
-    ]
+    return {"s3": f"{bucket}/{name}", "file": f"file://{tmp_path}/there", "memory": f"memory://{name}"}[request.param]
 
 
 def tree(folder):
@@ -212,9 +210,7 @@ def towns(folder, url, **more):
     (folder / "towns" / "__init__.py").write_text(PACKAGE)
     teacher = {"kind": "http", "model": "m", "endpoints": [{"url": url}], **more.pop("teacher", {})}
     raw = {"domain": str(folder / "towns"), "teacher": teacher, "evolve": {"rounds": 1, "equal_check": False}}
-    (folder / "r.yaml").write_text(
-        json.dumps({**raw, "verify": {"workers": 1, "sandbox": {"require": "L0"}}, **more})
-    )
+    (folder / "r.yaml").write_text(json.dumps({**raw, "verify": {"workers": 1, "sandbox": {"require": "L0"}}, **more}))
     return folder / "r.yaml"
 
 
@@ -246,9 +242,7 @@ def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_s
     local = evoltune("run", recipe, "--stages", "evolve", "--out", tmp_path / "local")
     assert local.returncode == 0, local.stderr
     again = after - before - (server.stats()["ok"] - after - kept)
-    assert (
-        0 <= again <= 2
-    )  # what the snapshot held was not paid again; two were in flight, and ended after the kill
+    assert 0 <= again <= 2  # what the snapshot held was not paid again; two were in flight, and ended after the kill
 
 
 def test_a_snapshot_leaves_the_disk_to_the_run(tmp_path, monkeypatch, capsys):

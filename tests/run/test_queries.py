@@ -30,11 +30,7 @@ def store(tmp_path):
         judged = [record("seed", PASS), Drop(record=record("child", FAIL, parents=(SEED.id,), operator="deepen", round=1),
                                               reason="fail")]  # fmt: skip
         writer.decide(VERIFY, judged)
-        for key, purpose, about in (
-            ("a", "evolve", SEED.id),
-            ("b", "answer", CHILD.id),
-            ("c", "answer", CHILD.id),
-        ):
+        for key, purpose, about in (("a", "evolve", SEED.id), ("b", "answer", CHILD.id), ("c", "answer", CHILD.id)):
             writer.journal(key, purpose=purpose, model="m", request={"key": key}, texts=[key],
                            usage=Usage(prompt_tokens=3, completion_tokens=4, usd=0.5), record=about)  # fmt: skip
     with Store.read(tmp_path) as reader:

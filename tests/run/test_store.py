@@ -29,13 +29,7 @@ def record(i, **fields):
 def journal(store, i, text="x", usage=None):
     usage = usage or Usage(prompt_tokens=3, completion_tokens=4, usd=0.5)
     store.journal(
-        f"{i:032x}",
-        purpose="answer",
-        model="m",
-        request={"seed": i},
-        texts=[text],
-        usage=usage,
-        truncated=(0,),
+        f"{i:032x}", purpose="answer", model="m", request={"seed": i}, texts=[text], usage=usage, truncated=(0,)
     )
 
 
@@ -47,9 +41,7 @@ def test_a_reply_is_found_again_with_its_cost_after_reopening(tmp_path):
     with Store.read(tmp_path) as store:
         known = store.reply(f"{1:032x}")
         assert (known.texts, known.truncated, known.usage.usd) == (["x"], (0,), 0.5)
-        assert store.spent() == {
-            "answer": {"calls": 1, "prompt_tokens": 3, "completion_tokens": 4, "usd": 0.5}
-        }
+        assert store.spent() == {"answer": {"calls": 1, "prompt_tokens": 3, "completion_tokens": 4, "usd": 0.5}}
         assert next(store.calls())["request"] == {"seed": 1}
 
 
@@ -74,9 +66,7 @@ def test_a_step_that_fails_midway_leaves_nothing(tmp_path):
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    st.lists(st.sampled_from(["keep", "sorry", "loop"]), max_size=40), st.lists(st.booleans(), max_size=40)
-)
+@given(st.lists(st.sampled_from(["keep", "sorry", "loop"]), max_size=40), st.lists(st.booleans(), max_size=40))
 def test_in_is_kept_plus_dropped_plus_pending(tmp_path_factory, reasons, verified):
     with Store.open(tmp_path_factory.mktemp("s")) as store:
         store.plan(EVOLVE, len(reasons) + 2)
@@ -101,10 +91,7 @@ def test_todo_can_be_decided_while_it_is_read(tmp_path):
 
 
 def test_a_record_comes_back_equal_with_the_verdicts_of_its_steps(tmp_path):
-    answers = (
-        Answer(text="a", model="m"),
-        Answer(text="b", model="m", verdict=Verdict(status="fail", reason="sorry")),
-    )
+    answers = (Answer(text="a", model="m"), Answer(text="b", model="m", verdict=Verdict(status="fail", reason="sorry")))
     start = record(1, answers=answers, evidence={"tests": ("assert 1",)})
     with Store.open(tmp_path) as store:
         store.decide(EVOLVE, [start])
@@ -113,9 +100,7 @@ def test_a_record_comes_back_equal_with_the_verdicts_of_its_steps(tmp_path):
 
 
 def test_a_second_process_is_refused_and_told_who_writes(tmp_path):
-    code = (
-        f"from evoltune.run.store import Store; from pathlib import Path; Store.open(Path({str(tmp_path)!r}))"
-    )
+    code = f"from evoltune.run.store import Store; from pathlib import Path; Store.open(Path({str(tmp_path)!r}))"
     with Store.open(tmp_path) as store:
         journal(store, 1)
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -189,9 +174,7 @@ def test_a_read_only_directory_is_an_error(tmp_path):
     for parent in (tmp_path, *tmp_path.parents):
         if parent.stat().st_uid == 0 and parent != parent.parent and str(parent).startswith("/tmp/"):
             parent.chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd="/"
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd="/")
     if "No module named" in done.stderr:
         pytest.skip("the installation is not readable by other users")
     assert "StoreError" in done.stderr and "cannot be written: Permission denied" in done.stderr

@@ -6,9 +6,7 @@ from evoltune.recipe import load_recipe
 from evoltune.run.run import Run
 from evoltune.run.summary import outcome, outcome_lines, plan
 
-SCORES = {
-    "suites": {"gsm8k": {"n": 100, "measures": {"pass@1": {"value": 0.25, "interval": [0.175, 0.343]}}}}
-}
+SCORES = {"suites": {"gsm8k": {"n": 100, "measures": {"pass@1": {"value": 0.25, "interval": [0.175, 0.343]}}}}}
 
 
 def test_the_plan_says_for_each_stage_what_it_does_and_where_it_writes(tmp_path):

@@ -31,9 +31,7 @@ CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert cand
     ],
 )
 def test_a_misdeed_has_its_status(one, program, status):
-    cpu_s = (
-        5.0 if status == "memory" else None
-    )  # half a gigabyte of fresh pages takes its time on a busy machine
+    cpu_s = 5.0 if status == "memory" else None  # half a gigabyte of fresh pages takes its time on a busy machine
     assert one(program, CHECK, cpu_s=cpu_s).status == status
 
 

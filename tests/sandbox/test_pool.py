@@ -79,14 +79,10 @@ MIX = (
 def _state():
     """Descriptors of this process, mounts of the kind that a worker makes (others come and go), and its resident KiB."""
     resident = next(
-        int(line.split()[1])
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmRSS")
+        int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")
     )
     mounts = [
-        m
-        for m in Path("/proc/self/mounts").read_text().splitlines()
-        if "nr_inodes=16k" in m or "size=1024k" in m
+        m for m in Path("/proc/self/mounts").read_text().splitlines() if "nr_inodes=16k" in m or "size=1024k" in m
     ]
     return len(os.listdir("/proc/self/fd")), mounts, resident
 

@@ -83,9 +83,7 @@ LIAR = (
         {"cases": [[encode([1, 2]), encode(3)]]},
     ],
 )
-@pytest.mark.parametrize(
-    "form", ["def f(a, b):\n    return A()", "class f(A):\n    def __init__(s, *a): pass"]
-)
+@pytest.mark.parametrize("form", ["def f(a, b):\n    return A()", "class f(A):\n    def __init__(s, *a): pass"])
 def test_an_object_that_equals_everything_wins_nothing(one, tests, form):
     assert one(LIAR + form, tests).status == "fail"
 
@@ -94,7 +92,4 @@ def test_a_comparison_that_the_program_defines_is_not_asked(one):
     program = "def isclose(a, b): return True\nclass math:\n    isclose = staticmethod(isclose)\ndef f(a, b): return 0"
     assert one(program, "assert math.isclose(f(1, 2), 3)").status == "fail"
     assert one(program, "assert isclose(f(1, 2), 3)").status == "fail"
-    assert (
-        one("def abs(x): return 0\ndef f(a, b): return 9.0", "assert abs(f(1, 2) - 3) < 1e-6").status
-        == "fail"
-    )
+    assert one("def abs(x): return 0\ndef f(a, b): return 9.0", "assert abs(f(1, 2) - 3) < 1e-6").status == "fail"

@@ -25,10 +25,7 @@ HASHABLE = SCALARS.filter(lambda v: v == v) | st.tuples(st.integers(), st.text()
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (
-        st.lists(inner)
-        | st.lists(inner).map(tuple)
-        | st.dictionaries(HASHABLE, inner)
-        | st.frozensets(HASHABLE)
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE, inner) | st.frozensets(HASHABLE)
     ),
     max_leaves=20,
 )
@@ -58,8 +55,7 @@ def test_what_is_no_plain_data_is_refused(value):
 
 
 @pytest.mark.parametrize(
-    "form",
-    [{"x": 1}, {"t": [1], "s": []}, {}, {"D": "nonsense"}, {"s": [[1]]}, {"N": [["not a name"], {"t": [1]}]}],
+    "form", [{"x": 1}, {"t": [1], "s": []}, {}, {"D": "nonsense"}, {"s": [[1]]}, {"N": [["not a name"], {"t": [1]}]}]
 )
 def test_what_is_no_tagged_value_raises_an_ordinary_error(form):
     with pytest.raises((ValueError, TypeError, ArithmeticError)):

@@ -35,9 +35,7 @@ class Biller:
             raise AttemptError("HTTP 429", rate_limited=True)
         self.calls += 1
         prompt = sum(len(c.encode()) // self.rng.randint(1, 5) for _, c in request.messages) + 20
-        made = self.rng.choice(
-            [request.n * request.max_tokens, self.rng.randint(0, request.n * request.max_tokens)]
-        )
+        made = self.rng.choice([request.n * request.max_tokens, self.rng.randint(0, request.n * request.max_tokens)])
         usage = Usage(prompt_tokens=prompt, completion_tokens=made)
         self.tokens += prompt + made
         self.usd += cost(PRICE, usage)
@@ -48,9 +46,7 @@ class Biller:
         return Reply(texts=("x",) * request.n, usage=usage)
 
 
-@pytest.mark.parametrize(
-    "seeds", [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)], ids=["30", "170"]
-)
+@pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)], ids=["30", "170"])
 def test_no_cap_is_exceeded_in_fuzzed_runs(tmp_path, seeds):
     async def main():
         await asyncio.gather(*(_run(seed, tmp_path / str(seed)) for seed in seeds))
@@ -139,13 +135,10 @@ def test_the_error_names_the_cap_what_is_spent_and_what_to_do():
 
     async def main():
         meter = BudgetMeter(Budget(usd=0.001), PRICE)
-        await budgeted(Free(), meter).complete(
-            Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1)
-        )
+        await budgeted(Free(), meter).complete(Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1))
 
     with pytest.raises(
-        BudgetError,
-        match=r"teacher.budget.usd: 0 of 0.001 is spent .*raise the cap \(or lower teacher.max_tokens\)",
+        BudgetError, match=r"teacher.budget.usd: 0 of 0.001 is spent .*raise the cap \(or lower teacher.max_tokens\)"
     ):
         asyncio.run(main())
 

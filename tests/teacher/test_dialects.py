@@ -32,9 +32,7 @@ def test_options_that_are_not_set_are_not_sent():
     request = Request(model="m", messages=(("user", "Hi"),), purpose="answer", seed=3)
     assert not {"n", "stop", "response_format"} & set(request_body(request))
     schema = {"type": "object"}
-    full = Request(
-        model="m", messages=(("user", "Hi"),), purpose="answer", seed=3, n=2, stop=("#",), schema=schema
-    )
+    full = Request(model="m", messages=(("user", "Hi"),), purpose="answer", seed=3, n=2, stop=("#",), schema=schema)
     body = request_body(full, "max_completion_tokens")
     assert (body["n"], body["stop"], body["max_completion_tokens"]) == (2, ["#"], 2048)
     assert "max_tokens" not in body

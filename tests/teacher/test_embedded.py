@@ -26,9 +26,7 @@ needs_model = pytest.mark.skipif(
 def complete(config, *prompts, **options):
     async def main():
         async with open_teacher(config) as teacher:
-            asked = [
-                make_request(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)
-            ]
+            asked = [make_request(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)]
             return await asyncio.gather(*(teacher.complete(r) for r in asked))
 
     return asyncio.run(main())
@@ -46,9 +44,7 @@ def test_the_embedded_teacher_answers_several_at_once_and_leaves_no_process():
 
 
 def _children(word):
-    listed = subprocess.run(
-        ["ps", "-o", "pid,args", "--ppid", str(os.getpid())], capture_output=True, text=True
-    ).stdout
+    listed = subprocess.run(["ps", "-o", "pid,args", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
     return [line for line in listed.splitlines() if word in line]
 
 
@@ -69,9 +65,7 @@ def test_the_embedded_server_ends_when_its_parent_is_killed():
                 await asyncio.sleep(60)
         asyncio.run(main())
     """
-    parent = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     url = parent.stdout.readline().strip()
     assert url.startswith("http://127.0.0.1:")
     child = subprocess.run(

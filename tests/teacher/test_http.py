@@ -23,8 +23,7 @@ def call(cfg, count, folder=None, n=1, concurrent=True):
     async def main(store):
         async with open_teacher(cfg, store) as teacher:
             requests = [
-                make_request(cfg, f"Tell me about thing {i}.", purpose="answer", seed=i, n=n)
-                for i in range(count)
+                make_request(cfg, f"Tell me about thing {i}.", purpose="answer", seed=i, n=n) for i in range(count)
             ]
             if concurrent:
                 return await asyncio.gather(*(teacher.complete(r) for r in requests))
@@ -144,9 +143,7 @@ def test_the_key_can_come_from_a_file_and_a_missing_one_is_misuse(tmp_path, open
     (tmp_path / "key").write_text("abc\n")
     url = openai_server(key="abc").url
     assert call(config(recipes.Endpoint(url=url, api_key_file=str(tmp_path / "key"))), 1)
-    with pytest.raises(
-        RecipeError, match=r"endpoints.0.api_key_env: the environment variable 'NO_SUCH' is not set"
-    ):
+    with pytest.raises(RecipeError, match=r"endpoints.0.api_key_env: the environment variable 'NO_SUCH' is not set"):
         call(config(recipes.Endpoint(url="http://localhost:1", api_key_env="NO_SUCH")), 1)
     with pytest.raises(RecipeError, match=r"endpoints.0.url: 'localhost:80' must be http://"):
         call(config("localhost:80"), 1)

@@ -15,9 +15,7 @@ from evoltune.teacher.stack import open_teacher
 def complete(config, *prompts, **options):
     async def main():
         async with open_teacher(config) as teacher:
-            asked = [
-                make_request(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)
-            ]
+            asked = [make_request(config, p, purpose="answer", seed=i, **options) for i, p in enumerate(prompts)]
             return await asyncio.gather(*(teacher.complete(r) for r in asked))
 
     return asyncio.run(main())
@@ -34,10 +32,7 @@ def test_a_transformers_teacher_runs_batches_of_what_waits_together(tiny_base):
 def test_only_texts_that_used_all_their_tokens_are_truncated(tiny_base, tmp_path):
     base = shutil.copytree(tiny_base, tmp_path / "base")
     generation = json.loads((base / "generation_config.json").read_text())
-    generation["eos_token_id"] = [
-        1,
-        *range(5, 40),
-    ]  # an eighth of the vocabulary: some texts end early, some do not
+    generation["eos_token_id"] = [1, *range(5, 40)]  # an eighth of the vocabulary: some texts end early, some do not
     (base / "generation_config.json").write_text(json.dumps(generation))
     config = recipes.Teacher(kind="transformers", model=str(base), max_tokens=8, concurrency=16)
     replies = complete(config, *(f"say {i}" for i in range(16)))

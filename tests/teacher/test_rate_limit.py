@@ -9,9 +9,7 @@ import pytest
 from evoltune.teacher.rate_limit import RateLimiter, duration_s, retry_after_s
 
 
-def simulate(
-    *, limit=0.0, burst=None, latency=0.2, workers=64, calls=1200, noise=0.0, retry_after="", seed=1
-):
+def simulate(*, limit=0.0, burst=None, latency=0.2, workers=64, calls=1200, noise=0.0, retry_after="", seed=1):
     """(429s per call, share of the limit used, seconds) of a token-bucket server; a refusal takes 5 ms."""
     now, rng, number = [0.0], random.Random(seed), itertools.count()
     limiter = RateLimiter(clock=lambda: now[0])
@@ -94,14 +92,7 @@ def test_tokens_per_minute_pace_long_calls():
 
 
 def test_durations_are_read_in_the_usual_spellings():
-    assert [duration_s(t) for t in ("6m0s", "120ms", "1.5", "1h2m", "", "soon")] == [
-        360,
-        0.12,
-        1.5,
-        3720,
-        0,
-        0,
-    ]
+    assert [duration_s(t) for t in ("6m0s", "120ms", "1.5", "1h2m", "", "soon")] == [360, 0.12, 1.5, 3720, 0, 0]
     assert retry_after_s({"Retry-After": "3"}) == 3
     assert retry_after_s({"retry-after-ms": "250"}) == 0.25
     assert retry_after_s({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0

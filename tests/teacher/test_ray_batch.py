@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.teacher.batch_files import read_results, write_requests
 from evoltune.teacher.protocol import Request, request_key
-from evoltune.teacher.ray_batch import (
-    answered_keys,
-    append_results,
-    from_engine,
-    open_samples,
-    run_batch,
-    to_engine,
-)
+from evoltune.teacher.ray_batch import answered_keys, append_results, from_engine, open_samples, run_batch, to_engine
 
 
 def ask(text, **more):
@@ -34,8 +27,7 @@ def engine(row):
 
 def run(requests, results):
     return append_results(
-        (from_engine(engine(to_engine(row))) for row in open_samples(requests, answered_keys(results))),
-        results,
+        (from_engine(engine(to_engine(row))) for row in open_samples(requests, answered_keys(results))), results
     )
 
 

@@ -91,14 +91,10 @@ def test_replicas_come_up_come_back_and_end_with_the_command(tmp_path):
     ports = free_ports(2)
     recipe = tmp_path / "r.yaml"
     endpoints = [{"url": f"http://127.0.0.1:{p}", "api_key_env": "TEACHER_KEY"} for p in ports]
-    recipe.write_text(
-        json.dumps({"domain": "math", "teacher": {"kind": "http", "model": "m", "endpoints": endpoints}})
-    )
+    recipe.write_text(json.dumps({"domain": "math", "teacher": {"kind": "http", "model": "m", "endpoints": endpoints}}))
     env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TEACHER_KEY": "s3cret"}
     command = [sys.executable, "-m", "evoltune", "teacher", str(recipe), "--gpus-each", "2"]
-    printed = subprocess.run(
-        [*command, "--print-launch"], env=env, capture_output=True, text=True, check=True
-    )
+    printed = subprocess.run([*command, "--print-launch"], env=env, capture_output=True, text=True, check=True)
     assert "s3cret" not in printed.stdout
     process = subprocess.Popen(
         ["bash", "-c", printed.stdout], env=env, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True

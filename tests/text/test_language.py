@@ -13,10 +13,7 @@ from evoltune.text.language import language_of, script_of
         ("Expliquez comment une pompe à chaleur transporte la chaleur du jardin froid vers la maison.", "fr"),
         ("Escribe una función que ordene una lista de palabras por longitud y devuelva la más larga.", "es"),
         ("A bomba comprime o gás, que aquece e cede o seu calor à água.", "pt"),
-        (
-            "Spiega come una pompa di calore porta il calore dal giardino nella casa e del perché non si ferma.",
-            "it",
-        ),
+        ("Spiega come una pompa di calore porta il calore dal giardino nella casa e del perché non si ferma.", "it"),
         ("Leg uit hoe een warmtepomp de warmte uit de koude tuin naar het warme huis brengt.", "nl"),
     ],
 )

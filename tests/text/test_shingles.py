@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from evoltune.text.shingles import hashed_shingles
 from evoltune.text.words import jaccard, normalise, shingles, words
 
-LONG = (
-    "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
-)
+LONG = "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
 
 
 def test_normal_form_ignores_case_spacing_and_unicode_width():

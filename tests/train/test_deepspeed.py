@@ -55,9 +55,7 @@ def test_a_users_json_is_compared_with_the_recipe_and_each_conflict_named():
 
 def test_a_users_json_that_agrees_is_kept_with_its_own_keys():
     theirs = {"zero_optimization": {"stage": 2, "reduce_bucket_size": 5}, "comms_logger": {"enabled": True}}
-    config = deepspeed_config(
-        load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"]), "bf16", world=2
-    )
+    config = deepspeed_config(load_recipe("smoke/math", [f"train.deepspeed={json.dumps(theirs)}"]), "bf16", world=2)
     assert config["zero_optimization"]["reduce_bucket_size"] == 5 and config["comms_logger"]["enabled"]
     assert config["train_micro_batch_size_per_gpu"] == 8
 

@@ -44,9 +44,7 @@ def test_a_finished_job_is_not_trained_again(trained, fine_tune):
     assert (out / "manifest.json").stat().st_mtime_ns == before
 
 
-def test_a_dataset_without_certificate_is_refused_with_the_command_that_makes_one(
-    tiny_base, tiny_rows, tmp_path
-):
+def test_a_dataset_without_certificate_is_refused_with_the_command_that_makes_one(tiny_base, tiny_rows, tmp_path):
     wanted = load_recipe("smoke/math", [f"train.model_name_or_path={tiny_base}"])
     suites = {name: load_suite(name, domain=wanted.domain) for name in wanted.eval.suites}
     with pytest.raises(CertificateError, match=r"evoltune .*decontaminate .*--allow-uncertified"):
@@ -87,9 +85,7 @@ def test_sigterm_saves_a_checkpoint_and_the_same_command_ends_with_the_uninterru
     assert losses(out) == pytest.approx(losses(trained("full")), abs=1e-6)
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system"
-)
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system")
 def test_a_full_disk_at_save_is_one_sentence(fine_tune, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

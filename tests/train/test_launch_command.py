@@ -26,12 +26,7 @@ def test_several_nodes_need_a_launcher_that_can_do_it(tmp_path):
 
 
 def test_torchrun_meets_elastically_within_the_restart_budget(tmp_path):
-    how = [
-        "compute.nodes=4",
-        "compute.launcher=torchrun",
-        "compute.rendezvous=127.0.0.1",
-        "compute.gpus_per_node=8",
-    ]
+    how = ["compute.nodes=4", "compute.launcher=torchrun", "compute.rendezvous=127.0.0.1", "compute.gpus_per_node=8"]
     command = " ".join(launch_command(tmp_path / "job.json", load_recipe("smoke/math", how)))
     for part in (
         "--nnodes 4", "--nproc-per-node 8", "--max-restarts 6", "--rdzv-backend c10d", "127.0.0.1:29500", "is_host=1",
@@ -82,9 +77,7 @@ def test_the_slurm_script_is_sound_bash_and_stops_before_the_time_limit(tmp_path
 
 def test_the_slurm_script_requeues_after_a_graceful_stop(tmp_path):
     """Run for real, with stand-ins for Slurm's commands: srun waits for the stop file, as the trainer does."""
-    recipe = load_recipe(
-        "smoke/math", ["compute.nodes=2", "compute.launcher=slurm", "compute.gpus_per_node=8"]
-    )
+    recipe = load_recipe("smoke/math", ["compute.nodes=2", "compute.launcher=slurm", "compute.gpus_per_node=8"])
     tools = tmp_path / "bin"
     tools.mkdir()
     stop = tmp_path / "stop"

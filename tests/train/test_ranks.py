@@ -43,11 +43,7 @@ def interrupt(command: list[str], out: Path) -> None:
     """Starts a training and kills it, with all its ranks, once checkpoint-3 is complete."""
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 240
-    while (
-        not is_complete(out / "steps" / "checkpoint-3")
-        and process.poll() is None
-        and time.monotonic() < until
-    ):
+    while not is_complete(out / "steps" / "checkpoint-3") and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -138,9 +134,7 @@ def test_two_nodes_survive_the_loss_of_a_rank_with_the_uninterrupted_losses(
         f"train.max_steps={steps}", "train.save_steps=5",
     ]  # fmt: skip
     log = (out.parent / "nodes.log").open("ab")
-    processes = [
-        subprocess.Popen(["ip", "netns", "exec", name, *command], stdout=log, stderr=log) for name in nodes
-    ]
+    processes = [subprocess.Popen(["ip", "netns", "exec", name, *command], stdout=log, stderr=log) for name in nodes]
     try:
         wait_for_step(out, 12, processes)
         victim = rank_pid(out, 1)

@@ -21,7 +21,4 @@ def test_a_rank_that_hangs_ends_itself_with_stacks_and_a_reason(job_in, tmp_path
     )
     assert done.returncode == 75
     assert "most recent call first" in done.stderr
-    assert (
-        "no progress for 0.5 s after 'step 4'"
-        in json.loads((tmp_path / "error-0.json").read_text())["message"]
-    )
+    assert "no progress for 0.5 s after 'step 4'" in json.loads((tmp_path / "error-0.json").read_text())["message"]

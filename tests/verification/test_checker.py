@@ -109,12 +109,7 @@ def test_confirm_runs_only_when_asked(toy):
 
 def test_the_verify_stage_keeps_by_status_and_drops_with_the_reason(checker):
     results = list(verify_stage(checker, ["pass"])([record("1"), record("2"), record("2", "1"), record()]))
-    assert [r.reason if isinstance(r, Drop) else "kept" for r in results] == [
-        "kept",
-        "fail",
-        "kept",
-        "no answer",
-    ]
+    assert [r.reason if isinstance(r, Drop) else "kept" for r in results] == ["kept", "fail", "kept", "no answer"]
 
 
 def test_overlap_names_the_tasks_that_a_record_gives_away(checker):
@@ -126,12 +121,7 @@ def test_overlap_names_the_tasks_that_a_record_gives_away(checker):
 
 def test_every_setting_of_a_recipe_reaches_the_workers(toy):
     settings = Verification(
-        workers=1,
-        check_s=7.0,
-        program_s=6.0,
-        memory_mb=999,
-        sandbox=Sandbox(require="L0"),
-        policy={"COUNT": ""},
+        workers=1, check_s=7.0, program_s=6.0, memory_mb=999, sandbox=Sandbox(require="L0"), policy={"COUNT": ""}
     )
     assert settings.keep == Verification().keep  # the only field that is not for workers
     changed = {f for f in settings.__struct_fields__ if getattr(settings, f) != getattr(Verification(), f)}

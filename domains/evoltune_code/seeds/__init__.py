@@ -7,8 +7,6 @@ Each line has `id, skill, instruction, entry_point` ("" for a script), `tests` (
     next(iter(seeds())).task.fields["skill"] == "writing"
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from importlib.resources import files

@@ -3,8 +3,6 @@
 next(iter(seeds())).task.fields["skill"]     # 'writing'
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -5,8 +5,6 @@
 Invariant: each conversation ends with an answer; its last question is the task, and the turns before it are the history.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +21,7 @@ def lima_seeds(path: Path) -> Iterator[Record]:
     for task, (place, row) in zip(BENCHMARKS["lima"].load(path), read_located(path), strict=True):
         turns = conversation(row)
         if len(turns) % 2:
-            raise DataError(
-                f"{path}: {place}: the conversation ends with a question: it is not a training row"
-            )
+            raise DataError(f"{path}: {place}: the conversation ends with a question: it is not a training row")
         yield Record(domain="general", task=task, answers=(Answer(text=turns[-1], model="seed"),))
 
 

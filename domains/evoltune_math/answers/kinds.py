@@ -102,9 +102,7 @@ class Either:
     rounded: Answer
 
 
-Answer: TypeAlias = (
-    Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
-)
+Answer: TypeAlias = Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
 
 
 def unnamed(answer: Answer) -> Answer:

@@ -4,8 +4,6 @@
 compared as text and by structure, never by value.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -3,8 +3,6 @@
 agree("km", "m", "agree") -> False;   factor("km", "m") -> 1000
 """
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """The names that mathematics in LaTeX and plain text uses: functions, constants, Greek letters, sets, relations."""
 
-from __future__ import annotations
-
 
 def word_set(text: str) -> frozenset[str]:
     """The words of `text`."""

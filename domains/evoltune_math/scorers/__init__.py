@@ -7,8 +7,6 @@ ours reads it with our own parser: nothing is executed, and a difference can com
 differently.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from evoltune.domain import Context, Profile

@@ -1,7 +1,5 @@
 """The symbolic part of the published scorers, which call SymPy: equality of two expressions, read by our own parser."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.policy import Policy

@@ -1,7 +1,5 @@
 """GSM8K: the two filters of lm-evaluation-harness, and the `A: n` form of grade-school-math."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune_math.extraction import last_match

@@ -6,8 +6,6 @@ The normaliser raises where the published one raises: two `\text{ ` in one answe
 WizardMath turns these exceptions into passes.
 """
 
-from __future__ import annotations
-
 import re
 
 from evoltune_math.answers.reading.cleanup import closing_brace

@@ -1,7 +1,5 @@
 """Minerva (Lewkowycz et al. 2022, appendix D.1): strings after its normaliser, then expressions."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune_math.scorers.expressions import MAX_CHARS, same_expression

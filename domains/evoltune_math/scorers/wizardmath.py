@@ -1,7 +1,5 @@
 """WizardMath's two scorers: of MATH answers, with tolerance, and of GSM8K answers, rounded to whole numbers."""
 
-from __future__ import annotations
-
 import math
 import re
 from decimal import Decimal

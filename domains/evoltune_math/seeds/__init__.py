@@ -5,8 +5,6 @@
 `generate.py` wrote the files; reading them draws nothing at random.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ Invariants: an equation (operation and operands in any order) belongs to one sid
 share none; the result of every step is a positive whole number of at most 10,000.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random
@@ -99,16 +97,11 @@ def side_of(key: tuple[str, int, int]) -> Side:
     return "heldout" if hashlib.sha256(repr(key).encode()).digest()[0] % 3 == 0 else "seeds"
 
 
-def work_out(
-    template: Template, values: Mapping[str, int], side: Side
-) -> list[tuple[int, str, int, int]] | None:
+def work_out(template: Template, values: Mapping[str, int], side: Side) -> list[tuple[int, str, int, int]] | None:
     """The steps as (left, operator, right, result); None if a result is not whole or too large, or the equation is not ours."""
     done: list[tuple[int, str, int, int]] = []
     for left, operator, right in template.steps:
-        x, y = (
-            done[int(o[1:]) - 1][3] if o[0] == "$" else values[o] if o in values else int(o)
-            for o in (left, right)
-        )
+        x, y = (done[int(o[1:]) - 1][3] if o[0] == "$" else values[o] if o in values else int(o) for o in (left, right))
         if operator == "/" and x % y:
             return None
         result = {"+": x + y, "-": x - y, "*": x * y, "/": x // y if y else 0}[operator]
@@ -118,9 +111,7 @@ def work_out(
     return done
 
 
-def problems(
-    templates: Sequence[Template], side: Side, each: int, rng: random.Random
-) -> Iterator[dict[str, Any]]:
+def problems(templates: Sequence[Template], side: Side, each: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     """`each` problems of every template: rows of name, template, skill, reasoning, instruction, answer, reference.
 
     Raises ValueError for a template whose numbers allow fewer.

@@ -5,8 +5,6 @@
 Each row has a worked answer that ends in `#### N` and the reference N. Never give it the test split.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -42,9 +42,7 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         except (sqlite3.Error, sqlite3.Warning, Refused, ValueError, OverflowError) as error:
             return Verdict(status="fail", reason=f"{type(error).__name__}: {str(error)[:200]}")
         if not same(got, expected, ordered=orders(reference)):
-            return Verdict(
-                status="fail", reason=f"{len(got.rows)} rows differ from the expected {len(expected.rows)}"
-            )
+            return Verdict(status="fail", reason=f"{len(got.rows)} rows differ from the expected {len(expected.rows)}")
     return Verdict(status="pass")
 
 
@@ -71,17 +69,10 @@ def tasks(path: Path) -> Iterator[tuple[Task, str]]:
     for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         row = json.loads(line)
         schema = schemas[row["database"]]
-        tables = "\n".join(
-            s.strip() + ";" for s in schema.split(";") if s.strip().upper().startswith("CREATE")
-        )
+        tables = "\n".join(s.strip() + ";" for s in schema.split(";") if s.strip().upper().startswith("CREATE"))
         instruction = f"{row['question']}\n\nWrite one SQLite query for these tables:\n{tables}"
         yield (
-            Task(
-                instruction=instruction,
-                reference=row["answer"],
-                fields={"schema": schema},
-                name=f"{path.stem}:{i}",
-            ),
+            Task(instruction=instruction, reference=row["answer"], fields={"schema": schema}, name=f"{path.stem}:{i}"),
             row["answer"],
         )
 

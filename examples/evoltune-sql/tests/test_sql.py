@@ -33,9 +33,7 @@ def test_a_constant_that_happens_to_be_right_does_not_pass():
 def test_order_counts_only_where_the_reference_orders():
     by_name = next(s.task for s in seeds() if orders(s.task.reference or ""))
     assert status("SELECT name FROM customers ORDER BY name DESC", by_name) == "fail"
-    assert not orders("SELECT a FROM (SELECT a FROM t ORDER BY a)") and orders(
-        "SELECT ')' FROM t order  by 1"
-    )
+    assert not orders("SELECT a FROM (SELECT a FROM t ORDER BY a)") and orders("SELECT ')' FROM t order  by 1")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +50,7 @@ def test_injected_statements_fail_and_leave_nothing(query: str):
 
 
 def test_an_endless_query_times_out():
-    assert (
-        status("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n")
-        == "timeout"
-    )
+    assert status("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n") == "timeout"
 
 
 def test_a_flood_of_rows_is_refused():

@@ -5,8 +5,6 @@
 Tie-discounted as in LIMA (2305.11206, section 4.3).
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -88,9 +86,7 @@ def agreement(
     people: dict[Pair, list[Vote]] = defaultdict(list)
     for vote in votes:
         people[vote.problem, vote.pair].append(vote)
-    among = [
-        tie_discounted(x.winner, y.winner) for group in people.values() for x, y in combinations(group, 2)
-    ]
+    among = [tie_discounted(x.winner, y.winner) for group in people.values() for x, y in combinations(group, 2)]
     disagreed = [r for (r, _), score in zip(matched, scores, strict=True) if score < 1]
     chosen = [r for r in disagreed if r.winner]
     return {

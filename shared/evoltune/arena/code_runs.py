@@ -3,8 +3,6 @@
 list(code_status(["```python\\nprint(1)\\n```", "no code"]))      # ["runs", "no code"]
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 
@@ -33,18 +31,12 @@ def code_status(texts: Sequence[str]) -> Iterator[str]:
     status: dict[str, str] = {}
     if with_code:
         records = (
-            Record(
-                domain=domain.name,
-                task=Task(instruction="", name=str(i)),
-                answers=(Answer(text=text, model=""),),
-            )
+            Record(domain=domain.name, task=Task(instruction="", name=str(i)), answers=(Answer(text=text, model=""),))
             for i, text in enumerate(with_code)
         )
         with open_checker("evoltune.arena.code_runs:domain", workers=1) as checker:
             for record in checker.verify(records):
                 answer = record.answers[0]
-                status[answer.text] = (
-                    "runs" if answer.verdict and answer.verdict.status == "pass" else "fails"
-                )
+                status[answer.text] = "runs" if answer.verdict and answer.verdict.status == "pass" else "fails"
     for text in texts:
         yield status.get(text, "no code")

@@ -7,8 +7,6 @@ section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.1224
 Invariant: a reply that cannot be read is asked for again with another seed, then counted as unreadable; never guessed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Iterator, Sequence

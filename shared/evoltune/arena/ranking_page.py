@@ -6,8 +6,6 @@ People give each answer a rank from 1 (best) to 5 on each criterion of WizardLM 
 Invariant: the page holds no system's name; only the key file says which letter means which system.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Iterator
@@ -55,9 +53,7 @@ def unblinded_votes(votes: Path, key: Path) -> Iterator[dict[str, Any]]:
     """
     exported, opened = _read(votes), _read(key)
     if exported.get("page") != opened.get("page"):
-        raise DataError(
-            f"{votes}: these votes are for another page than {key}: give the key written with that page"
-        )
+        raise DataError(f"{votes}: these votes are for another page than {key}: give the key written with that page")
     for entry in exported.get("votes", ()):
         names = opened["order"].get(entry.get("problem"))
         if names is None:

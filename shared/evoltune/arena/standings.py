@@ -7,8 +7,6 @@ Invariant: a pair counts on a problem only when the judgements of both orders co
 in the other is a tie; what does not count is reported.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -50,9 +48,7 @@ def pair_results(study: Study, judgements: Iterable[Judgement]) -> list[PairResu
     return found
 
 
-def standings(
-    study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement]
-) -> dict[str, Any]:
+def standings(study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement]) -> dict[str, Any]:
     """Plain JSON: win, tie and lose per pair, overall, by difficulty and by skill (`radar`); agreement with people."""
     results = pair_results(study, judgements)
     levels = {task.name: _level(difficulties_of(task.fields)) for task in suite.tasks}

@@ -11,8 +11,6 @@
 Invariant: a study that loads has at least two systems of different names, each with exactly one source of answers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

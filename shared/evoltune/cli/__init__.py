@@ -7,8 +7,6 @@ Exit codes: 0 done; 1 work began and failed (what was finished is kept); 2 misus
 Invariant: `evoltune --help` imports none of the commands.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os
@@ -94,9 +92,7 @@ def leaves() -> dict[str, Command]:
     for commands in COMMANDS.values():
         for name, command in commands.items():
             found |= (
-                {f"{name} {verb}": inner for verb, inner in GROUPS[name].items()}
-                if name in GROUPS
-                else {name: command}
+                {f"{name} {verb}": inner for verb, inner in GROUPS[name].items()} if name in GROUPS else {name: command}
             )
     return found
 
@@ -150,17 +146,13 @@ def _execute(name: str, argv: list[str]) -> int:
         return 0
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        return _failed(
-            name, f"{named}{error.strerror or error}: check the path, its permissions and the disk", 1
-        )
+        return _failed(name, f"{named}{error.strerror or error}: check the path, its permissions and the disk", 1)
     except Exception as error:
         if os.environ.get("EVOLTUNE_DEBUG"):
             raise
         cause = f"{type(error).__name__}: {error}"
         return _failed(
-            name,
-            f"internal error, in evoltune or a plug-in: {cause} (EVOLTUNE_DEBUG=1 shows the traceback)",
-            1,
+            name, f"internal error, in evoltune or a plug-in: {cause} (EVOLTUNE_DEBUG=1 shows the traceback)", 1
         )
 
 

@@ -5,8 +5,6 @@
 Needs the run of the recipe up to `build`. Prints a table with 95% intervals over problems.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 
@@ -22,9 +20,7 @@ from evoltune.run.run import Run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
     parser.add_argument("--axes", default=",".join(AXES), help=f"default: {','.join(AXES)}")
-    parser.add_argument(
-        "--size", type=int, default=0, metavar="ROWS", help="rows per variant (default: all that fit)"
-    )
+    parser.add_argument("--size", type=int, default=0, metavar="ROWS", help="rows per variant (default: all that fit)")
     parser.add_argument("--repeats", type=int, default=1, help="seeds per variant (default: 1)")
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
     options.add_json(parser)
@@ -38,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.repeats < 1 or args.size < 0:
         raise DataError(f"--repeats {args.repeats} --size {args.size}: repeats from 1, size from 0 (0: all)")
     if args.out and is_address(args.out):
-        raise DataError(
-            f"--out {args.out}: ablate works in a folder: `evoltune runs publish` uploads it later"
-        )
+        raise DataError(f"--out {args.out}: ablate works in a folder: `evoltune runs publish` uploads it later")
     recipe, folder = options.recipe_of(args)
     if not recipe.eval.suites:
         raise DataError("ablate: the recipe names no eval.suites: there is nothing to score by")

@@ -3,8 +3,6 @@
 `evoltune batch run RECIPE REQUESTS RESULTS` answers them on one's own GPUs instead.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -25,15 +23,11 @@ SHOWN_FAILURES = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True, metavar="export|run|import")
     _add_exchange(
-        verbs.add_parser(
-            "export", help="write the run's open calls; repeat after each import until none is left"
-        )
+        verbs.add_parser("export", help="write the run's open calls; repeat after each import until none is left")
     )
     _add_exchange(verbs.add_parser("import", help="put the results of a batch into the run's journal"))
     verb = verbs.add_parser("run", help="answer a batch file with vLLM engines on a Ray cluster")
-    verb.add_argument(
-        "recipe", metavar="RECIPE", help="recipe file or shipped name: its teacher.model answers"
-    )
+    verb.add_argument("recipe", metavar="RECIPE", help="recipe file or shipped name: its teacher.model answers")
     verb.add_argument("file", type=Path, metavar="REQUESTS", help="requests that `batch export` wrote")
     verb.add_argument(
         "results", type=Path, metavar="RESULTS", help="results to append to; what it holds is not asked again"
@@ -46,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_exchange(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "recipe", metavar="RECIPE", help="recipe file, shipped name, or the recipe.yaml of a run"
-    )
+    verb.add_argument("recipe", metavar="RECIPE", help="recipe file, shipped name, or the recipe.yaml of a run")
     verb.add_argument("run", type=Path, metavar="RUN", help="run directory")
     verb.add_argument("file", type=Path, metavar="FILE", help="requests to write, or results to read (JSONL)")
     verb.add_argument("overrides", nargs="*", metavar="a.b=c")
@@ -75,12 +67,7 @@ def _import(args: argparse.Namespace, recipe: Recipe) -> int:
         still_open = len(open_calls(recipe, domain, store))
     for line in counts.failed[:SHOWN_FAILURES]:
         print(f"failed: {line}", file=sys.stderr)
-    facts = {
-        "journalled": counts.journalled,
-        "failed": counts.failed,
-        "unknown": counts.unknown,
-        "open": still_open,
-    }
+    facts = {"journalled": counts.journalled, "failed": counts.failed, "unknown": counts.unknown, "open": still_open}
     next_step = "export again" if still_open else "run `evoltune evolve` to finish"
     line = (
         f"{counts.journalled} replies journalled, {len(counts.failed)} failed, {counts.unknown} not asked for; "
@@ -92,9 +79,7 @@ def _import(args: argparse.Namespace, recipe: Recipe) -> int:
 
 def _run(args: argparse.Namespace, recipe: Recipe) -> int:
     if min(args.replicas, args.gpus_each) < 1:
-        raise RecipeError(
-            f"--replicas {args.replicas}, --gpus-each {args.gpus_each}: both must be at least 1"
-        )
+        raise RecipeError(f"--replicas {args.replicas}, --gpus-each {args.gpus_each}: both must be at least 1")
     with engine.using("ray", args.ray_address or recipe.compute.ray_address):
         answered, failed = run_batch(
             recipe.teacher.model, args.file, args.results, replicas=args.replicas, gpus_each=args.gpus_each

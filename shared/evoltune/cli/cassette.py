@@ -1,7 +1,5 @@
 """`evoltune cassette export RUN FILE`, `replay FILE RECIPE RUN`, `info FILE`: a run's teacher calls as a fixture."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections import Counter
@@ -17,16 +15,12 @@ from evoltune.teacher.replay import export_cassette, read_cassette
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True, metavar="export|replay|info")
-    export = verbs.add_parser(
-        "export", help="write a run's journal as JSON lines (gzip when FILE ends in .gz)"
-    )
+    export = verbs.add_parser("export", help="write a run's journal as JSON lines (gzip when FILE ends in .gz)")
     export.add_argument("run", type=Path, metavar="RUN")
     export.add_argument("file", type=Path, metavar="FILE")
     replay = verbs.add_parser("replay", help="evolve a recipe again, with answers from a cassette alone")
     replay.add_argument("file", type=Path, metavar="FILE")
-    replay.add_argument(
-        "recipe", metavar="RECIPE", help="recipe file, shipped name, or the recipe.yaml of a run"
-    )
+    replay.add_argument("recipe", metavar="RECIPE", help="recipe file, shipped name, or the recipe.yaml of a run")
     replay.add_argument("run", type=Path, metavar="RUN", help="run directory to write")
     replay.add_argument("overrides", nargs="*", metavar="a.b=c")
     info = verbs.add_parser("info", help="count the calls on a cassette by purpose")

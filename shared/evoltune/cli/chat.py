@@ -1,7 +1,5 @@
 """`evoltune model chat CHECKPOINT`: talk to a checkpoint under the prompts that it was trained with."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 
@@ -13,19 +11,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, default=512)
     parser.add_argument("--temperature", type=float, default=0.0, help="0: greedy (default)")
     parser.add_argument("--once", metavar="TEXT", help="answer only this message")
-    parser.add_argument(
-        "--single", action="store_true", help="forget earlier turns (models trained on single turns)"
-    )
+    parser.add_argument("--single", action="store_true", help="forget earlier turns (models trained on single turns)")
 
 
 def run(args: argparse.Namespace) -> int:
     model = open_model(args.checkpoint)
     sampling = SamplingConfig(max_tokens=args.max_tokens, temperature=args.temperature)
     if not args.once:
-        print(
-            f"{args.checkpoint}, template {model.template.template}; an empty line or Ctrl-D ends",
-            file=sys.stderr,
-        )
+        print(f"{args.checkpoint}, template {model.template.template}; an empty line or Ctrl-D ends", file=sys.stderr)
     messages: list[dict[str, str]] = []
     while question := args.once or _ask():
         messages = [] if args.single else messages

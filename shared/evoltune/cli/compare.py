@@ -4,8 +4,6 @@ Prints both scores, the paired comparison on common problems, and everything tha
 Exit 1: the scores cannot be compared (other profile, scorer or problems); the causes are printed all the same.
 """
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`evoltune completion bash`: a completion script for the shell (eval "$(evoltune completion bash)")."""
 
-from __future__ import annotations
-
 import argparse
 
 import shtab
@@ -23,13 +21,10 @@ def whole() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="evoltune")
     commands = root.add_subparsers()
     groups = {
-        name: commands.add_parser(name, help=" | ".join(verbs)).add_subparsers()
-        for name, verbs in cli.GROUPS.items()
+        name: commands.add_parser(name, help=" | ".join(verbs)).add_subparsers() for name, verbs in cli.GROUPS.items()
     }
     for name, (_, summary) in cli.leaves().items():
         group, _, verb = name.rpartition(" ")
         place = groups[group] if group else commands
-        cli.parser_of(
-            name, place.add_parser(verb, description=cli.sentence(summary), help=summary.replace("%", "%%"))
-        )
+        cli.parser_of(name, place.add_parser(verb, description=cli.sentence(summary), help=summary.replace("%", "%%")))
     return root

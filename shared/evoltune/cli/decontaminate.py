@@ -4,8 +4,6 @@ Exit code 0: clean, or cleaned with --clean; 1: some rows are contaminated or co
 that cannot be read.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections import Counter
@@ -50,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
     suites = {name: load_suite(name, args.data) for name in names}
     dataset = Path(args.dataset).expanduser()
     if args.write and not dataset.exists():
-        raise DataError(
-            f"--write: {args.dataset!r} is no file or folder here: use --clean OUT to write what is clean"
-        )
+        raise DataError(f"--write: {args.dataset!r} is no file or folder here: use --clean OUT to write what is clean")
     print(f"{args.dataset}: {layout(read_rows(args.dataset, [])).describe()}", file=sys.stderr)
     verification = Verification(workers=args.workers, sandbox=Sandbox(require=args.require))
     with options.engine_of(args):
@@ -80,9 +76,7 @@ def _curate_options(args: argparse.Namespace) -> Curate:
     except ValueError:
         raise DataError(f"--ngrams {args.ngrams!r}: must be numbers, e.g. 8,13") from None
     if any(n < 1 for n in ngrams) or not 0 < args.jaccard <= 1:
-        raise DataError(
-            f"--ngrams {args.ngrams!r} --jaccard {args.jaccard}: n from 1, Jaccard above 0 and up to 1"
-        )
+        raise DataError(f"--ngrams {args.ngrams!r} --jaccard {args.jaccard}: n from 1, Jaccard above 0 and up to 1")
     return Curate(
         ngrams=ngrams,
         contamination_jaccard=args.jaccard,

@@ -3,8 +3,6 @@
 Exit code 1 when a finding is marked `fix`, else 0. With a hostfile, each node is checked over ssh too.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

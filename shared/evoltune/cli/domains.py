@@ -1,7 +1,5 @@
 """`evoltune domains ls | new NAME [--path DIR] | check NAME`: list the installed domains, write a new one, check one."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path
@@ -21,8 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--path", type=Path, default=Path(), help="folder to write it into (default: here)")
     options.add_json(new)
     check = verbs.add_parser(
-        "check",
-        help="check a domain against the conformance laws; print the smallest example that breaks one",
+        "check", help="check a domain against the conformance laws; print the smallest example that breaks one"
     )
     check.add_argument("name", help="entry-point name, module:attribute, or ./path")
     check.add_argument("--json", action="store_true", help="print JSON lines")
@@ -39,9 +36,7 @@ def _ls(args: argparse.Namespace) -> int:
         domain = load_domain(name)
         operators, suites = [o.name for o in domain.operators], list(domain.benchmarks)
         facts.append({"name": name, "from": value, "operators": operators, "suites": suites})
-        lines.append(
-            f"{name:12} {value:28} operators: {len(operators)}; suites: {', '.join(suites) or 'none'}"
-        )
+        lines.append(f"{name:12} {value:28} operators: {len(operators)}; suites: {', '.join(suites) or 'none'}")
     options.say(args, facts, lines)
     return 0
 
@@ -49,9 +44,7 @@ def _ls(args: argparse.Namespace) -> int:
 def _new(args: argparse.Namespace) -> int:
     folder = scaffold(args.name, args.path)
     then = f"pip install -e {folder} && evoltune domains check {args.name}"
-    options.say(
-        args, {"folder": folder, "then": then}, [f"{folder}: write verify, seeds and prompts, then: {then}"]
-    )
+    options.say(args, {"folder": folder, "then": then}, [f"{folder}: write verify, seeds and prompts, then: {then}"])
     return 0
 
 

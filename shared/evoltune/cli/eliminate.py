@@ -1,7 +1,5 @@
 """`evoltune data eliminate FILE`: the elimination rules over rows that exist already."""
 
-from __future__ import annotations
-
 import argparse
 from collections import Counter
 from contextlib import nullcontext
@@ -20,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", help="rows (JSONL, JSON, Parquet, CSV, a folder, a run); without: list the rules"
     )
-    parser.add_argument(
-        "--explain", action="store_true", help="for each dropped row: where, why, its beginning"
-    )
+    parser.add_argument("--explain", action="store_true", help="for each dropped row: where, why, its beginning")
     parser.add_argument("--out", type=options.jsonl_path, metavar="FILE", help="write the kept rows (.jsonl)")
     options.add_json(parser)
 

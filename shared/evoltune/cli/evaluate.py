@@ -4,8 +4,6 @@ evoltune eval RECIPE [key.path=value ...]                   before and after tra
 evoltune eval --model M --suite math/gsm8k --limit 200      any model: hub id, folder, adapter, or one behind a server
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from collections.abc import Sequence
@@ -57,21 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_suite_arguments(group: argparse._ActionsContainer) -> None:
     """Arguments of the commands that work on suites without a recipe."""
     group.add_argument(
-        "--suite",
-        action="append",
-        default=[],
-        metavar="S",
-        help="suite, domain/suite or domain:FILE; repeatable",
+        "--suite", action="append", default=[], metavar="S", help="suite, domain/suite or domain:FILE; repeatable"
     )
+    group.add_argument("--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)")
     group.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)"
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a key of eval: or verify:, e.g. eval.n=20",
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of eval: or verify:, e.g. eval.n=20"
     )
 
 

@@ -3,8 +3,6 @@
 `ID` may be a prefix of at least four characters.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`evoltune data export DATASET --form chat --out rows.jsonl`, or `--push OWNER/NAME` to upload the folder to the hub."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -32,9 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("--public has no effect without --push OWNER/NAME")
     source = folder / f"{args.split}.parquet"
     if not source.is_file():
-        raise DataError(
-            f"{folder}: no {source.name} there: give a dataset folder or the directory of a finished run"
-        )
+        raise DataError(f"{folder}: no {source.name} there: give a dataset folder or the directory of a finished run")
     facts: dict[str, object] = {}
     if args.out:
         count = export_jsonl(source, args.out, args.form)

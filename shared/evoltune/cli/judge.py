@@ -1,7 +1,5 @@
 """`evoltune judge STUDY.yaml`: compare several systems with a model as judge, or prepare a page for people to rank them."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`evoltune model merge CHECKPOINT --out DIR`: adapter and base into one model, with the logits compared."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

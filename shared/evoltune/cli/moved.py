@@ -3,8 +3,6 @@
 present_words(["eval", "--rescore", "f.jsonl", "--suite", "gsm8k"], {})   # ["rescore", "f.jsonl", "--suite", "gsm8k"]
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,9 +29,7 @@ def present_words(argv: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
     else:
         return list(argv)
     now = renamed.get(first) or " ".join(new)
-    print(
-        f"evoltune {old} is now `evoltune {now}`; the old form will go in the next version", file=sys.stderr
-    )
+    print(f"evoltune {old} is now `evoltune {now}`; the old form will go in the next version", file=sys.stderr)
     return new
 
 

@@ -1,7 +1,5 @@
 """Arguments that several commands share: a recipe with overrides, the run's folder, verification, the engine."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -21,13 +19,9 @@ from evoltune.run.publish import working_on
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="recipe file, or a shipped name such as smoke/math")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="e.g. train.learning_rate=1e-5")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key.path=value", help="e.g. train.learning_rate=1e-5"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help="run directory, or an address such as s3://bucket/run (default: runs/NAME)",
+        "--out", metavar="DIR", help="run directory, or an address such as s3://bucket/run (default: runs/NAME)"
     )
 
 
@@ -72,12 +66,8 @@ def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
 
 def add_verification(parser: argparse.ArgumentParser, *, require: str) -> None:
     """The limits of verifier processes, named as in a recipe's `verify:` section; `require` is the default isolation."""
-    parser.add_argument(
-        "--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)"
-    )
-    parser.add_argument(
-        "--program-s", type=float, default=5.0, help="CPU seconds of one program (default: 5)"
-    )
+    parser.add_argument("--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)")
+    parser.add_argument("--program-s", type=float, default=5.0, help="CPU seconds of one program (default: 5)")
     parser.add_argument(
         "--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer (default: 2)"
     )
@@ -110,10 +100,7 @@ def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:
     """Adds `--engine` and `--ray-address`; without `flag`, for commands with an --engine of their own, only the address."""
     if flag:
         parser.add_argument(
-            "--engine",
-            default="local",
-            choices=engine.ENGINES,
-            help="where checks run (default: this machine)",
+            "--engine", default="local", choices=engine.ENGINES, help="where checks run (default: this machine)"
         )
     parser.add_argument(
         "--ray-address", metavar="ADDRESS", help="run checks on this Ray cluster: auto, HOST:PORT, or local"

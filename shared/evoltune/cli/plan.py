@@ -1,7 +1,5 @@
 """`evoltune plan RECIPE`: memory by ZeRO stage, steps, tokens, teacher calls and cost, before anything is spent."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path
@@ -14,12 +12,8 @@ from evoltune.train.plan import as_json, describe, make_plan
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
-    parser.add_argument(
-        "--gpu-gib", type=float, default=80.0, help="memory of one device in GiB (default: 80)"
-    )
-    parser.add_argument(
-        "--rows", type=int, default=0, help="number of training rows, where there is no dataset"
-    )
+    parser.add_argument("--gpu-gib", type=float, default=80.0, help="memory of one device in GiB (default: 80)")
+    parser.add_argument("--rows", type=int, default=0, help="number of training rows, where there is no dataset")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

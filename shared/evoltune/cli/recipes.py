@@ -1,7 +1,5 @@
 """`evoltune recipes ls | show NAME | check FILE... | cp NAME [DEST] | import --from SUITE FILE | schema | reference`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from dataclasses import asdict
@@ -18,13 +16,13 @@ from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
 from evoltune.run.recipe_check import check_recipe
 
-MODELINE = "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
+MODELINE = (
+    "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(
-        dest="action", required=True, metavar="ls|show|check|cp|import|schema|reference"
-    )
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|check|cp|import|schema|reference")
     options.add_json(verbs.add_parser("ls", help="list the shipped recipes"))
     show = verbs.add_parser("show", help="print a recipe with everything it inherits and every default")
     show.add_argument("recipe")
@@ -54,11 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ls(args: argparse.Namespace) -> int:
-    found = {
-        name: load_recipe(path).description
-        for name, path in shipped().items()
-        if not name.startswith("base/")
-    }
+    found = {name: load_recipe(path).description for name, path in shipped().items() if not name.startswith("base/")}
     options.say(args, found, (f"{name:44} {text}" for name, text in found.items()))
     return 0
 

@@ -1,7 +1,5 @@
 """`evoltune report RUN`: writes the run's page."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

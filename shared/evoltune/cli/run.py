@@ -1,7 +1,5 @@
 """`evoltune run RECIPE [key.path=value ...]`: every stage of a recipe, from seeds to scores."""
 
-from __future__ import annotations
-
 import argparse
 
 from evoltune import pipeline
@@ -21,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="slurm: submit one batch job per stage, each waiting for the one before",
     )
-    parser.add_argument(
-        "--print-launch", action="store_true", help="print the batch scripts and stop; needs no Slurm"
-    )
+    parser.add_argument("--print-launch", action="store_true", help="print the batch scripts and stop; needs no Slurm")
     parser.add_argument("--stages", default=",".join(pipeline.STAGES), help="comma-separated (default: all)")
     add_common(parser)
 
@@ -33,9 +29,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     options.add_engine(parser)
     parser.add_argument("--dry-run", action="store_true", help="print what would be done and stop")
     parser.add_argument(
-        "--allow-uncertified",
-        action="store_true",
-        help="train on a dataset without a certificate (the report says so)",
+        "--allow-uncertified", action="store_true", help="train on a dataset without a certificate (the report says so)"
     )
 
 
@@ -54,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
 def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> int:
     recipe, folder = options.recipe_of(args)
     if args.out and is_address(args.out):
-        raise RecipeError(
-            f"--out {args.out}: Slurm's jobs share a run directory: give a folder that all nodes see"
-        )
+        raise RecipeError(f"--out {args.out}: Slurm's jobs share a run directory: give a folder that all nodes see")
     Run(recipe=recipe, folder=folder).check(stages)
     if args.print_launch:
         lines = slurm.preview(recipe, folder, stages)

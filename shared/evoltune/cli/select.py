@@ -5,8 +5,6 @@ diversity.
         --quota stackexchange=400,wikihow=200 --out chosen.jsonl --page review.html
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
@@ -36,35 +34,16 @@ MODES = ("lima", "quality_diversity", "all")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "sources",
-        nargs="+",
-        help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path",
-    )
+    add("sources", nargs="+", help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path")
     add("--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)")
     add("--size", type=int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
-    add(
-        "--mode",
-        choices=MODES,
-        default="lima",
-        help="default: lima (the paper's rules, then quality x diversity)",
-    )
+    add("--mode", choices=MODES, default="lima", help="default: lima (the paper's rules, then quality x diversity)")
     add("--quota", default="", metavar="SOURCE=N,...", help="rows per source: stackexchange=400,wikihow=200")
-    add(
-        "--balance",
-        choices=("none", "source", "skill"),
-        default="source",
-        help="equal shares (default: source)",
-    )
+    add("--balance", choices=("none", "source", "skill"), default="source", help="equal shares (default: source)")
     add("--embeddings", default="", metavar="MODEL", help="default: hashed n-gram vectors")
     add("--domain", default="general", help="whose columns are kept (default: general)")
     add("--page", type=Path, metavar="HTML", help="write the accept/reject page of the chosen rows")
-    add(
-        "--decisions",
-        type=Path,
-        metavar="JSON",
-        help="what the page saved: accepted rows stay, rejected ones go",
-    )
+    add("--decisions", type=Path, metavar="JSON", help="what the page saved: accepted rows stay, rejected ones go")
     add("--tokenizer", default="", metavar="MODEL", help="count tokens too, with this model's tokenizer")
     options.add_json(parser)
 
@@ -75,11 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.page:
         templates()  # without Jinja2 the command fails here, and not after hours of reading
     curate = Curate(
-        size=args.size,
-        mode=args.mode,
-        balance=args.balance,
-        quotas=_quotas(args.quota),
-        embeddings=args.embeddings,
+        size=args.size, mode=args.mode, balance=args.balance, quotas=_quotas(args.quota), embeddings=args.embeddings
     )
     accepted, rejected = read_decisions(args.decisions) if args.decisions else (frozenset(), frozenset())
     count_tokens = token_counter(args.tokenizer) if args.tokenizer else None
@@ -97,10 +72,7 @@ def run(args: argparse.Namespace) -> int:
     head = ["source", "rows", "words asked", "words answered", *(["tokens"] if count_tokens else [])]
     options.say(args, facts, table(head, list(counts_by_source(selection.rows, count_tokens))))
     dropped = "; ".join(f"{n} {reason}" for reason, n in selection.left_out.most_common())
-    print(
-        f"{len(selection.rows)} rows in {args.out}{f'; left out: {dropped}' if dropped else ''}",
-        file=sys.stderr,
-    )
+    print(f"{len(selection.rows)} rows in {args.out}{f'; left out: {dropped}' if dropped else ''}", file=sys.stderr)
     return 0 if selection.rows else 1
 
 

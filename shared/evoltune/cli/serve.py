@@ -1,7 +1,5 @@
 """`evoltune model serve CHECKPOINT`: an OpenAI-compatible server on loopback, under the template proof."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

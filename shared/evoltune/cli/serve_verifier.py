@@ -4,8 +4,6 @@ The token comes from --token-file or EVOLTUNE_SERVICE_TOKEN and is never printed
 more, answers what it has accepted, and exits with 0.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import errno
@@ -29,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: loopback only")
     parser.add_argument("--port", type=int, default=8100, help="0: a free one, printed")
     parser.add_argument("--token-file", default="", help="file with the token (else EVOLTUNE_SERVICE_TOKEN)")
-    parser.add_argument(
-        "--no-token", action="store_true", help="answer everybody on this machine (loopback only)"
-    )
+    parser.add_argument("--no-token", action="store_true", help="answer everybody on this machine (loopback only)")
     options.add_verification(parser, require="L2")
     parser.add_argument("--timeout-s", type=float, default=60.0, help="time limit of a request (504)")
     parser.add_argument("--read-s", type=float, default=10.0, help="time limit of a body's arrival (408)")
@@ -61,9 +57,7 @@ def run(args: argparse.Namespace) -> int:
         served = ", ".join(f"{name} (isolation {c.level})" for name, c in checkers.items())
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         without = "" if token else ", without a token"
-        print(
-            f"verifying {served} on {address}{without}; documentation at /docs", file=sys.stderr, flush=True
-        )
+        print(f"verifying {served} on {address}{without}; documentation at /docs", file=sys.stderr, flush=True)
         asyncio.run(serve(Service(checkers, token, limits), listener))
     return 0
 
@@ -74,9 +68,7 @@ def _token(args: argparse.Namespace) -> str:
         if args.token_file:
             raise ServiceError("--no-token and --token-file exclude each other")
         if not _loopback(args.host):
-            raise ServiceError(
-                f"--no-token with --host {args.host!r}: only a loopback address may go without a token"
-            )
+            raise ServiceError(f"--no-token with --host {args.host!r}: only a loopback address may go without a token")
         return ""
     source = args.token_file or "EVOLTUNE_SERVICE_TOKEN"
     token = (

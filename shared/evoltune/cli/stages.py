@@ -1,7 +1,5 @@
 """`evoltune evolve|build RECIPE`: one stage of a recipe; a stopped stage continues where it stopped."""
 
-from __future__ import annotations
-
 import argparse
 
 from evoltune.cli import options

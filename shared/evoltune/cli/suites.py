@@ -5,8 +5,6 @@ evoltune suites compare general/wizardlm general/vicuna      shares of skills an
 evoltune suites build rows.jsonl --size 218 --out set.jsonl  a difficulty-balanced set from your rows
 """
 
-from __future__ import annotations
-
 import argparse
 from collections import Counter
 from pathlib import Path
@@ -39,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_listing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)"
-    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)")
     options.add_json(parser)
 
 

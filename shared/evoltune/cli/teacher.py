@@ -1,7 +1,5 @@
 """`evoltune teacher RECIPE`: vLLM replicas for the recipe's endpoints on this host; `--print-launch` shows the script."""
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 
@@ -12,9 +10,7 @@ from evoltune.teacher.replicas import launch_script
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="recipe file with teacher.endpoints")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value")
-    parser.add_argument(
-        "--gpus-each", type=int, default=1, help="GPUs of a replica (tensor parallel; default: 1)"
-    )
+    parser.add_argument("--gpus-each", type=int, default=1, help="GPUs of a replica (tensor parallel; default: 1)")
     parser.add_argument("--host", help="print the script of another host of the recipe")
     parser.add_argument("--print-launch", action="store_true", help="print the script and stop")
 

@@ -1,7 +1,5 @@
 """`evoltune train RECIPE`: fine-tune on the run's dataset (or `--dataset`), here or on many nodes; a stopped job resumes."""
 
-from __future__ import annotations
-
 import argparse
 
 from evoltune.cli import options
@@ -13,16 +11,10 @@ from evoltune.train.launch_command import launch_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
     run_verb.add_common(parser)
-    parser.add_argument(
-        "--dataset", metavar="REF", help="file, folder, hub id or run to train on (train.dataset)"
-    )
+    parser.add_argument("--dataset", metavar="REF", help="file, folder, hub id or run to train on (train.dataset)")
     parser.add_argument("--nodes", type=int, metavar="N", help="number of machines (compute.nodes)")
-    parser.add_argument(
-        "--launcher", metavar="L", help="local, torchrun, deepspeed or slurm (compute.launcher)"
-    )
-    parser.add_argument(
-        "--print-launch", action="store_true", help="print the launch command or batch script and stop"
-    )
+    parser.add_argument("--launcher", metavar="L", help="local, torchrun, deepspeed or slurm (compute.launcher)")
+    parser.add_argument("--print-launch", action="store_true", help="print the launch command or batch script and stop")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,5 @@
 """`evoltune runs publish DIR ADDRESS`, `evoltune runs fetch ADDRESS DIR`: a run or dataset folder on any fsspec storage."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -20,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     address, folder = (args.target, args.source) if args.verb == "publish" else (args.source, args.target)
     if not is_address(address):
-        raise DataError(
-            f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run"
-        )
+        raise DataError(f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run")
     manifest = publish(Path(folder), address) if args.verb == "publish" else fetch(address, Path(folder))
     files, version = manifest["files"], manifest["version"]
     size = sum(entry["bytes"] for entry in files.values())

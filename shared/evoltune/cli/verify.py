@@ -8,8 +8,6 @@ Rows are read and written as a stream, in order; with --out a killed command res
 Exit 0: every row has a verdict, whatever it is; 1: --fail-under was missed; 2: misuse, or a file that holds no rows.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -40,37 +38,24 @@ class _MissedError(EvoltuneError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file",
-        help="rows (.jsonl, .json, .csv, .parquet, also .gz; - for standard input), or a recipe (.yaml)",
+        "file", help="rows (.jsonl, .json, .csv, .parquet, also .gz; - for standard input), or a recipe (.yaml)"
     )
     parser.add_argument("overrides", nargs="*", help="with a recipe: key.path=value")
     parser.add_argument("--domain", help="domain by name, module:attribute or path (with a rows file)")
     options.add_verification(parser, require="L1")
-    parser.add_argument(
-        "--timeout-s", dest="program_s", type=float, action=options.Renamed, help=argparse.SUPPRESS
-    )
+    parser.add_argument("--timeout-s", dest="program_s", type=float, action=options.Renamed, help=argparse.SUPPRESS)
     options.add_engine(parser)
-    parser.add_argument(
-        "--profiles", default="", help="scorers, comma-separated; more than one: print disagreements"
-    )
+    parser.add_argument("--profiles", default="", help="scorers, comma-separated; more than one: print disagreements")
     parser.add_argument(
         "--map", action="append", default=[], metavar="OURS=THEIRS", help="rename a column: answer=output"
     )
-    parser.add_argument(
-        "--suite", default="", help="join rows (task_id, completion) with the problems of a suite"
-    )
+    parser.add_argument("--suite", default="", help="join rows (task_id, completion) with the problems of a suite")
     parser.add_argument("--data", type=Path, help="folder with suite files (default: EVOLTUNE_DATA)")
     parser.add_argument(
-        "--policy",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="set an option of the domain's verifier",
+        "--policy", action="append", default=[], metavar="KEY=VALUE", help="set an option of the domain's verifier"
     )
     parser.add_argument("--out", default="", help="write verdict rows here (JSONL, in input order)")
-    parser.add_argument(
-        "--json", action="store_true", help="verdict rows and counts as JSON on standard output"
-    )
+    parser.add_argument("--json", action="store_true", help="verdict rows and counts as JSON on standard output")
     parser.add_argument(
         "--fail-under", type=float, default=None, help="exit 1 when fewer than this share pass (0 to 1)"
     )
@@ -83,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if names_recipe or args.file.endswith((".yaml", ".yml")):
         return _verify_recipe(args)
     if args.overrides:
-        raise DataError(
-            f"unexpected argument {args.overrides[0]!r}: overrides go with a recipe, not with a rows file"
-        )
+        raise DataError(f"unexpected argument {args.overrides[0]!r}: overrides go with a recipe, not with a rows file")
     if not args.domain:
         raise DomainError("--domain is missing: which domain verifies these rows? e.g. --domain math")
     return _report(args, _verify_rows(args))
@@ -110,9 +93,7 @@ def _verify_rows(args: argparse.Namespace) -> Counter[str]:
             file=sys.stderr,
         )
         if args.out:
-            key = file_key(
-                args.file, first.domain, settings, profiles, renames, suite.sha256 if suite else ""
-            )
+            key = file_key(args.file, first.domain, settings, profiles, renames, suite.sha256 if suite else "")
             verdicts = verify_to_file(checkers, rows, Path(args.out), key, _resumed)
         else:
             verdicts = verify_with_profiles(checkers, rows)

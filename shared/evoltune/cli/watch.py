@@ -3,8 +3,6 @@
 Reads only the store and the training log.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import time
@@ -86,8 +84,7 @@ def snapshot(folder: Path) -> Snapshot:
         return Snapshot(alive=alive, training=training)
     with Store.read(folder) as store:
         steps: list[dict[str, Any]] = [
-            {"step": name, "decided": decided, "kept": kept}
-            for name, decided, kept in queries.step_counts(store)
+            {"step": name, "decided": decided, "kept": kept} for name, decided, kept in queries.step_counts(store)
         ]
         steps.sort(key=lambda s: ORDER.index(s["step"]) if s["step"] in ORDER else len(ORDER))
         spent = store.spent().values()

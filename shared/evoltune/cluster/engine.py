@@ -6,8 +6,6 @@
 Both give the same results in the same order; only the driver writes the run store.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

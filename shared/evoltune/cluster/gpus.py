@@ -4,8 +4,6 @@ nvidia-smi comes with every driver and, in a container, shows only the container
 all of the host's.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -5,8 +5,6 @@ may cost no more than its own batches. Invariants: results do not depend on the 
 run again on another node, `ATTEMPTS` times in all; at most `AHEAD` batches per worker are held in memory.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import socket

@@ -7,8 +7,6 @@ Data stages run on the CPU partition (`compute.slurm_cpu`), generation by a loca
 (`train.launch_command`). Every stage continues where it stopped, so a script may be requeued at any moment.
 """
 
-from __future__ import annotations
-
 import shlex
 import shutil
 import subprocess

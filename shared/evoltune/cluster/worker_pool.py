@@ -1,7 +1,5 @@
 """The interface of a pool of verifier workers, on this machine (`sandbox.pool`) or on a cluster (`ray_engine`)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 

@@ -3,8 +3,6 @@
 chosen_answers(record, keep=("pass",), most=1)  ->  [Answer(...)]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evoltune.record import Answer, Record

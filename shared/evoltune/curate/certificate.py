@@ -6,8 +6,6 @@ Invariant: it covers a suite only when the problems are those that were checked,
     require_certificate(Path("runs/x/dataset"), suites, allow=False)   # raises CertificateError, or returns it
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -108,11 +106,7 @@ def build_certificate(
     return {
         "format": FORMAT,
         "suites": {
-            name: {
-                "problems": suite_hash(suite),
-                "sha256": getattr(suite, "sha256", ""),
-                "tasks": len(tasks_of(suite)),
-            }
+            name: {"problems": suite_hash(suite), "sha256": getattr(suite, "sha256", ""), "tasks": len(tasks_of(suite))}
             for name, suite in sorted(suites.items())
         },
         "methods": dict(methods),
@@ -181,11 +175,7 @@ def _read(dataset: Path) -> tuple[dict[str, Any], list[str]]:
         return {}, [f"no certificate ({path.name})"]
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        ours = (
-            isinstance(found, dict)
-            and found.get("format") == FORMAT
-            and isinstance(found.get("suites"), dict)
-        )
+        ours = isinstance(found, dict) and found.get("format") == FORMAT and isinstance(found.get("suites"), dict)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: not a certificate: {error}: write it again with `evoltune data decontaminate`"

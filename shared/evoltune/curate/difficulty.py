@@ -3,8 +3,6 @@
 difficulty(record)  ->  7.0      # the teacher's number from 1 to 10, else from the share of answers that failed
 """
 
-from __future__ import annotations
-
 from evoltune.record import Record
 from evoltune.text.ratings import median_rating
 

@@ -5,8 +5,6 @@ A row has the licence of its seed; a row that a teacher wrote (evolved or answer
     curate: {licences: [MIT, Apache-2.0]}     # rows of any other licence, or written under other terms, are dropped
 """
 
-from __future__ import annotations
-
 from evoltune.recipe import Recipe
 from evoltune.record import Record
 

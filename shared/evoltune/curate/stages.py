@@ -3,8 +3,6 @@
 for step, stage, whole in curate_stages(recipe, domain, verify_step, suites, checker): apply(store, step, stage, whole=whole)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 

@@ -3,8 +3,6 @@
 Invariant: the card is a function of the recipe, the counts and the certificate; it names no clock, path or machine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +13,7 @@ Ledgers = Mapping[str, Mapping[str, int]]
 
 
 def render_card(
-    recipe: Recipe,
-    certificate: Mapping[str, Any],
-    ledgers: Ledgers,
-    splits: Mapping[str, int],
-    values: Ledgers,
+    recipe: Recipe, certificate: Mapping[str, Any], ledgers: Ledgers, splits: Mapping[str, int], values: Ledgers
 ) -> str:
     """Markdown with the hub's front matter. values: column -> value -> rows, for licence, skill, operator and round."""
     parts = [
@@ -32,8 +26,7 @@ def render_card(
         "## Stages\n\nFor each stage: in = kept + dropped, by reason.\n\n" + _ledger_table(ledgers),
         "## Contamination\n\n" + _contamination(certificate),
         *(_value_counts(name, found) for name, found in values.items()),
-        "## Columns\n\n"
-        + _table(("column", "meaning"), ((n, meaning) for n, (_, meaning) in COLUMNS.items())),
+        "## Columns\n\n" + _table(("column", "meaning"), ((n, meaning) for n, (_, meaning) in COLUMNS.items())),
     ]
     return "\n".join(parts)
 

@@ -3,8 +3,6 @@
 evoltune data export runs/x/dataset --form sharegpt --out rows.jsonl
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,11 +32,7 @@ def _sharegpt(row: Row) -> dict[str, Any]:
     return {"conversations": turns}
 
 
-FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
-    "alpaca": _alpaca,
-    "chat": _chat,
-    "sharegpt": _sharegpt,
-}
+FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {"alpaca": _alpaca, "chat": _chat, "sharegpt": _sharegpt}
 
 
 def export_jsonl(source: Path, target: Path, form: str) -> int:
@@ -49,9 +43,7 @@ def export_jsonl(source: Path, target: Path, form: str) -> int:
     with jsonl_writer(target) as write:
         for row in read_rows(source):
             if "messages" not in row or "output" not in row:
-                raise DataError(
-                    f"{source}: not a dataset written by evoltune: give its folder or its train.parquet"
-                )
+                raise DataError(f"{source}: not a dataset written by evoltune: give its folder or its train.parquet")
             write({"id": row["id"], **FORMS[form](row)})
             count += 1
     return count
@@ -63,16 +55,12 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
     Called only for `evoltune data export --push REPOSITORY`. The hub's client finds the token.
     """
     if not (folder / MANIFEST).is_file():
-        raise DataError(
-            f"{folder}: no manifest.json: only a finished dataset is pushed; run `evoltune build` first"
-        )
+        raise DataError(f"{folder}: no manifest.json: only a finished dataset is pushed; run `evoltune build` first")
     try:
         from huggingface_hub import HfApi
     except ImportError as error:
         raise MissingExtraError("huggingface_hub", "data", "pushing to the hub") from error
     api = HfApi()
     api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-    api.upload_folder(
-        folder_path=str(folder), repo_id=repository, repo_type="dataset", ignore_patterns=["*.tmp"]
-    )
+    api.upload_folder(folder_path=str(folder), repo_id=repository, repo_type="dataset", ignore_patterns=["*.tmp"])
     return f"https://huggingface.co/datasets/{repository}"

@@ -6,8 +6,6 @@
 left out: in = kept + dropped by reason. Invariant: no mixed row duplicates another or gives away a suite's task.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge

@@ -3,8 +3,6 @@
 next(to_rows(record, recipe))["output"]    # the record's first answer that passed
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -81,6 +79,4 @@ def arrow_schema() -> Any:
 
     text = Value("string")
     types = {"messages": List({"role": text, "content": text}), "strings": List(text)}
-    return Features(
-        {name: types.get(kind) or Value(kind) for name, (kind, _) in COLUMNS.items()}
-    ).arrow_schema
+    return Features({name: types.get(kind) or Value(kind) for name, (kind, _) in COLUMNS.items()}).arrow_schema

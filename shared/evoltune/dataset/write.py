@@ -6,8 +6,6 @@ Invariants: rows are sorted by id; a row's split depends on its id alone; no tim
 `manifest.json` is written last, so its presence means that the folder is complete.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -48,9 +46,7 @@ class _Counts:
 
     def add(self, row: Row, split: str) -> None:
         self.splits[split] += 1
-        self.levels.setdefault(row["round"], Counter())[
-            level_of(row["difficulty"] or None, row["round"])
-        ] += 1
+        self.levels.setdefault(row["round"], Counter())[level_of(row["difficulty"] or None, row["round"])] += 1
         for name, counter in self.values.items():
             counter[str(row[name])] += 1
 
@@ -77,9 +73,7 @@ def write_dataset(
     rows = (row for record in records for row in to_rows(record, recipe))
     first = list(islice(rows, MIN_TO_SPLIT))
     if not first:
-        raise DataError(
-            f"{folder}: no row was kept: see the reasons above; loosen verify.keep or curate, or add seeds"
-        )
+        raise DataError(f"{folder}: no row was kept: see the reasons above; loosen verify.keep or curate, or add seeds")
     share = recipe.curate.validation if len(first) == MIN_TO_SPLIT else 0.0
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)

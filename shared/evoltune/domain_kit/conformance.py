@@ -6,8 +6,6 @@ Each check is a law that every shipped domain keeps; a broken law names the smal
 worker processes that verify data, so a verifier that hangs or crashes shows up here first.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -101,9 +99,7 @@ def _seeds(domain: Domain, seeds: Sequence[Record]) -> Finding:
     if len({s.id for s in seeds}) != len(seeds):
         broken = broken or "two seeds have the same id: give each task a name"
     count = f"{len(seeds)} seeds, {answered} with an answer"
-    return _law(
-        "seeds have instructions, distinct ids, and answers", broken or ("" if answered else count), count
-    )
+    return _law("seeds have instructions, distinct ids, and answers", broken or ("" if answered else count), count)
 
 
 def _prompts(domain: Domain) -> Iterator[Finding]:
@@ -132,9 +128,7 @@ def _leaks(template: str) -> Iterator[str]:
             yield bare
 
 
-def _references(
-    solved: Sequence[Attempt], verdicts: Sequence[Verdict], checker: Checker
-) -> Iterator[Finding]:
+def _references(solved: Sequence[Attempt], verdicts: Sequence[Verdict], checker: Checker) -> Iterator[Finding]:
     verified = [(a, v) for a, v in zip(solved, verdicts, strict=True) if v.status != "unverifiable"]
     count = f"{len(verified)} of {len(solved)} seed answers can be verified"
     wrong = next((_example(a, v) for a, v in verified if v.status != "pass"), "" if verified else count)

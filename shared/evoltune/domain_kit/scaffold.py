@@ -3,8 +3,6 @@
 The files under `template/` are the package; `$name` and `$package` are filled in. No existing file is overwritten.
 """
 
-from __future__ import annotations
-
 import keyword
 import re
 from importlib.resources import files
@@ -19,9 +17,7 @@ from evoltune.errors import DomainError
 def scaffold(name: str, parent: Path) -> Path:
     """Writes `parent/evoltune-NAME` and returns it. Raises DomainError for a bad or taken name, or an existing folder."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
-        raise DomainError(
-            f"domain name {name!r}: must be lower-case letters, digits and underscores, e.g. 'sql'"
-        )
+        raise DomainError(f"domain name {name!r}: must be lower-case letters, digits and underscores, e.g. 'sql'")
     if name in installed():
         raise DomainError(f"domain name {name!r} is taken by an installed domain: choose another")
     target = parent / f"evoltune-{name}"

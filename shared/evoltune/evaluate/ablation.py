@@ -6,8 +6,6 @@
 Everything is written to RUN/ablation/AXIS/VARIANT/SEED; `ablation.json` and `ablation.svg` come last.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -71,9 +69,7 @@ def read_pool(work: Run) -> Pool:
     with Store.read(work.folder) as store:
         keys = store.noted("steps")
         if not keys:
-            raise DataError(
-                f"{work.folder}: no finished build there: run `evoltune build` on this recipe first"
-            )
+            raise DataError(f"{work.folder}: no finished build there: run `evoltune build` on this recipe first")
         kept = list(store.kept(Step.from_key(keys["select"], Step.from_key(keys["verify"]))))
         judged = Step.from_key(keys["verify"], Step.from_key(keys["evolve"]))
         ids = [d.record for d in decisions(store, judged) if d.reason]
@@ -92,9 +88,7 @@ def run_all(work: Run, trainings: Sequence[Training]) -> list[dict[str, Any]]:
     for training in trainings:
         _train_and_score(work, training)
     names = dict.fromkeys((t.axis, t.variant) for t in trainings)
-    results = [
-        _mean_over_seeds(work, [t for t in trainings if (t.axis, t.variant) == name]) for name in names
-    ]
+    results = [_mean_over_seeds(work, [t for t in trainings if (t.axis, t.variant) == name]) for name in names]
     bars = [
         {
             "label": f"{entry['variant']} ({entry['rows']})", "suite": f"{entry['axis']}: {suite}", "measure": "mean",
@@ -136,12 +130,7 @@ def _mean_over_seeds(work: Run, trainings: Sequence[Training]) -> dict[str, Any]
         for suite, problems in found.items()
     }
     first = trainings[0]
-    facts = {
-        "axis": first.axis,
-        "variant": first.variant,
-        "rows": len(first.rows),
-        "seeds": len(trainings),
-    }
+    facts = {"axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": len(trainings)}
     return {**facts, "suites": suites}
 
 

@@ -5,8 +5,6 @@
 Invariant: the same rows, size and seed give the same set; a group that runs out is made up for by the others.
 """
 
-from __future__ import annotations
-
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -6,8 +6,6 @@
 Invariant: two scores are only compared under one profile, one verifier and one set of problems.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,10 +113,7 @@ def _entry_differences(suite: str, one: Mapping[str, Any], two: Mapping[str, Any
 def _generations(a: Path, b: Path, suite: str) -> Iterator[Difference]:
     """Equal settings but other texts: other hardware, or an edited file."""
     left, right = (
-        {
-            (r["problem"], r["sample"]): r.get("text")
-            for r in read_journal(scores_file(p).parent / f"{suite}.jsonl")
-        }
+        {(r["problem"], r["sample"]): r.get("text") for r in read_journal(scores_file(p).parent / f"{suite}.jsonl")}
         for p in (a, b)
     )
     changed = [place for place in left if place in right and left[place] != right[place]]

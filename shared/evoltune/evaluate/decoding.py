@@ -1,7 +1,5 @@
 """How a model is asked: the prompt of a problem, the template, and the sampling settings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,19 +40,13 @@ def settings_of(
     decoding: Mapping[str, Any] = profile.decoding
     unknown = set(decoding) - set(DECODING_KEYS)
     if unknown:
-        raise DataError(
-            f"profile decoding has unknown keys {sorted(unknown)}: allowed: {', '.join(DECODING_KEYS)}"
-        )
+        raise DataError(f"profile decoding has unknown keys {sorted(unknown)}: allowed: {', '.join(DECODING_KEYS)}")
     length = (baseline and chosen.baseline_max_new_tokens) or chosen.max_new_tokens
     temperature = decoding.get("temperature", 0.0) if chosen.temperature is None else chosen.temperature
     n = chosen.n or int(decoding.get("n", 1))
     if n > 1 and temperature == 0:
-        raise RecipeError(
-            f"eval.n: {n} samples at temperature 0 would all be the same: set eval.temperature above 0"
-        )
-    template, system = (
-        ("raw", "") if profile.prompt is not None else _template(recipe, source, baseline=baseline)
-    )
+        raise RecipeError(f"eval.n: {n} samples at temperature 0 would all be the same: set eval.temperature above 0")
+    template, system = ("raw", "") if profile.prompt is not None else _template(recipe, source, baseline=baseline)
     return GenerationSettings(
         model=model, weights=source.fingerprint, template=template, prompt=profile.prompt, system=system,
         n=n, temperature=float(temperature), top_p=float(chosen.top_p or decoding.get("top_p", 1.0)),

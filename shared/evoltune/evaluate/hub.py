@@ -4,8 +4,6 @@ An address has the form of evoltune.rows.hub. Without a config it means the data
 after another (the subjects of MATH); without a split it means `test`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ Two answers are equal when one passes with the other as reference, so 1/2 and 0.
 Invariant: a vote never changes a verdict; the winning answer counts as right only if it was judged right by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -67,9 +65,7 @@ def _equal_pairs(
     return found
 
 
-def _as_records(
-    domain: str, tasks: Mapping[str, Task], asked: Sequence[tuple[str, Pair]]
-) -> Iterator[Record]:
+def _as_records(domain: str, tasks: Mapping[str, Task], asked: Sequence[tuple[str, Pair]]) -> Iterator[Record]:
     for problem, (reference, answer) in asked:
         task = replace(tasks[problem], reference=reference)
         yield Record(domain=domain, task=task, answers=(Answer(text=answer, model=""),))
@@ -88,6 +84,4 @@ def _majority_is_right(group: Sequence[Outcome], equal: set[Pair]) -> bool:
                 break
         else:
             classes.append([outcome])
-    return (
-        bool(classes) and max(classes, key=len)[0].passed
-    )  # max takes the first of equals: the earliest class
+    return bool(classes) and max(classes, key=len)[0].passed  # max takes the first of equals: the earliest class

@@ -6,8 +6,6 @@ Invariant: `SUITE.jsonl` (texts) and `SUITE.verdicts.jsonl` only grow, so a kill
 written when everything is judged, and holds everything that the scores depend on.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence
@@ -97,11 +95,7 @@ def _measure_suite(
     settings = settings_of(recipe, profile, model, source, baseline=baseline)
     requests = [
         SampleRequest(
-            suite=suite.name,
-            problem=task.name,
-            sample=i,
-            prompt=prompt_of(profile, task),
-            history=task.history,
+            suite=suite.name, problem=task.name, sample=i, prompt=prompt_of(profile, task), history=task.history
         )
         for task in suite.tasks
         for i in range(settings.n)

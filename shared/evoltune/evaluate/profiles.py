@@ -7,8 +7,6 @@ Invariant: the hash covers the prompt, the decoding, and the source of the profi
 constants of the same module that they use; not the domain's verifier, whose source hash is in every score.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re
@@ -76,9 +74,7 @@ def _names(code: CodeType) -> set[str]:
 
 def present_lock() -> dict[str, dict[str, Any]]:
     """Version and hash of every profile as it is now."""
-    return {
-        name: {"version": p.version, "hash": profile_hash(p)} for name, p in sorted(all_profiles().items())
-    }
+    return {name: {"version": p.version, "hash": profile_hash(p)} for name, p in sorted(all_profiles().items())}
 
 
 def write_lock(path: Path) -> int:
@@ -88,9 +84,7 @@ def write_lock(path: Path) -> int:
     return len(found)
 
 
-def lock_violations(
-    locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
+def lock_violations(locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Profiles that changed under the same version, disappeared, or are not locked yet; a line for each."""
     found = []
     for name in sorted({*locked, *now}):
@@ -102,9 +96,7 @@ def lock_violations(
                 f"{name}: missing: scores made with it cannot be repeated; delete its entry if that is intended"
             )
         elif old["hash"] != new["hash"] and old["version"] == new["version"]:
-            found.append(
-                f"{name}: changed under version {old['version']}: raise its version, then lock again"
-            )
+            found.append(f"{name}: changed under version {old['version']}: raise its version, then lock again")
     return found
 
 

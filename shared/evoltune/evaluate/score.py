@@ -7,8 +7,6 @@ Invariant: one outcome for each sample and profile, in a journal that survives k
 is not judged again. "No answer found" is counted apart from wrong, and what could not be judged apart from both.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -120,8 +118,7 @@ def _verdicts(checker: Checker, suite: Suite, samples: Sequence[Sample], profile
     """One verdict per sample, in order, with a progress bar."""
     tasks = {task.name: task for task in suite.tasks}
     records = (
-        Record(domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),))
-        for s in samples
+        Record(domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),)) for s in samples
     )
     label, _ = profile_of(suite, profile)
     with progress(f"scoring {suite.name} by {label}", len(samples)) as advance:
@@ -140,9 +137,7 @@ def _places(suite: Suite, samples: Sequence[Sample]) -> list[Place]:
     names = {task.name: None for task in suite.tasks}
     unknown = next((s.problem for s in samples if s.problem not in names), None)
     if unknown is not None:
-        raise DataError(
-            f"suite {suite.name} has no problem {unknown!r}: {nearest(unknown, list(names)[:200])}"
-        )
+        raise DataError(f"suite {suite.name} has no problem {unknown!r}: {nearest(unknown, list(names)[:200])}")
     return [(s.problem, s.sample, digest(s.text)) for s in samples]
 
 

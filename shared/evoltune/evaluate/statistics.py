@@ -6,8 +6,6 @@
 Invariant: every random draw is seeded, so a score and its interval are bit-identical on a second run.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Sequence
@@ -40,9 +38,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     if not 0 <= c <= n:
         raise DataError(f"pass@k: {c} correct of {n} samples is impossible")
     if not 1 <= k <= n:
-        raise DataError(
-            f"pass@{k} needs at least {k} samples per problem, there are {n}: raise n, or ask for k <= {n}"
-        )
+        raise DataError(f"pass@{k} needs at least {k} samples per problem, there are {n}: raise n, or ask for k <= {n}")
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
@@ -124,7 +120,6 @@ def _sign_flip(gaps: Sequence[float], seed: int) -> float:
     """p-value of a permutation test: if the models are equal, each gap is as likely to have the other sign."""
     rng, observed = random.Random(seed), abs(math.fsum(gaps))
     hits = sum(
-        abs(math.fsum(g if rng.random() < 0.5 else -g for g in gaps)) >= observed - 1e-12
-        for _ in range(RESAMPLES)
+        abs(math.fsum(g if rng.random() < 0.5 else -g for g in gaps)) >= observed - 1e-12 for _ in range(RESAMPLES)
     )
     return (hits + 1) / (RESAMPLES + 1)

@@ -1,7 +1,5 @@
 """What can be measured: the declared suites, and their skills and difficulty side by side."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,9 +21,7 @@ def suite_rows(data: Path | None = None) -> list[dict[str, str]]:
         hub = f" (hub: {b.hub})" if b.file and b.hub else ""
         sha256 = b.sha256[:12] or "at first load"
         where = file or f"missing: {b.file or b.hub}{hub}"
-        found.append(
-            {"suite": name, "profile": b.profile, "licence": b.licence, "sha256": sha256, "file": where}
-        )
+        found.append({"suite": name, "profile": b.profile, "licence": b.licence, "sha256": sha256, "file": where})
     return found
 
 
@@ -53,13 +49,7 @@ def share_tables(shares: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for title in ("skill", "difficulty"):
         groups = sorted({group for s in shares.values() for group in s[title]}, key=numeric_order)
         body = [
-            [
-                group,
-                *(
-                    percent(s[title][group] / s["problems"]) if s[title][group] else "-"
-                    for s in shares.values()
-                ),
-            ]
+            [group, *(percent(s[title][group] / s["problems"]) if s[title][group] else "-" for s in shares.values())]
             for group in groups
         ]
         yield from table([title, *(f"{name} ({s['problems']})" for name, s in shares.items())], body)

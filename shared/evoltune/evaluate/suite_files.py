@@ -6,8 +6,6 @@
 Invariant: a file that passes `check_hash` is the published one, or is unchanged since it was first loaded here.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json
@@ -51,9 +49,7 @@ def locate(name: str, benchmark: Benchmark, data: Path | None = None) -> tuple[P
     try:
         source = fetch(benchmark.hub, _hub_copy(name), pinned=_read_pins(pins).get(name, ""))
     except DataError as error:
-        raise DataError(
-            f"{problem}, and {error}: {todo}, or allow the download of {benchmark.hub}"
-        ) from error
+        raise DataError(f"{problem}, and {error}: {todo}, or allow the download of {benchmark.hub}") from error
     _pin(pins, name, source.rpartition("@")[2])
     return _hub_copy(name), source
 
@@ -78,18 +74,14 @@ def file_hashes(path: Path) -> tuple[str, ...]:
 def check_hash(name: str, benchmark: Benchmark, path: Path) -> str:
     """The hash of the file, once it equals the published one, or the one recorded when it was first loaded here."""
     found, expected = file_hashes(path), benchmark.sha256
-    if expected and path != _hub_copy(
-        name
-    ):  # rows from the hub are rewritten here: their revision is pinned instead
+    if expected and path != _hub_copy(name):  # rows from the hub are rewritten here: their revision is pinned instead
         if expected not in (*found, *_gzipped_hash(path)):
             raise DataError(
                 f"suite {name}: {path} has sha256 {found[0]}, the published file has {expected}: "
                 f"fetch the published file, or evaluate it as your own with {name.rpartition('/')[0]}:{path}"
             )
         return expected
-    if Path(
-        benchmark.file
-    ).is_absolute():  # shipped with the domain and still edited: stated in the scores, not pinned
+    if Path(benchmark.file).is_absolute():  # shipped with the domain and still edited: stated in the scores, not pinned
         return found[-1]
     return _recorded(name, found, path)
 

@@ -114,9 +114,7 @@ def _find(name: str, domain: str) -> DeclaredSuite:
     if slash and ref in installed():
         benchmarks = load_domain(ref).benchmarks
         if short not in benchmarks:
-            raise DataError(
-                f"suite {name!r}: the domain {ref!r} has no such suite: {nearest(short, benchmarks)}"
-            )
+            raise DataError(f"suite {name!r}: the domain {ref!r} has no such suite: {nearest(short, benchmarks)}")
         return DeclaredSuite(name=short, domain=ref, benchmark=benchmarks[short])
     known = declared_suites().values()
     found = [suite for suite in known if suite.name == name]
@@ -139,9 +137,7 @@ def _own_suite(path: Path, ref: str) -> Suite:
     for where, row in read_located(path):
         task = to_task(domain, row, where)
         if not task.instruction:
-            raise DataError(
-                f"{where}: no column instruction, prompt, question or problem: nothing to ask a model"
-            )
+            raise DataError(f"{where}: no column instruction, prompt, question or problem: nothing to ask a model")
         tasks.append(task if task.name else replace(task, name=where))
     return Suite(
         name=path.name.split(".")[0], domain=ref, tasks=_checked(path.name, path, tasks),

@@ -1,7 +1,5 @@
 """Skill and difficulty of a problem, under the column names that published suites use."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Invariant: an answer that a rule strikes stays with its reason as a `fail` verdi
 is dropped for the first reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable
 from dataclasses import replace
 
@@ -21,9 +19,7 @@ from evoltune.text.prompts import fill_slots
 async def with_answers(evolution: Evolution, record: Record, parent: Task | None = None) -> Record | Drop:
     """The record with `evolve.answers` answers, each judged by the rules."""
     prompt = fill_slots(evolution.domain.answer_prompt, instruction=record.task.instruction)
-    reply = await evolution.ask(
-        record, "answer", prompt, round=record.round, n=evolution.recipe.evolve.answers
-    )
+    reply = await evolution.ask(record, "answer", prompt, round=record.round, n=evolution.recipe.evolve.answers)
 
     def screened(i: int, text: str) -> Answer:
         is_cut = i in reply.truncated
@@ -42,12 +38,7 @@ async def with_answers(evolution: Evolution, record: Record, parent: Task | None
 async def with_evidence(evolution: Evolution, record: Record) -> Record:
     """The record with what `Domain.evidence` asks for, and with its difficulty; all are asked at once."""
     asked: dict[str, Awaitable[Reply]] = {
-        name: evolution.ask(
-            record,
-            name,
-            fill_slots(template, instruction=record.task.instruction),
-            round=record.round,
-        )
+        name: evolution.ask(record, name, fill_slots(template, instruction=record.task.instruction), round=record.round)
         for name, template in evolution.domain.evidence.items()
     }
     if evolution.recipe.evolve.difficulty:

@@ -5,8 +5,6 @@ stays and is drawn again in the next round (the paper's pool, 2304.12244 section
 exactly one decided record, and which one depends on seeds, never on the order in which replies arrive.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Iterable, Iterator
@@ -27,9 +25,7 @@ INHERITED_FIELDS = ("skill", "reasoning", "licence", "source")
 """`Task.fields` that a child takes over from its parent."""
 
 
-async def grow_chains(
-    evolution: Evolution, heads: Iterable[Record], rounds: range, workers: int
-) -> list[str]:
+async def grow_chains(evolution: Evolution, heads: Iterable[Record], rounds: range, workers: int) -> list[str]:
     """Runs a chain from each head; returns the ids of the new heads, in the order of the old ones.
 
     Raises the first EvoltuneError after all calls in flight have returned.
@@ -86,13 +82,9 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
         draw=number,
     )
     kept = None
-    if (
-        evolution.decided_earlier(blank) is None
-    ):  # else it got no text, or was given up, in an earlier session
+    if evolution.decided_earlier(blank) is None:  # else it got no text, or was given up, in an earlier session
         prompt = fill_slots(
-            operator.template,
-            instruction=head.task.instruction,
-            other=partner.task.instruction if partner else "",
+            operator.template, instruction=head.task.instruction, other=partner.task.instruction if partner else ""
         )
         kept = await _decide_draw(evolution, head, blank, operator, prompt)
     evolution.draw_done()

@@ -1,7 +1,5 @@
 """Runs a coroutine to its end: on uvloop where it is installed, interruptible by SIGTERM, from a notebook too."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import signal

@@ -7,8 +7,6 @@ Invariant: nothing that is not committed costs a call: the journal holds every r
 lost are made again from it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable

@@ -6,8 +6,6 @@
 Invariant: in = kept + dropped(by reason), where "in" is seeds + planned draws; every reply is journalled before use.
 """
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -41,9 +39,7 @@ def evolve_step(recipe: Recipe, domain: Domain) -> Step:
     if not recipe.evolve.sample:
         return draws
     if recipe.evolve.stop_on:
-        raise RecipeError(
-            "evolve.sample: cannot go with evolve.stop_on, which samples nothing: use curate.size"
-        )
+        raise RecipeError("evolve.sample: cannot go with evolve.stop_on, which samples nothing: use curate.size")
     version = digest([draws.version, recipe.evolve.sample, recipe.seed])
     return Step(name="sample", version=version, before=draws)
 
@@ -61,9 +57,7 @@ def draws_step(recipe: Recipe, domain: Domain) -> Step:
     return Step(name="evolve", version=digest(parts))
 
 
-def evolve(
-    recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, teacher: Teacher | None = None
-) -> Step:
+def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, teacher: Teacher | None = None) -> Step:
     """Runs the loop to round `max_round` (0: `evolve.rounds`) and decides every seed and draw. Returns the step.
 
     With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round.

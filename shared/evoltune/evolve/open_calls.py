@@ -7,8 +7,6 @@ A chain goes as far as the journal answers and stops at the first call that it d
 chain and draw.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The core's own questions to a teacher (the files in `prompts/`), and how its judgement is read."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune.text.prompts import read_prompt

@@ -3,8 +3,6 @@
 Invariant: the choice depends on the recipe's seed and the records' ids alone, so a resumed run takes the same rows.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 

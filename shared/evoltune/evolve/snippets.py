@@ -5,8 +5,6 @@
 Invariant: each snippet ends as one decided record.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from dataclasses import replace

@@ -5,8 +5,6 @@
 Invariant: read-only; the same store gives the same table.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Invariant: a sample is named by (problem, sample, settings). One that is in the 
 are cut from the whole list, not from what is missing, so a resumed file holds the texts of an uninterrupted one.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -84,9 +82,7 @@ def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleReq
     return [ordered[a:b] for a, b in pairwise(cuts)]
 
 
-def batch_that_fits(
-    model: ModelSource, requests: Sequence[SampleRequest], settings: GenerationSettings
-) -> int:
+def batch_that_fits(model: ModelSource, requests: Sequence[SampleRequest], settings: GenerationSettings) -> int:
     """Prompts whose key-value caches (2 bytes a number) fit into CACHE_BYTES, at most MAX_BATCH.
 
     Depends on the model's shape alone, not on free memory, so that batches are the same on every run. Larger batches are

@@ -6,8 +6,6 @@ A chat goes to the chat endpoint and the server renders it. Every plain template
 text) is rendered by evoltune.models.template and sent to the completions endpoint, which adds nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any
@@ -22,14 +20,10 @@ from evoltune.teacher.stack import open_teacher
 RETRIES, TIMEOUT_S = 6, 600.0
 
 
-def http_engine(
-    todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save
-) -> dict[str, Any]:
+def http_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
     """Asks the server for each sample. The proof says who renders the template."""
     if not model.endpoint:
-        raise RecipeError(
-            "eval.endpoint: engine 'http' needs the server's URL, e.g. http://localhost:8000/v1"
-        )
+        raise RecipeError("eval.endpoint: engine 'http' needs the server's URL, e.g. http://localhost:8000/v1")
     asyncio.run(_generate_all([request for batch in todo for request in batch], settings, model, save))
     renderer = "server" if settings.template == "chat" else "evoltune"
     return {"template": settings.template, "rendered_by": renderer}

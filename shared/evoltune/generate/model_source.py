@@ -4,8 +4,6 @@ source = find_model("runs/mine/checkpoint")       # also a hub id, a local model
 source.fingerprint                                # the same wherever the files lie
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -42,9 +40,7 @@ def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
     base = str(locate_model(named))
     tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
     mark = digest([fingerprint(folder), fingerprint(Path(base)) or base])
-    return ModelSource(
-        model=base, adapter=str(folder), tokenizer=tokenizer, checkpoint=checkpoint, fingerprint=mark
-    )
+    return ModelSource(model=base, adapter=str(folder), tokenizer=tokenizer, checkpoint=checkpoint, fingerprint=mark)
 
 
 def fingerprint(folder: Path) -> str:

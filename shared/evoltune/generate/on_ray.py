@@ -61,9 +61,7 @@ class RayGenerator:
             cause = error.__cause__ or getattr(error, "cause", None)
             if isinstance(cause, EvoltuneError):
                 raise cause from None
-            raise GeneratorLost(
-                f"ray: a generator's node died ({str(error).splitlines()[0][:200]})"
-            ) from error
+            raise GeneratorLost(f"ray: a generator's node died ({str(error).splitlines()[0][:200]})") from error
         except self._ray.exceptions.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, EvoltuneError) else error) from None
 

@@ -3,8 +3,6 @@
 Every generator takes the next batch when it is free. A batch whose generator is lost with its node goes to another one.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import threading
@@ -19,23 +17,14 @@ from evoltune.cluster.gpus import gpu_count
 from evoltune.errors import MissingExtraError, RecipeError
 from evoltune.generate.generator_process import GeneratorProcess
 from evoltune.generate.on_ray import RayGenerator, generator_slots
-from evoltune.generate.types import (
-    Batches,
-    GenerationSettings,
-    GeneratorLost,
-    ModelSource,
-    SampleRequest,
-    Save,
-)
+from evoltune.generate.types import Batches, GenerationSettings, GeneratorLost, ModelSource, SampleRequest, Save
 
 ATTEMPTS = 4
 """How often a lost generator is started again."""
 Generator = GeneratorProcess | RayGenerator
 
 
-def transformers_engine(
-    todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save
-) -> dict[str, Any]:
+def transformers_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
     """One process per GPU; on a CPU one per core, as far as the memory allows."""
     for module in ("torch", "transformers"):
         if importlib.util.find_spec(module) is None:
@@ -44,14 +33,10 @@ def transformers_engine(
     return _Dispatcher(todo, settings, model, save, module).run(process_count(model))
 
 
-def vllm_engine(
-    todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save
-) -> dict[str, Any]:
+def vllm_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
     """One process: vLLM makes batches of its own, each message is a large one of ours."""
     if importlib.util.find_spec("vllm") is None:
-        raise RecipeError(
-            "eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http"
-        )
+        raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
     return _Dispatcher(todo, settings, model, save, "evoltune.generate.vllm_worker").run(1)
 
 
@@ -112,15 +97,7 @@ class _Dispatcher:
 
     def _job(self, rank: int, threads: int) -> dict[str, Any]:
         """What a generator process reads first."""
-        names = (
-            "template",
-            "system",
-            "temperature",
-            "top_p",
-            "repetition_penalty",
-            "max_new_tokens",
-            "stops",
-        )
+        names = ("template", "system", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "stops")
         where = {k: v for k, v in asdict(self.model).items() if k != "fingerprint"}
         settings = {name: getattr(self.settings, name) for name in names}
         return {**where, **settings, "probe": self.probe, "rank": rank, "threads": threads}

@@ -9,8 +9,6 @@ threads, 0.045 s on one), and the key-value cache is written in place: concatena
 prompts of a batch begin with (a system prompt, worked examples) is computed once.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
@@ -78,9 +76,7 @@ class PackedLinear(torch.nn.Module):  # type: ignore[misc]
         self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            inputs, self.weight, self.bias, "none", [], ""
-        )
+        output: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, "none", [], "")
         return output
 
 
@@ -153,9 +149,7 @@ class Generator:
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
         return [self._result(*row) for row in zip(chosen, ended, prompts, strict=True)]
 
-    def _prefill_shared(
-        self, prompts: Sequence[list[int]], cache: DynamicCache
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _prefill_shared(self, prompts: Sequence[list[int]], cache: DynamicCache) -> tuple[torch.Tensor, torch.Tensor]:
         """Computes what all prompts begin with once, into the cache of every row.
 
         Returns:
@@ -202,9 +196,7 @@ class Generator:
 class Sampler:
     """Greedy at temperature 0, else nucleus sampling (1904.09751); each row has a random generator with its own seed."""
 
-    def __init__(
-        self, job: Mapping[str, Any], seeds: Sequence[int], budget: int, device: torch.device
-    ) -> None:
+    def __init__(self, job: Mapping[str, Any], seeds: Sequence[int], budget: int, device: torch.device) -> None:
         self.temperature, self.top_p = float(job["temperature"]), float(job["top_p"])
         self.uniform = torch.empty(0)
         if self.temperature > 0:

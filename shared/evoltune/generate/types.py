@@ -1,7 +1,5 @@
 """What the backends share: the samples to make, the settings that decide a text, the model, and the errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Invariant: prompts are rendered as in training, and a checkpoint's template proo
 anything is generated. Imports no torch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -26,9 +24,7 @@ class Prompter:
         configured_stops: stop tokens of the model's own configuration.
     """
 
-    def __init__(
-        self, job: Mapping[str, Any], tokenizer: Any, context: int, configured_stops: Sequence[int]
-    ) -> None:
+    def __init__(self, job: Mapping[str, Any], tokenizer: Any, context: int, configured_stops: Sequence[int]) -> None:
         self.job, self.tokenizer, self.context = job, tokenizer, context
         self.trained = check_golden(Path(job["checkpoint"]), tokenizer) if job["checkpoint"] else None
         stops = {*configured_stops, tokenizer.eos_token_id} - {None}

@@ -3,8 +3,6 @@
 write_card(Path("runs/smoke-math/checkpoint"))     # once more when the run has scores
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

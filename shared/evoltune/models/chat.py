@@ -6,8 +6,6 @@
 Invariant: prompts are rendered from the checkpoint's template.json, whose golden ids are checked when it is opened.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,9 +46,7 @@ class ChatModel:
         self._model, self._tokenizer, self.template = model, tokenizer, template
         self._lock = threading.Lock()
 
-    def stream(
-        self, messages: Sequence[Message], sampling: SamplingConfig | None = None
-    ) -> Iterator[str | Reply]:
+    def stream(self, messages: Sequence[Message], sampling: SamplingConfig | None = None) -> Iterator[str | Reply]:
         """Yields pieces of text as they are generated, then the whole Reply. The stop token is not part of the text."""
         from transformers import TextIteratorStreamer
 
@@ -83,20 +79,13 @@ class ChatModel:
         assert isinstance(last, Reply)
         return last
 
-    def _generate(
-        self, ids: list[int], sampling: SamplingConfig, streamer: Any, outputs: list[list[int]]
-    ) -> None:
+    def _generate(self, ids: list[int], sampling: SamplingConfig, streamer: Any, outputs: list[list[int]]) -> None:
         """Runs in a thread of its own; appends prompt and answer to `outputs`, or nothing if the model fails."""
         import torch
 
         how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if sampling.temperature > 0:
-            how = {
-                "do_sample": True,
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": 0,
-            }
+            how = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         tokens = torch.tensor([ids], device=self._model.device)
         try:
             with torch.inference_mode():

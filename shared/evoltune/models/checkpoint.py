@@ -5,8 +5,6 @@
 Invariant: the manifest is written last, so a folder that has one is complete.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

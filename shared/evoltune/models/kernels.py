@@ -5,8 +5,6 @@ Liger's fused norms, rotary embeddings and MLPs. The loss stays ours (`evoltune.
 where there are labels.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable
 from typing import NamedTuple
@@ -47,12 +45,8 @@ def choose_kernels(
         if installed("flash_attn"):
             attention = "flash_attention_2"
         else:
-            missing.append(
-                "flash-attn is not installed: packed rows use sdpa attention (pip install flash-attn)"
-            )
+            missing.append("flash-attn is not installed: packed rows use sdpa attention (pip install flash-attn)")
     liger = installed("liger_kernel")
     if not liger:
-        missing.append(
-            "liger-kernel is not installed: norms and MLPs are not fused (pip install liger-kernel)"
-        )
+        missing.append("liger-kernel is not installed: norms and MLPs are not fused (pip install liger-kernel)")
     return Kernels(attention, liger, tuple(missing))

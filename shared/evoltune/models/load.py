@@ -4,8 +4,6 @@ Frozen weights are held in bf16 if the hardware has it, trained ones in fp32 und
 the fp32 master weights. GPUs of the V100 class, which have no bf16, get fp16.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal

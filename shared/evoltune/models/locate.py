@@ -4,8 +4,6 @@ locate_model("HuggingFaceTB/SmolLM2-135M-Instruct")     # a folder, or a hub id 
 download_model(ModelRef("Qwen/Qwen2.5-7B", "main"))   # always a folder
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

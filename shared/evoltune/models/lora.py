@@ -1,7 +1,5 @@
 """LoRA adapters: adding one to a model that is to be trained, and loading a trained one over its base."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,7 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
     except ImportError as error:
         raise MissingExtraError("peft", "train", f"train.finetuning_type: {train.finetuning_type}") from error
     if train.finetuning_type == "qlora":
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=train.gradient_checkpointing
-        )
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=train.gradient_checkpointing)
     targets, whole = train.lora_target_modules, list(train.lora_modules_to_save)
     tied = bool(model.config.tie_word_embeddings)
     if embeddings:
@@ -44,9 +40,7 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
         # Under ZeRO-3 with bf16 the adapter keeps the model's dtype: mixed dtypes cannot be gathered together.
         adapted = get_peft_model(model, config, autocast_adapter_dtype=train.deepspeed == "none")
     except ValueError as error:
-        raise TrainingError(
-            f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}"
-        ) from error
+        raise TrainingError(f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}") from error
     # By default PEFT saves grown embeddings three times: as trained, as they were, and as a copy that nothing loads.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted

@@ -7,8 +7,6 @@ saves in the Transformers implementations of the blocks with fused attention. In
 and optimizer equal those of a real run; activations are within 15% of what saved-tensor hooks count (tests check both).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,9 +36,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        return (
-            self.parameters + self.gradients + self.optimizer + self.activations + self.logits + self.gathered
-        )
+        return self.parameters + self.gradients + self.optimizer + self.activations + self.logits + self.gathered
 
 
 def logit_chunk(vocab: int, wanted: int = 0) -> int:
@@ -88,9 +84,7 @@ def memory_of(
         parameters=parameters,
         gradients=gradients,
         optimizer=optimizer,
-        activations=activations(
-            shape, train, precision=precision, sharded=sharded, micro=micro, tokens=tokens
-        ),
+        activations=activations(shape, train, precision=precision, sharded=sharded, micro=micro, tokens=tokens),
         logits=labels * shape.vocab * (8 + (low if low == 2 else 0)),
         gathered=gathered,
         host=host,

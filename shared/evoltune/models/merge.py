@@ -5,8 +5,6 @@ computed in fp32) by at most BOUND, as a share of the largest logit. bf16 has 8 
 off by 0.4%.
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -78,9 +76,7 @@ def _probe_logits(model: Any, template: Template) -> list[Any]:
 
 def _refuse_untrained(adapted: Any, checkpoint: Path) -> None:
     if not any(p.abs().max() > 0 for name, p in adapted.named_parameters() if "lora_B" in name):
-        raise TrainingError(
-            f"{checkpoint}: the adapter is all zeros: it was never trained, or was saved empty"
-        )
+        raise TrainingError(f"{checkpoint}: the adapter is all zeros: it was never trained, or was saved empty")
 
 
 def _difference(folder: Path, template: Template, before: list[Any]) -> float:

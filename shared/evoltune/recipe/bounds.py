@@ -3,8 +3,6 @@
 After both checks a tree is small, finite and can be written as JSON in UTF-8.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator

@@ -7,8 +7,6 @@
 The tables are in convert.yaml. Invariant: every key of the input appears in exactly one line.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache

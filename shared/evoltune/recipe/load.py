@@ -5,8 +5,6 @@
 On PyYAML and not ruamel.yaml: both need the walk that gives each key its line, and PyYAML is there anyway to write YAML.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files

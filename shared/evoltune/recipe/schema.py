@@ -6,8 +6,6 @@
 Descriptions are the string literals that follow the fields in sections.py, so both always match the code.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The sections of a recipe: typed, frozen, strict. Field names follow Transformers and TRL where they have one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

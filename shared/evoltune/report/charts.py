@@ -3,8 +3,6 @@
 A page draws them in the browser with a bundle that vl-convert brings; `svg.py` draws two of them as files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 write_comparison(Path("runs/a"), Path("runs/b"))  ->  runs/a/compare-a-b.html
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,9 +65,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _paired_scores(left: RunData, right: RunData) -> list[dict[str, Any]]:
-    a, b = (
-        {(s["suite"], s["measure"]): s for s in run.scores if s["label"] == "after"} for run in (left, right)
-    )
+    a, b = ({(s["suite"], s["measure"]): s for s in run.scores if s["label"] == "after"} for run in (left, right))
     keys = dict.fromkeys([*a, *b])
     return [{"suite": s, "measure": m, "a": a.get((s, m)), "b": b.get((s, m))} for s, m in keys]
 

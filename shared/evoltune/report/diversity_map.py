@@ -3,8 +3,6 @@
 diversity_map([{"id": "a1", "round": 0, "text": "Name a river."}, ...])  ->  [{"x": 0.31, "y": -0.02, "cluster": 4, ...}]
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any

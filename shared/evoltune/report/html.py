@@ -1,7 +1,5 @@
 """Rendering of pages: Jinja2 with autoescape for what a reader reads, JSON for what scripts show as text."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json
@@ -29,14 +27,10 @@ def render(template: str, **values: Any) -> str:
     return page
 
 
-def render_with_charts(
-    template: str, specs: dict[str, Spec], *, scripts: tuple[str, ...] = (), **values: Any
-) -> str:
+def render_with_charts(template: str, specs: dict[str, Spec], *, scripts: tuple[str, ...] = (), **values: Any) -> str:
     """A page whose elements with `data-chart="NAME"` are filled with `specs[NAME]` in the browser."""
     script = "".join(map(static, ("charts.js", *scripts)))
-    return render(
-        template, css=static("page.css"), vega=_vega(), script=script, charts=embedded_json(specs), **values
-    )
+    return render(template, css=static("page.css"), vega=_vega(), script=script, charts=embedded_json(specs), **values)
 
 
 def embedded_json(value: object) -> str:

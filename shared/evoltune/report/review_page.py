@@ -4,8 +4,6 @@ Decisions stay in the browser (localStorage) and are saved as `decisions.json`, 
 reads: accepted rows are always taken, rejected rows never, and other rows take their place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,5 @@ from evoltune.rows.files import write_file
 def write_review(path: Path, title: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """One page over rows with `id`, `source`, `instruction`, `output`. All text is escaped; the page loads nothing."""
     key = embedded_json(f"evoltune-review:{title}")
-    page = render(
-        "review.html", title=title, key=key, rows=rows, css=static("review.css"), script=static("review.js")
-    )
+    page = render("review.html", title=title, key=key, rows=rows, css=static("review.css"), script=static("review.js"))
     write_file(path, page.encode(errors="replace"))

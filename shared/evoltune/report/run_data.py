@@ -3,8 +3,6 @@
 Every part may be missing (a run that only evolved has no scores); a missing part is None or empty.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 write_report(Path("runs/quickstart"))  ->  runs/quickstart/report.html
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

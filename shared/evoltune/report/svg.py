@@ -3,8 +3,6 @@
 They are the charts of the report page, drawn by vl-convert. Invariant: equal numbers give equal bytes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@
 Each row is recognised by itself, in one fixed order, so mixed files work. `Layout.describe` is shown before work begins.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -79,9 +77,7 @@ def _conversation(turns: list[Any], column: str, form: Form) -> Conversation | s
     columns = {"instruction": f"{column}[last user]"}
     if is_answered:
         columns["output"] = f"{column}[last assistant]"
-    return Conversation(
-        form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns
-    )
+    return Conversation(form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,6 @@ Each row is {instruction, output, source, licence, id, score}: plain text withou
 a question. Files are streamed; only answers that can still be chosen are in memory.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ The content goes to a temporary file in the same folder, is flushed to the disk 
 process id, so that two processes that fill the same cache entry cannot write into each other's file.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json
@@ -40,9 +38,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open(
-            "rb"
-        ) as file:  # without it, a crash of the machine can leave an empty file behind
+        with temporary.open("rb") as file:  # without it, a crash of the machine can leave an empty file behind
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -72,11 +68,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def jsonl_writer(path: Path) -> Iterator[WriteRow]:
     """A function that appends one row; compresses when the name ends in .gz. The file appears when the block ends."""
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("wb") as raw,
-        _packed(raw, path.suffix == ".gz") as file,
-    ):
+    with atomic_path(path) as temporary, temporary.open("wb") as raw, _packed(raw, path.suffix == ".gz") as file:
 
         def write(row: Mapping[str, Any]) -> None:
             file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))

@@ -5,8 +5,6 @@
 Imports nothing of the hub's client and sends nothing but a connection attempt.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import socket

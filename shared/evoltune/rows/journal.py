@@ -75,7 +75,5 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
                     f"{path}:{number}: not JSON: {error}: delete this line; its work is repeated"
                 ) from error
             if not isinstance(row, dict):
-                raise DataError(
-                    f"{path}:{number}: a row must be a JSON object, this is a {type(row).__name__}"
-                )
+                raise DataError(f"{path}:{number}: a row must be a JSON object, this is a {type(row).__name__}")
             yield row

@@ -7,8 +7,6 @@ A row is bad when it is no object, not UTF-8, not JSON, over 8 MiB, or a CSV lin
 list `bad`, the first one raises a DataError that names file and line; with a list, bad rows are collected in it.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import gzip
@@ -85,9 +83,7 @@ def read_found(ref: str | Path) -> Iterator[Found]:
     text = str(ref)
     looks_like_file = path.is_absolute() or text.startswith((".", "~")) or _suffix(path) in SUFFIXES
     if looks_like_file or text.count("/") > 1:
-        raise DataError(
-            f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz) or a hub id"
-        )
+        raise DataError(f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz) or a hub id")
     return _hub(text)
 
 
@@ -101,18 +97,14 @@ def _folder(path: Path) -> Iterator[Found]:
         return _file(train)
     files = [p for p in sorted(path.iterdir()) if p.is_file() and _suffix(p) in SUFFIXES]
     if not files:
-        raise DataError(
-            f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run"
-        )
+        raise DataError(f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run")
     return (found for file in files for found in _file(file))
 
 
 def _file(path: Path) -> Iterator[Found]:
     kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
     if _suffix(path) not in kinds:
-        raise DataError(
-            f"{path}: unknown kind of file {path.suffix!r}: allowed: {', '.join(SUFFIXES)}, also with .gz"
-        )
+        raise DataError(f"{path}: unknown kind of file {path.suffix!r}: allowed: {', '.join(SUFFIXES)}, also with .gz")
     return kinds[_suffix(path)](path)
 
 
@@ -190,9 +182,7 @@ def _json(path: Path) -> Iterator[Found]:
             return _lines(path)
         raise DataError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from error
     if isinstance(tree, dict):
-        inner = next(
-            (tree[k] for k in ("data", "rows", "examples", "train") if isinstance(tree.get(k), list)), None
-        )
+        inner = next((tree[k] for k in ("data", "rows", "examples", "train") if isinstance(tree.get(k), list)), None)
         tree = [tree] if inner is None else inner
     if not isinstance(tree, list):
         raise DataError(f"{path}: a {type(tree).__name__}, must be an array of objects or JSON lines")

@@ -6,8 +6,6 @@ One bad seed refuses all of them: it is a DataError that names file and line. Ot
 rest, and nobody would notice the mistake.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice

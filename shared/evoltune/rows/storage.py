@@ -7,8 +7,6 @@ A published folder is a set of objects FOLDER/STEM-HASH.EXT that are never overw
 names the current ones: a reader sees the old state or the new one, never a mixture. `run.publish` writes them.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,9 +47,7 @@ def download(address: str) -> Path:
             folder = working_copy(address)
             fetch(address, folder)
             return folder
-        version = digest(
-            ["object", address, str(info.get("ETag") or ""), info.get("size"), str(fs.ukey(path))]
-        )
+        version = digest(["object", address, str(info.get("ETag") or ""), info.get("size"), str(fs.ukey(path))])
         target = cache_folder() / "objects" / version[:16] / PurePosixPath(address).name
         if not target.is_file():
             with atomic_path(target) as temporary:
@@ -99,9 +95,7 @@ def read_manifest(address: str) -> Manifest | None:
     try:
         manifest = json.loads(body)
         hashes = [entry["sha256"] for entry in manifest["files"].values()]
-        if manifest["format"] == FORMAT and all(
-            isinstance(text, str) for text in (manifest["version"], *hashes)
-        ):
+        if manifest["format"] == FORMAT and all(isinstance(text, str) for text in (manifest["version"], *hashes)):
             return dict(manifest)
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
@@ -125,9 +119,7 @@ def object_name(name: str, sha256: str) -> str:
 def _inside(folder: Path, name: str, address: str) -> Path:
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts:
-        raise StoreError(
-            f"{address}: the manifest names {name!r}, which is outside of the folder: not fetched"
-        )
+        raise StoreError(f"{address}: the manifest names {name!r}, which is outside of the folder: not fetched")
     return folder.joinpath(*parts)
 
 
@@ -159,9 +151,7 @@ def filesystem(address: str) -> Iterator[tuple[Any, str]]:
     except ImportError as error:
         raise MissingExtraError(error.name or "s3fs", "storage", address) from error
     except ValueError as error:
-        raise DataError(
-            f"{address}: {str(error)[:200]}: give an address such as s3://bucket/folder"
-        ) from error
+        raise DataError(f"{address}: {str(error)[:200]}: give an address such as s3://bucket/folder") from error
     except _storage_errors() as error:
         raise StoreError(
             f"{address}: {type(error).__name__}: {str(error)[:200]}: the local copy is kept; check rights, network and space, "

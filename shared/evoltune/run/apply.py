@@ -3,8 +3,6 @@
 apply_stage(store, step, stage)
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from itertools import islice
@@ -18,9 +16,7 @@ COMMIT = 256  # decisions per transaction of a streaming step
 def apply_stage(store: Store, step: Step, stage: Stage, *, whole: bool = False) -> None:
     """Decides what is undecided. `whole`: in one transaction, for stages that look at all records before they decide."""
     results = stage(store.todo(step))
-    chunks: Iterable[Iterable[Record | Drop]] = (
-        [results] if whole else iter(lambda: list(islice(results, COMMIT)), [])
-    )
+    chunks: Iterable[Iterable[Record | Drop]] = [results] if whole else iter(lambda: list(islice(results, COMMIT)), [])
     for chunk in chunks:
         store.decide(step, chunk)
     close_step(store, step)

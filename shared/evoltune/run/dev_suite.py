@@ -3,8 +3,6 @@
 WizardCoder v1 chose its round on HumanEval, which it also reported; v2 on MBPP's train and dev split (2306.08568, section 4).
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any

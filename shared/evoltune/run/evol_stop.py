@@ -1,7 +1,5 @@
 """Evol-stop: score each round on a dev suite, stop when the score falls, keep the best round."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,10 +35,7 @@ def evolve_until_best(work: Run, grow: Callable[[Store, int], object], score: Ca
         with Store.open(work.folder) as store:
             store.note(key, scores[upto])
             store.note(BEST, best)
-        print(
-            f"  evol-stop: round {upto} scores {scores[upto]:.4f} on {work.recipe.evolve.stop_on}",
-            file=sys.stderr,
-        )
+        print(f"  evol-stop: round {upto} scores {scores[upto]:.4f} on {work.recipe.evolve.stop_on}", file=sys.stderr)
         if scores[upto] < scores[best]:
             break
     return best

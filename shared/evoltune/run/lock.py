@@ -5,8 +5,6 @@
 filelock's locks do the same but cannot say who holds them, and the holder is what a user has to look for.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import socket
@@ -34,9 +32,7 @@ def take_lock(folder: Path, name: str) -> int:
     except BlockingIOError:
         holder = os.read(handle, 200).decode(errors="replace") or "unknown"
         os.close(handle)
-        raise StoreError(
-            f"{folder}: another process writes to this run ({holder}): wait for it, or end it"
-        ) from None
+        raise StoreError(f"{folder}: another process writes to this run ({holder}): wait for it, or end it") from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return handle

@@ -5,8 +5,6 @@
 Imports nothing of ours, so that every room may import it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 RUNS = Path("runs")
@@ -72,6 +70,4 @@ def scores_path(folder: Path, label: str) -> Path:
 
 def train_rows(folder: Path) -> Path | None:
     """The training rows of a run's folder or a dataset's; None when neither is there."""
-    return next(
-        (file for file in (folder / DATASET / TRAIN_ROWS, folder / TRAIN_ROWS) if file.is_file()), None
-    )
+    return next((file for file in (folder / DATASET / TRAIN_ROWS, folder / TRAIN_ROWS) if file.is_file()), None)

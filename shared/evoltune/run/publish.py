@@ -8,8 +8,6 @@ fixed intervals. Such a snapshot takes SQLite's own backup of the store and leav
 at its own pace. `rows.storage` describes the layout at the address.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -68,11 +66,7 @@ def working_on(address: str, folder: Path, every_s: float = 0.0) -> Iterator[Cal
             try:
                 if folder.is_dir():
                     save(snapshot=True)
-            except (
-                StoreError,
-                DataError,
-                OSError,
-            ) as error:  # the next snapshot, or the last one, may succeed
+            except (StoreError, DataError, OSError) as error:  # the next snapshot, or the last one, may succeed
                 print(f"not published: {error}", file=sys.stderr, flush=True)
 
     timer = threading.Thread(target=save_regularly, name="publish", daemon=True)
@@ -92,10 +86,7 @@ def _fetch_newer(address: str, folder: Path) -> None:
     own, remote = version_of(folder), read_manifest(address)
     if remote is None or remote["version"] == own:
         return
-    if (
-        own
-        and digest([FORMAT, {_name(p, folder): _entry(p, _name(p, folder)) for p in files_of(folder)}]) != own
-    ):
+    if own and digest([FORMAT, {_name(p, folder): _entry(p, _name(p, folder)) for p in files_of(folder)}]) != own:
         raise StoreError(
             f"{address}: another machine has published there since {folder} was copied, and that copy has changed too: "
             f"`evoltune runs publish {folder} OTHER_ADDRESS` keeps it, or remove the copy"
@@ -134,12 +125,7 @@ def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
                 if published.get(name) != files[name]:
                     _upload(fs, source, f"{root}/{files[name]['object']}")
         version = digest([FORMAT, files])
-        manifest = {
-            "format": FORMAT,
-            "version": version,
-            "before": before["version"] if before else "",
-            "files": files,
-        }
+        manifest = {"format": FORMAT, "version": version, "before": before["version"] if before else "", "files": files}
         if before is None or before["version"] != version:
             _put(fs, f"{root}/{MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True).encode())
     note_version(folder, address, version)

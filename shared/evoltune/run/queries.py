@@ -5,8 +5,6 @@
 Everything here only reads, also while another process writes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple

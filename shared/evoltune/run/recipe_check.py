@@ -1,8 +1,6 @@
 """What can be checked of a recipe without data and without a server: names of policies, operators, suites and profiles, and
 addresses. `evoltune recipes check` runs it."""
 
-from __future__ import annotations
-
 from evoltune.domain import load_domain, policy_of
 from evoltune.errors import RecipeError, nearest
 from evoltune.evaluate.suites import judging_domain
@@ -21,10 +19,7 @@ def check_recipe(recipe: Recipe) -> None:
         judging_domain(recipe.evolve.stop_on, recipe.domain)
     for suite in recipe.eval.suites:
         known = load_domain(judging_domain(suite, recipe.domain)).profiles
-        named = [
-            ("eval.profile", recipe.eval.profile),
-            *(("eval.beside", name) for name in recipe.eval.beside),
-        ]
+        named = [("eval.profile", recipe.eval.profile), *(("eval.beside", name) for name in recipe.eval.beside)]
         for key, name in named:
             if name and name not in known:
                 raise RecipeError(f"{key}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}")

@@ -4,8 +4,6 @@ work = Run(recipe=load_recipe("smoke/math"), folder=Path("runs/smoke-math"))
 work.check(("evolve", "verify"))
 """
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Sequence
@@ -123,9 +121,7 @@ class Run:
         """Raises the first error that the stages would run into later: domain, policy, suites, seeds, stale results."""
         policy_of(self.domain, self.recipe.verify.policy)
         if stages and stages[0] in ("verify", "build") and not self.has_store:
-            raise DataError(
-                f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out"
-            )
+            raise DataError(f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out")
         self._refuse_stale(stages)
         dev = self.recipe.evolve.stop_on
         if dev:

@@ -184,8 +184,7 @@ class Store:
                     raise ValueError(f"step {step.name}: a drop of record {record.id} has no reason")
                 _insert(db, step, record)
                 db.execute(
-                    "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?)",
-                    (step.key, record.id, reason, record.round),
+                    "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?)", (step.key, record.id, reason, record.round)
                 )
 
     def decided(self, step: Step, record_id: str) -> str | None:
@@ -208,9 +207,7 @@ class Store:
             raise ValueError("the first step has nothing before it")
         last, upto = "", (undecided_by or step).upto
         missing = (
-            "AND NOT EXISTS (SELECT 1 FROM decisions e WHERE e.step=? AND e.record=d.record)"
-            if undecided_by
-            else ""
+            "AND NOT EXISTS (SELECT 1 FROM decisions e WHERE e.step=? AND e.record=d.record)" if undecided_by else ""
         )
         query = (
             "SELECT record FROM decisions d WHERE step=? AND reason='' AND record>? AND (?=0 OR round<=?) "
@@ -233,9 +230,7 @@ class Store:
         verdicts = self._verdicts(record_id, step)
         answers = tuple(
             Answer(text=text, model=model, verdict=verdicts.get(i))
-            for i, model, text in self.sql(
-                "SELECT i, model, text FROM answers WHERE record=? ORDER BY i", record_id
-            )
+            for i, model, text in self.sql("SELECT i, model, text FROM answers WHERE record=? ORDER BY i", record_id)
         )
         evidence = self.sql("SELECT body FROM evidence WHERE record=?", record_id).fetchone()
         raw = json.loads(row[0]) | {"evidence": json.loads(evidence[0]) if evidence else {}}
@@ -324,7 +319,9 @@ class Store:
 
     def spent(self) -> dict[str, dict[str, float]]:
         """By purpose: calls, prompt_tokens, completion_tokens, usd."""
-        query = "SELECT purpose, count(*), sum(prompt_tokens), sum(completion_tokens), sum(usd) FROM calls GROUP BY purpose"
+        query = (
+            "SELECT purpose, count(*), sum(prompt_tokens), sum(completion_tokens), sum(usd) FROM calls GROUP BY purpose"
+        )
         names = ("calls", "prompt_tokens", "completion_tokens", "usd")
         return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self.sql(query)}
 
@@ -368,18 +365,13 @@ class Rows:
 def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
     body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
     body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
-    db.execute(
-        "INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False))
-    )
+    db.execute("INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False)))
     if record.evidence:
         db.execute(
-            "INSERT OR IGNORE INTO evidence VALUES (?,?)",
-            (record.id, json.dumps(record.evidence, ensure_ascii=False)),
+            "INSERT OR IGNORE INTO evidence VALUES (?,?)", (record.id, json.dumps(record.evidence, ensure_ascii=False))
         )
     for i, answer in enumerate(record.answers):
-        db.execute(
-            "INSERT OR IGNORE INTO answers VALUES (?,?,?,?)", (record.id, i, answer.model, answer.text)
-        )
+        db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?)", (record.id, i, answer.model, answer.text))
         if answer.verdict and step.name in ("evolve", "verify"):
             verdict = json.dumps(asdict(answer.verdict), ensure_ascii=False)
             db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, verdict))

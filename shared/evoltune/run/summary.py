@@ -1,7 +1,5 @@
 """What is printed before a run (`--dry-run`) and at its end."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@ Invariant: `run` returns a verdict for any job and never raises for what a progr
     dispatcher.run(Job(program="def f(x): return x", tests="assert f(1) == 1", entry_point="f"))
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets
@@ -179,9 +177,7 @@ class Dispatcher:
 
     def _run_against_oracle(self, job: Job, argument_lists: str) -> Verdict:
         tests: Any = job.tests
-        expected = self._expected(
-            str(tests["oracle"]), job.entry_point, argument_lists, tests.get("atol") or 0.0
-        )
+        expected = self._expected(str(tests["oracle"]), job.entry_point, argument_lists, tests.get("atol") or 0.0)
         if expected.failure is None:
             cpu_s = max(job.cpu_s or self.config["program_s"], 4 * expected.cpu_s)
             return self._run(replace(job, tests={"cases": []}, cpu_s=cpu_s), expected.tests)
@@ -191,18 +187,14 @@ class Dispatcher:
         return expected.failure
 
     def _ask_oracle(self, source: str, entry_point: str, argument_lists: str, atol: float) -> _Expected:
-        job = Job(
-            program=source, entry_point=entry_point, cpu_s=6 * self.config["program_s"], tests={"results": []}
-        )
+        job = Job(program=source, entry_point=entry_point, cpu_s=6 * self.config["program_s"], tests={"results": []})
         verdict, _ = self._run_alone(job, f'{{"results": {argument_lists}}}')
         if verdict.status != "pass":
             reason = f"the oracle: {verdict.status}: {verdict.reason}"
             return _Expected(failure=Verdict(status="error", reason=reason, evidence=verdict.evidence))
         results: Any = verdict.evidence["results"]
         pairs = [*zip(wire.parse(argument_lists), results, strict=True)]
-        return _Expected(
-            tests=wire.encode({"cases": pairs, "atol": atol}), cpu_s=float(str(verdict.evidence["cpu_s"]))
-        )
+        return _Expected(tests=wire.encode({"cases": pairs, "atol": atol}), cpu_s=float(str(verdict.evidence["cpu_s"])))
 
     def _run_in_parts(self, job: Job, tests: dict[str, Any], size: int) -> Verdict:
         """Cases whose expected values, `size` bytes together, do not fit a message, in parts that do. The first verdict
@@ -227,9 +219,7 @@ class Dispatcher:
         cpu_s = self._cpu_s(job)
         tests, language = job.tests, languages.named(job.language)
         stdio = len(tests["stdio"]) if isinstance(tests, dict) and isinstance(tests.get("stdio"), list) else 0
-        wall_s = (
-            (1.5 * cpu_s + 2) * max(1.0, min(10.0, stdio / 3)) if jobs == 1 else jobs * (2 * cpu_s + 2) + 2
-        )
+        wall_s = (1.5 * cpu_s + 2) * max(1.0, min(10.0, stdio / 3)) if jobs == 1 else jobs * (2 * cpu_s + 2) + 2
         return ResourceLimits(
             number=self.number,
             memory_mb=int(self.config["memory_mb"]),
@@ -297,9 +287,7 @@ def _outcome_of(report: JobReport, resources: ResourceLimits) -> Outcome:
         reason = f"not done after {report.wall_s:.1f} s ({resources.cpu_s:g} s of CPU allowed)"
         return Outcome("timeout", reason, evidence)
     if report.killed == 2 or (exited and os.WEXITSTATUS(report.status) == EXIT_MEMORY):
-        return Outcome(
-            "memory", f"more than {resources.memory_mb} MB in all processes of the program", evidence
-        )
+        return Outcome("memory", f"more than {resources.memory_mb} MB in all processes of the program", evidence)
     if not os.WIFSIGNALED(report.status):
         status = os.WEXITSTATUS(report.status)
         return Outcome("error", f"the test runner ended without a verdict (status {status})", evidence)

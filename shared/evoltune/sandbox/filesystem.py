@@ -6,8 +6,6 @@ Invariant: nothing of a user's or a project's files is mounted; whatever a job w
     fresh_scratch()                    # after a job that left files
 """
 
-from __future__ import annotations
-
 import os
 import pkgutil
 import sys

@@ -5,8 +5,6 @@ Invariant: only values compared here decide; an exception is a fail with its pla
     run(connection, {"program": ..., "tests": {"cases": [[[1], 2]]}, "entry": "f", "stdin": "", "language": "python"})
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -8,8 +8,6 @@
 Invariant: `enter` reports the level that it really reached and the reason for each protection that it lacks.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import signal

@@ -3,8 +3,6 @@
 refusal(Job(program="", tests={"case": []})).reason    # "tests: unknown form ['case']: allowed: ..."
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from evoltune.domain import Job

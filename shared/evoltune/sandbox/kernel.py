@@ -5,8 +5,6 @@ Invariant: a call that the kernel refuses raises OSError with the name of the ca
     unshare(NEWPID)    # the next child is process 1 of a pid namespace of its own
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform
@@ -58,9 +56,7 @@ def setns(fd: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
-    result = _LIBC.mount(
-        source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
-    )
+    result = _LIBC.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
     _checked(f"mount {target}", result)
 
 

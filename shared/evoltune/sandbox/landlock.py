@@ -5,8 +5,6 @@ System call numbers are the same on every architecture. Invariant: the restricti
     restrict(readable=["/usr"], writable=["/tmp"], devices=["/dev/null"], proc=-1)
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import struct

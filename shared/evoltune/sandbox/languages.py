@@ -7,8 +7,6 @@ Tests written in the language itself are appended to the program and share its p
 not stop a program that cheats (the evidence says `judge: same process`). Output is compared outside, as for Python.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -3,8 +3,6 @@
 of_exit_status(0)    # Outcome("pass", "", {})
 """
 
-from __future__ import annotations
-
 import signal
 from typing import Any, NamedTuple
 

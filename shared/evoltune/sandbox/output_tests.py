@@ -5,8 +5,6 @@ Invariant: output is compared here, in the test runner; each case meets a fresh 
     run(connection, {"program": "print(2 * int(input()))", "tests": {"stdio": [["4", "8"]]}, "language": "python", "stdin": ""})
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -7,8 +7,6 @@ worker raises here (`worker_handle`).
     for verdicts in pool.map("verify", records): ...
 """
 
-from __future__ import annotations
-
 import os
 import queue
 import tempfile
@@ -51,9 +49,7 @@ class Pool:
         self._seconds_per_item = 0.01
         self._closed = False
         self._lock_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
-        started = [
-            WorkerHandle(config, self._lock_file.fileno()) for _ in range(self.size)
-        ]  # all start at once
+        started = [WorkerHandle(config, self._lock_file.fileno()) for _ in range(self.size)]  # all start at once
         first = started[0]
         self._threads = [
             threading.Thread(
@@ -109,9 +105,7 @@ class Pool:
         The future gives, for each item, a list or `WorkerLost`.
         """
         if self._closed or self.pid != os.getpid():
-            raise RuntimeError(
-                "this checker is closed, or was opened before a fork: open one in this process"
-            )
+            raise RuntimeError("this checker is closed, or was opened before a fork: open one in this process")
         future: Future[list[Any]] = Future()
         self._queue.put((kind, items, future))
         return future

@@ -5,8 +5,6 @@ Invariant: a line of the program is told from a line of ours by its file name, `
     space = new_module("candidate"); execute("def f(): return 1", space); space["f"]()
 """
 
-from __future__ import annotations
-
 import sys
 import types
 from typing import Any

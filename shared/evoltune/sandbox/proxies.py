@@ -20,9 +20,7 @@ from typing import Any
 
 from evoltune.sandbox import values, wire
 
-PREDICATES = frozenset(
-    {"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "equals", "isclose"}
-)
+PREDICATES = frozenset({"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "equals", "isclose"})
 KEPT_OUTPUT = 64 << 10
 MAX_OUTPUT = 16 << 20
 _SCALARS = values.PLAIN | {complex, bytes}
@@ -159,9 +157,7 @@ class SolutionConnection:
         if callable(value):
             self.callbacks.append(value)
             return {"j": len(self.callbacks) - 1}
-        raise values.UnencodableError(
-            f"a test passes a {type(value).__name__} to the program: not plain data"
-        )
+        raise values.UnencodableError(f"a test passes a {type(value).__name__} to the program: not plain data")
 
     def _untag(self, tagged: dict[str, Any]) -> Any:
         if "h" in tagged and len(tagged) == 1:
@@ -233,9 +229,7 @@ class Proxy:
         return hash(repr(self._target))
 
     def __instancecheck__(self, value: object) -> bool:
-        return (
-            isinstance(value, Proxy) and self._connection.perform("isinstance", self._target, value) is True
-        )
+        return isinstance(value, Proxy) and self._connection.perform("isinstance", self._target, value) is True
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._connection.perform("iter", self._target)

@@ -7,8 +7,6 @@ program of another architecture is killed. Three filters are stacked: `base_filt
     install(base_filter("x86_64", zygote=False))    # needs no_new_privs
 """
 
-from __future__ import annotations
-
 import ctypes
 import platform
 import struct
@@ -84,24 +82,13 @@ def base_filter(machine: str, zygote: bool) -> bytes:
     if machine == "x86_64":  # the x32 table would be a way around every number below
         code += [_op(_JGE, 0x40000000, 0, 1), _DENY]
     code += [_op(_JEQ, _CLONE3[i], 0, 1), _op(_RET, _ERRNO | _ENOSYS)]
-    code += [
-        _op(_JEQ, _CLONE[i], 0, 4),
-        _op(_LOAD, _ARGUMENT_0),
-        _op(_JSET, _NAMESPACE_FLAGS, 0, 1),
-        _DENY,
-        _ACCEPT,
-    ]
+    code += [_op(_JEQ, _CLONE[i], 0, 4), _op(_LOAD, _ARGUMENT_0), _op(_JSET, _NAMESPACE_FLAGS, 0, 1), _DENY, _ACCEPT]
     namespace = kernel.NEWPID if zygote else 0xFFFFFFFF
     code += _only_with(_UNSHARE[i], _ARGUMENT_0, namespace)
     code += _only_with(_SETNS[i], _ARGUMENT_1, namespace)
     code += _only_with(_PRLIMIT[i], _ARGUMENT_0, 0)  # the caller's own limits
     for call in (_KILL_CALL[i], _TGKILL[i]):
-        code += [
-            _op(_JEQ, call, 0, 5),
-            _op(_LOAD, _ARGUMENT_0),
-            _op(_JEQ, _INIT, 1, 0),
-            _op(_JEQ, _EVERYBODY, 0, 1),
-        ]
+        code += [_op(_JEQ, call, 0, 5), _op(_LOAD, _ARGUMENT_0), _op(_JEQ, _INIT, 1, 0), _op(_JEQ, _EVERYBODY, 0, 1)]
         code += [_DENY, _ACCEPT]
     code += [] if zygote else _only_with(_AFFINITY[i], _ARGUMENT_0, 0)
     return _with_denied(code, [numbers[i] for numbers in DENIED.values()])
@@ -115,9 +102,7 @@ def own_cores_filter(machine: str) -> bytes:
 
 def no_signals_filter(machine: str) -> bytes:
     """No signals, sessions or process groups, for solution processes that share their pid namespace with the host."""
-    return _with_denied(
-        [_op(_LOAD, _SYSCALL_NUMBER)], [numbers[_column(machine)] for numbers in SIGNALS.values()]
-    )
+    return _with_denied([_op(_LOAD, _SYSCALL_NUMBER)], [numbers[_column(machine)] for numbers in SIGNALS.values()])
 
 
 def _with_denied(code: list[bytes], calls: list[int]) -> bytes:

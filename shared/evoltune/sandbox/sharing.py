@@ -6,8 +6,6 @@ of a test runner of its own; a job for which this returns True gets the verdict 
     shareable(Job(program="def f(x): return x", tests="assert f(1) == 1", entry_point="f"))    # True
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from functools import lru_cache

@@ -8,8 +8,6 @@ Requests: ["load", program], then ["do", operation, target, arguments, whether t
 ["script" | "build" | "exec", ...] for whole programs; ["fork", cpu_s, core] for a solution process of the next job.
 """
 
-from __future__ import annotations
-
 import builtins
 import gc
 import json
@@ -143,9 +141,7 @@ class LoadedProgram:
             if answer[0] == "ok":
                 return answer[1]
             found = getattr(builtins, answer[1], Exception)
-            raise (found if isinstance(found, type) and issubclass(found, Exception) else Exception)(
-                answer[2]
-            )
+            raise (found if isinstance(found, type) and issubclass(found, Exception) else Exception)(answer[2])
 
         return call
 
@@ -173,23 +169,7 @@ def _finish(target: Any) -> Any:
     return asyncio.run(target)
 
 
-_BUILTINS = (
-    getattr,
-    setattr,
-    iter,
-    next,
-    str,
-    repr,
-    len,
-    bool,
-    float,
-    int,
-    abs,
-    hash,
-    round,
-    format,
-    complex,
-)
+_BUILTINS = (getattr, setattr, iter, next, str, repr, len, bool, float, int, abs, hash, round, format, complex)
 _OPERATORS = ("neg", "pos", "invert", "eq", "ne", "getitem", "setitem", "delitem", "index")
 OPERATIONS: dict[str, Any] = {
     **{function.__name__: function for function in _BUILTINS},

@@ -6,8 +6,6 @@ report how it ended. Invariant: what is sent is an exit status and what the kern
     serve(channel, ["script", "print(input())", "hello"])    # sends ["exit", 0, CPU seconds, peak KiB]
 """
 
-from __future__ import annotations
-
 import builtins
 import io
 import os

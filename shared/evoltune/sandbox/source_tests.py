@@ -5,8 +5,6 @@ Modules and comparisons are always the test runner's own. Invariant: whatever th
     run(connection, job, names, ["assert f(1) == 2"], each=False)
 """
 
-from __future__ import annotations
-
 import builtins
 import importlib
 import re
@@ -31,9 +29,7 @@ Names = list[list[str]]
 """[name, kind, detail] of each name that the program defines (`solution_process`)."""
 
 
-def run(
-    connection: SolutionConnection, job: dict[str, Any], names: Names, sources: list[str], each: bool
-) -> Outcome:
+def run(connection: SolutionConnection, job: dict[str, Any], names: Names, sources: list[str], each: bool) -> Outcome:
     """Runs the sources in order, up to the first that does not pass; with `each` all of them.
 
     Raises SolutionExited when the solution process is gone.

@@ -9,8 +9,6 @@ Invariant: a program whose process is dead or silent when the tests end has not 
 carries the verifier's random token over a descriptor that no solution process ever held.
 """
 
-from __future__ import annotations
-
 import _socket
 import gc
 import os
@@ -189,9 +187,7 @@ def _run_in_child(
     return _measured(outcome, output, used_s, peak_kb)
 
 
-def _fork_solution(
-    connection: SolutionConnection, control: int, channel: int, limits_of_job: list[Any]
-) -> int:
+def _fork_solution(connection: SolutionConnection, control: int, channel: int, limits_of_job: list[Any]) -> int:
     """Has the solution process fork a child that serves `channel`. Returns its process number."""
     wire.send(control, ["fork", *limits_of_job])
     with socket.socket(fileno=os.dup(control)) as line:

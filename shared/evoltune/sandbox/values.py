@@ -7,8 +7,6 @@ object is a tag with one key:
     encode((1, {2})) == {"t": [1, {"s": [2]}]}
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque, namedtuple
 from collections.abc import Callable

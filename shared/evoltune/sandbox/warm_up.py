@@ -4,8 +4,6 @@ The interpreter rewrites its bytecode on the first runs of a function. Done here
 every fork instead of being copied by each. Measured: 5.0 -> 4.2 ms of CPU for a small program.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

@@ -6,8 +6,6 @@ pages than the message does. Invariant: `receive` never reads more than `limit` 
     a, b = socket.socketpair(); send(a, {"op": "call"}); receive(b)
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

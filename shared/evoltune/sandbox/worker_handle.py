@@ -6,8 +6,6 @@ verifier process costs its own item the answer, and the next item meets a new on
     worker = WorkerHandle(WorkerConfig(domain="math")); worker.connect(); worker.check("verify", [record])
 """
 
-from __future__ import annotations
-
 import json
 import os
 import pickle
@@ -85,9 +83,7 @@ class WorkerHandle:
             notice, self.data = self._next_notice()
         except (EOFError, OSError) as error:
             self.close()
-            raise DomainError(
-                f"domain {self.config.domain!r}: its worker process did not start ({error!r})"
-            ) from error
+            raise DomainError(f"domain {self.config.domain!r}: its worker process did not start ({error!r})") from error
         self.level: Level = notice["level"]
         self.control.settimeout(10.0)
 

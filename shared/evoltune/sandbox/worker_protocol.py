@@ -6,8 +6,6 @@ from answering reaches the caller as a `WorkerLost`.
     verdict_from_row(verdict_to_row(verdict))    # the same verdict, its evidence cut to a bounded size
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ enters its namespaces once; each job gets a pid namespace of its own, so that ki
 Invariant: when it reports a job's end, no process of that job is alive and the scratch folder is empty.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import os

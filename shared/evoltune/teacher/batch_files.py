@@ -6,8 +6,6 @@
 Invariant: a `custom_id` is the request's journal key, so results may come in parts, or twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,9 +76,6 @@ def result_line(key: str, reply: Reply) -> dict[str, Any]:
         }
         for i, text in enumerate(reply.texts)
     ]
-    usage = {
-        "prompt_tokens": reply.usage.prompt_tokens,
-        "completion_tokens": reply.usage.completion_tokens,
-    }
+    usage = {"prompt_tokens": reply.usage.prompt_tokens, "completion_tokens": reply.usage.completion_tokens}
     response = {"status_code": 200, "body": {"choices": choices, "usage": usage}}
     return {"custom_id": key, "response": response, "error": None}

@@ -30,14 +30,10 @@ class Spend:
     usd: float = 0.0
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(
-            calls=self.calls + other.calls, tokens=self.tokens + other.tokens, usd=self.usd + other.usd
-        )
+        return Spend(calls=self.calls + other.calls, tokens=self.tokens + other.tokens, usd=self.usd + other.usd)
 
     def __sub__(self, other: Spend) -> Spend:
-        return Spend(
-            calls=self.calls - other.calls, tokens=self.tokens - other.tokens, usd=self.usd - other.usd
-        )
+        return Spend(calls=self.calls - other.calls, tokens=self.tokens - other.tokens, usd=self.usd - other.usd)
 
 
 def worst_case_cost(request: Request, price: Price) -> Spend:
@@ -160,9 +156,7 @@ class _Budgeted:
             await meter.settle(worst, worst, lost=True)
             raise meter.error("wall_s", worst) from None
         except BaseException as error:
-            charged = isinstance(error, asyncio.CancelledError) or (
-                isinstance(error, AttemptError) and error.charged
-            )
+            charged = isinstance(error, asyncio.CancelledError) or (isinstance(error, AttemptError) and error.charged)
             await meter.settle(worst, worst if charged else Spend(), lost=charged)
             raise
         tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens

@@ -7,8 +7,6 @@ Deviations known so far: newer OpenAI models accept only `max_completion_tokens`
 means that the account is empty, not that the pace is too high; error bodies come in several shapes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlsplit
 

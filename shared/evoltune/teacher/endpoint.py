@@ -3,8 +3,6 @@
 Invariant: an API key is in a request header and nowhere else: no error, log, journal or recipe shows it.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping
@@ -60,9 +58,7 @@ class Endpoint:
         """After three failures in a row the endpoint gets no calls for a while, longer with each further failure."""
         self._failures += 1
         if self._failures >= FAILURES_BEFORE_COOLDOWN:
-            doublings = min(
-                self._failures - FAILURES_BEFORE_COOLDOWN, 10
-            )  # hundreds of calls can fail at once
+            doublings = min(self._failures - FAILURES_BEFORE_COOLDOWN, 10)  # hundreds of calls can fail at once
             self.cooldown_until = time.monotonic() + min(MAX_COOLDOWN_S, COOLDOWN_S * 2**doublings)
 
     def record_reply(self, reply: Reply, headers: Mapping[str, str]) -> None:
@@ -96,9 +92,7 @@ def read_key(config: recipes.Endpoint, where: str) -> str:
     if config.api_key_env:
         key = os.environ.get(config.api_key_env, "").strip()
         if not key:
-            raise RecipeError(
-                f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set"
-            )
+            raise RecipeError(f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set")
         return key
     if config.api_key_file:
         path = Path(config.api_key_file).expanduser()

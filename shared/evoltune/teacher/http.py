@@ -108,9 +108,7 @@ class EndpointPool:
             raise AttemptError("timed out", where=endpoint.name, charged=True) from None
         except (aiohttp.ClientError, OSError) as error:
             endpoint.record_failure()
-            raise AttemptError(
-                f"connection lost ({type(error).__name__})", where=endpoint.name, charged=True
-            ) from None
+            raise AttemptError(f"connection lost ({type(error).__name__})", where=endpoint.name, charged=True) from None
 
 
 async def wait_healthy(url: str, timeout_s: float) -> None:

@@ -156,17 +156,13 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {i for i in (*listed, tokenizer.eos_token_id) if i is not None}
 
 
-def _decoded(
-    tokenizer: Any, rows: list[list[int]], ends: set[int], prompt_tokens: int, request: Request
-) -> Reply:
+def _decoded(tokenizer: Any, rows: list[list[int]], ends: set[int], prompt_tokens: int, request: Request) -> Reply:
     texts, truncated, completion_tokens = [], [], 0
     for i, ids in enumerate(rows):
         end = next((n for n, token in enumerate(ids) if token in ends), None)
         ids_of_text = ids[:end]
         completion_tokens += len(ids_of_text)
-        text, stopped = _until_stop(
-            str(tokenizer.decode(ids_of_text, skip_special_tokens=True)), request.stop
-        )
+        text, stopped = _until_stop(str(tokenizer.decode(ids_of_text, skip_special_tokens=True)), request.stop)
         texts.append(text)
         if end is None and not stopped and len(ids) >= request.max_tokens:
             truncated.append(i)

@@ -3,8 +3,6 @@
 Invariant: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 from typing import Any

@@ -5,8 +5,6 @@
 Invariant: a request's key depends on the request alone: on no endpoint, API key or clock.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field

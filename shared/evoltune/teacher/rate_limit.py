@@ -7,8 +7,6 @@ slowly near it. Sparse 429s that keep coming however slow the pace is are noise:
 Invariant: no call leaves while the endpoint is paused.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

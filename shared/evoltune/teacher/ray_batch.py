@@ -8,8 +8,6 @@ Invariant: a result is appended as soon as all its samples are there, and a requ
 that was killed continues.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -28,9 +26,7 @@ BATCH = 64
 """Rows that an engine takes at a time, and at most loses."""
 
 
-def run_batch(
-    model: str, requests: Path, results: Path, *, replicas: int = 1, gpus_each: int = 1
-) -> tuple[int, int]:
+def run_batch(model: str, requests: Path, results: Path, *, replicas: int = 1, gpus_each: int = 1) -> tuple[int, int]:
     """Answers what `requests` asks and `results` does not hold yet. Needs a Ray connection (`cluster.engine.using`).
 
     Returns:
@@ -96,12 +92,7 @@ def to_engine(row: Mapping[str, Any]) -> dict[str, Any]:
     }
     if schema is not None:
         parameters["structured_outputs"] = {"json": orjson.dumps(schema).decode()}
-    return {
-        "messages": body["messages"],
-        "sampling_params": parameters,
-        "limit": parameters["max_tokens"],
-        **row,
-    }
+    return {"messages": body["messages"], "sampling_params": parameters, "limit": parameters["max_tokens"], **row}
 
 
 def from_engine(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,5 @@ class ReplayTeacher:
                 f"{self._name}: no reply to this request (purpose {request.purpose!r}, record {request.record or '-'}) "
                 f"among {len(self._calls)}: recorded with another recipe, domain or version; export it again"
             )
-        usage = Usage(
-            prompt_tokens=call.get("prompt_tokens", 0), completion_tokens=call.get("completion_tokens", 0)
-        )
+        usage = Usage(prompt_tokens=call.get("prompt_tokens", 0), completion_tokens=call.get("completion_tokens", 0))
         return Reply(texts=tuple(call["texts"]), usage=usage, truncated=tuple(call.get("cut", ())))

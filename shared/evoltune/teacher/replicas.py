@@ -6,8 +6,6 @@ The recipe already says where its teachers listen; the script starts them there,
 stops them when it ends. It holds the names of the recipe's key variables and files, never a key.
 """
 
-from __future__ import annotations
-
 import shlex
 import socket
 from importlib.resources import files
@@ -68,9 +66,7 @@ def _endpoints_on(teacher: Teacher, host: str | None) -> list[Endpoint]:
         )
     ports = [urlsplit(endpoint.url).port for endpoint in found]
     if None in ports or len(set(ports)) < len(ports):
-        raise RecipeError(
-            f"teacher.endpoints: each replica of a host needs a port of its own in its url, got {ports}"
-        )
+        raise RecipeError(f"teacher.endpoints: each replica of a host needs a port of its own in its url, got {ports}")
     return found
 
 

@@ -4,8 +4,6 @@ Invariant: a call is given up (`GivenUpError`) only while others succeed. When n
 this call's attempts, the teacher is dead: `TeacherError` ends the run, with everything finished kept.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Sequence

@@ -8,8 +8,6 @@ is reserved in the budget first, failed ones are repeated, replies are committed
 Invariant: a call that the journal holds is never made again.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
@@ -69,8 +67,6 @@ def _open_engine(config: recipes.Teacher) -> AbstractAsyncContextManager[Teacher
         return open_embedded(config)
     if config.kind == "replay":
         if not config.cassette:
-            raise RecipeError(
-                "teacher.cassette: kind 'replay' needs a file written by `evoltune cassette export`"
-            )
+            raise RecipeError("teacher.cassette: kind 'replay' needs a file written by `evoltune cassette export`")
         return nullcontext(load_cassette(config.cassette))
     return open_in_process(config)

@@ -3,8 +3,6 @@
 plain_text("<p>Use <code>ls</code>.</p><img src=x>")   ->  "Use `ls`."
 """
 
-from __future__ import annotations
-
 import re
 from html import unescape
 from html.parser import HTMLParser

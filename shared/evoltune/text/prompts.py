@@ -7,8 +7,6 @@ Invariant: all slots are replaced in one pass, so a value that itself contains `
 braces of LaTeX and JSON in the template.
 """
 
-from __future__ import annotations
-
 import re
 from importlib.resources import files
 

@@ -5,8 +5,6 @@
 Invariant: a reply without a number in range is None, never a guess.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -8,8 +8,6 @@ the translations are in `phrases/`. Invariant: words such as "prompt" or "rewrit
 about prompts and rewriting are legitimate.
 """
 
-from __future__ import annotations
-
 import html
 import re
 import unicodedata
@@ -30,9 +28,7 @@ _PROMPT = re.compile(
     rf" (?:{_MADE} prompts?|prompts? re ?writ(?:t?en|er)|prompts? (?:re ?writer|creator|evolver)|(?:rewritten|given|created|evolved)prompt) "
 )
 _NEW = rf"(?:{_MADE}|new|updated|improved|enhanced|original|final|harder|evolved|complex|more complex|upgraded|mutated)"
-_THING = (
-    "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request)"
-)
+_THING = "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request)"
 _LABEL = re.compile(
     rf"^[\W_]*(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{0,3}}{_THING}[\s*_`'\"”\])>}}]*[:：#=]"  # New Question:
     rf"|[#*\[<{{(`«\"“【]\s*(?:the )?{_NEW}[\s_\-]{{0,3}}{_THING}\s*[#*\]>}})`»\"”】]"  # #New Question#
@@ -43,7 +39,7 @@ _LABEL = re.compile(
 _MARKER = re.compile(rf"#\s*(?:the )?{_MADE}\s*#|^\W*{_MADE}\s*#?\s*:", re.MULTILINE)
 _PREAMBLE = re.compile(
     rf"^\W*(?:(?:sure|certainly|of course|okay|ok|absolutely|great)\b[^\n]{{0,30}}?)?\b(?:here(?: is| s|'s|’s)|below is|this is|i(?: have|'ve|’ve)? (?:rewritten|re ?wrote|evolved))\b"
-    rf"[^\n.]{{0,60}}\b(?:{_MADE}|new|(?:more|slightly more) (?:complex|challenging|difficult|detailed|specific)|harder|modified|updated|improved|complex)\b[^\n.]{{0,50}}\b{_THING}\b",
+    rf"[^\n.]{{0,60}}\b(?:{_MADE}|new|(?:more|slightly more) (?:complex|challenging|difficult|detailed|specific)|harder|modified|updated|improved|complex)\b[^\n.]{{0,50}}\b{_THING}\b"
 )
 _ROLE = re.compile(
     r" (?:act as a prompt|your objective is to (?:rewrite|re write|draw inspiration|create a brand new)|(?:complicate|rewrite|re write) the (?:given|following|above) (?:prompt|instruction)"
@@ -72,10 +68,7 @@ def is_residue(text: str) -> bool:
         or _PREAMBLE.search(normal)
         or _is_misspelt(flat)
         or (not _TRANSLATED_NOUNS.isdisjoint(found) and _phrases("latin").search(flat))
-        or (
-            not text.isascii()
-            and _phrases("other_scripts").search(unicodedata.normalize("NFKC", text).casefold())
-        )
+        or (not text.isascii() and _phrases("other_scripts").search(unicodedata.normalize("NFKC", text).casefold()))
     )
 
 

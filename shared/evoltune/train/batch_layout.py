@@ -1,7 +1,5 @@
 """How the rows of a training step are split into micro-batches over the ranks. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from evoltune.errors import RecipeError

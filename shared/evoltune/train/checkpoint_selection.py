@@ -4,8 +4,6 @@ LIMA (2305.11206, appendix B) found that perplexity rises while answers improve,
 must not be one that the run reports. Imports no torch: evaluation runs in processes of its own.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import shutil
@@ -36,9 +34,7 @@ def check_selection(recipe: Recipe) -> None:
         raise RecipeError("train.dev_suite: checkpoint_select: generations needs the name of a dev suite")
     refuse_reported("train.dev_suite", train.dev_suite, recipe)
     if not train.save_steps:
-        raise RecipeError(
-            "train.save_steps: 0 leaves nothing to choose from: set it, e.g. to the steps of an epoch"
-        )
+        raise RecipeError("train.save_steps: 0 leaves nothing to choose from: set it, e.g. to the steps of an epoch")
 
 
 def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:

@@ -6,8 +6,6 @@ A mapping under `train.deepspeed` is the user's own JSON. Its keys override ours
 conflict there is an error. Invariant: the batch sizes, rates and precisions of the JSON are the recipe's.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -69,12 +67,7 @@ def _shared(train: Train, precision: str | None, world: int) -> dict[str, Any]:
         "gradient_clipping": train.max_grad_norm,
         "bf16": {"enabled": kind == "bf16"},
         # Initial scale 2^16: from WizardLM's 2^32, about 16 steps are skipped until the scale fits.
-        "fp16": {
-            "enabled": kind == "fp16",
-            "initial_scale_power": 16,
-            "loss_scale_window": 1000,
-            "hysteresis": 2,
-        },
+        "fp16": {"enabled": kind == "fp16", "initial_scale_power": 16, "loss_scale_window": 1000, "hysteresis": 2},
         # Offloaded states use torch's fused AdamW too: DeepSpeed's own needs a compiler on every node.
         "zero_force_ds_cpu_optimizer": False,
         "zero_allow_untested_optimizer": True,
@@ -107,8 +100,7 @@ def _zero(name: str) -> dict[str, Any]:
 
 def _refuse_conflicts(train: Train, ours: Mapping[str, Any], theirs: Mapping[str, Any], world: int) -> None:
     expected: dict[str, Any] = {
-        key: ours[key]
-        for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
+        key: ours[key] for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
     }
     if world:
         expected["train_batch_size"] = (

@@ -4,8 +4,6 @@ It is `job.json` in the checkpoint's folder. Invariant: its fingerprint covers e
 finished or interrupted job is only ever continued by the same job.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -5,8 +5,6 @@
 A finished checkpoint of the same job is returned as it is; an interrupted job continues from its last step. Imports no torch.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

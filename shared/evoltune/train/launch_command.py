@@ -4,8 +4,6 @@ launch_command(Path("out/job.json"), recipe)   # what this machine runs
 slurm_script(Path("out/job.json"), recipe)     # what sbatch is given
 """
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path

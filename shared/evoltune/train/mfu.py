@@ -1,7 +1,5 @@
 """Model FLOPs utilisation (MFU): the floating-point operations of a step, and the peak of the device."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

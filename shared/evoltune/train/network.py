@@ -1,7 +1,5 @@
 """This machine's place in the network of a multi-node job: addresses and the interface towards the rendezvous."""
 
-from __future__ import annotations
-
 import socket
 
 from evoltune.errors import RecipeError

@@ -6,8 +6,6 @@
 Invariant: no model is downloaded or loaded, so a shipped recipe is planned in less than two seconds.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -67,9 +65,7 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
     memory, fits = _memory(recipe, shape, world, usable=int(gpu_gib * GIB * (1 - RESERVE)))
     count, source, lengths = _rows(recipe, rows, dataset)
     layout = batch_layout(train, world)
-    steps = (
-        train.max_steps if train.max_steps > 0 else math.ceil(count / layout.batch * train.num_train_epochs)
-    )
+    steps = train.max_steps if train.max_steps > 0 else math.ceil(count / layout.batch * train.num_train_epochs)
     row_tokens = min(train.max_length, sum(lengths) // len(lengths)) if lengths else train.max_length
     full = train.finetuning_type == "full"
     calls, cost = _teacher(recipe)
@@ -96,9 +92,7 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
     )
 
 
-def _memory(
-    recipe: Recipe, shape: Shape, world: int, usable: int
-) -> tuple[dict[Zero, Memory], dict[Zero, int]]:
+def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict[Zero, Memory], dict[Zero, int]]:
     """By ZeRO stage: the memory of the recipe's micro-batch, and the largest micro-batch within `usable` bytes."""
     train = recipe.train
     precision = "bf16" if train.precision == "auto" else train.precision
@@ -148,14 +142,9 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     evolve = recipe.evolve
     per_draw = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
     calls = _seeds(recipe) * evolve.rounds * evolve.variants * per_draw
-    prompt = (
-        sum(len(o.template) for o in domain.operators) / max(1, len(domain.operators)) / CHARACTERS_PER_TOKEN
-        + 120
-    )
+    prompt = sum(len(o.template) for o in domain.operators) / max(1, len(domain.operators)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
-    low, high = (
-        calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS
-    )
+    low, high = (calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS)
     return calls, (low, high)
 
 

@@ -5,8 +5,6 @@
 Invariant: a folder with the mark held every byte of the listed files when it was marked. Imports no torch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

@@ -4,8 +4,6 @@ A stop (SIGTERM, Ctrl-C) becomes the file `OUT/stop`, which works for every laun
 checkpoint after the current step and ends. A second signal kills. Invariant: no process that it started outlives `run_trainer`.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -3,8 +3,6 @@
 It starts before anything that can wait (rendezvous, loading, compilation). SIGUSR1 prints the stack traces of a running rank.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import os
 import signal

@@ -18,9 +18,7 @@ from evoltune.verification.rows import verify_rows
 from evoltune.verification.service.client import VerifierClient
 
 
-def verify(
-    rows: Iterable[Any], *, domain: str | Domain, service: str = "", **options: Any
-) -> Iterator[dict[str, Any]]:
+def verify(rows: Iterable[Any], *, domain: str | Domain, service: str = "", **options: Any) -> Iterator[dict[str, Any]]:
     """Verifies rows in worker processes.
 
     Args:

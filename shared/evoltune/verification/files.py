@@ -7,8 +7,6 @@ Invariant: OUT appears when every row has its verdict; until then OUT.partial ho
 with the same key (rows, domain, settings, profiles) continues it.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -118,14 +116,7 @@ def file_key(
     """
     if not Path(file).is_file():
         return ""
-    parts = [
-        source_hash(domain),
-        limits_of(settings),
-        list(profiles),
-        dict(renames),
-        suite,
-        file_digest(Path(file)),
-    ]
+    parts = [source_hash(domain), limits_of(settings), list(profiles), dict(renames), suite, file_digest(Path(file))]
     return digest(parts)
 
 

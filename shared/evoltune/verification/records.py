@@ -3,8 +3,6 @@
 verify_record(domain, record, context, profile="gsm8k-strict")
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from evoltune.domain import Context, Domain
@@ -29,8 +27,7 @@ def verify_record(
     extract, verify = chosen.extract or domain.extract, chosen.verify or domain.verify
     candidates = [None if a.verdict else extract(task, a.text) for a in record.answers]
     verdicts = [
-        answer.verdict
-        or (Verdict(status="fail", reason=NO_ANSWER) if c is None else verify(task, c, context))
+        answer.verdict or (Verdict(status="fail", reason=NO_ANSWER) if c is None else verify(task, c, context))
         for answer, c in zip(record.answers, candidates, strict=True)
     ]
     if confirm and domain.confirm and any(v.status == "unverifiable" for v in verdicts):

@@ -3,8 +3,6 @@
 for row in verify_rows(checker, [{"id": 1, "answer": "0.5", "reference": "1/2"}]): print(row["status"])
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -18,9 +16,7 @@ MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
 
 
-def verify_rows(
-    checker: Checker, rows: Iterable[Any], first: int = 1
-) -> Generator[dict[str, Any], None, None]:
+def verify_rows(checker: Checker, rows: Iterable[Any], first: int = 1) -> Generator[dict[str, Any], None, None]:
     """Verdict rows in input order.
 
     Args:

@@ -23,7 +23,9 @@ domain = Domain(
     name="toy", seeds=list, operators=(), verify=lambda task, candidate, context: Verdict(status="pass"), overlap={"echo": echo}
 )
 '''
-PROBLEM = "A hotel with 41 rooms rents 17 rooms on Friday and 19 more on Saturday at 80 coins each; how many coins come in?"
+PROBLEM = (
+    "A hotel with 41 rooms rents 17 rooms on Friday and 19 more on Saturday at 80 coins each; how many coins come in?"
+)
 
 
 @pytest.fixture
@@ -61,9 +63,7 @@ def test_contaminated_rows_are_counted_by_suite_and_method_and_the_exit_code_is_
     assert main(["data", "decontaminate", "rows.jsonl", "--against", place, "--no-overlap"]) == 1
     out, err = capsys.readouterr()
     assert (
-        "3 rows checked, 1 give away a benchmark problem" in out
-        and "13-gram" in out
-        and "rows.jsonl:2: hotel" in out
+        "3 rows checked, 1 give away a benchmark problem" in out and "13-gram" in out and "rows.jsonl:2: hotel" in out
     )
     assert "rows.jsonl:3: not JSON" in out and "not read: score" in err
 
@@ -86,9 +86,7 @@ def test_the_domains_own_overlap_runs_in_workers_and_a_clean_copy_keeps_rows_as_
     ]
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {row: {h["method"] for h in hits} for row, hits in found["hits"].items()}["rows.jsonl:4"] == {
-        "echo"
-    }
+    assert {row: {h["method"] for h in hits} for row, hits in found["hits"].items()}["rows.jsonl:4"] == {"echo"}
     assert found["rows"] == 3 and len(found["unreadable"]) == 1
     with open("clean.jsonl", encoding="utf-8") as handle:
         assert [json.loads(line) for line in handle] == [ROWS[0]]

@@ -41,9 +41,7 @@ def pairs(name):
         return [(r["text"], r["code"]) for r in data("mbpp/mbpp.jsonl.gz") if r["task_id"] > 600]
     if name == "gsm8k train":
         return [(r["question"], r["answer"]) for r in data("gsm8k/train.jsonl.gz")]
-    texts = [
-        r["text"].removeprefix("Question: ") for r in data("decontamination/rephrased_gsm8k_test.jsonl.gz")
-    ]
+    texts = [r["text"].removeprefix("Question: ") for r in data("decontamination/rephrased_gsm8k_test.jsonl.gz")]
     split = [t.partition("\nAnswer:") for t in texts]
     return [(asked.strip(), answer.strip()) for asked, _, answer in split if asked.strip()]
 
@@ -67,10 +65,7 @@ def found_in(rows, suite, overlap=None, **options):
 @needs_data
 @pytest.mark.parametrize(
     ("rows", "clean", "suite", "recall"),
-    [
-        ("rephrased gsm8k", "gsm8k train", "gsm8k", 0.93),
-        ("rephrased humaneval", "mbpp train", "humaneval", 0.6),
-    ],
+    [("rephrased gsm8k", "gsm8k train", "gsm8k", 0.93), ("rephrased humaneval", "mbpp train", "humaneval", 0.6)],
 )
 def test_text_alone_finds_most_rephrased_rows_at_one_percent_false_positives(rows, clean, suite, recall):
     mine, others = pairs(rows)[:: 4 if suite == "gsm8k" else 1], pairs(clean)[:: 9 if suite == "gsm8k" else 1]
@@ -81,19 +76,14 @@ def test_text_alone_finds_most_rephrased_rows_at_one_percent_false_positives(row
 @needs_data
 def test_n_grams_alone_find_next_to_none_of_them():
     mine = pairs("rephrased gsm8k")[::3]
-    assert len(
-        found_in(mine, "gsm8k", ngrams=(13,), paraphrase=False, contamination_jaccard=1.0)
-    ) < 0.01 * len(mine)
+    assert len(found_in(mine, "gsm8k", ngrams=(13,), paraphrase=False, contamination_jaccard=1.0)) < 0.01 * len(mine)
 
 
 @needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "clean", "suite", "domain"),
-    [
-        ("rephrased gsm8k", "gsm8k train", "gsm8k", "math"),
-        ("rephrased humaneval", "mbpp train", "humaneval", "code"),
-    ],
+    [("rephrased gsm8k", "gsm8k train", "gsm8k", "math"), ("rephrased humaneval", "mbpp train", "humaneval", "code")],
 )
 def test_text_and_the_domains_methods_find_nine_of_ten_rephrased_rows(rows, clean, suite, domain):
     from evoltune.domain import load_domain
@@ -105,9 +95,7 @@ def test_text_and_the_domains_methods_find_nine_of_ten_rephrased_rows(rows, clea
         assert len(found_in(mine, suite, overlap)) >= 0.9 * len(mine)
         flagged = found_in(others, suite, overlap)
     # A row that solves the problem (behaviour) or has its very skeleton (the same problem, new numbers) is no false one.
-    true_ones = {
-        row for row, hits in flagged.items() if any(h.method in ("behaviour", "skeleton") for h in hits)
-    }
+    true_ones = {row for row, hits in flagged.items() if any(h.method in ("behaviour", "skeleton") for h in hits)}
     print(
         f"{rows}: flagged of {clean}: {len(flagged)}, of these by the domain's method {len(true_ones)}, of {len(others)}"
     )

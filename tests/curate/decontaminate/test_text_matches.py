@@ -99,9 +99,7 @@ def test_a_renamed_program_with_a_reworded_docstring_is_a_paraphrase():
         "    top = streak = 0\n    prev = None\n    for x in items:\n        streak = streak + 1 if x == prev else 1\n"
         "        prev = x\n        top = max(top, streak)\n    return top\n"
     )
-    assert ("code/1", "paraphrase") in methods(
-        "Find the longest run of equal neighbours in a list.", [answer]
-    )
+    assert ("code/1", "paraphrase") in methods("Find the longest run of equal neighbours in a list.", [answer])
     other = "def area(r):\n    return 3.14 * r * r\n"
     assert methods("Compute the area of a circle.", [other]) == set()
 

@@ -11,9 +11,7 @@ import pytest
 from evoltune.curate.dedup.near_duplicates import PERMUTATIONS, bands, near_duplicates
 from evoltune.text.words import jaccard, shingles
 
-LONG = (
-    "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
-)
+LONG = "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
 
 
 def test_near_duplicates_name_the_kept_partner():
@@ -53,7 +51,5 @@ def test_bands_overlook_at_most_two_percent_at_the_threshold(threshold):
 @pytest.mark.slow
 def test_a_million_rows_dedup_in_under_four_gib():
     script = Path(__file__).parents[3] / "benchmarks" / "curation.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--arm", "million"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, str(script), "--arm", "million"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["gib"] < 4

@@ -5,11 +5,7 @@ from evoltune.recipe import Curate
 
 
 def test_semantic_dedup_is_off_by_default_and_finds_reordered_words():
-    texts = [
-        "list the rivers of northern italy",
-        "of northern italy list the rivers",
-        "write a haiku about snow",
-    ]
+    texts = ["list the rivers of northern italy", "of northern italy list the rivers", "write a haiku about snow"]
     assert [r for r, _ in find_duplicates(texts, Curate())] == ["", "", ""]
     found = list(find_duplicates(texts, Curate(semantic_threshold=0.7)))
     assert found == [("", 0), ("semantic duplicate", 0), ("", 2)]

@@ -9,9 +9,7 @@ from evoltune.curate.dedup.stage import dedup, find_duplicates
 from evoltune.recipe import Curate
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 
-LONG = (
-    "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
-)
+LONG = "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
 
 
 def record(text, *, status=None, name="", difficulty="", round=0):
@@ -63,11 +61,7 @@ def test_the_evidence_of_a_drop_names_the_row_that_stayed():
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
-    stems = [
-        "the cat sat on the red mat today",
-        "a dog ran over the green hill now",
-        "count all primes below ten",
-    ]
+    stems = ["the cat sat on the red mat today", "a dog ran over the green hill now", "count all primes below ten"]
     tails = ["", " please", " and explain why", " Please"]
     rows = data.draw(
         st.lists(

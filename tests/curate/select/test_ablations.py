@@ -13,11 +13,9 @@ PASS, FAIL = Verdict(status="pass"), Verdict(status="fail")
 
 
 def record(i, skill="sums", round=0, verdict=PASS):
-    words = {
-        "sums": "add apples and pears",
-        "shapes": "draw squares near circles",
-        "time": "count hours until noon",
-    }[skill]
+    words = {"sums": "add apples and pears", "shapes": "draw squares near circles", "time": "count hours until noon"}[
+        skill
+    ]
     answers = (
         Answer(text=f"first {i}", model="teacher", verdict=FAIL),
         Answer(text=f"second {i}", model="teacher", verdict=verdict),
@@ -27,11 +25,7 @@ def record(i, skill="sums", round=0, verdict=PASS):
 
 
 POOL = Pool(
-    kept=[
-        record(i, skill, round=i % 3)
-        for skill, n in (("sums", 60), ("shapes", 30), ("time", 12))
-        for i in range(n)
-    ],
+    kept=[record(i, skill, round=i % 3) for skill, n in (("sums", 60), ("shapes", 30), ("time", 12)) for i in range(n)],
     rejected=[record(i + 1000, verdict=FAIL) for i in range(40)],
 )
 
@@ -55,9 +49,7 @@ def test_the_unfiltered_side_keeps_the_first_answer_whatever_the_verifier_said()
     assert all([a.text.split()[0] for a in r.answers] == ["first"] for r in found["unfiltered"])
     assert all(r.answers[0].verdict is None for r in found["unfiltered"])
     rejected = {r.id for r in POOL.rejected}
-    assert any(r.id in rejected for r in found["unfiltered"]) and not any(
-        r.id in rejected for r in found["verified"]
-    )
+    assert any(r.id in rejected for r in found["unfiltered"]) and not any(r.id in rejected for r in found["verified"])
 
 
 def test_one_cluster_is_of_one_kind_and_the_spread_set_is_not():
@@ -68,11 +60,7 @@ def test_one_cluster_is_of_one_kind_and_the_spread_set_is_not():
 
 def test_rounds_accumulate_and_skills_stand_alone():
     rounds = variants(POOL, "round-mix", 30, 0)
-    assert {r.round for r in rounds["seeds"]} == {0} and {r.round for r in rounds["rounds 0 to 2"]} == {
-        0,
-        1,
-        2,
-    }
+    assert {r.round for r in rounds["seeds"]} == {0} and {r.round for r in rounds["rounds 0 to 2"]} == {0, 1, 2}
     assert set(variants(POOL, "task-mix", 30, 0)) == {"mixed", "only sums", "only shapes", "only time"}
 
 

@@ -4,13 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.curate.select.diversity import (
-    best_of_clusters,
-    choose_diverse,
-    equal_shares,
-    k_center,
-    spherical_kmeans,
-)
+from evoltune.curate.select.diversity import best_of_clusters, choose_diverse, equal_shares, k_center, spherical_kmeans
 from evoltune.text.vectors import vectors
 
 np = pytest.importorskip("numpy")
@@ -35,10 +29,7 @@ def test_cluster_quotas_take_small_clusters_whole_and_the_best_of_large_ones():
     assert choose_diverse(np.eye(3, dtype=np.float32), np.ones(3), 5) == [0, 1, 2]
 
 
-@given(
-    st.dictionaries(st.text("abc", min_size=1, max_size=2), st.integers(0, 30), max_size=6),
-    st.integers(0, 100),
-)
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=2), st.integers(0, 30), max_size=6), st.integers(0, 100))
 def test_shares_fill_up_without_taking_more_than_there_is(available, size):
     share = equal_shares(available, size)
     assert sum(share.values()) == min(size, sum(available.values()))

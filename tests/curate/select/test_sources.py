@@ -57,19 +57,7 @@ def test_select_applies_rules_quotas_and_decisions_and_prints_the_table(toy, cap
 def test_a_page_without_jinja2_fails_before_any_work(toy, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     Path("own.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
-    command = [
-        "data",
-        "select",
-        "own.jsonl",
-        "--domain",
-        toy,
-        "--out",
-        "c.jsonl",
-        "--mode",
-        "all",
-        "--page",
-        "r.html",
-    ]
+    command = ["data", "select", "own.jsonl", "--domain", toy, "--out", "c.jsonl", "--mode", "all", "--page", "r.html"]
     assert main(command) == 2 and not Path("c.jsonl").exists()
     assert "evoltune[report]" in capsys.readouterr().err
 

@@ -18,9 +18,7 @@ TOPICS = {
 def record(text, *, answer="x" * 100, status="pass", round=0, name="", **fields):
     verdict = Verdict(status=status)
     answers = (Answer(text=answer, model="seed", verdict=verdict),)
-    return Record(
-        domain="toy", task=Task(instruction=text, name=name, fields=fields), answers=answers, round=round
-    )
+    return Record(domain="toy", task=Task(instruction=text, name=name, fields=fields), answers=answers, round=round)
 
 
 def planted(per_topic=30, heavy=300):
@@ -30,9 +28,7 @@ def planted(per_topic=30, heavy=300):
         tokens = text.split()
         for i in range(heavy if topic == "cooking" else per_topic):
             picked = [tokens[(i * k + k) % 10] for k in (1, 3, 7)]
-            rows.append(
-                record(f"Explain {' and '.join(picked)} in case {i}", name=f"{topic}-{i}", source=topic)
-            )
+            rows.append(record(f"Explain {' and '.join(picked)} in case {i}", name=f"{topic}-{i}", source=topic))
     return rows
 
 

@@ -21,8 +21,6 @@ def test_every_option_is_in_the_domain_with_its_default() -> None:
         ({"decimal_digits": -1}, "verify.policy.decimal_digits: -1, must be a whole number of at least 0"),
     ],
 )
-def test_a_wrong_option_is_an_error_that_names_the_allowed_values(
-    chosen: dict[str, object], said: str
-) -> None:
+def test_a_wrong_option_is_an_error_that_names_the_allowed_values(chosen: dict[str, object], said: str) -> None:
     with pytest.raises(DomainError, match=said):
         Policy.of(chosen)

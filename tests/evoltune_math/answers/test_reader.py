@@ -38,9 +38,7 @@ def test_wrappers_signs_and_broken_escapes_are_normalised() -> None:
     assert repair_escapes(r"\\frac{1}{2}") == r"\frac{1}{2}"
 
 
-def test_an_answer_is_parsed_once_however_it_is_wrapped_and_whoever_reads_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_answer_is_parsed_once_however_it_is_wrapped_and_whoever_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[int] = []
     parse = reader.parse_tokens
     monkeypatch.setattr(reader, "parse_tokens", lambda tokens: parsed.append(1) or parse(tokens))

@@ -51,9 +51,7 @@ def scored(profile: str, response: str, reference: str) -> str | None:
         ("openai-A", "work\n#### 5", "A: 5", None),
     ],
 )
-def test_a_profile_scores_as_published(
-    profile: str, response: str, reference: str, status: str | None
-) -> None:
+def test_a_profile_scores_as_published(profile: str, response: str, reference: str, status: str | None) -> None:
     assert scored(profile, response, reference) == status
 
 

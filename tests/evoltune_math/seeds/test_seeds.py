@@ -24,8 +24,7 @@ def skeleton(text: str) -> str:
     names = {n for side in generate.PEOPLE.values() for names in side.values() for n in names.split()}
     words = re.findall(r"\w+", text)
     return " ".join(
-        "#" if w.isdigit() else "@" if w in names else "%" if w in generate.THINGS.split() else w.lower()
-        for w in words
+        "#" if w.isdigit() else "@" if w in names else "%" if w in generate.THINGS.split() else w.lower() for w in words
     )
 
 
@@ -37,9 +36,7 @@ def test_every_worked_answer_computes_its_reference_step_by_step(path):
         for step in steps:
             left, sign, right, result = STEP.fullmatch(step).groups()
             left, right = int(left), int(right)
-            assert {"+": left + right, "-": left - right, "*": left * right, "/": left / right}[sign] == int(
-                result
-            )
+            assert {"+": left + right, "-": left - right, "*": left * right, "/": left / right}[sign] == int(result)
         assert last == f"#### {row['reference']}" and steps[-1].endswith(f"= {row['reference']}")
 
 
@@ -82,16 +79,12 @@ def test_the_suite_loads_under_the_recorded_hash():
     benchmark = BENCHMARKS["gradeschool-heldout"]
     assert hashlib.sha256(HELDOUT.read_bytes()).hexdigest() == benchmark.sha256
     tasks = list(benchmark.load(Path("/any/folder") / benchmark.file))
-    assert len(tasks) >= 240 and all(
-        t.reference and t.fields["skill"] and t.fields["reasoning"] for t in tasks
-    )
+    assert len(tasks) >= 240 and all(t.reference and t.fields["skill"] and t.fields["reasoning"] for t in tasks)
 
 
 def test_seeds_are_records_with_one_answer_and_tags():
     for seed in seeds():
         assert seed.domain == "math" and seed.task.reference
-        assert seed.answers[0].model == "seed" and seed.answers[0].text.endswith(
-            f"#### {seed.task.reference}"
-        )
+        assert seed.answers[0].model == "seed" and seed.answers[0].text.endswith(f"#### {seed.task.reference}")
         assert set(seed.task.fields) == {"skill", "reasoning"}
     assert len({seed.id for seed in seeds()}) == len(list(rows(SEEDS)))

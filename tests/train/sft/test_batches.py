@@ -18,18 +18,14 @@ def test_packing_places_each_document_once_and_never_overfills(lengths, capacity
     assert sorted(itertools.chain(*bins)) == list(range(len(lengths)))
     assert all(sum(lengths[i] for i in row) <= capacity for row in bins)
     if lengths:
-        assert (
-            len(bins) <= -(-sum(lengths) * 2 // capacity) + 1
-        )  # best-fit decreasing never wastes half of the bins
+        assert len(bins) <= -(-sum(lengths) * 2 // capacity) + 1  # best-fit decreasing never wastes half of the bins
 
 
 @given(
     size=st.integers(3, 40), micro=st.integers(1, 3), accumulation=st.integers(1, 3), world=st.integers(1, 3),
     steps=st.integers(1, 12), group=st.booleans(), seed=st.integers(0, 9),
 )  # fmt: skip
-def test_a_step_has_the_same_rows_for_every_number_of_ranks(
-    size, micro, accumulation, world, steps, group, seed
-):
+def test_a_step_has_the_same_rows_for_every_number_of_ranks(size, micro, accumulation, world, steps, group, seed):
     lengths = [random.Random(seed + i).randint(1, 99) for i in range(size)]
     batch = micro * accumulation * world
     order = list(step_order(lengths, batch, steps, seed, group=group))

@@ -68,9 +68,7 @@ def test_the_leaks_that_packing_must_avoid_are_real(leak, tiny_model):
     ids, positions = batch["input_ids"], batch["position_ids"]
     clean = tiny_model(input_ids=ids, position_ids=positions, use_cache=False).logits
     how = (
-        {"attention_mask": torch.ones_like(ids), "use_cache": False}
-        if leak.startswith("att")
-        else {"use_cache": True}
+        {"attention_mask": torch.ones_like(ids), "use_cache": False} if leak.startswith("att") else {"use_cache": True}
     )
     assert (tiny_model(input_ids=ids, position_ids=positions, **how).logits - clean).abs().max() > 1e-3
 
@@ -123,11 +121,7 @@ def _gradients(model, head, batch, items):
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
         loss = head.loss(model, batch, items)
     loss.backward()
-    return (
-        loss.item(),
-        {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None},
-        kept[0],
-    )
+    return (loss.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}, kept[0])
 
 
 @settings(max_examples=8, deadline=None)

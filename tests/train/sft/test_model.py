@@ -19,8 +19,6 @@ def test_residual_dropout_grows_from_the_bottom_to_the_top_and_only_while_traini
     assert torch.equal(model(ids).logits, plain)
     zeros = {}
     for depth, layer in enumerate(model.model.layers):
-        layer.mlp.register_forward_hook(
-            lambda m, i, o, d=depth: zeros.update({d: (o == 0).float().mean().item()})
-        )
+        layer.mlp.register_forward_hook(lambda m, i, o, d=depth: zeros.update({d: (o == 0).float().mean().item()}))
     model.train()(ids)
     assert zeros[0] == 0.0 and 0.4 < zeros[1] < 0.6

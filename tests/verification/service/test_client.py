@@ -22,11 +22,7 @@ def local():
 
 
 plain = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8)
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 )
 answers = st.sampled_from(["1/2", "0.5", "\\boxed{3}", "x^2+1", "{", "\0", "\ud800"]) | plain
 rows = st.lists(

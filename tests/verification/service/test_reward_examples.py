@@ -17,11 +17,7 @@ def test_the_example_for_trl_takes_columns(live, monkeypatch):
     reward = example("trl_grpo", live.url, monkeypatch)["reward"]
     conversations = [[{"role": "assistant", "content": text}] for text in ("4", "5", "6")]
     more = {"completion_ids": [[1], [2], [3]], "trainer_state": object(), "log_extra": print}
-    assert reward(prompts=["p"] * 3, completions=conversations, reference=["4", "4", None], **more) == [
-        1,
-        0,
-        None,
-    ]
+    assert reward(prompts=["p"] * 3, completions=conversations, reference=["4", "4", None], **more) == [1, 0, None]
 
 
 def test_the_example_for_verl_takes_both_managers_calls(live, monkeypatch):

@@ -37,10 +37,7 @@ def test_a_browser_opens_the_page_with_the_token_as_password(live):
     basic = "Basic " + base64.b64encode(f"me:{TOKEN}".encode()).decode()
     status, headers, page = live.request("GET", "/docs", token=None, Authorization=basic)
     assert status == 200 and "/v1/verify" in page
-    assert (
-        not re.search(r"(src|href)=.https?:", page)
-        and "default-src 'none'" in headers["Content-Security-Policy"]
-    )
+    assert not re.search(r"(src|href)=.https?:", page) and "default-src 'none'" in headers["Content-Security-Policy"]
 
 
 def test_the_token_is_never_printed(live):

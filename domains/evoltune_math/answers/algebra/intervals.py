@@ -3,8 +3,6 @@
 region_of(parse("x<-1 \\\\text{ or } x>8")) and region_of(parse("(-\\\\infty,-1)\\\\cup(8,\\\\infty)")) have equal spans
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """Sums, products, powers and transposes of matrices, entry by entry; the entries stay expressions."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 from evoltune_math.answers.nodes import ONE, Node, add, difference, div, has, mul, neg, num
@@ -52,9 +50,7 @@ def _times(a: Rows, b: Rows) -> Rows | None:
     if len(a[0]) != len(b):
         return None
     columns = tuple(zip(*b, strict=True))
-    return tuple(
-        tuple(add(*(mul(x, y) for x, y in zip(row, column, strict=True))) for column in columns) for row in a
-    )
+    return tuple(tuple(add(*(mul(x, y) for x, y in zip(row, column, strict=True))) for column in columns) for row in a)
 
 
 def _power(base: Node, exponent: Node) -> Rows | None:

@@ -7,8 +7,6 @@ plain symbol (`Form.is_free`).
     equal_forms(normal_form(parse("1/(\\\\sqrt2-1)")), normal_form(parse("\\\\sqrt2+1")))   # True
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Symbols take positive and negative values. A point counts only if both sides are
 written. An unknown function has the value of a hash of its arguments. mpmath is imported on first use.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -45,9 +43,7 @@ def _context(digits: int) -> Any:
 class Evaluator:
     """Evaluates trees at one point, with one precision."""
 
-    def __init__(
-        self, values: Mapping[str, Fraction], digits: int = DIGITS, real_roots: bool = False
-    ) -> None:
+    def __init__(self, values: Mapping[str, Fraction], digits: int = DIGITS, real_roots: bool = False) -> None:
         self.mp, self.digits, self.real_roots = _context(digits), digits, real_roots
         self.values: dict[str, Any] = {name: self.convert(value) for name, value in values.items()}
 

@@ -3,20 +3,11 @@
 Invariant: the size of a power, factorial or binomial is checked before it is computed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from evoltune_math.answers.limits import (
-    MAX_BITS,
-    TooLarge,
-    bits,
-    check_binomial,
-    check_factorial,
-    check_power,
-)
+from evoltune_math.answers.limits import MAX_BITS, TooLarge, bits, check_binomial, check_factorial, check_power
 from evoltune_math.answers.nodes import Node
 
 MAX_ROOT = 64

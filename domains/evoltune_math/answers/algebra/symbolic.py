@@ -4,8 +4,6 @@ The tree is translated node by node, unevaluated where evaluation could be large
 or `parse_expr`. SymPy is imported on first use.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any
 
@@ -33,15 +31,7 @@ def equal(a: Node, b: Node) -> bool:
     try:
         difference = to_sympy(a).doit() - to_sympy(b).doit()
         return bool(difference == 0 or sympy.simplify(difference) == 0)
-    except (
-        NoTranslation,
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        RecursionError,
-    ):
+    except (NoTranslation, ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError, RecursionError):
         return False
 
 
@@ -93,8 +83,7 @@ _OPERATIONS: dict[str, Any] = {
 _RENAMED = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
             "artanh": "atanh", "sgn": "sign"}  # fmt: skip
 _FUNCTIONS = word_set(
-    "sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor ceiling asin acos atan asinh acosh "
-    "atanh erf gamma sign"
+    "sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor ceiling asin acos atan asinh acosh atanh erf gamma sign"
 )
 
 

@@ -1,7 +1,5 @@
 """Arbitrary constants, such as the `+ C` of an antiderivative or `C_1 e^x + C_2 e^{-x}`: their letters do not matter."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from fractions import Fraction

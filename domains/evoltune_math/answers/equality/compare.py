@@ -3,8 +3,6 @@
 compare(read("(1,2)"), read("1 < x < 2"), Policy())   # True, "structure"
 """
 
-from __future__ import annotations
-
 from evoltune_math.answers.equality import lists, regions, statements, values
 from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.kinds import Answer

@@ -1,7 +1,5 @@
 """When a decimal stands for an exact value: how many digits it was written with, and how far it may be off."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.numeric import real_value

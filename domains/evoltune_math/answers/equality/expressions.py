@@ -6,8 +6,6 @@
 Nothing over a size limit is computed.
 """
 
-from __future__ import annotations
-
 from evoltune_math.answers.algebra import numeric, symbolic
 from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
 from evoltune_math.answers.algebra.rational import Undefined, rational

@@ -4,8 +4,6 @@ A member that is linear in its parameter is (offset, period). Two families are e
 period.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

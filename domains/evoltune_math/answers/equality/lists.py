@@ -1,7 +1,5 @@
 """Rules for groups, matrices and ratios."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from evoltune_math.answers.algebra.rational import rational

@@ -1,7 +1,5 @@
 """Rules for sets of reals."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.algebra.intervals import infinite, merged, region_of
 from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.equality.words import means_empty_set

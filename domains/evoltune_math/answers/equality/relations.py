@@ -1,7 +1,5 @@
 """Equality of relations: equations up to a factor, inequalities up to a positive one, chains member by member."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.normal_form import normal_form

@@ -1,7 +1,5 @@
 """Rules for named values, relations, families and approximations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from evoltune_math.answers.equality.comparison import KINDS, Comparison, Rules, before

@@ -1,7 +1,5 @@
 """Rules for values, words and options of a multiple choice."""
 
-from __future__ import annotations
-
 from evoltune_math.answers import units
 from evoltune_math.answers.equality.arbitrary_constants import equal_up_to_constants
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before

@@ -1,7 +1,5 @@
 """Equality of answers in words: `no solution`, `Even`, `True`; each has one canonical form."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune_math.answers.kinds import Value

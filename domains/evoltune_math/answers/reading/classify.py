@@ -4,8 +4,6 @@ classify(parse("x=-2,6"))       -> Named(x, Group((Value(-2), Value(6)), ""))
 classify(parse("-1<x\\\\le 2")) -> Region(x, (-1, 2])
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from evoltune_math.answers import units
@@ -25,19 +23,7 @@ from evoltune_math.answers.kinds import (
     Text,
     Value,
 )
-from evoltune_math.answers.nodes import (
-    Node,
-    add,
-    bare_items,
-    const,
-    difference,
-    has,
-    mul,
-    num,
-    rel,
-    symbols,
-    walk,
-)
+from evoltune_math.answers.nodes import Node, add, bare_items, const, difference, has, mul, num, rel, symbols, walk
 from evoltune_math.answers.reading.names import is_declaration, is_name, is_qualifier
 from evoltune_math.answers.reading.plus_minus import all_signs, variants
 from evoltune_math.answers.reading.vectors import basis_vector

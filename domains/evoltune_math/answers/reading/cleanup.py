@@ -3,8 +3,6 @@
 normalised("$\\\\boxed{x²}$.") -> "x^{2}"
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """What only names or qualifies an answer: the `x` of `x = 5`, the `AB` of `AB = 4`, the `k \\in \\mathbb{Z}` of `k\\pi`."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import Node, sym, symbols
 
 _INTEGER_SETS = frozenset(["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Q"])

@@ -1,7 +1,5 @@
 """`a \\pm b` stands for two expressions; several signs in one expression are independent."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import Node, add, difference, neg, walk
 
 MAX_INDEPENDENT = 3

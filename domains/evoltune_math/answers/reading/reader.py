@@ -6,8 +6,6 @@ No text raises: what is outside of the grammar or over a size limit becomes `Tex
 cached, so that an answer which extraction has read is not parsed again when it is verified.
 """
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 
@@ -26,10 +24,7 @@ MAX_TEXT = 12_000
 _INT = r"(?:\{(\d+)\}|(\d+))"
 _COMBINATIONS = (
     (re.compile(rf"(?<![\w\\])([CPA])_{_INT}\^{_INT}"), (2, 1, 4)),
-    (
-        re.compile(rf"(?:\{{\s*\}}|\\,)?\s?[_^]{_INT}\s?(?:\\mathrm\{{|\\text\{{)?([CP])\}}?_{_INT}"),
-        (1, 3, 4),
-    ),
+    (re.compile(rf"(?:\{{\s*\}}|\\,)?\s?[_^]{_INT}\s?(?:\\mathrm\{{|\\text\{{)?([CP])\}}?_{_INT}"), (1, 3, 4)),
     (re.compile(rf"(?<![\w\\])(\d+)()([CP])_?{_INT}(?!\w)"), (1, 3, 4)),
     (re.compile(r"(?<![\w\\])([CP])\((\d+)(),\s?(\d+)()\)"), (2, 1, 4)),
 )

@@ -5,8 +5,6 @@
 Each form is matched as a whole, by a pattern that takes linear time.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -37,16 +35,11 @@ _PREFIXED = re.compile(r"0x([0-9A-Fa-f]+)|0b([01]+)")
 _ORDINAL = re.compile(r"(\d+)\s*(?:\^?\{?(?:\\text\{)?)?(?:st|nd|rd|th)\}*(?:\s+([a-z]+))?")
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
-_TIME = re.compile(
-    r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I
-)
+_TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I)
 _MONTHS = "january february march april may june july august september october november december".split()
 _MONTH = "(?P<month>" + "|".join(f"{m[:3]}(?:{m[3:]})?\\.?" for m in _MONTHS) + ")"
 _DAY, _YEAR = r"(?P<day>\d\d?)(?:st|nd|rd|th)?", r"(?:,?\s+(?P<year>\d{4}))?"
-_DATES = (
-    re.compile(rf"{_MONTH}\s+{_DAY}{_YEAR}", re.I),
-    re.compile(rf"{_DAY}\s+(?:of\s+)?{_MONTH}{_YEAR}", re.I),
-)
+_DATES = (re.compile(rf"{_MONTH}\s+{_DAY}{_YEAR}", re.I), re.compile(rf"{_DAY}\s+(?:of\s+)?{_MONTH}{_YEAR}", re.I))
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _REMAINDER = re.compile(r"(-?\d+)\s*,?\s*(?:with\s+)?(?:a\s+)?(?:remainder(?:\s+of)?|rem\.?|R|r)\s*(\d+)")
 _PART = re.compile(r"\(?([a-h])\)\s+")
@@ -129,9 +122,7 @@ def _parts(text: str, read: Read) -> Answer | None:
     if len(marks) < 2 or marks[0].start() or "".join(m[1] for m in marks) != "abcdefgh"[: len(marks)]:
         return None
     ends = [*(m.start() for m in marks[1:]), len(text)]
-    return Group(
-        tuple(read(text[m.end() : end].strip(" ,;.")) for m, end in zip(marks, ends, strict=True)), "()"
-    )
+    return Group(tuple(read(text[m.end() : end].strip(" ,;.")) for m, end in zip(marks, ends, strict=True)), "()")
 
 
 def _dated(text: str) -> Text | None:

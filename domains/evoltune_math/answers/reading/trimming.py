@@ -1,7 +1,5 @@
 """Tokens around an answer that do not belong to it: `the ratio is`, `approximately`, `, which is the area`, a full stop."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.syntax.tokens import Token
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, word_set
 
@@ -82,9 +80,7 @@ def _brackets_opened(tokens: list[Token]) -> int:
 def without_lead(tokens: list[Token]) -> list[Token] | None:
     """The tokens after an introduction in words: `Solution is: ...`, `width ... = 10`; None if there is none."""
     at = 0
-    while at < len(tokens) and (
-        tokens[at].kind in ("text", "word", "sep") or tokens[at].is_op(":", ",", "=")
-    ):
+    while at < len(tokens) and (tokens[at].kind in ("text", "word", "sep") or tokens[at].is_op(":", ",", "=")):
         at += 1
     while at and tokens[at - 1].kind == "word" and _is_name(tokens[at - 1].text):
         at -= 1
@@ -99,11 +95,7 @@ def is_prose(tokens: list[Token]) -> bool:
     """Whether the tokens are only words: no number and no mathematics."""
     return all(map(_may_be_prose, tokens)) and any(
         t.kind == "text"
-        or (
-            t.kind == "word"
-            and len(t.text) > 3
-            and not (_is_name(t.text) or t.text in GREEK or t.text.isupper())
-        )
+        or (t.kind == "word" and len(t.text) > 3 and not (_is_name(t.text) or t.text in GREEK or t.text.isupper()))
         for t in tokens
     )
 

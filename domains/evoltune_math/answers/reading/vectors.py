@@ -1,7 +1,5 @@
 """Vectors written in basis vectors: `2\\mathbf{i} - \\mathbf{j}` is the vector <2, -1>."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.kinds import Group, Value
 from evoltune_math.answers.nodes import ONE, ZERO, Node, neg, product, sym, symbols, walk
 

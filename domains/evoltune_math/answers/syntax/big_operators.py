@@ -1,7 +1,5 @@
 """Sums, products, limits and integrals as `bigop` nodes (body, below, above)."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import EMPTY, ONE, Node, div, neg, product, sym, walk
 from evoltune_math.answers.syntax.grammar import SIGNED, SUM, Cursor
 from evoltune_math.answers.syntax.tokens import Unreadable

@@ -3,8 +3,6 @@
 Each function reads at the cursor, after the opening sign unless it says otherwise.
 """
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import Node, bare_items, div, fn, seq
 from evoltune_math.answers.syntax.grammar import Closed, Cursor, closes
 from evoltune_math.answers.syntax.tokens import Token, Unreadable

@@ -3,8 +3,6 @@
 `x²` -> `x^{2}`, `１２` and `१२` -> `12`, `¾` -> ` \\frac{3}{4}`, `≤` -> `\\le `. Takes time linear in the text.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

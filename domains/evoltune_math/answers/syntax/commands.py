@@ -3,8 +3,6 @@
 `command(cursor, name)` reads the arguments of `\\name`; the cursor is after the name.
 """
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import Node, const, div, fn, neg, num, seq, sym, walk
 from evoltune_math.answers.syntax.big_operators import BIG_OPERATORS, big_operator
 from evoltune_math.answers.syntax.brackets import FENCES, bars, call, fence, skip_group

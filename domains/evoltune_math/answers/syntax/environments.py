@@ -1,16 +1,12 @@
 """`\\begin{...} ... \\end{...}`: matrices, determinants, cases, and environments that only align."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import EMPTY, Node, seq
 from evoltune_math.answers.syntax.brackets import skip_group
 from evoltune_math.answers.syntax.grammar import Cursor
 from evoltune_math.answers.syntax.tokens import Token, Unreadable
 from evoltune_math.answers.vocabulary import word_set
 
-_MATRICES = word_set(
-    "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix"
-)
+_MATRICES = word_set("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix")
 _CASES = ("cases", "dcases", "rcases")
 
 

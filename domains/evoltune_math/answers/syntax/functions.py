@@ -1,7 +1,5 @@
 """Roots and functions with their arguments: `\\sqrt[3]{8}`, `\\sin^2 x`, `\\log_2 8`, `\\sin^{-1}(x)`, `max(1, 2)`."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import ONE, Node, const, div, fn, neg, num, product
 from evoltune_math.answers.syntax.brackets import call
 from evoltune_math.answers.syntax.grammar import POWER, PRODUCT, Cursor, closes
@@ -88,7 +86,5 @@ def _bare_argument(cursor: Cursor) -> Node:
 
 def _is_factor(token: Token) -> bool:
     if token.kind == "cmd":
-        return (
-            token.text in GREEK or token.text in CONSTANTS or token.text in ("frac", "dfrac", "tfrac", "sqrt")
-        )
+        return token.text in GREEK or token.text in CONSTANTS or token.text in ("frac", "dfrac", "tfrac", "sqrt")
     return token.kind in ("num", "sym")

@@ -4,8 +4,6 @@
 take a Cursor, read what they know and return a node, so that no part imports the parser.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,9 +14,7 @@ RELATION, UNION, RATIO, SUM, PRODUCT, POWER, POSTFIX = 10, 15, 18, 20, 30, 50, 6
 """Binding powers; a higher one binds more tightly. Juxtaposition has that of PRODUCT: `1/2x` is half of x."""
 SIGNED = PRODUCT - 1
 """What a sign, a sum or a limit applies to: a whole product."""
-FUNCTION_LETTERS = frozenset(
-    ["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"]
-)
+FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
 """Names that are functions if brackets follow: `f(x+1)` is a call, `a(x+1)` a product."""
 TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
 FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")

@@ -3,8 +3,6 @@
 `\\frac{1}{2}\\text{ cm}` -> cmd frac, op {, num 1, op }, op {, num 2, op }, text cm
 """
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 
@@ -105,9 +103,7 @@ class _Lexer:
             self.brackets.pop()
         if piece in ("$", "`", '"'):
             self.space = True
-        elif piece == "+/-" or (
-            piece == "+" and not self.tokens and self.text[self.pos : self.pos + 1] == "-"
-        ):
+        elif piece == "+/-" or (piece == "+" and not self.tokens and self.text[self.pos : self.pos + 1] == "-"):
             self.pos += piece == "+"
             self.emit("cmd", "pm")
         elif piece != "\\":

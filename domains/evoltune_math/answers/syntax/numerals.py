@@ -3,8 +3,6 @@
 NumeralReader("1,234 apples").read(0, "") -> Numeral(literal="1234", value=1234, decimal=False, end=5)
 """
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from typing import NamedTuple

@@ -6,8 +6,6 @@
 Nothing is evaluated. What cannot be parsed raises `Unreadable`.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 from evoltune_math.answers.nodes import EULER, IMAGINARY, Node, add, const, mul, neg, num, rel, seq, size, sym
@@ -27,15 +25,7 @@ from evoltune_math.answers.syntax.grammar import (
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.tokens import END, Token, Unreadable
 from evoltune_math.answers.units import CURRENCY_PREFIXES, LETTER_UNITS
-from evoltune_math.answers.vocabulary import (
-    CONSTANTS,
-    FUNCTIONS,
-    GREEK,
-    NUMBER_SETS,
-    RELATIONS,
-    TEXT_WORDS,
-    word_set,
-)
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, RELATIONS, TEXT_WORDS, word_set
 
 MAX_NESTING = 64
 MAX_HALF_OPEN = 4
@@ -53,9 +43,7 @@ _BINARY_COMMANDS = {
     )
     for name in names.split()
 }
-_ENDING_COMMANDS = word_set(
-    "rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid"
-)
+_ENDING_COMMANDS = word_set("rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid")
 """Commands that no operand follows: the expression before them is complete."""
 _SEPARATORS = {"op": (",", "\n"), "cmd": ("wedge", "vee")}
 _ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])

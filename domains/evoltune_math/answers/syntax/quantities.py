@@ -1,7 +1,5 @@
 """Numbers and what follows them: mixed numbers, units, `3 million`, percent, `3 to 4`, `1 out of 4`, `5 hours 30 minutes`."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
@@ -12,9 +10,7 @@ from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
 from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK
 
 _PERCENT = frozenset(["percent", "pct", "percentage", "percents", "per cent", "percentage points"])
-_NUMERIC_OPS = frozenset(
-    ["num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio", "root"]
-)
+_NUMERIC_OPS = frozenset(["num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio", "root"])
 MAX_UNIT_TOKENS = 14
 
 
@@ -158,6 +154,4 @@ def _in_unit(token: Token) -> bool:
     if token.kind == "num" and token.text in ("1", "2", "3"):
         return True
     signs = ("/", "^", "{", "}", "-", "mu", "Omega")
-    return (
-        token.text in LETTER_UNITS or token.text in SHORT_UNITS or token.text in TIMES or token.text in signs
-    )
+    return token.text in LETTER_UNITS or token.text in SHORT_UNITS or token.text in TIMES or token.text in signs

@@ -1,7 +1,5 @@
 """What is written above and below: powers, degree signs, primes, subscripts, bases; and names that are called."""
 
-from __future__ import annotations
-
 from evoltune_math.answers.nodes import ONE, Node, add, div, fn, neg, num, sym
 from evoltune_math.answers.number_words import number_in_words
 from evoltune_math.answers.syntax.brackets import skip_group

@@ -1,7 +1,5 @@
 """Token, and the exception for text that is outside of the grammar."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ audit = audit_dataset("rows.jsonl", {"humaneval": load_suite("humaneval")}, Cura
 audit.hits    ->  {"rows.jsonl:7": [Hit(suite="humaneval", task="HumanEval/3", method="13-gram", score=1.0)]}
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,13 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from evoltune.curate.certificate import (
-    Suite,
-    build_certificate,
-    certificate_path,
-    methods_of,
-    write_certificate,
-)
+from evoltune.curate.certificate import Suite, build_certificate, certificate_path, methods_of, write_certificate
 from evoltune.curate.decontaminate.stage import (
     DomainOverlap,
     Findings,
@@ -67,11 +59,7 @@ class Audit:
 
 
 def audit_dataset(
-    ref: str,
-    suites: Mapping[str, Suite],
-    options: Curate,
-    verification: Verification,
-    clean: Path | None = None,
+    ref: str, suites: Mapping[str, Suite], options: Curate, verification: Verification, clean: Path | None = None
 ) -> Audit:
     """Checks all rows of a source, by every method, against the suites.
 
@@ -151,19 +139,14 @@ def _audit_group(
 
     for record, found in find_overlap(records(), index, group.suites, group.overlap, every_method=True):
         before = earlier.popleft()
-        yield (
-            record,
-            Findings(hits=[*before.hits, *found.hits], unchecked=[*before.unchecked, *found.unchecked]),
-        )
+        yield (record, Findings(hits=[*before.hits, *found.hits], unchecked=[*before.unchecked, *found.unchecked]))
 
 
 def certify(audit: Audit, suites: Mapping[str, Suite], options: Curate, dataset: Path) -> Path:
     """Writes the certificate of a finished audit for the files of `dataset` (a folder or one file); returns its path."""
     methods = {name for suite in suites.values() for name in load_domain(suite.domain).overlap}
     hits = [{"row": row, "hits": msgspec.to_builtins(found)} for row, found in sorted(audit.hits.items())]
-    unchecked = [
-        {"row": row, "checks": msgspec.to_builtins(found)} for row, found in sorted(audit.unchecked.items())
-    ]
+    unchecked = [{"row": row, "checks": msgspec.to_builtins(found)} for row, found in sorted(audit.unchecked.items())]
     rows = {
         "in": audit.rows, "kept": audit.clean_rows,
         "contaminated": len(audit.hits), "unchecked": len(audit.unchecked),

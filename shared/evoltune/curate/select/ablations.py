@@ -6,8 +6,6 @@ Except under `quantity`, all variants of an axis have the same number of rows. I
 the same seed give the same variants.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,9 +32,7 @@ class Pool:
 def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
     """Label -> rows. Raises DataError where the pool cannot give two variants of this axis."""
     found = AXES[axis](pool, size, seed)
-    found = {
-        label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= MIN_ROWS
-    }
+    found = {label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= MIN_ROWS}
     if len(found) < 2:
         raise DataError(
             f"ablate: the axis {axis!r} needs two variants of at least {MIN_ROWS} rows, the pool of {len(pool.kept)} kept and "
@@ -62,11 +58,7 @@ def _diversity(pool: Pool, size: int, seed: int) -> Variants:
     corner = [r for r, label in zip(rows, labels, strict=True) if label == largest]
     count = min(count, len(corner))
     spread = [rows[i] for i in choose_diverse(points, np.ones(len(rows)), count)]
-    return {
-        "spread out": spread,
-        "drawn": _drawn(rows, count, seed),
-        "one cluster": _drawn(corner, count, seed),
-    }
+    return {"spread out": spread, "drawn": _drawn(rows, count, seed), "one cluster": _drawn(corner, count, seed)}
 
 
 def _quality(pool: Pool, size: int, seed: int) -> Variants:

@@ -3,8 +3,6 @@
 spherical_kmeans(vectors, 20)  ->  labels;  k_center(vectors, quality, 1000)  ->  row indices, most valued first
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ To train as the paper does, set `train: {template: lima}` (an end-of-turn token 
 dropout 0.3.
 """
 
-from __future__ import annotations
-
 import re
 
 from evoltune.rows.dumps import LONGEST, SHORTEST
@@ -21,9 +19,7 @@ _OTHERS = re.compile(
     r"@\w+[,:'’]|stack ?(?:exchange|overflow)|edit:|update:|(?:this|your|the) question (?:was|is) (?:closed|a duplicate))",
     re.I,
 )
-_MARKUP = re.compile(
-    r"<(?:a|img|p|div|span|br|table|h[1-6]|blockquote|ul|li)\b|!?\[[^\]\n]+\]\(|https?://\S+", re.I
-)
+_MARKUP = re.compile(r"<(?:a|img|p|div|span|br|table|h[1-6]|blockquote|ul|li)\b|!?\[[^\]\n]+\]\(|https?://\S+", re.I)
 
 
 def objection(answer: str, *, shortest: int = SHORTEST, longest: int = LONGEST) -> str:

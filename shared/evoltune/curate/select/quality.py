@@ -3,8 +3,6 @@
 quality(records)  ->  [0.83, 0.41, ...]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import exp, log
 from statistics import median

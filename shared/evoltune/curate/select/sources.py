@@ -4,8 +4,6 @@ selection = select_from_sources(["stackexchange:physics/Posts.xml"], load_domain
 selection.rows, selection.left_out   ->  [Record(...), ...], Counter({"too short": 812, ...})
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -116,9 +114,7 @@ def read_decisions(path: Path) -> tuple[frozenset[str], frozenset[str]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: cannot be read as decisions: {error}: save it again from the review page"
-        ) from error
+        raise DataError(f"{path}: cannot be read as decisions: {error}: save it again from the review page") from error
     known = {"accept", "reject", ""}
     if not isinstance(found, dict) or not all(isinstance(v, str) and v in known for v in found.values()):
         raise DataError(f"{path}: must map ids to 'accept' or 'reject', as the review page saves it")

@@ -6,8 +6,6 @@
 `mode: quality_diversity` is k-center weighted by `quality`. `mode: lima` applies `lima_rules` first; 1,000 rows by default.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from evoltune.curate.difficulty import difficulty, level_of
@@ -50,9 +48,7 @@ def choose(records: Sequence[Record], options: Curate, size: int, seed: int = 0)
         groups = grouped(records, source_of)
         shares = {name: min(options.quotas.get(name, 0), len(rows)) for name, rows in groups.items()}
     choose_from = _uniform if options.mode == "all" else _quality_and_diversity
-    return [
-        r for name, rows in sorted(groups.items()) for r in choose_from(rows, shares[name], options, seed)
-    ]
+    return [r for name, rows in sorted(groups.items()) for r in choose_from(rows, shares[name], options, seed)]
 
 
 def _uniform(records: Sequence[Record], size: int, options: Curate, seed: int) -> list[Record]:

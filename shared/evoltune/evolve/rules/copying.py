@@ -1,7 +1,5 @@
 """Rules about copies: of the parent, of the instruction, of the prompt that asked for the rewrite."""
 
-from __future__ import annotations
-
 from collections import Counter
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """The rule about a change of language that nobody asked for."""
 
-from __future__ import annotations
-
 from evoltune.record import Task
 from evoltune.text.language import ABOUT_LANGUAGE, language_of, script_of
 

@@ -1,7 +1,5 @@
 """Rules about too little or too much text."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune.record import Task

@@ -1,7 +1,5 @@
 """Rules about answers that do not answer: apologies, refusals, questions back."""
 
-from __future__ import annotations
-
 import re
 
 from evoltune.record import Task

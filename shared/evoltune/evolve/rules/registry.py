@@ -8,8 +8,6 @@ between the two groups: see evoltune.evolve.chain. Invariant: a rule reads only 
 whenever and wherever it is made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

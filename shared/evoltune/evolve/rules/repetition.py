@@ -1,7 +1,5 @@
 """The rule about loops: a text that repeats itself."""
 
-from __future__ import annotations
-
 import re
 import zlib
 

@@ -1,7 +1,5 @@
 """Rules about run-ons: after the text comes another task, as base models write it."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """The rule about texts that break off. (A reply that ended at the token limit is dropped before any rule runs.)"""
 
-from __future__ import annotations
-
 import re
 
 from evoltune.record import Task
@@ -9,8 +7,7 @@ from evoltune.text.words import prose_words
 
 _FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 _HANGING_END = re.compile(
-    r"(\b(and|or|but|the|a|an|of|to|with|in|for|is|are|that|which|by|from|as|because)|[,(\[{:])$",
-    re.IGNORECASE,
+    r"(\b(and|or|but|the|a|an|of|to|with|in|for|is|are|that|which|by|from|as|because)|[,(\[{:])$", re.IGNORECASE
 )
 _FINISHED_END = re.compile(r"""[.!?:;。！？…)\]}>"'”’`*|$%=-]$""")
 LONG_CHARS = 2400

@@ -3,8 +3,6 @@
 Invariant: the rows of a step are the same for every number of ranks and accumulation steps, and so is the loss.
 """
 
-from __future__ import annotations
-
 import bisect
 import itertools
 import random
@@ -110,9 +108,7 @@ def _epochs(size: int, seed: int) -> Iterator[int]:
         yield from order
 
 
-def rank_batches(
-    step: Sequence[int], lengths: Sequence[int], layout: BatchLayout, rank: int
-) -> list[list[int]]:
+def rank_batches(step: Sequence[int], lengths: Sequence[int], layout: BatchLayout, rank: int) -> list[list[int]]:
     """The micro-batches of one rank in one step; those that the ranks work on together have rows of similar length."""
     ordered = sorted(step, key=lambda i: (-lengths[i], i))
     micros = [ordered[i : i + layout.micro] for i in range(0, len(ordered), layout.micro)]

@@ -3,8 +3,6 @@
 Intermediate checkpoints (`steps/checkpoint-N`, with optimizer state) are written by the Trainer.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -72,9 +70,7 @@ def _make_universal(step: Path) -> None:
         )
 
 
-def save_final(
-    trainer: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]
-) -> None:
+def save_final(trainer: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]) -> None:
     """Writes the checkpoint to `job.out`: weights or adapter, tokenizer, generation_config.json, template.json, card, manifest.
 
     Everything is written to a staging folder, read back and compared before it is moved. All ranks must call this.
@@ -103,9 +99,7 @@ def _on_all_ranks(world: int, staging: Path, work: Callable[[], object]) -> None
         problem = str(error)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
         free = shutil.disk_usage(staging.parent).free / 2**30
-        problem = (
-            f"{staging.parent}: cannot be written: {error} ({free:.1f} GiB free); the last checkpoint is kept"
-        )
+        problem = f"{staging.parent}: cannot be written: {error} ({free:.1f} GiB free); the last checkpoint is kept"
     problems: list[str] = [problem] * world
     if world > 1:
         distributed.all_gather_object(problems, problem)
@@ -160,9 +154,7 @@ def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: An
     config.pad_token_id = tokenizer.pad_token_id
     config.save_pretrained(folder)
     if GenerationConfig.from_pretrained(folder).eos_token_id != stop.id:
-        raise TrainingError(
-            f"{folder}/generation_config.json does not name the stop token {stop.token!r} ({stop.id})"
-        )
+        raise TrainingError(f"{folder}/generation_config.json does not name the stop token {stop.token!r} ({stop.id})")
 
 
 def _name_base(path: Path, name: str) -> None:

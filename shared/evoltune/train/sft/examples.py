@@ -5,8 +5,6 @@
 Invariants: rows = kept + dropped; every example has a label; truncation keeps exactly `max_length` ids. Imports no torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -74,9 +72,7 @@ def encode_rows(
     stop = stop_of(template, tokenizer)
     for where, messages in conversations:
         if not str(messages[-1]["content"]).strip():
-            raise DataError(
-                f"{where}: the answer is empty, so no token would carry loss: remove the row or answer it"
-            )
+            raise DataError(f"{where}: the answer is empty, so no token would carry loss: remove the row or answer it")
         counts.rows += 1
         example = encode(template, messages, tokenizer, system, stop)
         fitted = _fitted(example, where, max_length, excess, counts)

@@ -7,8 +7,6 @@ DeepSpeed (chunks: not under ZeRO-3). Invariant: the loss is the sum of token lo
 split into chunks, micro-batches and ranks.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

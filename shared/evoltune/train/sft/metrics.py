@@ -1,7 +1,5 @@
 """Progress of a run: `metrics.jsonl` (a line for each logged step), and a bar with loss, tokens per second and time left."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -45,13 +43,9 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
         self._flops = per_token + per_label * self._counts.label_tokens / max(1, self._counts.tokens)
         self._last_step, self._last_time = state.global_step, time.monotonic()
         self._progress.start()
-        self._bar = self._progress.add_task(
-            "train", total=len(self._step_tokens), completed=state.global_step, note=""
-        )
+        self._bar = self._progress.add_task("train", total=len(self._step_tokens), completed=state.global_step, note="")
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
         step, before, now = state.global_step, self._last_step, time.monotonic()

@@ -1,7 +1,5 @@
 """The model that a job trains: the loaded base, with rows for added tokens, residual dropout, and its adapter."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch.nn import functional
@@ -32,11 +30,7 @@ def add_residual_dropout(model: Any, top: float) -> None:
     The rate rises linearly from 0.0 at the bottom layer to `top` at the top layer.
     """
     layers = next(
-        (
-            m
-            for m in model.modules()
-            if type(m).__name__ == "ModuleList" and len(m) == model.config.num_hidden_layers
-        ),
+        (m for m in model.modules() if type(m).__name__ == "ModuleList" and len(m) == model.config.num_hidden_layers),
         (),
     )
     blocks = [_branches(layer) for layer in layers]
@@ -58,7 +52,5 @@ def add_residual_dropout(model: Any, top: float) -> None:
 
 
 def _branches(layer: Any) -> list[Any]:
-    found = (
-        next((getattr(layer, n) for n in names if hasattr(layer, n)), None) for names in (_ATTENTION, _MLP)
-    )
+    found = (next((getattr(layer, n) for n in names if hasattr(layer, n)), None) for names in (_ATTENTION, _MLP))
     return [branch for branch in found if branch is not None]

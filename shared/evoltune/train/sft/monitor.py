@@ -4,8 +4,6 @@ After each step the ranks exchange two numbers in one small all-reduce: the step
 stop. So all ranks act alike, and a lost rank shows at once. Invariant: a run does not continue with a loss that is not finite.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -5,8 +5,6 @@
 It catches an adapter that ZeRO-3 saved empty, a truncated shard, a full disk.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -69,9 +67,7 @@ def _is_tied(name: str, live: torch.Tensor, saved: Mapping[str, ReadTensor]) -> 
     """Tied weights are saved once: the head's under the name of the embeddings, or the other way round."""
     if "embed" not in name and "head" not in name and "wte" not in name:
         return False
-    others = (
-        read() for other, read in saved.items() if "embed" in other or "head" in other or "wte" in other
-    )
+    others = (read() for other, read in saved.items() if "embed" in other or "head" in other or "wte" in other)
     return any(t.shape == live.shape and torch.equal(t, live.detach().to("cpu", t.dtype)) for t in others)
 
 

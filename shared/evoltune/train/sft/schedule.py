@@ -3,8 +3,6 @@
 rate_factor(recipe.train, steps)(step)   # step 0 is the first
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ Transformers' Trainer runs the loop and the checkpoints, and drives DeepSpeed. T
 the learning-rate curve are ours.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import math
 import os

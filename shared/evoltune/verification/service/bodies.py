@@ -6,8 +6,6 @@
 Invariant: a body that `parse_body` returns has the declared shape; rows inside it stay as they came.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence
@@ -61,16 +59,12 @@ class State(msgspec.Struct, forbid_unknown_fields=True):
     status: str
 
 
-def request_types(
-    domains: Sequence[str], most_rows: int
-) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
+def request_types(domains: Sequence[str], most_rows: int) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
     """The types of a batch and of a single request, for the domains that are served."""
     domain = ("domain", Literal[tuple(domains)])
     number = Annotated[int, msgspec.Meta(ge=1, le=2**53, description="number of the first row, in reasons")]
     rows = Annotated[list[Row], msgspec.Meta(max_length=most_rows)]
-    batch = msgspec.defstruct(
-        "Batch", [domain, ("rows", rows), ("first_row", number, 1)], forbid_unknown_fields=True
-    )
+    batch = msgspec.defstruct("Batch", [domain, ("rows", rows), ("first_row", number, 1)], forbid_unknown_fields=True)
     single = msgspec.defstruct("Single", [domain, ("row", Row)], forbid_unknown_fields=True)
     return batch, single
 

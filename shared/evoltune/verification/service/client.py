@@ -6,8 +6,6 @@ Invariant: one verdict row per row, in input order. Refusals that pass with time
     for row in client.verify(rows, domain="code"): print(row["status"])
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import os

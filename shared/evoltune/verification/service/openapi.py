@@ -1,7 +1,5 @@
 """The OpenAPI 3.1 document of a service (`openapi.yaml` with the schemas of the types that it parses), and its HTML page."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -26,10 +24,7 @@ def openapi(version: str, requests: Sequence[type[msgspec.Struct]], limits: Limi
     text = (files(__package__) / "openapi.yaml").read_text(encoding="utf-8")
     # safe_substitute leaves OpenAPI's own `$ref` as it is.
     filled = Template(text).safe_substitute(
-        version=version,
-        read_s=f"{limits.read_s:g}",
-        timeout_s=f"{limits.timeout_s:g}",
-        most_mb=limits.most_mb,
+        version=version, read_s=f"{limits.read_s:g}", timeout_s=f"{limits.timeout_s:g}", most_mb=limits.most_mb
     )
     document: dict[str, Any] = yaml.safe_load(filled)
     shapes = (*requests, Verdicts, VerdictRow, Problem, State)
@@ -45,9 +40,7 @@ def docs_page(document: Mapping[str, Any]) -> str:
     parts.append("<p>As a document: <a href='openapi.json'>openapi.json</a></p>")
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            parts.append(
-                f"<h2><code>{method.upper()} {path}</code></h2><p>{escape(operation['summary'])}</p>"
-            )
+            parts.append(f"<h2><code>{method.upper()} {path}</code></h2><p>{escape(operation['summary'])}</p>")
             if body := operation.get("requestBody"):
                 name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
                 parts.append(f"<p>body: <a href='#{name}'>{name}</a></p>")

@@ -4,8 +4,6 @@ Invariant: accepted rows never exceed the limits, whoever sends them. An accepte
 deadline; then none of its rows stays in the queue.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time

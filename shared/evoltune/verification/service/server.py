@@ -6,8 +6,6 @@ limit; any body becomes verdicts or a 4xx.
     evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii
@@ -51,9 +49,7 @@ class Metrics:
     def __init__(self) -> None:
         own: dict[str, Any] = {"registry": prometheus.CollectorRegistry()}
         self.registry = own["registry"]
-        self.requests = prometheus.Counter(
-            "evoltune_requests", "Answered requests", ["path", "status"], **own
-        )
+        self.requests = prometheus.Counter("evoltune_requests", "Answered requests", ["path", "status"], **own)
         self.seconds = prometheus.Histogram(
             "evoltune_request_seconds", "Time to the answer", ["path"], buckets=BUCKETS_S, **own
         )
@@ -127,15 +123,11 @@ class Service:
         if not self._token:
             # DNS rebinding: a web page can make its own host name point here, but the browser still sends that name as Host.
             loopback = _host(request.host) in LOOPBACK
-            return (
-                None if loopback else problem(403, "a service without a token answers to loopback names only")
-            )
+            return None if loopback else problem(403, "a service without a token answers to loopback names only")
         if hmac.compare_digest(_token_in(request.headers.get("Authorization", "")), self._token):
             return None
         challenge = 'Bearer realm="evoltune", Basic realm="evoltune"'
-        return problem(
-            401, "a token is needed: Authorization: Bearer TOKEN", **{"WWW-Authenticate": challenge}
-        )
+        return problem(401, "a token is needed: Authorization: Bearer TOKEN", **{"WWW-Authenticate": challenge})
 
     # ---- handlers
 
@@ -216,9 +208,7 @@ class Service:
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> web.Response:
-    return web.Response(
-        body=dump_body(value), status=status, content_type="application/json", headers=headers
-    )
+    return web.Response(body=dump_body(value), status=status, content_type="application/json", headers=headers)
 
 
 def problem(status: int, message: str, **headers: str) -> web.Response:
@@ -245,9 +235,7 @@ def _host(header: str) -> str:
 
 async def serve(service: Service, listener: socket.socket) -> None:
     """Serves on `listener` until SIGTERM or SIGINT; then accepts nothing more, answers what was accepted, and returns."""
-    runner = web.AppRunner(
-        service.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2.0
-    )
+    runner = web.AppRunner(service.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
     await runner.setup()
     await web.SockSite(runner, listener).start()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
