@@ -6,6 +6,7 @@ checked for syntax. Blocks of one page run in order in one fresh folder.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -57,3 +58,37 @@ def test_fences_are_closed_and_say_their_language():
         fences = re.findall(r"^```.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert len(fences) % 2 == 0, page
         assert all(fence != "```" for fence in fences[::2]), f"{page.name}: a fence without a language"
+
+
+def test_the_messages_on_the_troubleshooting_page_are_messages_of_the_code():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("|")]
+    quoted = [cell.strip("`") for cell in rows if cell.startswith("`") and cell.endswith("`")]
+    assert len(quoted) > 20
+    source = "\n".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "shared").rglob("*.py")))
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # a message over several lines is one text
+    lost = [message for message in quoted if message not in source]
+    assert not lost, f"troubleshooting.md quotes what the code does not say: {lost}"
+
+
+def generator(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_pages_show_every_command_option_and_public_name():
+    """The frozen surface: a change of the command line or of a public name must touch the pages that list it."""
+    reference = generator("build_reference")
+    advice = "differs from the code: run `python docs/build_reference.py` and look at what changed"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference.cli_page(), f"docs/cli.md {advice}"
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == reference.api_page(), f"docs/api.md {advice}"
+
+
+def test_the_picture_of_the_peers_shows_the_table():
+    pictures = generator("build_pictures")
+    drawn = (ROOT / "docs" / "pictures" / "peers.svg").read_text(encoding="utf-8")
+    assert len(pictures.peers()) == 5
+    assert all(row["peer"] in drawn for row in pictures.peers())
+    assert drawn == pictures.picture() + "\n", "run `python docs/build_pictures.py`"
