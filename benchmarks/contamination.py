@@ -20,8 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evoltune.curate.decontaminate.audit import Audit, SuiteGroup, audit_records
-from evoltune.curate.decontaminate.stage import DomainOverlap
+from evoltune.curate.audit import Audit, SuiteGroup, audit_records
+from evoltune.curate.decontaminate import DomainOverlap
 from evoltune.domain import load_domain
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import Curate

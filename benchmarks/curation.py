@@ -95,7 +95,7 @@ def dedup_figures(removed: set[int], rows: list[str], pairs: Pairs, cpu: float) 
 def ours(count: int) -> Figures:
     import numpy  # noqa: F401  as for the peer, imported before the clock starts
 
-    from evoltune.curate.dedup.near_duplicates import near_duplicates
+    from evoltune.curate.dedup import near_duplicates
 
     rows, pairs = instructions(count)
     began = time.process_time()
@@ -135,7 +135,7 @@ def datasketch_bulk(count: int) -> Figures:
 
 def ngrams(count: int) -> Figures:
     """The 13-gram check alone, against 1,983 synthetic problems and 50 planted ones."""
-    from evoltune.curate.decontaminate.text_matches import build_index, find_hits
+    from evoltune.curate.text_matches import build_index, find_hits
     from evoltune.recipe import Curate
     from evoltune.record import Task
 
@@ -170,7 +170,7 @@ def search_figures(count: int, build: Callable[[list[str], list[str]], Callable[
 
 def million(count: int) -> Figures:
     """The whole dedup stage over a million records (20% near copies): seconds and peak memory of the process."""
-    from evoltune.curate.dedup.stage import dedup
+    from evoltune.curate.dedup import dedup
     from evoltune.recipe import Curate
     from evoltune.record import Answer, Record, Task
 

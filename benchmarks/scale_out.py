@@ -20,7 +20,7 @@ from pathlib import Path
 from curation import instructions
 
 from evoltune.cluster import engine
-from evoltune.curate.dedup.near_duplicates import near_duplicates
+from evoltune.curate.dedup import near_duplicates
 from evoltune.record import Answer, Record, Task
 from evoltune.verification.checker import open_checker
 

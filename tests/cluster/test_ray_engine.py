@@ -12,7 +12,7 @@ import pytest
 
 import evoltune
 from evoltune.cluster import engine
-from evoltune.curate.dedup.near_duplicates import near_duplicates
+from evoltune.curate.dedup import near_duplicates
 from evoltune.errors import DomainError
 from evoltune.generate.completions import generate
 from evoltune.generate.model_source import find_model

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evoltune.curate.certificate import certificate, require_certificate, suite_hash
-from evoltune.curate.decontaminate.stage import DomainOverlap, decontaminate
+from evoltune.curate.decontaminate import DomainOverlap, decontaminate
 from evoltune.curate.stages import curate_stages
 from evoltune.dataset.write import write_dataset
 from evoltune.domain import Domain

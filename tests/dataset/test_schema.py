@@ -1,8 +1,7 @@
 """How a record becomes rows: chosen answers, messages, difficulty, licence and terms."""
 
-from evoltune.curate.answers import chosen_answers
-from evoltune.curate.difficulty import difficulty, level_of
 from evoltune.curate.licences import licence_of, refusal, terms_of
+from evoltune.curate.quality import chosen_answers, difficulty, level_of
 from evoltune.dataset.schema import to_rows
 from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
 from evoltune.record import Record, Task, Verdict

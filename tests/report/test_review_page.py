@@ -2,7 +2,7 @@
 
 import pytest
 
-from evoltune.curate.select.sources import read_decisions
+from evoltune.curate.sources import read_decisions
 from evoltune.errors import DataError
 from evoltune.report.review_page import write_review
 

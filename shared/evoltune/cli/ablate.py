@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from evoltune.cli import options
-from evoltune.curate.select.ablations import AXES
+from evoltune.curate.ablations import AXES
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate import ablation
 from evoltune.rows.storage import is_address

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from evoltune.cli import options
-from evoltune.curate.decontaminate.audit import Audit, audit_dataset, certify
+from evoltune.curate.audit import Audit, audit_dataset, certify
 from evoltune.errors import DataError
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import Curate, Sandbox, Verification

@@ -10,14 +10,8 @@ import sys
 from pathlib import Path
 
 from evoltune.cli import options
-from evoltune.curate.select.lima_rules import LIMA_SIZE
-from evoltune.curate.select.sources import (
-    counts_by_source,
-    read_decisions,
-    select_from_sources,
-    selected_row,
-    token_counter,
-)
+from evoltune.curate.select import LIMA_SIZE
+from evoltune.curate.sources import counts_by_source, read_decisions, select_from_sources, selected_row, token_counter
 from evoltune.domain import load_domain
 from evoltune.errors import DataError
 from evoltune.recipe import Curate

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from evoltune.curate.decontaminate.paraphrase import THRESHOLD
-from evoltune.curate.decontaminate.stage import CONTAMINATED, UNCHECKED
-from evoltune.curate.decontaminate.text_matches import CONTAINMENT
+from evoltune.curate.decontaminate import CONTAMINATED, UNCHECKED
+from evoltune.curate.paraphrase import THRESHOLD
+from evoltune.curate.text_matches import CONTAINMENT
 from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe, fingerprint

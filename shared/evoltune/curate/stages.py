@@ -9,10 +9,10 @@ from functools import partial
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
-from evoltune.curate.decontaminate.stage import decontaminate, domain_overlap
-from evoltune.curate.dedup.stage import Note, dedup
+from evoltune.curate.decontaminate import decontaminate, domain_overlap
+from evoltune.curate.dedup import Note, dedup
 from evoltune.curate.licences import refusal
-from evoltune.curate.select.stage import select
+from evoltune.curate.select import select
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, Stage, Task, digest

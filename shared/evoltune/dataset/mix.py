@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 
-from evoltune.curate.decontaminate.stage import Suites, decontaminate, domain_overlap
-from evoltune.curate.dedup.stage import find_duplicates, key_text, rank
+from evoltune.curate.decontaminate import Suites, decontaminate, domain_overlap
+from evoltune.curate.dedup import find_duplicates, key_text, rank
 from evoltune.curate.licences import refusal
 from evoltune.domain import Domain
 from evoltune.recipe import Recipe, Source

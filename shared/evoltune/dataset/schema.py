@@ -6,9 +6,8 @@ next(to_rows(record, recipe))["output"]    # the record's first answer that pass
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evoltune.curate.answers import chosen_answers
-from evoltune.curate.difficulty import difficulty
 from evoltune.curate.licences import licence_of, terms_of
+from evoltune.curate.quality import chosen_answers, difficulty
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Record
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from evoltune import __version__
 from evoltune.curate.certificate import write_certificate
-from evoltune.curate.difficulty import LEVELS, level_of
+from evoltune.curate.quality import LEVELS, level_of
 from evoltune.dataset.card import render_card
 from evoltune.dataset.export import export_jsonl
 from evoltune.dataset.schema import Row, arrow_schema, to_rows

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
+from evoltune.curate.ablations import Pool, variants
 from evoltune.curate.certificate import build_certificate, methods_of
-from evoltune.curate.decontaminate.stage import decontaminate, domain_overlap, overlap_methods
-from evoltune.curate.select.ablations import Pool, variants
+from evoltune.curate.decontaminate import decontaminate, domain_overlap, overlap_methods
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError
 from evoltune.evaluate.measure import evaluate

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from evoltune.curate.select.diversity import spherical_kmeans
+from evoltune.curate.diversity import spherical_kmeans
 from evoltune.text.vectors import import_numpy, vectors
 
 POINTS = 1500

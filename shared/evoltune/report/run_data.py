@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evoltune.curate.difficulty import level_of
+from evoltune.curate.quality import level_of
 from evoltune.errors import DataError
 from evoltune.report.diversity_map import diversity_map
 from evoltune.rows import journal

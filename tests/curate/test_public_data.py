@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.curate.decontaminate.audit import Audit, SuiteGroup, audit_records
-from evoltune.curate.decontaminate.stage import DomainOverlap
+from evoltune.curate.audit import Audit, SuiteGroup, audit_records
+from evoltune.curate.decontaminate import DomainOverlap
 from evoltune.recipe import Curate
 from evoltune.record import Answer, Record, Task
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from evoltune.curate.certificate import Suite, build_certificate, certificate_path, methods_of, write_certificate
-from evoltune.curate.decontaminate.stage import (
+from evoltune.curate.decontaminate import (
     DomainOverlap,
     Findings,
     Suites,
@@ -22,7 +22,7 @@ from evoltune.curate.decontaminate.stage import (
     find_overlap,
     overlap_methods,
 )
-from evoltune.curate.decontaminate.text_matches import Hit, build_index
+from evoltune.curate.text_matches import Hit, build_index
 from evoltune.domain import Domain, load_domain
 from evoltune.recipe import Curate, Verification
 from evoltune.record import Record

@@ -1,6 +1,6 @@
 """Quality of rows: verdict, difficulty, length and a judge's grade."""
 
-from evoltune.curate.select.quality import quality
+from evoltune.curate.quality import quality
 from evoltune.record import Answer, Record, Task, Verdict
 
 

@@ -1,13 +1,21 @@
-"""The deduplication stage: which of two equal rows is kept, whatever their order, and that every row is accounted for."""
+"""Deduplication: which of two equal rows is kept, whatever their order; near and semantic duplicates; every row is accounted for."""
 
+import json
+import random
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.dedup.stage import dedup, find_duplicates
+from evoltune.curate import dedup as dedup_module
+from evoltune.curate.dedup import PERMUTATIONS, bands, dedup, find_duplicates, near_duplicates, semantic_duplicates
 from evoltune.recipe import Curate
 from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.text.words import jaccard, shingles
 
 LONG = "a gardener plants twelve rows of tulips with nine bulbs in each row and gives five bulbs to a neighbour"
 
@@ -87,3 +95,58 @@ def test_what_is_kept_does_not_depend_on_the_order_and_nothing_vanishes(data):
 def test_records_come_back_whole():
     whole = replace(record(LONG, status="pass", difficulty="4"), parents=("x", "y"), operator="deepen")
     assert list(dedup(Curate())([whole])) == [whole]
+
+
+def test_near_duplicates_name_the_kept_partner():
+    texts = [LONG, "something else altogether is asked in this row here", LONG.replace("tulips", "roses")]
+    assert near_duplicates(texts, 0.7) == [None, None, 0]
+
+
+def test_texts_below_the_threshold_both_stay():
+    other = LONG.replace("tulips", "roses").replace("neighbour", "friend").replace("nine", "four")
+    assert jaccard(shingles(LONG), shingles(other)) < 0.7
+    assert near_duplicates([LONG, other], 0.7) == [None, None]
+
+
+def test_near_dedup_finds_every_pair_above_the_threshold_that_a_full_comparison_finds():
+    rng = random.Random(3)
+    vocabulary = [f"w{i}" for i in range(400)]
+    texts = [" ".join(rng.choices(vocabulary, k=25)) for _ in range(150)]
+    for i in range(150):
+        tokens = texts[i].split()
+        tokens[rng.randrange(25)] = "changed"
+        texts.append(" ".join(tokens))
+    found = near_duplicates(texts, 0.7)
+    sets = [shingles(t) for t in texts]
+    for i, partner in enumerate(found):
+        if partner is None:
+            assert not any(found[k] is None and jaccard(sets[i], sets[k]) >= 0.7 for k in range(i))
+        else:
+            assert found[partner] is None and jaccard(sets[i], sets[partner]) >= 0.7
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9])
+def test_bands_overlook_at_most_two_percent_at_the_threshold(threshold):
+    rows = PERMUTATIONS // bands(threshold)
+    assert (1 - threshold**rows) ** bands(threshold) <= 0.02
+
+
+@pytest.mark.slow
+def test_a_million_rows_dedup_in_under_four_gib():
+    script = Path(__file__).parents[2] / "benchmarks" / "curation.py"
+    done = subprocess.run([sys.executable, str(script), "--arm", "million"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["gib"] < 4
+
+
+def test_semantic_dedup_is_off_by_default_and_finds_reordered_words():
+    texts = ["list the rivers of northern italy", "of northern italy list the rivers", "write a haiku about snow"]
+    assert [r for r, _ in find_duplicates(texts, Curate())] == ["", "", ""]
+    found = list(find_duplicates(texts, Curate(semantic_threshold=0.7)))
+    assert found == [("", 0), ("semantic duplicate", 0), ("", 2)]
+
+
+def test_every_semantic_duplicate_has_a_kept_partner_across_blocks(monkeypatch):
+    monkeypatch.setattr(dedup_module, "BLOCK", 3)
+    texts = [f"name the {i} th river" for i in range(4)] * 3
+    found = semantic_duplicates(texts, 0.999)
+    assert [k for k in found[:4]] == [None] * 4 and found[4:] == [0, 1, 2, 3] * 2

@@ -1,8 +1,8 @@
 """Decontamination by text: n-grams, Jaccard, containment, paraphrase."""
 
-from evoltune.curate.decontaminate.paraphrase import features, numbers
-from evoltune.curate.decontaminate.stage import text_hits
-from evoltune.curate.decontaminate.text_matches import build_index, find_hits
+from evoltune.curate.decontaminate import text_hits
+from evoltune.curate.paraphrase import features, numbers
+from evoltune.curate.text_matches import build_index, find_hits
 from evoltune.recipe import Curate
 from evoltune.record import Answer, Record, Task, Verdict
 

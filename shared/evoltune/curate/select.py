@@ -3,18 +3,31 @@
     stage = select(recipe)       # curate: {size: 1000, mode: quality_diversity, balance: level}
 
 `mode: all` keeps every row, or with `size` draws uniformly by the hash of (recipe seed, id): the plain baseline.
-`mode: quality_diversity` is k-center weighted by `quality`. `mode: lima` applies `lima_rules` first; 1,000 rows by default.
+`mode: quality_diversity` is k-center weighted by `quality`. `mode: lima` first applies LIMA's rules for answers
+(2305.11206, section 2.1): which read like a helpful assistant's; 1,000 rows by default. To train as that paper does, set
+`train: {template: lima}` (an end-of-turn token after each turn), 15 epochs, residual dropout 0.3.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from evoltune.curate.difficulty import difficulty, level_of
-from evoltune.curate.select.diversity import choose_diverse, equal_shares
-from evoltune.curate.select.lima_rules import LIMA_SIZE, objection
-from evoltune.curate.select.quality import output_text, quality
+from evoltune.curate.diversity import choose_diverse, equal_shares
+from evoltune.curate.quality import difficulty, level_of, output_text, quality
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Drop, Record, Stage, digest
+from evoltune.rows.dumps import LONGEST, SHORTEST
 from evoltune.text.vectors import import_numpy, vectors
+
+LIMA_SIZE = 1000
+_CODE = re.compile(r"```.*?```|`[^`\n]*`|\"[^\"\n]*\"", re.S)
+_FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]yself)\b")
+_OTHERS = re.compile(
+    r"\b(?:as (?:mentioned|stated|noted|said|pointed out)(?: \w+)? (?:above|below|before|earlier|by|in)|"
+    r"as (?:mentioned|others)\b|(?:other|previous|accepted|above|earlier) (?:answers?|posts?|comments?|repl(?:y|ies))|"
+    r"@\w+[,:'’]|stack ?(?:exchange|overflow)|edit:|update:|(?:this|your|the) question (?:was|is) (?:closed|a duplicate))",
+    re.I,
+)
+_MARKUP = re.compile(r"<(?:a|img|p|div|span|br|table|h[1-6]|blockquote|ul|li)\b|!?\[[^\]\n]+\]\(|https?://\S+", re.I)
 
 
 def select(recipe: Recipe) -> Stage:
@@ -28,8 +41,7 @@ def select(recipe: Recipe) -> Stage:
             return
         allowed = []
         for record in sorted(records, key=lambda r: r.id):
-            reason = objection(output_text(record)) if options.mode == "lima" else ""
-            if reason:
+            if options.mode == "lima" and (reason := objection(output_text(record))):
                 yield Drop(record=record, reason=f"lima: {reason}")
             else:
                 allowed.append(record)
@@ -40,12 +52,25 @@ def select(recipe: Recipe) -> Stage:
     return stage
 
 
+def objection(answer: str) -> str:
+    """Why LIMA's rules refuse the answer, e.g. "first person", or empty. Code and quotations are not looked at."""
+    if len(answer) <= SHORTEST:
+        return "too short"
+    if len(answer) >= LONGEST:
+        return "too long"
+    prose = _CODE.sub(" ", answer)
+    if _FIRST_PERSON.search(prose):
+        return "first person"
+    if _OTHERS.search(prose):
+        return "refers to other answers"
+    return "markup left" if _MARKUP.search(prose) else ""
+
+
 def choose(records: Sequence[Record], options: Curate, size: int, seed: int = 0) -> list[Record]:
     """At most `size` of the records, by the recipe's mode, quotas and balance."""
-    groups = grouped(records, GROUPS[options.balance])
+    groups = grouped(records, source_of if options.quotas else GROUPS[options.balance])
     shares = equal_shares({name: len(rows) for name, rows in groups.items()}, size)
     if options.quotas:
-        groups = grouped(records, source_of)
         shares = {name: min(options.quotas.get(name, 0), len(rows)) for name, rows in groups.items()}
     choose_from = _uniform if options.mode == "all" else _quality_and_diversity
     return [r for name, rows in sorted(groups.items()) for r in choose_from(rows, shares[name], options, seed)]
@@ -56,10 +81,8 @@ def _uniform(records: Sequence[Record], size: int, options: Curate, seed: int) -
 
 
 def _quality_and_diversity(records: Sequence[Record], size: int, options: Curate, seed: int) -> list[Record]:
-    if size >= len(records):
-        return list(records)
-    if not size:
-        return []
+    if not 0 < size < len(records):
+        return list(records[:size])
     points = vectors([r.task.instruction for r in records], options.embeddings)
     weights = import_numpy().array(quality(records))
     return [records[i] for i in choose_diverse(points, weights, size)]
@@ -70,16 +93,12 @@ def source_of(record: Record) -> str:
     return str(record.task.fields.get("source") or record.domain)
 
 
-def skill_of(record: Record) -> str:
-    return str(record.task.fields.get("skill") or record.domain)
-
-
 GROUPS: Mapping[str, Callable[[Record], str]] = {
     "none": lambda record: "",
     "round": lambda record: f"round {record.round:03}",
     "level": lambda record: level_of(difficulty(record), record.round),
     "source": source_of,
-    "skill": skill_of,
+    "skill": lambda record: str(record.task.fields.get("skill") or record.domain),
 }
 
 

@@ -9,8 +9,8 @@ the same seed give the same variants.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evoltune.curate.select.diversity import choose_diverse, spherical_kmeans
-from evoltune.curate.select.stage import grouped, source_of
+from evoltune.curate.diversity import choose_diverse, spherical_kmeans
+from evoltune.curate.select import grouped, source_of
 from evoltune.errors import DataError
 from evoltune.record import Record, digest
 from evoltune.text.vectors import import_numpy, vectors

@@ -11,13 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evoltune.curate.decontaminate.paraphrase import (
-    Features,
-    ParaphraseIndex,
-    build_paraphrase_index,
-    features,
-    find_paraphrases,
-)
+from evoltune.curate.paraphrase import Features, ParaphraseIndex, build_paraphrase_index, features, find_paraphrases
 from evoltune.recipe import Curate
 from evoltune.record import Task
 from evoltune.text.words import ngrams, shingles, words

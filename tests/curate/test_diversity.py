@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.curate.select.diversity import best_of_clusters, choose_diverse, equal_shares, k_center, spherical_kmeans
+from evoltune.curate.diversity import best_of_clusters, choose_diverse, equal_shares, k_center, spherical_kmeans
 from evoltune.text.vectors import vectors
 
 np = pytest.importorskip("numpy")

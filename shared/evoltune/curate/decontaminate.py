@@ -14,8 +14,8 @@ from itertools import islice
 
 import msgspec
 
-from evoltune.curate.decontaminate.text_matches import Hit, TextIndex, build_index, find_hits
-from evoltune.curate.dedup.stage import Note, key_text
+from evoltune.curate.dedup import Note, key_text
+from evoltune.curate.text_matches import Hit, TextIndex, build_index, find_hits
 from evoltune.domain import Domain
 from evoltune.recipe import Curate
 from evoltune.record import Drop, Record, Stage, Task

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from evoltune.curate.select.ablations import AXES, MIN_ROWS, Pool, variants
+from evoltune.curate.ablations import AXES, MIN_ROWS, Pool, variants
 from evoltune.errors import DataError
 from evoltune.record import Answer, Record, Task, Verdict
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evoltune.curate.dedup.stage import dedup
-from evoltune.curate.select.lima_rules import objection
-from evoltune.curate.select.stage import choose, grouped, source_of
+from evoltune.curate.dedup import dedup
+from evoltune.curate.select import choose, grouped, objection, source_of
 from evoltune.domain import Domain
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Curate, Source

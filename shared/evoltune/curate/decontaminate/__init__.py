@@ -1,1 +1,0 @@
-"""Rows that give a benchmark away: by text, by paraphrase, by behaviour."""

@@ -1,1 +1,0 @@
-"""Exact, near and semantic duplicates."""

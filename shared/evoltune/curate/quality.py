@@ -1,0 +1,81 @@
+"""How good a row is: which of its answers passed, how hard it is, and its quality from 0 to 1.
+
+chosen_answers(record, keep=("pass",), most=1)  ->  [Answer(...)]
+difficulty(record)                              ->  7.0
+quality(records)                                ->  [0.83, 0.41, ...]
+"""
+
+from collections.abc import Sequence
+from math import exp, log
+from statistics import median
+
+from evoltune.record import Answer, Record
+from evoltune.text.ratings import median_rating
+
+LEVELS = ("simple", "complex", "very complex")  # as in the WizardCoder paper (2306.08568)
+GRADES = ("quality", "judge")
+"""Names of evidence that holds a judge's grade."""
+WEIGHTS = {"verified": 0.4, "difficulty": 0.2, "length": 0.2, "judge": 0.2}
+
+
+def is_verified(record: Record) -> bool:
+    """Whether at least one answer passed its verifier."""
+    return any(a.verdict is not None and a.verdict.status == "pass" for a in record.answers)
+
+
+def chosen_answers(record: Record, keep: Sequence[str] = ("pass",), most: int = 1) -> list[Answer]:
+    """The answers that become outputs of the dataset: distinct ones that passed, in the order they were given, at most
+    `most`; where none passed, the first whose status is in `keep`; where nothing was judged, the first."""
+    passed: dict[str, Answer] = {}
+    for answer in record.answers:
+        if answer.verdict and answer.verdict.status == "pass":
+            passed.setdefault(answer.text, answer)
+    if passed:
+        return list(passed.values())[:most]
+    allowed = [a for a in record.answers if a.verdict and a.verdict.status in keep]
+    unjudged = [a for a in record.answers if a.verdict is None]
+    return (allowed or unjudged)[:1]
+
+
+def output_text(record: Record) -> str:
+    """The answer that would be trained on; empty where there is none."""
+    answers = chosen_answers(record) or record.answers[:1]
+    return answers[0].text if answers else ""
+
+
+def difficulty(record: Record) -> float | None:
+    """1 to 10: the median of the teacher's numbers (evidence `difficulty`); else 1 + 9 x the share of judged answers
+    that failed, where at least two were judged; else None."""
+    rated = median_rating(record.evidence.get("difficulty", ()))
+    if rated is not None:
+        return rated
+    judged = [a.verdict.score for a in record.answers if a.verdict and a.verdict.score is not None]
+    return 1 + 9 * (1 - sum(judged) / len(judged)) if len(judged) >= 2 else None
+
+
+def level_of(difficulty: float | None, round: int) -> str:
+    """One of `LEVELS`: by difficulty (up to 4, up to 7, above), else by the round of a row (0, 1, later)."""
+    return LEVELS[(difficulty > 4) + (difficulty > 7) if difficulty is not None else min(round, 2)]
+
+
+def quality(records: Sequence[Record]) -> list[float]:
+    """0 to 1 for each record: the mean of its four parts, weighted by `WEIGHTS`.
+
+    Length is worth exp(-(ln(length / median))^2 / 2): answers far shorter or longer than the set's median lose.
+    An unknown part counts as one half, so that it neither helps nor hurts.
+    """
+    lengths = [len(output_text(record)) for record in records]
+    typical = median([n for n in lengths if n] or [1])
+    return [_quality(record, length, typical) for record, length in zip(records, lengths, strict=True)]
+
+
+def _quality(record: Record, length: int, typical: float) -> float:
+    hard = difficulty(record)
+    grade = median_rating(text for name in GRADES for text in record.evidence.get(name, ()))
+    parts = {
+        "verified": 1.0 if is_verified(record) else 0.0,
+        "difficulty": 0.5 if hard is None else hard / 10,
+        "length": exp(-(log(length / typical) ** 2) / 2) if length else 0.0,
+        "judge": 0.5 if grade is None else grade / 10,
+    }
+    return sum(WEIGHTS[name] * value for name, value in parts.items())

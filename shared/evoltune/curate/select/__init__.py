@@ -1,1 +1,0 @@
-"""Choosing rows: quality, diversity, quotas, LIMA's rules."""
