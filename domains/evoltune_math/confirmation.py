@@ -17,9 +17,8 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_math.answers.algebra.rational import Undefined, rational
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
 from evoltune_math.answers.kinds import Value, unnamed
-from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.extraction import find

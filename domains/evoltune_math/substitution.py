@@ -13,10 +13,9 @@ from itertools import permutations
 from typing import Any
 
 from evoltune_math.answers.algebra.normal_form import normal_form
-from evoltune_math.answers.algebra.rational import Undefined
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined
 from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Answer, Group, Named, Relation, Value, unnamed
-from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import ZERO, Node, add, difference, has, substitute, symbols
 from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.answers.reading.reader import read

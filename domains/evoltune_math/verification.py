@@ -13,14 +13,13 @@ from typing import Any
 
 from evoltune.domain import Context
 from evoltune.record import Status, Task, Verdict
-from evoltune_math.answers.equality.compare import compare
+from evoltune_math.answers.equality import compare
 from evoltune_math.answers.kinds import Answer, Group, Text
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
-from evoltune_math.answers.reading.reader import read
+from evoltune_math.answers.reading.reader import OUR_FAULTS, read
 from evoltune_math.extraction import find
 
-_OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
 MAX_EVIDENCE = 2_000
@@ -63,7 +62,7 @@ def _verdict(candidate: str, reference: str | None, policy: Policy, extraction: 
             equal, method = True, "string"
         else:
             equal, method = same_answer(candidate, target, policy)
-    except _OUR_FAULTS as fault:  # must not count as a wrong answer
+    except (NotImplementedError, *OUR_FAULTS) as fault:  # must not count as a wrong answer
         return verdict("error", f"{type(fault).__name__}: {fault}")
     evidence["method"] = method
     return verdict("pass") if equal else verdict("fail", f"not equal ({method})")

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.rational import Undefined, rational
-from evoltune_math.answers.limits import TooLarge
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
 from evoltune_math.answers.nodes import Node, num, sym, walk
+from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.syntax.parser import parse
-from evoltune_math.answers.syntax.tokens import Unreadable
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "

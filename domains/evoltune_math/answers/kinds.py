@@ -104,6 +104,9 @@ class Either:
 
 Answer: TypeAlias = Value | Text | Choice | Group | Region | Matrix | Relation | Named | Ratio | Family | Either
 
+KINDS: tuple[type, ...] = (Value, Text, Group, Region, Matrix, Ratio, Relation, Choice, Named, Family, Either)
+"""Two answers are compared in this order, so that a rule for (A, B) serves for (B, A) too."""
+
 
 def unnamed(answer: Answer) -> Answer:
     """The value of `x = 5`; any other answer is returned as it is."""

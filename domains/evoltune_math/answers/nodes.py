@@ -100,6 +100,15 @@ def size(node: Node) -> int:
     return sum(1 for _ in walk(node))
 
 
+def depth(node: Node) -> int:
+    """Levels of the tree. Not recursive: the result decides whether recursion over the tree is safe."""
+    deepest, level = 0, [node]
+    while level:
+        deepest += 1
+        level = [a for n in level for a in n.args]
+    return deepest
+
+
 def symbols(node: Node) -> set[str]:
     """The names of the free symbols."""
     return {str(n.value) for n in walk(node) if n.op == "sym"}

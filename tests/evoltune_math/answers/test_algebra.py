@@ -7,10 +7,9 @@ from fractions import Fraction
 import pytest
 
 from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
-from evoltune_math.answers.algebra.rational import rational
-from evoltune_math.answers.limits import TooLarge
+from evoltune_math.answers.algebra.rational import TooLarge, rational
+from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.syntax.parser import parse
-from evoltune_math.answers.syntax.tokens import Unreadable
 
 
 def test_parsing_computes_nothing() -> None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from evoltune_math.answers.algebra.rational import Undefined, rational
-from evoltune_math.answers.limits import MAX_TERMS, TooLarge, bits, check_power
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined, bits, check_power, rational
 from evoltune_math.answers.nodes import IMAGINARY, Node, difference, fn, num
 
 Atom: TypeAlias = Node
 Monomial: TypeAlias = tuple[tuple[Atom, int], ...]
 Polynomial: TypeAlias = dict[Monomial, Fraction]
+MAX_TERMS = 400
+"""Of a polynomial while it is expanded."""
 MAX_EXPANDED_POWER = 64
 MAX_MONOMIAL_POWER = 10_000
 MAX_RADICAL_POWER = 200

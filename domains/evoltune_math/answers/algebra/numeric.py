@@ -12,8 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from evoltune_math.answers.algebra.rational import Undefined, rational
-from evoltune_math.answers.limits import MAX_BITS, MAX_SUMMANDS, TooLarge
+from evoltune_math.answers.algebra.rational import MAX_BITS, TooLarge, Undefined, rational
 from evoltune_math.answers.nodes import IMAGINARY, Node, has, symbols, walk
 from evoltune_math.answers.vocabulary import CIRCULAR, HYPERBOLIC
 
@@ -23,6 +22,7 @@ AGREEING_DIGITS_BIGOP = 12
 """Of sums and integrals, whose numeric values are less precise."""
 MAX_ARGUMENT = 20_000
 """Of functions that grow like e^x or faster."""
+MAX_SUMMANDS = 10_000
 MAX_DETERMINANT = 8
 _POINTS = 7
 

@@ -1,17 +1,44 @@
 """Exact values of trees without symbols and irrational roots: `rational(parse("2 1/2"))` -> 5/2.
 
-Invariant: the size of a power, factorial or binomial is checked before it is computed.
+Invariant: the size of a result is estimated by logarithms before it is computed. `9^{9^{9}}` is five nodes, but its value
+has 1.2e9 bits: `check_power` refuses it. An answer over a limit is still compared as text and by structure.
 """
 
 import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from evoltune_math.answers.limits import MAX_BITS, TooLarge, bits, check_binomial, check_factorial, check_power
 from evoltune_math.answers.nodes import Node
 
+MAX_BITS = 100_000
 MAX_ROOT = 64
 MAX_FLOAT_BITS = 900
+
+
+class TooLarge(Exception):
+    """The value would exceed a limit, so it is not computed."""
+
+
+def bits(value: Fraction) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
+
+
+def check_power(base: Fraction, exponent: int) -> None:
+    """Raises `TooLarge` if `base ** exponent` exceeds MAX_BITS; 0, 1 and -1 may have any exponent."""
+    if abs(base) != 1 and base != 0 and bits(base) * abs(exponent) > MAX_BITS:
+        raise TooLarge(f"a power of {bits(base) * abs(exponent)} bits, the limit is {MAX_BITS}")
+
+
+def check_factorial(n: int) -> None:
+    """Raises `TooLarge` if n! exceeds MAX_BITS; n! has about n log2(n/e) bits."""
+    if n > 12 and n * math.log2(n / math.e) > MAX_BITS:
+        raise TooLarge(f"the factorial of {n} has more than {MAX_BITS} bits")
+
+
+def check_binomial(n: int, k: int) -> None:
+    """Raises `TooLarge` if C(n, k) may exceed MAX_BITS; C(n, k) < n^min(k, n-k)."""
+    if n > 1 and min(abs(k), abs(n - k)) * math.log2(n) > MAX_BITS:
+        raise TooLarge(f"the binomial of {n} and {k} may have more than {MAX_BITS} bits")
 
 
 class Undefined(Exception):

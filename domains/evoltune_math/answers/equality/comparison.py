@@ -6,26 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evoltune_math.answers.equality.expressions import Expressions
-from evoltune_math.answers.equality.families import same_family
-from evoltune_math.answers.kinds import (
-    Answer,
-    Choice,
-    Either,
-    Family,
-    Group,
-    Matrix,
-    Named,
-    Ratio,
-    Region,
-    Relation,
-    Text,
-    Value,
-    unnamed,
-)
+from evoltune_math.answers.equality.parameters import same_family
+from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Group, Value, unnamed
 from evoltune_math.answers.policy import Policy
 
-KINDS: tuple[type, ...] = (Value, Text, Group, Region, Matrix, Ratio, Relation, Choice, Named, Family, Either)
-"""Two answers are compared in this order, so that a rule for (A, B) serves for (B, A) too."""
 _RANK: dict[type, int] = {kind: rank for rank, kind in enumerate(KINDS)}
 
 

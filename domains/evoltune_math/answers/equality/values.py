@@ -1,8 +1,8 @@
 """Rules for values, words and options of a multiple choice."""
 
 from evoltune_math.answers import units
-from evoltune_math.answers.equality.arbitrary_constants import equal_up_to_constants
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
+from evoltune_math.answers.equality.parameters import equal_up_to_constants
 from evoltune_math.answers.equality.words import names_value, same_words
 from evoltune_math.answers.kinds import Answer, Choice, Text, Value
 from evoltune_math.answers.nodes import Node, has, mul, num, symbols

@@ -17,16 +17,7 @@ MAX_WRAPPERS = 12
 MAX_SHORT = 1_000
 CACHED_SHORT, CACHED_LONG = 4_096, 16
 """How many results are cached for short and for long texts: the tree of a long text may take a megabyte."""
-_DELIMITERS = (
-    ("$$", "$$"),
-    ("$", "$"),
-    ("\\(", "\\)"),
-    ("\\[", "\\]"),
-    ("**", "**"),
-    ("`", "`"),
-    ("'", "'"),
-    ('"', '"'),
-)
+_DELIMITERS = {"$$": "$$", "$": "$", "\\(": "\\)", "\\[": "\\]", "**": "**", "`": "`", "'": "'", '"': '"'}
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.S)
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
@@ -62,7 +53,7 @@ def unwrapped(text: str) -> str:
     for _ in range(MAX_WRAPPERS):
         before = text
         text = _without_end(text.strip())
-        for left, right in _DELIMITERS:
+        for left, right in _DELIMITERS.items():
             if text.startswith(left) and text.endswith(right) and len(text) >= 2 * len(left):
                 inside = text[len(left) : len(text) - len(right)]
                 text = text if left in inside else inside

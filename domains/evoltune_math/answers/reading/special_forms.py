@@ -9,9 +9,8 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.rational import Undefined, rational
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Region, Span, Text, Value, unnamed
-from evoltune_math.answers.limits import TooLarge
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.number_words import number_in_words
 from evoltune_math.answers.reading.classify import classify

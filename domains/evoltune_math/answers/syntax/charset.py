@@ -27,49 +27,11 @@ _SIGNS = {
     "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "", "\u2061": "", "\u2062": "", "\u2063": "", "\u00ad": "",
 }  # fmt: skip
 _SIGNS |= {chr(0x2460 + k): f" ({k + 1}), " for k in range(20)}
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωϕϵΓΔΘΛΞΠΣΥΦΨ",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "phi",
-            "epsilon",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Pi",
-            "Sigma",
-            "Upsilon",
-            "Phi",
-            "Psi",
-        ],
-        strict=True,
-    )
-)
+_GREEK = {
+    **dict(zip("αβγδεζηθικλμνξπρστυφχψωϕϵ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma "
+               "tau upsilon phi chi psi omega phi epsilon".split(), strict=True)),
+    **dict(zip("ΓΔΘΛΞΠΣΥΦΨ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi".split(), strict=True)),
+}  # fmt: skip
 _TABLE = str.maketrans({**_SIGNS, **{k: f"\\{v} " for k, v in _GREEK.items()}})
 _SUPER_RUN = re.compile(f"[{''.join(map(re.escape, _SUPER))}]+")
 _SUB_RUN = re.compile(f"[{''.join(map(re.escape, _SUB))}]+")

@@ -1,16 +1,12 @@
-"""LaTeX commands, and words that are written without a backslash but mean one (`sqrt(2)`, `pi`).
+"""LaTeX commands, and words that are written without a backslash but mean one: `\\vec{v}`, `\\sin^2 x`, `sqrt(2)`, `\\sum`.
 
 `command(cursor, name)` reads the arguments of `\\name`; the cursor is after the name.
 """
 
-from evoltune_math.answers.nodes import Node, const, div, fn, neg, num, seq, sym, walk
-from evoltune_math.answers.syntax.big_operators import BIG_OPERATORS, big_operator
-from evoltune_math.answers.syntax.brackets import FENCES, bars, call, fence, skip_group
-from evoltune_math.answers.syntax.environments import environment
-from evoltune_math.answers.syntax.functions import ROOTS, function, root
-from evoltune_math.answers.syntax.grammar import FRACTIONS, RELATION, SIGNED, Cursor
+from evoltune_math.answers.nodes import EMPTY, ONE, Node, const, div, fn, neg, num, product, seq, sym, walk
+from evoltune_math.answers.syntax.brackets import FENCES, bars, call, environment, fence, skip_group
+from evoltune_math.answers.syntax.grammar import FRACTIONS, Bind, Cursor, Token, Unreadable, closes
 from evoltune_math.answers.syntax.scripts import maybe_call
-from evoltune_math.answers.syntax.tokens import Unreadable
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
 
 _ARROWS = ("hat", "vec", "overrightarrow")
@@ -45,7 +41,7 @@ def command(cursor: Cursor, name: str) -> Node:
     if name.startswith("begin:"):
         return environment(cursor, name[6:])
     if name in ("pm", "mp"):
-        inside = cursor.expression(SIGNED)
+        inside = cursor.expression(Bind.SIGNED)
         return Node("pm", (num(0), inside if name == "pm" else neg(inside)))
     return _named(cursor, name)
 
@@ -62,7 +58,7 @@ def _named(cursor: Cursor, name: str) -> Node:
     if name == "therefore":
         return cursor.expression(0)
     if name in _PREFIX_SIGNS:
-        return fn("?angle" if name == "measuredangle" else f"?{name}", cursor.expression(SIGNED))
+        return fn("?angle" if name == "measuredangle" else f"?{name}", cursor.expression(Bind.SIGNED))
     if name in ("R", "N", "Z", "Q", "C", "reals", "Reals"):
         return const(NUMBER_SETS[name])
     if name in ("ldots", "dots", "cdots"):
@@ -70,7 +66,7 @@ def _named(cursor: Cursor, name: str) -> Node:
     if name in ("imath", "jmath"):
         return sym(name[0])
     if name in ("approx", "sim", "simeq"):
-        return cursor.expression(RELATION)
+        return cursor.expression(Bind.RELATION)
     if name.isalpha():
         return maybe_call(cursor, sym("\\" + name))
     raise Unreadable(f"unexpected \\{name}")
@@ -108,3 +104,136 @@ def _set_suffix(cursor: Cursor) -> str:
                 cursor.argument()
         suffix += "".join(t.text for t in cursor.tokens[start : cursor.at] if t.text not in "{}")
     return suffix
+
+
+ROOTS = {"sqrt": None, "Sqrt": None, "root": None, "cbrt": num(3), "fourthroot": num(4)}
+"""Command -> its index; None: two, or the index that is written."""
+_INVERTIBLE = word_set("sin cos tan cot sec csc sinh cosh tanh")
+MAX_FACTORS = 40
+
+
+def root(cursor: Cursor, name: str) -> Node:
+    index: Node | None = ROOTS[name]
+    if cursor.accept("op", "["):
+        index = cursor.items(closes("]"))
+        cursor.take()
+    if cursor.peek().is_op("("):
+        args = call(cursor)
+        if len(args) == 2 and name in ("root", "Sqrt", "sqrt"):
+            return Node("root", args)
+        inside = args[0]
+    elif cursor.peek().kind == "num":  # `\\sqrt12` is the root of twelve, although TeX prints that of one
+        inside = cursor.prefix()
+    else:
+        inside = cursor.argument()
+    return fn("sqrt", inside) if index is None or index == num(2) else Node("root", (inside, index))
+
+
+def function(cursor: Cursor, name: str) -> Node:
+    """A known function; the cursor is after its name."""
+    if name in ("sqrt", "cbrt"):
+        return root(cursor, name)
+    power = base = None
+    while cursor.peek().is_op("^", "_"):
+        mark = cursor.take().text
+        argument = cursor.argument() if mark == "_" or cursor.peek().text == "{" else cursor.expression(Bind.POWER)
+        power, base = (argument, base) if mark == "^" else (power, argument)
+    if name in ("log2", "log10"):
+        base, name = num(int(name[3:])), "log"
+    args = _arguments(cursor)
+    if power == neg(ONE) and name in _INVERTIBLE:
+        name, power = ("ar" if name.endswith("h") else "arc") + name, None
+    if name == "pow" and len(args) == 2:
+        return Node("pow", args)
+    if name == "factorial":
+        return Node("fact", args, "!")
+    if name == "abs":
+        return Node("abs", args)
+    if name == "log" and base is not None:
+        args = (*args, base)
+    node = Node("pow", (const("e"), args[0])) if name == "exp" and len(args) == 1 else fn(name, *args)
+    return Node("pow", (node, power)) if power is not None else node
+
+
+def _arguments(cursor: Cursor) -> tuple[Node, ...]:
+    token = cursor.peek()
+    if token.is_op("("):
+        return call(cursor)
+    if token.is_op("["):
+        cursor.take()
+        inside = cursor.items(closes("]"))
+        cursor.take()
+        return (inside,)
+    return cursor.prefix().args if token.is_op("\\{") else (_bare_argument(cursor),)
+
+
+def _bare_argument(cursor: Cursor) -> Node:
+    """`\\sin 2x \\cos y`: the factors side by side, up to the next function, bracket or sign."""
+    factors = [cursor.expression(Bind.PRODUCT if cursor.peek().text in ("-", "+") else Bind.POWER - 1)]
+    while len(factors) < MAX_FACTORS:
+        token = cursor.peek()
+        if cursor.integrals and token.text == "d" and cursor.peek(1).kind == "sym":
+            break
+        if token.is_op("/") and cursor.peek(1).kind in ("num", "sym"):
+            cursor.take()
+            factors = [div(product(factors), cursor.expression(Bind.POWER - 1))]
+        elif _is_factor(token) and not (token.kind == "num" and factors[-1].op in ("num", "dec")):
+            factors.append(cursor.expression(Bind.POWER - 1))
+        else:
+            break
+    return product(factors)
+
+
+def _is_factor(token: Token) -> bool:
+    if token.kind == "cmd":
+        return token.text in GREEK or token.text in CONSTANTS or token.text in ("frac", "dfrac", "tfrac", "sqrt")
+    return token.kind in ("num", "sym")
+
+
+BIG_OPERATORS = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim", "iint": "int", "oint": "int"}
+
+
+def big_operator(cursor: Cursor, op: str) -> Node:
+    """`\\sum_{k=1}^{n} k`, `\\int_0^1 x dx`, `\\lim_{x \\to 0} f`; the cursor is after the command."""
+    below = above = None
+    while cursor.peek().is_op("_", "^"):
+        mark = cursor.take().text
+        signed = cursor.peek().text != "{" and cursor.accept("op", "-") is not None
+        bound = neg(cursor.argument()) if signed else cursor.argument()
+        below, above = (bound, above) if mark == "_" else (below, bound)
+    if op != "int":
+        body, below = _rename_index(cursor.expression(Bind.SIGNED), below)
+        return Node("bigop", (body, below or EMPTY, above or EMPTY), op)
+    cursor.integrals += 1
+    body, variable = _integrand(cursor.expression(Bind.SUM - 1))
+    cursor.integrals -= 1
+    return Node("bigop", (body, below or EMPTY, above or EMPTY), op, variable)
+
+
+def _rename_index(body: Node, below: Node | None) -> tuple[Node, Node | None]:
+    """The body and `k = 1` with the index renamed to `?0`, `?1` ..., so that its letter does not matter."""
+    if below is None or below.op != "rel" or below.args[0].op not in ("sym", "const"):
+        return body, below
+    index = below.args[0]
+    name = sym(f"?{sum(n.op == 'bigop' for n in walk(body))}")
+
+    def renamed(node: Node) -> Node:
+        if node == index:
+            return name
+        return node._replace(args=tuple(renamed(a) for a in node.args)) if node.args else node
+
+    return renamed(body), renamed(below)
+
+
+def _integrand(body: Node) -> tuple[Node, str]:
+    """The integrand without its `dx`, and the variable. Raises `Unreadable` if there is no `dx`."""
+    if body.op == "mul":
+        args = list(body.args)
+        for at in range(len(args) - 1):
+            if args[at] == sym("d") and args[at + 1].op == "sym":
+                rest = args[:at] + args[at + 2 :]
+                return (product(rest) if rest else ONE), str(args[at + 1].value)
+    if body.op == "div":
+        inner, variable = _integrand(body.args[0])
+        return div(inner, body.args[1]), variable
+    raise Unreadable("an integral without its dx")

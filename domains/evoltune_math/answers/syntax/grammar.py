@@ -1,19 +1,40 @@
-"""How tightly each operator binds, and the Cursor that the parts of the parser share.
+"""What the parts of the parser share: Token, how tightly each operator binds, and the Cursor.
 
-`parser.Parser` implements Cursor. The parts (brackets, commands, functions, quantities, scripts, ...) are functions that
-take a Cursor, read what they know and return a node, so that no part imports the parser.
+`parser.Parser` implements Cursor. The parts (brackets, commands, quantities, scripts) are functions that take a Cursor,
+read what they know and return a node, so that no part imports the parser.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from fractions import Fraction
+from typing import NamedTuple, Protocol
 
 from evoltune_math.answers.nodes import Node
-from evoltune_math.answers.syntax.tokens import Token
 
-RELATION, UNION, RATIO, SUM, PRODUCT, POWER, POSTFIX = 10, 15, 18, 20, 30, 50, 60
-"""Binding powers; a higher one binds more tightly. Juxtaposition has that of PRODUCT: `1/2x` is half of x."""
-SIGNED = PRODUCT - 1
-"""What a sign, a sum or a limit applies to: a whole product."""
+
+class Unreadable(Exception):
+    """The text is outside of the grammar or over a size limit; the message says which."""
+
+
+class Token(NamedTuple):
+    kind: str
+    """num, sym, word, cmd, op, text, sep, end"""
+    text: str
+    space: bool = False
+    """Whether white space stands before it."""
+    value: Fraction | None = None
+    note: str = ""
+    """num: `decimal` if it was written with a decimal point; sym: `v` if it is bold, as vectors are."""
+
+    def is_op(self, *texts: str) -> bool:
+        return self.kind == "op" and self.text in texts
+
+    def is_cmd(self, *texts: str) -> bool:
+        return self.kind == "cmd" and self.text in texts
+
+
+END = Token("end", "")
+
+
 FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
 """Names that are functions if brackets follow: `f(x+1)` is a call, `a(x+1)` a product."""
 TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
@@ -21,6 +42,14 @@ FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
 
 Closed = Callable[[Token], bool]
 """Whether a token ends a list."""
+
+
+class Bind:
+    """Binding powers; a higher one binds more tightly. Juxtaposition has that of PRODUCT: `1/2x` is half of x."""
+
+    RELATION, UNION, RATIO, SUM, PRODUCT, POWER, POSTFIX = 10, 15, 18, 20, 30, 50, 60
+    SIGNED = PRODUCT - 1
+    """What a sign, a sum or a limit applies to: a whole product."""
 
 
 class Cursor(Protocol):

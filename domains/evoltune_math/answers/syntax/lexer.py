@@ -6,8 +6,8 @@
 import re
 from fractions import Fraction
 
+from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.numerals import NumeralReader
-from evoltune_math.answers.syntax.tokens import Token, Unreadable
 from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, word_set
 
 MAX_CHARS, MAX_TOKENS, MAX_TEXT_DEPTH = 12_000, 2_500, 6

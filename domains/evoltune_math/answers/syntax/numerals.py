@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from evoltune_math.answers.syntax.tokens import Unreadable
+from evoltune_math.answers.syntax.grammar import Unreadable
 
 MAX_DIGITS = 4_000
 _SEPARATOR = r"\ ?\{,\ ?\}\ ?|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "

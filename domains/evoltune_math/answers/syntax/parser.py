@@ -10,20 +10,8 @@ from fractions import Fraction
 
 from evoltune_math.answers.nodes import EULER, IMAGINARY, Node, add, const, mul, neg, num, rel, seq, size, sym
 from evoltune_math.answers.syntax import brackets, commands, quantities, scripts
-from evoltune_math.answers.syntax.grammar import (
-    POSTFIX,
-    POWER,
-    PRODUCT,
-    RATIO,
-    RELATION,
-    SIGNED,
-    SUM,
-    TIMES,
-    UNION,
-    Closed,
-)
+from evoltune_math.answers.syntax.grammar import END, TIMES, Bind, Closed, Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
-from evoltune_math.answers.syntax.tokens import END, Token, Unreadable
 from evoltune_math.answers.units import CURRENCY_PREFIXES, LETTER_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, RELATIONS, TEXT_WORDS, word_set
 
@@ -33,13 +21,13 @@ MAX_HALF_OPEN = 4
 _BINARY_COMMANDS = {
     name: (op, power)
     for op, power, names in (
-        ("union", UNION, "cup bigcup"),
-        ("inter", UNION, "cap bigcap"),
-        ("minus", UNION, "setminus backslash smallsetminus"),
-        ("pm", SUM, "pm"),
-        ("mp", SUM, "mp"),
-        ("div", PRODUCT, "div"),
-        ("mod", PRODUCT, "bmod mod"),
+        ("union", Bind.UNION, "cup bigcup"),
+        ("inter", Bind.UNION, "cap bigcap"),
+        ("minus", Bind.UNION, "setminus backslash smallsetminus"),
+        ("pm", Bind.SUM, "pm"),
+        ("mp", Bind.SUM, "mp"),
+        ("div", Bind.PRODUCT, "div"),
+        ("mod", Bind.PRODUCT, "bmod mod"),
     )
     for name in names.split()
 }
@@ -125,7 +113,7 @@ class Parser:
             return _letter(token.text) or sym(token.text, token.note)
         if token.kind == "end":
             raise Unreadable("a command without its argument")
-        return self.expression(POSTFIX)
+        return self.expression(Bind.POSTFIX)
 
     # ---- operators -----------------------------------------------------------------------------------------------
 
@@ -144,13 +132,13 @@ class Parser:
 
     def command_operator(self, left: Node, name: str, power: int) -> Node | None:
         if "\\" + name in RELATIONS or name == "not":
-            return self.relation(left) if power < RELATION else None
+            return self.relation(left) if power < Bind.RELATION else None
         if name in _BINARY_COMMANDS:
             return self.binary(left, *_BINARY_COMMANDS[name], power)
         if name in TIMES:
             return self.product(left, power)
         if name in ("pmod", "pod"):
-            if power >= RELATION:
+            if power >= Bind.RELATION:
                 return None
             self.at += 1
             return Node("pmod", (left, self.argument()))
@@ -171,23 +159,23 @@ class Parser:
         if text == "*":
             return self.product(left, power)
         if text == "/":
-            return self.binary(left, "div", PRODUCT, power)
+            return self.binary(left, "div", Bind.PRODUCT, power)
         if text == "^":
-            return scripts.power(self, left) if power <= POWER else None
+            return scripts.power(self, left) if power <= Bind.POWER else None
         if text in ("!", "%"):
-            return self.postfix(left, text) if power < POSTFIX else None
+            return self.postfix(left, text) if power < Bind.POSTFIX else None
         innermost = self.closers[-1] if self.closers else ""
         if text == ":":
-            return self.binary(left, "ratio", RATIO, power) if innermost != ":" else None
+            return self.binary(left, "ratio", Bind.RATIO, power) if innermost != ":" else None
         if text == "_":  # the 2 of v^2_0 takes no subscript
-            in_power = power >= POWER - 1 and left.op in ("num", "dec")
+            in_power = power >= Bind.POWER - 1 and left.op in ("num", "dec")
             return None if in_power else scripts.subscript(self, left)
         if text == "'":
             return scripts.prime(self, left)
         if text in (">", "[") and innermost == text:
             return None
         if text in RELATIONS:
-            return self.relation(left) if power < RELATION else None
+            return self.relation(left) if power < Bind.RELATION else None
         if text == "|" and self.closers:
             return None
         if text in ("(", "[", "{", "\\{", "|"):
@@ -200,20 +188,20 @@ class Parser:
         raise Unreadable(f"unexpected {text!r}")
 
     def sum(self, left: Node, power: int) -> Node | None:
-        if power >= SUM:
+        if power >= Bind.SUM:
             return None
         terms = [left]
         while self.peek().is_op("+", "-"):
             minus = self.take().text == "-"
-            right = self.expression(SUM)
+            right = self.expression(Bind.SUM)
             terms.append(neg(right) if minus else right)
         return add(*terms)
 
     def product(self, left: Node, power: int) -> Node | None:
-        if power >= PRODUCT:
+        if power >= Bind.PRODUCT:
             return None
         self.at += 1
-        return _times(left, self.expression(PRODUCT))
+        return _times(left, self.expression(Bind.PRODUCT))
 
     def binary(self, left: Node, op: str, bind: int, power: int) -> Node | None:
         if power >= bind:
@@ -243,7 +231,7 @@ class Parser:
             ):
                 signs.pop()  # `=\\approx` and `= =` are one sign
                 continue
-            members.append(self.expression(RELATION))
+            members.append(self.expression(Bind.RELATION))
         if len(members) < 2:
             raise Unreadable("a relation with one side")
         return rel(" ".join(signs), *members)
@@ -264,7 +252,7 @@ class Parser:
 
     def juxtapose(self, left: Node, power: int) -> Node | None:
         """The product without a sign, the mixed number, and a number before a unit of one letter."""
-        if power >= PRODUCT:
+        if power >= Bind.PRODUCT:
             return None
         token = self.peek()
         if left.op == "num" and left.value is not None and not left.note:
@@ -282,7 +270,7 @@ class Parser:
             return quantities.with_unit(self, left)
         if token.is_cmd("Omega") and quantities.is_numeric(left):
             return quantities.with_unit(self, left)
-        right = self.expression(PRODUCT)
+        right = self.expression(Bind.PRODUCT)
         if may_be_unit and token.space and right.op in ("sym", "pow", "div") and quantities.is_numeric(left):
             return Node("mul", (left, right), None, "unit?")
         return _times(left, right)
@@ -330,14 +318,14 @@ class Parser:
         factors = [_letter(char) or sym(char) for char in word[:-1]]
         self.at -= 1
         self.tokens[self.at] = Token("sym", word[-1])
-        return mul(*factors, self.expression(PRODUCT))
+        return mul(*factors, self.expression(Bind.PRODUCT))
 
     def opened(self, sign: str) -> Node:
         """An operand that starts with a sign or a bracket."""
         if sign == "-":
-            return neg(self.expression(SIGNED))
+            return neg(self.expression(Bind.SIGNED))
         if sign == "+":
-            return self.expression(SIGNED)
+            return self.expression(Bind.SIGNED)
         if sign in ("(", "[", "{", "\\{"):
             return self.bracketed(sign)
         if sign == "|":

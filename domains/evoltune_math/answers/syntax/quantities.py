@@ -4,8 +4,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
 from evoltune_math.answers.number_words import SCALES
-from evoltune_math.answers.syntax.grammar import FRACTIONS, PRODUCT, RATIO, TIMES, UNION, Cursor
-from evoltune_math.answers.syntax.tokens import Token, Unreadable
+from evoltune_math.answers.syntax.grammar import FRACTIONS, TIMES, Bind, Cursor, Token, Unreadable
 from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
 from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK
 
@@ -80,14 +79,14 @@ def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
         return Node("pct", (left,))
     if is_numeric(left):
         if low in ("to", "out of") or (low == "in" and cursor.peek(1).kind == "num"):
-            return cursor.binary(left, "ratio", RATIO, power)
+            return cursor.binary(left, "ratio", Bind.RATIO, power)
         if low == "out" and cursor.peek(1).text == "of":
             cursor.take()
-            return cursor.binary(left, "ratio", RATIO, power)
+            return cursor.binary(left, "ratio", Bind.RATIO, power)
     if low == "mod":
-        return cursor.binary(left, "mod", PRODUCT, power)
+        return cursor.binary(left, "mod", Bind.PRODUCT, power)
     if low in ("union", "cup"):
-        return cursor.binary(left, "union", UNION, power)
+        return cursor.binary(left, "union", Bind.UNION, power)
     return cursor.product(left, power) if low in ("times", "cdot") else None
 
 

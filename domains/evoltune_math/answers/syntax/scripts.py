@@ -3,8 +3,7 @@
 from evoltune_math.answers.nodes import ONE, Node, add, div, fn, neg, num, sym
 from evoltune_math.answers.number_words import number_in_words
 from evoltune_math.answers.syntax.brackets import skip_group
-from evoltune_math.answers.syntax.grammar import FUNCTION_LETTERS, POWER, Cursor, closes
-from evoltune_math.answers.syntax.tokens import END, Unreadable
+from evoltune_math.answers.syntax.grammar import END, FUNCTION_LETTERS, Bind, Cursor, Unreadable, closes
 
 
 def power(cursor: Cursor, left: Node) -> Node:
@@ -22,7 +21,7 @@ def power(cursor: Cursor, left: Node) -> Node:
         return _marked(left, "'") if is_prime and left.op == "sym" else degrees(cursor, left)
     if cursor.accept("cmd", "prime"):
         return _marked(left, "'")
-    exponent = cursor.expression(POWER - 1)
+    exponent = cursor.expression(Bind.POWER - 1)
     if left.op == "sym":
         name = str(left.value)
         if exponent == neg(ONE) and cursor.peek().text == "(" and name in FUNCTION_LETTERS:
