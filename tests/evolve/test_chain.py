@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+import pytest
 from towns import ScriptedTeacher, grown, recipe, seed, towns
 
 from evoltune.domain import Operator
+from evoltune.evolve.chain import says_equal
 from evoltune.teacher.protocol import GivenUpError, Reply
 
 
@@ -87,3 +89,12 @@ def test_a_child_that_ended_at_the_token_limit_is_dropped(tmp_path):
     teacher = ScriptedTeacher({"evolve": lambda r: Reply(texts=(text,), truncated=(0,))})
     _, ledger, _ = grown(tmp_path, recipe(rounds=1), teacher=teacher)
     assert ledger["truncated"] == 6
+
+
+@pytest.mark.parametrize(
+    ("reply", "equal"),
+    [("Equal", True), ("equal.", True), ("**Equal**", True), ("Not equal", False), ("They are not equal", False), ("NOT EQUAL.", False),
+     ("They aren't equal", False), ("Unequal", False), ("", False), ("I cannot say", False)],
+)  # fmt: skip
+def test_only_a_clear_equal_drops_a_child(reply, equal):
+    assert says_equal(reply) is equal

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from towns import ScriptedTeacher, recipe, towns
 
 from evoltune.errors import RecipeError
-from evoltune.evolve.loop import evolve, evolve_step
-from evoltune.evolve.sampling import shares
+from evoltune.evolve.loop import evolve, evolve_step, shares
 from evoltune.run.store import Store
 from evoltune.teacher.journal import journalled
 

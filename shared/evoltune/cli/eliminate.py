@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import nullcontext
 
 from evoltune.cli import options
-from evoltune.evolve.rules.registry import RULES, all_reasons
+from evoltune.evolve.rules.registry import RULES, core_reasons
 from evoltune.record import Task
 from evoltune.rows.columns import Conversation, recognise
 from evoltune.rows.files import jsonl_writer
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _reasons(turns: Conversation) -> list[str]:
     task = Task(instruction=turns.instruction)
-    reasons = [f"instruction: {reason}" for reason in all_reasons(None, task, None)]
+    reasons = [f"instruction: {reason}" for reason in core_reasons(None, task, None)]
     if "output" in turns.columns:
-        reasons += [f"answer: {reason}" for reason in all_reasons(None, task, turns.output)]
+        reasons += [f"answer: {reason}" for reason in core_reasons(None, task, turns.output)]
     return reasons
 
 

@@ -8,12 +8,13 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from evoltune.evolve.evolution import Evolution, gather_all, gave_up
-from evoltune.evolve.questions import DIFFICULTY
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.teacher.protocol import GivenUpError, Reply
-from evoltune.text.prompts import fill_slots
+from evoltune.text.prompts import fill_slots, read_prompt
+
+DIFFICULTY = read_prompt("evoltune.evolve", "difficulty")
 
 
 async def with_answers(evolution: Evolution, record: Record, parent: Task | None = None) -> Record | Drop:

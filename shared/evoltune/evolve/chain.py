@@ -7,6 +7,7 @@ exactly one decided record, and which one depends on seeds, never on the order i
 
 import asyncio
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -14,13 +15,13 @@ from evoltune.domain import Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.answers import complete_seed, with_answers, with_evidence
 from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather_all, gave_up
-from evoltune.evolve.questions import EQUAL, says_equal
-from evoltune.evolve.rules.copying import echoes_operator
+from evoltune.evolve.rules.comparison import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
-from evoltune.text.prompts import fill_slots
+from evoltune.text.prompts import fill_slots, read_prompt
 
+EQUAL = read_prompt("evoltune.evolve", "equal")
 INHERITED_FIELDS = ("skill", "reasoning", "licence", "source")
 """`Task.fields` that a child takes over from its parent."""
 
@@ -144,3 +145,9 @@ async def _screened(
             return Drop(record=child, reason="no information gain")
     answered = await with_answers(evolution, child, parent=head.task)
     return answered if isinstance(answered, Drop) else await with_evidence(evolution, answered)
+
+
+def says_equal(reply: str) -> bool:
+    """Whether a reply to EQUAL says "equal"; anything unclear counts as not equal, which keeps the child."""
+    words = re.findall(r"[a-z]+", reply.casefold().replace("n't", " not"))[:6]
+    return "equal" in words and "not" not in words and "unequal" not in words

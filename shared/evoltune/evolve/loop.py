@@ -6,6 +6,8 @@
 Invariant: in = kept + dropped(by reason), where "in" is seeds + planned draws; every reply is journalled before use.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
@@ -15,15 +17,14 @@ import msgspec
 from evoltune.domain import Domain, Operator, source_hash
 from evoltune.errors import RecipeError, nearest
 from evoltune.evolve.answers import needs_teacher
+from evoltune.evolve.bootstrap import more_seeds
 from evoltune.evolve.chain import grow_chains
 from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
-from evoltune.evolve.sampling import sample
-from evoltune.evolve.self_instruct import self_instruct
-from evoltune.evolve.snippets import from_snippets
 from evoltune.recipe import Recipe
-from evoltune.record import Record, digest
+from evoltune.record import Drop, Record, digest
 from evoltune.rows.records import seed_records
+from evoltune.run.queries import decisions
 from evoltune.run.store import Step, Store
 from evoltune.teacher.protocol import Teacher
 from evoltune.teacher.stack import open_teacher
@@ -98,7 +99,7 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
         run_to_end(main())
     if last == step or max_round or store.ledger(step)["pending"]:
         return step
-    sample(store, last, recipe.evolve.sample, recipe.seed)
+    _sample(store, last, step, recipe.evolve.sample, recipe.seed)
     return last
 
 
@@ -107,7 +108,7 @@ async def _grow(evolution: Evolution, seeds: list[Record], rounds: int) -> None:
     recipe = evolution.recipe
     evolution.plan(len(seeds))
     try:
-        seeds = seeds + await _more_seeds(evolution, seeds)
+        seeds = seeds + await more_seeds(evolution, seeds)
     except ReplyPending:  # a batch file is being collected: the chains wait for their seeds
         return
     chosen, others = _choose_seeds(recipe, seeds)
@@ -121,16 +122,6 @@ async def _grow(evolution: Evolution, seeds: list[Record], rounds: int) -> None:
         evolution.fusion_partners.extend(heads)
         records = (evolution.store.record(head) for head in heads)
         await grow_chains(evolution, records, range(before_fusion + 1, rounds + 1), workers)
-
-
-async def _more_seeds(evolution: Evolution, seeds: list[Record]) -> list[Record]:
-    options = evolution.recipe.seeds
-    found: list[Record] = []
-    if options.snippets:
-        found += await from_snippets(evolution, options.snippets)
-    if options.bootstrap == "self_instruct":
-        found += await self_instruct(evolution, [*seeds, *found], options.bootstrap_size)
-    return found
 
 
 def operators_of(recipe: Recipe, domain: Domain) -> tuple[Operator, ...]:
@@ -166,3 +157,29 @@ def _decide_seeds(recipe: Recipe, store: Store, step: Step, seeds: list[Record])
     undecided = (s for s in seeds if not needs_teacher(recipe, s) and store.decided(step, s.id) is None)
     while chunk := list(islice(undecided, SEED_COMMIT)):
         store.decide(step, chunk)
+
+
+def _sample(store: Store, step: Step, draws: Step, size: int, seed: int) -> None:
+    """Decides the sampling step in one transaction: kept, or dropped as "not sampled". WizardLM trained on 70k of its 250k
+    rows (2304.12244 section 4.2). The choice depends on seed and ids alone, so a resumed run takes the same rows."""
+    rounds: dict[int, list[str]] = defaultdict(list)
+    for decision in decisions(store, draws):
+        if not decision.reason:
+            rounds[decision.round].append(decision.record)
+    taken = shares({r: len(ids) for r, ids in rounds.items()}, size)
+    order = {r: sorted(ids, key=lambda i: digest([seed, "sample", i])) for r, ids in rounds.items()}
+    chosen = {record for r, ids in order.items() for record in ids[: taken[r]]}
+    store.decide(step, (r if r.id in chosen else Drop(record=r, reason="not sampled") for r in store.todo(step)))
+
+
+def shares(counts: Mapping[int, int], size: int) -> dict[int, int]:
+    """How many of each round: proportional to the round's rows, by largest remainder; sums to min(size, all)."""
+    total = sum(counts.values())
+    if size >= total:
+        return dict(counts)
+    exact = {r: n * size / total for r, n in counts.items()}
+    taken = {r: int(x) for r, x in exact.items()}
+    by_remainder = sorted(exact, key=lambda r: (taken[r] - exact[r], r))
+    for r in by_remainder[: size - sum(taken.values())]:
+        taken[r] += 1
+    return taken

@@ -1,12 +1,11 @@
-"""What each operator brings: accept rate, verify rate, difficulty lift, cost per kept row; and difficulty by round.
+"""What each operator brings: rows accepted and verified, difficulty lift, cost.
 
-    for row in operator_yield(store, draws_step(recipe, domain), verify=verify_step): print(row.operator, row.accept_rate)
+    for row in operator_yield(store, draws_step(recipe, domain), verify=verify_step): print(row.operator, row.kept / row.draws)
 
 Invariant: read-only; the same store gives the same table.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -17,7 +16,7 @@ from evoltune.text.ratings import read_rating
 
 @dataclass(frozen=True, kw_only=True)
 class Yield:
-    """One operator's line. Rates are None where there is nothing to divide by."""
+    """One operator's line. Means are None where there is nothing to divide by."""
 
     operator: str
     draws: int
@@ -37,25 +36,6 @@ class Yield:
     tokens: int
     usd: float
 
-    @property
-    def accept_rate(self) -> float | None:
-        return self.kept / self.draws if self.draws else None
-
-    @property
-    def verify_rate(self) -> float | None:
-        return self.verified / self.judged if self.verified is not None and self.judged else None
-
-    @property
-    def usd_per_kept(self) -> float | None:
-        """Dollars per row that survived all that was run (verification too, where it was)."""
-        rows = self.kept if self.verified is None else self.verified
-        return self.usd / rows if rows else None
-
-    @property
-    def tokens_per_kept(self) -> float | None:
-        rows = self.kept if self.verified is None else self.verified
-        return self.tokens / rows if rows else None
-
 
 WRITING = ("evolve", "self_instruct", "snippet")
 """Purposes whose calls are journalled under the parent (or the blank draw), not under the row that they wrote."""
@@ -66,7 +46,8 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
 
     A draw costs all calls about its record, and its share of the calls that wrote its parent's children.
     """
-    rated = {record: level for record, _, level in _rated(store)}
+    ratings = ((record, read_rating(reply)) for record, _, reply in difficulty_replies(store))
+    rated = {record: level for record, level in ratings if level is not None}
     judged = {d.record: d.reason for d in decisions(store, verify)} if verify else {}
     writing, about = spent_by_record(store, WRITING)
     by_operator: dict[str, list[Draw]] = defaultdict(list)
@@ -102,20 +83,3 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
         )
 
     return sorted((row(*item) for item in by_operator.items()), key=lambda y: (-y.draws, y.operator))
-
-
-def _rated(store: Store) -> Iterator[tuple[str, int, float]]:
-    for record, round, reply in difficulty_replies(store):
-        level = read_rating(reply)
-        if level is not None:
-            yield record, round, level
-
-
-def difficulty_by_round(store: Store, step: Step) -> dict[int, tuple[float, int]]:
-    """round -> (mean difficulty, rated rows) of the rows that the step kept (the paper: 3.00 -> 5.48 -> 7.08)."""
-    kept = {d.record for d in decisions(store, step) if not d.reason}
-    levels: dict[int, list[float]] = defaultdict(list)
-    for record, round, level in _rated(store):
-        if record in kept:
-            levels[round].append(level)
-    return {round: (fmean(found), len(found)) for round, found in sorted(levels.items())}

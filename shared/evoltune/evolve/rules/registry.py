@@ -8,19 +8,16 @@ between the two groups: see evoltune.evolve.chain. Invariant: a rule reads only 
 whenever and wherever it is made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from evoltune.domain import Domain
 from evoltune.errors import DomainError
-from evoltune.evolve.rules.copying import copies_instruction, copies_parent, leaks_prompt
-from evoltune.evolve.rules.drift import drifts
-from evoltune.evolve.rules.length import grows_too_long, has_only_stop_words, is_empty
+from evoltune.evolve.rules.broken_text import has_only_stop_words, is_empty, is_truncated, loops
+from evoltune.evolve.rules.comparison import copies_instruction, copies_parent, drifts, grows_too_long, leaks_prompt
 from evoltune.evolve.rules.refusals import asks_back, refuses, says_sorry
-from evoltune.evolve.rules.repetition import loops
 from evoltune.evolve.rules.run_on import has_template_turns, runs_on
-from evoltune.evolve.rules.truncation import is_truncated
 from evoltune.record import Task
 
 Fires = Callable[["Task | None", Task, str], bool]
@@ -42,61 +39,52 @@ class Rule:
         return self.fires.__doc__ or ""
 
 
-INSTRUCTION_RULES = tuple(
-    Rule(name=name, about="instruction", fires=fires)
-    for name, fires in (
-        ("empty instruction", is_empty),
-        ("only stop words", has_only_stop_words),
-        ("prompt residue", leaks_prompt),
-        ("copy of the parent", copies_parent),
-        ("over-long growth", grows_too_long),
-        ("loop", loops),
-        ("run-on", has_template_turns),
-        ("language drift", drifts),
-    )
+def _rules(about: Literal["instruction", "answer"], fires: Mapping[str, Fires]) -> tuple[Rule, ...]:
+    return tuple(Rule(name=name, about=about, fires=function) for name, function in fires.items())
+
+
+INSTRUCTION_RULES = _rules(
+    "instruction",
+    {
+        "empty instruction": is_empty,
+        "only stop words": has_only_stop_words,
+        "prompt residue": leaks_prompt,
+        "copy of the parent": copies_parent,
+        "over-long growth": grows_too_long,
+        "loop": loops,
+        "run-on": has_template_turns,
+        "language drift": drifts,
+    },
 )
-ANSWER_RULES = tuple(
-    Rule(name=name, about="answer", fires=fires)
-    for name, fires in (
-        ("empty answer", is_empty),
-        ("only stop words", has_only_stop_words),
-        ("sorry", says_sorry),
-        ("refusal", refuses),
-        ("unanswerable", asks_back),
-        ("copy of the instruction", copies_instruction),
-        ("prompt residue", leaks_prompt),
-        ("loop", loops),
-        ("run-on", runs_on),
-        ("truncated", is_truncated),
-        ("language drift", drifts),
-    )
+ANSWER_RULES = _rules(
+    "answer",
+    {
+        "empty answer": is_empty,
+        "only stop words": has_only_stop_words,
+        "sorry": says_sorry,
+        "refusal": refuses,
+        "unanswerable": asks_back,
+        "copy of the instruction": copies_instruction,
+        "prompt residue": leaks_prompt,
+        "loop": loops,
+        "run-on": runs_on,
+        "truncated": is_truncated,
+        "language drift": drifts,
+    },
 )
 RULES = (*INSTRUCTION_RULES, *ANSWER_RULES)
 
 
 def rejection_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
     """The first reason to drop the child (answer None) or this answer, core rules before the domain's; "" to keep it.
-
-    Raises:
-        DomainError: an eliminator of the domain failed.
-    """
-    return core_reason(parent, child, answer) or _domain_reason(domain, parent, child, answer)
+    Raises DomainError when an eliminator of the domain fails."""
+    return next(core_reasons(parent, child, answer), "") or _domain_reason(domain, parent, child, answer)
 
 
-def core_reason(parent: Task | None, child: Task, answer: str | None) -> str:
-    """The name of the first core rule that fires; "" when none does."""
-    rules, text = _subject(child, answer)
-    return next((rule.name for rule in rules if rule.fires(parent, child, text)), "")
-
-
-def all_reasons(parent: Task | None, child: Task, answer: str | None) -> list[str]:
-    """The names of all core rules that fire, for `--explain`."""
-    rules, text = _subject(child, answer)
-    return [rule.name for rule in rules if rule.fires(parent, child, text)]
-
-
-def _subject(child: Task, answer: str | None) -> tuple[tuple[Rule, ...], str]:
-    return (INSTRUCTION_RULES, child.instruction) if answer is None else (ANSWER_RULES, answer)
+def core_reasons(parent: Task | None, child: Task, answer: str | None) -> Iterator[str]:
+    """The names of the core rules that fire, in order; a rule is asked only when its turn comes."""
+    rules, text = (INSTRUCTION_RULES, child.instruction) if answer is None else (ANSWER_RULES, answer)
+    return (rule.name for rule in rules if rule.fires(parent, child, text))
 
 
 def _domain_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:

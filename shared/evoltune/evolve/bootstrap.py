@@ -1,9 +1,11 @@
-"""Self-instruct: a few seeds grow into many before evolution begins (2212.10560; Alpaca's 52k came from 175 this way).
+"""More seeds before evolution begins: self-instruct, and exercises inspired by lines of source code.
 
-    seeds: {bootstrap: self_instruct, bootstrap_size: 52000}
+    seeds: {bootstrap: self_instruct, bootstrap_size: 52000}     # 2212.10560; Alpaca's 52k came from 175 this way
+    seeds: {snippets: ./my-sources}                              # OSS-Instruct, 2312.02120
 
-It works in waves: all calls of a wave see the same pool, and what they bring is admitted in the order of the calls, so the
-data do not depend on arrival. Invariant: each task that was asked for ends as one decided record.
+Self-instruct works in waves: all calls of a wave see the same pool, and what they bring is admitted in the order of the
+calls, so the data do not depend on arrival. Invariant: each task that was asked for, and each snippet, ends as one decided
+record.
 """
 
 from __future__ import annotations
@@ -11,25 +13,48 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
+from evoltune.errors import DataError
 from evoltune.evolve.answers import decide_new_seed
-from evoltune.evolve.evolution import Evolution, gather_all
-from evoltune.evolve.questions import SELF_INSTRUCT
+from evoltune.evolve.evolution import Evolution, gather_all, gave_up
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
-from evoltune.text.prompts import fill_slots
+from evoltune.text.prompts import fill_slots, read_prompt
 from evoltune.text.words import STOP_WORDS, prose_words
 
+SELF_INSTRUCT, SNIPPET = (read_prompt("evoltune.evolve", name) for name in ("self_instruct", "snippet"))
 TASKS_PER_CALL, SHOWN_SEEDS, SHOWN_NEW = 10, 6, 2  # the paper shows 6 written and 2 generated tasks
 WAVE_CALLS = 64
 SIMILAR = 0.7  # the ROUGE-L from which the paper refuses a task
 MAX_IDLE_WAVES = 3
 _ITEM = re.compile(r"^\s*(?:task\s*)?\d{1,2}\s*[.):]\s+", re.IGNORECASE | re.MULTILINE)
+MIN_LINES, MAX_LINES = 3, 15  # the paper takes 1 to 15 consecutive lines
+MIN_WORDS = 5
+MAX_FILE_BYTES = 400_000
 
 
-async def self_instruct(evolution: Evolution, seeds: Sequence[Record], size: int) -> list[Record]:
+async def more_seeds(evolution: Evolution, seeds: list[Record]) -> list[Record]:
+    """The seeds that the recipe asks for beside `seeds`."""
+    options = evolution.recipe.seeds
+    found = await _from_snippets(evolution, options.snippets) if options.snippets else []
+    if options.bootstrap == "self_instruct":
+        found += await _self_instruct(evolution, [*seeds, *found], options.bootstrap_size)
+    return found
+
+
+def _decide_drop(evolution: Evolution, record: Record, reason: str) -> None:
+    if evolution.decided(record) is None:
+        evolution.decide(Drop(record=record, reason=reason))
+
+
+# ---- Self-instruct
+
+
+async def _self_instruct(evolution: Evolution, seeds: Sequence[Record], size: int) -> list[Record]:
     """New seeds until seeds and new ones reach `size`; fewer when three waves in a row bring nothing new."""
     pool, idle, wave = TaskPool(seeds), 0, 0
     new: list[Record] = []
@@ -97,10 +122,10 @@ def _is_admitted(evolution: Evolution, pool: TaskPool, record: Record, *, has_ro
         reason = "too similar"
     if not reason and not has_room:
         reason = "enough seeds"
-    if not reason:
+    if reason:
+        _decide_drop(evolution, record, reason)
+    else:
         pool.add(task.instruction)
-    elif evolution.decided(record) is None:
-        evolution.decide(Drop(record=record, reason=reason))
     return not reason
 
 
@@ -138,3 +163,57 @@ def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
         for j, y in enumerate(b, 1):
             diagonal, row[j] = row[j], diagonal + 1 if x == y else max(row[j], row[j - 1])
     return 2 * row[-1] / (len(a) + len(b))
+
+
+# ---- Snippets
+
+
+async def _from_snippets(evolution: Evolution, folder: str) -> list[Record]:
+    """One seed per source file below `folder`, inspired by a few of its lines. Raises DataError."""
+    snippets = list(read_snippets(Path(folder).expanduser(), evolution.recipe.seed))
+    if not snippets:
+        raise DataError(f"seeds.snippets: {folder!r} holds no text file with code")
+    evolution.plan(len(snippets))
+    seeds = await gather_all(_from_snippet(evolution, i, *snippet) for i, snippet in enumerate(snippets))
+    return [seed for seed in seeds if seed]
+
+
+def read_snippets(folder: Path, seed: int) -> Iterator[tuple[str, str]]:
+    """(file:line, a few lines) of each readable text file, in name order; hidden files and binaries are skipped."""
+    if not folder.is_dir():
+        raise DataError(f"seeds.snippets: {str(folder)!r} is not a folder")
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if not path.is_file() or any(part.startswith(".") for part in Path(name).parts):
+            continue
+        try:
+            lines = path.read_bytes()[:MAX_FILE_BYTES].decode().splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        rng = random.Random(digest([seed, name]))
+        count = rng.randint(MIN_LINES, MAX_LINES)
+        first = rng.randint(0, max(0, len(lines) - count))
+        text = "\n".join(lines[first : first + count])
+        if len(prose_words(text)) >= MIN_WORDS:
+            yield f"{name}:{first + 1}", text
+
+
+async def _from_snippet(evolution: Evolution, number: int, name: str, snippet: str) -> Record | None:
+    blank = Record(
+        domain=evolution.domain.name, task=Task(instruction="", name=name), operator="snippet", draw=number,
+        evidence={"snippet": (snippet,)},
+    )  # fmt: skip
+    if evolution.decided(blank) is not None:
+        return None
+    try:
+        reply = await evolution.ask(blank, "snippet", fill_slots(SNIPPET, snippet=snippet), round=0)
+    except GivenUpError as error:
+        return evolution.decide(gave_up(blank, error))
+    text = reply.texts[0].strip()
+    record = replace(blank, task=Task(instruction=text, name=name)) if text else blank
+    reason = "no text" if not text else "truncated" if reply.truncated else ""
+    reason = reason or rejection_reason(evolution.domain, None, record.task, None)
+    if not reason:
+        return await decide_new_seed(evolution, record)
+    _decide_drop(evolution, record, reason)
+    return None

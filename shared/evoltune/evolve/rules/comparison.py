@@ -1,11 +1,12 @@
-"""Rules about copies: of the parent, of the instruction, of the prompt that asked for the rewrite."""
+"""Rules that compare a text with what it follows: copies, leaks of the prompt, growth, another language."""
 
 from collections import Counter
 from functools import lru_cache
 
 from evoltune.record import Task
+from evoltune.text.language import ABOUT_LANGUAGE, language_of, script_of
 from evoltune.text.residue import is_residue
-from evoltune.text.words import STOP_WORDS, prose_words
+from evoltune.text.words import STOP_WORDS, ngrams, prose_words
 
 ECHO_WORDS = 8
 
@@ -48,5 +49,29 @@ def echoes_operator(template: str, parent: Task, child: Task) -> bool:
 
 @lru_cache(maxsize=64)
 def _word_runs(text: str) -> frozenset[tuple[str, ...]]:
-    found = prose_words(text)
-    return frozenset(zip(*(found[i:] for i in range(ECHO_WORDS)), strict=False))
+    return frozenset(ngrams(prose_words(text), ECHO_WORDS))
+
+
+def grows_too_long(parent: Task | None, child: Task, text: str) -> bool:
+    """Over 4 times the parent and 150 words more."""
+    # The paper's prompts allow 10 to 20 more words a round; fusion was seen to turn 14 tokens into 325.
+    if parent is None:
+        return False
+    length, before = len(prose_words(text)), len(prose_words(parent.instruction))
+    return length > max(4 * before, before + 150)
+
+
+def drifts(parent: Task | None, child: Task, text: str) -> bool:
+    """Another script or language than what it follows (the parent or the instruction), which did not ask for one."""
+    is_instruction = text is child.instruction
+    if is_instruction and parent is None:
+        return False
+    before = parent.instruction if is_instruction and parent else child.instruction
+    if not (_differ(script_of(before), script_of(text)) or _differ(language_of(before), language_of(text))):
+        return False
+    return not ABOUT_LANGUAGE.search(before)
+
+
+def _differ(a: str, b: str) -> bool:
+    """Whether both are known and not the same."""
+    return bool(a and b and a != b)
