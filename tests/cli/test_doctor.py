@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evoltune.cli.doctor import hosts
-from evoltune.cli.watch import snapshot
+from evoltune.cli.runs import snapshot
 from evoltune.errors import DataError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.lock import locked

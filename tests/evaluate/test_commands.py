@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from evoltune.cli import main
-from evoltune.cli.moved import present_words
+from evoltune.cli import main, present_words
 
 
 def test_rescore_prints_a_panel_as_a_table_and_as_json(measured, tmp_path, suite_file, capsys):
@@ -41,14 +40,14 @@ def test_build_draws_a_balanced_set_and_refuses_to_overwrite(tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_the_forms_of_version_0_1_still_work_and_warn(old, new, capsys):
-    assert present_words(old.split(), {}) == new.split()
+    assert present_words(old.split()) == new.split()
     warning = capsys.readouterr().err
     assert f"is now `evoltune {new}`" in warning and warning.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", ["eval smoke/math eval.limit=3", "eval --model m --suite s", "report a --json"])
 def test_present_forms_are_left_as_they_are(words, capsys):
-    assert present_words(words.split(), {}) == words.split() and not capsys.readouterr().err
+    assert present_words(words.split()) == words.split() and not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""The command line. Each command is a module here with `add_arguments(parser)` and `run(args) -> exit code`.
+"""The command line. A command `data select` is `add_select(parser)` in a module here: its arguments, and what executes it.
 
     evoltune run smoke/math
     evoltune data select rows.jsonl --out chosen.jsonl
 
+`add_VERB` sets the parser's default `execute`, a function from the parsed arguments to an exit code (None: 0).
 Exit codes: 0 done; 1 work began and failed (what was finished is kept); 2 misuse or bad input (nothing was written).
 Invariant: `evoltune --help` imports none of the commands.
 """
@@ -10,57 +11,57 @@ Invariant: `evoltune --help` imports none of the commands.
 import argparse
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evoltune import __version__
-from evoltune.cli.moved import present_words
 from evoltune.errors import EvoltuneError, nearest
 
 Command = tuple[str, str]
 """(module in this package, summary)."""
 
-GROUPS: dict[str, dict[str, Command]] = {
+GROUPS: dict[str, dict[str, str]] = {
     "data": {
-        "eliminate": ("eliminate", "apply the elimination rules to a rows file; --explain says why each row goes"),
-        "decontaminate": ("decontaminate", "audit a dataset against benchmark suites; write a certificate or a clean copy"),
-        "select": ("select", "choose a small good set out of large sources (LIMA's rules, quality x diversity)"),
-        "export": ("export", "write a dataset as JSONL (Alpaca, chat, ShareGPT), or push it to the hub with --push"),
+        "eliminate": "apply the elimination rules to a rows file; --explain says why each row goes",
+        "decontaminate": "audit a dataset against benchmark suites; write a certificate or a clean copy",
+        "select": "choose a small good set out of large sources (LIMA's rules, quality x diversity)",
+        "export": "write a dataset as JSONL (Alpaca, chat, ShareGPT), or push it to the hub with --push",
     },
     "model": {
-        "merge": ("merge", "merge an adapter into its base and compare the logits"),
-        "chat": ("chat", "talk to a checkpoint under the prompts that it was trained with"),
-        "serve": ("serve", "serve a checkpoint on loopback with an OpenAI-compatible API"),
+        "merge": "merge an adapter into its base and compare the logits",
+        "chat": "talk to a checkpoint under the prompts that it was trained with",
+        "serve": "serve a checkpoint on loopback with an OpenAI-compatible API",
     },
     "runs": {
-        "watch": ("watch", "follow a run in the terminal"),
-        "explain": ("explain", "trace a row back to its seed: prompts, verdicts, cost"),
-        "publish": ("transfer", "upload a run or dataset folder to s3:// or another fsspec address"),
-        "fetch": ("transfer", "download what was published at an address; every file is checked"),
+        "watch": "follow a run in the terminal",
+        "explain": "trace a row back to its seed: prompts, verdicts, cost",
+        "publish": "upload a run or dataset folder to s3:// or another fsspec address",
+        "fetch": "download what was published at an address; every file is checked",
     },
 }  # fmt: skip
-"""Commands of two words: `evoltune data select`."""
+"""Commands of two words, `evoltune data select`, with their summaries; the group names the module."""
 
 COMMANDS: dict[str, dict[str, Command]] = {
     "a recipe, whole or stage by stage": {
-        "run": ("run", "run every stage of a recipe; a stopped run resumes"),
-        "plan": ("plan", "memory, steps, teacher calls and cost of a recipe, before anything is spent"),
+        "run": ("stages", "run every stage of a recipe; a stopped run resumes"),
+        "plan": ("stages", "memory, steps, teacher calls and cost of a recipe, before anything is spent"),
         "evolve": ("stages", "grow instructions from seeds with a teacher"),
         "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
         "build": ("stages", "deduplicate, decontaminate, select, write the dataset"),
-        "train": ("train", "fine-tune a base model"),
+        "train": ("stages", "fine-tune a base model"),
         "eval": ("evaluate", "measure a model on benchmark suites"),
-        "report": ("report", "write the run's page (one static HTML file)"),
+        "report": ("stages", "write the run's page (one static HTML file)"),
     },
     "scores": {
-        "rescore": ("rescore", "score generations from any source under one or several profiles"),
-        "compare": ("compare", "compare two scores: paired test, and the first cause of a difference"),
-        "judge": ("judge", "compare several systems with a model as judge, or let people rank them"),
-        "ablate": ("ablate", "train and score one recipe with diversity, quality, quantity and mixes varied"),
-        "suites": ("suites", "list the benchmark suites, compare their skills and difficulty, build a balanced one"),
-        "profiles": ("profiles", "list the ways to score, with version and hash"),
+        "rescore": ("evaluate", "score generations from any source under one or several profiles"),
+        "compare": ("scores", "compare two scores: paired test, and the first cause of a difference"),
+        "judge": ("scores", "compare several systems with a model as judge, or let people rank them"),
+        "ablate": ("evaluate", "train and score one recipe with diversity, quality, quantity and mixes varied"),
+        "suites": ("scores", "list the benchmark suites, compare their skills and difficulty, build a balanced one"),
+        "profiles": ("scores", "list the ways to score, with version and hash"),
     },
     "datasets, models, runs": {
         "data": ("", " | ".join(GROUPS["data"])),
@@ -69,8 +70,8 @@ COMMANDS: dict[str, dict[str, Command]] = {
     },
     "the teacher": {
         "teacher": ("teacher", "start vLLM replicas for a recipe's endpoints; --print-launch shows the script"),
-        "batch": ("batch", "use a provider's batch files: export open calls, import results, or run them here"),
-        "cassette": ("cassette", "export a run's teacher calls as a fixture, or replay them"),
+        "batch": ("teacher", "use a provider's batch files: export open calls, import results, or run them here"),
+        "cassette": ("teacher", "export a run's teacher calls as a fixture, or replay them"),
     },
     "set-up": {
         "recipes": ("recipes", "ls | show | check | cp | import | schema | reference"),
@@ -83,30 +84,32 @@ COMMANDS: dict[str, dict[str, Command]] = {
 """Heading -> command -> where it is. A command without a module is a group."""
 
 MOVED = {verb: f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs} | {"diff": "compare"}
-"""Names of version 0.1 that still work, with a warning; `moved.present_words` knows the forms of several words."""
+"""Names of version 0.1 that still work, with a warning; `present_words` knows the forms of several words."""
+_SPLIT_FROM_EVAL = ("suites", "profiles", "compare", "judge")
+
+
+def _commands() -> dict[str, Command]:
+    return {name: command for commands in COMMANDS.values() for name, command in commands.items()}
 
 
 def leaves() -> dict[str, Command]:
     """Every command by its full name, groups resolved: `data select` -> its module and summary."""
     found: dict[str, Command] = {}
-    for commands in COMMANDS.values():
-        for name, command in commands.items():
-            found |= (
-                {f"{name} {verb}": inner for verb, inner in GROUPS[name].items()} if name in GROUPS else {name: command}
-            )
+    for name, command in _commands().items():
+        found |= {f"{name} {verb}": (name, text) for verb, text in GROUPS.get(name, {}).items()} or {name: command}
     return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script. Returns the exit code."""
-    argv = present_words(sys.argv[1:] if argv is None else argv, MOVED)
+    argv = present_words(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         print(f"evoltune {__version__}")
         return 0
-    known = [name for commands in COMMANDS.values() for name in commands]
+    known = [*_commands()]
     if argv[0] in GROUPS:
         if len(argv) == 1 or argv[1] in ("-h", "--help", "help"):
             print(_group_help(argv[0]))
@@ -122,21 +125,22 @@ def parser_of(name: str, parser: argparse.ArgumentParser | None = None) -> argpa
     """The parser of one command, by its full name."""
     module, summary = leaves()[name]
     parser = parser or argparse.ArgumentParser(prog=f"evoltune {name}", description=sentence(summary))
-    parser.set_defaults(verb=name.split()[-1])
-    importlib.import_module(f"evoltune.cli.{module}").add_arguments(parser)
+    verb = name.split()[-1]
+    parser.set_defaults(verb=verb)
+    getattr(importlib.import_module(f"evoltune.cli.{module}"), f"add_{verb.replace('-', '_')}")(parser)
     return parser
 
 
 def _execute(name: str, argv: list[str]) -> int:
     """Runs one command; what it raises becomes one line on standard error and an exit code."""
-    module = importlib.import_module(f"evoltune.cli.{leaves()[name][0]}")
     parser = parser_of(name)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code: int = module.run(_parsed(parser, argv))
+        args = _parsed(parser, argv)
+        code: int | None = args.execute(args)
         sys.stdout.flush()
-        return code
+        return code or 0
     except EvoltuneError as error:
         return _failed(name, str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -184,23 +188,53 @@ def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namesp
 
 
 def _help() -> str:
-    width = max(len(name) for commands in COMMANDS.values() for name in commands)
-    blocks = [
-        f"{heading}:\n" + "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in commands.items())
-        for heading, commands in COMMANDS.items()
-    ]
+    width = max(map(len, _commands()))
     return "\n\n".join(
         [
             "usage: evoltune COMMAND ...        (evoltune COMMAND --help for its options)",
             "Evolve, verify, train and measure domain-specialised language models.",
-            *blocks,
+            *(f"{heading}:\n{_listed(commands, width)}" for heading, commands in COMMANDS.items()),
             "exit codes: 0 done, 1 work failed (what was finished is kept), 2 misuse or bad input (nothing written)",
         ]
     )
 
 
 def _group_help(group: str) -> str:
-    verbs = GROUPS[group]
-    width = max(map(len, verbs))
-    lines = "\n".join(f"  {verb:{width}}  {summary}" for verb, (_, summary) in verbs.items())
-    return f"usage: evoltune {group} COMMAND ...        (evoltune {group} COMMAND --help for its options)\n\n{lines}"
+    verbs = {verb: (group, summary) for verb, summary in GROUPS[group].items()}
+    usage = f"usage: evoltune {group} COMMAND ...        (evoltune {group} COMMAND --help for its options)"
+    return f"{usage}\n\n{_listed(verbs, max(map(len, verbs)))}"
+
+
+def _listed(commands: Mapping[str, Command], width: int) -> str:
+    return "\n".join(f"  {name:{width}}  {summary}" for name, (_, summary) in commands.items())
+
+
+# ---- the forms of version 0.1
+
+
+def present_words(argv: Sequence[str]) -> list[str]:
+    """The command line as it is written today; warns when it is written the old way."""
+    first, *rest = argv or [""]
+    if first in MOVED:
+        old, new = first, [*MOVED[first].split(), *rest]
+    elif first == "eval" and rest[:1] and rest[0] in _SPLIT_FROM_EVAL:
+        old, new = f"eval {rest[0]}", _split_from_eval(rest)
+    elif first == "eval" and any(word.split("=")[0] == "--rescore" for word in rest):
+        words = (word.removeprefix("--rescore=") for word in rest if word != "--rescore")
+        old, new = "eval --rescore", ["rescore", *words]
+    elif first == "report" and sum(not word.startswith("-") for word in rest) == 2:
+        old, new = "report with two runs", ["compare", *rest, "--page"]
+    else:
+        return list(argv)
+    now = MOVED.get(first) or " ".join(new)
+    print(f"evoltune {old} is now `evoltune {now}`; the old form will go in the next version", file=sys.stderr)
+    return new
+
+
+def _split_from_eval(words: Sequence[str]) -> list[str]:
+    new = [re.sub(r"^(size|seed)=", r"--\1=", word) for word in words]
+    if new[:2] == ["judge", "page"]:
+        return ["judge", *new[2:], "--page"]
+    if new[:2] == ["profiles", "lock"]:
+        return ["profiles", "--lock", *(new[2:] or ["tests/profiles.lock.json"])]
+    return new

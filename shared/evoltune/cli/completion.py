@@ -7,13 +7,9 @@ import shtab
 from evoltune import cli
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
-
-
-def run(args: argparse.Namespace) -> int:
-    print(shtab.complete(whole(), shell=args.shell))
-    return 0
+    parser.set_defaults(execute=lambda args: print(shtab.complete(whole(), shell=args.shell)))
 
 
 def whole() -> argparse.ArgumentParser:

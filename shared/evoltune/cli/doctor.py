@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from evoltune.cli import options
 from evoltune.cluster.gpus import installed_gpus
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
@@ -55,9 +56,10 @@ def fix(what: str, todo: str) -> Finding:
     return Finding(level="fix", what=what, todo=todo)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hostfile", type=Path, help="DeepSpeed hostfile: check each node by ssh")
-    parser.add_argument("--json", action="store_true", help="print JSON lines")
+    options.add_json(parser, "print JSON lines")
+    parser.set_defaults(execute=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         bad += finding.level == "fix"
         line = f"{finding.level:5} {finding.what}" + (f": {finding.todo}" if finding.todo else "")
         print(json.dumps(asdict(finding)) if args.json else line, flush=True)
-    return 1 if bad else 0
+    return int(bad > 0)
 
 
 def _findings(hostfile: Path | None) -> Iterator[Finding]:

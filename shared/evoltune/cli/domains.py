@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from evoltune.cli import options
@@ -11,26 +12,21 @@ from evoltune.domain_kit.scaffold import scaffold
 from evoltune.terminal import printable
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|new|check")
-    options.add_json(verbs.add_parser("ls", help="list the installed domains"))
+def add_domains(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="ls|new|check")
+    options.finish(verbs.add_parser("ls", help="list the installed domains"), _ls)
     new = verbs.add_parser("new", help="write the skeleton of a domain package")
     new.add_argument("name")
     new.add_argument("--path", type=Path, default=Path(), help="folder to write it into (default: here)")
-    options.add_json(new)
-    check = verbs.add_parser(
-        "check", help="check a domain against the conformance laws; print the smallest example that breaks one"
-    )
+    options.finish(new, _new)
+    about = "check a domain against the conformance laws; print the smallest example that breaks one"
+    check = verbs.add_parser("check", help=about)
     check.add_argument("name", help="entry-point name, module:attribute, or ./path")
-    check.add_argument("--json", action="store_true", help="print JSON lines")
+    options.add_json(check, "print JSON lines")
+    check.set_defaults(execute=_check)
 
 
-def run(args: argparse.Namespace) -> int:
-    action: int = {"ls": _ls, "new": _new, "check": _check}[args.action](args)
-    return action
-
-
-def _ls(args: argparse.Namespace) -> int:
+def _ls(args: argparse.Namespace) -> None:
     facts, lines = [], []
     for name, value in installed().items():
         domain = load_domain(name)
@@ -38,26 +34,21 @@ def _ls(args: argparse.Namespace) -> int:
         facts.append({"name": name, "from": value, "operators": operators, "suites": suites})
         lines.append(f"{name:12} {value:28} operators: {len(operators)}; suites: {', '.join(suites) or 'none'}")
     options.say(args, facts, lines)
-    return 0
 
 
-def _new(args: argparse.Namespace) -> int:
+def _new(args: argparse.Namespace) -> None:
     folder = scaffold(args.name, args.path)
     then = f"pip install -e {folder} && evoltune domains check {args.name}"
     options.say(args, {"folder": folder, "then": then}, [f"{folder}: write verify, seeds and prompts, then: {then}"])
-    return 0
 
 
 def _check(args: argparse.Namespace) -> int:
     failed = 0
     for finding in check_domain(args.name):
         failed += not finding.ok
-        if args.json:
-            line = json.dumps({"name": finding.name, "ok": finding.ok, "detail": finding.detail})
-        else:
-            detail = printable(finding.detail)
-            line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{': ' + detail if detail else ''}"
-        print(line, flush=True)
+        detail = f": {printable(finding.detail)}" if finding.detail else ""
+        line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{detail}"
+        print(json.dumps(asdict(finding)) if args.json else line, flush=True)
     if not args.json:
         print(f"{failed} failed" if failed else "every law holds")
-    return 1 if failed else 0
+    return int(failed > 0)

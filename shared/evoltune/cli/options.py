@@ -1,10 +1,10 @@
-"""Arguments that several commands share: a recipe with overrides, the run's folder, verification, the engine."""
+"""What several commands share: a recipe with overrides, the run's folder, verification, the engine; and how they answer."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,9 +20,8 @@ from evoltune.run.publish import working_on
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="recipe file, or a shipped name such as smoke/math")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="e.g. train.learning_rate=1e-5")
-    parser.add_argument(
-        "--out", metavar="DIR", help="run directory, or an address such as s3://bucket/run (default: runs/NAME)"
-    )
+    place = "run directory, or an address such as s3://bucket/run (default: runs/NAME)"
+    parser.add_argument("--out", metavar="DIR", help=place)
 
 
 def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
@@ -34,16 +33,11 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
 
 
 @contextmanager
-def published(out: str | None, folder: Path, every_s: float = 0.0) -> Iterator[Callable[[], None]]:
-    """A function that publishes `folder` to the address `--out`; does nothing when `--out` is none.
-
-    Args:
-        every_s: also publish a snapshot at this interval, in seconds; 0: never.
-    """
-    if not out or not is_address(out):
-        yield lambda: None
-        return
-    with working_on(out, folder, every_s) as publish:
+def published(args: argparse.Namespace, recipe: Recipe, folder: Path) -> Iterator[Callable[[], None]]:
+    """Works on the chosen engine. Yields a function that publishes the run; it does nothing when `--out` is no address."""
+    at_address = args.out and is_address(args.out)
+    place = working_on(args.out, folder, recipe.compute.publish_every_s) if at_address else nullcontext(lambda: None)
+    with place as publish, engine_of(args):
         yield publish
 
 
@@ -55,8 +49,23 @@ def jsonl_path(text: str) -> Path:
     return path
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+def words(text: str) -> list[str]:
+    """The parts of a comma-separated value."""
+    return [word for word in text.split(",") if word]
+
+
+def add_json(parser: argparse.ArgumentParser, help: str = "print JSON on standard output") -> None:
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+def add_data(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)")
+
+
+def finish(parser: argparse.ArgumentParser, execute: Callable[[argparse.Namespace], int | None]) -> None:
+    """Adds `--json`, and names the function that executes the command."""
+    add_json(parser)
+    parser.set_defaults(execute=execute)
 
 
 def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
@@ -66,15 +75,13 @@ def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
 
 def add_verification(parser: argparse.ArgumentParser, *, require: str) -> None:
     """The limits of verifier processes, named as in a recipe's `verify:` section; `require` is the default isolation."""
-    parser.add_argument("--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)")
-    parser.add_argument("--program-s", type=float, default=5.0, help="CPU seconds of one program (default: 5)")
-    parser.add_argument(
-        "--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer (default: 2)"
-    )
-    parser.add_argument("--memory-mb", type=int, default=1024, help="memory of one program (default: 1024)")
-    parser.add_argument(
-        "--require-isolation", default=require, choices=get_args(Level), help=f"refuse to run on a weaker sandbox (default: {require})"
-    )  # fmt: skip
+    add = parser.add_argument
+    add("--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)")
+    add("--program-s", type=float, default=5.0, help="CPU seconds of one program (default: 5)")
+    add("--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer (default: 2)")
+    add("--memory-mb", type=int, default=1024, help="memory of one program (default: 1024)")
+    isolation = f"refuse to run on a weaker sandbox (default: {require})"
+    add("--require-isolation", default=require, choices=get_args(Level), help=isolation)
 
 
 def verification_of(args: argparse.Namespace, policy: Mapping[str, Any] | None = None) -> Verification:
@@ -88,9 +95,7 @@ def verification_of(args: argparse.Namespace, policy: Mapping[str, Any] | None =
 class Renamed(argparse.Action):
     """The old name of an option: it works and says what the new one is. `dest` names the new option."""
 
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:  # fmt: skip
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
         new = f"--{self.dest.replace('_', '-')}"
         print(f"{option} is now {new}; the old name will go in the next version", file=sys.stderr)
         setattr(namespace, self.dest, values)
@@ -98,13 +103,10 @@ class Renamed(argparse.Action):
 
 def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:
     """Adds `--engine` and `--ray-address`; without `flag`, for commands with an --engine of their own, only the address."""
+    add = parser.add_argument
     if flag:
-        parser.add_argument(
-            "--engine", default="local", choices=engine.ENGINES, help="where checks run (default: this machine)"
-        )
-    parser.add_argument(
-        "--ray-address", metavar="ADDRESS", help="run checks on this Ray cluster: auto, HOST:PORT, or local"
-    )
+        add("--engine", default="local", choices=engine.ENGINES, help="where checks run (default: this machine)")
+    add("--ray-address", metavar="ADDRESS", help="run checks on this Ray cluster: auto, HOST:PORT, or local")
 
 
 def engine_of(args: argparse.Namespace) -> AbstractContextManager[None]:

@@ -21,73 +21,62 @@ MODELINE = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|check|cp|import|schema|reference")
-    options.add_json(verbs.add_parser("ls", help="list the shipped recipes"))
+def add_recipes(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="ls|show|check|cp|import|schema|reference")
+    options.finish(verbs.add_parser("ls", help="list the shipped recipes"), _ls)
     show = verbs.add_parser("show", help="print a recipe with everything it inherits and every default")
     show.add_argument("recipe")
     show.add_argument("overrides", nargs="*", metavar="key.path=value")
-    options.add_json(show)
+    options.finish(show, _show)
     check = verbs.add_parser("check", help="check recipes without running anything")
     check.add_argument("recipe", nargs="+")
-    options.add_json(check)
+    options.finish(check, _check)
     copy = verbs.add_parser("cp", help="copy a shipped recipe to edit it")
     copy.add_argument("recipe")
     copy.add_argument("dest", nargs="?", type=Path)
-    foreign = verbs.add_parser(
-        "import", help="convert an axolotl, LLaMA-Factory or TRL recipe; prints what became of each key"
-    )
+    copy.set_defaults(execute=_copy)
+    about = "convert an axolotl, LLaMA-Factory or TRL recipe; prints what became of each key"
+    foreign = verbs.add_parser("import", help=about)
     foreign.add_argument("file", type=Path)
     foreign.add_argument("--from", dest="source", required=True, help="axolotl, llamafactory or trl")
     foreign.add_argument("--domain", default="general", help="domain of the new recipe (default: general)")
     foreign.add_argument("--out", type=Path, help="write the recipe here")
-    options.add_json(foreign)
-    verbs.add_parser("reference", help="print the reference of all keys, as Markdown")
-    verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    options.finish(foreign, _import)
+    page = verbs.add_parser("reference", help="print the reference of all keys, as Markdown")
+    page.set_defaults(execute=lambda args: print(reference(), end=""))
+    schema = verbs.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    schema.set_defaults(execute=lambda args: print(json.dumps(recipe_schema(), indent=2)))
 
 
-def run(args: argparse.Namespace) -> int:
-    action: int = _ACTIONS[args.action](args)
-    return action
-
-
-def _ls(args: argparse.Namespace) -> int:
+def _ls(args: argparse.Namespace) -> None:
     found = {name: load_recipe(path).description for name, path in shipped().items() if not name.startswith("base/")}
     options.say(args, found, (f"{name:44} {text}" for name, text in found.items()))
-    return 0
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe, args.overrides)
     options.say(args, msgspec.to_builtins(recipe), [dump_recipe(recipe).rstrip("\n")])
-    return 0
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check(args: argparse.Namespace) -> None:
     for ref in args.recipe:
         recipe = load_recipe(ref)
         check_recipe(recipe)
-        train = recipe.train
-        facts = {
-            "recipe": ref, "domain": recipe.domain, "finetuning_type": train.finetuning_type,
-            "model": train.model_name_or_path,
-        }  # fmt: skip
-        line = f"{ref}: ok ({recipe.domain}, {train.finetuning_type} {train.model_name_or_path})"
-        options.say(args, facts, [line])
-    return 0
+        kind, model = recipe.train.finetuning_type, recipe.train.model_name_or_path
+        facts = {"recipe": ref, "domain": recipe.domain, "finetuning_type": kind, "model": model}
+        options.say(args, facts, [f"{ref}: ok ({recipe.domain}, {kind} {model})"])
 
 
-def _copy(args: argparse.Namespace) -> int:
+def _copy(args: argparse.Namespace) -> None:
     source = find_recipe(args.recipe)
     dest = args.dest or Path(source.name)
     if dest.is_dir():
         dest = dest / source.name
     _write_new(dest, MODELINE + source.read_text(encoding="utf-8"))
     print(dest)
-    return 0
 
 
-def _import(args: argparse.Namespace) -> int:
+def _import(args: argparse.Namespace) -> None:
     try:
         text = args.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -101,25 +90,9 @@ def _import(args: argparse.Namespace) -> int:
     end = f"\n{dumped}".rstrip("\n") if args.out is None else str(args.out)
     keys = [asdict(line) for line in result.lines]
     options.say(args, {"keys": keys, "recipe": result.recipe, "file": args.out}, [*lines, end])
-    return 0
 
 
 def _write_new(path: Path, text: str) -> None:
     if path.exists():
         raise RecipeError(f"{path}: exists already: remove it or give another name")
     write_file(path, text)
-
-
-def _schema(args: argparse.Namespace) -> int:
-    print(json.dumps(recipe_schema(), indent=2))
-    return 0
-
-
-def _reference(args: argparse.Namespace) -> int:
-    print(reference(), end="")
-    return 0
-
-
-_ACTIONS = {
-    "ls": _ls, "show": _show, "check": _check, "cp": _copy, "import": _import, "schema": _schema, "reference": _reference,
-}  # fmt: skip

@@ -22,22 +22,24 @@ from evoltune.verification.service.row_queue import Limits
 MIN_TOKEN = 16
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--domain", required=True, help="domains to serve, comma-separated: code,math")
-    parser.add_argument("--host", default="127.0.0.1", help="default: loopback only")
-    parser.add_argument("--port", type=int, default=8100, help="0: a free one, printed")
-    parser.add_argument("--token-file", default="", help="file with the token (else EVOLTUNE_SERVICE_TOKEN)")
-    parser.add_argument("--no-token", action="store_true", help="answer everybody on this machine (loopback only)")
+def add_serve_verifier(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--domain", required=True, help="domains to serve, comma-separated: code,math")
+    add("--host", default="127.0.0.1", help="default: loopback only")
+    add("--port", type=int, default=8100, help="0: a free one, printed")
+    add("--token-file", default="", help="file with the token (else EVOLTUNE_SERVICE_TOKEN)")
+    add("--no-token", action="store_true", help="answer everybody on this machine (loopback only)")
     options.add_verification(parser, require="L2")
-    parser.add_argument("--timeout-s", type=float, default=60.0, help="time limit of a request (504)")
-    parser.add_argument("--read-s", type=float, default=10.0, help="time limit of a body's arrival (408)")
-    parser.add_argument("--max-body-mb", type=int, default=16, help="largest body (413)")
-    parser.add_argument("--max-batch-rows", type=int, default=1024, help="most rows in a request (422)")
-    parser.add_argument("--queue-rows", type=int, default=8192, help="rows that one domain holds (429)")
-    parser.add_argument("--queue-mb", type=int, default=256, help="bodies held in all (429)")
+    add("--timeout-s", type=float, default=60.0, help="time limit of a request (504)")
+    add("--read-s", type=float, default=10.0, help="time limit of a body's arrival (408)")
+    add("--max-body-mb", type=int, default=16, help="largest body (413)")
+    add("--max-batch-rows", type=int, default=1024, help="most rows in a request (422)")
+    add("--queue-rows", type=int, default=8192, help="rows that one domain holds (429)")
+    add("--queue-mb", type=int, default=256, help="bodies held in all (429)")
+    parser.set_defaults(execute=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     token = _token(args)
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(args.host, args.port))
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             queue_rows=args.queue_rows, queue_mb=args.queue_mb,
         )  # fmt: skip
         settings, checkers = options.verification_of(args), {}
-        for reference in filter(None, args.domain.split(",")):
+        for reference in options.words(args.domain):
             checker = stack.enter_context(open_checker(reference, settings, cache=False))
             checkers[checker.domain.name] = checker
         if not checkers:
@@ -59,7 +61,6 @@ def run(args: argparse.Namespace) -> int:
         without = "" if token else ", without a token"
         print(f"verifying {served} on {address}{without}; documentation at /docs", file=sys.stderr, flush=True)
         asyncio.run(serve(Service(checkers, token, limits), listener))
-    return 0
 
 
 def _token(args: argparse.Namespace) -> str:
@@ -71,10 +72,8 @@ def _token(args: argparse.Namespace) -> str:
             raise ServiceError(f"--no-token with --host {args.host!r}: only a loopback address may go without a token")
         return ""
     source = args.token_file or "EVOLTUNE_SERVICE_TOKEN"
-    token = (
-        Path(args.token_file).read_text(encoding="utf-8") if args.token_file else os.environ.get(source, "")
-    ).strip()
-    if not token:
+    text = Path(args.token_file).read_text(encoding="utf-8") if args.token_file else os.environ.get(source, "")
+    if not (token := text.strip()):
         raise ServiceError(
             "no token: give --token-file FILE or EVOLTUNE_SERVICE_TOKEN, or --no-token on a loopback address"
         )

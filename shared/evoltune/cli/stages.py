@@ -1,15 +1,146 @@
-"""`evoltune evolve|build RECIPE`: one stage of a recipe; a stopped stage continues where it stopped."""
+"""`evoltune run RECIPE [key.path=value ...]` and its stages evolve, build, train; plan before them, report after them.
+
+    evoltune run smoke/math train.max_steps=10
+    evoltune run smoke/math --launcher slurm --print-launch
+
+A stopped stage continues where it stopped.
+"""
 
 import argparse
+import json
+from pathlib import Path
 
+from evoltune import pipeline
 from evoltune.cli import options
-from evoltune.cli import run as run_verb
+from evoltune.cluster import slurm
+from evoltune.errors import DataError, RecipeError, nearest
+from evoltune.report.run_page import write_report
+from evoltune.rows.storage import is_address
+from evoltune.run.paths import CHECKPOINT, DATASET
+from evoltune.run.run import Run
+from evoltune.run.summary import outcome, outcome_lines, plan
+from evoltune.train.deepspeed import zero_name
+from evoltune.train.launch_command import launch_text
+from evoltune.train.plan import as_json, describe, make_plan
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_run(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
-    run_verb.add_common(parser)
+    add = parser.add_argument
+    slurm_help = "slurm: submit one batch job per stage, each waiting for the one before"
+    add("--launcher", choices=("local", "slurm"), default="local", help=slurm_help)
+    add("--print-launch", action="store_true", help="print the batch scripts and stop; needs no Slurm")
+    add("--stages", default=",".join(pipeline.STAGES), help="comma-separated (default: all)")
+    _add_common(parser)
+    parser.set_defaults(execute=_run)
 
 
-def run(args: argparse.Namespace) -> int:
-    return run_verb.execute(args, (args.verb,))
+def add_evolve(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    _add_common(parser)
+    parser.set_defaults(execute=lambda args: execute(args, (args.verb,)))
+
+
+add_build = add_evolve
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    _add_common(parser)
+    add = parser.add_argument
+    add("--dataset", metavar="REF", help="file, folder, hub id or run to train on (train.dataset)")
+    add("--nodes", type=int, metavar="N", help="number of machines (compute.nodes)")
+    add("--launcher", metavar="L", help="local, torchrun, deepspeed or slurm (compute.launcher)")
+    add("--print-launch", action="store_true", help="print the launch command or batch script and stop")
+    parser.set_defaults(execute=_train)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    options.add_json(parser)
+    options.add_engine(parser)
+    uncertified = "train on a dataset without a certificate (the report says so)"
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done and stop")
+    parser.add_argument("--allow-uncertified", action="store_true", help=uncertified)
+
+
+def _run(args: argparse.Namespace) -> None:
+    stages = tuple(options.words(args.stages))
+    if not stages:
+        raise RecipeError(f"--stages: names no stage: allowed: {', '.join(pipeline.STAGES)}")
+    for stage in stages:
+        if stage not in pipeline.STAGES:
+            raise RecipeError(f"--stages: unknown stage {stage!r}: {nearest(stage, pipeline.STAGES)}")
+    if args.print_launch or args.launcher == "slurm":
+        _slurm(args, stages)
+    else:
+        execute(args, stages)
+
+
+def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> None:
+    recipe, folder = options.recipe_of(args)
+    if args.out and is_address(args.out):
+        raise RecipeError(f"--out {args.out}: Slurm's jobs share a run directory: give a folder that all nodes see")
+    Run(recipe=recipe, folder=folder).check(stages)
+    if args.print_launch:
+        scripts = {stage: slurm.stage_script(recipe, folder, stage) for stage in stages}
+        options.say(args, scripts, slurm.preview(recipe, folder, stages))
+        return
+    jobs = slurm.submit(recipe, folder, stages)
+    options.say(args, jobs, (f"{stage}: job {job}" for stage, job in jobs.items()))
+
+
+def _train(args: argparse.Namespace) -> None:
+    chosen = {"train.dataset": args.dataset, "compute.nodes": args.nodes, "compute.launcher": args.launcher}
+    args.overrides += [f"{key}={value}" for key, value in chosen.items() if value]
+    if args.print_launch:
+        recipe, folder = options.recipe_of(args)
+        print(launch_text(recipe, folder / CHECKPOINT))
+    else:
+        execute(args, ("train",))
+
+
+def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> None:
+    """Runs the stages; `run` and the commands of single stages share it."""
+    recipe, folder = options.recipe_of(args)
+    if args.dry_run:
+        work = Run(recipe=recipe, folder=folder)
+        work.check(stages)
+        lines = plan(work, stages)
+        options.say(args, {"folder": folder, "stages": stages, "plan": lines}, lines)
+        return
+    with options.published(args, recipe, folder) as publish:
+        pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified, after=publish)
+    options.say(args, outcome(folder), outcome_lines(folder))
+
+
+# ---- before and after
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    options.add_recipe(parser)
+    parser.add_argument("--gpu-gib", type=float, default=80.0, help="memory of one device in GiB (default: 80)")
+    parser.add_argument("--rows", type=int, default=0, help="number of training rows, where there is no dataset")
+    options.add_json(parser, "print JSON")
+    parser.set_defaults(execute=_plan)
+
+
+def _plan(args: argparse.Namespace) -> None:
+    recipe, folder = options.recipe_of(args)
+    dataset = Path(recipe.train.dataset) if recipe.train.dataset else folder / DATASET
+    expected = make_plan(recipe, gpu_gib=args.gpu_gib, rows=args.rows, dataset=dataset)
+    if args.json:
+        print(json.dumps(as_json(expected), indent=2))
+    else:
+        print("\n".join(describe(expected, zero_name(recipe.train))))
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="run directory")
+    options.finish(parser, _report)
+
+
+def _report(args: argparse.Namespace) -> None:
+    if not args.run.is_dir():
+        raise DataError(f"{args.run}: no such run directory")
+    page = write_report(args.run)
+    options.say(args, {"page": page}, [str(page)])

@@ -36,48 +36,43 @@ class _MissedError(EvoltuneError):
     exit_code = 1
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", help="rows (.jsonl, .json, .csv, .parquet, also .gz; - for standard input), or a recipe (.yaml)"
-    )
-    parser.add_argument("overrides", nargs="*", help="with a recipe: key.path=value")
-    parser.add_argument("--domain", help="domain by name, module:attribute or path (with a rows file)")
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", help="rows (.jsonl, .json, .csv, .parquet, also .gz; - for standard input), or a recipe (.yaml)")
+    add("overrides", nargs="*", help="with a recipe: key.path=value")
+    add("--domain", help="domain by name, module:attribute or path (with a rows file)")
     options.add_verification(parser, require="L1")
-    parser.add_argument("--timeout-s", dest="program_s", type=float, action=options.Renamed, help=argparse.SUPPRESS)
+    add("--timeout-s", dest="program_s", type=float, action=options.Renamed, help=argparse.SUPPRESS)
     options.add_engine(parser)
-    parser.add_argument("--profiles", default="", help="scorers, comma-separated; more than one: print disagreements")
-    parser.add_argument(
-        "--map", action="append", default=[], metavar="OURS=THEIRS", help="rename a column: answer=output"
-    )
-    parser.add_argument("--suite", default="", help="join rows (task_id, completion) with the problems of a suite")
-    parser.add_argument("--data", type=Path, help="folder with suite files (default: EVOLTUNE_DATA)")
-    parser.add_argument(
-        "--policy", action="append", default=[], metavar="KEY=VALUE", help="set an option of the domain's verifier"
-    )
-    parser.add_argument("--out", default="", help="write verdict rows here (JSONL, in input order)")
-    parser.add_argument("--json", action="store_true", help="verdict rows and counts as JSON on standard output")
-    parser.add_argument(
-        "--fail-under", type=float, default=None, help="exit 1 when fewer than this share pass (0 to 1)"
-    )
+    add("--profiles", default="", help="scorers, comma-separated; more than one: print disagreements")
+    add("--map", action="append", default=[], metavar="OURS=THEIRS", help="rename a column: answer=output")
+    add("--suite", default="", help="join rows (task_id, completion) with the problems of a suite")
+    add("--data", type=Path, help="folder with suite files (default: EVOLTUNE_DATA)")
+    add("--policy", action="append", default=[], metavar="KEY=VALUE", help="set an option of the domain's verifier")
+    add("--out", default="", help="write verdict rows here (JSONL, in input order)")
+    options.add_json(parser, "verdict rows and counts as JSON on standard output")
+    add("--fail-under", type=float, default=None, help="exit 1 when fewer than this share pass (0 to 1)")
+    parser.set_defaults(execute=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     if is_address(args.file):
         args.file = str(download(args.file))
     names_recipe = not args.domain and args.file != "-" and not Path(args.file).exists()
     if names_recipe or args.file.endswith((".yaml", ".yml")):
-        return _verify_recipe(args)
+        _verify_recipe(args)
+        return
     if args.overrides:
         raise DataError(f"unexpected argument {args.overrides[0]!r}: overrides go with a recipe, not with a rows file")
     if not args.domain:
         raise DomainError("--domain is missing: which domain verifies these rows? e.g. --domain math")
-    return _report(args, _verify_rows(args))
+    _report(args, _verify_rows(args))
 
 
 def _verify_rows(args: argparse.Namespace) -> Counter[str]:
     """Verifies, writes and prints the rows of a file; the statuses counted, and the rows on which profiles disagree."""
     suite = load_suite(args.suite, args.data, domain=args.domain) if args.suite else None
-    profiles = [p for p in args.profiles.split(",") if p] or [suite.profile if suite else "sound"]
+    profiles = options.words(args.profiles) or [suite.profile if suite else "sound"]
     policy = {k: parse_value(f"{k}={v}", v) for k, v in _pairs(args.policy, "--policy", "KEY=VALUE").items()}
     settings = options.verification_of(args, policy)
     renames = _pairs(args.map, "--map", "OURS=THEIRS")
@@ -87,11 +82,8 @@ def _verify_rows(args: argparse.Namespace) -> Counter[str]:
     with options.engine_of(args), ExitStack() as stack:
         first = stack.enter_context(open_checker(args.domain, settings, profile=profiles[0]))
         checkers = {profiles[0]: first, **{name: first.with_profile(name) for name in profiles[1:]}}
-        writing = f", writing {args.out}" if args.out else ""
-        print(
-            f"verifying {args.file} as {first.domain.name}, {first.pool.size} workers, isolation {first.level}{writing}",
-            file=sys.stderr,
-        )
+        how = f"{first.pool.size} workers, isolation {first.level}{f', writing {args.out}' if args.out else ''}"
+        print(f"verifying {args.file} as {first.domain.name}, {how}", file=sys.stderr)
         if args.out:
             key = file_key(args.file, first.domain, settings, profiles, renames, suite.sha256 if suite else "")
             verdicts = verify_to_file(checkers, rows, Path(args.out), key, _resumed)
@@ -132,7 +124,7 @@ def _show(args: argparse.Namespace, row: dict[str, Any]) -> None:
         print(f"{row['id']}\t{row['status']}\t{row['reason'].splitlines()[0][:200] if row['reason'] else ''}")
 
 
-def _report(args: argparse.Namespace, counts: Counter[str]) -> int:
+def _report(args: argparse.Namespace, counts: Counter[str]) -> None:
     total = sum(counts[s] for s in STATUSES)
     share = counts["pass"] / total if total else 0.0
     if args.json:
@@ -143,14 +135,11 @@ def _report(args: argparse.Namespace, counts: Counter[str]) -> int:
         print(f"{total} rows: {parts or 'none'} ({share:.1%} pass){more}")
     if args.fail_under is not None and share < args.fail_under:
         raise _MissedError(f"{share:.4f} of {total} rows pass, --fail-under asks {args.fail_under:g}")
-    return 0
 
 
-def _verify_recipe(args: argparse.Namespace) -> int:
+def _verify_recipe(args: argparse.Namespace) -> None:
     args.recipe = args.file
     recipe, folder = options.recipe_of(args)
-    every_s = recipe.compute.publish_every_s
-    with options.published(args.out, folder, every_s) as publish, options.engine_of(args):
+    with options.published(args, recipe, folder) as publish:
         pipeline.run(recipe, folder, ("verify",))
         publish()
-    return 0

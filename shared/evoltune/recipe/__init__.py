@@ -6,7 +6,7 @@
 loads has no unknown key and no value of the wrong type; its `fingerprint` names its content.
 """
 
-from evoltune.recipe.load import dump_recipe, find_recipe, load_recipe, recipes_root, shipped
+from evoltune.recipe.load import dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.sections import (
     Budget,
     Compute,
@@ -28,5 +28,5 @@ from evoltune.recipe.sections import (
 
 __all__ = [
     "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "Price", "Recipe", "Sandbox", "Section", "Seeds", "Source",
-    "Teacher", "Train", "Verification", "dump_recipe", "find_recipe", "fingerprint", "load_recipe", "recipes_root", "shipped",
+    "Teacher", "Train", "Verification", "dump_recipe", "find_recipe", "fingerprint", "load_recipe", "make_recipe", "shipped",
 ]  # fmt: skip

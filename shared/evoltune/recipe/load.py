@@ -39,18 +39,26 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises RecipeError, one line: file:line, key path, the value, what is allowed.
     """
     tree, lines = _read(find_recipe(ref), extended_by=())
-    for text in overrides:
-        _override(tree, lines, text)
     is_file = not isinstance(ref, str) or ref.endswith((".yaml", ".yml"))
     tree.setdefault("name", Path(ref).stem if is_file else str(ref).replace("/", "-"))
+    return _checked(tree, lines, overrides)
+
+
+def make_recipe(sections: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe of sections from the command line, checked like one from a file. Raises RecipeError."""
+    return _checked(sections, {(): "command line"}, overrides)
+
+
+def _checked(tree: dict[str, Any], lines: Lines, overrides: Sequence[str]) -> Recipe:
+    for text in overrides:
+        _override(tree, lines, text)
     _reject_unknown(Recipe, tree, lines, ())
     for path, value, problem in problems_of(tree):
-        at = line_of(path, lines, str(ref))
-        raise RecipeError(f"{at}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
+        raise RecipeError(f"{_line_of(path, lines)}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
     try:
         return msgspec.convert(tree, Recipe, strict=True)
     except msgspec.ValidationError as error:
-        raise RecipeError(_located(str(error), tree, lines, str(ref))) from error
+        raise RecipeError(_located(str(error), tree, lines)) from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -169,14 +177,15 @@ def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
     path, sign, raw = text.partition("=")
     if not sign or not path:
         raise RecipeError(f"override {text!r}: must be key.path=value, e.g. train.learning_rate=1e-5")
-    *parents, last = path.split(".")
+    *parents, last = keys = tuple(path.split("."))
     section: Any = tree
-    for name in parents:
+    for n, name in enumerate(parents, 1):
+        lines.setdefault(keys[:n], "command line")
         section = section.setdefault(name, {})
         if not isinstance(section, dict):
             raise RecipeError(f"override {text!r}: {name!r} is not a section")
     section[last] = parse_value(text, raw)
-    lines[tuple(path.split("."))] = "command line"
+    lines[keys] = "command line"
 
 
 def parse_value(text: str, raw: str) -> Any:
@@ -201,8 +210,7 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
     for key, value in tree.items():
         here = (*path, str(key))
         if key not in fields:
-            where = lines.get(here, "?")
-            raise RecipeError(f"{where}: unknown key {'.'.join(here)!r}: {nearest(str(key), fields)}")
+            raise RecipeError(f"{_line_of(here, lines)}: unknown key {'.'.join(here)!r}: {nearest(str(key), fields)}")
         inner = struct_of(fields[key])
         if inner and isinstance(value, list):
             for i, item in enumerate(value):
@@ -211,7 +219,7 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
             _reject_unknown(inner, value, lines, here)
 
 
-def _located(message: str, tree: Any, lines: Lines, ref: str) -> str:
+def _located(message: str, tree: Any, lines: Lines) -> str:
     """msgspec's `Expected int, got str - at $.train.max_steps`, with the file, the line and the value."""
     what, _, where = message.partition(" - at `$")
     keys = tuple(k for k in re.split(r"[.\[\]`]+", where) if k)
@@ -222,9 +230,9 @@ def _located(message: str, tree: Any, lines: Lines, ref: str) -> str:
         except (KeyError, IndexError, ValueError, TypeError):
             break
     name = f"{'.'.join(keys)}: " if keys else ""
-    return f"{line_of(keys, lines, ref)}: {name}{what}" + (f" (value {value!r})" if keys else "")
+    return f"{_line_of(keys, lines)}: {name}{what}" + (f" (value {value!r})" if keys else "")
 
 
-def line_of(keys: tuple[str, ...], lines: Mapping[tuple[str, ...], str], ref: str) -> str:
+def _line_of(keys: tuple[str, ...], lines: Lines) -> str:
     """Where a key stands: its own line, else that of the nearest section around it."""
-    return next((lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines), ref)
+    return next(lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines)

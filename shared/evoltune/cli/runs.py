@@ -1,34 +1,48 @@
-"""`evoltune runs watch RUN`: a live view of a run in the terminal, also while another process runs it or after it has died.
+"""`evoltune runs`: watch, explain, publish, fetch.
 
-Reads only the store and the training log.
+evoltune runs watch runs/mine            a live view, also while another process runs it or after it has died
+evoltune runs explain runs/mine 3f2a     a row's history back to its seed; four characters of an id suffice
+evoltune runs publish runs/mine s3://bucket/mine
 """
 
 import argparse
 import json
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from evoltune.cli import options
 from evoltune.errors import DataError
 from evoltune.recipe import load_recipe
+from evoltune.record import verdict_to_json
+from evoltune.rows.storage import fetch, is_address
 from evoltune.run import queries
 from evoltune.run.lock import is_locked
 from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, RUN_LOCK, STORE
+from evoltune.run.publish import publish
 from evoltune.run.store import Store
 from evoltune.terminal import printable
 
 ORDER = ("evolve", "verify", "dedup", "decontaminate", "select")
 SNAPSHOTS = 30
 """Kept for the rates that are shown."""
+ANSWER_LINES = 12
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+# ---- watch
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("--once", action="store_true", help="print the view once and stop")
-    parser.add_argument("--json", action="store_true", help="print the figures once as JSON")
+    options.add_json(parser, "print the figures once as JSON")
     parser.add_argument("--every-s", type=float, default=1.0, help="seconds between updates (default: 1)")
+    parser.set_defaults(execute=_watch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +69,12 @@ class Snapshot:
         return next((s["decided"] for s in self.steps if s["step"] == "evolve"), 0)
 
 
-def run(args: argparse.Namespace) -> int:
+def _watch(args: argparse.Namespace) -> None:
     if not (args.run / STORE).is_file() and not (args.run / RECIPE).is_file():
         raise DataError(f"{args.run}: no run there: give the directory of a run")
     if args.json:
         print(json.dumps(asdict(snapshot(args.run)), indent=2))
-        return 0
+        return
     from rich.console import Console
     from rich.live import Live
 
@@ -68,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     history.append((time.monotonic(), snapshot(args.run)))
     if args.once:
         Console().print(view(args.run, history))
-        return 0
+        return
     with Live(view(args.run, history), refresh_per_second=4) as live:
         while True:
             time.sleep(args.every_s)
@@ -83,10 +97,8 @@ def snapshot(folder: Path) -> Snapshot:
     if not (folder / STORE).is_file():
         return Snapshot(alive=alive, training=training)
     with Store.read(folder) as store:
-        steps: list[dict[str, Any]] = [
-            {"step": name, "decided": decided, "kept": kept} for name, decided, kept in queries.step_counts(store)
-        ]
-        steps.sort(key=lambda s: ORDER.index(s["step"]) if s["step"] in ORDER else len(ORDER))
+        counts = sorted(queries.step_counts(store), key=lambda c: ORDER.index(c[0]) if c[0] in ORDER else len(ORDER))
+        steps: list[dict[str, Any]] = [dict(zip(("step", "decided", "kept"), count, strict=True)) for count in counts]
         spent = store.spent().values()
         return Snapshot(
             alive=alive,
@@ -148,9 +160,8 @@ def _budget(folder: Path) -> dict[str, float]:
     path = folder / RECIPE
     if not path.is_file():
         return {}
-    budget = load_recipe(path).teacher.budget
-    caps = {name: float(getattr(budget, name)) for name in ("usd", "tokens", "calls", "wall_s")}
-    return {name: cap for name, cap in caps.items() if cap}
+    caps = msgspec.structs.asdict(load_recipe(path).teacher.budget)
+    return {name: float(cap) for name, cap in caps.items() if cap}
 
 
 def _last_metrics(path: Path) -> dict[str, Any] | None:
@@ -163,3 +174,110 @@ def _last_metrics(path: Path) -> dict[str, Any] | None:
             continue
         return {k: v for k, v in value.items() if k in ("step", "loss", "tokens_per_second")}
     return None
+
+
+# ---- explain
+
+
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("id", help="record id, or its first characters")
+    options.add_json(parser, "print JSON")
+    parser.set_defaults(execute=_explain)
+
+
+def _explain(args: argparse.Namespace) -> None:
+    with Store.read(args.run) as store:
+        generations = list(lineage(store, _full_id(store, args.id)))
+    if args.json:
+        print(json.dumps(generations, ensure_ascii=False, indent=2))
+    else:
+        for entry in generations:
+            print("\n".join(_lines(entry)))
+
+
+def lineage(store: Store, record_id: str) -> Iterator[dict[str, Any]]:
+    """The record, then its ancestors up to the seed, each with its decisions and teacher calls."""
+    waiting = [record_id]
+    seen: set[str] = set()
+    while waiting:
+        current = waiting.pop(0)
+        if current not in seen:
+            seen.add(current)
+            entry = _history(store, current)
+            waiting += entry["parents"]
+            yield entry
+
+
+def _history(store: Store, record_id: str) -> dict[str, Any]:
+    record = store.record(record_id)
+    return {
+        "id": record_id,
+        "round": record.round,
+        "operator": record.operator or "seed",
+        "instruction": record.task.instruction,
+        "reference": record.task.reference,
+        "answers": [
+            {"model": a.model, "text": a.text, "verdict": verdict_to_json(a.verdict) if a.verdict else None}
+            for a in record.answers
+        ],
+        "decisions": [
+            {"step": key, "decision": reason or "kept", "why": store.noted(f"why:{key}:{record_id}")}
+            for key, reason in queries.record_decisions(store, record_id)
+        ],
+        "calls": queries.record_calls(store, record_id),
+        "parents": list(record.parents),
+    }
+
+
+def _full_id(store: Store, prefix: str) -> str:
+    found = queries.ids_with_prefix(store, prefix, 2)
+    if len(found) != 1 or (len(prefix) < 4 and found != [prefix]):
+        what = "no record" if not found else "several records"
+        raise DataError(f"{store.folder}: {what} with an id that begins {prefix!r}: the report lists ids")
+    return found[0]
+
+
+def _lines(entry: dict[str, Any]) -> Iterator[str]:
+    """What is printed of a record. Its text cannot control the terminal."""
+    kind = "row" if entry["parents"] else "seed"
+    yield f"{kind} {entry['id']}  round {entry['round']}  {entry['operator']}"
+    for line in entry["instruction"].splitlines() or [""]:
+        yield f"  | {printable(line)}"
+    for decision in entry["decisions"]:
+        why = f" ({printable(json.dumps(decision['why'], ensure_ascii=False))})" if decision["why"] else ""
+        yield f"  {decision['step']}: {printable(decision['decision'])}{why}"
+    for answer in entry["answers"]:
+        verdict = answer["verdict"] or {"status": "not judged", "reason": ""}
+        yield f"  answer ({answer['model']}): {verdict['status']} {printable(verdict['reason'])}"
+        for line in answer["text"].splitlines()[:ANSWER_LINES]:
+            yield f"  > {printable(line)}"
+    for call in entry["calls"]:
+        tokens = call["prompt_tokens"] + call["completion_tokens"]
+        yield f"  call {call['purpose']}: {tokens} tokens, ${call['usd']:.6f}"
+    if entry["parents"]:
+        yield f"  came from {', '.join(entry['parents'])}\n"
+
+
+# ---- publish and fetch
+
+
+def add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="publish: a folder; fetch: an address, e.g. s3://bucket/run")
+    parser.add_argument("target", help="publish: an address; fetch: a folder")
+    options.finish(parser, _transfer)
+
+
+add_fetch = add_publish
+
+
+def _transfer(args: argparse.Namespace) -> None:
+    address, folder = (args.target, args.source) if args.verb == "publish" else (args.source, args.target)
+    if not is_address(address):
+        raise DataError(f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run")
+    manifest = publish(Path(folder), address) if args.verb == "publish" else fetch(address, Path(folder))
+    files, version = manifest["files"], manifest["version"]
+    size = sum(entry["bytes"] for entry in files.values())
+    facts = {"address": address, "folder": folder, "version": version, "files": len(files), "bytes": size}
+    line = f"{args.verb}: {len(files)} files, {size / 1e6:.1f} MB, {address} (version {version[:12]})"
+    options.say(args, facts, [line])
