@@ -19,25 +19,19 @@ WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")
 _ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", re.I)
 _SIGNS = re.compile(r"[=<>+*/^]")
-_MATHEMATICAL_WORDS = frozenset(["and", "or", "mod", "cm", "percent", "in"])
+_MATHEMATICAL_WORDS = frozenset(
+    [*FUNCTIONS, *CONSTANTS, *GREEK, *SHORT_UNITS, "and", "or", "mod", "cm", "percent", "in"]
+)
 _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 
 
 def non_math_words(text: str) -> list[str]:
     """The words outside of commands that are neither mathematics nor units."""
-    return [w for w in WORD.findall(_TEXT_COMMAND.sub(" ", to_ascii(text))) if not _is_mathematical(w)]
-
-
-def _is_mathematical(word: str) -> bool:
-    return (
-        word in FUNCTIONS
-        or word in CONSTANTS
-        or word in GREEK
-        or word in SHORT_UNITS
-        or word in _MATHEMATICAL_WORDS
-        or word.isupper()
-        or (len(word) < 3 and word.lower() not in _SHORT_PROSE)
-    )
+    return [
+        word
+        for word in WORD.findall(_TEXT_COMMAND.sub(" ", to_ascii(text)))
+        if word not in _MATHEMATICAL_WORDS and not word.isupper() and (len(word) > 2 or word.lower() in _SHORT_PROSE)
+    ]
 
 
 def is_bare_answer(text: str) -> bool:

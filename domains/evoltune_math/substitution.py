@@ -90,14 +90,11 @@ def _stated_solutions(answer: Answer, unknowns: list[str]) -> list[list[Point]]:
             return []
         return [[dict(zip(names, nodes, strict=True))] for nodes in _tuples(answer.value, len(names))]
     if isinstance(answer, Group) and answer.items and all(isinstance(i, Named) for i in answer.items):
-        named = {
-            str(i.name.value): i.value.node for i in answer.items if isinstance(i, Named) and isinstance(i.value, Value)
-        }
+        members = [i for i in answer.items if isinstance(i, Named)]
+        named = {str(i.name.value): i.value.node for i in members if isinstance(i.value, Value)}
         return [[named]] if set(named) == set(unknowns) and len(named) == len(answer.items) else []
-    return [
-        [dict(zip(order, nodes, strict=True)) for order in permutations(unknowns)]
-        for nodes in _tuples(answer, len(unknowns))
-    ]
+    orders = list(permutations(unknowns))
+    return [[dict(zip(o, nodes, strict=True)) for o in orders] for nodes in _tuples(answer, len(unknowns))]
 
 
 def _values_of(unknown: str, answer: Answer) -> list[Node]:
@@ -122,13 +119,7 @@ def _tuples(answer: Answer, size: int) -> list[tuple[Node, ...]]:
 
 
 def _holds(equations: list[Node], point: Point) -> bool:
-    expressions = Expressions(DEFAULT)
-    for equation in equations:
-        for name, value in point.items():
-            equation = substitute(equation, name, value)
-        if not expressions.equal(equation, ZERO):
-            return False
-    return True
+    return all(Expressions(DEFAULT).equal(substitute(equation, point), ZERO) for equation in equations)
 
 
 def _is_complete(equation: Node, given: int) -> bool | None:
@@ -140,25 +131,23 @@ def _is_complete(equation: Node, given: int) -> bool | None:
     degree = max(coefficients, default=0)
     if not 1 <= degree <= MAX_DEGREE:
         return None
-    roots = _roots([coefficients.get(k, Fraction(0)) for k in range(degree, -1, -1)])
-    if roots is None:
-        return None
     distinct: list[Any] = []
-    for root in roots:
+    for root in _roots([coefficients.get(k, Fraction(0)) for k in range(degree, -1, -1)]):
         if not any(abs(root - other) < 1e-6 * (1 + abs(root)) for other in distinct):
             distinct.append(root)
     real = [r for r in distinct if abs(r.imag) < 1e-8 * (1 + abs(r))]
-    return given in (len(real), len(distinct))
+    return given in (len(real), len(distinct)) if distinct else None
 
 
-def _roots(coefficients: list[Fraction]) -> list[Any] | None:
-    """The complex roots of a polynomial, highest coefficient first; None if the iteration does not converge."""
+def _roots(coefficients: list[Fraction]) -> list[Any]:
+    """The complex roots of a polynomial, highest coefficient first; none if the iteration does not converge."""
     import mpmath
 
     mp = mpmath.mp.clone()
     mp.dps = 30
     try:
-        roots = mp.polyroots([mp.mpf(c.numerator) / c.denominator for c in coefficients], maxsteps=200, extraprec=200)
+        return list(
+            mp.polyroots([mp.mpf(c.numerator) / c.denominator for c in coefficients], maxsteps=200, extraprec=200)
+        )
     except mpmath.libmp.NoConvergence:
-        return None
-    return list(roots)
+        return []

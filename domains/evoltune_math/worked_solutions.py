@@ -14,18 +14,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
-from evoltune_math.answers.nodes import Node, num, sym, walk
+from evoltune_math.answers.nodes import Node, num, substitute, sym, walk
+from evoltune_math.answers.number_words import TENS, UNDER_100
 from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.syntax.parser import parse
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-)
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 NUMBER_WORDS = {
-    **{word: Fraction(n) for n, word in enumerate(_ONES.split())},
-    **{word: Fraction(10 * n) for n, word in enumerate(_TENS, 2)},
+    **{word: Fraction(n) for word, n in UNDER_100.items()},
     "hundred": Fraction(100), "dozen": Fraction(12), "half": Fraction(1, 2), "twice": Fraction(2), "double": Fraction(2),
     "thrice": Fraction(3), "triple": Fraction(3), "quarter": Fraction(1, 4), "couple": Fraction(2),
 }  # fmt: skip
@@ -71,7 +66,7 @@ def number_slots(text: str) -> tuple[Fraction, ...]:
             found[-1] += value
         elif value is not None:
             found.append(value)
-        after_tens = token in _TENS
+        after_tens = token in TENS
     return tuple(n for n in found if n != 1)
 
 
@@ -131,16 +126,10 @@ def evaluate(program: Program, slots: Sequence[Fraction]) -> Fraction | None:
     value = None
     for i, equation in enumerate(program.equations):
         try:
-            value = rational(_filled(equation, known))
+            value = rational(substitute(equation, known))
         except (TooLarge, Undefined):
             return None
         if value is None or max(abs(value.numerator), value.denominator) > 10**MAX_DIGITS:
             return None
         known[f"result{i}"] = num(value)
     return value
-
-
-def _filled(node: Node, known: dict[str, Node]) -> Node:
-    if node.op == "sym":
-        return known[str(node.value)]
-    return node._replace(args=tuple(_filled(a, known) for a in node.args)) if node.args else node

@@ -9,7 +9,7 @@ Answer ops:     seq rel union inter minus builder matrix ratio cases pmod compou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -118,10 +118,8 @@ def has(node: Node, *ops: str) -> bool:
     return any(n.op in ops for n in walk(node))
 
 
-def substitute(node: Node, name: str, by: Node) -> Node:
-    """`node` with every symbol called `name` replaced."""
+def substitute(node: Node, values: Mapping[str, Node]) -> Node:
+    """`node` with all symbols that have a value replaced at once."""
     if node.op == "sym":
-        return by if node.value == name else node
-    if not node.args:
-        return node
-    return node._replace(args=tuple(substitute(a, name, by) for a in node.args))
+        return values.get(str(node.value), node)
+    return node._replace(args=tuple(substitute(a, values) for a in node.args)) if node.args else node

@@ -3,15 +3,10 @@
 from fractions import Fraction
 
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-)
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_UNDER_100 = {
-    **{word: n for n, word in enumerate(_ONES.split())},
-    **{word: 10 * n for n, word in enumerate(_TENS.split(), 2)},
-}
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+UNDER_100 = {word: 10 * n for n, word in enumerate(TENS, 2)} | {word: n for n, word in enumerate(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen".split())}  # fmt: skip
 _DENOMINATORS = {
     "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10,
     "eleventh": 11, "twelfth": 12, "hundredth": 100, "thousandth": 1000, "sixteenth": 16, "twentieth": 20,
@@ -37,12 +32,11 @@ def _unsigned(words: list[str]) -> Fraction | None:
     if bottom is None:
         whole = _whole(words)
         return None if whole is None else Fraction(whole)
-    words = words[:-1]
     if "and" in words:
         cut = words.index("and")
-        whole, top = _whole(words[:cut]), _whole(words[cut + 1 :])
+        whole, top = _whole(words[:cut]), _whole(words[cut + 1 : -1])
     else:
-        whole, top = 0, _whole(words) if words else 1
+        whole, top = 0, _whole(words[:-1]) if words[1:] else 1
     return None if whole is None or top is None else whole + Fraction(top, bottom)
 
 
@@ -53,8 +47,8 @@ def _whole(words: list[str]) -> int | None:
             continue
         if word in ("a", "an") and not place:
             group = 1
-        elif word in _UNDER_100:
-            group += _UNDER_100[word]
+        elif word in UNDER_100:
+            group += UNDER_100[word]
         elif word in ("hundred", "dozen"):
             group = (group or 1) * SCALES[word]
         elif word in SCALES:

@@ -17,7 +17,7 @@ def matrix_of(node: Node) -> Rows | None:
     if node.op == "neg":
         return _scaled(neg(ONE), matrix_of(node.args[0]))
     if node.op == "add":
-        return _sum([matrix_of(a) for a in node.args])
+        return _sum(list(map(matrix_of, node.args)))
     if node.op == "div" and not has(node.args[1], "matrix"):
         return _scaled(div(ONE, node.args[1]), matrix_of(node.args[0]))
     if node.op == "mul":

@@ -146,8 +146,9 @@ class Evaluator:
 
     def _bigop(self, node: Node) -> Any:
         body, below, above = node.args
-        if node.value == "int":
-            return self._integral(node)
+        if node.value == "int" and "seq" not in (below.op, above.op):
+            bounds = [self._bound(below), self._bound(above)]
+            return self.mp.quad(lambda x: self._value_where(node.note, x, body), bounds, maxdegree=7)
         if node.value not in ("sum", "prod") or below.op != "rel" or below.value != "=" or above.op == "seq":
             raise NotNumeric(str(node.value))
         index, low, high = str(below.args[0].value), rational(below.args[1]), rational(above)
@@ -155,24 +156,14 @@ class Evaluator:
             raise NotNumeric("a sum whose bounds are not integers")
         if high - low > MAX_SUMMANDS:
             raise TooLarge(f"a sum of {high - low} terms, the limit is {MAX_SUMMANDS}")
-        outside, terms = dict(self.values), []
-        for k in range(int(low), int(high) + 1):
-            self.values[index] = self.mp.mpf(k)
-            terms.append(self.value(body))
-        self.values = outside
+        terms = [self._value_where(index, self.mp.mpf(k), body) for k in range(int(low), int(high) + 1)]
         return self.mp.fsum(terms) if node.value == "sum" else self.mp.fprod(terms)
 
-    def _integral(self, node: Node) -> Any:
-        body, below, above = node.args
-        if below.op == "seq" or above.op == "seq":
-            raise NotNumeric("an integral without bounds")
-        outside = dict(self.values)
-
-        def integrand(x: Any) -> Any:
-            self.values[node.note] = x
-            return self.value(body)
-
-        result = self.mp.quad(integrand, [self._bound(below), self._bound(above)], maxdegree=7)
+    def _value_where(self, name: str, x: Any, body: Node) -> Any:
+        """The value of `body` at the point where the symbol `name` is x."""
+        outside = self.values
+        self.values = {**outside, name: x}
+        result = self.value(body)
         self.values = outside
         return result
 
@@ -237,11 +228,8 @@ def _points(names: list[str]) -> list[dict[str, Fraction]]:
         point = {}
         for name in names:
             sha = hashlib.sha256(f"{k}/{name}".encode()).digest()
-            size = Fraction(int.from_bytes(sha[:4], "big"), 2**32)
-            if k == 0:
-                size = Fraction(1, 5) + size * Fraction(3, 5)
-            else:
-                size = Fraction(1, 3) + size * (3 if k < 5 else 9)
+            start, width = (Fraction(1, 5), Fraction(3, 5)) if k == 0 else (Fraction(1, 3), 3 if k < 5 else 9)
+            size = start + Fraction(int.from_bytes(sha[:4], "big"), 2**32) * width
             point[name] = -size if k > 2 and (len(names) == 1 or sha[4] % 2) else size
         found.append(point)
     return found
@@ -257,10 +245,7 @@ def _tiny(value: Any, digits: int) -> bool:
 
 
 def agree(a: Node, b: Node) -> bool | None:
-    """Whether two expressions have the same values; None if fewer than two points could be compared.
-
-    Raises `TooLarge`.
-    """
+    """Whether two expressions have the same values; None if too few points could be compared. Raises `TooLarge`."""
     names = sorted(symbols(a) | symbols(b))
     is_complex = any(n == IMAGINARY for tree in (a, b) for n in walk(tree))
     if not names:
@@ -282,12 +267,8 @@ def _real_roots_agree(a: Node, b: Node) -> bool:
     """`(-8)^{1/3}` read as the real root, where the principal value is complex."""
     if not any(n.op == "pow" and n.args[1].op == "div" for tree in (a, b) for n in walk(tree)):
         return False
-    try:
-        at = Evaluator({}, DIGITS, real_roots=True)
-        left, right = at.value(a), at.value(b)
-    except (Undefined, NotNumeric, TooLarge):
-        return False
-    return not left.imag and not right.imag and _close(left.real, right.real, AGREEING_DIGITS)
+    left, right = real_value(a, real_roots=True), real_value(b, real_roots=True)
+    return left is not None and right is not None and _close(left, right, AGREEING_DIGITS)
 
 
 def _agree_at(point: Mapping[str, Fraction], a: Node, b: Node, allow_complex: bool) -> bool | None:
@@ -300,7 +281,7 @@ def _agree_at(point: Mapping[str, Fraction], a: Node, b: Node, allow_complex: bo
 
 
 def _compare(
-    point: Mapping[str, Fraction], a: Node, b: Node, digits: int, allow_complex: bool, wanted: int
+    point: Mapping[str, Fraction], a: Node, b: Node, digits: int, complex_too: bool, wanted: int
 ) -> bool | None:
     try:
         at = Evaluator(point, digits)
@@ -314,17 +295,15 @@ def _compare(
         _tiny(v.imag, digits - wanted // 4 + 4) or abs(v.imag) < abs(v) * v.context.mpf(10) ** (-wanted)
         for v in (left, right)
     )
-    if not is_real and not allow_complex:
+    if not is_real and not complex_too:
         return None
-    if left.imag or right.imag:
-        return _close(left, right, wanted)
-    return _close(left.real, right.real, wanted)
+    return _close(left, right, wanted) if left.imag or right.imag else _close(left.real, right.real, wanted)
 
 
-def real_value(node: Node, digits: int = DIGITS) -> Any:
+def real_value(node: Node, real_roots: bool = False) -> Any:
     """The value of a constant as an mpf, or None if it has none or is not real."""
     try:
-        value = Evaluator({}, digits).value(node)
+        value = Evaluator({}, DIGITS, real_roots).value(node)
     except (Undefined, NotNumeric, TooLarge):
         return None
     return value.real if value.imag == 0 else None

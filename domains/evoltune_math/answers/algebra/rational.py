@@ -5,6 +5,7 @@ has 1.2e9 bits: `check_power` refuses it. An answer over a limit is still compar
 """
 
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -61,7 +62,10 @@ def rational(node: Node) -> Fraction | None:
         if value is None:
             return None
         values.append(value)
-    result = operation(*values) if node.op != "fact" else _factorial(values[0], str(node.value))
+    try:
+        result = operation(*values) if node.op != "fact" else _factorial(values[0], str(node.value))
+    except ZeroDivisionError as error:
+        raise Undefined(str(error)) from None
     if result is not None and bits(result) > 2 * MAX_BITS:
         raise TooLarge(f"a number of {bits(result)} bits, the limit is {2 * MAX_BITS}")
     return result
@@ -74,18 +78,6 @@ def _product(*factors: Fraction) -> Fraction:
         if bits(total) > 2 * MAX_BITS:
             raise TooLarge(f"a product of {bits(total)} bits, the limit is {2 * MAX_BITS}")
     return total
-
-
-def _quotient(top: Fraction, bottom: Fraction) -> Fraction:
-    if bottom == 0:
-        raise Undefined("division by zero")
-    return top / bottom
-
-
-def _modulo(value: Fraction, modulus: Fraction) -> Fraction:
-    if modulus == 0:
-        raise Undefined("modulo zero")
-    return value % modulus
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
@@ -141,42 +133,36 @@ def _in_base(node: Node) -> Fraction | None:
         raise Undefined(f"{node.note} has a digit that base {base} lacks") from None
 
 
-def _of_integers(compute: Callable[..., int]) -> Callable[..., Fraction | None]:
-    """The function for integer arguments only."""
+_Operation = Callable[..., Fraction | None]
+
+
+def _of_integers(compute: Callable[..., int], *, counting: bool = False) -> _Operation:
+    """The function for integers only. `counting`: a binomial or permutation, of two natural numbers of bounded size."""
 
     def apply(*values: Fraction) -> Fraction | None:
         if not values or any(v.denominator != 1 for v in values):
             return None
-        return Fraction(compute(*map(int, values)))
+        integers = [int(v) for v in values]
+        if counting:
+            if len(integers) != 2 or min(integers) < 0:
+                return None
+            check_binomial(*integers)
+        return Fraction(compute(*integers))
 
     return apply
 
 
-def _counting(compute: Callable[[int, int], int]) -> Callable[..., Fraction | None]:
-    """Binomials and permutations: two natural numbers, of bounded size."""
-
-    def apply(*values: Fraction) -> Fraction | None:
-        if len(values) != 2 or min(values) < 0 or any(v.denominator != 1 for v in values):
-            return None
-        n, k = map(int, values)
-        check_binomial(n, k)
-        return Fraction(compute(n, k))
-
-    return apply
-
-
-_Operation = Callable[..., Fraction | None]
 _OPERATIONS: dict[str, _Operation] = {
     "add": lambda *terms: sum(terms, Fraction(0)),
-    "neg": lambda x: -x,
+    "neg": operator.neg,
     "mul": _product,
-    "div": _quotient,
+    "div": operator.truediv,
     "pow": _power,
     "root": _root,
     "abs": lambda x, *_: abs(x),
     "fact": _factorial,
     "pct": lambda x: x / 100,
-    "mod": _modulo,
+    "mod": operator.mod,
     "unit": lambda x: x,
 }
 _FUNCTIONS: dict[str, _Operation] = {
@@ -190,6 +176,6 @@ _FUNCTIONS: dict[str, _Operation] = {
     "sgn": lambda x, *_: Fraction((x > 0) - (x < 0)),
     "gcd": _of_integers(math.gcd),
     "lcm": _of_integers(math.lcm),
-    "binom": _counting(math.comb),
-    "perm": _counting(math.perm),
+    "binom": _of_integers(math.comb, counting=True),
+    "perm": _of_integers(math.perm, counting=True),
 }

@@ -33,17 +33,6 @@ class Comparison:
     def same_in_order(self, a: Sequence[Answer], b: Sequence[Answer]) -> bool:
         return len(a) == len(b) and all(map(self.same, a, b))
 
-    def same_in_any_order(self, a: Sequence[Answer], b: Sequence[Answer]) -> bool:
-        if len(a) != len(b):
-            return False
-        left = list(b)
-        for item in a:
-            at = next((i for i, other in enumerate(left) if self.same(item, other)), None)
-            if at is None:
-                return False
-            left.pop(at)
-        return True
-
 
 Rule = Callable[[Comparison, Any, Any], bool]
 Rules = Mapping[tuple[type, type], Rule]

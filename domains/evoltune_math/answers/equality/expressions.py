@@ -6,18 +6,20 @@
 A decimal may stand for an exact value that it rounds. Nothing over a size limit is computed.
 """
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import TypeVar
 
 from evoltune_math.answers.algebra import numeric, symbolic
 from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
 from evoltune_math.answers.algebra.numeric import real_value
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
-from evoltune_math.answers.nodes import Node, walk
+from evoltune_math.answers.nodes import ZERO, Node, walk
 from evoltune_math.answers.policy import Policy
+from evoltune_math.answers.vocabulary import word_set
 
-_WITHOUT_VALUE = frozenset(
-    ["text", "seq", "rel", "union", "inter", "minus", "builder", "cases", "ratio", "pmod", "row"]
-)
+T = TypeVar("T")
+_WITHOUT_VALUE = word_set("text seq rel union inter minus builder cases ratio pmod row")
 
 
 class Expressions:
@@ -30,7 +32,7 @@ class Expressions:
     def equal(self, a: Node, b: Node) -> bool:
         if a == b:
             self.method = "structure"
-            return _is_defined(a)
+            return not any(n.op == "div" and n.args[1] == ZERO for n in walk(a))  # `1/0` does not even equal itself
         try:
             return self._decide(a, b)
         except (TooLarge, RecursionError):
@@ -69,11 +71,6 @@ class Expressions:
         return symbolic.equal(a, b)
 
 
-def _is_defined(node: Node) -> bool:
-    """`0/0` and `1/0` equal nothing, not even themselves."""
-    return not any(n.op == "div" and n.args[1].op == "num" and n.args[1].value == 0 for n in walk(node))
-
-
 def _is_symbolic(node: Node) -> bool:
     """Whether a part has no value (text, infinity, sets, tuples) and no operator around it could give it one."""
     nodes = list(walk(node))
@@ -87,16 +84,19 @@ def _same_shape(a: Node, b: Node) -> bool:
     if a.op != b.op or len(a.args) != len(b.args):
         return False
     if a.op in ("add", "mul"):
-        left = list(b.args)
-        for item in a.args:
-            at = next((i for i, other in enumerate(left) if _same_shape(item, other)), None)
-            if at is None:
-                return False
-            left.pop(at)
-        return True
-    if a.value != b.value:
-        return False
-    return all(_same_shape(x, y) for x, y in zip(a.args, b.args, strict=True))
+        return same_in_any_order(a.args, b.args, _same_shape)
+    return a.value == b.value and all(map(_same_shape, a.args, b.args))
+
+
+def same_in_any_order(a: Sequence[T], b: Sequence[T], same: Callable[[T, T], bool]) -> bool:
+    """Whether each item of one sequence has its own partner in the other."""
+    left = list(b)
+    for item in a:
+        at = next((i for i, other in enumerate(left) if same(item, other)), None)
+        if at is None:
+            return False
+        left.pop(at)
+    return not left
 
 
 FLOAT_DIGITS = 15
@@ -135,11 +135,7 @@ def _tolerance(decimal: Node, digits: int, value: Fraction) -> Fraction:
 
 
 def rounds(a: Node, b: Node, x: Fraction, y: Fraction, least_digits: int) -> bool:
-    """Whether one of `a` = x and `b` = y is a decimal that rounds or truncates the other.
-
-    Args:
-        least_digits: A decimal with fewer significant digits stands for nothing but itself. 0: every decimal does.
-    """
+    """Whether one of `a` = x and `b` = y is a decimal of at least so many digits (0: none) that rounds the other."""
     if not least_digits:
         return False
     digits_a, digits_b = significant_digits(a), significant_digits(b)

@@ -44,13 +44,8 @@ def _renamings(x: Node, y: Node) -> Iterator[Node]:
         return
     if not all(_ARBITRARY.fullmatch(n) for n in (*new, *old)):
         return
-    for order in permutations(new):
-        renamed = y
-        for k, name in enumerate(old):
-            renamed = substitute(renamed, name, sym(f"?{k}"))
-        for k, name in enumerate(order):
-            renamed = substitute(renamed, f"?{k}", sym(name))
-        yield renamed
+    for order in permutations(map(sym, new)):
+        yield substitute(y, dict(zip(old, order, strict=True)))
 
 
 def _added_constant(node: Node) -> Node | None:
@@ -58,18 +53,14 @@ def _added_constant(node: Node) -> Node | None:
     if node.op != "add":
         return None
     found = [a for a in node.args if a.op == "sym" and str(a.value) in _ADDED]
-    rest = [a for a in node.args if a not in found]
-    if len(found) == 1 and all(str(found[0].value) not in symbols(r) for r in rest):
-        return found[0]
-    return None
+    is_alone = len(found) == 1 and all(str(found[0].value) not in symbols(a) for a in node.args if a != found[0])
+    return found[0] if is_alone else None
 
 
 def _without(node: Node, term: Node | None) -> Node:
     """The sum without one of its terms."""
-    if term is None:
-        return node
-    rest = tuple(a for a in node.args if a != term)
-    return rest[0] if len(rest) == 1 else add(*rest)
+    rest = [a for a in node.args if a != term]
+    return node if term is None else rest[0] if len(rest) == 1 else add(*rest)
 
 
 def _is_constant(expressions: Expressions, node: Node) -> bool:
@@ -77,13 +68,9 @@ def _is_constant(expressions: Expressions, node: Node) -> bool:
     names = sorted(symbols(node))
     if not 1 <= len(names) <= MAX_SYMBOLS:
         return False
-    values: list[Node] = []
-    for shift in _SHIFTS:
-        at_point = node
-        for k, name in enumerate(names):
-            at_point = substitute(at_point, name, num(shift + Fraction(k, 5)))
-        values.append(at_point)
-    return expressions.equal(values[0], values[1]) and expressions.equal(values[1], values[2])
+    points = [{name: num(shift + Fraction(k, 5)) for k, name in enumerate(names)} for shift in _SHIFTS]
+    first, second, third = (substitute(node, point) for point in points)
+    return expressions.equal(first, second) and expressions.equal(second, third)
 
 
 PARAMETERS = frozenset("knmlpqtNK")
@@ -100,14 +87,13 @@ def same_family(a: Answer, b: Answer, declared: bool) -> bool:
     if not x or not y:
         return False
     parameter_x, parameter_y = _parameter(x), _parameter(y)
-    if parameter_x is None or parameter_y is None:
-        return False
-    if not declared and not any(has(n, "const") for n in x):
+    if parameter_x is None or parameter_y is None or not (declared or any(has(n, "const") for n in x)):
         return False
     left, right = _progressions(x, parameter_x), _progressions(y, parameter_y)
     if left is not None and right is not None:
         return _same_progressions(left, right)
-    return declared and _equal_after_renaming(x, [substitute(n, parameter_y, sym(parameter_x)) for n in y])
+    renamed, equal = [substitute(n, {parameter_y: sym(parameter_x)}) for n in y], Expressions(DEFAULT).equal
+    return declared and len(x) == len(y) and all(any(equal(n, m) for m in renamed) for n in x)
 
 
 def _members(answer: Answer) -> list[Node]:
@@ -130,17 +116,14 @@ def _progressions(nodes: list[Node], parameter: str) -> list[Progression] | None
     """Offset and period of each member, or None if one is not linear in the parameter."""
     found = []
     for node in nodes:
-        values = [approximate(substitute(node, parameter, num(k))) for k in (0, 1, 2, 7)]
+        values = [approximate(substitute(node, {parameter: num(k)})) for k in (0, 1, 2, 7)]
         known = [v for v in values if v is not None]
         if len(known) < len(values):
             return None
         start, one, two, seven = known
         period = one - start
-        if (
-            abs(period) < _TOLERANCE
-            or abs(two - start - 2 * period) > 1e-9 * abs(period)
-            or abs(seven - start - 7 * period) > 1e-8 * abs(period)
-        ):
+        bend = max(abs(two - start - 2 * period) * 10, abs(seven - start - 7 * period))
+        if abs(period) < _TOLERANCE or bend > 1e-8 * abs(period):
             return None
         found.append((start, abs(period)))
     return found
@@ -174,8 +157,3 @@ def _offsets(progressions: list[Progression], period: float) -> list[float]:
 def _is_multiple(gap: float, period: float) -> bool:
     gap %= period
     return min(gap, period - gap) < _TOLERANCE * max(1.0, period)
-
-
-def _equal_after_renaming(x: list[Node], y: list[Node]) -> bool:
-    expressions = Expressions(DEFAULT)
-    return len(x) == len(y) and all(any(expressions.equal(n, m) for m in y) for n in x)

@@ -6,8 +6,9 @@ from evoltune_math.answers.algebra.intervals import infinite, merged, region_of
 from evoltune_math.answers.algebra.matrices import unmarked_basis_vector
 from evoltune_math.answers.algebra.rational import rational
 from evoltune_math.answers.equality.comparison import Comparison, Rules
+from evoltune_math.answers.equality.expressions import same_in_any_order
 from evoltune_math.answers.equality.words import means_empty_set
-from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Span, Text, Value
+from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Text, Value
 from evoltune_math.answers.nodes import Node, div, mul, seq, sym
 from evoltune_math.answers.reading.classify import classify
 
@@ -29,7 +30,7 @@ def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
     if is_set or kinds == {""}:
         if comparison.policy.lists == "ordered" and not is_set:
             return comparison.same_in_order(a.items, b.items)
-        return comparison.same_in_any_order(a.items, b.items)
+        return len(a.items) == len(b.items) and same_in_any_order(a.items, b.items, comparison.same)
     if comparison.same_in_order(a.items, b.items):
         return True
     values_a, values_b = _values_by_name(a), _values_by_name(b)
@@ -68,17 +69,13 @@ def _any_group(comparison: Comparison, a: Answer, b: Group) -> bool:
         letters = str(a.node.value) if a.node.op == "sym" else ""
         are_names = all(isinstance(i, (Value, Choice)) for i in items)
         if are_names and len(letters) == len(items) > 1 and letters.isupper():
-            return comparison.same_in_any_order(items, [Value(sym(c)) for c in letters])
+            return same_in_any_order(items, [Value(sym(c)) for c in letters], comparison.same)
         if b.word == "or" and items and all(comparison.same(items[0], i) for i in items[1:]):
             return comparison.same(items[0], a)
         vector = unmarked_basis_vector(a.node) if b.brackets in ("<>", "()") else None
         if vector is not None and _group_group(comparison, vector, b):
             return True
     return len(items) == 1 and comparison.same(items[0], a)
-
-
-def _text_group(comparison: Comparison, a: Text, b: Group) -> bool:
-    return _any_group(comparison, a, b) if b.items else means_empty_set(a.words)
 
 
 def _group_matrix(comparison: Comparison, a: Group, b: Matrix) -> bool:
@@ -129,21 +126,17 @@ def _region_region(comparison: Comparison, a: Region, b: Region) -> bool:
         return False
     if policy.intervals == "strict" and bool(a.variable) != bool(b.variable):
         return False
+
+    def same_end(x: Node, y: Node, same_closure: bool) -> bool:
+        if infinite(x) or infinite(y):
+            return infinite(x) == infinite(y)
+        return same_closure and comparison.expressions.equal(x, y)
+
     return len(a.spans) == len(b.spans) and all(
-        _same_span(comparison, s, t) for s, t in zip(a.spans, b.spans, strict=True)
+        same_end(s.low, t.low, s.low_closed == t.low_closed)
+        and same_end(s.high, t.high, s.high_closed == t.high_closed)
+        for s, t in zip(a.spans, b.spans, strict=True)
     )
-
-
-def _same_span(comparison: Comparison, s: Span, t: Span) -> bool:
-    return _same_end(comparison, s.low, t.low, s.low_closed == t.low_closed) and _same_end(
-        comparison, s.high, t.high, s.high_closed == t.high_closed
-    )
-
-
-def _same_end(comparison: Comparison, a: Node, b: Node, same_closure: bool) -> bool:
-    if infinite(a) or infinite(b):
-        return infinite(a) == infinite(b)
-    return same_closure and comparison.expressions.equal(a, b)
 
 
 def _group_region(comparison: Comparison, a: Group, b: Region) -> bool:
@@ -177,20 +170,16 @@ def _value_region(comparison: Comparison, a: Value, b: Region) -> bool:
     return is_point and comparison.expressions.equal(span.low, a.node)
 
 
-def _text_region(comparison: Comparison, a: Text, b: Region) -> bool:
-    return not b.spans and means_empty_set(a.words)
-
-
 RULES: Rules = {
     (Value, Group): _any_group,
-    (Text, Group): _text_group,
+    (Text, Group): lambda comparison, a, b: _any_group(comparison, a, b) if b.items else means_empty_set(a.words),
     (Group, Group): _group_group,
     (Group, Matrix): _group_matrix,
     (Matrix, Matrix): _matrix_matrix,
     (Value, Ratio): _value_ratio,
     (Ratio, Ratio): _ratio_ratio,
     (Value, Region): _value_region,
-    (Text, Region): _text_region,
+    (Text, Region): lambda comparison, a, b: not b.spans and means_empty_set(a.words),
     (Group, Region): _group_region,
     (Region, Region): _region_region,
 }

@@ -13,7 +13,7 @@ from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.expressions import Expressions, both_round_one_value
 from evoltune_math.answers.equality.parameters import same_family
 from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Group, Named, Region, Relation, Value
-from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, sym, symbols
+from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
 
 
@@ -43,12 +43,8 @@ def _with_arguments_of(a: Named, b: Named) -> Named:
         return b
     if not isinstance(b.value, Value):
         return Named(x, b.value)
-    node = b.value.node
-    for k, arg in enumerate(y.args):
-        node = substitute(node, str(arg.value), sym(f"?{k}"))
-    for k, arg in enumerate(x.args):
-        node = substitute(node, f"?{k}", arg)
-    return Named(x, replace(b.value, node=node))
+    renamed = {str(old.value): new for old, new in zip(y.args, x.args, strict=True)}
+    return Named(x, replace(b.value, node=substitute(b.value.node, renamed)))
 
 
 def _reordered(a: Named, b: Named) -> Group | None:
@@ -90,18 +86,12 @@ def _any_family(comparison: Comparison, a: Answer, b: Family) -> bool:
 
 def _any_either(comparison: Comparison, a: Answer, b: Either) -> bool:
     if isinstance(a, Either):
-        return comparison.same(a.exact, b.exact) and _compatible(comparison, a.rounded, b.rounded)
+        x, y = a.rounded, b.rounded
+        both = both_round_one_value(x.node, y.node) if isinstance(x, Value) and isinstance(y, Value) else None
+        return comparison.same(a.exact, b.exact) and (comparison.same(x, y) if both is None else both)
     if comparison.same(b.exact, a):
         return True
     return comparison.policy.approximation == "either" and comparison.same(b.rounded, a)
-
-
-def _compatible(comparison: Comparison, a: Answer, b: Answer) -> bool:
-    """Two roundings of one value: equal, or apart by at most the last digit of the coarser one."""
-    verdict = None
-    if isinstance(a, Value) and isinstance(b, Value):
-        verdict = both_round_one_value(a.node, b.node)
-    return comparison.same(a, b) if verdict is None else verdict
 
 
 RULES: Rules = {
@@ -153,13 +143,8 @@ def _same_up_to_factor(expressions: Expressions, a: Relation, b: Relation) -> bo
     x, y = difference(*a.members), difference(*b.members)
     if symbols(x) != symbols(y):
         return False
-    factor = _factor_sign(expressions, x, y)
-    if factor is None:
-        return False
-    (sign,), (other,) = a.signs, b.signs
-    if sign in ("=", "!="):
-        return sign == other
-    return (sign if factor > 0 else FLIPPED[sign]) == other
+    factor, sign = _factor_sign(expressions, x, y), a.signs[0]
+    return factor is not None and (sign if factor > 0 else FLIPPED[sign]) == b.signs[0]
 
 
 def _factor_sign(expressions: Expressions, x: Node, y: Node) -> int | None:
@@ -189,10 +174,8 @@ def _numeric_factor_sign(expressions: Expressions, x: Node, y: Node) -> int | No
     names = sorted(symbols(x) | symbols(y))
     if not names or len(names) > MAX_SYMBOLS:
         return None
-    x_there, y_there = x, y
-    for k, name in enumerate(names):
-        value = num(Fraction(7 + 3 * k, 5 + k))
-        x_there, y_there = substitute(x_there, name, value), substitute(y_there, name, value)
+    point = {name: num(Fraction(7 + 3 * k, 5 + k)) for k, name in enumerate(names)}
+    x_there, y_there = substitute(x, point), substitute(y, point)
     ratio = real_value(div(x_there, y_there))
     if not ratio or not expressions.equal(mul(x, y_there), mul(y, x_there)):
         return None

@@ -25,9 +25,8 @@ def _value_value(comparison: Comparison, a: Value, b: Value) -> bool:
         return True
     if policy.percent == "either" and has(x, "pct") != has(y, "pct"):
         return equal(_without_percent(x), _without_percent(y))
-    return _same_option(x, y) or equal_up_to_constants(
-        comparison.expressions, x, y, may_be_missing=policy.constant == "optional"
-    )
+    may_be_missing = policy.constant == "optional"
+    return _same_option(x, y) or equal_up_to_constants(comparison.expressions, x, y, may_be_missing=may_be_missing)
 
 
 def _same_in_radians(comparison: Comparison, a: Value, b: Value) -> bool:
@@ -57,16 +56,8 @@ def _without_percent(node: Node) -> Node:
 
 def _same_option(x: Node, y: Node) -> bool:
     """`b` and `B` as options of a multiple choice."""
-    names = [str(n.value) for n in (x, y) if n.op in ("sym", "const")]
-    return (
-        len(names) == 2
-        and all(len(n) == 1 and n.upper() in "ABCDEFGHIJ" for n in names)
-        and names[0].upper() == names[1].upper()
-    )
-
-
-def _value_text(comparison: Comparison, a: Value, b: Text) -> bool:
-    return names_value(b.words, a)
+    names = [str(n.value).upper() for n in (x, y) if n.op in ("sym", "const")]
+    return len(names) == 2 and names[0] == names[1] and len(names[0]) == 1 and names[0] in "ABCDEFGHIJ"
 
 
 def _text_text(comparison: Comparison, a: Text, b: Text) -> bool:
@@ -92,7 +83,7 @@ def _any_choice(comparison: Comparison, a: Answer, b: Choice) -> bool:
 
 RULES: Rules = {
     (Value, Value): _value_value,
-    (Value, Text): _value_text,
+    (Value, Text): lambda comparison, a, b: names_value(b.words, a),
     (Text, Text): _text_text,
     **{(kind, Choice): _any_choice for kind in before(Choice)},
     (Choice, Choice): _choice_choice,
