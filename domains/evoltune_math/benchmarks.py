@@ -33,11 +33,11 @@ def upstream_rows(path: Path) -> Iterator[tuple[str, Row]]:
             yield file.relative_to(path).with_suffix("").as_posix(), row
 
 
-def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Task]]:
+def _reader(to_task: Callable[[str, Row, str], Task], suite: str) -> Callable[[Path], Iterator[Task]]:
     def load(path: Path) -> Iterator[Task]:
         for place, row in upstream_rows(path):
             try:
-                yield to_task(place, row)
+                yield to_task(suite, row, place)
             except KeyError as error:
                 raise DataError(f"{path}:{place}: no field {error} (found: {', '.join(row)})") from error
             except (ValueError, TypeError) as error:
@@ -79,94 +79,57 @@ def number_text(value: float | int) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
-def _gsm8k(suite: str) -> Callable[[str, Row], Task]:
-    def to_task(place: str, row: Row) -> Task:
-        solution = _text(row, "answer")
-        return Task(
-            instruction=_text(row, "question"),
-            reference=hash_reference(solution),
-            fields={"solution": solution},
-            name=f"{suite}/{place}",
-        )
-
-    return to_task
+def _gsm8k(suite: str, row: Row, place: str) -> Task:
+    question, solution = _text(row, "question"), _text(row, "answer")
+    fields = {"solution": solution}
+    return Task(instruction=question, reference=hash_reference(solution), fields=fields, name=f"{suite}/{place}")
 
 
-def _gsm_hard(place: str, row: Row) -> Task:
-    return Task(
-        instruction=_text(row, "input"),
-        reference=number_text(row["target"]),
-        fields={"solution": _text(row, "code")},
-        name=f"gsm-hard/{place}",
-    )
+def _gsm_hard(suite: str, row: Row, place: str) -> Task:
+    question, fields = _text(row, "input"), {"solution": _text(row, "code")}
+    return Task(instruction=question, reference=number_text(row["target"]), fields=fields, name=f"{suite}/{place}")
 
 
-def _svamp(place: str, row: Row) -> Task:
+def _svamp(suite: str, row: Row, place: str) -> Task:
     body, question = _text(row, "Body").strip(), _text(row, "Question").strip()
-    joint = " " if body.endswith((".", "!", "?")) else ", "
-    return Task(
-        instruction=f"{body}{joint}{question}",
-        reference=number_text(float(row["Answer"])),
-        fields={"skill": row["Type"], "equation": _text(row, "Equation")},
-        name=f"svamp/{row['ID']}",
-    )
+    text = body + (" " if body.endswith((".", "!", "?")) else ", ") + question
+    fields = {"skill": row["Type"], "equation": _text(row, "Equation")}
+    reference = number_text(float(row["Answer"]))
+    return Task(instruction=text, reference=reference, fields=fields, name=f"{suite}/{row['ID']}")
 
 
-def _math(place: str, row: Row) -> Task:
+def _math(suite: str, row: Row, place: str) -> Task:
     """MATH: problem, level, type (or subject), solution; MATH-500 has `answer` and `unique_id` too."""
-    return Task(
-        instruction=_text(row, "problem"),
-        reference=_text(row, "answer") if "answer" in row else boxed(_text(row, "solution")),
-        fields={
-            "skill": row.get("type", row.get("subject", "")),
-            "level": str(row.get("level", "")),
-            "solution": _text(row, "solution"),
-        },
-        name=f"math/{row.get('unique_id') or place}",
-    )
+    problem, solution = _text(row, "problem"), _text(row, "solution")
+    reference = _text(row, "answer") if "answer" in row else boxed(solution)
+    skill, level = row.get("type", row.get("subject", "")), str(row.get("level", ""))
+    fields = {"skill": skill, "level": level, "solution": solution}
+    return Task(instruction=problem, reference=reference, fields=fields, name=f"math/{row.get('unique_id') or place}")
 
 
-def _heldout(path: Path) -> Iterator[Task]:
-    return map(task_of, read_rows(path))
+_SHA256 = {
+    "gsm8k": "4e82068434a2229599bc7a7de5196b4547a4c51762b01402b390735511fd280f",
+    "gsm8k-train": "a8df3fbbe2e2c003bce980d68e16fb03ff69fc92c306c4029d126b967c5ec53b",
+    "gsm-hard": "fa11498e5abec8ccc3a0fa1b82797b4b53a521993f8c438efe55412e06237017",
+    "svamp": "008f23a0c99192d883c804a5f1d8ecf8d46997e6a897b8624c45bba3d64fa342",
+}
+
+
+def _suite(name: str, to_task: Callable[[str, Row, str], Task], file: str, hub: str = "") -> Benchmark:
+    return Benchmark(load=_reader(to_task, name), sha256=_SHA256.get(name, ""), licence="MIT", file=file, hub=hub)
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    "gsm8k": Benchmark(
-        load=_reader(_gsm8k("gsm8k")),
-        sha256="4e82068434a2229599bc7a7de5196b4547a4c51762b01402b390735511fd280f",
-        licence="MIT",
-        file="gsm8k/test.jsonl.gz",
-        hub="openai/gsm8k",
-    ),
-    "gsm8k-train": Benchmark(
-        load=_reader(_gsm8k("gsm8k-train")),
-        sha256="a8df3fbbe2e2c003bce980d68e16fb03ff69fc92c306c4029d126b967c5ec53b",
-        licence="MIT",
-        file="gsm8k/train.jsonl.gz",
-        hub="openai/gsm8k:main:train",
-    ),
-    "gsm-hard": Benchmark(
-        load=_reader(_gsm_hard),
-        sha256="fa11498e5abec8ccc3a0fa1b82797b4b53a521993f8c438efe55412e06237017",
-        licence="MIT",
-        file="gsm_hard/gsmhardv2.jsonl.gz",
-        hub="reasoning-machines/gsm-hard::train",
-    ),
-    "svamp": Benchmark(
-        load=_reader(_svamp),
-        sha256="008f23a0c99192d883c804a5f1d8ecf8d46997e6a897b8624c45bba3d64fa342",
-        licence="MIT",
-        file="svamp/SVAMP.json.gz",  # not from the hub: the data set there has only 300 of the 1,000
-    ),
-    "math": Benchmark(load=_reader(_math), sha256="", licence="MIT", file="math/test", hub="EleutherAI/hendrycks_math"),
-    "math-500": Benchmark(
-        load=_reader(_math), sha256="", licence="MIT", file="math/math500.jsonl", hub="HuggingFaceH4/MATH-500"
-    ),
+    "gsm8k": _suite("gsm8k", _gsm8k, "gsm8k/test.jsonl.gz", "openai/gsm8k"),
+    "gsm8k-train": _suite("gsm8k-train", _gsm8k, "gsm8k/train.jsonl.gz", "openai/gsm8k:main:train"),
+    "gsm-hard": _suite("gsm-hard", _gsm_hard, "gsm_hard/gsmhardv2.jsonl.gz", "reasoning-machines/gsm-hard::train"),
+    "svamp": _suite("svamp", _svamp, "svamp/SVAMP.json.gz"),  # the data set on the hub has only 300 of the 1,000
+    "math": _suite("math", _math, "math/test", "EleutherAI/hendrycks_math"),
+    "math-500": _suite("math-500", _math, "math/math500.jsonl", "HuggingFaceH4/MATH-500"),
     "gradeschool-heldout": Benchmark(
-        load=_heldout,
+        load=lambda path: map(task_of, read_rows(path)),
         sha256="be63b2700a7b84e07375a50203f94d41bc7649e25b80f51bc6fff48683156176",
         licence="Apache-2.0",
-        # Shipped with the package: joining a folder of suites and an absolute path gives the absolute path.
-        file=str(HELDOUT),
+        file=str(HELDOUT),  # shipped with the package: an absolute path, which a folder of suites does not change
     ),
 }

@@ -11,8 +11,9 @@ Invariant: evaluation and rewards never call this, so that a vote cannot lift a 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
+from math import prod
 from typing import Any
 
 from evoltune.domain import Context, Job
@@ -33,32 +34,31 @@ _RELIABILITY = {"program": 0.8, "check": 0.8, "substitution": 0.95}
 _FENCE = re.compile(r"```(?:python|py|sympy)?[ \t]*\n(.*?)```", re.S | re.I)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Vote:
-    sizes: tuple[int, ...]
-    """For each candidate, how many candidates equal it."""
-    winner: str | None
-    """The first candidate of the group that won, if one did."""
-
-
 def confirm(
     task: Task, candidates: Sequence[str | None], evidence: Mapping[str, Sequence[str]], context: Context
 ) -> list[Verdict]:
     """A verdict for each candidate: pass, fail (another answer is verified, or it solves nothing), unverifiable."""
     policy = Policy.of(context.policy)
-    vote = vote_on(candidates, policy)
+    sizes, winner = vote_on(candidates, policy)
     printed = _run_programs(evidence.get(PROGRAM, ()), context)
-    checks = _Checks([program_of(text) for text in evidence.get(CHECK, ())], context)
+    checks = [program_of(text) for text in evidence.get(CHECK, ())]
+
+    @cache
+    def accepted(value: Fraction) -> bool:
+        """Whether most of the backward checks accept a value."""
+        return sum(_accepts(check, value, context) for check in checks) * 2 > len(checks)
+
     found: list[dict[str, Any]] = []
-    for text, votes in zip(candidates, vote.sizes, strict=True):
+    for text, votes in zip(candidates, sizes, strict=True):
         by: list[str] = []
         against: list[str] = []
         if text is not None:
-            if vote.winner is not None and same_answer(text, vote.winner, policy)[0]:
+            if winner is not None and same_answer(text, winner, policy)[0]:
                 by.append("vote")
             if sum(same_answer(text, line, policy)[0] for line in printed) * 2 > len(printed):
                 by.append("program")
-            if checks.accept(text):
+            value = _exact_value(text) if checks else None
+            if value is not None and accepted(value):
                 by.append("check")
             solved = solves(task.instruction, text)
             if solved is not None:
@@ -79,14 +79,13 @@ def confirm(
     return [_verdict(f, v, any(verified)) for f, v in zip(found, verified, strict=True)]
 
 
-def vote_on(candidates: Sequence[str | None], policy: Policy) -> Vote:
-    """Groups equal candidates by our own equality; None votes for nothing."""
+def vote_on(candidates: Sequence[str | None], policy: Policy) -> tuple[tuple[int, ...], str | None]:
+    """For each candidate how many equal it by our own equality (None equals nothing); the winner if there is one."""
     groups: list[list[int]] = []
     for i, text in enumerate(candidates):
         if text is None:
             continue
-        equal = (g for g in groups if same_answer(text, str(candidates[g[0]]), policy)[0])
-        group = next(equal, None)
+        group = next((g for g in groups if same_answer(text, str(candidates[g[0]]), policy)[0]), None)
         if group is None:
             groups.append([i])
         else:
@@ -96,7 +95,7 @@ def vote_on(candidates: Sequence[str | None], policy: Policy) -> Vote:
     first, second = [*sorted(groups, key=len, reverse=True), [], []][:2]
     is_clear = len(first) >= MIN_VOTES and len(first) > len(second)
     won = is_clear and len(first) * 100 > policy.vote_percent * len(candidates)
-    return Vote(sizes=sizes, winner=candidates[first[0]] if won else None)
+    return sizes, candidates[first[0]] if won else None
 
 
 def program_of(text: str) -> str:
@@ -118,31 +117,14 @@ def _run_programs(texts: Sequence[str], context: Context) -> list[str]:
     return printed
 
 
-class _Checks:
-    """The backward checks of one task; each value is asked for once."""
-
-    def __init__(self, programs: Sequence[str], context: Context) -> None:
-        self.programs, self.context = programs, context
-        self.accepted: dict[Fraction, bool] = {}
-
-    def accept(self, candidate: str) -> bool:
-        """Whether most programs accept the candidate, which must be a number."""
-        value = _exact_value(candidate) if self.programs else None
-        if value is None:
-            return False
-        if value not in self.accepted:
-            agreeing = sum(self._accepts(program, value) for program in self.programs)
-            self.accepted[value] = agreeing * 2 > len(self.programs)
-        return self.accepted[value]
-
-    def _accepts(self, program: str, value: Fraction) -> bool:
-        """A check that accepts two other values too says nothing."""
-        values = [value, value + 1, 2 * value + 3]
-        calls = ", ".join(f"bool(check(Fraction({v.numerator}, {v.denominator})))" for v in values)
-        source = f"{program}\n\nfrom fractions import Fraction\nprint()\nprint({calls})\n"
-        verdict = self.context.run(Job(program=source, tests=None))
-        lines = str(verdict.evidence.get("stdout", "")).split("\n")
-        return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
+def _accepts(check: str, value: Fraction, context: Context) -> bool:
+    """Whether a program accepts the value and refuses two others: one that accepts these too says nothing."""
+    values = [value, value + 1, 2 * value + 3]
+    calls = ", ".join(f"bool(check(Fraction({v.numerator}, {v.denominator})))" for v in values)
+    source = f"{check}\n\nfrom fractions import Fraction\nprint()\nprint({calls})\n"
+    verdict = context.run(Job(program=source, tests=None))
+    lines = str(verdict.evidence.get("stdout", "")).split("\n")
+    return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
 
 
 def _exact_value(text: str) -> Fraction | None:
@@ -155,10 +137,7 @@ def _exact_value(text: str) -> Fraction | None:
 
 def _confidence(methods: Sequence[str], share: float) -> float:
     """The probability that at least one method is right, if they err independently."""
-    doubt = 1.0
-    for method in methods:
-        doubt *= 1 - _RELIABILITY.get(method, share)
-    return round(1 - doubt, 4)
+    return round(1 - prod(1 - _RELIABILITY.get(method, share) for method in methods), 4)
 
 
 def _verdict(evidence: dict[str, Any], verified: bool, another: bool) -> Verdict:

@@ -25,19 +25,15 @@ from evoltune_math.prose import (
     non_math_words,
 )
 
-MAX_TAIL = 40_000
-"""Characters at the end of a response that are searched; answers stand at the end."""
+MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
-MAX_GAP = 90
-"""Characters between two boxes that belong together."""
+MAX_GAP = 90  # characters between two boxes that belong together
 
 
 @dataclass(frozen=True)
 class Found:
-    text: str
-    """The answer as written."""
-    method: str
-    """bare, boxed, tagged, hashes, phrase, formula or number."""
+    text: str  # the answer as written
+    method: str  # bare, boxed, tagged, hashes, phrase, formula or number
 
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
@@ -81,8 +77,8 @@ def extract(task: Task, response: str) -> str | None:
 
 def find(response: str) -> Found | None:
     """The final answer of a response, or None. A bare answer is returned whole."""
-    text = response[-MAX_TAIL:] if len(response) > MAX_TAIL and _may_state_answer(response) else response
-    text = repair_escapes(text)
+    is_bare = "boxed" not in response and "####" not in response and " " not in response[:2000].strip()
+    text = repair_escapes(response if is_bare else response[-MAX_TAIL:])
     thought = last_match(_THOUGHT_END, text)
     if thought is not None and text[thought.end() :].strip():
         text = text[thought.end() :]
@@ -94,12 +90,7 @@ def find(response: str) -> Found | None:
     if boxed is not None:
         after = text[text.rfind("boxed") :]
         return (_phrase(after, final=True) if "inal answer is" in after else None) or boxed
-    return _tagged(text) or _hashes(text) or _stated(text)
-
-
-def _may_state_answer(response: str) -> bool:
-    """Whether a long response is more than one bare expression."""
-    return "boxed" in response or "####" in response or " " in response[:2000].strip()
+    return _tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -164,9 +155,11 @@ def _tagged(text: str) -> Found | None:
     return Found(inside, "tagged") if inside else None
 
 
-def _hashes(text: str) -> Found | None:
-    found = last_match(_HASHES, text)
-    return Found(found[1].strip(), "hashes") if found and found[1].strip() else None
+def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> Found | None:
+    """The last match of a pattern, unless it is empty."""
+    last = last_match(pattern, text)
+    answer = last[group].strip() if last else ""
+    return Found(answer, method) if answer else None
 
 
 # ---- answers in prose ------------------------------------------------------------------------------------------------
@@ -190,7 +183,7 @@ def _stated(text: str) -> Found | None:
     formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
     if formulas:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
-        if concluded is None or _number(concluded[0]) is None:
+        if concluded is None or not _NUMBER.search(concluded[0]):
             return Found(_last_formulas(formulas, text), "formula")
     found = _in_sentence(text)
     is_short = len(text) <= MAX_SENTENCE and "\n" not in text
@@ -198,7 +191,8 @@ def _stated(text: str) -> Found | None:
 
 
 def _in_sentence(text: str) -> Found | None:
-    return _first_sentence(text) or _option(text) or _conclusion(text) or _number(text)
+    option = _last(_OPTION, text, "phrase", 1)
+    return _first_sentence(text) or option or _conclusion(text) or _last(_NUMBER, text, "number")
 
 
 def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
@@ -237,7 +231,7 @@ def _phrase(text: str, final: bool = False) -> Found | None:
         return Found(behind, "phrase") if is_bare_answer(behind) else _stated(behind)
     if formulas:
         return Found(formula_content(formulas[-1]), "phrase")
-    return _number(sentence) or Found(sentence, "phrase")
+    return _last(_NUMBER, sentence, "number") or Found(sentence, "phrase")
 
 
 def _first_part(tail: str) -> str:
@@ -268,11 +262,6 @@ def _first_sentence(text: str) -> Found | None:
     return Found(head, "bare") if is_bare_answer(head) and not is_words_only(head) else None
 
 
-def _option(text: str) -> Found | None:
-    found = last_match(_OPTION, text)
-    return Found(found[1], "phrase") if found else None
-
-
 def _conclusion(text: str) -> Found | None:
     """The end of the last sentence, after `is` or `=`."""
     last = text.rstrip(" .\n").rpartition("\n")[2]
@@ -282,8 +271,3 @@ def _conclusion(text: str) -> Found | None:
         return None
     behind = sentence[verb.end() :].strip()
     return Found(behind, "phrase") if behind and is_bare_answer(behind) and re.search(r"\d", behind) else None
-
-
-def _number(text: str) -> Found | None:
-    last = last_match(_NUMBER, text)
-    return Found(last[0].strip(), "number") if last else None

@@ -31,17 +31,13 @@ from evoltune_math.worked_solutions import MARKED_ANSWER, Program, evaluate, num
 
 WORDING_POWER = 0.3
 SAME_NUMBERS_AND_ANSWER = 0.42
-SAME_NUMBERS = 0.56
-"""If an answer is unknown, or the row's is wrong."""
+SAME_NUMBERS = 0.56  # if an answer is unknown, or the row's is wrong
 NEW_NUMBERS = 0.62
 NEW_NUMBERS_AND_COUNT = 0.75
 SAME_FUNCTION = 0.28
-LEAST_SLOTS = 2
-"""With fewer numbers, the wording without them is too common."""
-LEAST_WORDS = 5
-"""Shorter skeletons (`compute # + #`) are alike without being copies."""
-CANDIDATES = 12
-"""Problems most similar in wording whose numbers are compared."""
+LEAST_SLOTS = 2  # with fewer numbers, the wording without them is too common
+LEAST_WORDS = 5  # shorter skeletons (`compute # + #`) are alike without being copies
+CANDIDATES = 12  # problems most similar in wording whose numbers are compared
 COMMON = 0.05
 """Terms of more than this share of the problems do not propose candidates; they still count in the cosine."""
 MAX_INDEXES = 8
@@ -61,12 +57,10 @@ _SUFFIXES = ("ing", "ed", "es", "s", "ly")
 class View:
     """A problem without names."""
 
-    terms: Mapping[str, int]
-    """Stems and pairs of stems with their counts."""
+    terms: Mapping[str, int]  # stems and pairs of stems with their counts
     words: int
     slots: tuple[Fraction, ...]
-    numbers: frozenset[float]
-    """The distinct slots; floats, because a Fraction's hash costs ten times as much."""
+    numbers: frozenset[float]  # the distinct slots; floats, because a Fraction's hash costs ten times as much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +69,15 @@ class Index:
 
     names: Sequence[str]
     views: Sequence[View]
-    vectors: Sequence[Mapping[str, float]]
-    """Unit-length TF-IDF weights."""
-    postings: Mapping[str, Sequence[tuple[int, float]]]
-    """Term -> (problem, weight)."""
+    vectors: Sequence[Mapping[str, float]]  # unit-length TF-IDF weights
+    postings: Mapping[str, Sequence[tuple[int, float]]]  # term -> (problem, weight)
     weights: Mapping[str, float]
-    unseen: float
-    """The weight of a term that no problem has."""
+    unseen: float  # the weight of a term that no problem has
     rarity: Mapping[float, float]
-    rarest: float
-    """The weight of a number that no problem has."""
+    rarest: float  # the weight of a number that no problem has
     answers: Sequence[Fraction | None]
     programs: Sequence[Program | None]
-    common_words: frozenset[str]
-    """Words that the suite writes in lower case; other capitalised words are names."""
+    common_words: frozenset[str]  # words that the suite writes in lower case; other capitalised words are names
 
 
 @lru_cache(maxsize=65_536)
@@ -181,14 +170,13 @@ def hits(index: Index, text: str, answer: Fraction | None) -> list[tuple[int, st
         for number, other in index.postings.get(term, ()):
             shared[number] = shared.get(number, 0.0) + weight * other
     candidates = nsmallest(CANDIDATES, shared, key=lambda number: (-shared[number], number))
-    wording = {number: _cosine(vector, index.vectors[number]) for number in candidates}
+    wording = {
+        number: sum(weight * index.vectors[number].get(term, 0.0) for term, weight in vector.items())
+        for number in candidates
+    }
     ranked = sorted(candidates, key=lambda number: (-wording[number], number))
     found = [(number, _rule(index, number, row, wording[number], answer)) for number in ranked]
     return [(number, rule) for number, rule in found if rule]
-
-
-def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    return sum(weight * b[term] for term, weight in a.items() if term in b)
 
 
 def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction | None) -> str:

@@ -11,8 +11,7 @@ from evoltune_math.answers.units import SHORT_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 
 MAX_BARE_WORDS = 6
-MAX_SENTENCE = 300
-"""An answer in words may be a sentence or two."""
+MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")

@@ -31,8 +31,7 @@ _CONDITIONED = re.compile(
     re.I,
 )
 
-Point = Mapping[str, Node]
-"""A value for each unknown."""
+Point = Mapping[str, Node]  # a value for each unknown
 
 
 def solves(instruction: str, answer: str) -> bool | None:

@@ -32,17 +32,14 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d)")
 MARKED_ANSWER = re.compile(r"####\s*\$?(-?[\d,]*\.?\d+)")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 MAX_DIGITS = 30
-MAX_UNMARKED = 4_000
-"""Longer texts without `####` have no answer: their last number may be anything."""
+MAX_UNMARKED = 4_000  # longer texts without `####` have no answer: their last number may be anything
 _ARITHMETIC = frozenset(["num", "dec", "add", "neg", "mul", "div", "pct"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    equations: tuple[Node, ...]
-    """Right sides over the symbols slot0, slot1 ... and result0, result1 ..."""
-    slots: int
-    """How many slots the program was made for."""
+    equations: tuple[Node, ...]  # right sides over the symbols slot0, slot1 ... and result0, result1 ..
+    slots: int  # how many slots the program was made for
 
 
 def _value(text: str) -> Fraction | None:

@@ -39,8 +39,7 @@ class Group:
 
     items: tuple[Answer, ...]
     brackets: str
-    word: str = ""
-    """`or` if the list was joined by it: the items are alternatives, perhaps all of one value."""
+    word: str = ""  # `or` if the list was joined by it: the items are alternatives, perhaps all of one value
 
 
 @dataclass(frozen=True)

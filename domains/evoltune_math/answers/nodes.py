@@ -69,8 +69,7 @@ def rel(signs: str, *members: Node) -> Node:
 ONE, ZERO = num(1), num(0)
 EULER, IMAGINARY, INF = const("e"), const("i"), const("inf")
 NEG_INF = neg(INF)
-EMPTY = seq("", ())
-"""A missing part, such as the bounds of an indefinite integral."""
+EMPTY = seq("", ())  # a missing part, such as the bounds of an indefinite integral
 
 
 def difference(left: Node, right: Node) -> Node:

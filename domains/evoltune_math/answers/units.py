@@ -50,8 +50,7 @@ def _read_table() -> dict[str, tuple[str, Fraction]]:
     return table
 
 
-UNITS = _read_table()
-"""unit -> (dimension, factor to the dimension's base unit)."""
+UNITS = _read_table()  # unit -> (dimension, factor to the dimension's base unit)
 LETTER_UNITS = frozenset("mgshLNJVAWKCFltd")
 """Single letters that are a unit only after a number and a space, at the end: `438 m`."""
 SHORT_UNITS = word_set(

@@ -24,8 +24,7 @@ FUNCTIONS: dict[str, str] = {
     "hcf": "gcd", "Log": "log", "Ln": "ln", "Sin": "sin", "Cos": "cos", "Tan": "tan", "Arctan": "arctan", "Arcsin": "arcsin", "Arccos": "arccos",
 }  # fmt: skip
 """A function's name as written -> its name in the tree."""
-TRIGONOMETRIC = frozenset([*CIRCULAR, "cis"])
-"""Functions whose argument may be in degrees."""
+TRIGONOMETRIC = frozenset([*CIRCULAR, "cis"])  # functions whose argument may be in degrees
 CONSTANTS = {"pi": "pi", "Pi": "pi", "infty": "inf", "infinity": "inf", "Infinity": "inf", "inf": "inf", "oo": "inf", "varpi": "pi",
              "infin": "inf", "INF": "inf", "iinf": "inf"}  # fmt: skip
 NUMBER_SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C", "reals": "R", "Reals": "R", "real": "R"}

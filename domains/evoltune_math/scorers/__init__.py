@@ -14,11 +14,10 @@ from evoltune.record import Task, Verdict
 from evoltune_math.scorers import gsm8k, hendrycks, minerva, wizardmath
 from evoltune_math.verification import MAX_EVIDENCE
 
-Find = Callable[[str], str | None]
-Same = Callable[[str, str], bool]
 
-
-def _profile(find: Find, same: Same, reference_of: Callable[[str], str] = str) -> Profile:
+def _profile(
+    find: Callable[[str], str | None], same: Callable[[str, str], bool], reference_of: Callable[[str], str] = str
+) -> Profile:
     def extract(task: Task, response: str) -> str | None:
         return find(response)
 

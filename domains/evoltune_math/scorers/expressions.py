@@ -5,8 +5,7 @@ from evoltune_math.answers.kinds import Value
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.reader import read
 
-MAX_CHARS = 20_000
-"""Longer answers are compared as strings; the originals would take seconds or hang."""
+MAX_CHARS = 20_000  # longer answers are compared as strings; the originals would take seconds or hang
 _EXACT = Policy(decimal_digits=0)
 
 

@@ -21,7 +21,11 @@ from evoltune.rows.files import write_file
 from evoltune_math.seeds import FOLDER, HELDOUT, SEEDS
 
 Side = Literal["seeds", "heldout"]
-SEEDS_PER_TEMPLATE, HELDOUT_PER_TEMPLATE = 4, 6
+FILES: tuple[tuple[Side, str, str, int], ...] = (
+    ("seeds", "seed_templates.txt", SEEDS.name, 4),
+    ("heldout", "heldout_templates.txt", HELDOUT.name, 6),
+)
+"""(side, its templates, the file that is written, problems of each template)."""
 LARGEST = 10_000
 TRIES = 20_000
 STEPS = {1: "one step", 2: "two steps", 3: "three steps", 4: "four steps"}
@@ -66,14 +70,9 @@ def parse_templates(table: str) -> list[Template]:
         parsed = [re.fullmatch(r"(\S+?)([-+*/])(\S+)", step.strip()) for step in steps.split(";")]
         if None in parsed:
             raise ValueError(f"steps {steps!r} of {text!r}: want `left op right; ...`")
-        found.append(
-            Template(
-                skill=skill,
-                text=text,
-                numbers=dict(_slot(item) for item in numbers.split()),
-                steps=tuple((m[1], m[2], m[3]) for m in parsed if m),
-            )
-        )
+        slots = dict(_slot(item) for item in numbers.split())
+        done = tuple((m[1], m[2], m[3]) for m in parsed if m)
+        found.append(Template(skill=skill, text=text, numbers=slots, steps=done))
     return found
 
 
@@ -121,9 +120,8 @@ def problems(templates: Sequence[Template], side: Side, each: int, rng: random.R
         drawn = filter(None, (_draw(template, side, seen, rng) for _ in range(TRIES)))
         rows = list(islice(drawn, each))
         if len(rows) < each:
-            raise ValueError(
-                f"template {number} ({template.text!r}) yields only {len(rows)} problems: widen its numbers"
-            )
+            text = template.text
+            raise ValueError(f"template {number} ({text!r}) yields only {len(rows)} problems: widen its numbers")
         for made, row in enumerate(rows, 1):
             yield {"name": f"{side}-{number:02d}-{made}", "template": number, **row}
 
@@ -153,29 +151,17 @@ def _render(template: Template, values: Mapping[str, int], side: Side, rng: rand
     people = [(name, pronoun) for pronoun, names in PEOPLE[side].items() for name in names.split()]
     (first, pronoun), (second, _) = rng.sample(people, 2)
     he, his, him = FORMS[pronoun]
-    words = {
-        "n": first,
-        "m": second,
-        "he": he,
-        "his": his,
-        "him": him,
-        "He": he.title(),
-        "o": rng.choice(THINGS.split()),
-    }
-    words["third"] = ORDINALS.get(values.get("k", 0), "")
+    thing, third = rng.choice(THINGS.split()), ORDINALS.get(values.get("k", 0), "")
+    words = dict(n=first, m=second, he=he, his=his, him=him, He=he.title(), o=thing, third=third)
     return template.text.format_map({**words, **values})
 
 
 def write(folder: Path) -> None:
     """Both files, the same bytes each time."""
-    _write(folder / SEEDS.name, "seed_templates.txt", "seeds", SEEDS_PER_TEMPLATE)
-    _write(folder / HELDOUT.name, "heldout_templates.txt", "heldout", HELDOUT_PER_TEMPLATE)
-
-
-def _write(path: Path, table: str, side: Side, each: int) -> None:
-    templates = parse_templates((FOLDER / table).read_text(encoding="utf-8"))
-    rows = problems(templates, side, each, random.Random(side))
-    write_file(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    for side, table, name, each in FILES:
+        templates = parse_templates((FOLDER / table).read_text(encoding="utf-8"))
+        rows = problems(templates, side, each, random.Random(side))
+        write_file(folder / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 if __name__ == "__main__":

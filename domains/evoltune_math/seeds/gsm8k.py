@@ -5,7 +5,6 @@
 Each row has a worked answer that ends in `#### N` and the reference N. Never give it the test split.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from evoltune.errors import EvoltuneError
 from evoltune.record import Answer, Record, Task
-from evoltune.rows.files import write_file
+from evoltune.rows.files import jsonl_writer
 from evoltune_math.benchmarks import BENCHMARKS
 
 CALCULATOR = re.compile(r"<<[^<>]*>>")
@@ -30,18 +29,13 @@ def gsm8k_seeds(path: Path) -> Iterator[Record]:
 
 def write(source: Path, target: Path) -> int:
     """Writes rows of id, instruction, output, reference, licence, in the order of the source; returns their number."""
-    rows = [
-        {
-            "id": seed.task.name,
-            "instruction": seed.task.instruction,
-            "output": seed.answers[0].text,
-            "reference": seed.task.reference,
-            "licence": "MIT",
-        }
-        for seed in gsm8k_seeds(source)
-    ]
-    write_file(target, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return len(rows)
+    count = 0
+    with jsonl_writer(target) as write_row:
+        for seed in gsm8k_seeds(source):
+            row = {"id": seed.task.name, "instruction": seed.task.instruction, "output": seed.answers[0].text}
+            write_row({**row, "reference": seed.task.reference, "licence": "MIT"})
+            count += 1
+    return count
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ region_of(parse("x<-1 \\\\text{ or } x>8")) and region_of(parse("(-\\\\infty,-1)
 
 import math
 from fractions import Fraction
+from functools import partial, reduce
 
 from evoltune_math.answers.algebra.normal_form import normal_difference
 from evoltune_math.answers.algebra.numeric import approximate
@@ -20,8 +21,7 @@ _NAMED_SETS: dict[str, Spans] = {
     **dict.fromkeys(["R≥0", "R>=0", "Rge0", "Rgeq0"], (Span(ZERO, INF, True, False),)),
     **dict.fromkeys(["R-", "R<0"], (Span(NEG_INF, ZERO, False, False),)),
 }
-_TOUCHING = 1e-12
-"""Relative distance below which two ends are the same."""
+_equal = partial(math.isclose, rel_tol=1e-12)  # whether two ends are the same
 
 
 def region_of(node: Node) -> Region | None:
@@ -43,12 +43,12 @@ def region_of(node: Node) -> Region | None:
     regions = _all_known([region_of(_as_set(a)) for a in args])
     if regions is None:
         return None
+    first, *others = [r.spans for r in regions]
     if op == "union":
-        return Region(merged([s for r in regions for s in r.spans]), regions[0].variable)
-    result = regions[0].spans
-    for other in regions[1:]:
-        result = _intersection(result, other.spans if op == "inter" else _complement(other.spans))
-    return Region(result, regions[0].variable)
+        spans = united(regions)
+    else:
+        spans = reduce(_intersection, others if op == "inter" else map(_complement, others), first)
+    return Region(spans, regions[0].variable)
 
 
 def joined(items: list[Node], word: str) -> Region | None:
@@ -56,13 +56,8 @@ def joined(items: list[Node], word: str) -> Region | None:
     regions = _all_known([region_of(i) for i in items])
     if regions is None or len({r.variable for r in regions}) != 1:
         return None
-    union = merged([s for r in regions for s in r.spans])
-    if word == "or":
-        return Region(union, regions[0].variable)
-    result = regions[0].spans
-    for region in regions[1:]:
-        result = _intersection(result, region.spans)
-    return Region(result or union, regions[0].variable)
+    common = () if word == "or" else reduce(_intersection, (r.spans for r in regions))
+    return Region(common or united(regions), regions[0].variable)
 
 
 def _all_known(regions: list[Region | None]) -> list[Region] | None:
@@ -182,8 +177,8 @@ def _position(node: Node) -> float | None:
     return infinite(node) or approximate(node)
 
 
-def _equal(a: float, b: float) -> bool:
-    return a == b or (math.isfinite(a) and math.isfinite(b) and abs(a - b) <= _TOUCHING * max(abs(a), abs(b)))
+def united(regions: list[Region]) -> Spans:
+    return merged([span for region in regions for span in region.spans])
 
 
 def merged(spans: list[Span]) -> Spans:

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
+from itertools import repeat
 from typing import TypeAlias
 
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, bits, check_power, rational
@@ -19,8 +21,7 @@ from evoltune_math.answers.nodes import IMAGINARY, Node, difference, fn, num
 Atom: TypeAlias = Node
 Monomial: TypeAlias = tuple[tuple[Atom, int], ...]
 Polynomial: TypeAlias = dict[Monomial, Fraction]
-MAX_TERMS = 400
-"""Of a polynomial while it is expanded."""
+MAX_TERMS = 400  # of a polynomial while it is expanded
 MAX_EXPANDED_POWER = 64
 MAX_MONOMIAL_POWER = 10_000
 MAX_RADICAL_POWER = 200
@@ -58,25 +59,18 @@ def normal_form(node: Node) -> Form:
     if value is not None:
         return _constant(value)
     if op == "add":
-        form = normal_form(args[0])
-        for arg in args[1:]:
-            form = _add(form, normal_form(arg))
-        return form
+        return reduce(_add, map(normal_form, args))
     if op == "neg":
         return _scaled(normal_form(args[0]), Fraction(-1))
     if op == "pct":
         return _scaled(normal_form(args[0]), Fraction(1, 100))
     if op == "mul":
-        form = normal_form(args[0])
-        for arg in args[1:]:
-            other = normal_form(arg)
-            form = Form(_times(form.top, other.top), _times(form.bottom, other.bottom))
-        return form
+        return reduce(_multiply, map(normal_form, args))
     if op == "div":
         top, bottom = normal_form(args[0]), normal_form(args[1])
         if not bottom.top:
             raise Undefined("division by zero")
-        return Form(_times(top.top, bottom.bottom), _times(top.bottom, bottom.top))
+        return _multiply(top, Form(bottom.bottom, bottom.top))
     if op == "pow":
         return _power(node)
     if op == "fn" and node.value == "sqrt":
@@ -112,6 +106,10 @@ def _add(a: Form, b: Form) -> Form:
     if a.bottom == b.bottom:
         return Form(_sum(a.top, b.top.items()), a.bottom)
     return Form(_sum(_times(a.top, b.bottom), _times(b.top, a.bottom).items()), _times(a.bottom, b.bottom))
+
+
+def _multiply(a: Form, b: Form) -> Form:
+    return Form(_times(a.top, b.top), _times(a.bottom, b.bottom))
 
 
 def _sum(start: Polynomial, terms: Iterable[tuple[Monomial, Fraction]]) -> Polynomial:
@@ -196,10 +194,7 @@ def _power(node: Node) -> Form:
 
 
 def _repeated(p: Polynomial, count: int) -> Polynomial:
-    total = _ONE
-    for _ in range(count):
-        total = _times(total, p)
-    return total
+    return reduce(_times, repeat(p, count), _ONE)
 
 
 def _monomial_power(p: Polynomial, count: int) -> Polynomial:

@@ -18,10 +18,8 @@ from evoltune_math.answers.vocabulary import CIRCULAR, HYPERBOLIC
 
 DIGITS = 40
 AGREEING_DIGITS = 25
-AGREEING_DIGITS_BIGOP = 12
-"""Of sums and integrals, whose numeric values are less precise."""
-MAX_ARGUMENT = 20_000
-"""Of functions that grow like e^x or faster."""
+AGREEING_DIGITS_BIGOP = 12  # of sums and integrals, whose numeric values are less precise
+MAX_ARGUMENT = 20_000  # of functions that grow like e^x or faster
 MAX_SUMMANDS = 10_000
 MAX_DETERMINANT = 8
 _POINTS = 7

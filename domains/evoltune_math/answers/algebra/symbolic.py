@@ -10,8 +10,7 @@ from typing import Any
 from evoltune_math.answers.nodes import Node, has, size, walk
 from evoltune_math.answers.vocabulary import word_set
 
-MAX_NODES = 120
-"""Larger trees are not given to SymPy: `simplify` has no bound of its own."""
+MAX_NODES = 120  # larger trees are not given to SymPy: `simplify` has no bound of its own
 MAX_SUMMAND_NODES = 12
 """SymPy searches without a bound for closed forms of sums, so only those of small terms are given to it."""
 

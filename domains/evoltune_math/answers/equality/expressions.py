@@ -99,8 +99,7 @@ def same_in_any_order(a: Sequence[T], b: Sequence[T], same: Callable[[T, T], boo
     return not left
 
 
-FLOAT_DIGITS = 15
-"""A binary double prints 15 to 17 digits; `0.30000000000000004` is 0.3."""
+FLOAT_DIGITS = 15  # a binary double prints 15 to 17 digits; `0.30000000000000004` is 0.3
 _FLOAT_ERROR = Fraction(23, 10**17)
 
 

@@ -77,8 +77,7 @@ PARAMETERS = frozenset("knmlpqtNK")
 MAX_OFFSETS = 400
 _TOLERANCE = 1e-9
 
-Progression = tuple[float, float]
-"""(offset, period)."""
+Progression = tuple[float, float]  # (offset, period)
 
 
 def same_family(a: Answer, b: Answer, declared: bool) -> bool:

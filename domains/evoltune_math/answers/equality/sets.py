@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from evoltune_math.answers.algebra.intervals import infinite, merged, region_of
+from evoltune_math.answers.algebra.intervals import infinite, region_of, united
 from evoltune_math.answers.algebra.matrices import unmarked_basis_vector
 from evoltune_math.answers.algebra.rational import rational
 from evoltune_math.answers.equality.comparison import Comparison, Rules
@@ -148,7 +148,7 @@ def _group_region(comparison: Comparison, a: Group, b: Region) -> bool:
     regions = [r for r in map(_as_region, a.items) if r is not None]
     if a.brackets != "" or not regions or len(regions) < len(a.items):
         return False
-    return _region_region(comparison, b, Region(merged([s for r in regions for s in r.spans])))
+    return _region_region(comparison, b, Region(united(regions)))
 
 
 def _as_region(answer: Answer) -> Region | None:

@@ -5,6 +5,7 @@ classify(parse("-1<x\\\\le 2")) -> Region(x, (-1, 2])
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 from evoltune_math.answers import units
 from evoltune_math.answers.algebra.intervals import joined, region_of
@@ -27,8 +28,7 @@ from evoltune_math.answers.nodes import Node, add, bare_items, const, difference
 from evoltune_math.answers.reading.names import is_declaration, is_name, is_qualifier
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
-MAX_ROUNDING_ERROR = 0.01
-"""Relative error up to which `2/3 = 0.67` is an exact value and its rounding."""
+MAX_ROUNDING_ERROR = 0.01  # relative error up to which `2/3 = 0.67` is an exact value and its rounding
 
 
 def classify(node: Node) -> Answer:
@@ -128,10 +128,7 @@ def _group(node: Node) -> Answer:
 
 def _flattened(items: Iterable[Answer]) -> list[Answer]:
     """Bare lists inside of a list are part of it: `{1 \\pm \\sqrt5, -2}` has three members."""
-    found: list[Answer] = []
-    for item in items:
-        found.extend(item.items if isinstance(item, Group) and item.brackets == "" else (item,))
-    return found
+    return list(chain(*(i.items if isinstance(i, Group) and i.brackets == "" else (i,) for i in items)))
 
 
 def _bare_list(node: Node) -> Answer:
@@ -144,7 +141,9 @@ def _bare_list(node: Node) -> Answer:
     if len(items) == 1:
         answer = classify(items[0])
     else:
-        special = _inequalities(items, node.note) or _values_of_one_name(items, node.note)
+        are_inequalities = all(i.op == "rel" and not set(str(i.value).split()) & {"=", "~"} for i in items)
+        region = joined(items, node.note) if are_inequalities else None
+        special = region or _values_of_one_name(items, node.note)
         if special is not None:
             return special
         answer = _list(items, node.note)
@@ -158,12 +157,6 @@ def _is_exclusion(item: Node, known: set[str]) -> bool:
     """The second part of `(x+3)/(x-3), x != -3`."""
     names = symbols(item)
     return item.op == "rel" and item.value == "!=" and bool(names) and names <= known
-
-
-def _inequalities(items: list[Node], word: str) -> Region | None:
-    if all(i.op == "rel" and not set(str(i.value).split()) & {"=", "~"} for i in items):
-        return joined(items, word)
-    return None
 
 
 def _values_of_one_name(items: list[Node], word: str) -> Answer | None:
@@ -190,19 +183,14 @@ def _list(items: list[Node], word: str) -> Answer:
         region = _alternatives(items)
         if region is not None:
             return region
-    members = [p for i, part in zip(items, parts, strict=True) for p in _members(i, part)]
-    return Group(tuple(members), "", word)
-
-
-def _members(item: Node, part: Answer) -> list[Answer]:
-    return [part] if item.op == "seq" else _flattened([part])
+    members = [[part] if i.op == "seq" else _flattened([part]) for i, part in zip(items, parts, strict=True)]
+    return Group(tuple(chain(*members)), "", word)
 
 
 def _alternatives(items: list[Node]) -> Region | None:
     """`(1, 2) or x > 5`; points, pairs and sets joined by `or` stay a list."""
-    if any(i.op == "seq" and i.value == "{}" for i in items):
-        return None
-    if all(i.op == "seq" and i.value in ("()", "[]") for i in items):
+    brackets = [i.value if i.op == "seq" else "" for i in items]
+    if "{}" in brackets or set(brackets) <= {"()", "[]"}:
         return None
     regions = [r for r in map(region_of, items) if r is not None]
     if len(regions) < len(items) or len({r.variable for r in regions if r.variable}) > 1:
@@ -299,12 +287,7 @@ def _result(members: tuple[Node, ...]) -> Answer:
     before, last = members[-2:]
     if last.op == "dec" and before.op != "dec" and not symbols(before):
         exact, rounded = approximate(before), approximate(last)
-        if (
-            exact is not None
-            and rounded is not None
-            and exact != rounded
-            and abs(exact - rounded) <= MAX_ROUNDING_ERROR * abs(exact)
-        ):
+        if exact is not None and rounded is not None and 0 < abs(exact - rounded) <= MAX_ROUNDING_ERROR * abs(exact):
             return Either(classify(before), classify(last))
     return classify(last)
 

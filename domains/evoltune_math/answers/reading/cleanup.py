@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from evoltune_math.answers.syntax.charset import to_ascii
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 MAX_WRAPPERS = 12
 MAX_SHORT = 1_000
 CACHED_SHORT, CACHED_LONG = 4_096, 16
@@ -102,14 +101,14 @@ def plain_number(text: str) -> Fraction | None:
     return Fraction(top, bottom) if bottom else None
 
 
-def cached(function: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+def cached(function: F) -> F:
     """Caches the results of a function of a text, so that it runs once although several steps ask for it."""
     short, long = lru_cache(CACHED_SHORT)(function), lru_cache(CACHED_LONG)(function)
 
-    def lookup(text: str, /, *args: P.args, **options: P.kwargs) -> R:
-        return (short if len(text) <= MAX_SHORT else long)(text, *args, **options)  # type: ignore[arg-type]
+    def lookup(text: str, /, *args: Any) -> Any:
+        return (short if len(text) <= MAX_SHORT else long)(text, *args)
 
-    return lookup
+    return cast(F, lookup)
 
 
 @cached

@@ -17,8 +17,7 @@ from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.vocabulary import word_set
 
 Read = Callable[[str], Answer]
-MAX_LENGTH = 300
-"""Longer texts follow no convention; the bound also keeps the recursion through `read` shallow."""
+MAX_LENGTH = 300  # longer texts follow no convention; the bound also keeps the recursion through `read` shallow
 MAX_WORDS_LENGTH = 200
 
 _CHOICE = re.compile(

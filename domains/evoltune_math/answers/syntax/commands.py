@@ -23,9 +23,7 @@ def command(cursor: Cursor, name: str) -> Node:
     if name in FRACTIONS:
         return div(cursor.argument(), cursor.argument())
     if name in ("binom", "dbinom", "tbinom"):
-        if cursor.peek().text == "(":
-            return fn("binom", *call(cursor))
-        return fn("binom", cursor.argument(), cursor.argument())
+        return fn("binom", *(call(cursor) if cursor.peek().text == "(" else (cursor.argument(), cursor.argument())))
     if name in ROOTS:
         return root(cursor, name)
     if name in FENCES or name in ("langle", "lang"):

@@ -16,14 +16,11 @@ class Unreadable(Exception):
 
 
 class Token(NamedTuple):
-    kind: str
-    """num, sym, word, cmd, op, text, sep, end"""
+    kind: str  # num, sym, word, cmd, op, text, sep, end
     text: str
-    space: bool = False
-    """Whether white space stands before it."""
+    space: bool = False  # whether white space stands before it
     value: Fraction | None = None
-    note: str = ""
-    """num: `decimal` if it was written with a decimal point; sym: `v` if it is bold, as vectors are."""
+    note: str = ""  # num: `decimal` if it was written with a decimal point; sym: `v` if it is bold, as vectors are
 
     def is_op(self, *texts: str) -> bool:
         return self.kind == "op" and self.text in texts
@@ -40,16 +37,14 @@ FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi"
 TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
 FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
 
-Closed = Callable[[Token], bool]
-"""Whether a token ends a list."""
+Closed = Callable[[Token], bool]  # whether a token ends a list
 
 
 class Bind:
     """Binding powers; a higher one binds more tightly. Juxtaposition has that of PRODUCT: `1/2x` is half of x."""
 
     RELATION, UNION, RATIO, SUM, PRODUCT, POWER, POSTFIX = 10, 15, 18, 20, 30, 50, 60
-    SIGNED = PRODUCT - 1
-    """What a sign, a sum or a limit applies to: a whole product."""
+    SIGNED = PRODUCT - 1  # what a sign, a sum or a limit applies to: a whole product
 
 
 class Cursor(Protocol):
@@ -59,8 +54,7 @@ class Cursor(Protocol):
     at: int
     closers: list[str]
     """Signs that close the innermost bracket although elsewhere they are operators: `|`, `:`, `>`, `[`."""
-    integrals: int
-    """How many integrals are open: inside, `d` before a symbol is the differential."""
+    integrals: int  # how many integrals are open: inside, `d` before a symbol is the differential
 
     def peek(self, ahead: int = 0) -> Token: ...
     def take(self) -> Token: ...

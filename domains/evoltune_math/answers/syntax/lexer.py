@@ -78,7 +78,9 @@ class _Lexer:
             assert found is not None  # the last alternatives match any character
             kind, piece = found.lastgroup, found[0]
             if kind == "digit":
-                self.number()
+                numeral = self.numerals.read(self.pos, self.brackets[-1] if self.brackets else "")
+                self.pos = numeral.end
+                self.emit("num", numeral.literal, numeral.value, "decimal" if numeral.decimal else "")
                 continue
             self.pos = found.end()
             if kind == "space":
@@ -90,11 +92,6 @@ class _Lexer:
             else:
                 self.operator(piece)
         return self.tokens
-
-    def number(self) -> None:
-        numeral = self.numerals.read(self.pos, self.brackets[-1] if self.brackets else "")
-        self.pos = numeral.end
-        self.emit("num", numeral.literal, numeral.value, "decimal" if numeral.decimal else "")
 
     def operator(self, piece: str) -> None:
         if piece in "([{":

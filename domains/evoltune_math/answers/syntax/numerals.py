@@ -27,10 +27,8 @@ _MORE_ITEMS = re.compile(r"[^()\[\]]{0,120}?,\s")
 class Numeral(NamedTuple):
     literal: str
     value: Fraction
-    decimal: bool
-    """Written with a decimal point, and neither repeating nor a whole number."""
-    end: int
-    """Position after the number."""
+    decimal: bool  # written with a decimal point, and neither repeating nor a whole number
+    end: int  # position after the number
 
 
 class NumeralReader:

@@ -16,8 +16,7 @@ from evoltune_math.answers.units import CURRENCY_PREFIXES, LETTER_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, RELATIONS, TEXT_WORDS, word_set
 
 MAX_NESTING = 64
-MAX_HALF_OPEN = 4
-"""How often `[2, 5[` is tried when `[` finds no partner; each try parses the rest again."""
+MAX_HALF_OPEN = 4  # how often `[2, 5[` is tried when `[` finds no partner; each try parses the rest again
 _BINARY_COMMANDS = {
     name: (op, power)
     for op, power, names in (
@@ -33,6 +32,7 @@ _BINARY_COMMANDS = {
 }
 _ENDING_COMMANDS = word_set("rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid")
 """Commands that no operand follows: the expression before them is complete."""
+_LETTERS = {"e": EULER, "i": IMAGINARY}
 _SEPARATORS = {"op": (",", "\n"), "cmd": ("wedge", "vee")}
 _ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])
 
@@ -110,7 +110,7 @@ class Parser:
             return self.bracketed("{")
         if token.kind == "sym":
             self.take()
-            return _letter(token.text) or sym(token.text, token.note)
+            return _LETTERS.get(token.text) or sym(token.text, token.note)
         if token.kind == "end":
             raise Unreadable("a command without its argument")
         return self.expression(Bind.POSTFIX)
@@ -285,7 +285,7 @@ class Parser:
                 return Node("dec", (), token.value, text)
             return Node("num", (), token.value, text if text[:1] == "0" and len(text) > 1 else "")
         if kind == "sym":
-            constant = _letter(text) if token.note != "v" else None
+            constant = _LETTERS.get(text) if token.note != "v" else None
             return constant or scripts.maybe_call(self, sym(text, token.note))
         if kind == "cmd":
             return commands.command(self, text)
@@ -315,7 +315,7 @@ class Parser:
             return Node("text", (), word)
         if word.isupper() or not word.isascii():
             return scripts.maybe_call(self, sym(word))
-        factors = [_letter(char) or sym(char) for char in word[:-1]]
+        factors = [_LETTERS.get(char) or sym(char) for char in word[:-1]]
         self.at -= 1
         self.tokens[self.at] = Token("sym", word[-1])
         return mul(*factors, self.expression(Bind.PRODUCT))
@@ -352,10 +352,6 @@ class Parser:
             return brackets.half_open(self, "[")
 
 
-def _letter(text: str) -> Node | None:
-    return {"e": EULER, "i": IMAGINARY}.get(text)
-
-
 def _list(nodes: list[Node], word: str) -> Node:
     return nodes[0] if len(nodes) == 1 else Node("seq", tuple(nodes), "", word)
 
@@ -367,15 +363,11 @@ def _times(left: Node, right: Node) -> Node:
 
 def _is_text(word: str) -> bool:
     """Whether a word is text and not a product of its letters."""
-    if len(word) > 3 and not _is_product(word):
+    is_product = word.islower() and (not set(word) & set("aeiou") or word in "abcdefgh")  # `abcd`, `xyzw`
+    if len(word) > 3 and not is_product:
         return True
     known = word.lower() in TEXT_WORDS
     return word in TEXT_WORDS or (len(word) > 2 and known) or (word.istitle() and (len(word) > 2 or known))
-
-
-def _is_product(word: str) -> bool:
-    """`abcd`, `xyzw`: four or more letters that are a product."""
-    return word.islower() and (not set(word) & set("aeiou") or word in "abcdefgh")
 
 
 def parse(text: str) -> Node:
