@@ -253,15 +253,15 @@ def simulate(calls: int) -> dict:
     from evoltune import recipe as recipes
     from evoltune.evolve.loop import evolve
     from evoltune.run.store import Store
-    from evoltune.teacher.journal import journalled
-    from evoltune.teacher.stack import concurrency_limited
+    from evoltune.teacher.journal import Journalled
+    from evoltune.teacher.stack import ConcurrencyLimited
 
     recipe = recipes.Recipe(domain="towns", evolve=recipes.Evolve(rounds=4))
     teacher = InProcess(calls)
     with tempfile.TemporaryDirectory() as folder:
         with Store.open(Path(folder)) as store:
-            limited = concurrency_limited(teacher, 32)
-            step = evolve(recipe, towns(calls // 12), store, teacher=journalled(limited, store))
+            limited = ConcurrencyLimited(teacher, 32)
+            step = evolve(recipe, towns(calls // 12), store, teacher=Journalled(limited, store))
             store.check_ledger(step)
         size = sum(p.stat().st_size for p in Path(folder).iterdir())
     tenths = [b - a for a, b in pairwise(teacher.tenths)]

@@ -9,8 +9,8 @@ from evoltune.domain import Operator
 from evoltune.errors import BudgetError, RecipeError, TeacherError
 from evoltune.evolve.loop import evolve, evolve_step
 from evoltune.run.store import Store
-from evoltune.teacher.budget import BudgetMeter, budgeted
-from evoltune.teacher.journal import journalled
+from evoltune.teacher.budget import Budgeted, BudgetMeter
+from evoltune.teacher.journal import Journalled
 
 
 def test_every_planned_draw_ends_as_one_decision(tmp_path):
@@ -93,7 +93,7 @@ def test_a_budget_stops_the_run_and_a_higher_one_goes_on(tmp_path):
     with Store.open(tmp_path) as store:
         meter = BudgetMeter(rules.teacher.budget, rules.teacher.price, store)
         with pytest.raises(BudgetError, match="calls: 10 of 10"):
-            evolve(rules, towns(), store, teacher=journalled(budgeted(teacher, meter), store))
+            evolve(rules, towns(), store, teacher=Journalled(Budgeted(teacher, meter), store))
     assert len(teacher.asked) == 10
     whole, _, _ = grown(tmp_path / "whole")
     rows, _, _ = grown(tmp_path)

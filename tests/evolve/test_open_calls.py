@@ -17,7 +17,7 @@ from evoltune.evolve.open_calls import import_results, open_calls
 from evoltune.record import record_to_json
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import write_requests
-from evoltune.teacher.journal import journalled
+from evoltune.teacher.journal import Journalled
 from evoltune.teacher.protocol import Reply
 
 TOWNS = towns.towns(5, operators=(Operator(name="harder", template="Harder:\n{instruction}"),))
@@ -39,7 +39,7 @@ def rows(store, step):
 
 def direct(folder):
     with Store.open(folder) as store:
-        return rows(store, evolve(RECIPE, TOWNS, store, teacher=journalled(Direct(), store)))
+        return rows(store, evolve(RECIPE, TOWNS, store, teacher=Journalled(Direct(), store)))
 
 
 def answer_batch(path, results, lines=None):
@@ -68,7 +68,7 @@ def test_batches_imported_until_none_is_left_give_the_data_of_direct_calls(tmp_p
             answer_batch(requests, results)
             assert import_results(RECIPE, store, calls, results).journalled == len(calls)
         assert not calls
-        step = evolve(RECIPE, TOWNS, store, teacher=journalled(Direct(), store))
+        step = evolve(RECIPE, TOWNS, store, teacher=Journalled(Direct(), store))
         assert rows(store, step) == expected
         assert store.check_ledger(step)["pending"] == 0
 

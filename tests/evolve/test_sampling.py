@@ -10,14 +10,14 @@ from towns import ScriptedTeacher, recipe, towns
 from evoltune.errors import RecipeError
 from evoltune.evolve.loop import evolve, evolve_step, shares
 from evoltune.run.store import Store
-from evoltune.teacher.journal import journalled
+from evoltune.teacher.journal import Journalled
 
 RULES, DOMAIN = recipe(rounds=2, sample=30), towns(40)
 
 
 def sampled(folder):
     store = Store.open(folder)
-    return store, evolve(RULES, DOMAIN, store, teacher=journalled(ScriptedTeacher(), store))
+    return store, evolve(RULES, DOMAIN, store, teacher=Journalled(ScriptedTeacher(), store))
 
 
 def test_a_sample_keeps_the_size_and_the_shares_of_the_rounds(tmp_path):

@@ -9,7 +9,7 @@ from evoltune.evolve.loop import draws_step, evolve
 from evoltune.evolve.yields import operator_yield
 from evoltune.record import Drop
 from evoltune.run.store import Step, Store, Usage
-from evoltune.teacher.journal import journalled
+from evoltune.teacher.journal import Journalled
 from evoltune.teacher.protocol import Reply
 
 
@@ -46,7 +46,7 @@ def grown(folder, **evolution):
         evolve=recipes.Evolve(rounds=2, difficulty=True, **evolution),
     )
     store = Store.open(folder)
-    last = evolve(recipe, TOWNS, store, teacher=journalled(Author(), store, recipe.teacher.price))
+    last = evolve(recipe, TOWNS, store, teacher=Journalled(Author(), store, recipe.teacher.price))
     return recipe, store, last
 
 

@@ -8,11 +8,11 @@ import pytest
 from evoltune.errors import BudgetError, TeacherError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
-from evoltune.teacher.budget import BudgetMeter, budgeted, worst_case_cost
-from evoltune.teacher.journal import journalled
+from evoltune.teacher.budget import Budgeted, BudgetMeter, worst_case_cost
+from evoltune.teacher.journal import Journalled
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost
-from evoltune.teacher.retry import retried
-from evoltune.teacher.stack import concurrency_limited
+from evoltune.teacher.retry import Retried
+from evoltune.teacher.stack import ConcurrencyLimited
 
 PRICE = Price(prompt=3.0, completion=15.0)
 
@@ -77,7 +77,7 @@ async def _run(seed, folder):
 
 async def _session(store, budget, biller, rng, session):
     meter = BudgetMeter(budget, PRICE, store)
-    teacher = journalled(concurrency_limited(retried(budgeted(biller, meter), 8), 16), store, PRICE)
+    teacher = Journalled(ConcurrencyLimited(Retried(Budgeted(biller, meter), 8), 16), store, PRICE)
     calls = (teacher.complete(request(rng, session * 100 + i)) for i in range(40))
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(r, Reply | TeacherError | BudgetError) for r in replies), replies
@@ -103,7 +103,7 @@ def test_a_call_that_does_not_fit_waits_until_others_return_their_reserve():
     async def main():
         one = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1, max_tokens=100)
         meter = BudgetMeter(Budget(tokens=worst_case_cost(one, PRICE).tokens + 10), PRICE)
-        teacher = budgeted(Half(), meter)
+        teacher = Budgeted(Half(), meter)
         return await asyncio.gather(*(teacher.complete(one) for _ in range(5)))
 
     assert len(asyncio.run(main())) == 5  # 5 reservations never fit at once
@@ -118,7 +118,7 @@ def test_wall_time_ends_calls_in_flight_and_counts_over_sessions(tmp_path):
         meter = BudgetMeter(Budget(wall_s=0.2), PRICE, store)
         one = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1)
         try:
-            await budgeted(Slow(), meter).complete(one)
+            await Budgeted(Slow(), meter).complete(one)
         finally:
             meter.close()
 
@@ -135,7 +135,7 @@ def test_the_error_names_the_cap_what_is_spent_and_what_to_do():
 
     async def main():
         meter = BudgetMeter(Budget(usd=0.001), PRICE)
-        await budgeted(Free(), meter).complete(Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1))
+        await Budgeted(Free(), meter).complete(Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1))
 
     with pytest.raises(
         BudgetError, match=r"teacher.budget.usd: 0 of 0.001 is spent .*raise the cap \(or lower teacher.max_tokens\)"
@@ -148,7 +148,7 @@ def test_two_calls_that_ask_the_same_thing_at_once_pay_once(tmp_path):
     one = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1)
 
     async def main(store):
-        teacher = journalled(retried(biller, 20), store)
+        teacher = Journalled(Retried(biller, 20), store)
         return await asyncio.gather(*(teacher.complete(one) for _ in range(10)))
 
     with Store.open(tmp_path) as store:

@@ -6,7 +6,7 @@ import pytest
 
 from evoltune.errors import TeacherError
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request
-from evoltune.teacher.retry import delay_s, retried
+from evoltune.teacher.retry import Retried, delay_s
 
 
 def request(text):
@@ -29,7 +29,7 @@ class Engine:
 
 def test_a_call_that_fails_while_others_succeed_is_given_up_alone():
     async def main():
-        teacher = retried(Engine(), 2)
+        teacher = Retried(Engine(), 2)
 
         async def others():
             while True:
@@ -48,14 +48,14 @@ def test_a_call_that_fails_while_others_succeed_is_given_up_alone():
 
 def test_a_call_that_fails_while_none_succeeds_ends_the_run():
     with pytest.raises(TeacherError, match=r"does not answer: http://here: HTTP 500, 3 attempts") as caught:
-        asyncio.run(retried(Engine(), 2).complete(request("bad")))
+        asyncio.run(Retried(Engine(), 2).complete(request("bad")))
     assert not isinstance(caught.value, GivenUpError)
 
 
 def test_a_server_that_was_never_there_is_given_few_attempts():
     engine = Engine(unreachable=True)
     with pytest.raises(TeacherError, match="does not answer"):
-        asyncio.run(retried(engine, 20).complete(request("bad")))
+        asyncio.run(Retried(engine, 20).complete(request("bad")))
     assert engine.attempts == 5
 
 

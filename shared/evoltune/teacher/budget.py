@@ -133,12 +133,9 @@ class BudgetMeter:
         )
 
 
-def budgeted(teacher: Teacher, meter: BudgetMeter) -> Teacher:
-    """A Teacher that makes an attempt only when its worst case fits into the budget."""
-    return _Budgeted(teacher, meter)
+class Budgeted:
+    """Makes an attempt only when its worst case fits into the budget."""
 
-
-class _Budgeted:
     def __init__(self, inner: Teacher, meter: BudgetMeter) -> None:
         self._inner, self._meter = inner, meter
 

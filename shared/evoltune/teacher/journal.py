@@ -12,36 +12,22 @@ from evoltune.run.store import Store
 from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_to_json
 
 
-def journalled(teacher: Teacher, store: Store, price: recipes.Price | None = None) -> Teacher:
-    """Answers from the store's journal; otherwise asks `teacher`, commits the reply, and only then returns it."""
-    return _Journalled(teacher, store, price or recipes.Price())
-
-
 def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Reply, price: recipes.Price,
                  *, discount: float = 1.0) -> Reply:  # fmt: skip
-    """Writes one reply into the journal; returns it with its cost.
-
-    Args:
-        key, body: of the request, as `key_of` and `request_to_json` give them.
-        discount: factor on the price, 0.5 for a provider's batch files.
-    """
+    """Writes one reply into the journal; returns it with its cost. discount: 0.5 for a provider's batch files."""
     reply = replace(reply, usage=replace(reply.usage, usd=discount * cost(price, reply.usage)))
     store.journal(
-        key,
-        purpose=request.purpose,
-        model=request.model,
-        request=body,
-        texts=reply.texts,
-        usage=reply.usage,
-        record=request.record,
-        truncated=reply.truncated,
-    )
+        key, purpose=request.purpose, model=request.model, request=body, record=request.record,
+        texts=reply.texts, usage=reply.usage, truncated=reply.truncated,
+    )  # fmt: skip
     return reply
 
 
-class _Journalled:
-    def __init__(self, inner: Teacher, store: Store, price: recipes.Price) -> None:
-        self._inner, self._store, self._price = inner, store, price
+class Journalled:
+    """Answers from the store's journal; otherwise asks `inner`, commits the reply, and only then returns it."""
+
+    def __init__(self, inner: Teacher, store: Store, price: recipes.Price | None = None) -> None:
+        self._inner, self._store, self._price = inner, store, price or recipes.Price()
         self._in_flight: dict[str, asyncio.Future[Reply]] = {}
 
     async def complete(self, request: Request) -> Reply:

@@ -72,7 +72,7 @@ class GivenUpError(TeacherError):
 
 
 class AttemptError(TeacherError):
-    """One attempt failed and may be repeated. Engines raise it, `retried` catches it."""
+    """One attempt failed and may be repeated. Engines raise it, `Retried` catches it."""
 
     def __init__(
         self,

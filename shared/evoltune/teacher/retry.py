@@ -17,12 +17,9 @@ FIRST_CONTACT_RETRIES = 4  # while nothing listens and nothing has ever answered
 MAX_REFUSED_AT_START = 5  # refused requests without any success: a wrong recipe, not bad rows
 
 
-def retried(teacher: Teacher, max_retries: int) -> Teacher:
-    """A Teacher that makes up to 1 + max_retries attempts, and more when it is rate limited."""
-    return _Retried(teacher, max_retries)
+class Retried:
+    """Makes up to 1 + max_retries attempts, and more when it is rate limited."""
 
-
-class _Retried:
     def __init__(self, inner: Teacher, max_retries: int) -> None:
         self._inner, self._max_retries = inner, max_retries
         self._successes = self._refused = 0

@@ -3,7 +3,7 @@
     async with open_teacher(recipe.teacher, store) as teacher:
         reply = await teacher.complete(make_request(recipe.teacher, "Write a harder task.", purpose="evolve", seed=1))
 
-`open_teacher` builds journalled(concurrency_limited(retried(budgeted(engine)))). An engine makes one attempt; every attempt
+`open_teacher` builds Journalled(ConcurrencyLimited(Retried(Budgeted(engine)))). An engine makes one attempt; every attempt
 is reserved in the budget first, failed ones are repeated, replies are committed before use.
 Invariant: a call that the journal holds is never made again.
 """
@@ -15,22 +15,19 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError
 from evoltune.run.store import Store
-from evoltune.teacher.budget import BudgetMeter, budgeted
+from evoltune.teacher.budget import Budgeted, BudgetMeter
 from evoltune.teacher.in_process import open_in_process
-from evoltune.teacher.journal import journalled
+from evoltune.teacher.journal import Journalled
 from evoltune.teacher.protocol import Reply, Request, Teacher
 from evoltune.teacher.replay import load_cassette
-from evoltune.teacher.retry import retried
+from evoltune.teacher.retry import Retried
 
 
-def concurrency_limited(teacher: Teacher, concurrency: int) -> Teacher:
+class ConcurrencyLimited:
     """At most `concurrency` calls at once."""
-    return _ConcurrencyLimited(teacher, asyncio.Semaphore(concurrency))
 
-
-class _ConcurrencyLimited:
-    def __init__(self, inner: Teacher, slots: asyncio.Semaphore) -> None:
-        self._inner, self._slots = inner, slots
+    def __init__(self, inner: Teacher, concurrency: int) -> None:
+        self._inner, self._slots = inner, asyncio.Semaphore(concurrency)
 
     async def complete(self, request: Request) -> Reply:
         async with self._slots:
@@ -50,9 +47,8 @@ async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> A
         engine = await stack.enter_async_context(_open_engine(config))
         meter = BudgetMeter(config.budget, config.price, store)
         stack.callback(meter.close)
-        teacher = retried(budgeted(engine, meter), config.max_retries)
-        teacher = concurrency_limited(teacher, config.concurrency)
-        yield journalled(teacher, store, config.price) if store is not None else teacher
+        teacher = ConcurrencyLimited(Retried(Budgeted(engine, meter), config.max_retries), config.concurrency)
+        yield Journalled(teacher, store, config.price) if store is not None else teacher
 
 
 def _open_engine(config: recipes.Teacher) -> AbstractAsyncContextManager[Teacher]:
