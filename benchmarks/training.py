@@ -177,8 +177,8 @@ def ours(args, pairs, turns, folder):
     from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer
     from evoltune.models.locate import locate_model
     from evoltune.recipe import load_recipe
-    from evoltune.train.batch_layout import batch_layout
     from evoltune.train.job import Job
+    from evoltune.train.schedule import batch_layout
     from evoltune.train.sft import trainer as sft
     from evoltune.train.sft.batches import StepBatchSampler
     from evoltune.train.sft.monitor import TrainingMonitor

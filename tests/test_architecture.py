@@ -241,7 +241,6 @@ def test_file_names_of_a_run_are_written_only_in_run_paths():
     allowed = {
         "run/paths.py": names,
         "rows/storage.py": {paths.MANIFEST},  # of a published folder, whatever it holds
-        "generate/model_source.py": {paths.MANIFEST},  # of any folder of weights
     }
     for path in SHARED.rglob("*.py"):
         here = allowed.get(path.relative_to(SHARED / "evoltune").as_posix(), set())

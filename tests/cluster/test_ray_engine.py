@@ -15,8 +15,7 @@ from evoltune.cluster import engine
 from evoltune.curate.dedup import near_duplicates
 from evoltune.errors import DomainError
 from evoltune.generate.completions import generate
-from evoltune.generate.model_source import find_model
-from evoltune.generate.types import GenerationSettings, SampleRequest
+from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.verification.checker import open_checker
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from evoltune.domain import Profile, load_domain
-from evoltune.evaluate.profiles import lock_violations, present_lock, profile_hash, source_of
+from evoltune.evaluate.profiles import present_lock, profile_hash, source_of
 
 LOCK = Path(__file__).parent / "profiles.lock.json"
 MARK = "\n"
@@ -22,6 +22,22 @@ def _tail(text):
 
 def uses_tail(task, response):
     return _tail(response)
+
+
+def lock_violations(locked, now):
+    """Profiles that changed under the same version, disappeared, or are not locked yet; a line for each."""
+    found = []
+    for name in sorted({*locked, *now}):
+        old, new = locked.get(name), now.get(name)
+        if old is None:
+            found.append(f"{name}: new: add it to the lock with `evoltune profiles --lock FILE`")
+        elif new is None:
+            found.append(
+                f"{name}: missing: scores made with it cannot be repeated; delete its entry if that is intended"
+            )
+        elif old["hash"] != new["hash"] and old["version"] == new["version"]:
+            found.append(f"{name}: changed under version {old['version']}: raise its version, then lock again")
+    return found
 
 
 def test_every_profile_is_as_it_was_locked():

@@ -11,7 +11,7 @@ import pytest
 
 from evoltune.domain import Benchmark, load_domain
 from evoltune.errors import DataError
-from evoltune.evaluate.suite_files import check_hash, file_hashes, locate
+from evoltune.evaluate.suite_files import check_hash, fetch, file_hashes, locate
 from evoltune.evaluate.suites import declared_suites, load_suite
 from evoltune.record import Task
 
@@ -133,3 +133,9 @@ def test_a_suite_that_cannot_be_fetched_says_where_to_put_the_file(monkeypatch, 
     ) as caught:
         locate("math/s", benchmark(file="s.jsonl", hub="no-such-owner/no-such-name@main"))
     assert "\n" not in str(caught.value)
+
+
+def test_rows_are_written_with_the_hubs_columns_at_one_revision(hub_repository, tmp_path):
+    out = tmp_path / "cache" / "suite.jsonl"
+    assert fetch(hub_repository, out, pinned="rev2") == f"{hub_repository}@rev2"
+    assert json.loads(out.read_text()) == {"question": "q", "answer": "x #### 3"}

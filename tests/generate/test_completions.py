@@ -8,9 +8,8 @@ import pytest
 
 from evoltune.cluster.gpus import gpu_count
 from evoltune.generate.completions import batches, finished_samples, generate
-from evoltune.generate.model_source import find_model
-from evoltune.generate.processes import cores
-from evoltune.generate.types import GenerationError, GenerationSettings, SampleRequest
+from evoltune.generate.job import GenerationError, GenerationSettings, SampleRequest, find_model
+from evoltune.sandbox.pool import default_workers
 
 PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
 
@@ -59,7 +58,7 @@ def test_the_number_of_batches_is_a_multiple_of_the_processors():
     requests = [SampleRequest(suite="s", problem=str(i), sample=0, prompt="p" * i) for i in range(60)]
     for size in (7, 16, 60):
         found = batches(requests, size)
-        assert len(found) % (gpu_count() or cores()) == 0 and max(map(len, found)) <= size
+        assert len(found) % (gpu_count() or default_workers()) == 0 and max(map(len, found)) <= size
 
 
 def test_batches_hold_every_sample_once_whatever_the_order_they_came_in():

@@ -7,7 +7,7 @@ import pytest
 from evoltune.errors import EvoltuneError
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.http import http_engine
-from evoltune.generate.types import GenerationSettings, ModelSource, SampleRequest
+from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest
 
 
 def sample(i=0):

@@ -6,8 +6,7 @@ import pytest
 
 from evoltune.errors import RecipeError
 from evoltune.generate.completions import finished_samples, generate
-from evoltune.generate.model_source import find_model
-from evoltune.generate.types import GenerationSettings, SampleRequest
+from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 
 PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
 

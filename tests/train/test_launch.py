@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from evoltune.errors import CertificateError, DataError, RecipeError, TrainingError
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import load_recipe
-from evoltune.train.launch import train
+from evoltune.train.launch import run_trainer, train
 
 
 def test_a_job_leaves_a_complete_checkpoint_with_its_proof(trained, losses):
@@ -100,3 +101,16 @@ def test_a_full_disk_at_save_is_one_sentence(fine_tune, tmp_path):
         assert not (disk / "out" / "manifest.json").exists()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_driver_ends_a_silent_job_and_its_children(tmp_path):
+    script = "(trap '' TERM; exec sleep 99) & echo $! > child; wait"
+    with pytest.raises(TrainingError, match=r"the trainer showed no progress for . s \(last: start\)"):
+        run_trainer(["sh", "-c", f"cd {tmp_path}; {script}"], os.environ, tmp_path, hang_timeout_s=-29.5)  # limit: 1 s
+    child = Path(f"/proc/{int((tmp_path / 'child').read_text())}/status")
+    deadline = time.monotonic() + 20
+    while running := child.exists() and "(zombie)" not in child.read_text():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    assert not running

@@ -16,10 +16,10 @@ from typing import Any
 
 from evoltune.arena.agreement import agreement, read_votes
 from evoltune.arena.study import Answers, Judgement, PairResult, Study, pairs
+from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, skills_of
 from evoltune.evaluate.results import percent, percent_interval
 from evoltune.evaluate.statistics import mcnemar, mean
 from evoltune.evaluate.suites import Suite
-from evoltune.evaluate.task_fields import NOT_STATED, difficulties_of, number_in, skills_of
 from evoltune.terminal import table
 
 

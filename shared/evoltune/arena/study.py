@@ -24,8 +24,7 @@ from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
-from evoltune.generate.model_source import find_model
-from evoltune.generate.types import GenerationSettings, SampleRequest
+from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, Teacher
 from evoltune.recipe.sections import Count, Positive

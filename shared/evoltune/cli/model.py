@@ -12,7 +12,6 @@ from pathlib import Path
 from evoltune.cli import options
 from evoltune.models.chat import SamplingConfig, open_model
 from evoltune.models.merge import merge
-from evoltune.models.vllm_server import vllm_can_serve, vllm_command
 
 SERVED = "a checkpoint, a merged model, or a base with a chat template"
 
@@ -78,13 +77,13 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
+    from aiohttp import web
+
+    from evoltune.models.server import application, vllm_can_serve, vllm_command
+
     name = args.name or Path(args.checkpoint).resolve().name
     if args.engine == "vllm" or (args.engine == "auto" and vllm_can_serve(Path(args.checkpoint))):
         os.execv(sys.executable, vllm_command(args.checkpoint, args.host, args.port, name))
-    from aiohttp import web
-
-    from evoltune.models.server import application
-
     model = open_model(args.checkpoint)
     where = f"http://{args.host}:{args.port}/v1 (template {model.template.template})"
     print(f"serving {name} on {where}", file=sys.stderr, flush=True)

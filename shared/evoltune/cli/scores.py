@@ -18,14 +18,13 @@ from evoltune.arena.ranking_page import write_page
 from evoltune.arena.study import load_study
 from evoltune.cli import options
 from evoltune.errors import DataError, RecipeError
-from evoltune.evaluate.balanced_set import balanced_set, difficulty_in
 from evoltune.evaluate.compare import compare, differences
-from evoltune.evaluate.profiles import profile_rows, write_lock
+from evoltune.evaluate.difficulty import balanced_set, difficulty_in, numeric_order
+from evoltune.evaluate.profiles import present_lock, profile_rows
 from evoltune.evaluate.results import load_scores, score_table
-from evoltune.evaluate.suite_catalogue import share_tables, suite_rows, suite_shares
-from evoltune.evaluate.task_fields import numeric_order
+from evoltune.evaluate.suites import share_tables, suite_rows, suite_shares
 from evoltune.report.comparison_page import write_comparison
-from evoltune.rows.files import jsonl_writer
+from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.rows.readers import read_rows
 from evoltune.run.paths import RUNS
 from evoltune.terminal import table
@@ -159,7 +158,9 @@ def add_profiles(parser: argparse.ArgumentParser) -> None:
 
 def _profiles(args: argparse.Namespace) -> None:
     if args.lock:
-        count = write_lock(args.lock)
-        options.say(args, {"file": str(args.lock), "profiles": count}, [f"{count} profiles locked in {args.lock}"])
+        found = present_lock()
+        write_json(args.lock, found)
+        facts = {"file": str(args.lock), "profiles": len(found)}
+        options.say(args, facts, [f"{len(found)} profiles locked in {args.lock}"])
     else:
         _say_table(args, profile_rows())

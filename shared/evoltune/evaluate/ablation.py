@@ -52,9 +52,7 @@ class Training:
 def planned(work: Run, pool: Pool, axes: Sequence[str], size: int, repeats: int) -> list[Training]:
     """All trainings of an ablation.
 
-    Args:
-        size: rows per variant; 0: as many as the dataset has.
-        repeats: seeds per variant, counted up from the recipe's.
+    `size`: rows per variant; 0: as many as the dataset has. `repeats`: seeds per variant, counted up from the recipe's.
     """
     return [
         Training(axis=axis, variant=variant, seed=seed, rows=rows)
@@ -138,12 +136,7 @@ def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A table with one line per variant and suite."""
     head = ["axis", "variant", "rows", "seeds", "suite", "score", "95% interval"]
     body = [
-        [
-            *(entry[key] for key in ("axis", "variant", "rows", "seeds")),
-            suite,
-            percent(m["value"]),
-            percent_interval(m["interval"]),
-        ]
+        [*(entry[key] for key in head[:4]), suite, percent(m["value"]), percent_interval(m["interval"])]
         for entry in results
         for suite, m in entry["suites"].items()
     ]

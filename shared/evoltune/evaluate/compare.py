@@ -6,8 +6,9 @@
 Invariant: two scores are only compared under one profile, one verifier and one set of problems.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -75,39 +76,30 @@ class Difference:
 def differences(a: Path, b: Path) -> list[Difference]:
     """Everything that can change a score and differs between two runs or evaluation folders, first causes first."""
     left, right = load_scores(a), load_scores(b)
-    found = list(_training_data(a, b))
-    if left.get("weights") != right.get("weights"):
-        found.append(_difference("model", "weights", left.get("weights"), right.get("weights")))
-    if left.get("weights") is None and left.get("model") != right.get("model"):
-        found.append(_difference("model", "model", left.get("model"), right.get("model")))
+    manifests = [read_json(place / DATASET / MANIFEST) or {} for place in (a, b)]
+    found = list(islice(_changed("training data", "dataset.", manifests[0], manifests[1]), 3)) if all(manifests) else []
+    found += _changed("model", "", left, right, ["weights"])
+    if left.get("weights") is None:
+        found += _changed("model", "", left, right, ["model"])
     for name in sorted({*left["suites"], *right["suites"]}):
         one, two = left["suites"].get(name), right["suites"].get(name)
         if one is None or two is None:
             found.append(_difference("problems", f"suite {name}", one is not None, two is not None))
         else:
-            found += list(_entry_differences(name, one, two)) or list(_generations(a, b, name))
-    versions_a, versions_b = left.get("environment", {}), right.get("environment", {})
-    for package in sorted({*versions_a, *versions_b}):
-        if versions_a.get(package) != versions_b.get(package):
-            found.append(_difference("packages", package, versions_a.get(package), versions_b.get(package)))
+            changed = [d for cause, keys in _ENTRY_KEYS.items() for d in _changed(cause, f"{name}.", one, two, keys)]
+            found += changed or _generations(a, b, name)
+    found += _changed("packages", "", left.get("environment", {}), right.get("environment", {}))
     return sorted(found, key=lambda d: CAUSES.index(d.cause))
 
 
-def _training_data(a: Path, b: Path) -> Iterator[Difference]:
-    """The first three keys in which the dataset manifests of two runs differ."""
-    left, right = (read_json(place / DATASET / MANIFEST) or {} for place in (a, b))
-    if left and right:
-        keys = [k for k in sorted({*left, *right}) if left.get(k) != right.get(k)]
-        for key in keys[:3]:
-            yield _difference("training data", f"dataset.{key}", left.get(key), right.get(key))
-
-
-def _entry_differences(suite: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[Difference]:
-    for cause, keys in _ENTRY_KEYS.items():
-        for key in keys:
-            value_a, value_b = _get(one, key), _get(two, key)
-            if value_a != value_b:
-                yield _difference(cause, f"{suite}.{key}", value_a, value_b)
+def _changed(
+    cause: str, prefix: str, left: Mapping[str, Any], right: Mapping[str, Any], keys: Sequence[str] | None = None
+) -> Iterator[Difference]:
+    """The keys (None: all) under which two mappings differ; `a.b` is `b` inside the object `a`."""
+    for key in sorted({*left, *right}) if keys is None else keys:
+        value_a, value_b = _get(left, key), _get(right, key)
+        if value_a != value_b:
+            yield _difference(cause, prefix + key, value_a, value_b)
 
 
 def _generations(a: Path, b: Path, suite: str) -> Iterator[Difference]:

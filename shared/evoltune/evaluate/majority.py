@@ -6,16 +6,16 @@ Two answers are equal when one passes with the other as reference, so 1/2 and 0.
 Invariant: a vote never changes a verdict; the winning answer counts as right only if it was judged right by itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from evoltune.errors import DataError
+from evoltune.evaluate.samples import answered
 from evoltune.evaluate.score import Outcome, by_problem
 from evoltune.evaluate.statistics import Measure, mean
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
-from evoltune.record import Answer, Record, Task
 from evoltune.verification.checker import open_checker
 
 Pair = tuple[str, str]
@@ -57,18 +57,15 @@ def _equal_pairs(
     found: dict[str, set[Pair]] = {problem: set() for problem in groups}
     if asked:
         with open_checker(suite.domain, verification) as checker:
-            judged = checker.verify(_as_records(suite.domain, tasks, asked))
+            judged = checker.verify(
+                answered(suite, replace(tasks[problem], reference=reference), answer)
+                for problem, (reference, answer) in asked
+            )
             for (problem, pair), record in zip(asked, judged, strict=True):
                 verdict = record.answers[0].verdict
                 if verdict and verdict.status == "pass":
                     found[problem].add(pair)
     return found
-
-
-def _as_records(domain: str, tasks: Mapping[str, Task], asked: Sequence[tuple[str, Pair]]) -> Iterator[Record]:
-    for problem, (reference, answer) in asked:
-        task = replace(tasks[problem], reference=reference)
-        yield Record(domain=domain, task=task, answers=(Answer(text=answer, model=""),))
 
 
 def _majority_is_right(group: Sequence[Outcome], equal: set[Pair]) -> bool:

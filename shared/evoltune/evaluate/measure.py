@@ -8,29 +8,30 @@ written when everything is judged, and holds everything that the scores depend o
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from evoltune.curate.certificate import unproven
-from evoltune.domain import load_domain, source_hash
-from evoltune.errors import CertificateError
-from evoltune.evaluate.decoding import prompt_of, settings_of
+from evoltune.domain import Profile, load_domain, source_hash
+from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import metrics, profile_of, verifier_version, verify_samples
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
-from evoltune.generate.model_source import find_model
-from evoltune.generate.types import ModelSource, SampleRequest
+from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest, find_model
+from evoltune.models.proof import read_template
 from evoltune.recipe import Recipe
-from evoltune.record import digest
+from evoltune.record import Task, digest
 from evoltune.rows.files import read_json, write_json
 from evoltune.run.paths import CERTIFICATE, MANIFEST, SCORES
+from evoltune.text.prompts import fill_slots
 
 KS = (1, 10, 100)
+DECODING_KEYS = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
 
 
 def evaluate(
@@ -44,11 +45,8 @@ def evaluate(
         allow_uncertified: score a checkpoint whose training data were not checked against a suite; the scores say so.
             The training data of other models are unknown, and the scores say that.
 
-    Returns:
-        What is written to `out/scores.json`.
-
-    Raises:
-        DataError: a suite or profile; CertificateError; GenerationError: the generator died (finished samples are kept).
+    Returns what is written to `out/scores.json`. Raises DataError for a suite or profile, CertificateError, and
+    GenerationError when the generator died (finished samples are kept).
     """
     data = Path(recipe.eval.data) if recipe.eval.data else None
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
@@ -106,12 +104,15 @@ def _measure_suite(
     rows = [finished[r.problem, r.sample] for r in requests]
     samples = [Sample(problem=row["problem"], sample=row["sample"], text=row["text"]) for row in rows]
     profiles = (name, *suite.beside, *recipe.eval.beside)
+    before = (
+        read_json(out / SCORES) or {}
+    )  # has the proof of the run that generated the texts, if this one had nothing to do
     return {
         **score(suite, samples, profiles, recipe, out / f"{suite.name}.verdicts.jsonl"),
         "truncated": sum(row["stop"] == "length" for row in rows),
         "settings": asdict(settings),
         "settings_key": settings.key,
-        "template_proof": proof or _earlier_proof(out, suite.name),
+        "template_proof": proof or before.get("suites", {}).get(suite.name, {}).get("template_proof", {}),
         "prompts_sha256": digest([r.prompt for r in requests]),
     }
 
@@ -148,13 +149,6 @@ def score(
     }
 
 
-def _earlier_proof(out: Path, suite: str) -> dict[str, Any]:
-    """The template proof of the run that generated the texts, when this one had nothing to generate."""
-    before = read_json(out / SCORES) or {}
-    found: dict[str, Any] = before.get("suites", {}).get(suite, {}).get("template_proof", {})
-    return found
-
-
 def environment() -> dict[str, str]:
     """Versions of the packages that a score depends on."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
@@ -164,3 +158,48 @@ def environment() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def prompt_of(profile: Profile, task: Task) -> str:
+    """The profile's format string filled with the task's instruction and text fields, in one pass."""
+    instruction = profile.render(task) if profile.render else task.instruction
+    if profile.prompt is None:
+        return instruction
+    texts = {k: v for k, v in task.fields.items() if isinstance(v, str)}
+    return fill_slots(profile.prompt, **{**texts, "instruction": instruction})
+
+
+def settings_of(
+    recipe: Recipe, profile: Profile, model: str, source: ModelSource, *, baseline: bool
+) -> GenerationSettings:
+    """The profile's decoding with the recipe's choices over it, and the template of this model.
+
+    `baseline`: the model is the base, with `eval.baseline_template` and `eval.baseline_max_new_tokens`.
+    """
+    chosen = recipe.eval
+    decoding: Mapping[str, Any] = profile.decoding
+    if unknown := set(decoding) - set(DECODING_KEYS):
+        raise DataError(f"profile decoding has unknown keys {sorted(unknown)}: allowed: {', '.join(DECODING_KEYS)}")
+    length = (baseline and chosen.baseline_max_new_tokens) or chosen.max_new_tokens
+    temperature = decoding.get("temperature", 0.0) if chosen.temperature is None else chosen.temperature
+    n = chosen.n or int(decoding.get("n", 1))
+    if n > 1 and temperature == 0:
+        raise RecipeError(f"eval.n: {n} samples at temperature 0 would all be the same: set eval.temperature above 0")
+    template, system = ("raw", "") if profile.prompt is not None else _template(recipe, source, baseline=baseline)
+    return GenerationSettings(
+        model=model, weights=source.fingerprint, template=template, prompt=profile.prompt, system=system,
+        n=n, temperature=float(temperature), top_p=float(chosen.top_p or decoding.get("top_p", 1.0)),
+        repetition_penalty=float(decoding.get("repetition_penalty", 1.0)),
+        max_new_tokens=int(length or decoding.get("max_tokens", 512)),
+        stops=(*decoding.get("stop", ()), *chosen.stops), seed=recipe.seed, engine=chosen.engine,
+    )  # fmt: skip
+
+
+def _template(recipe: Recipe, source: ModelSource, *, baseline: bool) -> tuple[str, str]:
+    """(template, system prompt): the base's own chat template, else what the checkpoint was trained with, else the recipe's."""
+    if baseline and recipe.eval.baseline_template == "chat":
+        return "chat", ""
+    trained = read_template(Path(source.checkpoint)) if source.checkpoint else None
+    if trained:
+        return trained.template, trained.system_prompt
+    return recipe.train.template, recipe.train.system_prompt

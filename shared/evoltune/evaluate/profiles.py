@@ -11,15 +11,12 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from evoltune.domain import Profile, installed, load_domain
 from evoltune.record import digest
-from evoltune.rows.files import write_json
 
 
 def all_profiles() -> dict[str, Profile]:
@@ -75,29 +72,6 @@ def _names(code: CodeType) -> set[str]:
 def present_lock() -> dict[str, dict[str, Any]]:
     """Version and hash of every profile as it is now."""
     return {name: {"version": p.version, "hash": profile_hash(p)} for name, p in sorted(all_profiles().items())}
-
-
-def write_lock(path: Path) -> int:
-    """Writes version and hash of every profile; returns the number of profiles."""
-    found = present_lock()
-    write_json(path, found)
-    return len(found)
-
-
-def lock_violations(locked: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Profiles that changed under the same version, disappeared, or are not locked yet; a line for each."""
-    found = []
-    for name in sorted({*locked, *now}):
-        old, new = locked.get(name), now.get(name)
-        if old is None:
-            found.append(f"{name}: new: add it to the lock with `evoltune profiles --lock FILE`")
-        elif new is None:
-            found.append(
-                f"{name}: missing: scores made with it cannot be repeated; delete its entry if that is intended"
-            )
-        elif old["hash"] != new["hash"] and old["version"] == new["version"]:
-            found.append(f"{name}: changed under version {old['version']}: raise its version, then lock again")
-    return found
 
 
 def profile_rows() -> list[dict[str, object]]:

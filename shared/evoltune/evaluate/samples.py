@@ -22,21 +22,9 @@ from evoltune.rows.readers import read_located
 
 ID_COLUMNS = ("problem", "task_id", "problem_id", "mbpp_id", "idx", "doc_id", "id", "name")
 """Columns that name the problem, the most reliable first."""
-TEXT_COLUMNS = tuple(
-    [
-        "text",
-        "completion",
-        "solution",
-        "response",
-        "answer",
-        "output",
-        "generation",
-        "pred",
-        "generated",
-        "code",
-        "resps",
-    ]
-)
+TEXT_COLUMNS = (
+    "text", "completion", "solution", "response", "answer", "output", "generation", "pred", "generated", "code", "resps",
+)  # fmt: skip
 QUESTION_COLUMNS = ("question", "problem", "instruction", "input", "prompt")
 Row = Mapping[str, Any]
 
@@ -51,16 +39,10 @@ class Sample:
 
 
 def read_samples(path: Path, suite: Suite, *, column: str = "") -> list[Sample]:
-    """Reads the generations of a file.
+    """The generations of a file in its order, numbered per problem unless the rows number themselves (`sample`).
 
-    Args:
-        column: the column with the text, needed where a row has several; `a.b` reads `b` inside the object `a`.
-
-    Returns:
-        Samples in file order, numbered per problem unless the rows number themselves (`sample`).
-
-    Raises:
-        DataError: naming the row that has no known problem or no text.
+    `column` has the text, where a row has several; `a.b` reads `b` inside the object `a`. Raises DataError that names the row
+    without a known problem or text.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz")
@@ -87,9 +69,12 @@ def samples_of(rows: Iterable[tuple[str, Row]], suite: Suite, *, column: str = "
 def records_of(rows: Iterable[tuple[str, Row]], suite: Suite) -> Iterator[Record]:
     """The samples of `samples_of` as records to verify, each with its problem as the task."""
     tasks = {task.name: task for task in suite.tasks}
-    for sample in samples_of(rows, suite):
-        answer = Answer(text=sample.text, model="")
-        yield Record(domain=suite.domain, task=tasks[sample.problem], answers=(answer,))
+    return (answered(suite, tasks[sample.problem], sample.text) for sample in samples_of(rows, suite))
+
+
+def answered(suite: Suite, task: Task, text: str) -> Record:
+    """A record to verify: a problem with one answer to it."""
+    return Record(domain=suite.domain, task=task, answers=(Answer(text=text, model=""),))
 
 
 class ProblemIndex:
@@ -106,8 +91,7 @@ class ProblemIndex:
     def find(self, row: Row, where: str) -> Task:
         """Raises DataError that names the row, the id in it and the nearest known id."""
         doc = row["doc"] if isinstance(row.get("doc"), Mapping) else {}  # lm-eval keeps the problem's own row there
-        questions = (source.get(key) for source in (row, doc) for key in QUESTION_COLUMNS)
-        for question in questions:
+        for question in (source.get(key) for source in (row, doc) for key in QUESTION_COLUMNS):
             if isinstance(question, str) and (task := self.by_question.get(_one_line(question))):
                 return task
         ids = (source.get(key) for source in (doc, row) for key in ID_COLUMNS)

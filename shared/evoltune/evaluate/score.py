@@ -15,12 +15,12 @@ from typing import Any
 
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import DataError, nearest
-from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.difficulty import difficulties_of, numeric_order, skills_of
+from evoltune.evaluate.samples import Sample, answered
 from evoltune.evaluate.statistics import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
-from evoltune.evaluate.task_fields import difficulties_of, numeric_order, skills_of
 from evoltune.recipe import Verification
-from evoltune.record import Answer, Record, Verdict, digest
+from evoltune.record import Verdict, digest
 from evoltune.rows.journal import Journal, read_journal
 from evoltune.terminal import progress
 from evoltune.verification.checker import Checker, limits_of, open_checker
@@ -76,16 +76,10 @@ def verify_samples(
     *,
     cache: bool = True,
 ) -> dict[str, list[Outcome]]:
-    """Judges the samples that the journal `out` does not hold yet under a profile and its verifier.
+    """Judges what the journal `out` does not hold yet; returns profile -> one outcome per sample, in their order.
 
-    Args:
-        cache: judge equal answers to a problem once.
-
-    Returns:
-        Profile -> one outcome per sample, in the order of the samples.
-
-    Raises:
-        DataError: an unknown profile, a sample of an unknown problem, or two samples of one name.
+    `cache`: judge equal answers to a problem once. Raises DataError for an unknown profile or problem, or two samples of one
+    name.
     """
     places = _places(suite, samples)
     versions = {name: verifier_version(suite, name, verification) for name in profiles}
@@ -117,9 +111,7 @@ def verify_samples(
 def _verdicts(checker: Checker, suite: Suite, samples: Sequence[Sample], profile: str) -> Iterator[Verdict]:
     """One verdict per sample, in order, with a progress bar."""
     tasks = {task.name: task for task in suite.tasks}
-    records = (
-        Record(domain=suite.domain, task=tasks[s.problem], answers=(Answer(text=s.text, model=""),)) for s in samples
-    )
+    records = (answered(suite, tasks[sample.problem], sample.text) for sample in samples)
     label, _ = profile_of(suite, profile)
     with progress(f"scoring {suite.name} by {label}", len(samples)) as advance:
         for record in checker.verify(records):
@@ -134,7 +126,7 @@ def _places(suite: Suite, samples: Sequence[Sample]) -> list[Place]:
     if repeated:
         problem, sample = repeated[0]
         raise DataError(f"two generations are named {problem!r}, sample {sample}: number them 0, 1, ...")
-    names = {task.name: None for task in suite.tasks}
+    names = dict.fromkeys(task.name for task in suite.tasks)
     unknown = next((s.problem for s in samples if s.problem not in names), None)
     if unknown is not None:
         raise DataError(f"suite {suite.name} has no problem {unknown!r}: {nearest(unknown, list(names)[:200])}")

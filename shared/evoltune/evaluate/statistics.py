@@ -30,10 +30,7 @@ class Measure:
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Unbiased estimate 1 - C(n-c, k) / C(n, k) (2107.03374, equation 1), exact in integers.
 
-    Args:
-        n: samples of the problem.
-        c: correct ones among them.
-        k: samples that are drawn. DataError for k > n.
+    `n`: samples of the problem, `c`: correct ones among them, `k`: samples that are drawn. DataError for k > n.
     """
     if not 0 <= c <= n:
         raise DataError(f"pass@k: {c} correct of {n} samples is impossible")

@@ -1,8 +1,10 @@
-"""Where the file of a suite is, and whether it is the published one.
+"""Where the file of a suite is, its download from the hub, and whether it is the published one.
 
     path, source = locate("math/gsm8k", benchmark, data=Path("~/suites"))
     sha256 = check_hash("math/gsm8k", benchmark, path)
 
+A hub address has the form of evoltune.rows.hub. Without a config it means the dataset's only one, `main`, or all of them one
+after another (the subjects of MATH); without a split it means `test`.
 Invariant: a file that passes `check_hash` is the published one, or is unchanged since it was first loaded here.
 """
 
@@ -12,11 +14,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from evoltune.domain import Benchmark
-from evoltune.errors import DataError
-from evoltune.evaluate.hub import fetch
-from evoltune.rows.files import cache_folder, write_json
+from evoltune.errors import DataError, MissingExtraError
+from evoltune.rows.files import cache_folder, jsonl_writer, write_json
+from evoltune.rows.hub import parse_address
 
 
 def candidates(name: str, benchmark: Benchmark, data: Path | None) -> Iterator[Path]:
@@ -114,3 +117,29 @@ def _read_pins(path: Path) -> dict[str, str]:
 
 def _pin(path: Path, name: str, value: str) -> None:
     write_json(path, {**_read_pins(path), name: value}, sort_keys=True)
+
+
+def fetch(address: str, out: Path, pinned: str = "") -> str:
+    """Downloads a dataset into the JSONL file `out`; returns `owner/name@revision`. Raises DataError in one line.
+
+    `pinned`: the revision to fetch where the address names none; "": the newest.
+    """
+    try:
+        import datasets
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise MissingExtraError("datasets", "data", f"fetching {address} from the hub") from error
+    where = parse_address(address)
+    try:
+        revision = where.revision or pinned or str(HfApi().dataset_info(where.repo, timeout=10).sha)
+        names = [where.config] if where.config else datasets.get_dataset_config_names(where.repo, revision=revision)
+        rows: list[dict[str, Any]] = []
+        for config in ["main"] if "main" in names else names or [None]:
+            rows += datasets.load_dataset(where.repo, config, split=where.split or "test", revision=revision)
+    except Exception as error:  # the hub's client raises a dozen unrelated types when offline
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise DataError(f"the download from the hub failed ({reason})") from error
+    with jsonl_writer(out) as write:
+        for row in rows:
+            write(row)
+    return f"{where.repo}@{revision}"

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evoltune.domain import Benchmark, installed, load_domain, to_task
 from evoltune.errors import DataError, DomainError, nearest
-from evoltune.evaluate.suite_files import check_hash, file_hashes, locate
+from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, numeric_order, skills_of
+from evoltune.evaluate.results import percent
+from evoltune.evaluate.suite_files import candidates, check_hash, file_hashes, locate
 from evoltune.record import Task
 from evoltune.rows.readers import read_located
+from evoltune.terminal import table
 
 ROWS_FILE = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
 
@@ -77,16 +81,13 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
         data: folder with suite files, searched before EVOLTUNE_DATA.
         domain: the domain of a bare file name, and the first to be searched for a suite name.
 
-    Raises:
-        DataError: unknown name (with the nearest), missing file (with where to get it), other hash, no or equal problems.
+    Raises DataError: unknown name (with the nearest), missing file (with where to get it), other hash, no or equal problems.
     """
-    prefix, colon, rest = name.partition(":")
-    if colon and ROWS_FILE.search(rest):
-        return _own_suite(Path(rest), prefix)
-    if ROWS_FILE.search(name) or Path(name).is_file():
-        if not domain:
+    if own := _own_rows(name, domain):
+        ref, path = own
+        if not ref:
             raise DataError(f"suite {name!r} is a rows file: say which domain judges it, e.g. 'math:{name}'")
-        return _own_suite(Path(name), domain)
+        return _own_suite(path, ref)
     declared = _find(name, domain)
     benchmark = declared.benchmark
     path, source = locate(declared.full_name, benchmark, data)
@@ -99,10 +100,16 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
 
 def judging_domain(name: str, domain: str = "") -> str:
     """The domain that judges a suite of this name; reads no suite file. Raises DataError for an unknown name."""
+    own = _own_rows(name, domain)
+    return own[0] if own else _find(name, domain).domain
+
+
+def _own_rows(name: str, domain: str) -> tuple[str, Path] | None:
+    """(domain, file) if the name means the user's own rows."""
     prefix, colon, rest = name.partition(":")
     if colon and ROWS_FILE.search(rest):
-        return prefix
-    return domain if ROWS_FILE.search(name) or Path(name).is_file() else _find(name, domain).domain
+        return prefix, Path(rest)
+    return (domain, Path(name)) if ROWS_FILE.search(name) or Path(name).is_file() else None
 
 
 def _find(name: str, domain: str) -> DeclaredSuite:
@@ -155,3 +162,50 @@ def _checked(name: str, path: Path, tasks: Iterable[Task]) -> tuple[Task, ...]:
             f"suite {name!r}: {path}: {len(repeated)} ids are not unique, e.g. {repeated[0]!r}: give each problem its own"
         )
     return found
+
+
+def suite_rows(data: Path | None = None) -> list[dict[str, str]]:
+    """A row per declared suite: profile, licence, hash, where its file is or where to get it."""
+    found = []
+    for name, suite in declared_suites().items():
+        b = suite.benchmark
+        file = next((str(path) for path in candidates(name, b, data) if path.exists()), "")
+        hub = f" (hub: {b.hub})" if b.file and b.hub else ""
+        sha256 = b.sha256[:12] or "at first load"
+        where = file or f"missing: {b.file or b.hub}{hub}"
+        found.append({"suite": name, "profile": b.profile, "licence": b.licence, "sha256": sha256, "file": where})
+    return found
+
+
+def suite_shares(names: Sequence[str], data: Path | None = None) -> dict[str, dict[str, Any]]:
+    """For each suite, the number of problems of each skill and difficulty, and the mean difficulty (None: not stated).
+
+    The WizardLM paper describes its test set in this way (2304.12244).
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        suite = load_suite(name, data)
+        stated = [(difficulties_of(task.fields) or [""])[0] for task in suite.tasks]
+        numbers = [number for text in stated if (number := number_in(text)) is not None]
+        found[suite.name] = {
+            "problems": len(suite.tasks),
+            "skill": Counter((skills_of(task.fields) or [NOT_STATED])[0] for task in suite.tasks),
+            "difficulty": Counter(text or NOT_STATED for text in stated),
+            "mean_difficulty": sum(numbers) / len(numbers) if numbers else None,
+        }
+    return found
+
+
+def share_tables(shares: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """`suite_shares` as two tables, and a line per suite on its mean difficulty."""
+    for title in ("skill", "difficulty"):
+        groups = sorted({group for s in shares.values() for group in s[title]}, key=numeric_order)
+        body = [
+            [group, *(percent(s[title][group] / s["problems"]) if s[title][group] else "-" for s in shares.values())]
+            for group in groups
+        ]
+        yield from table([title, *(f"{name} ({s['problems']})" for name, s in shares.items())], body)
+        yield ""
+    for name, s in shares.items():
+        mean = s["mean_difficulty"]
+        yield f"{name}: " + ("no difficulty stated" if mean is None else f"mean difficulty {mean:.2f}")

@@ -14,9 +14,10 @@ from typing import Any
 
 from evoltune.cluster.gpus import gpu_count
 from evoltune.generate.http import http_engine
-from evoltune.generate.processes import cores, transformers_engine, vllm_engine
-from evoltune.generate.types import Engine, GenerationSettings, ModelSource, SampleRequest
+from evoltune.generate.job import Engine, GenerationSettings, ModelSource, SampleRequest
+from evoltune.generate.processes import transformers_engine, vllm_engine
 from evoltune.rows.journal import Journal, read_journal
+from evoltune.sandbox.pool import default_workers
 from evoltune.terminal import progress
 
 ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_engine, "http": http_engine}
@@ -34,16 +35,10 @@ def generate(
     *,
     batch_size: int = 0,
 ) -> dict[str, Any]:
-    """Adds the missing samples to the journal `out`.
+    """Adds the missing samples to the journal `out`; returns the template proof, or {} when nothing was missing.
 
-    Args:
-        batch_size: prompts decoded together; 0: as many as the key-value cache allows.
-
-    Returns:
-        The template proof, or {} when nothing was missing.
-
-    Raises:
-        GenerationError: the generator died; finished samples are kept, so the same call resumes.
+    `batch_size`: prompts decoded together; 0: as many as the key-value cache allows. Raises GenerationError when the
+    generator died; finished samples are kept, so the same call resumes.
     """
     with Journal(out) as journal:
         done = set(finished_samples(out, settings.key))
@@ -57,8 +52,7 @@ def generate(
             def save(request: SampleRequest, completion: Mapping[str, Any]) -> None:
                 if (request.problem, request.sample) not in done:
                     name = {"suite": request.suite, "problem": request.problem, "sample": request.sample}
-                    made = {"settings": settings.key, "prompt": request.prompt, **completion}
-                    journal.append({**name, **made})
+                    journal.append({**name, "settings": settings.key, "prompt": request.prompt, **completion})
                 advance(1)
 
             return ENGINES[settings.engine](todo, settings, model, save)
@@ -76,7 +70,7 @@ def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleReq
     processors, with at least MIN_BATCH prompts for each.
     """
     ordered = sorted(requests, key=lambda r: (-len(r.prompt), r.problem, r.sample))
-    at_once = max(1, min(gpu_count() or cores(), len(ordered) // MIN_BATCH))
+    at_once = max(1, min(gpu_count() or default_workers(), len(ordered) // MIN_BATCH))
     count = at_once * -(-len(ordered) // (size * at_once))
     cuts = [len(ordered) * i // count for i in range(count + 1)]
     return [ordered[a:b] for a, b in pairwise(cuts)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import EvoltuneError, RecipeError
-from evoltune.generate.types import Batches, GenerationSettings, ModelSource, SampleRequest, Save
+from evoltune.generate.job import Batches, GenerationSettings, ModelSource, SampleRequest, Save
 from evoltune.models.template import render_prompt
 from evoltune.teacher.protocol import RAW_PROMPT, Request
 from evoltune.teacher.stack import open_teacher

@@ -1,43 +1,147 @@
 """Backends that load the model: Transformers and vLLM, in processes on this machine or on a Ray cluster.
 
-Every generator takes the next batch when it is free. A batch whose generator is lost with its node goes to another one.
+    with closing(GeneratorProcess("evoltune.generate.transformers_worker", job)) as generator:
+        completions = generator.ask([{"prompt": "2 + 2 = ?", "history": [], "seed": 1}])
+
+Every generator takes the next batch when it is free. A batch whose generator is lost with its node goes to another one. On a
+cluster one generator runs for each GPU, or for each core where there is none, and every node must see the weights at the same
+path. Invariant: the texts of a batch do not depend on the process or node that generates it.
 """
 
+from __future__ import annotations
+
 import importlib.util
+import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evoltune.cluster import engine
 from evoltune.cluster.gpus import gpu_count
-from evoltune.errors import MissingExtraError, RecipeError
-from evoltune.generate.generator_process import GeneratorProcess
-from evoltune.generate.on_ray import RayGenerator, generator_slots
-from evoltune.generate.types import Batches, GenerationSettings, GeneratorLost, ModelSource, SampleRequest, Save
+from evoltune.cluster.ray_engine import import_ray
+from evoltune.cluster.worker_pool import EngineError
+from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError
+from evoltune.generate.job import (
+    Batches,
+    GenerationError,
+    GenerationSettings,
+    GeneratorLost,
+    ModelSource,
+    SampleRequest,
+    Save,
+)
+from evoltune.sandbox.pool import default_workers
 
 ATTEMPTS = 4
 """How often a lost generator is started again."""
+START_S = 900.0
+"""How long a generator may wait for room on the cluster and load its weights."""
+
+
+class GeneratorProcess:
+    """`python -m MODULE`, where the module calls `worker_protocol.serve`: started with a job, then asked batch by batch.
+
+    The process ends with `close`, and when this process dies, which closes its standard input.
+    """
+
+    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # spinning threads starve each other on a busy machine
+        )  # fmt: skip
+        try:
+            self._proof: dict[str, Any] = self.ask(job)
+        except BaseException:
+            self.close()
+            raise
+
+    def proof(self) -> dict[str, Any]:
+        return self._proof
+
+    def ask(self, message: Any) -> Any:
+        """Sends one line and reads one. Raises GenerationError with the last line of the process's standard error."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin and stdout
+        try:
+            stdin.write(json.dumps(message) + "\n")
+            stdin.flush()
+            line = stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            raise GenerationError(self._exit_report())
+        return json.loads(line)
+
+    def _exit_report(self) -> str:
+        code = self._process.wait(timeout=30)
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "no error message"
+        memory = " (killed: out of memory? lower eval.batch_size)" if code == -9 else ""
+        return f"the generator ended with code {code}{memory}: {last}; run the same command again to resume"
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        self.kill()
+        self._process.communicate()
+        self._errors.close()
+
+
+class RayGenerator:
+    """A generator process on the node that Ray chooses.
+
+    Raises GenerationError as the process does, GeneratorLost when its node died, EngineError when no node has room.
+    """
+
+    def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+        self._ray = import_ray()
+        gpus = 1 if self._ray.cluster_resources().get("GPU") else 0
+        options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
+        actor = self._ray.remote(**options)(GeneratorProcess)
+        self._actor = actor.remote(module, {**job, "rank": 0, "threads": 1})
+        self._proof: dict[str, Any] = self._result(self._actor.proof.remote(), START_S)
+
+    def proof(self) -> dict[str, Any]:
+        return self._proof
+
+    def ask(self, message: Any) -> Any:
+        return self._result(self._actor.ask.remote(message))
+
+    def _result(self, reference: Any, timeout_s: float | None = None) -> Any:
+        try:
+            return self._ray.get(reference, timeout=timeout_s)
+        except self._ray.exceptions.GetTimeoutError as error:
+            raise EngineError(
+                f"ray: no node took a generator in {START_S:g} s: see `ray status`; the cluster may be full"
+            ) from error
+        except self._ray.exceptions.RayActorError as error:
+            cause = error.__cause__ or getattr(error, "cause", None)
+            if isinstance(cause, EvoltuneError):
+                raise cause from None
+            raise GeneratorLost(f"ray: a generator's node died ({str(error).splitlines()[0][:200]})") from error
+        except self._ray.exceptions.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, EvoltuneError) else error) from None
+
+    def kill(self) -> None:
+        self._ray.kill(self._actor)
+
+    close = kill
+
+
 Generator = GeneratorProcess | RayGenerator
-
-
-def transformers_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
-    """One process per GPU; on a CPU one per core, as far as the memory allows."""
-    for module in ("torch", "transformers"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, "train", "generation with Transformers")
-    module = "evoltune.generate.transformers_worker"
-    return _Dispatcher(todo, settings, model, save, module).run(process_count(model))
-
-
-def vllm_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
-    """One process: vLLM makes batches of its own, each message is a large one of ours."""
-    if importlib.util.find_spec("vllm") is None:
-        raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
-    return _Dispatcher(todo, settings, model, save, "evoltune.generate.vllm_worker").run(1)
 
 
 class _Dispatcher:
@@ -57,7 +161,7 @@ class _Dispatcher:
         open_generator: type[Generator] = GeneratorProcess
         if engine.current() == "ray":
             open_generator, local = RayGenerator, generator_slots()
-        count, threads = min(len(self.waiting), local), max(1, cores() // local)
+        count, threads = min(len(self.waiting), local), max(1, default_workers() // local)
         with ThreadPoolExecutor(count) as pool:
             futures = [pool.submit(self._work, open_generator, rank, threads) for rank in range(count)]
             try:
@@ -68,7 +172,7 @@ class _Dispatcher:
                 for generator in self.started:
                     generator.kill()  # an interrupt need not wait for the batches that are being generated
                 raise
-        return self.started[0].proof
+        return self.started[0].proof()
 
     def _work(self, open_generator: type[Generator], rank: int, threads: int) -> None:
         for attempt in range(1, ATTEMPTS + 1):
@@ -79,7 +183,7 @@ class _Dispatcher:
                     raise
 
     def _serve(self, open_generator: type[Generator], rank: int, threads: int) -> None:
-        with open_generator(self.module, self._job(rank, threads)) as generator:
+        with closing(open_generator(self.module, self._job(rank, threads))) as generator:
             self.started.append(generator)
             while batch := self._next():
                 try:
@@ -103,9 +207,29 @@ class _Dispatcher:
         return {**where, **settings, "probe": self.probe, "rank": rank, "threads": threads}
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def generator_slots() -> int:
+    """How many generators the cluster holds: its GPUs, or its cores."""
+    resources = import_ray().cluster_resources()
+    found = int(resources.get("GPU", 0)) or int(resources.get("CPU", 0))
+    if not found:
+        raise EngineError("ray: the cluster has neither a GPU nor a core to give: see `ray status`")
+    return found
+
+
+def transformers_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
+    """One process per GPU; on a CPU one per core, as far as the memory allows."""
+    for module in ("torch", "transformers"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(module, "train", "generation with Transformers")
+    worker = "evoltune.generate.transformers_worker"
+    return _Dispatcher(todo, settings, model, save, worker).run(process_count(model))
+
+
+def vllm_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
+    """One process: vLLM makes batches of its own, each message is a large one of ours."""
+    if importlib.util.find_spec("vllm") is None:
+        raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
+    return _Dispatcher(todo, settings, model, save, "evoltune.generate.vllm_worker").run(1)
 
 
 def process_count(model: ModelSource) -> int:
@@ -118,4 +242,4 @@ def process_count(model: ModelSource) -> int:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         free = int(8e9)
-    return max(1, min(cores(), int(0.75 * free / each)))
+    return max(1, min(default_workers(), int(0.75 * free / each)))

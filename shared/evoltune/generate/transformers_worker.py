@@ -102,13 +102,12 @@ class Generator:
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         torch.set_num_threads(int(job["threads"]))
-        self.job, self.device = job, _device(int(job["rank"]))
+        gpu = torch.cuda.is_available()
+        self.job, self.device = job, torch.device("cuda", int(job["rank"])) if gpu else torch.device("cpu")
         self.tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
         self.model = _load(job, len(self.tokenizer), self.device)
-        configured = self.model.generation_config.eos_token_id
-        stops = [configured] if isinstance(configured, int) else list(configured or ())
-        context = int(getattr(self.model.config, "max_position_embeddings", 0) or 0)
-        self.prompter = Prompter(job, self.tokenizer, context, stops)
+        eos = self.model.generation_config.eos_token_id
+        self.prompter = Prompter(job, self.tokenizer, self.model.config, eos)
         self.stop_ids = torch.tensor(self.prompter.stop_ids, device=self.device)
 
     def proof(self) -> dict[str, Any]:
@@ -116,13 +115,14 @@ class Generator:
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "history", "seed"}`, in order."""
+        """See `worker_protocol.Generator`."""
         prompts = [self.prompter.ids(row["prompt"], row.get("history", ())) for row in batch]
         budget, penalty = int(self.job["max_new_tokens"]), float(self.job["repetition_penalty"])
         chosen: list[list[int]] = [[] for _ in batch]
         ended = ["length"] * len(batch)
         sampler = Sampler(self.job, [int(row["seed"]) for row in batch], budget, self.device)
-        cache = _cache(self.model)
+        cache = DynamicCache(config=self.model.config)
+        cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
         inputs, mask = self._prefill_shared(prompts, cache)
         position = (mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
         rows = torch.arange(len(batch), device=self.device)  # of the batch that the cache holds
@@ -152,8 +152,7 @@ class Generator:
     def _prefill_shared(self, prompts: Sequence[list[int]], cache: DynamicCache) -> tuple[torch.Tensor, torch.Tensor]:
         """Computes what all prompts begin with once, into the cache of every row.
 
-        Returns:
-            The rest of each prompt, padded on the left, and the attention mask of the whole prompts.
+        Returns the rest of each prompt, padded on the left, and the attention mask of the whole prompts.
         """
         first, last = min(prompts), max(prompts)  # what these share in lexicographic order, all prompts share
         pairs = zip(first[:-1], last, strict=False)
@@ -229,16 +228,6 @@ def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tupl
     ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
     return ids, mask
-
-
-def _cache(model: Any) -> DynamicCache:
-    cache = DynamicCache(config=model.config)
-    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
-
-
-def _device(rank: int) -> torch.device:
-    return torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def _load(job: Mapping[str, Any], vocabulary: int, device: torch.device) -> Any:

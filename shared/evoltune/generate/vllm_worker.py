@@ -24,10 +24,7 @@ class VllmGenerator:
         self.job = job
         tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
         config = AutoConfig.from_pretrained(job["model"])
-        eos = config.eos_token_id
-        stops = [eos] if isinstance(eos, int) else list(eos or ())
-        context = int(getattr(config, "max_position_embeddings", 0) or 0)
-        self.prompter = Prompter(job, tokenizer, context, stops)
+        self.prompter = Prompter(job, tokenizer, config, config.eos_token_id)
         more: dict[str, Any] = {"enable_lora": True, "max_lora_rank": 256} if job["adapter"] else {}
         self.model = LLM(model=job["model"], tokenizer=job["tokenizer"], **more)
         self.lora = _lora(job["adapter"]) if job["adapter"] else None

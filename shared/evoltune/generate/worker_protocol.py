@@ -17,17 +17,13 @@ from evoltune.models.template import prompt_ids, stop_of
 
 
 class Prompter:
-    """Turns prompts into token ids with a job's tokenizer and template.
+    """Turns prompts into token ids with a job's tokenizer and template. `eos`: stop tokens of the model's configuration."""
 
-    Args:
-        context: length of the model's context in tokens; 0: unknown.
-        configured_stops: stop tokens of the model's own configuration.
-    """
-
-    def __init__(self, job: Mapping[str, Any], tokenizer: Any, context: int, configured_stops: Sequence[int]) -> None:
-        self.job, self.tokenizer, self.context = job, tokenizer, context
+    def __init__(self, job: Mapping[str, Any], tokenizer: Any, config: Any, eos: int | Sequence[int] | None) -> None:
+        self.job, self.tokenizer = job, tokenizer
+        self.context = int(getattr(config, "max_position_embeddings", 0) or 0)  # in tokens; 0: unknown
         self.trained = check_golden(Path(job["checkpoint"]), tokenizer) if job["checkpoint"] else None
-        stops = {*configured_stops, tokenizer.eos_token_id} - {None}
+        stops = {*([eos] if isinstance(eos, int) else eos or ()), tokenizer.eos_token_id} - {None}
         if self.trained:
             stops.add(self.trained.stop.id)
         if job["template"] != "raw":
@@ -35,10 +31,7 @@ class Prompter:
         self.stop_ids: list[int] = sorted(stops)
 
     def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
-        """Token ids of a prompt: rendered with the template, or the text as it is for `raw`.
-
-        A prompt that leaves no room for `max_new_tokens` is cut at its beginning.
-        """
+        """Rendered with the template, or the text as it is for `raw`; cut at its beginning to leave `max_new_tokens`."""
         turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
         if self.job["template"] == "raw":
             found: list[int] = self.tokenizer(prompt)["input_ids"]
@@ -68,7 +61,6 @@ class Generator(Protocol):
 
     def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "history", "seed"}`, in order."""
-        ...
 
 
 def serve(make: Callable[[Mapping[str, Any]], Generator]) -> None:

@@ -9,14 +9,13 @@ from typing import Any
 
 import yaml
 
-from evoltune.models.checkpoint import read_manifest
 from evoltune.rows.files import read_json, write_file
-from evoltune.run.paths import AFTER, BEFORE, EVAL, SCORES, TEMPLATE
+from evoltune.run.paths import AFTER, BEFORE, EVAL, MANIFEST, SCORES, TEMPLATE
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
     """Writes the card from the folder's files and from the scores in `../eval`; `manifest` if it is not written yet."""
-    manifest = manifest or read_manifest(folder) or {}
+    manifest = manifest or read_json(folder / MANIFEST) or {}
     write_file(folder / "README.md", "\n".join(_lines(folder, manifest)))
     return folder / "README.md"
 

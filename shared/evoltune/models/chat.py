@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import MissingExtraError, TrainingError
-from evoltune.models.load import precision_of, torch_dtype
+from evoltune.models.load import load_adapted, precision_of, torch_dtype
 from evoltune.models.locate import ModelRef, locate_model
-from evoltune.models.lora import load_adapted
 from evoltune.models.proof import Template, check_golden
 from evoltune.models.template import Message, stop_of
 
@@ -54,9 +53,9 @@ class ChatModel:
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         outputs: list[list[int]] = []
         arguments = (ids, sampling or SamplingConfig(), streamer, outputs)
+        worker = threading.Thread(target=self._generate, args=arguments, daemon=True)
         text = ""
         with self._lock:
-            worker = threading.Thread(target=self._generate, args=arguments, daemon=True)
             worker.start()
             for piece in streamer:
                 text += piece
@@ -66,13 +65,8 @@ class ChatModel:
         if not outputs:
             raise TrainingError("the model failed while it answered: see the traceback above")
         generated = outputs[0][len(ids) :]
-        stopped = bool(generated) and generated[-1] == self.template.stop.id
-        yield Reply(
-            text=text,
-            finish_reason="stop" if stopped else "length",
-            prompt_tokens=len(ids),
-            completion_tokens=len(generated),
-        )
+        reason = "stop" if generated[-1:] == [self.template.stop.id] else "length"
+        yield Reply(text=text, finish_reason=reason, prompt_tokens=len(ids), completion_tokens=len(generated))
 
     def answer(self, messages: Sequence[Message], sampling: SamplingConfig | None = None) -> Reply:
         *_, last = self.stream(messages, sampling)
@@ -101,8 +95,7 @@ class ChatModel:
 def open_model(checkpoint: str | Path) -> ChatModel:
     """Loads a checkpoint of Evoltune (whole or adapter), or any base that has a chat template.
 
-    Raises:
-        TrainingError: The model does not exist, or its tokenizer was changed after training.
+    Raises TrainingError if the model does not exist, or its tokenizer was changed after training.
     """
     place = locate_model(str(checkpoint))
     try:

@@ -1,15 +1,20 @@
-"""Loads a base model and its tokenizer for training: dtypes by hardware, stop and pad tokens, embedding rows.
+"""Loads a base model and its tokenizer: dtypes and kernels by hardware, stop and pad tokens, embedding rows, adapters.
 
 Frozen weights are held in bf16 if the hardware has it, trained ones in fp32 under autocast; under DeepSpeed the engine keeps
-the fp32 master weights. GPUs of the V100 class, which have no bf16, get fp16.
+the fp32 master weights. GPUs of the V100 class, which have no bf16, get fp16. On a GPU those kernels are used that are installed: flash-attention for packed rows
+(variable-length attention between position restarts), and Liger's fused norms, rotary embeddings and MLPs. The loss stays ours
+(`evoltune.train.sft.loss`), which computes logits only where there are labels. Imports no torch.
 """
 
 import importlib.util
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from evoltune.errors import MissingExtraError, TrainingError
-from evoltune.models.kernels import choose_kernels
+from evoltune.models.locate import locate_model
+from evoltune.models.proof import Template
 from evoltune.models.template import FORMATS, Stop, stop_of
 from evoltune.recipe import Train
 
@@ -18,6 +23,12 @@ _PAD_TOKENS = (
     "<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "[PAD]", "<fim_pad>", "<|endoftext|>", "<unk>",
 )  # fmt: skip
 _GATED_HINT = "(gated models need HF_TOKEN and an accepted licence)"
+LIGER = {
+    "rope": True, "rms_norm": True, "swiglu": True, "cross_entropy": False, "fused_linear_cross_entropy": False,
+}  # fmt: skip
+EAGER_UP_TO = 512
+"""Tokens up to which plain attention is faster on a CPU in bf16: PyTorch's fused one takes four times as long forward and
+backward for 8 rows of 70 tokens, and as long for 4 rows of 512 (9 heads of 64, one thread)."""
 
 
 def precision_of(wanted: str) -> Precision:
@@ -65,11 +76,7 @@ def load_tokenizer(base: str) -> Any:
 
 
 def prepare_tokenizer(tokenizer: Any, template: str) -> tuple[Stop, list[str]]:
-    """Adds the template's own end-of-turn token and makes the pad token differ from the stop token.
-
-    Returns:
-        The stop token, and the tokens that were added.
-    """
+    """Adds the template's end-of-turn token, makes the pad token another; returns the stop token and the tokens added."""
     added = []
     own = FORMATS[template].end_of_turn if template in FORMATS else ""
     if own and own not in tokenizer.get_vocab():
@@ -81,6 +88,39 @@ def prepare_tokenizer(tokenizer: Any, template: str) -> tuple[Stop, list[str]]:
         usable = (p for p in _PAD_TOKENS if p in vocabulary and vocabulary[p] != stop.id)
         tokenizer.pad_token = next(usable, tokenizer.eos_token)
     return stop, added
+
+
+class Kernels(NamedTuple):
+    """What the model is loaded and patched with; `missing` has a line for each package that would help."""
+
+    attention: str | None
+    liger: bool
+    missing: tuple[str, ...] = ()
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def choose_kernels(
+    train: Train, precision: str, *, gpu: bool, installed: Callable[[str], bool] = _installed
+) -> Kernels:
+    """`train.attn_implementation` always wins where it is set."""
+    attention = train.attn_implementation
+    if not gpu:
+        if attention is None and precision == "bf16" and train.max_length <= EAGER_UP_TO:
+            attention = "eager"
+        return Kernels(attention, liger=False)
+    missing = []
+    if attention is None and train.packing and precision != "fp32":
+        if installed("flash_attn"):
+            attention = "flash_attention_2"
+        else:
+            missing.append("flash-attn is not installed: packed rows use sdpa attention (pip install flash-attn)")
+    liger = installed("liger_kernel")
+    if not liger:
+        missing.append("liger-kernel is not installed: norms and MLPs are not fused (pip install liger-kernel)")
+    return Kernels(attention, liger, tuple(missing))
 
 
 def load_model(base: str, train: Train, precision: Precision) -> Any:
@@ -125,11 +165,7 @@ def _four_bit(compute_dtype: Any) -> Any:
 
 
 def grow_embeddings(model: Any, size: int) -> int:
-    """Adds embedding rows for tokens that the base does not have, each the average of the old rows (as WizardCoder did).
-
-    Returns:
-        How many rows were added.
-    """
+    """Adds embedding rows for new tokens, each the average of the old rows (as WizardCoder did); returns their number."""
     import torch
 
     rows = model.get_input_embeddings().weight
@@ -155,3 +191,18 @@ def gathered(weight: Any, *, change: bool = True) -> AbstractContextManager[Any]
         [weight], modifier_rank=0 if change else None
     )
     return context
+
+
+def load_adapted(checkpoint: Path, template: Template, dtype: Any, tokens: int) -> Any:
+    """The base that `template` names, with the checkpoint's adapter, for inference.
+
+    `tokens`: size of the checkpoint's tokenizer, since training may have added tokens.
+    """
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(
+        locate_model(template.base.name), revision=template.base.revision, dtype=dtype
+    )
+    grow_embeddings(base, tokens)
+    return PeftModel.from_pretrained(base, checkpoint).eval()

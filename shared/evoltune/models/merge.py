@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 from evoltune.errors import DataError, MissingExtraError, TrainingError
 from evoltune.models.card import write_card
-from evoltune.models.checkpoint import read_manifest
-from evoltune.models.lora import load_adapted
+from evoltune.models.load import load_adapted
 from evoltune.models.proof import Template, read_template
-from evoltune.rows.files import file_digest, write_json
+from evoltune.rows.files import file_digest, read_json, write_json
 from evoltune.run.paths import CERTIFICATE, MANIFEST, TEMPLATE
 
 BOUND = {"float32": 1e-4, "bfloat16": 5e-2}
@@ -22,16 +21,12 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, Any]:
-    """Writes the whole model to `out`.
+    """Writes the whole model to `out`; returns its manifest, with `merge: {bound, difference, dtype}`.
 
-    Returns:
-        Its manifest, with `merge: {bound, difference, dtype}`.
-
-    Raises:
-        DataError: The checkpoint is not a finished adapter of Evoltune.
-        TrainingError: The bound is broken, the adapter is all zeros, or `out` holds a finished model.
+    Raises DataError if the checkpoint is not a finished adapter of Evoltune, and TrainingError if the bound is broken, the
+    adapter is all zeros, or `out` holds a finished model.
     """
-    template, manifest = read_template(checkpoint), read_manifest(checkpoint)
+    template, manifest = read_template(checkpoint), read_json(checkpoint / MANIFEST)
     if template is None or manifest is None or not (checkpoint / "adapter_config.json").is_file():
         raise DataError(
             f"{checkpoint}: is not a finished adapter of Evoltune (adapter_config.json, template.json, manifest.json): "
@@ -47,7 +42,8 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     adapted = load_adapted(checkpoint, template, torch.float32, len(tokenizer))
     before = _probe_logits(adapted, template)
-    _refuse_untrained(adapted, checkpoint)
+    if not any(p.abs().max() > 0 for name, p in adapted.named_parameters() if "lora_B" in name):
+        raise TrainingError(f"{checkpoint}: the adapter is all zeros: it was never trained, or was saved empty")
     merged = adapted.merge_and_unload().to(getattr(torch, dtype))
     staging = out.with_name(f".{out.name}.merging")
     shutil.rmtree(staging, ignore_errors=True)
@@ -72,11 +68,6 @@ def _probe_logits(model: Any, template: Template) -> list[Any]:
 
     with torch.inference_mode():
         return [model(input_ids=torch.tensor([ids])).logits.float() for _, ids in template.golden]
-
-
-def _refuse_untrained(adapted: Any, checkpoint: Path) -> None:
-    if not any(p.abs().max() > 0 for name, p in adapted.named_parameters() if "lora_B" in name):
-        raise TrainingError(f"{checkpoint}: the adapter is all zeros: it was never trained, or was saved empty")
 
 
 def _difference(folder: Path, template: Template, before: list[Any]) -> float:

@@ -74,11 +74,7 @@ def read_template(folder: Path) -> Template | None:
 
 
 def check_golden(folder: Path, tokenizer: Any) -> Template | None:
-    """The checkpoint's template, after a check that this tokenizer builds the same ids as in training.
-
-    Raises:
-        TrainingError: It does not, or template.json is damaged.
-    """
+    """The checkpoint's template. Raises TrainingError if this tokenizer builds other ids than in training."""
     found = read_template(folder)
     if found is None:
         return None
@@ -95,10 +91,8 @@ def check_golden(folder: Path, tokenizer: Any) -> Template | None:
 def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> bool:
     """Gives the tokenizer a chat template that builds the ids of a plain format; none if the ids would differ.
 
-    Otherwise a server would render the prompts of an Alpaca-trained model with the base's own chat template.
-
-    Returns:
-        Whether the tokenizer's chat template builds the ids of training.
+    Otherwise a server would render the prompts of an Alpaca-trained model with the base's own chat template. Returns whether
+    the tokenizer's chat template builds the ids of training.
     """
     if template == "chat":
         return True
@@ -119,13 +113,9 @@ def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> boo
 def prove(
     template: str, tokenizer: Any, conversations: Sequence[Sequence[Message]], *, stop: Stop, system: str = ""
 ) -> dict[str, Any]:
-    """Checks a sample of the rows, and the probes.
+    """Checks a sample of the rows, and the probes; returns the part of template.json that the proof establishes.
 
-    Returns:
-        The part of template.json that the proof establishes.
-
-    Raises:
-        TrainingError: Training, evaluation and a server would not see the same ids, or the loss would fall elsewhere.
+    Raises TrainingError if training, evaluation and a server would not see the same ids, or the loss would fall elsewhere.
     """
     _check_specials(tokenizer, stop)
     with tempfile.TemporaryDirectory(prefix="evoltune-proof-") as folder:
@@ -134,10 +124,7 @@ def prove(
         example = encode(template, conversation, tokenizer, system, stop)
         _check_ids(template, conversation[:-1], tokenizer, server, system, example)
         _check_labels(conversation, example, tokenizer, stop)
-    golden: list[dict[str, Any]] = []
-    for probe in PROBES:
-        ids = _check_ids(template, probe, tokenizer, server, system)
-        golden.append({"messages": list(probe), "ids": ids})
+    golden = [{"messages": list(p), "ids": _check_ids(template, p, tokenizer, server, system)} for p in PROBES]
     first = prompt_ids(template, PROBES[0], tokenizer, system)
     return {
         "stop_token": stop.token,
@@ -206,11 +193,11 @@ def _check_ids(
 
 def _server_ids(template: str, messages: Sequence[Message], server: Any, system: str) -> list[int]:
     """The ids that an OpenAI-compatible server builds: chat through the tokenizer's template, plain text through its encoder."""
-    if template != "chat":
-        plain: list[int] = server(render_prompt(template, messages, system, server))["input_ids"]
-        return plain
-    turns = chat_turns(messages, system)
-    out = server.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
+    if template == "chat":
+        turns = chat_turns(messages, system)
+        out = server.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
+    else:
+        out = server(render_prompt(template, messages, system, server))
     ids: list[int] = out["input_ids"]
     return ids
 
@@ -223,7 +210,7 @@ def _check_labels(conversation: Sequence[Message], example: Encoded, tokenizer: 
         )
     answers = [str(m["content"]) + stop.token for m in conversation if m["role"] == "assistant"]
     labelled = [label for label in example.labels if label != IGNORED]
-    decoded, expected = _without_spaces(tokenizer.decode(labelled)), _without_spaces("".join(answers))
+    decoded, expected = ("".join(text.split()) for text in (tokenizer.decode(labelled), "".join(answers)))
     if decoded != expected:
         raise TrainingError(
             f"the loss would fall on {decoded[:80]!r}..., not on the answer {expected[:80]!r}...: "
@@ -248,10 +235,6 @@ def check_batch(batch: dict[str, Any], documents: Sequence[Encoded], stop: Stop)
         )
     if any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
         raise TrainingError("a label differs from the token at its position: labels are shifted twice or mixed up")
-
-
-def _without_spaces(text: str) -> str:
-    return "".join(text.split())
 
 
 def _difference(one: Sequence[int], other: Sequence[int]) -> str:

@@ -7,16 +7,21 @@ One request is answered at a time; the others wait. Where vLLM is installed and 
 """
 
 import asyncio
+import importlib.util
 import json
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from evoltune.errors import EvoltuneError
+from evoltune.errors import EvoltuneError, MissingExtraError, TrainingError
 from evoltune.models.chat import ChatModel, Reply, SamplingConfig
+from evoltune.models.load import load_tokenizer
+from evoltune.models.proof import check_golden, read_template
 
 MAX_BODY = 4 * 2**20
 
@@ -43,8 +48,7 @@ async def _models(request: web.Request) -> web.Response:
 
 async def _complete(request: web.Request) -> web.StreamResponse:
     try:
-        body = await request.json()
-        messages, sampling = _parse(body)
+        messages, sampling = _parse(body := await request.json())
     except (ValueError, KeyError, TypeError) as error:
         return _bad_request(f"not a chat completion request: {error}")
     envelope = {
@@ -61,7 +65,11 @@ async def _complete(request: web.Request) -> web.StreamResponse:
         *_, last = [first, *[piece async for piece in pieces]]
     assert isinstance(last, Reply)
     choice = {"index": 0, "message": {"role": "assistant", "content": last.text}, "finish_reason": last.finish_reason}
-    return web.json_response({**envelope, "object": "chat.completion", "choices": [choice], "usage": _usage(last)})
+    usage = {
+        "prompt_tokens": last.prompt_tokens, "completion_tokens": last.completion_tokens,
+        "total_tokens": last.prompt_tokens + last.completion_tokens,
+    }  # fmt: skip
+    return web.json_response({**envelope, "object": "chat.completion", "choices": [choice], "usage": usage})
 
 
 def _bad_request(message: str) -> web.Response:
@@ -86,9 +94,7 @@ def _parse(body: Any) -> tuple[list[dict[str, str]], SamplingConfig]:
 
 def _text(content: Any) -> str:
     """The text of a message, which is a string or a list of parts."""
-    if isinstance(content, str):
-        return content
-    return "".join(part["text"] for part in content)
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 async def _pieces(stream: Iterator[str | Reply]) -> AsyncIterator[str | Reply]:
@@ -118,8 +124,30 @@ async def _streamed(
     return response
 
 
-def _usage(reply: Reply) -> dict[str, int]:
-    total = reply.prompt_tokens + reply.completion_tokens
-    return {
-        "prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens, "total_tokens": total,
-    }  # fmt: skip
+def vllm_can_serve(checkpoint: Path) -> bool:
+    """Whether vLLM is installed and the tokenizer's own chat template builds the prompts of training.
+
+    Plain formats are saved as such a template if it builds the same ids; a system prompt or an adapter has no place in it.
+    """
+    if importlib.util.find_spec("vllm") is None or (checkpoint / "adapter_config.json").is_file():
+        return False
+    template = read_template(checkpoint)
+    if template is None or template.template == "chat":
+        return template is None or not template.system_prompt
+    return (checkpoint / "chat_template.jinja").is_file()
+
+
+def vllm_command(checkpoint: str, host: str, port: int, name: str) -> list[str]:
+    """The command that serves the checkpoint, after the template proof. TrainingError if vLLM would render other prompts."""
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingExtraError("vllm", "vllm", "--engine vllm")
+    if not vllm_can_serve(Path(checkpoint)):
+        raise TrainingError(
+            f"{checkpoint}: vLLM would not render its prompts as in training (an adapter, a system prompt, or a template that "
+            "its tokenizer cannot hold): merge it first, or use --engine transformers"
+        )
+    check_golden(Path(checkpoint), load_tokenizer(checkpoint))
+    return [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", checkpoint,
+        "--host", host, "--port", str(port), "--served-model-name", name,
+    ]  # fmt: skip

@@ -164,9 +164,8 @@ def _apply_chat_template(messages: Sequence[Message], system: str, tokenizer: An
             "train.template: chat needs a tokenizer with a chat template, and this base has none: "
             "use alpaca, wizardcoder, wizardmath or lima"
         )
-    text: str = tokenizer.apply_chat_template(
-        chat_turns(messages, system), tokenize=False, add_generation_prompt=generation
-    )
+    turns = chat_turns(messages, system)
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation)
     return text
 
 
@@ -218,9 +217,8 @@ def as_chat_template(template: Name | str, system: str = "", *, bos: bool = Fals
     `input`, so the template has no place for one.
     """
     form = FORMATS[template]
-    end = f"'{form.end_of_turn}'" if form.end_of_turn else "eos_token"
+    end, after_turn = (f"'{form.end_of_turn}'", f" + '{form.end_of_turn}'") if form.end_of_turn else ("eos_token", "")
     head, tail = (_quoted(part) for part in form.turn.split("{instruction}"))
-    after_turn = f" + '{form.end_of_turn}'" if form.end_of_turn else ""
     return (
         ("{{ bos_token }}" if bos else "") + f"{{% set ns = namespace(system={_quoted(system)}) %}}"
         "{% if messages[0]['role'] == 'system' %}{% set ns.system = messages[0]['content'] %}{% endif %}"
@@ -241,12 +239,10 @@ def _quoted(text: str) -> str:
 def prompt_ids(template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = "") -> list[int]:
     """The ids of a prompt: what evaluation, chat and serve send, and what training sees before the last answer."""
     text, _ = render(template, as_messages(messages), system, tokenizer)
-    ids: list[int] = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"]
+    ids: list[int] = tokenizer(text, add_special_tokens=template != "chat")[
+        "input_ids"
+    ]  # a chat template writes its own BOS
     return ids
-
-
-def _adds_special(template: Name | str) -> bool:
-    return template != "chat"  # a chat template writes its own BOS
 
 
 def encode(
@@ -261,15 +257,14 @@ def encode(
     if last["role"] != "assistant":
         raise DataError("the conversation does not end with an answer (role assistant): nothing would be trained")
     text, spans = render(template, before, system, tokenizer)
-    if not spans:
-        ids, labels = tokenizer(text, add_special_tokens=_adds_special(template))["input_ids"], None
-    else:
-        out = tokenizer(text, add_special_tokens=_adds_special(template), return_offsets_mapping=True)
-        ids = out["input_ids"]
+    # Offsets only where they are needed.
+    out = tokenizer(text, add_special_tokens=template != "chat", return_offsets_mapping=bool(spans))
+    ids, labels = out["input_ids"], [IGNORED] * len(out["input_ids"])
+    if spans:
         labels = [
             token if any(start <= a and b <= end and a < b for start, end in spans) else IGNORED
             for token, (a, b) in zip(ids, out["offset_mapping"], strict=True)
         ]
     answer = tokenizer(str(last["content"]), add_special_tokens=False)["input_ids"]
     answer = [*answer, (stop or stop_of(template, tokenizer)).id]
-    return Encoded(ids=[*ids, *answer], labels=[*(labels or [IGNORED] * len(ids)), *answer])
+    return Encoded(ids=[*ids, *answer], labels=[*labels, *answer])

@@ -19,13 +19,12 @@ from evoltune.domain import Domain, load_domain, policy_of, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
-from evoltune.models.checkpoint import read_manifest
 from evoltune.recipe import Recipe, dump_recipe
 from evoltune.record import Task, digest
-from evoltune.rows.files import write_file
+from evoltune.rows.files import read_json, write_file
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
-from evoltune.run.paths import CHECKPOINT, DATASET, RECIPE, STORE
+from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.stack import open_teacher
 from evoltune.train.job import make_job, rows_of
@@ -101,7 +100,7 @@ class Run:
 
     def is_trained(self) -> bool:
         """Whether the checkpoint is complete, of this recipe, and trained on the dataset as it is now."""
-        manifest = read_manifest(self.checkpoint)
+        manifest = read_json(self.checkpoint / MANIFEST)
         if manifest is None:
             return False
         job = make_job(self.recipe, rows_of(self.training_data), "", self.checkpoint, None)
@@ -149,7 +148,7 @@ class Run:
                     "this recipe's: run evolve, verify and build again, or give another --out"
                 )
         scores_old = "eval" in stages and "train" not in stages and self.recipe.eval.engine != "http"
-        if scores_old and read_manifest(self.checkpoint) is not None and not self.is_trained():
+        if scores_old and read_json(self.checkpoint / MANIFEST) is not None and not self.is_trained():
             raise DataError(
                 f"{self.folder / CHECKPOINT}: trained by other settings or on another dataset than this recipe's: "
                 "run `evoltune train` first, or give another --out"

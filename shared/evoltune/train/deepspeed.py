@@ -15,29 +15,25 @@ from typing import Any
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import Recipe, Train
 from evoltune.rows.files import user_cache_folder
-from evoltune.train.batch_layout import batch_layout
+from evoltune.train.schedule import batch_layout
 
 STALE_S = 900.0
 """A compile lock older than this has no running owner: no extension of DeepSpeed takes that long to compile."""
 
 
 def deepspeed_config(recipe: Recipe, precision: str | None = None, world: int = 0) -> dict[str, Any] | None:
-    """The JSON for this recipe, or None without DeepSpeed.
+    """The JSON for this recipe, or None without DeepSpeed. Raises RecipeError if the user's JSON contradicts the recipe.
 
     Args:
-        recipe: Its `train` section decides.
         precision: bf16, fp16 or fp32, as the hardware has it; by default the recipe's (auto counts as bf16).
         world: The number of ranks, if known: for `global_batch_size` and the check of `train_batch_size`.
-
-    Raises:
-        RecipeError: The user's JSON contradicts the recipe.
     """
     train = recipe.train
     if train.deepspeed == "none":
         return None
-    if isinstance(train.deepspeed, str):
-        return {**_shared(train, precision, world), "zero_optimization": _zero(train.deepspeed)}
     ours, theirs = _shared(train, precision, world), train.deepspeed
+    if isinstance(theirs, str):
+        return {**ours, "zero_optimization": _zero(theirs)}
     _refuse_conflicts(train, ours, theirs, world)
     return _merged({**ours, "zero_optimization": _zero(f"zero{_stage(theirs)}")}, theirs)
 
@@ -81,17 +77,11 @@ def _zero(name: str) -> dict[str, Any]:
     zero: dict[str, Any] = {"stage": stage, "contiguous_gradients": True, "overlap_comm": stage == 3}
     if stage in (1, 2):
         zero |= {"reduce_bucket_size": 200_000_000, "allgather_bucket_size": 200_000_000}
-    if stage == 3:
-        zero |= {
-            # Transformers replaces "auto" by a value that depends on the hidden size.
-            "reduce_bucket_size": "auto",
-            "stage3_prefetch_bucket_size": "auto",
-            "stage3_param_persistence_threshold": "auto",
-            "stage3_gather_16bit_weights_on_model_save": True,
-        }
+    if stage == 3:  # Transformers replaces "auto" by a value that depends on the hidden size
+        keys = ("reduce_bucket_size", "stage3_prefetch_bucket_size", "stage3_param_persistence_threshold")
+        zero |= {**dict.fromkeys(keys, "auto"), "stage3_gather_16bit_weights_on_model_save": True}
     if name.endswith("offload"):
-        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
-        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+        zero |= {part: {"device": "cpu", "pin_memory": True} for part in ("offload_optimizer", "offload_param")}
     return zero
 
 
@@ -99,15 +89,14 @@ def _zero(name: str) -> dict[str, Any]:
 
 
 def _refuse_conflicts(train: Train, ours: Mapping[str, Any], theirs: Mapping[str, Any], world: int) -> None:
+    micro, accumulation = ours["train_micro_batch_size_per_gpu"], ours["gradient_accumulation_steps"]
     expected: dict[str, Any] = {
-        key: ours[key] for key in ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
-    }
-    if world:
-        expected["train_batch_size"] = (
-            world * ours["train_micro_batch_size_per_gpu"] * ours["gradient_accumulation_steps"]
-        )
-    expected |= {f"{kind}.enabled": ours[kind]["enabled"] for kind in ("bf16", "fp16")}
-    expected |= {
+        "train_micro_batch_size_per_gpu": micro,
+        "gradient_accumulation_steps": accumulation,
+        **({"train_batch_size": world * micro * accumulation} if world else {}),
+        "gradient_clipping": ours["gradient_clipping"],
+        "bf16.enabled": ours["bf16"]["enabled"],
+        "fp16.enabled": ours["fp16"]["enabled"],
         "optimizer.params.lr": train.learning_rate,
         "optimizer.params.betas": [train.adam_beta1, train.adam_beta2],
         "optimizer.params.eps": train.adam_epsilon,
@@ -143,7 +132,7 @@ def _leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(below)
     for key, value in above.items():
-        if value == "auto" and key in below and key not in ("zero_optimization",):
+        if value == "auto" and key in below and key != "zero_optimization":
             continue
         both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
         out[key] = _merged(out[key], value) if both else value
@@ -155,17 +144,14 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 def refuse_stale_locks(now: float | None = None) -> None:
     """Raises TrainingError for the lock of a killed compilation: every later run would wait for it, silently and forever."""
-    for lock in _extensions().glob("**/lock"):
+    extensions = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or user_cache_folder() / "torch_extensions")
+    for lock in extensions.glob("**/lock"):
         age = (time.time() if now is None else now) - lock.stat().st_mtime
         if age > STALE_S:
             raise TrainingError(
                 f"stale compile lock {lock} ({age / 60:.0f} min old): a compilation was killed, and each run would wait for it "
                 f"forever: remove it with `rm {lock}`"
             )
-
-
-def _extensions() -> Path:
-    return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or user_cache_folder() / "torch_extensions")
 
 
 def avoid_compilation() -> None:

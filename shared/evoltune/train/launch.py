@@ -2,30 +2,34 @@
 
     train(load_recipe("smoke/math"), "runs/smoke-math/dataset", Path("runs/smoke-math/checkpoint"), suites={})
 
-A finished checkpoint of the same job is returned as it is; an interrupted job continues from its last step. Imports no torch.
+A finished checkpoint of the same job is returned as it is; an interrupted job continues from its last step. A stop (SIGTERM,
+Ctrl-C) becomes the file `OUT/stop`, which works for every launcher and across nodes: the trainer saves a checkpoint after the
+current step and ends. A second signal kills. Invariant: no process that it started outlives `run_trainer`. Imports no torch.
 """
 
 import math
 import os
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from evoltune.curate.certificate import certificate_path, require_certificate
-from evoltune.errors import EvoltuneError, TrainingError
-from evoltune.models.checkpoint import read_manifest
+from evoltune.errors import TrainingError
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.recipe import Recipe
-from evoltune.rows.files import write_file
-from evoltune.run.paths import JOB_SCRIPT, MANIFEST, METRICS
-from evoltune.train.checkpoint_selection import ScoreCheckpoint, check_selection, select_checkpoint
+from evoltune.rows.files import read_json, write_file
+from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, STOP
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import Job, make_job, read_error, read_job, remove_errors, rows_of, write_job
-from evoltune.train.launch_command import launch_command, slurm_script
-from evoltune.train.network import network_environment
-from evoltune.train.trainer_process import run_trainer
+from evoltune.train.launch_command import launch_command, network_environment, slurm_script
+from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, select_checkpoint
 
 
 def train(
@@ -47,13 +51,8 @@ def train(
         score: Evaluates a checkpoint on the dev suite; needed for `checkpoint_select: generations`.
         allow_uncertified: Train without that certificate.
 
-    Returns:
-        The checkpoint's manifest.
-
-    Raises:
-        CertificateError: The dataset has no certificate for the suites.
-        DataError: A row cannot be trained on.
-        TrainingError: The job failed; it continues when it is started again.
+    Returns the checkpoint's manifest. Raises CertificateError if the dataset has no certificate for the suites, DataError if
+    a row cannot be trained on, TrainingError if the job failed; it continues when it is started again.
     """
     check_selection(recipe)
     rows = rows_of(str(dataset))
@@ -86,7 +85,10 @@ def _run(job: Job) -> dict[str, Any]:
     code = run_trainer(command, environment(job), job.folder, hang_timeout_s)
     manifest = _finished(job)
     if manifest is None:
-        raise _failure(job, code)
+        raise read_error(job) or TrainingError(
+            f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
+            "command again to continue"
+        )
     data = manifest["data"]
     print(
         f"  train: {manifest['steps']} steps on {data['kept']} rows ({data['tokens']} tokens, {data['dropped_too_long']} dropped, "
@@ -106,7 +108,7 @@ def _certificate(rows: Path, suites: Mapping[str, Any], allow_uncertified: bool)
 
 
 def _finished(job: Job) -> dict[str, Any] | None:
-    manifest = read_manifest(job.folder)
+    manifest = read_json(job.folder / MANIFEST)
     return manifest if manifest and manifest.get("fingerprint") == job.fingerprint else None
 
 
@@ -135,8 +137,67 @@ def environment(job: Job) -> dict[str, str]:
     return {**defaults, **network_environment(job.recipe), **job.recipe.compute.env, **os.environ}
 
 
-def _failure(job: Job, code: int) -> EvoltuneError:
-    return read_error(job) or TrainingError(
-        f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same command "
-        "again to continue"
-    )
+def run_trainer(command: Sequence[str], env: Mapping[str, str], folder: Path, hang_timeout_s: float) -> int:
+    """Returns the command's exit code.
+
+    Raises TrainingError if `folder/heartbeat` was not written for twice `hang_timeout_s` and a minute. The ranks end
+    themselves at `hang_timeout_s`, so that an elastic job restarts; this limit is for ranks that cannot.
+    """
+    (folder / STOP).unlink(missing_ok=True)
+    (folder / HEARTBEAT).write_text("start\n", encoding="utf-8")
+    process = subprocess.Popen(command, env=dict(env), start_new_session=True)
+    limit = 2 * hang_timeout_s + 60
+    try:
+        with _signals_as_stop_file(folder, process):
+            while (code := _poll(process)) is None:
+                silent = time.time() - (folder / HEARTBEAT).stat().st_mtime
+                if silent > limit:
+                    last = (folder / HEARTBEAT).read_text(encoding="utf-8").strip()
+                    raise TrainingError(
+                        f"the trainer showed no progress for {silent:.0f} s (last: {last}) and was ended: run the same command "
+                        "again to continue from the last checkpoint; compute.hang_timeout_s sets the limit"
+                    )
+    finally:
+        _end_group(process)
+    return code
+
+
+def _poll(process: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return process.wait(0.2)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+@contextmanager
+def _signals_as_stop_file(folder: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if (folder / STOP).exists():
+            _end_group(process)
+        (folder / STOP).touch()
+
+    try:
+        old = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # only the main thread gets signals, so our caller handles them
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends the command and its children: SIGTERM, and SIGKILL after 10 s."""
+    if process.poll() is None:
+        _signal_group(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -7,7 +7,6 @@ Invariant: no model is downloaded or loaded, so a shipped recipe is planned in l
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from evoltune.models.shapes import Shape, shape_of
 from evoltune.recipe import Recipe
 from evoltune.rows.readers import read_rows
 from evoltune.rows.records import seed_records
-from evoltune.train.batch_layout import batch_layout
 from evoltune.train.deepspeed import deepspeed_config
 from evoltune.train.launch_command import launch_text
+from evoltune.train.schedule import batch_layout, number_of_steps
 
 GIB = 2**30
 RESERVE = 0.08  # of the card: CUDA context, fragmentation, NCCL buffers
@@ -65,7 +64,6 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
     memory, fits = _memory(recipe, shape, world, usable=int(gpu_gib * GIB * (1 - RESERVE)))
     count, source, lengths = _rows(recipe, rows, dataset)
     layout = batch_layout(train, world)
-    steps = train.max_steps if train.max_steps > 0 else math.ceil(count / layout.batch * train.num_train_epochs)
     row_tokens = min(train.max_length, sum(lengths) // len(lengths)) if lengths else train.max_length
     full = train.finetuning_type == "full"
     calls, cost = _teacher(recipe)
@@ -82,7 +80,7 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
         gpu_bytes=int(gpu_gib * GIB),
         rows=count,
         rows_are=source,
-        steps=steps,
+        steps=number_of_steps(train, count, layout),
         step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
         calls=calls,

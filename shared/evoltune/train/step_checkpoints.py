@@ -1,22 +1,36 @@
-"""The checkpoints of an unfinished job (`steps/checkpoint-N`): marked when complete, later checked for damage.
+"""The checkpoints of an unfinished job (`steps/checkpoint-N`): marked when complete, checked for damage, the best one chosen.
 
     mark_complete(folder); damage(folder) == ""
 
 Invariant: a folder with the mark held every byte of the listed files when it was marked. Imports no torch.
+
+Under `train.checkpoint_select: generations` the checkpoint whose answers score best on a dev suite becomes the final one. LIMA
+(2305.11206, appendix B) found that perplexity rises while answers improve, so it is reported but not used. The dev suite must
+not be one that the run reports; evaluation runs in processes of its own.
 """
 
 import hashlib
 import json
+import math
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from evoltune.rows.files import file_digest, write_json
-from evoltune.run.paths import STEP_HASHES
+from evoltune.errors import RecipeError
+from evoltune.recipe import Recipe
+from evoltune.rows.files import atomic_path, file_digest, write_json
+from evoltune.run.dev_suite import dev_recipe, dev_score, refuse_reported
+from evoltune.run.paths import HEARTBEAT, MANIFEST, METRICS, SELECTION, STEP_HASHES
+from evoltune.train.job import Job
 
 _HASHED_WHOLE = 64 * 2**20
 """Larger files are hashed only at both ends: reading 100 GB again would take minutes for each checkpoint."""
 _END = 8 * 2**20
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+ScoreCheckpoint = Callable[[Recipe, str, Path], dict[str, Any]]
+"""(recipe, model folder, output folder) -> scores, as `evoltune.evaluate.measure.evaluate` returns them."""
 
 
 def step_folders(steps: Path) -> list[tuple[int, Path]]:
@@ -36,12 +50,8 @@ def latest_step(steps: Path) -> Path | None:
 
 def mark_complete(folder: Path) -> None:
     """Records size and hash of each file; called when all of them are written."""
-    files = {
-        str(p.relative_to(folder)): _stamp(p)
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != STEP_HASHES
-    }
-    write_json(folder / STEP_HASHES, files)
+    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != STEP_HASHES]
+    write_json(folder / STEP_HASHES, {str(p.relative_to(folder)): _stamp(p) for p in paths})
 
 
 def damage(folder: Path) -> str:
@@ -66,3 +76,76 @@ def _stamp(path: Path) -> list[Any]:
         head = file.read(_END)
         file.seek(-_END, 2)
         return [size, hashlib.sha256(head + file.read()).hexdigest()]
+
+
+def check_selection(recipe: Recipe) -> None:
+    """Raises RecipeError if there would be nothing to choose from or with, or if a reported suite would choose."""
+    train = recipe.train
+    if train.checkpoint_select == "last":
+        return
+    if not train.dev_suite:
+        raise RecipeError("train.dev_suite: checkpoint_select: generations needs the name of a dev suite")
+    refuse_reported("train.dev_suite", train.dev_suite, recipe)
+    if not train.save_steps:
+        raise RecipeError("train.save_steps: 0 leaves nothing to choose from: set it, e.g. to the steps of an epoch")
+
+
+def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:
+    """Scores the kept checkpoints and the last state, and copies the best weights over the final ones.
+
+    A tie goes to the earlier checkpoint. The scores are written to selection.json. Returns the manifest, with `selected_step`.
+    """
+    if score is None:
+        raise TypeError("train(): checkpoint_select: generations needs the argument `score`")
+    dev = job.recipe.train.dev_suite
+    recipe = dev_recipe(job.recipe, dev)
+    perplexities = _training_perplexities(job)
+    table: list[dict[str, Any]] = []
+    for step, folder in _candidates(job, manifest["steps"]):
+        found, perplexity = (
+            dev_score(score(recipe, str(folder), job.folder / "select" / str(step))),
+            perplexities.get(step),
+        )
+        table.append({"step": step, "score": found, "train_perplexity": perplexity, "folder": str(folder)})
+        shown = math.nan if perplexity is None else perplexity
+        print(f"  select: step {step}: {found:.1%} on {dev}, training perplexity {shown:.2f}", file=sys.stderr)
+    best = max(table, key=lambda row: (row["score"], -row["step"]))
+    if best["step"] != manifest["steps"]:
+        _replace_weights(Path(best["folder"]), job.folder)
+        manifest["files"] |= {p.name: file_digest(p) for p in _weights(job.folder)}
+    manifest["selected_step"] = best["step"]
+    write_json(job.folder / SELECTION, {"suite": dev, "chosen": best["step"], "table": table})
+    write_json(job.folder / MANIFEST, manifest)
+    return manifest
+
+
+def _candidates(job: Job, last: int) -> Iterator[tuple[int, Path]]:
+    """The undamaged checkpoints in order, completed with the final one's tokenizer and template so that they can be loaded."""
+    not_copied = {MANIFEST, METRICS, HEARTBEAT, job.file.name, *(path.name for path in _weights(job.folder))}
+    for step, folder in step_folders(job.steps):
+        if step == last or damage(folder):
+            continue
+        for path in job.folder.iterdir():
+            if path.is_file() and path.name not in not_copied:
+                shutil.copyfile(path, folder / path.name)
+        yield step, folder
+    yield last, job.folder
+
+
+def _replace_weights(source: Path, target: Path) -> None:
+    for path in _weights(target):
+        path.unlink()
+    for path in _weights(source):
+        with atomic_path(target / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+
+
+def _weights(folder: Path) -> list[Path]:
+    return [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
+
+
+def _training_perplexities(job: Job) -> dict[int, float]:
+    """exp(loss) by step."""
+    path = job.folder / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {row["step"]: math.exp(row["loss"]) for row in map(json.loads, lines)}

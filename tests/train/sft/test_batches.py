@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.train.batch_layout import BatchLayout
+from evoltune.train.schedule import BatchLayout
 from evoltune.train.sft.batches import pack, rank_batches, step_order
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoltune.models.template import IGNORED, Encoded
-from evoltune.train.batch_layout import BatchLayout
+from evoltune.train.schedule import BatchLayout
 from evoltune.train.sft.batches import collate, pack, rank_batches
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from evoltune.models.template import IGNORED, Encoded
-from evoltune.train.batch_layout import BatchLayout
+from evoltune.train.schedule import BatchLayout
 
 WINDOW = 32
 """Steps among whose rows those of similar length are grouped."""

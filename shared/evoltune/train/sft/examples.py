@@ -15,6 +15,8 @@ from evoltune.rows.columns import recognise
 from evoltune.rows.readers import read_located
 
 Excess = Literal["raise", "drop", "truncate"]
+Conversation = tuple[str, Sequence[Message]]
+"""(where it stands, its messages)."""
 
 
 @dataclass(kw_only=True)
@@ -36,7 +38,7 @@ class Counts:
         return {k: v for k, v in asdict(self).items() if k != "too_long"}
 
 
-def read_conversations(source: str) -> Iterator[tuple[str, list[Message]]]:
+def read_conversations(source: str) -> Iterator[Conversation]:
     """(where, messages) of the rows of a file, folder, run or hub id, in any layout that `evoltune.rows` recognises."""
     for where, row in read_located(source):
         yield (f"{where} (id {row['id']!r})" if row.get("id") else where), messages_of(row, where)
@@ -55,28 +57,20 @@ def messages_of(row: Mapping[str, Any], where: str = "row") -> list[Message]:
 
 
 def encode_rows(
-    conversations: Iterable[tuple[str, Sequence[Message]]],
-    template: str,
-    tokenizer: Any,
-    *,
-    max_length: int,
-    excess: Excess,
-    system: str = "",
+    rows: Iterable[Conversation], template: str, tokenizer: Any, *, max_length: int, excess: Excess, system: str = ""
 ) -> tuple[list[Encoded], Counts]:
-    """Encodes the pairs of `read_conversations`; returns the examples in the same order, and the counts.
+    """The rows of `read_conversations` as examples in the same order, and the counts.
 
-    Raises:
-        DataError: A row has no answer, a row is too long under `raise`, or nothing is left to train on.
+    Raises DataError if a row has no answer, a row is too long under `raise`, or nothing is left to train on.
     """
     counts, examples = Counts(), []
     stop = stop_of(template, tokenizer)
-    for where, messages in conversations:
+    for where, messages in rows:
         if not str(messages[-1]["content"]).strip():
             raise DataError(f"{where}: the answer is empty, so no token would carry loss: remove the row or answer it")
         counts.rows += 1
         example = encode(template, messages, tokenizer, system, stop)
-        fitted = _fitted(example, where, max_length, excess, counts)
-        if fitted is not None:
+        if (fitted := _fitted(example, where, max_length, excess, counts)) is not None:
             examples.append(fitted)
     _check_counts(counts, max_length, excess)
     counts.kept = len(examples)

@@ -1,12 +1,12 @@
 """The model that a job trains: the loaded base, with rows for added tokens, residual dropout, and its adapter."""
 
+from functools import partial
 from typing import Any
 
 from torch.nn import functional
 
-from evoltune.errors import TrainingError
+from evoltune.errors import MissingExtraError, TrainingError
 from evoltune.models.load import Precision, grow_embeddings, load_model
-from evoltune.models.lora import add_lora
 from evoltune.recipe import Train
 
 _ATTENTION = ("self_attn", "attn", "attention", "self_attention")
@@ -22,6 +22,41 @@ def prepare_model(base: str, train: Train, precision: Precision, tokenizer: Any,
     if train.finetuning_type == "full":
         return model
     return add_lora(model, train, embeddings=bool(added or grown))
+
+
+def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
+    """The model with a trainable adapter; everything else is frozen.
+
+    With `embeddings` (tokens were added) the embedding matrices are trained whole, since an adapter cannot reach new rows.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    except ImportError as error:
+        raise MissingExtraError("peft", "train", f"train.finetuning_type: {train.finetuning_type}") from error
+    if train.finetuning_type == "qlora":
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=train.gradient_checkpointing)
+    targets, whole = train.lora_target_modules, list(train.lora_modules_to_save)
+    tied = bool(model.config.tie_word_embeddings)
+    if embeddings:
+        wanted = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
+        whole += [n.rpartition(".")[2] for n, m in model.named_modules() if any(m is w for w in wanted)]
+    config = LoraConfig(
+        r=train.lora_r,
+        lora_alpha=train.lora_alpha,
+        lora_dropout=train.lora_dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        modules_to_save=sorted(set(whole)) or None,
+        ensure_weight_tying=bool(whole) and tied,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        # Under ZeRO-3 with bf16 the adapter keeps the model's dtype: mixed dtypes cannot be gathered together.
+        adapted = get_peft_model(model, config, autocast_adapter_dtype=train.deepspeed == "none")
+    except ValueError as error:
+        raise TrainingError(f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}") from error
+    # By default PEFT saves grown embeddings three times: as trained, as they were, and as a copy that nothing loads.
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
+    return adapted
 
 
 def add_residual_dropout(model: Any, top: float) -> None:

@@ -5,7 +5,6 @@ the learning-rate curve are ours.
 """
 
 import importlib.util
-import math
 import os
 import sys
 from typing import Any
@@ -15,14 +14,13 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from evoltune.errors import MissingExtraError, TrainingError
-from evoltune.models.kernels import LIGER, choose_kernels
-from evoltune.models.load import Precision, load_tokenizer, precision_of, prepare_tokenizer
+from evoltune.models.load import LIGER, Precision, choose_kernels, load_tokenizer, precision_of, prepare_tokenizer
 from evoltune.models.proof import attach_chat_template, check_batch, prove
 from evoltune.models.template import Stop
 from evoltune.recipe import Train
-from evoltune.train.batch_layout import BatchLayout, batch_layout
 from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
 from evoltune.train.job import Job
+from evoltune.train.schedule import BatchLayout, batch_layout, number_of_steps, rate_factor
 from evoltune.train.sft.batches import PackedDataset, StepBatchSampler, collate, pack
 from evoltune.train.sft.checkpoint import UNIVERSAL, agreed_step, save_final
 from evoltune.train.sft.examples import Counts, encode_rows, read_conversations
@@ -30,7 +28,6 @@ from evoltune.train.sft.loss import LabelledHead
 from evoltune.train.sft.metrics import Metrics
 from evoltune.train.sft.model import prepare_model
 from evoltune.train.sft.monitor import TrainingMonitor
-from evoltune.train.sft.schedule import rate_factor
 from evoltune.train.watchdog import Watchdog
 
 SAME_NAMES = (
@@ -136,12 +133,6 @@ def prepare_data(job: Job, tokenizer: Any, stop: Stop) -> tuple[PackedDataset, C
     lengths = [len(e.ids) for e in examples]
     rows = pack(lengths, train.max_length) if train.packing else [[i] for i in range(len(lengths))]
     return PackedDataset(examples, rows), counts, proof
-
-
-def number_of_steps(train: Train, rows: int, layout: BatchLayout) -> int:
-    if train.max_steps > 0:
-        return train.max_steps
-    return max(1, math.ceil(rows * train.num_train_epochs / layout.batch))
 
 
 def training_arguments(job: Job, layout: BatchLayout, precision: Precision) -> TrainingArguments:

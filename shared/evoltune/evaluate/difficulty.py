@@ -1,4 +1,4 @@
-"""Draw a test set with an even spread over difficulties and skills from rows that state them.
+"""Skill and difficulty of problems, under the column names that published suites use, and sets that are balanced over both.
 
     balanced_set(read_rows("rows.jsonl"), size=218, seed=0)
 
@@ -11,11 +11,39 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evoltune.errors import DataError
-from evoltune.evaluate.task_fields import DIFFICULTY_COLUMNS, difficulties_of, numeric_order, skills_of
+from evoltune.text.ratings import numbers_in
 
+SKILL_COLUMNS = ("skill", "Skill", "type", "subject", "category")
+DIFFICULTY_COLUMNS = ("difficulty", "Difficulty", "level")
+NOT_STATED = "not stated"
 Row = Mapping[str, Any]
-WIZARDLM_SIZE = 218
-"""Problems in WizardLM's test set."""
+
+
+def skills_of(fields: Mapping[str, Any]) -> list[str]:
+    """The skills that a problem is filed under; [] when it states none."""
+    return _texts(fields, SKILL_COLUMNS)
+
+
+def difficulties_of(fields: Mapping[str, Any]) -> list[str]:
+    """The difficulty as it is written: "8", "7.5", "Level 3"; [] when none is stated."""
+    return _texts(fields, DIFFICULTY_COLUMNS)
+
+
+def _texts(fields: Mapping[str, Any], columns: tuple[str, ...]) -> list[str]:
+    value = next((fields[c] for c in columns if fields.get(c) not in (None, "")), None)
+    values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    return [str(v) for v in values]
+
+
+def number_in(text: str) -> float | None:
+    """The number in "Level 3" or "7.5"; None where there is none."""
+    return next(iter(numbers_in(text)), None)
+
+
+def numeric_order(text: str) -> tuple[float, str]:
+    """Sort key: by the number in the text, texts without one first."""
+    number = number_in(text)
+    return (-1.0 if number is None else number, text)
 
 
 def difficulty_in(row: Row) -> str:
@@ -35,8 +63,7 @@ def balanced_set(rows: Iterable[Row], size: int, seed: int = 0) -> list[dict[str
     """
     groups: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        difficulty = difficulty_in(row)
-        if difficulty:
+        if difficulty := difficulty_in(row):
             groups[difficulty][next(iter(skills_of(_flat(row))), "")].append(dict(row))
     total = sum(len(pile) for skills in groups.values() for pile in skills.values())
     if total < size:

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 def test_mfu_counts_six_per_trained_and_four_per_frozen_weight(tiny_base):
     from transformers import AutoModelForCausalLM
 
-    from evoltune.train.mfu import flops_per_token, peak_flops
+    from evoltune.train.sft.metrics import flops_per_token, peak_flops
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     body = sum(p.numel() for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n and "head" not in n)

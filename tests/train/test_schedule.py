@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evoltune.recipe import load_recipe
-from evoltune.train.sft.schedule import rate_factor
+from evoltune.train.schedule import rate_factor
 
 
 def test_the_rate_warms_up_and_falls_to_its_floor():

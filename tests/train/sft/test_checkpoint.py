@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 def saved(tiny_base, tmp_path):
     from transformers import AutoModelForCausalLM
 
-    from evoltune.models.lora import add_lora
+    from evoltune.train.sft.model import add_lora
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     adapted = add_lora(model, Train(finetuning_type="lora"))
@@ -23,7 +23,7 @@ def saved(tiny_base, tmp_path):
 
 
 def test_an_adapter_reads_back_as_it_is_in_memory(saved):
-    from evoltune.train.sft.read_back import compare_saved
+    from evoltune.train.sft.checkpoint import compare_saved
 
     model, folder = saved
     assert compare_saved(model, folder, 0) == sum(p.requires_grad for p in model.parameters()) == 28
@@ -37,7 +37,7 @@ def test_a_wrong_adapter_fails_the_save(saved, fault, expected):
     import torch
     from safetensors.torch import load_file, save_file
 
-    from evoltune.train.sft.read_back import compare_saved
+    from evoltune.train.sft.checkpoint import compare_saved
 
     model, folder = saved
     path = folder / "adapter_model.safetensors"
@@ -61,8 +61,8 @@ def test_an_adapter_with_trained_embeddings_saves_them_once(tiny_base, tmp_path)
     from transformers import AutoModelForCausalLM
 
     from evoltune.models.load import grow_embeddings
-    from evoltune.models.lora import add_lora
-    from evoltune.train.sft.read_back import compare_saved
+    from evoltune.train.sft.checkpoint import compare_saved
+    from evoltune.train.sft.model import add_lora
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     grow_embeddings(model, model.config.vocab_size + 1)
