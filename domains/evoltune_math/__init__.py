@@ -6,8 +6,10 @@
 Reading order: verification (what is compared), extraction (where an answer is found), `answers` (how it is read and compared).
 """
 
+from dataclasses import asdict
+
 from evoltune.domain import Domain
-from evoltune_math.answers.policy import defaults
+from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.confirmation import confirm
 from evoltune_math.eliminators import ELIMINATORS
@@ -32,7 +34,7 @@ domain = Domain(
     benchmarks=BENCHMARKS,
     profiles=profiles,
     columns=(),
-    policy=defaults(),
+    policy=asdict(DEFAULT),
     preload=("mpmath", "sympy"),
 )
 

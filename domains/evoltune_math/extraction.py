@@ -11,22 +11,17 @@ from collections import deque
 from dataclasses import dataclass
 
 from evoltune.record import Task
-from evoltune_math.answers.reading.cleanup import closing_brace, repair_escapes
-from evoltune_math.prose import (
-    FORMULA,
-    MAX_SENTENCE,
-    SENTENCE_END,
-    WORD,
-    formula_content,
-    is_bare_answer,
-    is_formula,
-    is_sentence,
-    is_words_only,
-    non_math_words,
-)
+from evoltune_math.answers.kinds import Text
+from evoltune_math.answers.reading.cleanup import closing_brace, repair_escapes, to_ascii, unwrapped
+from evoltune_math.answers.reading.reader import read
+from evoltune_math.answers.reading.special_forms import is_special_text
+from evoltune_math.answers.units import SHORT_UNITS
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
+MAX_BARE_WORDS = 6
+MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 MAX_GAP = 90  # characters between two boxes that belong together
 
 
@@ -67,6 +62,16 @@ _OPTION = re.compile(r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
+_FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
+_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
+_TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")
+_ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", re.I)
+_SIGNS = re.compile(r"[=<>+*/^]")
+_MATHEMATICAL_WORDS = frozenset(
+    [*FUNCTIONS, *CONSTANTS, *GREEK, *SHORT_UNITS, "and", "or", "mod", "cm", "percent", "in"]
+)
+_SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 
 
 def extract(task: Task, response: str) -> str | None:
@@ -108,7 +113,10 @@ def _boxed(text: str) -> Found | None:
     if not boxes:
         return None
     first = len(boxes) - 1
-    while first and _belong_together(text[boxes[first - 1][1] : boxes[first][0]]):
+    while first:
+        gap = text[boxes[first - 1][1] : boxes[first][0]]
+        if len(gap) > MAX_GAP or _SENTENCE_END.search(gap) or not _JOIN.search(gap):
+            break
         first -= 1
     parts = [content.strip() for _, _, content in boxes[first:]]
     if len(set(parts)) == 1:
@@ -143,10 +151,6 @@ def _boxes(text: str) -> list[tuple[int, int, str]]:
     return boxes
 
 
-def _belong_together(gap: str) -> bool:
-    return len(gap) <= MAX_GAP and not SENTENCE_END.search(gap) and bool(_JOIN.search(gap))
-
-
 def _tagged(text: str) -> Found | None:
     low = text.lower()
     end = low.rfind("</answer>")
@@ -178,9 +182,9 @@ def _stated(text: str) -> Found | None:
     phrase = _phrase(text)
     if phrase is not None:
         return phrase
-    if is_bare_answer(text):
-        return (_in_sentence(text) if is_sentence(text) else None) or Found(text, "bare")
-    formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
+    if _is_bare_answer(text):
+        return (_in_sentence(text) if _is_sentence(text) else None) or Found(text, "bare")
+    formulas = [f for f in _FORMULA.finditer(text) if _is_formula(f)]
     if formulas:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
         if concluded is None or not _NUMBER.search(concluded[0]):
@@ -202,7 +206,7 @@ def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
         first -= 1
     if first < len(formulas) - 1:
         return text[formulas[first].start() : formulas[-1].end()]
-    return formula_content(formulas[-1])
+    return _formula_content(formulas[-1])
 
 
 def _phrase(text: str, final: bool = False) -> Found | None:
@@ -220,23 +224,23 @@ def _phrase(text: str, final: bool = False) -> Found | None:
     sentence = _first_part(text[last.end() :].strip().lstrip("*").strip())
     if not sentence:
         return None
-    if is_bare_answer(sentence):
+    if _is_bare_answer(sentence):
         return Found(sentence, "phrase")
-    formulas = list(FORMULA.finditer(sentence))
-    if formulas and not WORD.search(sentence[: formulas[0].start()]):
+    formulas = list(_FORMULA.finditer(sentence))
+    if formulas and not _WORD.search(sentence[: formulas[0].start()]):
         return Found(_first_formulas(formulas, sentence), "phrase")
     verb = last_match(_VERB, sentence)
     behind = sentence[verb.end() :].strip() if verb is not None else ""
     if behind:
-        return Found(behind, "phrase") if is_bare_answer(behind) else _stated(behind)
+        return Found(behind, "phrase") if _is_bare_answer(behind) else _stated(behind)
     if formulas:
-        return Found(formula_content(formulas[-1]), "phrase")
+        return Found(_formula_content(formulas[-1]), "phrase")
     return _last(_NUMBER, sentence, "number") or Found(sentence, "phrase")
 
 
 def _first_part(tail: str) -> str:
     """The first sentence; full stops inside of formulas do not end it."""
-    formulas = [m.span() for m in FORMULA.finditer(tail)]
+    formulas = [m.span() for m in _FORMULA.finditer(tail)]
     for found in _FIRST_END.finditer(tail):
         if not any(a < found.start() < b for a, b in formulas):
             tail = tail[: found.start()].strip() or tail
@@ -248,7 +252,7 @@ def _first_formulas(formulas: list[re.Match[str]], sentence: str) -> str:
     """The first formula, with those after it that no word but `and` and `or` separates from it."""
     end = formulas[0].end()
     for formula in formulas[1:]:
-        if WORD.search(sentence[end : formula.start()].replace("and", "").replace("or", "")):
+        if _WORD.search(sentence[end : formula.start()].replace("and", "").replace("or", "")):
             break
         end = formula.end()
     return sentence[formulas[0].start() : end]
@@ -257,9 +261,9 @@ def _first_formulas(formulas: list[re.Match[str]], sentence: str) -> str:
 def _first_sentence(text: str) -> Found | None:
     """`x = 2 or x = 3. Both satisfy the equation.`: an answer, then a remark without a number."""
     head, _, rest = text.partition(". ")
-    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or non_math_words(head):
+    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or _non_math_words(head):
         return None
-    return Found(head, "bare") if is_bare_answer(head) and not is_words_only(head) else None
+    return Found(head, "bare") if _is_bare_answer(head) and not _is_words_only(head) else None
 
 
 def _conclusion(text: str) -> Found | None:
@@ -270,4 +274,62 @@ def _conclusion(text: str) -> Found | None:
     if verb is None:
         return None
     behind = sentence[verb.end() :].strip()
-    return Found(behind, "phrase") if behind and is_bare_answer(behind) and re.search(r"\d", behind) else None
+    return Found(behind, "phrase") if behind and _is_bare_answer(behind) and re.search(r"\d", behind) else None
+
+
+# ---- prose or mathematics ----------------------------------------------------------------------------------------------
+
+
+def _non_math_words(text: str) -> list[str]:
+    """The words outside of commands that are neither mathematics nor units."""
+    return [
+        word
+        for word in _WORD.findall(_TEXT_COMMAND.sub(" ", to_ascii(text)))
+        if word not in _MATHEMATICAL_WORDS and not word.isupper() and (len(word) > 2 or word.lower() in _SHORT_PROSE)
+    ]
+
+
+def _is_bare_answer(text: str) -> bool:
+    """Whether the text is an answer and nothing more: it has few words that are not mathematics."""
+    if len(text) > 2000 and " " not in text.strip():
+        return True
+    if len(text) < 120 and _ALL_REALS.match(text):
+        return True
+    words = _non_math_words(text)
+    if not words:
+        return True
+    if _SENTENCE_END.search(text.strip()[:-1]):
+        return False
+    if len(words) > 1 and _FORMULA.search(text) and unwrapped(text) == text.strip().rstrip("."):
+        return False
+    return len(words) <= MAX_BARE_WORDS
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether a text that could be a bare answer is a sentence of words, such as `He buys 3 apples a day`."""
+    if len(_non_math_words(text)) > 3 and not re.match("all real", text, re.I):
+        return True
+    return _is_words_only(text) and len(_WORD.findall(to_ascii(text))) > 1
+
+
+def _is_words_only(text: str) -> bool:
+    """Whether the text is read as words, and not as a time, a date or another convention."""
+    answer = read(text)
+    return isinstance(answer, Text) and not is_special_text(answer)
+
+
+def _is_formula(found: re.Match[str]) -> bool:
+    """Whether a match of _FORMULA is one, and not the text between the dollar signs of two amounts of money."""
+    inside = found[2]
+    if inside is None:
+        return True
+    if not any(c.isalnum() for c in inside):  # the sign of `width $=$ height`, the backslash of `$\\$5$`
+        return False
+    words = _non_math_words(inside)
+    if "\\" in inside:
+        return len(words) < 4
+    return not words or (len(words) < 2 and bool(_SIGNS.search(inside)) and "\n" not in inside.strip())
+
+
+def _formula_content(found: re.Match[str]) -> str:
+    return next(g for g in found.groups() if g is not None).strip()

@@ -34,14 +34,12 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
 def check(answer: str, reference: str | None, policy: Policy | Mapping[str, Any] = DEFAULT) -> Verdict:
     """Extracts the final answer of a response, or takes a bare answer, and verifies it.
 
-    Returns:
-        A verdict with status pass, fail or unverifiable (no reference), and the evidence `extracted`, `extraction` (how
-        the answer was found) and `method` (the stage that decided).
+    The verdict is pass, fail or unverifiable (no reference); its evidence has `extracted`, `extraction` (how the answer
+    was found) and `method` (the stage that decided).
     """
     found = find(answer)
     if found is None:
-        evidence = {"extracted": None, "extraction": "none"}
-        return Verdict(status="fail", reason="no answer found", evidence=evidence)
+        return Verdict(status="fail", reason="no answer found", evidence={"extracted": None, "extraction": "none"})
     chosen = policy if isinstance(policy, Policy) else Policy.of(policy)
     return _verdict(found.text, reference, chosen, found.method)
 
@@ -99,9 +97,5 @@ def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
 
 def _may_be_list(text: str, other: Answer) -> bool:
     """`100,200,300` beside a list is a list."""
-    return (
-        isinstance(other, Group)
-        and len(text) < MAX_LIST_TEXT
-        and bool(_GROUPED_DIGITS.search(text))
-        and ",0" not in text
-    )
+    is_short = isinstance(other, Group) and len(text) < MAX_LIST_TEXT
+    return is_short and ",0" not in text and bool(_GROUPED_DIGITS.search(text))

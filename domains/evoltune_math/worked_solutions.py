@@ -15,9 +15,9 @@ from fractions import Fraction
 
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
 from evoltune_math.answers.nodes import Node, num, substitute, sym, walk
-from evoltune_math.answers.number_words import TENS, UNDER_100
 from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.syntax.parser import parse
+from evoltune_math.answers.vocabulary import TENS, UNDER_100
 
 NUMBER_WORDS = {
     **{word: Fraction(n) for word, n in UNDER_100.items()},

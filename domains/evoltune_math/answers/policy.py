@@ -8,7 +8,7 @@ docs/verifier-policy.md has an example of each value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -70,8 +70,3 @@ def _cached(chosen: tuple[tuple[str, Any], ...]) -> Policy:
 
 
 DEFAULT = Policy()
-
-
-def defaults() -> dict[str, Any]:
-    """`Domain.policy`: each option with its default."""
-    return asdict(DEFAULT)

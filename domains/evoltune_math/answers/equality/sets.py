@@ -1,13 +1,14 @@
 """Rules for lists, sets, matrices and ratios, and for sets of reals."""
 
 from dataclasses import replace
+from itertools import chain
 
 from evoltune_math.answers.algebra.intervals import infinite, region_of, united
 from evoltune_math.answers.algebra.matrices import unmarked_basis_vector
 from evoltune_math.answers.algebra.rational import rational
 from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.equality.expressions import same_in_any_order
-from evoltune_math.answers.equality.words import means_empty_set
+from evoltune_math.answers.equality.values import means_empty_set
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Text, Value
 from evoltune_math.answers.nodes import Node, div, mul, seq, sym
 from evoltune_math.answers.reading.classify import classify
@@ -83,20 +84,16 @@ def _group_matrix(comparison: Comparison, a: Group, b: Matrix) -> bool:
     if comparison.policy.vectors == "strict" or a.brackets == "{}":
         return False
     rows = [tuple(map(classify, row)) for row in b.rows]
-    if (len(rows) == 1 or all(len(r) == 1 for r in rows)) and comparison.same_in_order(
-        [cell for row in rows for cell in row], a.items
-    ):
+    is_vector = len(rows) == 1 or all(len(r) == 1 for r in rows)
+    if is_vector and comparison.same_in_order(list(chain(*rows)), a.items):
         return True
     nested = [i.items for i in a.items if isinstance(i, Group)]
     return len(nested) == len(rows) == len(a.items) and all(map(comparison.same_in_order, rows, nested))
 
 
 def _matrix_matrix(comparison: Comparison, a: Matrix, b: Matrix) -> bool:
-    return [len(r) for r in a.rows] == [len(r) for r in b.rows] and all(
-        comparison.expressions.equal(x, y)
-        for row_a, row_b in zip(a.rows, b.rows, strict=True)
-        for x, y in zip(row_a, row_b, strict=True)
-    )
+    has_same_shape = [len(r) for r in a.rows] == [len(r) for r in b.rows]
+    return has_same_shape and all(map(comparison.expressions.equal, chain(*a.rows), chain(*b.rows)))
 
 
 def _ratio_ratio(comparison: Comparison, a: Ratio, b: Ratio) -> bool:

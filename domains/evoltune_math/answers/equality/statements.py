@@ -131,11 +131,8 @@ def _same_residue(a: Relation, b: Relation) -> bool:
 
 
 def _same_members(expressions: Expressions, a: Relation, b: Relation) -> bool:
-    return (
-        a.signs == b.signs
-        and len(a.members) == len(b.members)
-        and all(expressions.equal(x, y) for x, y in zip(a.members, b.members, strict=True))
-    )
+    is_alike = a.signs == b.signs and len(a.members) == len(b.members)
+    return is_alike and all(map(expressions.equal, a.members, b.members))
 
 
 def _same_up_to_factor(expressions: Expressions, a: Relation, b: Relation) -> bool:

@@ -12,9 +12,8 @@ from fractions import Fraction
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Region, Span, Text, Value, unnamed
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
-from evoltune_math.answers.number_words import number_in_words
 from evoltune_math.answers.reading.classify import classify
-from evoltune_math.answers.vocabulary import word_set
+from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]
 MAX_LENGTH = 300  # longer texts follow no convention; the bound also keeps the recursion through `read` shallow
@@ -60,15 +59,8 @@ _EVERYTHING = frozenset(
     for lead in ("all ", "the set of all ", "set of all ", "set of ", "every ", "any ", "", "the ")
     for what in ("real numbers", "reals", "real values", "real values of x", "real x", "real number", "real")
     if lead not in ("", "the ") or what in ("real numbers", "reals")
-) | {
-    "x is any real number",
-    "x is a real number",
-    "x can be any real number",
-    "all x",
-    "all values of x",
-    "all values",
-    "all numbers",
-}
+).union(["x is any real number", "x is a real number", "x can be any real number"])
+_EVERYTHING |= {"all x", "all values of x", "all values", "all numbers"}
 
 
 def special_form(text: str, read: Read) -> Answer | None:

@@ -4,7 +4,7 @@ Each function reads at the cursor, after the opening sign unless it says otherwi
 """
 
 from evoltune_math.answers.nodes import EMPTY, Node, bare_items, div, fn, seq
-from evoltune_math.answers.syntax.grammar import Closed, Cursor, Token, Unreadable, closes
+from evoltune_math.answers.syntax.grammar import Cursor, Token, Unreadable, closes
 from evoltune_math.answers.vocabulary import word_set
 
 _CLOSERS = frozenset([")", "]", "}", "\\}", "&"])
@@ -29,14 +29,6 @@ def divided(cursor: Cursor, left: Node, opener: str, ends: bool = False) -> Node
     if opener == "\\{":
         return Node("builder", (left, right))
     return fn("binom", left, right) if divider == "choose" else div(left, right)
-
-
-def within(cursor: Cursor, closed: Closed, *closers: str) -> Node:
-    """The items up to a closing token, inside of which only `closers` close; the closing token stays."""
-    outside, cursor.closers = cursor.closers, list(closers)
-    inside = cursor.items(closed)
-    cursor.closers = outside
-    return inside
 
 
 def bracketed(cursor: Cursor, opener: str) -> Node:
@@ -110,7 +102,9 @@ def fence(cursor: Cursor, name: str) -> Node:
 def call(cursor: Cursor) -> tuple[Node, ...]:
     """The arguments in round brackets, with both brackets."""
     cursor.expect("op", "(")
-    inside = within(cursor, closes(")"))
+    outside, cursor.closers = cursor.closers, []
+    inside = cursor.items(closes(")"))
+    cursor.closers = outside
     cursor.take()
     return bare_items(inside)
 

@@ -10,6 +10,13 @@ from evoltune_math.answers.syntax.scripts import maybe_call
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
 
 _ARROWS = ("hat", "vec", "overrightarrow")
+_FIXED: dict[str, Node] = {
+    **{name: const(meaning) for name, meaning in CONSTANTS.items()},
+    **{name: const(NUMBER_SETS[name]) for name in ("R", "N", "Z", "Q", "C", "reals", "Reals")},
+    **dict.fromkeys(["emptyset", "varnothing"], seq("{}", ())),
+    **dict.fromkeys(["ldots", "dots", "cdots"], Node("text", (), "...")),
+    **{"imath": sym("i"), "jmath": sym("j")},
+}
 _ALPHABETS = ("mathcal", "mathfrak", "mathscr")
 _ACCENTS = word_set(
     "vec hat bar overline tilde widehat overrightarrow mathbb mathcal mathfrak mathscr dot ddot "
@@ -28,10 +35,8 @@ def command(cursor: Cursor, name: str) -> Node:
         return root(cursor, name)
     if name in FENCES or name in ("langle", "lang"):
         return fence(cursor, name)
-    if name in ("|", "Vert"):
-        return bars(cursor, "norm", "|")
-    if name == "vert":
-        return bars(cursor, "abs", "|")
+    if name in ("|", "Vert", "vert"):
+        return bars(cursor, "abs" if name == "vert" else "norm", "|")
     if name in _ACCENTS:
         return _accent(cursor, name)
     if name in BIG_OPERATORS:
@@ -45,24 +50,16 @@ def command(cursor: Cursor, name: str) -> Node:
 
 
 def _named(cursor: Cursor, name: str) -> Node:
-    if name in CONSTANTS:
-        return const(CONSTANTS[name])
+    if name in _FIXED:
+        return _FIXED[name]
     if name in FUNCTIONS:
         return function(cursor, FUNCTIONS[name])
     if name in GREEK:
         return maybe_call(cursor, sym(name))
-    if name in ("emptyset", "varnothing"):
-        return seq("{}", ())
     if name == "therefore":
         return cursor.expression(0)
     if name in _PREFIX_SIGNS:
         return fn("?angle" if name == "measuredangle" else f"?{name}", cursor.expression(Bind.SIGNED))
-    if name in ("R", "N", "Z", "Q", "C", "reals", "Reals"):
-        return const(NUMBER_SETS[name])
-    if name in ("ldots", "dots", "cdots"):
-        return Node("text", (), "...")
-    if name in ("imath", "jmath"):
-        return sym(name[0])
     if name in ("approx", "sim", "simeq"):
         return cursor.expression(Bind.RELATION)
     if name.isalpha():
@@ -154,15 +151,13 @@ def function(cursor: Cursor, name: str) -> Node:
 
 
 def _arguments(cursor: Cursor) -> tuple[Node, ...]:
-    token = cursor.peek()
-    if token.is_op("("):
+    if cursor.peek().is_op("("):
         return call(cursor)
-    if token.is_op("["):
-        cursor.take()
+    if cursor.accept("op", "["):
         inside = cursor.items(closes("]"))
         cursor.take()
         return (inside,)
-    return cursor.prefix().args if token.is_op("\\{") else (_bare_argument(cursor),)
+    return cursor.prefix().args if cursor.peek().is_op("\\{") else (_bare_argument(cursor),)
 
 
 def _bare_argument(cursor: Cursor) -> Node:

@@ -3,10 +3,9 @@
 from fractions import Fraction
 
 from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
-from evoltune_math.answers.number_words import SCALES
 from evoltune_math.answers.syntax.grammar import FRACTIONS, TIMES, Bind, Cursor, Token, Unreadable
 from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
-from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK
+from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, SCALES
 
 _PERCENT = frozenset(["percent", "pct", "percentage", "percents", "per cent", "percentage points"])
 _NUMERIC_OPS = frozenset(["num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio", "root"])

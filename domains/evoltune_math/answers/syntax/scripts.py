@@ -1,9 +1,9 @@
 """What is written above and below: powers, degree signs, primes, subscripts, bases; and names that are called."""
 
 from evoltune_math.answers.nodes import ONE, Node, add, div, fn, neg, num, sym
-from evoltune_math.answers.number_words import number_in_words
 from evoltune_math.answers.syntax.brackets import skip_group
 from evoltune_math.answers.syntax.grammar import END, FUNCTION_LETTERS, Bind, Cursor, Unreadable, closes
+from evoltune_math.answers.vocabulary import number_in_words
 
 
 def power(cursor: Cursor, left: Node) -> Node:
