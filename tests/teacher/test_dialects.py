@@ -30,13 +30,11 @@ def test_a_url_without_a_scheme_is_refused_with_its_key():
 
 def test_options_that_are_not_set_are_not_sent():
     request = Request(model="m", messages=(("user", "Hi"),), purpose="answer", seed=3)
-    assert not {"n", "stop", "response_format"} & set(request_body(request))
-    schema = {"type": "object"}
-    full = Request(model="m", messages=(("user", "Hi"),), purpose="answer", seed=3, n=2, stop=("#",), schema=schema)
+    assert not {"n", "stop"} & set(request_body(request))
+    full = Request(model="m", messages=(("user", "Hi"),), purpose="answer", seed=3, n=2, stop=("#",))
     body = request_body(full, "max_completion_tokens")
     assert (body["n"], body["stop"], body["max_completion_tokens"]) == (2, ["#"], 2048)
     assert "max_tokens" not in body
-    assert body["response_format"]["json_schema"]["schema"] == schema
 
 
 def test_choices_are_ordered_by_index_and_truncated_ones_are_known():

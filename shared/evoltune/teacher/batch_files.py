@@ -68,13 +68,10 @@ def _result(line: Mapping[str, Any]) -> Reply | str:
 
 def result_line(key: str, reply: Reply) -> dict[str, Any]:
     """The line of a results file that holds a reply."""
+    ends = ["length" if i in reply.truncated else "stop" for i in range(len(reply.texts))]
     choices = [
-        {
-            "index": i,
-            "message": {"role": "assistant", "content": text},
-            "finish_reason": "length" if i in reply.truncated else "stop",
-        }
-        for i, text in enumerate(reply.texts)
+        {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": end}
+        for i, (text, end) in enumerate(zip(reply.texts, ends, strict=True))
     ]
     usage = {"prompt_tokens": reply.usage.prompt_tokens, "completion_tokens": reply.usage.completion_tokens}
     response = {"status_code": 200, "body": {"choices": choices, "usage": usage}}

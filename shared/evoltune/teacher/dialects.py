@@ -21,11 +21,8 @@ QUOTA_USED_UP = "insufficient_quota"
 
 
 def chat_url(url: str, where: str) -> str:
-    """The chat completions URL of a base URL (`http://host:8000`, `.../v1`, or the full path).
-
-    Raises:
-        RecipeError: not an HTTP URL; the message begins with `where`, the key in the recipe.
-    """
+    """The chat completions URL of a base URL (`http://host:8000`, `.../v1`, or the full path). Raises RecipeError: not an
+    HTTP URL; the message begins with `where`, the key in the recipe."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise RecipeError(f"{where}.url: {url!r} must be http://HOST:PORT/v1 or https://HOST/v1")
@@ -61,9 +58,6 @@ def request_body(request: Request, max_tokens_name: str = MAX_TOKENS) -> dict[st
         body["n"] = request.n
     if request.stop:
         body["stop"] = list(request.stop)
-    if request.schema is not None:
-        schema = {"name": request.purpose, "schema": request.schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 
 

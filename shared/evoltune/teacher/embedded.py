@@ -21,6 +21,7 @@ import orjson
 
 from evoltune import recipe as recipes
 from evoltune.errors import MissingExtraError, RecipeError, TeacherError
+from evoltune.sandbox.pool import default_workers
 from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
 
@@ -51,7 +52,7 @@ def find_gguf(model: str) -> Path:
 
 def default_threads() -> int:
     """max(1, cores - 1): with all cores in use, decoding slowed down many times over when anything else ran."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+    return max(1, default_workers() - 1)
 
 
 @asynccontextmanager
@@ -60,11 +61,9 @@ async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
     if importlib.util.find_spec("xllamacpp") is None:
         raise MissingExtraError("xllamacpp", "local", "the embedded teacher")
     options = {
-        "model": str(find_gguf(config.model)),
-        "slots": config.slots,
-        "context": config.context,
+        "model": str(find_gguf(config.model)), "slots": config.slots, "context": config.context,
         "threads": config.threads or default_threads(),
-    }
+    }  # fmt: skip
     command = [sys.executable, "-m", "evoltune.teacher.embedded_server", orjson.dumps(options).decode()]
     with tempfile.TemporaryFile() as log:
         pipe = asyncio.subprocess.PIPE

@@ -12,6 +12,7 @@ import asyncio
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from typing import Any
 
 from evoltune import recipe as recipes
@@ -115,31 +116,24 @@ def _generate_with_transformers(model: Any, tokenizer: Any, requests: Sequence[R
     import torch
 
     options = requests[0]
-    inputs = tokenizer(
-        [_prompt_text(tokenizer, request) for request in requests],
-        return_tensors="pt",
-        padding=True,
-        add_special_tokens=not tokenizer.chat_template,
-    ).to(model.device)
+    prompts = [_prompt_text(tokenizer, request) for request in requests]
+    special = not tokenizer.chat_template
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=special).to(model.device)
     torch.manual_seed(options.seed)
     sampling: dict[str, Any] = {"do_sample": False}
     if options.temperature > 0:
         sampling = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
     with torch.inference_mode():
         out = model.generate(
-            **inputs,
-            **sampling,
-            max_new_tokens=options.max_tokens,
-            num_return_sequences=options.n,
+            **inputs, **sampling, max_new_tokens=options.max_tokens, num_return_sequences=options.n,
             pad_token_id=tokenizer.pad_token_id,
-        )
-    generated = out[:, inputs["input_ids"].shape[1] :].tolist()
+        )  # fmt: skip
+    generated = iter(out[:, inputs["input_ids"].shape[1] :].tolist())
+    prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
     ends = _end_tokens(model, tokenizer)
     return [
-        _decoded(tokenizer, generated[i * options.n : (i + 1) * options.n], ends, int(prompt_tokens), request)
-        for i, (request, prompt_tokens) in enumerate(
-            zip(requests, inputs["attention_mask"].sum(dim=1).tolist(), strict=True)
-        )
+        _decoded(tokenizer, list(islice(generated, options.n)), ends, int(count), request)
+        for request, count in zip(requests, prompt_tokens, strict=True)
     ]
 
 
@@ -187,16 +181,11 @@ def _load_vllm(config: recipes.Teacher) -> Generate:
     def generate(requests: Sequence[Request]) -> Sequence[Reply]:
         sampling = [
             SamplingParams(
-                n=r.n,
-                temperature=r.temperature,
-                top_p=r.top_p,
-                frequency_penalty=r.frequency_penalty,
-                max_tokens=r.max_tokens,
-                stop=list(r.stop) or None,
-                seed=r.seed,
+                n=r.n, temperature=r.temperature, top_p=r.top_p, frequency_penalty=r.frequency_penalty,
+                max_tokens=r.max_tokens, stop=list(r.stop) or None, seed=r.seed,
             )
             for r in requests
-        ]
+        ]  # fmt: skip
         outputs = engine.chat([_as_chat(r) for r in requests], sampling, use_tqdm=False)
         return [_vllm_reply(o) for o in outputs]
 

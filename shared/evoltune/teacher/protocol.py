@@ -14,7 +14,7 @@ import orjson
 
 from evoltune import recipe as recipes
 from evoltune.errors import TeacherError
-from evoltune.record import Json, digest
+from evoltune.record import digest
 from evoltune.run.store import Usage
 
 Message = tuple[str, str]
@@ -39,8 +39,6 @@ class Request:
     frequency_penalty: float = 0.0
     max_tokens: int = 2048
     stop: tuple[str, ...] = ()
-    schema: Json = None
-    """JSON schema that the reply must follow, where the server supports it."""
     record: str = ""
     """Id of the record that the call is about; journalled, but not part of the key."""
 
@@ -75,23 +73,14 @@ class AttemptError(TeacherError):
     """One attempt failed and may be repeated. Engines raise it, `Retried` catches it."""
 
     def __init__(
-        self,
-        reason: str,
-        *,
-        where: str = "",
-        retry_after_s: float = 0.0,
-        charged: bool = False,
-        rate_limited: bool = False,
-        unreachable: bool = False,
-    ) -> None:
+        self, reason: str, *, where: str = "", retry_after_s: float = 0.0,
+        charged: bool = False, rate_limited: bool = False, unreachable: bool = False,
+    ) -> None:  # fmt: skip
+        """charged: the server may have generated, and billed, a reply that never arrived. rate_limited: HTTP 429, the
+        server is up and asks to wait. unreachable: nothing listens at the address."""
         super().__init__(f"{where}: {reason}" if where else reason)
         self.reason, self.where, self.retry_after_s = reason, where, retry_after_s
-        self.charged = charged
-        """The server may have generated, and billed, a reply that never arrived."""
-        self.rate_limited = rate_limited
-        """HTTP 429: the server is up and asks to wait."""
-        self.unreachable = unreachable
-        """Nothing listens at the address."""
+        self.charged, self.rate_limited, self.unreachable = charged, rate_limited, unreachable
 
 
 def draw_seed(recipe_seed: int, record_id: str, round: int, purpose: str, sample: int = 0) -> int:
@@ -100,46 +89,25 @@ def draw_seed(recipe_seed: int, record_id: str, round: int, purpose: str, sample
 
 
 def make_request(
-    config: recipes.Teacher,
-    prompt: str | Sequence[Message],
-    *,
-    purpose: str,
-    seed: int,
-    n: int = 1,
-    record: str = "",
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    schema: Json = None,
-) -> Request:
+    config: recipes.Teacher, prompt: str | Sequence[Message], *, purpose: str, seed: int, n: int = 1, record: str = "",
+    temperature: float | None = None, max_tokens: int | None = None,
+) -> Request:  # fmt: skip
     """A request with the recipe's sampling options; a judgement sets its own temperature and a smaller max_tokens."""
     return Request(
-        model=config.model,
+        model=config.model, purpose=purpose, seed=seed, n=n, record=record, stop=config.stop,
         messages=(("user", prompt),) if isinstance(prompt, str) else tuple(prompt),
-        purpose=purpose,
-        seed=seed,
-        n=n,
         temperature=config.temperature if temperature is None else temperature,
-        top_p=config.top_p,
-        frequency_penalty=config.frequency_penalty,
+        top_p=config.top_p, frequency_penalty=config.frequency_penalty,
         max_tokens=config.max_tokens if max_tokens is None else min(max_tokens, config.max_tokens),
-        stop=config.stop,
-        schema=schema,
-        record=record,
-    )
-
-
-_ALWAYS_HASHED = (
-    "model", "messages", "purpose", "seed", "n", "temperature", "top_p", "frequency_penalty", "max_tokens"
-)  # fmt: skip
+    )  # fmt: skip
 
 
 def request_to_json(request: Request) -> dict[str, Any]:
-    """What is hashed and journalled: every field but `record`; `stop` and `schema` only where they are set."""
-    body = {name: getattr(request, name) for name in _ALWAYS_HASHED}
-    if request.stop:
-        body["stop"] = request.stop
-    if request.schema is not None:
-        body["schema"] = request.schema
+    """What is hashed and journalled: every field but `record`; `stop` only where it is set."""
+    body = {**vars(request)}
+    del body["record"]
+    if not request.stop:
+        del body["stop"]
     return body
 
 

@@ -29,13 +29,8 @@ BATCH = 64
 def run_batch(model: str, requests: Path, results: Path, *, replicas: int = 1, gpus_each: int = 1) -> tuple[int, int]:
     """Answers what `requests` asks and `results` does not hold yet. Needs a Ray connection (`cluster.engine.using`).
 
-    Returns:
-        (answered, failed); a failed request has no line in `results`, and the next run asks it again.
-
-    Raises:
-        MissingExtraError: Ray or vLLM is not installed.
-        EngineError: the cluster has too few GPUs.
-        DataError: a file is no batch file.
+    Returns (answered, failed); a failed request has no line in `results`, and the next run asks it again. Raises
+    MissingExtraError, EngineError (too few GPUs), DataError (a file is no batch file).
     """
     for module, extra in (("ray", "ray"), ("vllm", "vllm")):
         if importlib.util.find_spec(module) is None:
@@ -53,13 +48,9 @@ def run_batch(model: str, requests: Path, results: Path, *, replicas: int = 1, g
             "--gpus-each, or give the --ray-address of a larger one"
         )
     config = vLLMEngineProcessorConfig(
-        model_source=model,
-        engine_kwargs={"tensor_parallel_size": gpus_each},
-        concurrency=replicas,
-        batch_size=BATCH,
-        should_continue_on_error=True,
-        log_engine_metrics=False,  # they would need Ray Serve
-    )
+        model_source=model, engine_kwargs={"tensor_parallel_size": gpus_each}, concurrency=replicas, batch_size=BATCH,
+        should_continue_on_error=True, log_engine_metrics=False,  # the metrics would need Ray Serve
+    )  # fmt: skip
     process = build_processor(config, preprocess=to_engine, postprocess=from_engine)
     return append_results(process(from_items(rows)).iter_rows(), results)
 
@@ -125,9 +116,7 @@ def append_results(rows: Iterable[Mapping[str, Any]], results: Path) -> tuple[in
 def _joined(samples: list[Mapping[str, Any]]) -> Reply:
     """The reply that the samples of one request make."""
     samples = sorted(samples, key=lambda row: int(row["sample"]))
-    usage = Usage(
-        prompt_tokens=int(samples[0]["prompt_tokens"]),
-        completion_tokens=sum(int(row["completion_tokens"]) for row in samples),
-    )
+    completion_tokens = sum(int(row["completion_tokens"]) for row in samples)
+    usage = Usage(prompt_tokens=int(samples[0]["prompt_tokens"]), completion_tokens=completion_tokens)
     truncated = tuple(i for i, row in enumerate(samples) if row["truncated"])
     return Reply(texts=tuple(row["text"] for row in samples), usage=usage, truncated=truncated)

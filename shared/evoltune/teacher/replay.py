@@ -5,8 +5,6 @@
 Invariant: replay answers only what was recorded; a request that is not on the cassette is an error, never a guess.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,10 +18,8 @@ from evoltune.teacher.protocol import Reply, Request, request_key
 
 
 def export_cassette(store: Store, path: Path) -> int:
-    """Writes every journalled call to `path` (gzip when it ends in .gz), ordered by key so that diffs stay small.
-
-    Returns how many.
-    """
+    """Writes every journalled call to `path` (gzip when it ends in .gz), ordered by key so that diffs stay small, and
+    returns how many."""
     count = 0
     with jsonl_writer(path) as write:
         for call in store.calls():
@@ -41,11 +37,6 @@ def read_cassette(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         yield call
 
 
-def load_cassette(path: str | os.PathLike[str]) -> ReplayTeacher:
-    """The teacher that answers from a cassette. Raises DataError."""
-    return ReplayTeacher({call["key"]: call for call in read_cassette(path)}, str(path))
-
-
 class ReplayTeacher:
     """Answers by request key."""
 
@@ -61,3 +52,8 @@ class ReplayTeacher:
             )
         usage = Usage(prompt_tokens=call.get("prompt_tokens", 0), completion_tokens=call.get("completion_tokens", 0))
         return Reply(texts=tuple(call["texts"]), usage=usage, truncated=tuple(call.get("cut", ())))
+
+
+def load_cassette(path: str | os.PathLike[str]) -> ReplayTeacher:
+    """The teacher that answers from a cassette. Raises DataError."""
+    return ReplayTeacher({call["key"]: call for call in read_cassette(path)}, str(path))

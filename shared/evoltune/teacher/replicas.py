@@ -30,24 +30,17 @@ def launch_script(teacher: Teacher, *, gpus_each: int = 1, host: str | None = No
         raise RecipeError(f"--gpus-each {gpus_each}: must be at least 1")
     endpoints = _endpoints_on(teacher, host)
     template = (files("evoltune.teacher") / "replicas.sh").read_text(encoding="utf-8")
-    return fill_slots(
-        template,
-        restart_s=str(RESTART_S),
-        health_s=str(HEALTH_S),
-        replicas="\n".join(
-            _start_line(teacher.model, endpoint, range(i * gpus_each, (i + 1) * gpus_each))
-            for i, endpoint in enumerate(endpoints)
-        ),
-        ports=" ".join(str(urlsplit(endpoint.url).port) for endpoint in endpoints),
-    )
+    gpus = [range(i * gpus_each, (i + 1) * gpus_each) for i in range(len(endpoints))]
+    replicas = "\n".join(_start_line(teacher.model, *pair) for pair in zip(endpoints, gpus, strict=True))
+    ports = " ".join(str(urlsplit(endpoint.url).port) for endpoint in endpoints)
+    return fill_slots(template, restart_s=str(RESTART_S), health_s=str(HEALTH_S), replicas=replicas, ports=ports)
 
 
 def _start_line(model: str, endpoint: Endpoint, gpus: range) -> str:
     parts = urlsplit(endpoint.url)
     bind = "127.0.0.1" if parts.hostname in LOOPBACK else "0.0.0.0"
-    arguments = shlex.join(
-        [model, "--host", bind, "--tensor-parallel-size", str(len(gpus)), "--served-model-name", model]
-    )
+    options = ["--host", bind, "--tensor-parallel-size", str(len(gpus)), "--served-model-name", model]
+    arguments = shlex.join([model, *options])
     return f'replica {",".join(map(str, gpus))} {parts.port} "{_key(endpoint)}" {arguments} &\nreplicas+=($!)'
 
 

@@ -37,11 +37,7 @@ class ConcurrencyLimited:
 @asynccontextmanager
 async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> AsyncIterator[Teacher]:
     """The recipe's teacher, ready: servers are up, keys are read. With a store: journalled, budget counted over resumes.
-
-    Raises:
-        TeacherError: unreachable or not loadable; names the URL or model and what to do.
-        RecipeError: a key or file is missing.
-        BudgetError: from a call that would break a cap.
+    Raises TeacherError (unreachable, not loadable), RecipeError (a key or file is missing); a call may raise BudgetError.
     """
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(_open_engine(config))
