@@ -58,7 +58,7 @@ import sys, json, time
 from pathlib import Path
 from evoltune.evaluate.suites import load_suite
 from evoltune.evaluate.samples import read_samples
-from evoltune.rows.journal import Journal
+from evoltune.rows.files import Journal
 from evoltune.record import Answer, Record
 from evoltune.verification.checker import open_checker
 samples_file, workers, out, data = sys.argv[1:5]

@@ -27,6 +27,12 @@ class DomainError(EvoltuneError):
     """A domain is unknown, fails to load, or breaks its contract."""
 
 
+class WorkError(EvoltuneError):
+    """Work began and failed."""
+
+    exit_code = 1
+
+
 class MissingExtraError(EvoltuneError):
     """An optional dependency is not installed."""
 
@@ -40,34 +46,28 @@ class IsolationError(EvoltuneError):
     """The host cannot give the isolation level that was asked for."""
 
 
-class StoreError(EvoltuneError):
+class StoreError(WorkError):
     """The run store is locked, damaged or cannot be written."""
 
-    exit_code = 1
 
-
-class TeacherError(EvoltuneError):
+class TeacherError(WorkError):
     """The teacher cannot be reached, or refuses and a retry would not help."""
 
-    exit_code = 1
 
-
-class ServiceError(EvoltuneError):
+class ServiceError(WorkError):
     """A verifier service cannot be reached, cannot be started, or refuses and a retry would not help."""
 
-    exit_code = 1
 
-
-class BudgetError(EvoltuneError):
+class BudgetError(WorkError):
     """A hard cap of `teacher.budget` is reached; everything finished is kept."""
 
-    exit_code = 1
 
-
-class TrainingError(EvoltuneError):
+class TrainingError(WorkError):
     """Training cannot go on: a guard tripped, a save failed its check, a worker died."""
 
-    exit_code = 1
+
+class EngineError(WorkError):
+    """The cluster cannot be reached, or lost its workers for good; everything finished is kept."""
 
 
 class CertificateError(EvoltuneError):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from evoltune.errors import DataError
-from evoltune.report.run_data import read_run, word_diff
-from evoltune.report.run_page import write_report
+from evoltune.report import run_data as module
+from evoltune.report.pages import write_report
+from evoltune.report.run_data import diversity_map, read_run, word_diff
 
 pytest.importorskip("jinja2", reason="needs evoltune[report]")
 pytest.importorskip("vl_convert", reason="needs evoltune[report]")
@@ -43,3 +44,29 @@ def test_the_environment_is_the_one_that_the_scores_were_measured_in(small, tmp_
     assert read_run(small).environment == {"torch": "2.10.0"}
     (tmp_path / "recipe.yaml").write_text("domain: math\n")
     assert read_run(tmp_path).environment == {}
+
+
+pytest.importorskip("numpy")
+
+
+def rows(*texts):
+    return [{"id": f"{i:05}", "round": i % 2, "text": text} for i, text in enumerate(texts)]
+
+
+def test_rows_of_like_wording_are_near_each_other():
+    texts = [f"bake bread with flour and butter in oven {i}" for i in range(10)]
+    texts += [f"watch the comet pass the planet at night {i}" for i in range(10)]
+    xs = [point["x"] for point in diversity_map(rows(*texts))]
+    low, high = sorted([xs[:10], xs[10:]])
+    assert max(low) < min(high)
+
+
+def test_the_map_does_not_depend_on_the_order_of_rows():
+    some = rows(*(f"question {i * 37} about thing {i % 7}" for i in range(50)))
+    assert diversity_map(some) == diversity_map(some[::-1])
+
+
+def test_few_rows_give_no_map_and_many_are_sampled(monkeypatch):
+    assert diversity_map(rows("one", "two")) == []
+    monkeypatch.setattr(module, "POINTS", 20)
+    assert len(diversity_map(rows(*(f"text {i}" for i in range(25))))) == 20

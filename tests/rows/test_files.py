@@ -1,4 +1,6 @@
-"""Atomic writes: the new file or the old one, never a part; reading JSON objects."""
+"""Atomic writes: the new file or the old one, never a part; reading JSON objects; journals, whose torn last line is cut off."""
+
+from __future__ import annotations
 
 import gzip
 import json
@@ -6,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.rows.files import atomic_path, file_digest, jsonl_writer, read_json, write_file, write_json
+from evoltune.errors import DataError
+from evoltune.rows.files import (
+    Journal,
+    atomic_path,
+    file_digest,
+    jsonl_writer,
+    read_journal,
+    read_json,
+    repair,
+    write_file,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -93,3 +106,23 @@ def test_the_same_rows_compressed_are_the_same_bytes_whatever_the_name_and_the_t
     packed = (tmp_path / "a.jsonl.gz").read_bytes()
     assert packed == (tmp_path / "b.jsonl.gz").read_bytes()
     assert packed[4:8] == bytes(4)  # the time in gzip's header
+
+
+def test_a_torn_line_is_cut_wherever_it_was_torn(tmp_path):
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        for i in range(3):
+            journal.append({"i": i, "text": "x" * 100_000 * i})
+    whole = path.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
+    for at in (0, 1, ends[0], ends[0] + 1, ends[1] - 1, len(whole) - 1, len(whole)):
+        path.write_bytes(whole[:at])
+        repair(path)
+        assert [row["i"] for row in read_journal(path)] == list(range(sum(end <= at for end in ends)))
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
+    path = tmp_path / "j.jsonl"
+    path.write_text('{"i": 0}\nnonsense\n{"i": 1}\n')
+    with pytest.raises(DataError, match=r"j\.jsonl:2: not JSON"):
+        list(read_journal(path))

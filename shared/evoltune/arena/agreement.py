@@ -17,7 +17,7 @@ from evoltune.arena.ranking_page import unblinded_votes
 from evoltune.arena.study import Answers, PairResult
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import mean
-from evoltune.rows.journal import read_journal
+from evoltune.rows.files import read_journal
 
 Pair = tuple[str, frozenset[str]]
 """(problem, the two systems)."""

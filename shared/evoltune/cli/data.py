@@ -29,7 +29,7 @@ from evoltune.evolve.rules.registry import RULES, core_reasons
 from evoltune.recipe import Curate, Sandbox, Verification
 from evoltune.record import Task
 from evoltune.report.html import templates
-from evoltune.report.review_page import write_review
+from evoltune.report.pages import write_review
 from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.dumps import is_dump
 from evoltune.rows.files import jsonl_writer

@@ -9,12 +9,15 @@ import msgspec
 import yaml
 
 from evoltune.cli import options
-from evoltune.errors import RecipeError
-from evoltune.recipe import dump_recipe, find_recipe, load_recipe, shipped
+from evoltune.domain import load_domain, policy_of
+from evoltune.errors import RecipeError, nearest
+from evoltune.evaluate.suites import judging_domain
+from evoltune.evolve.loop import operators_of
+from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, shipped
 from evoltune.recipe.convert import convert
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
-from evoltune.run.recipe_check import check_recipe
+from evoltune.teacher.dialects import chat_url
 
 MODELINE = (
     "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
@@ -61,10 +64,30 @@ def _show(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     for ref in args.recipe:
         recipe = load_recipe(ref)
-        check_recipe(recipe)
+        _check_names(recipe)
         kind, model = recipe.train.finetuning_type, recipe.train.model_name_or_path
         facts = {"recipe": ref, "domain": recipe.domain, "finetuning_type": kind, "model": model}
         options.say(args, facts, [f"{ref}: ok ({recipe.domain}, {kind} {model})"])
+
+
+def _check_names(recipe: Recipe) -> None:
+    """What can be checked without data and without a server: policies, operators, suites, profiles, addresses."""
+    domain = load_domain(recipe.domain)
+    policy_of(domain, recipe.verify.policy)
+    if recipe.evolve.operators:
+        operators_of(recipe, domain)
+    if recipe.evolve.stop_on:
+        judging_domain(recipe.evolve.stop_on, recipe.domain)
+    for suite in recipe.eval.suites:
+        known = load_domain(judging_domain(suite, recipe.domain)).profiles
+        named = [("eval.profile", recipe.eval.profile), *(("eval.beside", name) for name in recipe.eval.beside)]
+        for key, name in named:
+            if name and name not in known:
+                raise RecipeError(f"{key}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}")
+    for i, endpoint in enumerate(recipe.teacher.endpoints):
+        chat_url(endpoint.url, f"teacher.endpoints.{i}")
+    if recipe.eval.endpoint:
+        chat_url(recipe.eval.endpoint, "eval.endpoint")
 
 
 def _copy(args: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ from evoltune.evaluate.difficulty import balanced_set, difficulty_in, numeric_or
 from evoltune.evaluate.profiles import present_lock, profile_rows
 from evoltune.evaluate.results import load_scores, score_table
 from evoltune.evaluate.suites import share_tables, suite_rows, suite_shares
-from evoltune.report.comparison_page import write_comparison
+from evoltune.report.pages import write_comparison
 from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.rows.readers import read_rows
 from evoltune.run.paths import RUNS

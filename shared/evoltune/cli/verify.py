@@ -18,7 +18,7 @@ from typing import Any
 
 from evoltune import pipeline
 from evoltune.cli import options
-from evoltune.errors import DataError, DomainError, EvoltuneError
+from evoltune.errors import DataError, DomainError, WorkError
 from evoltune.evaluate.samples import records_of
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe.load import parse_value
@@ -30,10 +30,8 @@ from evoltune.verification.files import file_key, read_any_rows, verify_to_file,
 PROGRESS_EVERY = 500
 
 
-class _MissedError(EvoltuneError):
+class _MissedError(WorkError):
     """--fail-under was not reached."""
-
-    exit_code = 1
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,9 @@ Both give the same results in the same order; only the driver writes the run sto
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from evoltune.cluster import ray_engine
-from evoltune.cluster.worker_pool import WorkerPool
 from evoltune.sandbox.pool import Pool
 from evoltune.sandbox.worker_protocol import WorkerConfig
 
@@ -20,6 +19,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 ENGINES = ("local", "ray")
 _CURRENT: ContextVar[str] = ContextVar("engine", default="local")
+
+
+class WorkerPool(Protocol):
+    """What a Checker needs of its workers."""
+
+    level: Any
+    """The isolation that the workers run under."""
+    size: int
+
+    def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
+        """One result per item, in order."""
+
+    def close(self) -> None: ...
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evoltune.cluster.worker_pool import EngineError
-from evoltune.errors import EvoltuneError, MissingExtraError
+from evoltune.errors import EngineError, EvoltuneError, MissingExtraError
 from evoltune.sandbox.pool import Pool
 from evoltune.sandbox.worker_protocol import WorkerConfig
 

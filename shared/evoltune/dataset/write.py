@@ -23,7 +23,7 @@ from evoltune.dataset.schema import Row, arrow_schema, to_rows
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Recipe, fingerprint
 from evoltune.record import Record, digest
-from evoltune.report.svg import difficulty_svg
+from evoltune.report.charts import difficulty_svg
 from evoltune.rows.files import atomic_path, file_digest, write_file, write_json
 from evoltune.run.paths import CERTIFICATE, DIFFICULTY_CHART, MANIFEST
 

@@ -26,7 +26,7 @@ from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.results import percent, percent_interval, solved_problems
 from evoltune.evaluate.statistics import mean
 from evoltune.record import Record
-from evoltune.report.svg import scores_svg
+from evoltune.report.charts import scores_svg
 from evoltune.rows.files import write_file, write_json
 from evoltune.run.paths import ABLATION, AFTER, CHECKPOINT, DATASET, EVAL, SCORES
 from evoltune.run.queries import decisions

@@ -15,8 +15,7 @@ from typing import Any
 from evoltune.errors import DataError
 from evoltune.evaluate.results import load_scores, scores_file, solved_problems
 from evoltune.evaluate.statistics import PairedResult, paired
-from evoltune.rows.files import read_json
-from evoltune.rows.journal import read_journal
+from evoltune.rows.files import read_journal, read_json
 from evoltune.run.paths import DATASET, MANIFEST
 
 CAUSES = (

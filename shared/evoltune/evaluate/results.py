@@ -17,7 +17,7 @@ import yaml
 
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import pass_at_k
-from evoltune.rows.journal import read_journal
+from evoltune.rows.files import read_journal
 from evoltune.run.paths import AFTER, BEFORE, EVAL, SCORES
 from evoltune.terminal import table
 

@@ -21,7 +21,7 @@ from evoltune.evaluate.statistics import mean, pass_at_k
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
 from evoltune.record import Verdict, digest
-from evoltune.rows.journal import Journal, read_journal
+from evoltune.rows.files import Journal, read_journal
 from evoltune.terminal import progress
 from evoltune.verification.checker import Checker, limits_of, open_checker
 from evoltune.verification.records import NO_ANSWER

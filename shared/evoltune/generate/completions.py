@@ -16,7 +16,7 @@ from evoltune.cluster.gpus import gpu_count
 from evoltune.generate.http import http_engine
 from evoltune.generate.job import Engine, GenerationSettings, ModelSource, SampleRequest
 from evoltune.generate.processes import transformers_engine, vllm_engine
-from evoltune.rows.journal import Journal, read_journal
+from evoltune.rows.files import Journal, read_journal
 from evoltune.sandbox.pool import default_workers
 from evoltune.terminal import progress
 

@@ -28,8 +28,7 @@ from typing import IO, Any
 from evoltune.cluster import engine
 from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.ray_engine import import_ray
-from evoltune.cluster.worker_pool import EngineError
-from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError
+from evoltune.errors import EngineError, EvoltuneError, MissingExtraError, RecipeError
 from evoltune.generate.job import (
     Batches,
     GenerationError,

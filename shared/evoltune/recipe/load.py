@@ -5,8 +5,9 @@
 On PyYAML and not ruamel.yaml: both need the walk that gives each key its line, and PyYAML is there anyway to write YAML.
 """
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -16,11 +17,13 @@ import yaml
 from msgspec import Struct
 
 from evoltune.errors import RecipeError, nearest
-from evoltune.recipe.bounds import MAX_DEPTH, MAX_SIZE, problems_of, reject_bombs
 from evoltune.recipe.sections import Recipe
 
 Lines = dict[tuple[str, ...], str]
 """Key path -> `file:line`, or the command line."""
+MAX_SIZE = 2**20  # characters of a file; the longest shipped recipe has about 3,000
+MAX_NODES = 20_000  # values, with aliases expanded
+MAX_DEPTH = 60
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,7 +56,7 @@ def _checked(tree: dict[str, Any], lines: Lines, overrides: Sequence[str]) -> Re
     for text in overrides:
         _override(tree, lines, text)
     _reject_unknown(Recipe, tree, lines, ())
-    for path, value, problem in problems_of(tree):
+    for path, value, problem in _problems_of(tree):
         raise RecipeError(f"{_line_of(path, lines)}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
     try:
         return msgspec.convert(tree, Recipe, strict=True)
@@ -135,7 +138,7 @@ def _parse(text: str, where: Path | str) -> tuple[yaml.Node | None, Any]:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        reject_bombs(node, where)
+        _reject_bombs(node, where)
         return node, loader.construct_document(node) if node else None
     except RecursionError as error:
         raise RecipeError(f"{where}: nested too deeply: a recipe has at most {MAX_DEPTH} levels") from error
@@ -236,3 +239,50 @@ def _located(message: str, tree: Any, lines: Lines) -> str:
 def _line_of(keys: tuple[str, ...], lines: Lines) -> str:
     """Where a key stands: its own line, else that of the nearest section around it."""
     return next(lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines)
+
+
+# ---- bounds: after both checks a tree is small, finite and can be written as JSON in UTF-8
+
+
+def _reject_bombs(node: yaml.Node | None, where: Path | str) -> None:
+    """Raises RecipeError when aliases refer to themselves or expand to more than MAX_NODES values."""
+    stack, seen = [(node, 0)] if node else [], 0
+    while stack:
+        current, depth = stack.pop()
+        seen += 1
+        if depth > MAX_DEPTH or seen > MAX_NODES:
+            raise RecipeError(
+                f"{where}:{current.start_mark.line + 1}: too large or too deep when its aliases (*name) are expanded: "
+                f"at most {MAX_NODES} values and {MAX_DEPTH} levels: write the values out"
+            )
+        if isinstance(current, yaml.MappingNode):
+            stack += [(part, depth + 1) for pair in current.value for part in pair]
+        elif isinstance(current, yaml.SequenceNode):
+            stack += [(part, depth + 1) for part in current.value]
+
+
+def _problems_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+    """(key path, value, what is wrong with it) of each value that no type can exclude."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _problems_of(inner, (*path, str(key)))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _problems_of(inner, (*path, str(i)))
+    elif problem := _problem(value, path):
+        yield path, value, problem
+
+
+def _problem(value: Any, path: tuple[str, ...]) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "must fit in 64 bits"
+    if isinstance(value, str):
+        if re.search("[\0\ud800-\udfff]", value):
+            return "holds NUL or half of a surrogate pair: must be text"
+        if path == ("name",) and (value in ("", ".", "..") or re.search(r"[/\\]", value)):
+            return "names the run's directory: must be one folder name, without slashes; choose the place with --out"
+    if path[:2] == ("evolve", "operators") and isinstance(value, int | float) and value < 0:
+        return "is the weight of an operator: must be 0 or more"
+    return ""

@@ -1,6 +1,7 @@
 """The charts, as Vega-Lite specifications: one function each, data in, specification out.
 
-A page draws them in the browser with a bundle that vl-convert brings; `svg.py` draws two of them as files.
+A page draws them in the browser with a bundle that vl-convert brings; two of them are also drawn as SVG files, for the
+dataset card and for an ablation. Invariant: equal numbers give equal bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 Row = Mapping[str, Any]
+SVG_WIDTH = 480  # pixels
 
 
 def _spec(values: Sequence[Row], **rest: Any) -> Spec:
@@ -127,3 +129,35 @@ def diversity(points: Sequence[Row]) -> Spec:
             "tooltip": [{"field": "text", "type": "nominal"}, {"field": "round"}, {"field": "cluster"}],
         },
     )
+
+
+# ---- files
+
+
+def difficulty_svg(counts: Mapping[str, Mapping[str, int]], levels: Sequence[str]) -> str:
+    """One bar per group (a round, a source), divided by level. Empty without vl-convert.
+
+    Args:
+        counts: group -> level -> rows.
+        levels: the levels in order.
+    """
+    rows = [
+        {"round": group, "level": level, "rows": by_level.get(level, 0)}
+        for group, by_level in counts.items()
+        for level in levels
+    ]
+    return _svg(difficulty(rows))
+
+
+def scores_svg(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Bars with 95% intervals; rows: {label, suite, measure, value, low, high}. Empty without vl-convert."""
+    return _svg(scores(rows, order=tuple(dict.fromkeys(str(row["label"]) for row in rows))))
+
+
+def _svg(spec: Spec) -> str:
+    try:
+        import vl_convert
+    except ImportError:
+        return ""
+    drawn: str = vl_convert.vegalite_to_svg({**spec, "width": SVG_WIDTH, "background": "white"})
+    return drawn + "\n"

@@ -15,9 +15,8 @@ from typing import Any
 
 import orjson
 
-from evoltune.cluster.worker_pool import EngineError
-from evoltune.errors import MissingExtraError
-from evoltune.rows.journal import Journal, repair
+from evoltune.errors import EngineError, MissingExtraError
+from evoltune.rows.files import Journal, repair
 from evoltune.run.store import Usage
 from evoltune.teacher.batch_files import read_lines, read_requests, result_line
 from evoltune.teacher.protocol import Reply

@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from evoltune.cluster.engine import open_pool
-from evoltune.cluster.worker_pool import WorkerPool
+from evoltune.cluster.engine import WorkerPool, open_pool
 from evoltune.domain import Domain, load_domain, policy_of
 from evoltune.errors import DomainError, nearest
 from evoltune.recipe import Sandbox, Verification

@@ -18,8 +18,7 @@ from evoltune.domain import Domain, source_hash
 from evoltune.errors import DataError
 from evoltune.recipe import Verification
 from evoltune.record import digest
-from evoltune.rows.files import atomic_path, file_digest
-from evoltune.rows.journal import repair
+from evoltune.rows.files import atomic_path, file_digest, repair
 from evoltune.rows.readers import BadRow, read_found
 from evoltune.verification.checker import Checker, limits_of
 from evoltune.verification.rows import verify_rows

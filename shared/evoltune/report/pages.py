@@ -1,10 +1,16 @@
-"""The page that compares two runs: scores with their intervals, causes of a difference, stages, the recipes' lines.
+"""The pages: of one run, of two runs compared, and the review page of a selection.
 
-write_comparison(Path("runs/a"), Path("runs/b"))  ->  runs/a/compare-a-b.html
+    write_report(Path("runs/quickstart"))  ->  runs/quickstart/report.html
+    write_comparison(Path("runs/a"), Path("runs/b"))  ->  runs/a/compare-a-b.html
+
+On the review page a person accepts or rejects rows. Decisions stay in the browser (localStorage) and are saved as
+`decisions.json`, which `evoltune data select --decisions` reads: accepted rows are always taken, rejected rows never, and
+other rows take their place.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +18,42 @@ from typing import Any
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.compare import differences
 from evoltune.report import charts
-from evoltune.report.html import render_with_charts
+from evoltune.report.html import embedded_json, packed_json, render, render_with_charts, static
 from evoltune.report.run_data import RunData, read_run
 from evoltune.rows.files import write_file
+from evoltune.run.paths import REPORT
+
+PACKED = ("id", "parents", "round", "operator", "verdict", "outcome", "text", "answer")
+"""Fields of a row in the order in which run.js unpacks them."""
+
+
+def write_report(folder: Path) -> Path:
+    """Writes `report.html` into the run directory and returns its path. Raises DataError when it is not a run."""
+    path = folder / REPORT
+    write_file(path, render_run(read_run(folder)).encode(errors="replace"))
+    return path
+
+
+def render_run(run: RunData) -> str:
+    specs = {
+        "funnel": charts.funnel(run.ledgers),
+        "verdicts": charts.verdicts(run.verdicts),
+        "difficulty": charts.difficulty(run.difficulty),
+        "diversity": charts.diversity(run.diversity),
+        "loss": charts.loss(run.loss),
+        "scores": charts.scores(run.scores),
+    }
+    return render_with_charts(
+        "run.html",
+        {name: spec for name, spec in specs.items() if spec["data"]["values"]},
+        scripts=("run.js",),
+        run=run,
+        rows=packed_json([[row[name] for name in PACKED] for row in run.rows]),
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+
+
+# ---- two runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +120,13 @@ def _line_diff(left: str, right: str) -> list[tuple[str, str]]:
     kinds = {"  ": "same", "- ": "gone", "+ ": "new"}
     diff = difflib.ndiff(left.splitlines(), right.splitlines())
     return [(kinds[line[:2]], line[2:]) for line in diff if line[:2] in kinds]
+
+
+# ---- a selection
+
+
+def write_review(path: Path, title: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """One page over rows with `id`, `source`, `instruction`, `output`. All text is escaped; the page loads nothing."""
+    key = embedded_json(f"evoltune-review:{title}")
+    page = render("review.html", title=title, key=key, rows=rows, css=static("review.css"), script=static("review.js"))
+    write_file(path, page.encode(errors="replace"))

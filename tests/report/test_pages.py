@@ -1,4 +1,4 @@
-"""The page of a run: it says what the run holds, hostile text stays text, and a real browser finds nothing wrong."""
+"""The pages: they say what runs hold, hostile text stays text, and a real browser finds nothing wrong."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from evoltune.curate.sources import read_decisions
+from evoltune.errors import DataError
+from evoltune.report.pages import write_comparison, write_report, write_review
 from evoltune.report.run_data import read_run
-from evoltune.report.run_page import write_report
 
 pytest.importorskip("jinja2", reason="needs evoltune[report]")
 pytest.importorskip("vl_convert", reason="needs evoltune[report]")
@@ -125,3 +127,29 @@ def test_ten_thousand_rows_open_and_filter(browser, large_page: Path):
     page.fill("#f-text", "violin")
     assert "of 10000 rows" in page.locator("#count").inner_text() and said == []
     print(f"10,000 rows: open after {opened:.0f} ms (limit 2,000 on a quiet machine)")
+
+
+pytest.importorskip("jinja2", reason="needs evoltune[report]")
+pytest.importorskip("vl_convert", reason="needs evoltune[report]")
+
+
+def test_two_runs_are_compared(browser, small: Path, make_run, tmp_path: Path):
+    other = make_run(tmp_path / "other", 12)
+    (other / "recipe.yaml").write_text("domain: math\nname: other\n")
+    page = browser.new_page()
+    page.goto(write_comparison(small, other).as_uri())
+    page.wait_for_selector(".chart svg")
+    text = page.inner_text("main")
+    assert "gradeschool-heldout" in text and "+ name: other" in text and "- name: demo" in text
+
+
+def test_the_review_page_escapes_everything_and_its_decisions_read_back(tmp_path):
+    evil = "</script><img src=x onerror=alert(1)>"
+    write_review(tmp_path / "r.html", evil, [{"id": evil, "source": "s", "instruction": evil, "output": evil}])
+    page = (tmp_path / "r.html").read_text()
+    assert "<img" not in page and page.count("</script>") == 1 and "default-src 'none'" in page
+    (tmp_path / "d.json").write_text('{"a": "accept", "b": "reject", "c": ""}')
+    assert read_decisions(tmp_path / "d.json") == ({"a"}, {"b"})
+    (tmp_path / "d.json").write_text('["a"]')
+    with pytest.raises(DataError, match="must map ids"):
+        read_decisions(tmp_path / "d.json")

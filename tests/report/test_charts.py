@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evoltune.report.svg import difficulty_svg, scores_svg
+from evoltune.report.charts import difficulty_svg, scores_svg
 
 
 def test_pictures_are_well_formed_escaped_and_repeatable():

@@ -2,9 +2,9 @@
 
 import json
 
+from evoltune.cli.stages import outcome, outcome_lines, preview
 from evoltune.recipe import load_recipe
 from evoltune.run.run import Run
-from evoltune.run.summary import outcome, outcome_lines, plan
 
 SCORES = {"suites": {"gsm8k": {"n": 100, "measures": {"pass@1": {"value": 0.25, "interval": [0.175, 0.343]}}}}}
 
@@ -13,7 +13,7 @@ def test_the_plan_says_for_each_stage_what_it_does_and_where_it_writes(tmp_path)
     recipe = load_recipe(
         "smoke/math", ["seeds.limit=3", "evolve.rounds=2", "evolve.variants=2", "evolve.equal_check=true"]
     )
-    lines = plan(Run(recipe=recipe, folder=tmp_path / "run"), ("evolve", "train", "report"))
+    lines = preview(Run(recipe=recipe, folder=tmp_path / "run"), ("evolve", "train", "report"))
     assert lines[1].startswith("evolve: 3 seeds, 12 draws, at most 36 calls")
     assert str(tmp_path / "run" / "checkpoint") in lines[2]
     assert lines[3] == f"report: {tmp_path / 'run' / 'report.html'}"
