@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from evoltune.curate.certificate import build_certificate, write_certificate
+from evoltune.curate.certificate import build_certificate
 from evoltune.domain import Profile
 from evoltune.errors import CertificateError, RecipeError
 from evoltune.evaluate.measure import evaluate, prompt_of, settings_of, training_data
@@ -16,6 +16,7 @@ from evoltune.evaluate.suites import load_suite
 from evoltune.generate.job import ModelSource
 from evoltune.recipe import Recipe
 from evoltune.record import Task
+from evoltune.rows.files import write_json
 
 
 def test_scores_hold_every_thing_that_they_depend_on(measured):
@@ -49,7 +50,7 @@ def test_a_checkpoint_of_ours_needs_a_certificate_for_the_suite(proof: str, suit
     if proof != "none":
         other = replace(suite, name="another", tasks=suite.tasks[:1])
         named = other if proof == "other suite" else suite
-        write_certificate(checkpoint / "certificate.json", build_certificate({named.name: named}, {}, rows={}, hits=[]))
+        write_json(checkpoint / "certificate.json", build_certificate({named.name: named}, {}, rows={}, hits=[]))
     assert training_data("some-hub/model", [suite], False) == "unknown"
     if proof == "this suite":
         assert training_data(str(checkpoint), [suite], False) == "certified"

@@ -7,14 +7,14 @@ Tie-discounted as in LIMA (2305.11206, section 4.3).
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from evoltune.arena.code_runs import code_status
 from evoltune.arena.ranking_page import unblinded_votes
-from evoltune.arena.study import Answers, PairResult
+from evoltune.arena.study import Answers, PairResult, Vote
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import mean
 from evoltune.rows.files import read_journal
@@ -23,30 +23,13 @@ Pair = tuple[str, frozenset[str]]
 """(problem, the two systems)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Vote:
-    """One person's preference on one pair: a system's name, or "" for a tie."""
-
-    problem: str
-    pair: frozenset[str]
-    winner: str
-    annotator: str = ""
-
-
 def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
-    """Reads votes.
-
-    Args:
-        path: rows with problem, a, b, vote (a name, `a`, `b` or `tie`), or the .json that the ranking page exports.
-        key: the key file of the ranking page, needed for the latter.
-
-    Raises:
-        DataError: naming the row.
-    """
+    """Reads rows with problem, a, b, vote (a name, `a`, `b` or `tie`), or the .json that the ranking page exports together
+    with the page's `key` file. Raises DataError that names the row."""
     if path.suffix == ".json":
         if key is None:
             raise DataError(f"{path}: exported by the ranking page: name the page's key file (study.key)")
-        return [Vote(**vote) for vote in unblinded_votes(path, key)]
+        return list(unblinded_votes(path, key))
     votes = []
     for number, row in enumerate(read_journal(path), 1):
         missing = [name for name in ("problem", "a", "b", "vote") if not isinstance(row.get(name), str)]
@@ -56,14 +39,8 @@ def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
         winners = {"a": a, "b": b, "tie": "", a: a, b: b}
         if vote not in winners:
             raise DataError(f"{path}:{number}: vote {vote!r}: allowed: a, b, tie, {a}, {b}")
-        votes.append(
-            Vote(
-                problem=row["problem"],
-                pair=frozenset((a, b)),
-                winner=winners[vote],
-                annotator=str(row.get("annotator", "")),
-            )
-        )
+        annotator = str(row.get("annotator", ""))
+        votes.append(Vote(problem=row["problem"], pair=frozenset((a, b)), winner=winners[vote], annotator=annotator))
     return votes
 
 
@@ -76,10 +53,7 @@ def agreement(
     results: Sequence[PairResult], votes: Sequence[Vote], skills: Mapping[str, str], answers: Answers
 ) -> dict[str, Any]:
     """Plain JSON: agreement of judge and people, among people, and what the judge preferred where they differ.
-
-    Args:
-        skills: problem -> skill.
-    """
+    skills: problem -> skill."""
     judged: dict[Pair, PairResult] = {(r.problem, frozenset((r.a, r.b))): r for r in results}
     matched = [(judged[v.problem, v.pair], v) for v in votes if (v.problem, v.pair) in judged]
     scores = [tie_discounted(r.winner, v.winner) for r, v in matched]

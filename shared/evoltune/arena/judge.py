@@ -10,7 +10,7 @@ Invariant: a reply that cannot be read is asked for again with another seed, the
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -34,12 +34,8 @@ JUDGE_TOKENS = 512
 _PREFERENCES = {"A": (1.0, 0.0), "B": (0.0, 1.0), "TIE": (0.5, 0.5)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Systems in the order in which the judge sees them: two, or all (`ranks`)."""
-
-    problem: str
-    shown: tuple[str, ...]
+Comparison = tuple[Task, tuple[str, ...]]
+"""(problem, systems in the order in which the judge sees them: two, or all with `ranks`)"""
 
 
 @cache
@@ -76,8 +72,8 @@ def comparisons(study: Study, suite: Suite) -> Iterator[Comparison]:
     groups: Sequence[tuple[str, ...]] = [names] if study.protocol == "ranks" else pairs(study)
     for task in suite.tasks:
         for group in groups:
-            yield Comparison(problem=task.name, shown=group)
-            yield Comparison(problem=task.name, shown=group[::-1])
+            yield task, group
+            yield task, group[::-1]
 
 
 def judge_study(study: Study, folder: Path) -> dict[str, Any]:
@@ -100,41 +96,37 @@ def judge_study(study: Study, folder: Path) -> dict[str, Any]:
 
 
 async def _judge_all(study: Study, suite: Suite, answers: Answers, store: Store) -> list[Judgement]:
-    tasks = {task.name: task for task in suite.tasks}
     wanted = list(comparisons(study, suite))
     with progress(f"judging {suite.name}", len(wanted)) as advance:
         async with open_teacher(study.judge, store) as judge:
 
-            async def one(comparison: Comparison) -> Judgement:
-                prompt = judge_prompt(study, tasks[comparison.problem], comparison.shown, answers)
-                judgement = await _judge(study, judge, comparison, prompt)
+            async def one(task: Task, shown: Sequence[str]) -> Judgement:
+                judgement = await _judge(study, judge, task, shown, answers)
                 advance(1)
                 return judgement
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    started = [group.create_task(one(comparison)) for comparison in wanted]
+                    started = [group.create_task(one(*comparison)) for comparison in wanted]
             except* EvoltuneError as caught:
                 raise first_of(caught) from None
     return [task.result() for task in started]
 
 
-async def _judge(study: Study, judge: Teacher, comparison: Comparison, prompt: str) -> Judgement:
+async def _judge(study: Study, judge: Teacher, task: Task, shown: Sequence[str], answers: Answers) -> Judgement:
     """Asks up to `study.tries` times until a reply can be read; from the second try on with the judge's temperature."""
-    name = f"{comparison.problem}/{'/'.join(comparison.shown)}"
+    prompt, name = judge_prompt(study, task, shown, answers), "/".join((task.name, *shown))
     text, values, replies = "", None, 0
     while values is None and replies < study.tries:
         request = make_request(
             study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, name, 0, "judge", replies),
-            max_tokens=JUDGE_TOKENS, record=comparison.problem,
+            max_tokens=JUDGE_TOKENS, record=task.name,
             temperature=0.0 if replies == 0 else study.judge.temperature,
         )  # fmt: skip
         try:
             text = (await judge.complete(request)).texts[0]
-            values = read_reply(study.protocol, text, len(comparison.shown))
+            values = read_reply(study.protocol, text, len(shown))
         except GivenUpError as error:
             text = f"(no reply: {error.reason})"
         replies += 1
-    return Judgement(
-        problem=comparison.problem, shown=comparison.shown, values=values, replies=replies, text=text[:2000]
-    )
+    return Judgement(problem=task.name, shown=tuple(shown), values=values, replies=replies, text=text[:2000])

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import ascii_uppercase as LETTERS
 from typing import Any
 
-from evoltune.arena.study import Study, collect_answers, suite_of
+from evoltune.arena.study import Study, Vote, collect_answers, suite_of
 from evoltune.errors import DataError
 from evoltune.record import digest
 from evoltune.report.html import render
@@ -46,11 +46,9 @@ def _shuffled(names: list[str], seed: int, problem: str) -> list[str]:
     return names
 
 
-def unblinded_votes(votes: Path, key: Path) -> Iterator[dict[str, Any]]:
-    """The votes of an exported file: one per pair of ranked answers, won by the lower mean rank.
-
-    Raises DataError when the file is damaged or belongs to another page.
-    """
+def unblinded_votes(votes: Path, key: Path) -> Iterator[Vote]:
+    """The votes of an exported file: one per pair of ranked answers, won by the lower mean rank. Raises DataError when the
+    file is damaged or belongs to another page."""
     exported, opened = _read(votes), _read(key)
     if exported.get("page") != opened.get("page"):
         raise DataError(f"{votes}: these votes are for another page than {key}: give the key written with that page")
@@ -61,12 +59,9 @@ def unblinded_votes(votes: Path, key: Path) -> Iterator[dict[str, Any]]:
         ranks = {letter: r.values() for letter, r in entry["ranks"].items() if r}
         means = {names[LETTERS.index(letter)]: sum(r) / len(r) for letter, r in ranks.items()}
         for a, b in combinations(means, 2):
-            yield {
-                "problem": entry["problem"],
-                "pair": frozenset((a, b)),
-                "winner": "" if means[a] == means[b] else min(a, b, key=means.__getitem__),
-                "annotator": exported.get("annotator", ""),
-            }
+            winner = "" if means[a] == means[b] else min(a, b, key=means.__getitem__)
+            pair, annotator = frozenset((a, b)), exported.get("annotator", "")
+            yield Vote(problem=entry["problem"], pair=pair, winner=winner, annotator=annotator)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -40,10 +40,8 @@ def pair_results(study: Study, judgements: Iterable[Judgement]) -> list[PairResu
                 winner = a if sum(signs) > 0 else b if sum(signs) < 0 else ""
                 value_a, value_b = (sum(v[name] for v in orders) / 2 for name in (a, b))
                 found.append(
-                    PairResult(
-                        problem=problem, a=a, b=b, winner=winner, value_a=value_a, value_b=value_b,
-                        consistent=signs[0] == signs[1],
-                    )
+                    PairResult(problem=problem, a=a, b=b, winner=winner, value_a=value_a, value_b=value_b,
+                               consistent=signs[0] == signs[1])
                 )  # fmt: skip
     return found
 
@@ -65,16 +63,14 @@ def standings(study: Study, suite: Suite, answers: Answers, judgements: Sequence
         own = [r for r in results if (r.a, r.b) == (a, b)]
         out["pairs"].append(
             {
-                "a": a,
-                "b": b,
-                **_tally(own),
+                "a": a, "b": b, **_tally(own),
                 "not_counted": len(suite.tasks) - len(own),
                 "consistent": sum(r.consistent for r in own) / len(own) if own else None,
                 "by_difficulty": {k: _tally(v) for k, v in _grouped(own, levels)},
                 "radar": {k: _share(v, study.protocol) for k, v in _grouped(own, skills)},
                 "share": _share(own, study.protocol),
             }
-        )
+        )  # fmt: skip
     if study.human:
         votes = read_votes(Path(study.human), Path(study.key) if study.key else None)
         out["human"] = agreement(results, votes, skills, answers)

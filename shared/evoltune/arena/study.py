@@ -103,6 +103,16 @@ class PairResult:
         return 0.5 if not self.winner else float(self.winner == self.a)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """One person's preference on one pair: a system's name, or "" for a tie."""
+
+    problem: str
+    pair: frozenset[str]
+    winner: str
+    annotator: str = ""
+
+
 def load_study(path: Path) -> Study:
     """Reads and checks a study. Raises RecipeError with file, key and what is allowed."""
     try:
@@ -142,10 +152,8 @@ def pairs(study: Study) -> list[tuple[str, str]]:
 
 
 def collect_answers(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:
-    """Every system's answer to every problem: read, or generated into `folder/answers` (resumable).
-
-    Raises DataError when a file leaves problems unanswered.
-    """
+    """Every system's answer to every problem: read, or generated into `folder/answers` (resumable). Raises DataError when a
+    file leaves problems unanswered."""
     answers = {}
     for system in study.systems:
         if system.answers:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from evoltune.curate.certificate import Suite, build_certificate, certificate_path, methods_of, write_certificate
+from evoltune.curate.certificate import Suite, build_certificate, certificate_path, methods_of
 from evoltune.curate.decontaminate import (
     DomainOverlap,
     Findings,
@@ -21,13 +21,13 @@ from evoltune.curate.decontaminate import (
     domain_overlap,
     find_overlap,
     overlap_methods,
-)
+)  # fmt: skip
 from evoltune.curate.text_matches import Hit, build_index
 from evoltune.domain import Domain, load_domain
 from evoltune.recipe import Curate, Verification
 from evoltune.record import Record
 from evoltune.rows.columns import recognise
-from evoltune.rows.files import WriteRow, file_digest, jsonl_writer
+from evoltune.rows.files import WriteRow, file_digest, jsonl_writer, write_json
 from evoltune.rows.readers import BadRow, Row, read_located
 from evoltune.rows.records import to_record
 from evoltune.terminal import row_counter
@@ -65,9 +65,6 @@ def audit_dataset(
 
     Args:
         ref: what `read_located` reads; of a dataset folder, all splits.
-        suites: by the names under which they are reported.
-        options: the methods and their thresholds.
-        verification: workers, limits and isolation of the domains' overlap functions.
         clean: where to write the clean rows, as they were read, as JSONL.
     """
     audit = Audit()
@@ -154,5 +151,5 @@ def certify(audit: Audit, suites: Mapping[str, Suite], options: Curate, dataset:
     proof = build_certificate(suites, methods_of(options, methods), rows=rows, hits=hits, unchecked=unchecked)
     files = sorted(dataset.glob("*.parquet")) if dataset.is_dir() else [dataset]
     path = certificate_path(dataset)
-    write_certificate(path, {**proof, "files": {file.name: file_digest(file) for file in files}})
+    write_json(path, {**proof, "files": {file.name: file_digest(file) for file in files}}, sort_keys=True)
     return path

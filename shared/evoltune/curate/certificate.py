@@ -18,7 +18,7 @@ from evoltune.domain import load_domain
 from evoltune.errors import CertificateError, DataError
 from evoltune.recipe import Curate, Recipe, fingerprint
 from evoltune.record import Task, digest
-from evoltune.rows.files import file_digest, write_json
+from evoltune.rows.files import file_digest
 from evoltune.run.paths import CERTIFICATE
 from evoltune.run.queries import decisions
 from evoltune.run.store import Step, Store
@@ -67,19 +67,15 @@ def certificate(
 
     def evidence(heading: str, name: str) -> list[dict[str, Any]]:
         return [
-            {"row": row, "reason": reason, name: _evidence_of_drop(store, step, row)}
+            {"row": row, "reason": reason, name: json.loads(store.noted(note_key(step, row)) or "[]")}
             for row, reason in drops
             if reason.startswith(heading)
         ]
 
     return build_certificate(
-        suites,
-        methods_of(recipe.curate, load_domain(recipe.domain).overlap),
-        rows=store.ledger(step),
-        hits=evidence(CONTAMINATED, "hits"),
-        unchecked=evidence(UNCHECKED, "checks"),
-        recipe=fingerprint(recipe),
-    )
+        suites, methods_of(recipe.curate, load_domain(recipe.domain).overlap), rows=store.ledger(step),
+        hits=evidence(CONTAMINATED, "hits"), unchecked=evidence(UNCHECKED, "checks"), recipe=fingerprint(recipe),
+    )  # fmt: skip
 
 
 def note_key(step: Step, record_id: str) -> str:
@@ -87,21 +83,10 @@ def note_key(step: Step, record_id: str) -> str:
     return f"why:{step.key}:{record_id}"
 
 
-def _evidence_of_drop(store: Store, step: Step, record_id: str) -> list[dict[str, Any]]:
-    text = store.noted(note_key(step, record_id))
-    found: list[dict[str, Any]] = json.loads(text) if text else []
-    return found
-
-
 def build_certificate(
-    suites: Mapping[str, Suite | Sequence[Task]],
-    methods: Mapping[str, Any],
-    *,
-    rows: Mapping[str, int],
-    hits: Sequence[Mapping[str, Any]],
-    unchecked: Sequence[Mapping[str, Any]] = (),
-    recipe: str = "",
-) -> dict[str, Any]:
+    suites: Mapping[str, Suite | Sequence[Task]], methods: Mapping[str, Any], *, rows: Mapping[str, int],
+    hits: Sequence[Mapping[str, Any]], unchecked: Sequence[Mapping[str, Any]] = (), recipe: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """A certificate from its parts; the writer of the rows fills in `files`."""
     return {
         "format": FORMAT,
@@ -109,30 +94,16 @@ def build_certificate(
             name: {"problems": suite_hash(suite), "sha256": getattr(suite, "sha256", ""), "tasks": len(tasks_of(suite))}
             for name, suite in sorted(suites.items())
         },
-        "methods": dict(methods),
-        "rows": dict(rows),
-        "hits": list(hits),
-        "unchecked": list(unchecked),
-        "recipe": recipe,
-        "files": {},
-    }
-
-
-def write_certificate(path: Path, proof: Mapping[str, Any]) -> None:
-    """Writes it atomically, with sorted keys: equal certificates are equal bytes."""
-    write_json(path, proof, sort_keys=True)
+        "methods": dict(methods), "rows": dict(rows), "hits": list(hits), "unchecked": list(unchecked),
+        "recipe": recipe, "files": {},
+    }  # fmt: skip
 
 
 def require_certificate(
     dataset: Path, suites: Mapping[str, Suite | Sequence[Task]], allow: bool = False
 ) -> dict[str, Any]:
-    """The dataset's certificate, if it covers these suites and exactly these bytes.
-
-    Returns:
-        The certificate and, under `problems`, what it does not cover: [] when all is well.
-
-    Raises:
-        CertificateError: something is not covered, and `allow` is off. With `allow` the caller must report `problems`.
+    """The dataset's certificate, if it covers these suites and exactly these bytes, and under `problems` what it does not
+    cover: [] when all is well. Raises CertificateError where there is any; with `allow` the caller must report them.
     """
     found, problems = _read(dataset)
     problems += unproven(found, suites)

@@ -75,13 +75,9 @@ def text_hits(index: TextIndex, record: Record) -> list[Hit]:
 
 
 def find_overlap(
-    records: Iterable[Record],
-    index: TextIndex,
-    suites: Suites,
-    overlap: DomainOverlap | None,
-    *,
-    every_method: bool = False,
-) -> Iterator[tuple[Record, Findings]]:
+    records: Iterable[Record], index: TextIndex, suites: Suites, overlap: DomainOverlap | None,
+    *, every_method: bool = False,
+) -> Iterator[tuple[Record, Findings]]:  # fmt: skip
     """Each record with what was found, in order. Domain functions see only what text let pass, unless `every_method`."""
     stream = iter(records)
     while batch := list(islice(stream, BATCH)):

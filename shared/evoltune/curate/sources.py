@@ -31,28 +31,27 @@ class Selection:
 
 
 def select_from_sources(
-    sources: Iterable[str],
-    domain: Domain,
-    options: Curate,
-    *,
-    accepted: Collection[str] = (),
-    rejected: Collection[str] = (),
-) -> Selection:
+    sources: Iterable[str], domain: Domain, options: Curate, *,
+    accepted: Collection[str] = (), rejected: Collection[str] = (),
+) -> Selection:  # fmt: skip
     """Reads all sources, drops duplicates and what the mode's rules refuse, and chooses `options.size` rows.
 
     Args:
-        sources: what `rows.dumps.read_any` reads.
-        domain: its columns are kept.
         options: size, mode, balance, quotas and embeddings are used.
         accepted: names of rows that are always chosen, if they pass the rules.
         rejected: names of rows that are never chosen.
     """
+
+    def refuse(record: Record) -> str:
+        if record.task.name in rejected:
+            return "rejected by hand"
+        return objection(record.answers[0].text) if options.mode == "lima" else ""
+
     left_out: Counter[str] = Counter()
     bad: list[BadRow] = []
     candidates = []
-    for result in dedup(Curate(embeddings=options.embeddings), refuse=_refusal(options.mode, rejected))(
-        record for path in sources for record in source_records(Source(path=path), domain, bad)
-    ):
+    records = (record for path in sources for record in source_records(Source(path=path), domain, bad))
+    for result in dedup(Curate(embeddings=options.embeddings), refuse=refuse)(records):
         if isinstance(result, Drop):
             left_out[result.reason] += 1
         else:
@@ -63,15 +62,6 @@ def select_from_sources(
     left_out["unreadable"] += len(bad)
     left_out["not selected"] += len(candidates) - len(chosen)
     return Selection(rows=sorted(chosen, key=lambda r: r.id), left_out=+left_out)
-
-
-def _refusal(mode: str, rejected: Collection[str]) -> Callable[[Record], str]:
-    def refuse(record: Record) -> str:
-        if record.task.name in rejected:
-            return "rejected by hand"
-        return objection(record.answers[0].text) if mode == "lima" else ""
-
-    return refuse
 
 
 def selected_row(record: Record) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from evoltune import __version__
-from evoltune.curate.certificate import write_certificate
 from evoltune.curate.quality import LEVELS, level_of
 from evoltune.dataset.card import render_card
 from evoltune.dataset.export import export_jsonl
@@ -58,17 +57,9 @@ def write_dataset(
     """Writes both splits as Parquet and as JSONL in `curate.form`, the card, the certificate and the manifest.
 
     Args:
-        records: in id order, as the store gives them.
-        folder: where the files go.
-        recipe: decides splits, chosen answers and licences.
+        records: in id order, as the store gives them; without any row, DataError.
         certificate: without its `files`.
         ledgers: stage -> its ledger, for card and manifest.
-
-    Returns:
-        The folder.
-
-    Raises:
-        DataError: there is no row at all.
     """
     rows = (row for record in records for row in to_rows(record, recipe))
     first = list(islice(rows, MIN_TO_SPLIT))
@@ -86,20 +77,17 @@ def write_dataset(
     for split, file in zip(SPLITS, files, strict=True):
         export_jsonl(folder / file, folder / form / f"{split}.jsonl", form)
     proof = {**certificate, "files": {name: file_digest(folder / name) for name in files}}
-    write_certificate(folder / CERTIFICATE, proof)
+    write_json(folder / CERTIFICATE, proof, sort_keys=True)
     picture = difficulty_svg({f"round {n}": found for n, found in sorted(counts.levels.items())}, LEVELS)
     if picture:
         write_file(folder / DIFFICULTY_CHART, picture)
     write_file(folder / CARD, render_card(recipe, proof, ledgers, counts.splits, counts.values))
     hashed = [*files, CERTIFICATE, *([DIFFICULTY_CHART] if picture else []), CARD]
     manifest = {
-        "format": 1,
-        "evoltune": __version__,
-        "recipe": fingerprint(recipe),
-        "rows": dict(counts.splits),
+        "format": 1, "evoltune": __version__, "recipe": fingerprint(recipe), "rows": dict(counts.splits),
         "files": {name: file_digest(folder / name) for name in hashed},
         "ledger": {stage: dict(ledger) for stage, ledger in ledgers.items()},
-    }
+    }  # fmt: skip
     write_json(folder / MANIFEST, manifest, sort_keys=True)
     return folder
 
