@@ -18,7 +18,7 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
+from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Value, unnamed
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.reading.reader import read
@@ -57,7 +57,8 @@ def confirm(
                 by.append("vote")
             if sum(same_answer(text, line, policy)[0] for line in printed) * 2 > len(printed):
                 by.append("program")
-            value = _exact_value(text) if checks else None
+            answer = unnamed(read(text))
+            value = known_rational(answer.node) if checks and isinstance(answer, Value) else None
             if value is not None and accepted(value):
                 by.append("check")
             solved = solves(task.instruction, text)
@@ -125,14 +126,6 @@ def _accepts(check: str, value: Fraction, context: Context) -> bool:
     verdict = context.run(Job(program=source, tests=None))
     lines = str(verdict.evidence.get("stdout", "")).split("\n")
     return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
-
-
-def _exact_value(text: str) -> Fraction | None:
-    answer = unnamed(read(text))
-    try:
-        return rational(answer.node) if isinstance(answer, Value) else None
-    except (TooLarge, Undefined):
-        return None
 
 
 def _confidence(methods: Sequence[str], share: float) -> float:

@@ -199,10 +199,7 @@ def _rule(index: Index, number: int, row: View, wording: float, answer: Fraction
 def _same_numbers(
     index: Index, wording: float, row: View, problem: View, ours: Fraction | None, theirs: Fraction | None
 ) -> bool:
-    """wording^a * numbers^(1-a), where `numbers` is the Jaccard similarity weighted by rarity in the suite.
-
-    If both answers are known they count as one more number.
-    """
+    """Rule 1, where `numbers` is the Jaccard similarity weighted by rarity in the suite."""
     common = _weight(index, row.numbers & problem.numbers)
     total = _weight(index, row.numbers | problem.numbers)
     words: float = wording**WORDING_POWER

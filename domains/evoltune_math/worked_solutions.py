@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
+from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.nodes import Node, num, substitute, sym, walk
 from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.syntax.parser import parse
@@ -24,7 +24,7 @@ NUMBER_WORDS = {
     "hundred": Fraction(100), "dozen": Fraction(12), "half": Fraction(1, 2), "twice": Fraction(2), "double": Fraction(2),
     "thrice": Fraction(3), "triple": Fraction(3), "quarter": Fraction(1, 4), "couple": Fraction(2),
 }  # fmt: skip
-"""Single words; unlike in `answers.number_words`, whole phrases are not needed and `twice` is a number."""
+"""Single words; unlike in `number_in_words`, whole phrases are not needed and `twice` is a number."""
 _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?(?:/\d+)?|[a-z]+")
 _ANNOTATED = re.compile(r"<<([^=<>]{1,200})=([^<>]{1,60})>>")
 _EQUATION_LINE = re.compile(r"(?m)^([-\d.,+*/() ]{3,200})=[ \t]*(-?[\d.,]+)[ \t]*$")
@@ -122,10 +122,7 @@ def evaluate(program: Program, slots: Sequence[Fraction]) -> Fraction | None:
     known = {f"slot{i}": num(value) for i, value in enumerate(slots)}
     value = None
     for i, equation in enumerate(program.equations):
-        try:
-            value = rational(substitute(equation, known))
-        except (TooLarge, Undefined):
-            return None
+        value = known_rational(substitute(equation, known))
         if value is None or max(abs(value.numerator), value.denominator) > 10**MAX_DIGITS:
             return None
         known[f"result{i}"] = num(value)

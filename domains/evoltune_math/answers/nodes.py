@@ -9,9 +9,11 @@ Answer ops:     seq rel union inter minus builder matrix ratio cases pmod compou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Node(NamedTuple):
@@ -84,6 +86,13 @@ def product(factors: list[Node]) -> Node:
 def bare_items(node: Node) -> tuple[Node, ...]:
     """The members of a list without brackets; any other node is its own only member."""
     return node.args if node.op == "seq" and node.value == "" else (node,)
+
+
+def complete(items: Iterable[T | None]) -> list[T] | None:
+    """The items as a list; None if one of them is None."""
+    found = list(items)
+    known = [item for item in found if item is not None]
+    return known if len(known) == len(found) else None
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -54,10 +54,9 @@ UNITS = _read_table()  # unit -> (dimension, factor to the dimension's base unit
 LETTER_UNITS = frozenset("mgshLNJVAWKCFltd")
 """Single letters that are a unit only after a number and a space, at the end: `438 m`."""
 SHORT_UNITS = word_set(
-    "cm km mm kg mg ft in yd mi lb lbs oz hr hrs min mins sec secs ml mL mph kph yr yrs rad kW kJ "
-    "Hz kHz MHz mol eV Pa kPa nm dm cc ms USD EUR usd sq cu pts pt qt gal kmh atm ohm kWh units "
-    "unit yrs wks gm gms ppm dB kN mA kV rpm day days cal dollar dollars cents cent euro euros "
-    "yuan feet inch foot mile"
+    "cm km mm kg mg ft in yd mi lb lbs oz hr hrs min mins sec secs ml mL mph kph yr yrs rad kW kJ Hz kHz MHz mol eV Pa "
+    "kPa nm dm cc ms USD EUR usd sq cu pts pt qt gal kmh atm ohm kWh units unit yrs wks gm gms ppm dB kN mA kV rpm day "
+    "days cal dollar dollars cents cent euro euros yuan feet inch foot mile"
 )
 """Words that are a unit after a number, even where letters side by side would be a product."""
 CURRENCY_PREFIXES = word_set("USD US Rs EUR INR GBP HK CAD AUD")

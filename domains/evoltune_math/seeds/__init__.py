@@ -19,12 +19,8 @@ HELDOUT = FOLDER / "gradeschool_heldout.jsonl"
 
 def task_of(row: Mapping[str, Any]) -> Task:
     """`fields` are the tags: skill (addition ... combination) and reasoning (one step ... four steps)."""
-    return Task(
-        instruction=row["instruction"],
-        reference=row["reference"],
-        fields={"skill": row["skill"], "reasoning": row["reasoning"]},
-        name=row["name"],
-    )
+    fields = {"skill": row["skill"], "reasoning": row["reasoning"]}
+    return Task(instruction=row["instruction"], reference=row["reference"], fields=fields, name=row["name"])
 
 
 def seeds() -> Iterator[Record]:

@@ -138,13 +138,8 @@ def _draw(template: Template, side: Side, seen: set[str], rng: random.Random) ->
     seen.add(text)
     lines = [f"{x} {operator} {y} = {result}" for x, operator, y, result in steps]
     reference = str(steps[-1][3])
-    return {
-        "skill": template.skill,
-        "reasoning": STEPS[len(steps)],
-        "instruction": text,
-        "answer": "\n".join([*lines, f"#### {reference}"]),
-        "reference": reference,
-    }
+    row = {"skill": template.skill, "reasoning": STEPS[len(steps)], "instruction": text}
+    return {**row, "answer": "\n".join([*lines, f"#### {reference}"]), "reference": reference}
 
 
 def _render(template: Template, values: Mapping[str, int], side: Side, rng: random.Random) -> str:

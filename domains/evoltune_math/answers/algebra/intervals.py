@@ -10,7 +10,7 @@ from functools import partial, reduce
 from evoltune_math.answers.algebra.normal_form import normal_difference
 from evoltune_math.answers.algebra.numeric import approximate
 from evoltune_math.answers.kinds import Region, Span
-from evoltune_math.answers.nodes import INF, NEG_INF, ZERO, Node, neg, num, symbols
+from evoltune_math.answers.nodes import INF, NEG_INF, ZERO, Node, complete, neg, num, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
 
 Spans = tuple[Span, ...]
@@ -40,7 +40,7 @@ def region_of(node: Node) -> Region | None:
         return region_of(Node("minus", (args[0], args[1].args[0])))
     if op not in ("union", "inter", "minus"):
         return None
-    regions = _all_known([region_of(_as_set(a)) for a in args])
+    regions = complete(region_of(_as_set(a)) for a in args)
     if regions is None:
         return None
     first, *others = [r.spans for r in regions]
@@ -53,16 +53,22 @@ def region_of(node: Node) -> Region | None:
 
 def joined(items: list[Node], word: str) -> Region | None:
     """Several inequalities in one variable: `or` unites; `and` or a comma intersects, unless nothing would be left."""
-    regions = _all_known([region_of(i) for i in items])
+    regions = complete(map(region_of, items))
     if regions is None or len({r.variable for r in regions}) != 1:
         return None
     common = () if word == "or" else reduce(_intersection, (r.spans for r in regions))
     return Region(common or united(regions), regions[0].variable)
 
 
-def _all_known(regions: list[Region | None]) -> list[Region] | None:
-    known = [r for r in regions if r is not None]
-    return known if len(known) == len(regions) else None
+def alternatives(items: list[Node]) -> Region | None:
+    """`(1, 2) or x > 5`; points, pairs and sets joined by `or` stay a list."""
+    brackets = [i.value if i.op == "seq" else "" for i in items]
+    if "{}" in brackets or set(brackets) <= {"()", "[]"}:
+        return None
+    regions = complete(map(region_of, items))
+    if regions is None or len({r.variable for r in regions if r.variable}) > 1:
+        return None
+    return Region(tuple(s for r in regions for s in r.spans))
 
 
 def _as_set(node: Node) -> Node:
@@ -103,18 +109,12 @@ def _inequality(signs: list[str], members: tuple[Node, ...]) -> Region | None:
             return None
         spans = region.spans if signs == ["in"] else _complement(region.spans)
         return Region(spans, str(members[0].value))
-    if not set(signs) <= {"<", ">", "<=", ">=", "!="}:
-        return None
-    variable = _variable(members)
+    variable = _variable(members) if set(signs) <= {"<", ">", "<=", ">=", "!="} else None
     if variable is None:
         return None
-    result: Spans = EVERYTHING
-    for sign, left, right in zip(signs, members, members[1:], strict=False):
-        solutions = _solve(variable, sign, left, right)
-        if solutions is None:
-            return None
-        result = _intersection(result, solutions)
-    return Region(result, variable) if result else None
+    solutions = complete(_solve(variable, *side) for side in zip(signs, members, members[1:], strict=False))
+    common = () if solutions is None else reduce(_intersection, solutions, EVERYTHING)
+    return Region(common, variable) if common else None
 
 
 def _variable(members: tuple[Node, ...]) -> str | None:
@@ -153,23 +153,16 @@ def _half_line(sign: str, bound: Node) -> Spans:
 
 def _absolute(variable: str, sign: str, inside: Node, bound: Node) -> Spans | None:
     """|inside| < bound is -bound < inside < bound; with > it is one of the two sides."""
-    if sign == "!=":
-        return None
     above = _solve(variable, sign, inside, bound)
     below = _solve(variable, FLIPPED[sign], inside, neg(bound))
-    if above is None or below is None:
+    if sign == "!=" or above is None or below is None:
         return None
     return _intersection(above, below) if sign in ("<", "<=") else merged([*above, *below])
 
 
-# ---- spans -----------------------------------------------------------------------------------------------------------
-
-
 def infinite(node: Node) -> float:
     """inf, -inf, or 0.0 for an end that is finite or symbolic."""
-    if node == INF:
-        return math.inf
-    return -math.inf if node == NEG_INF else 0.0
+    return math.inf if node == INF else -math.inf if node == NEG_INF else 0.0
 
 
 def _position(node: Node) -> float | None:
@@ -236,10 +229,6 @@ def _tighter(x: Node, x_closed: bool, y: Node, y_closed: bool, side: int) -> tup
 def _complement(spans: Spans) -> Spans:
     result = EVERYTHING
     for s in spans:
-        outside = []
-        if s.low != NEG_INF:
-            outside.append(Span(NEG_INF, s.low, False, not s.low_closed))
-        if s.high != INF:
-            outside.append(Span(s.high, INF, not s.high_closed, False))
-        result = _intersection(result, tuple(outside))
+        below, above = Span(NEG_INF, s.low, False, not s.low_closed), Span(s.high, INF, not s.high_closed, False)
+        result = _intersection(result, (below,) * (s.low != NEG_INF) + (above,) * (s.high != INF))
     return result

@@ -3,7 +3,7 @@
 from typing import TypeAlias
 
 from evoltune_math.answers.kinds import Group, Value
-from evoltune_math.answers.nodes import ONE, ZERO, Node, add, div, has, mul, neg, num, product, sym, symbols, walk
+from evoltune_math.answers.nodes import ONE, ZERO, Node, add, complete, div, has, mul, neg, num, product, sym, walk
 
 Rows: TypeAlias = tuple[tuple[Node, ...], ...]
 MAX_CELLS = 64
@@ -17,7 +17,7 @@ def matrix_of(node: Node) -> Rows | None:
     if node.op == "neg":
         return _scaled(neg(ONE), matrix_of(node.args[0]))
     if node.op == "add":
-        return _sum(list(map(matrix_of, node.args)))
+        return _sum(node.args)
     if node.op == "div" and not has(node.args[1], "matrix"):
         return _scaled(div(ONE, node.args[1]), matrix_of(node.args[0]))
     if node.op == "mul":
@@ -29,11 +29,11 @@ def _scaled(factor: Node, rows: Rows | None) -> Rows | None:
     return None if rows is None else tuple(tuple(mul(factor, c) for c in r) for r in rows)
 
 
-def _sum(parts: list[Rows | None]) -> Rows | None:
-    known = [p for p in parts if p is not None]
-    if len(known) != len(parts) or len({(len(p), len(p[0])) for p in known}) != 1:
+def _sum(terms: tuple[Node, ...]) -> Rows | None:
+    parts = complete(map(matrix_of, terms))
+    if parts is None or len({(len(p), len(p[0])) for p in parts}) != 1:
         return None
-    return tuple(tuple(add(*cells) for cells in zip(*rows, strict=True)) for rows in zip(*known, strict=True))
+    return tuple(tuple(add(*cells) for cells in zip(*rows, strict=True)) for rows in zip(*parts, strict=True))
 
 
 def _product(factors: tuple[Node, ...]) -> Rows | None:
@@ -89,7 +89,8 @@ def basis_vector(node: Node) -> Group | None:
 
 def unmarked_basis_vector(node: Node) -> Group | None:
     """`2i + 3j` in plain letters as a vector; for comparison with an answer that is one."""
-    return basis_vector(_marked(node)) if "j" in symbols(node) else None
+    has_j = any(n.op == "sym" and n.value == "j" for n in walk(node))
+    return basis_vector(_marked(node)) if has_j else None
 
 
 def _marked(node: Node) -> Node:

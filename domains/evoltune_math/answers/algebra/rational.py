@@ -30,18 +30,6 @@ def check_power(base: Fraction, exponent: int) -> None:
         raise TooLarge(f"a power of {bits(base) * abs(exponent)} bits, the limit is {MAX_BITS}")
 
 
-def check_factorial(n: int) -> None:
-    """Raises `TooLarge` if n! exceeds MAX_BITS; n! has about n log2(n/e) bits."""
-    if n > 12 and n * math.log2(n / math.e) > MAX_BITS:
-        raise TooLarge(f"the factorial of {n} has more than {MAX_BITS} bits")
-
-
-def check_binomial(n: int, k: int) -> None:
-    """Raises `TooLarge` if C(n, k) may exceed MAX_BITS; C(n, k) < n^min(k, n-k)."""
-    if n > 1 and min(abs(k), abs(n - k)) * math.log2(n) > MAX_BITS:
-        raise TooLarge(f"the binomial of {n} and {k} may have more than {MAX_BITS} bits")
-
-
 class Undefined(Exception):
     """Division by zero and the like: the expression has no value."""
 
@@ -69,6 +57,14 @@ def rational(node: Node) -> Fraction | None:
     if result is not None and bits(result) > 2 * MAX_BITS:
         raise TooLarge(f"a number of {bits(result)} bits, the limit is {2 * MAX_BITS}")
     return result
+
+
+def known_rational(node: Node) -> Fraction | None:
+    """The exact value; None also if it is too large or undefined."""
+    try:
+        return rational(node)
+    except (TooLarge, Undefined, OverflowError):
+        return None
 
 
 def _product(*factors: Fraction) -> Fraction:
@@ -117,7 +113,8 @@ def _integer_root(n: int, degree: int) -> int | None:
 def _factorial(n: Fraction, sign: str) -> Fraction | None:
     if n.denominator != 1 or n < 0:
         return None
-    check_factorial(int(n))
+    if n > 12 and n * math.log2(n / math.e) > MAX_BITS:  # about the bits of n!
+        raise TooLarge(f"the factorial of {n} has more than {MAX_BITS} bits")
     return Fraction(math.prod(range(int(n), 0, -2)) if sign == "!!" else math.factorial(int(n)))
 
 
@@ -142,12 +139,13 @@ def _of_integers(compute: Callable[..., int], *, counting: bool = False) -> _Ope
     def apply(*values: Fraction) -> Fraction | None:
         if not values or any(v.denominator != 1 for v in values):
             return None
-        integers = [int(v) for v in values]
         if counting:
-            if len(integers) != 2 or min(integers) < 0:
+            if len(values) != 2 or min(values) < 0:
                 return None
-            check_binomial(*integers)
-        return Fraction(compute(*integers))
+            n, k = map(int, values)
+            if n > 1 and min(k, abs(n - k)) * math.log2(n) > MAX_BITS:  # C(n, k) < n^min(k, n-k)
+                raise TooLarge(f"the binomial of {n} and {k} may have more than {MAX_BITS} bits")
+        return Fraction(compute(*map(int, values)))
 
     return apply
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any
 
 from evoltune_math.answers.nodes import Node, has, size, walk
-from evoltune_math.answers.vocabulary import word_set
 
 MAX_NODES = 120  # larger trees are not given to SymPy: `simplify` has no bound of its own
 MAX_SUMMAND_NODES = 12
@@ -53,10 +52,9 @@ def to_sympy(node: Node) -> Any:
     if op == "sym":
         return sympy.Symbol(str(node.value), real=True)
     if op == "const":
-        known = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "inf": sympy.oo}
-        if str(node.value) not in known:
+        if node.value not in _CONSTANTS:
             raise NoTranslation(str(node.value))
-        return known[str(node.value)]
+        return getattr(sympy, _CONSTANTS[str(node.value)])
     if op == "bigop":
         return _bigop(node)
     if op == "fn":
@@ -66,6 +64,7 @@ def to_sympy(node: Node) -> Any:
     return _OPERATIONS[op](sympy, [to_sympy(a) for a in node.args])
 
 
+_CONSTANTS = {"pi": "pi", "e": "E", "i": "I", "inf": "oo"}
 _OPERATIONS: dict[str, Any] = {
     "add": lambda s, v: s.Add(*v),
     "mul": lambda s, v: s.Mul(*v),
@@ -79,11 +78,11 @@ _OPERATIONS: dict[str, Any] = {
     "deg": lambda s, v: v[0] * s.pi / 180,
     "unit": lambda s, v: v[0],
 }
-_RENAMED = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
-            "artanh": "atanh", "sgn": "sign"}  # fmt: skip
-_FUNCTIONS = word_set(
-    "sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor ceiling asin acos atan asinh acosh atanh erf gamma sign"
-)
+_FUNCTIONS = {name: name for name in "sin cos tan cot sec csc sinh cosh tanh log exp sqrt floor erf gamma".split()} | {
+    "ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "ceil": "ceiling", "arsinh": "asinh", "arcosh": "acosh",
+    "artanh": "atanh", "sgn": "sign",
+}  # fmt: skip
+"""Function -> its name in SymPy."""
 
 
 def _function(name: str, args: list[Any]) -> Any:
@@ -93,10 +92,9 @@ def _function(name: str, args: list[Any]) -> Any:
         return sympy.binomial(*args, evaluate=False)
     if name.startswith("?"):
         return sympy.Function(name[1:])(*args)
-    name = _RENAMED.get(name, name)
     if name not in _FUNCTIONS or not (len(args) == 1 or (name == "log" and len(args) == 2)):
         raise NoTranslation(name)
-    return getattr(sympy, name)(*args)
+    return getattr(sympy, _FUNCTIONS[name])(*args)
 
 
 def _bigop(node: Node) -> Any:

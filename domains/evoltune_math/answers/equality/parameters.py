@@ -13,7 +13,7 @@ from itertools import permutations
 from evoltune_math.answers.algebra.numeric import approximate
 from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Answer, Group, Value, unnamed
-from evoltune_math.answers.nodes import Node, add, difference, has, num, substitute, sym, symbols
+from evoltune_math.answers.nodes import Node, add, complete, difference, has, num, substitute, sym, symbols
 from evoltune_math.answers.policy import DEFAULT
 
 _ADDED = frozenset(["C", "c", "K", "k", "c_1", "C_1", "C_0", "const"])
@@ -115,11 +115,10 @@ def _progressions(nodes: list[Node], parameter: str) -> list[Progression] | None
     """Offset and period of each member, or None if one is not linear in the parameter."""
     found = []
     for node in nodes:
-        values = [approximate(substitute(node, {parameter: num(k)})) for k in (0, 1, 2, 7)]
-        known = [v for v in values if v is not None]
-        if len(known) < len(values):
+        values = complete(approximate(substitute(node, {parameter: num(k)})) for k in (0, 1, 2, 7))
+        if values is None:
             return None
-        start, one, two, seven = known
+        start, one, two, seven = values
         period = one - start
         bend = max(abs(two - start - 2 * period) * 10, abs(seven - start - 7 * period))
         if abs(period) < _TOLERANCE or bend > 1e-8 * abs(period):

@@ -10,7 +10,7 @@ from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.equality.expressions import same_in_any_order
 from evoltune_math.answers.equality.values import means_empty_set
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Text, Value
-from evoltune_math.answers.nodes import Node, div, mul, seq, sym
+from evoltune_math.answers.nodes import Node, complete, div, mul, seq, sym
 from evoltune_math.answers.reading.classify import classify
 
 MAX_ITEMS = 200
@@ -114,9 +114,6 @@ def _value_ratio(comparison: Comparison, a: Value, b: Ratio) -> bool:
     return comparison.expressions.equal(div(*b.parts), a.node)
 
 
-# ---- sets of reals ------------------------------------------------------------------------------------------------------
-
-
 def _region_region(comparison: Comparison, a: Region, b: Region) -> bool:
     policy = comparison.policy
     if a.variable and b.variable and a.variable != b.variable and policy.variables == "strict":
@@ -142,8 +139,8 @@ def _group_region(comparison: Comparison, a: Group, b: Region) -> bool:
         return True
     if len(a.items) == 1:
         return comparison.same(a.items[0], b)
-    regions = [r for r in map(_as_region, a.items) if r is not None]
-    if a.brackets != "" or not regions or len(regions) < len(a.items):
+    regions = complete(map(_as_region, a.items))
+    if a.brackets != "" or not regions:
         return False
     return _region_region(comparison, b, Region(united(regions)))
 

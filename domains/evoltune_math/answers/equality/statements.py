@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.algebra.normal_form import normal_form
 from evoltune_math.answers.algebra.numeric import real_value
-from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined, known_rational
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.expressions import Expressions, both_round_one_value
 from evoltune_math.answers.equality.parameters import same_family
@@ -123,10 +123,7 @@ def same_relation(expressions: Expressions, a: Relation, b: Relation) -> bool:
 
 
 def _same_residue(a: Relation, b: Relation) -> bool:
-    try:
-        r, m, s, n = (rational(x) for x in (*a.members, *b.members))
-    except (TooLarge, Undefined):
-        return False
+    r, m, s, n = map(known_rational, (*a.members, *b.members))
     return r is not None and s is not None and m is not None and m == n != 0 and (r - s) % m == 0
 
 

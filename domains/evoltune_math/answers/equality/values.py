@@ -84,8 +84,6 @@ def _any_choice(comparison: Comparison, a: Answer, b: Choice) -> bool:
     return comparison.policy.choices == "either" and b.body is not None and comparison.same(b.body, a)
 
 
-# ---- words -----------------------------------------------------------------------------------------------------------
-
 _MARKUP = re.compile(
     r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"
 )

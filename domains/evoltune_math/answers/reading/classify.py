@@ -8,24 +8,12 @@ from collections.abc import Iterable
 from itertools import chain
 
 from evoltune_math.answers import units
-from evoltune_math.answers.algebra.intervals import joined, region_of
+from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
 from evoltune_math.answers.algebra.numeric import approximate
-from evoltune_math.answers.kinds import (
-    Answer,
-    Either,
-    Family,
-    Group,
-    Matrix,
-    Named,
-    Ratio,
-    Region,
-    Relation,
-    Text,
-    Value,
-)
+from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
 from evoltune_math.answers.nodes import Node, add, bare_items, const, difference, has, mul, neg, num, rel, symbols, walk
-from evoltune_math.answers.reading.names import is_declaration, is_name, is_qualifier
+from evoltune_math.answers.reading.names import is_name, is_qualifier
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
 MAX_ROUNDING_ERROR = 0.01  # relative error up to which `2/3 = 0.67` is an exact value and its rounding
@@ -149,7 +137,7 @@ def _bare_list(node: Node) -> Answer:
         answer = _list(items, node.note)
         if not isinstance(answer, Group):
             return answer
-    is_family = len(items) < len(node.args) and any(map(is_declaration, node.args))
+    is_family = len(items) < len(node.args) and any(i.op == "rel" and is_qualifier(i) for i in node.args)
     return Family(answer) if is_family else answer
 
 
@@ -180,22 +168,11 @@ def _list(items: list[Node], word: str) -> Answer:
     if len(named) == len(parts) and len({p.name for p in named}) == 1:  # `x = 1, x = 2`
         return Named(named[0].name, Group(tuple(_flattened(p.value for p in named)), ""))
     if word == "or":
-        region = _alternatives(items)
+        region = alternatives(items)
         if region is not None:
             return region
     members = [[part] if i.op == "seq" else _flattened([part]) for i, part in zip(items, parts, strict=True)]
     return Group(tuple(chain(*members)), "", word)
-
-
-def _alternatives(items: list[Node]) -> Region | None:
-    """`(1, 2) or x > 5`; points, pairs and sets joined by `or` stay a list."""
-    brackets = [i.value if i.op == "seq" else "" for i in items]
-    if "{}" in brackets or set(brackets) <= {"()", "[]"}:
-        return None
-    regions = [r for r in map(region_of, items) if r is not None]
-    if len(regions) < len(items) or len({r.variable for r in regions if r.variable}) > 1:
-        return None
-    return Region(tuple(s for r in regions for s in r.spans))
 
 
 def _builder(node: Node) -> Answer:

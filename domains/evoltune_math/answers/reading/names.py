@@ -66,8 +66,3 @@ def is_qualifier(item: Node) -> bool:
     if item.op == "fn" and item.value == "?forall":
         return True
     return item.op == "text" and str(item.value).lower().startswith(_QUALIFIERS)
-
-
-def is_declaration(item: Node) -> bool:
-    """`k \\in \\mathbb{Z}`: the parameter of a family."""
-    return item.op == "rel" and is_qualifier(item)

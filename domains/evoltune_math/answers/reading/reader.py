@@ -116,12 +116,11 @@ _REMARK_STARTS = word_set(
 )
 """Words after an answer that start a remark."""
 _CONDITION_STARTS = ("for", "if", "when")
-_OPENING, _CLOSING = ("(", "[", "{", "\\{"), (")", "]", "}", "\\}")
+_LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
-    "approximately about approx roughly exactly is are equals answer solution solutions the final "
-    "total value result be only just around nearly thus so hence therefore it that we have get "
-    "and or namely there to of at all every any"
+    "approximately about approx roughly exactly is are equals answer solution solutions the final total value result "
+    "be only just around nearly thus so hence therefore it that we have get and or namely there to of at all every any"
 )
 _LEADING_COMMANDS = ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "rightarrow")
 
@@ -172,16 +171,11 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
         return tokens
     level = seen = 0
     for at, word in starts.items():
-        level, seen = level + _brackets_opened(tokens[seen:at]), at
+        level += sum(_LEVELS.get(t.text, 0) for t in tokens[seen:at] if t.kind == "op")
+        seen = at
         if at and level == 0 and word in _REMARK_STARTS:
             return tokens[:at]
     return tokens
-
-
-def _brackets_opened(tokens: list[Token]) -> int:
-    """How many more brackets the tokens open than they close."""
-    signs = [t.text for t in tokens if t.kind == "op"]
-    return sum(s in _OPENING for s in signs) - sum(s in _CLOSING for s in signs)
 
 
 def without_lead(tokens: list[Token]) -> list[Token] | None:

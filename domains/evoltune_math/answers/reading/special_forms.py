@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
+from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Region, Span, Text, Value, unnamed
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.reading.classify import classify
@@ -229,8 +229,5 @@ def _restated(text: str, read: Read) -> Answer | None:
         return None if any(c.isdigit() for c in inner.words) else outer
     if not isinstance(inner, Value) or inner.node.op in ("sym", "mul"):
         return None
-    try:
-        value = rational(core.node)
-        return outer if value is not None and value == rational(inner.node) else None
-    except (Undefined, TooLarge, OverflowError):
-        return None
+    value = known_rational(core.node)
+    return outer if value is not None and value == known_rational(inner.node) else None

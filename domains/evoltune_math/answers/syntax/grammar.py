@@ -58,24 +58,12 @@ class Cursor(Protocol):
 
     def peek(self, ahead: int = 0) -> Token: ...
     def take(self) -> Token: ...
-    def accept(self, kind: str, *texts: str) -> Token | None:
-        """Takes the next token if it is one of these."""
-
-    def expect(self, kind: str, text: str) -> None:
-        """Takes the next token. Raises `Unreadable` if it is another one."""
-
-    def items(self, closed: Closed) -> Node:
-        """Everything up to a closing token, which is not taken: one node, or a list without brackets."""
-
-    def expression(self, power: int) -> Node:
-        """The expression at the cursor, with all operators that bind more tightly than `power`."""
-
-    def prefix(self) -> Node:
-        """The operand at the cursor, without the operators after it."""
-
-    def argument(self) -> Node:
-        """The argument of a command: a group, or the next character (`\\frac12` has 1 and 2)."""
-
+    def accept(self, kind: str, *texts: str) -> Token | None: ...  # takes the next token if it is one of these
+    def expect(self, kind: str, text: str) -> None: ...  # takes the next token; another one raises `Unreadable`
+    def items(self, closed: Closed) -> Node: ...  # everything up to a closing token, which is not taken
+    def expression(self, power: int) -> Node: ...  # with all operators that bind more tightly than `power`
+    def prefix(self) -> Node: ...  # the operand, without the operators after it
+    def argument(self) -> Node: ...  # of a command: a group, or the next character (`\\frac12` has 1 and 2)
     def binary(self, left: Node, op: str, bind: int, power: int) -> Node | None: ...
     def product(self, left: Node, power: int) -> Node | None: ...
     def juxtapose(self, left: Node, power: int) -> Node | None: ...

@@ -20,10 +20,9 @@ _TOKEN = re.compile(
 )
 _TIMES_TEN = re.compile(r"\s*[xX]?\s*10\s*(?:\^|\*\*)|\s[xX]\s\d")
 _STYLE = word_set(
-    "displaystyle textstyle scriptstyle limits nolimits left right big Big bigg Bigg bigl bigr "
-    "Bigl Bigr biggl biggr Biggl Biggr bigm middle mathstrut strut nonumber hfill hline "
-    "allowbreak protect bf it rm sf tt cal em bfseries itshape null relax large Large centering "
-    "displaylimits euro pounds yen rupee par noindent boxed fbox ensuremath"
+    "displaystyle textstyle scriptstyle limits nolimits left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr "
+    "Biggl Biggr bigm middle mathstrut strut nonumber hfill hline allowbreak protect bf it rm sf tt cal em bfseries "
+    "itshape null relax large Large centering displaylimits euro pounds yen rupee par noindent boxed fbox ensuremath"
 )
 """Commands that only change how the text looks; currency signs are ignored too."""
 _TEXT_COMMANDS = word_set(
@@ -206,5 +205,5 @@ class _Lexer:
 
 
 def tokenize(text: str) -> list[Token]:
-    """The tokens of `text`, whose signs are ASCII or LaTeX (`charset.to_ascii`). Raises `Unreadable` on sizes."""
+    """The tokens of `text`, whose signs are ASCII or LaTeX (`cleanup.to_ascii`). Raises `Unreadable` on sizes."""
     return _Lexer(text).run()

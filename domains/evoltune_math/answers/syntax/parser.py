@@ -163,7 +163,11 @@ class Parser:
         if text == "^":
             return scripts.power(self, left) if power <= Bind.POWER else None
         if text in ("!", "%"):
-            return self.postfix(left, text) if power < Bind.POSTFIX else None
+            if power >= Bind.POSTFIX:
+                return None
+            self.at += 1
+            twice = text == "!" and self.accept("op", "!")
+            return Node("pct", (left,)) if text == "%" else Node("fact", (left,), "!!" if twice else "!")
         innermost = self.closers[-1] if self.closers else ""
         if text == ":":
             return self.binary(left, "ratio", Bind.RATIO, power) if innermost != ":" else None
@@ -214,21 +218,14 @@ class Parser:
             return Node(op, (*left.args, right))
         return Node(op, (left, right))
 
-    def postfix(self, left: Node, sign: str) -> Node:
-        self.at += 1
-        if sign == "%":
-            return Node("pct", (left,))
-        return Node("fact", (left,), "!!" if self.accept("op", "!") else "!")
-
     def relation(self, left: Node) -> Node:
         """`a < b <= c` as one node with all its members."""
         signs, members = [], [left]
         while (sign := self.relation_sign()) is not None:
             signs.append(sign)
             following = self.peek()
-            if sign == "=" and (
-                following.is_op("=") or (following.kind == "cmd" and "\\" + following.text in RELATIONS)
-            ):
+            has_more = following.is_op("=") or (following.kind == "cmd" and "\\" + following.text in RELATIONS)
+            if sign == "=" and has_more:
                 signs.pop()  # `=\\approx` and `= =` are one sign
                 continue
             members.append(self.expression(Bind.RELATION))

@@ -53,12 +53,9 @@ def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | N
         return joined
     if low in ("choose", "over") and token.kind == "word":
         return None
-    if low in _PERCENT:
+    if low in _PERCENT or low in ("degrees", "degree", "deg") or low.startswith("degrees "):
         cursor.take()
-        return Node("pct", (left,))
-    if low in ("degrees", "degree", "deg") or low.startswith("degrees "):
-        cursor.take()
-        return Node("deg", (left,))
+        return Node("pct" if low in _PERCENT else "deg", (left,))
     if is_numeric(left):
         if low in SCALES:
             cursor.take()
@@ -77,10 +74,9 @@ def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
         cursor.at += 2
         return Node("pct", (left,))
     if is_numeric(left):
-        if low in ("to", "out of") or (low == "in" and cursor.peek(1).kind == "num"):
-            return cursor.binary(left, "ratio", Bind.RATIO, power)
-        if low == "out" and cursor.peek(1).text == "of":
-            cursor.take()
+        is_out_of = low == "out" and cursor.peek(1).text == "of"
+        if is_out_of or low in ("to", "out of") or (low == "in" and cursor.peek(1).kind == "num"):
+            cursor.at += is_out_of
             return cursor.binary(left, "ratio", Bind.RATIO, power)
     if low == "mod":
         return cursor.binary(left, "mod", Bind.PRODUCT, power)

@@ -77,9 +77,7 @@ def subscript(cursor: Cursor, left: Node) -> Node:
 def _in_base(cursor: Cursor, number: Node) -> Node:
     word = cursor.peek(1) if cursor.peek().text == "{" else cursor.peek()
     written = cursor.argument()
-    base = written.value if written.op == "num" else None
-    if base is None and word.kind == "text":
-        base = number_in_words(word.text)
+    base = written.value if written.op == "num" else number_in_words(word.text) if word.kind == "text" else None
     if base is None:
         raise Unreadable("a number with a subscript that is no base")
     return Node("base", (num(int(base)),), None, number.note or str(number.value))
@@ -93,14 +91,10 @@ def maybe_call(cursor: Cursor, name: Node) -> Node:
     letters, inner = str(name.value), cursor.peek(1)
     is_single = inner.kind in ("sym", "num") and cursor.peek(2).text == ")"
     is_symbol = is_single and inner.kind == "sym" and inner.text not in ("i", "e")
-    if (
-        ("_" in letters and is_single)
-        or letters.rstrip("'") in FUNCTION_LETTERS
-        or (is_symbol and len(letters) == 1)
-        or "'" in letters
-    ):
-        cursor.take()
-        inside = cursor.items(closes(")"))
-        cursor.expect("op", ")")
-        return fn("?" + letters, *(inside.args if inside.op == "seq" else (inside,)))
-    return name
+    is_indexed = (is_single and "_" in letters) or (is_symbol and len(letters) == 1)
+    if not (is_indexed or "'" in letters or letters in FUNCTION_LETTERS):
+        return name
+    cursor.take()
+    inside = cursor.items(closes(")"))
+    cursor.expect("op", ")")
+    return fn("?" + letters, *(inside.args if inside.op == "seq" else (inside,)))
