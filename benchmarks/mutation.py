@@ -38,8 +38,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tests/evoltune_math/test_answers.py", "tests/evoltune_math/test_answers_laws.py", "tests/evoltune_math/test_answers_data.py"),
     ),
     "judging of programs": (
-        ("shared/evoltune/sandbox/values.py", "shared/evoltune/sandbox/forms.py", "shared/evoltune/sandbox/sharing.py"),
-        ("tests/sandbox/test_values.py", "tests/sandbox/test_sandbox.py"),
+        ("shared/evoltune/sandbox/values.py", "shared/evoltune/sandbox/forms.py", "shared/evoltune/sandbox/job_checks.py"),
+        ("tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_sharing.py"),
     ),
     "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),
     "ledger and journal": (

@@ -31,6 +31,7 @@ def test_the_wheel_carries_recipes_prompts_seeds_and_page_and_no_tests(wheel: Pa
         "evoltune/report/static/run.html",
         "evoltune/teacher/replicas.sh",
         "evoltune/text/phrases/latin.txt",
+        "evoltune/sandbox/denied_calls.txt",
         "evoltune/domain_kit/template/pyproject.toml.tmpl",
         "evoltune/evaluate/published.yaml",
         "evoltune/py.typed",

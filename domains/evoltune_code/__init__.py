@@ -9,7 +9,7 @@ from evoltune.domain import Domain
 from evoltune_code.benchmarks import BENCHMARKS
 from evoltune_code.confirmation import confirm
 from evoltune_code.extraction import extract
-from evoltune_code.operators import evidence, no_fusion, operators, prompt, solution_given
+from evoltune_code.operators import OPERATORS, no_fusion, prompt, solution_given
 from evoltune_code.overlap import behaviour
 from evoltune_code.profiles import PROFILES
 from evoltune_code.seeds import seeds
@@ -18,11 +18,11 @@ from evoltune_code.verification import COLUMNS, POLICY, verify
 domain = Domain(
     name="code",
     seeds=seeds,
-    operators=operators(),
+    operators=OPERATORS,
     verify=verify,
     extract=extract,
     answer_prompt=prompt("answer"),
-    evidence=evidence(),
+    evidence={"tests": prompt("tests")},
     confirm=confirm,
     overlap={"behaviour": behaviour},
     eliminators=(no_fusion, solution_given),

@@ -1,4 +1,4 @@
-"""From a candidate to the program that runs: joins it with the prompt so that imports and helpers survive.
+"""From a task and a candidate to the program that runs: joins it with the prompt so that imports and helpers survive.
 
 A candidate may be a function body, a whole function, or a script. The layout is the first that compiles, in an order in
 which `prompt + candidate` comes first, because that is what the published harnesses run:
@@ -15,9 +15,22 @@ import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
 
+from evoltune.record import Task
 from evoltune_code.syntax import bound_names, is_code, is_docstring, parse, syntax_error
 
 _FUTURE_IMPORT = re.compile(r"^from __future__ import [^\n]+\n?", re.M)
+
+
+def text_field(task: Task, name: str) -> str:
+    """A column of text; "" where it is missing or something else."""
+    value = task.fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def cpu_limit(task: Task) -> float | None:
+    """The task's own time limit in CPU seconds; None: the recipe's."""
+    value = task.fields.get("cpu_s")
+    return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
 def assemble(prompt: str, entry_point: str, candidate: str) -> str:

@@ -21,10 +21,11 @@ from evoltune.errors import DataError
 from evoltune.record import Task
 from evoltune_code.ds1000 import task as ds1000_task
 from evoltune_code.evalplus import task as evalplus_task
-from evoltune_code.multipl_e import task as multipl_e_task
+from evoltune_code.other_languages import task as multipl_e_task
 
 MBPP_TEST, MBPP_DEV = range(11, 511), range(511, 975)
 """The paper's splits: 1-10 prompts, 11-510 test, 511-600 validation, 601-974 training."""
+MBPP_HUB = "google-research-datasets/mbpp"
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -98,47 +99,45 @@ def called(asserts: list[str], code: str) -> str:
     return (shared or defined)[-1]
 
 
-_HUMANEVAL = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"
-_HUMANEVAL_PLUS = "272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101"
-_HUMANEVAL_PLUS_MINI = "91486741f1627101021fbe50523df08eebb5b0bf5e804b633dcd5ca3c14dbd2f"
-_MBPP = "5da714a90c1b388857026ac955de6a98b42b311e570cee3d27683f98e1699923"
-_MBPP_SANITIZED = "1d3a99b3b5e53518be0ddf386ffcbe6917cea27f3edb079e882759fc5dde8e8e"
-_MBPP_PLUS = "af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63"
+def _suite(
+    convert: Callable[[dict[str, Any]], Task | None], file: str, licence: str, hub: str, sha256: str = "", profile: str = "sound"
+) -> Benchmark:  # fmt: skip
+    return Benchmark(load=loader(convert), file=file, licence=licence, hub=hub, sha256=sha256, profile=profile)
 
 
-def _mbpp(keep: range, file: str = "mbpp/mbpp.jsonl.gz", sha256: str = _MBPP) -> Benchmark:
-    load = loader(partial(mbpp, keep=keep))
-    hub = "google-research-datasets/mbpp"
-    return Benchmark(load=load, sha256=sha256, licence="CC-BY-4.0", file=file, hub=hub)
-
-
-def _plus(file: str, sha256: str, hub: str) -> Benchmark:
-    load = loader(evalplus_task)
-    return Benchmark(load=load, sha256=sha256, licence="Apache-2.0", profile="evalplus", file=file, hub=hub)
-
-
-def _multiple(language: str) -> Benchmark:
-    """MultiPL-E's HumanEval; the hash is recorded at first load because the upstream file is exported from the hub."""
-    file = f"multiple/humaneval-{language}.jsonl"
-    load = loader(multipl_e_task)
-    hub = "nuprl/MultiPL-E"
-    return Benchmark(load=load, sha256="", licence="MIT", profile="multipl-e", file=file, hub=hub)
+def _mbpp(keep: range) -> Benchmark:
+    sha256 = "5da714a90c1b388857026ac955de6a98b42b311e570cee3d27683f98e1699923"
+    return _suite(partial(mbpp, keep=keep), "mbpp/mbpp.jsonl.gz", "CC-BY-4.0", MBPP_HUB, sha256)
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    "humaneval": Benchmark(
-        load=loader(humaneval), sha256=_HUMANEVAL, licence="MIT", file="humaneval/HumanEval.jsonl.gz", hub="openai/openai_humaneval",
+    "humaneval": _suite(
+        humaneval, "humaneval/HumanEval.jsonl.gz", "MIT", "openai/openai_humaneval",
+        "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef",
     ),
-    "humaneval-plus": _plus("humaneval_plus/HumanEvalPlus.jsonl.gz", _HUMANEVAL_PLUS, "evalplus/humanevalplus"),
-    "humaneval-plus-mini": _plus("humaneval_plus/HumanEvalPlus-Mini.jsonl.gz", _HUMANEVAL_PLUS_MINI, ""),
+    "humaneval-plus": _suite(
+        evalplus_task, "humaneval_plus/HumanEvalPlus.jsonl.gz", "Apache-2.0", "evalplus/humanevalplus",
+        "272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101", profile="evalplus",
+    ),
+    "humaneval-plus-mini": _suite(
+        evalplus_task, "humaneval_plus/HumanEvalPlus-Mini.jsonl.gz", "Apache-2.0", "",
+        "91486741f1627101021fbe50523df08eebb5b0bf5e804b633dcd5ca3c14dbd2f", profile="evalplus",
+    ),
     "mbpp": _mbpp(MBPP_TEST),
     "mbpp-dev": _mbpp(MBPP_DEV),  # for evol-stop: shares no task with "mbpp"
     "mbpp-all": _mbpp(range(1, 975)),
-    "mbpp-sanitized": _mbpp(range(1, 975), "mbpp/sanitized-mbpp.json.gz", _MBPP_SANITIZED),
-    "mbpp-plus": _plus("mbpp_plus/MbppPlus.jsonl.gz", _MBPP_PLUS, "evalplus/mbppplus"),
-    "ds1000": Benchmark(
-        load=loader(ds1000_task), sha256="", licence="CC-BY-SA-4.0", profile="ds1000", file="ds1000/ds1000.jsonl.gz", hub="xlangai/DS-1000",
+    "mbpp-sanitized": _suite(
+        mbpp, "mbpp/sanitized-mbpp.json.gz", "CC-BY-4.0", MBPP_HUB,
+        "1d3a99b3b5e53518be0ddf386ffcbe6917cea27f3edb079e882759fc5dde8e8e",
     ),
-    "multipl-e-js": _multiple("js"),
-    "multipl-e-cpp": _multiple("cpp"),
+    "mbpp-plus": _suite(
+        evalplus_task, "mbpp_plus/MbppPlus.jsonl.gz", "Apache-2.0", "evalplus/mbppplus",
+        "af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63", profile="evalplus",
+    ),
+    "ds1000": _suite(ds1000_task, "ds1000/ds1000.jsonl.gz", "CC-BY-SA-4.0", "xlangai/DS-1000", profile="ds1000"),
+    # No hash: upstream's file is exported from the hub, so that of the first load is recorded.
+    **{
+        f"multipl-e-{name}": _suite(multipl_e_task, f"multiple/humaneval-{name}.jsonl", "MIT", "nuprl/MultiPL-E", profile="multipl-e")
+        for name in ("js", "cpp")
+    },
 }  # fmt: skip

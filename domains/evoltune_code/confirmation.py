@@ -19,11 +19,10 @@ from dataclasses import dataclass
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
-from evoltune_code.assembly import assemble
+from evoltune_code.assembly import assemble, text_field
 from evoltune_code.extraction import blocks, normalised
 from evoltune_code.mutants import mutants, stubs
 from evoltune_code.syntax import calls_by_name, local_names, parse, syntax_error, top_level_names
-from evoltune_code.task_fields import text_field
 from evoltune_code.verification import policy_number
 
 _PREFACE = "import math\n"
@@ -130,9 +129,8 @@ def run_trial(programs: Sequence[str], entry_point: str, written: Sequence[str],
     calling = [_calling(a, entry_point) for a in written]
     never_calls = calling.count("")
     asserts = [a for a in dict.fromkeys(calling) if a][: int(policy_number(context, "max_asserts"))]
-    useless = [stub.source for stub in stubs("", entry_point)]
     tests = {"each": [_PREFACE + a for a in asserts]}
-    jobs = [Job(program=p, tests=tests, entry_point=entry_point) for p in (*programs, *useless)]
+    jobs = [Job(program=p, tests=tests, entry_point=entry_point) for p in (*programs, *stubs(entry_point))]
     verdicts = context.run_many(jobs) if asserts else [Verdict(status="error")] * len(jobs)
     rows = [_passed(verdict, len(asserts)) for verdict in verdicts]
     anything = frozenset.intersection(*rows[len(programs) :])

@@ -6,12 +6,10 @@ Each mutant differs from the original in one place. Invariant: the same source, 
 each compiles, and none is equal in text to the original or to another.
 """
 
-from __future__ import annotations
-
 import ast
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from evoltune_code.syntax import is_docstring, parse, syntax_error
 
@@ -23,23 +21,38 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
     ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
-_USELESS_BODIES = (
-    "return None",
-    "return args[0] if args else None",
-    "return True",
-    "return 0",
-    "return []",
-    "return ''",
-)
+_CONSTANTS: dict[type, Callable[[Any], tuple[object, ...]]] = {
+    bool: lambda value: (not value,),
+    int: lambda value: (value + 1, value - 1),
+    float: lambda value: (value + 1.0,),
+    str: lambda value: ("",) if value else ("x",),
+}
+_USELESS_BODIES = ("None", "args[0] if args else None", "True", "0", "[]", "''")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mutant:
-    """A program with one fault: what kind, and in which line of the original."""
+class Mutant(NamedTuple):
+    """A program with one fault, and what kind of fault it is."""
 
     kind: str
-    line: int
     source: str
+
+
+class _Edit(NamedTuple):
+    """One attribute of one node of a tree, and what to put there."""
+
+    kind: str
+    node: ast.AST
+    name: str
+    new: object
+
+    def applied(self, tree: ast.Module) -> str:
+        """The source with this edit. The tree is edited and restored: a copy for each edit takes 10 times as long."""
+        old = getattr(self.node, self.name)
+        setattr(self.node, self.name, self.new)
+        try:
+            return ast.unparse(ast.fix_missing_locations(tree))
+        finally:
+            setattr(self.node, self.name, old)
 
 
 def mutants(source: str, limit: int = 24, seed: int = 0) -> list[Mutant]:
@@ -67,44 +80,13 @@ def _next(edits: list[_Edit], tree: ast.Module, seen: set[str]) -> Iterator[Muta
         text = edit.applied(tree)
         if text not in seen and syntax_error(text) is None:
             seen.add(text)
-            yield Mutant(kind=edit.kind, line=edit.line, source=text)
+            yield Mutant(edit.kind, text)
             return
 
 
-def stubs(source: str, entry_point: str) -> list[Mutant]:
-    """The program with an entry point that does nothing of use: tests that all of these pass would pass for any function."""
-    return [
-        Mutant(kind="stub", line=0, source=f"{source}\n\ndef {entry_point}(*args, **kwargs):\n    {body}\n")
-        for body in _USELESS_BODIES
-    ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Edit:
-    """One place of a tree and what to put there: an attribute of a node, or an item of a list of statements."""
-
-    kind: str
-    line: int
-    place: ast.AST | list[ast.stmt]
-    key: str | int
-    new: object
-
-    def applied(self, tree: ast.Module) -> str:
-        """The source with this edit. The tree is edited and restored: a copy for each edit takes 10 times as long."""
-        old = self._swap(self.new)
-        try:
-            return ast.unparse(ast.fix_missing_locations(tree))
-        finally:
-            self._swap(old)
-
-    def _swap(self, value: object) -> object:
-        if isinstance(self.place, list):
-            old: object = self.place[int(self.key)]
-            self.place[int(self.key)] = value  # type: ignore[call-overload]
-        else:
-            old = getattr(self.place, str(self.key))
-            setattr(self.place, str(self.key), value)
-        return old
+def stubs(entry_point: str) -> list[str]:
+    """Programs whose entry point does nothing of use: tests that all of these pass would pass for any function."""
+    return [f"def {entry_point}(*args, **kwargs):\n    return {value}\n" for value in _USELESS_BODIES]
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
@@ -119,17 +101,13 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _edits(node: ast.AST) -> Iterator[_Edit]:
-    line = getattr(node, "lineno", 0)
-    for kind, key, new in _expression_edits(node):
-        yield _Edit(kind=kind, line=line, place=node, key=key, new=new)
-    if isinstance(node, ast.Module | ast.ClassDef):
-        return  # their own statements are mostly definitions
+    yield from (_Edit(kind, node, name, new) for kind, name, new in _expression_edits(node))
     body = getattr(node, "body", None)
-    if not isinstance(body, list):
-        return
-    for index, statement in enumerate(body):
+    if isinstance(node, ast.Module | ast.ClassDef) or not isinstance(body, list):
+        return  # their own statements are mostly definitions
+    for i, statement in enumerate(body):
         for kind, new in _statement_edits(statement):
-            yield _Edit(kind=kind, line=statement.lineno, place=body, key=index, new=new)
+            yield _Edit(kind, node, "body", [*body[:i], new, *body[i + 1 :]])
 
 
 def _expression_edits(node: ast.AST) -> Iterator[tuple[str, str, object]]:
@@ -145,12 +123,14 @@ def _expression_edits(node: ast.AST) -> Iterator[tuple[str, str, object]]:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             yield "logic", "operand", ast.UnaryOp(op=ast.Not(), operand=operand)
         case ast.Constant(value=value):
-            yield from (("constant", "value", new) for new in _constants(value))
+            yield from (("constant", "value", new) for new in _CONSTANTS.get(type(value), lambda _: ())(value))
         case ast.If(test=ast.Constant()) | ast.While(test=ast.Constant()) | ast.IfExp(test=ast.Constant()):
             return
         case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
             yield "condition", "test", ast.UnaryOp(op=ast.Not(), operand=test)
-        case ast.Return(value=value) if value is not None and not _is_none(value):
+        case ast.Return(value=None | ast.Constant(value=None)):
+            return
+        case ast.Return():
             yield "return", "value", ast.Constant(value=None)
 
 
@@ -161,19 +141,3 @@ def _statement_edits(node: ast.stmt) -> Iterator[tuple[str, ast.stmt]]:
         yield "loop", ast.Break()
     elif isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Delete | ast.Raise) and not is_docstring(node):
         yield "omission", ast.Pass()
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def _constants(value: object) -> tuple[object, ...]:
-    if isinstance(value, bool):
-        return (not value,)
-    if isinstance(value, int):
-        return (value + 1, value - 1)
-    if isinstance(value, float):
-        return (value + 1.0,)
-    if isinstance(value, str):
-        return ("",) if value else ("x",)
-    return ()

@@ -1,19 +1,32 @@
-"""Verification of programs in JavaScript, C, C++ and Bash, whose tests are mostly source of the same language.
+"""Programs in JavaScript, C, C++ and Bash: MultiPL-E's translations of HumanEval, and verification.
 
-Invariant: such tests run in the program's own process (prompt + candidate + tests), so a program that exits before its
-tests end does not pass where the language lets the last statement print a random mark.
+Their tests are mostly source of the same language that follows the completion. Invariant: such tests run in the program's own
+process (prompt + candidate + tests), so a program that exits before its tests end does not pass where the language lets the
+last statement print a random mark.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_code.multipl_e import without_brace
-from evoltune_code.task_fields import cpu_limit, text_field
+from evoltune_code.assembly import cpu_limit, text_field
 
+LANGUAGES = {"js": "javascript", "cpp": "cpp", "c": "c", "sh": "bash", "py": "python"}
+_OPENING = re.compile(r"(\w+)\s*\([^()]*\)\s*(?:->[^{]*)?\{?\s*$")
 _PRINT_MARK: Mapping[str, str] = {"javascript": 'console.log("\\n{mark}");', "bash": 'printf "\\n{mark}\\n"'}
+
+
+def task(row: Mapping[str, Any]) -> Task:
+    """A row of MultiPL-E: `name, language, prompt, tests`. The prompt's last line opens the function under test."""
+    prompt, name = row["prompt"], row["name"]
+    opened = _OPENING.search(prompt.rstrip().rpartition("\n")[2].rstrip("{ \n"))
+    entry_point = opened[1] if opened else re.sub(r"^HumanEval_\d+_", "", name)
+    fields = {"entry_point": entry_point, "prompt": prompt, "language": LANGUAGES.get(row["language"], row["language"])}
+    return Task(instruction=prompt, tests=row["tests"], fields=fields, name=name)
 
 
 def verify(task: Task, candidate: str, language: str, context: Context) -> Verdict:
@@ -26,7 +39,8 @@ def verify(task: Task, candidate: str, language: str, context: Context) -> Verdi
         return context.run(replace(job, tests=task.tests))
     if whole and prompt:
         program = head_of_prompt(prompt, entry_point) + program
-    tests = without_brace(task.tests) if whole else task.tests
+    # In C++ the tests begin with the brace that would close the function of a bare body.
+    tests = re.sub(r"\A\s*\}\n?", "", task.tests) if whole else task.tests
     mark = secrets.token_hex(8)
     last = _PRINT_MARK.get(language, "").replace("{mark}", mark)
     verdict = context.run(replace(job, program=f"{program}\n{tests}\n{last}\n"))

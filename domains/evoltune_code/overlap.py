@@ -4,7 +4,7 @@
 2. Arity and cheap types (annotations, methods used on a parameter) rule pairs out.
 3. One sandboxed job calls every remaining function on the first inputs of every remaining problem, and compares with what
    the problem's own solution gives (`suite_probes`). Functions that agree must also agree on most varied inputs
-   (`input_variants`), because many tests are weak. About 20 microseconds a pair.
+   (`suite_probes.variants`), because many tests are weak. About 20 microseconds a pair.
 4. What agrees there runs on all tests of the problem, bound to its entry point. Only that is a hit.
 
 Invariant: a hit means that the row's code passes the suite's own tests. A helper that solves a problem of one operation

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 from evoltune.domain import Context, Job, Profile
 from evoltune.record import Json, Task, Verdict
+from evoltune_code.assembly import cpu_limit, text_field
 from evoltune_code.ds1000 import extract as extract_ds1000
 from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.extraction import normalised
 from evoltune_code.syntax import is_code
-from evoltune_code.task_fields import cpu_limit, text_field
 from evoltune_code.verification import run_scaled, tests_of
 
 ALPACA = (

@@ -5,8 +5,7 @@ evoltune evolve recipes/general/wizardlm-llama-7b.yaml
 
 from evoltune.domain import Domain, Profile
 from evoltune_general.benchmarks import BENCHMARKS
-from evoltune_general.eliminators import ELIMINATORS
-from evoltune_general.operators import ANSWER_PROMPT, OPERATORS
+from evoltune_general.operators import ANSWER_PROMPT, ELIMINATORS, OPERATORS
 from evoltune_general.seeds import seeds
 from evoltune_general.verification import COLUMNS, POLICY, verify
 

@@ -1,4 +1,5 @@
-"""WizardLM's operators (2304.12244): four rewrites in depth, complicate-input in six forms, one in breadth, and fusion.
+"""WizardLM's operators (2304.12244): four rewrites in depth, complicate-input in six forms, one in breadth, and fusion; and the
+elimination rules that the domain adds to the core's.
 
 Each prompt is a file of `prompts/`, whose first line is a comment that gives its reason and is not sent.
 The paper draws its six operators with equal probability; the six forms of `complicate` share one such probability.
@@ -6,7 +7,10 @@ The paper draws its six operators with equal probability; the six forms of `comp
     [o.name for o in OPERATORS]
 """
 
+import re
+
 from evoltune.domain import Operator
+from evoltune.record import Task
 from evoltune.text.prompts import fill_slots, read_prompt
 
 FORMS = {
@@ -17,6 +21,13 @@ FORMS = {
     "html": "the HTML source of a page",
     "shell": "a shell session: commands and what they printed",
 }
+DECLINED = re.compile(r"\W*cannot join\W*", re.IGNORECASE)
+HAS_ANSWER = re.compile(r"^\W*(?:answer|solution|response|model answer)\W*:\s*\S", re.IGNORECASE | re.MULTILINE)
+ANNOUNCES_DATA = re.compile(
+    r"\b(?:following|below|given|this)\b[^.?!\n]{0,60}\b"
+    r"(?:text|paragraph|passage|table|data|list|code|program|query|json|xml|html|csv|log|email|article|document)s?\b[^.?!\n]*:\s*\Z",
+    re.IGNORECASE,
+)
 
 
 def prompt(name: str) -> str:
@@ -45,3 +56,23 @@ OPERATORS = (
     Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
 )
 ANSWER_PROMPT = prompt("answer")
+
+
+def no_fusion(parent: Task | None, child: Task, answer: str | None) -> str | None:
+    """The teacher declined to join two tasks, in the words that prompts/fuse.txt gives it."""
+    return "no fusion" if DECLINED.fullmatch(child.instruction) else None
+
+
+def answers_itself(parent: Task | None, child: Task, answer: str | None) -> str | None:
+    """The rewrite came with its own answer, which the model would learn to copy."""
+    if parent is not None and HAS_ANSWER.search(parent.instruction):
+        return None
+    return "answers itself" if HAS_ANSWER.search(child.instruction) else None
+
+
+def data_missing(parent: Task | None, child: Task, answer: str | None) -> str | None:
+    """The rewrite ends where it announces data, so nobody can answer it."""
+    return "announced data are missing" if ANNOUNCES_DATA.search(child.instruction.rstrip()) else None
+
+
+ELIMINATORS = (no_fusion, answers_itself, data_missing)

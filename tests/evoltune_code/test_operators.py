@@ -9,7 +9,7 @@ from evoltune.record import Task
 from evoltune_code import domain
 from evoltune_code.operators import DEPTH, no_fusion, prompt, solution_given
 
-PROMPTS = sorted(p.name.removesuffix(".md") for p in (files("evoltune_code") / "prompts").iterdir())
+PROMPTS = sorted(p.name.removesuffix(".txt") for p in (files("evoltune_code") / "prompts").iterdir())
 MARKERS = re.compile(
     r"given prompt|rewritten prompt|created prompt|new prompt|#\s*\w+ prompt|#given#|#rewritten#", re.I
 )
@@ -17,9 +17,9 @@ MARKERS = re.compile(
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_each_prompt_says_why_it_is_so_in_a_line_that_is_not_sent(name):
-    text = (files("evoltune_code") / "prompts" / f"{name}.md").read_text()
-    assert re.match(r"<!-- .{40,} -->\n", text)
-    assert "<!--" not in prompt(name) and "-->" not in prompt(name)
+    text = (files("evoltune_code") / "prompts" / f"{name}.txt").read_text()
+    assert re.match(r"# .{40,}\n", text)
+    assert text.splitlines()[0] not in prompt(name) and not prompt(name).startswith("#")
 
 
 def test_the_five_methods_of_wizardcoder_are_there_with_breadth_and_fusion():

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from evoltune.record import Answer, Record, Task
 from evoltune.verification.checker import open_checker
 from evoltune_code import domain
-from evoltune_code.input_variants import variants
 from evoltune_code.overlap import codes, definitions
-from evoltune_code.suite_probes import operations
+from evoltune_code.suite_probes import operations, variants
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
 SUITE = [

@@ -1,4 +1,4 @@
-"""The operators of the general domain and their prompts."""
+"""The operators of the general domain, their prompts, and its elimination rules."""
 
 from collections import Counter
 from importlib.resources import files
@@ -6,6 +6,7 @@ from importlib.resources import files
 import pytest
 
 from evoltune.domain import load_domain
+from evoltune.record import Task
 from evoltune_general import domain
 from evoltune_general.operators import FORMS, prompt
 
@@ -35,3 +36,27 @@ def test_every_prompt_gives_its_reason_and_sends_only_the_rest():
         reason = path.read_text(encoding="utf-8").splitlines()[0]
         assert reason.startswith("# ") and len(reason) > 40
         assert reason not in prompt(path.name.removesuffix(".txt"))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "reason"),
+    [
+        ("CANNOT JOIN", "no fusion"),
+        ("Cannot join.", "no fusion"),
+        ("Write an ode.\nAnswer: O rose", "answers itself"),
+        ("Sort the names in the following list:", "announced data are missing"),
+        ("Explain what this Python program prints:\n", "announced data are missing"),
+        ("Sort the names in the following list: Bo, Al", None),
+        ("Join the tables a and b with SQL and explain why you cannot join without a key.", None),
+        ('Say why: "the answer is no"', None),
+    ],
+)
+def test_rewrites_that_cannot_be_answered_are_eliminated(instruction, reason):
+    found = [rule(Task(instruction="Write."), Task(instruction=instruction), None) for rule in domain.eliminators]
+    assert [f for f in found if f] == ([reason] if reason else [])
+
+
+def test_no_seed_is_eliminated_by_our_own_rules():
+    assert not [
+        s.task.name for s in domain.seeds() for rule in domain.eliminators if rule(None, s.task, s.answers[0].text)
+    ]

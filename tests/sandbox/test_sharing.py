@@ -3,7 +3,7 @@
 import pytest
 
 from evoltune.domain import Job
-from evoltune.sandbox.sharing import shareable
+from evoltune.sandbox.job_checks import shareable
 from evoltune.sandbox.values import encode
 
 ADD = "def f(a, b):\n    return a + b\n"

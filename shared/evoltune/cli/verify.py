@@ -25,7 +25,7 @@ from evoltune.recipe.load import parse_value
 from evoltune.record import STATUSES
 from evoltune.rows.storage import download, is_address
 from evoltune.verification.checker import open_checker
-from evoltune.verification.files import file_key, read_any_rows, verify_to_file, verify_with_profiles
+from evoltune.verification.rows import file_key, read_any_rows, verify_to_file, verify_with_profiles
 
 PROGRESS_EVERY = 500
 

@@ -12,19 +12,17 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from evoltune.domain import Job
 from evoltune.record import STATUSES, Verdict
 from evoltune.sandbox import languages, wire
-from evoltune.sandbox.job_checks import refusal
-from evoltune.sandbox.limits import EXIT_MEMORY, JobReport, ResourceLimits
-from evoltune.sandbox.outcome import Outcome
-from evoltune.sandbox.sharing import shareable
+from evoltune.sandbox.job_checks import refusal, shareable
+from evoltune.sandbox.limits import EXIT_MEMORY, LIMITS, REPORT, JobReport, Outcome, ResourceLimits
 
 PROCESSES = 64
 RESULTS_LIMIT = 16 << 20
@@ -43,33 +41,19 @@ class PoolLock:
         # Opened again: locks of one open file do not exclude each other between forks.
         self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR) if fd >= 0 else -1
 
-    def acquire(self, alone: bool) -> None:
-        if self.fd >= 0:
-            kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-            fcntl.lockf(self.fd, kind, 1, 1)
-            fcntl.lockf(self.fd, kind, 1, 0)
-            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 1)
-
-    def release(self) -> None:
-        if self.fd >= 0:
+    @contextmanager
+    def held(self, alone: bool) -> Iterator[None]:
+        if self.fd < 0:
+            yield
+            return
+        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        fcntl.lockf(self.fd, kind, 1, 1)
+        fcntl.lockf(self.fd, kind, 1, 0)
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 1)
+        try:
+            yield
+        finally:
             fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
-
-
-@dataclass
-class _SharedRunner:
-    """A test runner that waits for the next job."""
-
-    line: socket.socket
-    jobs: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Expected:
-    """Cases with an oracle's results as JSON text, and the CPU seconds that the oracle took; or why there are none."""
-
-    tests: str = ""
-    cpu_s: float = 0.0
-    failure: Verdict | None = None
 
 
 class Dispatcher:
@@ -78,13 +62,15 @@ class Dispatcher:
     Attributes:
         more_follow: hint that another job follows at once, so that a shared test runner is kept for it, until
             `close_shared`. Jobs that are not `shareable` get a test runner of their own.
+        shared: the line to a test runner that waits for the next job.
     """
 
     def __init__(self, requests: socket.socket, config: dict[str, Any], level: str) -> None:
         self.requests, self.config, self.level = requests, config, level
         self.number = 0
         self.more_follow = False
-        self._shared: _SharedRunner | None = None
+        self.shared: socket.socket | None = None
+        self._shared_jobs = 0
         self._lock = PoolLock(config["lock_fd"])
         self._expected = lru_cache(maxsize=256)(self._ask_oracle)
 
@@ -110,16 +96,11 @@ class Dispatcher:
             verdicts.append(self.run(job))
         return verdicts
 
-    @property
-    def has_shared(self) -> bool:
-        """Whether a test runner waits for the next job."""
-        return self._shared is not None
-
     def close_shared(self) -> None:
         """Ends the shared test runner, if there is one."""
-        if self._shared:
-            self._shared.line.close()
-            self._shared = None
+        if self.shared:
+            self.shared.close()
+            self.shared = None
 
     def _run(self, job: Job, tests: str) -> Verdict:
         if verdict := self._run_shared(job, tests):
@@ -133,18 +114,15 @@ class Dispatcher:
     def _run_shared(self, job: Job, tests: str) -> Verdict | None:
         """The verdict of a shared test runner, started if need be. None where the job needs one of its own: also to confirm
         that a program which ran out of time on a busy machine, or took the test runner down, is at fault itself."""
-        if self.level != "L3" or not (self._shared or self.more_follow) or not shareable(job):
+        if self.level != "L3" or not (self.shared or self.more_follow) or not shareable(job):
             return None
         began = time.perf_counter()
-        self._lock.acquire(alone=False)
-        try:
-            if self._shared is None:
-                self._shared = _SharedRunner(self._start_runner(self._limits(job, JOBS_PER_RUNNER)))
-            outcome, goes_on = self._ask(self._shared.line, job, tests, shared=True)
-        finally:
-            self._lock.release()
-        self._shared.jobs += 1
-        if not goes_on or not self.more_follow or self._shared.jobs == JOBS_PER_RUNNER:
+        with self._lock.held(alone=False):
+            if self.shared is None:
+                self.shared, self._shared_jobs = self._start_runner(self._limits(job, JOBS_PER_RUNNER)), 0
+            outcome, goes_on = self._ask(self.shared, job, tests, shared=True)
+        self._shared_jobs += 1
+        if not goes_on or not self.more_follow or self._shared_jobs == JOBS_PER_RUNNER:
             self.close_shared()
         if outcome is None or outcome.status == "error":
             return None
@@ -156,8 +134,7 @@ class Dispatcher:
         """The verdict of a test runner of its own, and whether the job waited long for a core. `exclusive`: no other
         worker of this pool runs a job meanwhile."""
         self.close_shared()
-        self._lock.acquire(alone=exclusive)
-        try:
+        with self._lock.held(alone=exclusive):
             resources, began, starved = self._limits(job), time.perf_counter(), False
             with self._start_runner(resources) as line:
                 outcome, _ = self._ask(line, job, tests, shared=False)
@@ -166,8 +143,6 @@ class Dispatcher:
                 starved = report.waited_s > STARVED * report.wall_s
                 outcome = outcome or _outcome_of(report, resources)
             return self._verdict(outcome, began), starved
-        finally:
-            self._lock.release()
 
     def _verdict(self, outcome: Outcome, began: float) -> Verdict:
         seconds, evidence = time.perf_counter() - began, {**outcome.evidence, "isolation": self.level}
@@ -178,23 +153,27 @@ class Dispatcher:
     def _run_against_oracle(self, job: Job, argument_lists: str) -> Verdict:
         tests: Any = job.tests
         expected = self._expected(str(tests["oracle"]), job.entry_point, argument_lists, tests.get("atol") or 0.0)
-        if expected.failure is None:
-            cpu_s = max(job.cpu_s or self.config["program_s"], 4 * expected.cpu_s)
-            return self._run(replace(job, tests={"cases": []}, cpu_s=cpu_s), expected.tests)
-        size = expected.failure.evidence.get("too_long")
+        if not isinstance(expected, Verdict):
+            text, oracle_s = expected
+            cpu_s = max(job.cpu_s or self.config["program_s"], 4 * oracle_s)
+            return self._run(replace(job, tests={"cases": []}, cpu_s=cpu_s), text)
+        size = expected.evidence.get("too_long")
         if isinstance(size, int) and len(tests["cases"]) > 1:
             return self._run_in_parts(job, tests, size)
-        return expected.failure
+        return expected
 
-    def _ask_oracle(self, source: str, entry_point: str, argument_lists: str, atol: float) -> _Expected:
+    def _ask_oracle(
+        self, source: str, entry_point: str, argument_lists: str, atol: float
+    ) -> tuple[str, float] | Verdict:
+        """Cases with the oracle's results as JSON text, and the CPU seconds that it took; or why there are none."""
         job = Job(program=source, entry_point=entry_point, cpu_s=6 * self.config["program_s"], tests={"results": []})
         verdict, _ = self._run_alone(job, f'{{"results": {argument_lists}}}')
         if verdict.status != "pass":
             reason = f"the oracle: {verdict.status}: {verdict.reason}"
-            return _Expected(failure=Verdict(status="error", reason=reason, evidence=verdict.evidence))
+            return Verdict(status="error", reason=reason, evidence=verdict.evidence)
         results: Any = verdict.evidence["results"]
         pairs = [*zip(wire.parse(argument_lists), results, strict=True)]
-        return _Expected(tests=wire.encode({"cases": pairs, "atol": atol}), cpu_s=float(str(verdict.evidence["cpu_s"])))
+        return wire.encode({"cases": pairs, "atol": atol}), float(str(verdict.evidence["cpu_s"]))
 
     def _run_in_parts(self, job: Job, tests: dict[str, Any], size: int) -> Verdict:
         """Cases whose expected values, `size` bytes together, do not fit a message, in parts that do. The first verdict
@@ -237,7 +216,7 @@ class Dispatcher:
         """Has the zygote fork a test runner. Returns our line to it."""
         ours, theirs = socket.socketpair()
         self._discard_reports()
-        socket.send_fds(self.requests, [resources.pack()], [theirs.fileno()])
+        socket.send_fds(self.requests, [LIMITS.pack(*resources)], [theirs.fileno()])
         theirs.close()
         return ours
 
@@ -274,7 +253,7 @@ class Dispatcher:
             body = self.requests.recv(256)
             if not body:
                 os._exit(0)  # the zygote is gone, and the supervisor is about to end us
-            report = JobReport.unpack(body)
+            report = JobReport(*REPORT.unpack(body))
             if report.number == number:
                 return report
 

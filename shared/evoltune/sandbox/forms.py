@@ -1,23 +1,28 @@
 """The forms that tests take, and the function that runs each of them in the test runner (`evoltune.sandbox` lists them).
 
-Invariant: only values compared here decide; an exception is a fail with its place, never an escape.
+Invariant: only values and outputs compared here decide; an exception is a fail with its place, never an escape; each program
+that is judged by its output meets a fresh process.
 
     run(connection, {"program": ..., "tests": {"cases": [[[1], 2]]}, "entry": "f", "stdin": "", "language": "python"})
+    run(connection, {"program": "print(input())", "tests": {"stdio": [["4", "4"]]}, "language": "python", "stdin": ""})
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from evoltune.sandbox import output_tests, source_tests, values, wire
-from evoltune.sandbox.outcome import Outcome
-from evoltune.sandbox.proxies import Proxy, SolutionConnection
+from evoltune.sandbox import languages, source_tests, values, wire
+from evoltune.sandbox.limits import EXIT_MEMORY, OUT_OF_CPU, Outcome, of_exit_status
+from evoltune.sandbox.proxies import MAX_OUTPUT, Proxy, SolutionConnection
+
+Request = Callable[[str], list[Any]]
+"""From the text on standard input to the request that runs the program once."""
 
 
 def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     """The outcome of one program on one set of tests. Raises SolutionExited when the solution process is gone."""
     tests = job["tests"]
     if job["language"] != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
-        return output_tests.run(connection, job)
+        return _run_program(connection, job)
     sources = tests.get("each") if isinstance(tests, dict) else [tests] if isinstance(tests, str) else tests
     names = _load(connection, job["program"])
     if isinstance(names, Outcome):
@@ -93,19 +98,93 @@ def _results(connection: SolutionConnection, entry: str, cases: Any) -> Outcome:
     return Outcome("pass", "", {"results": results})
 
 
-def _sha256(text: str) -> str:
-    import hashlib  # late: it would bring OpenSSL into every fork
-
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _behaviour(connection: SolutionConnection, entry: str, cases: Any) -> Outcome:
     """A string for each call; equal strings mean equal results. Long ones end in a hash."""
+    import hashlib  # late: it would bring OpenSSL into every fork
+
     results: list[str] = []
     for kind, got in _calls(connection, entry, cases):
         try:
             text = wire.encode(values.encode(got)) if kind == "value" else f"raise {type(got).__name__}"
         except values.UnencodableError:
             text = f"object {type(got).__name__}"
-        results.append(text if len(text) <= 200 else text[:100] + _sha256(text))
+        results.append(text if len(text) <= 200 else text[:100] + hashlib.sha256(text.encode()).hexdigest())
     return Outcome("pass", "", {"results": results})
+
+
+# ---- whole programs, compared by what they print
+
+
+def _run_program(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
+    """Builds the program where its language asks for it, then runs it: for each [input, output], or once."""
+    if job["language"] == "python":
+        return _run_built(connection, job, lambda text: ["script", job["program"], text])
+    name = languages.ALIASES.get(job["language"], job["language"])
+    own_tests = _source(job["tests"])
+    program = f"{job['program']}\n{own_tests}\n" if own_tests else job["program"]
+    built, *code = connection.ask(["build", name, program])
+    if built != "built":
+        output = connection.drain().decode("utf-8", "replace")
+        status = "memory" if code[0] == EXIT_MEMORY else "timeout" if code[0] in OUT_OF_CPU else "fail"
+        evidence = {"ended": True, "stdout": output[-2000:]}
+        return Outcome(status, f"does not compile: {output[-600:].strip()}", evidence)
+    outcome = _run_built(connection, job, lambda text: ["exec", name, text])
+    if own_tests:
+        outcome.evidence["judge"] = "same process"
+    return outcome
+
+
+def _source(tests: Any) -> str:
+    """Tests written in the program's own language."""
+    if isinstance(tests, list):
+        return "\n".join(t for t in tests if isinstance(t, str))
+    return tests if isinstance(tests, str) else ""
+
+
+def _run_built(connection: SolutionConnection, job: dict[str, Any], request: Request) -> Outcome:
+    if isinstance(job["tests"], dict) and "stdio" in job["tests"]:
+        return _compare_outputs(connection, job["tests"], request)
+    _, code, cpu_s, peak_kb = connection.ask(request(job["stdin"]))
+    output = connection.drain().decode("utf-8", "replace")
+    status, reason, _ = of_exit_status(int(code))
+    if status == "fail":
+        reason = f"{reason}: {output[-300:].strip()}"
+    evidence = {"stdout": output, "ended": True, "cpu_s": float(cpu_s), "peak_kb": int(peak_kb)}
+    return Outcome(status, reason, evidence)
+
+
+def _compare_outputs(connection: SolutionConnection, tests: dict[str, Any], request: Request) -> Outcome:
+    """One fresh process per [input, expected output], until one differs."""
+    connection.kept_output = MAX_OUTPUT
+    atol = float(tests.get("atol") or 0.0)
+    evidence: dict[str, Any] = {"ended": True, "cpu_s": 0.0, "peak_kb": 0}
+    for number, (given, expected) in enumerate(tests["stdio"]):
+        connection.output.clear()
+        connection.dropped_output = 0
+        _, code, cpu_s, peak_kb = connection.ask(request(str(given)))
+        got = connection.drain().decode("utf-8", "replace")
+        evidence["cpu_s"] = max(evidence["cpu_s"], float(cpu_s))
+        evidence["peak_kb"] = max(evidence["peak_kb"], int(peak_kb))
+        status, reason, _ = of_exit_status(int(code))
+        if status == "pass" and (connection.dropped_output or not _same_text(got, str(expected), atol)):
+            status, reason = "fail", f"printed {got[:200]!r}, expected {str(expected)[:200]!r}"
+        if status != "pass":
+            evidence |= {"case": number, "stdout": got[-2000:]}
+            return Outcome(status, f"case {number}: {reason}", evidence)
+    return Outcome("pass", "", evidence) if tests["stdio"] else Outcome("error", "no cases", {})
+
+
+def _same_text(got: str, expected: str, atol: float) -> bool:
+    """Equal by lines without trailing blanks; with `atol` by tokens, numbers within it."""
+    a, b = ([line.rstrip() for line in text.strip().splitlines()] for text in (got, expected))
+    if a == b or not atol:
+        return a == b
+    x, y = (" ".join(lines).split() for lines in (a, b))
+    return len(x) == len(y) and all(p == q or _near(p, q, atol) for p, q in zip(x, y, strict=True))
+
+
+def _near(a: str, b: str, atol: float) -> bool:
+    try:
+        return values.same(float(a), float(b), atol)
+    except ValueError:
+        return False

@@ -1,25 +1,25 @@
-"""Resource limits of one job: the numbers, and the calls that put them on a process.
+"""What one job may use, how it ended, and the calls that put limits on a process.
 
 Invariant: limits are only ever lowered.
 
     set_job_limits(ResourceLimits(number=1, memory_mb=512, cpu_s=5.0, wall_s=9.5, processes=64))
+    of_exit_status(0)    # Outcome("pass", "", {})
 """
-
-from __future__ import annotations
 
 import math
 import os
 import resource
 import signal
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from evoltune.sandbox import kernel, seccomp
+from evoltune.sandbox import kernel, restrictions
 
 EXIT_MEMORY = 86
 """Exit status of a process of ours that ran out of memory."""
-_LIMITS = struct.Struct("<IIddIid")
-_REPORT = struct.Struct("<IiiQdd")
+OUT_OF_CPU = (-signal.SIGPROF, -signal.SIGXCPU)
+LIMITS, REPORT = struct.Struct("<IIddIid"), struct.Struct("<IiiQdd")
+"""How `ResourceLimits` and `JobReport` travel between the verifier process and the zygote."""
 
 
 class ResourceLimits(NamedTuple):
@@ -36,13 +36,6 @@ class ResourceLimits(NamedTuple):
     build_s: float = 0.0
     """CPU seconds of a compiler, where there is one."""
 
-    def pack(self) -> bytes:
-        return _LIMITS.pack(*self)
-
-    @classmethod
-    def unpack(cls, body: bytes) -> ResourceLimits:
-        return cls(*_LIMITS.unpack(body))
-
 
 class JobReport(NamedTuple):
     """How a job ended, as the zygote saw it."""
@@ -57,12 +50,24 @@ class JobReport(NamedTuple):
     waited_s: float
     """Of the wall time, what it waited for a core."""
 
-    def pack(self) -> bytes:
-        return _REPORT.pack(*self)
 
-    @classmethod
-    def unpack(cls, body: bytes) -> JobReport:
-        return cls(*_REPORT.unpack(body))
+class Outcome(NamedTuple):
+    """How a job ended, as the test runner sends it: one of `evoltune.record.STATUSES`, a reason (empty for a pass), evidence."""
+
+    status: Any
+    reason: str
+    evidence: dict[str, Any]
+
+
+def of_exit_status(code: int) -> Outcome:
+    """The outcome of a process that ended with this exit status, or minus the signal."""
+    if code == 0:
+        return Outcome("pass", "", {})
+    if code == EXIT_MEMORY:
+        return Outcome("memory", "the program ran out of memory", {})
+    if code in OUT_OF_CPU:
+        return Outcome("timeout", "out of CPU time", {})
+    return Outcome("fail", f"exit status {code}" if code > 0 else f"ended by signal {-code}", {})
 
 
 def _limit(kind: int, value: int) -> None:
@@ -93,11 +98,11 @@ def confine_solution(limits: ResourceLimits) -> None:
     """On the solution process."""
     _limit(resource.RLIMIT_NPROC, limits.processes)
     _limit_cpu(max(limits.cpu_s, limits.build_s))
-    global _timer_s, _build_s
-    _timer_s, _build_s = limits.cpu_s, limits.build_s
+    global _own
+    _own = limits
     if not _has_pid_namespace:
         if _no_signals:
-            seccomp.install(_no_signals)
+            restrictions.install(_no_signals)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -115,11 +120,11 @@ def _limit_cpu(seconds: float) -> None:
 
 def restart_timer(building: bool = False) -> None:
     """On a child of the solution process: limits survive a fork, timers do not."""
-    _limit_cpu(_build_s if building else _timer_s)
+    _limit_cpu(_own.build_s if building else _own.cpu_s)
 
 
-_build_s = 0.0
-_timer_s = 0.0
+_own: ResourceLimits
+"""Set on the solution process."""
 _has_pid_namespace = True
 _no_signals = b""
 
@@ -128,4 +133,4 @@ def without_pid_namespace(with_seccomp: bool) -> None:
     """Called in a test runner on a host without namespaces: solution processes get a filter for signals, if they can."""
     global _has_pid_namespace, _no_signals
     _has_pid_namespace = False
-    _no_signals = seccomp.no_signals_filter(os.uname().machine) if with_seccomp else b""
+    _no_signals = restrictions.no_signals_filter(os.uname().machine) if with_seccomp else b""

@@ -18,7 +18,7 @@ import socket
 import types
 from typing import Any
 
-from evoltune.sandbox import kernel, limits, program_module, proxies, solution_scripts, values, wire
+from evoltune.sandbox import kernel, limits, programs, proxies, values, wire
 
 
 def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
@@ -38,7 +38,7 @@ def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
             elif request[0] == "fork":
                 _fork_next(channel, request[1], request[2])
             else:
-                solution_scripts.serve(channel, request)
+                programs.serve(channel, request)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
     except MemoryError:
@@ -79,16 +79,16 @@ class LoadedProgram:
     def __init__(self, channel: int, program: str) -> None:
         self.channel, self.objects = channel, dict[int, Any]()
         self._decoder = json.JSONDecoder(object_hook=self._untag)
-        self.space = program_module.new_module(program_module.NAME)
+        self.space = programs.new_module(programs.NAME)
         if "random" in program:
             random.seed()
         gc.enable()
         try:
-            program_module.execute(program, self.space)
+            programs.execute(program, self.space)
         except MemoryError:
             os._exit(limits.EXIT_MEMORY)
         except BaseException as error:  # noqa: BLE001 - a program may raise anything
-            wire.send(channel, ["raise", *program_module.describe(error)])
+            wire.send(channel, ["raise", *programs.describe(error)])
             return
         kinds = [_kind(name, value) for name, value in list(self.space.items()) if not name.startswith("__")]
         wire.send(channel, ["ready", kinds])
@@ -111,7 +111,7 @@ class LoadedProgram:
             except SystemExit:
                 os._exit(0)
             except BaseException as error:  # noqa: BLE001 - a program may raise anything
-                answer = ["raise", *program_module.describe(error)]
+                answer = ["raise", *programs.describe(error)]
             wire.send(self.channel, answer)
 
     def _encode(self, value: Any) -> Any:
@@ -152,13 +152,13 @@ def _kind(name: str, value: Any) -> list[str]:
         if issubclass(value, BaseException):
             builtin = next(c.__name__ for c in value.__mro__ if c.__module__ == "builtins")
             return [name, "exception", builtin]
-        kind = "class" if value.__module__ == program_module.NAME else "import"
+        kind = "class" if value.__module__ == programs.NAME else "import"
         return [name, kind, f"{value.__module__}:{value.__qualname__}"]
     if isinstance(value, types.ModuleType):
         return [name, "module", value.__name__]
     if isinstance(value, types.FunctionType) or callable(value):
         home = getattr(value, "__module__", None)
-        kind = "call" if home == program_module.NAME or not isinstance(home, str) else "import"
+        kind = "call" if home == programs.NAME or not isinstance(home, str) else "import"
         return [name, kind, f"{home}:{getattr(value, '__qualname__', name)}"]
     return [name, "value", ""]
 

@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from evoltune.sandbox.outcome import Outcome
+from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import Proxy, SolutionConnection, SolutionExited
 
 LIBRARIES = frozenset({"numpy", "sympy", "pandas", "scipy", "pytest", "typing_extensions"})

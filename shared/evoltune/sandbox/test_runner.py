@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 from evoltune.sandbox import forms, kernel, limits, solution_process, wire
-from evoltune.sandbox.outcome import Outcome
+from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import SolutionConnection, SolutionExited
 
 GRACE_S = 2.0

@@ -94,13 +94,11 @@ def _load_domain(config: dict[str, Any]) -> Domain | None:
     if not config["domain"]:
         return None
     from evoltune.domain import load_domain
-    from evoltune.errors import DomainError, nearest
+    from evoltune.verification.records import profile_of
 
-    domain, profile = load_domain(config["domain"]), config["profile"]
-    if profile and profile not in domain.profiles:
-        raise DomainError(
-            f"profile {profile!r}: the domain {domain.name!r} has none: {nearest(profile, domain.profiles)}"
-        )
+    domain = load_domain(config["domain"])
+    if config["profile"]:
+        profile_of(domain, config["profile"])
     for module in domain.preload:
         importlib.import_module(module)
     return domain
@@ -137,7 +135,7 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
 def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[Any]]:
     """Waits for the driver's next (kind, items); a shared test runner is closed when they do not come soon."""
     waiting_since = time.monotonic()
-    if dispatcher.has_shared and not select.select([data], [], [], LINGER_S)[0]:
+    if dispatcher.shared and not select.select([data], [], [], LINGER_S)[0]:
         dispatcher.close_shared()
     (size,) = struct.unpack(">Q", wire.read_exactly(data, 8))
     kind, items = pickle.loads(wire.read_exactly(data, size))  # from the driver, whom we trust

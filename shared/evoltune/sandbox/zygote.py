@@ -11,6 +11,8 @@ import os
 import select
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import IsolationError
-from evoltune.sandbox import filesystem, isolation, kernel, limits, test_runner, warm_up
+from evoltune.sandbox import filesystem, forms, isolation, kernel, limits, programs, test_runner, wire
+from evoltune.sandbox.proxies import SolutionConnection
+from evoltune.sandbox.solution_process import LoadedProgram
 
 TICK_MS = 50
 SPARE_MB = 256
@@ -28,6 +32,17 @@ PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) w
     "bisect", "collections", "copy", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "json", "math", "operator",
     "random", "re", "string", "struct", "threading", "time", "typing",
 )  # fmt: skip
+_WARM_UP_PROGRAM = (
+    "import math\nfrom typing import List\ndef f(x: List[int]) -> int:\n    return sum(x)\nclass C:\n    pass\n"
+)
+_WARM_UP_CHECK = "def check(candidate):\n    assert candidate([1, 2]) == 3\n    assert candidate([2] * 3) == 6\n"
+_WARM_UP_TESTS = (
+    _WARM_UP_CHECK,
+    "assert f([1, 2]) == 3",
+    {"cases": [[[[1]], 1]]},
+    {"probe": [[[1]]]},
+    "assert f([1]) == 2",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,19 +145,19 @@ class _JobLoop:
                 return
             if not body:
                 return
-            resources = limits.ResourceLimits.unpack(body)
+            resources = limits.ResourceLimits(*limits.LIMITS.unpack(body))
             warmed = self._warm(resources.number, warmed, preload)
             resources = resources._replace(processes=resources.processes + others)
             report = self._run(resources, lines[0])
             with suppress(ConnectionError):
-                self.requests.send(report.pack())
+                self.requests.send(limits.REPORT.pack(*report))
 
     def _warm(self, number: int, warmed: int, preload: list[str]) -> int:
         """Imports what jobs will need. The domain's modules may be large: they wait until after job 1, the self-test."""
         if warmed < 1:
             needs_preload = not self.isolated.namespaces and self.isolated.uid is not None
             _import([*PRELOAD, *(filesystem.modules_to_preload() if needs_preload else [])])
-            warm_up.warm_up()
+            _warm_up()
         if warmed < min(number, 2):
             _import(preload if number > 1 else [])
         return max(warmed, min(number, 2))
@@ -231,6 +246,39 @@ def _import(modules: Sequence[str]) -> None:
     gc.disable()
     gc.collect()
     gc.freeze()
+
+
+def _warm_up() -> None:
+    """Runs a harmless program and its tests in two threads of this process; no thread is left when it returns.
+
+    The interpreter rewrites its bytecode on the first runs of a function. Done here once, the rewritten pages are shared with
+    every fork instead of being copied by each. Measured: 5.0 -> 4.2 ms of CPU for a small program.
+    """
+    for _ in range(12):
+        for tests in _WARM_UP_TESTS:
+            ours, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            verifier, other = socket.socketpair()
+            solution = threading.Thread(target=_serve_warm_up, args=(theirs.fileno(),))
+            solution.start()
+            connection = SolutionConnection(ours.fileno(), reading, verifier.fileno())
+            job = {"program": _WARM_UP_PROGRAM, "tests": tests, "entry": "f", "stdin": "", "language": "python"}
+            forms.run(connection, job)
+            connection.drain()
+            wire.send(other, ["token", [["pass", "", {}]]])
+            wire.receive(verifier.fileno())
+            ours.shutdown(socket.SHUT_RDWR)
+            solution.join()
+            for sock in (ours, theirs, verifier, other):
+                sock.close()
+            os.close(reading)
+            os.close(writing)
+    sys.modules.pop(programs.NAME, None)
+
+
+def _serve_warm_up(channel: int) -> None:
+    with suppress(EOFError, OSError):
+        LoadedProgram(channel, wire.receive(channel)[1]).serve()
 
 
 def _become_test_runner(line: int, resources: limits.ResourceLimits, isolated: isolation.Isolation) -> None:

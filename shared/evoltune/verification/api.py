@@ -32,7 +32,7 @@ def verify(rows: Iterable[Any], *, domain: str | Domain, service: str = "", **op
     """
     if service:
         name = domain if isinstance(domain, str) else domain.name
-        yield from _client(service, options).verify(rows, domain=name)
+        yield from VerifierClient(service, **options).verify(rows, domain=name)
         return
     with open_checker(_reference(domain), **options) as checker:
         yield from verify_rows(checker, rows)
@@ -58,7 +58,7 @@ class Reward:
         self._columns = ("reference", "tests", *loaded.columns)
         self._opened: tuple[int, Checker] | None = None
         if service:
-            _client(service, options)  # a wrong address fails here, not in the first step
+            VerifierClient(service, **options)  # a wrong address fails here, not in the first step
 
     def __call__(
         self, completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Any
@@ -71,7 +71,7 @@ class Reward:
             for i, completion in enumerate(completions)
         ]
         if self.service:
-            verdicts = _client(self.service, self.options).verify(rows, domain=self._domain_name)
+            verdicts = VerifierClient(self.service, **self.options).verify(rows, domain=self._domain_name)
         else:
             verdicts = verify_rows(self._checker(), rows)
         return [verdict["score"] for verdict in verdicts]
@@ -84,10 +84,6 @@ class Reward:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
-
-
-def _client(service: str, options: dict[str, Any]) -> Any:
-    return VerifierClient(service, **options)
 
 
 def _reference(domain: str | Domain) -> str:

@@ -21,6 +21,7 @@ from evoltune.errors import DomainError, nearest
 from evoltune.recipe import Sandbox, Verification
 from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
 from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
+from evoltune.verification.records import profile_of
 
 CACHED = 100_000
 """Records whose verdicts are remembered."""
@@ -56,19 +57,13 @@ def open_checker(
     settings = _changed(settings, changes)
     loaded = load_domain(domain)
     policy_of(loaded, settings.policy)
-    if profile not in loaded.profiles:
-        raise _unknown_profile(profile, loaded)
+    profile_of(loaded, profile)
     config = WorkerConfig(
         domain=domain, check_s=settings.check_s, program_s=settings.program_s, memory_mb=settings.memory_mb,
         require=settings.sandbox.require, policy=settings.policy, profile=profile, confirm=confirm,
         preload=tuple(loaded.preload), at_most=at_most,
     )  # fmt: skip
     return Checker(loaded, open_pool(config, settings.workers), cache=cache)
-
-
-def _unknown_profile(profile: str, domain: Domain) -> DomainError:
-    known = nearest(profile, domain.profiles)
-    return DomainError(f"profile {profile!r}: the domain {domain.name!r} has none: {known}")
 
 
 def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
@@ -112,8 +107,7 @@ class Checker:
 
     def with_profile(self, profile: str) -> Checker:
         """A checker under another scoring profile, on the same worker processes; closing either closes both."""
-        if profile not in self.domain.profiles:
-            raise _unknown_profile(profile, self.domain)
+        profile_of(self.domain, profile)
         return Checker(self.domain, self.pool, cache=self._cache is not None, profile=profile)
 
     def verify(self, records: Iterable[Record]) -> Iterator[Record]:

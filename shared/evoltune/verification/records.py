@@ -5,12 +5,20 @@ verify_record(domain, record, context, profile="gsm8k-strict")
 
 from dataclasses import replace
 
-from evoltune.domain import Context, Domain
-from evoltune.errors import DomainError
+from evoltune.domain import Context, Domain, Profile
+from evoltune.errors import DomainError, nearest
 from evoltune.record import Record, Verdict
 
 NO_ANSWER = "no answer found"
 """Reason of a `fail` where `extract` found nothing; evaluation counts it apart from wrong answers."""
+
+
+def profile_of(domain: Domain, name: str) -> Profile:
+    """A scoring profile of the domain. Raises DomainError where it has none of this name."""
+    if name not in domain.profiles:
+        known = nearest(name, domain.profiles)
+        raise DomainError(f"profile {name!r}: the domain {domain.name!r} has none: {known}")
+    return domain.profiles[name]
 
 
 def verify_record(
@@ -23,7 +31,7 @@ def verify_record(
         confirm: let `Domain.confirm` replace the verdicts where one is `unverifiable`. For the verify stage only: agreement
             between answers must not raise a score or a reward.
     """
-    task, chosen = record.task, domain.profiles[profile]
+    task, chosen = record.task, profile_of(domain, profile)
     extract, verify = chosen.extract or domain.extract, chosen.verify or domain.verify
     candidates = [None if a.verdict else extract(task, a.text) for a in record.answers]
     verdicts = [

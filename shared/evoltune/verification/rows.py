@@ -1,19 +1,34 @@
 """Rows of any origin through a checker: each gets one verdict row, in order; a row that cannot be read gets an `error`.
 
-for row in verify_rows(checker, [{"id": 1, "answer": "0.5", "reference": "1/2"}]): print(row["status"])
+    for row in verify_rows(checker, [{"id": 1, "answer": "0.5", "reference": "1/2"}]): print(row["status"])
+
+    rows = (row for _, row in read_any_rows("samples.jsonl", renames={"answer": "output"}))
+    for row in verify_to_file({"sound": checker}, rows, Path("verdicts.jsonl"), key): ...
+
+Invariant: OUT appears when every row has its verdict; until then OUT.partial holds the verdicts so far, and only a command
+with the same key (rows, domain, settings, profiles) continues it.
 """
 
+import json
+import shutil
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from evoltune.domain import Domain, to_task
+from evoltune.domain import Domain, source_hash, to_task
 from evoltune.errors import DataError
-from evoltune.record import Answer, Record, Verdict
-from evoltune.verification.checker import Checker
+from evoltune.recipe import Verification
+from evoltune.record import Answer, Record, Verdict, digest
+from evoltune.rows.files import atomic_path, file_digest, repair
+from evoltune.rows.readers import BadRow, read_found
+from evoltune.verification.checker import Checker, limits_of
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
+CHUNK = 256
+"""Rows that all profiles verify before the next rows are read."""
 
 
 def verify_rows(checker: Checker, rows: Iterable[Any], first: int = 1) -> Generator[dict[str, Any], None, None]:
@@ -87,3 +102,100 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+# ---- files
+
+
+def read_any_rows(file: str, renames: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """(file:line, row) of a file or of standard input (`-`), every JSON value being a row: rows that datasets must not have
+    get a verdict too (NaN, half a surrogate pair, a value that is no object).
+
+    Args:
+        renames: our column -> the file's column.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
+    for where, row in read_found(file):
+        value: Any = row
+        if isinstance(row, BadRow):
+            try:
+                value = json.loads(row.text)
+            except (ValueError, RecursionError):
+                raise DataError(f"{row.where}: {row.reason}: fix or delete this row") from None
+        if isinstance(value, Mapping):
+            value = {**value, **{ours: value[theirs] for ours, theirs in renames.items() if theirs in value}}
+        yield where, value
+
+
+def verify_with_profiles(checkers: Mapping[str, Checker], rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Verdict rows by the first profile; with several, "profiles" holds the status by each."""
+    first, *others = checkers.values()
+    if not others:
+        yield from verify_rows(first, rows)
+        return
+    source = iter(rows)
+    while chunk := list(islice(source, CHUNK)):
+        by_profile = [list(verify_rows(checker, chunk)) for checker in checkers.values()]
+        for verdicts in zip(*by_profile, strict=True):
+            statuses = {name: row["status"] for name, row in zip(checkers, verdicts, strict=True)}
+            yield verdicts[0] | {"profiles": statuses}
+
+
+def verify_to_file(
+    checkers: Mapping[str, Checker],
+    rows: Iterable[Any],
+    out: Path,
+    key: str,
+    resumed: Callable[[int], None] = lambda rows: None,
+) -> Iterator[dict[str, Any]]:
+    """Verdict rows, each written before it is yielded; those of an earlier, killed run come first.
+
+    Args:
+        key: names all that the verdicts depend on; empty: never resume.
+        resumed: called with the number of rows that an earlier run has verified.
+    """
+    partial, head = out.with_name(f"{out.name}.partial"), json.dumps({"run": key}) + "\n"
+    done = 0
+    for row in _earlier(partial, head) if key else ():
+        done += 1
+        yield row
+    if done:
+        resumed(done)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open("a" if done else "w", encoding="utf-8") as file:
+        if not done:
+            file.write(head)
+        for row in verify_with_profiles(checkers, islice(rows, done, None)):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            yield row
+    with atomic_path(out) as temporary, partial.open("rb") as source, temporary.open("wb") as target:
+        source.readline()
+        shutil.copyfileobj(source, target)
+    partial.unlink()
+
+
+def file_key(
+    file: str, domain: Domain, settings: Verification, profiles: Sequence[str], renames: Mapping[str, str], suite: str
+) -> str:  # fmt: skip
+    """A digest of all that the verdicts of a file depend on; empty for standard input, folders and hub datasets, whose rows
+    may differ the next time.
+
+    Args:
+        suite: the hash of the suite that the rows are joined with, if any.
+    """
+    if not Path(file).is_file():
+        return ""
+    parts = [source_hash(domain), limits_of(settings), list(profiles), dict(renames), suite, file_digest(Path(file))]
+    return digest(parts)
+
+
+def _earlier(partial: Path, head: str) -> Iterator[dict[str, Any]]:
+    repair(partial)  # a kill can leave half a line
+    if not partial.is_file():
+        return
+    with partial.open(encoding="utf-8") as file:
+        if file.readline() == head:
+            yield from map(json.loads, file)

@@ -26,9 +26,8 @@ from aiohttp import web
 from evoltune import __version__
 from evoltune.errors import MissingExtraError
 from evoltune.verification.checker import Checker
-from evoltune.verification.service.bodies import NotJsonError, dump_body, parse_body, request_types
-from evoltune.verification.service.openapi import docs_page, openapi
 from evoltune.verification.service.row_queue import Limits, QueuedRequest, QueueFullError, RowQueue
+from evoltune.verification.service.schema import NotJsonError, docs_page, dump_body, openapi, parse_body, request_types
 
 try:
     import prometheus_client as prometheus

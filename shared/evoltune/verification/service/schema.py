@@ -1,19 +1,30 @@
-"""Requests and answers of the service as types. Bodies are strict JSON (RFC 8259): UTF-8, no NaN or Infinity, no unknown keys.
+"""Requests and answers of the service as types, and the OpenAPI 3.1 document that describes them (with `openapi.yaml`).
 
     batch, single = request_types(["code", "math"], most_rows=1024)
     request = parse_body(b'{"domain": "math", "rows": []}', batch)
 
-Invariant: a body that `parse_body` returns has the declared shape; rows inside it stay as they came.
+Invariant: bodies are strict JSON (RFC 8259): UTF-8, no NaN or Infinity, no unknown keys. A body that `parse_body` returns has
+the declared shape; rows inside it stay as they came.
 """
 
+import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from string import Template
 from typing import Annotated, Any, Literal
 
 import msgspec
+import yaml
 
 from evoltune.record import STATUSES
+from evoltune.verification.service.row_queue import Limits
+
+STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+    "td{padding-right:1rem}pre{overflow:auto}"
+)
 
 
 class NotJsonError(ValueError):
@@ -105,3 +116,41 @@ def _nan_to_null(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_nan_to_null(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# ---- the document
+
+
+def openapi(version: str, requests: Sequence[type[msgspec.Struct]], limits: Limits) -> dict[str, Any]:
+    """The document of a service that takes these requests (`request_types`) under these limits."""
+    text = (files(__package__) / "openapi.yaml").read_text(encoding="utf-8")
+    # safe_substitute leaves OpenAPI's own `$ref` as it is.
+    filled = Template(text).safe_substitute(
+        version=version, read_s=f"{limits.read_s:g}", timeout_s=f"{limits.timeout_s:g}", most_mb=limits.most_mb
+    )
+    document: dict[str, Any] = yaml.safe_load(filled)
+    shapes = (*requests, Verdicts, VerdictRow, Problem, State)
+    _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    document["components"]["schemas"] = schemas
+    return document
+
+
+def docs_page(document: Mapping[str, Any]) -> str:
+    """The document as one page of HTML that loads nothing."""
+    info, escape = document["info"], html.escape
+    parts = [f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>"]
+    parts.append("<p>As a document: <a href='openapi.json'>openapi.json</a></p>")
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            parts.append(f"<h2><code>{method.upper()} {path}</code></h2><p>{escape(operation['summary'])}</p>")
+            if body := operation.get("requestBody"):
+                name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                parts.append(f"<p>body: <a href='#{name}'>{name}</a></p>")
+            parts.append("<table>")
+            for status, answer in operation["responses"].items():
+                parts.append(f"<tr><td>{status}<td>{escape(answer['description'])}")
+            parts.append("</table>")
+    for name, schema in document["components"]["schemas"].items():
+        parts.append(f"<h2 id='{name}'>{name}</h2><pre>{escape(json.dumps(schema, indent=2))}</pre>")
+    head = f"<meta charset='utf-8'><title>{escape(info['title'])}</title><style>{STYLE}</style>"
+    return f"<!doctype html><html lang='en'>{head}{''.join(parts)}</html>"

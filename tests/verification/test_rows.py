@@ -10,7 +10,7 @@ import pytest
 
 from evoltune.cli import main
 from evoltune.verification.checker import open_checker
-from evoltune.verification.files import verify_to_file
+from evoltune.verification.rows import verify_to_file
 
 
 def rows_file(path, rows):

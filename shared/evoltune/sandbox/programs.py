@@ -1,7 +1,9 @@
-"""Whole programs in a solution process: standard input to standard output, in Python or another language.
+"""Executes untrusted programs in a solution process: as a module whose functions are called, or whole, from standard input to
+standard output, in Python or another language.
 
-Each command (a build step, a run) is a child of the solution process, so that the solution process survives it and can
-report how it ended. Invariant: what is sent is an exit status and what the kernel measured, never a verdict.
+Each command of a whole program (a build step, a run) is a child of the solution process, which survives it and reports how it
+ended. Invariant: what is sent is an exit status and what the kernel measured, never a verdict; a line of the program is told
+from a line of ours by its file name, `<candidate>`.
 
     serve(channel, ["script", "print(input())", "hello"])    # sends ["exit", 0, CPU seconds, peak KiB]
 """
@@ -12,12 +14,49 @@ import os
 import signal
 import sys
 import threading
+import types
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from evoltune.sandbox import limits, program_module, wire
+from evoltune.sandbox import limits, wire
 from evoltune.sandbox.languages import ENVIRONMENT, LANGUAGES
+
+NAME = "candidate"
+"""Name of the module that holds a program whose functions are called; programs see it in `__module__` and in reprs."""
+_FILE = f"<{NAME}>"
+
+
+def new_module(name: str) -> dict[str, Any]:
+    """Registers an empty module. Returns its namespace."""
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    return module.__dict__
+
+
+def execute(program: str, space: dict[str, Any]) -> None:
+    """Runs the program's source in a namespace. Raises whatever it raises."""
+    exec(compile(program.removeprefix("\ufeff"), _FILE, "exec", dont_inherit=True), space)  # noqa: S102 - the purpose of this process
+
+
+def describe(error: BaseException) -> tuple[list[str], str, int]:
+    """The names of an exception's classes, its text and the line of the program (0: none), bounded in size."""
+    names = [c.__name__ for c in type(error).__mro__]
+    line, trace = 0, error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == _FILE:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.filename == _FILE:
+        line = error.lineno or 0
+    try:
+        text = str(error)[:1000]
+    except Exception:  # noqa: BLE001 - the program's own __str__
+        text = ""
+    return names[:20], text, line
+
+
+# ---- whole programs
 
 
 def serve(channel: int, request: list[Any]) -> None:
@@ -81,11 +120,11 @@ def _run_script(program: str, stdin: str) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _prepare(stdin)
     _open_standard_streams()
-    space = program_module.new_module("__main__")
+    space = new_module("__main__")
     space["__builtins__"] = builtins
     code = 0
     try:
-        program_module.execute(program, space)
+        execute(program, space)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         if not isinstance(error.code, int | None):
@@ -93,7 +132,7 @@ def _run_script(program: str, stdin: str) -> NoReturn:
     except MemoryError:
         code = limits.EXIT_MEMORY
     except BaseException as error:  # noqa: BLE001 - a program may raise anything
-        names, text, line = program_module.describe(error)
+        names, text, line = describe(error)
         sys.stderr.write(f"line {line}: {names[0]}: {text}\n")
         code = 1
     try:
