@@ -10,7 +10,7 @@ import pytest
 
 from evoltune.errors import DataError
 from evoltune.record import Task, digest
-from evoltune_code import domain, ds1000, evalplus, multipl_e
+from evoltune_code import domain, ds1000, evalplus, other_languages
 from evoltune_code.benchmarks import MBPP_DEV, MBPP_TEST, called
 from evoltune_code.profiles import PROFILES, raw_completion, wizardcoder_extract, wizardcoder_question
 
@@ -165,7 +165,7 @@ def test_multiple_rows_name_their_language_and_function():
         "prompt": "//Doc\nfunction below_zero(operations){\n",
         "tests": "test();",
     }
-    assert multipl_e.task(cpp).fields["entry_point"] == "close_to"
-    assert multipl_e.task(js).fields["entry_point"] == "below_zero"
-    assert multipl_e.task(js).fields["language"] == "javascript"
+    assert other_languages.task(cpp).fields["entry_point"] == "close_to"
+    assert other_languages.task(js).fields["entry_point"] == "below_zero"
+    assert other_languages.task(js).fields["language"] == "javascript"
     assert multipl_e.without_brace(cpp["tests"]) == "int main() {}"
