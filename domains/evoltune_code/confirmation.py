@@ -15,7 +15,6 @@ import builtins
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
@@ -28,18 +27,6 @@ from evoltune_code.verification import policy_number
 _PREFACE = "import math\n"
 """Asserts may use math.isclose; nothing else is imported for them."""
 _KNOWN_NAMES = frozenset({"math", *dir(builtins)})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """What the asserts say about the programs."""
-
-    asserts: Sequence[str]
-    """Usable asserts: they call the function, and not every useless function passes them."""
-    flagged: Mapping[str, int]
-    """never_calls, passes_anything: asserts that were put aside."""
-    passed: Sequence[frozenset[int]]
-    """For each program the numbers of the asserts that it passes."""
 
 
 def confirm(
@@ -71,29 +58,29 @@ def _confirm_programs(
         return dict.fromkeys(programs, Verdict(status="unverifiable", reason=reason))
     weights = Counter(programs)
     distinct = list(weights)
-    trial = run_trial(distinct, entry_point, written, context)
+    asserts, flagged, passed_by = _run_trial(distinct, entry_point, written, context)
     groups: Counter[frozenset[int]] = Counter()
-    for program, passed in zip(distinct, trial.passed, strict=True):
+    for program, passed in zip(distinct, passed_by, strict=True):
         groups[passed] += weights[program]
     best = max(groups, key=lambda g: (groups[g] * len(g), len(g), sorted(g)))
     score = groups[best] * len(best)
     figures: dict[str, Json] = {
         "verified_by": "tests+mutants",
         "tests_written": len(written),
-        "tests_usable": len(trial.asserts),
+        "tests_usable": len(asserts),
         "tests_passed": len(best),
-        "flagged": dict(trial.flagged),
+        "flagged": flagged,
         "agreement": {"solutions": groups[best], "of": len(programs), "tests": len(best), "score": score},
     }
-    doubt = _too_few(len(trial.asserts), len(best), context)
+    doubt = _too_few(len(asserts), len(best), context)
     if not doubt:
-        accepted = distinct[trial.passed.index(best)]
-        tests = [trial.asserts[i] for i in sorted(best)]
+        accepted = distinct[passed_by.index(best)]
+        tests = [asserts[i] for i in sorted(best)]
         killed, total = mutation_score(accepted, entry_point, tests, context)
         figures |= {"mutants": total, "killed": killed}
         doubt = _too_lenient(killed, total, context)
-    passed_by = zip(distinct, trial.passed, strict=True)
-    return {program: _verdict(passed, best, doubt, figures) for program, passed in passed_by}
+    by_program = zip(distinct, passed_by, strict=True)
+    return {program: _verdict(passed, best, doubt, figures) for program, passed in by_program}
 
 
 def _verdict(passed: frozenset[int], best: frozenset[int], doubt: str, figures: Mapping[str, Json]) -> Verdict:
@@ -124,10 +111,15 @@ def _too_lenient(killed: int, total: int, context: Context) -> str:
     return ""
 
 
-def run_trial(programs: Sequence[str], entry_point: str, written: Sequence[str], context: Context) -> Trial:
-    """Runs every program, and six useless ones, on every assert; each program is one job."""
+def _run_trial(
+    programs: Sequence[str], entry_point: str, written: Sequence[str], context: Context
+) -> tuple[list[str], dict[str, Json], list[frozenset[int]]]:
+    """Runs every program, and six useless ones, on every assert; each program is one job.
+
+    Returns the usable asserts (they call the function, and not every useless function passes them), how many were put aside
+    by reason, and for each program the numbers of the asserts that it passes.
+    """
     calling = [_calling(a, entry_point) for a in written]
-    never_calls = calling.count("")
     asserts = [a for a in dict.fromkeys(calling) if a][: int(policy_number(context, "max_asserts"))]
     tests = {"each": [_PREFACE + a for a in asserts]}
     jobs = [Job(program=p, tests=tests, entry_point=entry_point) for p in (*programs, *stubs(entry_point))]
@@ -136,11 +128,9 @@ def run_trial(programs: Sequence[str], entry_point: str, written: Sequence[str],
     anything = frozenset.intersection(*rows[len(programs) :])
     usable = [i for i in range(len(asserts)) if i not in anything]
     place = {old: new for new, old in enumerate(usable)}
-    return Trial(
-        asserts=[asserts[i] for i in usable],
-        flagged={"never_calls": never_calls, "passes_anything": len(anything)},
-        passed=[frozenset(place[i] for i in row if i in place) for row in rows[: len(programs)]],
-    )
+    passed = [frozenset(place[i] for i in row if i in place) for row in rows[: len(programs)]]
+    flagged: dict[str, Json] = {"never_calls": calling.count(""), "passes_anything": len(anything)}
+    return [asserts[i] for i in usable], flagged, passed
 
 
 def _passed(verdict: Verdict, count: int) -> frozenset[int]:
@@ -156,10 +146,8 @@ def mutation_score(program: str, entry_point: str, tests: Sequence[str], context
     count."""
     limit, cpu_s = int(policy_number(context, "mutants")), policy_number(context, "mutant_cpu_s")
     source = [_PREFACE + test for test in tests]
-    jobs = [
-        Job(program=mutant.source, tests=source, entry_point=entry_point, cpu_s=cpu_s)
-        for mutant in mutants(program, limit=limit)
-    ]
+    found = mutants(program, limit=limit)
+    jobs = [Job(program=m.source, tests=source, entry_point=entry_point, cpu_s=cpu_s) for m in found]
     statuses = [v.status for v in context.run_many(jobs) if v.status not in ("error", "unverifiable")]
     return sum(status != "pass" for status in statuses), len(statuses)
 

@@ -39,14 +39,18 @@ def verify(task: Task, candidate: str, language: str, context: Context) -> Verdi
         return context.run(replace(job, tests=task.tests))
     if whole and prompt:
         program = head_of_prompt(prompt, entry_point) + program
-    # In C++ the tests begin with the brace that would close the function of a bare body.
-    tests = re.sub(r"\A\s*\}\n?", "", task.tests) if whole else task.tests
+    tests = without_brace(task.tests) if whole else task.tests
     mark = secrets.token_hex(8)
     last = _PRINT_MARK.get(language, "").replace("{mark}", mark)
     verdict = context.run(replace(job, program=f"{program}\n{tests}\n{last}\n"))
     if verdict.status == "pass" and last and mark not in str(verdict.evidence.get("stdout", "")):
         return replace(verdict, status="fail", reason="the program exited before its tests were done")
     return verdict
+
+
+def without_brace(tests: str) -> str:
+    """The tests (C++) without the brace that would close the function of a bare body."""
+    return re.sub(r"\A\s*\}\n?", "", tests)
 
 
 def _defines(candidate: str, entry_point: str) -> bool:

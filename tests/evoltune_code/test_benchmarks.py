@@ -168,4 +168,4 @@ def test_multiple_rows_name_their_language_and_function():
     assert other_languages.task(cpp).fields["entry_point"] == "close_to"
     assert other_languages.task(js).fields["entry_point"] == "below_zero"
     assert other_languages.task(js).fields["language"] == "javascript"
-    assert multipl_e.without_brace(cpp["tests"]) == "int main() {}"
+    assert other_languages.without_brace(cpp["tests"]) == "int main() {}"

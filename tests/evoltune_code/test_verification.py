@@ -7,7 +7,7 @@ import pytest
 from evoltune.domain import to_task
 from evoltune.record import Answer, Record, Task
 from evoltune.verification.checker import open_checker
-from evoltune_code import ds1000, multipl_e
+from evoltune_code import ds1000, other_languages
 
 GOOD = "def twice(x):\n    return 2 * x\n"
 TESTS = "assert twice(2) == 4\nassert twice(-1) == -2\n"
@@ -122,7 +122,7 @@ def test_javascript_completions_and_whole_functions_are_run_with_their_tests(che
         "name": "HumanEval_0_twice", "language": "js", "prompt": "//Doubles.\nfunction twice(x){\n",
         "tests": "const assert = require('node:assert');\nassert.deepEqual(twice(2), 4);\n",
     }  # fmt: skip
-    task = multipl_e.task(row)
+    task = other_languages.task(row)
     answers = {
         "  return 2 * x;\n}\n": "pass",
         "```js\nfunction twice(x) { return 2 * x; }\n```": "pass",
@@ -139,7 +139,7 @@ def test_cpp_tests_that_close_the_function_take_a_body_or_a_whole_function(check
         "name": "HumanEval_0_twice", "language": "cpp", "prompt": "#include<assert.h>\nlong twice(long x) {\n",
         "tests": "}\nint main() {\n    auto candidate = twice;\n    assert(candidate(2) == 4);\n}\n",
     }  # fmt: skip
-    task = multipl_e.task(row)
+    task = other_languages.task(row)
     answers = {
         "    return 2 * x;\n": "pass",
         "```cpp\nlong twice(long x) {\n    return 2 * x;\n}\n```": "pass",

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 PLAIN = frozenset({type(None), bool, int, float, str})
+_SMALL = PLAIN - {int}
 _BIG = 1 << 13_000  # json refuses to read integers of more than 4300 digits
 MAX_DEPTH = 200
 
@@ -29,7 +30,11 @@ def _refuse(value: object) -> Any:
     raise UnencodableError(f"a value of type {type(value).__name__} is not plain data")
 
 
-def encode(value: Any, other: Callable[[Any], Any] = _refuse, depth: int = 0) -> Any:
+Other = Callable[[Any], Any]
+"""Gives the form of a value that is not plain."""
+
+
+def encode(value: Any, other: Other = _refuse, depth: int = 0) -> Any:
     """The JSON form of a value. `other` gives the form of what is not plain (default: UnencodableError)."""
     kind = type(value)
     if kind is int:
@@ -44,8 +49,7 @@ def encode(value: Any, other: Callable[[Any], Any] = _refuse, depth: int = 0) ->
         return {"t": _items(value, other, depth)}
     if kind is dict:
         return {"d": [[encode(k, other, depth + 1), encode(v, other, depth + 1)] for k, v in value.items()]}
-    encoder = _ENCODERS.get(kind)
-    if encoder:
+    if encoder := _ENCODERS.get(kind):
         return encoder(value, other, depth)
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return {"N": [list(map(str, kind._fields)), encode((*tuple.__iter__(value),), other, depth + 1)]}
@@ -55,25 +59,18 @@ def encode(value: Any, other: Callable[[Any], Any] = _refuse, depth: int = 0) ->
     return other(value)
 
 
-def _items(values: Any, other: Callable[[Any], Any], depth: int) -> list[Any]:
+def _items(values: Any, other: Other, depth: int) -> list[Any]:
     kinds = {*map(type, values)}
     if kinds <= _SMALL or (kinds == {int} and min(values) > -_BIG and max(values) < _BIG):
         return list(values)
     return [encode(v, other, depth + 1) for v in values]
 
 
-_SMALL = frozenset({type(None), bool, float, str})
-
-
-def _tagged(tag: str) -> Callable[[Any, Callable[[Any], Any], int], Any]:
+def _tagged(tag: str) -> Callable[[Any, Other, int], Any]:
     return lambda value, other, depth: {tag: _items(value, other, depth)}
 
 
-def _texted(tag: str) -> Callable[[Any, Callable[[Any], Any], int], Any]:
-    return lambda value, other, depth: {tag: str(value)}
-
-
-_ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any], int], Any]] = {
+_ENCODERS: dict[type, Callable[[Any, Other, int], Any]] = {
     set: _tagged("s"),
     frozenset: _tagged("f"),
     deque: _tagged("q"),
@@ -84,7 +81,7 @@ _ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any], int], Any]] = {
     bytearray: lambda value, other, depth: {"a": value.hex()},
     complex: lambda value, other, depth: {"c": [value.real, value.imag]},
     range: lambda value, other, depth: {"r": [value.start, value.stop, value.step]},
-    Decimal: _texted("D"),
+    Decimal: lambda value, other, depth: {"D": str(value)},
     Fraction: lambda value, other, depth: {"F": [encode(value.numerator), encode(value.denominator)]},
     datetime: lambda value, other, depth: {"T": value.isoformat()},
     date: lambda value, other, depth: {"U": value.isoformat()},
@@ -106,11 +103,7 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-@lru_cache(maxsize=256)
-def _fields(names: tuple[str, ...]) -> Any:
-    return namedtuple("NamedTuple", names)
-
-
+_named_tuple = lru_cache(maxsize=256)(partial(namedtuple, "NamedTuple"))
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "i": lambda text: int(text, 16),
     "t": tuple,
@@ -132,7 +125,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "V": time.fromisoformat,
     "W": lambda three: timedelta(*three),
     "e": lambda _: ...,
-    "N": lambda pair: _fields(tuple(pair[0]))(*pair[1]),
+    "N": lambda pair: _named_tuple(tuple(pair[0]))(*pair[1]),
 }
 
 
@@ -159,17 +152,11 @@ def same(got: Any, expected: Any, atol: float = 0.0) -> bool:
     """Deep equality of plain values: containers by type, numbers by value (floats within atol + 1e-9 relative when
     atol > 0), nan equal to nan."""
     if isinstance(expected, list | tuple):
-        return (
-            isinstance(got, list if isinstance(expected, list) else tuple)
-            and len(got) == len(expected)
-            and all(same(g, e, atol) for g, e in zip(got, expected, strict=True))
-        )
+        alike = isinstance(got, list if isinstance(expected, list) else tuple) and len(got) == len(expected)
+        return alike and all(same(g, e, atol) for g, e in zip(got, expected, strict=True))
     if isinstance(expected, dict):
-        return (
-            isinstance(got, dict)
-            and got.keys() == expected.keys()
-            and all(same(got[k], v, atol) for k, v in expected.items())
-        )
+        alike = isinstance(got, dict) and got.keys() == expected.keys()
+        return alike and all(same(got[k], v, atol) for k, v in expected.items())
     if isinstance(expected, float) or (isinstance(got, float) and isinstance(expected, int)):
         return isinstance(got, int | float) and _close(got, expected, atol)
     return bool(got == expected)
@@ -179,8 +166,7 @@ def _close(got: float, expected: float, atol: float) -> bool:
     if got == expected:
         return True
     try:
-        return (math.isnan(got) and math.isnan(expected)) or (
-            atol > 0 and math.isclose(got, expected, rel_tol=1e-9, abs_tol=atol)
-        )
+        both_nan = math.isnan(got) and math.isnan(expected)
+        return both_nan or (atol > 0 and math.isclose(got, expected, rel_tol=1e-9, abs_tol=atol))
     except OverflowError:  # an int beyond the range of floats
         return False
