@@ -30,7 +30,7 @@ object that claims to equal everything gains nothing.
 Evidence of every verdict: `isolation` (L3..L0), `cpu_s`, `memory_mb`, `calls` (into the program), and on failure
 `stdout` (tail), `test` (the failing source line), `exception`.
 
-Processes: the driver (`pool`, `worker_handle`) starts workers (`worker`: supervisor and verifier process). In the verifier
+Processes: the driver (`pool`) starts workers (`worker`: supervisor and verifier process). In the verifier
 process `dispatch` sends a job to the `zygote`, which forks a `test_runner`, which forks a `solution_process`.
 
     from evoltune.sandbox.values import encode

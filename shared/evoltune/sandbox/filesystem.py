@@ -11,6 +11,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import PurePath
 
 from evoltune.sandbox import kernel
 
@@ -133,8 +134,8 @@ def empty_folder(top: str) -> None:
 def modules_to_preload() -> list[str]:
     """Standard library modules that another user could not import: on a host where a Python below /root is closed to the
     jobs' user, the zygote imports them beforehand. Empty where all may read the library."""
-    library = os.path.dirname(os.__file__)
-    if _readable_by_all(library):
+    library = PurePath(os.__file__).parent
+    if all(os.stat(place).st_mode & 0o001 for place in (library, *library.parents)):
         return []
     names = sorted(n for n in sys.stdlib_module_names - _MODULES_WITH_SIDE_EFFECTS if not n.startswith("_"))
     return [module for name in names for module in (name, *_submodules(name, f"{library}/{name}"))]
@@ -146,11 +147,3 @@ def _submodules(package: str, folder: str) -> Iterator[str]:
             yield f"{package}.{module.name}"
             if module.ispkg:
                 yield from _submodules(f"{package}.{module.name}", f"{folder}/{module.name}")
-
-
-def _readable_by_all(path: str) -> bool:
-    while path != "/":
-        if not os.stat(path).st_mode & 0o001:
-            return False
-        path = os.path.dirname(path)
-    return True

@@ -14,13 +14,13 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 
-from evoltune.sandbox import filesystem, kernel, limits, restrictions
+from evoltune.sandbox import filesystem, kernel, limits
 
 _REMEDY = (
     "user namespaces may be off: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
     "kernel.apparmor_restrict_unprivileged_userns=0; in Docker: --security-opt seccomp=unconfined, or --privileged"
 )
-_OWN_CORES = restrictions.own_cores_filter(platform.machine())
+_OWN_CORES = kernel.own_cores_filter(platform.machine())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,8 @@ def enter(at_most: str) -> Isolation:
         lacks.append(f"namespaces (not tried: at_most is {at_most})")
     if not namespaces and os.geteuid() == 0:
         uid = _job_uid()
-    landlocked = at_most >= "L2" and restrictions.landlock_version() > 0
-    filtered = at_most >= "L1" and restrictions.seccomp_supported()
+    landlocked = at_most >= "L2" and kernel.landlock_version() > 0
+    filtered = at_most >= "L1" and kernel.seccomp_supported()
     if not landlocked:
         lacks.append("Landlock (Linux 5.13 or later with `landlock` in the `lsm=` boot parameter)")
     if not filtered:
@@ -72,14 +72,6 @@ def enter(at_most: str) -> Isolation:
         level=level, lacks=tuple(lacks), namespaces=namespaces, landlock=landlocked, seccomp=filtered,
         uid=uid, scratch=scratch, root=root,
     )  # fmt: skip
-
-
-def refusal(level: str, required: str, lacks: str) -> str:
-    """One line for the user: what was required, what the host offers, and how to enable it."""
-    return (
-        f"verify.sandbox.require: {required} is required, this host gives {level or 'nothing'}; it lacks: "
-        f"{lacks or 'Linux'}"
-    )
 
 
 def _job_uid() -> int:
@@ -141,9 +133,9 @@ def restrict(isolation: Isolation, proc: int = -1) -> None:
     if isolation.landlock:
         writable = os.path.dirname(filesystem.SCRATCH) if isolation.namespaces else isolation.scratch
         readable = [*filesystem.readable_folders(), *filesystem.ETC]
-        restrictions.restrict_files(readable, [writable], filesystem.DEVICES, proc)
+        kernel.restrict_files(readable, [writable], filesystem.DEVICES, proc)
     if isolation.seccomp:
-        restrictions.install(restrictions.base_filter(platform.machine(), zygote=isolation.namespaces))
+        kernel.install_filter(kernel.base_filter(platform.machine(), zygote=isolation.namespaces))
 
 
 def drop_privileges(isolation: Isolation) -> None:
@@ -154,7 +146,7 @@ def drop_privileges(isolation: Isolation) -> None:
     elif isolation.namespaces:
         kernel.drop_capabilities()
     if isolation.namespaces and isolation.seccomp:
-        restrictions.install(_OWN_CORES)
+        kernel.install_filter(_OWN_CORES)
     if not isolation.namespaces:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         restrict(isolation)

@@ -13,7 +13,7 @@ import signal
 import struct
 from typing import Any, NamedTuple
 
-from evoltune.sandbox import kernel, restrictions
+from evoltune.sandbox import kernel
 
 EXIT_MEMORY = 86
 """Exit status of a process of ours that ran out of memory."""
@@ -102,7 +102,7 @@ def confine_solution(limits: ResourceLimits) -> None:
     _own = limits
     if not _has_pid_namespace:
         if _no_signals:
-            restrictions.install(_no_signals)
+            kernel.install_filter(_no_signals)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -133,4 +133,4 @@ def without_pid_namespace(with_seccomp: bool) -> None:
     """Called in a test runner on a host without namespaces: solution processes get a filter for signals, if they can."""
     global _has_pid_namespace, _no_signals
     _has_pid_namespace = False
-    _no_signals = restrictions.no_signals_filter(os.uname().machine) if with_seccomp else b""
+    _no_signals = kernel.no_signals_filter(os.uname().machine) if with_seccomp else b""

@@ -261,26 +261,17 @@ def _unary(name: str) -> Callable[..., Any]:
     return operation
 
 
-def _binary(name: str) -> Callable[..., Any]:
+def _binary(name: str, orders: bool = False) -> Callable[..., Any]:
     def operation(self: Proxy, other: Any) -> Any:
         if isinstance(other, Proxy):
             return self._connection.perform(name, self._target, other)
-        if self._home not in self.named:
+        if orders or self._home not in self.named:
             return NotImplemented
         result = self._connection.perform(name, self._target, other)
         if not isinstance(result, Proxy):
             raise TypeError("the program's object met a value of the test's, and no object came back")
         object.__setattr__(result, "_mixed", True)
         return result
-
-    return operation
-
-
-def _ordering(name: str) -> Callable[..., Any]:
-    def operation(self: Proxy, other: Any) -> Any:
-        if not isinstance(other, Proxy):
-            return NotImplemented
-        return self._connection.perform(name, self._target, other)
 
     return operation
 
@@ -294,4 +285,4 @@ for _name in ARITHMETIC:
     setattr(Proxy, f"__{_name.rstrip('_')}__", _binary(_name))
     setattr(Proxy, f"__r{_name.rstrip('_')}__", _binary("r" + _name))
 for _name in ORDERINGS:
-    setattr(Proxy, f"__{_name}__", _ordering(_name))
+    setattr(Proxy, f"__{_name}__", _binary(_name, orders=True))

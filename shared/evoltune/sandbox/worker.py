@@ -5,7 +5,7 @@ verifier process reads tasks and runs the domain's own code, each answer under a
 zygote (`evoltune.sandbox.zygote`). Invariant: when the driver goes (its socket closes, for whatever reason), everything
 here goes.
 
-Started by `evoltune.sandbox.worker_handle.WorkerHandle`; never by hand.
+Started by `evoltune.sandbox.pool`; never by hand.
 """
 
 from __future__ import annotations

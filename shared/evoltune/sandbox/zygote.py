@@ -80,7 +80,8 @@ def start_zygote(config: dict[str, Any]) -> Zygote:
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         filesystem.remove_host_scratch(scratch)
-        raise IsolationError(isolation.refusal(level, config["require"], lacks))
+        gives = f"this host gives {level or 'nothing'}; it lacks: {lacks or 'Linux'}"
+        raise IsolationError(f"verify.sandbox.require: {config['require']} is required, {gives}")
     return Zygote(requests=ours, pid=pid, pidfd=os.pidfd_open(pid), level=level, scratch=scratch)
 
 
