@@ -66,13 +66,9 @@ def loader(convert: Callable[[dict[str, Any]], Task | None]) -> Callable[[Path],
 
 
 def humaneval(row: Mapping[str, Any]) -> Task:
-    return Task(
-        instruction=row["prompt"],
-        reference=row["prompt"] + row["canonical_solution"],
-        tests=row["test"],
-        fields={"entry_point": row["entry_point"], "prompt": row["prompt"]},
-        name=row["task_id"],
-    )
+    prompt, fields = row["prompt"], {"entry_point": row["entry_point"], "prompt": row["prompt"]}
+    reference = prompt + row["canonical_solution"]
+    return Task(instruction=prompt, reference=reference, tests=row["test"], fields=fields, name=row["task_id"])
 
 
 def mbpp(row: Mapping[str, Any], keep: range = range(1, 975)) -> Task | None:
@@ -83,12 +79,10 @@ def mbpp(row: Mapping[str, Any], keep: range = range(1, 975)) -> Task | None:
     setup = row.get("test_setup_code") or "\n".join(row.get("test_imports", ()))
     code = row["code"].replace("\r\n", "\n")
     return Task(
-        instruction="\n".join([row.get("text") or row["prompt"], "Test examples:", *asserts]),
-        reference=code,
+        instruction="\n".join([row.get("text") or row["prompt"], "Test examples:", *asserts]), reference=code,
         tests="\n".join([setup.replace("\r\n", "\n"), *asserts]) + "\n",
-        fields={"entry_point": called(asserts, code)},
-        name=f"Mbpp/{row['task_id']}",
-    )
+        fields={"entry_point": called(asserts, code)}, name=f"Mbpp/{row['task_id']}",
+    )  # fmt: skip
 
 
 def called(asserts: list[str], code: str) -> str:

@@ -45,10 +45,6 @@ def _as_is(value: Any) -> Any:
     return value
 
 
-def _sets(value: Any) -> Any:
-    return [set(item) if isinstance(item, list) and item else {} for item in value]
-
-
 def _rule(ids: str, *parameters: Restorer, rest: Restorer = _as_is) -> dict[int, Any]:
     return {int(number): (parameters, rest) for number in ids.split()}
 
@@ -58,7 +54,7 @@ RULES: Mapping[int, tuple[Sequence[Restorer], Restorer]] = {
     **_rule("63 64 70 94 120 237 272 299 400 409 417 438 473 614 780", rest=_each(tuple)),
     **_rule("75 413 444 753", _each(tuple)),
     **_rule("106 750", _as_is, tuple),
-    **_rule("115", _sets),
+    **_rule("115", _each(lambda item: set(item) if isinstance(item, list) and item else {})),
     **_rule("124", float, complex),
     **_rule("250 405 446 617 720 763 808 307", tuple),
     **_rule("259 401 445", rest=_each(tuple, tuple)),
@@ -86,20 +82,12 @@ def task(row: Mapping[str, Any]) -> Task:
     inputs = [restored(name, args) for args in (*row["base_input"], *row["plus_input"])]
     if name == "Mbpp/255":  # combinations with repetition
         inputs = [[xs, n] for xs, n in inputs if n < 1 or math.comb(len(xs) + n, n) * n <= MAX_ITEMS]
-    return Task(
-        instruction=prompt,
-        reference=oracle,
-        tests=_tests(name, entry_point, oracle, inputs, float(row["atol"])),
-        fields={"entry_point": entry_point, "prompt": prompt},
-        name=name,
-    )
-
-
-def _tests(name: str, entry_point: str, oracle: str, inputs: list[list[Any]], atol: float) -> Json:
-    special = _special(name, entry_point, oracle, atol)
-    if special is None:
-        return {"cases": [[encode(args)] for args in inputs], "oracle": oracle, "atol": atol or FLOAT_ATOL}
-    return f"import copy\n_INPUTS = {inputs!r}\n{special}"
+    atol = float(row["atol"])
+    tests: Json = {"cases": [[encode(args)] for args in inputs], "oracle": oracle, "atol": atol or FLOAT_ATOL}
+    if special := _special(name, entry_point, oracle, atol):
+        tests = f"import copy\n_INPUTS = {inputs!r}\n{special}"
+    fields = {"entry_point": entry_point, "prompt": prompt}
+    return Task(instruction=prompt, reference=oracle, tests=tests, fields=fields, name=name)
 
 
 def _special(name: str, entry_point: str, oracle: str, atol: float) -> str | None:

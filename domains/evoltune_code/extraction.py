@@ -49,7 +49,9 @@ def extract(task: Task, response: str) -> str | None:
     text = normalised(response)
     language = str(task.fields.get("language") or "python").lower()
     if language != "python":
-        return _other_language(text, language)
+        fenced = blocks(text)
+        whole = text if text.strip() else None
+        return max(_in_language(fenced, language), key=len, default=None) if fenced else whole
     entry_point, prompt = str(task.fields.get("entry_point") or ""), str(task.fields.get("prompt") or "")
     found = _python(text, prompt, entry_point)
     return without_main(found) if found and entry_point else found
@@ -86,13 +88,6 @@ def _in_language(fenced: Sequence[Block], language: str) -> list[str]:
     return [b.code for b in fenced if b.tag in tags] or [b.code for b in fenced if not b.tag]
 
 
-def _other_language(text: str, language: str) -> str | None:
-    fenced = blocks(text)
-    if not fenced:
-        return text if text.strip() else None
-    return max(_in_language(fenced, language), key=len, default=None)
-
-
 def _python(text: str, prompt: str, entry_point: str) -> str | None:
     if not text.strip():
         return None
@@ -123,15 +118,16 @@ def _continues(prompt: str, entry_point: str, text: str) -> bool:
 
 
 def _chosen(fenced: Sequence[Block], prompt: str, entry_point: str) -> str | None:
+    name = re.escape(entry_point)
+    indented = re.compile(rf"\s*\n*[ \t]+(async )?def {name}\s*\(") if entry_point else None
     own = [
-        textwrap.dedent(code) if _indented_def(code, entry_point) else code
+        textwrap.dedent(code) if indented and indented.match(code) else code
         for code in _in_language(fenced, "python")
         if not code.lstrip().startswith((">>> ", "$ "))  # a transcript
     ]
     if not own:
         return None
     if entry_point:
-        name = re.escape(entry_point)
         pattern = re.compile(rf"^(async )?def {name}\s*\(|^{name}\s*=", re.M)
         defining = [code for code in own if entry_point in top_level_names(code)]
         defining = defining or [code for code in own if pattern.search(code)]
@@ -142,10 +138,6 @@ def _chosen(fenced: Sequence[Block], prompt: str, entry_point: str) -> str | Non
             return next(fitting, own[0])
     compiling = [code for code in own if syntax_error(code) is None]
     return max(compiling or own, key=len)
-
-
-def _indented_def(code: str, entry_point: str) -> bool:
-    return bool(entry_point and re.match(rf"\s*\n*[ \t]+(async )?def {re.escape(entry_point)}\s*\(", code))
 
 
 def with_helpers(code: str, others: Sequence[str]) -> str:

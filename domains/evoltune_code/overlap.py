@@ -24,20 +24,18 @@ from evoltune.domain import Context, Job
 from evoltune.record import Record, Task
 from evoltune_code.extraction import TAGS, blocks, normalised
 from evoltune_code.suite_probes import HARNESS, Problem, count_operations, prepared
-from evoltune_code.syntax import parse, statements
+from evoltune_code.syntax import local_names, parse, statements
 from evoltune_code.verification import policy_number, tests_of
 
 MAX_FUNCTIONS = 24
 """Functions of one row that are looked at; a longer row is a library, and its first functions are taken."""
 MAX_HALVINGS = 6
 _KNOWN_DECORATORS = frozenset("staticmethod classmethod functools cache lru_cache dataclass".split())
+_TEXT_METHODS = "split strip lower upper replace startswith endswith join isdigit isalpha isupper islower swapcase"
 _USES = {
-    "str": frozenset(
-        "split strip lower upper replace startswith endswith join isdigit isalpha isupper islower swapcase".split()
-    ),
-    "list": frozenset("append extend sort insert reverse".split()),
-    "dict": frozenset("items keys values setdefault".split()),
-}
+    "str": {*_TEXT_METHODS.split()}, "list": {"append", "extend", "sort", "insert", "reverse"},
+    "dict": {"items", "keys", "values", "setdefault"},
+}  # fmt: skip
 """Methods that tell the type of a parameter."""
 _ANNOTATIONS = {
     "int": {"int", "float", "bool"}, "float": {"int", "float"}, "bool": {"bool", "int"}, "str": {"str"}, "dict": {"dict"},
@@ -84,8 +82,7 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
         agreeing += _agreeing(program, [(f, p) for f, p in pairs if p.probes], context)
         agreeing = [(f, p) for f, p in agreeing if p.task.name not in solved]
         verdicts = context.run_many([_full_tests(program, f, p.task, context) for f, p in agreeing])
-        passed = (v.status == "pass" for v in verdicts)
-        solved |= {p.task.name for (_, p), ok in zip(agreeing, passed, strict=True) if ok}
+        solved |= {p.task.name for (_, p), v in zip(agreeing, verdicts, strict=True) if v.status == "pass"}
     return [task.name for task in suite if task.name in solved]
 
 
@@ -144,7 +141,7 @@ def definitions(code: str) -> tuple[str, list[Function]]:
     functions: list[Function] = []
     for node in statements(code):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            node.decorator_list = [d for d in node.decorator_list if _known_decorator(d)]
+            node.decorator_list = [d for d in node.decorator_list if local_names(d)[0] & _KNOWN_DECORATORS]
             parts.append(ast.unparse(node))
             if isinstance(node, ast.FunctionDef):
                 functions.append(_function(node, node.name))
@@ -153,10 +150,6 @@ def definitions(code: str) -> tuple[str, list[Function]]:
         elif isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign):
             parts.append(_guarded(ast.unparse(node)))
     return "\n".join(parts), functions
-
-
-def _known_decorator(node: ast.expr) -> bool:
-    return any(isinstance(n, ast.Name) and n.id in _KNOWN_DECORATORS for n in ast.walk(node))
 
 
 def _guarded(statement: str) -> str:

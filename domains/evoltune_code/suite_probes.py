@@ -69,7 +69,8 @@ def prepared(suite: Sequence[Task], context: Context) -> list[Problem]:
 
 
 def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
-    usable = [t for t in suite if t.tests and t.fields.get("entry_point") and _is_python(t)]
+    python = [t for t in suite if t.fields.get("language", "python") == "python"]
+    usable = [t for t in python if t.tests and t.fields.get("entry_point")]
     calls = [list(_calls(task)) for task in usable]
     asked = [[*found, *variants(found, VARIED, task.name)] for task, found in zip(usable, calls, strict=True)]
     marker = secrets.token_hex(8)
@@ -82,20 +83,14 @@ def _prepare(suite: Sequence[Task], context: Context) -> list[Problem]:
     return problems
 
 
-def _is_python(task: Task) -> bool:
-    return task.fields.get("language", "python") == "python"
-
-
 def _problem(number: int, task: Task, calls: int, asked: Sequence[list[object]], answers: Sequence[Answer]) -> Problem:
     """The first `calls` of the inputs are the suite's own, the others are varied."""
     return Problem(
-        number=number,
-        task=task,
-        types=_types(task, asked[:calls]),
+        number=number, task=task, types=_types(task, asked[:calls]),
         probes=_telling(_probes(task, asked[:calls], answers[:calls])),
         variants=tuple(_probes(task, asked[calls:], answers[calls:])),
         operations=operations(task.reference or "", text_field(task, "entry_point")),
-    )
+    )  # fmt: skip
 
 
 def _question(task: Task, calls: Sequence[list[object]], marker: str, context: Context) -> Job:

@@ -179,17 +179,12 @@ def with_named_types(job: Job) -> Job | None:
     tree = parse(job.tests) if isinstance(job.tests, str) else None
     found: set[str] = set()
     for name, call in calls_by_name(tree):
-        if name in (job.entry_point, "candidate"):
-            found |= {arg.id for arg in call.args if isinstance(arg, ast.Name) and arg.id in _TYPES}
-            call.args = [_from_program(arg) for arg in call.args]
+        for i, arg in enumerate(call.args if name in (job.entry_point, "candidate") else ()):
+            if isinstance(arg, ast.Name) and arg.id in _TYPES:
+                found.add(arg.id)
+                call.args[i] = ast.Call(func=ast.Name(id=_PREFIX + arg.id, ctx=ast.Load()), args=[], keywords=[])
     if tree is None or not found:
         return None
     named = "\n".join(f"def {_PREFIX}{name}():\n    return {name}" for name in sorted(found))
     tests = ast.unparse(ast.fix_missing_locations(tree))
     return replace(job, program=f"{job.program}\n{named}\n", tests=tests)
-
-
-def _from_program(arg: ast.expr) -> ast.expr:
-    if isinstance(arg, ast.Name) and arg.id in _TYPES:
-        return ast.Call(func=ast.Name(id=_PREFIX + arg.id, ctx=ast.Load()), args=[], keywords=[])
-    return arg

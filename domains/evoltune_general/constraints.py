@@ -9,7 +9,7 @@ counted by runs too, so word limits suit languages that write spaces.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from evoltune.errors import nearest
@@ -68,14 +68,6 @@ def language(text: str) -> str | None:
     return first if best > second and best >= 0.08 * len(words) else None
 
 
-def _item_count(text: str) -> int:
-    return sum(bool(BULLET.match(line) or NUMBERED.match(line)) for line in text.split("\n"))
-
-
-def _paragraph_count(text: str) -> int:
-    return len([p for p in re.split(r"\n\s*\n", text.strip()) if p.strip()])
-
-
 def _limit(measure: Callable[[str], int], unit: str, sign: str) -> Check:
     def check(text: str, wanted: Any) -> str | None:
         if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0:
@@ -92,6 +84,11 @@ def _texts(wanted: Any) -> Sequence[str]:
     if not isinstance(texts, list | tuple) or not texts or not all(isinstance(t, str) and t for t in texts):
         raise ConstraintError(f"must be a text or a list of texts, is {wanted!r}")
     return texts
+
+
+def _check_known(wanted: Any, known: Collection[str]) -> None:
+    if wanted not in known:
+        raise ConstraintError(f"{wanted!r} is not known: {nearest(str(wanted), known)}")
 
 
 def _must_include(text: str, wanted: Any) -> str | None:
@@ -113,8 +110,7 @@ def _ends_with(text: str, wanted: Any) -> str | None:
 
 
 def _language(text: str, wanted: Any) -> str | None:
-    if wanted not in LANGUAGES:
-        raise ConstraintError(f"{wanted!r} is not known: {nearest(str(wanted), LANGUAGES)}")
+    _check_known(wanted, LANGUAGES)
     found = language(text)
     return None if found == wanted else f"looks like {found or 'no known language'}"
 
@@ -141,8 +137,7 @@ def _json_keys(text: str, wanted: Any) -> str | None:
 
 
 def _format(text: str, wanted: Any) -> str | None:
-    if wanted not in FORMATS:
-        raise ConstraintError(f"{wanted!r} is not known: {nearest(str(wanted), FORMATS)}")
+    _check_known(wanted, FORMATS)
     return FORMATS[wanted](text)
 
 
@@ -150,14 +145,16 @@ _MEASURES: Mapping[str, Callable[[str], int]] = {
     "words": word_count,
     "sentences": sentence_count,
     "characters": lambda text: len(text.strip()),
-    "paragraphs": _paragraph_count,
+    "paragraphs": lambda text: len([p for p in re.split(r"\n\s*\n", text.strip()) if p.strip()]),
     "lines": lambda text: len([line for line in unfenced(text).split("\n") if line.strip()]),
-    "items": _item_count,
+    "items": lambda text: sum(bool(BULLET.match(line) or NUMBERED.match(line)) for line in text.split("\n")),
 }
 CHECKS: Mapping[str, Check] = {
-    **{name: _limit(measure, name, "exactly") for name, measure in _MEASURES.items()},
-    **{f"max_{name}": _limit(measure, name, "at most") for name, measure in _MEASURES.items()},
-    **{f"min_{name}": _limit(measure, name, "at least") for name, measure in _MEASURES.items()},
+    **{
+        prefix + name: _limit(measure, name, sign)
+        for prefix, sign in (("", "exactly"), ("max_", "at most"), ("min_", "at least"))
+        for name, measure in _MEASURES.items()
+    },
     "must_include": _must_include,
     "must_not_include": _must_not_include,
     "starts_with": _starts_with,

@@ -58,7 +58,9 @@ def stated_constraints(instruction: str) -> dict[str, Json]:
     text = instruction.strip().split("\n\n")[0].split("```")[0]
     found: dict[str, Json] = {}
     conflicting: set[str] = set()
-    for name, value in (*_limits(re.sub(r"[\"“][^\"“”]*[\"”]", '""', text)), *_required_words(text)):
+    words = ("must_include", USE.findall(AVOID.sub(" ", text))), ("must_not_include", AVOID.findall(text))
+    required: list[tuple[str, Json]] = [(name, value) for name, value in words if value]
+    for name, value in (*_limits(re.sub(r"[\"“][^\"“”]*[\"”]", '""', text)), *required):
         if name in found and found[name] != value:
             conflicting.add(name)
         found[name] = value
@@ -70,7 +72,8 @@ def _limits(text: str) -> list[tuple[str, Json]]:
     for pattern, prefix, added in LIMITS:
         for match in pattern.finditer(text):
             if not _is_about_something_else(text, match):
-                found.append((prefix + UNITS[match["unit"].lower()], _number(match["n"]) + added))
+                number = NUMBERS.get(match["n"].lower()) or int(match["n"])
+                found.append((prefix + UNITS[match["unit"].lower()], number + added))
     for match in BETWEEN.finditer(text):
         if not _is_about_something_else(text, match):
             unit = UNITS[match["unit"].lower()]
@@ -80,14 +83,5 @@ def _limits(text: str) -> list[tuple[str, Json]]:
     return found
 
 
-def _required_words(text: str) -> list[tuple[str, Json]]:
-    use, avoid = USE.findall(AVOID.sub(" ", text)), AVOID.findall(text)
-    return [*([("must_include", use)] if use else []), *([("must_not_include", avoid)] if avoid else [])]
-
-
 def _is_about_something_else(text: str, match: re.Match[str]) -> bool:
     return bool(PER_PART.match(text[match.end() :]) or OF_SOURCE.search(text[: match.start()]))
-
-
-def _number(text: str) -> int:
-    return NUMBERS.get(text.lower()) or int(text)
