@@ -57,24 +57,18 @@ class PoolLock:
 
 
 class Dispatcher:
-    """Runs one job at a time.
-
-    Attributes:
-        more_follow: hint that another job follows at once, so that a shared test runner is kept for it, until
-            `close_shared`. Jobs that are not `shareable` get a test runner of their own.
-        shared: the line to a test runner that waits for the next job.
-    """
+    """Runs one job at a time, in a test runner of its own or, where it is `shareable`, in a shared one."""
 
     def __init__(self, requests: socket.socket, config: dict[str, Any], level: str) -> None:
         self.requests, self.config, self.level = requests, config, level
         self.number = 0
         self.more_follow = False
+        """Hint that another job follows at once, so that a shared test runner is kept for it, until `close_shared`."""
         self.shared: socket.socket | None = None
+        """The line to a test runner that waits for the next job."""
         self._shared_jobs = 0
         self._lock = PoolLock(config["lock_fd"])
         self._expected = lru_cache(maxsize=256)(self._ask_oracle)
-
-    # ---- jobs
 
     def run(self, job: Job) -> Verdict:
         """The verdict on one program."""
@@ -148,8 +142,6 @@ class Dispatcher:
         seconds, evidence = time.perf_counter() - began, {**outcome.evidence, "isolation": self.level}
         return Verdict(status=outcome.status, reason=outcome.reason, seconds=seconds, evidence=evidence)
 
-    # ---- expected values from an oracle
-
     def _run_against_oracle(self, job: Job, argument_lists: str) -> Verdict:
         tests: Any = job.tests
         expected = self._expected(str(tests["oracle"]), job.entry_point, argument_lists, tests.get("atol") or 0.0)
@@ -190,8 +182,6 @@ class Dispatcher:
                 break
         return replace(verdict, seconds=seconds)
 
-    # ---- test runners
-
     def _limits(self, job: Job, jobs: int = 1) -> ResourceLimits:
         """The limits of a test runner for this job, or for this and others like it."""
         self.number += 1
@@ -199,15 +189,11 @@ class Dispatcher:
         tests, language = job.tests, languages.named(job.language)
         stdio = len(tests["stdio"]) if isinstance(tests, dict) and isinstance(tests.get("stdio"), list) else 0
         wall_s = (1.5 * cpu_s + 2) * max(1.0, min(10.0, stdio / 3)) if jobs == 1 else jobs * (2 * cpu_s + 2) + 2
+        build_s = language.compile_s if language else 0.0
         return ResourceLimits(
-            number=self.number,
-            memory_mb=int(self.config["memory_mb"]),
-            cpu_s=cpu_s,
-            wall_s=wall_s + (language.compile_s if language else 0.0),
-            processes=PROCESSES,
-            address_space=int(not language or language.address_space),
-            build_s=language.compile_s if language else 0.0,
-        )
+            number=self.number, memory_mb=int(self.config["memory_mb"]), cpu_s=cpu_s, wall_s=wall_s + build_s,
+            processes=PROCESSES, address_space=int(not language or language.address_space), build_s=build_s,
+        )  # fmt: skip
 
     def _cpu_s(self, job: Job) -> float:
         return float(job.cpu_s or self.config["program_s"])
@@ -215,7 +201,11 @@ class Dispatcher:
     def _start_runner(self, resources: ResourceLimits) -> socket.socket:
         """Has the zygote fork a test runner. Returns our line to it."""
         ours, theirs = socket.socketpair()
-        self._discard_reports()
+        with suppress(
+            BlockingIOError
+        ):  # reports of jobs that gave a verdict, for which nobody waited: the zygote cleans up late
+            while self.requests.recv(256, socket.MSG_DONTWAIT):
+                pass
         socket.send_fds(self.requests, [LIMITS.pack(*resources)], [theirs.fileno()])
         theirs.close()
         return ours
@@ -239,13 +229,6 @@ class Dispatcher:
         except (EOFError, OSError, wire.ProtocolError, ValueError, TypeError):
             pass
         return None, False
-
-    def _discard_reports(self) -> None:
-        """Reports of jobs that gave a verdict: nobody waited for them, since the zygote cleans up while the next job is
-        prepared."""
-        with suppress(BlockingIOError):
-            while self.requests.recv(256, socket.MSG_DONTWAIT):
-                pass
 
     def _report(self, number: int) -> JobReport:
         """Waits for the zygote's report of a job; reports of earlier jobs, also of a verifier process before, are skipped."""

@@ -120,7 +120,8 @@ def _run_program(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     if job["language"] == "python":
         return _run_built(connection, job, lambda text: ["script", job["program"], text])
     name = languages.ALIASES.get(job["language"], job["language"])
-    own_tests = _source(job["tests"])
+    sources = [job["tests"]] if isinstance(job["tests"], str) else job["tests"]
+    own_tests = "\n".join(sources) if isinstance(sources, list) else ""  # in the program's own language
     program = f"{job['program']}\n{own_tests}\n" if own_tests else job["program"]
     built, *code = connection.ask(["build", name, program])
     if built != "built":
@@ -132,13 +133,6 @@ def _run_program(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     if own_tests:
         outcome.evidence["judge"] = "same process"
     return outcome
-
-
-def _source(tests: Any) -> str:
-    """Tests written in the program's own language."""
-    if isinstance(tests, list):
-        return "\n".join(t for t in tests if isinstance(t, str))
-    return tests if isinstance(tests, str) else ""
 
 
 def _run_built(connection: SolutionConnection, job: dict[str, Any], request: Request) -> Outcome:

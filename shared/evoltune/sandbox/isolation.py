@@ -39,8 +39,7 @@ class Isolation:
 
 
 def enter(at_most: str) -> Isolation:
-    """Enters the namespaces, and finds out what else the host offers. Called in the process that becomes the zygote's
-    parent."""
+    """Enters the namespaces, and finds out what else the host offers. Called in the zygote's future parent."""
     lacks: list[str] = []
     namespaces, uid, root = False, None, ""
     if at_most == "L3":
@@ -75,8 +74,7 @@ def enter(at_most: str) -> Isolation:
 
 
 def _job_uid() -> int:
-    """A user per worker, so that a thread bomb in one worker does not use up another's allowance. Below 65536, because
-    containers map no more."""
+    """A user per worker, lest a thread bomb use up another's allowance. Below 65536: containers map no more."""
     return 61184 + os.getpid() % 4000
 
 
@@ -101,10 +99,8 @@ def _unshare() -> int | None:
 
 
 def enclose_zygote(isolation: Isolation) -> tuple[int, int]:
-    """In the zygote: drops to the jobs' group and user, and moves into the new root.
-
-    Returns descriptors of the zygote's own pid namespace (-1 without namespaces) and of a private /proc (-1: none).
-    """
+    """In the zygote: drops to the jobs' group and user, and moves into the new root. Returns descriptors of its own pid
+    namespace (-1 without namespaces) and of a private /proc (-1: none)."""
     if isolation.uid is not None:
         os.setgroups([])
         os.setresgid(isolation.uid, isolation.uid, isolation.uid)

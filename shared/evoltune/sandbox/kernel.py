@@ -40,11 +40,8 @@ def syscall(name: str, number: int, *args: object) -> int:
 
 
 def fork() -> int:
-    """fork(2) without Python's hooks, for a process with a single thread.
-
-    The hooks re-seed `random` and rebuild `threading`. They touch 120 pages, which costs a new process more than most
-    programs do. The child must call `random.seed()` before it runs a program that uses `random`.
-    """
+    """fork(2) without Python's hooks, for a process with a single thread. The hooks touch 120 pages, which costs a new process
+    more than most programs do; the child must call `random.seed()` before it runs a program that uses `random`."""
     return _checked("fork", _FORK())
 
 
@@ -129,13 +126,8 @@ def _only_with(call: int, argument: int, value: int) -> list[bytes]:
 
 
 def base_filter(machine: str, zygote: bool) -> bytes:
-    """BPF code for all processes of the sandbox.
-
-    Args:
-        machine: "x86_64" or "aarch64".
-        zygote: the zygote has the filter too, so it keeps unshare and setns of pid namespaces (they need a capability
-            that no job has) and the choice of a job's cores (until `own_cores_filter`).
-    """
+    """BPF code for all processes of the sandbox. With `zygote` the zygote has the filter too, so it keeps unshare and setns of
+    pid namespaces (they need a capability that no job has) and the choice of a job's cores (until `own_cores_filter`)."""
     i = _COLUMN(machine)
     code = [_op(_LOAD, _ARCHITECTURE), _op(_JEQ, _ARCH[machine], 1, 0), _op(_RET, _KILL), _op(_LOAD, _SYSCALL_NUMBER)]
     if machine == "x86_64":  # the x32 table would be a way around every number below

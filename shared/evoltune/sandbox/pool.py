@@ -54,21 +54,16 @@ _SELF_TEST: tuple[tuple[str, str], ...] = (
 
 class WorkerHandle:
     """One exec'd worker process: a supervisor, its zygote, and the verifier process that it forks and re-forks. It starts
-    in the background; `connect` waits for it."""
+    in the background; `open` waits for it. `lock_fd`: a file that all workers of a pool share, for the lock between jobs."""
 
-    def __init__(self, config: WorkerConfig, lock_fd: int = -1) -> None:
-        """`lock_fd`: a file that all workers of a pool share, for the lock between their jobs; -1: none."""
+    def __init__(self, config: WorkerConfig, lock_fd: int) -> None:
         self.config, self._lock_fd = config, lock_fd
         self._launch()
 
     def _launch(self) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        argument = {
-            "path": [p or str(Path.cwd()) for p in sys.path],
-            "control": theirs.fileno(),
-            "lock_fd": self._lock_fd,
-            **asdict(self.config),
-        }
+        path = [p or str(Path.cwd()) for p in sys.path]
+        argument = {"path": path, "control": theirs.fileno(), "lock_fd": self._lock_fd, **asdict(self.config)}
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -88,10 +83,7 @@ class WorkerHandle:
             )
 
     def connect(self) -> None:
-        """Waits until the worker is ready.
-
-        Raises DomainError or IsolationError where the domain or the host is at fault; then the worker is closed.
-        """
+        """Waits until the worker is ready. Raises as `open`, closing the worker."""
         self.control.settimeout(START_S)
         try:
             notice, self.data = self._next_notice()
@@ -188,13 +180,12 @@ def default_workers() -> int:
 
 
 class Pool:
-    """Threads that feed workers from one queue. Safe to share between threads; not across a fork.
+    """Threads that feed workers from one queue, by default one per core. Safe to share between threads; not across a fork.
 
     Raises DomainError and IsolationError at construction, where the domain or the host is at fault.
     """
 
     def __init__(self, config: WorkerConfig, workers: int = 0) -> None:
-        """`workers` 0: one per core (`default_workers`)."""
         self.config = config
         self.size = workers or default_workers()
         self.pid = os.getpid()
@@ -253,10 +244,8 @@ class Pool:
         return worker
 
     def submit(self, kind: str, items: list[Any]) -> Future[list[Any]]:
-        """Queues a batch: "verify" or "verify:PROFILE" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of jobs).
-
-        The future gives, for each item, a list or `WorkerLost`.
-        """
+        """Queues a batch: "verify" or "verify:PROFILE" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of
+        jobs). The future gives, for each item, a list or `WorkerLost`."""
         if self._closed or self.pid != os.getpid():
             raise RuntimeError("this checker is closed, or was opened before a fork: open one in this process")
         future: Future[list[Any]] = Future()

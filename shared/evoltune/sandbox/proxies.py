@@ -109,11 +109,8 @@ class SolutionConnection:
             raise SolutionExited from error
 
     def perform(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> Any:
-        """An operation on an object in the solution process.
-
-        Returns its result, or raises the builtin exception nearest to what it raised. Arguments that it changed in place
-        are changed here too.
-        """
+        """The result of an operation on an object in the solution process; raises the builtin exception nearest to what that
+        raised. Arguments that it changed in place are changed here too."""
         self.calls += operation in ("call", "method")
         mutable = not all(type(a) in _SCALARS for a in (*args, *kwargs.values()))
         text = wire.encode([values.encode(list(args), self._outgoing), values.encode(kwargs, self._outgoing)])

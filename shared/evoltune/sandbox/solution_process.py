@@ -48,10 +48,8 @@ def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
 
 
 def _fork_next(channel: int, cpu_s: float, core: int) -> None:
-    """Forks a solution process for one job of a shared test runner, with a channel of its own.
-
-    Returns in the child; and in this process once the child is dead and the test runner knows how it ended.
-    """
+    """Forks a solution process for one job of a shared test runner, with a channel of its own. Returns in the child; and in
+    this process once the child is dead and the test runner knows how it ended."""
     with socket.socket(fileno=os.dup(channel)) as line:
         _, (fd,), *_ = socket.recv_fds(line, 1, 1)
     if (child := kernel.fork()) == 0:

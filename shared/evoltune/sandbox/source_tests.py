@@ -30,10 +30,7 @@ Names = list[list[str]]
 
 
 def run(connection: SolutionConnection, job: dict[str, Any], names: Names, sources: list[str], each: bool) -> Outcome:
-    """Runs the sources in order, up to the first that does not pass; with `each` all of them.
-
-    Raises SolutionExited when the solution process is gone.
-    """
+    """Runs the sources in order, up to the first that does not pass; with `each` all of them. Raises SolutionExited."""
     passed: list[int] = []
     first: Outcome | None = None
     for number, source in enumerate(sources):

@@ -131,11 +131,8 @@ def _measured(outcome: Outcome, output: bytes, cpu_s: float, peak_kb: int) -> Ou
 def _run_shared(
     connection: SolutionConnection, token: str, job: dict[str, Any], resources: limits.ResourceLimits
 ) -> None:
-    """Runs jobs until the verifier process closes its line (EOFError).
-
-    Exits without a word when a program took the solution process down or holds it up, or when tests ask for an object of
-    this process: the verifier process then has the job run alone.
-    """
+    """Runs jobs until the verifier process closes its line (EOFError). Exits without a word when a program took the solution
+    process down or holds it up, or when tests ask for an object of this process: then the job runs again, alone."""
     connection.shared = goes_on = True
 
     def out_of_time(*_: object) -> None:

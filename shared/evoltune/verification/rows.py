@@ -109,14 +109,8 @@ def _too_deep(value: Any) -> bool:
 
 def read_any_rows(file: str, renames: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """(file:line, row) of a file or of standard input (`-`), every JSON value being a row: rows that datasets must not have
-    get a verdict too (NaN, half a surrogate pair, a value that is no object).
-
-    Args:
-        renames: our column -> the file's column.
-
-    Raises:
-        DataError: a line is not JSON.
-    """
+    get a verdict too (NaN, half a surrogate pair, a value that is no object). `renames`: our column -> the file's column.
+    Raises DataError where a line is not JSON."""
     for where, row in read_found(file):
         value: Any = row
         if isinstance(row, BadRow):
@@ -152,9 +146,7 @@ def verify_to_file(
 ) -> Iterator[dict[str, Any]]:
     """Verdict rows, each written before it is yielded; those of an earlier, killed run come first.
 
-    Args:
-        key: names all that the verdicts depend on; empty: never resume.
-        resumed: called with the number of rows that an earlier run has verified.
+    `key` names all that the verdicts depend on (empty: never resume); `resumed` is called with the number of earlier rows.
     """
     partial, head = out.with_name(f"{out.name}.partial"), json.dumps({"run": key}) + "\n"
     done = 0
@@ -180,12 +172,8 @@ def verify_to_file(
 def file_key(
     file: str, domain: Domain, settings: Verification, profiles: Sequence[str], renames: Mapping[str, str], suite: str
 ) -> str:  # fmt: skip
-    """A digest of all that the verdicts of a file depend on; empty for standard input, folders and hub datasets, whose rows
-    may differ the next time.
-
-    Args:
-        suite: the hash of the suite that the rows are joined with, if any.
-    """
+    """A digest of all that the verdicts of a file depend on (`suite`: the hash of what its rows are joined with); empty for
+    standard input, folders and hub datasets, whose rows may differ the next time."""
     if not Path(file).is_file():
         return ""
     parts = [source_hash(domain), limits_of(settings), list(profiles), dict(renames), suite, file_digest(Path(file))]

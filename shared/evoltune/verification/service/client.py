@@ -127,9 +127,10 @@ class VerifierClient:
                 status, headers, reply = self._post(body)
                 if status not in (429, 502, 503):
                     return status, reply
-                why, asked_s = f"{status}: {_message(reply)}", _seconds(headers.get("Retry-After", ""))
+                why, asked = f"{status}: {_message(reply)}", headers.get("Retry-After", "")
             except (OSError, http.client.HTTPException) as error:
-                why, asked_s = str(getattr(error, "reason", error)) or type(error).__name__, 0.0
+                why, asked = str(getattr(error, "reason", error)) or type(error).__name__, ""
+            asked_s = min(60.0, float(asked)) if asked.isdigit() else 0.0
             wait_s = max(asked_s, pause_s) * random.uniform(1.0, 1.25)
             if time.monotonic() + wait_s > until:
                 raise ServiceError(
@@ -161,7 +162,3 @@ def _json(raw: bytes) -> Any:
 
 def _message(reply: Any) -> str:
     return str(reply.get("error", reply) if isinstance(reply, dict) else reply)
-
-
-def _seconds(text: str) -> float:
-    return min(60.0, float(text)) if text.isdigit() else 0.0

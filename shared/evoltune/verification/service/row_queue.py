@@ -79,19 +79,13 @@ class RowQueue:
         return self.rows * self._busy_s / self._done if self._done else 0.0
 
     def accept(self, rows: Sequence[Any], first: int = 1) -> QueuedRequest:
-        """Queues the rows.
-
-        Raises:
-            QueueFullError: they do not fit, or would wait for more than half of the time limit.
-        """
+        """Queues the rows. Raises QueueFullError where they do not fit, or would wait for more than half of the time limit."""
         with self._lock:
             wait_s, patience_s = self.wait_s(), self.limits.timeout_s / 2
             if self.rows + len(rows) > self.limits.queue_rows:
-                reason = f"{self.rows} rows wait, the queue holds {self.limits.queue_rows}"
-                raise QueueFullError(reason, wait_s / 2)
+                raise QueueFullError(f"{self.rows} rows wait, the queue holds {self.limits.queue_rows}", wait_s / 2)
             if wait_s > patience_s:
-                reason = f"{self.rows} rows wait, about {wait_s:.0f} s of work"
-                raise QueueFullError(reason, wait_s - patience_s)
+                raise QueueFullError(f"{self.rows} rows wait, about {wait_s:.0f} s of work", wait_s - patience_s)
             self._update_rate(0)
             self.rows += len(rows)
         request = QueuedRequest(len(rows))
