@@ -65,13 +65,10 @@ def _confirm_programs(
     best = max(groups, key=lambda g: (groups[g] * len(g), len(g), sorted(g)))
     score = groups[best] * len(best)
     figures: dict[str, Json] = {
-        "verified_by": "tests+mutants",
-        "tests_written": len(written),
-        "tests_usable": len(asserts),
-        "tests_passed": len(best),
-        "flagged": flagged,
+        "verified_by": "tests+mutants", "flagged": flagged,
+        "tests_written": len(written), "tests_usable": len(asserts), "tests_passed": len(best),
         "agreement": {"solutions": groups[best], "of": len(programs), "tests": len(best), "score": score},
-    }
+    }  # fmt: skip
     doubt = _too_few(len(asserts), len(best), context)
     if not doubt:
         accepted = distinct[passed_by.index(best)]

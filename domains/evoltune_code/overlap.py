@@ -72,12 +72,8 @@ def behaviour(record: Record, suite: Sequence[Task], context: Context) -> Sequen
     solved: set[str] = set()
     for code in dict.fromkeys(codes(record)):
         program, functions = definitions(code)
-        pairs = [
-            (f, p)
-            for f in functions[:MAX_FUNCTIONS]
-            for p in problems
-            if f.takes(p) and _is_telling(f, p, len(functions), context)
-        ]
+        possible = ((f, p) for f in functions[:MAX_FUNCTIONS] for p in problems if f.takes(p))
+        pairs = [(f, p) for f, p in possible if _is_telling(f, p, len(functions), context)]
         agreeing = [(f, p) for f, p in pairs if not p.probes]  # these are decided by the tests alone
         agreeing += _agreeing(program, [(f, p) for f, p in pairs if p.probes], context)
         agreeing = [(f, p) for f, p in agreeing if p.task.name not in solved]

@@ -12,7 +12,7 @@ from typing import Any
 
 from evoltune.domain import Benchmark
 from evoltune.errors import DataError
-from evoltune.record import Task
+from evoltune.record import Json, Task
 from evoltune.rows.readers import read_located
 
 Row = Mapping[str, Any]
@@ -43,11 +43,8 @@ def _wizardlm(place: str, row: Row) -> Task:
     difficulty = int(row["Difficulty"])
     if not 1 <= difficulty <= 10:
         raise ValueError(f"field 'Difficulty' is {row['Difficulty']!r}, must be 1 to 10")
-    return Task(
-        instruction=_text(row, "Instruction"),
-        fields={"skill": _text(row, "Skill"), "difficulty": difficulty},
-        name=f"wizardlm/{row['idx']}",
-    )
+    fields: dict[str, Json] = {"skill": _text(row, "Skill"), "difficulty": difficulty}
+    return Task(instruction=_text(row, "Instruction"), fields=fields, name=f"wizardlm/{row['idx']}")
 
 
 def _vicuna(place: str, row: Row) -> Task:
@@ -72,25 +69,19 @@ def _lima(place: str, row: Row) -> Task:
     turns = conversation(row)
     asked = turns if len(turns) % 2 else turns[:-1]
     history = tuple((ROLES[i % 2], text) for i, text in enumerate(asked[:-1]))
-    return Task(
-        instruction=asked[-1], fields={"skill": str(row.get("source", ""))}, history=history, name=f"lima/{place}"
-    )
+    fields: dict[str, Json] = {"skill": str(row.get("source", ""))}
+    return Task(instruction=asked[-1], fields=fields, history=history, name=f"lima/{place}")
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     # github.com/nlpxucan/WizardLM, WizardLM/data/WizardLM_testset.jsonl: 218 rows, 29 skills
     "wizardlm": Benchmark(
-        load=_reader(_wizardlm), sha256="", licence="CC-BY-NC-4.0", file="wizardlm/WizardLM_testset.jsonl"
+        load=_reader(_wizardlm), sha256="", licence="CC-BY-NC-4.0", file="wizardlm/WizardLM_testset.jsonl",
     ),
     # github.com/lm-sys/FastChat, fastchat/llm_judge/data/vicuna_bench/question.jsonl
     "vicuna": Benchmark(load=_reader(_vicuna), sha256="", licence="Apache-2.0", file="vicuna/question.jsonl"),
     # 300 test prompts; a source's own licence applies where it is stricter
     "lima": Benchmark(
-        load=_reader(_lima),
-        sha256="",
-        licence="CC-BY-NC-SA-4.0",
-        file="lima/test.jsonl",
-        hub="GAIR/lima",
-        profile="lima",
+        load=_reader(_lima), sha256="", licence="CC-BY-NC-SA-4.0", file="lima/test.jsonl", hub="GAIR/lima", profile="lima",
     ),
-}
+}  # fmt: skip

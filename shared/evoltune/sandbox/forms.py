@@ -112,9 +112,6 @@ def _behaviour(connection: SolutionConnection, entry: str, cases: Any) -> Outcom
     return Outcome("pass", "", {"results": results})
 
 
-# ---- whole programs, compared by what they print
-
-
 def _run_program(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     """Builds the program where its language asks for it, then runs it: for each [input, output], or once."""
     if job["language"] == "python":

@@ -122,9 +122,8 @@ class WorkerHandle:
         expected = [status for _, status in _SELF_TEST]
         if found != expected:
             self.close()
-            raise IsolationError(
-                f"the sandbox's self-test gave {found}, expected {expected}: this host breaks it, please report"
-            )
+            gave = f"the sandbox's self-test gave {found}, expected {expected}"
+            raise IsolationError(f"{gave}: this host breaks it, please report")
 
     def check(self, kind: str, items: list[Any]) -> list[Any]:
         """One JSON list per item; `WorkerLost` for an item that got no answer."""

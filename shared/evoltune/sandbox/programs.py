@@ -56,9 +56,6 @@ def describe(error: BaseException) -> tuple[list[str], str, int]:
     return names[:20], text, line
 
 
-# ---- whole programs
-
-
 def serve(channel: int, request: list[Any]) -> None:
     """Answers ["script", program, stdin], ["build", language, program] or ["exec", language, stdin]."""
     what, first, text = request

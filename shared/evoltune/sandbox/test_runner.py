@@ -18,15 +18,15 @@ import socket
 import time
 from typing import Any
 
-from evoltune.sandbox import forms, kernel, limits, solution_process, wire
-from evoltune.sandbox.limits import Outcome
+from evoltune.sandbox import forms, kernel, solution_process, wire
+from evoltune.sandbox.limits import EXIT_MEMORY, Outcome, ResourceLimits
 from evoltune.sandbox.proxies import SolutionConnection, SolutionExited
 
 GRACE_S = 2.0
 """How long a solution process may take to end after its channel closed."""
 
 
-def main(verifier: int, resources: limits.ResourceLimits) -> None:
+def main(verifier: int, resources: ResourceLimits) -> None:
     """One job, or several one after the other while the verifier process sends them. Never returns."""
     ours, theirs = _pair()
     reading, writing = os.pipe()
@@ -44,7 +44,7 @@ def main(verifier: int, resources: limits.ResourceLimits) -> None:
     except (EOFError, BrokenPipeError):
         pass
     except MemoryError:
-        os._exit(limits.EXIT_MEMORY)
+        os._exit(EXIT_MEMORY)
     os._exit(0)
 
 
@@ -67,9 +67,7 @@ def _run_tests(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     return outcome
 
 
-def _run_alone(
-    connection: SolutionConnection, pid: int, job: dict[str, Any], resources: limits.ResourceLimits
-) -> Outcome:
+def _run_alone(connection: SolutionConnection, pid: int, job: dict[str, Any], resources: ResourceLimits) -> Outcome:
     """The outcome of the only job of this test runner, whose solution process `pid` it ends."""
     outcome = _run_tests(connection, job)
     evidence, silent = outcome.evidence, connection.dead
@@ -99,7 +97,7 @@ def _wait_if_ended(pid: int, grace_s: float) -> Any:
     return answer if answer[0] else None
 
 
-def _cause_of_death(state: int, cpu_s: float, resources: limits.ResourceLimits) -> Outcome:
+def _cause_of_death(state: int, cpu_s: float, resources: ResourceLimits) -> Outcome:
     """The outcome of a solution process that died or fell silent before its verdict, by its wait status."""
     if os.WIFSIGNALED(state):
         number = os.WTERMSIG(state)
@@ -111,7 +109,7 @@ def _cause_of_death(state: int, cpu_s: float, resources: limits.ResourceLimits) 
         return Outcome("fail", f"the program crashed ({signal.Signals(number).name})", {})
     if not os.WIFEXITED(state):
         return Outcome("fail", "the program closed its channel before the tests ended", {})
-    if os.WEXITSTATUS(state) == limits.EXIT_MEMORY:
+    if os.WEXITSTATUS(state) == EXIT_MEMORY:
         return Outcome("memory", f"more than {resources.memory_mb} MB", {})
     return Outcome("fail", f"the program ended (status {os.WEXITSTATUS(state)}) before the tests did", {})
 
@@ -128,9 +126,7 @@ def _measured(outcome: Outcome, output: bytes, cpu_s: float, peak_kb: int) -> Ou
 # ---- a shared test runner
 
 
-def _run_shared(
-    connection: SolutionConnection, token: str, job: dict[str, Any], resources: limits.ResourceLimits
-) -> None:
+def _run_shared(connection: SolutionConnection, token: str, job: dict[str, Any], resources: ResourceLimits) -> None:
     """Runs jobs until the verifier process closes its line (EOFError). Exits without a word when a program took the solution
     process down or holds it up, or when tests ask for an object of this process: then the job runs again, alone."""
     connection.shared = goes_on = True
@@ -152,7 +148,7 @@ def _run_shared(
 
 
 def _run_in_child(
-    connection: SolutionConnection, job: dict[str, Any], resources: limits.ResourceLimits, pinned: bool
+    connection: SolutionConnection, job: dict[str, Any], resources: ResourceLimits, pinned: bool
 ) -> Outcome:
     """The outcome of one job in a child of the solution process, at whose channel the connection is before and after."""
     control = connection.channel

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from evoltune.errors import DomainError, nearest
 from evoltune.recipe import Sandbox, Verification
 from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
 from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
-from evoltune.verification.records import profile_of
+from evoltune.verification.records import profile_of, with_verdicts
 
 CACHED = 100_000
 """Records whose verdicts are remembered."""
@@ -133,7 +132,7 @@ class Checker:
                 if verdicts is None and (verdicts := done.get(key)) is None:
                     return
                 waiting.popleft()
-                yield _with_verdicts(record, verdicts)
+                yield with_verdicts(record, verdicts)
 
         for result in self.pool.map(self._kind, to_verify()):
             yield from without_worker()
@@ -142,7 +141,7 @@ class Checker:
             if key:
                 done[key] = verdicts
                 self._remember(key, verdicts)
-            yield _with_verdicts(record, verdicts)
+            yield with_verdicts(record, verdicts)
         yield from without_worker()
 
     def _key(self, record: Record) -> str:
@@ -167,9 +166,8 @@ class Checker:
         """For each record the names of the suite's tasks that it gives away, by `Domain.overlap[method]`; `WorkerLost` where
         the check did not end: such a record is not shown to be clean."""
         if method not in self.domain.overlap:
-            raise DomainError(
-                f"overlap {method!r}: {self.domain.name!r} has none: {nearest(method, self.domain.overlap)}"
-            )
+            known = nearest(method, self.domain.overlap)
+            raise DomainError(f"overlap {method!r}: {self.domain.name!r} has none: {known}")
         suite = list(suite_tasks)
         yield from self.pool.map("overlap", (((method, suite), record) for record in records))
 
@@ -190,11 +188,3 @@ def _verdicts(result: Any, answers: int) -> tuple[Verdict, ...]:
     reason = "the worker sent no verdict that can be read"
     lost = result if isinstance(result, WorkerLost) else WorkerLost(status="error", reason=reason)
     return (Verdict(status=lost.status, reason=lost.reason),) * answers
-
-
-def _with_verdicts(record: Record, verdicts: Sequence[Verdict]) -> Record:
-    answers = tuple(
-        answer if answer.verdict else replace(answer, verdict=verdict)
-        for answer, verdict in zip(record.answers, verdicts, strict=True)
-    )
-    return replace(record, answers=answers)

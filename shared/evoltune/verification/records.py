@@ -3,6 +3,7 @@
 verify_record(domain, record, context, profile="gsm8k-strict")
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from evoltune.domain import Context, Domain, Profile
@@ -41,11 +42,12 @@ def verify_record(
     if confirm and domain.confirm and any(v.status == "unverifiable" for v in verdicts):
         verdicts = list(domain.confirm(task, candidates, record.evidence, context))
         if len(verdicts) != len(candidates):
-            raise DomainError(
-                f"{domain.name!r}: confirm returned {len(verdicts)} verdicts for {len(candidates)} candidates"
-            )
-    answers = tuple(
-        replace(answer, verdict=answer.verdict or verdict)
-        for answer, verdict in zip(record.answers, verdicts, strict=True)
-    )
-    return replace(record, answers=answers)
+            counts = f"{len(verdicts)} verdicts for {len(candidates)} candidates"
+            raise DomainError(f"{domain.name!r}: confirm returned {counts}")
+    return with_verdicts(record, verdicts)
+
+
+def with_verdicts(record: Record, verdicts: Sequence[Verdict]) -> Record:
+    """The record with these verdicts on its answers, in order; an answer that has one keeps it."""
+    pairs = zip(record.answers, verdicts, strict=True)
+    return replace(record, answers=tuple(replace(answer, verdict=answer.verdict or v) for answer, v in pairs))

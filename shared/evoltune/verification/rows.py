@@ -104,9 +104,6 @@ def _too_deep(value: Any) -> bool:
     return True
 
 
-# ---- files
-
-
 def read_any_rows(file: str, renames: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """(file:line, row) of a file or of standard input (`-`), every JSON value being a row: rows that datasets must not have
     get a verdict too (NaN, half a surrogate pair, a value that is no object). `renames`: our column -> the file's column.

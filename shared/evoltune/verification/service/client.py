@@ -44,15 +44,9 @@ class VerifierClient:
     """
 
     def __init__(
-        self,
-        service: str,
-        *,
-        token: str | None = None,
-        batch_rows: int = 64,
-        connections: int = 4,
-        patience_s: float = 600.0,
-        timeout_s: float = 180.0,
-    ) -> None:
+        self, service: str, *, token: str | None = None, batch_rows: int = 64, connections: int = 4,
+        patience_s: float = 600.0, timeout_s: float = 180.0,
+    ) -> None:  # fmt: skip
         if urlsplit(service).scheme not in ("http", "https") or not urlsplit(service).hostname:
             raise ServiceError(f"service {service!r} is not an address: must be like 'http://127.0.0.1:8100'")
         if batch_rows < 1 or connections < 1:
@@ -133,9 +127,8 @@ class VerifierClient:
             asked_s = min(60.0, float(asked)) if asked.isdigit() else 0.0
             wait_s = max(asked_s, pause_s) * random.uniform(1.0, 1.25)
             if time.monotonic() + wait_s > until:
-                raise ServiceError(
-                    f"{self.service} gave no verdicts for {self.patience_s:g} s (patience_s); last: {why}"
-                )
+                late = f"gave no verdicts for {self.patience_s:g} s (patience_s)"
+                raise ServiceError(f"{self.service} {late}; last: {why}")
             if stop.wait(wait_s):
                 raise ServiceError(f"{self.service}: the caller stopped; last: {why}")
             pause_s = min(8.0, 2 * pause_s)

@@ -118,16 +118,12 @@ def _nan_to_null(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# ---- the document
-
-
 def openapi(version: str, requests: Sequence[type[msgspec.Struct]], limits: Limits) -> dict[str, Any]:
     """The document of a service that takes these requests (`request_types`) under these limits."""
     text = (files(__package__) / "openapi.yaml").read_text(encoding="utf-8")
     # safe_substitute leaves OpenAPI's own `$ref` as it is.
-    filled = Template(text).safe_substitute(
-        version=version, read_s=f"{limits.read_s:g}", timeout_s=f"{limits.timeout_s:g}", most_mb=limits.most_mb
-    )
+    times = {"read_s": f"{limits.read_s:g}", "timeout_s": f"{limits.timeout_s:g}"}
+    filled = Template(text).safe_substitute(times, version=version, most_mb=limits.most_mb)
     document: dict[str, Any] = yaml.safe_load(filled)
     shapes = (*requests, Verdicts, VerdictRow, Problem, State)
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
