@@ -13,6 +13,7 @@ Invariant: a study that loads has at least two systems of different names, each 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -148,7 +149,7 @@ def pairs(study: Study) -> list[tuple[str, str]]:
     names = [system.name for system in study.systems]
     if study.reference:
         return [(name, study.reference) for name in names if name != study.reference]
-    return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    return list(combinations(names, 2))
 
 
 def collect_answers(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:

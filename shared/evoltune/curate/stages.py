@@ -30,7 +30,7 @@ def curate_stages(
     suites: Mapping[str, Sequence[Task]],
     checker: Checker | None,
     *,
-    note: Callable[[str, object], None] | None = None,
+    note: Callable[[str, object], None] = lambda key, text: None,
 ) -> list[tuple[Step, Stage, bool]]:
     """(step, stage, whole) in order; `whole` stages look at all rows at once and are decided in one transaction.
 
@@ -43,11 +43,7 @@ def curate_stages(
         return Step(name=name, version=version, before=after, upto=before.upto)
 
     def note_for(which: Step) -> Note:
-        def keep(record_id: str, text: str) -> None:
-            if note is not None:
-                note(note_key(which, record_id), text)
-
-        return keep
+        return lambda record_id, text: note(note_key(which, record_id), text)
 
     thresholds = (options.near_threshold, options.semantic_threshold, options.embeddings)
     licences = (options.licences, recipe.seeds.licence, recipe.teacher.terms)
@@ -61,15 +57,12 @@ def curate_stages(
     deduplicated = dedup(options, refuse=partial(refusal, recipe=recipe), note=note_for(unique))
     overlap = domain_overlap(domain, options, suites, checker)
     decontaminated = decontaminate(suites, options, overlap, note=note_for(clean))
-    return [
-        (unique, with_progress("dedup", deduplicated), True),
-        (clean, with_progress("decontaminate", decontaminated), False),
-        (chosen, with_progress("select", select(recipe)), True),
-    ]
+    stages = [(unique, deduplicated, True), (clean, decontaminated, False), (chosen, select(recipe), True)]
+    return [(step, with_progress(step.name, stage), whole) for step, stage, whole in stages]
 
 
 def with_progress(name: str, stage: Stage) -> Stage:
-    """The stage with a row counter on the terminal (none where stderr is not a terminal)."""
+    """The stage with a row counter on the terminal."""
 
     def counted(records: Iterable[Record]) -> Iterator[Record | Drop]:
         with row_counter(name) as count:

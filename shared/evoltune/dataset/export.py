@@ -22,17 +22,15 @@ def _alpaca(row: Row) -> dict[str, Any]:
     return {**plain, **({"history": pairs} if pairs else {})}
 
 
-def _chat(row: Row) -> dict[str, Any]:
-    return {"messages": row["messages"]}
-
-
 def _sharegpt(row: Row) -> dict[str, Any]:
     names = {"user": "human", "assistant": "gpt"}
     turns = [{"from": names.get(m["role"], m["role"]), "value": m["content"]} for m in row["messages"]]
     return {"conversations": turns}
 
 
-FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {"alpaca": _alpaca, "chat": _chat, "sharegpt": _sharegpt}
+FORMS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
+    "alpaca": _alpaca, "chat": lambda row: {"messages": row["messages"]}, "sharegpt": _sharegpt
+}  # fmt: skip
 
 
 def export_jsonl(source: Path, target: Path, form: str) -> int:
@@ -50,10 +48,8 @@ def export_jsonl(source: Path, target: Path, form: str) -> int:
 
 
 def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
-    """Uploads a finished dataset folder, with card and certificate, and returns its address.
-
-    Called only for `evoltune data export --push REPOSITORY`. The hub's client finds the token.
-    """
+    """Uploads a finished dataset folder, with card and certificate, and returns its address; the hub's client finds the
+    token. Called only for `evoltune data export --push REPOSITORY`."""
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder}: no manifest.json: only a finished dataset is pushed; run `evoltune build` first")
     try:

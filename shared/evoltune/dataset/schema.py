@@ -34,32 +34,28 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 
 def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
     """One row for each chosen answer (`curate.answers_per_task`); none where no answer may stay."""
+    task = record.task
     answers = chosen_answers(record, recipe.verify.keep, recipe.curate.answers_per_task)
     for i, answer in enumerate(answers):
-        yield _row(record, answer, record.id if i == 0 else f"{record.id}.{i}", recipe)
-
-
-def _row(record: Record, answer: Answer, row_id: str, recipe: Recipe) -> Row:
-    task = record.task
-    turns = [*task.history, ("user", task.instruction), ("assistant", answer.text)]
-    verified_by, confidence = _verified_by(answer)
-    return {
-        "id": row_id,
-        "domain": record.domain,
-        "instruction": task.instruction,
-        "input": "",
-        "output": answer.text,
-        "messages": [{"role": role, "content": content} for role, content in turns],
-        "operator": record.operator,
-        "round": record.round,
-        "parents": list(record.parents),
-        "skill": str(task.fields.get("skill") or record.domain),
-        "verified_by": verified_by,
-        "confidence": confidence,
-        "difficulty": round(difficulty(record) or 0.0, 3),
-        "licence": licence_of(record, recipe),
-        "teacher_terms": terms_of(record, recipe),
-    }
+        turns = [*task.history, ("user", task.instruction), ("assistant", answer.text)]
+        verified_by, confidence = _verified_by(answer)
+        yield {
+            "id": f"{record.id}.{i}" if i else record.id,
+            "domain": record.domain,
+            "instruction": task.instruction,
+            "input": "",
+            "output": answer.text,
+            "messages": [{"role": role, "content": content} for role, content in turns],
+            "operator": record.operator,
+            "round": record.round,
+            "parents": list(record.parents),
+            "skill": str(task.fields.get("skill") or record.domain),
+            "verified_by": verified_by,
+            "confidence": confidence,
+            "difficulty": round(difficulty(record) or 0.0, 3),
+            "licence": licence_of(record, recipe),
+            "teacher_terms": terms_of(record, recipe),
+        }
 
 
 def _verified_by(answer: Answer) -> tuple[str, float]:

@@ -71,7 +71,7 @@ def write_dataset(
     for leftover in folder.glob(".*.tmp"):  # of a process that was killed
         leftover.unlink()
     counts = _Counts()
-    _write_parquet(_split(chain(first, rows), counts, share), folder)
+    _write_parquet(_counted(chain(first, rows), counts, share), folder)
     files = [f"{split}.parquet" for split in SPLITS]
     form = recipe.curate.form
     for split, file in zip(SPLITS, files, strict=True):
@@ -94,11 +94,11 @@ def write_dataset(
 
 def split_of(row_id: str, share: float) -> str:
     """validation for about `share` of all ids, by their hash; answers to one task share a split."""
-    in_validation = int(digest(["split", row_id.partition(".")[0]])[:8], 16) < share * 2**32
-    return "validation" if in_validation else "train"
+    number = int(digest(["split", row_id.partition(".")[0]])[:8], 16)
+    return "validation" if number < share * 2**32 else "train"
 
 
-def _split(rows: Iterable[Row], counts: _Counts, share: float) -> Iterator[tuple[str, Row]]:
+def _counted(rows: Iterable[Row], counts: _Counts, share: float) -> Iterator[tuple[str, Row]]:
     for row in rows:
         split = split_of(row["id"], share)
         counts.add(row, split)
@@ -121,6 +121,5 @@ def _write_parquet(rows: Iterator[tuple[str, Row]], folder: Path) -> None:
             writers[split] = stack.enter_context(pq.ParquetWriter(temporary, schema, compression="zstd"))
         while batch := list(islice(rows, BATCH)):
             for split, writer in writers.items():
-                part = [row for name, row in batch if name == split]
-                if part:
+                if part := [row for name, row in batch if name == split]:
                     writer.write_table(pa.Table.from_pylist(part, schema=schema), row_group_size=BATCH)

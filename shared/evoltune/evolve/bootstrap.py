@@ -15,6 +15,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 from evoltune.errors import DataError
@@ -62,13 +63,10 @@ async def _self_instruct(evolution: Evolution, seeds: Sequence[Record], size: in
         numbers = [wave * WAVE_CALLS + i for i in range(min(WAVE_CALLS, -(-missing // TASKS_PER_CALL)))]
         shown = [_demonstrations(evolution, seeds, new, wave, i) for i in range(len(numbers))]
         evolution.plan(len(numbers) * TASKS_PER_CALL)
-        found = await gather_all(
-            _ask_tasks(evolution, demos, number) for number, demos in zip(numbers, shown, strict=True)
-        )
+        found = await gather_all(_ask_tasks(evolution, *call) for call in zip(shown, numbers, strict=True))
         admitted: list[Record] = []
         for number, demos, texts in zip(numbers, shown, found, strict=True):
-            padded = texts + [""] * (TASKS_PER_CALL - len(texts))
-            for k, text in enumerate(padded[:TASKS_PER_CALL]):
+            for k, text in enumerate(islice(chain(texts, repeat("")), TASKS_PER_CALL)):
                 record = _new_task(evolution, demos, number * TASKS_PER_CALL + k, text)
                 if _is_admitted(evolution, pool, record, has_room=len(admitted) < missing):
                     admitted.append(record)
@@ -88,13 +86,8 @@ def _demonstrations(
 
 
 def _new_task(evolution: Evolution, demos: Sequence[Record], number: int, text: str) -> Record:
-    return Record(
-        domain=evolution.domain.name,
-        task=Task(instruction=text),
-        parents=tuple(d.id for d in demos),
-        operator="self_instruct",
-        draw=number,
-    )
+    parents, task = tuple(d.id for d in demos), Task(instruction=text)
+    return Record(domain=evolution.domain.name, task=task, parents=parents, operator="self_instruct", draw=number)
 
 
 async def _ask_tasks(evolution: Evolution, demos: Sequence[Record], call: int) -> list[str]:

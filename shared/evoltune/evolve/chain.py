@@ -74,19 +74,15 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
     """One child of `head`: the record when it survived, else None. Decides exactly one record."""
     rng = random.Random(digest([evolution.recipe.seed, head.id, round, number]))
     operator, partner = _choose_operator(evolution, head, round, rng)
+    parents = (head.id, partner.id) if partner else (head.id,)
     blank = Record(
-        domain=evolution.domain.name,
-        task=Task(instruction=""),
-        parents=(head.id, partner.id) if partner else (head.id,),
-        operator=operator.name,
-        round=round,
+        domain=evolution.domain.name, task=Task(instruction=""), parents=parents, operator=operator.name, round=round,
         draw=number,
-    )
+    )  # fmt: skip
     kept = None
     if evolution.decided_earlier(blank) is None:  # else it got no text, or was given up, in an earlier session
-        prompt = fill_slots(
-            operator.template, instruction=head.task.instruction, other=partner.task.instruction if partner else ""
-        )
+        other = partner.task.instruction if partner else ""
+        prompt = fill_slots(operator.template, instruction=head.task.instruction, other=other)
         kept = await _decide_draw(evolution, head, blank, operator, prompt)
     evolution.draw_done()
     return kept

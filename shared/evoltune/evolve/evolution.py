@@ -64,15 +64,10 @@ class Evolution:
             raise RunEnding
         messages: list[Message] = [*record.task.history, ("user", prompt)]
         request = make_request(
-            self.recipe.teacher,
-            messages,
-            purpose=purpose,
+            self.recipe.teacher, messages, purpose=purpose, n=n, record=record.id,
             seed=draw_seed(self.recipe.seed, record.id, round, purpose, sample),
-            n=n,
-            record=record.id,
-            temperature=0.0 if is_judgement else None,
-            max_tokens=JUDGEMENT_TOKENS if is_judgement else None,
-        )
+            temperature=0.0 if is_judgement else None, max_tokens=JUDGEMENT_TOKENS if is_judgement else None,
+        )  # fmt: skip
         return await self.teacher.complete(request)
 
     def plan(self, more: int) -> None:

@@ -50,10 +50,8 @@ def draws_step(recipe: Recipe, domain: Domain) -> Step:
     evolution = msgspec.to_builtins(recipe.evolve)
     for name in ("rounds", "stop_on", "stop_by", "sample"):
         del evolution[name]
-    teacher = {
-        name: getattr(recipe.teacher, name)
-        for name in ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop")
-    }
+    sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop")
+    teacher = {name: getattr(recipe.teacher, name) for name in sampling}
     parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
     return Step(name="evolve", version=digest(parts))
 
@@ -61,14 +59,8 @@ def draws_step(recipe: Recipe, domain: Domain) -> Step:
 def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, teacher: Teacher | None = None) -> Step:
     """Runs the loop to round `max_round` (0: `evolve.rounds`) and decides every seed and draw. Returns the step.
 
-    With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round.
-
-    Args:
-        teacher: used instead of the recipe's.
-
-    Raises:
-        TeacherError, BudgetError: everything finished is kept.
-        StoreError: the store is locked or damaged.
+    With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round. `teacher` is used
+    instead of the recipe's. Raises TeacherError and BudgetError (everything finished is kept), StoreError.
     """
     last, step = evolve_step(recipe, domain), draws_step(recipe, domain)
     rounds = max_round or recipe.evolve.rounds
@@ -82,15 +74,9 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
         async def main() -> None:
             async with nullcontext(teacher) if teacher else open_teacher(recipe.teacher, store) as engine:
                 evolution = Evolution(
-                    recipe=recipe,
-                    domain=domain,
-                    operators=operators_of(recipe, domain),
-                    teacher=engine,
-                    store=store,
-                    step=step,
-                    draw_done=lambda: advance(1),
-                    is_resumed=is_resumed,
-                )
+                    recipe=recipe, domain=domain, operators=operators_of(recipe, domain), teacher=engine,
+                    store=store, step=step, draw_done=lambda: advance(1), is_resumed=is_resumed,
+                )  # fmt: skip
                 try:
                     await _grow(evolution, seeds, rounds)
                 finally:

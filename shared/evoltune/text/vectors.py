@@ -26,15 +26,10 @@ MAX_TOKENS = 256
 
 
 def vectors(texts: Sequence[str], model: str = "") -> Any:
-    """float32[n, width], rows of unit length; a text without words becomes a row of zeros.
+    """float32[n, width], rows of unit length; a text without words becomes a row of zeros. Raises DataError: no such model.
 
     Args:
-        texts: any texts.
         model: a packaged model's distribution name, a folder or a hub id; empty: hashed n-grams.
-
-    Raises:
-        MissingExtraError: numpy (or, for a model, torch and transformers) is not installed.
-        DataError: there is no such model.
     """
     return _embedded(texts, model) if model else _hashed(texts)
 
