@@ -177,12 +177,11 @@ def ours(args, pairs, turns, folder):
     from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer
     from evoltune.models.locate import locate_model
     from evoltune.recipe import load_recipe
-    from evoltune.train.job import Job
+    from evoltune.train.job import Job, Watchdog
     from evoltune.train.schedule import batch_layout
     from evoltune.train.sft import trainer as sft
     from evoltune.train.sft.batches import StepBatchSampler
-    from evoltune.train.sft.monitor import TrainingMonitor
-    from evoltune.train.watchdog import Watchdog
+    from evoltune.train.sft.callbacks import TrainingMonitor
 
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps({"instruction": q, "output": a}) + "\n" for q, a in pairs), encoding="utf-8")

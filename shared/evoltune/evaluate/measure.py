@@ -17,9 +17,8 @@ from typing import Any
 from evoltune.curate.certificate import unproven
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import CertificateError, DataError, RecipeError
-from evoltune.evaluate.majority import can_vote, majority
 from evoltune.evaluate.samples import Sample
-from evoltune.evaluate.score import metrics, profile_of, verifier_version, verify_samples
+from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, verifier_version, verify_samples
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest, find_model

@@ -1,15 +1,19 @@
 """Score generations: verdicts from the domain's own verifier in worker processes, and the metrics over them.
 
-    outcomes = verify_samples(suite, samples, "sound", verification, Path("gsm8k.verdicts.jsonl"))
+    outcomes = verify_samples(suite, samples, ["sound"], verification, Path("gsm8k.verdicts.jsonl"))["sound"]
     metrics(suite, outcomes, ks=(1, 10))["measures"]["pass@1"]
 
 Invariant: one outcome for each sample and profile, in a journal that survives kill -9; what the same verifier has judged
 is not judged again. "No answer found" is counted apart from wrong, and what could not be judged apart from both.
+
+maj@k is the answer that most of k samples agree on. Two answers are equal when one passes with the other as reference, so 1/2
+and 0.5 vote together. A vote never changes a verdict; the winning answer counts as right only if it was judged right by itself.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import DataError, nearest
 from evoltune.evaluate.difficulty import difficulties_of, numeric_order, skills_of
 from evoltune.evaluate.samples import Sample, answered
-from evoltune.evaluate.statistics import mean, pass_at_k
+from evoltune.evaluate.statistics import Measure, mean, pass_at_k
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
 from evoltune.record import Verdict, digest
@@ -28,6 +32,8 @@ from evoltune.verification.records import NO_ANSWER
 
 Place = tuple[str, int, str]
 """(problem, sample, hash of the text): a changed text is judged anew."""
+Pair = tuple[str, str]
+"""Two extracted answers as written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,3 +187,65 @@ def _by_group(
                 found[group].append(solved[task.name])
     ordered = sorted(found, key=numeric_order)
     return {group: {"n": len(found[group]), **asdict(mean(found[group]))} for group in ordered}
+
+
+def can_vote(suite: Suite) -> bool:
+    """Whether answers can be compared with each other: every problem has a reference and no tests."""
+    return all(task.tests is None and task.reference is not None for task in suite.tasks)
+
+
+def majority(suite: Suite, outcomes: Sequence[Outcome], k: int, verification: Verification) -> Measure:
+    """maj@k over the first k samples of each problem; a tie goes to the answer that came first.
+
+    Raises DataError when the suite's answers cannot be compared or a problem has fewer than k samples.
+    """
+    if not can_vote(suite):
+        raise DataError(
+            f"maj@k: the answers of suite {suite.name} are judged by tests, so they cannot vote: ask for pass@k"
+        )
+    groups = {problem: group[:k] for problem, group in by_problem(outcomes).items()}
+    short = next((p for p, group in groups.items() if len(group) < k), None)
+    if short is not None:
+        raise DataError(f"maj@{k} needs {k} samples per problem, {short!r} has {len(groups[short])}")
+    equal = _equal_pairs(suite, groups, verification)
+    return mean([float(_majority_is_right(group, equal[problem])) for problem, group in groups.items()])
+
+
+def _equal_pairs(
+    suite: Suite, groups: Mapping[str, Sequence[Outcome]], verification: Verification
+) -> dict[str, set[Pair]]:
+    """The pairs of different answers that the verifier holds equal, by problem."""
+    tasks = {task.name: task for task in suite.tasks}
+    asked = [
+        (problem, pair)
+        for problem, group in groups.items()
+        for pair in combinations(dict.fromkeys(o.extracted for o in group if o.extracted), 2)
+    ]
+    found: dict[str, set[Pair]] = {problem: set() for problem in groups}
+    if asked:
+        with open_checker(suite.domain, verification) as checker:
+            judged = checker.verify(
+                answered(suite, replace(tasks[problem], reference=reference), answer)
+                for problem, (reference, answer) in asked
+            )
+            for (problem, pair), record in zip(asked, judged, strict=True):
+                verdict = record.answers[0].verdict
+                if verdict and verdict.status == "pass":
+                    found[problem].add(pair)
+    return found
+
+
+def _majority_is_right(group: Sequence[Outcome], equal: set[Pair]) -> bool:
+    """Whether the first answer of the largest class was judged right. Samples without an answer do not vote."""
+    classes: list[list[Outcome]] = []
+    for outcome in group:
+        if not outcome.extracted:
+            continue
+        for members in classes:
+            first = members[0].extracted
+            if first == outcome.extracted or (first, outcome.extracted) in equal:
+                members.append(outcome)
+                break
+        else:
+            classes.append([outcome])
+    return bool(classes) and max(classes, key=len)[0].passed  # max takes the first of equals: the earliest class

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 from evoltune.errors import EvoltuneError
-from evoltune.train.job import read_job, write_error
-from evoltune.train.watchdog import Watchdog
+from evoltune.train.job import Watchdog, read_job, write_error
 
 
 def main() -> int:

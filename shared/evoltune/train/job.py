@@ -1,10 +1,16 @@
-"""A training job: the file that the driver writes and every rank reads. Imports no torch.
+"""A training job: the file that the driver writes and every rank reads, and how a rank reports errors and hangs. Imports no torch.
 
 It is `job.json` in the checkpoint's folder. Invariant: its fingerprint covers everything that changes the result, so a
 finished or interrupted job is only ever continued by the same job.
 """
 
+import faulthandler
 import json
+import os
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,10 +21,11 @@ from evoltune.errors import EvoltuneError, MissingExtraError, TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
 from evoltune.rows.files import file_digest, write_file, write_json
-from evoltune.run.paths import JOB, STEPS, train_rows
+from evoltune.run.paths import HEARTBEAT, JOB, STEPS, train_rows
 
 # Settings that decide how the work is done, but not its result.
 _WITHOUT_EFFECT = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
+HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -84,7 +91,7 @@ def read_job(path: Path) -> Job:
         raise TrainingError(f"{path}: not a training job: {error}") from error
 
 
-# ---- errors of ranks
+# ---- errors and hangs of ranks
 
 
 def write_error(job: Job, rank: int, error: EvoltuneError) -> None:
@@ -107,3 +114,35 @@ def read_error(job: Job) -> EvoltuneError | None:
         error.exit_code = report["exit_code"]
         return error
     return None
+
+
+class Watchdog(threading.Thread):
+    """Ends this rank, with its stack traces and a clear error, if it makes no progress for `compute.hang_timeout_s`.
+
+    It starts before anything that can wait (rendezvous, loading, compilation). SIGUSR1 prints the stack traces at any time.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(daemon=True, name="watchdog")
+        self._job, self._limit = job, job.recipe.compute.hang_timeout_s
+        self._rank = int(os.environ.get("RANK", "0"))
+        self._last, self._event = time.monotonic(), "start"
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+
+    def beat(self, event: str) -> None:
+        """Reports progress; `event` says what was done, such as `step 4`."""
+        self._last, self._event = time.monotonic(), event
+        if self._rank == 0:
+            (self._job.folder / HEARTBEAT).write_text(f"{event}\n", encoding="utf-8")
+
+    def run(self) -> None:
+        while time.monotonic() - self._last <= self._limit:
+            time.sleep(min(1.0, self._limit / 4))
+        faulthandler.dump_traceback(file=sys.stderr)
+        error = TrainingError(
+            f"rank {self._rank} made no progress for {self._limit:g} s after {self._event!r}: another rank is lost or a collective "
+            "hangs; see its stack traces above; run the same command again to continue from the last checkpoint "
+            "(compute.hang_timeout_s sets the limit)"
+        )
+        write_error(self._job, self._rank, error)
+        os._exit(HUNG)

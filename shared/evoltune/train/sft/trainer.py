@@ -19,16 +19,14 @@ from evoltune.models.proof import attach_chat_template, check_batch, prove
 from evoltune.models.template import Stop
 from evoltune.recipe import Train
 from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
-from evoltune.train.job import Job
+from evoltune.train.job import Job, Watchdog
 from evoltune.train.schedule import BatchLayout, batch_layout, number_of_steps, rate_factor
 from evoltune.train.sft.batches import PackedDataset, StepBatchSampler, collate, pack
+from evoltune.train.sft.callbacks import Metrics, TrainingMonitor
 from evoltune.train.sft.checkpoint import UNIVERSAL, agreed_step, save_final
 from evoltune.train.sft.examples import Counts, encode_rows, read_conversations
 from evoltune.train.sft.loss import LabelledHead
-from evoltune.train.sft.metrics import Metrics
 from evoltune.train.sft.model import prepare_model
-from evoltune.train.sft.monitor import TrainingMonitor
-from evoltune.train.watchdog import Watchdog
 
 SAME_NAMES = (
     "learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "logging_steps",

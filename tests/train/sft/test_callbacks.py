@@ -15,8 +15,8 @@ ONE = SimpleNamespace(world_size=1)
 
 @pytest.fixture
 def monitor(job_in, tmp_path):
-    from evoltune.train.sft.monitor import TrainingMonitor
-    from evoltune.train.watchdog import Watchdog
+    from evoltune.train.job import Watchdog
+    from evoltune.train.sft.callbacks import TrainingMonitor
 
     job = job_in(tmp_path)
     return TrainingMonitor(job, Watchdog(job))
@@ -55,3 +55,19 @@ def test_the_stop_file_asks_for_a_checkpoint_and_an_end(monitor, tmp_path):
     (tmp_path / "stop").touch()
     control = step(monitor, 2, 1.0)
     assert control.should_save and control.should_training_stop
+
+
+pytest.importorskip("torch")
+
+
+def test_mfu_counts_six_per_trained_and_four_per_frozen_weight(tiny_base):
+    from transformers import AutoModelForCausalLM
+
+    from evoltune.train.sft.callbacks import flops_per_token, peak_flops
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_base)
+    body = sum(p.numel() for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n and "head" not in n)
+    head = model.get_output_embeddings().weight.numel()
+    assert flops_per_token(model) == (6 * body, 6 * head)
+    assert flops_per_token(model.requires_grad_(False)) == (4 * body, 4 * head)
+    assert peak_flops("fp32") > 1e8

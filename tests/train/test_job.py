@@ -13,7 +13,7 @@ def test_a_rank_that_hangs_ends_itself_with_stacks_and_a_reason(job_in, tmp_path
     write_job(job_in(tmp_path, "compute.hang_timeout_s=0.5"))
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom evoltune.train.job import read_job\n"
-        "from evoltune.train.watchdog import Watchdog\n"
+        "from evoltune.train.job import Watchdog\n"
         "dog = Watchdog(read_job(Path(sys.argv[1]))); dog.start(); dog.beat('step 4'); time.sleep(60)"
     )
     done = subprocess.run(
