@@ -6,6 +6,7 @@ written; 1: work began and failed, what was finished is kept). Bad model output 
 """
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 
 
@@ -40,6 +41,13 @@ class MissingExtraError(EvoltuneError):
         super().__init__(
             f"{purpose} needs the module {module!r}, which is not installed: pip install 'evoltune[{extra}]'"
         )
+
+
+def require(purpose: str, extra: str, *modules: str) -> None:
+    """Raises MissingExtraError for the first of the modules that is not installed. Imports none of them."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(module, extra, purpose)
 
 
 class IsolationError(EvoltuneError):

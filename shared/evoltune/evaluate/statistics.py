@@ -39,24 +39,24 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
-def wilson(passed: int, n: int, z: float = Z95) -> tuple[float, float]:
+def wilson(passed: int, n: int) -> tuple[float, float]:
     """Wilson's score interval of a rate: keeps its level for small n and rates near 0 and 1, unlike the normal interval."""
     if n == 0:
         return 0.0, 1.0
-    rate, z2 = passed / n, z * z
+    rate, z2 = passed / n, Z95 * Z95
     centre = (rate + z2 / (2 * n)) / (1 + z2 / n)
-    half = z / (1 + z2 / n) * math.sqrt(rate * (1 - rate) / n + z2 / (4 * n * n))
+    half = Z95 / (1 + z2 / n) * math.sqrt(rate * (1 - rate) / n + z2 / (4 * n * n))
     low = 0.0 if passed == 0 else max(0.0, centre - half)
     return low, 1.0 if passed == n else min(1.0, centre + half)
 
 
-def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> tuple[float, float]:
+def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     """95% percentile interval of the mean; problems are drawn with replacement."""
     if not values:
         return 0.0, 1.0
     rng, n = random.Random(seed), len(values)
-    means = sorted(math.fsum(rng.choices(values, k=n)) / n for _ in range(resamples))
-    return means[int(0.025 * resamples)], means[min(resamples - 1, int(0.975 * resamples))]
+    means = sorted(math.fsum(rng.choices(values, k=n)) / n for _ in range(RESAMPLES))
+    return means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES)]
 
 
 def mean(values: Sequence[float], seed: int = 0) -> Measure:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.domain import Benchmark
-from evoltune.errors import DataError, MissingExtraError
+from evoltune.errors import DataError, require
 from evoltune.rows.files import cache_folder, jsonl_writer, write_json
 from evoltune.rows.hub import parse_address
 
@@ -124,11 +124,10 @@ def fetch(address: str, out: Path, pinned: str = "") -> str:
 
     `pinned`: the revision to fetch where the address names none; "": the newest.
     """
-    try:
-        import datasets
-        from huggingface_hub import HfApi
-    except ImportError as error:
-        raise MissingExtraError("datasets", "data", f"fetching {address} from the hub") from error
+    require(f"fetching {address} from the hub", "data", "datasets")
+    import datasets
+    from huggingface_hub import HfApi
+
     where = parse_address(address)
     try:
         revision = where.revision or pinned or str(HfApi().dataset_info(where.repo, timeout=10).sha)

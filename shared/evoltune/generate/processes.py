@@ -28,7 +28,7 @@ from typing import IO, Any
 from evoltune.cluster import engine
 from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.ray_engine import import_ray
-from evoltune.errors import EngineError, EvoltuneError, MissingExtraError, RecipeError
+from evoltune.errors import EngineError, EvoltuneError, RecipeError, require
 from evoltune.generate.job import (
     Batches,
     GenerationError,
@@ -217,9 +217,7 @@ def generator_slots() -> int:
 
 def transformers_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
     """One process per GPU; on a CPU one per core, as far as the memory allows."""
-    for module in ("torch", "transformers"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, "train", "generation with Transformers")
+    require("generation with Transformers", "train", "torch", "transformers")
     worker = "evoltune.generate.transformers_worker"
     return _Dispatcher(todo, settings, model, save, worker).run(process_count(model))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import MissingExtraError, TrainingError
+from evoltune.errors import TrainingError, require
 from evoltune.models.load import load_adapted, precision_of, torch_dtype
 from evoltune.models.locate import ModelRef, locate_model
 from evoltune.models.proof import Template, check_golden
@@ -98,11 +98,10 @@ def open_model(checkpoint: str | Path) -> ChatModel:
     Raises TrainingError if the model does not exist, or its tokenizer was changed after training.
     """
     place = locate_model(str(checkpoint))
-    try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("transformers", "train", "answering") from error
+    require("answering", "train", "torch", "transformers")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     dtype = torch_dtype(precision_of("auto"))
     tokenizer = AutoTokenizer.from_pretrained(place)
     template = check_golden(Path(place), tokenizer) or Template(

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from evoltune.errors import MissingExtraError, TrainingError
+from evoltune.errors import TrainingError, require
 from evoltune.models.locate import locate_model
 from evoltune.models.proof import Template
 from evoltune.models.template import FORMATS, Stop, stop_of
@@ -61,10 +61,9 @@ def torch_dtype(precision: Precision) -> Any:
 
 def load_tokenizer(base: str) -> Any:
     """The tokenizer of a folder or hub id, padding on the right."""
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("transformers", "train", "training") from error
+    require("training", "train", "transformers")
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(base)
     except (OSError, ValueError) as error:
@@ -154,8 +153,7 @@ def _four_bit(compute_dtype: Any) -> Any:
 
     if not torch.cuda.is_available():
         raise TrainingError("train.finetuning_type: 'qlora' needs a GPU (bitsandbytes): use lora on a CPU")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingExtraError("bitsandbytes", "qlora", "train.finetuning_type: qlora")
+    require("train.finetuning_type: qlora", "qlora", "bitsandbytes")
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from evoltune.errors import MissingExtraError, TrainingError
+from evoltune.errors import TrainingError, require
 from evoltune.rows import hub
 from evoltune.rows.files import cache_folder
 
@@ -102,9 +102,7 @@ def converted(gguf: Path) -> Path:
     target = cache_folder() / "models" / f"{gguf.stem}-{gguf.stat().st_size}"
     if (target / "config.json").is_file():
         return target
-    for module in ("torch", "transformers", "gguf"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, "train", f"converting {gguf.name}")
+    require(f"converting {gguf.name}", "train", "torch", "transformers", "gguf")
     print(f"converting {gguf.name} once into {target}", file=sys.stderr, flush=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as folder:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from evoltune.errors import DataError, MissingExtraError, TrainingError
+from evoltune.errors import DataError, TrainingError, require
 from evoltune.models.card import write_card
 from evoltune.models.load import load_adapted
 from evoltune.models.proof import Template, read_template
@@ -34,11 +34,10 @@ def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, A
         )
     if (out / MANIFEST).exists():
         raise TrainingError(f"{out}: holds a finished model already: give another --out")
-    try:
-        import torch
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("transformers", "train", "merging") from error
+    require("merging", "train", "torch", "transformers")
+    import torch
+    from transformers import AutoTokenizer
+
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     adapted = load_adapted(checkpoint, template, torch.float32, len(tokenizer))
     before = _probe_logits(adapted, template)

@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from evoltune.errors import EvoltuneError, MissingExtraError, TrainingError
+from evoltune.errors import EvoltuneError, TrainingError, require
 from evoltune.models.chat import ChatModel, Reply, SamplingConfig
 from evoltune.models.load import load_tokenizer
 from evoltune.models.proof import check_golden, read_template
@@ -139,8 +139,7 @@ def vllm_can_serve(checkpoint: Path) -> bool:
 
 def vllm_command(checkpoint: str, host: str, port: int, name: str) -> list[str]:
     """The command that serves the checkpoint, after the template proof. TrainingError if vLLM would render other prompts."""
-    if importlib.util.find_spec("vllm") is None:
-        raise MissingExtraError("vllm", "vllm", "--engine vllm")
+    require("--engine vllm", "vllm", "vllm")
     if not vllm_can_serve(Path(checkpoint)):
         raise TrainingError(
             f"{checkpoint}: vLLM would not render its prompts as in training (an adapter, a system prompt, or a template that "

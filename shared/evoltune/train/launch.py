@@ -190,14 +190,9 @@ def _signals_as_stop_file(folder: Path, process: subprocess.Popen[bytes]) -> Ite
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     """Ends the command and its children: SIGTERM, and SIGKILL after 10 s."""
-    if process.poll() is None:
-        _signal_group(process.pid, signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(10)
-    _signal_group(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)

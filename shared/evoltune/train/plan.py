@@ -115,23 +115,16 @@ def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Se
         texts = (f"{r.get('instruction') or ''}{r.get('output') or ''}" for r in read_rows(str(dataset)))
         lengths = [int(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
         return len(lengths), f"rows of {dataset}", lengths
-    if rows:
-        return rows, "--rows", ()
-    if recipe.curate.size:
-        return recipe.curate.size, "curate.size", ()
-    if recipe.evolve.sample:
-        return recipe.evolve.sample, "evolve.sample", ()
+    for count, key in ((rows, "--rows"), (recipe.curate.size, "curate.size"), (recipe.evolve.sample, "evolve.sample")):
+        if count:
+            return count, key, ()
     seeds = _seeds(recipe)
     draws = seeds * (1 + recipe.evolve.rounds * recipe.evolve.variants)
     return draws, f"at most: {seeds} seeds and all their draws (--rows N for another number)", ()
 
 
 def _seeds(recipe: Recipe) -> int:
-    if recipe.seeds.limit:
-        return recipe.seeds.limit
-    if recipe.seeds.path is not None:
-        return sum(1 for _ in seed_records(recipe, load_domain(recipe.domain)))
-    return sum(1 for _ in load_domain(recipe.domain).seeds())
+    return recipe.seeds.limit or sum(1 for _ in seed_records(recipe, load_domain(recipe.domain)))
 
 
 def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
@@ -169,12 +162,8 @@ def describe(plan: Plan, chosen: str) -> list[str]:
     low, high = plan.cost_usd
     out.append(f"teacher: at most {plan.calls:,} calls" + (f", ${low:,.0f} to ${high:,.0f}" if high else ""))
     if plan.fits.get(chosen, 0) < plan.micro_batch:  # type: ignore[call-overload]
-        fitting = [z for z, micro in plan.fits.items() if micro >= 1]
-        advice = (
-            f"use {fitting[0]} with micro-batch {plan.fits[fitting[0]]}"
-            if fitting
-            else "use more or larger devices, or qlora"
-        )
+        fitting = (f"use {zero} with micro-batch {micro}" for zero, micro in plan.fits.items() if micro)
+        advice = next(fitting, "use more or larger devices, or qlora")
         out.append(f"does not fit: micro-batch {plan.micro_batch} under {chosen}: {advice}")
     out.append(f"launch: {plan.launch}")
     if plan.deepspeed:

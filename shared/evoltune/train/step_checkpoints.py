@@ -99,7 +99,9 @@ def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint
         raise TypeError("train(): checkpoint_select: generations needs the argument `score`")
     dev = job.recipe.train.dev_suite
     recipe = dev_recipe(job.recipe, dev)
-    perplexities = _training_perplexities(job)
+    metrics = job.folder / METRICS  # may hold NaN
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
+    perplexities = {row["step"]: math.exp(row["loss"]) for row in map(json.loads, lines)}
     table: list[dict[str, Any]] = []
     for step, folder in _candidates(job, manifest["steps"]):
         found, perplexity = (
@@ -142,10 +144,3 @@ def _replace_weights(source: Path, target: Path) -> None:
 
 def _weights(folder: Path) -> list[Path]:
     return [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
-
-
-def _training_perplexities(job: Job) -> dict[int, float]:
-    """exp(loss) by step."""
-    path = job.folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return {row["step"]: math.exp(row["loss"]) for row in map(json.loads, lines)}

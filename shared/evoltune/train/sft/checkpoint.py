@@ -30,6 +30,7 @@ from evoltune.train.step_checkpoints import latest_step
 
 UNIVERSAL = "latest_universal"
 """Names the universal copy of a DeepSpeed checkpoint, which any number of ranks can read."""
+ReadTensor = Callable[[], torch.Tensor]
 
 
 def agreed_step(folder: Path, world: int, rank: int) -> Path | None:
@@ -122,7 +123,11 @@ def _publish(
         "finetuning_type": train.finetuning_type,
     }
     (staging / TEMPLATE).write_text(json.dumps(template), encoding="utf-8")
-    _name_base(staging / "adapter_config.json", train.model_name_or_path)
+    adapter = staging / "adapter_config.json"
+    if adapter.is_file():  # it names its base as the recipe does, not as a folder of this machine
+        config = json.loads(adapter.read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = train.model_name_or_path
+        adapter.write_text(json.dumps(config, indent=1), encoding="utf-8")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     manifest = {
         "fingerprint": job.fingerprint,
@@ -156,16 +161,6 @@ def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: An
         raise TrainingError(f"{folder}/generation_config.json does not name the stop token {stop.token!r} ({stop.id})")
 
 
-def _name_base(path: Path, name: str) -> None:
-    """The adapter names its base as the recipe does, not as a folder of this machine."""
-    if path.is_file():
-        config = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps({**config, "base_model_name_or_path": name}, indent=1), encoding="utf-8")
-
-
-ReadTensor = Callable[[], torch.Tensor]
-
-
 def compare_saved(model: torch.nn.Module, folder: Path, rank: int) -> int:
     """Compares each saved tensor with the parameter in memory; under ZeRO-3 all ranks must call it.
 
@@ -180,7 +175,9 @@ def compare_saved(model: torch.nn.Module, folder: Path, rank: int) -> int:
             continue
         with gathered(parameter, change=False):
             if rank == 0:
-                problems += _compare(_saved_name(name, adapter), parameter, saved, seen)
+                if adapter:
+                    name = name.replace(".modules_to_save.default.", ".").replace(".default.", ".")
+                problems += _compare(name, parameter, saved, seen)
     if rank:
         return 0
     if adapter and not saved:
@@ -214,10 +211,6 @@ def _is_tied(name: str, live: torch.Tensor, saved: Mapping[str, ReadTensor]) -> 
         return False
     others = (read() for other, read in saved.items() if "embed" in other or "head" in other or "wte" in other)
     return any(t.shape == live.shape and torch.equal(t, live.detach().to("cpu", t.dtype)) for t in others)
-
-
-def _saved_name(name: str, adapter: bool) -> str:
-    return name.replace(".modules_to_save.default.", ".").replace(".default.", ".") if adapter else name
 
 
 def _tensors(folder: Path) -> tuple[dict[str, ReadTensor], list[str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.nn import functional
 
-from evoltune.errors import MissingExtraError, TrainingError
+from evoltune.errors import TrainingError, require
 from evoltune.models.load import Precision, grow_embeddings, load_model
 from evoltune.recipe import Train
 
@@ -29,10 +29,9 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
 
     With `embeddings` (tokens were added) the embedding matrices are trained whole, since an adapter cannot reach new rows.
     """
-    try:
-        from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-    except ImportError as error:
-        raise MissingExtraError("peft", "train", f"train.finetuning_type: {train.finetuning_type}") from error
+    require(f"train.finetuning_type: {train.finetuning_type}", "train", "peft")
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
     if train.finetuning_type == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=train.gradient_checkpointing)
     targets, whole = train.lora_target_modules, list(train.lora_modules_to_save)

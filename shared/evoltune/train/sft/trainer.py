@@ -4,7 +4,6 @@ Transformers' Trainer runs the loop and the checkpoints, and drives DeepSpeed. T
 the learning-rate curve are ours.
 """
 
-import importlib.util
 import os
 import sys
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from evoltune.errors import MissingExtraError, TrainingError
+from evoltune.errors import TrainingError, require
 from evoltune.models.load import LIGER, Precision, choose_kernels, load_tokenizer, precision_of, prepare_tokenizer
 from evoltune.models.proof import attach_chat_template, check_batch, prove
 from evoltune.models.template import Stop
@@ -145,8 +144,7 @@ def training_arguments(job: Job, layout: BatchLayout, precision: Precision) -> T
     gpu = torch.cuda.is_available()
     config = deepspeed_config(job.recipe, precision, layout.world)
     if config is not None:
-        if importlib.util.find_spec("deepspeed") is None:
-            raise MissingExtraError("deepspeed", "deepspeed", f"train.deepspeed: {train.deepspeed}")
+        require(f"train.deepspeed: {train.deepspeed}", "deepspeed", "deepspeed")
         avoid_compilation()
     arguments = TrainingArguments(
         output_dir=str(job.steps),
