@@ -9,6 +9,7 @@ written when everything is judged, and holds everything that the scores depend o
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -103,15 +104,15 @@ def _measure_suite(
     rows = [finished[r.problem, r.sample] for r in requests]
     samples = [Sample(problem=row["problem"], sample=row["sample"], text=row["text"]) for row in rows]
     profiles = (name, *suite.beside, *recipe.eval.beside)
-    before = (
-        read_json(out / SCORES) or {}
-    )  # has the proof of the run that generated the texts, if this one had nothing to do
+    if not proof:  # nothing was missing: the proof of the run that generated the texts
+        before = read_json(out / SCORES) or {}
+        proof = before.get("suites", {}).get(suite.name, {}).get("template_proof", {})
     return {
         **score(suite, samples, profiles, recipe, out / f"{suite.name}.verdicts.jsonl"),
         "truncated": sum(row["stop"] == "length" for row in rows),
         "settings": asdict(settings),
         "settings_key": settings.key,
-        "template_proof": proof or before.get("suites", {}).get(suite.name, {}).get("template_proof", {}),
+        "template_proof": proof,
         "prompts_sha256": digest([r.prompt for r in requests]),
     }
 
@@ -152,10 +153,8 @@ def environment() -> dict[str, str]:
     """Versions of the packages that a score depends on."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("evoltune", "torch", "transformers", "peft", "tokenizers", "sympy", "vllm"):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

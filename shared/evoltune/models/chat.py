@@ -68,11 +68,6 @@ class ChatModel:
         reason = "stop" if generated[-1:] == [self.template.stop.id] else "length"
         yield Reply(text=text, finish_reason=reason, prompt_tokens=len(ids), completion_tokens=len(generated))
 
-    def answer(self, messages: Sequence[Message], sampling: SamplingConfig | None = None) -> Reply:
-        *_, last = self.stream(messages, sampling)
-        assert isinstance(last, Reply)
-        return last
-
     def _generate(self, ids: list[int], sampling: SamplingConfig, streamer: Any, outputs: list[list[int]]) -> None:
         """Runs in a thread of its own; appends prompt and answer to `outputs`, or nothing if the model fails."""
         import torch

@@ -12,13 +12,14 @@ token, and no token of a prompt carries a label. The format strings are publishe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from evoltune.errors import DataError, TrainingError
 from evoltune.text.prompts import fill_slots
 
-Name = Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"]
 Message = Mapping[str, Any]
+Spans = list[tuple[int, int]]
+"""Character spans of answers in a text, each with its stop token."""
 IGNORED = -100
 """Label of a token without loss; PyTorch's default `ignore_index`."""
 
@@ -77,17 +78,13 @@ def as_messages(messages: str | Sequence[Message]) -> list[Message]:
     return [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
 
 
-def render_prompt(
-    template: Name | str, messages: str | Sequence[Message], system: str = "", tokenizer: Any = None
-) -> str:
+def render_prompt(template: str, messages: str | Sequence[Message], system: str = "", tokenizer: Any = None) -> str:
     """The text of a prompt. `chat`, and conversations with earlier answers, need the tokenizer."""
     return render(template, as_messages(messages), system, tokenizer)[0]
 
 
-def render(
-    template: Name | str, messages: Sequence[Message], system: str = "", tokenizer: Any = None
-) -> tuple[str, list[tuple[int, int]]]:
-    """A prompt, and the character spans of the earlier answers in it, each with its stop token.
+def render(template: str, messages: Sequence[Message], system: str = "", tokenizer: Any = None) -> tuple[str, Spans]:
+    """A prompt, and the spans of the earlier answers in it.
 
     `messages` must end with a user's turn; their own system message takes precedence over `system`.
     """
@@ -104,9 +101,7 @@ def render(
     return _render_plain(FORMATS[template], messages, system, tokenizer)
 
 
-def _render_plain(
-    form: Format, messages: Sequence[Message], system: str, tokenizer: Any
-) -> tuple[str, list[tuple[int, int]]]:
+def _render_plain(form: Format, messages: Sequence[Message], system: str, tokenizer: Any) -> tuple[str, Spans]:
     with_input = bool(form.turn_input and messages[0].get("input"))
     text = (f"{system}\n\n" if system else "") + (form.preamble_input if with_input else form.preamble)
     spans = []
@@ -130,7 +125,7 @@ def _turn(form: Format, message: Message) -> str:
     return fill_slots(form.turn_input, instruction=instruction, input=given)
 
 
-def _render_chat(messages: Sequence[Message], system: str, tokenizer: Any) -> tuple[str, list[tuple[int, int]]]:
+def _render_chat(messages: Sequence[Message], system: str, tokenizer: Any) -> tuple[str, Spans]:
     text = _apply_chat_template(messages, system, tokenizer, True)
     stop = stop_of("chat", tokenizer)
     spans = []
@@ -169,7 +164,7 @@ def _apply_chat_template(messages: Sequence[Message], system: str, tokenizer: An
     return text
 
 
-def stop_of(template: Name | str, tokenizer: Any) -> Stop:
+def stop_of(template: str, tokenizer: Any) -> Stop:
     """The token that ends an answer under this template."""
     if template != "chat":
         return stop_of_format(FORMATS[template], tokenizer)
@@ -210,7 +205,7 @@ def _eos(tokenizer: Any) -> Stop:
     return Stop(token=tokenizer.eos_token, id=tokenizer.eos_token_id)
 
 
-def as_chat_template(template: Name | str, system: str = "", *, bos: bool = False) -> str:
+def as_chat_template(template: str, system: str = "", *, bos: bool = False) -> str:
     """A plain format as a Jinja chat template for the saved tokenizer, so that any server builds the same prompts.
 
     `bos`: whether the tokenizer adds a BOS token to plain text, which the template must then write. Chat messages have no
@@ -236,17 +231,16 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
-def prompt_ids(template: Name | str, messages: str | Sequence[Message], tokenizer: Any, system: str = "") -> list[int]:
+def prompt_ids(template: str, messages: str | Sequence[Message], tokenizer: Any, system: str = "") -> list[int]:
     """The ids of a prompt: what evaluation, chat and serve send, and what training sees before the last answer."""
     text, _ = render(template, as_messages(messages), system, tokenizer)
-    ids: list[int] = tokenizer(text, add_special_tokens=template != "chat")[
-        "input_ids"
-    ]  # a chat template writes its own BOS
+    # A chat template writes its own BOS.
+    ids: list[int] = tokenizer(text, add_special_tokens=template != "chat")["input_ids"]
     return ids
 
 
 def encode(
-    template: Name | str, messages: Sequence[Message], tokenizer: Any, system: str = "", stop: Stop | None = None
+    template: str, messages: Sequence[Message], tokenizer: Any, system: str = "", stop: Stop | None = None
 ) -> Encoded:
     """Ids and labels of a conversation that ends with an answer; each answer and its stop token carry loss.
 

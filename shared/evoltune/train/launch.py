@@ -56,7 +56,11 @@ def train(
     """
     check_selection(recipe)
     rows = rows_of(str(dataset))
-    certificate = _certificate(Path(rows), suites, allow_uncertified)
+    certificate = None
+    if suites:
+        for problem in require_certificate(Path(rows), suites, allow_uncertified)["problems"]:
+            print(f"  train: uncertified: {problem}", file=sys.stderr)
+        certificate = certificate_path(Path(rows)) if certificate_path(Path(rows)).is_file() else None
     base = download_model(ModelRef(recipe.train.model_name_or_path, recipe.train.model_revision))
     job = make_job(recipe, rows, str(base), out, certificate)
     manifest = _finished(job)
@@ -96,15 +100,6 @@ def _run(job: Job) -> dict[str, Any]:
         file=sys.stderr,
     )
     return manifest
-
-
-def _certificate(rows: Path, suites: Mapping[str, Any], allow_uncertified: bool) -> Path | None:
-    if not suites:
-        return None
-    certificate = require_certificate(rows, suites, allow_uncertified)
-    for problem in certificate["problems"]:
-        print(f"  train: uncertified: {problem}", file=sys.stderr)
-    return certificate_path(rows) if certificate_path(rows).is_file() else None
 
 
 def _finished(job: Job) -> dict[str, Any] | None:

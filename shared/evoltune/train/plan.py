@@ -68,26 +68,14 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
     full = train.finetuning_type == "full"
     calls, cost = _teacher(recipe)
     return Plan(
-        recipe=recipe.name,
-        parameters=shape.parameters,
+        recipe=recipe.name, parameters=shape.parameters,
         trained=shape.parameters if full else shape.lora_parameters(train.lora_r, train.lora_target_modules),
-        world=world,
-        micro_batch=layout.micro,
-        accumulation=layout.accumulation,
-        tokens=train.max_length,
-        memory=memory,
-        fits=fits,
-        gpu_bytes=int(gpu_gib * GIB),
-        rows=count,
-        rows_are=source,
-        steps=number_of_steps(train, count, layout),
-        step_tokens=layout.batch * row_tokens,
+        world=world, micro_batch=layout.micro, accumulation=layout.accumulation, tokens=train.max_length,
+        memory=memory, fits=fits, gpu_bytes=int(gpu_gib * GIB), rows=count, rows_are=source,
+        steps=number_of_steps(train, count, layout), step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
-        calls=calls,
-        cost_usd=cost,
-        launch=launch_text(recipe),
-        deepspeed=deepspeed_config(recipe, world=world),
-    )
+        calls=calls, cost_usd=cost, launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
+    )  # fmt: skip
 
 
 def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict[Zero, Memory], dict[Zero, int]]:

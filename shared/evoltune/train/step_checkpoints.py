@@ -113,7 +113,11 @@ def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint
         print(f"  select: step {step}: {found:.1%} on {dev}, training perplexity {shown:.2f}", file=sys.stderr)
     best = max(table, key=lambda row: (row["score"], -row["step"]))
     if best["step"] != manifest["steps"]:
-        _replace_weights(Path(best["folder"]), job.folder)
+        for path in _weights(job.folder):
+            path.unlink()
+        for path in _weights(Path(best["folder"])):
+            with atomic_path(job.folder / path.name) as temporary:
+                shutil.copyfile(path, temporary)
         manifest["files"] |= {p.name: file_digest(p) for p in _weights(job.folder)}
     manifest["selected_step"] = best["step"]
     write_json(job.folder / SELECTION, {"suite": dev, "chosen": best["step"], "table": table})
@@ -132,14 +136,6 @@ def _candidates(job: Job, last: int) -> Iterator[tuple[int, Path]]:
                 shutil.copyfile(path, folder / path.name)
         yield step, folder
     yield last, job.folder
-
-
-def _replace_weights(source: Path, target: Path) -> None:
-    for path in _weights(target):
-        path.unlink()
-    for path in _weights(source):
-        with atomic_path(target / path.name) as temporary:
-            shutil.copyfile(path, temporary)
 
 
 def _weights(folder: Path) -> list[Path]:
