@@ -128,8 +128,8 @@ def _mean_over_seeds(work: Run, trainings: Sequence[Training]) -> dict[str, Any]
         for suite, problems in found.items()
     }
     first = trainings[0]
-    facts = {"axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": len(trainings)}
-    return {**facts, "suites": suites}
+    seeds = len(trainings)
+    return {"axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": seeds, "suites": suites}
 
 
 def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:

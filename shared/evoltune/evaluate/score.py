@@ -128,10 +128,9 @@ def _verdicts(checker: Checker, suite: Suite, samples: Sequence[Sample], profile
 
 
 def _places(suite: Suite, samples: Sequence[Sample]) -> list[Place]:
-    repeated = [name for name, n in Counter((s.problem, s.sample) for s in samples).items() if n > 1]
-    if repeated:
-        problem, sample = repeated[0]
-        raise DataError(f"two generations are named {problem!r}, sample {sample}: number them 0, 1, ...")
+    for (problem, sample), count in Counter((s.problem, s.sample) for s in samples).items():
+        if count > 1:
+            raise DataError(f"two generations are named {problem!r}, sample {sample}: number them 0, 1, ...")
     names = dict.fromkeys(task.name for task in suite.tasks)
     unknown = next((s.problem for s in samples if s.problem not in names), None)
     if unknown is not None:
@@ -229,8 +228,7 @@ def _equal_pairs(
                 for problem, (reference, answer) in asked
             )
             for (problem, pair), record in zip(asked, judged, strict=True):
-                verdict = record.answers[0].verdict
-                if verdict and verdict.status == "pass":
+                if (verdict := record.answers[0].verdict) and verdict.status == "pass":
                     found[problem].add(pair)
     return found
 
@@ -238,9 +236,7 @@ def _equal_pairs(
 def _majority_is_right(group: Sequence[Outcome], equal: set[Pair]) -> bool:
     """Whether the first answer of the largest class was judged right. Samples without an answer do not vote."""
     classes: list[list[Outcome]] = []
-    for outcome in group:
-        if not outcome.extracted:
-            continue
+    for outcome in (o for o in group if o.extracted):
         for members in classes:
             first = members[0].extracted
             if first == outcome.extracted or (first, outcome.extracted) in equal:

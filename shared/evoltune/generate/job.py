@@ -55,11 +55,7 @@ class GenerationSettings:
 
     @property
     def key(self) -> str:
-        """Hash that names these settings in files.
-
-        Leaves out `n`, so that samples can be added later, and `model`: the fingerprint identifies the model
-        wherever it lies.
-        """
+        """Names the settings in files; without `n`, which may grow, and `model`, which `weights` identifies anywhere."""
         return digest({k: v for k, v in asdict(self).items() if k not in ("n", "model")})
 
 
@@ -107,10 +103,7 @@ Engine = Callable[[Batches, GenerationSettings, ModelSource, Save], dict[str, An
 
 
 def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
-    """The files of a checkpoint (merged or adapter), local model, hub id or packaged model.
-
-    With `eval.engine: http`, `model` is the name under which the server knows it.
-    """
+    """The files of a checkpoint, local model, hub id or packaged model; with `eval.engine: http`, a server's model name."""
     if chosen and chosen.engine == "http":
         return ModelSource(
             model=model, endpoint=chosen.endpoint or "", api_key_env=chosen.api_key_env or "",

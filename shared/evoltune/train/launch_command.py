@@ -9,7 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.slurm import batch_script
@@ -66,10 +66,11 @@ def _deepspeed(job: Path, recipe: Recipe, ranks: int) -> list[str]:
         raise RecipeError(
             "compute.hostfile: the deepspeed launcher needs one for several nodes: lines of `HOST slots=8`"
         )
-    hosts = ["--hostfile", str(Path(compute.hostfile).resolve())] if compute.hostfile else []
-    nodes = ["--num_nodes", str(compute.nodes)] if compute.hostfile else []
+    hosts = []
+    if compute.hostfile:
+        hosts = ["--hostfile", str(Path(compute.hostfile).resolve()), "--num_nodes", str(compute.nodes)]
     return [
-        sys.executable, "-m", "deepspeed.launcher.runner", *hosts, *nodes, "--num_gpus", str(ranks),
+        sys.executable, "-m", "deepspeed.launcher.runner", *hosts, "--num_gpus", str(ranks),
         "--module", "evoltune.train", str(job),
     ]  # fmt: skip
 
@@ -85,9 +86,7 @@ def launch_text(recipe: Recipe, out: Path | None = None) -> str:
     if recipe.compute.launcher == "slurm":
         return slurm_script(job, recipe)
     if recipe.compute.launcher == "torchrun" and not recipe.compute.rendezvous:
-        recipe = msgspec.structs.replace(
-            recipe, compute=msgspec.structs.replace(recipe.compute, rendezvous="127.0.0.1")
-        )
+        recipe = replace(recipe, compute=replace(recipe.compute, rendezvous="127.0.0.1"))
     return shlex.join(launch_command(job, recipe))
 
 
