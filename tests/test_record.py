@@ -1,11 +1,11 @@
 """Records: an id that depends on task and lineage alone, JSON without loss, scores of statuses."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from evoltune.record import Answer, Record, Task, Verdict, record_from_json, record_to_json
+from evoltune.record import Answer, Record, Task, Verdict, record_from_json
 
 TASK = Task(
     instruction="Add 1 and 2.", reference="3", tests=["assert f(1, 2) == 3"], fields={"entry_point": "f"},
@@ -40,7 +40,7 @@ def test_an_id_depends_on_task_and_lineage(change):
 
 
 def test_a_record_survives_json():
-    copy = record_from_json(json.loads(json.dumps(record_to_json(RECORD))))
+    copy = record_from_json(json.loads(json.dumps(asdict(RECORD))))
     assert copy == RECORD and copy.id == RECORD.id
 
 

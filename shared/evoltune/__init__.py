@@ -18,22 +18,9 @@ _WHERE = {
     "reward": "verification.api", "verify": "verification.api",
 }  # fmt: skip
 __all__ = [
-    "Answer",
-    "Benchmark",
-    "Context",
-    "Domain",
-    "Drop",
-    "EvoltuneError",
-    "Job",
-    "Operator",
-    "Profile",
-    "Record",
-    "Task",
-    "Verdict",
-    "load_domain",
-    "reward",
-    "verify",
-]
+    "Answer", "Benchmark", "Context", "Domain", "Drop", "EvoltuneError", "Job", "Operator", "Profile", "Record", "Task",
+    "Verdict", "load_domain", "reward", "verify",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from evoltune.domain import Benchmark, Context, Domain, Job, Operator, Profile, load_domain

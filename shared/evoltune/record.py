@@ -7,7 +7,7 @@ Invariant: `Record.id` is the same on every machine and in every process, and do
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -99,32 +99,14 @@ class Drop:
 Stage = Callable[[Iterable[Record]], Iterator[Record | Drop]]
 
 
-def task_from_json(raw: Mapping[str, Any]) -> Task:
-    history = tuple((str(role), str(content)) for role, content in raw.get("history", ()))
-    return Task(**{**raw, "history": history})
-
-
-def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
-    return asdict(verdict)
-
-
-def record_to_json(record: Record) -> dict[str, Any]:
-    """Plain JSON types; `record_from_json` gives back an equal record with the same id."""
-    return asdict(record)
-
-
 def record_from_json(raw: Mapping[str, Any]) -> Record:
-    answers = tuple(
-        Answer(text=a["text"], model=a["model"], verdict=Verdict(**a["verdict"]) if a.get("verdict") else None)
-        for a in raw.get("answers", ())
-    )
-    return Record(
-        domain=raw["domain"],
-        task=task_from_json(raw["task"]),
-        parents=tuple(raw.get("parents", ())),
-        operator=raw.get("operator", ""),
-        round=raw.get("round", 0),
-        draw=raw.get("draw", 0),
-        answers=answers,
-        evidence={name: tuple(texts) for name, texts in raw.get("evidence", {}).items()},
-    )
+    """From what `dataclasses.asdict` gives for a record, also by way of JSON, an equal record with the same id."""
+    history = tuple((str(role), str(content)) for role, content in raw["task"].get("history", ()))
+    answers = (a | {"verdict": Verdict(**a["verdict"]) if a.get("verdict") else None} for a in raw.get("answers", ()))
+    parts = {
+        "task": Task(**{**raw["task"], "history": history}),
+        "parents": tuple(raw.get("parents", ())),
+        "answers": tuple(Answer(**answer) for answer in answers),
+        "evidence": {name: tuple(texts) for name, texts in raw.get("evidence", {}).items()},
+    }
+    return Record(**{**raw, **parts})

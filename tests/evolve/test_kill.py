@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import towns
 from openai_server import serving
 
-from evoltune.record import record_to_json
 from evoltune.run.store import Step, Store
 
 CONCURRENCY = 8
@@ -76,7 +76,7 @@ def data(folder):
     with Store.read(folder) as store:
         (key,) = store.steps()
         step = Step(name="evolve", version=key.partition("@")[2])
-        return json.dumps([record_to_json(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(step)
+        return json.dumps([asdict(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(step)
 
 
 def killed_and_resumed(folder, server, name, rng):

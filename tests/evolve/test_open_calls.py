@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -14,7 +15,6 @@ from evoltune import recipe as recipes
 from evoltune.domain import Operator
 from evoltune.evolve.loop import evolve
 from evoltune.evolve.open_calls import import_results, open_calls
-from evoltune.record import record_to_json
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import write_requests
 from evoltune.teacher.journal import Journalled
@@ -34,7 +34,7 @@ class Direct:
 
 
 def rows(store, step):
-    return [record_to_json(r) for r in store.kept(step)]
+    return [asdict(r) for r in store.kept(step)]
 
 
 def direct(folder):

@@ -42,9 +42,6 @@ EXAMPLES = 5  # hits and unreadable rows that `decontaminate` prints; --json pri
 MODES = ("lima", "quality_diversity", "all")
 
 
-# ---- eliminate
-
-
 def add_eliminate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", nargs="?", help="rows (JSONL, JSON, Parquet, CSV, a folder, a run); without: list the rules")
@@ -92,9 +89,6 @@ def _beginning(turns: Conversation | str) -> str:
         return ""
     text = " ".join((turns.output or turns.instruction).split())
     return f": {text[:SHOWN_CHARS]}" + ("..." if len(text) > SHOWN_CHARS else "")
-
-
-# ---- decontaminate
 
 
 def add_decontaminate(parser: argparse.ArgumentParser) -> None:
@@ -187,9 +181,6 @@ def _audit_lines(audit: Audit, sizes: Mapping[str, int]) -> Iterator[str]:
         yield from (f"  {bad.where}: {bad.reason}" for bad in audit.unreadable[: 2 * EXAMPLES])
 
 
-# ---- select
-
-
 def add_select(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("sources", nargs="+", help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path")
@@ -242,9 +233,6 @@ def _quotas(text: str) -> dict[str, int]:
             raise DataError(f"--quota {part!r}: must be SOURCE=N, e.g. wikihow=200")
         found[name] = int(number)
     return found
-
-
-# ---- export
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

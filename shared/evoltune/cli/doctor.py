@@ -9,8 +9,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,7 @@ EXTRAS = {
 FREE_GIB = 10.0  # with less, a checkpoint of a small model may not fit
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """`note`: a feature is missing; `fix`: something will fail."""
 
@@ -44,16 +45,7 @@ class Finding:
     todo: str = ""
 
 
-def ok(what: str) -> Finding:
-    return Finding(level="ok", what=what)
-
-
-def note(what: str, todo: str = "") -> Finding:
-    return Finding(level="note", what=what, todo=todo)
-
-
-def fix(what: str, todo: str) -> Finding:
-    return Finding(level="fix", what=what, todo=todo)
+ok, note, fix = partial(Finding, "ok"), partial(Finding, "note"), partial(Finding, "fix")
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -72,10 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(hostfile: Path | None) -> Iterator[Finding]:
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _python, _extras, _domains, _isolation, _accelerators, _locks, _disk,
-    )  # fmt: skip
-    for check in checks:
+    for check in (_python, _extras, _domains, _isolation, _accelerators, _locks, _disk):
         yield from check()
     if hostfile:
         yield from _nodes(hostfile)

@@ -30,9 +30,6 @@ evoltune eval --model M --suite math/gsm8k --limit 200      any model: hub id, f
 """
 
 
-# ---- eval
-
-
 def add_eval(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EVAL_EXAMPLES, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
@@ -93,9 +90,6 @@ def _eval_model(args: argparse.Namespace) -> None:
     options.say(args, scores, [*score_table({args.model: scores}), f"texts, verdicts and scores.json: {out}"])
 
 
-# ---- rescore
-
-
 def add_rescore(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, help="samples: ours, human-eval, EvalPlus, lm-eval, plain rows")
@@ -131,9 +125,6 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise RecipeError(f"--k: {text!r} must be a positive number, e.g. --k 1,10")
     return int(text)
-
-
-# ---- ablate
 
 
 def add_ablate(parser: argparse.ArgumentParser) -> None:

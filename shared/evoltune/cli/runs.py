@@ -19,7 +19,6 @@ import msgspec
 from evoltune.cli import options
 from evoltune.errors import DataError
 from evoltune.recipe import load_recipe
-from evoltune.record import verdict_to_json
 from evoltune.rows.storage import fetch, is_address
 from evoltune.run import queries
 from evoltune.run.lock import is_locked
@@ -32,9 +31,6 @@ ORDER = ("evolve", "verify", "dedup", "decontaminate", "select")
 SNAPSHOTS = 30
 """Kept for the rates that are shown."""
 ANSWER_LINES = 12
-
-
-# ---- watch
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
@@ -176,9 +172,6 @@ def _last_metrics(path: Path) -> dict[str, Any] | None:
     return None
 
 
-# ---- explain
-
-
 def add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("id", help="record id, or its first characters")
@@ -218,7 +211,7 @@ def _history(store: Store, record_id: str) -> dict[str, Any]:
         "instruction": record.task.instruction,
         "reference": record.task.reference,
         "answers": [
-            {"model": a.model, "text": a.text, "verdict": verdict_to_json(a.verdict) if a.verdict else None}
+            {"model": a.model, "text": a.text, "verdict": asdict(a.verdict) if a.verdict else None}
             for a in record.answers
         ],
         "decisions": [
@@ -257,9 +250,6 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
         yield f"  call {call['purpose']}: {tokens} tokens, ${call['usd']:.6f}"
     if entry["parents"]:
         yield f"  came from {', '.join(entry['parents'])}\n"
-
-
-# ---- publish and fetch
 
 
 def add_publish(parser: argparse.ArgumentParser) -> None:

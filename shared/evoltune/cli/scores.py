@@ -40,9 +40,6 @@ def _say_table(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     options.say(args, rows, table([*rows[0]], [[*row.values()] for row in rows]))
 
 
-# ---- compare
-
-
 def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", type=Path, help="run, eval folder or scores.json")
     parser.add_argument("b", type=Path, help="the other one")
@@ -75,9 +72,6 @@ def _compare(args: argparse.Namespace) -> int:
     return int(bool(refusal))
 
 
-# ---- judge
-
-
 def add_judge(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("study", type=Path, help="systems, suite, protocol and judge: see docs/evaluate.md")
@@ -100,9 +94,6 @@ def _judge(args: argparse.Namespace) -> None:
     else:
         result = judge_study(study, folder)
         options.say(args, result, standings.report(result))
-
-
-# ---- suites
 
 
 def add_suites(parser: argparse.ArgumentParser) -> None:
@@ -145,9 +136,6 @@ def _build_suite(args: argparse.Namespace) -> None:
     text = ", ".join(f"{difficulty}: {n}" for difficulty, n in spread.items())
     facts = {"file": str(args.out), "rows": len(rows), "by_difficulty": spread}
     options.say(args, facts, [f"{len(rows)} rows in {args.out}; by difficulty {text}"])
-
-
-# ---- profiles
 
 
 def add_profiles(parser: argparse.ArgumentParser) -> None:

@@ -174,9 +174,6 @@ def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
             yield f"{suite} {measure}: {value['value']:.1%} (95% {low:.1%} to {high:.1%}, n={entry['n']})"
 
 
-# ---- before and after
-
-
 def add_plan(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
     parser.add_argument("--gpu-gib", type=float, default=80.0, help="memory of one device in GiB (default: 80)")

@@ -48,9 +48,6 @@ def _teacher(args: argparse.Namespace) -> int:
     return subprocess.run(["bash", "-c", script]).returncode
 
 
-# ---- batch
-
-
 def add_batch(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="export|run|import")
     for name, execute, about in (
@@ -112,9 +109,6 @@ def _batch_run(args: argparse.Namespace) -> int:
     facts = {"answered": answered, "failed": failed, "file": args.results}
     options.say(args, facts, [f"{answered} requests answered in {args.results}{failures}"])
     return int(failed > 0)
-
-
-# ---- cassette
 
 
 def add_cassette(parser: argparse.ArgumentParser) -> None:

@@ -16,19 +16,7 @@ from evoltune.curate.diversity import spherical_kmeans
 from evoltune.curate.quality import level_of
 from evoltune.errors import DataError
 from evoltune.rows.files import read_journal, read_json
-from evoltune.run import queries
-from evoltune.run.paths import (
-    AFTER,
-    BEFORE,
-    CERTIFICATE,
-    CHECKPOINT,
-    DATASET,
-    METRICS,
-    RECIPE,
-    STORE,
-    TEMPLATE,
-    scores_path,
-)
+from evoltune.run import paths, queries
 from evoltune.run.store import Store
 from evoltune.text.ratings import median_rating
 from evoltune.text.vectors import import_numpy, vectors
@@ -73,20 +61,20 @@ class RunData:
 
 def read_run(folder: Path) -> RunData:
     """Raises DataError when the folder is not a run."""
-    recipe = folder / RECIPE
-    if not recipe.is_file() and not (folder / STORE).is_file():
-        raise DataError(f"{folder}: neither {RECIPE} nor {STORE} is there: give the directory of a run")
-    evaluations = {label: read_json(scores_path(folder, label)) or {} for label in (BEFORE, AFTER)}
+    recipe = folder / paths.RECIPE
+    if not recipe.is_file() and not (folder / paths.STORE).is_file():
+        raise DataError(f"{folder}: neither {paths.RECIPE} nor {paths.STORE} is there: give the directory of a run")
+    evaluations = {label: read_json(paths.scores_path(folder, label)) or {} for label in (paths.BEFORE, paths.AFTER)}
     from_files: dict[str, Any] = {
         "name": folder.resolve().name,
         "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
-        "loss": list(read_journal(folder / CHECKPOINT / METRICS)),
+        "loss": list(read_journal(folder / paths.CHECKPOINT / paths.METRICS)),
         "scores": _scores(evaluations),
-        "certificate": read_json(folder / DATASET / CERTIFICATE),
-        "template_proof": read_json(folder / CHECKPOINT / TEMPLATE),
-        "environment": (evaluations[AFTER] or evaluations[BEFORE]).get("environment", {}),
+        "certificate": read_json(folder / paths.DATASET / paths.CERTIFICATE),
+        "template_proof": read_json(folder / paths.CHECKPOINT / paths.TEMPLATE),
+        "environment": (evaluations[paths.AFTER] or evaluations[paths.BEFORE]).get("environment", {}),
     }
-    if not (folder / STORE).is_file():
+    if not (folder / paths.STORE).is_file():
         return RunData(**from_files)
     with Store.read(folder) as store:
         rows = list(_rows(store))
@@ -109,9 +97,7 @@ def read_run(folder: Path) -> RunData:
 
 def _rows(store: Store) -> Iterator[dict[str, Any]]:
     """One small dict per record, seeds first, in (round, id) order."""
-    outcome: dict[str, str] = {}
-    for record, step, reason in queries.drops(store):
-        outcome[record] = f"{step}: {reason}"
+    outcome = {record: f"{step}: {reason}" for record, step, reason in queries.drops(store)}
     verdict: dict[str, str] = {}
     for record, status in queries.verdict_statuses(store):
         verdict[record] = "pass" if "pass" in (status, verdict.get(record)) else status

@@ -8,8 +8,6 @@ The content goes to a temporary file in the same folder, is flushed to the disk 
 process id, so that two processes that fill the same cache entry cannot write into each other's file.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json
@@ -17,8 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import orjson
 
@@ -113,12 +110,10 @@ class Journal:
         while line:  # a full disk may take a part first; the rest then raises OSError
             line = line[os.write(self._file, line) :]
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         os.close(self._file)
 
 

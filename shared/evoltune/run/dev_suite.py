@@ -37,10 +37,10 @@ def refuse_overlap(dev: str, dev_tasks: Sequence[Task], suites: Mapping[str, Seq
             for i, count in shared.items():
                 similarity = count / (len(own) + len(reported[i]) - count)
                 if similarity >= NEAR:
+                    pair = f"({task.name!r} and {tasks[i].name!r}, similarity {similarity:.2f})"
                     raise RecipeError(
-                        f"evolve.stop_on: dev suite {dev!r} shares a problem with eval suite {suite!r} "
-                        f"({task.name!r} and {tasks[i].name!r}, similarity {similarity:.2f}): choose a dev set that is not "
-                        "reported"
+                        f"evolve.stop_on: dev suite {dev!r} shares a problem with eval suite {suite!r} {pair}: "
+                        "choose a dev set that is not reported"
                     )
 
 

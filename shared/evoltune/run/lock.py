@@ -24,9 +24,8 @@ def take_lock(folder: Path, name: str) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be written: {error.strerror}: check the path, its rights and the disk"
-        ) from error
+        todo = "check the path, its rights and the disk"
+        raise StoreError(f"{folder}: cannot be written: {error.strerror}: {todo}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

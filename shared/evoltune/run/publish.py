@@ -22,19 +22,9 @@ from typing import Any
 
 from evoltune.errors import DataError, StoreError
 from evoltune.record import digest
+from evoltune.rows import storage
 from evoltune.rows.files import atomic_path, file_digest, write_file
-from evoltune.rows.storage import (
-    FORMAT,
-    MANIFEST,
-    Manifest,
-    fetch,
-    files_of,
-    filesystem,
-    note_version,
-    object_name,
-    read_manifest,
-    version_of,
-)
+from evoltune.rows.storage import FORMAT, MANIFEST, Manifest, files_of, read_manifest, version_of
 
 _SNAPSHOT = ".snapshot.tmp"
 
@@ -91,7 +81,7 @@ def _fetch_newer(address: str, folder: Path) -> None:
             f"{address}: another machine has published there since {folder} was copied, and that copy has changed too: "
             f"`evoltune runs publish {folder} OTHER_ADDRESS` keeps it, or remove the copy"
         )
-    fetch(address, folder)
+    storage.fetch(address, folder)
 
 
 def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
@@ -114,7 +104,7 @@ def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
         )
     published = before["files"] if before else {}
     files: dict[str, Any] = {}
-    with filesystem(address) as (fs, root):
+    with storage.filesystem(address) as (fs, root):
         for path in files_of(folder):
             name = _name(path, folder)
             if snapshot and name.startswith("checkpoint/"):
@@ -128,7 +118,7 @@ def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
         manifest = {"format": FORMAT, "version": version, "before": before["version"] if before else "", "files": files}
         if before is None or before["version"] != version:
             _put(fs, f"{root}/{MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True).encode())
-    note_version(folder, address, version)
+    storage.note_version(folder, address, version)
     return manifest
 
 
@@ -138,7 +128,7 @@ def _name(path: Path, folder: Path) -> str:
 
 def _entry(path: Path, name: str) -> dict[str, Any]:
     sha256 = file_digest(path)
-    return {"sha256": sha256, "bytes": path.stat().st_size, "object": object_name(name, sha256)}
+    return {"sha256": sha256, "bytes": path.stat().st_size, "object": storage.object_name(name, sha256)}
 
 
 @contextmanager
@@ -150,11 +140,9 @@ def _copied(path: Path) -> Iterator[Path]:
     copy = path.with_name(f"{path.name}.{os.getpid()}{_SNAPSHOT}")
     try:
         if path.suffix == ".sqlite":
-            with (
-                closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
-                closing(sqlite3.connect(copy)) as target,
-            ):
-                db.backup(target)
+            source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            with closing(source), closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
         else:
             shutil.copyfile(path, copy)
         yield copy

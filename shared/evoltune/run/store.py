@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import orjson
@@ -118,9 +117,8 @@ class Store:
                 db.execute("PRAGMA synchronous=NORMAL")
                 found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
-                    raise StoreError(
-                        f"{folder / STORE}: damaged ({found}): restore a copy, or start a new run directory"
-                    )
+                    todo = "restore a copy, or start a new run directory"
+                    raise StoreError(f"{folder / STORE}: damaged ({found}): {todo}")
                 db.executescript(_TABLES)
         except BaseException:
             os.close(lock)
@@ -152,9 +150,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     @contextmanager
@@ -183,9 +179,8 @@ class Store:
                 if isinstance(result, Drop) and not reason:
                     raise ValueError(f"step {step.name}: a drop of record {record.id} has no reason")
                 _insert(db, step, record)
-                db.execute(
-                    "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?)", (step.key, record.id, reason, record.round)
-                )
+                row = (step.key, record.id, reason, record.round)
+                db.execute("INSERT OR IGNORE INTO decisions VALUES (?,?,?,?)", row)
 
     def decided(self, step: Step, record_id: str) -> str | None:
         """The step's reason for dropping the record; "" when it was kept, None when undecided."""
@@ -206,18 +201,16 @@ class Store:
         if step is None:
             raise ValueError("the first step has nothing before it")
         last, upto = "", (undecided_by or step).upto
-        missing = (
-            "AND NOT EXISTS (SELECT 1 FROM decisions e WHERE e.step=? AND e.record=d.record)" if undecided_by else ""
-        )
+        missing = ""
+        extra: tuple[str, ...] = ()
+        if undecided_by:
+            missing = "AND NOT EXISTS (SELECT 1 FROM decisions e WHERE e.step=? AND e.record=d.record)"
+            extra = (undecided_by.key,)
         query = (
             "SELECT record FROM decisions d WHERE step=? AND reason='' AND record>? AND (?=0 OR round<=?) "
             f"{missing} ORDER BY record LIMIT {PAGE}"
         )
-        while True:
-            extra = (undecided_by.key,) if undecided_by else ()
-            ids = [r for (r,) in self.sql(query, step.key, last, upto, upto, *extra)]
-            if not ids:
-                return
+        while ids := [r for (r,) in self.sql(query, step.key, last, upto, upto, *extra)]:
             for record_id in ids:
                 yield self.record(record_id, step)
             last = ids[-1]
@@ -254,13 +247,8 @@ class Store:
 
     def ledger(self, step: Step) -> dict[str, int]:
         """{"in": n, "kept": n, reason: n, ..., "pending": n}; "in" is the sum of the others."""
-        counts = {
-            reason or "kept": n
-            for reason, n in self.sql(
-                "SELECT reason, count(*) FROM decisions WHERE step=? GROUP BY reason ORDER BY count(*) DESC, reason",
-                step.key,
-            )
-        }
+        query = "SELECT reason, count(*) FROM decisions WHERE step=? GROUP BY reason ORDER BY count(*) DESC, reason"
+        counts = {reason or "kept": n for reason, n in self.sql(query, step.key)}
         if step.before is None:
             taken = int(self.noted(f"planned:{step.key}") or sum(counts.values()))
         else:
@@ -273,9 +261,8 @@ class Store:
         """The ledger of a finished step. Raises StoreError when records are missing, too many or undecided."""
         ledger = self.ledger(step)
         if ledger["pending"] != 0:
-            raise StoreError(
-                f"{self.folder}: step {step.name}: {ledger['pending']} of {ledger['in']} rows are undecided: run it again"
-            )
+            undecided = f"{ledger['pending']} of {ledger['in']} rows are undecided"
+            raise StoreError(f"{self.folder}: step {step.name}: {undecided}: run it again")
         return ledger
 
     # ---- the teacher journal
@@ -311,18 +298,17 @@ class Store:
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
-        cursor = self.sql("SELECT * FROM calls ORDER BY key")
-        names = cursor.names
-        for row in cursor:
-            entry = dict(zip(names, row, strict=True))
+        rows = self.sql("SELECT * FROM calls ORDER BY key")
+        for row in rows:
+            entry = dict(zip(rows.names, row, strict=True))
             yield entry | {name: json.loads(entry[name]) for name in ("request", "texts", "cut")}
 
     def spent(self) -> dict[str, dict[str, float]]:
         """By purpose: calls, prompt_tokens, completion_tokens, usd."""
-        query = (
-            "SELECT purpose, count(*), sum(prompt_tokens), sum(completion_tokens), sum(usd) FROM calls GROUP BY purpose"
-        )
         names = ("calls", "prompt_tokens", "completion_tokens", "usd")
+        query = (
+            f"SELECT purpose, count(*), {', '.join(f'sum({name})' for name in names[1:])} FROM calls GROUP BY purpose"
+        )
         return {purpose: dict(zip(names, rest, strict=True)) for purpose, *rest in self.sql(query)}
 
     # ---- notes
@@ -367,9 +353,8 @@ def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
     body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
     db.execute("INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False)))
     if record.evidence:
-        db.execute(
-            "INSERT OR IGNORE INTO evidence VALUES (?,?)", (record.id, json.dumps(record.evidence, ensure_ascii=False))
-        )
+        evidence = json.dumps(record.evidence, ensure_ascii=False)
+        db.execute("INSERT OR IGNORE INTO evidence VALUES (?,?)", (record.id, evidence))
     for i, answer in enumerate(record.answers):
         db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?)", (record.id, i, answer.model, answer.text))
         if answer.verdict and step.name in ("evolve", "verify"):
