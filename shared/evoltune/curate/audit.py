@@ -113,7 +113,8 @@ def audit_records(
     """(record, whether it is clean), in order; all that every method finds is added to `audit`."""
     stream: Iterator[tuple[Record, Findings]] = ((record, Findings()) for record in records)
     for group in groups:
-        stream = _audit_group(stream, group, options)
+        index = build_index(group.suites, options)
+        stream = find_overlap(stream, index, group.suites, group.overlap, every_method=True)
     for record, findings in stream:
         audit.rows += 1
         if findings.hits:
@@ -123,31 +124,13 @@ def audit_records(
         yield record, findings.clean
 
 
-def _audit_group(
-    stream: Iterator[tuple[Record, Findings]], group: SuiteGroup, options: Curate
-) -> Iterator[tuple[Record, Findings]]:
-    index = build_index(group.suites, options)
-    earlier: deque[Findings] = deque()
-
-    def records() -> Iterator[Record]:
-        for record, findings in stream:
-            earlier.append(findings)
-            yield record
-
-    for record, found in find_overlap(records(), index, group.suites, group.overlap, every_method=True):
-        before = earlier.popleft()
-        yield (record, Findings(hits=[*before.hits, *found.hits], unchecked=[*before.unchecked, *found.unchecked]))
-
-
 def certify(audit: Audit, suites: Mapping[str, Suite], options: Curate, dataset: Path) -> Path:
     """Writes the certificate of a finished audit for the files of `dataset` (a folder or one file); returns its path."""
     methods = {name for suite in suites.values() for name in load_domain(suite.domain).overlap}
     hits = [{"row": row, "hits": msgspec.to_builtins(found)} for row, found in sorted(audit.hits.items())]
     unchecked = [{"row": row, "checks": msgspec.to_builtins(found)} for row, found in sorted(audit.unchecked.items())]
-    rows = {
-        "in": audit.rows, "kept": audit.clean_rows,
-        "contaminated": len(audit.hits), "unchecked": len(audit.unchecked),
-    }  # fmt: skip
+    dropped = {"contaminated": len(audit.hits), "unchecked": len(audit.unchecked)}
+    rows = {"in": audit.rows, "kept": audit.clean_rows, **dropped}
     proof = build_certificate(suites, methods_of(options, methods), rows=rows, hits=hits, unchecked=unchecked)
     files = sorted(dataset.glob("*.parquet")) if dataset.is_dir() else [dataset]
     path = certificate_path(dataset)

@@ -75,26 +75,26 @@ def text_hits(index: TextIndex, record: Record) -> list[Hit]:
 
 
 def find_overlap(
-    records: Iterable[Record], index: TextIndex, suites: Suites, overlap: DomainOverlap | None,
+    stream: Iterator[tuple[Record, Findings]], index: TextIndex, suites: Suites, overlap: DomainOverlap | None,
     *, every_method: bool = False,
 ) -> Iterator[tuple[Record, Findings]]:  # fmt: skip
-    """Each record with what was found, in order. Domain functions see only what text let pass, unless `every_method`."""
-    stream = iter(records)
+    """Adds what is found to each record's findings, in order. Domain functions see only what text let pass, unless
+    `every_method`."""
     while batch := list(islice(stream, BATCH)):
-        found = [Findings(hits=text_hits(index, record)) for record in batch]
-        left = [i for i, findings in enumerate(found) if every_method or findings.clean]
+        for record, findings in batch:
+            findings.hits += text_hits(index, record)
         if overlap:
-            _add_domain_overlap([batch[i] for i in left], [found[i] for i in left], suites, overlap)
-        yield from zip(batch, found, strict=True)
+            left = [(record, findings) for record, findings in batch if every_method or findings.clean]
+            _add_domain_overlap(left, suites, overlap)
+        yield from batch
 
 
-def _add_domain_overlap(
-    records: Sequence[Record], found: Sequence[Findings], suites: Suites, overlap: DomainOverlap
-) -> None:
+def _add_domain_overlap(pairs: Sequence[tuple[Record, Findings]], suites: Suites, overlap: DomainOverlap) -> None:
+    records = [record for record, _ in pairs]
     for method in overlap.methods:
         for suite, tasks in suites.items():
             results = overlap.checker.overlap(records, tasks, method)
-            for findings, result in zip(found, results, strict=True):
+            for (_, findings), result in zip(pairs, results, strict=True):
                 if isinstance(result, WorkerLost):
                     findings.unchecked.append(Unchecked(suite=suite, method=method, reason=result.reason))
                 else:
@@ -108,7 +108,8 @@ def decontaminate(
     index = build_index(suites, options)
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
-        for record, findings in find_overlap(records, index, suites, overlap):
+        stream = ((record, Findings()) for record in records)
+        for record, findings in find_overlap(stream, index, suites, overlap):
             if findings.clean:
                 yield record
                 continue
