@@ -1,4 +1,4 @@
-"""Skill and difficulty of problems, under the column names that published suites use, and sets that are balanced over both.
+"""Skill and difficulty of problems, under the columns that published suites use, and sets balanced over both.
 
     balanced_set(read_rows("rows.jsonl"), size=218, seed=0)
 

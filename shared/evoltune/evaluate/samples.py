@@ -23,7 +23,8 @@ from evoltune.rows.readers import read_located
 ID_COLUMNS = ("problem", "task_id", "problem_id", "mbpp_id", "idx", "doc_id", "id", "name")
 """Columns that name the problem, the most reliable first."""
 TEXT_COLUMNS = (
-    "text", "completion", "solution", "response", "answer", "output", "generation", "pred", "generated", "code", "resps",
+    "text", "completion", "solution", "response", "answer", "output", "generation", "pred", "generated", "code",
+    "resps",
 )  # fmt: skip
 QUESTION_COLUMNS = ("question", "problem", "instruction", "input", "prompt")
 Row = Mapping[str, Any]
@@ -41,8 +42,8 @@ class Sample:
 def read_samples(path: Path, suite: Suite, *, column: str = "") -> list[Sample]:
     """The generations of a file in its order, numbered per problem unless the rows number themselves (`sample`).
 
-    `column` has the text, where a row has several; `a.b` reads `b` inside the object `a`. Raises DataError that names the row
-    without a known problem or text.
+    `column` has the text, where a row has several; `a.b` reads `b` inside the object `a`. Raises DataError that names
+    the row without a known problem or text.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz")

@@ -6,8 +6,9 @@
 Invariant: one outcome for each sample and profile, in a journal that survives kill -9; what the same verifier has judged
 is not judged again. "No answer found" is counted apart from wrong, and what could not be judged apart from both.
 
-maj@k is the answer that most of k samples agree on. Two answers are equal when one passes with the other as reference, so 1/2
-and 0.5 vote together. A vote never changes a verdict; the winning answer counts as right only if it was judged right by itself.
+maj@k is the answer that most of k samples agree on. Two answers are equal when one passes with the other as reference,
+so 1/2 and 0.5 vote together. A vote never changes a verdict; the winning answer counts as right only if it was judged
+right by itself.
 """
 
 from collections import Counter, defaultdict
@@ -84,8 +85,8 @@ def verify_samples(
 ) -> dict[str, list[Outcome]]:
     """Judges what the journal `out` does not hold yet; returns profile -> one outcome per sample, in their order.
 
-    `cache`: judge equal answers to a problem once. Raises DataError for an unknown profile or problem, or two samples of one
-    name.
+    `cache`: judge equal answers to a problem once. Raises DataError for an unknown profile or problem, or two samples
+    of one name.
     """
     places = _places(suite, samples)
     versions = {name: verifier_version(suite, name, verification) for name in profiles}

@@ -3,9 +3,9 @@
     path, source = locate("math/gsm8k", benchmark, data=Path("~/suites"))
     sha256 = check_hash("math/gsm8k", benchmark, path)
 
-A hub address has the form of evoltune.rows.hub. Without a config it means the dataset's only one, `main`, or all of them one
-after another (the subjects of MATH); without a split it means `test`.
-Invariant: a file that passes `check_hash` is the published one, or is unchanged since it was first loaded here.
+A hub address has the form of evoltune.rows.hub. Without a config it means the dataset's only one, `main`, or all of
+them one after another (the subjects of MATH); without a split it means `test`. Invariant: a file that passes
+`check_hash` is the published one, or is unchanged since it was first loaded here.
 """
 
 import gzip

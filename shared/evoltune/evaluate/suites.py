@@ -81,7 +81,8 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
         data: folder with suite files, searched before EVOLTUNE_DATA.
         domain: the domain of a bare file name, and the first to be searched for a suite name.
 
-    Raises DataError: unknown name (with the nearest), missing file (with where to get it), other hash, no or equal problems.
+    Raises DataError: unknown name (with the nearest), missing file (with where to get it), other hash, no or equal
+    problems.
     """
     if own := _own_rows(name, domain):
         ref, path = own

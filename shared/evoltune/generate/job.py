@@ -55,7 +55,7 @@ class GenerationSettings:
 
     @property
     def key(self) -> str:
-        """Names the settings in files; without `n`, which may grow, and `model`, which `weights` identifies anywhere."""
+        """Names the settings in files; without `n`, which may grow, and `model`, as `weights` identifies it."""
         return digest({k: v for k, v in asdict(self).items() if k not in ("n", "model")})
 
 
@@ -103,7 +103,7 @@ Engine = Callable[[Batches, GenerationSettings, ModelSource, Save], dict[str, An
 
 
 def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
-    """The files of a checkpoint, local model, hub id or packaged model; with `eval.engine: http`, a server's model name."""
+    """The files of a checkpoint, local model, hub id or packaged model; for `engine: http`, a server's model name."""
     if chosen and chosen.engine == "http":
         return ModelSource(
             model=model, endpoint=chosen.endpoint or "", api_key_env=chosen.api_key_env or "",

@@ -3,9 +3,9 @@
     with closing(GeneratorProcess("evoltune.generate.transformers_worker", job)) as generator:
         completions = generator.ask([{"prompt": "2 + 2 = ?", "history": [], "seed": 1}])
 
-Every generator takes the next batch when it is free. A batch whose generator is lost with its node goes to another one. On a
-cluster one generator runs for each GPU, or for each core where there is none, and every node must see the weights at the same
-path. Invariant: the texts of a batch do not depend on the process or node that generates it.
+Every generator takes the next batch when it is free. A batch whose generator is lost with its node goes to another one.
+On a cluster one generator runs for each GPU, or for each core where there is none, and every node must see the weights
+at the same path. Invariant: the texts of a batch do not depend on the process or node that generates it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ START_S = 900.0
 
 
 class GeneratorProcess:
-    """`python -m MODULE`, where the module calls `worker_protocol.serve`: started with a job, then asked batch by batch.
+    """`python -m MODULE`, which calls `worker_protocol.serve`: started with a job, then asked batch by batch.
 
     The process ends with `close`, and when this process dies, which closes its standard input.
     """

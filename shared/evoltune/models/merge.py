@@ -23,8 +23,8 @@ Dtype = Literal["float32", "bfloat16"]
 def merge(checkpoint: Path, out: Path, dtype: Dtype = "bfloat16") -> dict[str, Any]:
     """Writes the whole model to `out`; returns its manifest, with `merge: {bound, difference, dtype}`.
 
-    Raises DataError if the checkpoint is not a finished adapter of Evoltune, and TrainingError if the bound is broken, the
-    adapter is all zeros, or `out` holds a finished model.
+    Raises DataError if the checkpoint is not a finished adapter of Evoltune, and TrainingError if the bound is broken,
+    the adapter is all zeros, or `out` holds a finished model.
     """
     template, manifest = read_template(checkpoint), read_json(checkpoint / MANIFEST)
     if template is None or manifest is None or not (checkpoint / "adapter_config.json").is_file():

@@ -91,8 +91,8 @@ def check_golden(folder: Path, tokenizer: Any) -> Template | None:
 def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> bool:
     """Gives the tokenizer a chat template that builds the ids of a plain format; none if the ids would differ.
 
-    Otherwise a server would render the prompts of an Alpaca-trained model with the base's own chat template. Returns whether
-    the tokenizer's chat template builds the ids of training.
+    Otherwise a server would render the prompts of an Alpaca-trained model with the base's own chat template. Returns
+    whether the tokenizer's chat template builds the ids of training.
     """
     if template == "chat":
         return True
@@ -115,7 +115,8 @@ def prove(
 ) -> dict[str, Any]:
     """Checks a sample of the rows, and the probes; returns the part of template.json that the proof establishes.
 
-    Raises TrainingError if training, evaluation and a server would not see the same ids, or the loss would fall elsewhere.
+    Raises TrainingError if training, evaluation and a server would not see the same ids, or the loss would fall
+    elsewhere.
     """
     _check_specials(tokenizer, stop)
     with tempfile.TemporaryDirectory(prefix="evoltune-proof-") as folder:

@@ -138,7 +138,7 @@ def vllm_can_serve(checkpoint: Path) -> bool:
 
 
 def vllm_command(checkpoint: str, host: str, port: int, name: str) -> list[str]:
-    """The command that serves the checkpoint, after the template proof. TrainingError if vLLM would render other prompts."""
+    """The command that serves the checkpoint, after its proof. TrainingError if vLLM would render other prompts."""
     require("--engine vllm", "vllm", "vllm")
     if not vllm_can_serve(Path(checkpoint)):
         raise TrainingError(

@@ -93,7 +93,7 @@ class Shape:
 
 
 def shape_of(name: str) -> Shape:
-    """The shape of a local folder with a config.json, or of a base that the shipped recipes name (base_configs.yaml)."""
+    """The shape of a local folder with a config.json, or of a base that shipped recipes name (base_configs.yaml)."""
     config = Path(name).expanduser() / "config.json"
     if config.is_file():
         return from_config(json.loads(config.read_text(encoding="utf-8")), where=str(config))

@@ -22,7 +22,7 @@ STALE_S = 900.0
 
 
 def deepspeed_config(recipe: Recipe, precision: str | None = None, world: int = 0) -> dict[str, Any] | None:
-    """The JSON for this recipe, or None without DeepSpeed. Raises RecipeError if the user's JSON contradicts the recipe.
+    """The JSON for this recipe, or None without DeepSpeed. Raises RecipeError where the user's JSON contradicts it.
 
     Args:
         precision: bf16, fp16 or fp32, as the hardware has it; by default the recipe's (auto counts as bf16).

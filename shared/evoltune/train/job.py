@@ -1,4 +1,4 @@
-"""A training job: the file that the driver writes and every rank reads, and how a rank reports errors and hangs. Imports no torch.
+"""A training job: its file, and how a rank reports errors and hangs to the driver. Imports no torch.
 
 It is `job.json` in the checkpoint's folder. Invariant: its fingerprint covers everything that changes the result, so a
 finished or interrupted job is only ever continued by the same job.
@@ -119,7 +119,8 @@ def read_error(job: Job) -> EvoltuneError | None:
 class Watchdog(threading.Thread):
     """Ends this rank, with its stack traces and a clear error, if it makes no progress for `compute.hang_timeout_s`.
 
-    It starts before anything that can wait (rendezvous, loading, compilation). SIGUSR1 prints the stack traces at any time.
+    It starts before anything that can wait (rendezvous, loading, compilation). SIGUSR1 prints the stack traces at any
+    time.
     """
 
     def __init__(self, job: Job) -> None:

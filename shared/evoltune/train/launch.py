@@ -2,9 +2,10 @@
 
     train(load_recipe("smoke/math"), "runs/smoke-math/dataset", Path("runs/smoke-math/checkpoint"), suites={})
 
-A finished checkpoint of the same job is returned as it is; an interrupted job continues from its last step. A stop (SIGTERM,
-Ctrl-C) becomes the file `OUT/stop`, which works for every launcher and across nodes: the trainer saves a checkpoint after the
-current step and ends. A second signal kills. Invariant: no process that it started outlives `run_trainer`. Imports no torch.
+A finished checkpoint of the same job is returned as it is; an interrupted job continues from its last step. A stop
+(SIGTERM, Ctrl-C) becomes the file `OUT/stop`, which works for every launcher and across nodes: the trainer saves a
+checkpoint after the current step and ends. A second signal kills. Invariant: no process that it started outlives
+`run_trainer`. Imports no torch.
 """
 
 import math
@@ -51,8 +52,8 @@ def train(
         score: Evaluates a checkpoint on the dev suite; needed for `checkpoint_select: generations`.
         allow_uncertified: Train without that certificate.
 
-    Returns the checkpoint's manifest. Raises CertificateError if the dataset has no certificate for the suites, DataError if
-    a row cannot be trained on, TrainingError if the job failed; it continues when it is started again.
+    Returns the checkpoint's manifest. Raises CertificateError if the dataset has no certificate for the suites,
+    DataError if a row cannot be trained on, TrainingError if the job failed; it continues when it is started again.
     """
     check_selection(recipe)
     rows = rows_of(str(dataset))

@@ -1,4 +1,4 @@
-"""The steps of a run: their number, how each one's rows are split over the ranks, and the learning rate. Imports no torch."""
+"""The steps of a run: their number, the rows of each rank in a step, and the learning rate. Imports no torch."""
 
 import math
 from collections.abc import Callable

@@ -1,12 +1,12 @@
-"""The checkpoints of an unfinished job (`steps/checkpoint-N`): marked when complete, checked for damage, the best one chosen.
+"""The checkpoints of an unfinished job (`steps/checkpoint-N`): marked complete, checked for damage, chosen from.
 
     mark_complete(folder); damage(folder) == ""
 
 Invariant: a folder with the mark held every byte of the listed files when it was marked. Imports no torch.
 
-Under `train.checkpoint_select: generations` the checkpoint whose answers score best on a dev suite becomes the final one. LIMA
-(2305.11206, appendix B) found that perplexity rises while answers improve, so it is reported but not used. The dev suite must
-not be one that the run reports; evaluation runs in processes of its own.
+Under `train.checkpoint_select: generations` the checkpoint whose answers score best on a dev suite becomes the final
+one. LIMA (2305.11206, appendix B) found that perplexity rises while answers improve, so it is reported but not used.
+The dev suite must not be one that the run reports; evaluation runs in processes of its own.
 """
 
 import hashlib
@@ -93,7 +93,8 @@ def check_selection(recipe: Recipe) -> None:
 def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:
     """Scores the kept checkpoints and the last state, and copies the best weights over the final ones.
 
-    A tie goes to the earlier checkpoint. The scores are written to selection.json. Returns the manifest, with `selected_step`.
+    A tie goes to the earlier checkpoint. The scores are written to selection.json. Returns the manifest, with
+    `selected_step`.
     """
     if score is None:
         raise TypeError("train(): checkpoint_select: generations needs the argument `score`")

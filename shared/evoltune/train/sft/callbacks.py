@@ -1,10 +1,10 @@
-"""What the Trainer calls in each rank: a monitor for bad losses, spikes and requests to stop, and the metrics of rank 0.
+"""What the Trainer calls in each rank: a monitor for bad losses, spikes and stops, and the metrics of rank 0.
 
 After each step the ranks exchange two numbers in one small all-reduce: the step's loss, and whether any rank was asked to
 stop. So all ranks act alike, and a lost rank shows at once. Invariant: a run does not continue with a loss that is not finite.
 
-`metrics.jsonl` has a line for each logged step; a bar shows loss, tokens per second and time left. Model FLOPs utilisation
-(MFU) is the floating-point operations of a step as a share of the device's peak.
+`metrics.jsonl` has a line for each logged step; a bar shows loss, tokens per second and time left. Model FLOPs
+utilisation (MFU) is the floating-point operations of a step as a share of the device's peak.
 """
 
 import json

@@ -75,8 +75,8 @@ def _make_universal(step: Path) -> None:
 def save_final(trainer: Any, tokenizer: Any, stop: Stop, job: Job, counts: Counts, proof: dict[str, Any]) -> None:
     """Writes the checkpoint to `job.out`: weights or adapter, tokenizer, generation_config.json, template.json, card, manifest.
 
-    Everything is written to a staging folder, read back and compared before it is moved. All ranks must call this; all raise
-    TrainingError if the save is wrong or the disk is full.
+    Everything is written to a staging folder, read back and compared before it is moved. All ranks must call this; all
+    raise TrainingError if the save is wrong or the disk is full.
     """
     staging = job.folder / ".saving"
     rank, world = trainer.args.process_index, trainer.args.world_size
@@ -164,8 +164,9 @@ def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: An
 def compare_saved(model: torch.nn.Module, folder: Path, rank: int) -> int:
     """Compares each saved tensor with the parameter in memory; under ZeRO-3 all ranks must call it.
 
-    It catches an adapter that ZeRO-3 saved empty, a truncated shard, a full disk. Returns how many were compared (0 on other
-    ranks than the first). Raises TrainingError on rank 0, if a tensor is missing, different, not finite or not the model's.
+    It catches an adapter that ZeRO-3 saved empty, a truncated shard, a full disk. Returns how many were compared (0 on
+    other ranks than the first). Raises TrainingError on rank 0, if a tensor is missing, different, not finite or not
+    the model's.
     """
     adapter = (folder / "adapter_config.json").is_file()
     saved, problems = _tensors(folder) if rank == 0 else ({}, [])
