@@ -64,17 +64,11 @@ def confirm(
             solved = solves(task.instruction, text)
             if solved is not None:
                 (by if solved else against).append("substitution")
-        found.append(
-            {
-                "extracted": text,
-                "verified_by": by,
-                "refuted_by": against,
-                "votes": votes,
-                "of": len(candidates),
-                "programs": len(printed),
-                "confidence": 0.0 if against else _confidence(by, votes / len(candidates)),
-            }
-        )
+        # The probability that at least one method is right, if they err independently.
+        confidence = round(1 - prod(1 - _RELIABILITY.get(method, votes / len(candidates)) for method in by), 4)
+        counts = {"votes": votes, "of": len(candidates), "programs": len(printed)}
+        methods = {"verified_by": by, "refuted_by": against, "confidence": 0.0 if against else confidence}
+        found.append({"extracted": text, **methods, **counts})
     least = max(1, policy.confirm_methods)
     verified = [len(f["verified_by"]) >= least and not f["refuted_by"] for f in found]
     return [_verdict(f, v, any(verified)) for f, v in zip(found, verified, strict=True)]
@@ -126,11 +120,6 @@ def _accepts(check: str, value: Fraction, context: Context) -> bool:
     verdict = context.run(Job(program=source, tests=None))
     lines = str(verdict.evidence.get("stdout", "")).split("\n")
     return verdict.status == "pass" and lines[-2:-1] == ["True False False"]
-
-
-def _confidence(methods: Sequence[str], share: float) -> float:
-    """The probability that at least one method is right, if they err independently."""
-    return round(1 - prod(1 - _RELIABILITY.get(method, share) for method in methods), 4)
 
 
 def _verdict(evidence: dict[str, Any], verified: bool, another: bool) -> Verdict:

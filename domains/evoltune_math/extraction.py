@@ -99,7 +99,6 @@ def find(response: str) -> Found | None:
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last match of `pattern`."""
     found = deque(pattern.finditer(text), maxlen=1)
     return found[0] if found else None
 

@@ -136,11 +136,7 @@ _INDEXES: OrderedDict[int, tuple[Sequence[Task], Index]] = OrderedDict()
 
 
 def index_of(tasks: Sequence[Task]) -> Index:
-    """The suite's index, cached for this process.
-
-    The key is the identity of the sequence, which the cache keeps alive. A worker gets a new copy of the suite with each
-    batch, so that an unknown sequence is compared with the cached ones by content.
-    """
+    """The suite's index, cached by identity, else by content: a worker gets a new copy of the suite with each batch."""
     cached = _INDEXES.get(id(tasks))
     if cached is None:
         equal = next((key for key, (held, _) in _INDEXES.items() if list(held) == list(tasks)), None)

@@ -51,10 +51,7 @@ def _value(text: str) -> Fraction | None:
 
 
 def number_slots(text: str) -> tuple[Fraction, ...]:
-    """The numbers of a text in order; `twenty-nine` is one, `1/2` is one.
-
-    The number 1 is left out: rewriting turns `one` into `a` and back.
-    """
+    """The numbers of a text in order; `1/2` is one number. Without 1, as rewriting turns `one` into `a` and back."""
     found: list[Fraction] = []
     after_tens = False
     for token in _TOKEN.findall(text.lower()):

@@ -83,9 +83,7 @@ def agree(a: str, b: str, policy: str) -> bool:
 def factor(a: str, b: str) -> Fraction | None:
     """How many `b` one `a` is, or None for different or unknown dimensions."""
     x, y = _dimensions(a), _dimensions(b)
-    if x is None or y is None or x[0] != y[0]:
-        return None
-    return x[1] / y[1]
+    return x[1] / y[1] if x is not None and y is not None and x[0] == y[0] else None
 
 
 def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:

@@ -5,17 +5,6 @@
 
 from fractions import Fraction
 
-
-def word_set(text: str) -> frozenset[str]:
-    """The words of `text`."""
-    return frozenset(text.split())
-
-
-GREEK = word_set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi "
-    "rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma "
-    "Upsilon Phi Psi Omega ell hbar aleph partial nabla"
-)
 CIRCULAR = ["sin", "cos", "tan", "cot", "sec", "csc"]
 HYPERBOLIC = ["sinh", "cosh", "tanh", "coth", "sech", "csch"]
 FUNCTIONS: dict[str, str] = {
@@ -33,7 +22,6 @@ TRIGONOMETRIC = frozenset([*CIRCULAR, "cis"])  # functions whose argument may be
 CONSTANTS = {"pi": "pi", "Pi": "pi", "infty": "inf", "infinity": "inf", "Infinity": "inf", "inf": "inf", "oo": "inf", "varpi": "pi",
              "infin": "inf", "INF": "inf", "iinf": "inf"}  # fmt: skip
 NUMBER_SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C", "reals": "R", "Reals": "R", "real": "R"}
-
 RELATIONS = {
     "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=", "=>": ">=", "!=": "!=", "<>": "!=", "~": "~", ":=": "=",
     "\\le": "<=", "\\leq": "<=", "\\leqslant": "<=", "\\leqq": "<=", "\\ge": ">=", "\\geq": ">=", "\\geqslant": ">=", "\\geqq": ">=",
@@ -46,16 +34,6 @@ RELATIONS = {
 """A sign or command -> the relation it stands for; `~` is approximate equality."""
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 """The sign after the sides are exchanged."""
-
-TEXT_WORDS = word_set(
-    "yes no odd even none true false all both dne not one two six ten any up down left right male "
-    "female red blue green win lose tie sat sun mon tue wed thu fri jan feb mar apr may jun jul "
-    "aug sep oct nov dec new old rat tar day night boy girl"
-)
-"""Words of two to four letters that are words, not products of letters."""
-SEPARATOR_WORDS = word_set("and or und oder et ou y o")
-
-
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 UNDER_100 = {word: 10 * n for n, word in enumerate(TENS, 2)} | {word: n for n, word in enumerate(
@@ -66,6 +44,26 @@ _DENOMINATORS = {
     "eleventh": 11, "twelfth": 12, "hundredth": 100, "thousandth": 1000, "sixteenth": 16, "twentieth": 20,
 }  # fmt: skip
 MAX_WORDS = 16
+
+
+def word_set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+GREEK = word_set(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi "
+    "rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma "
+    "Upsilon Phi Psi Omega ell hbar aleph partial nabla"
+)
+
+
+TEXT_WORDS = word_set(
+    "yes no odd even none true false all both dne not one two six ten any up down left right male "
+    "female red blue green win lose tie sat sun mon tue wed thu fri jan feb mar apr may jun jul "
+    "aug sep oct nov dec new old rat tar day night boy girl"
+)
+"""Words of two to four letters that are words, not products of letters."""
+SEPARATOR_WORDS = word_set("and or und oder et ou y o")
 
 
 def number_in_words(text: str) -> Fraction | None:

@@ -87,9 +87,8 @@ def _interval(brackets: str, items: tuple[Node, ...]) -> Region | None:
     if len(items) != 2 or brackets not in ("()", "[]", "[)", "(]"):
         return None
     low, high = map(_position, items)
-    if low is not None and high is not None and low > high:
-        return None
-    return Region((Span(*items, brackets[0] == "[", brackets[1] == "]"),))
+    is_empty = low is not None and high is not None and low > high
+    return None if is_empty else Region((Span(*items, brackets[0] == "[", brackets[1] == "]"),))
 
 
 def _builder(head: Node, condition: Node) -> Region | None:

@@ -177,10 +177,9 @@ def _power(node: Node) -> Form:
     n = rational(exponent)
     if n is None or n.denominator != 1:
         return _square_root(fn("sqrt", base)) if n == Fraction(1, 2) else _atom(node)
-    if abs(n) > MAX_EXPANDED_POWER:
-        value = rational(node)
-        if value is not None:
-            return _constant(value)
+    value = rational(node) if abs(n) > MAX_EXPANDED_POWER else None
+    if value is not None:
+        return _constant(value)
     form, count = normal_form(base), abs(int(n))
     if len(form.top) == 1 == len(form.bottom) and count <= MAX_MONOMIAL_POWER:
         top, bottom = _monomial_power(form.top, count), _monomial_power(form.bottom, count)

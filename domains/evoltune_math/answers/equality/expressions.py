@@ -20,6 +20,8 @@ from evoltune_math.answers.vocabulary import word_set
 
 T = TypeVar("T")
 _WITHOUT_VALUE = word_set("text seq rel union inter minus builder cases ratio pmod row")
+FLOAT_DIGITS = 15  # a binary double prints 15 to 17 digits; `0.30000000000000004` is 0.3
+_FLOAT_ERROR = Fraction(23, 10**17)
 
 
 class Expressions:
@@ -97,10 +99,6 @@ def same_in_any_order(a: Sequence[T], b: Sequence[T], same: Callable[[T, T], boo
             return False
         left.pop(at)
     return not left
-
-
-FLOAT_DIGITS = 15  # a binary double prints 15 to 17 digits; `0.30000000000000004` is 0.3
-_FLOAT_ERROR = Fraction(23, 10**17)
 
 
 def _literal(node: Node) -> str:

@@ -21,6 +21,10 @@ _ARBITRARY = re.compile(r"[cCkKABDE]|[cCkKA]_\d")
 MAX_CONSTANTS = 3
 MAX_SYMBOLS = 4
 _SHIFTS = (Fraction(3, 7), Fraction(17, 11), Fraction(29, 9))
+PARAMETERS = frozenset("knmlpqtNK")
+MAX_OFFSETS = 400
+_TOLERANCE = 1e-9
+Progression = tuple[float, float]  # (offset, period)
 
 
 def equal_up_to_constants(expressions: Expressions, x: Node, y: Node, *, may_be_missing: bool) -> bool:
@@ -71,13 +75,6 @@ def _is_constant(expressions: Expressions, node: Node) -> bool:
     points = [{name: num(shift + Fraction(k, 5)) for k, name in enumerate(names)} for shift in _SHIFTS]
     first, second, third = (substitute(node, point) for point in points)
     return expressions.equal(first, second) and expressions.equal(second, third)
-
-
-PARAMETERS = frozenset("knmlpqtNK")
-MAX_OFFSETS = 400
-_TOLERANCE = 1e-9
-
-Progression = tuple[float, float]  # (offset, period)
 
 
 def same_family(a: Answer, b: Answer, declared: bool) -> bool:

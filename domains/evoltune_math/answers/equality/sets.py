@@ -109,9 +109,8 @@ def _ratio_ratio(comparison: Comparison, a: Ratio, b: Ratio) -> bool:
 
 
 def _value_ratio(comparison: Comparison, a: Value, b: Ratio) -> bool:
-    if len(b.parts) != 2 or rational(b.parts[1]) == 0:
-        return False
-    return comparison.expressions.equal(div(*b.parts), a.node)
+    is_fraction = len(b.parts) == 2 and rational(b.parts[1]) != 0
+    return is_fraction and comparison.expressions.equal(div(*b.parts), a.node)
 
 
 def _region_region(comparison: Comparison, a: Region, b: Region) -> bool:

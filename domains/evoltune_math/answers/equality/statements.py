@@ -16,6 +16,9 @@ from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Group, Na
 from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
 
+_FLIPPED = FLIPPED | {sign: sign for sign in ("sim", "cong", "parallel", "perp")}
+MAX_SYMBOLS = 8
+
 
 def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
     b = _with_arguments_of(a, b)
@@ -37,9 +40,8 @@ def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
 def _with_arguments_of(a: Named, b: Named) -> Named:
     """`f(y) = y` beside `f(x) = x`: the arguments' names do not matter."""
     x, y = a.name, b.name
-    if x.op != "fn" or y.op != "fn" or x.value != y.value or len(x.args) != len(y.args) or x.args == y.args:
-        return b
-    if any(n.op != "sym" for n in (*x.args, *y.args)):
+    are_calls = x.op == y.op == "fn" and x.value == y.value and len(x.args) == len(y.args) and x.args != y.args
+    if not are_calls or any(n.op != "sym" for n in (*x.args, *y.args)):
         return b
     if not isinstance(b.value, Value):
         return Named(x, b.value)
@@ -101,11 +103,6 @@ RULES: Rules = {
     **{(kind, Family): _any_family for kind in (*before(Family), Family)},
     **{(kind, Either): _any_either for kind in KINDS},
 }
-
-
-_GEOMETRIC = ("sim", "cong", "parallel", "perp")
-_FLIPPED = FLIPPED | {sign: sign for sign in _GEOMETRIC}
-MAX_SYMBOLS = 8
 
 
 def same_relation(expressions: Expressions, a: Relation, b: Relation) -> bool:

@@ -10,6 +10,26 @@ from evoltune_math.answers.nodes import INF, NEG_INF, Node, has, mul, num, symbo
 from evoltune_math.answers.reading.cleanup import without_spaces
 from evoltune_math.answers.vocabulary import number_in_words
 
+_MARKUP = re.compile(
+    r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"
+)
+_IGNORED = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
+_STATED = re.compile(r"\b(?:(does not exist|doesnt exist)|no (?:real |integer )?solutions?(?: exists?)?)$")
+_PART_SEPARATOR = re.compile(r",|;|\band\b|\bor\b|\\text")
+_SYNONYMS = {
+    "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
+    "dne": "does not exist", "doesnt exist": "does not exist", "not exist": "does not exist", "none exist": "none", "null": "none",
+    "no solutions": "no solution", "no real solution": "no solution", "no real solutions": "no solution", "has no solution": "no solution",
+    "no solution exists": "no solution", "no solutions exist": "no solution", "not defined": "undefined", "undef": "undefined",
+    "cannot be determined": "not determined", "can not be determined": "not determined", "infinite": "infinity",
+    "infinitely many solutions": "infinitely many", "infinite solutions": "infinitely many", "infinite number": "infinitely many",
+    "empty set": "no solution", "emptyset": "no solution", "convergent": "converges", "divergent": "diverges",
+    "converge": "converges", "diverge": "diverges", "linear function": "linear",
+}  # fmt: skip
+MAX_CANONICAL = 5_000
+MAX_STATEMENT = 100
+MAX_LIST = 500
+
 
 def _value_value(comparison: Comparison, a: Value, b: Value) -> bool:
     policy, equal = comparison.policy, comparison.expressions.equal
@@ -82,27 +102,6 @@ def _any_choice(comparison: Comparison, a: Answer, b: Choice) -> bool:
     if len(name) == 1:
         return name.upper() == b.letter
     return comparison.policy.choices == "either" and b.body is not None and comparison.same(b.body, a)
-
-
-_MARKUP = re.compile(
-    r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"
-)
-_IGNORED = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
-_STATED = re.compile(r"\b(?:(does not exist|doesnt exist)|no (?:real |integer )?solutions?(?: exists?)?)$")
-_PART_SEPARATOR = re.compile(r",|;|\band\b|\bor\b|\\text")
-_SYNONYMS = {
-    "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
-    "dne": "does not exist", "doesnt exist": "does not exist", "not exist": "does not exist", "none exist": "none", "null": "none",
-    "no solutions": "no solution", "no real solution": "no solution", "no real solutions": "no solution", "has no solution": "no solution",
-    "no solution exists": "no solution", "no solutions exist": "no solution", "not defined": "undefined", "undef": "undefined",
-    "cannot be determined": "not determined", "can not be determined": "not determined", "infinite": "infinity",
-    "infinitely many solutions": "infinitely many", "infinite solutions": "infinitely many", "infinite number": "infinitely many",
-    "empty set": "no solution", "emptyset": "no solution", "convergent": "converges", "divergent": "diverges",
-    "converge": "converges", "diverge": "diverges", "linear function": "linear",
-}  # fmt: skip
-MAX_CANONICAL = 5_000
-MAX_STATEMENT = 100
-MAX_LIST = 500
 
 
 def canonical(text: str) -> str:

@@ -17,6 +17,8 @@ from evoltune_math.answers.reading.names import is_name, is_qualifier
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
 MAX_ROUNDING_ERROR = 0.01  # relative error up to which `2/3 = 0.67` is an exact value and its rounding
+MAX_INDEPENDENT = 3
+"""More signs than this are taken together, all plus or all minus: the number of variants doubles with each."""
 
 
 def classify(node: Node) -> Answer:
@@ -27,7 +29,7 @@ def classify(node: Node) -> Answer:
     if op == "rel":
         return _relation(tuple(str(node.value).split()), node.args)
     if op == "builder":
-        return _builder(node)
+        return region_of(node) or _builder(node)
     is_reals = op == "const" and str(node.value).startswith("R")
     if op in ("union", "inter", "minus") or is_reals or (op == "add" and node.args[0] == const("R")):
         return region_of(node) or Value(node)
@@ -176,10 +178,7 @@ def _list(items: list[Node], word: str) -> Answer:
 
 
 def _builder(node: Node) -> Answer:
-    """A set by its condition: a region, or the family `{x | x = 2k\\pi, k \\in Z}` = `{2k\\pi : k \\in Z}`."""
-    region = region_of(node)
-    if region is not None:
-        return region
+    """The family `{x | x = 2k\\pi, k \\in Z}` = `{2k\\pi : k \\in Z}`; other conditions stay an expression."""
     head, condition = node.args
     conditions = bare_items(condition)
     rest = [c for c in conditions if not is_qualifier(c)]
@@ -267,10 +266,6 @@ def _result(members: tuple[Node, ...]) -> Answer:
         if exact is not None and rounded is not None and 0 < abs(exact - rounded) <= MAX_ROUNDING_ERROR * abs(exact):
             return Either(classify(before), classify(last))
     return classify(last)
-
-
-MAX_INDEPENDENT = 3
-"""More signs than this are taken together, all plus or all minus: the number of variants doubles with each."""
 
 
 def variants(node: Node) -> list[Node]:

@@ -31,6 +31,20 @@ _COMBINATIONS = (
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _INTEGER_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+_REMARK_STARTS = word_set(
+    "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
+    "altogether for"
+)
+"""Words after an answer that start a remark."""
+_CONDITION_STARTS = ("for", "if", "when")
+_LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
+_VERBS = word_set("is are equals equal be becomes")
+_LEADING_WORDS = word_set(
+    "approximately about approx roughly exactly is are equals answer solution solutions the final total value result "
+    "be only just around nearly thus so hence therefore it that we have get and or namely there to of at all every any"
+)
+_PROSE_SIGNS = {"sym": "aI", "op": ",.'-;:!?"}  # what may stand between words
+_LEADING_COMMANDS = ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "rightarrow")
 
 
 def read(text: str, lists: bool = False) -> Answer:
@@ -110,21 +124,6 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
     return classify(node)
 
 
-_REMARK_STARTS = word_set(
-    "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
-    "altogether for"
-)
-"""Words after an answer that start a remark."""
-_CONDITION_STARTS = ("for", "if", "when")
-_LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
-_VERBS = word_set("is are equals equal be becomes")
-_LEADING_WORDS = word_set(
-    "approximately about approx roughly exactly is are equals answer solution solutions the final total value result "
-    "be only just around nearly thus so hence therefore it that we have get and or namely there to of at all every any"
-)
-_LEADING_COMMANDS = ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "rightarrow")
-
-
 def trimmed(tokens: list[Token]) -> list[Token]:
     """The tokens of the answer itself; perhaps none."""
     tokens = _without_remark(_without_introduction(tokens))
@@ -194,16 +193,8 @@ def _is_name(word: str) -> bool:
 
 def is_prose(tokens: list[Token]) -> bool:
     """Whether the tokens are only words: no number and no mathematics."""
-    return all(map(_may_be_prose, tokens)) and any(
-        t.kind == "text"
-        or (t.kind == "word" and len(t.text) > 3 and not (_is_name(t.text) or t.text in GREEK or t.text.isupper()))
-        for t in tokens
-    )
-
-
-def _may_be_prose(token: Token) -> bool:
-    return (
-        token.kind in ("text", "word", "sep")
-        or (token.kind == "sym" and token.text in "aI")
-        or (token.kind == "op" and token.text in ",.'-;:!?")
-    )
+    if not all(t.kind in ("text", "word", "sep") or t.text in _PROSE_SIGNS.get(t.kind, ()) for t in tokens):
+        return False
+    words = [t.text for t in tokens if t.kind == "word" and len(t.text) > 3]
+    are_words = any(not (_is_name(w) or w in GREEK or w.isupper()) for w in words)
+    return are_words or any(t.kind == "text" for t in tokens)

@@ -13,6 +13,8 @@ _ENDS = {"(": frozenset([")", "]"]), "[": _CLOSERS, "{": _CLOSERS, "\\{": _CLOSE
 _FITTING = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}
 FENCES = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "lvert": ("rvert", "abs"), "lVert": ("rVert", "norm")}  # fmt: skip
 """Opening command -> (closing command, function)."""
+_MATRICES = word_set("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix")
+_CASES = ("cases", "dcases", "rcases")
 
 
 def is_divider(token: Token, opener: str) -> bool:
@@ -123,10 +125,6 @@ def skip_group(cursor: Cursor, opening: str = "{", closing: str = "}") -> bool:
 def sealed(node: Node) -> Node:
     """The node after its bracket is closed: its last factor is no unit (`(5 m)` is a product)."""
     return node._replace(note="") if node.note == "unit?" else node
-
-
-_MATRICES = word_set("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix")
-_CASES = ("cases", "dcases", "rcases")
 
 
 def environment(cursor: Cursor, name: str) -> Node:

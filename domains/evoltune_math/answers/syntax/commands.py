@@ -5,7 +5,7 @@
 
 from evoltune_math.answers.nodes import EMPTY, ONE, Node, const, div, fn, neg, num, product, seq, sym, walk
 from evoltune_math.answers.syntax.brackets import FENCES, bars, call, environment, fence, skip_group
-from evoltune_math.answers.syntax.grammar import FRACTIONS, Bind, Cursor, Token, Unreadable, closes
+from evoltune_math.answers.syntax.grammar import FRACTIONS, Bind, Cursor, Unreadable, closes
 from evoltune_math.answers.syntax.scripts import maybe_call
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
 
@@ -23,6 +23,12 @@ _ACCENTS = word_set(
     "underline overleftrightarrow widetilde check breve overarc wideparen acute grave"
 )
 _PREFIX_SIGNS = word_set("angle triangle measuredangle sphericalangle square odot forall exists neg Box")
+ROOTS = {"sqrt": None, "Sqrt": None, "root": None, "cbrt": num(3), "fourthroot": num(4)}
+"""Command -> its index; None: two, or the index that is written."""
+_INVERTIBLE = word_set("sin cos tan cot sec csc sinh cosh tanh")
+_FACTORS = frozenset([*GREEK, *CONSTANTS, "frac", "dfrac", "tfrac", "sqrt"])
+MAX_FACTORS = 40
+BIG_OPERATORS = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim", "iint": "int", "oint": "int"}
 
 
 def command(cursor: Cursor, name: str) -> Node:
@@ -101,12 +107,6 @@ def _set_suffix(cursor: Cursor) -> str:
     return suffix
 
 
-ROOTS = {"sqrt": None, "Sqrt": None, "root": None, "cbrt": num(3), "fourthroot": num(4)}
-"""Command -> its index; None: two, or the index that is written."""
-_INVERTIBLE = word_set("sin cos tan cot sec csc sinh cosh tanh")
-MAX_FACTORS = 40
-
-
 def root(cursor: Cursor, name: str) -> Node:
     index: Node | None = ROOTS[name]
     if cursor.accept("op", "["):
@@ -170,20 +170,13 @@ def _bare_argument(cursor: Cursor) -> Node:
         if token.is_op("/") and cursor.peek(1).kind in ("num", "sym"):
             cursor.take()
             factors = [div(product(factors), cursor.expression(Bind.POWER - 1))]
-        elif _is_factor(token) and not (token.kind == "num" and factors[-1].op in ("num", "dec")):
+        elif token.kind == "num" and factors[-1].op in ("num", "dec"):
+            break
+        elif token.kind in ("num", "sym") or (token.kind == "cmd" and token.text in _FACTORS):
             factors.append(cursor.expression(Bind.POWER - 1))
         else:
             break
     return product(factors)
-
-
-def _is_factor(token: Token) -> bool:
-    if token.kind == "cmd":
-        return token.text in GREEK or token.text in CONSTANTS or token.text in ("frac", "dfrac", "tfrac", "sqrt")
-    return token.kind in ("num", "sym")
-
-
-BIG_OPERATORS = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim", "iint": "int", "oint": "int"}
 
 
 def big_operator(cursor: Cursor, op: str) -> Node:

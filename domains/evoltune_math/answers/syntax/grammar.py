@@ -10,6 +10,11 @@ from typing import NamedTuple, Protocol
 
 from evoltune_math.answers.nodes import Node
 
+FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
+"""Names that are functions if brackets follow: `f(x+1)` is a call, `a(x+1)` a product."""
+TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
+FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
+
 
 class Unreadable(Exception):
     """The text is outside of the grammar or over a size limit; the message says which."""
@@ -30,13 +35,6 @@ class Token(NamedTuple):
 
 
 END = Token("end", "")
-
-
-FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
-"""Names that are functions if brackets follow: `f(x+1)` is a call, `a(x+1)` a product."""
-TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
-FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
-
 Closed = Callable[[Token], bool]  # whether a token ends a list
 
 

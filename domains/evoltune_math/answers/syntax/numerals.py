@@ -127,10 +127,7 @@ def _power_of_ten(digits: str) -> Fraction:
 
 
 def _continued(whole: str, tail: str, value: Fraction) -> tuple[Fraction, bool]:
-    """(value, whether it repeats): `0.333...` is one third.
-
-    The repeating block is the shortest one that fills the tail at least three times, or twice if it is long.
-    """
+    """(value, whether it repeats): `0.333...` is one third. A block fills the tail three times, or twice if long."""
     for start in range(min(4, len(tail))):
         for size in range(1, 7):
             block, rest = tail[start : start + size], tail[start:]

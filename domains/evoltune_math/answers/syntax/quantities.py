@@ -14,10 +14,7 @@ MAX_UNIT_TOKENS = 14
 
 def is_numeric(node: Node) -> bool:
     """Whether the tree is a number, which may have a unit."""
-    return all(
-        n.op in _NUMERIC_OPS or (n.op == "const" and n.value == "pi") or (n.op == "fn" and n.value == "sqrt")
-        for n in walk(node)
-    )
+    return all(n.op in _NUMERIC_OPS or (n.op, n.value) in (("const", "pi"), ("fn", "sqrt")) for n in walk(node))
 
 
 def mixed_number(cursor: Cursor, whole: Node) -> Node | None:
