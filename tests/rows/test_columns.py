@@ -57,7 +57,7 @@ def test_a_row_without_an_instruction_says_why(row, reason):
 
 def test_the_layout_is_shown_in_one_line_mixed_forms_and_unread_columns_included():
     rows = [*ALPACA, CHAT, {"instruction": "x", "output": "y", "score": 3, "reference": "z"}, {"foo": 1}]
-    text = layout(rows).describe()
+    text = layout(rows)
     assert "alpaca (3 rows), chat (1 rows)" in text
     assert "instruction <- instruction, output <- output" in text and "reference <- reference" in text
     assert "not read: score, foo" in text and "1 x no instruction" in text

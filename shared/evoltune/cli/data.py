@@ -118,7 +118,7 @@ def _decontaminate(args: argparse.Namespace) -> int:
     dataset = Path(args.dataset).expanduser()
     if args.write and not dataset.exists():
         raise DataError(f"--write: {args.dataset!r} is no file or folder here: use --clean OUT to write what is clean")
-    print(f"{args.dataset}: {layout(read_rows(args.dataset, [])).describe()}", file=sys.stderr)
+    print(f"{args.dataset}: {layout(read_rows(args.dataset, []))}", file=sys.stderr)
     verification = Verification(workers=args.workers, sandbox=Sandbox(require=args.require))
     with options.engine_of(args):
         audit = audit_dataset(args.dataset, suites, curate, verification, args.clean)
@@ -209,7 +209,7 @@ def _select(args: argparse.Namespace) -> int:
     count_tokens = sources.token_counter(args.tokenizer) if args.tokenizer else None
     domain = load_domain(args.domain)
     for ref in args.sources:
-        what = "community dump" if is_dump(ref) else layout(read_rows(ref, []), domain.columns).describe()
+        what = "community dump" if is_dump(ref) else layout(read_rows(ref, []), domain.columns)
         print(f"{ref}: {what}", file=sys.stderr)
     selection = sources.select_from_sources(args.sources, domain, curate, accepted=accepted, rejected=rejected)
     with jsonl_writer(args.out) as write:

@@ -9,7 +9,7 @@ The tables are in convert.yaml. Invariant: every key of the input appears in exa
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -36,13 +36,9 @@ class Conversion:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Where a key goes: `key` under `train:`. `convert` returns our value, or None where our default is the same; it raises an
-    error of any kind for a value that has no counterpart."""
-
-    key: str
-    convert: Callable[[Any], Any]
+Rule = tuple[str, Callable[[Any], Any]]
+"""Where a key goes: the key under `train:`, and a function that returns our value, or None where our default is the same; it
+raises an error of any kind for a value that has no counterpart."""
 
 
 def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
@@ -61,21 +57,20 @@ def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
 
 
 def _convert_key(suite: str, key: str, value: Any, train: dict[str, Any]) -> Line:
+    line = partial(Line, key=key, value=value)
     mapped, unsupported = rules(suite)
-    rule = mapped.get(key)
-    if rule is None:
-        reason = unsupported.get(key, "not known; it has no effect here")
-        return Line(key=key, value=value, fate="unsupported", note=reason)
+    if key not in mapped:
+        return line(fate="unsupported", note=unsupported.get(key, "not known; it has no effect here"))
+    ours, converter = mapped[key]
     try:
-        converted = rule.convert(value)
+        converted = converter(value)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return Line(key=key, value=value, fate="unsupported", note=f"train.{rule.key} cannot take this value")
+        return line(fate="unsupported", note=f"train.{ours} cannot take this value")
     if converted is None:
-        return Line(key=key, value=value, fate="mapped", note="our default already")
-    train[rule.key] = converted
-    same = rule.key == key and converted == value
-    note = f"train.{rule.key}: {converted!r}"
-    return Line(key=key, value=value, fate="mapped" if same else "changed", note=note)
+        return line(fate="mapped", note="our default already")
+    train[ours] = converted
+    same = ours == key and converted == value
+    return line(fate="mapped" if same else "changed", note=f"train.{ours}: {converted!r}")
 
 
 @cache
@@ -91,11 +86,11 @@ def rules(suite: str) -> tuple[Mapping[str, Rule], Mapping[str, str]]:
 def _rule(entry: str | dict[str, Any]) -> Rule:
     if isinstance(entry, str):
         key, _, converter = entry.removesuffix(")").partition(" (")
-        return Rule(key=key, convert=CONVERTERS[converter])
+        return key, CONVERTERS[converter]
     values = entry["values"]
     if "otherwise" in entry:
-        return Rule(key=entry["key"], convert=lambda value: values.get(value, entry["otherwise"]))
-    return Rule(key=entry["key"], convert=lambda value: values[value])
+        return entry["key"], lambda value: values.get(value, entry["otherwise"])
+    return entry["key"], lambda value: values[value]
 
 
 # ---- converters

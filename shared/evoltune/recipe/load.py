@@ -69,15 +69,10 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False, allow_unicode=True)
 
 
-def recipes_root() -> Path:
-    """The shipped recipes: inside the wheel, else beside the sources."""
-    packaged = Path(str(files("evoltune"))) / "recipes"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
-
-
 def shipped() -> dict[str, Path]:
     """The shipped recipes by name (`code/wizardcoder-starcoder-15b`); those in `base/` exist to be extended."""
-    root = recipes_root()
+    packaged = Path(str(files("evoltune"))) / "recipes"  # in the wheel; else they lie beside the sources
+    root = packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "recipes"
     return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
 
 

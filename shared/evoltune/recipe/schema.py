@@ -10,6 +10,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -23,15 +24,16 @@ from evoltune.recipe.load import struct_of
 def descriptions() -> dict[tuple[str, str], str]:
     """(section class, field) -> description; (section class, "") -> the section's own."""
     found: dict[tuple[str, str], str] = {}
-    for node in ast.parse(inspect.getsource(recipes)).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        found[node.name, ""] = _flat(ast.get_docstring(node) or "")
-        for field, text in zip(node.body, node.body[1:], strict=False):
-            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                found[node.name, field.target.id] = _flat(str(text.value.value))  # type: ignore[attr-defined]
-    return found
+    for section, (field, text) in ((s, pair) for s in _sections() for pair in pairwise(s.body)):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            found[section.name, ast.unparse(field.target)] = _flat(str(text.value.value))
+    return found | {(section.name, ""): _flat(ast.get_docstring(section) or "") for section in _sections()}
+
+
+@cache
+def _sections() -> list[ast.ClassDef]:
+    """The source of the section classes."""
+    return [node for node in ast.parse(inspect.getsource(recipes)).body if isinstance(node, ast.ClassDef)]
 
 
 def _flat(text: str) -> str:
@@ -44,8 +46,7 @@ def recipe_schema() -> dict[str, Any]:
     known = descriptions()
     for name, definition in schema["$defs"].items():
         for field, entry in definition.get("properties", {}).items():
-            text = known.get((name, field))
-            if text:
+            if text := known.get((name, field)):
                 entry["description"] = text
     extends = {"type": "string", "description": "Path or shipped name of the recipe to inherit from."}
     schema["$defs"]["Recipe"]["properties"]["extends"] = extends
@@ -70,12 +71,8 @@ def reference() -> str:
 
 def _section(section: type[Section], path: str) -> Iterator[str]:
     known = descriptions()
-    yield f"## {path or 'Top level'}"
-    yield ""
-    yield known[section.__name__, ""]
-    yield ""
-    yield "| key | type | default | meaning |"
-    yield "|---|---|---|---|"
+    yield from (f"## {path or 'Top level'}", "", known[section.__name__, ""], "")
+    yield from ("| key | type | default | meaning |", "|---|---|---|---|")
     inner: list[tuple[type[Section], str]] = []
     types = _types(section)
     for field in msgspec.structs.fields(section):
@@ -92,13 +89,9 @@ def _section(section: type[Section], path: str) -> Iterator[str]:
 
 def _types(section: type[Section]) -> dict[str, str]:
     """Field types as written in the source."""
-    tree = ast.parse(inspect.getsource(section)).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    return {
-        node.target.id: f"`{ast.unparse(node.annotation)}`"
-        for node in tree.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
+    fields = (node for s in _sections() if s.name == section.__name__ for node in s.body)
+    annotated = (node for node in fields if isinstance(node, ast.AnnAssign))
+    return {ast.unparse(node.target): f"`{ast.unparse(node.annotation)}`" for node in annotated}
 
 
 def _default(field: Any) -> str:

@@ -10,8 +10,7 @@ other rows take their place.
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,54 +55,34 @@ def render_run(run: RunData) -> str:
 # ---- two runs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What the page shows."""
-
-    a: RunData
-    b: RunData
-    scores: Sequence[Mapping[str, Any]]
-    """{suite, measure, a, b}: scores of the trained models; None where one was not measured."""
-    stages: Sequence[tuple[str, Mapping[str, int], Mapping[str, int]]]
-    """(stage, ledger of a, ledger of b)"""
-    causes: Sequence[str]
-    recipe: Sequence[tuple[str, str]]
-    """(kind, line) with kind in "same", "gone", "new"."""
-
-
 def write_comparison(a: Path, b: Path) -> Path:
     """Writes `compare-A-B.html` into the first run's directory and returns its path. Raises DataError: not a run."""
     path = a / f"compare-{a.resolve().name}-{b.resolve().name}.html"
-    write_file(path, render_comparison(compare_runs(a, b)).encode(errors="replace"))
-    return path
-
-
-def compare_runs(a: Path, b: Path) -> Comparison:
     left, right = read_run(a), read_run(b)
+    scores = _paired_scores(left, right)
+    bars = [
+        {**score[side], "label": run.name}
+        for side, run in (("a", left), ("b", right))
+        for score in scores
+        if score[side]
+    ]
     stages = dict.fromkeys([*left.ledgers, *right.ledgers])
-    return Comparison(
+    page = render_with_charts(
+        "comparison.html",
+        {"scores": charts.scores(bars, order=(left.name, right.name))} if bars else {},
         a=left,
         b=right,
-        scores=_paired_scores(left, right),
+        scores=scores,
         stages=[(name, left.ledgers.get(name, {}), right.ledgers.get(name, {})) for name in stages],
         causes=_causes(a, b),
         recipe=_line_diff(left.recipe_text, right.recipe_text),
     )
-
-
-def render_comparison(comparison: Comparison) -> str:
-    names = (comparison.a.name, comparison.b.name)
-    bars = [
-        {**score[side], "label": name}
-        for side, name in zip("ab", names, strict=True)
-        for score in comparison.scores
-        if score[side]
-    ]
-    specs = {"scores": charts.scores(bars, order=names)} if bars else {}
-    return render_with_charts("comparison.html", specs, comparison=comparison)
+    write_file(path, page.encode(errors="replace"))
+    return path
 
 
 def _paired_scores(left: RunData, right: RunData) -> list[dict[str, Any]]:
+    """{suite, measure, a, b}: scores of the trained models; None where one was not measured."""
     a, b = ({(s["suite"], s["measure"]): s for s in run.scores if s["label"] == "after"} for run in (left, right))
     keys = dict.fromkeys([*a, *b])
     return [{"suite": s, "measure": m, "a": a.get((s, m)), "b": b.get((s, m))} for s, m in keys]
@@ -117,6 +96,7 @@ def _causes(a: Path, b: Path) -> list[str]:
 
 
 def _line_diff(left: str, right: str) -> list[tuple[str, str]]:
+    """(kind, line) with kind in "same", "gone", "new"."""
     kinds = {"  ": "same", "- ": "gone", "+ ": "new"}
     diff = difflib.ndiff(left.splitlines(), right.splitlines())
     return [(kinds[line[:2]], line[2:]) for line in diff if line[:2] in kinds]

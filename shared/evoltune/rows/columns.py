@@ -2,7 +2,7 @@
 
     recognise({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}).form  ->  "sharegpt"
 
-Each row is recognised by itself, in one fixed order, so mixed files work. `Layout.describe` is shown before work begins.
+Each row is recognised by itself, in one fixed order, so mixed files work. `layout` is shown before work begins.
 """
 
 from collections import Counter
@@ -80,30 +80,11 @@ def _conversation(turns: list[Any], column: str, form: Form) -> Conversation | s
     return Conversation(form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """The forms and columns of a source's first rows."""
+def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> str:
+    """The forms and columns of a source's first 200 rows, in one line.
 
-    forms: Mapping[str, int]
-    columns: Mapping[str, str]
-    unread: tuple[str, ...]
-    """Columns that are not used."""
-    problems: Mapping[str, int]
-
-    def describe(self) -> str:
-        """One line: `alpaca (200 rows): instruction <- instruction + input, output <- output; not read: id`."""
-        forms = ", ".join(f"{form} ({n} rows)" for form, n in self.forms.items()) or "nothing readable"
-        read = ", ".join(f"{what} <- {column}" for what, column in self.columns.items())
-        unread = f"; not read: {', '.join(self.unread)}" if self.unread else ""
-        bad = "".join(f"; {n} x {reason}" for reason, n in self.problems.items())
-        return f"{forms}: {read}{unread}{bad}"
-
-
-def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> Layout:
-    """The layout of a source, from its first 200 rows.
-
-    Args:
-        known: Further columns that the domain reads.
+    `alpaca (200 rows): instruction <- instruction + input, output <- output; not read: id`. `known`: further columns that
+    the domain reads.
     """
     forms: Counter[str] = Counter()
     problems: Counter[str] = Counter()
@@ -121,5 +102,8 @@ def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> Layo
             columns.setdefault(what, column)
             used |= set(column.partition("[")[0].split(" + "))
     columns |= {c: c for c in ("reference", "tests", *known) if c in seen}
-    unread = tuple(c for c in seen if c not in used)
-    return Layout(forms=dict(forms), columns=columns, unread=unread, problems=dict(problems))
+    read = ", ".join(f"{what} <- {column}" for what, column in columns.items())
+    left = ", ".join(c for c in seen if c not in used)
+    bad = "".join(f"; {n} x {reason}" for reason, n in problems.items())
+    text = ", ".join(f"{form} ({n} rows)" for form, n in forms.items()) or "nothing readable"
+    return f"{text}: {read}{f'; not read: {left}' if left else ''}{bad}"

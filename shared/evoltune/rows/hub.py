@@ -47,10 +47,8 @@ def has_local_model(name: str) -> bool:
 
 def has_local_dataset(name: str) -> bool:
     """Whether the hub's local cache has (some of) this dataset."""
-    prepared = Path(os.environ.get("HF_DATASETS_CACHE") or _hub_home() / "datasets")
-    return (_hub_cache() / f"datasets--{name.replace('/', '--')}").is_dir() or (
-        prepared / name.replace("/", "___")
-    ).is_dir()
+    prepared = Path(os.environ.get("HF_DATASETS_CACHE") or _hub_home() / "datasets") / name.replace("/", "___")
+    return prepared.is_dir() or (_hub_cache() / f"datasets--{name.replace('/', '--')}").is_dir()
 
 
 # huggingface_hub.constants has these two paths, but reads the environment once, at import.

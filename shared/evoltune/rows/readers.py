@@ -63,7 +63,7 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
     """(file:line, object) of each line of a JSONL file under any name; .gz is decompressed. Raises DataError."""
-    for where, row in _lines(path):
+    for where, row in _reading(path, _lines(path)):
         if isinstance(row, BadRow):
             raise DataError(f"{where}: {row.reason}: fix or delete this line")
         yield where, row
@@ -105,7 +105,7 @@ def _file(path: Path) -> Iterator[Found]:
     kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
     if _suffix(path) not in kinds:
         raise DataError(f"{path}: unknown kind of file {path.suffix!r}: allowed: {', '.join(SUFFIXES)}, also with .gz")
-    return kinds[_suffix(path)](path)
+    return _reading(path, kinds[_suffix(path)](path))
 
 
 def _binary(path: Path) -> BinaryIO:
@@ -121,12 +121,8 @@ def _reading(path: Path | str, found: Iterable[Found]) -> Iterator[Found]:
 
 def _lines(path: Path) -> Iterator[Found]:
     """JSON lines, split on newline only (a row may hold U+2028); at most 8 MiB of a line is ever in memory."""
-
-    def found() -> Iterator[Found]:
-        with _binary(path) as handle:
-            yield from _parsed_lines(handle, path.name)
-
-    return _reading(path, found())
+    with _binary(path) as handle:
+        yield from _parsed_lines(handle, path.name)
 
 
 def _parsed_lines(handle: BinaryIO, name: str) -> Iterator[Found]:
@@ -191,10 +187,6 @@ def _json(path: Path) -> Iterator[Found]:
 
 def _csv(path: Path) -> Iterator[Found]:
     """Comma-separated with a header line; a field may span lines; `where` is the line on which the row ends."""
-    return _reading(path, _csv_rows(path))
-
-
-def _csv_rows(path: Path) -> Iterator[Found]:
     csv.field_size_limit(MAX_ROW_BYTES)
     with _binary(path) as handle, io.TextIOWrapper(handle, encoding="utf-8-sig", newline="") as text:
         reader = csv.reader(text)
