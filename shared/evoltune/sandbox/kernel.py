@@ -4,7 +4,6 @@ Invariant: a call that the kernel refuses raises OSError with the name of the ca
 seccomp (system calls) and Landlock (files) refuse a process and its children, they refuse for good; both need no_new_privs.
 
     unshare(NEWPID)    # the next child is process 1 of a pid namespace of its own
-    install_filter(base_filter("x86_64", zygote=False))
     restrict_files(readable=["/usr"], writable=["/tmp"], devices=["/dev/null"], proc=-1)
 """
 

@@ -75,12 +75,9 @@ class WorkerHandle:
         }
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-B", "-c", _RUN_WORKER, json.dumps(argument)],
-                pass_fds=[fd for fd in (theirs.fileno(), self._lock_fd) if fd >= 0],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+                [sys.executable, "-s", "-P", "-B", "-c", _RUN_WORKER, json.dumps(argument)], env=env,
+                pass_fds=(theirs.fileno(), self._lock_fd), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
 
     def connect(self) -> None:
         """Waits until the worker is ready. Raises as `open`, closing the worker."""

@@ -3,5 +3,5 @@
     evoltune serve-verifier --domain code,math --port 8100 --token-file token.txt
     evoltune.verify(rows, domain="math", service="http://127.0.0.1:8100", token=...)
 
-`bodies` holds the JSON that travels, `openapi` its description, `row_queue` the rows that wait for a domain's checker.
+`schema` holds the JSON that travels and its description, `row_queue` the rows that wait for a domain's checker.
 """

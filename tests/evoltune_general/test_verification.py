@@ -12,7 +12,7 @@ from evoltune.domain import Context
 from evoltune.record import Task
 from evoltune_general import domain
 from evoltune_general.constraints import CHECKS, violations
-from evoltune_general.stated_constraints import stated_constraints
+from evoltune_general.verification import stated_constraints
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 SEEDS = list(domain.seeds())
