@@ -39,13 +39,10 @@ class PoolLock:
 
     def __init__(self, fd: int) -> None:
         # Opened again: locks of one open file do not exclude each other between forks.
-        self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR) if fd >= 0 else -1
+        self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
 
     @contextmanager
     def held(self, alone: bool) -> Iterator[None]:
-        if self.fd < 0:
-            yield
-            return
         kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
         fcntl.lockf(self.fd, kind, 1, 1)
         fcntl.lockf(self.fd, kind, 1, 0)

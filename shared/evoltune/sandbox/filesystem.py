@@ -22,7 +22,6 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _HOST_SCRATCH_PREFIX = "evoltune-scratch-"
 _STATVFS_RELATIME = 4096
-_ST_NOATIME, _ST_NODIRATIME = kernel.MS_NOATIME, kernel.MS_NODIRATIME
 _MODULES_WITH_SIDE_EFFECTS = frozenset(
     "antigravity this idlelib lib2to3 pydoc_data tkinter turtle turtledemo test ensurepip msilib".split()
 )
@@ -74,7 +73,7 @@ def _bind(root: str, path: str, at: str = "") -> None:
     if path in DEVICES:
         return
     flags = os.statvfs(target).f_flag  # a remount must repeat the flags that the host set
-    locked = flags & (kernel.MS_NODEV | kernel.MS_NOEXEC | _ST_NOATIME | _ST_NODIRATIME)
+    locked = flags & (kernel.MS_NODEV | kernel.MS_NOEXEC | kernel.MS_NOATIME | kernel.MS_NODIRATIME)
     locked |= kernel.MS_RELATIME if flags & _STATVFS_RELATIME else 0
     with suppress(OSError):  # else Landlock and the file's owner still protect it
         read_only = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID

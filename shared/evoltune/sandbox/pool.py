@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from evoltune.domain import Job
 from evoltune.errors import DomainError, IsolationError
@@ -103,7 +103,7 @@ class WorkerHandle:
         data.settimeout(60 + 60 * self.config.program_s)
         return notice, data
 
-    def open(self) -> None:
+    def open(self) -> Self:
         """Waits for the worker and tests it: a sandbox that cannot tell these programs apart must not judge any other.
 
         Raises DomainError or IsolationError; then the worker is closed. The test also warms the zygote; it is skipped at L0,
@@ -111,7 +111,7 @@ class WorkerHandle:
         """
         self.connect()
         if self.level == "L0":
-            return
+            return self
         tests = "assert f(1, 2) == 3"
         jobs = [Job(program=program, tests=tests, entry_point="f", cpu_s=5.0) for program, _ in _SELF_TEST]
         (rows,) = self.check("jobs", [jobs])
@@ -121,6 +121,7 @@ class WorkerHandle:
             self.close()
             gave = f"the sandbox's self-test gave {found}, expected {expected}"
             raise IsolationError(f"{gave}: this host breaks it, please report")
+        return self
 
     def check(self, kind: str, items: list[Any]) -> list[Any]:
         """One JSON list per item; `WorkerLost` for an item that got no answer."""
@@ -223,7 +224,7 @@ class Pool:
                     continue
                 began = time.perf_counter()
                 try:
-                    worker = worker or self._new_worker()
+                    worker = worker or WorkerHandle(self.config, self._lock_file.fileno()).open()
                     future.set_result(worker.check(kind, items))
                 except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
                     worker = None
@@ -233,11 +234,6 @@ class Pool:
         finally:
             if worker:
                 worker.close()
-
-    def _new_worker(self) -> WorkerHandle:
-        worker = WorkerHandle(self.config, self._lock_file.fileno())
-        worker.open()
-        return worker
 
     def submit(self, kind: str, items: list[Any]) -> Future[list[Any]]:
         """Queues a batch: "verify" or "verify:PROFILE" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of
