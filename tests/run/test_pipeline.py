@@ -22,7 +22,7 @@ from evoltune.run import queries
 from evoltune.run.lock import locked
 from evoltune.run.run import Run
 from evoltune.run.store import Store
-from evoltune.teacher.replay import export_cassette
+from evoltune.teacher.journal import export_cassette
 from evoltune.train.job import make_job
 
 TOY = """

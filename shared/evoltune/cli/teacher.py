@@ -21,8 +21,8 @@ from evoltune.evolve.open_calls import import_results, open_calls
 from evoltune.recipe import load_recipe
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import write_requests
+from evoltune.teacher.journal import export_cassette, read_cassette
 from evoltune.teacher.ray_batch import run_batch
-from evoltune.teacher.replay import export_cassette, read_cassette
 from evoltune.teacher.replicas import launch_script
 
 SHOWN_FAILURES = 20

@@ -37,6 +37,10 @@ class Suite(Protocol):
     def sha256(self) -> str: ...
 
 
+AnySuites = Mapping[str, Suite | Sequence[Task]]
+"""Name -> suite, or its problems alone."""
+
+
 def suite_hash(suite: Suite | Sequence[Task]) -> str:
     """A hash over names, instructions and references of the problems, in order. The hash of the suite's file would not do:
     one file can hold several splits."""
@@ -58,9 +62,7 @@ def methods_of(curate: Curate, overlap: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def certificate(
-    store: Store, steps: Sequence[Step], recipe: Recipe, suites: Mapping[str, Suite | Sequence[Task]]
-) -> dict[str, Any]:
+def certificate(store: Store, steps: Sequence[Step], recipe: Recipe, suites: AnySuites) -> dict[str, Any]:
     """The certificate of a run whose steps (verify, dedup, decontaminate, select) are all decided."""
     step = next(s for s in steps if s.name == "decontaminate")
     drops = [(d.record, d.reason) for d in decisions(store, step) if d.reason]
@@ -84,7 +86,7 @@ def note_key(step: Step, record_id: str) -> str:
 
 
 def build_certificate(
-    suites: Mapping[str, Suite | Sequence[Task]], methods: Mapping[str, Any], *, rows: Mapping[str, int],
+    suites: AnySuites, methods: Mapping[str, Any], *, rows: Mapping[str, int],
     hits: Sequence[Mapping[str, Any]], unchecked: Sequence[Mapping[str, Any]] = (), recipe: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """A certificate from its parts; the writer of the rows fills in `files`."""
@@ -99,9 +101,7 @@ def build_certificate(
     }  # fmt: skip
 
 
-def require_certificate(
-    dataset: Path, suites: Mapping[str, Suite | Sequence[Task]], allow: bool = False
-) -> dict[str, Any]:
+def require_certificate(dataset: Path, suites: AnySuites, allow: bool = False) -> dict[str, Any]:
     """The dataset's certificate, if it covers these suites and exactly these bytes, and under `problems` what it does not
     cover: [] when all is well. Raises CertificateError where there is any; with `allow` the caller must report them.
     """
@@ -121,8 +121,8 @@ def require_certificate(
     return {**found, "problems": problems if suites else []}
 
 
-def unproven(certificate: Mapping[str, Any], suites: Mapping[str, Suite | Sequence[Task]]) -> list[str]:
-    """One sentence for each suite that the certificate does not cover. Suites are known by their problems' hash."""
+def unproven(certificate: Mapping[str, Any], suites: AnySuites) -> list[str]:
+    """One sentence for each suite that the certificate does not cover. AnySuites are known by their problems' hash."""
     checked = certificate.get("suites", {})
     proven = {known.get("problems") for known in checked.values()}
     return [

@@ -37,11 +37,6 @@ def is_raw(request: Request) -> bool:
     return request.messages[0][0] == RAW_PROMPT
 
 
-def completions_url(chat: str) -> str:
-    """The completions URL that belongs to a chat completions URL."""
-    return chat.removesuffix("/chat/completions") + "/completions"
-
-
 def request_body(request: Request, max_tokens_name: str = MAX_TOKENS) -> dict[str, Any]:
     """The body of POST /chat/completions, or of POST /completions for a raw prompt."""
     messages = [{"role": role, "content": content} for role, content in request.messages]

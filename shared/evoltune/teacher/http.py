@@ -28,7 +28,6 @@ from evoltune.teacher.dialects import (
     MAX_TOKENS,
     QUOTA_USED_UP,
     chat_url,
-    completions_url,
     is_raw,
     parse_error,
     parse_reply,
@@ -135,7 +134,7 @@ class Endpoint:
     def __init__(self, config: recipes.Endpoint, teacher: recipes.Teacher, where: str) -> None:
         """`where` is the key in the recipe, for errors. Raises RecipeError: a bad URL, a key that cannot be read."""
         chat = chat_url(config.url, where)
-        self.url, self.completions_url = URL(chat), URL(completions_url(chat))
+        self.url, self.completions_url = URL(chat), URL(chat.removesuffix("/chat/completions") + "/completions")
         self.name = config.url
         self.weight = config.weight
         self._key = _read_key(config, where)

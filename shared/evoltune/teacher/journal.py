@@ -1,15 +1,25 @@
-"""The journal: a reply is committed under the hash of its whole request before anything uses it.
+"""The journal, and cassettes: a reply is committed under the hash of its whole request before anything uses it; a cassette
+is a run's journal as a file of JSON lines, and a teacher that replays it.
 
-Invariant: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight.
+    evoltune cassette export runs/demo demo.jsonl      then      teacher: {kind: replay, cassette: demo.jsonl}
+
+Invariants: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight. Replay answers
+only what was recorded; a request that is not on the cassette is an error, never a guess.
 """
 
 import asyncio
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.run.store import Store
-from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_to_json
+from evoltune.errors import DataError, TeacherError
+from evoltune.rows.files import jsonl_writer
+from evoltune.rows.readers import read_json_lines
+from evoltune.run.store import Store, Usage
+from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_key, request_to_json
 
 
 def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Reply, price: recipes.Price,
@@ -53,3 +63,45 @@ class Journalled:
             del self._in_flight[key]
         future.set_result(reply)
         return reply
+
+
+def export_cassette(store: Store, path: Path) -> int:
+    """Writes every journalled call to `path` (gzip when it ends in .gz), ordered by key so that diffs stay small, and
+    returns how many."""
+    count = 0
+    with jsonl_writer(path) as write:
+        for call in store.calls():
+            write(call)
+            count += 1
+    return count
+
+
+def read_cassette(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The calls on a cassette. Raises DataError with file and line."""
+    for where, call in read_json_lines(Path(path).expanduser()):
+        texts = call.get("texts")
+        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts) or "key" not in call:
+            raise DataError(f"{where}: not a line of a cassette: needs `key` and a list `texts`")
+        yield call
+
+
+class ReplayTeacher:
+    """Answers by request key."""
+
+    def __init__(self, calls: Mapping[str, Mapping[str, Any]], name: str) -> None:
+        self._calls, self._name = calls, name
+
+    async def complete(self, request: Request) -> Reply:
+        call = self._calls.get(request_key(request))
+        if call is None:
+            raise TeacherError(
+                f"{self._name}: no reply to this request (purpose {request.purpose!r}, record {request.record or '-'}) "
+                f"among {len(self._calls)}: recorded with another recipe, domain or version; export it again"
+            )
+        usage = Usage(prompt_tokens=call.get("prompt_tokens", 0), completion_tokens=call.get("completion_tokens", 0))
+        return Reply(texts=tuple(call["texts"]), usage=usage, truncated=tuple(call.get("cut", ())))
+
+
+def load_cassette(path: str | os.PathLike[str]) -> ReplayTeacher:
+    """The teacher that answers from a cassette. Raises DataError."""
+    return ReplayTeacher({call["key"]: call for call in read_cassette(path)}, str(path))

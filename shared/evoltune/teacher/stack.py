@@ -17,9 +17,8 @@ from evoltune.errors import RecipeError
 from evoltune.run.store import Store
 from evoltune.teacher.budget import Budgeted, BudgetMeter
 from evoltune.teacher.in_process import open_in_process
-from evoltune.teacher.journal import Journalled
+from evoltune.teacher.journal import Journalled, load_cassette
 from evoltune.teacher.protocol import Reply, Request, Teacher
-from evoltune.teacher.replay import load_cassette
 from evoltune.teacher.retry import Retried
 
 

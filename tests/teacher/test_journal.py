@@ -7,8 +7,8 @@ from towns import grown, recipe
 
 from evoltune.errors import DataError, TeacherError
 from evoltune.run.store import Store
+from evoltune.teacher.journal import export_cassette, load_cassette
 from evoltune.teacher.protocol import make_request
-from evoltune.teacher.replay import export_cassette, load_cassette
 
 
 @pytest.mark.parametrize("name", ["calls.jsonl", "calls.jsonl.gz"])
