@@ -8,33 +8,31 @@ from html import unescape
 from html.parser import HTMLParser
 
 
+BLOCKS = "p div br h1 h2 h3 h4 h5 h6 blockquote ul ol table tr hr".split()
+OPENING = {**dict.fromkeys(BLOCKS, "\n\n"), "br": "\n", "ul": "\n", "ol": "\n", "pre": "\n\n```\n", "code": "`"}
+CLOSING = {**dict.fromkeys(BLOCKS, "\n\n"), "pre": "\n```\n\n", "code": "`"}
+
+
 class _PlainText(HTMLParser):
     """Collects the text: code and lists keep their form, links keep their words; images, scripts and styles are dropped."""
-
-    BLOCKS = frozenset("p div br h1 h2 h3 h4 h5 h6 blockquote ul ol table tr hr".split())
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self.lists: list[int] = []
+        """Of each open list its last number; -1 where it has none."""
         self.preformatted = 0
         self.hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "pre":
-            self.preformatted += 1
-            self.parts.append("\n\n```\n")
-        elif tag == "code" and not self.preformatted:
-            self.parts.append("`")
-        elif tag in ("script", "style"):
-            self.hidden += 1
-        elif tag in ("ul", "ol"):
-            self.lists.append(0 if tag == "ol" else -1)
-            self.parts.append("\n")
-        elif tag == "li":
+        if tag == "li":
             self._item()
-        elif tag in self.BLOCKS:
-            self.parts.append("\n\n" if tag != "br" else "\n")
+        elif tag != "code" or not self.preformatted:
+            self.preformatted += tag == "pre"
+            self.hidden += tag in ("script", "style")
+            if tag in ("ul", "ol"):
+                self.lists.append(0 if tag == "ol" else -1)
+            self.parts.append(OPENING.get(tag, ""))
 
     def _item(self) -> None:
         numbered = bool(self.lists) and self.lists[-1] >= 0
@@ -44,18 +42,15 @@ class _PlainText(HTMLParser):
         self.parts.append(f"\n{indent}{self.lists[-1]}. " if numbered else f"\n{indent}- ")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "pre" and self.preformatted:
-            self.preformatted -= 1
-            self.parts.append("\n```\n\n")
-        elif tag == "code" and not self.preformatted:
-            self.parts.append("`")
-        elif tag in ("script", "style") and self.hidden:
-            self.hidden -= 1
-        elif tag in ("ul", "ol") and self.lists:
+        if (tag == "pre" and not self.preformatted) or (tag == "code" and self.preformatted):
+            return
+        self.preformatted -= tag == "pre"
+        self.hidden -= tag in ("script", "style") and self.hidden > 0
+        if tag in ("ul", "ol") and self.lists:
             self.lists.pop()
             self.parts.append("\n")
-        elif tag in self.BLOCKS:
-            self.parts.append("\n\n")
+        else:
+            self.parts.append(CLOSING.get(tag, ""))
 
     def handle_data(self, data: str) -> None:
         if not self.hidden:
