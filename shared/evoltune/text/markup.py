@@ -7,7 +7,6 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
-
 BLOCKS = "p div br h1 h2 h3 h4 h5 h6 blockquote ul ol table tr hr".split()
 OPENING = {**dict.fromkeys(BLOCKS, "\n\n"), "br": "\n", "ul": "\n", "ol": "\n", "pre": "\n\n```\n", "code": "`"}
 CLOSING = {**dict.fromkeys(BLOCKS, "\n\n"), "pre": "\n```\n\n", "code": "`"}
