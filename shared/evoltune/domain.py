@@ -196,9 +196,8 @@ def _from_attribute(value: str, where: str) -> object:
 def _from_path(path: Path) -> object:
     path = path.resolve()
     if not path.is_dir():
-        raise DomainError(
-            f"domain path {str(path)!r} is not a folder: give the package folder or the project that holds it"
-        )
+        todo = "give the package folder or the project that holds it"
+        raise DomainError(f"domain path {str(path)!r} is not a folder: {todo}")
     inner = sorted(p.parent for p in [*path.glob("*/__init__.py"), *path.glob("src/*/__init__.py")])
     for package in (path, *inner):
         if not (package / "__init__.py").exists() or package.name == "tests":
@@ -255,9 +254,8 @@ def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:
     """`Domain.policy` overlaid with a recipe's `verify.policy`. Raises DomainError for an option that the domain lacks."""
     for key in chosen:
         if key not in domain.policy:
-            raise DomainError(
-                f"verify.policy.{key}: the domain {domain.name!r} has no such policy: {nearest(key, domain.policy)}"
-            )
+            near = nearest(key, domain.policy)
+            raise DomainError(f"verify.policy.{key}: the domain {domain.name!r} has no such policy: {near}")
     return {**domain.policy, **chosen}
 
 

@@ -38,9 +38,8 @@ class MissingExtraError(EvoltuneError):
     """An optional dependency is not installed."""
 
     def __init__(self, module: str, extra: str, purpose: str) -> None:
-        super().__init__(
-            f"{purpose} needs the module {module!r}, which is not installed: pip install 'evoltune[{extra}]'"
-        )
+        todo = f"pip install 'evoltune[{extra}]'"
+        super().__init__(f"{purpose} needs the module {module!r}, which is not installed: {todo}")
 
 
 def require(purpose: str, extra: str, *modules: str) -> None:

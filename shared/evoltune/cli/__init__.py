@@ -154,10 +154,8 @@ def _execute(name: str, argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get("EVOLTUNE_DEBUG"):
             raise
-        cause = f"{type(error).__name__}: {error}"
-        return _failed(
-            name, f"internal error, in evoltune or a plug-in: {cause} (EVOLTUNE_DEBUG=1 shows the traceback)", 1
-        )
+        cause = f"{type(error).__name__}: {error} (EVOLTUNE_DEBUG=1 shows the traceback)"
+        return _failed(name, f"internal error, in evoltune or a plug-in: {cause}", 1)
 
 
 def _failed(name: str, message: str, code: int) -> int:

@@ -74,9 +74,8 @@ def _token(args: argparse.Namespace) -> str:
     source = args.token_file or "EVOLTUNE_SERVICE_TOKEN"
     text = Path(args.token_file).read_text(encoding="utf-8") if args.token_file else os.environ.get(source, "")
     if not (token := text.strip()):
-        raise ServiceError(
-            "no token: give --token-file FILE or EVOLTUNE_SERVICE_TOKEN, or --no-token on a loopback address"
-        )
+        todo = "give --token-file FILE or EVOLTUNE_SERVICE_TOKEN, or --no-token on a loopback address"
+        raise ServiceError(f"no token: {todo}")
     if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ServiceError(
             f"the token in {source} must be at least {MIN_TOKEN} printable ASCII characters without spaces, "

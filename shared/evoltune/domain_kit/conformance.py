@@ -62,11 +62,8 @@ def check_domain(ref: str) -> Iterator[Finding]:
         solved = [(s.task, s.answers[0].text) for s in seeds if s.answers][:SAMPLE]
         verdicts = _verify(checker, solved)
         yield from _references(solved, verdicts, checker)
-        by_content = [
-            attempt
-            for attempt, v in zip(solved, verdicts, strict=True)
-            if v.status != "unverifiable" and v.evidence.get("method") != FORM
-        ]
+        judged = ((a, v) for a, v in zip(solved, verdicts, strict=True) if v.status != "unverifiable")
+        by_content = [attempt for attempt, verdict in judged if verdict.evidence.get("method") != FORM]
         if by_content:
             yield _mutations(by_content, checker)
             unrelated = [(task, text) for task, _ in by_content for text in UNRELATED]

@@ -28,12 +28,7 @@ PACKED = ("id", "parents", "round", "operator", "verdict", "outcome", "text", "a
 
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into the run directory and returns its path. Raises DataError when it is not a run."""
-    path = folder / REPORT
-    write_file(path, render_run(read_run(folder)).encode(errors="replace"))
-    return path
-
-
-def render_run(run: RunData) -> str:
+    run, path = read_run(folder), folder / REPORT
     specs = {
         "funnel": charts.funnel(run.ledgers),
         "verdicts": charts.verdicts(run.verdicts),
@@ -42,7 +37,7 @@ def render_run(run: RunData) -> str:
         "loss": charts.loss(run.loss),
         "scores": charts.scores(run.scores),
     }
-    return render_with_charts(
+    page = render_with_charts(
         "run.html",
         {name: spec for name, spec in specs.items() if spec["data"]["values"]},
         scripts=("run.js",),
@@ -50,6 +45,8 @@ def render_run(run: RunData) -> str:
         rows=packed_json([[row[name] for name in PACKED] for row in run.rows]),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
+    write_file(path, page.encode(errors="replace"))
+    return path
 
 
 # ---- two runs

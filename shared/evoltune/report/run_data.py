@@ -131,27 +131,26 @@ def _difficulty(kept: Rows, rated: Mapping[str, float | None]) -> list[dict[str,
 def _ratings(kept: Rows, rated: Mapping[str, float | None]) -> list[dict[str, Any]]:
     by_round: dict[int, list[float]] = {}
     for row in kept:
-        rating = rated[row["id"]]
-        if rating is not None:
+        if (rating := rated[row["id"]]) is not None:
             by_round.setdefault(row["round"], []).append(rating)
     return [{"round": r, "mean": fmean(found), "rated": len(found)} for r, found in sorted(by_round.items())]
 
 
 def _operators(rows: Rows) -> list[dict[str, Any]]:
     """Per operator: drawn, accepted (not eliminated by evolve), verified (an answer passed), kept to the end."""
-    table = []
-    for name in sorted({r["operator"] for r in rows}):
-        drawn = [r for r in rows if r["operator"] == name]
-        table.append(
-            {
-                "operator": name,
-                "drawn": len(drawn),
-                "accepted": sum(not r["outcome"].startswith("evolve:") for r in drawn),
-                "verified": sum(r["verdict"] == "pass" for r in drawn),
-                "kept": sum(r["outcome"] == "kept" for r in drawn),
-            }
-        )
-    return table
+    drawn: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        drawn.setdefault(row["operator"], []).append(row)
+    return [
+        {
+            "operator": name,
+            "drawn": len(own),
+            "accepted": sum(not row["outcome"].startswith("evolve:") for row in own),
+            "verified": sum(row["verdict"] == "pass" for row in own),
+            "kept": sum(row["outcome"] == "kept" for row in own),
+        }
+        for name, own in sorted(drawn.items())
+    ]
 
 
 def _examples(rows: Rows) -> list[dict[str, Any]]:

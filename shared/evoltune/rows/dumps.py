@@ -80,9 +80,8 @@ def _posts(file: Path) -> Iterator[Mapping[str, str]]:
                 yield dict(element.attrib)
             element.clear()
     except ElementTree.ParseError as error:
-        raise DataError(
-            f"{file.name}:{error.position[0]}: not well-formed XML: {error}: fetch the dump again"
-        ) from error
+        where = f"{file.name}:{error.position[0]}"
+        raise DataError(f"{where}: not well-formed XML: {error}: fetch the dump again") from error
 
 
 def _score(post: Mapping[str, str]) -> int:

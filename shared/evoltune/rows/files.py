@@ -147,9 +147,8 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = orjson.loads(line)
             except ValueError as error:
-                raise DataError(
-                    f"{path}:{number}: not JSON: {error}: delete this line; its work is repeated"
-                ) from error
+                todo = "delete this line; its work is repeated"
+                raise DataError(f"{path}:{number}: not JSON: {error}: {todo}") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}:{number}: a row must be a JSON object, this is a {type(row).__name__}")
             yield row
