@@ -29,15 +29,7 @@ from evoltune.cluster import engine
 from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.ray_engine import import_ray
 from evoltune.errors import EngineError, EvoltuneError, RecipeError, require
-from evoltune.generate.job import (
-    Batches,
-    GenerationError,
-    GenerationSettings,
-    GeneratorLost,
-    ModelSource,
-    SampleRequest,
-    Save,
-)
+from evoltune.generate.job import Batches, GenerationError, GenerationSettings, GeneratorLost, ModelSource, Save
 from evoltune.sandbox.pool import default_workers
 
 ATTEMPTS = 4
@@ -184,7 +176,11 @@ class _Dispatcher:
     def _serve(self, open_generator: type[Generator], rank: int, threads: int) -> None:
         with closing(open_generator(self.module, self._job(rank, threads))) as generator:
             self.started.append(generator)
-            while batch := self._next():
+            while True:
+                with self.lock:
+                    if not self.waiting:
+                        return
+                    batch = self.waiting.popleft()
                 try:
                     completions = generator.ask([r.message(self.settings) for r in batch])
                 except GeneratorLost:
@@ -193,10 +189,6 @@ class _Dispatcher:
                 with self.lock:
                     for request, completion in zip(batch, completions, strict=True):
                         self.save(request, completion)
-
-    def _next(self) -> list[SampleRequest]:
-        with self.lock:
-            return list(self.waiting.popleft()) if self.waiting else []
 
     def _job(self, rank: int, threads: int) -> dict[str, Any]:
         """What a generator process reads first."""
