@@ -35,21 +35,23 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # group: (modules, tests)
     "answer equality": (
         ("domains/evoltune_math/answers/equality", "domains/evoltune_math/answers/algebra"),
-        ("tests/evoltune_math/test_answers.py", "tests/evoltune_math/test_answers_laws.py", "tests/evoltune_math/test_answers_data.py"),
+        ("tests/evoltune_math/answers", "tests/evoltune_math/test_substitution.py", "tests/evoltune_math/test_verification_laws.py",
+         "tests/evoltune_math/test_labelled_data.py"),
     ),
     "judging of programs": (
-        ("shared/evoltune/sandbox/values.py", "shared/evoltune/sandbox/forms.py", "shared/evoltune/sandbox/job_checks.py"),
-        ("tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_sharing.py"),
+        tuple(f"shared/evoltune/sandbox/{name}.py" for name in ("values", "forms", "job_checks", "source_tests")),
+        ("tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_sharing.py", "tests/evoltune_code"),
     ),
     "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),
     "ledger and journal": (
         ("shared/evoltune/run/store.py", "shared/evoltune/teacher/journal.py"),
-        ("tests/run/test_store.py", "tests/teacher/test_budget.py", "tests/evolve/test_evolve.py"),
+        ("tests/run/test_store.py", "tests/run/test_queries.py", "tests/teacher/test_budget.py", "tests/evolve/test_open_calls.py",
+         "tests/evolve/test_loop.py"),
     ),
     "budget": (("shared/evoltune/teacher/budget.py",), ("tests/teacher/test_budget.py",)),
     "template and labels": (
-        ("shared/evoltune/models/template.py", "shared/evoltune/models/proof.py", "shared/evoltune/train/sft/data.py"),
-        ("tests/models/test_template.py", "tests/models/test_proof.py", "tests/train/test_data.py"),
+        ("shared/evoltune/models/template.py", "shared/evoltune/models/proof.py", "shared/evoltune/train/sft/examples.py"),
+        ("tests/models/test_template.py", "tests/models/test_proof.py", "tests/train/sft/test_examples.py"),
     ),
 }  # fmt: skip
 
