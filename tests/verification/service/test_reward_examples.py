@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import numpy
+import pytest
 from verifier_service import GOOD, TOKEN
 
 
@@ -34,6 +35,7 @@ def test_the_example_for_verl_takes_both_managers_calls(live, monkeypatch):
 
 
 def test_the_example_for_openrlhf_gives_tensors(live, monkeypatch):
+    pytest.importorskip("torch")
     reward_func = example("openrlhf_reward", live.url, monkeypatch)["reward_func"]
     prompts = ["2+2=", "2+3=", "?"]
     answer = reward_func(["2+2=4", "2+3=4", "?1"], prompts, ["4", "5", None], step=1)

@@ -116,6 +116,7 @@ def test_the_openapi_document_names_what_is_served(live):
 
 def schemathesis(folder, url, *options):
     """What it says; `folder` takes its own records."""
+    pytest.importorskip("schemathesis")
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--seed", "1", "--no-color",
                "--header", f"Authorization: Bearer {TOKEN}", "--generation-database", "none", *options]  # fmt: skip
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500)
