@@ -167,11 +167,11 @@ def test_folders_that_are_no_packages_have_no_init():
     assert not any((ROOT / folder / "__init__.py").exists() for folder in ("shared", "domains", "tests", "recipes"))
 
 
-def test_no_file_is_over_450_lines_and_no_function_over_60():
+def test_the_pipeline_has_150_lines_at_most_any_file_450_any_function_60():
     bad = []
     for path in modules().values():
         text = path.read_text("utf-8")
-        if (lines := len(text.splitlines())) > 450:
+        if (lines := len(text.splitlines())) > (150 if path.name == "pipeline.py" else 450):
             bad.append(f"{path}: {lines} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -7,10 +7,9 @@ every step of the store, in = kept + dropped (by reason), and is checked when a 
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from evoltune.cluster import engine
@@ -23,19 +22,18 @@ from evoltune.evolve import loop
 from evoltune.evolve.yields import operator_yield
 from evoltune.models.card import write_card
 from evoltune.recipe import Recipe
-from evoltune.record import Drop, Record, Stage
 from evoltune.report.pages import write_report
+from evoltune.run.apply import apply_stage, close_step
 from evoltune.run.dev_suite import dev_recipe, dev_score
 from evoltune.run.evol_stop import best_round, evolve_until_best, verify_rate
 from evoltune.run.lock import locked
 from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, scores_path
 from evoltune.run.run import Run
-from evoltune.run.store import Step, Store
+from evoltune.run.store import Store
 from evoltune.train.launch import train as fine_tune
 from evoltune.verification.checker import verify_stage
 
 STAGES = ("evolve", "verify", "build", "train", "eval", "report")
-COMMIT = 256  # decisions per transaction of a streaming step
 
 
 def run(
@@ -146,23 +144,3 @@ def report(work: Run) -> None:
 _STAGES: Mapping[str, Callable[[Run], object]] = {
     "evolve": evolve, "verify": verify, "build": build, "train": train, "eval": evaluate, "report": report,
 }  # fmt: skip
-
-
-# ---- steps
-
-
-def apply_stage(store: Store, step: Step, stage: Stage, *, whole: bool = False) -> None:
-    """Decides what is undecided. `whole`: in one transaction, for stages that look at all records before they decide."""
-    results = stage(store.todo(step))
-    chunks: Iterable[Iterable[Record | Drop]] = [results] if whole else iter(lambda: list(islice(results, COMMIT)), [])
-    for chunk in chunks:
-        store.decide(step, chunk)
-    close_step(store, step)
-
-
-def close_step(store: Store, step: Step) -> None:
-    """Checks and prints the step's ledger. Raises StoreError when a record is missing or undecided."""
-    counts = store.check_ledger(step)
-    dropped = "; ".join(f"{n} {why}" for why, n in counts.items() if why not in ("in", "kept", "pending"))
-    line = f"  {step.name}: {counts['in']} in, {counts['kept']} kept"
-    print(line + (f", dropped: {dropped}" if dropped else ""), file=sys.stderr, flush=True)

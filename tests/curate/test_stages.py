@@ -14,10 +14,10 @@ from evoltune.curate.stages import curate_stages
 from evoltune.dataset.write import write_dataset
 from evoltune.domain import Domain
 from evoltune.errors import CertificateError, DataError
-from evoltune.pipeline import apply_stage
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.rows.readers import read_rows
+from evoltune.run.apply import apply_stage
 from evoltune.run.store import Step, Store
 from evoltune.sandbox.worker_protocol import WorkerLost
 
