@@ -18,13 +18,12 @@ PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable
 def test_every_export_form_reads_back_to_the_same_conversation(record, write, tmp_path, form):
     from evoltune.rows.columns import recognise
 
-    turns = record(1, history=(("user", "one"), ("assistant", "two")))
+    turns = record(1, history=(("system", "Be brief"), ("user", "one"), ("assistant", "two")))
     folder = write(tmp_path / "d", [record(0), turns])
     assert export_jsonl(folder / "train.parquet", tmp_path / "out.jsonl", form) == 2
     read = {r.instruction: r for r in map(recognise, read_rows(tmp_path / "out.jsonl"))}
     assert read["task 0"].output == "a" and read["task 1"].output == "a"
-    if form != "alpaca":
-        assert read["task 1"].history == turns.task.history
+    assert read["task 1"].history == turns.task.history
 
 
 def test_only_a_finished_dataset_of_ours_is_exported_or_pushed(tmp_path):

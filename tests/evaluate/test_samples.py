@@ -9,7 +9,7 @@ import pytest
 
 from evoltune.errors import DataError
 from evoltune.evaluate.samples import read_samples
-from evoltune.evaluate.suites import Suite
+from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.record import Task
 
 
@@ -73,6 +73,17 @@ def test_an_empty_file_and_a_wrong_column_are_named(tmp_path):
 def test_a_foreign_id_is_matched_by_its_number_and_not_by_digits_of_the_suites_name(tmp_path, given):
     path = write(tmp_path / "f.jsonl", [{"id": given, "text": "x"}])
     assert [s.problem for s in read_samples(path, sums(9))] == ["t/3"]
+
+
+def test_a_line_number_never_names_a_problem_and_task_id_does(tmp_path):
+    problems = [{"instruction": f"Give {i}.", "reference": str(i)} for i in range(3)]
+    unnamed = load_suite(f"math:{write(tmp_path / 'own.jsonl', problems)}")
+    foreign = write(tmp_path / "f.jsonl", [{"task_id": "gsm8k/1", "text": "1"}])
+    with pytest.raises(DataError, match="has no problem 'gsm8k/1'"):
+        read_samples(foreign, unnamed)
+    named = [{"task_id": f"gsm8k/{i}", **problem} for i, problem in enumerate(problems)]
+    suite = load_suite(f"math:{write(tmp_path / 'named.jsonl', named)}")
+    assert [s.problem for s in read_samples(foreign, suite)] == ["gsm8k/1"]
 
 
 def test_a_json_object_of_task_and_text_is_read(tmp_path):

@@ -74,6 +74,12 @@ def test_a_json_object_that_wraps_its_rows_is_unwrapped(tmp_path):
     assert list(read_rows(tmp_path / "a.json")) == ROWS
 
 
+def test_a_byte_order_mark_before_json_is_no_error(tmp_path):
+    for name, text in (("a.json", json.dumps(ROWS)), ("b.json", "\n".join(map(json.dumps, ROWS)))):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert list(read_rows(tmp_path / name)) == ROWS
+
+
 def test_a_cut_gzip_file_is_a_data_error(tmp_path):
     whole = gzip.compress(b'{"instruction": "x"}\n' * 5000)
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) // 2])

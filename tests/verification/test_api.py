@@ -52,6 +52,8 @@ def test_a_reward_takes_a_trainers_columns_and_conversations(toy):
     )
     assert scores == [1.0, 0.0, None]
     assert reward(["1"], reference=["1"]) == [1.0]
+    parts = [{"role": "assistant", "content": [{"type": "text", "text": "1"}]}]
+    assert reward([parts], reference=["1"]) == [1.0]
 
 
 def test_a_reward_made_before_a_fork_works_after_it(toy):

@@ -16,10 +16,12 @@ Row = Mapping[str, Any]
 
 
 def _alpaca(row: Row) -> dict[str, Any]:
-    earlier = [m["content"] for m in row["messages"][:-2]]
-    pairs = list(zip(earlier[::2], earlier[1::2], strict=False))
+    """With LLaMA-Factory's `system` and `history` (pairs of question and answer) where a row has earlier turns."""
+    earlier = row["messages"][:-2]
+    said = [[m["content"] for m in earlier if m["role"] == role] for role in ("system", "user", "assistant")]
     plain = {"instruction": row["instruction"], "input": row["input"], "output": row["output"]}
-    return {**plain, **({"history": pairs} if pairs else {})}
+    more = {"system": "\n\n".join(said[0]), "history": list(zip(said[1], said[2], strict=False))}
+    return plain | {column: value for column, value in more.items() if value}
 
 
 def _sharegpt(row: Row) -> dict[str, Any]:

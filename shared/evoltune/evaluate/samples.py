@@ -84,7 +84,11 @@ class ProblemIndex:
     def __init__(self, suite: Suite) -> None:
         self.suite = suite
         self.by_name = {task.name.lower(): task for task in suite.tasks}
-        self.by_number = {int(m[0]): t for t in suite.tasks if (m := re.findall(r"\d+", t.name)[-1:])}
+        unnamed = (
+            f"{Path(suite.source).name}:"  # a problem without an id is called by its place, whose number is a line
+        )
+        numbered = (t for t in suite.tasks if not t.name.startswith(unnamed))
+        self.by_number = {int(m[0]): t for t in numbered if (m := re.findall(r"\d+", t.name)[-1:])}
         self.by_question: dict[str, Task] = {}
         for task in suite.tasks:
             self.by_question.setdefault(_one_line(task.instruction), task)

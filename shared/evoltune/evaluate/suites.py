@@ -146,7 +146,9 @@ def _own_suite(path: Path, ref: str) -> Suite:
         task = to_task(domain, row, where)
         if not task.instruction:
             raise DataError(f"{where}: no column instruction, prompt, question or problem: nothing to ask a model")
-        tasks.append(task if task.name else replace(task, name=where))
+        names = (row.get(column) for column in ("task_id", "problem_id"))
+        name = task.name or next((str(name) for name in names if isinstance(name, str | int)), where)
+        tasks.append(replace(task, name=name))
     return Suite(
         name=path.name.split(".")[0], domain=ref, tasks=_checked(path.name, path, tasks),
         sha256=file_hashes(path)[0], licence="yours", source=str(path),

@@ -57,8 +57,20 @@ def recognise(row: Mapping[str, Any]) -> Conversation | str:
         form="task" if not response else "alpaca" if prompt == "instruction" else "pair",
         instruction=f"{row[prompt]}\n\n{context}" if has_context else row[prompt],
         output=row[response] if response else "",
+        history=_alpaca_history(row, columns_read) if prompt == "instruction" else (),
         columns=columns_read,
     )
+
+
+def _alpaca_history(row: Mapping[str, Any], columns_read: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Earlier turns as LLaMA-Factory's Alpaca rows have them: `system`, and `history` as pairs of question and answer."""
+    system, pairs = row.get("system"), row.get("history")
+    turns = [("system", system)] if isinstance(system, str) and system.strip() else []
+    for pair in pairs if isinstance(pairs, list) else ():
+        if isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair):
+            turns += [("user", pair[0]), ("assistant", pair[1])]
+    columns_read |= {name: name for name, value in (("system", system), ("history", pairs)) if value and turns}
+    return tuple(turns)
 
 
 def _conversation(turns: list[Any], column: str, form: Form) -> Conversation | str:

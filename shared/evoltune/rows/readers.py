@@ -170,7 +170,7 @@ def _checked(where: str, row: object, text: bytes = b"") -> Row | BadRow:
 def _json(path: Path) -> Iterator[Found]:
     """One array of objects, an object that holds one array (`data`, `rows`, `examples`, `train`), or JSON lines."""
     with _binary(path) as handle:
-        text = handle.read()
+        text = handle.read().removeprefix(codecs.BOM_UTF8)
     try:
         tree = _value(text)
     except orjson.JSONDecodeError as error:

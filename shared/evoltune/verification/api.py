@@ -9,7 +9,7 @@ Invariant: nothing that an answer does raises in the caller, runs in the caller'
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evoltune.domain import Domain, load_domain, package_of
@@ -91,7 +91,10 @@ def _reference(domain: str | Domain) -> str:
 
 
 def _text(completion: Any) -> str:
-    """A completion's text; of a conversation, its last message's."""
+    """A completion's text; of a conversation, its last message's, whose content may be parts with a `text` each."""
     if isinstance(completion, str):
         return completion
-    return str((completion[-1].get("content") if completion else None) or "")
+    content = (completion[-1].get("content") if completion else None) or ""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") if isinstance(part, Mapping) else str(part) for part in content)
+    return str(content)
