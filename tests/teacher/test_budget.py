@@ -2,13 +2,15 @@
 
 import asyncio
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from evoltune.errors import BudgetError, TeacherError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
-from evoltune.teacher.budget import Budgeted, BudgetMeter, worst_case_cost
+from evoltune.teacher import budget as budget_module
+from evoltune.teacher.budget import Budgeted, BudgetMeter, Spend, worst_case_cost
 from evoltune.teacher.journal import Journalled
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost
 from evoltune.teacher.retry import Retried
@@ -155,3 +157,183 @@ def test_two_calls_that_ask_the_same_thing_at_once_pay_once(tmp_path):
         replies = asyncio.run(main(store))
         assert store.spent()["a"]["calls"] == 1
     assert len({r.texts for r in replies}) == 1
+
+
+# ---- the meter by itself
+
+ONE = Request(model="m", messages=(("user", "hi"),), purpose="answer", seed=1, max_tokens=100)
+AMOUNT = Spend(calls=1, tokens=100, usd=0.25)
+
+
+class Answers:
+    """A teacher that answers, or fails, in the way it was given."""
+
+    def __init__(self, way):
+        self.way = way
+
+    async def complete(self, request):
+        if isinstance(self.way, BaseException):
+            raise self.way
+        return self.way
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The meter's clock: stands still until the test sets `clock.now`."""
+    hands = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(budget_module, "time", SimpleNamespace(monotonic=lambda: hands.now))
+    return hands
+
+
+def spent(meter, cap="tokens"):
+    """What the meter counts as spent, as its error tells the user."""
+    return float(str(meter.error(cap, Spend())).split(": ")[1].split(" of ")[0])
+
+
+def reserved(budget, *amounts):
+    """The meter after these reservations, none of them settled."""
+
+    async def main():
+        meter = BudgetMeter(budget, PRICE)
+        for amount in amounts:
+            await meter.reserve(amount)
+        return meter
+
+    return asyncio.run(asyncio.wait_for(main(), 2))
+
+
+def test_amounts_add_and_subtract_in_every_part():
+    a, b = Spend(calls=5, tokens=70, usd=1.5), Spend(calls=2, tokens=30, usd=0.25)
+    assert a + b == Spend(calls=7, tokens=100, usd=1.75)
+    assert a - b == Spend(calls=3, tokens=40, usd=1.25)
+    assert (a + b) - b == a and a + Spend() == a - Spend() == a
+
+
+def test_the_worst_case_is_the_prompt_in_bytes_and_all_that_may_be_made():
+    two = Request(model="m", messages=(("system", "é"), ("user", "abc")), purpose="a", seed=1, n=3, max_tokens=100)
+    prompt = 2 + 3 + 2 * 32
+    usage = Usage(prompt_tokens=prompt, completion_tokens=300)
+    assert worst_case_cost(two, PRICE) == Spend(calls=1, tokens=prompt + 300, usd=cost(PRICE, usage))
+
+
+@pytest.mark.parametrize(
+    ("cap", "fits", "short"),
+    [("calls", 2, 1), ("tokens", 200, 199), ("usd", 0.5, 0.4999)],
+)  # fmt: skip
+def test_a_cap_is_reached_but_not_passed(cap, fits, short):
+    assert reserved(Budget(**{cap: fits}), AMOUNT, AMOUNT).reserved == AMOUNT + AMOUNT
+    with pytest.raises(TimeoutError):  # one is in flight: the second waits for it
+        reserved(Budget(**{cap: short}), AMOUNT, AMOUNT)
+    with pytest.raises(BudgetError, match=rf"teacher.budget.{cap}: 0 of .* may need "):
+        reserved(Budget(**{cap: short}), AMOUNT + AMOUNT)
+
+
+def test_sums_of_floats_do_not_count_against_the_cap():
+    tenth = Spend(calls=1, usd=0.1)
+    assert reserved(Budget(usd=0.3), tenth, tenth, tenth).reserved.calls == 3  # 0.30000000000000004
+
+
+def test_each_cap_alone_is_a_cap():
+    assert not BudgetMeter(Budget(), PRICE).has_caps
+    assert all(BudgetMeter(Budget(**{cap: 1}), PRICE).has_caps for cap in ("usd", "tokens", "calls", "wall_s"))
+
+
+@pytest.mark.parametrize(
+    ("way", "kept"),
+    [
+        (Reply(texts=("x",), usage=Usage(prompt_tokens=7, completion_tokens=5)), 12),
+        (AttemptError("HTTP 429", rate_limited=True), 0), (ValueError("no attempt"), 0),
+        (AttemptError("connection lost", charged=True), 134), (asyncio.CancelledError(), 134),  # the worst case
+    ],
+)  # fmt: skip
+def test_what_an_attempt_may_have_cost_stays_spent_also_over_sessions(tmp_path, way, kept):
+    worst = worst_case_cost(ONE, PRICE)
+    assert worst.tokens == 134
+    budget = Budget(calls=10, tokens=1000, usd=1.0)
+
+    async def main(meter):
+        for _ in range(2):
+            try:
+                assert await Budgeted(Answers(way), meter).complete(ONE) is way
+            except (AttemptError, ValueError, asyncio.CancelledError) as error:
+                assert error is way
+
+    with Store.open(tmp_path) as store:
+        meter = BudgetMeter(budget, PRICE, store)
+        asyncio.run(main(meter))
+        assert meter.reserved == Spend()
+        assert (spent(meter), spent(meter, "calls")) == (2 * kept, 2 * bool(kept))
+        usd = cost(PRICE, way.usage) if isinstance(way, Reply) else worst.usd * bool(kept)
+        assert spent(meter, "usd") == pytest.approx(2 * usd)
+        if not isinstance(way, Reply):  # a reply is journalled, and counted from there
+            again = BudgetMeter(budget, PRICE, store)
+            assert (spent(again), spent(again, "calls")) == (2 * kept, 2 * bool(kept))
+            assert spent(again, "usd") == pytest.approx(2 * usd)
+
+
+def test_journalled_calls_are_spent_in_later_sessions(tmp_path):
+    way = Reply(texts=("x",), usage=Usage(prompt_tokens=7, completion_tokens=5))
+    with Store.open(tmp_path) as store:
+        for purpose in ("answer", "evolve"):
+            request = Request(model="m", messages=(("user", "hi"),), purpose=purpose, seed=1)
+            asyncio.run(Journalled(Answers(way), store, PRICE).complete(request))
+        meter = BudgetMeter(Budget(tokens=1000), PRICE, store)
+        assert (spent(meter), spent(meter, "calls")) == (24, 2)
+        assert spent(meter, "usd") == pytest.approx(2 * cost(PRICE, way.usage))
+        assert spent(BudgetMeter(Budget(), PRICE, store)) == 0  # nothing is capped
+
+
+def test_wall_time_is_what_passed_in_this_session_and_the_earlier_ones(tmp_path, clock):
+    assert BudgetMeter(Budget(tokens=1), PRICE).wall_left_s() == float("inf")
+    with Store.open(tmp_path) as store:
+        meter = BudgetMeter(Budget(wall_s=10), PRICE, store)
+        assert meter.wall_left_s() == 10
+        clock.now += 3
+        assert meter.wall_left_s() == 7
+        clock.now += 0.5
+        assert meter.wall_left_s() == 6.5
+        # a killed session: its time is noted at most a second late
+        assert BudgetMeter(Budget(wall_s=10), PRICE, store).wall_left_s() == 7
+        clock.now += 0.75
+        assert meter.wall_left_s() == 5.75
+        assert BudgetMeter(Budget(wall_s=10), PRICE, store).wall_left_s() == 5.75
+        clock.now += 0.25
+        meter.close()
+        later = BudgetMeter(Budget(wall_s=10), PRICE, store)
+        clock.now += 100
+        BudgetMeter(Budget(tokens=5), PRICE, store).close()  # no cap on time, no note
+        assert later.wall_left_s() == 5.5 - 100
+    meter = BudgetMeter(Budget(wall_s=10), PRICE)
+    clock.now += 4
+    meter.close()  # without a store
+    assert meter.wall_left_s() == 6
+
+
+def test_no_call_starts_when_the_wall_time_is_used_up(clock):
+    async def main(seconds):
+        meter = BudgetMeter(Budget(wall_s=10, calls=5), PRICE)
+        await meter.reserve(AMOUNT)  # stays in flight: the next would wait for it
+        clock.now += seconds
+        await meter.reserve(AMOUNT)
+
+    asyncio.run(asyncio.wait_for(main(9.9), 2))
+    with pytest.raises(BudgetError, match=r"budget.wall_s: 10 s are used up"):
+        asyncio.run(asyncio.wait_for(main(10), 2))
+
+
+def test_a_call_that_waits_for_money_gives_up_when_the_wall_time_ends(clock):
+    async def main():
+        meter = BudgetMeter(Budget(wall_s=10, calls=1), PRICE)
+        await meter.reserve(AMOUNT)
+        clock.now += 10
+        await meter.reserve(AMOUNT)
+
+    with pytest.raises(BudgetError, match=r"budget.calls: 0 of 1 is spent"):
+        asyncio.run(asyncio.wait_for(main(), 2))
+
+
+def test_an_uncapped_teacher_is_not_metered():
+    meter = BudgetMeter(Budget(), PRICE)
+    way = Reply(texts=("x",), usage=Usage(prompt_tokens=7, completion_tokens=5))
+    assert asyncio.run(Budgeted(Answers(way), meter).complete(ONE)) is way
+    assert spent(meter) == 0
