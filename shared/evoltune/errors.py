@@ -82,7 +82,8 @@ class CertificateError(EvoltuneError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message: `did you mean 'x'?` when a known word is near, else the list of what is allowed."""
+    """The end of a message: `did you mean 'x'?` when a known word is near, else what is allowed, at most 30 words of it."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known) or 'none'}"
+    more = f" and {len(known) - 30} more" if len(known) > 30 else ""
+    return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known[:30]) or 'none'}{more}"

@@ -240,3 +240,10 @@ def test_bash_completes_verbs_and_options(typed: list[str], offered: str, tmp_pa
     ask = f'source {script}; COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _shtab_evoltune; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
     assert offered in done.stdout.split()
+
+
+def test_a_long_list_of_what_is_allowed_is_cut():
+    from evoltune.errors import nearest
+
+    assert nearest("q", [f"gsm8k/{i}" for i in range(1319)]).endswith("gsm8k/1023 and 1289 more")
+    assert nearest("gsm8k/1x", [f"gsm8k/{i}" for i in range(1319)]).startswith("did you mean 'gsm8k/1")

@@ -131,6 +131,14 @@ def _filled(folder, rows=3000):
     return folder / STORE
 
 
+def test_a_value_cut_from_outside_is_a_damaged_store_and_not_an_internal_error(tmp_path):
+    _filled(tmp_path)
+    with sqlite3.connect(tmp_path / STORE) as db:
+        db.execute("UPDATE calls SET texts = substr(texts, 1, 5)")
+    with pytest.raises(StoreError, match=r"store.sqlite: damaged \(a value is no JSON"), Store.read(tmp_path) as store:
+        list(store.calls())
+
+
 def test_a_corrupt_page_is_an_error_that_names_the_file_when_opened(tmp_path):
     path = _filled(tmp_path)
     data = bytearray(path.read_bytes())

@@ -37,3 +37,10 @@ def test_a_recipe_that_does_not_fit_is_said_with_what_would():
     assert small.fits["none"] == 0
     text = "\n".join(describe(small, "none"))
     assert "does not fit: micro-batch" in text and "<- this recipe" in text
+
+
+def test_calls_and_rows_are_of_the_chains_that_grow_and_not_of_all_seeds():
+    whole, few = (make_plan(load_recipe("smoke/math", [f"evolve.chains={n}", "evolve.rounds=2"])) for n in (0, 3))
+    seeds = whole.rows // 3
+    assert few.rows == seeds + 6
+    assert few.calls * seeds == whole.calls * 3

@@ -122,7 +122,7 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
     lines = [f"recipe {recipe.name} ({fingerprint(recipe)}), domain {work.domain.name}, run {work.folder}"]
     if "evolve" in stages:
         seeds = sum(1 for _ in seed_records(recipe, work.domain))
-        draws = seeds * recipe.evolve.rounds * recipe.evolve.variants
+        draws = recipe.evolve.draws(seeds)
         calls = draws * (1 + int(recipe.evolve.equal_check) + 1)
         teacher = f"{recipe.teacher.kind} {recipe.teacher.model}"
         lines.append(f"evolve: {seeds} seeds, {draws} draws, at most {calls} calls + evidence to {teacher}")

@@ -68,7 +68,7 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
     is_resumed = step.key in store.steps()
     _decide_seeds(recipe, store, step, seeds)
     size = max(len(seeds), recipe.seeds.bootstrap_size) if recipe.seeds.bootstrap != "none" else len(seeds)
-    draws = min(size, recipe.evolve.chains or size) * rounds * recipe.evolve.variants
+    draws = recipe.evolve.draws(size, rounds)
     with progress("evolve", draws) as advance:
 
         async def main() -> None:

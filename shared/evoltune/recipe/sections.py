@@ -123,6 +123,10 @@ class Evolve(Section, frozen=True, kw_only=True):
     stop_by: Literal["train", "verify_rate"] = "train"
     """Score of a round: of a model trained on it, or the share of its rows that verify kept (needs no training)."""
 
+    def draws(self, seeds: int, rounds: int = 0) -> int:
+        """Rewrites that are asked for in all: of `chains` of the seeds, in `rounds` (0: the recipe's)."""
+        return min(seeds, self.chains or seeds) * (rounds or self.rounds) * self.variants
+
 
 class Sandbox(Section, frozen=True, kw_only=True):
     """How untrusted programs are isolated."""

@@ -3,7 +3,7 @@ address (s3://bucket/rows.jsonl).
 
     for where, row in read_located("data/train.jsonl"): ...     # where = "train.jsonl:17"
 
-A row is bad when it is no object, not UTF-8, not JSON, over 8 MiB, or a CSV line with too few or too many cells. Without a
+A row is bad when it is no object, not UTF-8, not JSON, over 64 MiB, or a CSV line with too few or too many cells. Without a
 list `bad`, the first one raises a DataError that names file and line; with a list, bad rows are collected in it.
 """
 
@@ -24,7 +24,7 @@ from evoltune.errors import DataError, MissingExtraError
 from evoltune.rows import hub, storage
 from evoltune.run.paths import train_rows
 
-MAX_ROW_BYTES = 8 * 2**20  # no instruction row is longer; a longer one is a file with lost line ends
+MAX_ROW_BYTES = 64 * 2**20  # an answer of some megabytes is judged; a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
 STANDARD_INPUT = "-"
 DIGITS_AS_0 = bytes(ord("0") if chr(i).isdigit() and i < 128 else i for i in range(256))
@@ -120,7 +120,7 @@ def _reading(path: Path | str, found: Iterable[Found]) -> Iterator[Found]:
 
 
 def _lines(path: Path) -> Iterator[Found]:
-    """JSON lines, split on newline only (a row may hold U+2028); at most 8 MiB of a line is ever in memory."""
+    """JSON lines, split on newline only (a row may hold U+2028); at most 64 MiB of a line is ever in memory."""
     with _binary(path) as handle:
         yield from _parsed_lines(handle, path.name)
 

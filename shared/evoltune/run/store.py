@@ -226,7 +226,7 @@ class Store:
             for i, model, text in self.sql("SELECT i, model, text FROM answers WHERE record=? ORDER BY i", record_id)
         )
         evidence = self.sql("SELECT body FROM evidence WHERE record=?", record_id).fetchone()
-        raw = json.loads(row[0]) | {"evidence": json.loads(evidence[0]) if evidence else {}}
+        raw = self._value(row[0]) | {"evidence": self._value(evidence[0]) if evidence else {}}
         return replace(record_from_json(raw), answers=answers)
 
     def _verdicts(self, record_id: str, step: Step | None) -> dict[int, Verdict]:
@@ -236,8 +236,16 @@ class Store:
         for i, key, body in self.sql(query, record_id):
             order = rank.get(key, len(rank) if step is None else -1)
             if order >= 0 and (i not in found or order <= found[i][0]):
-                found[i] = (order, Verdict(**json.loads(body)))
+                found[i] = (order, Verdict(**self._value(body)))
         return {i: verdict for i, (_, verdict) in found.items()}
+
+    def _value(self, text: str) -> Any:
+        """A stored JSON value. Raises StoreError where the file was changed from outside."""
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            todo = "restore a copy, or start a new run directory"
+            raise StoreError(f"{self.folder / STORE}: damaged (a value is no JSON: {error}): {todo}") from error
 
     # ---- the conservation law
 
@@ -274,7 +282,7 @@ class Store:
         if row is None:
             return None
         usage = Usage(prompt_tokens=row[1], completion_tokens=row[2], usd=row[3])
-        return StoredReply(texts=json.loads(row[0]), usage=usage, truncated=tuple(json.loads(row[4])))
+        return StoredReply(texts=self._value(row[0]), usage=usage, truncated=tuple(self._value(row[4])))
 
     def journal(
         self,
@@ -301,7 +309,7 @@ class Store:
         rows = self.sql("SELECT * FROM calls ORDER BY key")
         for row in rows:
             entry = dict(zip(rows.names, row, strict=True))
-            yield entry | {name: json.loads(entry[name]) for name in ("request", "texts", "cut")}
+            yield entry | {name: self._value(entry[name]) for name in ("request", "texts", "cut")}
 
     def spent(self) -> dict[str, dict[str, float]]:
         """By purpose: calls, prompt_tokens, completion_tokens, usd."""
@@ -320,7 +328,7 @@ class Store:
 
     def noted(self, key: str) -> Any:
         row = self.sql("SELECT value FROM meta WHERE key=?", key).fetchone()
-        return json.loads(row[0]) if row else None
+        return self._value(row[0]) if row else None
 
     def steps(self) -> list[str]:
         """Keys of all steps that decided something."""

@@ -107,8 +107,8 @@ def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Se
         if count:
             return count, key, ()
     seeds = _seeds(recipe)
-    draws = seeds * (1 + recipe.evolve.rounds * recipe.evolve.variants)
-    return draws, f"at most: {seeds} seeds and all their draws (--rows N for another number)", ()
+    rows = seeds + recipe.evolve.draws(seeds)
+    return rows, f"at most: {seeds} seeds and all their draws (--rows N for another number)", ()
 
 
 def _seeds(recipe: Recipe) -> int:
@@ -120,7 +120,7 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     domain = load_domain(recipe.domain)
     evolve = recipe.evolve
     per_draw = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
-    calls = _seeds(recipe) * evolve.rounds * evolve.variants * per_draw
+    calls = evolve.draws(_seeds(recipe)) * per_draw
     prompt = sum(len(o.template) for o in domain.operators) / max(1, len(domain.operators)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
     low, high = (calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS)
