@@ -202,6 +202,17 @@ def test_a_dataset_of_other_settings_is_not_trained_on_as_this_recipes_own(toy: 
     assert not (out / "checkpoint").exists()
 
 
+def test_rows_of_other_settings_are_missed_before_a_finished_dataset_is_overwritten(toy: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    pipeline.run(load_recipe(toy / "toy.yaml"), out, STAGES.split(","))
+    before = (out / "dataset" / "manifest.json").read_bytes()
+    with pytest.raises(DataError, match="no rows were verified there by these settings.*run `evoltune verify` first"):
+        pipeline.run(load_recipe(toy / "toy.yaml", ["verify.program_s=9.0"]), out, ("build",))
+    with pytest.raises(DataError, match="no rows were evolved there by these settings.*run `evoltune evolve` first"):
+        pipeline.run(load_recipe(toy / "toy.yaml", ["seed=7"]), out, ("verify", "build"))
+    assert (out / "dataset" / "manifest.json").read_bytes() == before
+
+
 def test_a_checkpoint_of_other_settings_is_not_scored_as_this_recipes_own(toy: Path, tmp_path: Path):
     recipe, out = load_recipe(toy / "toy.yaml"), tmp_path / "run"
     pipeline.run(recipe, out, STAGES.split(","))

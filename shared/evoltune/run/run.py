@@ -137,7 +137,18 @@ class Run:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:
-        """Raises DataError when an earlier recipe's dataset would be trained on, or its checkpoint scored."""
+        """Raises DataError when an earlier recipe's rows would be missed, its dataset trained on, or its checkpoint scored."""
+        if stages and stages[0] in ("verify", "build"):
+            first, done, step = ("evolve", "evolved", self.evolve_step)
+            if stages[0] == "build":
+                first, done, step = ("verify", "verified", self.verify_step)
+            with Store.read(self.folder) as store:
+                known = store.steps()
+            if known and not any(key.partition("#")[0] == step.key for key in known):
+                raise DataError(
+                    f"{self.folder}: no rows were {done} there by these settings and this version of the domain: run "
+                    f"`evoltune {first}` first (paid replies are used again), or give another --out"
+                )
         own_dataset = not self.recipe.train.dataset
         if "train" in stages and "build" not in stages and own_dataset and self.has_store:
             with Store.read(self.folder) as store:
