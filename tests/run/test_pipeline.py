@@ -206,9 +206,9 @@ def test_rows_of_other_settings_are_missed_before_a_finished_dataset_is_overwrit
     out = tmp_path / "run"
     pipeline.run(load_recipe(toy / "toy.yaml"), out, STAGES.split(","))
     before = (out / "dataset" / "manifest.json").read_bytes()
-    with pytest.raises(DataError, match="no rows were verified there by these settings.*run `evoltune verify` first"):
+    with pytest.raises(DataError, match=r"no rows were verified there by these settings.*run `evoltune verify` first"):
         pipeline.run(load_recipe(toy / "toy.yaml", ["verify.program_s=9.0"]), out, ("build",))
-    with pytest.raises(DataError, match="no rows were evolved there by these settings.*run `evoltune evolve` first"):
+    with pytest.raises(DataError, match=r"no rows were evolved there by these settings.*run `evoltune evolve` first"):
         pipeline.run(load_recipe(toy / "toy.yaml", ["seed=7"]), out, ("verify", "build"))
     assert (out / "dataset" / "manifest.json").read_bytes() == before
 
