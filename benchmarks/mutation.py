@@ -49,7 +49,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),
     "ledger and journal": (
         ("shared/evoltune/run/store.py", "shared/evoltune/teacher/journal.py"),
-        ("tests/run/test_store.py", "tests/run/test_queries.py", "tests/teacher/test_budget.py", "tests/teacher/test_replay.py", "tests/evolve/test_open_calls.py",
+        ("tests/run/test_store.py", "tests/run/test_queries.py", "tests/teacher/test_budget.py", "tests/teacher/test_journal.py", "tests/evolve/test_open_calls.py",
          "tests/evolve/test_loop.py"),
     ),
     "budget": (("shared/evoltune/teacher/budget.py",), ("tests/teacher/test_budget.py",)),
