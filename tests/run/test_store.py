@@ -8,15 +8,16 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.errors import StoreError
+from evoltune.errors import DataError, StoreError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.paths import STORE
-from evoltune.run.store import Step, Store, Usage
+from evoltune.run.store import Step, Store, Usage, step_name
 
 EVOLVE = Step(name="evolve", version="1")
 VERIFY = Step(name="verify", version="1", before=EVOLVE)
@@ -40,7 +41,8 @@ def test_a_reply_is_found_again_with_its_cost_after_reopening(tmp_path):
         journal(store, 1, "another text that must not replace the first")
     with Store.read(tmp_path) as store:
         known = store.reply(f"{1:032x}")
-        assert (known.texts, known.truncated, known.usage.usd) == (["x"], (0,), 0.5)
+        assert (known.texts, known.truncated) == (["x"], (0,))
+        assert known.usage == Usage(prompt_tokens=3, completion_tokens=4, usd=0.5)
         assert store.spent() == {"answer": {"calls": 1, "prompt_tokens": 3, "completion_tokens": 4, "usd": 0.5}}
         assert next(store.calls())["request"] == {"seed": 1}
 
@@ -97,6 +99,113 @@ def test_a_record_comes_back_equal_with_the_verdicts_of_its_steps(tmp_path):
         store.decide(EVOLVE, [start])
         assert list(store.kept(EVOLVE)) == [start]
         assert store.record(start.id) == start
+
+
+def test_a_steps_key_holds_its_name_version_and_limit():
+    for step, key in ((VERIFY, "verify@1"), (Step(name="verify", version="1", upto=2), "verify@1#2")):
+        assert step.key == key
+        back = Step.from_key(key, step.before)
+        assert (back, back.upto, step_name(key)) == (step, step.upto, "verify")
+    assert VERIFY.chain() == [VERIFY, EVOLVE] and EVOLVE.chain() == [EVOLVE]
+
+
+def judged(i, status):
+    return record(i, answers=(Answer(text="a", model="m", verdict=Verdict(status=status)),))
+
+
+def statuses(store, *steps):
+    return [store.record(record(1).id, step).answers[0].verdict.status for step in steps]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_an_answer_carries_the_verdict_of_the_nearest_step_of_the_chain_and_of_no_other(tmp_path, order):
+    select = Step(name="select", version="1", before=VERIFY)
+    again = Step(name="verify", version="2", before=EVOLVE)
+    written = [(EVOLVE, "fail"), (VERIFY, "pass"), (again, "timeout")]
+    with Store.open(tmp_path) as store:
+        for at in order:
+            step, status = written[at]
+            store.decide(step, [judged(1, status)])
+        store.decide(select, [judged(1, "error")])  # only evolve and verify give verdicts
+        assert statuses(store, EVOLVE, VERIFY, again, select) == ["fail", "pass", "timeout", "pass"]
+        assert statuses(store, None) == [written[order[-1]][1]]  # without a step: the newest
+
+
+def test_a_step_that_judged_nothing_leaves_answers_without_a_verdict(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.decide(VERIFY, [judged(1, "pass"), record(2, answers=(Answer(text="b", model="m"),))])
+        assert store.record(record(1).id, EVOLVE).answers[0].verdict is None
+        assert store.record(record(2).id).answers[0].verdict is None
+
+
+def test_a_limit_on_rounds_holds_for_what_is_read_and_counted(tmp_path):
+    last, first = (Step(name="verify", version="1", before=EVOLVE, upto=n) for n in (2, 1))
+    with Store.open(tmp_path) as store:
+        store.decide(EVOLVE, [record(i, round=i // 2) for i in range(8)])  # rounds 0 to 3, two records each
+        for step, n in ((first, 4), (last, 6), (VERIFY, 8)):
+            assert sorted(r.task.name for r in store.todo(step)) == [str(i) for i in range(n)]
+            assert store.ledger(step) == {"in": n, "kept": 0, "pending": n}
+            store.decide(step, [*store.todo(step)][:1])
+            assert store.ledger(step) == {"in": n, "kept": 1, "pending": n - 1}
+        assert store.steps() == ["evolve@1", "verify@1", "verify@1#1", "verify@1#2"]
+
+
+def test_the_ledger_lists_reasons_by_number_then_name(tmp_path):
+    with Store.open(tmp_path) as store:
+        drops = [Drop(record=record(i), reason=r) for i, r in enumerate(["b", "c", "a", "c"])]
+        store.decide(EVOLVE, [*drops, record(9)])
+        assert store.check_ledger(EVOLVE) == {"in": 5, "kept": 1, "c": 2, "a": 1, "b": 1, "pending": 0}
+        assert [r for r in store.ledger(EVOLVE) if r in "abc"] == ["c", "a", "b"]
+        assert store.decided(EVOLVE, record(1).id) == "c"
+        store.plan(EVOLVE, 4)  # one decision too many is as wrong as one too few
+        with pytest.raises(StoreError, match="-1 of 4 rows"):
+            store.check_ledger(EVOLVE)
+
+
+def test_a_drop_needs_a_reason_and_a_first_step_has_nothing_to_do(tmp_path):
+    with Store.open(tmp_path) as store:
+        with pytest.raises(ValueError, match=r"step evolve: a drop of record .* has no reason"):
+            store.decide(EVOLVE, [Drop(record=record(1), reason="")])
+        with pytest.raises(ValueError, match="nothing before it"):
+            next(store.todo(EVOLVE))
+        assert store.steps() == []
+        with pytest.raises(DataError, match="no record 'abc'"):
+            store.record("abc")
+    with pytest.raises(DataError, match=r"no store.sqlite there"):
+        Store.read(tmp_path / "elsewhere")
+
+
+def test_a_note_is_replaced_and_a_missing_one_is_none(tmp_path):
+    with Store.open(tmp_path) as store:
+        assert store.noted("plan") is None
+        for value in (0, [1, {"é": None}]):
+            store.note("plan", value)
+            assert store.noted("plan") == value
+
+
+def test_the_journal_lists_and_sums_its_calls(tmp_path):
+    with Store.open(tmp_path) as store:
+        for i in (2, 1):
+            journal(store, i, usage=Usage(prompt_tokens=i, completion_tokens=10 * i, usd=i / 4))
+        store.journal("f", purpose="evolve", model="n", request={}, texts=["é", "b"], usage=Usage(), record="r")
+        rows = list(store.calls())
+        assert [row["key"][-1] for row in rows] == ["1", "2", "f"]
+        assert rows[2] == {
+            "key": "f", "purpose": "evolve", "model": "n", "record": "r", "request": {}, "texts": ["é", "b"],
+            "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0, "cut": [],
+        }  # fmt: skip
+        assert store.spent() == {
+            "answer": {"calls": 2, "prompt_tokens": 3, "completion_tokens": 30, "usd": 0.75},
+            "evolve": {"calls": 1, "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0},
+        }
+
+
+def test_a_store_may_be_used_from_another_thread(tmp_path):
+    with Store.open(tmp_path) as store:
+        thread = threading.Thread(target=store.note, args=("from", "a thread"))
+        thread.start()
+        thread.join()
+        assert store.noted("from") == "a thread"
 
 
 def test_a_second_process_is_refused_and_told_who_writes(tmp_path):

@@ -1,14 +1,16 @@
 """A cassette replays a run exactly, and answers nothing else."""
 
 import asyncio
+import json
 
 import pytest
 from towns import grown, recipe
 
 from evoltune.errors import DataError, TeacherError
-from evoltune.run.store import Store
-from evoltune.teacher.journal import export_cassette, load_cassette
-from evoltune.teacher.protocol import make_request
+from evoltune.recipe import Price
+from evoltune.run.store import Store, Usage
+from evoltune.teacher.journal import Journalled, commit_reply, export_cassette, load_cassette
+from evoltune.teacher.protocol import Reply, Request, cost, key_of, make_request, request_key, request_to_json
 
 
 @pytest.mark.parametrize("name", ["calls.jsonl", "calls.jsonl.gz"])
@@ -22,6 +24,11 @@ def test_a_cassette_replays_a_run_exactly_and_answers_nothing_else(tmp_path, nam
     stranger = make_request(rules.teacher, "What else?", purpose="answer", seed=1)
     with pytest.raises(TeacherError, match=r"no reply to this request .*export it again"):
         asyncio.run(load_cassette(cassette).complete(stranger))
+    with pytest.raises(TeacherError, match=rf"purpose 'answer', record -\) among {len(teacher.asked)}: "):
+        asyncio.run(load_cassette(cassette).complete(stranger))
+    with pytest.raises(TeacherError, match=r"record r7\) among"):
+        about = make_request(rules.teacher, "What else?", purpose="answer", seed=1, record="r7")
+        asyncio.run(load_cassette(cassette).complete(about))
 
 
 def test_a_damaged_cassette_is_named_with_its_line(tmp_path):
@@ -29,7 +36,78 @@ def test_a_damaged_cassette_is_named_with_its_line(tmp_path):
     path.write_text('{"key": "1", "texts": ["a"]}\n{"key": 2\n')
     with pytest.raises(DataError, match=r"bad.jsonl:2: not JSON"):
         load_cassette(path)
-    for line in ('{"key": "1", "texts": [1]}', '{"texts": ["a"]}'):
+    for line in ('{"key": "1", "texts": ["a", 1]}', '{"texts": ["a"]}', '{"key": "1"}', '{"key": "1", "texts": "a"}'):
         path.write_text(line)
         with pytest.raises(DataError, match=r"bad.jsonl:1: not a line of a cassette"):
             load_cassette(path)
+
+
+ONE = Request(model="m", messages=(("user", "hi"),), purpose="answer", seed=1, n=2, record="r7")
+REPLY = Reply(texts=("a", "b"), usage=Usage(prompt_tokens=1000, completion_tokens=200), truncated=(1,))
+PRICE = Price(prompt=3.0, completion=15.0)
+
+
+def test_a_replayed_reply_is_whole_and_needs_only_its_texts(tmp_path):
+    path, key = tmp_path / "calls.jsonl", request_key(ONE)
+    path.write_text(json.dumps({"key": key, "texts": ["a", "b"]}))
+    assert asyncio.run(load_cassette(path).complete(ONE)) == Reply(texts=("a", "b"))
+    path.write_text(
+        json.dumps({"key": key, "texts": ["a", "b"], "prompt_tokens": 1000, "completion_tokens": 200, "cut": [1]})
+    )
+    assert asyncio.run(load_cassette(path).complete(ONE)) == REPLY
+
+
+@pytest.mark.parametrize("discount", [1.0, 0.5])
+def test_a_reply_is_committed_with_its_cost_and_what_it_is_about(tmp_path, discount):
+    body = request_to_json(ONE)
+    with Store.open(tmp_path) as store:
+        reply = commit_reply(store, key_of(body), body, ONE, REPLY, PRICE, discount=discount)
+        assert reply.usage.usd == pytest.approx(discount * cost(PRICE, REPLY.usage))
+        assert reply.usage.usd == pytest.approx(discount * (1000 * 3.0 + 200 * 15.0) / 1e6)
+        (row,) = store.calls()
+    assert (row["record"], row["model"], row["purpose"], row["request"]) == (
+        "r7",
+        "m",
+        "answer",
+        json.loads(json.dumps(body)),
+    )
+    assert (row["texts"], row["cut"], row["usd"]) == (["a", "b"], [1], reply.usage.usd)
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (1000, 200)
+
+
+class Counted:
+    """Fails as often as it was told, then answers."""
+
+    def __init__(self, *failures):
+        self.failures, self.asked = list(failures), 0
+
+    async def complete(self, request):
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        return REPLY
+
+
+def test_a_journalled_reply_is_asked_for_once_and_comes_back_whole(tmp_path):
+    inner = Counted()
+    with Store.open(tmp_path) as store:
+        first, second = (asyncio.run(Journalled(inner, store, PRICE).complete(ONE)) for _ in range(2))
+        free = asyncio.run(Journalled(inner, store, Price(prompt=1.0)).complete(ONE))
+    assert inner.asked == 1
+    assert first == second == free and first.usage.usd > 0 and (first.texts, first.truncated) == (("a", "b"), (1,))
+
+
+@pytest.mark.parametrize("failure", [TeacherError("down"), asyncio.CancelledError()], ids=["error", "cancelled"])
+def test_all_who_wait_for_a_call_learn_that_it_failed_and_the_next_one_asks_again(tmp_path, failure):
+    inner = Counted(failure)
+
+    async def main(store):
+        teacher = Journalled(inner, store)
+        failed = await asyncio.gather(*(teacher.complete(ONE) for _ in range(3)), return_exceptions=True)
+        assert [type(f) for f in failed] == [type(failure)] * 3 and list(store.calls()) == []
+        assert (await teacher.complete(ONE)).texts == REPLY.texts
+
+    with Store.open(tmp_path) as store:
+        asyncio.run(asyncio.wait_for(main(store), 5))
+    assert inner.asked == 2
