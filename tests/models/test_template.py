@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.errors import DataError, TrainingError
-from evoltune.models.template import IGNORED, encode, prompt_ids, render_prompt, stop_of
+from evoltune.models.template import IGNORED, chat_turns, encode, prompt_ids, render, render_prompt, stop_of
 
 USER = {"role": "user", "content": "Add 2 and 3."}
 ANSWER = {"role": "assistant", "content": "5"}
@@ -84,6 +84,73 @@ def test_training_begins_with_the_ids_that_evaluation_sends(name, question, answ
         assert all(label in (IGNORED, token) for token, label in zip(encoded.ids, encoded.labels, strict=True))
         if len(conversation) == 2:
             assert set(encoded.labels[: len(sent)]) <= {IGNORED}
+
+
+def test_a_whole_plain_conversation_is_this_text(tiny_tokenizer):
+    messages = [{"role": "system", "content": "Be brief."}, *TURNS]
+    head = (
+        "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    )
+    one, two = (f"### Instruction:\n{m['content']}\n\n### Response:" for m in TURNS[::2])
+    expected = f"Be brief.\n\n{head}{one}5</s>\n\n{two}"
+    assert render_prompt("alpaca", messages[:-1], "ignored: the messages have their own", tiny_tokenizer) == expected
+    assert render_prompt("alpaca", TURNS[:3], "Be brief.", tiny_tokenizer) == expected
+    assert render_prompt("alpaca", TURNS[:3], tokenizer=tiny_tokenizer) == expected.removeprefix("Be brief.\n\n")
+    assert tiny_tokenizer.decode(encode("alpaca", messages, tiny_tokenizer).ids) == expected + "9</s>"
+
+
+def test_spans_are_the_earlier_answers_with_their_stop_tokens(tiny_tokenizer):
+    messages = [*TURNS, {"role": "user", "content": "And 5?"}]
+    for name in NAMES:
+        prompt, spans = render(name, messages, "Be brief.", tiny_tokenizer)
+        stop = stop_of(name, tiny_tokenizer).token
+        assert [prompt[a:b] for a, b in spans] == [f"5{stop}", f"9{stop}"]
+        assert render(name, [USER], "", tiny_tokenizer)[1] == []
+
+
+@pytest.mark.parametrize(
+    "messages", [[], [ANSWER], [USER, USER], [USER, ANSWER], [ANSWER, USER], [USER, ANSWER, USER, USER]]
+)
+def test_a_prompt_alternates_and_ends_with_the_user(messages, tiny_tokenizer):
+    for name in NAMES:
+        with pytest.raises(DataError, match=r"a prompt is user, assistant, \.\.\., user"):
+            render(name, messages, "", tiny_tokenizer)
+
+
+def test_an_unknown_template_is_named_with_those_that_exist():
+    with pytest.raises(TrainingError, match="template 'vicuna': allowed: chat, alpaca, wizardcoder, wizardmath, lima"):
+        render_prompt("vicuna", "Hi")
+
+
+def test_earlier_answers_need_a_tokenizer_with_a_stop_token(tiny_tokenizer):
+    import copy
+
+    with pytest.raises(TrainingError, match="pass tokenizer="):
+        render_prompt("alpaca", TURNS[:3])
+    with pytest.raises(TrainingError, match=r"no '<\|eot\|>' token"):
+        render_prompt("lima", TURNS[:3])
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.eos_token = None
+    with pytest.raises(TrainingError, match="no end-of-sequence token"):
+        stop_of("alpaca", tokenizer)
+
+
+def test_a_chat_turn_carries_system_and_input(tiny_tokenizer):
+    assert chat_turns([{"role": "user", "content": "Sort.", "input": "3, 1"}, ANSWER], "Be brief.") == [
+        {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Sort.\n\n3, 1"}, ANSWER,
+    ]  # fmt: skip
+    assert chat_turns([USER], "") == [USER]
+    assert render_prompt("chat", "Hi", "Be brief.", tiny_tokenizer) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_a_given_stop_token_ends_the_last_answer(tiny_tokenizer):
+    from evoltune.models.template import Stop
+
+    stop = Stop(token="<pad>", id=2)
+    assert encode("alpaca", TURNS[:2], tiny_tokenizer, stop=stop).labels[-1] == 2
+    assert encode("alpaca", TURNS[:2], tiny_tokenizer).labels[-1] == tiny_tokenizer.eos_token_id
 
 
 def test_a_conversation_without_a_final_answer_is_refused(tiny_tokenizer):

@@ -34,6 +34,7 @@ def test_every_row_is_kept_dropped_or_truncated_and_counted(lengths, limit, tiny
     examples, counts = encoded(tiny_tokenizer, lengths, max_length=limit, excess="truncate")
     assert (counts.rows, counts.kept, counts.truncated) == (len(lengths), len(lengths), len(long))
     assert counts.tokens_cut == sum(n + fixed - limit for n in long)
+    assert counts.longest == max(lengths) + fixed
     assert all(len(e.ids) == len(e.labels) <= limit for e in examples)
     if len(long) == len(lengths):
         with pytest.raises(DataError, match="nothing to train on"):
@@ -75,3 +76,54 @@ def test_foreign_rows_are_read_and_alpaca_input_stays_apart(tmp_path):
     assert [m["content"] for m in greet] == ["Hi", "Hello"]
     with pytest.raises(DataError, match="no instruction"):
         messages_of({"body": "x"}, "row 3")
+
+
+def test_truncation_keeps_the_beginning_and_the_other_rows_whole(tiny_tokenizer):
+    fixed = overhead(tiny_tokenizer)
+    (whole, long), _ = encoded(tiny_tokenizer, [9, 30], max_length=999, excess="raise")
+    examples, counts = encoded(tiny_tokenizer, [9, 30], max_length=fixed + 9, excess="truncate")
+    assert examples[0] == whole and counts.too_long == []
+    assert (examples[1].ids, examples[1].labels) == (long.ids[: fixed + 9], long.labels[: fixed + 9])
+    prompt = long.labels.count(IGNORED)
+    examples, _ = encoded(tiny_tokenizer, [30], max_length=prompt + 1, excess="truncate")  # one label is enough
+    assert len(examples) == 1
+    with pytest.raises(
+        DataError, match=rf"row 0: the prompt alone fills train.max_length {prompt} \({fixed + 30} tokens"
+    ):
+        encoded(tiny_tokenizer, [30], max_length=prompt, excess="truncate")
+
+
+def test_a_row_of_exactly_the_length_is_kept_and_one_more_is_too_long(tiny_tokenizer):
+    limit = overhead(tiny_tokenizer) + 20
+    examples, counts = encoded(tiny_tokenizer, [20], max_length=limit, excess="raise")
+    assert (len(examples), counts.truncated, counts.longest) == (1, 0, limit)
+    with pytest.raises(DataError, match=rf"1 of 2 rows .*\(longest {limit + 1}; first: row 1: {limit + 1} tokens\)"):
+        encoded(tiny_tokenizer, [20, 21], max_length=limit, excess="raise")
+    _, counts = encoded(tiny_tokenizer, [20, 21], max_length=limit, excess="drop")
+    assert counts.too_long == [f"row 1: {limit + 1}"]
+    assert counts.as_dict() == {
+        "rows": 2, "kept": 1, "dropped_too_long": 1, "truncated": 0, "tokens_cut": 0, "tokens": limit,
+        "label_tokens": 21, "longest": limit + 1,
+    }  # fmt: skip
+
+
+def test_no_rows_are_nothing_to_train_on(tiny_tokenizer):
+    for excess in ("raise", "drop", "truncate"):
+        with pytest.raises(DataError, match="nothing to train on: 0 rows, 0 dropped"):
+            encoded(tiny_tokenizer, [], max_length=99, excess=excess)
+
+
+def test_an_earlier_turn_or_no_input_leaves_the_instruction_whole():
+    asked = {"instruction": "Sort.", "input": "", "output": "1, 3"}
+    assert messages_of(asked) == [{"role": "user", "content": "Sort."}, {"role": "assistant", "content": "1, 3"}]
+    later = messages_of(asked | {"input": "3, 1", "history": [["Hi", "Hello"]]})
+    assert [m["role"] for m in later] == ["user", "assistant", "user", "assistant"]
+    assert (later[0]["content"], later[1]["content"], later[3]["content"]) == ("Hi", "Hello", "1, 3")
+    assert "Sort." in later[2]["content"] and "3, 1" in later[2]["content"] and "input" not in later[2]
+    with pytest.raises(DataError, match="row: "):
+        messages_of({"body": "x"})
+
+
+def test_the_system_prompt_is_part_of_each_example(tiny_tokenizer):
+    examples, _ = encoded(tiny_tokenizer, [3], max_length=999, excess="raise", system="Be brief.")
+    assert "Be brief." in tiny_tokenizer.decode(examples[0].ids)
