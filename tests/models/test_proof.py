@@ -8,8 +8,8 @@ import json
 import pytest
 
 from evoltune.errors import TrainingError
-from evoltune.models.proof import attach_chat_template, check_batch, check_golden, prove
-from evoltune.models.template import IGNORED, Encoded, encode, stop_of
+from evoltune.models.proof import attach_chat_template, check_batch, check_golden, prove, read_template
+from evoltune.models.template import IGNORED, Encoded, Stop, encode, prompt_ids, stop_of
 from evoltune.train.sft.batches import collate
 
 ROWS = [
@@ -60,7 +60,6 @@ def test_a_tokenizer_that_appends_eos_is_refused(tokenizer):
 
 
 def test_a_stop_token_that_falls_to_pieces_is_refused(tokenizer):
-    from evoltune.models.template import Stop
 
     with pytest.raises(TrainingError, match="contradict each other"):
         prove("chat", tokenizer, ROWS, stop=Stop(token="<|im_end|>", id=7))
@@ -98,7 +97,6 @@ def test_a_tokenizer_changed_after_training_is_refused(tokenizer, tmp_path):
 @pytest.mark.parametrize("template", ["alpaca", "wizardcoder", "wizardmath", "lima"])
 def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(template, system, bos, tokenizer):
     from evoltune.models.load import prepare_tokenizer
-    from evoltune.models.template import prompt_ids
 
     if bos:
         add_bos(tokenizer)
@@ -151,3 +149,118 @@ def test_labels_of_the_wrong_row_are_caught_by_the_proof(tokenizer, monkeypatch)
     monkeypatch.setattr(module, "encode", shifted)
     with pytest.raises(TrainingError, match="the loss would fall on"):
         proof(tokenizer)
+
+
+class Odd:
+    """A tokenizer whose stop token, id 5, is odd in one way."""
+
+    unk_token, unk_token_id, eos_token_id = "<unk>", None, 1
+
+    def __init__(self, written=(3, 5), back="<end>", **settings):
+        self.written, self.back = list(written), back
+        vars(self).update(settings)
+
+    def convert_tokens_to_ids(self, token):
+        return 5
+
+    def convert_ids_to_tokens(self, id_):
+        return self.back
+
+    def __call__(self, text, **how):
+        return {"input_ids": self.written if "<end>" in text else [3, 4]}
+
+    def save_pretrained(self, folder):
+        raise NotImplementedError("saving comes after these checks")
+
+
+@pytest.mark.parametrize(
+    ("odd", "error"),
+    [
+        (Odd(written=[3, 5, 6]), r"splits its stop token '<end>' into pieces .*\(\[3, 5, 6\]\)"),
+        (Odd(back="<other>"), "contradict each other"), (Odd(unk_token_id=5), "is unknown to the tokenizer"),
+    ],
+)  # fmt: skip
+def test_an_odd_stop_token_is_refused(odd, error):
+    with pytest.raises(TrainingError, match=error):
+        prove("alpaca", odd, ROWS, stop=Stop(token="<end>", id=5))
+
+
+@pytest.mark.parametrize("odd", [Odd(), Odd(unk_token_id=5, unk_token="<end>"), Odd(unk_token_id=6)])
+def test_a_sound_stop_token_may_also_be_the_unknown_one(odd):
+    with pytest.raises(NotImplementedError):
+        prove("alpaca", odd, ROWS, stop=Stop(token="<end>", id=5))
+
+
+def test_the_proof_notes_bos_pad_and_the_ids_of_the_probes(tokenizer):
+    found = proof(tokenizer, "alpaca")
+    assert (found["bos_id"], found["pad_id"], found["pad_differs_from_stop"]) == (None, 2, True)
+    assert [g["ids"] for g in found["golden"]] == [
+        prompt_ids("alpaca", g["messages"], tokenizer) for g in found["golden"]
+    ]
+    tokenizer.pad_token = tokenizer.eos_token
+    found = proof(tokenizer, "alpaca")
+    assert (found["pad_id"], found["stop_id"], found["pad_differs_from_stop"]) == (1, 1, False)
+
+
+def test_a_folder_without_a_template_has_none_and_a_damaged_one_is_named(tokenizer, tmp_path):
+    assert check_golden(tmp_path, tokenizer) is None
+    whole = {
+        "template": "alpaca", "system_prompt": "Be brief.", "base": "b", "base_revision": "main", "stop_token": "</s>",
+        "stop_id": 1, "golden": [],
+    }  # fmt: skip
+    (tmp_path / "template.json").write_text(json.dumps(whole))
+    found = read_template(tmp_path)
+    assert (found.template, found.stop, found.system_prompt) == ("alpaca", Stop(token="</s>", id=1), "Be brief.")
+    assert found.prompt_ids("Hi", tokenizer) == prompt_ids("alpaca", "Hi", tokenizer, "Be brief.")
+    for text in ("{", "[]", json.dumps({k: v for k, v in whole.items() if k != "stop_id"})):
+        (tmp_path / "template.json").write_text(text)
+        with pytest.raises(TrainingError, match=r"template.json: damaged .*save the checkpoint again"):
+            read_template(tmp_path)
+
+
+def test_changed_ids_are_shown_from_where_they_differ(tokenizer, tmp_path):
+    messages, ids = [{"role": "user", "content": "Hi"}], prompt_ids("alpaca", "Hi", tokenizer)
+    stored = {
+        "template": "alpaca", "system_prompt": "", "base": "b", "base_revision": "main", "stop_token": "</s>", "stop_id": 1,
+    }  # fmt: skip
+    for golden, shown in (
+        ([*ids[:3], 0, *ids[4:]], f"from token 3: {[0, *ids[4:7]]} and {ids[3:7]}"),
+        (ids[:-1], f"from token {len(ids) - 1}: [] and {ids[-1:]}"),
+    ):
+        text = json.dumps({**stored, "golden": [{"messages": messages, "ids": golden}]})
+        (tmp_path / "template.json").write_text(text)
+        with pytest.raises(TrainingError, match="training saw for 'Hi'") as raised:
+            check_golden(tmp_path, tokenizer)
+        assert shown in str(raised.value)
+
+
+def test_a_stop_token_without_a_label_is_caught_by_the_proof(tokenizer, monkeypatch):
+    from evoltune.models import proof as module
+
+    def unended(*args):
+        whole = encode(*args)
+        return Encoded(ids=whole.ids, labels=[*whole.labels[:-1], IGNORED])
+
+    monkeypatch.setattr(module, "encode", unended)
+    with pytest.raises(TrainingError, match=r"would not be trained: the last label is -100"):
+        proof(tokenizer)
+
+
+def test_a_prompt_that_training_sees_otherwise_is_caught_by_the_proof(tokenizer, monkeypatch):
+    from evoltune.models import proof as module
+
+    def other(*args):
+        whole = encode(*args)
+        return Encoded(ids=[9, *whole.ids[1:]], labels=whole.labels)
+
+    monkeypatch.setattr(module, "encode", other)
+    with pytest.raises(TrainingError, match="another prompt than evaluation"):
+        proof(tokenizer)
+
+
+def test_a_label_that_is_not_its_token_is_caught(tokenizer):
+    batch, documents, stop = batch_of(tokenizer)
+    at = (batch["labels"] != IGNORED).nonzero()[0]
+    batch["input_ids"][tuple(at)] += 1
+    with pytest.raises(TrainingError, match="a label differs from the token"):
+        check_batch(batch, documents, stop)
