@@ -284,6 +284,7 @@ EIGHT = "Sort eight red apples by weight today please"
     ("parent", "text", "dropped"),
     [
         (EIGHT, EIGHT, True), ("Sort.", "sort", True), ("?!", "...", False), (None, EIGHT, False),
+        (words(15), words(15) + " too", True), (words(16), words(15), False), (words(16), words(14) + " for me", False),
         (EIGHT, EIGHT + " now", False),  # "now" is no stop word
         (SEVEN, SEVEN.replace("by", "with"), False), (EIGHT, EIGHT.replace("by", "with"), True),  # from eight words on
         (SEVEN, SEVEN + " too", False), (SEVEN + " too", SEVEN, False), (EIGHT + " too", EIGHT, True),
@@ -379,6 +380,8 @@ def test_an_answer_keeps_the_language_of_its_instruction(parent, asked, text, dr
     ("reason", "asked", "text", "dropped"),
     [
         ("sorry", ASK, "Sorry. " + words(78), True), ("sorry", ASK, "Sorry. " + words(79), False),
+        ("sorry", ASK, "Sorry. " + words(99), False), ("refusal", ASK, "I cannot help " + words(99), False),
+        ("unanswerable", ASK, "Sure, " + words(99) + "?", False), ("unanswerable", ASK, "Please provide " + words(70), False),
         ("sorry", ASK, words(20), False), ("sorry", "Write an APOLOGY.", "Sorry. " + words(20), False),
         ("refusal", ASK, "I cannot help " + words(76), True), ("refusal", ASK, "I cannot help " + words(77), False),
         ("refusal", ASK, '"as an ai, no."', True), ("refusal", ASK, "Robots say: as an AI I am old.", False),
