@@ -49,7 +49,7 @@ def argument(action: argparse.Action) -> str:
         else f" (default: {action.default})"
     )
     text = (action.help or "").replace("%%", "%")
-    return f"- {names}{f': {text}' if text else ''}{default if default.strip(' ()') not in text else ''}{'; repeatable' if repeated else ''}"
+    return f"- {names}{f': {text}' if text else ''}{default if 'default: ' not in text else ''}{'; repeatable' if repeated else ''}"
 
 
 def cli_page() -> str:

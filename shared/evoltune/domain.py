@@ -259,6 +259,22 @@ def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:
     return {**domain.policy, **chosen}
 
 
+def check_policy(domain: Domain, chosen: Mapping[str, Json]) -> None:
+    """Raises DomainError for an option that the domain lacks, and for a value that its verifier refuses whatever the answer."""
+    refused = _refusal(domain, policy_of(domain, chosen)) if chosen else ""
+    if refused and refused != _refusal(domain, domain.policy):
+        raise DomainError(refused)
+
+
+def _refusal(domain: Domain, policy: Mapping[str, Json]) -> str:
+    """The DomainError that `verify` raises for an empty answer to an empty task, or "". No program runs."""
+    try:
+        domain.verify(Task(instruction=""), "", Context(run=lambda job: Verdict(status="unverifiable"), policy=policy))
+    except Exception as error:  # noqa: BLE001 - other trouble with an empty task says nothing about the policy
+        return str(error) if isinstance(error, DomainError) else ""
+    return ""
+
+
 def to_task(domain: Domain, row: Mapping[str, Any], where: str = "row") -> Task:
     """The task in a row of any origin; every row that a user brings becomes a Task here.
 

@@ -14,9 +14,11 @@ from evoltune.errors import DataError, RecipeError
         ({"systems": []}, "length >= 2"),
         ({"systems": [{"name": "a", "answers": "x"}, {"name": "a", "answers": "y"}]}, "names must be unique"),
         ({"systems": [{"name": "a", "answers": "x"}, {"name": "b"}]}, "'b' needs exactly one of checkpoint, endpoint, answers"),
-        ({"protocol": "vibes"}, "Invalid enum value 'vibes'"),
+        ({"protocol": "vibes"}, "study.yaml:\\d+: protocol: 'vibes': allowed: preference, ranks, scores"),
+        ({"protocol": "score"}, "did you mean 'scores'"),
         ({"reference": "who"}, "'who' is no system"),
-        ({"sistems": 1}, "unknown field `sistems`"),
+        ({"sistems": 1}, "unknown key 'sistems': did you mean 'systems'"),
+        ({"judge": {"kind": "web"}}, "judge.kind: 'web': allowed: .*replay"),
     ],
 )  # fmt: skip
 def test_a_wrong_study_is_one_line(change, message, study_file):

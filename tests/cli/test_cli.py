@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.cli import COMMANDS, GROUPS, MOVED, completion, leaves, main
+from evoltune.cli import COMMANDS, GROUPS, MOVED, completion, leaves, main, sentence
 
 
 def evoltune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -71,10 +71,19 @@ def test_a_name_of_version_0_1_still_works_and_warns(capsys):
         ("domain: math\nseeds: {limit: x}\n", "seeds.limit"),
         ("domain: astrology\n", "code, general, math"),
         ("domain: math\nverify: {policy: {percnt: 1}}\n", "verify.policy.percnt"),
+        ("domain: math\nverify: {policy: {units: strict}}\n", "agree, ignore, required"),
         ("domain: math\nseeds: {path: nowhere.jsonl}\n", "nowhere.jsonl"),
         ("domain: math\neval: {suites: [gsm8kk]}\n", "gsm8k"),
     ],
-    ids=["unknown key", "wrong type", "unknown domain", "unknown policy", "missing seeds", "unknown suite"],
+    ids=[
+        "unknown key",
+        "wrong type",
+        "unknown domain",
+        "unknown policy",
+        "wrong policy",
+        "missing seeds",
+        "unknown suite",
+    ],
 )
 def test_a_bad_recipe_is_one_line_and_nothing_is_written(tmp_path: Path, recipe: str, says: str):
     (tmp_path / "r.yaml").write_text(recipe)
@@ -141,6 +150,19 @@ def test_a_domain_that_fails_at_import_is_one_line(tmp_path: Path, capsys, monke
     error = capsys.readouterr().err
     assert "cannot be imported" in error and error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "option", ["--workers -1", "--program-s 0", "--memory-mb 1.5", "--check-s nan", "--fail-under 90"]
+)
+def test_a_number_out_of_range_is_misuse(capsys, option: str):
+    with pytest.raises(SystemExit) as done:
+        main(["verify", "rows.jsonl", "--domain", "math", *option.split()])
+    assert done.value.code == 2 and f"'{option.split()[1]}': must be a" in capsys.readouterr().err
+
+
+def test_a_list_of_verbs_is_no_sentence():
+    assert sentence("ls | new") == "ls | new" and sentence("write it") == "Write it."
 
 
 def test_no_stage_at_all_is_misuse(tmp_path: Path, capsys, monkeypatch):

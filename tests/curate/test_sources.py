@@ -66,7 +66,7 @@ def test_a_page_without_jinja2_fails_before_any_work(toy, monkeypatch, capsys):
     ("more", "message"),
     [
         (["--quota", "a"], "must be SOURCE=N"),
-        (["--size", "0"], "at least 1"),
+        (["--quota", "nosuch=2", "--mode", "all"], "allowed: own.jsonl"),
         (["--decisions", "none.json"], "cannot be read as decisions"),
     ],
 )

@@ -53,7 +53,7 @@ def test_present_forms_are_left_as_they_are(words, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("eval", "needs a recipe"),
+        ("eval", "evoltune eval: name a recipe"),
         ("eval --model m", "needs --suite"),
         ("eval smoke/math --model m --suite gsm8k", "takes no positional 'smoke/math'"),
         ("rescore f.jsonl", "exactly one --suite"),

@@ -88,4 +88,4 @@ def test_without_vllm_it_says_what_to_install(tmp_path):
         run_batch("m", tmp_path / "requests.jsonl", tmp_path / "results.jsonl")
     command = [sys.executable, "-m", "evoltune", "batch", "run", "smoke/math", "a", "b", "--replicas", "0"]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and "--replicas 0" in done.stderr
+    assert done.returncode == 2 and "--replicas: '0': must be" in done.stderr

@@ -18,7 +18,7 @@ def verify(task, candidate, context):
         os.kill(os.getpid(), 9)
     if candidate == "hungry":
         "x" * 10 ** 10
-    if "COUNT" in context.policy and context.policy["COUNT"]:
+    if candidate and context.policy.get("COUNT"):
         with open(context.policy["COUNT"], "a") as file:
             file.write(candidate + "\\n")
     if task.tests:

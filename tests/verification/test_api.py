@@ -3,6 +3,8 @@
 import os
 import pickle
 
+import pytest
+
 import evoltune
 
 
@@ -54,6 +56,8 @@ def test_a_reward_takes_a_trainers_columns_and_conversations(toy):
     assert reward(["1"], reference=["1"]) == [1.0]
     parts = [{"role": "assistant", "content": [{"type": "text", "text": "1"}]}]
     assert reward([parts], reference=["1"]) == [1.0]
+    with pytest.raises(ValueError, match="'reference' has 1 values for 2 completions"):
+        reward(["1", "2"], reference=["1"])
 
 
 def test_a_reward_made_before_a_fork_works_after_it(toy):

@@ -82,7 +82,10 @@ def test_a_long_integer_reference_keeps_its_digits(verify, tmp_path, capsys):
         (["IN", "--domain", "TOY", "--profiles", "sond"], "sound"),
         (["IN", "--domain", "TOY", "--suite", "tin"], "tiny"),
         (["IN", "--domain", "TOY", "--map", "answer"], "OURS=THEIRS"),
+        (["IN", "--domain", "TOY", "--map", "answr=answer"], "we read no column 'answr': allowed: answer, id, "),
+        (["IN", "--domain", "TOY", "--map", "answer=nothere"], "no column 'nothere': allowed: answer"),
         (["IN", "--domain", "TOY", "--policy", "COUNTS=1"], "COUNT"),
+        (["IN", "--domain", "math", "--policy", "units=strict"], "agree, ignore, required"),
     ],
 )
 def test_misuse_is_exit_code_2_and_one_line(toy, tmp_path, capsys, arguments, message):

@@ -17,8 +17,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
-import yaml
 from msgspec import Meta
 
 from evoltune.errors import DataError, RecipeError
@@ -28,6 +26,7 @@ from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, Teacher
+from evoltune.recipe.load import load_section
 from evoltune.recipe.sections import Count, Positive
 
 Answers = Mapping[str, Mapping[str, str]]
@@ -116,15 +115,7 @@ class Vote:
 
 def load_study(path: Path) -> Study:
     """Reads and checks a study. Raises RecipeError with file, key and what is allowed."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        study = msgspec.convert(raw, Study, strict=True)
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    except msgspec.ValidationError as error:
-        raise RecipeError(f"{path}: {error}") from error
+    study = load_section(path, Study)
     names = [system.name for system in study.systems]
     if len(set(names)) < len(names):
         raise RecipeError(f"{path}: systems: names must be unique: {', '.join(names)}")

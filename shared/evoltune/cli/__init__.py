@@ -174,7 +174,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def sentence(summary: str) -> str:
-    return summary[0].upper() + summary[1:] + "."
+    """A summary as a sentence; a list of verbs (`ls | show`) stays as it is."""
+    return summary if " | " in summary else summary[0].upper() + summary[1:] + "."
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:

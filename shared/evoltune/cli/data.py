@@ -100,7 +100,7 @@ def add_decontaminate(parser: argparse.ArgumentParser) -> None:
     add("--jaccard", type=float, default=0.6, help="of word 3-shingles (default: 0.6; 1: off)")
     add("--no-paraphrase", action="store_true", help="skip rewordings with the same numbers or structure")
     add("--no-overlap", action="store_true", help="text only: run no code and compare no skeletons")
-    add("--workers", type=int, default=0, help="checker processes (default: cores)")
+    add("--workers", type=options.count, default=0, help="checker processes (default: cores)")
     options.add_engine(parser)
     add("--require", default="L1", choices=("L0", "L1", "L2", "L3"), help="least isolation for code")
     add("--clean", type=options.jsonl_path, metavar="OUT", help="write the clean rows and their certificate")
@@ -185,7 +185,7 @@ def add_select(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("sources", nargs="+", help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path")
     add("--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)")
-    add("--size", type=int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
+    add("--size", type=options.positive_int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
     add("--mode", choices=MODES, default="lima", help="default: lima (the paper's rules, then quality x diversity)")
     add("--quota", default="", metavar="SOURCE=N,...", help="rows per source: stackexchange=400,wikihow=200")
     add("--balance", choices=("none", "source", "skill"), default="source", help="equal shares (default: source)")
@@ -198,8 +198,6 @@ def add_select(parser: argparse.ArgumentParser) -> None:
 
 
 def _select(args: argparse.Namespace) -> int:
-    if args.size < 1:
-        raise DataError(f"--size {args.size}: must be at least 1")
     if args.page:
         templates()  # without Jinja2 the command fails here, and not after hours of reading
     curate = Curate(
@@ -249,7 +247,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def _export(args: argparse.Namespace) -> None:
     folder = args.dataset / DATASET if (args.dataset / DATASET).is_dir() else args.dataset
     if not args.out and not args.push:
-        raise DataError("export: give --out FILE, or --push OWNER/NAME")
+        raise DataError("give --out FILE, or --push OWNER/NAME")
     if args.public and not args.push:
         raise DataError("--public has no effect without --push OWNER/NAME")
     source = folder / f"{args.split}.parquet"

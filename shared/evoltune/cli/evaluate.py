@@ -46,7 +46,7 @@ def add_eval(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="M", help="hub id, folder or adapter; with --endpoint the server's name for it")
     add("--profile", default="", metavar="P", help="profile instead of the suite's own")
     add("--template", default="chat", help="prompt template: chat, alpaca, wizardcoder, wizardmath, lima")
-    add("--limit", type=int, default=0, metavar="N", help="first N problems")
+    add("--limit", type=options.count, default=0, metavar="N", help="first N problems")
     add("--engine", default="transformers", help="transformers, vllm or http")
     add("--endpoint", metavar="URL", help="OpenAI-compatible server for --engine http")
     _add_suites(model)
@@ -67,14 +67,14 @@ def _eval(args: argparse.Namespace) -> None:
     elif args.recipe:
         stages.execute(args, ("eval",))
     else:
-        raise RecipeError("eval needs a recipe, or --model M --suite S")
+        raise RecipeError("name a recipe, or --model M and --suite S")
 
 
 def _eval_model(args: argparse.Namespace) -> None:
     if args.recipe:
-        raise RecipeError(f"eval --model takes no positional {args.recipe!r}: use --set KEY=VALUE")
+        raise RecipeError(f"--model takes no positional {args.recipe!r}: use --set KEY=VALUE")
     if not args.suite:
-        raise RecipeError("eval --model needs --suite: `evoltune suites` lists them")
+        raise RecipeError("--model needs --suite: `evoltune suites` lists them")
     chosen = {
         "suites": args.suite, "profile": args.profile, "limit": args.limit, "engine": args.engine, "endpoint": args.endpoint,
         "data": str(args.data) if args.data else None,
@@ -105,7 +105,7 @@ def add_rescore(parser: argparse.ArgumentParser) -> None:
 
 def _rescore(args: argparse.Namespace) -> None:
     if len(args.suite) != 1:
-        raise RecipeError("rescore needs exactly one --suite: the problems that the file answers")
+        raise RecipeError("name exactly one --suite: the problems that the file answers")
     ks = [_positive(k) for k in args.k.split(",")]
     suite = load_suite(args.suite[0], args.data)
     samples = read_samples(args.file, suite, column=args.column)
@@ -131,8 +131,8 @@ def add_ablate(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
     add = parser.add_argument
     add("--axes", default=",".join(AXES), help=f"default: {','.join(AXES)}")
-    add("--size", type=int, default=0, metavar="ROWS", help="rows per variant (default: all that fit)")
-    add("--repeats", type=int, default=1, help="seeds per variant (default: 1)")
+    add("--size", type=options.count, default=0, metavar="ROWS", help="rows per variant (default: all that fit)")
+    add("--repeats", type=options.positive_int, default=1, help="seeds per variant (default: 1)")
     add("--dry-run", action="store_true", help="print what would be trained and stop")
     options.finish(parser, _ablate)
 
@@ -143,13 +143,11 @@ def _ablate(args: argparse.Namespace) -> None:
     for axis in axes:
         if axis not in AXES:
             raise DataError(f"--axes: unknown axis {axis!r}: {nearest(axis, AXES)}")
-    if args.repeats < 1 or args.size < 0:
-        raise DataError(f"--repeats {args.repeats} --size {args.size}: repeats from 1, size from 0 (0: all)")
     if args.out and is_address(args.out):
         raise DataError(f"--out {args.out}: ablate works in a folder: `evoltune runs publish` uploads it later")
     recipe, folder = options.recipe_of(args)
     if not recipe.eval.suites:
-        raise DataError("ablate: the recipe names no eval.suites: there is nothing to score by")
+        raise DataError("the recipe names no eval.suites: there is nothing to score by")
     work = Run(recipe=recipe, folder=folder)
     plan = ablation.planned(work, ablation.read_pool(work), axes, args.size, args.repeats)
     print(f"ablate: {len(plan)} trainings over {', '.join(axes)} into {folder / ABLATION}", file=sys.stderr)

@@ -33,7 +33,7 @@ def _merge(args: argparse.Namespace) -> None:
 
 def add_chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help=SERVED)
-    parser.add_argument("--max-tokens", type=int, default=512)
+    parser.add_argument("--max-tokens", type=options.positive_int, default=512)
     parser.add_argument("--temperature", type=float, default=0.0, help="0: greedy (default)")
     parser.add_argument("--once", metavar="TEXT", help="answer only this message")
     parser.add_argument("--single", action="store_true", help="forget earlier turns (models trained on single turns)")

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from evoltune.cluster import engine
 from evoltune.errors import DataError
@@ -15,6 +16,8 @@ from evoltune.recipe.sections import Level
 from evoltune.rows.storage import is_address, working_copy
 from evoltune.run.paths import default_folder
 from evoltune.run.publish import working_on
+
+N = TypeVar("N", int, float)
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +52,24 @@ def jsonl_path(text: str) -> Path:
     return path
 
 
+def _number(kind: Callable[[str], N], allowed: str, fits: Callable[[N], bool]) -> Callable[[str], N]:
+    """An argument type: numbers that fit."""
+
+    def read(text: str) -> N:
+        with suppress(ValueError):
+            if fits(value := kind(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r}: must be {allowed}")
+
+    return read
+
+
+positive_int = _number(int, "a whole number of at least 1", lambda n: n >= 1)
+count = _number(int, "a whole number of at least 0", lambda n: n >= 0)
+positive_float = _number(float, "a number above 0", lambda n: 0 < n < math.inf)
+share = _number(float, "a number from 0 to 1", lambda n: 0 <= n <= 1)
+
+
 def words(text: str) -> list[str]:
     """The parts of a comma-separated value."""
     return [word for word in text.split(",") if word]
@@ -76,10 +97,10 @@ def say(args: argparse.Namespace, facts: Any, lines: Iterable[str]) -> None:
 def add_verification(parser: argparse.ArgumentParser, *, require: str) -> None:
     """The limits of verifier processes, named as in a recipe's `verify:` section; `require` is the default isolation."""
     add = parser.add_argument
-    add("--workers", type=int, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)")
-    add("--program-s", type=float, default=5.0, help="CPU seconds of one program (default: 5)")
-    add("--check-s", type=float, default=2.0, help="CPU seconds of our own code for one answer (default: 2)")
-    add("--memory-mb", type=int, default=1024, help="memory of one program (default: 1024)")
+    add("--workers", type=count, default=0, help="worker processes (0: cores / LOCAL_WORLD_SIZE)")
+    add("--program-s", type=positive_float, default=5.0, help="CPU seconds of one program (default: 5)")
+    add("--check-s", type=positive_float, default=2.0, help="CPU seconds of our own code for one answer (default: 2)")
+    add("--memory-mb", type=positive_int, default=1024, help="memory of one program (default: 1024)")
     isolation = f"refuse to run on a weaker sandbox (default: {require})"
     add("--require-isolation", default=require, choices=get_args(Level), help=isolation)
 
@@ -105,7 +126,7 @@ def add_engine(parser: argparse.ArgumentParser, *, flag: bool = True) -> None:
     """Adds `--engine` and `--ray-address`; without `flag`, for commands with an --engine of their own, only the address."""
     add = parser.add_argument
     if flag:
-        add("--engine", default="local", choices=engine.ENGINES, help="where checks run (default: this machine)")
+        add("--engine", default="local", choices=engine.ENGINES, help="where checks run (default: local, this machine)")
     add("--ray-address", metavar="ADDRESS", help="run checks on this Ray cluster: auto, HOST:PORT, or local")
 
 

@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from evoltune.cli import options
-from evoltune.domain import load_domain, policy_of
+from evoltune.domain import check_policy, load_domain
 from evoltune.errors import RecipeError, nearest
 from evoltune.evaluate.suites import judging_domain
 from evoltune.evolve.loop import operators_of
@@ -73,7 +73,7 @@ def _check(args: argparse.Namespace) -> None:
 def _check_names(recipe: Recipe) -> None:
     """What can be checked without data and without a server: policies, operators, suites, profiles, addresses."""
     domain = load_domain(recipe.domain)
-    policy_of(domain, recipe.verify.policy)
+    check_policy(domain, recipe.verify.policy)
     if recipe.evolve.operators:
         operators_of(recipe, domain)
     if recipe.evolve.stop_on:

@@ -37,7 +37,9 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("--once", action="store_true", help="print the view once and stop")
     options.add_json(parser, "print the figures once as JSON")
-    parser.add_argument("--every-s", type=float, default=1.0, help="seconds between updates (default: 1)")
+    parser.add_argument(
+        "--every-s", type=options.positive_float, default=1.0, help="seconds between updates (default: 1)"
+    )
     parser.set_defaults(execute=_watch)
 
 

@@ -107,7 +107,9 @@ def add_suites(parser: argparse.ArgumentParser) -> None:
         options.finish(verb, execute)
     build = actions.add_parser("build", help="draw a set balanced over difficulty and skill")
     build.add_argument("rows", help="rows with a difficulty and a skill: file, folder or hub id")
-    build.add_argument("--size", type=int, default=218, help="problems to draw (default: 218, WizardLM's)")
+    build.add_argument(
+        "--size", type=options.positive_int, default=218, help="problems to draw (default: 218, WizardLM's)"
+    )
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--out", type=options.jsonl_path, required=True, metavar="FILE")
     options.finish(build, _build_suite)
@@ -124,9 +126,7 @@ def _compare_suites(args: argparse.Namespace) -> None:
 
 def _build_suite(args: argparse.Namespace) -> None:
     if args.out.exists():
-        raise RecipeError(f"suites build: --out {args.out} exists: choose another name")
-    if args.size < 1:
-        raise RecipeError(f"suites build: --size {args.size}: must be at least 1")
+        raise RecipeError(f"--out {args.out} exists: choose another name")
     rows = balanced_set(read_rows(args.rows), args.size, args.seed)
     with jsonl_writer(args.out) as write:
         for row in rows:

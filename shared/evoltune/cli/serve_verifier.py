@@ -30,12 +30,12 @@ def add_serve_verifier(parser: argparse.ArgumentParser) -> None:
     add("--token-file", default="", help="file with the token (else EVOLTUNE_SERVICE_TOKEN)")
     add("--no-token", action="store_true", help="answer everybody on this machine (loopback only)")
     options.add_verification(parser, require="L2")
-    add("--timeout-s", type=float, default=60.0, help="time limit of a request (504)")
-    add("--read-s", type=float, default=10.0, help="time limit of a body's arrival (408)")
-    add("--max-body-mb", type=int, default=16, help="largest body (413)")
-    add("--max-batch-rows", type=int, default=1024, help="most rows in a request (422)")
-    add("--queue-rows", type=int, default=8192, help="rows that one domain holds (429)")
-    add("--queue-mb", type=int, default=256, help="bodies held in all (429)")
+    add("--timeout-s", type=options.positive_float, default=60.0, help="time limit of a request (504)")
+    add("--read-s", type=options.positive_float, default=10.0, help="time limit of a body's arrival (408)")
+    add("--max-body-mb", type=options.positive_int, default=16, help="largest body (413)")
+    add("--max-batch-rows", type=options.positive_int, default=1024, help="most rows in a request (422)")
+    add("--queue-rows", type=options.positive_int, default=8192, help="rows that one domain holds (429)")
+    add("--queue-mb", type=options.positive_int, default=256, help="bodies held in all (429)")
     parser.set_defaults(execute=run)
 
 

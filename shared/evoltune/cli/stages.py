@@ -52,7 +52,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
     add = parser.add_argument
     add("--dataset", metavar="REF", help="file, folder, hub id or run to train on (train.dataset)")
-    add("--nodes", type=int, metavar="N", help="number of machines (compute.nodes)")
+    add("--nodes", type=options.positive_int, metavar="N", help="number of machines (compute.nodes)")
     add("--launcher", metavar="L", help="local, torchrun, deepspeed or slurm (compute.launcher)")
     add("--print-launch", action="store_true", help="print the launch command or batch script and stop")
     parser.set_defaults(execute=_train)
@@ -176,8 +176,9 @@ def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
-    parser.add_argument("--gpu-gib", type=float, default=80.0, help="memory of one device in GiB (default: 80)")
-    parser.add_argument("--rows", type=int, default=0, help="number of training rows, where there is no dataset")
+    add = parser.add_argument
+    add("--gpu-gib", type=options.positive_float, default=80.0, help="memory of one device in GiB (default: 80)")
+    add("--rows", type=options.positive_int, default=0, help="number of training rows, where there is no dataset")
     options.add_json(parser, "print JSON")
     parser.set_defaults(execute=_plan)
 

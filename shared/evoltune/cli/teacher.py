@@ -15,7 +15,6 @@ from pathlib import Path
 from evoltune.cli import options
 from evoltune.cluster import engine
 from evoltune.domain import load_domain
-from evoltune.errors import RecipeError
 from evoltune.evolve.loop import evolve
 from evoltune.evolve.open_calls import import_results, open_calls
 from evoltune.recipe import load_recipe
@@ -32,7 +31,9 @@ ANY_RECIPE = "recipe file, shipped name, or the recipe.yaml of a run"
 def add_teacher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="recipe file with teacher.endpoints")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value")
-    parser.add_argument("--gpus-each", type=int, default=1, help="GPUs of a replica (tensor parallel; default: 1)")
+    parser.add_argument(
+        "--gpus-each", type=options.positive_int, default=1, help="GPUs of a replica (tensor parallel; default: 1)"
+    )
     parser.add_argument("--host", help="print the script of another host of the recipe")
     parser.add_argument("--print-launch", action="store_true", help="print the script and stop")
     parser.set_defaults(execute=_teacher)
@@ -66,8 +67,8 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="REQUESTS", help="requests that `batch export` wrote")
     add("results", type=Path, metavar="RESULTS", help="results to append to; what it holds is not asked again")
     add("overrides", nargs="*", metavar="a.b=c")
-    add("--replicas", type=int, default=1, metavar="N", help="engines (default: 1)")
-    add("--gpus-each", type=int, default=1, metavar="G", help="GPUs of an engine (default: 1)")
+    add("--replicas", type=options.positive_int, default=1, metavar="N", help="engines (default: 1)")
+    add("--gpus-each", type=options.positive_int, default=1, metavar="G", help="GPUs of an engine (default: 1)")
     options.add_engine(verb, flag=False)
     options.finish(verb, _batch_run)
 
@@ -99,8 +100,6 @@ def _batch_import(args: argparse.Namespace) -> None:
 
 def _batch_run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, args.overrides)
-    if min(args.replicas, args.gpus_each) < 1:
-        raise RecipeError(f"--replicas {args.replicas}, --gpus-each {args.gpus_each}: both must be at least 1")
     with engine.using("ray", args.ray_address or recipe.compute.ray_address):
         answered, failed = run_batch(
             recipe.teacher.model, args.file, args.results, replicas=args.replicas, gpus_each=args.gpus_each

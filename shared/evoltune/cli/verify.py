@@ -12,20 +12,23 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from evoltune import pipeline
 from evoltune.cli import options
+from evoltune.domain import load_domain
 from evoltune.errors import DataError, DomainError, WorkError
-from evoltune.evaluate.samples import records_of
+from evoltune.evaluate.samples import ID_COLUMNS, QUESTION_COLUMNS, TEXT_COLUMNS, records_of
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe.load import parse_value
 from evoltune.record import STATUSES
 from evoltune.rows.storage import download, is_address
 from evoltune.verification.checker import open_checker
-from evoltune.verification.rows import file_key, read_any_rows, verify_to_file, verify_with_profiles
+from evoltune.verification.rows import ROW_COLUMNS, file_key, read_any_rows, verify_to_file, verify_with_profiles
 
 PROGRESS_EVERY = 500
 
@@ -40,7 +43,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     add("overrides", nargs="*", help="with a recipe: key.path=value")
     add("--domain", help="domain by name, module:attribute or path (with a rows file)")
     options.add_verification(parser, require="L1")
-    add("--timeout-s", dest="program_s", type=float, action=options.Renamed, help=argparse.SUPPRESS)
+    add("--timeout-s", dest="program_s", type=options.positive_float, action=options.Renamed, help=argparse.SUPPRESS)
     options.add_engine(parser)
     add("--profiles", default="", help="scorers, comma-separated; more than one: print disagreements")
     add("--map", action="append", default=[], metavar="OURS=THEIRS", help="rename a column: answer=output")
@@ -49,7 +52,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     add("--policy", action="append", default=[], metavar="KEY=VALUE", help="set an option of the domain's verifier")
     add("--out", default="", help="write verdict rows here (JSONL, in input order)")
     options.add_json(parser, "verdict rows and counts as JSON on standard output")
-    add("--fail-under", type=float, default=None, help="exit 1 when fewer than this share pass (0 to 1)")
+    add("--fail-under", type=options.share, default=None, help="exit 1 when fewer than this share pass (0 to 1)")
     parser.set_defaults(execute=run)
 
 
@@ -74,7 +77,7 @@ def _verify_rows(args: argparse.Namespace) -> Counter[str]:
     policy = {k: parse_value(f"{k}={v}", v) for k, v in _pairs(args.policy, "--policy", "KEY=VALUE").items()}
     settings = options.verification_of(args, policy)
     renames = _pairs(args.map, "--map", "OURS=THEIRS")
-    located = read_any_rows(args.file, renames)
+    located = _renamed(args, renames)
     rows = records_of(located, suite) if suite else (row for _, row in located)
     counts: Counter[str] = Counter()
     with options.engine_of(args), ExitStack() as stack:
@@ -94,6 +97,20 @@ def _verify_rows(args: argparse.Namespace) -> Counter[str]:
             if number % PROGRESS_EVERY == 0 and sys.stderr.isatty():
                 print(f"\r{number} rows", end="", file=sys.stderr)
     return counts
+
+
+def _renamed(args: argparse.Namespace, renames: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    """The rows under our columns' names. Raises DataError where --map names a column that we or the first row lack."""
+    samples = (*ID_COLUMNS, *TEXT_COLUMNS, *QUESTION_COLUMNS, "sample") if args.suite else ROW_COLUMNS
+    ours = dict.fromkeys((*samples, *load_domain(args.domain).columns))
+    located = read_any_rows(args.file, renames)
+    first = list(islice(located, 1))
+    row = first[0][1] if first and isinstance(first[0][1], Mapping) else dict.fromkeys(renames.values())
+    for name, theirs in renames.items():
+        for word, known, whose in ((name, ours, "we read no"), (theirs, row, "the first row has no")):
+            if word not in known:
+                raise DataError(f"--map {name}={theirs}: {whose} column {word!r}: allowed: {', '.join(known)}")
+    return chain(first, located)
 
 
 def _pairs(texts: list[str], option: str, form: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
     found = {label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= MIN_ROWS}
     if len(found) < 2:
         raise DataError(
-            f"ablate: the axis {axis!r} needs two variants of at least {MIN_ROWS} rows, the pool of {len(pool.kept)} kept and "
+            f"the axis {axis!r} needs two variants of at least {MIN_ROWS} rows, the pool of {len(pool.kept)} kept and "
             f"{len(pool.rejected)} rejected rows gives {len(found)}: evolve more rows, or leave the axis out"
         )
     return found

@@ -50,12 +50,20 @@ def select_from_sources(
     left_out: Counter[str] = Counter()
     bad: list[BadRow] = []
     candidates = []
-    records = (record for path in sources for record in source_records(Source(path=path), domain, bad))
-    for result in dedup(Curate(embeddings=options.embeddings), refuse=refuse)(records):
+    names: set[str] = set()
+
+    def read() -> Iterator[Record]:
+        for record in (record for path in sources for record in source_records(Source(path=path), domain, bad)):
+            names.add(source_of(record))
+            yield record
+
+    for result in dedup(Curate(embeddings=options.embeddings), refuse=refuse)(read()):
         if isinstance(result, Drop):
             left_out[result.reason] += 1
         else:
             candidates.append(result)
+    if unknown := next((name for name in options.quotas if name not in names), ""):
+        raise DataError(f"--quota {unknown}: no row has this source: allowed: {', '.join(sorted(names)) or 'none'}")
     required = [r for r in candidates if r.task.name in accepted]
     others = [r for r in candidates if r.task.name not in accepted]
     chosen = [*required, *choose(others, options, max(0, options.size - len(required)))]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import yaml
@@ -19,6 +19,7 @@ from msgspec import Struct
 from evoltune.errors import RecipeError, nearest
 from evoltune.recipe.sections import Recipe
 
+S = TypeVar("S", bound=Struct)
 Lines = dict[tuple[str, ...], str]
 """Key path -> `file:line`, or the command line."""
 MAX_SIZE = 2**20  # characters of a file; the longest shipped recipe has about 3,000
@@ -47,6 +48,12 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return _checked(tree, lines, overrides)
 
 
+def load_section(path: Path, section: type[S]) -> S:
+    """A file with the keys of one section, e.g. a study, checked like a recipe. Raises RecipeError."""
+    tree, lines = _read(path, extended_by=())
+    return _converted(tree, section, lines)
+
+
 def make_recipe(sections: dict[str, Any], overrides: Sequence[str] = ()) -> Recipe:
     """A recipe of sections from the command line, checked like one from a file. Raises RecipeError."""
     return _checked(sections, {(): "command line"}, overrides)
@@ -55,13 +62,17 @@ def make_recipe(sections: dict[str, Any], overrides: Sequence[str] = ()) -> Reci
 def _checked(tree: dict[str, Any], lines: Lines, overrides: Sequence[str]) -> Recipe:
     for text in overrides:
         _override(tree, lines, text)
-    _reject_unknown(Recipe, tree, lines, ())
+    return _converted(tree, Recipe, lines)
+
+
+def _converted(tree: dict[str, Any], section: type[S], lines: Lines) -> S:
+    _reject_unknown(section, tree, lines, ())
     for path, value, problem in _problems_of(tree):
         raise RecipeError(f"{_line_of(path, lines)}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
     try:
-        return msgspec.convert(tree, Recipe, strict=True)
+        return msgspec.convert(tree, section, strict=True)
     except msgspec.ValidationError as error:
-        raise RecipeError(_located(str(error), tree, lines)) from error
+        raise RecipeError(_located(str(error), tree, section, lines)) from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -217,7 +228,7 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
             _reject_unknown(inner, value, lines, here)
 
 
-def _located(message: str, tree: Any, lines: Lines) -> str:
+def _located(message: str, tree: Any, section: type[Struct], lines: Lines) -> str:
     """msgspec's `Expected int, got str - at $.train.max_steps`, with the file, the line and the value."""
     what, _, where = message.partition(" - at `$")
     keys = tuple(k for k in re.split(r"[.\[\]`]+", where) if k)
@@ -228,7 +239,23 @@ def _located(message: str, tree: Any, lines: Lines) -> str:
         except (KeyError, IndexError, ValueError, TypeError):
             break
     name = f"{'.'.join(keys)}: " if keys else ""
+    if what.startswith("Invalid enum value"):
+        return f"{_line_of(keys, lines)}: {name}{value!r}: {nearest(str(value), _allowed(section, keys))}"
     return f"{_line_of(keys, lines)}: {name}{what}" + (f" (value {value!r})" if keys else "")
+
+
+def _allowed(section: type[Struct], keys: Sequence[str]) -> list[str]:
+    """The values that a key of a fixed set may have."""
+    kind: Any = section
+    for key in keys:
+        owner = None if key.isdigit() else struct_of(kind)
+        kind = {f.name: f.type for f in msgspec.structs.fields(owner)}.get(key) if owner else kind
+    return [*map(str, _choices(kind))]
+
+
+def _choices(kind: Any) -> Iterator[Any]:
+    for part in get_args(kind):
+        yield from [part] if get_origin(kind) is Literal else _choices(part)
 
 
 def _line_of(keys: tuple[str, ...], lines: Lines) -> str:

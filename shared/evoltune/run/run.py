@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from evoltune.domain import Domain, load_domain, policy_of, source_hash
+from evoltune.domain import Domain, check_policy, load_domain, source_hash
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
@@ -118,7 +118,7 @@ class Run:
 
     def check(self, stages: Sequence[str]) -> None:
         """Raises the first error that the stages would run into later: domain, policy, suites, seeds, stale results."""
-        policy_of(self.domain, self.recipe.verify.policy)
+        check_policy(self.domain, self.recipe.verify.policy)
         if stages and stages[0] in ("verify", "build") and not self.has_store:
             raise DataError(f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out")
         self._refuse_stale(stages)

@@ -66,6 +66,10 @@ class Reward:
         known = {k: columns[k] for k in self._columns if isinstance(columns.get(k), list | tuple)}
         if prompts:
             known["instruction"] = [_text(prompt) for prompt in prompts]
+        for name, values in known.items():
+            if len(values) != len(completions):
+                counts = f"{len(values)} values for {len(completions)} completions"
+                raise ValueError(f"column {name!r} has {counts}: pass one value for each completion")
         rows = [
             {**{name: values[i] for name, values in known.items()}, "answer": _text(completion)}
             for i, completion in enumerate(completions)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from evoltune.cluster.engine import WorkerPool, open_pool
-from evoltune.domain import Domain, load_domain, policy_of
+from evoltune.domain import Domain, check_policy, load_domain
 from evoltune.errors import DomainError, nearest
 from evoltune.recipe import Sandbox, Verification
 from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
@@ -55,7 +55,7 @@ def open_checker(
     """
     settings = _changed(settings, changes)
     loaded = load_domain(domain)
-    policy_of(loaded, settings.policy)
+    check_policy(loaded, settings.policy)
     profile_of(loaded, profile)
     config = WorkerConfig(
         domain=domain, check_s=settings.check_s, program_s=settings.program_s, memory_mb=settings.memory_mb,

@@ -27,6 +27,8 @@ from evoltune.verification.checker import Checker, limits_of
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
+ROW_COLUMNS = ("answer", "id", "name", "instruction", "prompt", "question", "problem", "reference", "tests")
+"""What a row is read by, besides the domain's own columns."""
 CHUNK = 256
 """Rows that all profiles verify before the next rows are read."""
 
