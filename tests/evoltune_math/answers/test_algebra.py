@@ -28,7 +28,7 @@ def test_deeper_nesting_than_the_limit_is_unreadable() -> None:
     ("text", "value"),
     [("2 1/2", Fraction(5, 2)), (r"\sqrt{\frac{9}{4}}", Fraction(3, 2)), ("1A_{16}", None), (r"\binom{5}{2}", Fraction(10)),
      ("7!!", Fraction(105)), (r"(-8)^{1/3}", None), (r"\sqrt[3]{-8}", Fraction(-2)), (r"\gcd(12, 18)", Fraction(6)),
-     (r"\sqrt[3]{\frac{27}{8}}", Fraction(3, 2)), (r"\sqrt[4]{-16}", None), (r"\sqrt{-4}", None), (r"\sqrt[3]{2}", None),
+     (r"\sqrt[3]{\frac{27}{8}}", Fraction(3, 2)), (r"\sqrt[3]{-\frac18}", Fraction(-1, 2)), (r"\sqrt[4]{-16}", None), (r"\sqrt{-4}", None), (r"\sqrt[3]{2}", None),
      (r"\sqrt[1]{5}", Fraction(5)), (r"\sqrt[3]{0}", Fraction(0)), (r"\sqrt[5]{32}", Fraction(2)), (r"\sqrt[5]{33}", None),
      (r"\sqrt{10000000000000000000000000000000000000000}", Fraction(10**20)), (r"\sqrt[3]{10^{30}}", Fraction(10**10)),
      (r"\sqrt[\frac12]{3}", None), ("8^{2/3}", Fraction(4)), ("(4/9)^{-1/2}", Fraction(3, 2)), ("0^{1/2}", Fraction(0)),
