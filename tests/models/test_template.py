@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 
@@ -182,3 +183,9 @@ def test_the_renderer_and_the_launcher_import_no_torch():
         "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'datasets')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_of_two_tokens_that_could_end_a_turn_the_longer_is_the_stop(tiny_tokenizer):
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.add_tokens(["<|im"], special_tokens=True)
+    assert stop_of("chat", tokenizer).token == "<|im_end|>"

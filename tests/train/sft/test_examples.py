@@ -64,6 +64,13 @@ def test_a_row_without_an_answer_is_an_error_that_names_it(tiny_tokenizer):
         encode_rows(rows, "chat", tiny_tokenizer, max_length=99, excess="raise")
 
 
+def test_it_is_the_last_answer_that_must_not_be_empty(tiny_tokenizer):
+    turns = [("user", "q"), ("assistant", "a"), ("user", "r"), ("assistant", " ")]
+    with pytest.raises(DataError, match="x:1: the answer is empty"):
+        row = [{"role": role, "content": content} for role, content in turns]
+        encode_rows([("x:1", row)], "chat", tiny_tokenizer, max_length=99, excess="raise")
+
+
 def test_foreign_rows_are_read_and_alpaca_input_stays_apart(tmp_path):
     path = tmp_path / "mixed.jsonl"
     path.write_text(
