@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
+from evoltune.verification.records import NO_ANSWER
 from evoltune_code.assembly import assemble, text_field
 from evoltune_code.extraction import blocks, normalised
 from evoltune_code.mutants import mutants, stubs
@@ -43,7 +44,7 @@ def confirm(
 
 def _broken(program: str | None) -> Verdict | None:
     if program is None:
-        return Verdict(status="fail", reason="no answer found")
+        return Verdict(status="fail", reason=NO_ANSWER)
     error = syntax_error(program)
     return Verdict(status="fail", reason=f"syntax error on line {error[0]}: {error[1]}") if error else None
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
+from evoltune.verification.records import NO_ANSWER
 from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Value, unnamed
 from evoltune_math.answers.policy import Policy
@@ -124,7 +125,7 @@ def _accepts(check: str, value: Fraction, context: Context) -> bool:
 
 def _verdict(evidence: dict[str, Any], verified: bool, another: bool) -> Verdict:
     if evidence["extracted"] is None:
-        return Verdict(status="fail", reason="no answer found", evidence=evidence)
+        return Verdict(status="fail", reason=NO_ANSWER, evidence=evidence)
     if verified:
         return Verdict(status="pass", evidence=evidence)
     if evidence["refuted_by"]:

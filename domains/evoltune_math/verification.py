@@ -13,6 +13,7 @@ from typing import Any
 
 from evoltune.domain import Context
 from evoltune.record import Status, Task, Verdict
+from evoltune.verification.records import NO_ANSWER
 from evoltune_math.answers.equality import compare
 from evoltune_math.answers.kinds import Answer, Group, Text
 from evoltune_math.answers.policy import DEFAULT, Policy
@@ -39,7 +40,7 @@ def check(answer: str, reference: str | None, policy: Policy | Mapping[str, Any]
     """
     found = find(answer)
     if found is None:
-        return Verdict(status="fail", reason="no answer found", evidence={"extracted": None, "extraction": "none"})
+        return Verdict(status="fail", reason=NO_ANSWER, evidence={"extracted": None, "extraction": "none"})
     chosen = policy if isinstance(policy, Policy) else Policy.of(policy)
     return _verdict(found.text, reference, chosen, found.method)
 

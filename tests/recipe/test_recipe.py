@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -27,6 +28,7 @@ from evoltune.recipe import (
 )
 from evoltune.recipe import sections as recipe_sections
 from evoltune.recipe.schema import descriptions, recipe_schema, reference
+from evoltune.sandbox import worker_protocol
 
 
 def write(folder: Path, text: str, name: str = "r.yaml") -> Path:
@@ -202,3 +204,8 @@ def test_check_passes_every_shipped_recipe(capsys):
     names = [name for name in shipped() if not name.startswith("base/")]
     assert main(["recipes", "check", *names]) == 0
     assert capsys.readouterr().out.count(": ok (") == len(names)
+
+
+def test_a_recipe_may_ask_for_exactly_the_levels_that_the_sandbox_has():
+    """Neither package may import the other, so each has the list."""
+    assert get_args(recipe_sections.Level) == get_args(worker_protocol.Level)

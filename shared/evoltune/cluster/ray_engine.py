@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evoltune.errors import EngineError, EvoltuneError, MissingExtraError
+from evoltune.errors import EngineError, EvoltuneError, require
 from evoltune.sandbox.pool import Pool
 from evoltune.sandbox.worker_protocol import WorkerConfig
 
@@ -36,10 +36,9 @@ START_S = 120.0
 
 def import_ray() -> Any:
     """The module `ray`. Raises MissingExtraError."""
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray", "compute.engine: ray") from error
+    require("compute.engine: ray", "ray", "ray")
+    import ray
+
     return ray
 
 

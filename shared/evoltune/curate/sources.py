@@ -14,7 +14,7 @@ from typing import Any
 from evoltune.curate.dedup import dedup
 from evoltune.curate.select import choose, grouped, objection, source_of
 from evoltune.domain import Domain
-from evoltune.errors import DataError, MissingExtraError
+from evoltune.errors import DataError, require
 from evoltune.recipe import Curate, Source
 from evoltune.record import Drop, Record
 from evoltune.rows.readers import BadRow
@@ -93,10 +93,9 @@ def counts_by_source(
 
 def token_counter(model: str) -> Callable[[str], int]:
     """Counts tokens with the tokenizer of a model (a folder or a hub id). Raises DataError when there is none."""
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError("transformers", "train", "counting tokens") from error
+    require("counting tokens", "train", "transformers")
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import DataError, MissingExtraError, nearest
+from evoltune.errors import DataError, nearest, require
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_rows
 from evoltune.run.paths import MANIFEST
@@ -54,10 +54,9 @@ def push_to_hub(folder: Path, repository: str, *, private: bool = True) -> str:
     token. Called only for `evoltune data export --push REPOSITORY`."""
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder}: no manifest.json: only a finished dataset is pushed; run `evoltune build` first")
-    try:
-        from huggingface_hub import HfApi
-    except ImportError as error:
-        raise MissingExtraError("huggingface_hub", "data", "pushing to the hub") from error
+    require("pushing to the hub", "data", "huggingface_hub")
+    from huggingface_hub import HfApi
+
     api = HfApi()
     api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
     api.upload_folder(folder_path=str(folder), repo_id=repository, repo_type="dataset", ignore_patterns=["*.tmp"])

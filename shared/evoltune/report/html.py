@@ -7,16 +7,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from evoltune.errors import MissingExtraError
+from evoltune.errors import require
 from evoltune.report.charts import Spec
 
 
 def templates() -> Any:
     """The Jinja2 environment of all pages. Raises MissingExtraError without Jinja2."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("jinja2", "report", "an HTML page") from error
+    require("an HTML page", "report", "jinja2")
+    import jinja2
+
     loader = jinja2.FunctionLoader(static)
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
@@ -50,9 +49,8 @@ def static(name: str) -> str:
 @cache
 def _vega() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from the copy that vl-convert brings."""
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtraError("vl_convert", "report", "the charts of an HTML page") from error
+    require("the charts of an HTML page", "report", "vl_convert")
+    import vl_convert
+
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from evoltune.errors import DataError, MissingExtraError
+from evoltune.errors import DataError, require
 from evoltune.rows import hub, storage
 from evoltune.run.paths import train_rows
 
@@ -208,11 +208,10 @@ def _csv(path: Path) -> Iterator[Found]:
 
 
 def _parquet(path: Path) -> Iterator[Found]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "data", "reading Parquet") from error
+    require("reading Parquet", "data", "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -223,10 +222,9 @@ def _parquet(path: Path) -> Iterator[Found]:
 
 def _hub(ref: str) -> Iterator[Found]:
     """The rows of a dataset on the hub, by default of its `train` split. Needs the network or the hub's local cache."""
-    try:
-        from datasets import load_dataset
-    except ImportError as error:
-        raise MissingExtraError("datasets", "data", f"reading the hub dataset {ref!r}") from error
+    require(f"reading the hub dataset {ref!r}", "data", "datasets")
+    from datasets import load_dataset
+
     address = hub.parse_address(ref)
     name = address.repo
     if not hub.has_local_dataset(name) and (reason := hub.unreachable()):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evoltune.errors import DataError, MissingExtraError, StoreError
+from evoltune.errors import DataError, MissingExtraError, StoreError, require
 from evoltune.record import digest
 from evoltune.rows.files import atomic_path, cache_folder, file_digest, write_json
 
@@ -139,10 +139,9 @@ def note_version(folder: Path, address: str, version: str) -> None:
 @contextmanager
 def filesystem(address: str) -> Iterator[tuple[Any, str]]:
     """(fsspec file system, path in it) of an address. Storage errors become StoreErrors that hold the address and no secret."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise MissingExtraError("fsspec", "storage", address) from error
+    require(address, "storage", "fsspec")
+    from fsspec.core import url_to_fs
+
     try:
         fs, path = url_to_fs(address)
         yield fs, str(path).rstrip("/")

@@ -20,7 +20,7 @@ import msgspec
 import orjson
 
 from evoltune import recipe as recipes
-from evoltune.errors import MissingExtraError, RecipeError, TeacherError
+from evoltune.errors import RecipeError, TeacherError, require
 from evoltune.sandbox.pool import default_workers
 from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
@@ -58,8 +58,7 @@ def default_threads() -> int:
 @asynccontextmanager
 async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
     """Starts the child, waits until it is healthy, and speaks HTTP to it. Raises TeacherError with its last log line."""
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise MissingExtraError("xllamacpp", "local", "the embedded teacher")
+    require("the embedded teacher", "local", "xllamacpp")
     options = {
         "model": str(find_gguf(config.model)), "slots": config.slots, "context": config.context,
         "threads": config.threads or default_threads(),

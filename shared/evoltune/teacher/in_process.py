@@ -9,14 +9,13 @@ Invariant: the event loop never blocks: one batch runs at a time, in a thread.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.errors import MissingExtraError, TeacherError
+from evoltune.errors import TeacherError, require
 from evoltune.run.store import Usage
 from evoltune.teacher.protocol import Reply, Request
 
@@ -28,9 +27,11 @@ COLLECT_S = 0.002  # lets chains that woke at the same time join one batch
 @asynccontextmanager
 async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeacher]:
     """Loads the model. Raises MissingExtraError, or TeacherError when it cannot be loaded."""
-    module, load = ("vllm", _load_vllm) if config.kind == "vllm" else ("transformers", _load_transformers)
-    if importlib.util.find_spec(module) is None:
-        raise MissingExtraError(module, "train", f"teacher.kind {config.kind!r}")
+    if config.kind == "vllm":
+        extra, module, load = "vllm", "vllm", _load_vllm
+    else:
+        extra, module, load = "train", "transformers", _load_transformers
+    require(f"teacher.kind {config.kind!r}", extra, module)
     try:
         generate = await asyncio.to_thread(load, config)
     except (OSError, ValueError, ImportError, RuntimeError) as error:

@@ -8,14 +8,13 @@ Invariant: a result is appended as soon as all its samples are there, and a requ
 that was killed continues.
 """
 
-import importlib.util
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from evoltune.errors import EngineError, MissingExtraError
+from evoltune.errors import EngineError, require
 from evoltune.rows.files import Journal, repair
 from evoltune.run.store import Usage
 from evoltune.teacher.batch_files import read_lines, read_requests, result_line
@@ -31,9 +30,8 @@ def run_batch(model: str, requests: Path, results: Path, *, replicas: int = 1, g
     Returns (answered, failed); a failed request has no line in `results`, and the next run asks it again. Raises
     MissingExtraError, EngineError (too few GPUs), DataError (a file is no batch file).
     """
-    for module, extra in (("ray", "ray"), ("vllm", "vllm")):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(module, extra, "evoltune batch run")
+    for extra in ("ray", "vllm"):
+        require("evoltune batch run", extra, extra)
     import ray
     from ray.data import from_items
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from evoltune.errors import DataError, MissingExtraError
+from evoltune.errors import DataError, MissingExtraError, require
 from evoltune.text.words import words
 
 WIDTH = 1024
@@ -102,8 +102,7 @@ def locate_model(model: str) -> str:
 
 def import_numpy() -> Any:
     """numpy, or a MissingExtraError that names the extra to install."""
-    try:
-        import numpy as np
-    except ImportError as error:
-        raise MissingExtraError("numpy", "data", "deduplication, decontamination and selection") from error
+    require("deduplication, decontamination and selection", "data", "numpy")
+    import numpy as np
+
     return np
