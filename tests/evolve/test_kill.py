@@ -79,13 +79,12 @@ def data(folder):
         return json.dumps([asdict(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(step)
 
 
-def killed_and_resumed(folder, server, name, rng):
-    """One run that is killed at a random moment, then finished. True when the kill hit it alive."""
+def killed_and_resumed(folder, server, name, after):
+    """One run that is killed when the server has seen `after` requests, then finished. True when the kill hit it alive."""
     first = start(folder, server.url, name)
     begin = time.monotonic()
-    while server.stats().get("requests", 0) == 0 and first.poll() is None and time.monotonic() - begin < 30:
-        time.sleep(0.01)
-    time.sleep(rng.uniform(0.0, 1.2))
+    while server.stats().get("requests", 0) < after and first.poll() is None and time.monotonic() - begin < 30:
+        time.sleep(0.005)
     first.send_signal(signal.SIGKILL)
     first.communicate()
     second = start(folder, server.url, name)
@@ -105,7 +104,7 @@ def check(tmp_path, kills):
     hits = 0
     for i in range(kills):
         with serving(latency_s=0.01) as server:
-            hits += killed_and_resumed(tmp_path, server, f"run{i}", rng)
+            hits += killed_and_resumed(tmp_path, server, f"run{i}", rng.randrange(1, calls))
             counts = server.stats()
         assert data(tmp_path / f"run{i}") == expected
         assert calls <= counts["ok"] <= calls + CONCURRENCY
