@@ -26,11 +26,11 @@ def proof(tokenizer, template="chat"):
     return prove(template, tokenizer, ROWS, stop=stop_of(template, tokenizer))
 
 
-def add_bos(tokenizer, *, eos=False):
+def add_around(tokenizer, form):
     from tokenizers.processors import TemplateProcessing
 
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single="<s> $A </s>" if eos else "<s> $A", special_tokens=[("<s>", 0), ("</s>", 1)]
+        single=form, special_tokens=[("<s>", 0), ("</s>", 1)]
     )
 
 
@@ -41,7 +41,7 @@ def test_a_sound_tokenizer_passes_and_leaves_golden_ids(tokenizer):
 
 
 def test_a_bos_added_by_the_tokenizer_is_seen_once_in_plain_templates(tokenizer):
-    add_bos(tokenizer)
+    add_around(tokenizer, "<s> $A")
     found = proof(tokenizer, "alpaca")
     assert found["bos_id"] == 0
     assert all(g["ids"].count(0) == 1 for g in found["golden"])
@@ -53,8 +53,9 @@ def test_two_bos_tokens_are_refused(tokenizer):
         proof(tokenizer)
 
 
-def test_a_tokenizer_that_appends_eos_is_refused(tokenizer):
-    add_bos(tokenizer, eos=True)
+@pytest.mark.parametrize("form", ["<s> $A </s>", "$A </s>"])
+def test_a_tokenizer_that_appends_eos_is_refused(form, tokenizer):
+    add_around(tokenizer, form)
     with pytest.raises(TrainingError, match="prompts would end before the answer"):
         proof(tokenizer, "alpaca")
 
@@ -99,7 +100,7 @@ def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(tem
     from evoltune.models.load import prepare_tokenizer
 
     if bos:
-        add_bos(tokenizer)
+        add_around(tokenizer, "<s> $A")
     prepare_tokenizer(tokenizer, template)
     assert attach_chat_template(tokenizer, template, system)
     turns = [*ROWS[0], {"role": "user", "content": "Don't stop: {x}\n"}]

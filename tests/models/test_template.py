@@ -189,3 +189,13 @@ def test_of_two_tokens_that_could_end_a_turn_the_longer_is_the_stop(tiny_tokeniz
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.add_tokens(["<|im"], special_tokens=True)
     assert stop_of("chat", tokenizer).token == "<|im_end|>"
+
+
+def test_what_a_chat_template_writes_behind_the_stop_token_carries_no_loss(tiny_tokenizer):
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "<|im_end|>\n{% endfor %}", "<|im_end|>\nover{% endfor %}"
+    )
+    assert "over" in render("chat", TURNS[:3], "", tokenizer)[0]
+    encoded = encode("chat", TURNS, tokenizer)
+    assert labelled(tokenizer, encoded) == "5<|im_end|>9<|im_end|>"
