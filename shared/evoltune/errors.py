@@ -7,7 +7,8 @@ written; 1: work began and failed, what was finished is kept). Bad model output 
 
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class EvoltuneError(Exception):
@@ -79,6 +80,15 @@ class EngineError(WorkError):
 
 class CertificateError(EvoltuneError):
     """A dataset has no certificate for the suites that the recipe evaluates on."""
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Inside the block, an error about one row begins with where the row stands, and is a DataError."""
+    try:
+        yield
+    except EvoltuneError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

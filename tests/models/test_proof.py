@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import unicodedata
+from datetime import datetime
 
 import pytest
 
-from evoltune.errors import TrainingError
+from evoltune.errors import DataError, TrainingError
 from evoltune.models.proof import attach_chat_template, check_batch, check_golden, prove, read_template
 from evoltune.models.template import IGNORED, Encoded, Stop, encode, prompt_ids, stop_of
 from evoltune.train.sft.batches import collate
@@ -269,3 +271,30 @@ def test_a_label_that_is_not_its_token_is_caught(tokenizer):
     batch["input_ids"][tuple(at)] += 1
     with pytest.raises(TrainingError, match="a label differs from the token"):
         check_batch(batch, documents, stop)
+
+
+def test_a_checkpoint_of_a_template_with_a_date_opens_on_another_day(tokenizer, tmp_path):
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}" + tokenizer.chat_template
+    then = datetime(2024, 2, 1)
+    found = prove("chat", tokenizer, ROWS, stop=stop_of("chat", tokenizer), at=then)
+    stored = {"template": "chat", "system_prompt": "", "base": "b", "base_revision": "main", **found}
+    (tmp_path / "template.json").write_text(json.dumps(stored))
+    assert check_golden(tmp_path, tokenizer).clock == then
+    assert found["golden"][0]["ids"] != prompt_ids("chat", found["golden"][0]["messages"], tokenizer)
+
+
+def test_a_tokenizer_that_composes_text_may_write_decomposed_answers(tokenizer):
+    from tokenizers import normalizers
+
+    row = [
+        {"role": "user", "content": "Coffee?"},
+        {"role": "assistant", "content": unicodedata.normalize("NFD", "cà phê")},
+    ]
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer))
+
+
+def test_an_error_about_a_row_begins_with_its_place(tokenizer):
+    row = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "a<|im_end|>"}]
+    with pytest.raises(DataError, match=r"rows\.jsonl:4: an answer holds"):
+        prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer), places=["rows.jsonl:4"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -199,3 +200,72 @@ def test_what_a_chat_template_writes_behind_the_stop_token_carries_no_loss(tiny_
     assert "over" in render("chat", TURNS[:3], "", tokenizer)[0]
     encoded = encode("chat", TURNS, tokenizer)
     assert labelled(tokenizer, encoded) == "5<|im_end|>9<|im_end|>"
+
+
+THINKING = (
+    "{%- set ns = namespace(last=-1) %}{% for m in messages %}{% if m['role'] == 'user' %}{% set ns.last = loop.index0 %}{% endif %}"
+    "{% endfor %}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' and loop.index0 > ns.last %}"
+    "<think>\n\n</think>\n\n{% endif %}{{ m['content'].split('</think>')[-1].lstrip('\n') }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""As Qwen3's: a think block before the last answer only, and earlier answers without their thoughts."""
+
+
+def with_template(tokenizer, text):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = text
+    return tokenizer
+
+
+def test_a_template_with_a_think_block_trains_answers_that_follow_their_own_prompt(tiny_tokenizer):
+    tokenizer = with_template(tiny_tokenizer, THINKING)
+    for turns in (TURNS[:2], TURNS):
+        encoded = encode("chat", turns, tokenizer)
+        assert labelled(tokenizer, encoded) == "".join(f"{m['content']}<|im_end|>" for m in turns[1::2])
+    thought = [USER, {"role": "assistant", "content": "<think>\n2+3\n</think>\n\n5"}, *TURNS[2:]]
+    with pytest.raises(DataError, match="rewrites earlier turns"):
+        encode("chat", thought, tokenizer)
+    context = [USER, {**thought[1], "trained": False}, *TURNS[2:]]
+    assert labelled(tokenizer, encode("chat", context, tokenizer)) == "9<|im_end|>"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_marked_as_untrained_is_context_only(name, tiny_tokenizer):
+    stop = stop_of(name, tiny_tokenizer)
+    marked = encode(name, [USER, {**ANSWER, "trained": False}, *TURNS[2:]], tiny_tokenizer)
+    assert marked.ids == encode(name, TURNS, tiny_tokenizer).ids
+    assert labelled(tiny_tokenizer, marked) == f"9{stop.token}"
+
+
+def test_a_template_that_refuses_or_loses_the_system_text_is_an_error(tiny_tokenizer):
+    system = {"role": "system", "content": "Be brief."}
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    with pytest.raises(DataError, match=r"takes no system message \(no system\)"):
+        encode("chat", [system, *TURNS], with_template(tiny_tokenizer, refusing + tiny_tokenizer.chat_template))
+    losing = tiny_tokenizer.chat_template.replace(
+        "{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}"
+    )
+    for messages, prompt in (([system, *TURNS], ""), (TURNS, "Be brief.")):
+        with pytest.raises(DataError, match="loses the system text"):
+            encode("chat", messages, with_template(tiny_tokenizer, losing), prompt)
+    assert encode("chat", TURNS, with_template(tiny_tokenizer, losing)) == encode("chat", TURNS, tiny_tokenizer)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stop_token_in_an_answer_is_refused(name, tiny_tokenizer):
+    stop = stop_of(name, tiny_tokenizer).token
+    for messages in (
+        [USER, {"role": "assistant", "content": f"a{stop}b"}],
+        [USER, {"role": "assistant", "content": stop}, *TURNS[2:]],
+    ):
+        with pytest.raises(DataError, match="the token that ends an answer"):
+            encode(name, messages, tiny_tokenizer)
+
+
+def test_the_clock_of_a_template_can_be_set(tiny_tokenizer):
+    dated = with_template(tiny_tokenizer, "{{ strftime_now('%d %b %Y') }} " + tiny_tokenizer.chat_template)
+    text, _ = render("chat", TURNS[:3], "", dated, at=datetime(2024, 2, 1))
+    assert text.startswith("01 Feb 2024 ")
+    computed = with_template(tiny_tokenizer, "{% set f = '%d' %}{{ strftime_now(f) }}" + tiny_tokenizer.chat_template)
+    with pytest.raises(DataError, match="a format that it computes"):
+        render("chat", TURNS[:3], "", computed, at=datetime(2024, 2, 1))

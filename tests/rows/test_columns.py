@@ -55,9 +55,60 @@ def test_a_row_without_an_instruction_says_why(row, reason):
     assert isinstance(found, str) and reason in found
 
 
+@pytest.mark.parametrize(
+    ("row", "turns", "unread"),
+    [
+        ({"instruction": "Who?", "context": "Ann did.", "response": "Ann"}, "user assistant", ()),
+        ({"system_prompt": "Be brief.", "question": "Q", "response": "A"}, "system user assistant", ()),
+        ({"problem": "Q", "solution": "2+2=4", "answer": "4"}, "user assistant", ("answer",)),
+        ({"prompt": "Q", "completion": "A", "history": [["Hi", "Hello"]]}, "user assistant user assistant", ()),
+        ({"instruction": "Q", "output": "A", "history": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}]},
+         "user assistant user assistant", ()),
+        ({"conversations": SHAREGPT["conversations"][:2], "system": "S", "tools": "[t]"}, "system user assistant", ("tools",)),
+        ({"instruction": "Q", "output": "A", "messages": [], "topic": "x", "note": None}, "user assistant", ("topic",)),
+        ({"prompt": [{"role": "user", "content": "Q"}], "completion": [{"role": "assistant", "content": "A"}]}, "user assistant", ()),
+    ],
+)  # fmt: skip
+def test_every_text_of_a_row_is_in_its_turns_or_named_as_unread(row, turns, unread):
+    found = recognise(row)
+    assert isinstance(found, Conversation) and found.problem == ""
+    assert ([turn.role for turn in found.turns], found.unread) == (turns.split(), unread)
+
+
+def test_only_the_completion_of_a_conversational_prompt_carries_loss():
+    asked = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}, {"role": "user", "content": "Q2"}]
+    found = recognise({"prompt": asked, "completion": [{"role": "assistant", "content": "A2"}]})
+    assert isinstance(found, Conversation) and (found.instruction, found.output) == ("Q2", "A2")
+    assert [turn.trained for turn in found.turns if turn.role == "assistant"] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"prompt": "Q", "chosen": "A", "rejected": "B"}, "preference pairs (columns chosen and rejected)"),
+        ({"chosen": [{"role": "user", "content": "Q"}], "rejected": []}, "preference pairs"),
+        ({"conversations": SHAREGPT["conversations"], "chosen": {"value": "A"}, "rejected": {"value": "B"}}, "preference pairs"),
+        ({"prompt": "Q", "completion": "A", "label": False}, "column 'label' marks answers as good or bad"),
+        ({"text": "### Human: Hi ### Assistant: Hello"}, "plain text in column 'text'"),
+        ({"instruction": "Q", "output": 42}, "column 'output' holds a number (42), must be text"),
+        ({"question": "Q", "answer": ["A"]}, "column 'answer' holds a list, must be text"),
+        ({"instruction": "Q", "output": None}, "no answer: columns are instruction, output"),
+        ({"instruction": "Q", "output": " "}, "the answer is empty"),
+        ({"question": 7, "answer": "A"}, "column 'question' holds a number (7), must be text or a list of messages"),
+        ({"messages": "Hi", "x": 1}, "column 'messages' holds text, must be a list of messages"),
+        ({"instruction": "Q", "output": "A", "history": "Hi"}, "column 'history': must be pairs"),
+        ({"messages": CHAT["messages"], "system": "Other"}, "different system texts"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_trained_on_says_why(row, problem):
+    found = recognise(row)
+    assert problem in (found if isinstance(found, str) else found.problem)
+
+
 def test_the_layout_is_shown_in_one_line_mixed_forms_and_unread_columns_included():
     rows = [*ALPACA, CHAT, {"instruction": "x", "output": "y", "score": 3, "reference": "z"}, {"foo": 1}]
     text = layout(rows)
     assert "alpaca (3 rows), chat (1 rows)" in text
-    assert "instruction <- instruction, output <- output" in text and "reference <- reference" in text
+    assert "instruction <- instruction or messages[last user], output <- output or messages[last assistant]" in text
+    assert "reference <- reference" in text
     assert "not read: score, foo" in text and "1 x no instruction" in text

@@ -9,12 +9,16 @@ template.json has passed the proof, and its golden ids let anybody repeat it. Im
 
 import json
 import tempfile
+import unicodedata
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import TrainingError
+from evoltune.errors import TrainingError, located
 from evoltune.models.locate import ModelRef
 from evoltune.models.template import (
     IGNORED,
@@ -23,7 +27,9 @@ from evoltune.models.template import (
     Stop,
     as_chat_template,
     chat_turns,
+    clock_of,
     encode,
+    has_clock,
     prompt_ids,
     render_prompt,
 )
@@ -50,9 +56,11 @@ class Template:
     system_prompt: str = ""
     golden: tuple[tuple[list[Message], list[int]], ...] = ()
     """(messages, the prompt's ids) of each probe."""
+    clock: datetime | None = None
+    """When the golden ids were made, if the chat template writes the date into each prompt."""
 
-    def prompt_ids(self, messages: str | Sequence[Message], tokenizer: Any) -> list[int]:
-        return prompt_ids(self.template, messages, tokenizer, self.system_prompt)
+    def prompt_ids(self, messages: str | Sequence[Message], tokenizer: Any, at: datetime | None = None) -> list[int]:
+        return prompt_ids(self.template, messages, tokenizer, self.system_prompt, at)
 
 
 def read_template(folder: Path) -> Template | None:
@@ -68,6 +76,7 @@ def read_template(folder: Path) -> Template | None:
             system_prompt=raw["system_prompt"],
             base=ModelRef(raw["base"], raw["base_revision"]),
             golden=tuple((g["messages"], g["ids"]) for g in raw["golden"]),
+            clock=datetime.fromisoformat(raw["clock"]) if raw.get("clock") else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}): save the checkpoint again") from error
@@ -79,7 +88,7 @@ def check_golden(folder: Path, tokenizer: Any) -> Template | None:
     if found is None:
         return None
     for messages, ids in found.golden:
-        now = found.prompt_ids(messages, tokenizer)
+        now = found.prompt_ids(messages, tokenizer, found.clock)
         if now != ids:
             raise TrainingError(
                 f"{folder}: the tokenizer builds other ids than training saw for {messages[-1]['content']!r} "
@@ -111,22 +120,29 @@ def attach_chat_template(tokenizer: Any, template: str, system: str = "") -> boo
 
 
 def prove(
-    template: str, tokenizer: Any, conversations: Sequence[Sequence[Message]], *, stop: Stop, system: str = ""
-) -> dict[str, Any]:
+    template: str, tokenizer: Any, conversations: Sequence[Sequence[Message]], *, stop: Stop, system: str = "",
+    places: Sequence[str] = (), at: datetime | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Checks a sample of the rows, and the probes; returns the part of template.json that the proof establishes.
 
-    Raises TrainingError if training, evaluation and a server would not see the same ids, or the loss would fall
-    elsewhere.
+    Args:
+        places: Where each conversation stands (file:line); an error about one begins with it.
+        at: The time that a chat template with a clock writes; by default now.
+
+    Raises TrainingError (DataError with `places`) if training, evaluation and a server would not see the same ids, or the
+    loss would fall elsewhere.
     """
+    at = at or datetime.now()
     _check_specials(tokenizer, stop)
     with tempfile.TemporaryDirectory(prefix="evoltune-proof-") as folder:
         server = _saved_and_loaded(tokenizer, folder)
-    for conversation in conversations:
-        example = encode(template, conversation, tokenizer, system, stop)
-        _check_ids(template, conversation[:-1], tokenizer, server, system, example)
-        _check_labels(conversation, example, tokenizer, stop)
-    golden = [{"messages": list(p), "ids": _check_ids(template, p, tokenizer, server, system)} for p in PROBES]
-    first = prompt_ids(template, PROBES[0], tokenizer, system)
+    for conversation, where in zip_longest(conversations, places):
+        with located(where) if where else nullcontext():
+            example = encode(template, conversation, tokenizer, system, stop, at)
+            _check_ids(template, conversation[:-1], tokenizer, server, system, at, example)
+            _check_labels(conversation, example, tokenizer, stop)
+    golden = [{"messages": list(p), "ids": _check_ids(template, p, tokenizer, server, system, at)} for p in PROBES]
+    first = prompt_ids(template, PROBES[0], tokenizer, system, at)
     return {
         "stop_token": stop.token,
         "stop_id": stop.id,
@@ -134,6 +150,7 @@ def prove(
         "pad_id": tokenizer.pad_token_id,
         "pad_differs_from_stop": tokenizer.pad_token_id != stop.id,
         "conversations_checked": len(conversations),
+        "clock": at.isoformat() if template == "chat" and has_clock(tokenizer) else "",
         "golden": golden,
     }
 
@@ -171,11 +188,12 @@ def _saved_and_loaded(tokenizer: Any, folder: str) -> Any:
 
 
 def _check_ids(
-    template: str, messages: Sequence[Message], tokenizer: Any, server: Any, system: str, example: Encoded | None = None
-) -> list[int]:
+    template: str, messages: Sequence[Message], tokenizer: Any, server: Any, system: str, at: datetime,
+    example: Encoded | None = None,
+) -> list[int]:  # fmt: skip
     """Checks that training, evaluation and a server see the same ids, with one BOS. Returns the prompt's ids."""
-    ours = prompt_ids(template, messages, tokenizer, system)
-    served = _server_ids(template, messages, server, system)
+    ours = prompt_ids(template, messages, tokenizer, system, at)
+    served = _server_ids(template, messages, server, system, at)
     if ours != served:
         raise TrainingError(
             f"the saved tokenizer builds other ids than the one in memory ({_difference(ours, served)}): "
@@ -192,11 +210,16 @@ def _check_ids(
     return ours
 
 
-def _server_ids(template: str, messages: Sequence[Message], server: Any, system: str) -> list[int]:
+def _server_ids(
+    template: str, messages: Sequence[Message], server: Any, system: str, at: datetime | None = None
+) -> list[int]:
     """The ids that an OpenAI-compatible server builds: chat through the tokenizer's template, plain text through its encoder."""
     if template == "chat":
-        turns = chat_turns(messages, system)
-        out = server.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
+        own = bool(messages) and messages[0]["role"] == "system"
+        turns = chat_turns(messages, "" if own else system)
+        out = server.apply_chat_template(
+            turns, tokenize=True, add_generation_prompt=True, return_dict=True, **clock_of(server, at)
+        )  # fmt: skip
     else:
         out = server(render_prompt(template, messages, system, server))
     ids: list[int] = out["input_ids"]
@@ -209,14 +232,23 @@ def _check_labels(conversation: Sequence[Message], example: Encoded, tokenizer: 
         raise TrainingError(
             f"the stop token {stop.token!r} would not be trained: the last label is {example.labels[-1]}"
         )
-    answers = [str(m["content"]) + stop.token for m in conversation if m["role"] == "assistant"]
+    trained = [m for m in conversation if m["role"] == "assistant" and m.get("trained", True)]
+    answers = [str(m["content"]) + stop.token for m in trained]
     labelled = [label for label in example.labels if label != IGNORED]
-    decoded, expected = ("".join(text.split()) for text in (tokenizer.decode(labelled), "".join(answers)))
-    if decoded != expected:
+    texts = (tokenizer.decode(labelled), "".join(answers))
+    decoded, expected = ("".join(text.split()) for text in texts)
+    if decoded != expected and decoded not in _normalised(expected, tokenizer):
         raise TrainingError(
             f"the loss would fall on {decoded[:80]!r}..., not on the answer {expected[:80]!r}...: "
             "the mask is wrong, or the tokenizer cannot write this text"
         )
+
+
+def _normalised(text: str, tokenizer: Any) -> set[str]:
+    """The forms in which a tokenizer may write a text: families such as Qwen compose it (NFC), others use a map of their own."""
+    forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC")}
+    own = getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None)
+    return forms | ({"".join(own.normalize_str(text).split())} if own is not None else set())
 
 
 def check_batch(batch: dict[str, Any], documents: Sequence[Encoded], stop: Stop) -> None:

@@ -10,8 +10,11 @@ token, and no token of a prompt carries a label. The format strings are publishe
 (2306.08568, appendix), WizardMath (2308.09583, section 3), LIMA (2305.11206, section 3: an end-of-turn token of its own).
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from evoltune.errors import DataError, TrainingError
@@ -20,6 +23,7 @@ from evoltune.text.prompts import fill_slots
 Message = Mapping[str, Any]
 Spans = list[tuple[int, int]]
 """Character spans of answers in a text, each with its stop token."""
+_CLOCK_CALL = re.compile(r"""strftime_now\(\s*(['"])((?:(?!\1).)*)\1\s*\)""")
 IGNORED = -100
 """Label of a token without loss; PyTorch's default `ignore_index`."""
 
@@ -80,13 +84,19 @@ def as_messages(messages: str | Sequence[Message]) -> list[Message]:
 
 def render_prompt(template: str, messages: str | Sequence[Message], system: str = "", tokenizer: Any = None) -> str:
     """The text of a prompt. `chat`, and conversations with earlier answers, need the tokenizer."""
-    return render(template, as_messages(messages), system, tokenizer)[0]
+    return render(template, as_messages(messages), system, tokenizer, spans=False)[0]
 
 
-def render(template: str, messages: Sequence[Message], system: str = "", tokenizer: Any = None) -> tuple[str, Spans]:
-    """A prompt, and the spans of the earlier answers in it.
+def render(
+    template: str, messages: Sequence[Message], system: str = "", tokenizer: Any = None, *,
+    spans: bool = True, at: datetime | None = None,
+) -> tuple[str, Spans]:  # fmt: skip
+    """A prompt, and the spans of the earlier answers in it that carry loss (all without `"trained": False`).
 
-    `messages` must end with a user's turn; their own system message takes precedence over `system`.
+    Args:
+        messages: They must end with a user's turn; their own system message takes precedence over `system`.
+        spans: Whether the spans are wanted. A chat template that rewrites earlier answers has none: DataError.
+        at: The time that a chat template with a clock writes; by default now.
     """
     messages = list(messages)
     if messages and messages[0]["role"] == "system":
@@ -95,7 +105,8 @@ def render(template: str, messages: Sequence[Message], system: str = "", tokeniz
     if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
         raise DataError(f"a prompt is user, assistant, ..., user: these roles are {roles}")
     if template == "chat":
-        return _render_chat(messages, system, tokenizer)
+        text = _apply_chat_template(messages, system, tokenizer, True, at)
+        return text, _chat_spans(text, messages, system, tokenizer, at) if spans else []
     if template not in FORMATS:
         raise TrainingError(f"template {template!r}: allowed: {', '.join(TEMPLATES)}")
     return _render_plain(FORMATS[template], messages, system, tokenizer)
@@ -109,7 +120,8 @@ def _render_plain(form: Format, messages: Sequence[Message], system: str, tokeni
         if message["role"] == "assistant":
             start = len(text)
             text += str(message["content"]) + stop_of_format(form, tokenizer).token
-            spans.append((start, len(text)))
+            if message.get("trained", True):
+                spans.append((start, len(text)))
             text += form.between
         else:
             text += _turn(form, message) + form.end_of_turn
@@ -125,23 +137,28 @@ def _turn(form: Format, message: Message) -> str:
     return fill_slots(form.turn_input, instruction=instruction, input=given)
 
 
-def _render_chat(messages: Sequence[Message], system: str, tokenizer: Any) -> tuple[str, Spans]:
-    text = _apply_chat_template(messages, system, tokenizer, True)
-    stop = stop_of("chat", tokenizer)
+def _chat_spans(text: str, messages: Sequence[Message], system: str, tokenizer: Any, at: datetime | None) -> Spans:
+    """The spans of earlier answers in a rendered prompt: each follows the very text that asked for it."""
     spans = []
     for i, message in enumerate(messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or not message.get("trained", True):
             continue
-        before = _apply_chat_template(messages[:i], system, tokenizer, True)
-        after = _apply_chat_template(messages[: i + 1], system, tokenizer, False)
-        if not (after.startswith(before) and text.startswith(after.rstrip())):
-            raise TrainingError(
-                "the chat template rewrites earlier turns, so several turns cannot be trained in one row: "
-                "train on single turns, or use train.template: alpaca"
+        before, answer = (
+            _apply_chat_template(messages[:i], system, tokenizer, True, at),
+            str(message["content"]).strip(),
+        )
+        rest = text[len(before) :]
+        if not (text.startswith(before) and rest.lstrip().startswith(answer)):
+            raise DataError(
+                f"the chat template rewrites earlier turns ({answer[:40]!r}), so several answers cannot be trained in one "
+                "row: train on single turns, mark earlier answers with weight 0, or use train.template: alpaca"
             )
-        at = after.find(stop.token, len(before) + len(str(message["content"]).strip()))
-        spans.append((len(before), at + len(stop.token) if at >= 0 else len(after.rstrip())))
-    return text, spans
+        end = len(before) + len(rest) - len(rest.lstrip()) + len(answer)
+        stop = stop_of("chat", tokenizer).token
+        at_stop = text.find(stop, end)
+        is_ended = at_stop >= 0 and not text[end:at_stop].strip()
+        spans.append((len(before), at_stop + len(stop) if is_ended else end))
+    return spans
 
 
 def chat_turns(messages: Sequence[Message], system: str) -> list[dict[str, str]]:
@@ -153,15 +170,67 @@ def chat_turns(messages: Sequence[Message], system: str) -> list[dict[str, str]]
     return turns
 
 
-def _apply_chat_template(messages: Sequence[Message], system: str, tokenizer: Any, generation: bool) -> str:
+def _apply_chat_template(
+    messages: Sequence[Message], system: str, tokenizer: Any, generation: bool, at: datetime | None = None
+) -> str:
     if getattr(tokenizer, "chat_template", None) is None:
         raise TrainingError(
             "train.template: chat needs a tokenizer with a chat template, and this base has none: "
             "use alpaca, wizardcoder, wizardmath or lima"
         )
+    from jinja2 import TemplateError
+
     turns = chat_turns(messages, system)
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation)
+    try:
+        return _applied(tokenizer, turns, generation, at)
+    except (TemplateError, TypeError) as error:
+        reason = " ".join(str(error).split())
+    if system:
+        with suppress(TemplateError, TypeError):
+            _applied(tokenizer, turns[1:], generation, at)
+            raise DataError(
+                f"this base's chat template takes no system message ({reason}): remove it (in the row, or "
+                "train.system_prompt), put it into the question, or use train.template: alpaca"
+            )
+    raise DataError(f"this base's chat template refuses the conversation: {reason}")
+
+
+def _applied(tokenizer: Any, turns: Sequence[Mapping[str, str]], generation: bool, at: datetime | None) -> str:
+    text: str = tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=generation, **clock_of(tokenizer, at)
+    )  # fmt: skip
     return text
+
+
+def clock_of(tokenizer: Any, at: datetime | None) -> dict[str, Any]:
+    """Arguments of `apply_chat_template` that set the clock of a template that writes a date.
+
+    Transformers passes only plain data to a template, so the calls of `strftime_now` are replaced in its text.
+    """
+    if at is None or not has_clock(tokenizer):
+        return {}
+    fixed = _CLOCK_CALL.sub(lambda call: _quoted(at.strftime(call[2])), tokenizer.chat_template)
+    if "strftime_now(" in fixed:
+        raise DataError(
+            "the base's chat template writes the date in a format that it computes, so its prompts cannot be repeated on "
+            "another day: give the tokenizer a template with a fixed date, or use train.template: alpaca"
+        )
+    return {"chat_template": fixed}
+
+
+def has_clock(tokenizer: Any) -> bool:
+    """Whether the tokenizer's chat template writes today's date."""
+    return "strftime_now" in str(getattr(tokenizer, "chat_template", None) or "")
+
+
+def _refuse_lost_text(text: str, messages: Sequence[Message], system: str) -> None:
+    """Raises DataError for a system or user text that the chat template leaves out of the prompt."""
+    for turn in chat_turns(messages, system):
+        if turn["role"] != "assistant" and turn["content"].strip() not in text:
+            raise DataError(
+                f"the chat template loses the {turn['role']} text {turn['content'][:60]!r}: it does not stand in the prompt, "
+                "so training, evaluation and serving would all be without it: remove it, or use another train.template"
+            )
 
 
 def stop_of(template: str, tokenizer: Any) -> Stop:
@@ -231,26 +300,41 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
 
 
-def prompt_ids(template: str, messages: str | Sequence[Message], tokenizer: Any, system: str = "") -> list[int]:
+def prompt_ids(
+    template: str, messages: str | Sequence[Message], tokenizer: Any, system: str = "", at: datetime | None = None
+) -> list[int]:
     """The ids of a prompt: what evaluation, chat and serve send, and what training sees before the last answer."""
-    text, _ = render(template, as_messages(messages), system, tokenizer)
+    text, _ = render(template, as_messages(messages), system, tokenizer, spans=False, at=at)
     # A chat template writes its own BOS.
     ids: list[int] = tokenizer(text, add_special_tokens=template != "chat")["input_ids"]
     return ids
 
 
 def encode(
-    template: str, messages: Sequence[Message], tokenizer: Any, system: str = "", stop: Stop | None = None
-) -> Encoded:
-    """Ids and labels of a conversation that ends with an answer; each answer and its stop token carry loss.
+    template: str, messages: Sequence[Message], tokenizer: Any, system: str = "", stop: Stop | None = None,
+    at: datetime | None = None,
+) -> Encoded:  # fmt: skip
+    """Ids and labels of a conversation that ends with an answer; each trained answer and its stop token carry loss.
 
     The prompt is tokenized as a whole, as a server does it, and earlier answers are found in it by character offsets; the
     last answer is tokenized separately, as a model generates it. `stop` saves finding the stop token for each row.
+
+    Raises DataError where the template loses or rewrites a text, or an answer holds the stop token.
     """
     *before, last = messages
     if last["role"] != "assistant":
         raise DataError("the conversation does not end with an answer (role assistant): nothing would be trained")
-    text, spans = render(template, before, system, tokenizer)
+    stop = stop or stop_of(template, tokenizer)
+    for message in messages:
+        if message["role"] == "assistant" and message.get("trained", True) and stop.token in str(message["content"]):
+            raise DataError(
+                f"an answer holds {stop.token!r}, the token that ends an answer: the model would learn to stop there: remove "
+                "it from the text"
+            )
+    text, spans = render(template, before, system, tokenizer, at=at)
+    if template == "chat":
+        own = before[0]["role"] == "system"
+        _refuse_lost_text(text, before, "" if own else system)
     # Offsets only where they are needed.
     out = tokenizer(text, add_special_tokens=template != "chat", return_offsets_mapping=bool(spans))
     ids, labels = out["input_ids"], [IGNORED] * len(out["input_ids"])
@@ -259,6 +343,5 @@ def encode(
             token if any(start <= a and b <= end and a < b for start, end in spans) else IGNORED
             for token, (a, b) in zip(ids, out["offset_mapping"], strict=True)
         ]
-    answer = tokenizer(str(last["content"]), add_special_tokens=False)["input_ids"]
-    answer = [*answer, (stop or stop_of(template, tokenizer)).id]
+    answer = [*tokenizer(str(last["content"]), add_special_tokens=False)["input_ids"], stop.id]
     return Encoded(ids=[*ids, *answer], labels=[*labels, *answer])

@@ -2,24 +2,31 @@
 
     recognise({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}).form  ->  "sharegpt"
 
-Each row is recognised by itself, in one fixed order, so mixed files work. `layout` is shown before work begins.
+Each row is recognised by itself, in one fixed order, so mixed files work. What is not read is known too: `Layout` collects
+it, and it is printed before work begins.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
+from evoltune.rows.turns import Turn, Turns, as_turns, problem_of, read_turns
+
 Form = Literal["alpaca", "chat", "sharegpt", "pair", "task"]
 PROMPT_COLUMNS = ("instruction", "prompt", "question", "problem", "query", "text")
-RESPONSE_COLUMNS = ("output", "completion", "response", "answer", "solution", "code")
+RESPONSE_COLUMNS = ("output", "completion", "response", "solution", "answer", "code")
+"""The first one with text is the answer: `solution` before `answer`, which beside it holds the bare result."""
+CONTEXT_COLUMNS = ("input", "context")
+SYSTEM_COLUMNS = ("system", "system_prompt")
 CONVERSATION_COLUMNS: Mapping[str, Form] = {
     "messages": "chat", "conversations": "sharegpt", "conversation": "sharegpt",
 }  # fmt: skip
-OTHER_COLUMNS = frozenset("reference tests id name licence license skill category input".split())
+OTHER_COLUMNS = frozenset("reference tests id name licence license skill category".split())
 """Read as well, whatever the form."""
-_ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "prompter": "user"}
+OWN_COLUMNS = frozenset("domain operator round parents verified_by confidence difficulty teacher_terms".split())
+"""Notes in datasets that Evoltune wrote: nothing that belongs into a prompt."""
 _SAMPLE = 200  # rows that a layout is taken from
 
 
@@ -29,93 +36,256 @@ class Conversation:
 
     form: Form
     instruction: str
+    """With the context as a second paragraph."""
     output: str = ""
     history: tuple[tuple[str, str], ...] = ()
     """(role, content) of the turns before the instruction."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Field -> the column that it was read from."""
+    turns: tuple[Turn, ...] = ()
+    """All turns; a first question without its context."""
+    context: str = ""
+    """Alpaca's `input`, or `context`, of a first question."""
+    unread: tuple[str, ...] = ()
+    """Columns and message keys that hold something and were not read."""
+    problem: str = ""
+    """Why the row cannot be trained on."""
 
 
 def recognise(row: Mapping[str, Any]) -> Conversation | str:
     """The row as a conversation, or the reason why it is none."""
     for column, form in CONVERSATION_COLUMNS.items():
-        if isinstance(row.get(column), list):
-            return _conversation(row[column], column, form)
+        if (messages := as_turns(row.get(column))) is not None:
+            return _conversation(row, read_turns(messages, column), column, form)
     prompt = next((c for c in PROMPT_COLUMNS if isinstance(row.get(c), str)), None)
+    asked = next((c for c in PROMPT_COLUMNS if _is_messages(row.get(c))), None)  # TRL's conversational prompts
+    if asked is not None and prompt in (None, "text"):
+        return _prompt_and_completion(row, asked)
     if prompt is None:
-        columns, known = ", ".join(map(str, row)) or "none", ", ".join(PROMPT_COLUMNS)
-        return f"no instruction: columns are {columns}; known: {known}, messages, conversations"
+        return _no_instruction(row)
     if not row[prompt].strip():
         return f"column {prompt!r} is empty"
-    response = next((c for c in RESPONSE_COLUMNS if c != prompt and isinstance(row.get(c), str)), "")
-    context = row.get("input") if prompt == "instruction" else None
-    has_context = isinstance(context, str) and context.strip()
-    columns_read = {"instruction": f"{prompt} + input" if has_context else prompt}
+    return _plain(row, prompt)
+
+
+def _is_messages(value: Any) -> bool:
+    messages = as_turns(value)
+    return messages is not None and all(isinstance(message, Mapping) for message in messages)
+
+
+def _no_instruction(row: Mapping[str, Any]) -> str:
+    columns, known = ", ".join(map(str, row)) or "none", ", ".join(PROMPT_COLUMNS)
+    if wrong := next((c for c in (*CONVERSATION_COLUMNS, *PROMPT_COLUMNS) if row.get(c) not in (None, [], "")), ""):
+        needed = "a list of messages" if wrong in CONVERSATION_COLUMNS else "text or a list of messages"
+        return f"column {wrong!r} holds {_kind(row[wrong])}, must be {needed}"
+    if preference := _preference(row):
+        return preference
+    return f"no instruction: columns are {columns}; known: {known}, messages, conversations"
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"a boolean ({value})"
+    if isinstance(value, int | float):
+        return f"a number ({value!r})"
+    names = {"str": "text", "list": "a list", "dict": "an object", "bytes": "binary data", "NoneType": "nothing"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")
+
+
+def _plain(row: Mapping[str, Any], prompt: str) -> Conversation:
+    """A row with one column for the question and one for the answer."""
+    answers = [c for c in RESPONSE_COLUMNS if c != prompt and isinstance(row.get(c), str)]
+    response = next((c for c in answers if row[c].strip()), next(iter(answers), ""))
+    context = next((c for c in CONTEXT_COLUMNS if isinstance(row.get(c), str) and row[c].strip()), "")
+    columns = {"instruction": f"{prompt} + {context}" if context else prompt}
+    earlier, problem = _earlier(row, columns)
+    instruction = f"{row[prompt]}\n\n{row[context]}" if context else row[prompt]
+    is_apart = bool(context) and all(turn.role == "system" for turn in earlier)
+    turns = [*earlier, Turn("user", row[prompt] if is_apart else instruction)]
     if response:
-        columns_read["output"] = response
-    return Conversation(
+        columns["output"] = response
+        turns.append(Turn("assistant", row[response]))
+    return _finished(row, Conversation(
         form="task" if not response else "alpaca" if prompt == "instruction" else "pair",
-        instruction=f"{row[prompt]}\n\n{context}" if has_context else row[prompt],
+        instruction=instruction,
         output=row[response] if response else "",
-        history=_alpaca_history(row, columns_read) if prompt == "instruction" else (),
-        columns=columns_read,
-    )
+        history=tuple((turn.role, turn.content) for turn in earlier),
+        columns=columns,
+        turns=tuple(turns),
+        context=row[context] if is_apart else "",
+        problem=problem or ("" if response else _no_answer(row)) or _marked_as_bad(row) or problem_of(turns),
+    ))  # fmt: skip
 
 
-def _alpaca_history(row: Mapping[str, Any], columns_read: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Earlier turns as LLaMA-Factory's Alpaca rows have them: `system`, and `history` as pairs of question and answer."""
-    system, pairs = row.get("system"), row.get("history")
-    turns = [("system", system)] if isinstance(system, str) and system.strip() else []
-    for pair in pairs if isinstance(pairs, list) else ():
-        if isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair):
-            turns += [("user", pair[0]), ("assistant", pair[1])]
-    columns_read |= {name: name for name, value in (("system", system), ("history", pairs)) if value and turns}
-    return tuple(turns)
+def _no_answer(row: Mapping[str, Any]) -> str:
+    """Why a row with a question has no answer."""
+    if preference := _preference(row):
+        return preference
+    if wrong := next((c for c in RESPONSE_COLUMNS if row.get(c) is not None), ""):
+        return f"column {wrong!r} holds {_kind(row[wrong])}, must be text"
+    columns = ", ".join(map(str, row))
+    if not any(isinstance(row.get(c), str) for c in PROMPT_COLUMNS if c != "text"):
+        return (
+            f"plain text in column 'text' (columns are {columns}): fine-tuning needs question and answer apart, e.g. as "
+            "instruction and output, or as messages"
+        )
+    return f"no answer: columns are {columns}; known: {', '.join(RESPONSE_COLUMNS)}, messages, conversations"
 
 
-def _conversation(turns: list[Any], column: str, form: Form) -> Conversation | str:
-    read: list[tuple[str, str]] = []
-    for turn in turns:
-        if not isinstance(turn, Mapping):
-            return f"column {column!r}: a turn is a {type(turn).__name__}, must be an object"
-        role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-        if not isinstance(role, str) or not isinstance(content, str):
-            return f"column {column!r}: a turn has no role and content (or from and value) as text"
-        read.append((_ROLES.get(role, role), content))
-    is_answered = bool(read) and read[-1][0] == "assistant"
-    output = read.pop()[1] if is_answered else ""
-    if not read or read[-1][0] != "user" or not read[-1][1].strip():
-        return f"column {column!r}: no user turn to answer"
-    columns = {"instruction": f"{column}[last user]"}
-    if is_answered:
+def _preference(row: Mapping[str, Any]) -> str:
+    if row.get("chosen") and "rejected" in row:
+        return (
+            "preference pairs (columns chosen and rejected): this is supervised fine-tuning on one answer: keep the chosen "
+            "answer as column output, or the chosen conversation as messages"
+        )
+    return ""
+
+
+def _marked_as_bad(row: Mapping[str, Any]) -> str:
+    if isinstance(row.get("label"), bool):
+        return (
+            "column 'label' marks answers as good or bad (unpaired preferences), and both would be trained: keep the good "
+            "rows and remove the column"
+        )
+    return ""
+
+
+def _earlier(row: Mapping[str, Any], columns: dict[str, str]) -> tuple[list[Turn], str]:
+    """(turns before the question, what is wrong with them): a system column, and `history` as pairs or messages."""
+    turns: list[Turn] = []
+    if system := _system_column(row):
+        turns.append(Turn("system", row[system]))
+        columns["system"] = system
+    history = row.get("history")
+    if not history:
+        return turns, ""
+    columns["history"] = "history"
+    if isinstance(history, list) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history):
+        if all(isinstance(text, str) for pair in history for text in pair):
+            return [*turns, *(Turn(*turn) for q, a in history for turn in (("user", q), ("assistant", a)))], ""
+    elif isinstance(messages := as_turns(history), list):
+        found = read_turns(messages, "history")
+        if not isinstance(found, str) and not (turns and found.turns[:1] and found.turns[0].role == "system"):
+            return [*turns, *found.turns], ""
+    return turns, "column 'history': must be pairs of question and answer, or messages without a second system text"
+
+
+def _system_column(row: Mapping[str, Any]) -> str:
+    return next((c for c in SYSTEM_COLUMNS if isinstance(row.get(c), str) and row[c].strip()), "")
+
+
+# ---- conversations
+
+
+def _prompt_and_completion(row: Mapping[str, Any], prompt: str) -> Conversation | str:
+    """Messages as prompt, and as completion: only the completion's answers carry loss, as in TRL."""
+    asked = read_turns(as_turns(row[prompt]) or [], prompt)
+    response = next((c for c in RESPONSE_COLUMNS if c != prompt and row.get(c)), "")
+    if isinstance(asked, str):
+        return asked
+    context = tuple(replace(turn, trained=False) for turn in asked.turns)
+    answered: Turns | str = Turns(turns=())
+    if isinstance(row.get(response), str):
+        answered = Turns(turns=(Turn("assistant", row[response]),))
+    elif messages := as_turns(row.get(response)):
+        answered = read_turns(messages, response)
+    elif response:
+        return f"column {response!r} holds {_kind(row[response])}, must be text or a list of messages"
+    if isinstance(answered, str):
+        return answered
+    turns = (*context, *answered.turns)
+    problem = ("" if response else _no_answer(row)) or problem_of(turns)
+    both = Turns(turns=turns, unread=(*asked.unread, *answered.unread), problem=problem)
+    return _conversation(row, both, f"{prompt} + {response}" if response else prompt, "chat")
+
+
+def _conversation(row: Mapping[str, Any], found: Turns | str, column: str, form: Form) -> Conversation | str:
+    if isinstance(found, str):
+        return found
+    turns, columns, problem = found.turns, {"instruction": f"{column}[last user]"}, found.problem
+    if system := _system_column(row):
+        if turns[:1] and turns[0].role == "system":
+            same = turns[0].content.strip() == row[system].strip()
+            problem = problem or ("" if same else f"column {system!r} and the conversation have different system texts")
+        else:
+            turns = (Turn("system", row[system]), *turns)
+        columns["system"] = system
+    asked = max((i for i, turn in enumerate(turns) if turn.role == "user" and turn.content.strip()), default=-1)
+    if asked < 0:
+        return f"column {column!r}: no user turn to answer: roles are {', '.join(t.role for t in turns) or 'none'}"
+    answers = [turn.content for turn in turns[asked:] if turn.role == "assistant"]
+    if answers:
         columns["output"] = f"{column}[last assistant]"
-    return Conversation(form=form, instruction=read[-1][1], output=output, history=tuple(read[:-1]), columns=columns)
+    elif _preference(row):
+        problem = _preference(row)
+    return _finished(row, Conversation(
+        form=form,
+        instruction=turns[asked].content,
+        output=answers[-1] if answers else "",
+        history=tuple((turn.role, turn.content) for turn in turns[:asked]),
+        columns=columns,
+        turns=turns,
+        unread=found.unread,
+        problem=problem,
+    ))  # fmt: skip
+
+
+def _finished(row: Mapping[str, Any], found: Conversation) -> Conversation:
+    """With the columns that were not read. One whose text stands in the conversation is none: our own datasets have both."""
+    used = _parts(found.columns.values())
+    known = used | OTHER_COLUMNS | OWN_COLUMNS
+    texts = {turn.content for turn in found.turns}
+    left = [str(c) for c, value in row.items() if c not in known and not _is_nothing(value) and str(value) not in texts]
+    return replace(found, unread=(*left, *found.unread))
+
+
+def _parts(columns: Iterable[str]) -> set[str]:
+    """The names of columns in texts such as `instruction + input` and `messages[last user]`."""
+    return {part for column in columns for part in column.partition("[")[0].split(" + ")}
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value == "" or value == [] or value == {} or value != value
+
+
+class Layout:
+    """The forms and columns of rows, and what was not read, collected row by row.
+
+    `str(layout)`: `alpaca (200 rows): instruction <- instruction + input, output <- output; not read: topic`.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = tuple(known)
+        self._forms: Counter[str] = Counter()
+        self._problems: Counter[str] = Counter()
+        self._columns: dict[str, dict[str, None]] = {}
+        self.unread: dict[str, None] = {}
+
+    def add(self, row: Mapping[str, Any], found: Conversation | str) -> None:
+        for column in ("reference", "tests", *self._known):
+            if column in row:
+                self._columns.setdefault(column, {column: None})
+        if isinstance(found, str):
+            self._problems[found] += 1
+            self.unread |= dict.fromkeys(str(c) for c in row if c not in OTHER_COLUMNS)
+            return
+        self._forms[found.form] += 1
+        for what, column in found.columns.items():
+            self._columns.setdefault(what, {})[column] = None
+        self.unread |= dict.fromkeys(column for column in found.unread if column not in self._known)
+
+    def __str__(self) -> str:
+        read = ", ".join(f"{what} <- {' or '.join(columns)}" for what, columns in self._columns.items())
+        used = _parts(column for columns in self._columns.values() for column in columns)
+        left = ", ".join(column for column in self.unread if column not in used)
+        bad = "".join(f"; {n} x {reason}" for reason, n in self._problems.items())
+        text = ", ".join(f"{form} ({n} rows)" for form, n in self._forms.items()) or "nothing readable"
+        return f"{text}: {read}{f'; not read: {left}' if left else ''}{bad}"
 
 
 def layout(rows: Iterable[Mapping[str, Any]], known: Iterable[str] = ()) -> str:
-    """The forms and columns of a source's first 200 rows, in one line.
-
-    `alpaca (200 rows): instruction <- instruction + input, output <- output; not read: id`. `known`: further columns that
-    the domain reads.
-    """
-    forms: Counter[str] = Counter()
-    problems: Counter[str] = Counter()
-    columns: dict[str, str] = {}
-    used = OTHER_COLUMNS | set(known)
-    seen: dict[str, None] = {}
+    """The layout of a source's first 200 rows. `known`: further columns that the domain reads."""
+    found = Layout(known)
     for row in islice(rows, _SAMPLE):
-        seen |= dict.fromkeys(map(str, row))
-        found = recognise(row)
-        if isinstance(found, str):
-            problems[found] += 1
-            continue
-        forms[found.form] += 1
-        for what, column in found.columns.items():
-            columns.setdefault(what, column)
-            used |= set(column.partition("[")[0].split(" + "))
-    columns |= {c: c for c in ("reference", "tests", *known) if c in seen}
-    read = ", ".join(f"{what} <- {column}" for what, column in columns.items())
-    left = ", ".join(c for c in seen if c not in used)
-    bad = "".join(f"; {n} x {reason}" for reason, n in problems.items())
-    text = ", ".join(f"{form} ({n} rows)" for form, n in forms.items()) or "nothing readable"
-    return f"{text}: {read}{f'; not read: {left}' if left else ''}{bad}"
+        found.add(row, recognise(row))
+    return str(found)

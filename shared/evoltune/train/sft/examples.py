@@ -5,14 +5,19 @@
 Invariants: rows = kept + dropped; every example has a label; truncation keeps exactly `max_length` ids. Imports no torch.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from evoltune.errors import DataError
-from evoltune.models.template import Encoded, Message, encode, stop_of
-from evoltune.rows.columns import recognise
+from evoltune.errors import DataError, located
+from evoltune.models.template import Encoded, Message, encode, has_clock, stop_of
+from evoltune.rows.columns import Conversation as Columns
+from evoltune.rows.columns import Layout, recognise
 from evoltune.rows.readers import read_located
+from evoltune.train.job import Job
 
 Excess = Literal["raise", "drop", "truncate"]
 Conversation = tuple[str, Sequence[Message]]
@@ -38,27 +43,63 @@ class Counts:
         return {k: v for k, v in asdict(self).items() if k != "too_long"}
 
 
-def read_conversations(source: str) -> Iterator[Conversation]:
-    """(where, messages) of the rows of a file, folder, run or hub id, in any layout that `evoltune.rows` recognises."""
+def read_conversations(source: str, layout: Layout | None = None) -> Iterator[Conversation]:
+    """(where, messages) of the rows of a file, folder, run or hub id, in any layout that `evoltune.rows` recognises.
+
+    `layout` collects which columns are read and which are not. Raises DataError for a row that cannot be trained on.
+    """
     for where, row in read_located(source):
-        yield (f"{where} (id {row['id']!r})" if row.get("id") else where), messages_of(row, where)
+        found = recognise(row)
+        if layout is not None:
+            layout.add(row, found)
+        yield (f"{where} (id {row['id']!r})" if row.get("id") else where), _messages(found, where)
 
 
 def messages_of(row: Mapping[str, Any], where: str = "row") -> list[Message]:
-    """A row's conversation. Alpaca's `input` stays separate, since its template has a section for it."""
-    turns = recognise(row)
-    if isinstance(turns, str):
-        raise DataError(f"{where}: {turns}")
-    user: Message = {"role": "user", "content": turns.instruction}
-    if turns.form == "alpaca" and not turns.history and row.get("input"):
-        user = {"role": "user", "content": row["instruction"], "input": row["input"]}
-    history = [{"role": role, "content": content} for role, content in turns.history]
-    return [*history, user, {"role": "assistant", "content": turns.output}]
+    """A row's conversation as training reads it, up to its last answer that carries loss. Raises DataError.
+
+    Alpaca's `input` stays separate from a first question, since its template has a section for it; an earlier answer
+    without loss has `"trained": False`.
+    """
+    return _messages(recognise(row), where)
+
+
+def _messages(found: Columns | str, where: str) -> list[Message]:
+    problem = found if isinstance(found, str) else found.problem
+    if isinstance(found, str) or problem:
+        raise DataError(f"{where}: {problem}")
+    last = max(i for i, turn in enumerate(found.turns) if turn.role == "assistant" and turn.trained)
+    messages: list[Message] = []
+    for turn in found.turns[: last + 1]:
+        given = {"input": found.context} if turn.role == "user" and found.context else {}
+        mark = {} if turn.trained or turn.role != "assistant" else {"trained": False}
+        messages.append({"role": turn.role, "content": turn.content, **given, **mark})
+    return messages
+
+
+def notes_on_rows(job: Job, layout: Layout, rows: Sequence[Conversation], tokenizer: Any) -> Iterator[str]:
+    """What the user should see of the rows before training: columns read and left out, and what the prompts will hold."""
+    yield f"{Path(job.rows).name}: {layout}"
+    train = job.recipe.train
+    if train.system_prompt and (own := sum(messages[0]["role"] == "system" for _, messages in rows)):
+        yield f"{own} of {len(rows)} rows have a system message of their own; it takes the place of train.system_prompt"
+    if train.template == "chat" and has_clock(tokenizer):
+        yield "the base's chat template writes today's date into each prompt"
+    tokens = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    control = re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
+    found = ((where, hit) for where, messages in rows for m in messages if (hit := control.search(str(m["content"]))))
+    if first := next(found, None):
+        more = sum(1 for _ in found)
+        yield (
+            f"{first[0]}: the text holds {first[1].group()!r}, which this base reads as a control token"
+            f"{f' ({more} more turns do)' if more else ''}"
+        )
 
 
 def encode_rows(
-    rows: Iterable[Conversation], template: str, tokenizer: Any, *, max_length: int, excess: Excess, system: str = ""
-) -> tuple[list[Encoded], Counts]:
+    rows: Iterable[Conversation], template: str, tokenizer: Any, *, max_length: int, excess: Excess, system: str = "",
+    at: datetime | None = None,
+) -> tuple[list[Encoded], Counts]:  # fmt: skip
     """The rows of `read_conversations` as examples in the same order, and the counts.
 
     Raises DataError if a row has no answer, a row is too long under `raise`, or nothing is left to train on.
@@ -69,7 +110,8 @@ def encode_rows(
         if not str(messages[-1]["content"]).strip():
             raise DataError(f"{where}: the answer is empty, so no token would carry loss: remove the row or answer it")
         counts.rows += 1
-        example = encode(template, messages, tokenizer, system, stop)
+        with located(where):
+            example = encode(template, messages, tokenizer, system, stop, at)
         if (fitted := _fitted(example, where, max_length, excess, counts)) is not None:
             examples.append(fitted)
     _check_counts(counts, max_length, excess)

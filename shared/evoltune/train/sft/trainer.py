@@ -6,6 +6,7 @@ the learning-rate curve are ours.
 
 import os
 import sys
+from datetime import datetime
 from typing import Any
 
 import torch
@@ -17,13 +18,14 @@ from evoltune.models.load import LIGER, Precision, choose_kernels, load_tokenize
 from evoltune.models.proof import attach_chat_template, check_batch, prove
 from evoltune.models.template import Stop
 from evoltune.recipe import Train
+from evoltune.rows.columns import Layout
 from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.schedule import BatchLayout, batch_layout, number_of_steps, rate_factor
 from evoltune.train.sft.batches import PackedDataset, StepBatchSampler, collate, pack
 from evoltune.train.sft.callbacks import Metrics, TrainingMonitor
 from evoltune.train.sft.checkpoint import UNIVERSAL, agreed_step, save_final
-from evoltune.train.sft.examples import Counts, encode_rows, read_conversations
+from evoltune.train.sft.examples import Counts, encode_rows, notes_on_rows, read_conversations
 from evoltune.train.sft.loss import LabelledHead
 from evoltune.train.sft.model import prepare_model
 
@@ -118,14 +120,19 @@ def run(job: Job, watchdog: Watchdog) -> None:
 def prepare_data(job: Job, tokenizer: Any, stop: Stop) -> tuple[PackedDataset, Counts, dict[str, Any]]:
     """The training rows, what became of the dataset's rows, and the template proof on a sample of them."""
     train = job.recipe.train
-    conversations = list(read_conversations(job.rows))
-    spread = conversations[:: max(1, len(conversations) // PROOF_ROWS)][:PROOF_ROWS]
-    proof = prove(
-        train.template, tokenizer, [messages for _, messages in spread], stop=stop, system=train.system_prompt
-    )
+    layout, now = Layout(), datetime.now()
+    conversations = list(read_conversations(job.rows, layout))
+    if int(os.environ.get("RANK", "0")) == 0:
+        for line in notes_on_rows(job, layout, conversations, tokenizer):
+            print(f"  train: {line}", file=sys.stderr)
     examples, counts = encode_rows(
         conversations, train.template, tokenizer,
-        max_length=train.max_length, excess=train.excess_length, system=train.system_prompt,
+        max_length=train.max_length, excess=train.excess_length, system=train.system_prompt, at=now,
+    )  # fmt: skip
+    spread = conversations[:: max(1, len(conversations) // PROOF_ROWS)][:PROOF_ROWS]
+    proof = prove(
+        train.template, tokenizer, [messages for _, messages in spread], stop=stop, system=train.system_prompt,
+        places=[where for where, _ in spread], at=now,
     )  # fmt: skip
     lengths = [len(e.ids) for e in examples]
     rows = pack(lengths, train.max_length) if train.packing else [[i] for i in range(len(lengths))]
