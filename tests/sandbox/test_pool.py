@@ -1,7 +1,10 @@
 """A pool of workers: items whose verifier process raises, dies or runs out of time; order, leaks, closing."""
 
 import os
+import threading
 import time
+from concurrent.futures import CancelledError
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +12,13 @@ import pytest
 from evoltune.domain import Job
 from evoltune.errors import DomainError
 from evoltune.record import Record, Task
+from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool
 from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost
 
 DOMAIN = """
 import os
+import time
 from evoltune import Domain, Verdict
 
 def overlap(record, suite, context):
@@ -22,8 +27,10 @@ def overlap(record, suite, context):
         raise KeyError("no such thing")
     if what == "die":
         os.abort()
-    while what == "spin":
+    while what.startswith("spin"):
         pass
+    while what.startswith("wait for ") and not os.path.exists(what[9:]):
+        time.sleep(0.3)
     return [what]
 
 domain = Domain(name="crashing", seeds=list, operators=(), overlap={"same": overlap},
@@ -52,6 +59,74 @@ def test_an_overlap_check_without_a_result_is_a_lost_item_and_its_neighbours_are
     first, lost, last = pool.map("overlap", ((("same", []), record) for record in records))
     assert (first, last) == (["a"], ["b"])
     assert isinstance(lost, WorkerLost) and lost.status == status and reason in lost.reason
+
+
+# ---- callers beside each other
+
+
+def overlaps(pool, *instructions, lane=None):
+    records = (Record(domain="crashing", task=Task(instruction=i)) for i in instructions)
+    return pool.map("overlap", ((("same", []), record) for record in records), lane)
+
+
+@pytest.fixture(scope="module")
+def patient(pool):
+    """A pool whose items may spin for ever."""
+    opened = Pool(replace(pool.config, check_s=1e6), workers=1)
+    yield opened
+    opened.close()
+
+
+def test_a_slow_batch_gives_way_to_another_caller_and_comes_back_whole(patient, tmp_path):
+    gate = tmp_path / "open"
+    ended: list[str] = []
+    items = [Record(domain="crashing", task=Task(instruction=i)) for i in (f"wait for {gate}", "a", "b")]
+    slow = patient.submit("overlap", [(("same", []), record) for record in items])
+    quick = patient.submit("overlap", [(("same", []), items[1])])
+    slow.add_done_callback(lambda _: ended.append("slow"))
+    quick.add_done_callback(lambda _: ended.append("quick"))
+    time.sleep(0.5)  # the first item takes longer than a turn, however fast the machine
+    gate.touch()
+    assert slow.result() == [[f"wait for {gate}"], ["a"], ["b"]] and ended == ["quick", "slow"]
+
+
+def test_a_cancelled_caller_is_told_and_its_worker_is_free_for_others(patient):
+    for attempt in ("spin 1", "spin 2"):
+        lane, first = Lane(), threading.Event()
+        told: list[BaseException] = []
+
+        def call(lane=lane, first=first, attempt=attempt, told=told):
+            results = overlaps(patient, "a", attempt, "b", lane=lane)
+            assert next(results) == ["a"]
+            first.set()
+            try:
+                list(results)
+            except CancelledError as error:
+                told.append(error)
+
+        caller = threading.Thread(target=call)
+        caller.start()
+        first.wait()
+        lane.cancel()
+        caller.join()
+        assert len(told) == 1
+        assert list(overlaps(patient, "x", "y")) == [["x"], ["y"]]
+
+
+def test_an_iterator_that_is_left_behind_holds_no_worker(patient):
+    left = overlaps(patient, "a", "spin", "spin more")
+    assert next(left) == ["a"]
+    left.close()
+    assert list(overlaps(patient, "x")) == [["x"]]
+
+
+def test_an_abandoned_pool_closes_although_its_workers_are_busy(pool):
+    busy = Pool(replace(pool.config, check_s=1e6), workers=2)
+    results = [busy.submit("overlap", [(("same", []), Record(domain="c", task=Task(instruction="spin")))]) for _ in range(3)]  # fmt: skip
+    busy.close(abandon=True)
+    for future in results:
+        with pytest.raises(CancelledError):
+            future.result(60)
 
 
 ADD = "def f(a, b):\n    return a + b\n"

@@ -1,12 +1,15 @@
 """`evoltune verify FILE`: order, renamed columns, suites, profiles, misuse, and resuming after a kill."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import alive, below
 
 from evoltune.cli import main
 from evoltune.verification.checker import open_checker
@@ -193,3 +196,24 @@ def test_a_killed_command_resumes_after_its_last_row(verify, toy, tmp_path, caps
     assert [r["id"] for r in lines(out)] == list(range(4000))
     assert len(count.read_text().split()) - calls_before <= 4000 - verified_before + 1
     assert "4000 rows" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_command_and_all_its_processes(toy, tmp_path):
+    loop = {"answer": "while True: pass", "tests": "assert True"}
+    file = rows_file(tmp_path / "in.jsonl", [{"answer": "1", "reference": "1"}, *[loop] * 4])
+    options = ["--domain", toy, "--program-s", "1000", "--out", str(tmp_path / "out.jsonl")]
+    command = [sys.executable, "-m", "evoltune", "verify", file, *options]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    partial = tmp_path / "out.jsonl.partial"
+    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") == 2):
+        time.sleep(0.01)
+    family = below(run.pid)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    error = run.communicate(timeout=60)[1]
+    assert run.returncode == 130 and error.splitlines()[1:] == [
+        "evoltune verify: interrupted: everything finished is kept; the same command resumes"
+    ]
+    until = time.monotonic() + 60
+    while alive(family) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert len(family) >= 4 and not alive(family)

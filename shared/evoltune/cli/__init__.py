@@ -133,11 +133,10 @@ def parser_of(name: str, parser: argparse.ArgumentParser | None = None) -> argpa
 
 def _execute(name: str, argv: list[str]) -> int:
     """Runs one command; what it raises becomes one line on standard error and an exit code."""
-    parser = parser_of(name)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        args = _parsed(parser, argv)
+        args = _parsed(parser_of(name), argv)
         code: int | None = args.execute(args)
         sys.stdout.flush()
         return code or 0

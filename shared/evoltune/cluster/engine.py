@@ -31,7 +31,8 @@ class WorkerPool(Protocol):
     def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
         """One result per item, in order."""
 
-    def close(self) -> None: ...
+    def close(self, *, abandon: bool = False) -> None:
+        """Ends the workers; `abandon`: at once, whatever they do."""
 
 
 @contextmanager

@@ -159,8 +159,8 @@ class RayPool:
                 yield from done.pop(yielded)
                 yielded += 1
 
-    def close(self) -> None:
-        """Ends all workers; a second call does nothing."""
+    def close(self, *, abandon: bool = False) -> None:
+        """Ends all workers, at once whether or not `abandon` asks for it; a second call does nothing."""
         for actor in (*self._actors, *self._starting.values()):
             self.ray.kill(actor)
         self._actors, self._starting = [], {}

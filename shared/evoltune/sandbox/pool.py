@@ -1,7 +1,8 @@
 """A pool of worker processes behind threads, usable from any thread, at any time, in any process.
 
 Invariant: results come in the order of the items, every item gets exactly one, and nothing that an item does to its worker
-raises here: a killed verifier process costs its own item the answer, and the next item meets a new one.
+raises here: a killed verifier process costs its own item the answer, and the next item meets a new one. Callers take turns
+(`fair_queue`), and what a caller has left behind holds no worker.
 
     pool = Pool(WorkerConfig(domain="math"), workers=2)
     for verdicts in pool.map("verify", records): ...
@@ -10,7 +11,6 @@ raises here: a killed verifier process costs its own item the answer, and the ne
 import json
 import os
 import pickle
-import queue
 import signal
 import socket
 import struct
@@ -31,7 +31,8 @@ from typing import Any, Self
 from evoltune.domain import Job
 from evoltune.errors import DomainError, IsolationError
 from evoltune.sandbox import wire
-from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost
+from evoltune.sandbox.fair_queue import FairQueue, Lane, Task
+from evoltune.sandbox.worker_protocol import TURN_OVER, Level, WorkerConfig, WorkerLost
 
 BATCH_S = 0.02
 """Work that one message to a worker should hold: a maths check takes 15 microseconds, a program 5 milliseconds."""
@@ -58,9 +59,11 @@ class WorkerHandle:
 
     def __init__(self, config: WorkerConfig, lock_fd: int) -> None:
         self.config, self._lock_fd = config, lock_fd
+        self._interrupted = self._stopping = False
         self._launch()
 
     def _launch(self) -> None:
+        self._interrupts = 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = [p or str(Path.cwd()) for p in sys.path]
         argument = {"path": path, "control": theirs.fileno(), "lock_fd": self._lock_fd, **asdict(self.config)}
@@ -77,6 +80,7 @@ class WorkerHandle:
             self.process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-B", "-c", _RUN_WORKER, json.dumps(argument)], env=env,
                 pass_fds=(theirs.fileno(), self._lock_fd), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches the driver alone, which ends its workers
             )  # fmt: skip
 
     def connect(self) -> None:
@@ -114,7 +118,9 @@ class WorkerHandle:
             return self
         tests = "assert f(1, 2) == 3"
         jobs = [Job(program=program, tests=tests, entry_point="f", cpu_s=5.0) for program, _ in _SELF_TEST]
-        (rows,) = self.check("jobs", [jobs])
+        test = Task("jobs", [jobs], Lane())
+        self.check(test)
+        (rows,) = test.done
         found = [row[0] for row in rows] if isinstance(rows, list) else [str(rows)]
         expected = [status for _, status in _SELF_TEST]
         if found != expected:
@@ -123,28 +129,60 @@ class WorkerHandle:
             raise IsolationError(f"{gave}: this host breaks it, please report")
         return self
 
-    def check(self, kind: str, items: list[Any]) -> list[Any]:
-        """One JSON list per item; `WorkerLost` for an item that got no answer."""
-        done: list[Any] = []
-        while len(done) < len(items):
+    def check(self, task: Task) -> None:
+        """Appends to `task.done` a JSON list per item, and `WorkerLost` for an item that got no answer, until the items, the
+        worker's turn or, where the task is cancelled, its patience end."""
+        if not task.lane.enter(task, self.interrupt):
+            return
+        began = time.monotonic()
+        try:
+            self._check(task)
+        finally:
+            task.lane.leave(task, time.monotonic() - began)
+            if self._interrupted and not self._stopping:
+                self._meet_next_verifier()
+                self._interrupted = False
+
+    def _check(self, task: Task) -> None:
+        done = task.done
+        while len(done) < len(task.items) and not self._interrupted:
             try:
-                body = pickle.dumps((kind, items[len(done) :]), protocol=pickle.HIGHEST_PROTOCOL)
+                body = pickle.dumps((task.kind, task.items[len(done) :]), protocol=pickle.HIGHEST_PROTOCOL)
                 self.data.sendall(struct.pack(">Q", len(body)) + body)
-                while len(done) < len(items):
+                while len(done) < len(task.items):
                     message = wire.receive(self.data)
+                    if message == TURN_OVER:
+                        return
                     done.append(message if isinstance(message, list) else WorkerLost(**message))
             except TimeoutError:
                 done.append(WorkerLost(status="timeout", reason="checking this answer did not end"))
                 self._restart()
             except (EOFError, OSError, wire.ProtocolError):
+                if self._interrupted:
+                    return
                 done.append(self._meet_next_verifier())
-        return done
+
+    def interrupt(self) -> None:
+        """From another thread: has the supervisor kill the verifier process, and with it the program that it waits for."""
+        self._interrupted = True
+        self._interrupts += 1
+        with suppress(OSError):
+            self.control.send(b"x")
+
+    def stop(self) -> None:
+        """From another thread: ends the worker at once, whatever it does; `check` returns."""
+        self._stopping = self._interrupted = True
+        with suppress(OSError):
+            self.control.shutdown(socket.SHUT_RDWR)
 
     def _meet_next_verifier(self) -> WorkerLost:
         """Connects to the verifier process that the supervisor forked anew. Returns why the last one died."""
         try:
             self.data.close()
             notice, self.data = self._next_notice()
+            while notice["interrupts"] < self._interrupts:  # it had died by itself before the interrupt came
+                self.data.close()
+                notice, self.data = self._next_notice()
         except (EOFError, OSError):
             self._restart()
             return WorkerLost(status="error", reason="the worker process died")
@@ -155,6 +193,8 @@ class WorkerHandle:
 
     def _restart(self) -> None:
         self.close()
+        if self._stopping:
+            raise DomainError("the pool is closed")
         self._launch()
         self.connect()
 
@@ -164,7 +204,7 @@ class WorkerHandle:
             if sock:
                 sock.close()  # the supervisor sees this, kills its children, and ends
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
+            self.process.wait(0.5 if self._stopping else 5)
             return
         self.process.kill()
         self.process.wait()
@@ -186,11 +226,12 @@ class Pool:
         self.config = config
         self.size = workers or default_workers()
         self.pid = os.getpid()
-        self._queue: queue.SimpleQueue[tuple[str, list[Any], Future[list[Any]]] | None] = queue.SimpleQueue()
+        self._queue = FairQueue()
         self._seconds_per_item = 0.01
         self._closed = False
         self._lock_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
-        started = [WorkerHandle(config, self._lock_file.fileno()) for _ in range(self.size)]  # all start at once
+        self._workers: set[WorkerHandle] = set()
+        started = [self._worker() for _ in range(self.size)]  # all start at once
         first = started[0]
         self._threads = [
             threading.Thread(
@@ -204,49 +245,71 @@ class Pool:
             first.open()  # raises here, in the caller
         except BaseException:
             first.close()
-            self.close()
+            self.close(abandon=True)
             raise
         self.level: Level = first.level
         self._threads[0].start()
 
+    def _worker(self) -> WorkerHandle:
+        worker = WorkerHandle(self.config, self._lock_file.fileno())
+        self._workers.add(worker)
+        return worker
+
     def _serve(self, worker: WorkerHandle | None, is_open: bool) -> None:
-        """A thread's loop: opens its worker, then runs tasks until it meets None."""
+        """A thread's loop: opens its worker, then runs tasks until the queue is closed and empty."""
         try:
             if worker and not is_open:
                 try:
                     worker.open()
                 except Exception:  # noqa: BLE001 - the first task tries again, and raises what it meets
-                    worker.close()
+                    self._end(worker)
                     worker = None
-            while (task := self._queue.get()) is not None:
-                kind, items, future = task
-                if not future.set_running_or_notify_cancel():
+            while (task := self._queue.take()) is not None:
+                if task.lane.cancelled or not (task.future.running() or task.future.set_running_or_notify_cancel()):
+                    task.drop()
                     continue
-                began = time.perf_counter()
                 try:
-                    worker = worker or WorkerHandle(self.config, self._lock_file.fileno()).open()
-                    future.set_result(worker.check(kind, items))
+                    worker = worker or self._worker().open()
+                    self._run(worker, task)
                 except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
+                    self._end(worker)
                     worker = None
-                    future.set_exception(error)
-                took = (time.perf_counter() - began) / len(items)
-                self._seconds_per_item += 0.2 * (took - self._seconds_per_item)
+                    task.future.set_exception(error)
         finally:
-            if worker:
-                worker.close()
+            self._end(worker)
 
-    def submit(self, kind: str, items: list[Any]) -> Future[list[Any]]:
-        """Queues a batch: "verify" or "verify:PROFILE" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of
-        jobs). The future gives, for each item, a list or `WorkerLost`."""
+    def _run(self, worker: WorkerHandle, task: Task) -> None:
+        """One turn of a task."""
+        began, before = time.perf_counter(), len(task.done)
+        worker.check(task)
+        if task.lane.cancelled:
+            task.drop()
+            return
+        took = (time.perf_counter() - began) / max(1, len(task.done) - before)
+        self._seconds_per_item += 0.2 * (took - self._seconds_per_item)
+        if len(task.done) == len(task.items):
+            task.future.set_result(task.done)
+        else:
+            self._queue.put(task, first=True)
+
+    def _end(self, worker: WorkerHandle | None) -> None:
+        if worker:
+            worker.close()
+            self._workers.discard(worker)
+
+    def submit(self, kind: str, items: list[Any], lane: Lane | None = None) -> Future[list[Any]]:
+        """Queues a batch: "verify" or "verify:OPTIONS" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of
+        jobs). The future gives, for each item, a list or `WorkerLost`. `lane`: the caller's, where it has several batches."""
         if self._closed or self.pid != os.getpid():
             raise RuntimeError("this checker is closed, or was opened before a fork: open one in this process")
-        future: Future[list[Any]] = Future()
-        self._queue.put((kind, items, future))
-        return future
+        task = Task(kind, items, lane or Lane())
+        self._queue.put(task)
+        return task.future
 
-    def map(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
+    def map(self, kind: str, items: Iterable[Any], lane: Lane | None = None) -> Iterator[Any]:
         """One result per item, in order. Reads a few batches ahead, at most `AHEAD` items per worker while the next result
-        is missing; closing the iterator cancels them."""
+        is missing; closing the iterator cancels them, and cancelling `lane` raises CancelledError here."""
+        lane = lane or Lane()
         pending: deque[Future[list[Any]]] = deque()
         source, ended, ahead = iter(items), False, 0
         try:
@@ -258,23 +321,25 @@ class Pool:
                     batch = list(islice(source, size))
                     ended = len(batch) < size
                     if batch:
-                        pending.append(self.submit(kind, batch))
+                        pending.append(self.submit(kind, batch, lane))
                         ahead += len(batch)
                 if pending:
                     results = pending.popleft().result()
                     ahead -= len(results)
                     yield from results
         finally:
-            for future in pending:
-                future.cancel()
+            if pending:
+                lane.cancel()
+                self._queue.remove(lane)
 
-    def close(self) -> None:
-        """Ends all workers once they are idle; a second call does nothing."""
+    def close(self, *, abandon: bool = False) -> None:
+        """Ends all workers: once they are idle, or with `abandon` at once. A second call does nothing."""
         if self._closed or self.pid != os.getpid():
             return
         self._closed = True
-        for _ in self._threads:
-            self._queue.put(None)
+        self._queue.close(drop=abandon)
+        for worker in list(self._workers) if abandon else ():
+            worker.stop()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=30)

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 LINGER_S = 0.05
 """How long a shared test runner is kept for the next batch."""
+TURN_S = 0.25
+"""A batch that has taken this long gives way to other callers' after the item at hand."""
+INTERRUPTED = 1000
+"""How a verifier process ended that was killed at the driver's wish; no signal and no exit status."""
 VERIFIER_MB = 448
 """Memory that the domain's own code may take beyond what importing it took."""
 
@@ -58,7 +62,7 @@ def main(config: dict[str, Any]) -> None:
         return
     gc.collect()
     gc.freeze()
-    died = 0
+    died = interrupts = 0
     while True:
         ours, theirs = socket.socketpair()
         verifier = os.fork()
@@ -67,11 +71,12 @@ def main(config: dict[str, Any]) -> None:
             control.close()
             _verifier(ours, zygote, domain, config)
         ours.close()
-        notice = {"level": zygote.level, "died": died}
+        notice = {"level": zygote.level, "died": died, "interrupts": interrupts}
         with suppress(BrokenPipeError):  # the driver left already, which `_wait_for` notices
             socket.send_fds(control, [json.dumps(notice).encode()], [theirs.fileno()])
         theirs.close()
         died = _wait_for(verifier, control, zygote.pidfd)
+        interrupts += died == INTERRUPTED
         if died < 0:
             zygote.close()
             os._exit(0)
@@ -79,15 +84,18 @@ def main(config: dict[str, Any]) -> None:
 
 def _wait_for(verifier: int, control: socket.socket, zygote: int) -> int:
     """How the verifier process ended (its signal or status); -1: the driver left, or the zygote died, and the verifier
-    process was killed."""
+    process was killed. It is killed as well when the driver sends a byte, because nobody wants its answer any more."""
     pidfd = os.pidfd_open(verifier)
     ready = select.select([pidfd, control.fileno(), zygote], [], [])[0]
     os.close(pidfd)
-    over = control.fileno() in ready or zygote in ready
-    if over:
+    unwanted = control.fileno() in ready and bool(control.recv(1))
+    over = zygote in ready or (control.fileno() in ready and not unwanted)
+    if over or unwanted:
         os.kill(verifier, signal.SIGKILL)
     status = os.waitpid(verifier, 0)[1]
-    return -1 if over else os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    if over or unwanted:
+        return -1 if over else INTERRUPTED
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _load_domain(config: dict[str, Any]) -> Domain | None:
@@ -111,6 +119,7 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
     """Answers batches until the driver is gone. Never returns."""
     from evoltune.domain import Context, policy_of
     from evoltune.sandbox.dispatch import Dispatcher
+    from evoltune.sandbox.worker_protocol import TURN_OVER
 
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills even inside C code
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -123,8 +132,12 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
     try:
         while True:
             kind, items = _next_batch(data, dispatcher)
-            for item in items:
+            until = time.monotonic() + TURN_S
+            for left, item in zip(reversed(range(len(items))), items, strict=True):
                 wire.send(data, _answer(kind, item, domain, context, config))
+                if left and time.monotonic() > until:
+                    wire.send(data, TURN_OVER)
+                    break
     except (EOFError, OSError):
         os._exit(0)
     except BaseException:  # noqa: BLE001 - our own bug: the supervisor reports the status, the driver gives an `error`

@@ -17,6 +17,8 @@ Level = Literal["L0", "L1", "L2", "L3"]
 MAX_REASON = 2000
 MAX_EVIDENCE = 256 << 10
 MAX_EVIDENCE_VALUE = 4096
+TURN_OVER = {"turn": "over"}
+"""A worker's message in place of the results that are missing: this batch took long, and others wait."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,8 @@ from evoltune.sandbox.proxies import SolutionConnection
 from evoltune.sandbox.solution_process import LoadedProgram
 
 TICK_MS = 50
+ORPHAN_S = 1.0
+"""A job whose verifier process has closed the line may still take this long to end by itself."""
 SPARE_MB = 256
 """Resident memory that all processes of a job may use together beyond the limit of one."""
 PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) would cost every fork more than it saves
@@ -171,12 +173,12 @@ class _JobLoop:
         pid = kernel.fork()
         if pid == 0:
             _become_test_runner(line, resources, self.isolated)
-        os.close(line)
         if self.isolated.namespaces:
             kernel.setns(self.own_namespace, kernel.NEWPID)
         if self.cores:
             os.sched_setaffinity(0, self.cores)
-        report = self._watch(pid, resources)
+        report = self._watch(pid, resources, line)
+        os.close(line)
         if not self.isolated.namespaces:
             filesystem.empty_folder(self.isolated.scratch)
         elif os.statvfs(self.isolated.scratch).f_ffree != self.free_inodes:
@@ -185,21 +187,25 @@ class _JobLoop:
             os.chdir(self.isolated.scratch)
         return report
 
-    def _watch(self, pid: int, resources: limits.ResourceLimits) -> limits.JobReport:
-        """Waits for the test runner. Kills it for wall time (less the time it waited for a core), or for memory summed
-        over all processes of the job."""
+    def _watch(self, pid: int, resources: limits.ResourceLimits, line: int) -> limits.JobReport:
+        """Waits for the test runner. Kills it for wall time (less the time it waited for a core), for memory summed over all
+        processes of the job, or because the verifier process that reads the other end of `line` is gone."""
         pidfd = os.pidfd_open(pid)
-        ended = select.poll()
+        ended, hung_up = select.poll(), select.poll()
         ended.register(pidfd, select.POLLIN)
-        began, waited, killed, peak = time.monotonic(), 0.0, 0, 0
+        hung_up.register(line, 0)
+        began, waited, killed, peak, alone_since = time.monotonic(), 0.0, 0, 0, 0.0
         while not ended.poll(TICK_MS):
             wall = time.monotonic() - began
+            alone_since = alone_since or (wall if hung_up.poll(0) else 0.0)
             resident, waited = self._usage(waited, pid)
             peak = max(peak, resident)
             if wall - waited > resources.wall_s or wall > 10 * resources.wall_s:
                 killed = 1
             elif resident > (resources.memory_mb + SPARE_MB) << 10:
                 killed = 2
+            elif alone_since and wall - alone_since > ORPHAN_S:
+                killed = 3
             if killed:
                 os.kill(pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
                 break

@@ -19,6 +19,7 @@ from evoltune.domain import Domain, check_policy, load_domain
 from evoltune.errors import DomainError, nearest
 from evoltune.recipe import Sandbox, Verification
 from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
+from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
 from evoltune.verification.records import profile_of, with_verdicts
 
@@ -109,8 +110,9 @@ class Checker:
         profile_of(self.domain, profile)
         return Checker(self.domain, self.pool, cache=self._cache is not None, profile=profile)
 
-    def verify(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The records, in order, each answer with its verdict (an answer that has one keeps it)."""
+    def verify(self, records: Iterable[Record], lane: Lane | None = None) -> Iterator[Record]:
+        """The records, in order, each answer with its verdict (an answer that has one keeps it). Cancelling `lane` from
+        another thread raises CancelledError here; only for workers of this machine."""
         waiting: deque[tuple[Record, str, tuple[Verdict, ...] | None]] = deque()
         done: dict[str, tuple[Verdict, ...]] = {}
         sent: set[str] = set()
@@ -134,7 +136,8 @@ class Checker:
                 waiting.popleft()
                 yield with_verdicts(record, verdicts)
 
-        for result in self.pool.map(self._kind, to_verify()):
+        options = {"lane": lane} if lane else {}  # workers on Ray know no lanes
+        for result in self.pool.map(self._kind, to_verify(), **options):
             yield from without_worker()
             record, key, _ = waiting.popleft()
             verdicts = _verdicts(result, len(record.answers))
@@ -171,14 +174,15 @@ class Checker:
         suite = list(suite_tasks)
         yield from self.pool.map("overlap", (((method, suite), record) for record in records))
 
-    def close(self) -> None:
-        self.pool.close()
+    def close(self, *, abandon: bool = False) -> None:
+        """Ends the workers: once they are idle, or with `abandon` at once."""
+        self.pool.close(abandon=abandon)
 
     def __enter__(self) -> Checker:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(abandon=kind is not None)
 
 
 def _verdicts(result: Any, answers: int) -> tuple[Verdict, ...]:

@@ -23,6 +23,7 @@ from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, Verdict, digest
 from evoltune.rows.files import atomic_path, file_digest, repair
 from evoltune.rows.readers import BadRow, read_found
+from evoltune.sandbox.fair_queue import Lane
 from evoltune.verification.checker import Checker, limits_of
 
 MAX_DEPTH = 64
@@ -33,12 +34,15 @@ CHUNK = 256
 """Rows that all profiles verify before the next rows are read."""
 
 
-def verify_rows(checker: Checker, rows: Iterable[Any], first: int = 1) -> Generator[dict[str, Any], None, None]:
+def verify_rows(
+    checker: Checker, rows: Iterable[Any], first: int = 1, lane: Lane | None = None
+) -> Generator[dict[str, Any], None, None]:
     """Verdict rows in input order.
 
     Args:
         rows: objects with `answer` and the domain's columns, or records.
         first: the number of the first row: the id of rows without one, and their name in reasons.
+        lane: as `Checker.verify` takes it.
     """
     waiting: deque[tuple[Any, Verdict | None]] = deque()
 
@@ -55,7 +59,7 @@ def verify_rows(checker: Checker, rows: Iterable[Any], first: int = 1) -> Genera
         while waiting and (verdict := waiting[0][1]):
             yield verdict_row(waiting.popleft()[0], verdict)
 
-    for record in checker.verify(records()):
+    for record in checker.verify(records(), lane):
         yield from unreadable()
         verdict = record.answers[0].verdict
         assert verdict is not None

@@ -1,6 +1,5 @@
 """The queue: full, late, left by its caller, drained, killed, overloaded."""
 
-import contextlib
 import http.client
 import json
 import re
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import alive, below
 from verifier_service import GOOD, LOOP, SLEEP, TOKEN, VerifierService, head
 
 from evoltune.verification.service.client import VerifierClient
@@ -28,15 +28,6 @@ def answered(server, body):
         return bool(server.request("POST", "/v1/verify", body))
     except (OSError, http.client.HTTPException):
         return False
-
-
-def below(pid):
-    """Processes under `pid`, whatever their depth."""
-    children = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
-            children += map(int, path.read_text().split())
-    return children + [lower for child in children for lower in below(child)]
 
 
 def until(condition):
@@ -93,6 +84,16 @@ def test_the_rows_of_a_caller_that_disconnects_leave_the_queue(small):
     assert verified < 4
 
 
+def test_a_late_request_holds_neither_a_worker_nor_the_end_of_the_service():
+    server = VerifierService("--domain", "code", "--timeout-s", "3", "--program-s", "1000")
+    for _ in range(2):
+        assert server.request("POST", "/v1/verify", {"domain": "code", "rows": [LOOP] * 3})[0] == 504
+        client = VerifierClient(server.url, token=TOKEN)
+        assert [v["status"] for v in client.verify([GOOD], domain="code")] == ["pass"]
+    assert server.request("POST", "/v1/verify", {"domain": "code", "rows": [LOOP]})[0] == 504
+    assert server.stop()[0] == 0
+
+
 def test_sigterm_answers_what_was_accepted_and_nothing_more():
     server = VerifierService("--domain", "code")
     accepted: list = []
@@ -117,7 +118,7 @@ def test_a_killed_server_leaves_no_process():
     family = until(lambda: (found := below(server.process.pid)) and len(found) >= 4 and found)
     server.process.kill()
     server.process.communicate()
-    until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in family))
+    until(lambda: not alive(family))
     sender.join()
 
 

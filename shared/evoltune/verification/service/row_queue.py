@@ -1,21 +1,24 @@
-"""The rows that wait for one domain's checker, first come, first served.
+"""The rows that wait for one domain's checker. Requests share its workers fairly: the one that has used least is next.
 
 Invariant: accepted rows never exceed the limits, whoever sends them. An accepted request is verified, or dropped at its
-deadline; then none of its rows stays in the queue.
+deadline; then none of its rows stays in the queue, and no worker goes on with one.
 """
 
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from evoltune.sandbox.fair_queue import Lane
 from evoltune.verification.checker import Checker
 from evoltune.verification.rows import verify_rows
 
+AT_ONCE = 64
+"""Requests that share the workers; the others wait for one of these to end."""
 RATE_S = 10.0
 """The drain rate is an exponential average over about this many busy seconds."""
 
@@ -51,15 +54,16 @@ class QueueFullError(Exception):
 
 
 class QueuedRequest:
-    """One accepted request: a future of verdict rows that can be cancelled."""
+    """One accepted request: a future of verdict rows that can be cancelled. `done` grows meanwhile, in the rows' order."""
 
     def __init__(self, rows: int) -> None:
-        self.rows_left, self.cancelled = rows, threading.Event()
+        self.rows_left, self.lane = rows, Lane()
+        self.done: list[dict[str, Any]] = []
         self.future: Future[list[dict[str, Any]]]
 
     def cancel(self) -> None:
-        """Verifies no further row of it. A row that a worker has begun ends by the worker's own limits."""
-        self.cancelled.set()
+        """Verifies no further row of it, and interrupts the one that a worker has begun."""
+        self.lane.cancel()
         self.future.cancel()
 
 
@@ -70,8 +74,7 @@ class RowQueue:
         self.checker, self.limits, self._on_verdict = checker, limits, on_verdict
         self.rows = 0
         self._lock = threading.Lock()
-        # Twice the workers: the next request's rows are ready when a worker becomes free.
-        self._threads = ThreadPoolExecutor(2 * checker.pool.size, thread_name_prefix="evoltune-rows")
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="evoltune-rows")
         self._updated, self._busy_s, self._done = time.monotonic(), 0.0, 0.0
 
     def wait_s(self) -> float:
@@ -94,15 +97,12 @@ class RowQueue:
         return request
 
     def _verify(self, request: QueuedRequest, rows: Sequence[Any], first: int) -> list[dict[str, Any]]:
-        done: list[dict[str, Any]] = []
-        with closing(verify_rows(self.checker, rows, first)) as verdicts:
+        with suppress(CancelledError), closing(verify_rows(self.checker, rows, first, request.lane)) as verdicts:
             for verdict in verdicts:
-                done.append(verdict)
+                request.done.append(verdict)
                 self._on_verdict(verdict["status"])
                 self._finish(request, 1)
-                if request.cancelled.is_set():
-                    break
-        return done
+        return request.done
 
     def _finish(self, request: QueuedRequest, rows: int) -> None:
         with self._lock:
@@ -119,5 +119,6 @@ class RowQueue:
         self._updated, self._done = now, self._done + rows
 
     def close(self) -> None:
+        """Ends the workers at once: what was accepted has been answered or refused."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self.checker.close()
+        self.checker.close(abandon=True)
