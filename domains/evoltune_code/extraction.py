@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evoltune.record import Task
+from evoltune.text.responses import final_text
 from evoltune_code.assembly import assemble
 from evoltune_code.syntax import bound_names, is_code, local_names, parse, statements, syntax_error, top_level_names
 
@@ -58,9 +59,8 @@ def extract(task: Task, response: str) -> str | None:
 
 
 def normalised(response: str) -> str:
-    """Newlines of one kind, no byte-order mark, no trailing end-of-text marks of chat models."""
-    text = response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
-    return re.sub(r"(<\|?(endoftext|im_end|eot_id|/s)\|?>|</s>)\s*$", "", text)
+    """The answer in a response: newlines of one kind, no byte-order mark, no thoughts, nothing after an end mark."""
+    return final_text(response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff"))
 
 
 def blocks(text: str) -> list[Block]:

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from evoltune.record import Task
+from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import Text
 from evoltune_math.answers.reading.cleanup import closing_brace, repair_escapes, to_ascii, unwrapped
 from evoltune_math.answers.reading.reader import read
@@ -50,7 +51,6 @@ _NUMBER = re.compile(
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
     r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
-_THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.I)
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
 _TRUTH_VALUE = re.compile(
@@ -82,11 +82,9 @@ def extract(task: Task, response: str) -> str | None:
 
 def find(response: str) -> Found | None:
     """The final answer of a response, or None. A bare answer is returned whole."""
+    response = final_text(response)
     is_bare = "boxed" not in response and "####" not in response and " " not in response[:2000].strip()
     text = repair_escapes(response if is_bare else response[-MAX_TAIL:])
-    thought = last_match(_THOUGHT_END, text)
-    if thought is not None and text[thought.end() :].strip():
-        text = text[thought.end() :]
     if not text.strip():
         return None
     if len(text) > MAX_TAIL:

@@ -53,14 +53,20 @@ def test_signs_alone_are_no_formula_and_no_box() -> None:
     assert [f.text for f in found if f is not None] == ["10", "5"]
 
 
-@pytest.mark.parametrize("response", ["", "   ", "\n\n", "We think about it.\n" * 40])
+@pytest.mark.parametrize(
+    "response", ["", "   ", "\n\n", "We think about it.\n" * 40, "<think>", "<think>So \\boxed{4}."]
+)
 def test_a_response_that_never_answers_has_no_answer(response: str) -> None:
     assert find(response) is None
 
 
-@pytest.mark.parametrize("response", ["<think>", "\\boxed{}"])
-def test_marks_without_content_are_taken_as_they_are(response: str) -> None:
-    assert find(response) == Found(response, "bare")
+def test_an_empty_box_is_taken_as_it_is() -> None:
+    assert find("\\boxed{}") == Found("\\boxed{}", "bare")
+
+
+@pytest.mark.parametrize("mark", ["<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>"])
+def test_what_follows_an_end_mark_is_no_answer(mark: str) -> None:
+    assert find(f"The answer is \\boxed{{4}}.{mark}\nNext: \\boxed{{5}}") == Found("4", "boxed")
 
 
 def test_the_last_number_of_a_truncated_response_is_found_as_a_number() -> None:

@@ -1,0 +1,104 @@
+"""The part of a model's response that is its answer: without the thoughts before it and without what follows its end.
+
+Thoughts are cut first, so that a draft in them is never taken for the answer; thoughts that never end leave no answer. Then
+the text is cut at the first end mark of a chat template, which servers without the right stop tokens leave in.
+
+    final_text("<think>\\nMaybe 4?\\n</think>\\nIt is 5.<|im_end|>\\n<|im_start|>user\\nThanks")    # "\\nIt is 5."
+
+Invariant: a text without such marks comes back unchanged. Marks inside a string or a closed fence are the answer's own: programs
+about chat templates contain them too.
+"""
+
+import re
+
+_THOUGHTS = r"(?:(?:seed:)?think|thinking|thoughts?|reasoning|reflection|scratchpad)"
+_OPENING = (
+    rf"<{_THOUGHTS}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|channel\|>analysis<\|message\|>"
+)
+_CLOSING = (
+    rf"</{_THOUGHTS}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|channel\|>final<\|message\|>"
+)
+_TAG = re.compile(rf"(?P<open>^[ \t]*(?:{_OPENING}))|(?P<close>{_CLOSING})", re.I | re.M)
+_BARE_CHANNELS = re.compile(r"\Aanalysis.*?assistantfinal", re.S)
+"""Channels of a response whose special tokens were dropped in decoding."""
+_START = re.compile(
+    r"\A(?:\s*(?:<\|im_start\|>(?:assistant)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|"
+    r"<\|assistant\|>|<｜Assistant｜>|<\|begin_of_text\|>|<bos>|<s>|\[/INST\]))+[ \t]*\n?"
+)
+_END = re.compile(
+    r"<\|(?:im_end|im_start|eot_id|eom_id|eot|eos|end|return|call|start|endoftext|end_of_text|end_of_turn|end_of_sentence|"
+    r"start_header_id|user|assistant|system|observation|END_OF_TURN_TOKEN|/s)\|>|"
+    r"<｜(?:end▁of▁sentence|User|Assistant)｜>|<(?:start|end)_of_turn>|<eos>|</s>|\[/?INST\]"
+)
+_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`\n]*$", re.M)
+_NEXT_TO_QUOTE = frozenset("\"'`\\")
+
+
+def final_text(response: str) -> str:
+    """The response from the end of its last thought up to its first end mark; "" where thoughts never end."""
+    text = _START.sub("", response) if response.lstrip()[:1] in "<[" else response
+    return _up_to_end_mark(_without_thoughts(text))
+
+
+def _without_thoughts(text: str) -> str:
+    if bare := _BARE_CHANNELS.match(text):
+        return text[bare.end() :]
+    kept: list[str] = []
+    position, thinking, fences = 0, False, None
+    for tag in _TAG.finditer(text):
+        if tag["open"] is None and _is_quoted(text, tag):
+            continue
+        alone = text[tag.end() : tag.end() + 1] in ("", "\n") or text[tag.start() - 1 : tag.start()] in ("", "\n")
+        if not thinking and (tag["open"] or not alone):
+            fences = fences if fences is not None else _closed_fences(text)
+            if _is_within(tag.start(), fences):
+                continue
+        if tag["close"]:
+            # Without an opening tag, which the prompt may have held, all before it was thought.
+            kept = kept if thinking else []
+            position, thinking = tag.end(), False
+        elif not thinking:
+            kept.append(text[position : tag.start()])
+            thinking = True
+    return "".join(kept) + ("" if thinking else text[position:])
+
+
+def _up_to_end_mark(text: str) -> str:
+    fences: list[tuple[int, int]] | None = None
+    for mark in _END.finditer(text):
+        before = text[: mark.start()]
+        if _is_quoted(text, mark) or before.count('"""') % 2 or before.count("'''") % 2:
+            continue
+        if mark[0] == "</s>" and "<s>" in before.rpartition("\n")[2]:
+            continue  # struck-out text
+        fences = fences if fences is not None else _closed_fences(text)
+        if not _is_within(mark.start(), fences):
+            return before
+    return text
+
+
+def _is_quoted(text: str, found: re.Match[str]) -> bool:
+    """Whether the match stands beside a quotation mark or an escape, or in a comment, as in a program."""
+    before, after = text[max(0, found.start() - 3) : found.start()], text[found.end() : found.end() + 1]
+    if (before[-1:] in _NEXT_TO_QUOTE and before != "```") or after in _NEXT_TO_QUOTE:
+        return True
+    line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()].lstrip()
+    return line.startswith(("# ", "//")) and after not in ("", "\n")
+
+
+def _closed_fences(text: str) -> list[tuple[int, int]]:
+    """The places of fenced blocks that are closed again. A fence with a tag opens a block and never closes one."""
+    found: list[tuple[int, int]] = []
+    start, mark = -1, ""
+    for fence in _FENCE.finditer(text):
+        line = fence[0].strip()
+        if start < 0 or line.strip(mark[:1]):
+            start, mark = fence.start(), line[: len(line) - len(line.lstrip(line[0]))]
+        elif line.startswith(mark):
+            found.append((start, fence.end()))
+            start = -1
+    return found
+
+
+def _is_within(position: int, places: list[tuple[int, int]]) -> bool:
+    return any(start <= position < end for start, end in places)

@@ -1,0 +1,66 @@
+"""Thoughts and end marks are cut from a response; programs that contain such marks are not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.text.responses import final_text
+
+MARKS = ("<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<｜end▁of▁sentence｜>")
+TAGS = (
+    ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"), ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<seed:think>", "</seed:think>"),
+)  # fmt: skip
+PLAIN = st.text(st.characters(exclude_characters="<>[]|◁▷`~\"'\\#/", exclude_categories=["Cs"]), max_size=60)
+
+
+@given(PLAIN)
+def test_a_text_without_marks_comes_back_unchanged(text):
+    assert final_text(text) == text
+
+
+@given(PLAIN, PLAIN, st.sampled_from(TAGS), st.booleans())
+def test_thoughts_are_cut_also_where_the_prompt_held_the_opening_tag(thought, answer, tags, opened):
+    assert final_text((tags[0] if opened else "") + thought + tags[1] + answer) == answer
+
+
+@given(PLAIN, st.sampled_from(TAGS))
+def test_thoughts_that_never_end_leave_no_answer(thought, tags):
+    assert final_text(tags[0] + thought) == ""
+
+
+@given(PLAIN, PLAIN, st.sampled_from(MARKS))
+def test_the_answer_ends_at_its_first_end_mark(answer, rest, mark):
+    assert final_text(answer + mark + rest) == answer
+
+
+def test_several_thoughts_are_cut_and_the_text_between_them_stays():
+    assert final_text("<think>a</think>One.\n<think>b</think>Two.") == "One.\nTwo."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'parts = text.split("</think>")',
+        "```python\n# removes </think> and what is before it\nEND = '<|im_end|>'\n```\n",
+        'T = """<|im_start|>user\n{q}<|im_end|>\n"""\nx = 1',
+        "```python\nTEMPLATE = '''\n<think>\n'''\n```\nThat is the template.",
+        "It costs <s>5</s> 4 euros.",
+        'x = f"{a}<|eot_id|>\\n"',
+    ],
+)
+def test_marks_in_a_program_are_its_own(text):
+    assert final_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "<|channel|>analysis<|message|>Is it 4?<|end|><|start|>assistant<|channel|>final<|message|>Five.<|return|>",
+        "analysisIs it 4? No.assistantfinalFive.",
+        "<|im_start|>assistant\nFive.<|im_end|>\n<|im_start|>user\nWhy?",
+        "<think>\n```python\nx = 4\n</think>\nFive.</s></s>",
+    ],
+)
+def test_channels_and_the_marks_of_the_turn_itself_are_dropped(response):
+    assert final_text(response).strip() == "Five."
