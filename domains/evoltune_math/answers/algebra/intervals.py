@@ -7,8 +7,8 @@ import math
 from fractions import Fraction
 from functools import partial, reduce
 
+from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.algebra.normal_form import normal_difference
-from evoltune_math.answers.algebra.numeric import approximate
 from evoltune_math.answers.kinds import Region, Span
 from evoltune_math.answers.nodes import INF, NEG_INF, ZERO, Node, complete, neg, num, symbols
 from evoltune_math.answers.vocabulary import FLIPPED

@@ -3,220 +3,30 @@
     agree(parse("\\\\sin^2 x + \\\\cos^2 x"), ONE)   # True: equal at all points that could be compared
 
 Symbols take positive and negative values. A point counts only if both sides are real there, unless the imaginary unit is
-written. An unknown function has the value of a hash of its arguments. mpmath is imported on first use.
+written.
+
+Points decide only what they can see. A term that is much smaller than its neighbours (`x + e^{-100}`) raises the precision
+until it counts. A term that may be zero at all points by chance (`\\max(0, x-10)`, `|x-10|`) is tried beyond every constant of
+the expression too, and `\\lfloor u \\rfloor` is compared by its argument.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
-from evoltune_math.answers.algebra.rational import MAX_BITS, TooLarge, Undefined, rational
+from evoltune_math.answers.algebra.evaluation import DIGITS, SEEN_BITS, Evaluator, NotNumeric, approximate, real_value
+from evoltune_math.answers.algebra.rational import TooLarge, Undefined, known_rational
 from evoltune_math.answers.nodes import IMAGINARY, Node, has, symbols, walk
-from evoltune_math.answers.vocabulary import CIRCULAR, HYPERBOLIC
 
-DIGITS = 40
 AGREEING_DIGITS = 25
 AGREEING_DIGITS_BIGOP = 12  # of sums and integrals, whose numeric values are less precise
-MAX_ARGUMENT = 20_000  # of functions that grow like e^x or faster
-MAX_SUMMANDS = 10_000
-MAX_DETERMINANT = 8
+MAX_DIGITS = 2_000  # of the precision that makes the smallest term count
 _POINTS = 7
-
-
-class NotNumeric(Exception):
-    """A part of the tree has no numeric value: text, a set, an integral without bounds."""
-
-
-@lru_cache(maxsize=4)
-def _context(digits: int) -> Any:
-    import mpmath
-
-    context = mpmath.mp.clone()
-    context.dps = digits
-    return context
-
-
-class Evaluator:
-    """Evaluates trees at one point, with one precision."""
-
-    def __init__(self, values: Mapping[str, Fraction], digits: int = DIGITS, real_roots: bool = False) -> None:
-        self.mp, self.digits, self.real_roots = _context(digits), digits, real_roots
-        self.values: dict[str, Any] = {name: self.convert(value) for name, value in values.items()}
-
-    def convert(self, value: Fraction) -> Any:
-        return self.mp.mpf(value.numerator) / value.denominator
-
-    def value(self, node: Node) -> Any:
-        """An mpf or mpc. Raises `NotNumeric`, `Undefined`, `TooLarge`."""
-        method = getattr(self, "_" + node.op, self._operation)
-        try:
-            result = self.mp.convert(method(node))
-        except (ZeroDivisionError, ValueError, OverflowError) as error:
-            raise Undefined(str(error)) from None
-        for part in (result.real, result.imag):
-            if part and part._mpf_[1] and abs(part._mpf_[2] + part._mpf_[3]) > MAX_BITS:
-                raise TooLarge(f"a value of more than {MAX_BITS} bits")
-            if not self.mp.isfinite(part):
-                raise Undefined("not finite")
-        return result
-
-    def _operation(self, node: Node) -> Any:
-        if node.op not in _OPERATIONS:
-            raise NotNumeric(node.op)
-        return _OPERATIONS[node.op](self.mp, [self.value(a) for a in node.args])
-
-    # A method for each op that needs more than the values of its arguments; its name is an underscore and the op.
-
-    def _num(self, node: Node) -> Any:
-        assert isinstance(node.value, Fraction)
-        return self.convert(node.value)
-
-    _dec = _num
-
-    def _sym(self, node: Node) -> Any:
-        if node.value not in self.values:
-            raise NotNumeric(str(node.value))
-        return self.values[str(node.value)]
-
-    def _const(self, node: Node) -> Any:
-        if node == IMAGINARY:
-            return self.mp.mpc(0, 1)
-        if node.value not in ("pi", "e"):
-            raise NotNumeric(str(node.value))
-        return +getattr(self.mp, str(node.value))
-
-    def _div(self, node: Node) -> Any:
-        bottom = self.value(node.args[1])
-        nearly_zero = self.mp.almosteq(bottom, 0, abs_eps=self.mp.mpf(10) ** (5 - self.digits))
-        if nearly_zero and rational(node.args[1]) is None:
-            raise Undefined("division by nearly zero")
-        return self.value(node.args[0]) / bottom
-
-    def _pow(self, node: Node) -> Any:
-        base, exponent = self.value(node.args[0]), self.value(node.args[1])
-        if base == 0:
-            if exponent.real > 0:
-                return self.mp.mpf(0)
-            raise Undefined("zero to a power that is not positive")
-        if abs(exponent) * (abs(self.mp.log(abs(base))) + 4) > MAX_BITS:
-            raise TooLarge(f"a power of more than {MAX_BITS} bits")
-        exact = rational(node.args[1])
-        if exact is not None and exact.denominator == 1:
-            return base ** int(exact)
-        if self.real_roots and exact and exact.denominator % 2 and base.imag == 0 and base.real < 0:
-            return (-1) ** (exact.numerator % 2) * self.mp.power(-base, exponent)
-        return self.mp.power(base, exponent)
-
-    def _root(self, node: Node) -> Any:
-        inside, index = self.value(node.args[0]), self.value(node.args[1])
-        is_odd = index.imag == 0 and index == int(index.real) and int(index.real) % 2 == 1
-        if is_odd and inside.imag == 0 and inside.real < 0:
-            return -self.mp.power(-inside, 1 / index)
-        return self.mp.power(inside, 1 / index)
-
-    def _norm(self, node: Node) -> Any:
-        inside = node.args[0]
-        if inside.op != "seq":
-            raise NotNumeric("norm")
-        return self.mp.sqrt(self.mp.fsum([abs(self.value(a)) ** 2 for a in inside.args]))
-
-    def _base(self, node: Node) -> Any:
-        value = rational(node)
-        if value is None:
-            raise NotNumeric("base")
-        return self.convert(value)
-
-    def _fact(self, node: Node) -> Any:
-        inside = self.value(node.args[0])
-        if abs(inside) > MAX_ARGUMENT:
-            raise TooLarge(f"a factorial of more than {MAX_ARGUMENT}")
-        return self.mp.fac2(inside) if node.value == "!!" else self.mp.factorial(inside)
-
-    def _matrix(self, node: Node) -> Any:
-        if node.note != "det":
-            raise NotNumeric("matrix")
-        rows = [[self.value(c) for c in r.args] for r in node.args]
-        if len(rows) > MAX_DETERMINANT or any(len(r) != len(rows) for r in rows):
-            raise NotNumeric("determinant")
-        return self.mp.det(self.mp.matrix(rows))
-
-    def _bigop(self, node: Node) -> Any:
-        body, below, above = node.args
-        if node.value == "int" and "seq" not in (below.op, above.op):
-            bounds = [self._bound(below), self._bound(above)]
-            return self.mp.quad(lambda x: self._value_where(node.note, x, body), bounds, maxdegree=7)
-        if node.value not in ("sum", "prod") or below.op != "rel" or below.value != "=" or above.op == "seq":
-            raise NotNumeric(str(node.value))
-        index, low, high = str(below.args[0].value), rational(below.args[1]), rational(above)
-        if low is None or high is None or low.denominator != 1 or high.denominator != 1:
-            raise NotNumeric("a sum whose bounds are not integers")
-        if high - low > MAX_SUMMANDS:
-            raise TooLarge(f"a sum of {high - low} terms, the limit is {MAX_SUMMANDS}")
-        terms = [self._value_where(index, self.mp.mpf(k), body) for k in range(int(low), int(high) + 1)]
-        return self.mp.fsum(terms) if node.value == "sum" else self.mp.fprod(terms)
-
-    def _value_where(self, name: str, x: Any, body: Node) -> Any:
-        """The value of `body` at the point where the symbol `name` is x."""
-        outside = self.values
-        self.values = {**outside, name: x}
-        result = self.value(body)
-        self.values = outside
-        return result
-
-    def _bound(self, node: Node) -> Any:
-        if node.value == "inf":
-            return self.mp.inf
-        if node.op == "neg" and node.args[0].value == "inf":
-            return -self.mp.inf
-        return self.value(node)
-
-    def _fn(self, node: Node) -> Any:
-        name, mp = str(node.value), self.mp
-        args = [self.value(a) for a in node.args]
-        if name[:1] == "?":
-            return self._unknown(name, args)
-        if name == "log":
-            return mp.log(args[0]) / mp.log(args[1]) if len(args) > 1 else mp.log(args[0])
-        if name in ("max", "min"):
-            return (max if name == "max" else min)(a.real for a in args)
-        if name in ("gcd", "lcm"):  # of symbols: the value is unknown, the order does not matter
-            return self._unknown(name, sorted(args, key=str))
-        if name == "perm" and len(args) == 2:
-            return mp.ff(*args)
-        method = _METHODS.get(name)
-        if method is None or len(args) != (2 if name == "binom" else 1):
-            raise NotNumeric(name)
-        if name in ("exp", "sinh", "cosh", "gamma") and abs(args[0]) > MAX_ARGUMENT:
-            raise TooLarge(f"{name} of more than {MAX_ARGUMENT}")
-        return getattr(mp, method)(*args)
-
-    def _unknown(self, name: str, args: list[Any]) -> Any:
-        """A function without a definition: equal arguments give equal values, however they are written."""
-        shown = ",".join(self.mp.nstr(a, 15) for a in args)
-        sha = hashlib.sha256(f"{name}({shown})".encode()).digest()
-        return self.mp.mpf(int.from_bytes(sha[:6], "big") + 1) / 2**47
-
-
-_OPERATIONS: dict[str, Callable[[Any, list[Any]], Any]] = {
-    "add": lambda mp, values: mp.fsum(values),
-    "mul": lambda mp, values: mp.fprod(values),
-    "neg": lambda mp, values: -values[0],
-    "abs": lambda mp, values: abs(values[0]),
-    "pct": lambda mp, values: values[0] / 100,
-    "deg": lambda mp, values: values[0] * mp.pi / 180,
-    "unit": lambda mp, values: values[0],
-    "mod": lambda mp, values: mp.fmod(*values),
-}
-_METHODS = {
-    **{name: name for name in (*CIRCULAR, *HYPERBOLIC)},
-    **{f"arc{name}": f"a{name}" for name in CIRCULAR},
-    **{f"ar{name}": f"a{name}" for name in HYPERBOLIC},
-    "ln": "ln", "floor": "floor", "ceil": "ceil", "sgn": "sign", "Re": "re", "Im": "im", "arg": "arg", "gamma": "gamma", "erf": "erf",
-    "conj": "conj", "sqrt": "sqrt", "binom": "binomial", "exp": "exp", "cis": "expj",
-}  # fmt: skip
-"""Function -> its name in mpmath."""
+_FOLDED = ("abs", "root", "pow")
+_WHOLE = frozenset(map(Fraction, range(-64, 65)))  # exponents of powers that have no branch
+MAX_LARGE = 4
+_PIECEWISE = frozenset(["max", "min", "sgn", "floor", "ceil", "sqrt", "Re", "Im", "arg", "conj"])
 
 
 def _points(names: list[str]) -> list[dict[str, Fraction]]:
@@ -233,13 +43,44 @@ def _points(names: list[str]) -> list[dict[str, Fraction]]:
     return found
 
 
+def _far_points(names: list[str], trees: tuple[Node, ...]) -> list[dict[str, Fraction]]:
+    """Points beyond every constant of the trees, on both sides and close to zero: `|x-10|` changes its sign at 10."""
+    reach = Fraction(3)
+    for value in (_constant(n) for tree in trees for n in _constants(tree)):
+        if value is not None:
+            reach = max(reach, 2 * abs(value) + 3)
+    sizes = (reach, -reach, 1 / reach, -1 / reach)
+    points = [{name: size + Fraction(k, 7) * size for k, name in enumerate(names)} for size in sizes]
+    if len(names) > 1:  # one name large, the others small
+        points += [{name: reach if name == large else 1 / reach for name in names} for large in names[:MAX_LARGE]]
+    return points
+
+
+def _constants(node: Node) -> Iterator[Node]:
+    """The largest parts without symbols."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if symbols(node):
+            stack.extend(node.args)
+        elif node.op not in ("num", "dec") or node.value:
+            yield node
+
+
+def _constant(node: Node) -> Fraction | None:
+    value = approximate(node)
+    return Fraction(value).limit_denominator(10**6) if value is not None and abs(value) < 1e100 else None
+
+
+def _is_folded(node: Node) -> bool:
+    """Whether a part has a sign or a branch that depends on symbols."""
+    folded = (n for n in walk(node) if n.op in _FOLDED or (n.op == "fn" and n.value in _PIECEWISE))
+    return any(symbols(n) and not (n.op == "pow" and known_rational(n.args[1]) in _WHOLE) for n in folded)
+
+
 def _close(a: Any, b: Any, digits: int) -> bool:
     scale = max(abs(a), abs(b))
     return bool(scale == 0 or abs(a - b) <= scale * scale.context.mpf(10) ** (-digits))
-
-
-def _tiny(value: Any, digits: int) -> bool:
-    return bool(abs(value) < value.context.mpf(10) ** (8 - digits))
 
 
 def agree(a: Node, b: Node) -> bool | None:
@@ -249,16 +90,36 @@ def agree(a: Node, b: Node) -> bool | None:
     if not names:
         principal = _agree_at({}, a, b, allow_complex=True)
         return principal if principal is not False else (not is_complex and _real_roots_agree(a, b))
+    too_large: TooLarge | None = None
     for points, allow_complex in ((_points(names), is_complex), (_points(names)[:3], True)):
         compared = 0
         for point in points:
-            same = _agree_at(point, a, b, allow_complex)
+            try:
+                same = _agree_at(point, a, b, allow_complex)
+            except TooLarge as error:
+                too_large = error
+                continue
             if same is False:
                 return False
             compared += same is True
         if compared >= 2:
-            return True
+            return _agree_far_away(names, a, b, allow_complex)
+    if too_large is not None:
+        raise too_large
     return None
+
+
+def _agree_far_away(names: list[str], a: Node, b: Node, allow_complex: bool) -> bool:
+    """Whether no point beyond the constants tells the two apart, if one could: other expressions are settled already."""
+    if not (_is_folded(a) or _is_folded(b)):
+        return True
+    for point in _far_points(names, (a, b)):
+        try:
+            if _agree_at(point, a, b, allow_complex) is False:
+                return False
+        except TooLarge:
+            continue
+    return True
 
 
 def _real_roots_agree(a: Node, b: Node) -> bool:
@@ -284,36 +145,21 @@ def _compare(
     try:
         at = Evaluator(point, digits)
         left, right = at.value(a), at.value(b)
-        if _tiny(left, digits) or _tiny(right, digits):  # zero or only small? More digits tell
-            finer = Evaluator(point, 4 * digits)
-            left, right = (0 * v if _tiny(v, 4 * digits) else v for v in (finer.value(a), finer.value(b)))
+        hidden = int(at.lost * 0.302) if at.lost > SEEN_BITS else 0
+        if hidden > MAX_DIGITS:
+            raise TooLarge(f"a term is {hidden} digits smaller than another, the limit is {MAX_DIGITS}")
+        if at.cancelled or hidden:  # zero or only small? More digits tell
+            digits, wanted = 4 * digits + _in_steps(hidden), wanted + hidden
+            finer = Evaluator(point, digits)
+            left, right = finer.value(a), finer.value(b)
     except (Undefined, NotNumeric):
         return None
-    is_real = all(
-        _tiny(v.imag, digits - wanted // 4 + 4) or abs(v.imag) < abs(v) * v.context.mpf(10) ** (-wanted)
-        for v in (left, right)
-    )
+    is_real = all(abs(v.imag) <= abs(v) * v.context.mpf(10) ** (-wanted) for v in (left, right))
     if not is_real and not complex_too:
         return None
     return _close(left, right, wanted) if left.imag or right.imag else _close(left.real, right.real, wanted)
 
 
-def real_value(node: Node, real_roots: bool = False) -> Any:
-    """The value of a constant as an mpf, or None if it has none or is not real."""
-    try:
-        value = Evaluator({}, DIGITS, real_roots).value(node)
-    except (Undefined, NotNumeric, TooLarge):
-        return None
-    return value.real if value.imag == 0 else None
-
-
-def approximate(node: Node) -> float | None:
-    """The real value of a constant as a float, for sorting; None if it has none."""
-    try:
-        exact = rational(node)
-        if exact is not None:
-            return float(exact)
-        value = Evaluator({}).value(node)
-    except (Undefined, NotNumeric, TooLarge, OverflowError):
-        return None
-    return None if abs(value.imag) > 1e-20 else float(value.real)
+def _in_steps(digits: int) -> int:
+    """Rounded up, so that few contexts are made."""
+    return -(-digits // DIGITS) * DIGITS

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import TypeVar
 
 from evoltune_math.answers.algebra import numeric, symbolic
+from evoltune_math.answers.algebra.evaluation import real_value
 from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
-from evoltune_math.answers.algebra.numeric import real_value
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
 from evoltune_math.answers.nodes import ZERO, Node, walk
 from evoltune_math.answers.policy import Policy

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import permutations
 
-from evoltune_math.answers.algebra.numeric import approximate
+from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Answer, Group, Value, unnamed
 from evoltune_math.answers.nodes import Node, add, complete, difference, has, num, substitute, sym, symbols

@@ -6,8 +6,8 @@ Equations are equal up to a factor, inequalities up to a positive one, chains me
 from dataclasses import replace
 from fractions import Fraction
 
+from evoltune_math.answers.algebra.evaluation import real_value
 from evoltune_math.answers.algebra.normal_form import normal_form
-from evoltune_math.answers.algebra.numeric import real_value
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, known_rational
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.expressions import Expressions, both_round_one_value

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from itertools import chain
 
 from evoltune_math.answers import units
+from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
-from evoltune_math.answers.algebra.numeric import approximate
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
 from evoltune_math.answers.nodes import Node, add, bare_items, const, difference, has, mul, neg, num, rel, symbols, walk
 from evoltune_math.answers.reading.names import is_name, is_qualifier
