@@ -15,7 +15,8 @@ from evoltune.domain import Context
 from evoltune.record import Status, Task, Verdict
 from evoltune.verification.records import NO_ANSWER
 from evoltune_math.answers.equality import compare
-from evoltune_math.answers.kinds import Answer, Group, Text
+from evoltune_math.answers.equality.expressions import is_undefined
+from evoltune_math.answers.kinds import Answer, Group, Text, Value
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
 from evoltune_math.answers.reading.reader import OUR_FAULTS, read
@@ -57,7 +58,7 @@ def _verdict(candidate: str, reference: str | None, policy: Policy, extraction: 
     if reference is None or target is None:
         return verdict("unverifiable", "no reference")
     try:
-        if _is_same_text(candidate, reference):
+        if _is_same_text(candidate, reference) and not _is_undefined(candidate):
             equal, method = True, "string"
         else:
             equal, method = same_answer(candidate, target, policy)
@@ -80,6 +81,14 @@ def _is_same_text(answer: str, reference: str) -> bool:
         return False
     a, b = without_spaces(normalised(answer)), without_spaces(normalised(reference))
     return a == b and any(c.isalnum() for c in a) and not _UNDEFINED.search(a)
+
+
+def _is_undefined(answer: str) -> bool:
+    """Whether the answer divides by a difference that is zero: `1/(1-1)`."""
+    if "-" not in answer or ("/" not in answer and "frac" not in answer):
+        return False
+    value = read(answer)
+    return isinstance(value, Value) and is_undefined(value.node)
 
 
 def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:

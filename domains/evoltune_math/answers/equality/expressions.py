@@ -8,7 +8,7 @@ A decimal may stand for an exact value that it rounds. Nothing over a size limit
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from evoltune_math.answers.algebra import numeric, symbolic
 from evoltune_math.answers.algebra.evaluation import real_value
@@ -20,7 +20,7 @@ from evoltune_math.answers.vocabulary import word_set
 
 T = TypeVar("T")
 _WITHOUT_VALUE = word_set("text seq rel union inter minus builder cases ratio pmod row")
-FLOAT_DIGITS = 15  # a binary double prints 15 to 17 digits; `0.30000000000000004` is 0.3
+FLOAT_DIGITS = (16, 17)  # a binary double that is not exact prints so many digits: `0.30000000000000004` is 0.3
 _FLOAT_ERROR = Fraction(23, 10**17)
 
 
@@ -34,7 +34,7 @@ class Expressions:
     def equal(self, a: Node, b: Node) -> bool:
         if a == b:
             self.method = "structure"
-            return not any(n.op == "div" and n.args[1] == ZERO for n in walk(a))  # `1/0` does not even equal itself
+            return not is_undefined(a)  # `1/0` does not even equal itself
         try:
             return self._decide(a, b)
         except (TooLarge, RecursionError):
@@ -71,6 +71,20 @@ class Expressions:
             return verdict
         self.method = "sympy"
         return symbolic.equal(a, b)
+
+
+def is_undefined(node: Node) -> bool:
+    """Whether the tree divides by zero anywhere."""
+    return any(n.op == "div" and _vanishes(n.args[1]) for n in walk(node))
+
+
+def _vanishes(node: Node) -> bool:
+    if node.op in ("num", "sym", "const"):
+        return node == ZERO
+    try:
+        return not normal_form(node).top
+    except (TooLarge, Undefined):
+        return False
 
 
 def _is_symbolic(node: Node) -> bool:
@@ -125,10 +139,14 @@ def _last_place(node: Node) -> Fraction:
     return unit / 100 if node.op == "pct" or (node.op == "neg" and node.args[0].op == "pct") else unit
 
 
-def _tolerance(decimal: Node, digits: int, value: Fraction) -> Fraction:
-    """One unit in the last place; for a printed double at least its rounding error."""
+def _stands_for(decimal: Node, gap: Any, digits: int, size: Any) -> bool:
+    """Whether a literal rounds or truncates a value. `gap`: how far its size is above that of the value, which is `size`.
+
+    A printed double may differ by its rounding error instead.
+    """
     unit = _last_place(decimal)
-    return max(unit, abs(value) * _FLOAT_ERROR) if digits > FLOAT_DIGITS else unit
+    is_near = -unit < gap <= unit / 2
+    return bool(is_near or (digits in FLOAT_DIGITS and abs(gap) <= size * _FLOAT_ERROR))
 
 
 def rounds(a: Node, b: Node, x: Fraction, y: Fraction, least_digits: int) -> bool:
@@ -138,10 +156,12 @@ def rounds(a: Node, b: Node, x: Fraction, y: Fraction, least_digits: int) -> boo
     digits_a, digits_b = significant_digits(a), significant_digits(b)
     if digits_a and digits_b:  # two decimals: only the noise of binary floats is forgiven
         long, short = max(digits_a, digits_b), min(digits_a, digits_b)
-        return long >= FLOAT_DIGITS > short and abs(x - y) <= abs(x) / 10**FLOAT_DIGITS
+        return long in FLOAT_DIGITS and short not in FLOAT_DIGITS and abs(x - y) <= max(abs(x), abs(y)) / 10**15
     if digits_b:
         a, x, digits_a, y = b, y, digits_b, x
-    return digits_a > 0 and digits_a >= least_digits and abs(x - y) < _tolerance(a, digits_a, y)
+    if digits_a < max(least_digits, 1) or x * y < 0:
+        return False
+    return _stands_for(a, abs(x) - abs(y), digits_a, abs(y))
 
 
 def rounds_irrational(decimal: Node, irrational: Node, least_digits: int) -> bool:
@@ -150,12 +170,11 @@ def rounds_irrational(decimal: Node, irrational: Node, least_digits: int) -> boo
     if not digits or digits < least_digits:
         return False
     value, exact = real_value(irrational), rational(decimal)
-    if value is None or exact is None:
+    if value is None or exact is None or value * exact.numerator < 0:
         return False
-    mp = value.context
-    tolerance = _tolerance(decimal, digits, exact)
-    gap = abs(value - mp.mpf(exact.numerator) / exact.denominator)
-    return bool(gap < mp.mpf(tolerance.numerator) / tolerance.denominator)
+    mantissa, exponent = abs(value).man_exp
+    size = mantissa * Fraction(2) ** exponent
+    return _stands_for(decimal, abs(exact) - size, digits, size)
 
 
 def both_round_one_value(a: Node, b: Node) -> bool | None:

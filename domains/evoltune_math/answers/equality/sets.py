@@ -12,12 +12,17 @@ from evoltune_math.answers.equality.values import means_empty_set
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Text, Value
 from evoltune_math.answers.nodes import Node, complete, div, mul, seq, sym
 from evoltune_math.answers.reading.classify import classify
+from evoltune_math.answers.reading.systems import without_labels
 
 MAX_ITEMS = 200
 
 
 def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
     a, b = _without_outer_list(a), _without_outer_list(b)
+    if len(a.items) != len(b.items):
+        a, b = without_labels(a), without_labels(b)
+    if _says_otherwise(a, b):
+        return False
     kinds = {a.brackets, b.brackets}
     is_set = "{}" in kinds
     if is_set and kinds & {"()", "<>"}:
@@ -32,12 +37,15 @@ def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
         if comparison.policy.lists == "ordered" and not is_set:
             return comparison.same_in_order(a.items, b.items)
         return len(a.items) == len(b.items) and same_in_any_order(a.items, b.items, comparison.same)
-    if comparison.same_in_order(a.items, b.items):
-        return True
-    values_a, values_b = _values_by_name(a), _values_by_name(b)
-    if (values_a is None) == (values_b is None):
+    return comparison.same_in_order(a.items, b.items)
+
+
+def _says_otherwise(a: Group, b: Group) -> bool:
+    """`x < 3 or y > 5` beside `x < 3, y > 5`: conditions on several names hold together, or one of them does."""
+    if (a.word == "or") == (b.word == "or"):
         return False
-    return comparison.same_in_order(values_a or a.items, values_b or b.items)
+    names = {i.variable if isinstance(i, Region) else i.name for i in a.items if isinstance(i, Region | Named)}
+    return len(names) > 1
 
 
 def _without_outer_list(group: Group) -> Group:
@@ -53,14 +61,6 @@ def _distinct(comparison: Comparison, group: Group) -> Group:
         if not any(comparison.same(item, other) for other in found):
             found.append(item)
     return replace(group, items=tuple(found))
-
-
-def _values_by_name(group: Group) -> tuple[Answer, ...] | None:
-    """The values of `y=2, x=1` in the order of the names; None if a member has no name."""
-    named = [i for i in group.items if isinstance(i, Named)]
-    if len(named) < len(group.items):
-        return None
-    return tuple(i.value for i in sorted(named, key=lambda i: str(i.name.value)))
 
 
 def _any_group(comparison: Comparison, a: Answer, b: Group) -> bool:
@@ -139,7 +139,7 @@ def _group_region(comparison: Comparison, a: Group, b: Region) -> bool:
     if len(a.items) == 1:
         return comparison.same(a.items[0], b)
     regions = complete(map(_as_region, a.items))
-    if a.brackets != "" or not regions:
+    if a.brackets != "" or not regions or len({r.variable for r in regions if r.variable}) > 1:
         return False
     return _region_region(comparison, b, Region(united(regions)))
 

@@ -12,7 +12,7 @@ from evoltune_math.answers.algebra.rational import TooLarge, Undefined, known_ra
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.expressions import Expressions, both_round_one_value
 from evoltune_math.answers.equality.parameters import same_family
-from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Group, Named, Region, Relation, Value
+from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Named, Region, Relation, Value
 from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
 
@@ -24,9 +24,6 @@ def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
     b = _with_arguments_of(a, b)
     if a.name == b.name or comparison.expressions.equal(a.name, b.name):
         return comparison.same(a.value, b.value)
-    reordered = _reordered(a, b)
-    if reordered is not None:
-        return comparison.same(a.value, reordered)
     ops = {a.name.op, b.name.op}
     if comparison.policy.variables == "ignore" and ops == {"sym"}:
         return comparison.same(a.value, b.value)
@@ -47,16 +44,6 @@ def _with_arguments_of(a: Named, b: Named) -> Named:
         return Named(x, b.value)
     renamed = {str(old.value): new for old, new in zip(y.args, x.args, strict=True)}
     return Named(x, replace(b.value, node=substitute(b.value.node, renamed)))
-
-
-def _reordered(a: Named, b: Named) -> Group | None:
-    """The values of `(y, x) = (2, 1)` in the order of `(x, y) = (1, 2)`; None if the names are not such tuples."""
-    x, y = a.name, b.name
-    if x.op != "seq" or y.op != "seq" or len(x.args) != len(y.args) or set(x.args) != set(y.args):
-        return None
-    if not isinstance(b.value, Group) or len(b.value.items) != len(x.args):
-        return None
-    return replace(b.value, items=tuple(b.value.items[y.args.index(n)] for n in x.args))
 
 
 def _equation(named: Named) -> Relation | None:
@@ -111,12 +98,12 @@ def same_relation(expressions: Expressions, a: Relation, b: Relation) -> bool:
         return True
     if a.signs == b.signs == ("mod",) and len(a.members) == len(b.members) == 2:
         return _same_residue(a, b)
-    if len(a.signs) == len(b.signs) == 1 and {*a.signs, *b.signs} <= set(FLIPPED):
-        return _same_up_to_factor(expressions, a, b)
-    if any(s not in _FLIPPED for s in b.signs):
-        return False
-    flipped = Relation(tuple(_FLIPPED[s] for s in reversed(b.signs)), tuple(reversed(b.members)))
-    return _same_members(expressions, a, flipped)
+    if all(s in _FLIPPED for s in b.signs):
+        flipped = Relation(tuple(_FLIPPED[s] for s in reversed(b.signs)), tuple(reversed(b.members)))
+        if _same_members(expressions, a, flipped):
+            return True
+    is_single = len(a.signs) == len(b.signs) == 1 and {*a.signs, *b.signs} <= set(FLIPPED)
+    return is_single and _same_up_to_factor(expressions, a, b)
 
 
 def _same_residue(a: Relation, b: Relation) -> bool:

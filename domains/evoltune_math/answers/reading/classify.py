@@ -13,7 +13,10 @@ from evoltune_math.answers.algebra.intervals import alternatives, joined, region
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
 from evoltune_math.answers.nodes import Node, add, bare_items, const, difference, has, mul, neg, num, rel, symbols, walk
+from evoltune_math.answers.reading.agreement import contradicts
 from evoltune_math.answers.reading.names import is_name, is_qualifier
+from evoltune_math.answers.reading.systems import spread, system
+from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
 MAX_ROUNDING_ERROR = 0.01  # relative error up to which `2/3 = 0.67` is an exact value and its rounding
@@ -113,7 +116,9 @@ def _group(node: Node) -> Answer:
         if any(i.op == "pm" for i in items):
             return Group(tuple(classify(v) for v in all_signs(node)), "")
         return Group(tuple(classify(i) for i in items), brackets)
-    return Group(tuple(_flattened(map(classify, items))), brackets)
+    members = _flattened(map(classify, items))
+    is_system = len({m.name for m in members if isinstance(m, Named)}) == len(members) > 1
+    return (system(members, "") if is_system else None) or Group(tuple(members), brackets)
 
 
 def _flattened(items: Iterable[Answer]) -> list[Answer]:
@@ -161,7 +166,7 @@ def _values_of_one_name(items: list[Node], word: str) -> Answer | None:
         region = joined([first, *(rel("!=", name, i) for i in items[1:])], "and")
         if region is not None:
             return region
-    return Named(name, classify(Node("seq", (first.args[-1], *items[1:]), "", word)))
+    return _named(name, classify(Node("seq", (first.args[-1], *items[1:]), "", word)))
 
 
 def _list(items: list[Node], word: str) -> Answer:
@@ -169,6 +174,9 @@ def _list(items: list[Node], word: str) -> Answer:
     named = [p for p in parts if isinstance(p, Named)]
     if len(named) == len(parts) and len({p.name for p in named}) == 1:  # `x = 1, x = 2`
         return Named(named[0].name, Group(tuple(_flattened(p.value for p in named)), ""))
+    arranged = system(parts, word)
+    if arranged is not None:
+        return arranged
     if word == "or":
         region = alternatives(items)
         if region is not None:
@@ -220,31 +228,46 @@ def _relation(signs: tuple[str, ...], members: tuple[Node, ...]) -> Answer:
     if signs == ("!=",) and has(second, "pm"):
         return joined([rel("!=", first, v) for v in all_signs(second)], "and") or Relation(signs, members)
     if signs == ("in",):
-        return Named(first, classify(second)) if is_name(first) else Relation(signs, members)
+        return _named(first, classify(second)) if is_name(first) else Relation(signs, members)
     if signs[0] == "=" and signs[-1] in ("in", "<", ">", "<=", ">=") and is_name(first):
         return Relation(signs, members)
     return region_of(rel(" ".join(signs), *members)) or Relation(signs, members)
 
 
+def _named(name: Node, value: Answer) -> Answer:
+    """A name and its value; a tuple of names has a value each."""
+    return (spread(name.args, value) if name.op == "seq" else None) or Named(name, value)
+
+
 def _approximation(signs: tuple[str, ...], members: tuple[Node, ...]) -> Answer:
     at = signs.index("~")
+    is_misread = any(map(contradicts, members[at:], members[at + 1 :]))
+    if is_misread and not (at and is_name(members[0])):
+        raise Unreadable("a value and its approximation differ")
     rounded = classify(members[-1])
     if at == 0 and is_name(members[0]):
         return Named(members[0], rounded)
     exact = _relation(signs[:at], members[: at + 1]) if at else classify(members[0])
+    if is_misread:
+        return exact
     if isinstance(exact, Named):
         return Named(exact.name, Either(exact.value, rounded))
     return Either(exact, rounded)
 
 
 def _equation(members: tuple[Node, ...]) -> Answer:
-    """A name and its value, the value at the end of a computation, or a relation with all its members."""
+    """A name and its value, the value at the end of a computation, or a relation with all its members.
+
+    What a name equals is the end of the chain, whatever stands before; without a name, two values are no answer.
+    """
     first, last = members[0], members[-1]
     known = symbols(first)
+    if not known and any(map(contradicts, members, members[1:])):
+        raise Unreadable("the sides of an equation differ")
     if _takes_degrees(first) and first.args[0].op in ("sym", "fn") and not symbols(last):
         return Named(first, classify(last))
     if is_name(first) and not (first.op == "sym" and symbols(last) & known):
-        return Named(first, _result(members))
+        return _named(first, _result(members))
     if first.op == "ratio" or (len(members) > 2 and not symbols(last)):
         return _result(members)
     if len(members) > 2 and not known:

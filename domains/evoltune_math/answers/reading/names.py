@@ -15,8 +15,7 @@ def is_name(node: Node) -> bool:
     if op in ("sym", "text"):
         return True
     if op == "fn":
-        is_unknown = str(node.value).startswith("?")
-        return is_unknown or (node.value in _NAMING_FUNCTIONS and bool(symbols(node)))
+        return _is_unknown(node) or (node.value in _NAMING_FUNCTIONS and bool(symbols(node)))
     if op == "bigop":
         return node.value == "lim"
     if op in ("union", "inter", "minus"):
@@ -24,7 +23,7 @@ def is_name(node: Node) -> bool:
     if op in ("abs", "norm", "deg", "unit"):
         return is_name(args[0]) and (_is_capital_name(args[0]) or _is_capital(args[0]))
     if op == "seq":
-        return node.value in ("()", "<>") and all(a.op == "sym" for a in args)
+        return node.value in ("()", "<>") and all(a.op == "sym" or _is_unknown(a) for a in args)
     if op == "div" and all(a.op == "mul" and _is_differential(a.args[0]) for a in args):
         return True
     if op == "mul" and (
@@ -34,6 +33,10 @@ def is_name(node: Node) -> bool:
     ):
         return True
     return op in ("mul", "div", "ratio") and all(map(_is_capital_name, args))
+
+
+def _is_unknown(node: Node) -> bool:
+    return node.op == "fn" and str(node.value).startswith("?")
 
 
 def _is_differential(node: Node) -> bool:
