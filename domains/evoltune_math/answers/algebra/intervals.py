@@ -10,8 +10,8 @@ from functools import partial, reduce
 from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.algebra.normal_form import normal_difference
 from evoltune_math.answers.kinds import Region, Span
-from evoltune_math.answers.nodes import INF, NEG_INF, ZERO, Node, complete, neg, num, symbols
-from evoltune_math.answers.vocabulary import FLIPPED
+from evoltune_math.answers.nodes import INF, NEG_INF, ZERO, Node, add, complete, fn, neg, num, symbols
+from evoltune_math.answers.vocabulary import FLIPPED, NUMBER_SETS
 
 Spans = tuple[Span, ...]
 EVERYTHING: Spans = (Span(NEG_INF, INF, False, False),)
@@ -21,6 +21,7 @@ _NAMED_SETS: dict[str, Spans] = {
     **dict.fromkeys(["R≥0", "R>=0", "Rge0", "Rgeq0"], (Span(ZERO, INF, True, False),)),
     **dict.fromkeys(["R-", "R<0"], (Span(NEG_INF, ZERO, False, False),)),
 }
+_SET_OPS = ("union", "inter", "minus", "builder")
 _equal = partial(math.isclose, rel_tol=1e-12)  # whether two ends are the same
 
 
@@ -36,8 +37,8 @@ def region_of(node: Node) -> Region | None:
         return _inequality(str(node.value).split(), args)
     if op == "builder":
         return _builder(*args)
-    if op == "add" and len(args) == 2 and args[0].op in ("const", "seq") and args[1].op == "neg":
-        return region_of(Node("minus", (args[0], args[1].args[0])))
+    if op == "add" and (left_out := set_difference(node)) is not None:
+        return region_of(left_out)
     if op not in ("union", "inter", "minus"):
         return None
     regions = complete(region_of(_as_set(a)) for a in args)
@@ -49,6 +50,20 @@ def region_of(node: Node) -> Region | None:
     else:
         spans = reduce(_intersection, others if op == "inter" else map(_complement, others), first)
     return Region(spans, regions[0].variable)
+
+
+def set_difference(node: Node) -> Node | None:
+    """`[0,5] - \\{2\\}` as the difference of two sets, if one of them can be nothing else; tuples are subtracted as vectors."""
+    if len(node.args) != 2 or node.args[1].op != "neg":
+        return None
+    left, right = node.args[0], node.args[1].args[0]
+    sets = [n for n in (left, right) if _is_set(n) or (n.op == "seq" and n.value in ("()", "[]"))]
+    return Node("minus", (left, right)) if len(sets) == 2 and any(map(_is_set, sets)) else None
+
+
+def _is_set(node: Node) -> bool:
+    is_named = node.op == "const" and str(node.value)[:1] in NUMBER_SETS
+    return is_named or node.op in _SET_OPS or (node.op == "seq" and node.value in ("{}", "[)", "(]"))
 
 
 def joined(items: list[Node], word: str) -> Region | None:
@@ -63,12 +78,20 @@ def joined(items: list[Node], word: str) -> Region | None:
 def alternatives(items: list[Node]) -> Region | None:
     """`(1, 2) or x > 5`; points, pairs and sets joined by `or` stay a list."""
     brackets = [i.value if i.op == "seq" else "" for i in items]
-    if "{}" in brackets or set(brackets) <= {"()", "[]"}:
+    are_equations = all(i.op == "rel" and i.value == "=" for i in items)
+    if are_equations or "{}" in brackets or set(brackets) <= {"()", "[]"}:
         return None
-    regions = complete(map(region_of, items))
+    regions = complete(map(_region_or_point, items))
     if regions is None or len({r.variable for r in regions if r.variable}) > 1:
         return None
-    return Region(tuple(s for r in regions for s in r.spans))
+    return Region(united(regions), next((r.variable for r in regions if r.variable), ""))
+
+
+def _region_or_point(item: Node) -> Region | None:
+    """Also `x = 1`, where other alternatives are inequalities."""
+    if item.op == "rel" and item.value == "=" and item.args[0].op == "sym" and not symbols(item.args[1]):
+        return Region((Span(item.args[1], item.args[1], True, True),), str(item.args[0].value))
+    return region_of(item)
 
 
 def _as_set(node: Node) -> Node:
@@ -132,16 +155,33 @@ def _solve(variable: str, sign: str, left: Node, right: Node) -> Spans | None:
         left, right, sign = right, left, FLIPPED[sign]
     if left.op == "sym" and left.value == variable and variable not in symbols(right):
         return _half_line(sign, right)
+    if right.op == "abs" and not symbols(left):
+        left, right, sign = right, left, FLIPPED[sign]
     if left.op == "abs" and not symbols(right):
         return _absolute(variable, sign, left.args[0], right)
     form = normal_difference(left, right)
     if form is None or not form.is_free or form.denominator is None:
         return None
     by_degree = {sum(k for _, k in m): c / form.denominator for m, c in form.top.items()}
-    if not set(by_degree) <= {0, 1} or 1 not in by_degree:
+    degree = max(by_degree, default=0)
+    if degree not in (1, 2):
         return None
-    slope, offset = by_degree[1], by_degree.get(0, Fraction(0))
-    return _half_line(sign if slope > 0 else FLIPPED[sign], num(-offset / slope))
+    lead, slope, offset = (by_degree.get(k, Fraction(0)) for k in (2, 1, 0))
+    sign = sign if by_degree[degree] > 0 else FLIPPED[sign]
+    return _half_line(sign, num(-offset / slope)) if degree == 1 else _quadratic(sign, slope / lead, offset / lead)
+
+
+def _quadratic(sign: str, p: Fraction, q: Fraction) -> Spans | None:
+    """The solutions of x^2 + p x + q < 0 and the like, if there are two roots: these are the ends."""
+    radicand = p * p / 4 - q
+    if radicand <= 0 or sign == "!=":
+        return None
+    distance = fn("sqrt", num(radicand))
+    low, high = add(num(-p / 2), neg(distance)), add(num(-p / 2), distance)
+    closed = sign in ("<=", ">=")
+    if sign[0] == "<":
+        return (Span(low, high, closed, closed),)
+    return (Span(NEG_INF, low, False, closed), Span(high, INF, closed, False))
 
 
 def _half_line(sign: str, bound: Node) -> Spans:

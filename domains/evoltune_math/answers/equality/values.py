@@ -14,8 +14,9 @@ _MARKUP = re.compile(
     r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"
 )
 _IGNORED = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
+_APOSTROPHE = re.compile(r"(?<=n)['’](?=t\b)")
 _STATED = re.compile(r"\b(?:(does not exist|doesnt exist)|no (?:real |integer )?solutions?(?: exists?)?)$")
-_PART_SEPARATOR = re.compile(r",|;|\band\b|\bor\b|\\text")
+_PART_SEPARATOR = re.compile(r",|;|\band\b|\bor\b|\}\s*(?=\\text)")
 _SYNONYMS = {
     "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
     "dne": "does not exist", "doesnt exist": "does not exist", "not exist": "does not exist", "none exist": "none", "null": "none",
@@ -108,7 +109,7 @@ def canonical(text: str) -> str:
     """Lower case, without markup, articles and punctuation; synonyms become one word."""
     if len(text) > MAX_CANONICAL:
         return text
-    plain = _IGNORED.sub(" ", _MARKUP.sub(" ", text).lower())
+    plain = _IGNORED.sub(" ", _APOSTROPHE.sub("", _MARKUP.sub(" ", text).lower()))
     plain = " ".join(plain.replace("-", " ").split())
     if len(plain) < MAX_STATEMENT and (found := _STATED.search(plain)):
         return "does not exist" if found[1] else "no solution"

@@ -9,10 +9,10 @@ from itertools import chain
 
 from evoltune_math.answers import units
 from evoltune_math.answers.algebra.evaluation import approximate
-from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of
+from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of, set_difference
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
-from evoltune_math.answers.nodes import Node, add, bare_items, const, difference, has, mul, neg, num, rel, symbols, walk
+from evoltune_math.answers.nodes import Node, add, bare_items, difference, has, mul, neg, num, rel, symbols, walk
 from evoltune_math.answers.reading.agreement import contradicts
 from evoltune_math.answers.reading.names import is_name, is_qualifier
 from evoltune_math.answers.reading.systems import spread, system
@@ -34,7 +34,9 @@ def classify(node: Node) -> Answer:
     if op == "builder":
         return region_of(node) or _builder(node)
     is_reals = op == "const" and str(node.value).startswith("R")
-    if op in ("union", "inter", "minus") or is_reals or (op == "add" and node.args[0] == const("R")):
+    if op == "add" and (left_out := set_difference(node)) is not None:
+        return classify(left_out)
+    if op in ("union", "inter", "minus") or is_reals:
         return region_of(node) or Value(node)
     if op == "matrix" and node.note != "det":
         return Matrix(tuple(r.args for r in node.args))

@@ -88,7 +88,7 @@ def bars(cursor: Cursor, op: str, closer: str) -> Node:
                 raise Unreadable("a bar is not closed")
             if command.text in ("|", "Vert", "rVert"):
                 break
-    return Node(op, (inside,))
+    return Node("norm" if inside.op == "seq" else op, (inside,))
 
 
 def fence(cursor: Cursor, name: str) -> Node:
@@ -98,7 +98,9 @@ def fence(cursor: Cursor, name: str) -> Node:
     cursor.take()
     if not op:
         return seq("<>", bare_items(inside))
-    return fn(op, inside) if op in ("floor", "ceil") else Node(op, (inside,))
+    if op in ("floor", "ceil"):
+        return fn(op, inside)
+    return Node("norm" if inside.op == "seq" else op, (inside,))
 
 
 def call(cursor: Cursor) -> tuple[Node, ...]:

@@ -148,7 +148,7 @@ class Parser:
         if name == "prime":
             self.at += 1
             return left
-        if name in _ENDING_COMMANDS or name[:4] == "end:" or (name in ("vert", "lvert") and self.closers):
+        if name in _ENDING_COMMANDS or name[:4] == "end:" or (name in ("vert", "lvert", "|") and self.closers):
             return None
         return self.juxtapose(left, power)
 

@@ -5,6 +5,8 @@ from evoltune_math.answers.syntax.brackets import skip_group
 from evoltune_math.answers.syntax.grammar import END, FUNCTION_LETTERS, Bind, Cursor, Unreadable, closes
 from evoltune_math.answers.vocabulary import number_in_words
 
+_NAMED_AT_NUMBERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdfghpqrstuvwy")
+
 
 def power(cursor: Cursor, left: Node) -> Node:
     """`left` with the exponent that follows; the cursor is at `^`."""
@@ -91,7 +93,8 @@ def maybe_call(cursor: Cursor, name: Node) -> Node:
     letters, inner = str(name.value), cursor.peek(1)
     is_single = inner.kind in ("sym", "num") and cursor.peek(2).text == ")"
     is_symbol = is_single and inner.kind == "sym" and inner.text not in ("i", "e")
-    is_indexed = (is_single and "_" in letters) or (is_symbol and len(letters) == 1)
+    is_named = cursor.peek(3).is_op("=") and letters in _NAMED_AT_NUMBERS  # `T(10) = 2`
+    is_indexed = (is_single and ("_" in letters or is_named)) or (is_symbol and len(letters) == 1)
     if not (is_indexed or "'" in letters or letters in FUNCTION_LETTERS):
         return name
     cursor.take()
