@@ -63,6 +63,12 @@ TEXT_WORDS = word_set(
     "aug sep oct nov dec new old rat tar day night boy girl"
 )
 """Words of two to four letters that are words, not products of letters."""
+MODIFIERS = word_set(
+    "not never neither nor cannot isn aren wasn weren doesn don didn except excluding excepting other anything everything but than "
+    "least most over under above below up beyond exceeding between from halves halved doubled tripled "
+    "divisible multiple multiples wrong incorrect false nearly almost minus plus negative divided multiplied raised unlike without"
+)
+"""Words that turn the number beside them into another statement, and are no part of a unit."""
 SEPARATOR_WORDS = word_set("and or und oder et ou y o")
 
 

@@ -80,5 +80,5 @@ def _last_place(literal: Node) -> Fraction | None:
         return None
     if value.denominator != 1:
         return scale * abs(value) / 50
-    zeros = len(str(abs(int(value)))) - len(str(abs(int(value))).rstrip("0"))
-    return scale * 10**zeros
+    digits = str(abs(int(value)))
+    return scale * Fraction(10) ** (len(digits) - len(digits.rstrip("0")))

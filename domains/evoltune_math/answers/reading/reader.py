@@ -8,11 +8,13 @@ cached, so that an answer which extraction has read is not parsed again when it 
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 
 from evoltune_math.answers.kinds import Answer, Text, Value
-from evoltune_math.answers.nodes import Node, bare_items, depth, walk
+from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import cached, closing_brace, normalised, plain_number
+from evoltune_math.answers.reading.phrases import changes_meaning, in_signs
 from evoltune_math.answers.reading.special_forms import special_form
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
@@ -41,7 +43,7 @@ _LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
     "approximately about approx roughly exactly is are equals answer solution solutions the final total value result "
-    "be only just around nearly thus so hence therefore it that we have get and or namely there to of at all every any"
+    "be only just around either both thus so hence therefore it that we have get and or namely there to of at all every any"
 )
 _PROSE_SIGNS = {"sym": "aI", "op": ",.'-;:!?"}  # what may stand between words
 _LEADING_COMMANDS = ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "rightarrow")
@@ -70,7 +72,7 @@ def _read(text: str, lists: bool) -> Answer:
         tokens = tokenize(text)
         if lists:
             tokens = [t for token in tokens for t in _split_thousands(token)]
-        return _from_tokens(trimmed(tokens), text)
+        return _from_tokens(trimmed(in_signs(tokens)), text)
     except (Unreadable, RecursionError, *OUR_FAULTS):  # even then the answer is still compared as text
         return Text(text)
 
@@ -99,7 +101,7 @@ def _split_thousands(token: Token) -> list[Token]:
 
 
 def _from_tokens(tokens: list[Token], text: str) -> Answer:
-    if not tokens or is_prose(tokens):
+    if not tokens or is_prose(tokens) or changes_meaning(tokens):
         return Text(text)
     try:
         return _parsed(tokens, text)
@@ -114,6 +116,8 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
     node = parse_tokens(list(tokens))
     if depth(node) > MAX_DEPTH:
         raise Unreadable(f"a tree of more than {MAX_DEPTH} levels")
+    if _names_are_words(tokens):
+        return classify(_with_words_as_names(node))
     starts_with_text = node.op == "mul" and node.args[0].op == "text"
     if starts_with_text or (node.op == "seq" and any(n.op == "text" for n in bare_items(node))):
         shorter = without_lead(tokens)
@@ -124,11 +128,27 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
     return classify(node)
 
 
+def _names_are_words(tokens: list[Token]) -> bool:
+    """`\\text{base} \\times \\text{height}`: words that only signs of arithmetic join."""
+    kinds = [t.kind for t in tokens]
+    signs = sum(t.is_op("+", "-", "*", "/", "^") or t.is_cmd("times", "cdot", "frac", "dfrac", "tfrac") for t in tokens)
+    if not signs or "text" not in kinds or "word" in kinds or "sep" in kinds or any(t.is_op(",", ":") for t in tokens):
+        return False
+    sides = [(a, b) for a, b in pairwise(kinds) if "text" in (a, b)]
+    return len(sides) > 0 and all({a, b} & {"op", "cmd"} for a, b in sides)
+
+
+def _with_words_as_names(node: Node) -> Node:
+    if node.op == "text":
+        return sym(f"text:{node.value}")
+    return node._replace(args=tuple(map(_with_words_as_names, node.args))) if node.args else node
+
+
 def trimmed(tokens: list[Token]) -> list[Token]:
     """The tokens of the answer itself; perhaps none."""
     tokens = _without_remark(_without_introduction(tokens))
     start, end = 0, len(tokens)
-    while end and _is_separator(tokens[end - 1], ".", "?", "..."):
+    while end and _is_separator(tokens[end - 1], "."):
         end -= 1
     while start < end and (_is_separator(tokens[start]) or _is_leading(tokens[start])):
         start += 1

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.numerals import NumeralReader
-from evoltune_math.answers.vocabulary import SEPARATOR_WORDS, word_set
+from evoltune_math.answers.vocabulary import MODIFIERS, SEPARATOR_WORDS, word_set
 
 MAX_CHARS, MAX_TOKENS, MAX_TEXT_DEPTH = 12_000, 2_500, 6
 _TOKEN = re.compile(
@@ -169,7 +169,7 @@ class _Lexer:
             self.space = True
         elif name == "operatorname":
             self.emit("cmd" if plain.isalpha() else "text", plain)
-        elif _REMARK.fullmatch(plain) and "mod" not in plain:
+        elif _REMARK.fullmatch(plain) and "mod" not in plain and not MODIFIERS.intersection(plain[1:-1].split()):
             self.space = True
         elif plain in SEPARATOR_WORDS or plain in (",", ";"):
             self.emit("sep" if plain.isalpha() else "op", plain)

@@ -146,8 +146,7 @@ class Parser:
             self.at += 1
             return scripts.degrees(self, left)
         if name == "prime":
-            self.at += 1
-            return left
+            return scripts.prime(self, left)
         if name in _ENDING_COMMANDS or name[:4] == "end:" or (name in ("vert", "lvert", "|") and self.closers):
             return None
         return self.juxtapose(left, power)
@@ -334,6 +333,8 @@ class Parser:
             return brackets.half_open(self, "]")
         if sign == "<" and self.at == 1:
             return brackets.vector(self)
+        if sign == "...":
+            return Node("text", (), sign)
         raise Unreadable(f"unexpected {sign!r}")
 
     def bracketed(self, opener: str) -> Node:

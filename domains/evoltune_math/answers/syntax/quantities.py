@@ -79,7 +79,8 @@ def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
         return cursor.binary(left, "mod", Bind.PRODUCT, power)
     if low in ("union", "cup"):
         return cursor.binary(left, "union", Bind.UNION, power)
-    return cursor.product(left, power) if low in ("times", "cdot") else None
+    is_sign = low in ("times", "cdot") and cursor.peek(1).kind not in ("end", "sep", "word", "text")
+    return cursor.product(left, power) if is_sign else None
 
 
 def _is_unit(word: str) -> bool:

@@ -20,7 +20,7 @@ def power(cursor: Cursor, left: Node) -> Node:
     if cursor.peek().text == "{" and cursor.peek(1).text in ("circ", "prime") and cursor.peek(2).text == "}":
         is_prime = cursor.peek(1).text == "prime"
         cursor.at += 3
-        return _marked(left, "'") if is_prime and left.op == "sym" else degrees(cursor, left)
+        return _marked(left, "'") if is_prime else degrees(cursor, left)
     if cursor.accept("cmd", "prime"):
         return _marked(left, "'")
     exponent = cursor.expression(Bind.POWER - 1)
@@ -34,14 +34,16 @@ def power(cursor: Cursor, left: Node) -> Node:
 
 
 def _marked(node: Node, mark: str) -> Node:
-    """A symbol with a star or a prime; elsewhere the mark is dropped."""
-    return node._replace(value=f"{node.value}{mark}") if node.op == "sym" else node
+    """A symbol with a star or a prime; `5^*` is not 5."""
+    if node.op != "sym":
+        raise Unreadable(f"{mark!r} on something that is no name")
+    return node._replace(value=f"{node.value}{mark}")
 
 
 def prime(cursor: Cursor, left: Node) -> Node:
     """`f'(x)`; the cursor is at the prime."""
     cursor.take()
-    return maybe_call(cursor, _marked(left, "'")) if left.op == "sym" else left
+    return maybe_call(cursor, _marked(left, "'"))
 
 
 def degrees(cursor: Cursor, left: Node) -> Node:
