@@ -200,12 +200,13 @@ def test_a_killed_command_resumes_after_its_last_row(verify, toy, tmp_path, caps
 
 def test_ctrl_c_ends_the_command_and_all_its_processes(toy, tmp_path):
     loop = {"answer": "while True: pass", "tests": "assert True"}
-    file = rows_file(tmp_path / "in.jsonl", [{"answer": "1", "reference": "1"}, *[loop] * 4])
+    quick = [{"answer": str(i), "reference": "1"} for i in range(100)]
+    file = rows_file(tmp_path / "in.jsonl", [*quick, loop])
     options = ["--domain", toy, "--program-s", "1000", "--out", str(tmp_path / "out.jsonl")]
     command = [sys.executable, "-m", "evoltune", "verify", file, *options]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     partial = tmp_path / "out.jsonl.partial"
-    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") == 2):
+    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > 1):
         time.sleep(0.01)
     family = below(run.pid)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
