@@ -50,26 +50,66 @@ def start(folder, url, run):
     )
 
 
-@pytest.mark.parametrize(("ending", "ignored"), [("SIGTERM", False), ("SIGTERM", True), ("SIGINT", False)])
-def test_a_stop_says_that_all_is_kept_and_the_same_command_goes_on(tmp_path, ending, ignored):
-    command = (
-        "import signal, sys; from evoltune.cli import main; "
-        f"signal.signal(signal.SIGINT, signal.{'SIG_IGN' if ignored else 'default_int_handler'}); sys.exit(main(sys.argv[1:]))"
+COMMAND = """
+import signal, sys
+from evoltune.cli import main
+signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv.pop(1) == "ignored" else signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def started(tmp_path, server, ignored=False):
+    write_recipe(tmp_path, server.url)
+    argv = [sys.executable, "-c", COMMAND, "ignored" if ignored else "", "evolve", str(tmp_path / "recipe.yaml")]
+    process = subprocess.Popen(
+        [*argv, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
-    with serving(latency_s=0.05) as server:
-        write_recipe(tmp_path, server.url)
-        argv = [sys.executable, "-c", command, "evolve", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
-        first = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-        while server.stats().get("ok", 0) < 20 and first.poll() is None:
-            time.sleep(0.01)
+    return process
+
+
+def wait_until(server, process, **counts):
+    begin = time.monotonic()
+    while any(server.stats()[name] < n for name, n in counts.items()):
+        assert process.poll() is None and time.monotonic() - begin < 60
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("ending", "ignored"), [("SIGTERM", False), ("SIGTERM", True), ("SIGINT", False), ("SIGHUP", False)]
+)
+def test_a_stop_lets_calls_in_flight_come_home_and_the_same_command_goes_on(tmp_path, ending, ignored):
+    with serving(latency_s=0.4) as server:
+        first = started(tmp_path, server, ignored)
+        wait_until(server, first, requests=2 * CONCURRENCY + 1)
         first.send_signal(getattr(signal, ending))
         _, messages = first.communicate(timeout=60)
-        assert first.returncode == 130
+        assert first.returncode == 130, messages
+        assert f"stopping: waiting for {CONCURRENCY} teacher calls in flight" in messages
         assert "interrupted: everything finished is kept" in messages.splitlines()[-1]
         assert "Traceback" not in messages
-        again = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
-        assert again.returncode == 0, again.stderr
+        asked = server.stats()["requests"]
+    with serving() as server:
+        again = started(tmp_path, server)
+        _, messages = again.communicate(timeout=60)
+        assert again.returncode == 0, messages
+        asked += server.stats()["requests"]
+    with Store.read(tmp_path / "run") as store:
+        assert sum(row["calls"] for row in store.spent().values()) == asked, "a call was asked twice"
     assert data(tmp_path / "run")[1]["pending"] == 0
+
+
+def test_a_second_interruption_ends_a_run_at_once(tmp_path):
+    with serving(rate_slow=1.0, slow_s=50) as server:
+        run = started(tmp_path, server)
+        wait_until(server, run, requests=CONCURRENCY)
+        run.send_signal(signal.SIGINT)
+        for line in run.stderr:
+            if "stopping" in line:
+                break
+        run.send_signal(signal.SIGTERM)
+        _, messages = run.communicate(timeout=30)
+        assert run.returncode == 130, messages
+        assert "Traceback" not in messages
 
 
 def data(folder):

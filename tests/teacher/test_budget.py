@@ -11,7 +11,7 @@ from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
 from evoltune.teacher import budget as budget_module
 from evoltune.teacher.budget import Budgeted, BudgetMeter, Spend, worst_case_cost
-from evoltune.teacher.journal import Journalled
+from evoltune.teacher.journal import AllSamples, Journalled
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost
 from evoltune.teacher.retry import Retried
 from evoltune.teacher.stack import ConcurrencyLimited
@@ -26,30 +26,49 @@ def request(rng, i):
 
 
 class Biller:
-    """A server that charges for what it makes, also when the reply is lost on the way, and counts the bill itself."""
+    """A server that charges for what it makes, also when the reply is lost on the way, and counts the bill itself.
 
-    def __init__(self, rng):
-        self.rng, self.calls, self.tokens, self.usd = rng, 0, 0, 0.0
+    ways: ignores_n (one text a call), ignores_max_tokens, no_usage, fails (503 after it has generated), slow (a reply after the
+    client's patience), twice (a choice too many)
+    """
+
+    def __init__(self, rng, ways=()):
+        self.rng, self.ways, self.calls, self.tokens, self.usd = rng, ways, 0, 0, 0.0
+        self.long_winded = rng.randint(60, 900)
 
     async def complete(self, request):
         fate = self.rng.random()
         if fate < 0.1:
             raise AttemptError("HTTP 429", rate_limited=True)
         self.calls += 1
+        n = 1 if "ignores_n" in self.ways else request.n
         prompt = sum(len(c.encode()) // self.rng.randint(1, 5) for _, c in request.messages) + 20
-        made = self.rng.choice([request.n * request.max_tokens, self.rng.randint(0, request.n * request.max_tokens)])
+        most = n * request.max_tokens
+        made = self.rng.choice([most, self.rng.randint(0, most)])
+        if "ignores_max_tokens" in self.ways:
+            made = n * self.long_winded
+        if "twice" in self.ways:
+            n, made = n + 1, made + made // n
         usage = Usage(prompt_tokens=prompt, completion_tokens=made)
         self.tokens += prompt + made
         self.usd += cost(PRICE, usage)
         await asyncio.sleep(0)
         if self.rng.random() < 0.1:
             raise AttemptError("connection lost", charged=True)
+        if "fails" in self.ways and self.rng.random() < 0.05:
+            raise AttemptError("HTTP 503", charged=True)
         await asyncio.sleep(self.rng.random() * 0.002)
-        return Reply(texts=("x",) * request.n, usage=usage)
+        if "slow" in self.ways and self.rng.random() < 0.1:
+            raise AttemptError("timed out", charged=True)
+        word = "x" * (made // n)
+        return Reply(texts=(word,) * n, usage=Usage() if "no_usage" in self.ways else usage)
 
 
-@pytest.mark.parametrize("seeds", [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)], ids=["30", "170"])
-def test_no_cap_is_exceeded_in_fuzzed_runs(tmp_path, seeds):
+WAYS = ("ignores_n", "ignores_max_tokens", "no_usage", "fails", "slow", "twice")
+
+
+@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 300), marks=pytest.mark.slow)], ids=["40", "260"])
+def test_no_cap_is_exceeded_by_the_servers_own_count(tmp_path, seeds):
     async def main():
         await asyncio.gather(*(_run(seed, tmp_path / str(seed)) for seed in seeds))
 
@@ -60,31 +79,49 @@ async def _run(seed, folder):
     rng = random.Random(seed)
     budget = Budget(
         calls=rng.choice([0, rng.randint(1, 60)]),
-        tokens=rng.choice([0, rng.randint(500, 60_000)]),
-        usd=rng.choice([0.0, rng.uniform(0.001, 0.3)]),
+        tokens=rng.choice([0, rng.randint(2_500, 60_000)]),
+        usd=rng.choice([0.0, rng.uniform(0.04, 0.3)]),
     )
-    biller = Biller(rng)
-    for session in range(3):  # resumes count what was spent before
+    biller = Biller(rng, [way for way in WAYS if rng.random() < 0.3])
+    for session in range(3):  # resumes count what was spent before, also after a `kill -9`
         with Store.open(folder) as store:
-            finished = await _session(store, budget, biller, rng, session)
+            finished = await _session(store, budget, biller, rng, session, is_killed=rng.random() < 0.4)
+    told = f"seed {seed}: {biller.ways} against {budget}"
     if budget.calls:
-        assert biller.calls <= budget.calls
+        assert biller.calls <= budget.calls, told
     if budget.tokens:
-        assert biller.tokens <= budget.tokens
+        assert biller.tokens <= budget.tokens, told
     if budget.usd:
-        assert biller.usd <= budget.usd + 1e-9
+        assert biller.usd <= budget.usd + 1e-9, told
     if not (budget.calls or budget.tokens or budget.usd):
         assert finished == 40
 
 
-async def _session(store, budget, biller, rng, session):
+class Killed(BaseException):
+    """Ends a session as `kill -9` does: nothing more is written."""
+
+
+async def _session(store, budget, biller, rng, session, *, is_killed=False):
     meter = BudgetMeter(budget, PRICE, store)
-    teacher = Journalled(ConcurrencyLimited(Retried(Budgeted(biller, meter), 8), 16), store, PRICE)
-    calls = (teacher.complete(request(rng, session * 100 + i)) for i in range(40))
+    teacher = AllSamples(Journalled(ConcurrencyLimited(Retried(Budgeted(biller, meter), 8), 16), store, PRICE))
+    calls = [asyncio.create_task(teacher.complete(request(rng, session * 100 + i))) for i in range(40)]
+    if is_killed and meter.has_caps:
+        await asyncio.wait(calls, timeout=rng.random() * 0.02)
+        store.note = store.journal = _written_no_more
+        everything = [*calls, *teacher._inner.calls]
+        for call in everything:
+            call.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+        return 0
     replies = await asyncio.gather(*calls, return_exceptions=True)
     assert all(isinstance(r, Reply | TeacherError | BudgetError) for r in replies), replies
     assert meter.reserved.calls == 0
+    meter.close()
     return sum(isinstance(r, Reply) for r in replies)
+
+
+def _written_no_more(*args, **options):
+    raise Killed
 
 
 def test_most_of_a_budget_can_be_used(tmp_path):

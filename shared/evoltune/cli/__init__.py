@@ -135,6 +135,8 @@ def _execute(name: str, argv: list[str]) -> int:
     """Runs one command; what it raises becomes one line on standard error and an exit code."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: go on when the terminal is closed
+            signal.signal(signal.SIGHUP, _interrupt)
     try:
         args = _parsed(parser_of(name), argv)
         code: int | None = args.execute(args)
@@ -166,7 +168,7 @@ def _failed(name: str, message: str, code: int) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does, also where the shell started it in the background and ignores Ctrl-C."""
+    """SIGTERM and SIGHUP end a command as Ctrl-C does, also where the shell started it in the background and ignores Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)

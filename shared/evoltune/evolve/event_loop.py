@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end: on uvloop where it is installed, interruptible by SIGTERM, from a notebook too."""
+"""Runs a coroutine to its end: on uvloop where it is installed, interruptible by SIGTERM and SIGHUP, from a notebook too."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 def run_to_end(main: Coroutine[object, object, None]) -> None:
     """`asyncio.run`; called from inside a running loop (a notebook), it uses a thread of its own.
 
-    Raises KeyboardInterrupt after SIGTERM, when the coroutine has been cancelled.
+    Raises KeyboardInterrupt after SIGTERM or SIGHUP, when the coroutine has been cancelled.
     """
     try:
         from uvloop import new_event_loop
@@ -21,7 +21,7 @@ def run_to_end(main: Coroutine[object, object, None]) -> None:
 
     def run() -> None:
         with _fewer_collections(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_stopped_by_sigterm(main))
+            runner.run(_stopped_by_signals(main))
 
     try:
         asyncio.get_running_loop()
@@ -32,12 +32,14 @@ def run_to_end(main: Coroutine[object, object, None]) -> None:
         pool.submit(run).result()
 
 
-async def _stopped_by_sigterm(main: Coroutine[object, object, None]) -> None:
-    """SIGTERM cancels `main` between two callbacks, as the Runner does for Ctrl-C."""
+async def _stopped_by_signals(main: Coroutine[object, object, None]) -> None:
+    """SIGTERM and SIGHUP cancel `main` between two callbacks, as the Runner does for Ctrl-C; a second one, also while
+    `main` waits for its calls in flight, cancels that too."""
     if threading.current_thread() is not threading.main_thread():
         return await main
-    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
-    work = loop.create_task(main)
+    loop, work = asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     stopped = False
 
     def stop() -> None:
@@ -45,16 +47,19 @@ async def _stopped_by_sigterm(main: Coroutine[object, object, None]) -> None:
         stopped = True
         work.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, stop)
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    for number in handled:
+        loop.add_signal_handler(number, stop)
     try:
-        await work
+        await main
     except asyncio.CancelledError:
         if stopped:
             raise KeyboardInterrupt from None
         raise
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, before)
+        for number in handled:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from evoltune.evolve.loop import evolve
 from evoltune.recipe import Recipe
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import read_results
-from evoltune.teacher.journal import Journalled, commit_reply
+from evoltune.teacher.journal import AllSamples, Journalled, commit_reply
 from evoltune.teacher.protocol import Reply, Request, request_key, request_to_json
 
 BATCH_DISCOUNT = 0.5
@@ -48,7 +48,7 @@ class ImportCounts:
 def open_calls(recipe: Recipe, domain: Domain, store: Store) -> dict[str, Request]:
     """The run's open calls by key. Decides all that the journal can already decide."""
     collector = CallCollector()
-    evolve(recipe, domain, store, teacher=Journalled(collector, store))
+    evolve(recipe, domain, store, teacher=AllSamples(Journalled(collector, store)))
     return collector.requests
 
 

@@ -2,14 +2,20 @@
 
 An attempt reserves its worst case: a token is at least one byte, so the prompt's UTF-8 length plus n * max_tokens bounds
 what a server can bill. When the reply is there, the reservation shrinks to what was used; an attempt that failed after the
-server may have generated keeps all of it. Invariant: spent + reserved never exceeds a cap, however many calls are in
-flight. A call that does not fit waits while others are in flight, and raises BudgetError when none is left.
+server may have generated keeps all of it, and so does a reply that does not say what it used. What is in flight is noted in
+the store before it is sent, so a `kill -9` leaves it booked. Invariant: spent + reserved never exceeds a cap, however many
+calls are in flight and however often the run is resumed. A call that does not fit waits while others are in flight, and
+raises BudgetError when none is left.
+
+A server that ignores `max_tokens` is noticed: until a first reply to calls of one `max_tokens` is there only one of them is
+in flight, and a server that once made more than it was asked for is reserved twice the most that it has made.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from evoltune.errors import BudgetError
@@ -19,6 +25,8 @@ from evoltune.teacher.protocol import AttemptError, Reply, Request, Teacher, cos
 
 MESSAGE_TOKENS = 32  # what a chat template adds to a message; the most that we counted is 11 (Llama 3)
 LOST_NOTE, WALL_NOTE = "budget:lost", "budget:wall_s"
+CAUTIOUS_REPLIES, CAUTION = 20, 3
+"""While so few replies to calls of one `max_tokens` are there, several in flight must fit at this multiple."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +44,28 @@ class Spend:
         return Spend(calls=self.calls - other.calls, tokens=self.tokens - other.tokens, usd=self.usd - other.usd)
 
 
-def worst_case_cost(request: Request, price: Price) -> Spend:
-    """The most that one attempt can cost."""
-    prompt = sum(len(content.encode()) + MESSAGE_TOKENS for _, content in request.messages)
-    usage = Usage(prompt_tokens=prompt, completion_tokens=request.n * request.max_tokens)
-    return Spend(calls=1, tokens=prompt + usage.completion_tokens, usd=cost(price, usage))
+def worst_case_cost(request: Request, price: Price, per_text: int = 0) -> Spend:
+    """The most that one attempt can cost. per_text: tokens of each text where these are more than `max_tokens`."""
+    completion = request.n * max(request.max_tokens, per_text)
+    return _spend(Usage(prompt_tokens=_prompt_bound(request), completion_tokens=completion), price)
+
+
+def charged_usage(request: Request, reply: Reply) -> Usage:
+    """The reply's usage; where the server does not say it, its bound."""
+    prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
+    bound = max(request.n * request.max_tokens, sum(len(text.encode("utf-8", "replace")) for text in reply.texts))
+    return Usage(
+        prompt_tokens=prompt or _prompt_bound(request),
+        completion_tokens=completion or (bound if any(reply.texts) or not prompt else 0),
+    )
+
+
+def _prompt_bound(request: Request) -> int:
+    return sum(len(content.encode("utf-8", "replace")) + MESSAGE_TOKENS for _, content in request.messages)
+
+
+def _spend(usage: Usage, price: Price) -> Spend:
+    return Spend(calls=1, tokens=usage.prompt_tokens + usage.completion_tokens, usd=cost(price, usage))
 
 
 class BudgetMeter:
@@ -51,7 +76,9 @@ class BudgetMeter:
         self._budget, self._store = budget, store
         self._spent, self._lost = Spend(), Spend()
         self.reserved = Spend()
-        self._settled: asyncio.Condition | None = None
+        self._settled = asyncio.Event()
+        self._replies: Counter[int] = Counter()
+        self._largest_text, self._overran = 0, False
         self._started, self._earlier_wall_s, self._noted_wall_s = time.monotonic(), 0.0, 0.0
         self.has_caps = bool(budget.usd or budget.tokens or budget.calls or budget.wall_s)
         if store is not None and self.has_caps:
@@ -82,31 +109,65 @@ class BudgetMeter:
             self._store.note(WALL_NOTE, spent)
 
     def close(self) -> None:
-        """Records the wall time, from which later sessions of the run continue."""
+        """Records what later sessions of the run continue from."""
+        if self.has_caps:
+            self._note_lost()
         if self._budget.wall_s:
             self._note_wall(self._wall_s())
 
-    async def reserve(self, worst: Spend) -> None:
-        """Takes `worst` out of what is left. Raises BudgetError, naming the cap, when it can never fit."""
-        if self._settled is None:
-            self._settled = asyncio.Condition()
-        async with self._settled:
-            while cap := self._exceeded(self._spent + self.reserved + worst):
-                if self.wall_left_s() <= 0 or self.reserved.calls == 0:
-                    raise self.error(cap, worst)
-                await self._settled.wait()
-            self.reserved += worst
+    def worst_case(self, request: Request) -> Spend:
+        """The most that one attempt can cost at this server."""
+        is_doubtful = self._overran or request.max_tokens not in self._replies
+        return worst_case_cost(request, self.price, per_text=2 * self._largest_text if is_doubtful else 0)
 
-    async def settle(self, worst: Spend, used: Spend, *, lost: bool = False) -> None:
-        """Gives back what a reservation did not use. `lost`: paid for, but there is no reply to journal."""
-        assert self._settled is not None
-        async with self._settled:
-            self.reserved -= worst
-            self._spent += used
-            if lost and self._store is not None:
-                self._lost += used
-                self._store.note(LOST_NOTE, vars(self._lost))
-            self._settled.notify_all()
+    async def reserve(self, worst: Spend, max_tokens: int = 0) -> None:
+        """Takes `worst` out of what is left. Raises BudgetError, naming the cap, when it can never fit.
+
+        max_tokens: of the call; 0: a call that no server can overrun.
+        """
+        while True:
+            cap = self._exceeded(self._spent + self.reserved + worst)
+            if cap and (self.wall_left_s() <= 0 or self.reserved.calls == 0):
+                raise self.error(cap, worst)
+            if not cap and not (self.reserved.calls and max_tokens and self._is_risky(worst, max_tokens)):
+                break
+            await self._settled.wait()
+        self.reserved += worst
+        self._note_lost()
+
+    def _is_risky(self, worst: Spend, max_tokens: int) -> bool:
+        """Whether a call beside those in flight could exceed a cap if this server ignores `max_tokens`."""
+        replies = self._replies[max_tokens]
+        if replies >= CAUTIOUS_REPLIES or not (self._budget.tokens or self._budget.usd):
+            return False
+        at_stake = self.reserved + worst
+        careful = Spend(calls=at_stake.calls, tokens=CAUTION * at_stake.tokens, usd=CAUTION * at_stake.usd)
+        return replies == 0 or self._exceeded(self._spent + careful) in ("tokens", "usd")
+
+    def settle(self, worst: Spend, used: Spend, *, journalled: Spend | None = None) -> None:
+        """Gives back what a reservation did not use. journalled: the part of it that the journal will hold. It does not
+        await: a call that is cancelled is settled too."""
+        self.reserved -= worst
+        self._spent += used
+        if self._store is not None:
+            lost = used - (journalled or Spend())
+            self._lost += lost
+            if journalled is None:  # else the note is written when the reply is journalled: see `reserve` and `close`
+                self._note_lost()
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    def observe(self, request: Request, usage: Usage) -> None:
+        """Learns from a reply how far the server keeps `max_tokens`."""
+        self._replies[request.max_tokens] += 1
+        per_text = -(-usage.completion_tokens // request.n)
+        self._largest_text = max(self._largest_text, per_text)
+        self._overran |= per_text > request.max_tokens
+
+    def _note_lost(self) -> None:
+        """Notes what is spent without a row of the journal, and what is in flight: a session that is killed keeps it."""
+        if self._store is not None:
+            self._store.note(LOST_NOTE, vars(self._lost + self.reserved))
 
     def _exceeded(self, total: Spend) -> str:
         """The name of a cap that `total` would exceed, or ""."""
@@ -143,19 +204,24 @@ class Budgeted:
         meter = self._meter
         if not meter.has_caps:
             return await self._inner.complete(request)
-        worst = worst_case_cost(request, meter.price)
-        await meter.reserve(worst)
+        while True:
+            worst = meter.worst_case(request)
+            await meter.reserve(worst, request.max_tokens)
+            if worst == meter.worst_case(request):
+                break
+            meter.settle(worst, Spend())  # while it waited, a reply changed what this server may make
         try:
             left = meter.wall_left_s()
             async with asyncio.timeout(left if left < float("inf") else None):
                 reply = await self._inner.complete(request)
         except TimeoutError:
-            await meter.settle(worst, worst, lost=True)
+            meter.settle(worst, worst)
             raise meter.error("wall_s", worst) from None
         except BaseException as error:
             charged = isinstance(error, asyncio.CancelledError) or (isinstance(error, AttemptError) and error.charged)
-            await meter.settle(worst, worst if charged else Spend(), lost=charged)
+            meter.settle(worst, worst if charged else Spend())
             raise
-        tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
-        await meter.settle(worst, Spend(calls=1, tokens=tokens, usd=cost(meter.price, reply.usage)))
+        usage = charged_usage(request, reply)
+        meter.observe(request, usage)
+        meter.settle(worst, _spend(usage, meter.price), journalled=_spend(reply.usage, meter.price))
         return reply

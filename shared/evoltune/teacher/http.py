@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -22,7 +21,6 @@ from yarl import URL
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
-from evoltune.run.store import Usage
 from evoltune.teacher.dialects import (
     MAX_COMPLETION_TOKENS,
     MAX_TOKENS,
@@ -66,30 +64,7 @@ class EndpointPool:
         self._session, self._endpoints = session, endpoints
 
     async def complete(self, request: Request) -> Reply:
-        """One attempt; where a server returns fewer than n choices, the others are requested one by one."""
-        reply = await self._attempt(request)
-        texts, truncated = list(reply.texts[: request.n]), [i for i in reply.truncated if i < request.n]
-        usage = reply.usage
-        while len(texts) < request.n:
-            seed = (request.seed + len(texts)) % 2**31
-            more = await self._attempt(replace(request, n=1, seed=seed))
-            truncated += [len(texts)] if more.truncated else []
-            texts.append(more.texts[0])
-            usage = Usage(
-                prompt_tokens=usage.prompt_tokens + more.usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens + more.usage.completion_tokens,
-            )
-        return Reply(texts=tuple(texts), usage=usage, truncated=tuple(truncated))
-
-    def _choose(self) -> Endpoint:
-        usable = [e for e in self._endpoints if not e.unusable]
-        if not usable:
-            raise TeacherError("; ".join(e.unusable for e in self._endpoints))
-        now = time.monotonic()
-        healthy = [e for e in usable if e.cooldown_until <= now]
-        return min(healthy, key=lambda e: e.load) if healthy else min(usable, key=lambda e: e.cooldown_until)
-
-    async def _attempt(self, request: Request) -> Reply:
+        """One attempt; a server may return fewer than n choices."""
         endpoint = self._choose()
         endpoint.in_flight += 1
         try:
@@ -105,6 +80,14 @@ class EndpointPool:
             raise AttemptError(str(error), where=endpoint.name, charged=True) from None
         endpoint.record_reply(reply, headers)
         return reply
+
+    def _choose(self) -> Endpoint:
+        usable = [e for e in self._endpoints if not e.unusable]
+        if not usable:
+            raise TeacherError("; ".join(e.unusable for e in self._endpoints))
+        now = time.monotonic()
+        healthy = [e for e in usable if e.cooldown_until <= now]
+        return min(healthy, key=lambda e: e.load) if healthy else min(usable, key=lambda e: e.cooldown_until)
 
     async def _post(self, endpoint: Endpoint, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         body = orjson.dumps(request_body(request, endpoint.max_tokens_name))
@@ -181,7 +164,8 @@ class Endpoint:
             return GivenUpError(f"HTTP {status}", f"{self.name}: {message}")
         self.record_failure()
         pause = min(60.0, retry_after_s(headers))
-        return AttemptError(f"HTTP {status}", where=self.name, retry_after_s=pause)
+        # A gateway may answer 5xx after the model behind it has generated, and billed.
+        return AttemptError(f"HTTP {status}", where=self.name, retry_after_s=pause, charged=status >= 500)
 
 
 def _read_key(config: recipes.Endpoint, where: str) -> str:

@@ -3,8 +3,9 @@ is a run's journal as a file of JSON lines, and a teacher that replays it.
 
     evoltune cassette export runs/demo demo.jsonl      then      teacher: {kind: replay, cassette: demo.jsonl}
 
-Invariants: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight. Replay answers
-only what was recorded; a request that is not on the cassette is an error, never a guess.
+Invariants: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight, and an ordinary
+stop none: what is in flight then comes home and is committed. Replay answers only what was recorded; a request that is not
+on the cassette is an error, never a guess.
 """
 
 import asyncio
@@ -34,35 +35,61 @@ def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request,
 
 
 class Journalled:
-    """Answers from the store's journal; otherwise asks `inner`, commits the reply, and only then returns it."""
+    """Answers from the store's journal; otherwise asks `inner`, commits the reply, and only then returns it.
+
+    Each call is a task of its own, so that it ends in the journal also when its caller was cancelled; `calls` are those at
+    work.
+    """
 
     def __init__(self, inner: Teacher, store: Store, price: recipes.Price | None = None) -> None:
         self._inner, self._store, self._price = inner, store, price or recipes.Price()
-        self._in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self._in_flight: dict[str, asyncio.Task[Reply]] = {}
+
+    @property
+    def calls(self) -> list[asyncio.Task[Reply]]:
+        return list(self._in_flight.values())
 
     async def complete(self, request: Request) -> Reply:
         body = request_to_json(request)
         key = key_of(body)
         if (known := self._store.reply(key)) is not None:
             return Reply(texts=tuple(known.texts), usage=known.usage, truncated=known.truncated)
-        if key in self._in_flight:  # two chains that ask the same thing pay once
-            return await asyncio.shield(self._in_flight[key])
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._in_flight[key] = future
+        task = self._in_flight.get(key)
+        if task is None:  # two chains that ask the same thing pay once
+            task = self._in_flight[key] = asyncio.create_task(self._asked(key, body, request))
+        return await asyncio.shield(task)
+
+    async def _asked(self, key: str, body: dict[str, Any], request: Request) -> Reply:
         try:
             reply = await self._inner.complete(request)
-            reply = commit_reply(self._store, key, body, request, reply, self._price)
-        except BaseException as error:
-            if isinstance(error, Exception):
-                future.set_exception(error)
-                future.exception()  # marks it as retrieved: there may be no second caller
-            else:
-                future.cancel()
-            raise
+            return commit_reply(self._store, key, body, request, reply, self._price)
         finally:
             del self._in_flight[key]
-        future.set_result(reply)
-        return reply
+
+
+class AllSamples:
+    """n texts: those that a server did not return in one call are asked for one by one, each a call of its own."""
+
+    def __init__(self, inner: Teacher) -> None:
+        self._inner = inner
+
+    async def complete(self, request: Request) -> Reply:
+        reply = await self._inner.complete(request)
+        if len(reply.texts) == request.n:
+            return reply
+        texts, usage = list(reply.texts[: request.n]), reply.usage
+        truncated = [i for i in reply.truncated if i < request.n]
+        while len(texts) < request.n:
+            seed = (request.seed + len(texts)) % 2**31
+            more = await self._inner.complete(replace(request, n=1, seed=seed))
+            truncated += [len(texts)] if 0 in more.truncated else []
+            texts.append(more.texts[0])
+            usage = Usage(
+                prompt_tokens=usage.prompt_tokens + more.usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens + more.usage.completion_tokens,
+                usd=usage.usd + more.usage.usd,
+            )
+        return Reply(texts=tuple(texts), usage=usage, truncated=tuple(truncated))
 
 
 def export_cassette(store: Store, path: Path) -> int:
