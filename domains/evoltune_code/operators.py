@@ -5,11 +5,11 @@ Each prompt is a file of `prompts/`, whose first line is a comment that gives it
     {operator.name for operator in OPERATORS} >= {"constraints", "rarer", "reasoning", "misdirection", "complexity"}
 """
 
-import re
 from functools import partial
 
 from evoltune.domain import Operator
 from evoltune.record import Task
+from evoltune.text.labels import declines, solution_label
 from evoltune.text.prompts import fill_slots, read_prompt
 
 DEPTH = ("constraints", "rarer", "reasoning", "misdirection", "complexity")
@@ -27,11 +27,14 @@ OPERATORS = (
 
 def no_fusion(parent: Task | None, child: Task, answer: str | None) -> str | None:
     """Eliminator: the teacher found no way to join two exercises (prompts/fuse.txt lets it say so)."""
-    return "no fusion" if re.fullmatch(r"\W*no fusion\W*", child.instruction, re.I) else None
+    return "no fusion" if declines(child.instruction, "no fusion") else None
 
 
 def solution_given(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """Eliminator: the text is nothing but a fenced program, so there is no exercise."""
+    """Eliminator: the text is nothing but a fenced program, so there is no exercise; or it comes with its solution."""
     lines = child.instruction.strip().splitlines()
     fenced = len(lines) >= 2 and lines[0].startswith("```") and lines[-1].startswith("```")
-    return "only code, no exercise" if fenced else None
+    if fenced:
+        return "only code, no exercise"
+    is_new = solution_label(child.instruction) and not (parent and solution_label(parent.instruction))
+    return "comes with its solution" if is_new else None

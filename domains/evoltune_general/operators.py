@@ -11,6 +11,7 @@ import re
 
 from evoltune.domain import Operator
 from evoltune.record import Task
+from evoltune.text.labels import declines, solution_label
 from evoltune.text.prompts import fill_slots, read_prompt
 
 FORMS = {
@@ -21,13 +22,15 @@ FORMS = {
     "html": "the HTML source of a page",
     "shell": "a shell session: commands and what they printed",
 }
-DECLINED = re.compile(r"\W*cannot join\W*", re.IGNORECASE)
-HAS_ANSWER = re.compile(r"^\W*(?:answer|solution|response|model answer)\W*:\s*\S", re.IGNORECASE | re.MULTILINE)
 ANNOUNCES_DATA = re.compile(
-    r"\b(?:following|below|given|this)\b[^.?!\n]{0,60}\b"
-    r"(?:text|paragraph|passage|table|data|list|code|program|query|json|xml|html|csv|log|email|article|document)s?\b[^.?!\n]*:\s*\Z",
+    r"(?:\b(?:following|below|these|given this|given these|this)\b"
+    r"|\b(?:folgend\w*|untenstehend\w*|unten|nachstehend\w*|diese[nmrs]?|siguientes?|abajo|est[aeo]s?|a continuación|suivante?s?|ci-dessous|ce(?:t|tte|s)?)\b"
+    r"|下面|以下|下列|如下|下述|这(?:篇|段|个|份|些|首|句)|次の|下記|この|다음|아래|이 (?:글|기사|문장|표|코드)"
+    r"|следующ|ниже|приведённ|приведенн|эт(?:от|у|и|о)\b|التالي|الآتي|الاتي|أدناه|هذا|هذه|निम्नलिखित|निम्न|नीचे|इस )"
+    r"[^.?!。？！؟।\n]*[:：]\s*\Z",
     re.IGNORECASE,
 )
+"""The last sentence points at something that would follow it, and nothing follows."""
 
 
 def prompt(name: str) -> str:
@@ -60,19 +63,20 @@ ANSWER_PROMPT = prompt("answer")
 
 def no_fusion(parent: Task | None, child: Task, answer: str | None) -> str | None:
     """The teacher declined to join two tasks, in the words that prompts/fuse.txt gives it."""
-    return "no fusion" if DECLINED.fullmatch(child.instruction) else None
+    return "no fusion" if declines(child.instruction, "cannot join") else None
 
 
 def answers_itself(parent: Task | None, child: Task, answer: str | None) -> str | None:
     """The rewrite came with its own answer, which the model would learn to copy."""
-    if parent is not None and HAS_ANSWER.search(parent.instruction):
+    if parent is not None and solution_label(parent.instruction):
         return None
-    return "answers itself" if HAS_ANSWER.search(child.instruction) else None
+    return "answers itself" if solution_label(child.instruction) else None
 
 
 def data_missing(parent: Task | None, child: Task, answer: str | None) -> str | None:
     """The rewrite ends where it announces data, so nobody can answer it."""
-    return "announced data are missing" if ANNOUNCES_DATA.search(child.instruction.rstrip()) else None
+    text = child.instruction.rstrip()
+    return "announced data are missing" if text.endswith((":", "：")) and ANNOUNCES_DATA.search(text[-300:]) else None
 
 
 ELIMINATORS = (no_fusion, answers_itself, data_missing)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evoltune.domain import Domain
 from evoltune.errors import DomainError
-from evoltune.evolve.rules.comparison import echoes_operator
+from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import ANSWER_RULES, INSTRUCTION_RULES, RULES, core_reasons, rejection_reason
 from evoltune.record import Task, Verdict
 
@@ -304,7 +304,7 @@ def test_a_copy_of_the_parent_has_at_most_two_other_stop_words(parent, text, dro
 @pytest.mark.parametrize(
     ("asked", "text", "dropped"),
     [
-        (words(4), words(4), False), (words(5), words(5), True), (words(5), words(5).upper() + "!", True),
+        (words(2), words(2), False), (words(3), words(3), True), (words(4), words(5), False), (words(5), words(6), True), (words(5), words(5), True), (words(5), words(5).upper() + "!", True),
         (words(10), words(12), True), (words(10), words(13), False),  # under 1.3 times its length
         (words(10), words(9), False), (words(10), words(12, 20), False), (words(10), words(10, 1), False),
     ],

@@ -95,6 +95,10 @@ def find_duplicates(texts: Sequence[str], options: Curate) -> Iterator[tuple[str
         yield reasons.get(i, ("", i))
 
 
+Limits, duplicates = Curate, find_duplicates
+"""The names by which programs outside this package call the search: `duplicates(texts, Limits())`."""
+
+
 def _digest(text: str) -> bytes:
     # 128 bits instead of the text itself: a tenth of the memory for a million texts.
     return blake2b(normalise(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -15,7 +15,7 @@ from evoltune.domain import Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.answers import complete_seed, with_answers, with_evidence
 from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather_all, gave_up
-from evoltune.evolve.rules.comparison import echoes_operator
+from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError

@@ -30,7 +30,7 @@ from evoltune.teacher.protocol import Teacher
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
 
-ENGINE = 1  # raised when the same recipe would decide differently
+ENGINE = 2  # raised when the same recipe would decide differently
 SEED_COMMIT = 512
 
 

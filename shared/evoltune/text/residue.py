@@ -1,11 +1,13 @@
 """Prompt residue: phrases of an evolving prompt that leaked into its result, plain, marked up, mangled or translated.
 
     is_residue("#Rewritten Prompt#: Sort a list")   is_residue("Prompt réécrit : Trier une liste")   -> True
+    is_residue("Rewritten version: The ball was kicked.", asked="Put into the passive: The boy kicked the ball.")  -> False
 
 The paper's fourth rule names "given prompt", "rewritten prompt", "#Rewritten Prompt#" (2304.12244 section 3.3). The text is
 normalised first (escapes, width, invisible characters, look-alikes, spaced letters), so each phrase is listed only once;
-the translations are in `phrases/`. Invariant: words such as "prompt" or "rewrite" alone are never residue, because tasks
-about prompts and rewriting are legitimate.
+the translations are in `phrases/`. Invariant: words such as "prompt", "given" or "improved version" alone are never residue,
+because people use them; a label counts where it heads the text or stands between number signs, and in an answer only when
+the instruction does not speak of that thing itself.
 """
 
 import html
@@ -27,19 +29,29 @@ _MADE = "(?:re ?writ(?:t?en|ed|e|ing)|re ?wrote|re ?phrased|re ?worded|evolved|g
 _PROMPT = re.compile(
     rf" (?:{_MADE} prompts?|prompts? re ?writ(?:t?en|er)|prompts? (?:re ?writer|creator|evolver)|(?:rewritten|given|created|evolved)prompt) "
 )
-_NEW = rf"(?:{_MADE}|new|updated|improved|enhanced|original|final|harder|evolved|complex|more complex|upgraded|mutated)"
-_THING = "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request)"
-_LABEL = re.compile(
-    rf"^[\W_]*(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{0,3}}{_THING}[\s*_`'\"”\])>}}]*[:：#=]"  # New Question:
-    rf"|[#*\[<{{(`«\"“【]\s*(?:the )?{_NEW}[\s_\-]{{0,3}}{_THING}\s*[#*\]>}})`»\"”】]"  # #New Question#
-    rf"|^[\W_]*#+\s*(?:{_MADE})\s*#"  # #Given#
-    rf"|<\s*/?\s*{_MADE}[\s_\-]*(?:{_THING})?\s*/?\s*>",  # <rewritten_instruction>
-    re.MULTILINE,
+_NEW = rf"(?:{_MADE}|new|updated|improved|enhanced|original|final|finally|harder|evolved|complex|more complex|upgraded|mutated|concrete|easier)"
+_THING = "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request|tests?|puzzle|assignment|scenario)"
+_OPEN, _CLOSE = r"[\s#*_`'\"“”«»‘’\[\](){}<>【】「」『』〈〉《》〔〕~-]*", r"[\s*_`'\"”’»\])}>】」』〉》〕~]*"
+_HEADING = re.compile(
+    rf"\A{_OPEN}(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{0,3}}(?:and {_NEW} )?{_THING}{_CLOSE}(?:[:：#=]|\n)"  # New Question:
+    rf"|\A{_OPEN}{_MADE}[\s_\-]{{1,3}}\w+{_CLOSE}[#=】]"  # [Rewritten Puzzle]#
+    rf"|\A{_OPEN}(?:re ?writt?en|evolved|re ?phrased|re ?worded|complexified){_CLOSE}[:：#=]"  # Rewritten:
 )
-_MARKER = re.compile(rf"#\s*(?:the )?{_MADE}\s*#|^\W*{_MADE}\s*#?\s*:", re.MULTILINE)
+"""A label at the head of an instruction. Further down, and in answers, people write such labels themselves."""
+_NUMBER_SIGNS = re.compile(
+    rf"#\s*(?:the )?(?:finally )?{_NEW}[\s_\-]{{0,3}}{_THING}\s*#|#\s*(?:the |finally )*{_MADE}(?:[\s_\-]\w+){{0,3}}\s*#|#(?:methods list|plan)#"
+    rf"|<\s*/?\s*{_MADE}[\s_\-]*(?:{_THING})?\s*/?\s*>"  # <rewritten_instruction>
+)
+_THINGS = frozenset("prompt instruction question task problem exercise".split())
+_OWN_LINE = re.compile(
+    rf"^{_OPEN}(?:the )?{_NEW} (?P<thing>prompt|instruction|question|task|problem|exercise){_CLOSE}[:：]", re.MULTILINE
+)
+_ANNOUNCED = rf"{_MADE}|(?:more|slightly more) (?:complex|challenging|difficult|detailed|specific)|harder|updated|improved|evolved"
 _PREAMBLE = re.compile(
-    rf"^\W*(?:(?:sure|certainly|of course|okay|ok|absolutely|great)\b[^\n]{{0,30}}?)?\b(?:here(?: is| s|'s|’s)|below is|this is|i(?: have|'ve|’ve)? (?:rewritten|re ?wrote|evolved))\b"
-    rf"[^\n.]{{0,60}}\b(?:{_MADE}|new|(?:more|slightly more) (?:complex|challenging|difficult|detailed|specific)|harder|modified|updated|improved|complex)\b[^\n.]{{0,50}}\b{_THING}\b"
+    rf"\A\W*(?:(?:sure|certainly|of course|okay|ok|absolutely|great)\b[^\n]{{0,30}}?)?\b(?:(?:here(?: is| s|'s)|below is) (?:(?:the|your|my|one)\b[^\n.:]{{0,60}}?\bnew|(?:the|your|my|one|a|an)\b[^\n.:]{{0,60}}?\b(?:{_ANNOUNCED}))"
+    rf"|this is (?:the|your|my)\b[^\n.:]{{0,60}}?\b(?:{_ANNOUNCED}|new)|i(?: have|'ve)? (?:rewritten|re ?wrote|evolved)\b[^\n.:]{{0,60}}?)"
+    rf"\b[^\n.:]{{0,40}}\b(?P<thing>{_THING})\b[^\n.:]{{0,40}}(?::|\n|\Z)"
+    rf"|\A\W*i(?: have|'ve)? (?:rewritten|re ?wrote|evolved) (?:the|your|this) (?P<other>{_THING})\b"
 )
 _ROLE = re.compile(
     r" (?:act as a prompt|your objective is to (?:rewrite|re write|draw inspiration|create a brand new)|(?:complicate|rewrite|re write) the (?:given|following|above) (?:prompt|instruction)"
@@ -55,21 +67,53 @@ _SUSPECT = re.compile(r" (pr\w{2,6}|r\w{11,19})(?= )")
 """A word that may be a misspelt "prompt" or "rewrittenprompt"."""
 
 
-def is_residue(text: str) -> bool:
-    """Whether the text contains words of an evolving prompt. About 0.1 ms for 1,000 ASCII characters."""
+def is_residue(text: str, asked: str | None = None) -> bool:
+    """Whether a text contains words of an evolving prompt. About 0.1 ms for 1,000 ASCII characters.
+
+    Args:
+        text: an instruction, or with `asked` an answer to it.
+        asked: the instruction; what it speaks of itself (a prompt to improve, a question to rewrite) is no residue.
+    """
     normal = _normalised(text)
     found = _WORDS.findall(normal)
     flat = f" {' '.join(found)} "
-    return bool(
-        ("prompt" in flat and _PROMPT.search(flat))
-        or _ROLE.search(flat)
-        or _LABEL.search(normal)
-        or _MARKER.search(normal)
-        or _PREAMBLE.search(normal)
-        or _is_misspelt(flat)
-        or (not _TRANSLATED_NOUNS.isdisjoint(found) and _phrases("latin").search(flat))
-        or (not text.isascii() and _phrases("other_scripts").search(unicodedata.normalize("NFKC", text).casefold()))
-    )
+    if _ROLE.search(flat) or (("#" in normal or "<" in normal) and _NUMBER_SIGNS.search(normal)):
+        return True
+    if asked is not None and _speaks_of(asked, "prompt"):
+        return False
+    if ("prompt" in flat and _PROMPT.search(flat)) or _is_misspelt(flat) or _is_translated(text, found, flat):
+        return True
+    if asked is None:
+        return bool(_HEADING.match(normal) or _PREAMBLE.match(normal)) or _has_translated_label(text)
+    if _THINGS.isdisjoint(found):
+        return False
+    labels = (*_OWN_LINE.finditer(normal), *_PREAMBLE.finditer(normal))
+    things = {next(filter(None, match.groups())).removesuffix("s") for match in labels}
+    return bool(things & _THINGS) and not any(_speaks_of(asked, thing) for thing in things)
+
+
+def _speaks_of(asked: str, thing: str) -> bool:
+    found = set(_WORDS.findall(asked.casefold()))
+    return thing in found or f"{thing}s" in found or (thing == "prompt" and not _TRANSLATED_NOUNS.isdisjoint(found))
+
+
+def _is_translated(text: str, found: list[str], flat: str) -> bool:
+    if not _TRANSLATED_NOUNS.isdisjoint(found) and _phrases("latin").search(flat):
+        return True
+    return not text.isascii() and bool(_phrases("other_scripts").search(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _has_translated_label(text: str) -> bool:
+    """ "【書き換えた問題】", "Neue Aufgabe:": a label of another language at the head of the text."""
+    head = unicodedata.normalize("NFKC", text[:200]).casefold()
+    return bool(_label_phrases().match(head))
+
+
+@cache
+def _label_phrases() -> re.Pattern[str]:
+    lines = (files("evoltune.text") / "phrases" / "labels.txt").read_text(encoding="utf-8").splitlines()
+    phrases = "|".join(unicodedata.normalize("NFKC", line) for line in lines if line and not line.startswith("#"))
+    return re.compile(rf"{_OPEN}(?:{phrases})\s*\d*{_CLOSE}(?:[:：=#\n]|(?<=[】」』〉》〕\])>*]))")
 
 
 def _normalised(text: str) -> str:

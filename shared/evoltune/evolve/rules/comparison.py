@@ -1,14 +1,15 @@
-"""Rules that compare a text with what it follows: copies, leaks of the prompt, growth, another language."""
+"""Rules that compare a text with what it follows: copies, growth, another language."""
 
-from collections import Counter
-from functools import lru_cache
+from collections.abc import Sequence, Set
 
 from evoltune.record import Task
-from evoltune.text.language import ABOUT_LANGUAGE, language_of, script_of
-from evoltune.text.residue import is_residue
-from evoltune.text.words import STOP_WORDS, ngrams, prose_words
+from evoltune.text.language import FUNCTION_WORDS, changes_language, language_of
+from evoltune.text.words import STOP_WORDS, prose_words, word_count
 
-ECHO_WORDS = 8
+NEGATIONS = frozenset("no not nor nicht kein pas sin não non niet без не".split())
+PARTICLES = frozenset("请請的了吗嗎呢吧啊呀")
+COPY_WORDS, COPY_TOKENS = 2, 3
+"""An answer that equals its instruction is a copy from these lengths on: "Good morning!" answers "Good morning!"."""
 
 
 def copies_parent(parent: Task | None, child: Task, text: str) -> bool:
@@ -21,35 +22,41 @@ def copies_parent(parent: Task | None, child: Task, text: str) -> bool:
         return bool(new)
     if len(new) < 8 or len(old) < 8 or abs(len(new) - len(old)) > 2:
         return False
-    if not (set(new) ^ set(old)) <= STOP_WORDS:  # most rewrites end here, before anything is counted
-        return False
-    added, removed = Counter(new) - Counter(old), Counter(old) - Counter(new)
-    return (added | removed).keys() <= STOP_WORDS and max(added.total(), removed.total()) <= 2
+    minor = STOP_WORDS | PARTICLES
+    if not (set(new) ^ set(old)) - minor:
+        return _edits(new, old, minor - NEGATIONS) <= 2
+    minor |= set(FUNCTION_WORDS.get(language_of(parent.instruction), "").split())
+    return not (set(new) ^ set(old)) - minor and _edits(new, old, minor - NEGATIONS) <= 2
+
+
+def _edits(new: Sequence[str], old: Sequence[str], minor: Set[str]) -> int:
+    """How many words of `minor` were added, removed or replaced by another; 3 where any other word or its place changed."""
+    edits, i, j = 0, 0, 0
+    while i < len(new) or j < len(old):
+        if i < len(new) and j < len(old) and new[i] == old[j]:
+            i, j = i + 1, j + 1
+            continue
+        added, removed = i, j
+        while i < len(new) and new[i] in minor:
+            i += 1
+        while j < len(old) and old[j] in minor:
+            j += 1
+        run_new, run_old = list(new[added:i]), list(old[removed:j])
+        while run_new and run_old and run_new[-1] == run_old[-1]:
+            run_new.pop()
+            run_old.pop()
+        edits += max(len(run_new), len(run_old))
+        if edits > 2 or not (run_new or run_old):
+            return 3
+    return edits
 
 
 def copies_instruction(parent: Task | None, child: Task, text: str) -> bool:
     """Repeats the instruction, with little or nothing after it."""
     answer, asked = prose_words(text), prose_words(child.instruction)
-    if len(asked) < 5:
-        return False
-    return answer == asked or (answer[: len(asked)] == asked and len(answer) < 1.3 * len(asked))
-
-
-def leaks_prompt(parent: Task | None, child: Task, text: str) -> bool:
-    """Words of the evolving prompt leaked (2304.12244 section 3.3, rule 4)."""
-    # Also mangled or translated: see evoltune.text.residue. What the parent itself says is allowed.
-    return is_residue(text) and not (parent and is_residue(parent.instruction))
-
-
-def echoes_operator(template: str, parent: Task, child: Task) -> bool:
-    """Whether the child repeats eight words in a row of the operator's prompt that the parent does not have."""
-    shared = _word_runs(template) & _word_runs(child.instruction)
-    return bool(shared and shared - _word_runs(parent.instruction))
-
-
-@lru_cache(maxsize=64)
-def _word_runs(text: str) -> frozenset[tuple[str, ...]]:
-    return frozenset(ngrams(prose_words(text), ECHO_WORDS))
+    if answer == asked:
+        return len(asked) >= COPY_TOKENS and word_count(text) >= COPY_WORDS
+    return len(asked) >= 5 and answer[: len(asked)] == asked and len(answer) < 1.3 * len(asked)
 
 
 def grows_too_long(parent: Task | None, child: Task, text: str) -> bool:
@@ -57,21 +64,15 @@ def grows_too_long(parent: Task | None, child: Task, text: str) -> bool:
     # The paper's prompts allow 10 to 20 more words a round; fusion was seen to turn 14 tokens into 325.
     if parent is None:
         return False
-    length, before = len(prose_words(text)), len(prose_words(parent.instruction))
+    length, before = word_count(text), word_count(parent.instruction)
     return length > max(4 * before, before + 150)
 
 
-def drifts(parent: Task | None, child: Task, text: str) -> bool:
-    """Another script or language than what it follows (the parent or the instruction), which did not ask for one."""
-    is_instruction = text is child.instruction
-    if is_instruction and parent is None:
-        return False
-    before = parent.instruction if is_instruction and parent else child.instruction
-    if not (_differ(script_of(before), script_of(text)) or _differ(language_of(before), language_of(text))):
-        return False
-    return not ABOUT_LANGUAGE.search(before)
+def instruction_drifts(parent: Task | None, child: Task, text: str) -> bool:
+    """Another script or language than the parent, which did not ask for one."""
+    return parent is not None and changes_language(parent.instruction, text)
 
 
-def _differ(a: str, b: str) -> bool:
-    """Whether both are known and not the same."""
-    return bool(a and b and a != b)
+def answer_drifts(parent: Task | None, child: Task, text: str) -> bool:
+    """Another script or language than the instruction, which did not ask for one."""
+    return changes_language(child.instruction, text)

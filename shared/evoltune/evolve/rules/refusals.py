@@ -1,56 +1,151 @@
-"""Rules about answers that do not answer: apologies, refusals, questions back."""
+"""Rules about answers that do not answer: apologies, refusals, questions back, in nine languages.
+
+The phrases are in `text/phrases/refusals.txt`. Invariant: what an answer says for somebody else (a letter that regrets, a
+waiter's question, a translation) is no refusal when the instruction asks for such words.
+"""
 
 import re
+import unicodedata
+from collections import defaultdict
+from functools import cache, lru_cache
+from importlib.resources import files
 
 from evoltune.record import Task
-from evoltune.text.words import SENTENCE_END, prose_words
+from evoltune.text.words import SENTENCE_END, word_count
 
-_APOLOGY = re.compile(r"\b(sorry|apolog|excuse|regret|forgive|condolence|decline|reject)", re.IGNORECASE)
-_REFUSAL = re.compile(
-    r"^\W*(as an? (ai|large|artificial|language|machine)\b|i('m| am) (unable|not able)|i (cannot|can't|can not|won't) "
-    r"(assist|help|fulfil|provide|comply|complete|answer)|unfortunately,? (i|as an)\b)",
-    re.IGNORECASE,
-)
+SHORT = 80  # words; a refusal explains itself in fewer, and a longer text answers something
+SHORT_QUESTION = 60
+_OPENING = 400
+"""Characters in which a refusal shows."""
 _ASKS_BACK = re.compile(
     r"please (provide|share|specify|clarify|give me|supply|send|paste|upload|attach|enter|tell me)|(could|can|would) you "
     r"(please )?(provide|share|specify|clarify|give me|tell me|send|paste|elaborate)|(need|require) (some )?(more|further|"
     r"additional) (information|details?|context)|(no|any) (input|text|code|context|information|details?|image|file|table)"
-    r" (was|were|has been|have been|is|are) (provided|given|attached|included)|(was|were|is|are)(n't| not) (provided|given|included|attached)|what (would|do) you (like|want)",
+    r" (was|were|has been|have been|is|are) (provided|given|attached|included)|(was|were|is|are)(n't| not) (provided|given|included|attached)"
+    r"|what (would|do) you (like|want) (me to|to (know|ask|learn|discuss|do|talk|see|write|translate))",
     re.IGNORECASE,
 )
-_ASKS_BACK_SIGNS = ("please ", " you ", "need ", "require ", "provided", "given", "attached", "included")
-"""Each alternative of _ASKS_BACK contains one of these; looking for them first is ten times cheaper."""
+_ASKS_BACK_SIGNS = (
+    "please ", " you ", "need ", "require ", "provided", "given", "attached", "included", "bitte ", "favor", "veuillez ", "merci ",
+    "vous ", "puede", "podr",
+)  # fmt: skip
+"""Each question in ASCII contains one of these; looking for them first is ten times cheaper."""
 _ACKNOWLEDGES = re.compile(
     r"^\W*(understood|thank you|thanks|sure|certainly|of course|okay|ok|great|got it)\b", re.IGNORECASE
 )
 _LETTER = re.compile(r"^\s*(dear|subject|hi|hello)\b", re.IGNORECASE | re.MULTILINE)
-_WANTS_A_QUESTION = re.compile(
-    r"\b(e-?mail|letter|message|reply|respond|form|survey|notice|post|question)", re.IGNORECASE
+_PLAYS_AN_AI = re.compile(
+    r"\b(pretend|act as|role-?play|imagine you|you are an?|from the (perspective|point of view)|monologue|persona)\b",
+    re.IGNORECASE,
 )
+_NEGATION = re.compile(r"no|n't|unable|declin|refus|nich|kein|ne ")
+_SORRY_SIGNS = re.compile(
+    r"sorry|apolog|leid\b|entschuld|verzeih|bedauer|siento|lament|disculp|desculp|dispiace|scusa|navr|excus|regret",
+    re.IGNORECASE,
+)
+"""One of these is in each apology in ASCII."""
 
 
 def says_sorry(parent: Task | None, child: Task, text: str) -> bool:
-    """Says "sorry" in fewer than 80 words (2304.12244 section 3.3, rule 2), and the task is not about an apology."""
-    found = prose_words(text)
-    return "sorry" in found and len(found) < 80 and not _APOLOGY.search(child.instruction)
+    """Says "sorry" at the start or the end of fewer than 80 words (2304.12244 section 3.3, rule 2), and the task is not about an
+    apology, a letter or a conversation."""
+    if (text.isascii() and not _SORRY_SIGNS.search(text)) or word_count(text) >= SHORT:
+        return False
+    edges = _edges(_folded(text))
+    apologises = any(_phrases("apology").match(edge) for edge in edges)
+    if not apologises or _phrases("about_apology").search(_folded(child.instruction)):
+        return False
+    if _is_unable(edges):
+        return True
+    return not _speaks_for_another(child.instruction)
 
 
 def refuses(parent: Task | None, child: Task, text: str) -> bool:
-    """Opens as a refusal, under 80 words."""
-    return bool(_REFUSAL.match(text)) and len(prose_words(text)) < 80
+    """Opens as a refusal, or as an AI that cannot or does not, under 80 words."""
+    opening = _folded(text[:_OPENING])
+    speaks_as_ai = bool(_phrases("as_ai").match(opening)) or any(
+        _phrases("as_ai").search(s) for s in _edges(opening)[:2] if not s.isascii()
+    )
+    if not speaks_as_ai and not _is_unable(_edges(opening)[:2]):
+        return False
+    if word_count(text) >= SHORT:
+        return False
+    if speaks_as_ai:
+        return not _PLAYS_AN_AI.search(child.instruction)
+    return not _phrases("wants_words").search(_folded(child.instruction))
 
 
 def asks_back(parent: Task | None, child: Task, text: str) -> bool:
     """Asks for what the instruction lacks (a failure sign of 2406.00770)."""
     stripped = text.strip()
-    count = len(prose_words(text))
-    if count >= 80:
+    count = word_count(text)
+    if count >= SHORT:
         return False
-    if _ACKNOWLEDGES.match(stripped) and stripped.endswith("?"):
-        return True
-    folded = stripped.casefold()
-    if count >= 60 or not any(sign in folded for sign in _ASKS_BACK_SIGNS) or _LETTER.search(stripped):
+    folded = _folded(stripped)
+    acknowledges = bool(_ACKNOWLEDGES.match(stripped)) and stripped.endswith("?")
+    may_ask = count < SHORT_QUESTION and not _LETTER.search(stripped)
+    signs = not folded.isascii() or any(sign in folded for sign in _ASKS_BACK_SIGNS)
+    if not acknowledges and not (may_ask and signs):
         return False
-    sentences = [s for s in SENTENCE_END.split(stripped) if s]
-    edges = [*sentences[:2], sentences[-1]] if sentences else []
-    return any(_ASKS_BACK.search(s) for s in edges) and not _WANTS_A_QUESTION.search(child.instruction)
+    edges = _edges(folded)
+    asks = acknowledges or any(_ASKS_BACK.search(s) or _phrases("asks").search(s) for s in edges)
+    return asks and not _speaks_for_another(child.instruction)
+
+
+def _speaks_for_another(asked: str) -> bool:
+    """Whether the instruction wants words to a person, or fiction: an apology or a question may be the answer itself."""
+    return any(_phrases(kind).search(_folded(asked)) for kind in ("wants_words", "wants_fiction"))
+
+
+def _is_unable(edges: list[str]) -> bool:
+    """Whether one of these sentences says, in the first person, that it cannot help or do what was asked: at its start or
+    behind an apology, regret or a conjunction; in languages that put the subject elsewhere, anywhere in it."""
+    at_start, anywhere = _inability()
+    return any(
+        at_start.match(edge) if edge.isascii() else at_start.match(edge) or anywhere.search(edge)
+        for edge in edges
+        if not edge.isascii() or _NEGATION.search(edge)
+    )
+
+
+@cache
+def _inability() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    patterns = _patterns()
+    before = "|".join(
+        [*patterns["apology"], *patterns["softener"], "but|however|and|that|because|so|as such|therefore|no|yes"]
+    )
+    anywhere = "|".join(p for p in patterns["inability"] if not p.isascii())
+    behind = r"(?:[^.!?\n]{0,80}?[,;—–] ?(?:but|and|so|however|aber|pero|mais|mas|ma) )?"
+    at_start = rf"\W*{behind}(?:(?:{before})[,;:. —–-]*)*\W*(?:{'|'.join(patterns['inability'])})"
+    return re.compile(at_start), re.compile(anywhere)
+
+
+def _edges(text: str) -> list[str]:
+    """The first two sentences and the last."""
+    sentences = [s.strip() for s in SENTENCE_END.split(text.strip()) if s and s.strip()]
+    return [*sentences[:2], sentences[-1]] if sentences else []
+
+
+@lru_cache(maxsize=256)
+def _folded(text: str) -> str:
+    """NFKC without upper case, with straight apostrophes."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).replace("’", "'").replace("ʼ", "'").replace("‘", "'")
+    return text.casefold()
+
+
+@cache
+def _phrases(kind: str) -> re.Pattern[str]:
+    start = r"\W*" if kind in ("apology", "as_ai") else ""
+    return re.compile(start + "(?:" + "|".join(_patterns()[kind]) + ")")
+
+
+@cache
+def _patterns() -> dict[str, list[str]]:
+    """Kind -> its regular expressions."""
+    found = defaultdict(list)
+    for line in (files("evoltune.text") / "phrases" / "refusals.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            kind, pattern = line.split(" ", 1)
+            found[kind].append(unicodedata.normalize("NFKC", pattern))
+    return dict(found)

@@ -15,7 +15,14 @@ from typing import Literal
 from evoltune.domain import Domain
 from evoltune.errors import DomainError
 from evoltune.evolve.rules.broken_text import has_only_stop_words, is_empty, is_truncated, loops
-from evoltune.evolve.rules.comparison import copies_instruction, copies_parent, drifts, grows_too_long, leaks_prompt
+from evoltune.evolve.rules.comparison import (
+    answer_drifts,
+    copies_instruction,
+    copies_parent,
+    grows_too_long,
+    instruction_drifts,
+)
+from evoltune.evolve.rules.leaks import answer_leaks_prompt, echoes_answer_prompt, leaks_prompt, repeats_label
 from evoltune.evolve.rules.refusals import asks_back, refuses, says_sorry
 from evoltune.evolve.rules.run_on import has_template_turns, runs_on
 from evoltune.record import Task
@@ -53,7 +60,7 @@ INSTRUCTION_RULES = _rules(
         "over-long growth": grows_too_long,
         "loop": loops,
         "run-on": has_template_turns,
-        "language drift": drifts,
+        "language drift": instruction_drifts,
     },
 )
 ANSWER_RULES = _rules(
@@ -65,11 +72,11 @@ ANSWER_RULES = _rules(
         "refusal": refuses,
         "unanswerable": asks_back,
         "copy of the instruction": copies_instruction,
-        "prompt residue": leaks_prompt,
+        "prompt residue": answer_leaks_prompt,
         "loop": loops,
         "run-on": runs_on,
         "truncated": is_truncated,
-        "language drift": drifts,
+        "language drift": answer_drifts,
     },
 )
 RULES = (*INSTRUCTION_RULES, *ANSWER_RULES)
@@ -78,13 +85,23 @@ RULES = (*INSTRUCTION_RULES, *ANSWER_RULES)
 def rejection_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
     """The first reason to drop the child (answer None) or this answer, core rules before the domain's; "" to keep it.
     Raises DomainError when an eliminator of the domain fails."""
-    return next(core_reasons(parent, child, answer), "") or _domain_reason(domain, parent, child, answer)
+    reason = next(core_reasons(parent, child, answer), "") or _own_prompt_reason(domain, parent, child, answer)
+    return reason or _domain_reason(domain, parent, child, answer)
 
 
 def core_reasons(parent: Task | None, child: Task, answer: str | None) -> Iterator[str]:
     """The names of the core rules that fire, in order; a rule is asked only when its turn comes."""
     rules, text = (INSTRUCTION_RULES, child.instruction) if answer is None else (ANSWER_RULES, answer)
     return (rule.name for rule in rules if rule.fires(parent, child, text))
+
+
+def _own_prompt_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
+    """ "prompt residue" where the child has a label of the domain's prompts, or the answer a sentence of the answer prompt."""
+    if answer is None:
+        leaks = repeats_label((operator.template for operator in domain.operators), parent, child)
+    else:
+        leaks = echoes_answer_prompt(domain.answer_prompt, child, answer)
+    return "prompt residue" if leaks else ""
 
 
 def _domain_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
