@@ -64,3 +64,8 @@ def test_marks_in_a_program_are_its_own(text):
 )
 def test_channels_and_the_marks_of_the_turn_itself_are_dropped(response):
     assert final_text(response).strip() == "Five."
+
+
+@pytest.mark.parametrize("answer", ["\\boxed{5}", "\\[x = 5\\]", "\\(5\\)", "\\neq 5", "\\text{no}"])
+def test_mathematics_right_behind_a_thought_is_no_escape(answer: str) -> None:
+    assert final_text(f"<think>\\boxed{{4}}</think>{answer}<|im_end|>") == answer

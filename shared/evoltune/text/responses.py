@@ -31,7 +31,9 @@ _END = re.compile(
     r"<｜(?:end▁of▁sentence|User|Assistant)｜>|<(?:start|end)_of_turn>|<eos>|</s>|\[/?INST\]"
 )
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`\n]*$", re.M)
-_NEXT_TO_QUOTE = frozenset("\"'`\\")
+_QUOTES = frozenset("\"'`\\")
+_QUOTE_AFTER = re.compile(r"[\"'`]|\\(?:[nrt](?![a-z])|[\"'])")
+"""A quotation mark or an escape; the backslash of `\\boxed` or `\\[` is mathematics."""
 
 
 def final_text(response: str) -> str:
@@ -80,7 +82,7 @@ def _up_to_end_mark(text: str) -> str:
 def _is_quoted(text: str, found: re.Match[str]) -> bool:
     """Whether the match stands beside a quotation mark or an escape, or in a comment, as in a program."""
     before, after = text[max(0, found.start() - 3) : found.start()], text[found.end() : found.end() + 1]
-    if (before[-1:] in _NEXT_TO_QUOTE and before != "```") or after in _NEXT_TO_QUOTE:
+    if (before[-1:] in _QUOTES and before != "```") or _QUOTE_AFTER.match(text, found.end()):
         return True
     line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()].lstrip()
     return line.startswith(("# ", "//")) and after not in ("", "\n")
