@@ -8,44 +8,69 @@ It does not depend on the reference. It takes time linear in the response.
 
 import re
 from collections import deque
-from dataclasses import dataclass
 
 from evoltune.record import Task
 from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import Text
-from evoltune_math.answers.reading.cleanup import closing_brace, repair_escapes, to_ascii, unwrapped
+from evoltune_math.answers.reading.cleanup import repair_escapes, to_ascii, unwrapped
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
+from evoltune_math.boxes import Found, boxed, last_box
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
 MAX_BARE_WORDS = 6
+MAX_NAMING_WORDS = 3  # `5 identical layers` is no sentence
+MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
+MAX_WORDS = 40  # characters before and after a number in which words that change it are looked for
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
-MAX_GAP = 90  # characters between two boxes that belong together
 
 
-@dataclass(frozen=True)
-class Found:
-    text: str  # the answer as written
-    method: str  # bare, boxed, tagged, hashes, phrase, formula or number
-
-
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
-_BOXED_WORD = re.compile(r"[-+]?[\w.,/]*[^\W_][\w.,/]*")
-_JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
-_PERCENT_AFTER = re.compile(r"[\s$\\)}]*(?:\\?%|percent)")
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
+_LABEL = re.compile(r"(?:answer|result)\W{0,4}(?::|=|\bis\b|\bare\b)", re.I)
+"""What a label after a box looks like; without it nothing there is searched."""
+_OPTION_LETTER = re.compile(r"[*$\s]*(?:\\(?:text|mathrm|textbf|mathbf)\{)?\(?[A-J]\)?\}?[*$.\s]*")
+_ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
+_NEXT_QUESTION = re.compile(
+    r"\n\s*(?:#{1,4}\s*)?\**(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?\s*\**\s*[:.\n]",
+    re.I,
+)
+_NOT_THIS = re.compile(
+    r"(?:\b(?:not|never|neither|nor|cannot(?: be)?|except|than|least|most|minus|negative|nearly|almost|twice|half|exceeding)|n['’]t(?: be)?"
+    r"|\b(?:anything|everything|nothing|all) but|\b(?:half|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?) of"
+    r"|\bdivisible by|\bother than|\bup to)[\s$}]+(?:the |a |an )?$",
+    re.I,
+)
+"""What makes the number that follows another statement."""
+_NOT_THAT = re.compile(
+    r"[\s$]*(?:\\text\{)?\s*(?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b|(?:is|was)(?:n['’]t|\s+not|\s+wrong|\s+incorrect)"
+    r"|(?:at (?:least|most)|squared|cubed|below zero|degrees below)\b)", re.I,
+)  # fmt: skip
+"""The same for the number before."""
+_ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
+"""What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
+_NAMING = re.compile(
+    r"[^\d$\\.,;:]{1,60}\b(?:is|are|was|equals)\s(?!.*\b(?:and|or|but|while|if|when|for|than|by)\b)[^,;]{1,60}"
+)
+"""A sentence that only names one value: `Thus the total is $45.`"""
+_DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
+_CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
+_MONEY = re.compile(
+    r"(?<![\\$\w])\$(?=\d[\d,]*(?:\.\d+)?(?:\s+(?!mod\b)[A-Za-z]{2,}(?![\w\s]*\$(?!\d))|/[a-z]{3}|[.,;:!?)]?(?:\s|$)(?![^$\n]{0,20}\$(?!\d))))"
+)
+"""A dollar sign that is money: no formula starts here."""
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
     r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:is|are|=|:|：|to the (?:question|problem) is)?\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
+    r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
     r"|(?:la\s+)?(?:réponse(?:\s+finale)?|respuesta(?:\s+final)?|risposta|resposta|antwort|ответ|उत्तर|الجواب|الإجابة)\s{0,3}(?:est|es|è|é|ist|lautet|है|هو|هي)?\s*[:：]?\s{0,3}(?=\S)",
-    re.I,
+    re.I | re.M,
 )
 """`the answer is`, in the languages that models answer in."""
-_STATES = re.compile(r"is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
+_STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _NUMBER = re.compile(
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
@@ -62,11 +87,12 @@ _OPTION = re.compile(r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
-_FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
+_FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")
 _ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", re.I)
+_PRONOUN = re.compile(r"(?:he|she|they|we|you|there)\s", re.I)
 _SIGNS = re.compile(r"[=<>+*/^]")
 _MATHEMATICAL_WORDS = frozenset(
     [*FUNCTIONS, *CONSTANTS, *GREEK, *SHORT_UNITS, "and", "or", "mod", "cm", "percent", "in"]
@@ -76,8 +102,29 @@ _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 
 def extract(task: Task, response: str) -> str | None:
     """`Domain.extract`: the candidate answer; None is counted apart from a wrong one."""
-    found = find(response)
+    found = find_for(task.reference, response)
     return found.text if found is not None else None
+
+
+def find_for(reference: str | None, response: str) -> Found | None:
+    """`find`, but a response that is the reference word for word is not searched for a part of it."""
+    if reference is not None and response.strip() == reference.strip() and is_prose(reference):
+        return Found(response.strip(), "bare")
+    return find(response)
+
+
+def is_prose(reference: str) -> bool:
+    """Whether a reference is a statement in words, of which no part is marked as the answer."""
+    words = _non_math_words(reference)
+    if (
+        len(words) <= MAX_NAMING_WORDS
+        or _NAMING.fullmatch(reference.strip())
+        or _ANSWERED.search(reference)
+        or _PHRASE.search(reference)
+    ):
+        return False
+    found = find(reference)
+    return found is None or found.method in ("number", "formula", "phrase") or len(words) > MAX_BARE_WORDS
 
 
 def find(response: str) -> Found | None:
@@ -89,11 +136,31 @@ def find(response: str) -> Found | None:
         return None
     if len(text) > MAX_TAIL:
         return Found(text.strip(), "bare")
-    boxed = _boxed(text)
-    if boxed is not None:
-        after = text[text.rfind("boxed") :]
-        return (_phrase(after, final=True) if "inal answer is" in after else None) or boxed
+    text = _before_next_question(text)
+    in_box = boxed(text)
+    if in_box is not None:
+        return _labelled_after(text[last_box(text) :]) or in_box
     return _tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
+
+
+def _before_next_question(text: str) -> str:
+    """The text up to a question that the model asks itself after its answer, and then answers too."""
+    for found in _NEXT_QUESTION.finditer(text):
+        if _ANSWERED.search(text, 0, found.start()):
+            return text[: found.start()]
+    return text
+
+
+def _labelled_after(text: str) -> Found | None:
+    """The answer that a label states after the last box: `\\boxed{x > 2}, so the answer is B`. The label's word counts more
+    than an earlier box; a sentence about the answer (`The answer is correct`) is no label."""
+    stated = _tagged(text) or _last(_HASHES, text, "hashes", 1)
+    if stated is None and _LABEL.search(text):
+        stated = _phrase(text, after_box=True)
+    if stated is None or not _is_bare_answer(stated.text):
+        return None
+    is_answer = any(c.isdigit() for c in stated.text) or "\\" in stated.text or _OPTION_LETTER.fullmatch(stated.text)
+    return stated if is_answer or len(_WORD.findall(stated.text)) == 0 else None
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -102,50 +169,6 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 # ---- marked answers --------------------------------------------------------------------------------------------------
-
-
-def _boxed(text: str) -> Found | None:
-    """The last box, with those before it that belong to it: `$\\boxed{2}$ and $\\boxed{3}$` are one answer."""
-    boxes = _boxes(text)
-    if not boxes:
-        return None
-    first = len(boxes) - 1
-    while first:
-        gap = text[boxes[first - 1][1] : boxes[first][0]]
-        if len(gap) > MAX_GAP or _SENTENCE_END.search(gap) or not _JOIN.search(gap):
-            break
-        first -= 1
-    parts = [content.strip() for _, _, content in boxes[first:]]
-    if len(set(parts)) == 1:
-        parts = parts[:1]
-    answer, end = ", ".join(parts).strip(), boxes[-1][1]
-    if not answer:
-        return None
-    if len(parts) == 1 and "%" not in answer and _PERCENT_AFTER.match(text[end : end + 16]):
-        answer += "\\%"
-    return Found(answer, "boxed")
-
-
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    """(start, end, content) of each box; a box in a box is part of its content."""
-    boxes: list[tuple[int, int, str]] = []
-    for found in _BOX.finditer(text):
-        if boxes and found.start() < boxes[-1][1]:
-            continue
-        if not found[1]:
-            word = _BOXED_WORD.match(text, found.end())
-            if word:
-                boxes.append((found.start(), word.end(), word[0]))
-            continue
-        end = closing_brace(text, found.end() - 1)
-        if end >= 0:
-            boxes.append((found.start(), end + 1, text[found.end() : end]))
-            continue
-        rest = text[found.end() :].split("\n")[0].strip().rstrip("$").strip()
-        if not boxes and rest:  # the response was cut off
-            boxes.append((found.start(), len(text), rest))
-        break
-    return boxes
 
 
 def _tagged(text: str) -> Found | None:
@@ -170,6 +193,8 @@ def _stated(text: str) -> Found | None:
     text = _CLOSING.sub("", text).strip()
     if not text:
         return None
+    if "$" in text:
+        text = _MONEY.sub(r"\\$", text)
     marked = _LETTER_A.search(text)
     if marked:
         return Found(marked[1], "phrase")
@@ -193,7 +218,23 @@ def _stated(text: str) -> Found | None:
 
 def _in_sentence(text: str) -> Found | None:
     option = _last(_OPTION, text, "phrase", 1)
-    return _first_sentence(text) or option or _conclusion(text) or _last(_NUMBER, text, "number")
+    return _first_sentence(text) or option or _conclusion(text) or _last_number(text)
+
+
+def _last_number(text: str) -> Found | None:
+    """The last number that the text does not deny (`7, not 5`); with its words, where these make it another statement."""
+    denied = None
+    for found in reversed(deque(_NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
+        before, after = text[max(0, found.start() - MAX_WORDS) : found.start()], text[found.end() :][:MAX_WORDS]
+        start, end = _NOT_THIS.search(before), _NOT_THAT.match(after)
+        if start is None and end is None:
+            return Found(found[0].strip(), "number")
+        if denied is None:
+            first = found.start() - len(before) + start.start() if start else found.start()
+            denied = text[first : found.end() + (end.end() if end else 0)].strip()
+        if start is None or "not" not in start[0]:
+            break
+    return Found(denied, "number") if denied else None
 
 
 def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
@@ -206,11 +247,13 @@ def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
     return _formula_content(formulas[-1])
 
 
-def _phrase(text: str, final: bool = False) -> Found | None:
-    """What follows the last `the answer is`, `Answer:`, `答案是` ...; `final`: only `final answer is` counts."""
+def _phrase(text: str, after_box: bool = False) -> Found | None:
+    """What follows the last `the answer is`, `Answer:`, `答案是` ...; `after_box`: only what names an answer or a result."""
     last = None
     for found in _PHRASE.finditer(text):
-        if final and "inal answer is" not in found[0]:
+        if after_box and not _LABEL.match(
+            found[0][found[0].lower().find("answer") :] if "nswer" in found[0] else found[0]
+        ):
             continue
         tail = text[found.end() :].lstrip()
         starts_text = found.start() == 0 and re.match(r"[-+\d($\\]", tail)
@@ -218,7 +261,7 @@ def _phrase(text: str, final: bool = False) -> Found | None:
             last = found
     if last is None:
         return None
-    sentence = _first_part(text[last.end() :].strip().lstrip("*").strip())
+    sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
     if not sentence:
         return None
     if _is_bare_answer(sentence):
@@ -232,7 +275,7 @@ def _phrase(text: str, final: bool = False) -> Found | None:
         return Found(behind, "phrase") if _is_bare_answer(behind) else _stated(behind)
     if formulas:
         return Found(_formula_content(formulas[-1]), "phrase")
-    return _last(_NUMBER, sentence, "number") or Found(sentence, "phrase")
+    return _last_number(sentence) or Found(sentence, "phrase")
 
 
 def _first_part(tail: str) -> str:
@@ -240,7 +283,7 @@ def _first_part(tail: str) -> str:
     formulas = [m.span() for m in _FORMULA.finditer(tail)]
     for found in _FIRST_END.finditer(tail):
         if not any(a < found.start() < b for a, b in formulas):
-            tail = tail[: found.start()].strip() or tail
+            tail = tail[: found.start() + (found[0] == "?")].strip() or tail  # `5?` is no answer
             break
     return _JAPANESE_END.sub("", tail.strip("*").strip())
 
@@ -268,9 +311,9 @@ def _conclusion(text: str) -> Found | None:
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
     verb = last_match(_VERB_OR_EQUALS, sentence)
-    if verb is None:
+    if verb is None or _DENIED.search(sentence, 0, verb.start()):
         return None
-    behind = sentence[verb.end() :].strip()
+    behind = _CLAUSE.split(sentence[verb.end() :].strip())[-1]
     return Found(behind, "phrase") if behind and _is_bare_answer(behind) and re.search(r"\d", behind) else None
 
 
@@ -305,6 +348,8 @@ def _is_bare_answer(text: str) -> bool:
 def _is_sentence(text: str) -> bool:
     """Whether a text that could be a bare answer is a sentence of words, such as `He buys 3 apples a day`."""
     if len(_non_math_words(text)) > 3 and not re.match("all real", text, re.I):
+        return True
+    if _PRONOUN.match(text) and any(c.isdigit() for c in text):
         return True
     return _is_words_only(text) and len(_WORD.findall(to_ascii(text))) > 1
 

@@ -16,14 +16,16 @@ from evoltune.record import Status, Task, Verdict
 from evoltune.verification.records import NO_ANSWER
 from evoltune_math.answers.equality import compare
 from evoltune_math.answers.equality.expressions import is_undefined
+from evoltune_math.answers.equality.values import same_words
 from evoltune_math.answers.kinds import Answer, Group, Text, Value
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
 from evoltune_math.answers.reading.reader import OUR_FAULTS, read
-from evoltune_math.extraction import find
+from evoltune_math.extraction import find, find_for, is_prose
 
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
+_PROSE = "\0prose"
 MAX_EVIDENCE = 2_000
 MAX_LIST_TEXT = 400
 
@@ -39,7 +41,7 @@ def check(answer: str, reference: str | None, policy: Policy | Mapping[str, Any]
     The verdict is pass, fail or unverifiable (no reference); its evidence has `extracted`, `extraction` (how the answer
     was found) and `method` (the stage that decided).
     """
-    found = find(answer)
+    found = find_for(reference, answer)
     if found is None:
         return Verdict(status="fail", reason=NO_ANSWER, evidence={"extracted": None, "extraction": "none"})
     chosen = policy if isinstance(policy, Policy) else Policy.of(policy)
@@ -57,6 +59,10 @@ def _verdict(candidate: str, reference: str | None, policy: Policy, extraction: 
     target = None if reference is None else _answer_in(reference)
     if reference is None or target is None:
         return verdict("unverifiable", "no reference")
+    if target == _PROSE:
+        evidence["method"] = "text"
+        is_same = same_words(candidate, reference, policy.text)
+        return verdict("pass") if is_same else verdict("unverifiable", "the reference is prose")
     try:
         if _is_same_text(candidate, reference) and not _is_undefined(candidate):
             equal, method = True, "string"
@@ -70,7 +76,9 @@ def _verdict(candidate: str, reference: str | None, policy: Policy, extraction: 
 
 @cached
 def _answer_in(reference: str) -> str | None:
-    """The answer that a reference states: references may be whole solutions."""
+    """The answer that a reference states: references may be whole solutions. A number in a sentence is not the answer."""
+    if is_prose(reference):
+        return _PROSE
     found = find(reference)
     return found.text if found is not None else reference if reference.strip() else None
 

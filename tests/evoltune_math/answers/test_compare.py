@@ -11,8 +11,8 @@ from evoltune_math import check
 
 
 def _groups() -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
-    text = Path(__file__).with_name("forms.txt").read_text(encoding="utf-8")
-    for group in text.split("\n## ")[1:]:
+    files = sorted(Path(__file__).parent.glob("forms*.txt"))
+    for group in (g for file in files for g in file.read_text(encoding="utf-8").split("\n## ")[1:]):
         name, *lines = filter(None, group.split("\n"))
         pairs = []
         for line in lines:

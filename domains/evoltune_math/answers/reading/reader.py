@@ -14,12 +14,12 @@ from evoltune_math.answers.kinds import Answer, Text, Value
 from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import cached, closing_brace, normalised, plain_number
-from evoltune_math.answers.reading.phrases import changes_meaning, in_signs
+from evoltune_math.answers.reading.phrases import changes_meaning, in_signs, words_of
 from evoltune_math.answers.reading.special_forms import special_form
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, word_set
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, word_set
 
 MAX_TEXT, MAX_DEPTH = 12_000, 150
 _INT = r"(?:\{(\d+)\}|(\d+))"
@@ -180,6 +180,8 @@ def _without_introduction(tokens: list[Token]) -> list[Token]:
     if tokens[at].text == ":" and len(tokens[0].text) > 2 and tokens[0].text not in FUNCTIONS:
         return tokens[at + 1 :]
     verbs = [k for k in range(at) if tokens[k].text in _VERBS]
+    if any(w in MODIFIERS for token in tokens[:at] for w in words_of(token)):
+        return tokens  # `x cannot be 5`
     return tokens[verbs[-1] + 1 :] if verbs else tokens
 
 
