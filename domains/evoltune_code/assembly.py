@@ -36,19 +36,19 @@ def cpu_limit(task: Task) -> float | None:
 def assemble(prompt: str, entry_point: str, candidate: str) -> str:
     """The program of a candidate. Where no layout compiles, the plain join, so that its error can be named."""
     layouts = list(_layouts(prompt, entry_point, candidate)) if is_code(prompt) else [candidate]
-    tabbed = layouts if "\t" in candidate else []
-    expanded = (program.expandtabs(size) for program in tabbed for size in (4, 8))
-    return next((p for p in (*layouts, *expanded) if syntax_error(p) is None), layouts[0])
+    return next((p for p in layouts if syntax_error(p) is None), layouts[0])
 
 
 def _layouts(prompt: str, entry_point: str, candidate: str) -> Iterator[str]:
     yield prompt + candidate
+    newline = "" if prompt.endswith("\n") else "\n"
+    if newline:
+        yield prompt + newline + candidate
     futures = "".join(_FUTURE_IMPORT.findall(candidate))
     whole = entry_point and re.search(rf"^(async )?def {re.escape(entry_point)}\s*\(", candidate, re.M)
     if whole or futures:  # a stub without a docstring does not compile; __future__ must come first
         rest = _FUTURE_IMPORT.sub("", candidate)
         yield f"{futures}{preamble(prompt, entry_point)}\n{rest}"
-    newline = "" if prompt.endswith("\n") else "\n"
     yield prompt.rstrip(" \t") + newline + textwrap.indent(candidate, "    ")
     if candidate[:1] not in (" ", "\t"):  # a body whose first line lost its indent to a strip()
         yield prompt + "    " + candidate

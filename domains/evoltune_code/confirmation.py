@@ -20,7 +20,8 @@ from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
 from evoltune.verification.records import NO_ANSWER
 from evoltune_code.assembly import assemble, text_field
-from evoltune_code.extraction import blocks, normalised
+from evoltune_code.extraction import normalised
+from evoltune_code.fences import blocks
 from evoltune_code.mutants import mutants, stubs
 from evoltune_code.syntax import calls_by_name, local_names, parse, syntax_error, top_level_names
 from evoltune_code.verification import policy_number

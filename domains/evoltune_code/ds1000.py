@@ -18,7 +18,8 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
-from evoltune_code.extraction import blocks, normalised
+from evoltune_code.extraction import normalised
+from evoltune_code.fences import blocks
 
 _ENDS = re.compile(r"</code>|# SOLUTION END|END SOLUTION|\n```")
 _STARTS = re.compile(r"BEGIN SOLUTION\s*(?:\n<code>)?\n?|<code>\n?")

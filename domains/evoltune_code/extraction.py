@@ -1,8 +1,8 @@
 """From a model's response to the candidate: the code in it, or None when there is none.
 
-Reads fenced blocks (also unclosed, indented, or in other languages), bare code, code with prose around it, and raw
-completions of a prompt. One rule decides between blocks: the last that defines the entry point, with the helpers and
-imports of the others that it needs; without an entry point, the longest that compiles.
+Reads fenced blocks, bare code, code with prose around it, and raw completions of a prompt. The final answer counts, not the
+longest block: the last block that defines what is tested (the entry point, else the names that the tests use), joined with what
+it needs of the others; where nothing is called, the last program that reads its input, else the last that compiles.
 
     extract(Task(instruction="...", fields={"entry_point": "f"}), "Sure:\\n```python\\ndef f(): return 1\\n```")
 
@@ -10,52 +10,80 @@ Invariant: a response that already is the program, or that continues the prompt,
 """
 
 import ast
-import builtins
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from evoltune.record import Task
+from evoltune.sandbox import languages
 from evoltune.text.responses import final_text
-from evoltune_code.assembly import assemble
-from evoltune_code.syntax import bound_names, is_code, local_names, parse, statements, syntax_error, top_level_names
-
-TAGS: dict[str, frozenset[str]] = {
-    "python": frozenset({"python", "py", "python3", "py3", "ipython"}),
-    "javascript": frozenset({"javascript", "js", "node", "mjs"}),
-    "cpp": frozenset({"cpp", "c++", "cc", "cxx"}),
-    "c": frozenset({"c", "h"}),
-    "bash": frozenset({"bash", "sh", "shell"}),
-}
-"""Fence tags by language; a language that is not here is its own tag."""
-_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
-_STATEMENT = re.compile(r"""\s*(?:[A-Za-z_][\w.\[\]]*\s*(?:[-+*/|&^%]?=(?!=)|\()|\"{3}|'{3}|@\w)""")
-_CODE_START = re.compile(
-    r"(def|class|import|from|async def|for|while|if|try|with|print\(|@|#!)\b|@|\w+(\[.*\])? *[+*-]?= *\S"
+from evoltune_code import foreign_extraction
+from evoltune_code.assembly import assemble, text_field
+from evoltune_code.fences import Block, blocks, opened_by_prompt, outside
+from evoltune_code.joining import joined
+from evoltune_code.syntax import (
+    bound_names,
+    calls_by_name,
+    is_code,
+    is_docstring,
+    local_names,
+    parse,
+    statements,
+    syntax_error,
+    top_level_names,
 )
-_MAX_STARTS, _MAX_TRIMS = 12, 24
 
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """One fenced block: its tag in lower case ("" when untagged) and its text, dedented by the fence's indent."""
-
-    tag: str
-    code: str
+_ASSIGNMENT_OR_CALL = re.compile(r"""\s*(?:[A-Za-z_][\w.\[\]]*(?:\s*[-+*/|&^%]?=(?!=)|\()|\"{3}|'{3}|@\w)""")
+_TWO_WORDS = re.compile(r"\b[^\W\d_]{2,} [^\W\d_]{2,}\b")
+_STRING_OR_COMMENT = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#[^\n]*")
+_KEYWORDS = frozenset(
+    "and as assert async await case class def del elif else except for from global if import in is lambda match nonlocal not or "
+    "pass raise return try type while with yield".split()
+)
+_CODE_START = re.compile(
+    r"(def|class|import|from|async def|for|while|if|try|with|print\(|@|#!)\b|@|\w+(\[.*\])? *[+*-]?= *\S|[\w.]+\(.*\)\s*$"
+)
+_READS_INPUT = re.compile(
+    r"\binput\s*\(|\bstdin\b|\bopen\s*\(\s*0\s*[,)]|\bfileinput\b|\bos\.read\s*\(\s*0\b|/dev/stdin"
+)
+_PASSIVE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+_TRANSCRIPT = (">>> ", "$ ", "In [")
+_INDENTED = re.compile(r"(?:^|(?<=\n\n))(?:(?:    |\t)[^\n]*(?:\n|$)|\n(?=    |\t))+")
+"""A paragraph of Markdown that is indented: code without a fence."""
+_MAX_STARTS, _MAX_TRIMS, _MAX_PARSED = 60, 24, 4_000_000
 
 
 def extract(task: Task, response: str) -> str | None:
     """The candidate of a response in the task's language (`fields.language`, Python by default), or None."""
     text = normalised(response)
-    language = str(task.fields.get("language") or "python").lower()
+    language = languages.canonical(str(task.fields.get("language") or "python"))
+    entry_point, prompt = text_field(task, "entry_point"), text_field(task, "prompt")
     if language != "python":
-        fenced = blocks(text)
-        whole = text if text.strip() else None
-        return max(_in_language(fenced, language), key=len, default=None) if fenced else whole
-    entry_point, prompt = str(task.fields.get("entry_point") or ""), str(task.fields.get("prompt") or "")
-    found = _python(text, prompt, entry_point)
+        return foreign_extraction.extract(text, language, entry_point)
+    found = _python(text, _Sought(prompt=prompt, entry_point=entry_point, used=_names_of(task.tests)))
     return without_main(found) if found and entry_point else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sought:
+    """What the candidate must define: the entry point, else names that the tests use."""
+
+    prompt: str
+    entry_point: str
+    used: frozenset[str]
+
+    def in_code(self, code: str) -> int:
+        """How much of it a code defines; imports define nothing of one's own."""
+        if self.entry_point:
+            return int(self.entry_point in top_level_names(code))
+        own = (node for node in statements(code) if not isinstance(node, ast.Import | ast.ImportFrom))
+        return len(self.used & {name for node in own for name in bound_names(node)})
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.entry_point or self.used)
 
 
 def normalised(response: str) -> str:
@@ -63,52 +91,68 @@ def normalised(response: str) -> str:
     return final_text(response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff"))
 
 
-def blocks(text: str) -> list[Block]:
-    """Fenced blocks in order. An unclosed last fence reaches to the end; a fence inside a docstring closes nothing."""
-    found: list[Block] = []
-    lines, start, mark, indent, tag = text.split("\n"), -1, "", 0, ""
-    for number, line in enumerate([*lines, None]):
-        fence = _FENCE.match(line) if line is not None else None
-        if start < 0:
-            if fence:
-                start, mark, indent = number + 1, fence[2], len(fence[1])
-                tag = (fence[3].strip().lower().split() or [""])[0].strip("{}.")
-            continue
-        closes = fence and fence[2].startswith(mark) and not fence[3].strip() and len(fence[1]) <= indent + 3
-        if closes or line is None:
-            inside = [re.sub(rf"^[ \t]{{0,{indent}}}", "", inner) for inner in lines[start:number]]
-            found.append(Block(tag=tag, code="\n".join(inside)))
-            start = -1
-    return found
+def _names_of(tests: object) -> frozenset[str]:
+    """Names that tests in source use and do not bind themselves: the program must define some of them."""
+    if isinstance(tests, dict):
+        tests = tests.get("each")
+    sources = [tests] if isinstance(tests, str) else tests if isinstance(tests, list | tuple) else []
+    return _free_names("\n".join(s for s in sources if isinstance(s, str)))
 
 
-def _in_language(fenced: Sequence[Block], language: str) -> list[str]:
-    """The code of the blocks with one of the language's tags; where there are none, of those without a tag."""
-    tags = TAGS.get(language, frozenset({language}))
-    return [b.code for b in fenced if b.tag in tags] or [b.code for b in fenced if not b.tag]
+@lru_cache(maxsize=512)
+def _free_names(source: str) -> frozenset[str]:
+    tree = parse(source)
+    if tree is None:
+        return frozenset()
+    names, bound = local_names(tree)
+    return frozenset(names - bound - {n for s in ast.walk(tree) if isinstance(s, ast.stmt) for n in bound_names(s)})
 
 
-def _python(text: str, prompt: str, entry_point: str) -> str | None:
+def _python(text: str, sought: _Sought) -> str | None:
+    prompt, entry_point = sought.prompt, sought.entry_point
     if not text.strip():
         return None
     if _is_program(text, entry_point):
         return text
     completes = is_code(prompt)
+    head = opened_by_prompt(text)
+    if head is not None:
+        if completes and (head[:1] in " \t\n" or _continues(prompt, entry_point, head)):
+            return head
+        if is_code(head) and _is_program(head, entry_point):
+            text = f"```python\n{text}"
     if completes and ((text[:1] in " \t\n" and "```" not in text) or _continues(prompt, entry_point, text)):
         return text  # a raw completion: right or wrong, it is what the model wrote
-    if fenced := blocks(text):
-        return _chosen(fenced, prompt, entry_point)
+    fenced = [block.code for block in _python_blocks(text)]
+    *_, behind = between = outside(text)
+    if fenced and sought.anything and (last := _bare(behind, fenced, sought)):
+        return last
+    chosen = _chosen(fenced, sought)
+    if chosen is not None and (not sought.anything or sought.in_code(chosen) or completes):
+        return chosen
     dedented = textwrap.dedent(text)
     if dedented != text and _is_program(dedented, entry_point):
         return dedented
-    return _between_prose(text, entry_point) or (_broken_code(text, entry_point) if not completes else None)
+    plain = "\n\n".join(between)
+    bare = _bare(plain, fenced, sought) or _bare(_INDENTED.sub(_dedent, plain), fenced, sought)
+    return bare or chosen or (_broken_code(text, entry_point) if not completes and not blocks(text) else None)
+
+
+def _python_blocks(text: str) -> list[Block]:
+    """Blocks with a tag of Python, or those without a tag where there are none; not transcripts."""
+    found, tags = blocks(text), languages.tags("python")
+    own = [b for b in found if b.tag in tags] or [b for b in found if not b.tag]
+    return [b for b in own if b.code.strip() and not b.code.lstrip().startswith(_TRANSCRIPT)]
 
 
 def _is_program(text: str, entry_point: str) -> bool:
     """Whether the whole text is Python that does something; one word of prose is Python too, but does nothing."""
+    body = statements(text)
+    if any(_is_heading(node, top_level_names(text)) for node in body):
+        return False
     if entry_point:
         return entry_point in top_level_names(text)
-    return any(not isinstance(n, ast.Expr) or isinstance(n.value, ast.Call) for n in statements(text))
+    return any(not isinstance(n, ast.Expr) or isinstance(n.value, ast.Call) for n in body)
 
 
 def _continues(prompt: str, entry_point: str, text: str) -> bool:
@@ -117,80 +161,121 @@ def _continues(prompt: str, entry_point: str, text: str) -> bool:
     return bool(returns) and syntax_error(assemble(prompt, entry_point, text)) is None
 
 
-def _chosen(fenced: Sequence[Block], prompt: str, entry_point: str) -> str | None:
-    name = re.escape(entry_point)
-    indented = re.compile(rf"\s*\n*[ \t]+(async )?def {name}\s*\(") if entry_point else None
-    own = [
-        textwrap.dedent(code) if indented and indented.match(code) else code
-        for code in _in_language(fenced, "python")
-        if not code.lstrip().startswith((">>> ", "$ "))  # a transcript
-    ]
-    if not own:
-        return None
+def _chosen(codes: Sequence[str], sought: _Sought) -> str | None:
+    """The last of these that defines what is sought, with what it needs of the others; None when there are none."""
+    prompt, entry_point = sought.prompt, sought.entry_point
     if entry_point:
-        pattern = re.compile(rf"^(async )?def {name}\s*\(|^{name}\s*=", re.M)
-        defining = [code for code in own if entry_point in top_level_names(code)]
-        defining = defining or [code for code in own if pattern.search(code)]
-        if defining:
-            return with_helpers(defining[-1], [code for code in own if code is not defining[-1]])
-        if is_code(prompt):
-            fitting = (code for code in own if syntax_error(assemble(prompt, entry_point, code)) is None)
-            return next(fitting, own[0])
-    compiling = [code for code in own if syntax_error(code) is None]
-    return max(compiling or own, key=len)
+        indented = re.compile(rf"\s*\n*[ \t]+(async )?def {re.escape(entry_point)}\s*\(")
+        codes = [textwrap.dedent(code) if indented.match(code) else code for code in codes]
+    if not codes:
+        return None
+    last = _last_definer(codes, sought)
+    if last < 0 and entry_point and is_code(prompt):
+        continuing = [code for code in codes if _continues(prompt, entry_point, code)]
+        fitting = continuing[::-1] or [c for c in codes if syntax_error(assemble(prompt, entry_point, c)) is None]
+        return next(iter(fitting), codes[0])
+    if last < 0:
+        last = _last_program(codes)
+    return joined(codes[last], codes[:last], codes[last + 1 :], sought.used)
 
 
-def with_helpers(code: str, others: Sequence[str]) -> str:
-    """The code, preceded by the definitions and imports of the other blocks that it uses and does not have."""
-    parts = [code]
-    for _ in others:  # a helper may need a helper
-        missing = _unbound("\n".join(parts))
-        needed = [n for other in others for n in _definitions(other) if missing & set(bound_names(n))]
-        helper = "\n".join(map(ast.unparse, needed))
-        if not needed or helper in parts:
-            break
-        parts.insert(0, helper)
-    return "\n".join(parts)
+def _last_definer(codes: Sequence[str], sought: _Sought) -> int:
+    """The number of the last code that defines most of what is sought; -1 where none does."""
+    score, last = max(((sought.in_code(code), i) for i, code in enumerate(codes)), default=(0, -1))
+    if score or not sought.entry_point:
+        return last if score else -1
+    name = re.escape(sought.entry_point)
+    broken = re.compile(rf"^(async )?def {name}\s*\(|^class {name}\b|^{name}\s*=", re.M)
+    return max((i for i, code in enumerate(codes) if broken.search(code)), default=-1)
 
 
-def _definitions(code: str) -> Iterator[ast.stmt]:
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
-    yield from (node for node in statements(code) if isinstance(node, kinds))
+def _last_program(codes: Sequence[str]) -> int:
+    """The number of the last code that reads input; if that only defines functions, of the last that calls them."""
+    compiling = [i for i, code in enumerate(codes) if syntax_error(code) is None]
+    reading = [i for i in compiling if _READS_INPUT.search(codes[i])]
+    last = (reading or compiling or [len(codes) - 1])[-1]
+    if not reading or any(
+        not isinstance(node, _PASSIVE) and not is_docstring(node) for node in statements(codes[last])
+    ):
+        return last
+    defined = top_level_names(codes[last])
+    calling = [i for i in compiling if i != last and any(name in defined for name, _ in calls_by_name(parse(codes[i])))]
+    return calling[-1] if calling else last
 
 
-def _unbound(code: str) -> set[str]:
-    """Names that are read somewhere and bound nowhere in the code: an over-cautious guess is good enough here."""
-    tree = parse(code)
-    if tree is None:
-        return set()
-    names, bound = local_names(tree)
-    bound |= {name for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in bound_names(node)}
-    return names - bound - set(dir(builtins))
+# ---- code without fences
 
 
-def _between_prose(text: str, entry_point: str) -> str | None:
-    """The first run of lines that compiles and defines the entry point (any function, class or import without one)."""
+def _bare(text: str, fenced: Sequence[str], sought: _Sought) -> str | None:
+    """The program in a text where code and prose follow each other. Broken code is part of it: then the text comes back whole, to
+    fail with its line."""
     lines = text.split("\n")
-    starts = [i for i, line in enumerate(lines) if _CODE_START.match(line)]
-    for start in starts[:_MAX_STARTS]:
-        window = _longest_parse(lines[start:])
-        if entry_point in top_level_names(window) if entry_point else any(_definitions(window)):
-            # Only prose is dropped: a broken statement before the function is part of the program, which fails by it.
-            return text if any(_STATEMENT.match(line) for line in lines[:start]) else window
-    return None
+    places = list(_segments(lines))
+    codes = ["\n".join(lines[start:end]) for start, end in places]
+    found = [i for i, code in enumerate(codes) if (sought.in_code(code) if sought.anything else _is_program(code, ""))]
+    if not found:
+        return None
+    inside = {number for start, end in places for number in range(start, end)}
+    for number, line in enumerate(lines):
+        if number not in inside and _is_broken_code(line, before=number < places[found[0]][0]):
+            return text
+    return _chosen([*fenced, *codes] if sought.anything else [codes[i] for i in found], sought)
 
 
-def _longest_parse(lines: list[str]) -> str:
-    """The lines up to the first syntax error that cutting at the error cures; "" when nothing is left."""
+def _dedent(found: re.Match[str]) -> str:
+    return textwrap.dedent(found[0])
+
+
+def _segments(lines: list[str]) -> Iterator[tuple[int, int]]:
+    """(first, behind the last) line of each run of lines that compiles."""
+    starts = parsed = number = 0
+    while number < len(lines) and starts < _MAX_STARTS and parsed < _MAX_PARSED:
+        if not _CODE_START.match(lines[number]):
+            number += 1
+            continue
+        starts += 1
+        count, read = _longest_parse(lines[number:])
+        parsed += read
+        if count:
+            yield number, number + count
+        number += max(count, 1)
+
+
+def _longest_parse(lines: list[str]) -> tuple[int, int]:
+    """How many lines compile before the first syntax error that cutting at the error cures, and how many characters were read
+    for it. A line that is a mere word, such as `Output`, is prose."""
+    read = 0
     for _ in range(_MAX_TRIMS):
         while lines and not lines[-1].strip():
             lines = lines[:-1]
         source = "\n".join(lines) + "\n"
+        read += len(source)
         error = syntax_error(source)
         if error is None:
-            return source if lines else ""
+            mere = (node.lineno for node in statements(source) if _is_heading(node, frozenset()))
+            return min(next(mere, len(lines) + 1) - 1, len(lines)), read
         lines = lines[: min(max(error[0] - 1, 0), len(lines) - 1)]
-    return ""
+    return 0, read
+
+
+def _is_heading(node: ast.stmt, defined: Set[str]) -> bool:
+    """Whether a statement is prose that happens to be Python: `Output`, `Input, output`, `O(n)`."""
+    if not isinstance(node, ast.Expr):
+        return False
+    value = node.value.func if isinstance(node.value, ast.Call) else node.value
+    if isinstance(node.value, ast.Call):
+        return isinstance(value, ast.Name) and value.id == "O" and "O" not in defined
+    return isinstance(value, ast.Tuple) or (isinstance(value, ast.Name) and value.id not in defined)
+
+
+def _is_broken_code(line: str, before: bool) -> bool:
+    """Whether a line that does not compile is code rather than prose; behind the answer only if brackets show it."""
+    if not _ASSIGNMENT_OR_CALL.match(line):
+        return False
+    text = _STRING_OR_COMMENT.sub("", line)
+    if any(not _KEYWORDS & {*pair.split()} for pair in _TWO_WORDS.findall(text)):
+        return False
+    return before or any(text.count(a) != text.count(b) for a, b in ("()", "[]", "{}"))
 
 
 def _broken_code(text: str, entry_point: str) -> str | None:

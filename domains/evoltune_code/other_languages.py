@@ -13,9 +13,9 @@ from typing import Any
 
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
+from evoltune.sandbox import languages
 from evoltune_code.assembly import cpu_limit, text_field
 
-LANGUAGES = {"js": "javascript", "cpp": "cpp", "c": "c", "sh": "bash", "py": "python"}
 _OPENING = re.compile(r"(\w+)\s*\([^()]*\)\s*(?:->[^{]*)?\{?\s*$")
 _PRINT_MARK: Mapping[str, str] = {"javascript": 'console.log("\\n{mark}");', "bash": 'printf "\\n{mark}\\n"'}
 
@@ -25,14 +25,14 @@ def task(row: Mapping[str, Any]) -> Task:
     prompt, name = row["prompt"], row["name"]
     opened = _OPENING.search(prompt.rstrip().rpartition("\n")[2].rstrip("{ \n"))
     entry_point = opened[1] if opened else re.sub(r"^HumanEval_\d+_", "", name)
-    fields = {"entry_point": entry_point, "prompt": prompt, "language": LANGUAGES.get(row["language"], row["language"])}
+    fields = {"entry_point": entry_point, "prompt": prompt, "language": languages.canonical(row["language"])}
     return Task(instruction=prompt, tests=row["tests"], fields=fields, name=name)
 
 
 def verify(task: Task, candidate: str, language: str, context: Context) -> Verdict:
     """The verdict on one candidate: a function body, a whole function, or a program."""
     entry_point, prompt = text_field(task, "entry_point"), text_field(task, "prompt")
-    whole = bool(entry_point) and _defines(candidate, entry_point)
+    whole = bool(entry_point) and languages.defines(language, candidate, entry_point)
     program = candidate if whole or not prompt else prompt + candidate
     job = Job(program=program, stdin=text_field(task, "stdin"), language=language, cpu_s=cpu_limit(task))
     if not isinstance(task.tests, str):
@@ -51,19 +51,6 @@ def verify(task: Task, candidate: str, language: str, context: Context) -> Verdi
 def without_brace(tests: str) -> str:
     """The tests (C++) without the brace that would close the function of a bare body."""
     return re.sub(r"\A\s*\}\n?", "", tests)
-
-
-def _defines(candidate: str, entry_point: str) -> bool:
-    """Whether a JavaScript, C++ or Bash text defines the function itself (and does not only call it)."""
-    if f"{entry_point}(" not in candidate:
-        return False
-    heads = [f"{word} {entry_point}" for word in ("function", "const", "let", "var")]
-    if any(head in candidate for head in (*heads, f"{entry_point}()")):
-        return True
-    return any(
-        f" {entry_point}(" in line and not line.startswith((" ", "\t")) and not line.rstrip().endswith(";")
-        for line in candidate.splitlines()
-    )
 
 
 def head_of_prompt(prompt: str, entry_point: str) -> str:

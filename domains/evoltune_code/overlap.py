@@ -22,7 +22,9 @@ from textwrap import indent
 
 from evoltune.domain import Context, Job
 from evoltune.record import Record, Task
-from evoltune_code.extraction import TAGS, blocks, normalised
+from evoltune.sandbox import languages
+from evoltune_code.extraction import normalised
+from evoltune_code.fences import blocks
 from evoltune_code.suite_probes import HARNESS, Problem, count_operations, prepared
 from evoltune_code.syntax import local_names, parse, statements
 from evoltune_code.verification import policy_number, tests_of
@@ -127,7 +129,7 @@ def codes(record: Record) -> Iterator[str]:
     """The Python in a record: all fenced blocks of an answer together, or the answer itself."""
     for text in [a.text for a in record.answers] or [record.task.reference or ""]:
         clean = normalised(text)
-        fenced = [b.code for b in blocks(clean) if b.tag in TAGS["python"] or not b.tag]
+        fenced = [b.code for b in blocks(clean) if b.tag in languages.tags("python") or not b.tag]
         yield "\n".join(code for code in fenced if parse(code)) or clean
 
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
+from evoltune.sandbox import languages
 from evoltune_code.assembly import assemble, cpu_limit, preamble, text_field
 from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.other_languages import verify as verify_other_language
@@ -50,7 +51,7 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         return verify_ds1000(task, candidate, context)
     if not task.tests:
         return Verdict(status="unverifiable", reason="no tests: the task has nothing to judge by")
-    language = text_field(task, "language") or "python"
+    language = languages.canonical(text_field(task, "language") or "python")
     if language != "python":
         return verify_other_language(task, candidate, language, context)
     entry_point = text_field(task, "entry_point")

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from evoltune.record import Task
 from evoltune_code.assembly import assemble, preamble
-from evoltune_code.extraction import blocks, extract, without_main
+from evoltune_code.extraction import extract, without_main
+from evoltune_code.fences import blocks
 from evoltune_code.syntax import syntax_error
 
 PROMPT = (
@@ -69,12 +70,19 @@ def test_the_function_is_found_however_it_is_wrapped(response):
         "```python\nreturn sum(xs)\n```",
         "    return helper(sum(xs)) - 1",
         "def total(xs: List[int]) -> int:\n    return helper(sum(xs)) - 1",
-        "\tacc = 0\n\tfor x in xs:\n\t\tacc += x\n\treturn acc",
-        "    acc = 0\n    for x in xs:\n\tacc += x\n    return acc",
     ],
 )
 def test_a_body_or_a_whole_function_completes_the_prompt_with_its_imports_and_helpers(completion):
     assert run(completion, prompt=PROMPT) == 6
+
+
+@pytest.mark.parametrize("body", ["\tacc = 0\n\treturn acc", "    for x in xs:\n\tacc += x\n    return acc"])
+def test_tabs_that_python_refuses_are_not_repaired(body):
+    assert syntax_error(assemble(PROMPT, "total", body)) is not None
+
+
+def test_a_prompt_without_its_last_newline_takes_a_body():
+    assert run("    return sum(xs)\n", prompt=PROMPT.rstrip("\n")) == 6
 
 
 def test_a_prompt_without_a_docstring_takes_a_whole_function_too():
@@ -101,7 +109,7 @@ def test_a_response_without_code_gives_nothing(response):
     assert extract(task(), response) is None
 
 
-def test_without_an_entry_point_the_longest_block_that_compiles_wins():
+def test_without_an_entry_point_the_last_program_that_compiles_wins():
     response = "```python\nprint(1)\n```\n```python\nimport sys\nprint(sys.stdin.read())\n```\n```python\nthis is no Python, but it is long enough\n```"
     assert extract(task(entry_point=""), response) == "import sys\nprint(sys.stdin.read())"
 

@@ -69,6 +69,7 @@ class Dispatcher:
 
     def run(self, job: Job) -> Verdict:
         """The verdict on one program."""
+        job = replace(job, language=languages.canonical(job.language))
         if refused := refusal(job):
             return refused
         tests: Any = job.tests
@@ -183,7 +184,7 @@ class Dispatcher:
         """The limits of a test runner for this job, or for this and others like it."""
         self.number += 1
         cpu_s = self._cpu_s(job)
-        tests, language = job.tests, languages.named(job.language)
+        tests, language = job.tests, languages.LANGUAGES.get(job.language)
         stdio = len(tests["stdio"]) if isinstance(tests, dict) and isinstance(tests.get("stdio"), list) else 0
         wall_s = (1.5 * cpu_s + 2) * max(1.0, min(10.0, stdio / 3)) if jobs == 1 else jobs * (2 * cpu_s + 2) + 2
         build_s = language.compile_s if language else 0.0

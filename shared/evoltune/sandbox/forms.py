@@ -10,7 +10,7 @@ that is judged by its output meets a fresh process.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evoltune.sandbox import languages, source_tests, values, wire
+from evoltune.sandbox import source_tests, values, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, OUT_OF_CPU, Outcome, of_exit_status
 from evoltune.sandbox.proxies import MAX_OUTPUT, Proxy, SolutionConnection
 
@@ -116,7 +116,7 @@ def _run_program(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     """Builds the program where its language asks for it, then runs it: for each [input, output], or once."""
     if job["language"] == "python":
         return _run_built(connection, job, lambda text: ["script", job["program"], text])
-    name = languages.ALIASES.get(job["language"], job["language"])
+    name = job["language"]
     sources = [job["tests"]] if isinstance(job["tests"], str) else job["tests"]
     own_tests = "\n".join(sources) if isinstance(sources, list) else ""  # in the program's own language
     program = f"{job['program']}\n{own_tests}\n" if own_tests else job["program"]

@@ -28,7 +28,7 @@ def refusal(job: Job) -> Verdict | None:
     size = len(job.program)
     if size > MAX_PROGRAM:
         return Verdict(status="fail", reason=f"the program has {size} characters, allowed {MAX_PROGRAM}")
-    if job.language != "python" and (why := languages.missing(job.language)):
+    if why := languages.missing(job.language):
         return Verdict(status="unverifiable", reason=why)
     try:
         wrong = _wrong_shape(job.tests)

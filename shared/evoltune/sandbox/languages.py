@@ -1,49 +1,150 @@
-"""Languages beside Python: a table of how to build and run a program.
+"""Programming languages: one table entry each, with everything that is known of a language.
 
-A language is one `Language(...)` in `LANGUAGES`; Java would be
-`Language(source="Main.java", build=(("javac", "Main.java"),), run=("java", "Main"), tools=("javac", "java"), address_space=False)`.
+Output of a program is compared outside of it. Tests written in the program's own language share its process (`own_tests`).
+Invariant: nothing beside this table knows how a language is named, fenced, compiled or run.
 
-Tests written in the language itself are appended to the program and share its process: they find honest mistakes, but do
-not stop a program that cheats (the evidence says `judge: same process`). Output is compared outside, as for Python.
+    canonical("C++")                              # "cpp"
+    defines("go", "func add(a int) int {", "add") # True
+    missing("rust")                               # "language 'rust' needs rustc, which this host lacks"
 """
 
+import re
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
+
+COMPILE_S = 30.0
+"""CPU seconds that compiling may take; a program's own limit starts afterwards."""
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """How a program of this language is built and run, in an empty folder."""
+    """How programs of a language are recognised in a response, and built and run in an empty folder."""
 
+    names: tuple[str, ...]
+    """What people call it, in lower case: also the tags of fenced blocks and the ending of its files."""
     source: str
     run: tuple[str, ...]
-    tools: tuple[str, ...]
+    """`{memory_mb}` stands for the memory limit."""
+    tools: tuple[str, ...] = ()
     build: tuple[tuple[str, ...], ...] = ()
-    compile_s: float = 0.0
     address_space: bool = True
     """False: the run time reserves far more than it uses, so only its resident memory counts."""
+    definition: str
+    """Pattern of a definition of NAME."""
+    program: str
+    """Pattern that a whole program has and an example of its use lacks: how it starts, or reads its input."""
+    header: str = r"(?!)"
+    """Pattern of a line that must come before what uses it: an include, an import."""
 
+    @property
+    def compile_s(self) -> float:
+        return COMPILE_S if self.build else 0.0
+
+
+_C_DEFINITION = (
+    r"^(?![ \t]*(?:return|else|throw|new)\b)(?:[\w:<>,&*\[\]()~]+[ \t\n]+)+[*&]*(?:\w+::)?NAME[ \t]*\([^;{}]*\)[^;{}()]*\{|"
+    r"^[ \t]*(?:typedef )?(?:struct|class|union|enum)[ \t]+NAME\b[^;()]*\{|^[ \t]*#[ \t]*define[ \t]+NAME\b|\bauto[ \t]+NAME[ \t]*=[ \t]*\["
+)
+_JS_DEFINITION = r"\b(?:function[ \t]*\*?|class)[ \t]+NAME\b|\b(?:const|let|var)[ \t]+NAME\b|^[ \t]*NAME[ \t]*=[^=]|\bexports\.NAME[ \t]*="
+_JS_PROGRAM = r"\bstdin\b|\breadline\b|readFileSync\(\s*0|\bprompt\("
+_JS_HEADER = r"[ \t]*(?:import\b.*|(?:const|let|var)\b.*\brequire\(.*|['\"]use strict['\"];?)$"
+_CC, _CXX = ("cc", "-O2", "-std=gnu17", "-w"), ("c++", "-O2", "-std=gnu++17", "-w")
+_NODE = ("node", "main.js")
 
 LANGUAGES: dict[str, Language] = {
-    "javascript": Language(source="main.js", run=("node", "main.js"), tools=("node",), address_space=False),
-    "c": Language(source="main.c", build=(("cc", "-O1", "-std=gnu17", "-o", "main", "main.c", "-lm"),), run=("./main",), tools=("cc",), compile_s=20),
-    "cpp": Language(source="main.cpp", build=(("c++", "-O1", "-std=gnu++17", "-o", "main", "main.cpp"),), run=("./main",), tools=("c++",), compile_s=30),
-    "bash": Language(source="main.sh", run=("bash", "main.sh"), tools=("bash",)),
+    "python": Language(
+        names=("python", "py", "python3", "py3", "ipython", "cpython", "pypy", "pypy3"), source="main.py", run=(sys.executable, "main.py"),
+        definition=r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+NAME\b|^NAME[ \t]*(?::[^=\n]*)?=[^=]",
+        program=r"\binput\s*\(|\bstdin\b", header=r"(?:import|from)\b.*$",
+    ),
+    "javascript": Language(
+        names=("javascript", "js", "node", "nodejs", "node.js", "mjs", "cjs", "es", "ecmascript", "jsx"),
+        source="main.js", run=_NODE, tools=("node",), address_space=False, definition=_JS_DEFINITION, program=_JS_PROGRAM, header=_JS_HEADER,
+    ),
+    "typescript": Language(
+        names=("typescript", "ts", "tsx", "mts"), source="main.ts", run=_NODE, tools=("tsc", "node"), address_space=False,
+        build=(("tsc", "--target", "es2020", "--lib", "es2020", "--module", "commonjs", "--types", "", "main.ts"),),
+        definition=_JS_DEFINITION + r"|\b(?:interface|type|enum)[ \t]+NAME\b", program=_JS_PROGRAM, header=_JS_HEADER,
+    ),
+    "c": Language(
+        names=("c", "h", "gcc", "ansi-c"), source="main.c", build=((*_CC, "-o", "main", "main.c", "-lm"),), run=("./main",), tools=("cc",),
+        definition=_C_DEFINITION, program=r"\bmain\s*\(", header=r"[ \t]*#[ \t]*(?:include|define)\b.*$",
+    ),
+    "cpp": Language(
+        names=("cpp", "c++", "cc", "cxx", "hpp", "g++", "cplusplus"), source="main.cpp", build=((*_CXX, "-o", "main", "main.cpp"),),
+        run=("./main",), tools=("c++",), definition=_C_DEFINITION, program=r"\bmain\s*\(",
+        header=r"[ \t]*(?:#[ \t]*(?:include|define)\b.*|using\b[^={]*;.*)$",
+    ),
+    "bash": Language(
+        names=("bash", "sh", "shell", "zsh", "shellscript", "shell-script"), source="main.sh", run=("bash", "main.sh"), tools=("bash",),
+        definition=r"^[ \t]*(?:function[ \t]+)?NAME[ \t]*\(\)|^[ \t]*function[ \t]+NAME\b",
+        program=r"\bread\b|\bcat\b|\bawk\b|\bsed\b|\btr\b|\bmapfile\b|\bbc\b|/dev/stdin", header=r"#!.*$",
+    ),
+    "java": Language(
+        names=("java", "jdk", "openjdk"), source="Main.java", build=(("javac", "-nowarn", "-encoding", "UTF-8", "-d", ".", "Main.java"),),
+        run=("java", "-Xmx{memory_mb}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-ea", "-cp", ".", "Main"),
+        tools=("javac", "java"), address_space=False,
+        definition=r"\b(?:class|interface|enum|record)[ \t]+NAME\b|^[ \t]*(?!return\b|new\b|else\b)[\w<>\[\], ?]+[ \t]NAME[ \t]*\([^;{}]*\)[^;{}()]*\{",
+        program=r"\bmain\s*\(", header=r"[ \t]*(?:import|package)\b.*;.*$",
+    ),
+    "go": Language(
+        names=("go", "golang"), source="main.go", build=(("go", "build", "-o", "main", "main.go"),), run=("./main",), tools=("go",),
+        address_space=False, definition=r"\bfunc[ \t]+(?:\([^)]*\)[ \t]*)?NAME[ \t]*[\[(]|\btype[ \t]+NAME\b|\bvar[ \t]+NAME\b",
+        program=r"\bfunc\s+main\s*\(", header=r"[ \t]*(?:package\b.*|import[ \t]+\".*)$",
+    ),
+    "rust": Language(
+        names=("rust", "rs"), source="main.rs", run=("./main",), tools=("rustc", "cc"),
+        build=(("rustc", "--edition=2021", "-O", "-A", "warnings", "-o", "main", "main.rs"),),
+        definition=r"\bfn[ \t]+NAME\b|\b(?:struct|enum|trait|type|const|static)[ \t]+NAME\b", program=r"\bfn\s+main\s*\(",
+        header=r"[ \t]*(?:use|extern crate)\b.*;.*$",
+    ),
 }  # fmt: skip
-ALIASES = {"js": "javascript", "c++": "cpp", "sh": "bash", "shell": "bash"}
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+_BY_NAME = {name: key for key, language in LANGUAGES.items() for name in language.names}
 
 
-def named(name: str) -> Language | None:
-    """The language of this name or alias; None for Python and for unknown names."""
-    return LANGUAGES.get(ALIASES.get(name, name))
+def canonical(name: str) -> str:
+    """The table's name of a language as people write it (`C++`, ` JS`, `Python 3.11`); an unknown name comes back in lower case."""
+    lowered = name.strip().lower()
+    base = re.sub(r"[\s-]*v?\d[\d.]*$", "", lowered)
+    return _BY_NAME.get(lowered) or _BY_NAME.get(base) or lowered
+
+
+def tags(name: str) -> frozenset[str]:
+    """The tags of a language's fenced blocks; a language that is not in the table is its own tag."""
+    language = LANGUAGES.get(name)
+    return frozenset(language.names if language else (name,))
+
+
+def defines(name: str, code: str, symbol: str) -> bool:
+    """Whether code of a language defines a function, class or value of this name, rather than only using it."""
+    return bool(_definition(name, re.escape(symbol)).search(code))
+
+
+def defined_names(name: str, code: str) -> set[str]:
+    """Names that the code defines, as far as patterns tell."""
+    return {
+        found[group] for found in _definition(name, "").finditer(code) for group in found.groupdict() if found[group]
+    }
+
+
+@lru_cache(maxsize=256)
+def _definition(name: str, symbol: str) -> re.Pattern[str]:
+    pattern = LANGUAGES[name].definition if name in LANGUAGES else r"\bNAME\b"
+    parts = pattern.split("NAME")
+    if symbol:
+        return re.compile(symbol.join(parts), re.M)
+    groups = (f"(?P<n{i}>[A-Za-z_]\\w*)" for i in range(len(parts) - 1))
+    return re.compile("".join(p + next(groups, "") for p in parts), re.M)
 
 
 def missing(name: str) -> str:
     """Why programs of this language cannot be run here; empty when they can."""
     import shutil  # late: it would bring three compression libraries into every fork
 
-    language = named(name)
+    language = LANGUAGES.get(name)
     if language is None:
-        return f"language {name!r} is unknown: allowed: {', '.join(['python', *LANGUAGES])}"
+        return f"language {name!r} is unknown: allowed: {', '.join(LANGUAGES)}"
     lacking = [tool for tool in language.tools if not shutil.which(tool, path=ENVIRONMENT["PATH"])]
     return f"language {name!r} needs {' and '.join(lacking)}, which this host lacks" if lacking else ""

@@ -32,7 +32,7 @@ _END = re.compile(
 )
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`\n]*$", re.M)
 _QUOTES = frozenset("\"'`\\")
-_QUOTE_AFTER = re.compile(r"[\"'`]|\\(?:[nrt](?![a-z])|[\"'])")
+_QUOTE_AFTER = re.compile(r"[\"']|`(?!``)|\\(?:[nrt](?![a-z])|[\"'])")
 """A quotation mark or an escape; the backslash of `\\boxed` or `\\[` is mathematics."""
 
 
