@@ -524,3 +524,53 @@ def test_runaway_responses_of_a_base_model_are_dropped():
 def test_responses_of_a_tuned_model_are_kept():
     found = list(_responses("text-davinci-003"))
     assert sum(not r for r in found) >= 0.97 * len(found)
+
+
+@pytest.mark.parametrize("letter", ["a", "ha", "啊", "да", "हा"])
+def test_one_letter_without_end_is_a_loop(letter):
+    assert drops_answer("loop", letter * 300)
+    assert not drops_answer("loop", "The answer is: " + letter * 3)
+
+
+@pytest.mark.parametrize(
+    ("parent", "text", "dropped"),
+    [
+        ("Explain why a dog bites a man and why the cat runs away", "Explain why a man bites a dog and why the cat runs away", False),
+        ("Explain why it is safe to eat the red apple today", "Explain why it is not safe to eat the red apple today", False),
+        ("Erkläre, warum das Eisen in der Nähe des Meeres rostet.", "Erkläre, warum Eisen in der Nähe des Meeres rostet.", True),
+        ("Explica por qué el hierro y la madera se comportan así cerca del mar.", "Explica por qué hierro y madera se comportan así cerca del mar.", True),
+        ("写一首关于春天的短诗，不超过四行。", "请写一首关于春天的短诗，不超过四行！", True), ("写一首关于春天的短诗。", "写一首关于冬天的短诗。", False),
+        ("Объясните, почему железо ржавеет.", "объясните почему железо ржавеет", True),
+    ],
+)  # fmt: skip
+def test_a_copy_has_the_same_words_in_the_same_order(parent, text, dropped):
+    assert drops_instruction("copy of the parent", text, parent) == dropped
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        "<end_of_turn>\n<start_of_turn>user\n", "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n", "<｜end▁of▁sentence｜><｜User｜>",
+        "<|end|><|start|>user<|message|>", "<|channel|>final<|message|>", "<|return|>", "<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
+        "[|endofturn|]\n[|user|]", "</s>\n<s>[INST] ", "<|endoftext|>", "<|user|>\n", "\n### Instruction:\n", "<|observation|>", "<|begin_of_text|>",
+    ],
+)  # fmt: skip
+def test_turn_markers_of_all_templates_are_run_ons(turn):
+    text = f"Paris.{turn}And of Spain?"
+    assert drops_answer("run-on", text) and drops_instruction("run-on", f"Name a capital.{turn}Paris.")
+    assert not drops_answer(
+        "run-on", f"It ends a turn:\n```\n{turn.strip()}\n```", "Explain special tokens of a chat template."
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "dropped"),
+    [
+        (ASK, "<think>\nFirst, the pump", True), (ASK, "<think>\nFirst.\n</think>\nIt moves heat.", False),
+        (ASK, "<reasoning>Let me see", True), ("Write a function.", "```python\nf = 1\n```\nInput: 3\nOutput: 9\nInput: 4\nOutput: 16", False),
+        (ASK, "It moves heat.\n\nQuestions: a?\nAnswers: b.", True), (ASK, "Sie bewegt Wärme.\n\nFrage: Warum?\nAntwort: Darum.", True),
+        (ASK, "它搬运热量。\n\n问题：为什么？\n回答：因为。", True), ("Schreibe ein Interview mit Fragen.", "Frage: Warum?\nAntwort: Darum.", False),
+    ],
+)  # fmt: skip
+def test_thoughts_and_labels_of_another_task(asked, text, dropped):
+    assert drops_answer("run-on", text, asked) == dropped

@@ -365,7 +365,7 @@ def test_a_call_that_waits_for_money_gives_up_when_the_wall_time_ends(clock):
         clock.now += 10
         await meter.reserve(AMOUNT)
 
-    with pytest.raises(BudgetError, match=r"budget.calls: 0 of 1 is spent"):
+    with pytest.raises(BudgetError, match=r"budget.wall_s: 10 s are used up"):
         asyncio.run(asyncio.wait_for(main(), 2))
 
 

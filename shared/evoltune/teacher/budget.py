@@ -127,7 +127,9 @@ class BudgetMeter:
         """
         while True:
             cap = self._exceeded(self._spent + self.reserved + worst)
-            if cap and (self.wall_left_s() <= 0 or self.reserved.calls == 0):
+            if self.wall_left_s() <= 0:  # whatever else the call was waiting for
+                raise self.error("wall_s", worst)
+            if cap and self.reserved.calls == 0:
                 raise self.error(cap, worst)
             if not cap and not (self.reserved.calls and max_tokens and self._is_risky(worst, max_tokens)):
                 break

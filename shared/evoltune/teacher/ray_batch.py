@@ -69,7 +69,6 @@ def open_samples(requests: Path, answered: Collection[str]) -> Iterator[dict[str
 def to_engine(row: Mapping[str, Any]) -> dict[str, Any]:
     """A sample as vLLM takes it. Every row has every key, because a column of parameters must have one type."""
     body = orjson.loads(row["body"])
-    schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
     parameters = {
         "temperature": float(body.get("temperature", 1.0)),
         "top_p": float(body.get("top_p", 1.0)),
@@ -78,8 +77,6 @@ def to_engine(row: Mapping[str, Any]) -> dict[str, Any]:
         "seed": (int(body.get("seed", 0)) + row["sample"]) % 2**31,
         "stop": list(body.get("stop", [])),
     }
-    if schema is not None:
-        parameters["structured_outputs"] = {"json": orjson.dumps(schema).decode()}
     return {"messages": body["messages"], "sampling_params": parameters, "limit": parameters["max_tokens"], **row}
 
 

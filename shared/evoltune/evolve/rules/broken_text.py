@@ -7,18 +7,19 @@ import re
 import zlib
 
 from evoltune.record import Task
-from evoltune.text.words import SENTENCE_END, STOP_WORDS, ngrams, prose_words
+from evoltune.text.words import SENTENCE_END, STOP_WORDS, ngrams, prose_words, word_count
 
 _SHORT_ANSWERS = frozenset(["yes", "no", "not", "a", "i", "all", "same", "ok", "okay"])
 _SYMBOLS = re.compile(r"[=+<>√π∞∅]|[^\x00-\u2000\u2010-\u205f\u3000-\u303f\uff00-\uffef]")
 """Signs of mathematics, and letters or pictures outside Latin punctuation: an emoji can be a whole answer."""
 _DIGITS = re.compile(r"\d+")
+_TWO_LETTERS = re.compile(r"[^\W\d_]{2}")
 _THREE_LETTERS = re.compile(r"[^\W\d_]{3}")
 _FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 _HANGING_END = re.compile(
     r"(\b(and|or|but|the|a|an|of|to|with|in|for|is|are|that|which|by|from|as|because)|[,(\[{:])$", re.IGNORECASE
 )
-_FINISHED_END = re.compile(r"""[.!?:;。！？…)\]}>"'”’`*|$%=-]$""")
+_FINISHED_END = re.compile(r"""[.!?:;。！？…)\]}>"'”’»`*|$%=؟।」』）】》〉-]$""")
 LONG_CHARS = 2400
 """From this length on, prose without an end mark counts as cut."""
 
@@ -57,7 +58,7 @@ def _ends_periodically(text: str) -> bool:
         run = 0
         while run + period < len(tail) and tail[-1 - run] == tail[-1 - run - period]:
             run += 1
-        if run >= max(90, 2 * period) and re.search(r"[^\W\d_]{2}", tail[-period:]):
+        if run >= max(90, 2 * period) and _TWO_LETTERS.search(tail[-max(2, period) :]):
             return True
     return False
 
@@ -99,4 +100,4 @@ def is_truncated(parent: Task | None, child: Task, text: str) -> bool:
 
 def _is_finished(line: str) -> bool:
     """Whether a last line ends like a sentence, a list item, a heading, code or a signature."""
-    return bool(_FINISHED_END.search(line)) or len(prose_words(line)) <= 6
+    return bool(_FINISHED_END.search(line)) or word_count(line) <= 6

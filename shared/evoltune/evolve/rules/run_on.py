@@ -36,6 +36,7 @@ _WANTS_LABELS = re.compile(
     r"|سؤال|أسئلة|حوار|مثال|أمثلة|प्रश्न|सवाल|संवाद|उदाहरण",
     re.IGNORECASE,
 )
+MANY_RUNS = 12
 _BARE_INPUT = re.compile(r"^\s*input:\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -70,11 +71,11 @@ def _opens_another_task(text: str, asked: str) -> bool:
     pairs = [pair for pair in pairwise(new) if pair in _PAIRS]
     if not pairs:
         return False
-    if len(pairs) >= 3 or _BARE_INPUT.search(text):
-        return True
-    # A program is often followed by one run of it, with its input and output.
-    shows_a_run = "```" in text[: found[0][1].start()] and {*pairs} <= {("input", "output"), ("output", "input")}
-    return not (shows_a_run or _WANTS_LABELS.search(asked))
+    # A program is often followed by runs of it, with their input and output.
+    shows_runs = "```" in text[: found[0][1].start()] and {*pairs} <= {("input", "output"), ("output", "input")}
+    if shows_runs and len(pairs) < MANY_RUNS:
+        return False
+    return len(pairs) >= 3 or bool(_BARE_INPUT.search(text)) or not _WANTS_LABELS.search(asked)
 
 
 def _restates(asked: str, text: str) -> bool:
