@@ -7,6 +7,7 @@ Invariant: importing it loads no engine, reads no seed and starts nothing.
 
 from evoltune.domain import Domain
 from evoltune_code.benchmarks import BENCHMARKS
+from evoltune_code.cases import cases
 from evoltune_code.confirmation import confirm
 from evoltune_code.extraction import extract
 from evoltune_code.operators import OPERATORS, no_fusion, prompt, solution_given
@@ -30,4 +31,5 @@ domain = Domain(
     profiles=PROFILES,
     columns=COLUMNS,
     policy=POLICY,
+    cases=cases,
 )

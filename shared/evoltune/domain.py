@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,6 +139,8 @@ class Domain:
     """Names of the `Task.fields` that `verify` reads; a reward picks them from its keyword arguments."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """Every option of the verifier with its default; recipes can set no other."""
+    cases: Callable[[Task], Sequence[Json]] | None = None
+    """task -> its tests one by one, each in a form of `Task.tests`, for rewards that give partial credit."""
     preload: tuple[str, ...] = ()
     """Modules that worker processes import once, e.g. ("sympy",)."""
 
@@ -260,10 +263,26 @@ def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def check_policy(domain: Domain, chosen: Mapping[str, Json]) -> None:
-    """Raises DomainError for an option that the domain lacks, and for a value that its verifier refuses whatever the answer."""
+    """Raises DomainError for an option that the domain lacks, a value of another type than the default's, and a value that its
+    verifier refuses whatever the answer."""
+    for key, value in chosen.items():
+        if key in domain.policy and (kind := _other_type(domain.policy[key], value)):
+            raise DomainError(f"verify.policy.{key}: {value!r} must be {kind}, like the default {domain.policy[key]!r}")
     refused = _refusal(domain, policy_of(domain, chosen)) if chosen else ""
     if refused and refused != _refusal(domain, domain.policy):
         raise DomainError(refused)
+
+
+def _other_type(default: Json, value: Json) -> str:
+    """The name of the default's type where the value has another one, else ""."""
+    kinds: dict[type, tuple[str, tuple[type, ...]]] = {
+        bool: ("true or false", (bool,)), int: ("a number", (int, float)), float: ("a number", (int, float)),
+        str: ("a string", (str,)), list: ("a list", (list, tuple)), tuple: ("a list", (list, tuple)), dict: ("an object", (dict,)),
+    }  # fmt: skip
+    name, allowed = kinds.get(type(default), ("", (object,)))
+    fits = isinstance(value, allowed) and (bool in allowed or object in allowed or not isinstance(value, bool))
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return "" if fits and finite else name or "finite"
 
 
 def _refusal(domain: Domain, policy: Mapping[str, Json]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 from evoltune.cluster import engine
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Sandbox, Verification, load_recipe
+from evoltune.recipe.load import parse_value
 from evoltune.recipe.sections import Level
 from evoltune.rows.storage import is_address, working_copy
 from evoltune.run.paths import default_folder
@@ -111,6 +112,22 @@ def verification_of(args: argparse.Namespace, policy: Mapping[str, Any] | None =
         workers=args.workers, program_s=args.program_s, check_s=args.check_s, memory_mb=args.memory_mb,
         sandbox=Sandbox(require=args.require_isolation), policy=dict(policy or {}),
     )  # fmt: skip
+
+
+def pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """The values of an option that is given as KEY=VALUE, by key. Raises DataError."""
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise DataError(f"{option} {text}: must be {form}")
+        found[name] = value
+    return found
+
+
+def policy_of(texts: Iterable[str]) -> dict[str, Any]:
+    """The values of `--policy KEY=VALUE`, read as YAML."""
+    return {key: parse_value(f"{key}={value}", value) for key, value in pairs(texts, "--policy", "KEY=VALUE").items()}
 
 
 class Renamed(argparse.Action):

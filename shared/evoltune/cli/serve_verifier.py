@@ -11,11 +11,14 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from evoltune.cli import options
-from evoltune.errors import ServiceError
+from evoltune.domain import Domain, load_domain
+from evoltune.errors import DomainError, ServiceError, nearest
 from evoltune.verification.checker import open_checker
 from evoltune.verification.service.row_queue import Limits
 
@@ -30,6 +33,9 @@ def add_serve_verifier(parser: argparse.ArgumentParser) -> None:
     add("--token-file", default="", help="file with the token (else EVOLTUNE_SERVICE_TOKEN)")
     add("--no-token", action="store_true", help="answer everybody on this machine (loopback only)")
     options.add_verification(parser, require="L2")
+    own = "(a request may have its own)"
+    add("--policy", action="append", default=[], metavar="KEY=VALUE", help=f"option of the served verifiers {own}")
+    add("--profile", action="append", default=[], metavar="[DOMAIN=]NAME", help=f"scoring profile {own}")
     add("--timeout-s", type=options.positive_float, default=60.0, help="time limit of a request (504)")
     add("--read-s", type=options.positive_float, default=10.0, help="time limit of a body's arrival (408)")
     add("--max-body-mb", type=options.positive_int, default=16, help="largest body (413)")
@@ -49,18 +55,47 @@ def run(args: argparse.Namespace) -> None:
             timeout_s=args.timeout_s, read_s=args.read_s, body_mb=args.max_body_mb, batch_rows=args.max_batch_rows,
             queue_rows=args.queue_rows, queue_mb=args.queue_mb,
         )  # fmt: skip
-        settings, checkers = options.verification_of(args), {}
-        for reference in options.words(args.domain):
-            checker = stack.enter_context(open_checker(reference, settings, cache=False))
-            checkers[checker.domain.name] = checker
-        if not checkers:
+        references = options.words(args.domain)
+        if not references:
             raise ServiceError(f"--domain {args.domain!r} names no domain: e.g. --domain code,math")
+        domains, checkers = {reference: load_domain(reference) for reference in references}, {}
+        policies, profiles = _policies(args.policy, domains), _profiles(args.profile, domains)
+        for reference, domain in domains.items():
+            settings = options.verification_of(args, policies[reference])
+            checker = open_checker(reference, settings, profile=profiles[reference], cache=False)
+            checkers[domain.name] = stack.enter_context(checker)
         host, port = listener.getsockname()[:2]
         served = ", ".join(f"{name} (isolation {c.level})" for name, c in checkers.items())
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         without = "" if token else ", without a token"
         print(f"verifying {served} on {address}{without}; documentation at /docs", file=sys.stderr, flush=True)
         asyncio.run(serve(Service(checkers, token, limits), listener))
+
+
+def _policies(texts: list[str], domains: Mapping[str, Domain]) -> dict[str, dict[str, Any]]:
+    """The options for each domain: an option goes to the domains that have it. Raises DomainError where none has."""
+    chosen: dict[str, dict[str, Any]] = {reference: {} for reference in domains}
+    for key, value in options.policy_of(texts).items():
+        having = [reference for reference, domain in domains.items() if key in domain.policy]
+        if not having:
+            known = nearest(key, [name for domain in domains.values() for name in domain.policy])
+            raise DomainError(f"--policy {key}: no served domain has such an option: {known}")
+        for reference in having:
+            chosen[reference][key] = value
+    return chosen
+
+
+def _profiles(texts: list[str], domains: Mapping[str, Domain]) -> dict[str, str]:
+    """The profile of each domain. Without DOMAIN= a profile is meant for all, and `open_checker` refuses one that a domain
+    lacks."""
+    chosen = dict.fromkeys(domains, "sound")
+    for text in texts:
+        wanted, _, name = text.rpartition("=")
+        named = [ref for ref, domain in domains.items() if wanted in ("", ref, domain.name)]
+        if not named or not name:
+            raise DomainError(f"--profile {text}: must be [DOMAIN=]NAME with a served domain: {', '.join(domains)}")
+        chosen |= dict.fromkeys(named, name)
+    return chosen
 
 
 def _token(args: argparse.Namespace) -> str:

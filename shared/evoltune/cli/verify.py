@@ -24,7 +24,6 @@ from evoltune.domain import load_domain
 from evoltune.errors import DataError, DomainError, WorkError
 from evoltune.evaluate.samples import ID_COLUMNS, QUESTION_COLUMNS, TEXT_COLUMNS, records_of
 from evoltune.evaluate.suites import load_suite
-from evoltune.recipe.load import parse_value
 from evoltune.record import STATUSES
 from evoltune.rows.storage import download, is_address
 from evoltune.verification.checker import open_checker
@@ -74,9 +73,8 @@ def _verify_rows(args: argparse.Namespace) -> Counter[str]:
     """Verifies, writes and prints the rows of a file; the statuses counted, and the rows on which profiles disagree."""
     suite = load_suite(args.suite, args.data, domain=args.domain) if args.suite else None
     profiles = options.words(args.profiles) or [suite.profile if suite else "sound"]
-    policy = {k: parse_value(f"{k}={v}", v) for k, v in _pairs(args.policy, "--policy", "KEY=VALUE").items()}
-    settings = options.verification_of(args, policy)
-    renames = _pairs(args.map, "--map", "OURS=THEIRS")
+    settings = options.verification_of(args, options.policy_of(args.policy))
+    renames = options.pairs(args.map, "--map", "OURS=THEIRS")
     located = _renamed(args, renames)
     rows = records_of(located, suite) if suite else (row for _, row in located)
     counts: Counter[str] = Counter()
@@ -111,16 +109,6 @@ def _renamed(args: argparse.Namespace, renames: dict[str, str]) -> Iterator[tupl
             if word not in known:
                 raise DataError(f"--map {name}={theirs}: {whose} column {word!r}: allowed: {', '.join(known)}")
     return chain(first, located)
-
-
-def _pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        if not name or not value:
-            raise DataError(f"{option} {text}: must be {form}")
-        pairs[name] = value
-    return pairs
 
 
 def _resumed(rows: int) -> None:

@@ -298,7 +298,7 @@ class Pool:
             self._workers.discard(worker)
 
     def submit(self, kind: str, items: list[Any], lane: Lane | None = None) -> Future[list[Any]]:
-        """Queues a batch: "verify" or "verify:OPTIONS" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of
+        """Queues a batch: "verify" or "verify:PROFILE[:POLICY]" (records), "overlap" (((method, tasks), record)) or "jobs" (lists of
         jobs). The future gives, for each item, a list or `WorkerLost`. `lane`: the caller's, where it has several batches."""
         if self._closed or self.pid != os.getpid():
             raise RuntimeError("this checker is closed, or was opened before a fork: open one in this process")

@@ -23,6 +23,7 @@ import struct
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
     from evoltune.sandbox.worker_protocol import verdict_to_row
     from evoltune.verification.records import verify_record
 
-    kind, _, profile = kind.partition(":")
+    kind, profile, policy = (*kind.split(":", 2), "", "")[:3]
     if kind == "jobs":
         return [verdict_to_row(v) for v in context.run_many(item)]
     assert domain is not None
@@ -173,6 +174,8 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
             method, suite = item[0]
             return [str(n) for n in domain.overlap[method](record, suite, context)]
         profile = profile or config["profile"] or "sound"
+        if policy:
+            context = replace(context, policy={**context.policy, **json.loads(policy)})
         verified = verify_record(domain, record, context, profile=profile, confirm=config["confirm"])
         rows = [verdict_to_row(a.verdict) for a in verified.answers if a.verdict]
     except MemoryError:

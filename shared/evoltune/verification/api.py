@@ -8,12 +8,13 @@ Invariant: nothing that an answer does raises in the caller, runs in the caller'
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from evoltune.domain import Domain, load_domain, package_of
-from evoltune.verification.checker import Checker, open_checker
+from evoltune.domain import Domain
+from evoltune.verification.checker import open_checker
+from evoltune.verification.reward import Reward, reference_to
+from evoltune.verification.row_forms import each_answer, rows_of
 from evoltune.verification.rows import verify_rows
 from evoltune.verification.service.client import VerifierClient
 
@@ -22,83 +23,38 @@ def verify(rows: Iterable[Any], *, domain: str | Domain, service: str = "", **op
     """Verifies rows in worker processes.
 
     Args:
-        rows: objects with `answer`, optionally `id`, and what the domain reads: `reference`, `tests` ...
+        rows: objects with `answer`, optionally `id`, and what the domain reads: `reference`, `tests` ... ; or a data frame
+            of such. An `answer` that is a list of k answers stands for k rows.
         service: the address of an `evoltune serve-verifier` that verifies instead of this machine.
         options: of `evoltune.verification.checker.open_checker`, e.g. `workers=4, program_s=3.0, require="L3"`; with
             `service`, of `evoltune.verification.service.client.VerifierClient`.
 
     Yields:
-        One row per input row, in order: id, status, reason, score (1.0, 0.0 or None), seconds, evidence.
+        One row per answer, in order: id, status, reason, score (1.0, 0.0 or None), seconds, evidence; with several answers in
+        a row also `sample`, the number of the answer.
     """
+    answers = (answer for row in rows_of(rows) for answer in each_answer(row))
     if service:
         name = domain if isinstance(domain, str) else domain.name
-        yield from VerifierClient(service, **options).verify(rows, domain=name)
+        yield from VerifierClient(service, **options).verify(answers, domain=name)
         return
-    with open_checker(_reference(domain), **options) as checker:
-        yield from verify_rows(checker, rows)
+    with open_checker(reference_to(domain), **options) as checker:
+        yield from verify_rows(checker, answers)
 
 
-def reward(domain: str | Domain, *, service: str = "", **options: Any) -> Reward:
-    """A reward function for TRL and other trainers. Arguments are those of `verify`."""
-    return Reward(domain, service=service, **options)
+def reward(domain: str | Domain, *, service: str = "", reward: str = "pass", **options: Any) -> Reward:
+    """A reward function for TRL and other trainers.
 
+    It takes completions (texts or message lists) and the dataset's columns (lists, arrays, tensors, series): `reference`, also
+    under the name `answer`, `solution` or `ground_truth`; `tests`; and what else the domain reads. It gives 1.0 for pass; 0.0
+    for fail, timeout and memory; None where the answer could not be verified, with a line of warning that counts the reasons.
 
-class Reward:
-    """`rewards(completions, **columns)` -> 1.0 for pass; 0.0 for fail, timeout, memory; None where we could not verify.
+    Args:
+        service: as in `verify`.
+        reward: "pass", or "fraction": the share of the test cases that pass.
+        options: as in `verify`, also `policy={"units": "required"}` and `profile="gsm8k-strict"`. Wrong ones raise here.
 
-    Columns are lists, as trainers pass them; keywords that the domain does not read are ignored. Verifier processes start
-    at the first call in each process, so an instance can be made before a fork, pickled, and called after.
+    Returns:
+        A callable that can be pickled, shared between threads, and closed with `close()` or as a context manager.
     """
-
-    def __init__(self, domain: str | Domain, *, service: str = "", **options: Any) -> None:
-        self.domain, self.service, self.options = _reference(domain), service, options
-        loaded = load_domain(self.domain)
-        self.__name__ = f"evoltune_{loaded.name}"  # trainers log a reward under this name
-        self._domain_name = loaded.name
-        self._columns = ("reference", "tests", *loaded.columns)
-        self._opened: tuple[int, Checker] | None = None
-        if service:
-            VerifierClient(service, **options)  # a wrong address fails here, not in the first step
-
-    def __call__(
-        self, completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Any
-    ) -> list[float | None]:
-        known = {k: columns[k] for k in self._columns if isinstance(columns.get(k), list | tuple)}
-        if prompts:
-            known["instruction"] = [_text(prompt) for prompt in prompts]
-        for name, values in known.items():
-            if len(values) != len(completions):
-                counts = f"{len(values)} values for {len(completions)} completions"
-                raise ValueError(f"column {name!r} has {counts}: pass one value for each completion")
-        rows = [
-            {**{name: values[i] for name, values in known.items()}, "answer": _text(completion)}
-            for i, completion in enumerate(completions)
-        ]
-        if self.service:
-            verdicts = VerifierClient(self.service, **self.options).verify(rows, domain=self._domain_name)
-        else:
-            verdicts = verify_rows(self._checker(), rows)
-        return [verdict["score"] for verdict in verdicts]
-
-    def _checker(self) -> Checker:
-        """This process's own: workers cannot be shared with a parent after a fork."""
-        if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = os.getpid(), open_checker(self.domain, **self.options)
-        return self._opened[1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
-
-
-def _reference(domain: str | Domain) -> str:
-    return domain if isinstance(domain, str) else f"{package_of(domain)}:domain"
-
-
-def _text(completion: Any) -> str:
-    """A completion's text; of a conversation, its last message's, whose content may be parts with a `text` each."""
-    if isinstance(completion, str):
-        return completion
-    content = (completion[-1].get("content") if completion else None) or ""
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") if isinstance(part, Mapping) else str(part) for part in content)
-    return str(content)
+    return Reward(domain, service=service, reward=reward, **options)

@@ -9,7 +9,7 @@ Invariant: records come back in input order, each answer with exactly one verdic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from evoltune.cluster.engine import WorkerPool, open_pool
 from evoltune.domain import Domain, check_policy, load_domain
 from evoltune.errors import DomainError, nearest
-from evoltune.recipe import Sandbox, Verification
+from evoltune.recipe import Verification
 from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
@@ -54,10 +54,7 @@ def open_checker(
         DomainError: the domain, the profile or a policy is unknown.
         IsolationError: this host cannot give the required isolation.
     """
-    settings = _changed(settings, changes)
-    loaded = load_domain(domain)
-    check_policy(loaded, settings.policy)
-    profile_of(loaded, profile)
+    loaded, settings = checked_options(domain, settings, profile=profile, **changes)
     config = WorkerConfig(
         domain=domain, check_s=settings.check_s, program_s=settings.program_s, memory_mb=settings.memory_mb,
         require=settings.sandbox.require, policy=settings.policy, profile=profile, confirm=confirm,
@@ -66,14 +63,30 @@ def open_checker(
     return Checker(loaded, open_pool(config, settings.workers), cache=cache)
 
 
+def checked_options(
+    domain: str, settings: Verification = DEFAULTS, *, profile: str = "sound", **changes: Any
+) -> tuple[Domain, Verification]:
+    """The domain and the settings that `open_checker` would work with; raises as it does, and starts nothing."""
+    changes.pop("at_most", None), changes.pop("confirm", None), changes.pop("cache", None)
+    settings = _changed(settings, changes)
+    loaded = load_domain(domain)
+    check_policy(loaded, settings.policy)
+    profile_of(loaded, profile)
+    return loaded, settings
+
+
 def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
     changes = {name: value for name, value in changes.items() if value is not None}
     if "require" in changes:
-        changes["sandbox"] = Sandbox(require=changes.pop("require"))
+        changes["sandbox"] = {"require": changes.pop("require")}
     unknown = next((name for name in changes if name not in settings.__struct_fields__), "")
     if unknown:
         raise TypeError(f"unknown option {unknown!r}: {nearest(unknown, settings.__struct_fields__)}")
-    return msgspec.structs.replace(settings, **changes)
+    try:
+        return msgspec.convert({**msgspec.to_builtins(settings), **msgspec.to_builtins(changes)}, Verification)
+    except msgspec.ValidationError as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+        raise DomainError(f"verification options {given}: {str(error).replace('`$.', '`')}") from error
 
 
 def limits_of(settings: Verification) -> dict[str, Any]:
@@ -99,16 +112,23 @@ def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
 class Checker:
     """Verifier processes behind a handle. Use as a context manager, or call `close`. Safe to share between threads."""
 
-    def __init__(self, domain: Domain, pool: WorkerPool, *, cache: bool = True, profile: str = "") -> None:
+    def __init__(self, domain: Domain, pool: WorkerPool, *, cache: bool = True, kind: str = "verify") -> None:
         self.domain, self.pool = domain, pool
-        self._kind = f"verify:{profile}" if profile else "verify"
+        self._kind = kind
         self.level: Level = pool.level
         self._cache: dict[str, tuple[Verdict, ...]] | None = {} if cache else None
 
     def with_profile(self, profile: str) -> Checker:
         """A checker under another scoring profile, on the same worker processes; closing either closes both."""
-        profile_of(self.domain, profile)
-        return Checker(self.domain, self.pool, cache=self._cache is not None, profile=profile)
+        return self.with_choices(profile, {})
+
+    def with_choices(self, profile: str, policy: Mapping[str, Any]) -> Checker:
+        """`with_profile` (empty: the workers' own), with options of the verifier over those that the workers have."""
+        if profile:
+            profile_of(self.domain, profile)
+        check_policy(self.domain, policy)
+        options = f":{msgspec.json.encode(policy, order='sorted').decode()}" if policy else ""
+        return Checker(self.domain, self.pool, cache=self._cache is not None, kind=f"verify:{profile}{options}")
 
     def verify(self, records: Iterable[Record], lane: Lane | None = None) -> Iterator[Record]:
         """The records, in order, each answer with its verdict (an answer that has one keeps it). Cancelling `lane` from

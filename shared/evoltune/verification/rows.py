@@ -25,6 +25,7 @@ from evoltune.rows.files import atomic_path, file_digest, repair
 from evoltune.rows.readers import BadRow, read_found
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.verification.checker import Checker, limits_of
+from evoltune.verification.row_forms import answer_text, is_conversation, plain, plain_row, with_our_names
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
@@ -44,42 +45,46 @@ def verify_rows(
         first: the number of the first row: the id of rows without one, and their name in reasons.
         lane: as `Checker.verify` takes it.
     """
-    waiting: deque[tuple[Any, Verdict | None]] = deque()
+    waiting: deque[tuple[dict[str, Any], Verdict | None]] = deque()
+    """What an output row says of its row besides the verdict, and the verdict where it is known."""
 
     def records() -> Iterator[Record]:
         for number, row in enumerate(rows, first):
             record = row if isinstance(row, Record) else _to_record(checker.domain, row, f"row {number}")
             if isinstance(record, Record):
-                waiting.append((_id(row, number), None))
+                waiting.append((labels_of(row, number), None))
                 yield record
             else:
-                waiting.append((_id(row, number), record))
+                waiting.append((labels_of(row, number), record))
 
     def unreadable() -> Iterator[dict[str, Any]]:
         while waiting and (verdict := waiting[0][1]):
-            yield verdict_row(waiting.popleft()[0], verdict)
+            yield verdict_row(verdict, waiting.popleft()[0])
 
     for record in checker.verify(records(), lane):
         yield from unreadable()
         verdict = record.answers[0].verdict
         assert verdict is not None
-        yield verdict_row(waiting.popleft()[0], verdict)
+        yield verdict_row(verdict, waiting.popleft()[0])
     yield from unreadable()
 
 
-def verdict_row(row_id: Any, verdict: Verdict) -> dict[str, Any]:
-    """An output row: id, status, reason, score, seconds, evidence."""
+def verdict_row(verdict: Verdict, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """An output row: the labels (id, and where a row has several answers sample), status, reason, score, seconds, evidence."""
     return {
-        "id": row_id, "status": verdict.status, "reason": verdict.reason, "score": verdict.score,
+        **labels, "status": verdict.status, "reason": verdict.reason, "score": verdict.score,
         "seconds": round(verdict.seconds, 6), "evidence": dict(verdict.evidence),
     }  # fmt: skip
 
 
-def _id(row: Any, number: int) -> Any:
+def labels_of(row: Any, number: int) -> dict[str, Any]:
+    """What the output row of a row says of it: its id, else its number, and `sample` where it has one."""
     if isinstance(row, Record):
-        return row.task.name or number
+        return {"id": row.task.name or number}
     row_id = row.get("id", number) if isinstance(row, Mapping) else number
-    return number if _too_deep(row_id) else row_id
+    labels = {"id": number if _too_deep(row_id) else plain(row_id)}
+    sample = row.get("sample") if isinstance(row, Mapping) else None
+    return labels | ({"sample": sample} if isinstance(sample, int) and not isinstance(sample, bool) else {})
 
 
 def _to_record(domain: Domain, row: Any, where: str) -> Record | Verdict:
@@ -89,14 +94,15 @@ def _to_record(domain: Domain, row: Any, where: str) -> Record | Verdict:
             raise DataError(f"{where}: a row must be an object, not {type(row).__name__}")
         if _too_deep(row):
             raise DataError(f"{where}: nested deeper than {MAX_DEPTH} levels")
+        row = with_our_names(plain_row(row))
         if (answer := row.get("answer")) is None:
             raise DataError(f"{where}: has no 'answer'")
-        if not isinstance(answer, str):
-            raise DataError(f"{where}: 'answer' is a {type(answer).__name__}, must be a string")
+        if not isinstance(answer, str) and not is_conversation(answer):
+            raise DataError(f"{where}: 'answer' is a {type(answer).__name__}, must be a string or a list of messages")
         task = to_task(domain, row, where)
     except (DataError, ValueError) as error:  # ValueError: an integer of more digits than str() allows
         return Verdict(status="error", reason=str(error))
-    return Record(domain=domain.name, task=task, answers=(Answer(text=answer, model=""),))
+    return Record(domain=domain.name, task=task, answers=(Answer(text=answer_text(answer), model=""),))
 
 
 def _too_deep(value: Any) -> bool:

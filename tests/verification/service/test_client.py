@@ -68,6 +68,35 @@ def test_a_reward_is_the_same_by_service(live, monkeypatch):
     assert served == [1.0, 0.0, None] == evoltune.reward("math", workers=1)(completions, **columns)
 
 
+def test_a_request_may_have_a_profile_and_a_policy_of_its_own(live):
+    rows = [{"answer": "50", "reference": "50%"}]
+
+    def status(**choices):
+        return [v["status"] for v in VerifierClient(live.url, token=TOKEN, **choices).verify(rows, domain="math")]
+
+    assert status() == ["fail"] and status(policy={"percent": "either"}) == ["pass"] and status() == ["fail"]
+    assert status(profile="gsm8k-strict") == ["fail"]
+    for choices, known in (({"policy": {"percent": "both"}}, "value, either"), ({"profile": "sond"}, "sound")):
+        with pytest.raises(ServiceError, match=f"404: .*{known}"):
+            status(**choices)
+
+
+def test_a_service_is_started_with_a_profile_and_a_policy():
+    server = VerifierService("--domain", "math,code", "--policy", "percent=either", "--profile", "math=sound")
+    client = VerifierClient(server.url, token=TOKEN)
+    assert [v["status"] for v in client.verify([{"answer": "50", "reference": "50%"}], domain="math")] == ["pass"]
+    assert server.stop()[0] == 0
+
+
+def test_what_takes_too_long_becomes_an_error_and_the_other_rows_get_their_verdicts():
+    server = VerifierService("--domain", "code", "--timeout-s", "3", "--program-s", "1000")
+    rows = [GOOD, LOOP, GOOD | {"id": "last"}]
+    verdicts = list(VerifierClient(server.url, token=TOKEN).verify(rows, domain="code"))
+    assert [v["status"] for v in verdicts] == ["pass", "error", "pass"] and verdicts[2]["id"] == "last"
+    assert "row 2: the service gave no verdict in 3 attempts" in verdicts[1]["reason"]
+    assert server.stop()[0] == 0
+
+
 def test_the_client_raises_where_waiting_does_not_help(live):
     row = [{"answer": "1", "reference": "1"}]
     with pytest.raises(ServiceError, match="401: a token is needed"):

@@ -53,6 +53,10 @@ def test_the_token_is_never_printed(live):
         (["--token-file", "short"], "at least 16"),
         (["--token-file", "missing"], "missing"),
         (["--no-token", "--domain", "maths"], "did you mean 'math'"),
+        (["--no-token", "--policy", "units=strict"], "agree, ignore, required"),
+        (["--no-token", "--policy", "unit=ignore"], "did you mean 'units'"),
+        (["--no-token", "--profile", "sond"], "did you mean 'sound'"),
+        (["--no-token", "--profile", "code=sound"], "a served domain: math"),
     ],
 )
 def test_unsafe_or_wrong_starts_are_refused(tmp_path, monkeypatch, capsys, arguments, message):

@@ -1,6 +1,7 @@
 """The client of a verifier service: rows in, verdict rows out, as from `evoltune.verify`.
 
-Invariant: one verdict row per row, in input order. Refusals that pass with time are waited out; others raise ServiceError.
+Invariant: one verdict row per row, in input order. Refusals that pass with time are waited out; others raise ServiceError. A row
+that the service cannot verify in its time limit, however often it is asked, is an `error` in its place.
 
     client = VerifierClient("http://127.0.0.1:8100", token="...")
     for row in client.verify(rows, domain="code"): print(row["status"])
@@ -24,10 +25,13 @@ from urllib.parse import urlsplit
 
 from evoltune.errors import ServiceError
 from evoltune.record import Verdict
-from evoltune.verification.rows import verdict_row
+from evoltune.verification.row_forms import plain_row
+from evoltune.verification.rows import labels_of, verdict_row
 
 TOKEN_VARIABLE = "EVOLTUNE_SERVICE_TOKEN"
 BATCH_BYTES = 4 * 2**20
+ATTEMPTS = 3
+"""How often a row is sent that the service does not verify in its time limit: the first time it may have waited for others."""
 Numbered = tuple[int, bytes]
 """A row's number and its JSON."""
 
@@ -39,13 +43,14 @@ class VerifierClient:
         token: default: the environment's EVOLTUNE_SERVICE_TOKEN.
         batch_rows: rows in one request.
         connections: requests at the same time.
+        profile, policy: of the domain's verifier; without them, what the service was started with.
         patience_s: how long one batch may be refused (queue full, restarting, unreachable) before ServiceError.
         timeout_s: for one answer; more than the service's own.
     """
 
     def __init__(
         self, service: str, *, token: str | None = None, batch_rows: int = 64, connections: int = 4,
-        patience_s: float = 600.0, timeout_s: float = 180.0,
+        patience_s: float = 600.0, timeout_s: float = 180.0, profile: str = "", policy: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         if urlsplit(service).scheme not in ("http", "https") or not urlsplit(service).hostname:
             raise ServiceError(f"service {service!r} is not an address: must be like 'http://127.0.0.1:8100'")
@@ -54,6 +59,8 @@ class VerifierClient:
         self.service = service.rstrip("/")
         self.batch_rows, self.connections = batch_rows, connections
         self.patience_s, self.timeout_s = patience_s, timeout_s
+        chosen = {"profile": profile, "policy": dict(policy or {})}
+        self._chosen = {name: value for name, value in chosen.items() if value}
         self._token = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
 
     def verify(self, rows: Iterable[Any], *, domain: str) -> Iterator[dict[str, Any]]:
@@ -81,13 +88,12 @@ class VerifierClient:
         sendable: list[Numbered] = []
         for number, row in rows:
             try:
-                body = json.dumps(dict(row) if isinstance(row, Mapping) else row, allow_nan=False).encode()
+                body = json.dumps(plain_row(row) if isinstance(row, Mapping) else row, allow_nan=False).encode()
             except (TypeError, ValueError, RecursionError) as error:
                 done += self._verdicts(domain, sendable, stop)
                 sendable = []
-                row_id = row.get("id", number) if isinstance(row, Mapping) else number
                 reason = f"row {number}: cannot be sent as JSON: {error}"[:300]
-                done.append(verdict_row(row_id, Verdict(status="error", reason=reason)))
+                done.append(verdict_row(Verdict(status="error", reason=reason), labels_of(row, number)))
             else:
                 if sum(len(b) for _, b in sendable) + len(body) > BATCH_BYTES:
                     done += self._verdicts(domain, sendable, stop)
@@ -96,22 +102,34 @@ class VerifierClient:
         return done + self._verdicts(domain, sendable, stop)
 
     def _verdicts(self, domain: str, rows: list[Numbered], stop: threading.Event) -> list[dict[str, Any]]:
-        """The service's verdicts; a batch that is too large for it (413, 422, 504) is sent again as two halves."""
-        if not rows:
-            return []
-        body = b'{"domain": %s, "first_row": %d, "rows": [%s]}' % (
-            json.dumps(domain).encode(), rows[0][0], b", ".join(body for _, body in rows),
+        """The service's verdicts. A batch that is too large for it (413, 422) is sent again as two halves; of one that took
+        too long (504), what it had verified by then counts, and the rest is sent again."""
+        done: list[dict[str, Any]] = []
+        for _ in range(ATTEMPTS):
+            if not rows:
+                return done
+            status, reply = self._post_patiently(self._body(domain, rows), stop)
+            if status == 504 and (verified := reply.get("verdicts") or []):
+                done += verified[: len(rows)]
+                return done + self._verdicts(domain, rows[len(verified) :], stop)
+            if status in (413, 422, 504) and len(rows) > 1:
+                half = len(rows) // 2
+                return done + self._verdicts(domain, rows[:half], stop) + self._verdicts(domain, rows[half:], stop)
+            if status == 200:
+                if len(reply["verdicts"]) != len(rows):
+                    raise ServiceError(f"{self.service}: {len(reply['verdicts'])} verdicts for {len(rows)} rows")
+                return done + list(reply["verdicts"])
+            if status != 504:
+                raise ServiceError(f"{self.service}: row {rows[0][0]}: {status}: {_message(reply)}")
+        number, body = rows[0]
+        reason = f"row {number}: the service gave no verdict in {ATTEMPTS} attempts: {_message(reply)}"
+        return [*done, verdict_row(Verdict(status="error", reason=reason), labels_of(json.loads(body), number))]
+
+    def _body(self, domain: str, rows: list[Numbered]) -> bytes:
+        chosen = "".join(f"{json.dumps(name)}: {json.dumps(value)}, " for name, value in self._chosen.items())
+        return b'{"domain": %s, %s"first_row": %d, "rows": [%s]}' % (
+            json.dumps(domain).encode(), chosen.encode(), rows[0][0], b", ".join(body for _, body in rows),
         )  # fmt: skip
-        status, reply = self._post_patiently(body, stop)
-        if status == 200:
-            verdicts: list[dict[str, Any]] = reply["verdicts"]
-            if len(verdicts) != len(rows):
-                raise ServiceError(f"{self.service}: {len(verdicts)} verdicts for {len(rows)} rows")
-            return verdicts
-        if status in (413, 422, 504) and len(rows) > 1:
-            half = len(rows) // 2
-            return self._verdicts(domain, rows[:half], stop) + self._verdicts(domain, rows[half:], stop)
-        raise ServiceError(f"{self.service}: row {rows[0][0]}: {status}: {_message(reply)}")
 
     def _post_patiently(self, body: bytes, stop: threading.Event) -> tuple[int, Any]:
         """Status and JSON of the answer, after waiting while the service is full, restarting or unreachable."""

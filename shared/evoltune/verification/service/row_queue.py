@@ -7,7 +7,7 @@ deadline; then none of its rows stays in the queue, and no worker goes on with o
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -81,8 +81,15 @@ class RowQueue:
         """Seconds that the waiting rows will take, from the drain rate of late; 0 while it is unknown."""
         return self.rows * self._busy_s / self._done if self._done else 0.0
 
-    def accept(self, rows: Sequence[Any], first: int = 1) -> QueuedRequest:
-        """Queues the rows. Raises QueueFullError where they do not fit, or would wait for more than half of the time limit."""
+    def accept(
+        self, rows: Sequence[Any], first: int = 1, profile: str = "", policy: Mapping[str, Any] | None = None
+    ) -> QueuedRequest:
+        """Queues the rows, to be verified under a profile and options of the verifier of their own where these are given.
+
+        Raises QueueFullError where the rows do not fit, or would wait for more than half of the time limit; DomainError for
+        an unknown profile or option.
+        """
+        checker = self.checker.with_choices(profile, policy or {}) if profile or policy else self.checker
         with self._lock:
             wait_s, patience_s = self.wait_s(), self.limits.timeout_s / 2
             if self.rows + len(rows) > self.limits.queue_rows:
@@ -92,12 +99,14 @@ class RowQueue:
             self._update_rate(0)
             self.rows += len(rows)
         request = QueuedRequest(len(rows))
-        request.future = self._threads.submit(self._verify, request, rows, first)
+        request.future = self._threads.submit(self._verify, checker, request, rows, first)
         request.future.add_done_callback(lambda _: self._finish(request, request.rows_left))
         return request
 
-    def _verify(self, request: QueuedRequest, rows: Sequence[Any], first: int) -> list[dict[str, Any]]:
-        with suppress(CancelledError), closing(verify_rows(self.checker, rows, first, request.lane)) as verdicts:
+    def _verify(
+        self, checker: Checker, request: QueuedRequest, rows: Sequence[Any], first: int
+    ) -> list[dict[str, Any]]:
+        with suppress(CancelledError), closing(verify_rows(checker, rows, first, request.lane)) as verdicts:
             for verdict in verdicts:
                 request.done.append(verdict)
                 self._on_verdict(verdict["status"])

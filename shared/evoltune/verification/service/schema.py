@@ -50,6 +50,9 @@ class VerdictRow(msgspec.Struct, forbid_unknown_fields=True):
     score: Annotated[float | None, msgspec.Meta(description="1 pass; 0 fail, timeout, memory; else null")]
     seconds: float
     evidence: dict[str, Any]
+    sample: Annotated[int | msgspec.UnsetType, msgspec.Meta(description="the row's own, where it has one")] = (
+        msgspec.UNSET
+    )
 
 
 class Verdicts(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,6 +67,13 @@ class Problem(msgspec.Struct, forbid_unknown_fields=True):
     error: str
 
 
+class Late(msgspec.Struct, forbid_unknown_fields=True):
+    """A batch that took too long, and what was verified of it."""
+
+    error: str
+    verdicts: Annotated[list[VerdictRow], msgspec.Meta(description="on the first rows; send the others again")]
+
+
 class State(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the service runs, or accepts requests."""
 
@@ -75,8 +85,13 @@ def request_types(domains: Sequence[str], most_rows: int) -> tuple[type[msgspec.
     domain = ("domain", Literal[tuple(domains)])
     number = Annotated[int, msgspec.Meta(ge=1, le=2**53, description="number of the first row, in reasons")]
     rows = Annotated[list[Row], msgspec.Meta(max_length=most_rows)]
-    batch = msgspec.defstruct("Batch", [domain, ("rows", rows), ("first_row", number, 1)], forbid_unknown_fields=True)
-    single = msgspec.defstruct("Single", [domain, ("row", Row)], forbid_unknown_fields=True)
+    profile = Annotated[str, msgspec.Meta(description="a scoring profile of the domain; default: the service's")]
+    policy = Annotated[dict[str, Any], msgspec.Meta(description="options of the domain's verifier, over the service's")]
+    choices: tuple[Any, ...] = (("profile", profile, ""), ("policy", policy, msgspec.field(default_factory=dict)))
+    batch = msgspec.defstruct(
+        "Batch", [domain, ("rows", rows), ("first_row", number, 1), *choices], forbid_unknown_fields=True
+    )
+    single = msgspec.defstruct("Single", [domain, ("row", Row), *choices], forbid_unknown_fields=True)
     return batch, single
 
 
@@ -125,7 +140,7 @@ def openapi(version: str, requests: Sequence[type[msgspec.Struct]], limits: Limi
     times = {"read_s": f"{limits.read_s:g}", "timeout_s": f"{limits.timeout_s:g}"}
     filled = Template(text).safe_substitute(times, version=version, most_mb=limits.most_mb)
     document: dict[str, Any] = yaml.safe_load(filled)
-    shapes = (*requests, Verdicts, VerdictRow, Problem, State)
+    shapes = (*requests, Verdicts, VerdictRow, Problem, Late, State)
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = schemas
     return document

@@ -24,7 +24,7 @@ import msgspec
 from aiohttp import web
 
 from evoltune import __version__
-from evoltune.errors import MissingExtraError
+from evoltune.errors import DomainError, MissingExtraError
 from evoltune.verification.checker import Checker
 from evoltune.verification.service.row_queue import Limits, QueuedRequest, QueueFullError, RowQueue
 from evoltune.verification.service.schema import NotJsonError, docs_page, dump_body, openapi, parse_body, request_types
@@ -161,17 +161,19 @@ class Service:
                 raw = await request.read()
             body = parse_body(raw, self.single if single else self.batch)
             rows, first = ([body.row], 1) if single else (body.rows, body.first_row)
-            queued = self.queues[body.domain].accept(rows, first)
+            queued = self.queues[body.domain].accept(rows, first, body.profile, body.policy)
             async with asyncio.timeout_at(deadline):
                 verdicts = await asyncio.wrap_future(queued.future)
             return answer(verdicts[0] if single else {"verdicts": verdicts})
         except TimeoutError:
             if queued is None:
                 return problem(408, f"the body did not arrive in {self.limits.read_s:g} s")
-            late = f"not verified in {self.limits.timeout_s:g} s and dropped: send fewer rows at once"
-            return problem(504, late)
+            late = f"not verified in {self.limits.timeout_s:g} s: send the other rows again, fewer at once"
+            return answer({"error": late, "verdicts": list(queued.done)}, 504)
         except NotJsonError as error:
             return problem(400, str(error))
+        except DomainError as error:
+            return problem(404, str(error))
         except msgspec.ValidationError as error:
             return problem(422, str(error))
         except QueueFullError as full:

@@ -1,0 +1,172 @@
+"""A reward function for trainers: lists of completions and of the dataset's columns in, a score or None for each out.
+
+    reward = Reward("code", workers=2)
+    reward(completions, tests=[...], entry_point=[...])      # [1.0, 0.0, None]
+    reward.close()
+
+Invariant: an instance can be pickled, forked and called from any thread at any time; each process has one pool of workers for
+it, from its first call to `close`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from evoltune.domain import Domain, load_domain, package_of
+from evoltune.errors import DomainError
+from evoltune.verification.checker import Checker, checked_options, open_checker
+from evoltune.verification.partial_credit import with_fractions
+from evoltune.verification.row_forms import OTHER_NAMES, answer_text, column_values, plain_row, with_our_names
+from evoltune.verification.rows import verify_rows
+from evoltune.verification.service.client import VerifierClient
+
+KINDS = ("pass", "fraction")
+_LOG = logging.getLogger(__name__)
+_opening = threading.Lock()
+
+
+def _new_lock() -> None:
+    global _opening
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)  # a fork while another thread opens a pool
+
+
+class Reward:
+    """`rewards(completions, **columns)` -> a score, or None where we could not verify. See `evoltune.reward`."""
+
+    def __init__(self, domain: str | Domain, *, service: str = "", reward: str = "pass", **options: Any) -> None:
+        if reward not in KINDS:
+            raise DomainError(f"reward={reward!r}: allowed: {', '.join(KINDS)}")
+        self.domain, self.service, self.reward, self.options = reference_to(domain), service, reward, options
+        loaded = load_domain(self.domain)
+        self.__name__ = f"evoltune_{loaded.name}"  # trainers log a reward under this name
+        self._domain_name = loaded.name
+        self._columns = tuple(dict.fromkeys(("reference", "tests", *loaded.columns)))
+        self._opened: tuple[int, Checker] | None = None
+        # Wrong options fail here, not in the first step.
+        if service:
+            VerifierClient(service, **options)
+            options = {name: options[name] for name in ("profile", "policy") if options.get(name)}
+        checked_options(self.domain, **options)
+
+    def __call__(
+        self, completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Any
+    ) -> list[float | None]:
+        """Scores in the order of the completions. Keywords that the domain does not read are ignored, except the hooks of
+        TRL's trainers (`log_metric`, `log_extra`), which get counts and reasons."""
+        rows = self._rows(list(completions), prompts, columns)
+        verdicts = self._verdicts(rows)
+        scores = [verdict["score"] for verdict in verdicts]
+        if self.reward == "fraction":
+            scores = with_fractions(load_domain(self.domain), rows, verdicts, self._verdicts)
+        self._log(verdicts, scores, columns)
+        return scores
+
+    def _rows(self, completions: list[Any], prompts: Any, columns: dict[str, Any]) -> list[dict[str, Any]]:
+        """One row per completion. Raises ValueError for a column that does not fit."""
+        names = {*self._columns, *(name for others in OTHER_NAMES.values() for name in others)}
+        known: dict[str, list[Any]] = {}
+        for name in columns.keys() & names:
+            values = None if columns[name] is None else column_values(columns[name])
+            if values is not None:
+                known[name] = values
+            elif columns[name] is not None and name in self._columns:
+                kind = type(columns[name]).__name__
+                raise ValueError(f"column {name!r} is a {kind}: pass a list with one value for each completion")
+        if prompts is not None and len(prompts) and "instruction" not in known:
+            known["instruction"] = [_prompt_text(prompt) for prompt in column_values(prompts) or ()]
+        for name, values in known.items():
+            if len(values) != len(completions):
+                counts = f"{len(values)} values for {len(completions)} completions"
+                raise ValueError(f"column {name!r} has {counts}: pass one value for each completion")
+        rows = []
+        for number, completion in enumerate(completions):
+            row = with_our_names(plain_row({name: values[number] for name, values in known.items()}), apart=True)
+            row = {name: value for name, value in row.items() if name in self._columns or name == "instruction"}
+            rows.append({**row, "answer": answer_text(completion)})
+        return rows
+
+    def _verdicts(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        if self.service:
+            return list(VerifierClient(self.service, **self.options).verify(rows, domain=self._domain_name))
+        return list(verify_rows(self._checker(), rows))
+
+    def _checker(self) -> Checker:
+        """This process's own: workers cannot be shared with a parent after a fork."""
+        with _opening:
+            if self._opened is None or self._opened[0] != os.getpid():
+                self._opened = os.getpid(), open_checker(self.domain, **self.options)
+            return self._opened[1]
+
+    def _log(self, verdicts: Sequence[dict[str, Any]], scores: Sequence[float | None], hooks: dict[str, Any]) -> None:
+        """Counts and reasons: for TRL's log and its table of completions, and one line of warning where scores are None."""
+        log_metric, log_extra = hooks.get("log_metric"), hooks.get("log_extra")
+        counts = Counter(verdict["status"] for verdict in verdicts)
+        if callable(log_metric) and verdicts:
+            for status, count in sorted(counts.items()):
+                log_metric(f"{self.__name__}/{status}", count / len(verdicts))
+        if callable(log_extra):
+            log_extra(f"{self.__name__}_status", [verdict["status"] for verdict in verdicts])
+            log_extra(f"{self.__name__}_reason", [verdict["reason"] for verdict in verdicts])
+        without = Counter(
+            f"{v['status']}: {_general(v['reason'])}" for v, s in zip(verdicts, scores, strict=True) if s is None
+        )
+        if without:
+            reasons = "; ".join(f"{count} {reason}" for reason, count in without.most_common(3))
+            more = f"; {len(without) - 3} more reasons" if len(without) > 3 else ""
+            _LOG.warning("%s: %d of %d rewards are None: %s%s", self.__name__, sum(without.values()), len(scores), reasons, more)  # fmt: skip
+
+    def close(self) -> None:
+        """Ends this process's workers; what another thread still verifies is verified first. A later call opens new ones."""
+        with _opening:
+            opened, self._opened = self._opened, None
+        if opened and opened[0] == os.getpid():
+            opened[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+
+def _general(reason: str) -> str:
+    """A reason without the number of its row, in one line, so that equal ones count together."""
+    text = " ".join(reason.split())
+    return (text.partition(": ")[2] if text.startswith("row ") else text)[:120] or "no reason given"
+
+
+def _prompt_text(prompt: Any) -> str:
+    """A prompt's text: of a conversation, its last message's."""
+    if isinstance(prompt, str):
+        return prompt
+    last = prompt[-1] if isinstance(prompt, Sequence) and prompt else prompt
+    return answer_text([{**last, "role": "assistant"}]) if isinstance(last, dict) else ""
+
+
+def reference_to(domain: str | Domain) -> str:
+    """A reference that loads the domain in another process, whatever its current folder. Raises DomainError."""
+    if isinstance(domain, str):
+        is_path = domain.startswith((".", "/", "~")) or Path(domain).is_dir()
+        return str(Path(domain).expanduser().resolve()) if is_path else domain
+    package = package_of(domain)
+    modules = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
+    for name in modules if package != "__main__" else ():
+        for attribute, value in vars(sys.modules[name]).items():
+            if value is domain:
+                return f"{name}:{attribute}"
+    todo = "put it into a module of its own, as an attribute, so that worker processes can import it"
+    raise DomainError(f"domain {domain.name!r} is no attribute of an importable module: {todo}")

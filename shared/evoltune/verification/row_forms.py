@@ -1,0 +1,137 @@
+"""The forms in which people and trainers bring rows: values of other libraries, message lists, several answers in a row,
+references under other names.
+
+    plain({"reference": numpy.float64(0.5)})                                  # {"reference": 0.5}
+    answer_text([{"role": "assistant", "content": "4"}, {"role": "tool", "content": "ok"}])     # "4"
+    [*each_answer({"id": 1, "answer": ["4", "5"]})]     # two rows of the id 1, with `sample` 0 and 1
+
+Invariant: a row that is in our own form already comes back equal.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from evoltune.rows.turns import read_turns
+
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "reference": ("answer", "solution", "ground_truth", "expected_answer", "final_answer"),
+    "tests": ("test", "test_list", "test_cases"),
+}
+"""Our column -> names of datasets for it, the most common first; `answer` is one only where the answer comes apart from the
+row, as in a trainer's columns."""
+ANSWER_LISTS = ("answers", "completions", "responses", "generations", "samples")
+"""Columns with several answers, beside an `answer` that is a list."""
+
+
+def plain(value: Any) -> Any:
+    """The value in plain Python: arrays, tensors, series and their scalars as lists and numbers, what is missing as None."""
+    return _plain(value, {})
+
+
+def _plain(value: Any, seen: dict[int, Any]) -> Any:
+    if value is None or type(value) in (str, int, bool, float):
+        return value
+    if id(value) in seen:  # containers may share parts
+        return seen[id(value)]
+    found: Any = value
+    if isinstance(value, Mapping):
+        found = {key: _plain(part, seen) for key, part in value.items()}
+    elif isinstance(value, list | tuple):
+        found = type(value)(_plain(part, seen) for part in value) if type(value) in (list, tuple) else list(value)
+    elif type(value).__name__ in ("NAType", "NaTType"):
+        found = None
+    else:
+        for method in ("tolist", "to_pylist", "as_py"):
+            if callable(convert := getattr(value, method, None)):
+                found = convert()
+                found = found if found is value else _plain(found, seen)
+                break
+    seen[id(value)] = found
+    return found
+
+
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row in plain Python; a cell that holds NaN, as data frames mark what is missing, is None."""
+    found = {name: plain(value) for name, value in row.items()}
+    return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
+
+
+def column_values(value: Any) -> list[Any] | None:
+    """A column's values: of a list, an array, a tensor, a series, a column of `datasets`; None for anything else."""
+    if isinstance(value, str | bytes | Mapping):
+        return None
+    found = plain(value)
+    if isinstance(found, list | tuple):
+        return list(found)
+    return list(plain(list(value))) if isinstance(value, Iterable) and hasattr(value, "__len__") else None
+
+
+def rows_of(rows: Any) -> Iterable[Any]:
+    """The rows of a data frame as objects; other iterables as they are."""
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        found: Iterable[Any] = rows.to_dict("records")
+        return found
+    return rows  # type: ignore[no-any-return]
+
+
+def with_our_names(row: dict[str, Any], *, apart: bool = False) -> dict[str, Any]:
+    """The row with `reference` and `tests` taken from their other names where it lacks them.
+
+    `apart`: the row holds no answer of a model, so that its `answer` is a reference.
+    """
+    found = dict(row)
+    for ours, others in OTHER_NAMES.items():
+        if found.get(ours) is None:
+            names = (name for name in others if apart or name != "answer")
+            value = next((row[name] for name in names if row.get(name) is not None), None)
+            if value is not None:
+                found[ours] = value
+    return found
+
+
+def is_conversation(value: Any) -> bool:
+    """Whether a value is a list of messages."""
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(message, Mapping) for message in value)
+
+
+def answer_text(completion: Any) -> str:
+    """A completion's text. Of a conversation, the text of the assistant's last turn that has one: results of tools are not
+    the model's, and a call of a tool is no answer."""
+    if isinstance(completion, str):
+        return completion
+    if isinstance(completion, Mapping):
+        completion = [completion]
+    if not isinstance(completion, Sequence) or not completion:
+        return ""
+    named = [m if not isinstance(m, Mapping) or _has_role(m) else {"role": "assistant", **m} for m in completion]
+    spoken = [
+        m for m in named if isinstance(m, Mapping) and m.get("content", m.get("value", m.get("text"))) is not None
+    ]
+    turns = read_turns(spoken, "answer")
+    if isinstance(turns, str):
+        return ""
+    return next((t.content for t in reversed(turns.turns) if t.role == "assistant" and t.content.strip()), "")
+
+
+def _has_role(message: Mapping[str, Any]) -> bool:
+    return any(isinstance(message.get(key), str) for key in ("role", "from"))
+
+
+def each_answer(row: Any) -> Iterator[Any]:
+    """The row, or where it holds several answers a row for each, numbered by `sample`."""
+    if not isinstance(row, Mapping):
+        yield row
+        return
+    column = "answer"
+    if row.get("answer") is None:
+        column = next((name for name in ANSWER_LISTS if isinstance(row.get(name), list | tuple)), "answer")
+    answers = row.get(column)
+    if column == "answer" and (not isinstance(answers, list | tuple) or is_conversation(answers)):
+        yield row
+        return
+    rest = {name: value for name, value in row.items() if name != column}
+    for number, answer in enumerate(answers or ()):
+        yield {**rest, "answer": answer, "sample": number}
+    if not answers:
+        yield {**rest, "answer": None}
