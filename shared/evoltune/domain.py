@@ -237,12 +237,13 @@ def package_of(domain: Domain) -> str:
 
 
 def source_hash(domain: Domain) -> str:
-    """16 hex digits over the domain package's Python files: with a changed verifier, stored verdicts no longer count."""
+    """16 hex digits over the files of the domain's package, code, prompts and data: with a changed verifier, stored verdicts
+    no longer count."""
     package = package_of(domain)
     spec = None if package == "__main__" else importlib.util.find_spec(package)
     sha = hashlib.sha256(f"{domain.name}/{domain.api_version}".encode())
     roots = list(spec.submodule_search_locations or ()) if spec else []
-    files = [p for root in roots for p in sorted(Path(root).rglob("*.py"))]
+    files = [p for root in roots for p in sorted(Path(root).rglob("*")) if _is_source(p, Path(root))]
     if spec and spec.origin and not roots:
         files = [Path(spec.origin)]
     script = getattr(sys.modules["__main__"], "__file__", None)
@@ -251,6 +252,13 @@ def source_hash(domain: Domain) -> str:
     for file in files:
         sha.update(file.name.encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()[:16]
+
+
+def _is_source(path: Path, root: Path) -> bool:
+    """Whether a file below a package is part of it: not what Python, an editor or a version control system left there."""
+    parts = path.relative_to(root).parts
+    is_left = any(part.startswith(".") or part == "__pycache__" for part in parts)
+    return not is_left and not path.name.endswith((".pyc", "~", ".tmp")) and path.is_file()
 
 
 def policy_of(domain: Domain, chosen: Mapping[str, Json]) -> dict[str, Json]:

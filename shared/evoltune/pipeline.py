@@ -25,7 +25,7 @@ from evoltune.recipe import Recipe
 from evoltune.report.pages import write_report
 from evoltune.run.apply import apply_stage, close_step
 from evoltune.run.dev_suite import dev_recipe, dev_score
-from evoltune.run.evol_stop import best_round, evolve_until_best, verify_rate
+from evoltune.run.evol_stop import evolve_until_best, verify_rate
 from evoltune.run.lock import locked
 from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, scores_path
 from evoltune.run.run import Run
@@ -95,13 +95,13 @@ def _score_by_training(work: Run) -> float:
 def verify(work: Run) -> None:
     with Store.open(work.folder) as store, work.checker(confirm=True) as checker:
         apply_stage(store, work.verify_step, verify_stage(checker, work.recipe.verify.keep))
-        table = operator_yield(store, loop.draws_step(work.recipe, work.domain), work.verify_step)
+        table = operator_yield(store, work.evolve_step.origin, work.verify_step)
         store.note("yields", [asdict(row) for row in table])
 
 
 def build(work: Run) -> None:
     with Store.open(work.folder) as store, work.checker() as checker:
-        work = replace(work, upto=work.upto or best_round(store))
+        work = replace(work, upto=work.upto or work.best_round(store))
         steps = [work.verify_step]
         stages = curate_stages(work.recipe, work.domain, work.verify_step, work.targets, checker, note=store.note)
         for step, stage, whole in stages:

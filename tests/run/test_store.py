@@ -101,12 +101,62 @@ def test_a_record_comes_back_equal_with_the_verdicts_of_its_steps(tmp_path):
         assert store.record(start.id) == start
 
 
-def test_a_steps_key_holds_its_name_version_and_limit():
-    for step, key in ((VERIFY, "verify@1"), (Step(name="verify", version="1", upto=2), "verify@1#2")):
-        assert step.key == key
-        back = Step.from_key(key, step.before)
-        assert (back, back.upto, step_name(key)) == (step, step.upto, "verify")
-    assert VERIFY.chain() == [VERIFY, EVOLVE] and EVOLVE.chain() == [EVOLVE]
+def test_a_steps_key_holds_its_name_and_version():
+    limited = Step(name="verify", version="1", before=EVOLVE, upto=2)
+    for step in (VERIFY, limited):
+        assert step.key == "verify@1" and step_name(step.key) == "verify"
+        assert Step.from_key(step.key, step.before, step.upto) == step
+    assert Step.from_keys(["evolve@1", "verify@1"]) == VERIFY
+    assert VERIFY.chain() == [VERIFY, EVOLVE] and EVOLVE.chain() == [EVOLVE] and VERIFY.origin == EVOLVE
+    with pytest.raises(ValueError, match="no step"):
+        Step.from_keys([])
+
+
+def test_answers_and_evidence_belong_to_the_step_that_made_them(tmp_path):
+    other, both = Step(name="evolve", version="2"), []
+    with Store.open(tmp_path) as store:
+        for step, text in ((EVOLVE, "old"), (other, "new")):
+            made = record(1, answers=(Answer(text=text, model=text),), evidence={"tests": (text,)})
+            store.decide(step, [made])
+            store.decide(Step(name="verify", version=step.version, before=step), [made])
+            both.append((step, made))
+        for step, made in both:
+            assert list(store.kept(step)) == [made]
+            assert list(store.kept(Step(name="verify", version=step.version, before=step))) == [made]
+        assert store.record(record(1).id) == both[1][1]  # without a step: the newest
+
+
+OLD_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE records (id TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE answers (record TEXT, i INTEGER, model TEXT, text TEXT, PRIMARY KEY (record, i));
+CREATE TABLE evidence (record TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE verdicts (record TEXT, i INTEGER, step TEXT, body TEXT NOT NULL, PRIMARY KEY (record, i, step));
+CREATE TABLE decisions (step TEXT, record TEXT, reason TEXT NOT NULL, round INTEGER NOT NULL,
+    PRIMARY KEY (step, record)) WITHOUT ROWID;
+CREATE TABLE calls (key TEXT PRIMARY KEY, purpose TEXT NOT NULL, model TEXT NOT NULL, record TEXT NOT NULL,
+    request TEXT NOT NULL, texts TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+    usd REAL NOT NULL, cut TEXT NOT NULL);
+"""
+
+
+def test_a_store_of_version_0_1_is_read_and_gets_todays_tables(tmp_path):
+    made = record(1, answers=(Answer(text="a", model="m"), Answer(text="b", model="m")), evidence={"tests": ("x",)})
+    with Store.open(tmp_path / "new") as store:
+        store.decide(EVOLVE, [made])
+        facts = {table: list(store.sql(f"SELECT * FROM {table}")) for table in ("records", "decisions", "answers")}
+    (tmp_path / "old").mkdir()
+    db = sqlite3.connect(tmp_path / "old" / STORE)
+    db.executescript(OLD_TABLES)
+    db.executemany("INSERT INTO records VALUES (?,?)", facts["records"])
+    db.executemany("INSERT INTO decisions VALUES (?,?,?,?)", facts["decisions"])
+    db.executemany("INSERT INTO answers VALUES (?,?,?,?)", [(r, i, m, t) for r, _, i, m, t in facts["answers"]])
+    db.execute("INSERT INTO evidence VALUES (?,?)", (made.id, '{"tests": ["x"]}'))
+    db.commit()
+    db.close()
+    for opened in (Store.read, Store.open, Store.read):
+        with opened(tmp_path / "old") as store:
+            assert list(store.kept(EVOLVE)) == [made] and store.record(made.id) == made
 
 
 def judged(i, status):
@@ -133,6 +183,7 @@ def test_an_answer_carries_the_verdict_of_the_nearest_step_of_the_chain_and_of_n
 
 def test_a_step_that_judged_nothing_leaves_answers_without_a_verdict(tmp_path):
     with Store.open(tmp_path) as store:
+        store.decide(EVOLVE, [record(i, answers=(Answer(text="a", model="m"),)) for i in (1, 2)])
         store.decide(VERIFY, [judged(1, "pass"), record(2, answers=(Answer(text="b", model="m"),))])
         assert store.record(record(1).id, EVOLVE).answers[0].verdict is None
         assert store.record(record(2).id).answers[0].verdict is None
@@ -143,11 +194,14 @@ def test_a_limit_on_rounds_holds_for_what_is_read_and_counted(tmp_path):
     with Store.open(tmp_path) as store:
         store.decide(EVOLVE, [record(i, round=i // 2) for i in range(8)])  # rounds 0 to 3, two records each
         for step, n in ((first, 4), (last, 6), (VERIFY, 8)):
-            assert sorted(r.task.name for r in store.todo(step)) == [str(i) for i in range(n)]
-            assert store.ledger(step) == {"in": n, "kept": 0, "pending": n}
-            store.decide(step, [*store.todo(step)][:1])
-            assert store.ledger(step) == {"in": n, "kept": 1, "pending": n - 1}
-        assert store.steps() == ["evolve@1", "verify@1", "verify@1#1", "verify@1#2"]
+            had = store.ledger(step)["kept"]
+            assert store.ledger(step) == {"in": n, "kept": had, "pending": n - had}
+            store.decide(step, [*store.todo(step)])
+            assert store.ledger(step) == {"in": n, "kept": n, "pending": 0}
+            assert sorted(r.task.name for r in store.kept(step)) == [str(i) for i in range(n)]
+        assert store.ledger(first) == {"in": 4, "kept": 4, "pending": 0}  # also when later rounds were judged
+        assert len(list(store.kept(first))) == 4 and len(list(store.kept(VERIFY))) == 8
+        assert store.steps() == ["evolve@1", "verify@1"]
 
 
 def test_the_ledger_lists_reasons_by_number_then_name(tmp_path):

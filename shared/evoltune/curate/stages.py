@@ -38,7 +38,9 @@ def curate_stages(
     """
     options = recipe.curate
 
-    def step(name: str, after: Step, *settings: object) -> Step:
+    def step(
+        name: str, after: Step, *settings: object
+    ) -> Step:  # these look at all rows together, so at the rounds too
         version = digest([VERSION, after.version, after.upto, name, msgspec.to_builtins(settings)])
         return Step(name=name, version=version, before=after, upto=before.upto)
 

@@ -68,8 +68,9 @@ def read_pool(work: Run) -> Pool:
         keys = store.noted("steps")
         if not keys:
             raise DataError(f"{work.folder}: no finished build there: run `evoltune build` on this recipe first")
-        kept = list(store.kept(Step.from_key(keys["select"], Step.from_key(keys["verify"]))))
-        judged = Step.from_key(keys["verify"], Step.from_key(keys["evolve"]))
+        selected = Step.from_keys(keys.values(), work.limit)
+        kept = list(store.kept(selected))
+        judged = next(step for step in selected.chain() if step.name == "verify")
         ids = [d.record for d in decisions(store, judged) if d.reason]
         rejected = [record for i in ids if (record := store.record(i, judged)).answers]
     with ExitStack() as stack:

@@ -15,10 +15,10 @@ from itertools import islice
 import msgspec
 
 from evoltune.domain import Domain, Operator, source_hash
-from evoltune.errors import RecipeError, nearest
-from evoltune.evolve.answers import needs_teacher
-from evoltune.evolve.bootstrap import more_seeds
-from evoltune.evolve.chain import grow_chains
+from evoltune.errors import DomainError, RecipeError, nearest
+from evoltune.evolve.answers import DIFFICULTY, needs_teacher
+from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds
+from evoltune.evolve.chain import EQUAL, grow_chains
 from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
 from evoltune.recipe import Recipe
@@ -31,29 +31,41 @@ from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
 
 ENGINE = 2  # raised when the same recipe would decide differently
+OUR_PROMPTS = digest([DIFFICULTY, EQUAL, SELF_INSTRUCT, SNIPPET])
 SEED_COMMIT = 512
 
 
-def evolve_step(recipe: Recipe, domain: Domain) -> Step:
-    """The last step that `evolve` decides: the draws, or with `evolve.sample` the sample of them."""
-    draws = draws_step(recipe, domain)
+def evolve_step(recipe: Recipe, domain: Domain, upto: int | None = None) -> Step:
+    """The last step that `evolve` decides, to round `upto` (None: the recipe's last): the draws, or with `evolve.sample` the
+    sample of them."""
+    draws = draws_step(recipe, domain, upto)
     if not recipe.evolve.sample:
         return draws
     if recipe.evolve.stop_on:
         raise RecipeError("evolve.sample: cannot go with evolve.stop_on, which samples nothing: use curate.size")
-    version = digest([draws.version, recipe.evolve.sample, recipe.seed])
-    return Step(name="sample", version=version, before=draws)
+    version = digest([draws.version, draws.upto, recipe.evolve.sample, recipe.seed])
+    return Step(name="sample", version=version, before=draws, upto=draws.upto)
 
 
-def draws_step(recipe: Recipe, domain: Domain) -> Step:
-    """The step of seeds and draws. More rounds continue it; any other change begins a new one (paid calls stay)."""
+def draws_step(recipe: Recipe, domain: Domain, upto: int | None = None) -> Step:
+    """The step of seeds and draws. More or fewer rounds are the same step; any other change, of the seeds too, begins a new
+    one (paid calls stay)."""
+    seeds = sorted({seed.id for seed in seed_records(recipe, domain)})
+    upto = recipe.evolve.rounds if upto is None else upto
+    return Step(name="evolve", version=digest([_settings(recipe, domain), seeds]), upto=upto)
+
+
+def _settings(recipe: Recipe, domain: Domain) -> str:
+    """A hash over everything but the seeds that a draw depends on."""
     evolution = msgspec.to_builtins(recipe.evolve)
     for name in ("rounds", "stop_on", "stop_by", "sample"):
         del evolution[name]
     sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop")
     teacher = {name: getattr(recipe.teacher, name) for name in sampling}
+    operators = [[o.name, o.kind, o.weight, o.template] for o in domain.operators]
+    prompts = [OUR_PROMPTS, operators, domain.answer_prompt, dict(domain.evidence)]
     parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
-    return Step(name="evolve", version=digest(parts))
+    return digest([parts, prompts])
 
 
 def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, teacher: Teacher | None = None) -> Step:
@@ -62,9 +74,11 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
     With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round. `teacher` is used
     instead of the recipe's. Raises TeacherError and BudgetError (everything finished is kept), StoreError.
     """
-    last, step = evolve_step(recipe, domain), draws_step(recipe, domain)
     rounds = max_round or recipe.evolve.rounds
+    last = evolve_step(recipe, domain, rounds)
+    step = last.origin
     seeds = list({seed.id: seed for seed in seed_records(recipe, domain)}.values())
+    _refuse_renamed_seeds(recipe, domain, store, seeds)
     is_resumed = step.key in store.steps()
     _decide_seeds(recipe, store, step, seeds)
     size = max(len(seeds), recipe.seeds.bootstrap_size) if recipe.seeds.bootstrap != "none" else len(seeds)
@@ -143,6 +157,20 @@ def _decide_seeds(recipe: Recipe, store: Store, step: Step, seeds: list[Record])
     undecided = (s for s in seeds if not needs_teacher(recipe, s) and store.decided(step, s.id) is None)
     while chunk := list(islice(undecided, SEED_COMMIT)):
         store.decide(step, chunk)
+
+
+def _refuse_renamed_seeds(recipe: Recipe, domain: Domain, store: Store, seeds: list[Record]) -> None:
+    """Raises DomainError when the domain gave other seeds to the same settings before: each call would be paid again."""
+    ids = digest(sorted(seed.id for seed in seeds))
+    again = ids if recipe.seeds.path else digest(sorted({seed.id for seed in seed_records(recipe, domain)}))
+    key = f"seeds:{_settings(recipe, domain)}"
+    if again != ids or (not recipe.seeds.path and store.noted(key) not in (None, ids)):
+        raise DomainError(
+            f"domain {domain.name!r}: its seeds differ from one call to the next with the same settings, so all that was paid "
+            "for them would be paid again: give each seed a fixed `name` (no random number, time or id()) and read fixed "
+            "data; if the data changed on purpose, give another --out"
+        )
+    store.note(key, ids)
 
 
 def _sample(store: Store, step: Step, draws: Step, size: int, seed: int) -> None:

@@ -9,8 +9,6 @@ from evoltune.run.queries import decisions
 from evoltune.run.run import Run
 from evoltune.run.store import Store
 
-BEST = "evol_stop:best"
-
 
 def evolve_until_best(work: Run, grow: Callable[[Store, int], object], score: Callable[[Run], float]) -> int:
     """Evolves round by round until the score falls. Rounds that were scored under the same recipe are not scored again.
@@ -27,23 +25,18 @@ def evolve_until_best(work: Run, grow: Callable[[Store, int], object], score: Ca
     for upto in range(1, work.recipe.evolve.rounds + 1):
         with Store.open(work.folder) as store:
             grow(store, upto)
-            key = f"evol_stop:{work.evolve_step.version}:{upto}"
+            key = f"evol_stop:{work.scoring_version}:{upto}"
             known = store.noted(key)
         limited = replace(work, upto=upto, outputs=work.folder / ROUNDS / str(upto))
         scores[upto] = score(limited) if known is None else float(known)
         best = max(scores, key=lambda k: (scores[k], -k))
         with Store.open(work.folder) as store:
             store.note(key, scores[upto])
-            store.note(BEST, best)
+            work.note_best_round(store, best)
         print(f"  evol-stop: round {upto} scores {scores[upto]:.4f} on {work.recipe.evolve.stop_on}", file=sys.stderr)
         if scores[upto] < scores[best]:
             break
     return best
-
-
-def best_round(store: Store) -> int:
-    """The round that evol-stop chose; 0 when it did not run."""
-    return int(store.noted(BEST) or 0)
 
 
 def verify_rate(work: Run) -> float:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from evoltune.run.store import Step, Store, step_name
+from evoltune.run.store import Step, Store, limit, step_name
 
 
 class Decision(NamedTuple):
@@ -39,17 +39,17 @@ class Spent(NamedTuple):
 
 def decisions(store: Store, step: Step) -> Iterator[Decision]:
     """The step's decisions, in the order of record ids."""
-    query = "SELECT record, reason, round FROM decisions WHERE step=? ORDER BY record"
-    return (Decision(*row) for row in store.sql(query, step.key))
+    query = "SELECT record, reason, round FROM decisions WHERE step=? AND round<=? ORDER BY record"
+    return (Decision(*row) for row in store.sql(query, step.key, limit(step)))
 
 
 def draws(store: Store, step: Step) -> Iterator[Draw]:
     """The decisions of an evolve step with the operator and the first parent of each record."""
     query = (
         "SELECT json_extract(r.body, '$.operator'), json_extract(r.body, '$.parents[0]'), d.record, d.reason "
-        "FROM decisions d JOIN records r ON r.id = d.record WHERE d.step = ?"
+        "FROM decisions d JOIN records r ON r.id = d.record WHERE d.step = ? AND d.round <= ?"
     )
-    return (Draw(*row) for row in store.sql(query, step.key))
+    return (Draw(*row) for row in store.sql(query, step.key, limit(step)))
 
 
 def drops(store: Store) -> Iterator[tuple[str, str, str]]:
@@ -74,9 +74,8 @@ def step_counts(store: Store) -> list[tuple[str, int, int]]:
 
 
 def planned(store: Store) -> int:
-    """Records that the evolve step will decide; 0 before it has begun."""
-    query = "SELECT value FROM meta WHERE key LIKE 'planned:%' ORDER BY key DESC LIMIT 1"
-    return next((int(json.loads(value)) for (value,) in store.sql(query)), 0)
+    """Records that the evolve step that ran last will decide; 0 before it has begun."""
+    return int(store.noted("planned") or 0)
 
 
 # ---- records, answers, verdicts
@@ -94,8 +93,8 @@ def ids_with_prefix(store: Store, prefix: str, limit: int) -> list[str]:
 
 
 def first_answers(store: Store) -> dict[str, str]:
-    """The text of each record's first answer, by record."""
-    return dict(store.sql("SELECT record, text FROM answers WHERE i=0"))
+    """The text of each record's first answer, by record; the newest where several steps made one."""
+    return dict(store.sql("SELECT record, text FROM answers WHERE i=0 ORDER BY rowid"))
 
 
 def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
@@ -111,14 +110,16 @@ def verdict_counts(store: Store) -> dict[str, int]:
 
 def evidence(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
     """(record, its evidence) of each record that has some."""
-    return ((record, json.loads(body)) for record, body in store.sql("SELECT record, body FROM evidence"))
+    query = "SELECT record, body FROM evidence ORDER BY rowid"  # the newest last
+    return ((record, json.loads(body)) for record, body in store.sql(query))
 
 
 def difficulty_replies(store: Store) -> Iterator[tuple[str, int, str]]:
     """(record, round, the teacher's first reply to the difficulty prompt) of each rated record."""
     query = (
         "SELECT e.record, json_extract(r.body, '$.round'), json_extract(e.body, '$.difficulty[0]') "
-        "FROM evidence e JOIN records r ON r.id = e.record WHERE json_extract(e.body, '$.difficulty[0]') IS NOT NULL"
+        "FROM evidence e JOIN records r ON r.id = e.record WHERE json_extract(e.body, '$.difficulty[0]') IS NOT NULL "
+        "ORDER BY e.rowid"
     )
     return ((record, round, str(reply)) for record, round, reply in store.sql(query))
 

@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +30,8 @@ from evoltune.teacher.stack import open_teacher
 from evoltune.train.job import make_job, rows_of
 from evoltune.verification.checker import Checker, open_checker
 
+BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -42,6 +44,11 @@ class Run:
     """Only the first rounds (evol-stop); 0: all."""
     outputs: Path | None = None
     """Where dataset and checkpoint go when not into the run's folder."""
+
+    @property
+    def limit(self) -> int:
+        """The last round whose rows count."""
+        return self.upto or self.recipe.evolve.rounds
 
     @property
     def dataset(self) -> Path:
@@ -84,19 +91,43 @@ class Run:
 
     @cached_property
     def evolve_step(self) -> Step:
-        return evolve_step(self.recipe, self.domain)
+        return evolve_step(self.recipe, self.domain, self.limit)
 
     @cached_property
     def verify_step(self) -> Step:
         """Its version covers the verifier's source, the policy and the limits: a changed verifier judges anew."""
         limits = {k: v for k, v in msgspec.to_builtins(self.recipe.verify).items() if k != "workers"}
         version = digest([self.evolve_step.version, source_hash(self.domain), limits])
-        return Step(name="verify", version=version, before=self.evolve_step, upto=self.upto)
+        return Step(name="verify", version=version, before=self.evolve_step, upto=self.limit)
 
     @property
     def dataset_version(self) -> str:
         """Covers everything that the dataset depends on; noted in the store when the dataset is complete."""
-        return digest([self.verify_step.version, msgspec.to_builtins(self.recipe.curate), self.recipe.seed])
+        recipe = self.recipe
+        stop = (recipe.evolve.rounds, recipe.evolve.stop_on, recipe.evolve.stop_by)
+        parts = [msgspec.to_builtins(recipe.curate), recipe.seed, stop, recipe.teacher.terms]
+        return digest([self.verify_step.version, *parts])
+
+    @cached_property
+    def scoring_version(self) -> str:
+        """Covers everything that a round's score depends on (evol-stop)."""
+        recipe = self.recipe
+        parts = [recipe.curate, recipe.eval, *([recipe.train] if recipe.evolve.stop_by == "train" else [])]
+        stop = (recipe.evolve.stop_on, recipe.evolve.stop_by, recipe.seed, recipe.teacher.terms)
+        return digest([self.verify_step.version, stop, *map(msgspec.to_builtins, parts)])
+
+    def note_best_round(self, store: Store, best: int) -> None:
+        """Records the round that evol-stop chose, with the settings by which it did."""
+        store.note(BEST_ROUND, best)
+        store.note(BEST_BY, self.scoring_version)
+
+    def best_round(self, store: Store) -> int:
+        """The round that evol-stop chose by these settings; 0 when the recipe has no evol-stop. Raises DataError: not run."""
+        if not self.recipe.evolve.stop_on:
+            return 0
+        if store.noted(BEST_BY) != self.scoring_version:
+            raise DataError(f"{self.folder}: evol-stop scored no round by these settings: run `evoltune evolve` first")
+        return int(store.noted(BEST_ROUND))
 
     def is_trained(self) -> bool:
         """Whether the checkpoint is complete, of this recipe, and trained on the dataset as it is now."""
@@ -139,16 +170,8 @@ class Run:
     def _refuse_stale(self, stages: Sequence[str]) -> None:
         """Raises DataError when an earlier recipe's rows would be missed, its dataset trained on, or its checkpoint scored."""
         if stages and stages[0] in ("verify", "build"):
-            first, done, step = ("evolve", "evolved", self.evolve_step)
-            if stages[0] == "build":
-                first, done, step = ("verify", "verified", self.verify_step)
             with Store.read(self.folder) as store:
-                known = store.steps()
-            if known and not any(key.partition("#")[0] == step.key for key in known):
-                raise DataError(
-                    f"{self.folder}: no rows were {done} there by these settings and this version of the domain: run "
-                    f"`evoltune {first}` first (paid replies are used again), or give another --out"
-                )
+                self._refuse_unfinished(store, stages[0])
         own_dataset = not self.recipe.train.dataset
         if "train" in stages and "build" not in stages and own_dataset and self.has_store:
             with Store.read(self.folder) as store:
@@ -164,6 +187,22 @@ class Run:
                 f"{self.folder / CHECKPOINT}: trained by other settings or on another dataset than this recipe's: "
                 "run `evoltune train` first, or give another --out"
             )
+
+    def _refuse_unfinished(self, store: Store, stage: str) -> None:
+        """Raises DataError when the rows that `stage` would take were not made by these settings, or not all of them."""
+        work = replace(self, upto=self.upto or self.best_round(store))
+        steps = work.verify_step.chain() if stage == "build" else work.evolve_step.chain()
+        known = store.steps()
+        for step in reversed(steps):
+            first, done = ("verify", "verified") if step.name == "verify" else ("evolve", "evolved")
+            is_begun = step.key in known and (step.before is not None or store.planned(step) is not None)
+            if known and not is_begun:
+                raise DataError(
+                    f"{self.folder}: no rows were {done} there by these settings and this version of the domain: run "
+                    f"`evoltune {first}` first (paid replies are used again), or give another --out"
+                )
+            if is_begun and (pending := store.ledger(step)["pending"]) > 0:
+                raise DataError(f"{self.folder}: {pending} rows are not {done} yet: run `evoltune {first}` first")
 
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""

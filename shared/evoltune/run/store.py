@@ -4,7 +4,8 @@
         store.decide(step, results)
 
 Records, answers, evidence, verdicts, decisions and the teacher journal are only inserted (INSERT OR IGNORE), never changed;
-`kill -9` loses at most the transaction in flight. For every step, in = kept + dropped (by reason) + pending, which
+`kill -9` loses at most the transaction in flight. Answers and evidence are kept by the step that made them, so another teacher
+or prompt in the same folder never meets the old ones. For every step, in = kept + dropped (by reason) + pending, which
 `check_ledger` checks.
 """
 
@@ -23,24 +24,11 @@ import orjson
 
 from evoltune.errors import DataError, StoreError
 from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
+from evoltune.run import tables
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
 
 PAGE = 512  # records read per query by `todo` and `records`
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (record TEXT, i INTEGER, model TEXT, text TEXT, PRIMARY KEY (record, i));
-CREATE TABLE IF NOT EXISTS evidence (record TEXT PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS verdicts (record TEXT, i INTEGER, step TEXT, body TEXT NOT NULL, PRIMARY KEY (record, i, step));
-CREATE TABLE IF NOT EXISTS decisions (
-    step TEXT, record TEXT, reason TEXT NOT NULL, round INTEGER NOT NULL, PRIMARY KEY (step, record)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS calls (
-    key TEXT PRIMARY KEY, purpose TEXT NOT NULL, model TEXT NOT NULL, record TEXT NOT NULL, request TEXT NOT NULL,
-    texts TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL,
-    cut TEXT NOT NULL);
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +36,40 @@ class Step:
     """A stage under one configuration.
 
     `version` hashes everything that its decisions depend on, so a changed verifier, policy or threshold decides anew, and
-    the old decisions stay in the store. `upto` limits the step to the first rounds (evol-stop); 0: all.
+    the old decisions stay in the store. `upto` limits what is read and counted to the first rounds; None: all. It is not part
+    of the key: a step that decides row by row goes on when there are more rounds. The version of a step that looks at all rows
+    together must cover it.
     """
 
     name: str
     version: str
     before: Step | None = None
-    upto: int = 0
+    upto: int | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.name}@{self.version}" + (f"#{self.upto}" if self.upto else "")
+        return f"{self.name}@{self.version}"
 
     @classmethod
-    def from_key(cls, key: str, before: Step | None = None) -> Step:
+    def from_key(cls, key: str, before: Step | None = None, upto: int | None = None) -> Step:
         """The step that has this key."""
-        name, _, rest = key.partition("@")
-        version, _, upto = rest.partition("#")
-        return cls(name=name, version=version, before=before, upto=int(upto or 0))
+        name, _, version = key.partition("@")
+        return cls(name=name, version=version, before=before, upto=upto)
+
+    @classmethod
+    def from_keys(cls, keys: Iterable[str], upto: int | None = None) -> Step:
+        """The last of these steps, each the one before the next."""
+        step = None
+        for key in keys:
+            step = cls.from_key(key, step, upto)
+        if step is None:
+            raise ValueError("no step")
+        return step
+
+    @property
+    def origin(self) -> Step:
+        """The first step of the chain, which made the answers and the evidence."""
+        return self.before.origin if self.before else self
 
     def chain(self) -> list[Step]:
         """This step and those before it, nearest first."""
@@ -119,7 +123,7 @@ class Store:
                 if found != "ok":
                     todo = "restore a copy, or start a new run directory"
                     raise StoreError(f"{folder / STORE}: damaged ({found}): {todo}")
-                db.executescript(_TABLES)
+                tables.create(db)
         except BaseException:
             os.close(lock)
             raise
@@ -133,6 +137,7 @@ class Store:
         with _sqlite_errors(folder):
             db = sqlite3.connect(f"file:{folder / STORE}?mode=ro", uri=True, isolation_level=None)
             db.execute("SELECT count(*) FROM meta").fetchone()
+            tables.show_as_today(db)
         return cls(db, folder, None)
 
     def close(self) -> None:
@@ -200,34 +205,46 @@ class Store:
     def _pages(self, step: Step | None, undecided_by: Step | None = None) -> Iterator[Record]:
         if step is None:
             raise ValueError("the first step has nothing before it")
-        last, upto = "", (undecided_by or step).upto
+        last, upto = "", limit(undecided_by or step)
         missing = ""
         extra: tuple[str, ...] = ()
         if undecided_by:
             missing = "AND NOT EXISTS (SELECT 1 FROM decisions e WHERE e.step=? AND e.record=d.record)"
             extra = (undecided_by.key,)
         query = (
-            "SELECT record FROM decisions d WHERE step=? AND reason='' AND record>? AND (?=0 OR round<=?) "
+            "SELECT record FROM decisions d WHERE step=? AND reason='' AND record>? AND round<=? "
             f"{missing} ORDER BY record LIMIT {PAGE}"
         )
-        while ids := [r for (r,) in self.sql(query, step.key, last, upto, upto, *extra)]:
+        while ids := [r for (r,) in self.sql(query, step.key, last, upto, *extra)]:
             for record_id in ids:
                 yield self.record(record_id, step)
             last = ids[-1]
 
     def record(self, record_id: str, step: Step | None = None) -> Record:
-        """One record; with `step`, its answers carry the newest verdicts of that step's chain."""
+        """One record with the answers and evidence of the chain's first step, and the newest verdicts of that chain; without
+        `step`, the newest that there are."""
         row = self.sql("SELECT body FROM records WHERE id=?", record_id).fetchone()
         if row is None:
             raise DataError(f"{self.folder}: no record {record_id!r}: the report lists ids")
         verdicts = self._verdicts(record_id, step)
+        made_by = step.origin.key if step else self._newest_origin(record_id)
+        query = "SELECT i, model, text FROM answers WHERE record=? AND step=? ORDER BY i"
         answers = tuple(
             Answer(text=text, model=model, verdict=verdicts.get(i))
-            for i, model, text in self.sql("SELECT i, model, text FROM answers WHERE record=? ORDER BY i", record_id)
+            for i, model, text in self.sql(query, record_id, made_by)
         )
-        evidence = self.sql("SELECT body FROM evidence WHERE record=?", record_id).fetchone()
+        query = "SELECT body FROM evidence WHERE record=? AND step=?"
+        evidence = self.sql(query, record_id, made_by).fetchone()
         raw = self._value(row[0]) | {"evidence": self._value(evidence[0]) if evidence else {}}
         return replace(record_from_json(raw), answers=answers)
+
+    def _newest_origin(self, record_id: str) -> str:
+        """Key of the step that made the record's newest answers or evidence."""
+        for table in ("answers", "evidence"):
+            query = f"SELECT step FROM {table} WHERE record=? ORDER BY rowid DESC LIMIT 1"
+            if (row := self.sql(query, record_id).fetchone()) is not None:
+                return str(row[0])
+        return ""
 
     def _verdicts(self, record_id: str, step: Step | None) -> dict[int, Verdict]:
         rank = {s.key: n for n, s in enumerate(step.chain())} if step else {}
@@ -250,18 +267,27 @@ class Store:
     # ---- the conservation law
 
     def plan(self, step: Step, planned: int) -> None:
-        """Notes how many records the first step will decide (seeds + planned draws)."""
-        self.note(f"planned:{step.key}", planned)
+        """Notes how many records the first step will decide (seeds + planned draws) up to its last round."""
+        self.note(f"planned:{step.key}:{limit(step)}", planned)
+        self.note("planned", planned)
+
+    def planned(self, step: Step) -> int | None:
+        """What `plan` noted for this step and its rounds; None when it was never begun."""
+        found = self.noted(f"planned:{step.key}:{limit(step)}")
+        return None if found is None else int(found)
 
     def ledger(self, step: Step) -> dict[str, int]:
         """{"in": n, "kept": n, reason: n, ..., "pending": n}; "in" is the sum of the others."""
-        query = "SELECT reason, count(*) FROM decisions WHERE step=? GROUP BY reason ORDER BY count(*) DESC, reason"
-        counts = {reason or "kept": n for reason, n in self.sql(query, step.key)}
+        query = (
+            "SELECT reason, count(*) FROM decisions WHERE step=? AND round<=? "
+            "GROUP BY reason ORDER BY count(*) DESC, reason"
+        )
+        counts = {reason or "kept": n for reason, n in self.sql(query, step.key, limit(step))}
         if step.before is None:
-            taken = int(self.noted(f"planned:{step.key}") or sum(counts.values()))
+            taken = self.planned(step) or sum(counts.values())
         else:
-            query = "SELECT count(*) FROM decisions WHERE step=? AND reason='' AND (?=0 OR round<=?)"
-            taken = self.sql(query, step.before.key, step.upto, step.upto).fetchone()[0]
+            query = "SELECT count(*) FROM decisions WHERE step=? AND reason='' AND round<=?"
+            taken = self.sql(query, step.before.key, limit(step)).fetchone()[0]
         decided = sum(counts.values())
         return {"in": taken, "kept": counts.pop("kept", 0), **counts, "pending": taken - decided}
 
@@ -356,15 +382,23 @@ class Rows:
             yield from self._cursor
 
 
+def limit(step: Step) -> int:
+    """The last round of the step; without a limit, more than any run has."""
+    return 2**31 if step.upto is None else step.upto
+
+
 def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
     body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
     body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
     db.execute("INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False)))
-    if record.evidence:
+    makes_facts = step.before is None  # later steps only judge them
+    if record.evidence and makes_facts:
         evidence = json.dumps(record.evidence, ensure_ascii=False)
-        db.execute("INSERT OR IGNORE INTO evidence VALUES (?,?)", (record.id, evidence))
+        db.execute("INSERT OR IGNORE INTO evidence VALUES (?,?,?)", (record.id, step.key, evidence))
     for i, answer in enumerate(record.answers):
-        db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?)", (record.id, i, answer.model, answer.text))
+        if makes_facts:
+            fact = (record.id, step.key, i, answer.model, answer.text)
+            db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?)", fact)
         if answer.verdict and step.name in ("evolve", "verify"):
             verdict = json.dumps(asdict(answer.verdict), ensure_ascii=False)
             db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, verdict))

@@ -1,0 +1,60 @@
+"""The tables of a run store, and how those of version 0.1 become today's.
+
+create(db)          # for a writer: what is missing is made, what is old is changed, in one transaction
+show_as_today(db)   # for a reader: old tables look like today's
+"""
+
+import sqlite3
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (
+    record TEXT, step TEXT, i INTEGER, model TEXT, text TEXT, PRIMARY KEY (record, step, i));
+CREATE TABLE IF NOT EXISTS evidence (record TEXT, step TEXT, body TEXT NOT NULL, PRIMARY KEY (record, step));
+CREATE TABLE IF NOT EXISTS verdicts (record TEXT, i INTEGER, step TEXT, body TEXT NOT NULL, PRIMARY KEY (record, i, step));
+CREATE TABLE IF NOT EXISTS decisions (
+    step TEXT, record TEXT, reason TEXT NOT NULL, round INTEGER NOT NULL, PRIMARY KEY (step, record)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS calls (
+    key TEXT PRIMARY KEY, purpose TEXT NOT NULL, model TEXT NOT NULL, record TEXT NOT NULL, request TEXT NOT NULL,
+    texts TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, usd REAL NOT NULL,
+    cut TEXT NOT NULL);
+"""
+
+_OLD_FACTS = {"answers": ("i", "model", "text"), "evidence": ("body",)}
+"""The tables that did not say which step made a fact: it counts as made by each step that drew the record."""
+
+
+def create(db: sqlite3.Connection) -> None:
+    """Makes the tables that are missing, and changes those of version 0.1."""
+    changes = ["BEGIN IMMEDIATE"]
+    old = _old_facts(db)
+    changes += [f"ALTER TABLE {table} RENAME TO old_{table}" for table in old]
+    changes += TABLES.strip().rstrip(";").split(";\n")
+    for table, columns in old.items():
+        changes += [f"INSERT INTO {table} {_facts(f'old_{table}', columns)}", f"DROP TABLE old_{table}"]
+    try:
+        for change in [*changes, "COMMIT"]:
+            db.execute(change)
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def show_as_today(db: sqlite3.Connection) -> None:
+    """Lets queries read the tables of version 0.1 in a database that may not be written."""
+    for table, columns in _old_facts(db).items():
+        facts = _facts(f"main.{table}", columns).replace(" FROM", ", f.rowid FROM", 1)
+        db.execute(f"CREATE TEMP VIEW {table}(record, step, {', '.join(columns)}, rowid) AS {facts}")
+
+
+def _old_facts(db: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    names = {table: [row[1] for row in db.execute(f"PRAGMA table_info({table})")] for table in _OLD_FACTS}
+    return {table: columns for table, columns in _OLD_FACTS.items() if names[table] and "step" not in names[table]}
+
+
+def _facts(table: str, columns: tuple[str, ...]) -> str:
+    rest = ", ".join(f"f.{name}" for name in columns)
+    made_by = "JOIN decisions d ON d.record=f.record WHERE d.step LIKE 'evolve@%'"
+    return f"SELECT f.record, d.step, {rest} FROM {table} f {made_by}"
