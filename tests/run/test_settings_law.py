@@ -177,7 +177,7 @@ def test_later_stages_alone_refuse_rows_of_other_settings(tmp_path):
         }
         for stage, overrides in refused.items():
             for override in overrides:
-                with pytest.raises(DataError, match="these settings|other settings"):
+                with pytest.raises(DataError, match=r"these settings|other settings"):
                     pipeline.run(load_recipe(recipe, [override]), out, (stage,))
         assert server.stats()["requests"] == calls
 
