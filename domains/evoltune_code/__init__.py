@@ -10,7 +10,7 @@ from evoltune_code.benchmarks import BENCHMARKS
 from evoltune_code.cases import cases
 from evoltune_code.confirmation import confirm
 from evoltune_code.extraction import extract
-from evoltune_code.operators import OPERATORS, no_fusion, prompt, solution_given
+from evoltune_code.operators import OPERATORS, no_fusion, prompt, solution_given, stand_in
 from evoltune_code.overlap import behaviour
 from evoltune_code.profiles import PROFILES
 from evoltune_code.seeds import seeds
@@ -32,4 +32,5 @@ domain = Domain(
     columns=COLUMNS,
     policy=POLICY,
     cases=cases,
+    stand_in=stand_in,
 )

@@ -8,7 +8,6 @@ completion continues); an MBPP task shows its asserts in the instruction, as eve
 Invariant: one malformed row is an error with its place, never a shorter suite.
 """
 
-import ast
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from evoltune.record import Task
 from evoltune_code.ds1000 import task as ds1000_task
 from evoltune_code.evalplus import task as evalplus_task
 from evoltune_code.other_languages import task as multipl_e_task
+from evoltune_code.syntax import called
 
 MBPP_TEST, MBPP_DEV = range(11, 511), range(511, 975)
 """The paper's splits: 1-10 prompts, 11-510 test, 511-600 validation, 601-974 training."""
@@ -85,23 +85,16 @@ def mbpp(row: Mapping[str, Any], keep: range = range(1, 975)) -> Task | None:
     )  # fmt: skip
 
 
-def called(asserts: list[str], code: str) -> str:
-    """The function under test: defined by the code, called by all asserts; of several, the one defined last."""
-    defined = [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef)]
-    names = [{n.id for n in ast.walk(ast.parse(a)) if isinstance(n, ast.Name)} for a in asserts]
-    shared = [name for name in defined if all(name in found for found in names)]
-    return (shared or defined)[-1]
-
-
 def _suite(
     convert: Callable[[dict[str, Any]], Task | None], file: str, licence: str, hub: str, sha256: str = "", profile: str = "sound"
 ) -> Benchmark:  # fmt: skip
     return Benchmark(load=loader(convert), file=file, licence=licence, hub=hub, sha256=sha256, profile=profile)
 
 
-def _mbpp(keep: range) -> Benchmark:
+def _mbpp(keep: range, splits: str) -> Benchmark:
     sha256 = "5da714a90c1b388857026ac955de6a98b42b311e570cee3d27683f98e1699923"
-    return _suite(partial(mbpp, keep=keep), "mbpp/mbpp.jsonl.gz", "CC-BY-4.0", MBPP_HUB, sha256)
+    hub = f"{MBPP_HUB}:full:{splits}"
+    return _suite(partial(mbpp, keep=keep), "mbpp/mbpp.jsonl.gz", "CC-BY-4.0", hub, sha256)
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -117,11 +110,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         evalplus_task, "humaneval_plus/HumanEvalPlus-Mini.jsonl.gz", "Apache-2.0", "",
         "91486741f1627101021fbe50523df08eebb5b0bf5e804b633dcd5ca3c14dbd2f", profile="evalplus",
     ),
-    "mbpp": _mbpp(MBPP_TEST),
-    "mbpp-dev": _mbpp(MBPP_DEV),  # for evol-stop: shares no task with "mbpp"
-    "mbpp-all": _mbpp(range(1, 975)),
+    "mbpp": _mbpp(MBPP_TEST, "test"),
+    "mbpp-dev": _mbpp(MBPP_DEV, "validation+train"),  # for evol-stop: shares no task with "mbpp"
+    "mbpp-all": _mbpp(range(1, 975), "prompt+test+validation+train"),
     "mbpp-sanitized": _suite(
-        mbpp, "mbpp/sanitized-mbpp.json.gz", "CC-BY-4.0", MBPP_HUB,
+        mbpp, "mbpp/sanitized-mbpp.json.gz", "CC-BY-4.0", f"{MBPP_HUB}:sanitized:prompt+test+validation+train",
         "1d3a99b3b5e53518be0ddf386ffcbe6917cea27f3edb079e882759fc5dde8e8e",
     ),
     "mbpp-plus": _suite(
@@ -131,7 +124,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "ds1000": _suite(ds1000_task, "ds1000/ds1000.jsonl.gz", "CC-BY-SA-4.0", "xlangai/DS-1000", profile="ds1000"),
     # No hash: upstream's file is exported from the hub, so that of the first load is recorded.
     **{
-        f"multipl-e-{name}": _suite(multipl_e_task, f"multiple/humaneval-{name}.jsonl", "MIT", "nuprl/MultiPL-E", profile="multipl-e")
+        f"multipl-e-{name}": _suite(multipl_e_task, f"multiple/humaneval-{name}.jsonl", "MIT", f"nuprl/MultiPL-E:humaneval-{name}", profile="multipl-e")
         for name in ("js", "cpp")
     },
 }  # fmt: skip

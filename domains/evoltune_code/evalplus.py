@@ -15,6 +15,7 @@ from typing import Any
 
 from evoltune.record import Json, Task
 from evoltune.sandbox.values import encode
+from evoltune_code.syntax import called
 
 FLOAT_ATOL = 1e-6
 """EvalPlus compares floats within 1e-6 where a task states no tolerance."""
@@ -75,8 +76,22 @@ def restored(task_id: str, args: Sequence[Any]) -> list[Any]:
     return [(first[i] if i < len(first) else rest)(value) for i, value in enumerate(args)]
 
 
+def hub_task(row: Mapping[str, Any]) -> Task:
+    """One row of evalplus/humanevalplus or evalplus/mbppplus on the hub: expected values stand in the test source."""
+    if "canonical_solution" in row:
+        prompt, entry_point, name = row["prompt"], row["entry_point"], row["task_id"]
+        reference = prompt + row["canonical_solution"]
+    else:
+        asserts, reference, name = list(row["test_list"]), row["code"], f"Mbpp/{row['task_id']}"
+        prompt, entry_point = f'"""\n{row["prompt"]}\n{asserts[0]}\n"""\n', called(asserts, reference)
+    fields = {"entry_point": entry_point, "prompt": prompt}
+    return Task(instruction=prompt, reference=reference, tests=row["test"], fields=fields, name=name)
+
+
 def task(row: Mapping[str, Any]) -> Task:
-    """One row of HumanEvalPlus or MbppPlus, base inputs before plus inputs."""
+    """One row of HumanEvalPlus or MbppPlus: of the published files, base inputs before plus inputs, or of the hub."""
+    if "base_input" not in row:
+        return hub_task(row)
     name, entry_point, prompt = row["task_id"], row["entry_point"], row["prompt"]
     oracle = prompt + row["canonical_solution"]
     inputs = [restored(name, args) for args in (*row["base_input"], *row["plus_input"])]

@@ -5,6 +5,7 @@ Each prompt is a file of `prompts/`, whose first line is a comment that gives it
     {operator.name for operator in OPERATORS} >= {"constraints", "rarer", "reasoning", "misdirection", "complexity"}
 """
 
+import ast
 from functools import partial
 
 from evoltune.domain import Operator
@@ -38,3 +39,10 @@ def solution_given(parent: Task | None, child: Task, answer: str | None) -> str 
         return "only code, no exercise"
     is_new = solution_label(child.instruction) and not (parent and solution_label(parent.instruction))
     return "comes with its solution" if is_new else None
+
+
+def stand_in(task: Task, name: str) -> str:
+    """What a good teacher would reply to the prompt for tests about a task that has tests (for rehearsals): its asserts."""
+    source = task.tests if isinstance(task.tests, str) else ""
+    asserts = [ast.unparse(node) for node in ast.parse(source).body if isinstance(node, ast.Assert)]
+    return "```python\n" + "\n".join(asserts) + "\n```"

@@ -89,3 +89,11 @@ def is_code(prompt: str) -> bool:
     if not prompt.strip():
         return False
     return syntax_error(prompt) is None or syntax_error(prompt.rstrip() + "\n    pass\n") is None
+
+
+def called(asserts: list[str], code: str) -> str:
+    """The function under test: defined by the code, called by all asserts; of several, the one defined last."""
+    defined = [n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef)]
+    names = [{n.id for n in ast.walk(ast.parse(a)) if isinstance(n, ast.Name)} for a in asserts]
+    shared = [name for name in defined if all(name in found for found in names)]
+    return (shared or defined)[-1]

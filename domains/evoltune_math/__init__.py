@@ -14,7 +14,7 @@ from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.confirmation import confirm
 from evoltune_math.eliminators import ELIMINATORS
 from evoltune_math.extraction import extract
-from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS
+from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, stand_in
 from evoltune_math.overlap import skeleton
 from evoltune_math.scorers import profiles
 from evoltune_math.seeds import seeds
@@ -36,6 +36,7 @@ domain = Domain(
     columns=(),
     policy=asdict(DEFAULT),
     preload=("mpmath", "sympy"),
+    stand_in=stand_in,
 )
 
 __all__ = ["check", "domain"]

@@ -6,6 +6,7 @@ Each prompt is a file in `prompts/`. Its first line is a comment that gives the 
 """
 
 from evoltune.domain import Operator
+from evoltune.record import Task
 from evoltune.text.prompts import read_prompt
 
 
@@ -25,3 +26,13 @@ OPERATORS = (
 )
 ANSWER_PROMPT = prompt("answer")
 EVIDENCE = {"program": prompt("program"), "check": prompt("check")}
+
+
+def stand_in(task: Task, name: str) -> str:
+    """What a good teacher would reply to a prompt of EVIDENCE about a task whose reference is known (for rehearsals)."""
+    answer = task.reference or ""
+    if name == "check":
+        program = f"from fractions import Fraction\n\n\ndef check(x):\n    return x == Fraction({answer!r})"
+    else:
+        program = f"print({answer!r})"
+    return f"```python\n{program}\n```"

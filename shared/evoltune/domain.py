@@ -143,6 +143,8 @@ class Domain:
     """task -> its tests one by one, each in a form of `Task.tests`, for rewards that give partial credit."""
     preload: tuple[str, ...] = ()
     """Modules that worker processes import once, e.g. ("sympy",)."""
+    stand_in: Callable[[Task, str], str] | None = None
+    """(seed's task, name in `evidence`) -> what a good teacher would reply; the teacher of `evoltune rehearse` says it."""
 
 
 def installed() -> dict[str, str]:

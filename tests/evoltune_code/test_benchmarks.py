@@ -11,8 +11,9 @@ import pytest
 from evoltune.errors import DataError
 from evoltune.record import Task, digest
 from evoltune_code import domain, ds1000, evalplus, other_languages
-from evoltune_code.benchmarks import MBPP_DEV, MBPP_TEST, called
+from evoltune_code.benchmarks import MBPP_DEV, MBPP_TEST
 from evoltune_code.profiles import PROFILES, raw_completion, wizardcoder_extract, wizardcoder_question
+from evoltune_code.syntax import called
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "/nonexistent"))
 SIZES = {"humaneval": 164, "humaneval-plus": 164, "humaneval-plus-mini": 164, "mbpp": 500, "mbpp-dev": 464, "mbpp-all": 974,

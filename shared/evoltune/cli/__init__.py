@@ -47,6 +47,7 @@ GROUPS: dict[str, dict[str, str]] = {
 COMMANDS: dict[str, dict[str, Command]] = {
     "a recipe, whole or stage by stage": {
         "run": ("stages", "run every stage of a recipe; a stopped run resumes"),
+        "rehearse": ("rehearse", "every stage in minutes, on stand-ins for hub, teacher and base"),
         "plan": ("stages", "memory, steps, teacher calls and cost of a recipe, before anything is spent"),
         "evolve": ("stages", "grow instructions from seeds with a teacher"),
         "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),

@@ -23,6 +23,7 @@ from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, ver
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest, find_model
+from evoltune.models.locate import has_chat_template
 from evoltune.models.proof import read_template
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
@@ -194,9 +195,18 @@ def settings_of(
 
 
 def _template(recipe: Recipe, source: ModelSource, *, baseline: bool) -> tuple[str, str]:
-    """(template, system prompt): the base's own chat template, else what the checkpoint was trained with, else the recipe's."""
+    """(template, system prompt): the base's own chat template, else what the checkpoint was trained with, else the recipe's.
+
+    A base without a chat template, as most plain ones, gets the recipe's.
+    """
     if baseline and recipe.eval.baseline_template == "chat":
-        return "chat", ""
+        if source.endpoint or has_chat_template(source.tokenizer):
+            return "chat", ""
+        print(
+            f"  eval: {source.model} has no chat template, so the base is prompted with train.template: "
+            f"{recipe.train.template} (eval.baseline_template: same says so too)",
+            file=sys.stderr,
+        )  # fmt: skip
     trained = read_template(Path(source.checkpoint)) if source.checkpoint else None
     if trained:
         return trained.template, trained.system_prompt

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evoltune.errors import TrainingError, require
 from evoltune.rows import hub
-from evoltune.rows.files import cache_folder
+from evoltune.rows.files import cache_folder, read_json
 
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 """Patterns of what is downloaded: no second copy of the weights in another format."""
@@ -78,6 +78,29 @@ def download_model(model: ModelRef) -> Path:
             f"model {model.name!r} cannot be downloaded from the hub: {str(error).splitlines()[0][:300]}: check name and "
             "revision; for a gated model accept its terms and log in (`hf auth login`) or set HF_TOKEN"
         ) from error
+
+
+def has_chat_template(model: str) -> bool:
+    """Whether the tokenizer of a folder or hub id has a chat template; True where the hub cannot say."""
+    folder = Path(model).expanduser()
+    for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
+        file = folder / name if folder.is_dir() else _from_hub(model, name)
+        if file is None or not file.is_file():
+            continue
+        if name != "tokenizer_config.json" or (read_json(file) or {}).get("chat_template"):
+            return True
+    return not folder.is_dir() and _from_hub(model, "tokenizer_config.json") is None
+
+
+def _from_hub(model: str, name: str) -> Path | None:
+    """One file of a repository, downloaded; None when it is not there or the hub does not give it."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(hf_hub_download(model, name))
+    except (HfHubHTTPError, OSError, ValueError):
+        return None
 
 
 def _is_path(name: str) -> bool:

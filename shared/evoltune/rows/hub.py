@@ -18,6 +18,7 @@ from evoltune.rows.files import user_cache_folder
 
 CONNECT_S = 3.0
 FORM = "OWNER/NAME[@REVISION][:CONFIG[:SPLIT]]"
+"""SPLIT may join several: `train+validation`."""
 
 
 @dataclass(frozen=True, kw_only=True)
