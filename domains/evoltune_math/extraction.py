@@ -51,10 +51,8 @@ _NOT_THAT = re.compile(
 """The same for the number before."""
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
-_NAMING = re.compile(
-    r"[^\d$\\.,;:]{1,60}\b(?:is|are|was|equals)\s(?!.*\b(?:and|or|but|while|if|when|for|than|by)\b)[^,;]{1,60}"
-)
-"""A sentence that only names one value: `Thus the total is $45.`"""
+_NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
+"""What stands before the one value that a sentence names: `Thus the total is $45.`"""
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
 _MONEY = re.compile(
@@ -116,15 +114,14 @@ def find_for(reference: str | None, response: str) -> Found | None:
 def is_prose(reference: str) -> bool:
     """Whether a reference is a statement in words, of which no part is marked as the answer."""
     words = _non_math_words(reference)
-    if (
-        len(words) <= MAX_NAMING_WORDS
-        or _NAMING.fullmatch(reference.strip())
-        or _ANSWERED.search(reference)
-        or _PHRASE.search(reference)
-    ):
+    if len(words) <= MAX_NAMING_WORDS or _ANSWERED.search(reference) or _PHRASE.search(reference):
         return False
     found = find(reference)
-    return found is None or found.method in ("number", "formula", "phrase") or len(words) > MAX_BARE_WORDS
+    if found is None or found.method == "bare":
+        return found is None or len(words) > MAX_BARE_WORDS
+    before, _, after = reference.rpartition(found.text)
+    names_one_value = _NAMING.search(before) and not any(c.isdigit() for c in before + after)
+    return not (names_one_value or _TRUTH_VALUE.match(reference))
 
 
 def find(response: str) -> Found | None:
