@@ -320,5 +320,5 @@ def to_task(domain: Domain, row: Mapping[str, Any], where: str = "row") -> Task:
         reference=None if reference is None else str(reference),
         tests=row.get("tests"),
         fields={k: row[k] for k in domain.columns if row.get(k) is not None},
-        name=str(row.get("id", row.get("name", ""))),
+        name=str(next((row[k] for k in ("id", "name") if row.get(k) not in (None, "")), "")),
     )

@@ -74,3 +74,23 @@ def test_misuse_of_select_is_one_line(toy, capsys, more, message):
     Path("own.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
     assert main(["data", "select", "own.jsonl", "--domain", toy, "--out", "c.jsonl", *more]) == 2
     assert message in capsys.readouterr().err.strip().split("\n")[-1]
+
+
+def test_each_row_has_an_id_of_its_own_and_keeps_its_turns(toy, capsys):
+    row = {"instruction": "Add 2 and 3.", "output": "5", "id": None}
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        *({"role": r, "content": c} for r, c in [("user", "Hi"), ("assistant", "Yes")]),
+    ]
+    asked = [{"role": "user", "content": "Spell cat backwards."}, {"role": "assistant", "content": "tac"}]
+    write("a.jsonl", [row, {"messages": [*turns, *asked], "id": 1}])
+    marked = [{"role": "user", "content": "Wrong?"}, {"role": "assistant", "content": "x", "weight": 0}, *asked]
+    write("b.jsonl", [{"instruction": "Name a colour of the sky.", "output": "Blue.", "id": 1}, {"messages": marked}])
+    assert (
+        main(f"data select a.jsonl b.jsonl --domain {toy} --mode all --balance none --size 9 --out c.jsonl".split())
+        == 0
+    )
+    rows = {row["id"]: row for row in map(json.loads, Path("c.jsonl").read_text().splitlines())}
+    assert set(rows) == {"a.jsonl:1", "1", "1#2"}
+    assert rows["1"]["messages"] == [*turns, *asked] and "messages" not in rows["1#2"]
+    assert "1 unreadable" in capsys.readouterr().err

@@ -76,3 +76,42 @@ def test_what_is_missing_is_named_with_the_command():
 def test_the_loss_stays_ours():
     assert not LIGER["cross_entropy"]
     assert not LIGER["fused_linear_cross_entropy"]
+
+
+def test_a_new_token_in_a_padded_table_gets_the_average_of_the_rows_that_are_used(tiny_base):
+    from transformers import AutoModelForCausalLM
+
+    from evoltune.models.load import grow_embeddings
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_base)
+    rows = model.get_input_embeddings().weight
+    used = len(rows) - 20
+    mean, spare = rows[:used].detach().mean(0), rows[used + 1 :].detach().clone()
+    assert grow_embeddings(model, used + 1, [used]) == 0
+    assert torch.allclose(model.get_input_embeddings().weight[used], mean, atol=1e-6)
+    assert torch.equal(model.get_input_embeddings().weight[used + 1 :], spare)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"temperature": 0.9, "top_p": 0.6}, True),
+        ({"early_stopping": "sometimes"}, False),
+        ({"do_sample": True, "top_k": 5}, True),
+    ],
+)
+def test_an_invalid_generation_config_of_a_base_is_repaired_so_that_it_can_be_saved(
+    tiny_base, tmp_path, settings, kept
+):
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    from evoltune.models.load import repair_generation_config
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_base)
+    for name, value in settings.items():
+        setattr(model.generation_config, name, value)
+    repair_generation_config(model)
+    model.generation_config.save_pretrained(tmp_path)
+    found = GenerationConfig.from_pretrained(tmp_path)
+    assert found.eos_token_id == 1
+    assert all((getattr(found, name) == value) == kept for name, value in settings.items())

@@ -209,3 +209,53 @@ def test_check_passes_every_shipped_recipe(capsys):
 def test_a_recipe_may_ask_for_exactly_the_levels_that_the_sandbox_has():
     """Neither package may import the other, so each has the list."""
     assert get_args(recipe_sections.Level) == get_args(worker_protocol.Level)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("name=20240105", "20240105"), ("name=2024-01-05", "2024-01-05"), ("train.dataset=1e5", "1e5"),
+        ("train.model_revision=on", "on"), ("compute.slurm.time=24:00:00", "24:00:00"), ("compute.env.N=0", "0"),
+        ("train.lora_target_modules=[q_proj]", ("q_proj",)), ("train.dataset=null", None), ("train.max_steps=10", 10),
+    ],
+)  # fmt: skip
+def test_a_value_on_the_command_line_has_the_type_of_its_key(override: str, value: object):
+    found: object = load_recipe("smoke/math", [override])
+    for key in override.partition("=")[0].split("."):
+        found = found[key] if isinstance(found, dict) else getattr(found, key)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("key", ["on", "no", "2024", "1.5", "null"])
+def test_a_key_that_yaml_would_read_as_another_type_is_named_as_it_is_written(tmp_path: Path, key: str):
+    path = write(tmp_path, f"domain: math\ntrain:\n  {key}: 3\n")
+    with pytest.raises(RecipeError, match=rf"r\.yaml:3: unknown key 'train\.{key}'"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("    zero_optimization:\n", "r.yaml:4: train.deepspeed.zero_optimization: None is empty"),
+        ("    zero_optimization: 2\n", "zero_optimization: 2 must be a mapping"),
+        ("    zero_optimization: {stage: 2, offload_optimizer: cpu}\n", "offload_optimizer: 'cpu' must be a mapping"),
+    ],
+)
+def test_an_unfinished_section_of_deepspeed_is_named_with_its_line(tmp_path: Path, lines: str, problem: str):
+    path = write(tmp_path, f"domain: math\ntrain:\n  deepspeed:\n{lines}")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path)
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "targets"),
+    [
+        ("q_proj", ("q_proj",)),
+        ("q_proj, v_proj", ("q_proj", "v_proj")),
+        ("all-linear", "all-linear"),
+        (".*_proj", ".*_proj"),
+    ],
+)
+def test_lora_targets_may_be_names_in_one_text(given: str, targets: object):
+    assert load_recipe("smoke/math", [f"train.lora_target_modules={given!r}"]).train.lora_targets == targets

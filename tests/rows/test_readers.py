@@ -7,7 +7,7 @@ import json
 import pytest
 
 from evoltune.errors import DataError, MissingExtraError
-from evoltune.rows.readers import MAX_ROW_BYTES, BadRow, read_located, read_rows
+from evoltune.rows.readers import MAX_ROW_BYTES, BadRow, left_out, read_located, read_rows, source_files
 
 ROWS = [{"instruction": "Add 1 and 2", "output": "3"}, {"instruction": "Say \u2028 hi", "output": "hi"}]
 
@@ -134,3 +134,43 @@ def test_a_hub_id_that_cannot_be_had_says_what_to_check(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises((DataError, MissingExtraError), match="nobody/nothing"):
         list(read_rows("nobody/nothing"))
+
+
+def names(found):
+    return [path.name for path in found]
+
+
+@pytest.mark.parametrize(
+    ("files", "read", "left"),
+    [
+        (["test.jsonl", "train.jsonl"], ["train.jsonl"], ["test.jsonl"]),
+        (["train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl", "validation-00000-of-00001.jsonl"],
+         ["train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl"], ["validation-00000-of-00001.jsonl"]),
+        (["gsm8k_Train.jsonl", "gsm8k_Test.jsonl"], ["gsm8k_Train.jsonl"], ["gsm8k_Test.jsonl"]),
+        (["a.jsonl", "dev.jsonl", "latest.jsonl"], ["a.jsonl", "latest.jsonl"], ["dev.jsonl"]),
+        (["test.jsonl"], ["test.jsonl"], []),
+        (["a.jsonl", "b.jsonl", "notes.txt"], ["a.jsonl", "b.jsonl"], []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("inner", ["", "data"])
+def test_of_a_folder_the_training_split_is_read_and_the_others_are_named(tmp_path, files, read, left, inner):
+    (tmp_path / inner).mkdir(exist_ok=True)
+    for name in files:
+        write_jsonl(tmp_path / inner / name, [{"instruction": name}])
+    assert tuple(map(names, source_files(tmp_path))) == (read, left)
+    assert [row["instruction"] for row in read_rows(tmp_path)] == read
+    assert all(name in left_out(tmp_path) for name in left) and bool(left) == bool(left_out(tmp_path))
+
+
+def test_blank_lines_of_a_csv_file_are_no_rows_and_other_separators_are_seen(tmp_path):
+    path = tmp_path / "rows.csv"
+    for mark in ",;\t":
+        path.write_text(f"\ninstruction{mark}output\n\nAdd 1, 2{mark}3\n{mark}\n\n".replace("Add 1, 2", '"Add 1, 2"'))
+        if mark != ",":
+            path.write_text(path.read_text().lstrip("\n"))
+        assert list(read_rows(path)) == [{"instruction": "Add 1, 2", "output": "3"}]
+
+
+def test_text_that_parquet_holds_as_binary_is_read_as_text(tmp_path):
+    path = write_parquet(tmp_path / "rows.parquet", [{"instruction": "Grüße".encode(), "blob": b"\xff"}])
+    assert list(read_rows(path)) == [{"instruction": "Grüße", "blob": b"\xff"}]

@@ -42,6 +42,8 @@ def test_a_finished_job_is_not_trained_again(trained, fine_tune):
     out = trained("full")
     before = (out / "manifest.json").stat().st_mtime_ns
     assert fine_tune(out, "train.finetuning_type=full")["steps"] == 6
+    with pytest.raises(RecipeError, match=r"holds a finished checkpoint \(6 steps\) with other settings"):
+        fine_tune(out, "train.finetuning_type=full", "train.weight_decay=0.1")
     assert (out / "manifest.json").stat().st_mtime_ns == before
 
 
@@ -82,8 +84,12 @@ def test_sigterm_saves_a_checkpoint_and_the_same_command_ends_with_the_uninterru
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1 and "stopped on request after step 1 of 6, with a checkpoint" in stderr
-    assert fine_tune(out)["steps"] == 6
-    assert losses(out) == pytest.approx(losses(trained("full")), abs=1e-6)
+    with pytest.raises(
+        RecipeError, match=r"step 1 of an unfinished training with other settings: train\.learning_rate"
+    ):
+        fine_tune(out, "train.learning_rate=5e-3")
+    assert fine_tune(out, "train.per_device_train_batch_size=2")["steps"] == 6  # after running out of memory, say
+    assert losses(out) == pytest.approx(losses(trained("full")), abs=1e-5)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system")

@@ -44,3 +44,32 @@ def test_calls_and_rows_are_of_the_chains_that_grow_and_not_of_all_seeds():
     seeds = whole.rows // 3
     assert few.rows == seeds + 6
     assert few.calls * seeds == whole.calls * 3
+
+
+def test_chat_rows_and_packed_rows_are_counted_by_their_whole_text(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    turns = [{"role": role, "content": "word " * 160} for role in ("system", "user", "assistant")]
+    path.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(50)))
+    settings = [
+        "train.template=chat",
+        "train.max_steps=-1",
+        "train.num_train_epochs=1",
+        "train.per_device_train_batch_size=1",
+    ]
+    plan = make_plan(load_recipe("smoke/math", [*settings, "train.max_length=512"]), dataset=path)
+    assert (plan.rows, plan.truncated, plan.step_tokens, plan.packed) == (50, 50, 512, None)
+    plan = make_plan(
+        load_recipe("smoke/math", [*settings, "train.max_length=8192", "train.packing=true"]), dataset=path
+    )
+    assert plan.truncated == 0 and 5 <= plan.packed <= 6 and plan.steps == plan.packed
+
+
+def test_lora_targets_are_planned_by_name_by_pattern_or_refused():
+    trained = [
+        make_plan(load_recipe("smoke/math", [f"train.lora_target_modules={targets!r}"])).trained
+        for targets in ("q_proj", "q_proj,v_proj", ".*[.](q|v)_proj", ["q_proj", "v_proj"])
+    ]
+    assert trained[0] < trained[1] == trained[2] == trained[3]
+    for targets in ("v_porj", ".*porj"):
+        with pytest.raises(RecipeError, match="lora_target_modules: "):
+            make_plan(load_recipe("smoke/math", [f"train.lora_target_modules={targets!r}"]))

@@ -10,7 +10,7 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from evoltune.report.pages import write_review
 from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.dumps import is_dump
 from evoltune.rows.files import jsonl_writer
-from evoltune.rows.readers import read_located, read_rows
+from evoltune.rows.readers import left_out, read_located, read_rows
 from evoltune.run.paths import DATASET
 from evoltune.terminal import table
 
@@ -118,7 +118,7 @@ def _decontaminate(args: argparse.Namespace) -> int:
     dataset = Path(args.dataset).expanduser()
     if args.write and not dataset.exists():
         raise DataError(f"--write: {args.dataset!r} is no file or folder here: use --clean OUT to write what is clean")
-    print(f"{args.dataset}: {layout(read_rows(args.dataset, []))}", file=sys.stderr)
+    _say_layout(args.dataset)
     verification = Verification(workers=args.workers, sandbox=Sandbox(require=args.require))
     with options.engine_of(args):
         audit = audit_dataset(args.dataset, suites, curate, verification, args.clean)
@@ -134,6 +134,16 @@ def _decontaminate(args: argparse.Namespace) -> int:
     sizes = {name: len(suite.tasks) for name, suite in suites.items()}
     options.say(args, _audit_facts(audit, sizes), _audit_lines(audit, sizes))
     return int(not_clean > 0 and not args.clean)
+
+
+def _say_layout(ref: str, known: Sequence[str] = ()) -> None:
+    """Prints what is read of a source, and what is not."""
+    if is_dump(ref):
+        print(f"{ref}: community dump", file=sys.stderr)
+        return
+    print(f"{ref}: {layout(read_rows(ref, []), known)}", file=sys.stderr)
+    if others := left_out(ref):
+        print(others, file=sys.stderr)
 
 
 def _curate_options(args: argparse.Namespace) -> Curate:
@@ -207,8 +217,7 @@ def _select(args: argparse.Namespace) -> int:
     count_tokens = sources.token_counter(args.tokenizer) if args.tokenizer else None
     domain = load_domain(args.domain)
     for ref in args.sources:
-        what = "community dump" if is_dump(ref) else layout(read_rows(ref, []), domain.columns)
-        print(f"{ref}: {what}", file=sys.stderr)
+        _say_layout(ref, domain.columns)
     selection = sources.select_from_sources(args.sources, domain, curate, accepted=accepted, rejected=rejected)
     with jsonl_writer(args.out) as write:
         for record in selection.rows:

@@ -94,7 +94,7 @@ def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     chosen = {"train.dataset": args.dataset, "compute.nodes": args.nodes, "compute.launcher": args.launcher}
-    args.overrides += [f"{key}={value}" for key, value in chosen.items() if value]
+    args.overrides += [f"{key}={json.dumps(value)}" for key, value in chosen.items() if value]
     if args.print_launch:
         recipe, folder = options.recipe_of(args)
         print(launch_text(recipe, folder / CHECKPOINT))

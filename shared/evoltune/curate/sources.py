@@ -7,7 +7,7 @@ selection.rows, selection.left_out   ->  [Record(...), ...], Counter({"too short
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,13 @@ def select_from_sources(
     names: set[str] = set()
 
     def read() -> Iterator[Record]:
+        seen: Counter[str] = Counter()
         for record in (record for path in sources for record in source_records(Source(path=path), domain, bad)):
             names.add(source_of(record))
+            name = record.task.name
+            seen[name] += 1
+            if seen[name] > 1:  # two files that both count from 1: a decision about one row must not be about both
+                record = replace(record, task=replace(record.task, name=f"{name}#{seen[name]}"))
             yield record
 
     for result in dedup(Curate(embeddings=options.embeddings), refuse=refuse)(read()):
@@ -74,9 +79,13 @@ def select_from_sources(
 
 def selected_row(record: Record) -> dict[str, Any]:
     """A chosen record as a row of the output file and of the review page."""
-    fields = {k: v for k, v in record.task.fields.items() if isinstance(v, str)}
-    text = {"instruction": record.task.instruction, "output": record.answers[0].text}
-    return {"id": record.task.name, **text, "source": source_of(record), **fields}
+    task = record.task
+    fields = {k: v for k, v in task.fields.items() if isinstance(v, str)}
+    text: dict[str, Any] = {"instruction": task.instruction, "output": record.answers[0].text}
+    if task.history:
+        turns = (*task.history, ("user", task.instruction), ("assistant", record.answers[0].text))
+        text["messages"] = [{"role": role, "content": content} for role, content in turns]
+    return {"id": task.name, **text, "source": source_of(record), **fields}
 
 
 def counts_by_source(

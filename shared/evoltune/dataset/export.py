@@ -18,6 +18,12 @@ Row = Mapping[str, Any]
 def _alpaca(row: Row) -> dict[str, Any]:
     """With LLaMA-Factory's `system` and `history` (pairs of question and answer) where a row has earlier turns."""
     earlier = row["messages"][:-2]
+    roles = [m["role"] for m in earlier]
+    spoken = [role for role in roles if role != "system"]
+    if spoken != ["user", "assistant"] * (len(spoken) // 2) or "system" in roles[1:]:
+        raise DataError(
+            f"row {row['id']!r}: roles {', '.join(roles)} have no place in Alpaca's columns: use --form chat"
+        )
     said = [[m["content"] for m in earlier if m["role"] == role] for role in ("system", "user", "assistant")]
     plain = {"instruction": row["instruction"], "input": row["input"], "output": row["output"]}
     more = {"system": "\n\n".join(said[0]), "history": list(zip(said[1], said[2], strict=False))}

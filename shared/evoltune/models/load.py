@@ -8,7 +8,8 @@ where there are labels. Imports no torch.
 """
 
 import importlib.util
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -139,12 +140,40 @@ def load_model(base: str, train: Train, precision: Precision) -> Any:
         extra["attn_implementation"] = attention
     try:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, **extra)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError) as error:
         raise TrainingError(
             f"train.model_name_or_path: {base!r} does not load: {str(error).splitlines()[0]} {_GATED_HINT}"
         ) from error
     model.config.use_cache = False
+    repair_generation_config(model)
     return model
+
+
+def repair_generation_config(model: Any) -> None:
+    """Makes the base's generation settings such that they can be saved.
+
+    Several well-known chat models were published with `temperature` and `top_p` but without `do_sample`, which Transformers
+    reads and refuses to write. Sampling was meant; what is still invalid is dropped.
+    """
+    from transformers import GenerationConfig
+
+    config = getattr(model, "generation_config", None)
+    if config is None or _is_valid(config):
+        return
+    config.do_sample = True
+    if not _is_valid(config):
+        kept = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+        model.generation_config = GenerationConfig(**kept)
+    what = "do_sample: true was added" if model.generation_config is config else "its settings were dropped"
+    print(f"  train: the base's generation_config.json is invalid: {what}", file=sys.stderr)
+
+
+def _is_valid(config: Any) -> bool:
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _four_bit(compute_dtype: Any) -> Any:
@@ -163,21 +192,29 @@ def _four_bit(compute_dtype: Any) -> Any:
     )
 
 
-def grow_embeddings(model: Any, size: int) -> int:
-    """Adds embedding rows for new tokens, each the mean of the old rows (as WizardCoder did); returns their number."""
+def grow_embeddings(model: Any, size: int, added: Sequence[int] = ()) -> int:
+    """Sets the embedding rows of new tokens to the mean of the old ones (as WizardCoder did); returns how many rows were added.
+
+    Args:
+        size: Of the tokenizer. Families with padded tables have spare rows, so these may not need to grow.
+        added: Ids of tokens that training adds.
+    """
     import torch
 
     rows = model.get_input_embeddings().weight
     old = getattr(rows, "ds_shape", rows.shape)[0]
-    if size <= old:
+    new = sorted({*added, *range(old, size)})
+    if not new:
         return 0
-    model.resize_token_embeddings(size, mean_resizing=False)
+    if size > old:
+        model.resize_token_embeddings(size, mean_resizing=False)
+    known = [i for i in range(min(old, size)) if i not in new]
     heads = [model.get_input_embeddings(), model.get_output_embeddings()]
     for weight in {id(m.weight): m.weight for m in heads if m is not None}.values():
         with gathered(weight), torch.no_grad():
             if weight.numel():
-                weight[old:] = weight[:old].float().mean(0).to(weight.dtype)
-    return int(size - old)
+                weight[new] = weight[known].float().mean(0).to(weight.dtype)
+    return max(0, int(size - old))
 
 
 def gathered(weight: Any, *, change: bool = True) -> AbstractContextManager[Any]:
@@ -204,4 +241,5 @@ def load_adapted(checkpoint: Path, template: Template, dtype: Any, tokens: int) 
         locate_model(template.base.name), revision=template.base.revision, dtype=dtype
     )
     grow_embeddings(base, tokens)
+    repair_generation_config(base)
     return PeftModel.from_pretrained(base, checkpoint).eval()

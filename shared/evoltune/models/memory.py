@@ -61,7 +61,7 @@ def memory_of(
     """
     low = 4 if precision == "fp32" else 2
     frozen = shape.parameters if train.finetuning_type != "full" else 0
-    trained = shape.lora_parameters(train.lora_r, train.lora_target_modules) if frozen else shape.parameters
+    trained = shape.lora_parameters(train.lora_r, train.lora_targets) if frozen else shape.parameters
     sharded, stage3 = zero != "none", zero.startswith("zero3")
     weight = low if sharded else 4
     base = _frozen_bytes(shape, train, low if precision != "fp16" or sharded else 4) if frozen else 0

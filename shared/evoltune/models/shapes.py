@@ -6,6 +6,7 @@ Invariant: for every family `parameters` equals the count of the real model (a t
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -75,16 +76,39 @@ class Shape:
         return embeddings + self.layers * self.block + self.hidden * (2 if self.norm_bias else 1)
 
     def lora_parameters(self, r: int, targets: str | tuple[str, ...] = "all-linear") -> int:
-        """Parameters of LoRA adapters of rank r on all linear layers of the blocks, or on the named ones."""
-        chosen = self.linears if targets == "all-linear" else [self._named(name) for name in targets]
+        """Parameters of LoRA adapters of rank r on all linear layers of the blocks, on the named ones, or on those whose full
+        name a regular expression matches."""
+        if targets == "all-linear":
+            chosen = list(self.linears)
+        elif isinstance(targets, str):
+            chosen = self._matched(targets)
+        else:
+            chosen = [self._named(name) for name in targets]
         return self.layers * sum(r * (i + o) for i, o in chosen)
 
-    def _named(self, name: str) -> tuple[int, int]:
+    def _matched(self, pattern: str) -> list[tuple[int, int]]:
+        blocks = ("model.layers.0.self_attn", "model.layers.0.mlp", "transformer.h.0.attn", "transformer.h.0.mlp")
+        chosen = [
+            size
+            for name, size in self._linear_names().items()
+            if any(re.fullmatch(pattern, f"{block}.{name}") for block in blocks)
+        ]
+        if not chosen:
+            raise RecipeError(
+                f"train.lora_target_modules: {pattern!r} matches no linear layer of {self.family}: its layers are "
+                f"{', '.join(self._linear_names())}"
+            )
+        return chosen
+
+    def _linear_names(self) -> dict[str, tuple[int, int]]:
         names = {
             "gpt_bigcode": ("c_attn", "c_proj", "c_fc", "mlp.c_proj"),
             "starcoder2": ("q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"),
         }.get(self.family, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"))
-        known = dict(zip(names, self.linears, strict=True))
+        return dict(zip(names, self.linears, strict=True))
+
+    def _named(self, name: str) -> tuple[int, int]:
+        known = self._linear_names()
         if name not in known:
             raise RecipeError(
                 f"train.lora_target_modules: {name!r} is not a linear layer of {self.family}: {nearest(name, known)}"

@@ -22,13 +22,23 @@ from evoltune.recipe.sections import Recipe
 S = TypeVar("S", bound=Struct)
 Lines = dict[tuple[str, ...], str]
 """Key path -> `file:line`, or the command line."""
+_DEEPSPEED_SECTIONS = frozenset(
+    "zero_optimization offload_optimizer offload_param optimizer scheduler params bf16 fp16 amp aio activation_checkpointing".split()
+)
 MAX_SIZE = 2**20  # characters of a file; the longest shipped recipe has about 3,000
 MAX_NODES = 20_000  # values, with aliases expanded
 MAX_DEPTH = 60
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 2e-5 as a float, as YAML 1.2 does; in PyYAML's YAML 1.1 it is a string."""
+    """Safe YAML that reads 2e-5 as a float, as YAML 1.2 does (in PyYAML's YAML 1.1 it is a string), and every key as text
+    (`on` is no boolean there)."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -193,8 +203,25 @@ def _override(tree: dict[str, Any], lines: Lines, text: str) -> None:
         section = section.setdefault(name, {})
         if not isinstance(section, dict):
             raise RecipeError(f"override {text!r}: {name!r} is not a section")
-    section[last] = parse_value(text, raw)
+    section[last] = _as_declared(keys, parse_value(text, raw), raw)
     lines[keys] = "command line"
+
+
+def _as_declared(keys: Sequence[str], value: Any, raw: str) -> Any:
+    """The raw text where a key holds text and YAML reads a number, a boolean or a date: `name=20240105`, `name=on`."""
+    kind: Any = Recipe
+    for key in keys:
+        owner = struct_of(kind)
+        fields = {f.name: f.type for f in msgspec.structs.fields(owner)} if owner else {}
+        values = get_args(kind) if get_origin(kind) is dict else ()
+        kind = fields.get(key, values[1] if values else None)
+    accepts_text = kind is str or str in get_args(kind)
+    if not accepts_text or value is None or isinstance(value, str | list | dict):
+        return value
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError:
+        return raw
 
 
 def parse_value(text: str, raw: str) -> Any:
@@ -296,6 +323,11 @@ def _problems_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 
 
 def _problem(value: Any, path: tuple[str, ...]) -> str:
+    if path[:2] == ("train", "deepspeed") and len(path) > 2:
+        if value is None:
+            return "is empty: fill it in or remove it"
+        if path[-1] in _DEEPSPEED_SECTIONS:
+            return "must be a mapping of keys"
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if isinstance(value, int) and abs(value) >= 2**63:

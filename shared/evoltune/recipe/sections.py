@@ -1,5 +1,6 @@
 """The sections of a recipe: typed, frozen, strict. Field names follow Transformers and TRL where they have one."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -243,6 +244,7 @@ class Train(Section, frozen=True, kw_only=True):
     lora_alpha: Positive = 32
     lora_dropout: Fraction = 0.0
     lora_target_modules: str | tuple[str, ...] = "all-linear"
+    """`all-linear`, names of layers, or a regular expression over their full names."""
     lora_modules_to_save: tuple[str, ...] = ()
     neftune_noise_alpha: NonNegative = 0.0
     residual_dropout: Fraction = 0.0
@@ -258,6 +260,15 @@ class Train(Section, frozen=True, kw_only=True):
     resume_from_checkpoint: bool = True
     report_to: tuple[str, ...] = ()
     seed: int | None = None
+
+    @property
+    def lora_targets(self) -> str | tuple[str, ...]:
+        """`lora_target_modules`, with names given as one text (`q_proj,v_proj`) apart."""
+        targets = self.lora_target_modules
+        if not isinstance(targets, str) or targets == "all-linear":
+            return targets
+        names = tuple(name for name in re.split(r"[,\s]+", targets) if name)
+        return names if all(re.fullmatch(r"\w+(\.\w+)*", name) for name in names) else targets
 
 
 class Eval(Section, frozen=True, kw_only=True):

@@ -12,8 +12,10 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +29,7 @@ from evoltune.run.paths import train_rows
 MAX_ROW_BYTES = 64 * 2**20  # an answer of some megabytes is judged; a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
 STANDARD_INPUT = "-"
+_OTHER_SPLITS = frozenset("test testing validation valid val dev eval evaluation holdout heldout".split())
 DIGITS_AS_0 = bytes(ord("0") if chr(i).isdigit() and i < 128 else i for i in range(256))
 
 
@@ -91,13 +94,41 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
-def _folder(path: Path) -> Iterator[Found]:
-    """A run's dataset, a dataset folder (its train file), or every readable file in name order."""
+def source_files(path: Path) -> tuple[list[Path], list[Path]]:
+    """(files that are read, files of other splits that are not) of a file or folder here, in name order.
+
+    A folder is a run, a dataset folder (its train file is read), or holds files, in itself or in `data/` or `train/`.
+    Where some are named `train` (`train.jsonl`, `train-00000-of-00002.parquet`) only those are read, as the hub's client
+    does; else all that are not named as a test or validation split. Raises DataError when there is none.
+    """
+    if not path.is_dir():
+        return [path], []
     if (train := train_rows(path)) is not None:
-        return _file(train)
-    files = [p for p in sorted(path.iterdir()) if p.is_file() and _suffix(p) in SUFFIXES]
-    if not files:
+        return [train], []
+    for folder in (path, path / "data", path / "train"):
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        if files := [p for p in inside if p.is_file() and _suffix(p) in SUFFIXES]:
+            break
+    else:
         raise DataError(f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run")
+    splits = {file: set(re.split(r"[^a-z]+", file.name.lower())) for file in files}
+    chosen = [file for file in files if "train" in splits[file]]
+    chosen = chosen or [file for file in files if not splits[file] & _OTHER_SPLITS] or files
+    return chosen, [file for file in files if file not in chosen]
+
+
+def left_out(ref: str | Path) -> str:
+    """`set: test.jsonl is not read (another split than train.jsonl)`, or "" when every file of a source is read."""
+    path = Path(ref).expanduser()
+    if not path.is_dir():
+        return ""
+    files, others = source_files(path)
+    names = ", ".join(file.name for file in others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+    return f"{ref}: not read, as another split than {files[0].name}: {names}" if others else ""
+
+
+def _folder(path: Path) -> Iterator[Found]:
+    files, _ = source_files(path)
     return (found for file in files for found in _file(file))
 
 
@@ -186,10 +217,16 @@ def _json(path: Path) -> Iterator[Found]:
 
 
 def _csv(path: Path) -> Iterator[Found]:
-    """Comma-separated with a header line; a field may span lines; `where` is the line on which the row ends."""
+    """With a header line; a field may span lines; `where` is the line on which the row ends. Blank lines are skipped.
+
+    Commas separate the cells; semicolons or tabs do where the header has these and no comma.
+    """
     csv.field_size_limit(MAX_ROW_BYTES)
+    with _binary(path) as handle:
+        first = handle.readline()
+    separator = next((mark for mark in ",;\t" if mark.encode() in first), ",")
     with _binary(path) as handle, io.TextIOWrapper(handle, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text)
+        reader = csv.reader(text, delimiter=separator)
         header: list[str] = []
         while True:
             try:
@@ -199,6 +236,8 @@ def _csv(path: Path) -> Iterator[Found]:
             if cells is None:
                 return
             where = f"{path.name}:{reader.line_num}"
+            if not any(cells):
+                continue
             if not header:
                 header = cells
             elif len(cells) != len(header):
@@ -216,8 +255,17 @@ def _parquet(path: Path) -> Iterator[Found]:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: not a Parquet file: {error}") from error
-    rows = (row for batch in file.iter_batches(1024) for row in batch.to_pylist())
+    rows = (_as_text(row) for batch in file.iter_batches(1024) for row in batch.to_pylist())
     return ((f"{path.name}:{i}", row) for i, row in enumerate(rows, start=1))
+
+
+def _as_text(row: Row) -> Row:
+    """Writers that know no text type leave it as binary."""
+    for name, value in row.items():
+        if isinstance(value, bytes):
+            with suppress(UnicodeDecodeError):
+                row[name] = value.decode()
+    return row
 
 
 def _hub(ref: str) -> Iterator[Found]:

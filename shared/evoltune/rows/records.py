@@ -41,16 +41,24 @@ def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> I
 
 
 def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterator[Record]:
-    """The rows of a source that have an instruction and an answer, with licence and source in their fields."""
+    """The rows of a source that can be trained on, with licence and source in their fields."""
     for where, row in read_any(source.path, bad):
         found = recognise(row)
-        if isinstance(found, str) or not found.output.strip():
-            bad.append(BadRow(where=where, reason=found if isinstance(found, str) else "no answer"))
+        if isinstance(found, str) or (problem := _not_for_training(found)):
+            bad.append(BadRow(where=where, reason=found if isinstance(found, str) else problem))
             continue
         record = to_record(domain, row, found, where)
         known = {"licence": source.licence, "source": str(row.get("source") or source.path)}
         fields = {**{k: v for k, v in known.items() if v}, **record.task.fields}
         yield replace(record, task=replace(record.task, fields=fields))
+
+
+def _not_for_training(found: Conversation) -> str:
+    if not found.output.strip():
+        return "no answer"
+    if not all(turn.trained for turn in found.turns):
+        return "answers that are marked as without loss cannot be mixed with others: train on the file itself"
+    return found.problem
 
 
 def to_record(domain: Domain, row: Mapping[str, Any], conversation: Conversation, where: str) -> Record:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,15 +23,18 @@ from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.recipe import Recipe, dump_recipe
 from evoltune.record import Task, digest
 from evoltune.rows.files import read_json, write_file
+from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.stack import open_teacher
-from evoltune.train.job import make_job, rows_of
+from evoltune.train.job import make_job, refuse_replacement, rows_of
+from evoltune.train.sft.examples import messages_of
 from evoltune.verification.checker import Checker, open_checker
 
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
+_CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +157,8 @@ class Run:
         if stages and stages[0] in ("verify", "build") and not self.has_store:
             raise DataError(f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out")
         self._refuse_stale(stages)
+        if "train" in stages:
+            self._check_training(stages)
         dev = self.recipe.evolve.stop_on
         if dev:
             refuse_reported("evolve.stop_on", dev, self.recipe)
@@ -203,6 +209,29 @@ class Run:
                 )
             if is_begun and (pending := store.ledger(step)["pending"]) > 0:
                 raise DataError(f"{self.folder}: {pending} rows are not {done} yet: run `evoltune {first}` first")
+
+    def _check_training(self, stages: Sequence[str]) -> None:
+        """Raises when the training rows are not there or the first of them cannot be trained on, and when another training's
+        checkpoint is in the way."""
+        given, content = self.recipe.train.dataset, None
+        if given or "build" not in stages:
+            if not given and not self.dataset.is_dir():
+                raise DataError(
+                    f"{self.dataset}: nothing was built there: run `evoltune build` first, or give train.dataset"
+                )
+            rows = rows_of(self.training_data)
+            for where, row in islice(read_located(rows), _CHECKED_ROWS):
+                messages_of(row, where)
+            content = make_job(self.recipe, rows, "", self.checkpoint, None).content
+        elif self.has_store and read_json(self.checkpoint / MANIFEST) is not None:
+            with Store.read(self.folder) as store:
+                built = store.noted("built")
+            if built is not None and built != self.dataset_version:
+                raise RecipeError(
+                    f"{self.checkpoint}: holds a finished checkpoint of another dataset, and this recipe's settings (seeds, "
+                    "teacher, evolve, verify or curate) would build a new one: give another --out, or move that folder away"
+                )
+        refuse_replacement(self.recipe, self.checkpoint, content)
 
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""

@@ -19,7 +19,8 @@ def main() -> int:
         run(job, watchdog)
     except EvoltuneError as error:
         write_error(job, int(os.environ.get("RANK", "0")), error)
-        print(f"evoltune train: {error}", file=sys.stderr)
+        if os.environ.get("WORLD_SIZE", "1") != "1":  # the driver prints the error of a single process
+            print(f"evoltune train: {error}", file=sys.stderr)
         # All ranks raise the same error; an agent that saw a failure would restart them, only to fail again.
         return 0 if "TORCHELASTIC_RUN_ID" in os.environ else error.exit_code
     return 0

@@ -12,19 +12,24 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from evoltune import errors
-from evoltune.errors import EvoltuneError, MissingExtraError, TrainingError
+from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError, TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
-from evoltune.rows.files import file_digest, write_file, write_json
-from evoltune.run.paths import HEARTBEAT, JOB, STEPS, train_rows
+from evoltune.rows.files import file_digest, read_json, write_file, write_json
+from evoltune.rows.readers import source_files
+from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, train_rows
 
-# Settings that decide how the work is done, but not its result.
-_WITHOUT_EFFECT = ("report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint")
+# Settings that decide how the work is done, but not its result; the rows' content and the batch are hashed apart.
+_WITHOUT_EFFECT = (
+    "report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint", "dataset",
+    "per_device_train_batch_size", "gradient_accumulation_steps", "global_batch_size", "gradient_checkpointing", "loss_chunk",
+)  # fmt: skip
 HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 
 
@@ -38,6 +43,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """Folder of the base model."""
     out: str
     fingerprint: str
+    content: str = ""
+    """A hash of the training rows."""
     certificate: str = ""
     """Path of the dataset's certificate; empty: none."""
 
@@ -61,15 +68,69 @@ class Job(Struct, frozen=True, kw_only=True):
 
 def make_job(recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None) -> Job:
     """A job with its fingerprint. `rows`: as `rows_of` returns it."""
-    train = {k: v for k, v in msgspec.to_builtins(recipe.train).items() if k not in _WITHOUT_EFFECT}
+    content = digest([_content(rows)])
     return Job(
         recipe=recipe,
         rows=rows,
         base=base,
         out=str(out.resolve()),
-        fingerprint=digest([train, recipe.seed, file_digest(Path(rows)) if Path(rows).is_file() else rows]),
+        fingerprint=digest([settings_of(recipe), content]),
+        content=content,
         certificate=str(certificate.resolve()) if certificate else "",
     )
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The settings that decide what a training gives, by key path. The batch counts, and not how it is divided."""
+    train = recipe.train
+    rows = train.per_device_train_batch_size * train.gradient_accumulation_steps
+    batch = f"{train.global_batch_size} rows" if train.global_batch_size else f"{rows} rows a device"
+    kept = {f"train.{k}": v for k, v in msgspec.to_builtins(train).items() if k not in _WITHOUT_EFFECT}
+    return {"seed": recipe.seed, "batch": batch, **kept}
+
+
+def refuse_replacement(recipe: Recipe, out: Path, content: str | None) -> None:
+    """Raises RecipeError if the folder holds what another training made, finished or not: nothing trained is replaced.
+
+    Args:
+        content: The hash of the training rows; None while they are not known yet.
+    """
+    manifest, file = read_json(out / MANIFEST), out / JOB
+    if manifest is not None:
+        what, remedy = f"a finished checkpoint ({manifest.get('steps')} steps)", ""
+        old, rows = manifest.get("recipe"), manifest.get("content")
+    elif (newest := _newest_step(out / STEPS)) and file.is_file():
+        job = read_job(file)
+        what, remedy = f"step {newest} of an unfinished training", "set this back to go on from there, "
+        old, rows = msgspec.to_builtins(job.recipe), job.content
+    else:
+        return
+    if differences := _differences(recipe, old, None if content is None else rows != content):
+        raise RecipeError(
+            f"{out}: holds {what} with other settings: {'; '.join(differences)}: {remedy}give another --out to train beside "
+            "it, or move that folder away"
+        )
+
+
+def _newest_step(steps: Path) -> int:
+    return max((int(path.name.rpartition("-")[2]) for path in steps.glob("checkpoint-*[0-9]")), default=0)
+
+
+def _differences(recipe: Recipe, old: object, rows_changed: bool | None) -> list[str]:
+    try:
+        before, now = settings_of(msgspec.convert(old, Recipe)), settings_of(recipe)
+    except msgspec.ValidationError:
+        return ["they are of another version of Evoltune"]
+    found = [f"{key} was {before[key]!r}, is {now[key]!r}" for key in now if before.get(key) != now[key]]
+    return [*found, *(["the training rows have changed"] if rows_changed else [])]
+
+
+def _content(rows: str) -> Any:
+    """What the training rows are: a hash for each file that is read; a hub id as it is."""
+    path = Path(rows)
+    if path.is_file():
+        return file_digest(path)
+    return [[file.name, file_digest(file)] for file in source_files(path)[0]] if path.is_dir() else rows
 
 
 def rows_of(dataset: str) -> str:

@@ -8,6 +8,7 @@ checkpoint after the current step and ends. A second signal kills. Invariant: no
 `run_trainer`. Imports no torch.
 """
 
+import itertools
 import math
 import os
 import shutil
@@ -26,9 +27,18 @@ from evoltune.errors import TrainingError
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.recipe import Recipe
 from evoltune.rows.files import read_json, write_file
-from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, STOP
+from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, STEPS, STOP
 from evoltune.train.deepspeed import refuse_stale_locks
-from evoltune.train.job import Job, make_job, read_error, read_job, remove_errors, rows_of, write_job
+from evoltune.train.job import (
+    Job,
+    make_job,
+    read_error,
+    read_job,
+    refuse_replacement,
+    remove_errors,
+    rows_of,
+    write_job,
+)
 from evoltune.train.launch_command import launch_command, network_environment, slurm_script
 from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, select_checkpoint
 
@@ -68,6 +78,7 @@ def train(
     if manifest is not None:
         print(f"  train: {out} is finished already ({manifest['steps']} steps)", file=sys.stderr)
     else:
+        refuse_replacement(recipe, out, job.content)
         manifest = _run(job)
     if recipe.train.checkpoint_select == "generations" and "selected_step" not in manifest:
         manifest = select_checkpoint(job, manifest, score)
@@ -109,12 +120,18 @@ def _finished(job: Job) -> dict[str, Any] | None:
 
 
 def _remove_leftovers(job: Job) -> None:
-    """Removes what an earlier attempt or another job left in the folder, except this job's own checkpoints."""
-    (job.folder / MANIFEST).unlink(missing_ok=True)
+    """Removes the notes of an earlier attempt. Its checkpoints stay, also when the job is to start again."""
     remove_errors(job)
-    if job.file.is_file() and read_job(job.file).fingerprint != job.fingerprint:
-        shutil.rmtree(job.steps, ignore_errors=True)
-        (job.folder / METRICS).unlink(missing_ok=True)
+    if job.recipe.train.resume_from_checkpoint or not any(job.steps.glob("checkpoint-*")):
+        if job.file.is_file() and read_job(job.file).fingerprint != job.fingerprint:
+            (job.folder / METRICS).unlink(missing_ok=True)
+        return
+    number = next(n for n in itertools.count(1) if not (job.folder / f"{STEPS}-{n}").exists())
+    job.steps.rename(job.folder / f"{STEPS}-{number}")
+    print(
+        f"  train: starts again; the checkpoints up to now are kept in {job.folder / f'{STEPS}-{number}'}",
+        file=sys.stderr,
+    )
 
 
 def environment(job: Job) -> dict[str, str]:

@@ -7,6 +7,7 @@ Invariant: no model is downloaded or loaded, so a shipped recipe is planned in l
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 from evoltune.domain import load_domain
 from evoltune.models.memory import ZEROS, Memory, Zero, memory_of
 from evoltune.models.shapes import Shape, shape_of
+from evoltune.models.template import FORMATS
 from evoltune.recipe import Recipe
+from evoltune.rows.columns import recognise
 from evoltune.rows.readers import read_rows
 from evoltune.rows.records import seed_records
 from evoltune.train.deepspeed import deepspeed_config
@@ -26,6 +29,7 @@ GIB = 2**30
 RESERVE = 0.08  # of the card: CUDA context, fragmentation, NCCL buffers
 CHARACTERS_PER_TOKEN = 3.6
 """Of English and code with vocabularies of 32k to 50k: token counts without a tokenizer are estimates."""
+CHAT_CHARACTERS = 18  # what a chat template writes around a message: about five tokens
 COMPLETION_TOKENS = (150, 600)  # a short and a long reply, for the cost band
 
 
@@ -46,6 +50,8 @@ class Plan:
     gpu_bytes: int
     rows: int
     rows_are: str
+    packed: int | None
+    """Rows after packing, by estimate; None: no packing, or no dataset yet."""
     steps: int
     step_tokens: int
     truncated: int | None
@@ -64,15 +70,19 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
     memory, fits = _memory(recipe, shape, world, usable=int(gpu_gib * GIB * (1 - RESERVE)))
     count, source, lengths = _rows(recipe, rows, dataset)
     layout = batch_layout(train, world)
-    row_tokens = min(train.max_length, sum(lengths) // len(lengths)) if lengths else train.max_length
+    kept = [min(n, train.max_length) for n in lengths if n <= train.max_length or train.excess_length != "drop"]
+    row_tokens = sum(kept) // len(kept) if kept else train.max_length
+    packed = math.ceil(sum(kept) / train.max_length) if kept and train.packing else None
+    if packed:
+        row_tokens = sum(kept) // packed
     full = train.finetuning_type == "full"
     calls, cost = _teacher(recipe)
     return Plan(
         recipe=recipe.name, parameters=shape.parameters,
-        trained=shape.parameters if full else shape.lora_parameters(train.lora_r, train.lora_target_modules),
+        trained=shape.parameters if full else shape.lora_parameters(train.lora_r, train.lora_targets),
         world=world, micro_batch=layout.micro, accumulation=layout.accumulation, tokens=train.max_length,
         memory=memory, fits=fits, gpu_bytes=int(gpu_gib * GIB), rows=count, rows_are=source,
-        steps=number_of_steps(train, count, layout), step_tokens=layout.batch * row_tokens,
+        packed=packed, steps=number_of_steps(train, packed or len(kept) or count, layout), step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
         calls=calls, cost_usd=cost, launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
     )  # fmt: skip
@@ -100,8 +110,7 @@ def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict
 def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Sequence[int]]:
     """(number of training rows, where it comes from, estimated tokens of each row)."""
     if dataset is not None and dataset.exists():
-        texts = (f"{r.get('instruction') or ''}{r.get('output') or ''}" for r in read_rows(str(dataset)))
-        lengths = [int(len(text) / CHARACTERS_PER_TOKEN) for text in texts]
+        lengths = [_tokens(row, recipe.train.template) for row in read_rows(str(dataset))]
         return len(lengths), f"rows of {dataset}", lengths
     for count, key in ((rows, "--rows"), (recipe.curate.size, "curate.size"), (recipe.evolve.sample, "evolve.sample")):
         if count:
@@ -109,6 +118,17 @@ def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Se
     seeds = _seeds(recipe)
     rows = seeds + recipe.evolve.draws(seeds)
     return rows, f"at most: {seeds} seeds and all their draws (--rows N for another number)", ()
+
+
+def _tokens(row: Mapping[str, Any], template: str) -> int:
+    """An estimate of a row's tokens under a template."""
+    found = recognise(row)
+    if isinstance(found, str):
+        return 0
+    form = FORMATS.get(template)
+    each = len(form.turn) if form else CHAT_CHARACTERS
+    text = sum(len(turn.content) + (each if turn.role == "user" or not form else 0) for turn in found.turns)
+    return int((text + len(found.context) + (len(form.preamble) if form else 0)) / CHARACTERS_PER_TOKEN)
 
 
 def _seeds(recipe: Recipe) -> int:
@@ -131,7 +151,7 @@ def describe(plan: Plan, chosen: str) -> list[str]:
     """The plan as lines of text. `chosen`: the recipe's ZeRO stage, which is marked."""
     out = [
         f"{plan.recipe}: {plan.parameters:,} parameters, {plan.trained:,} trained, {plan.world} devices of {plan.gpu_bytes / GIB:.0f} GiB",
-        f"rows: {plan.rows:,} ({plan.rows_are}); steps: {plan.steps:,} of {plan.world} x {plan.micro_batch} x {plan.accumulation} rows, "
+        f"rows: {plan.rows:,} ({plan.rows_are}){f', about {plan.packed:,} packed' if plan.packed else ''}; steps: {plan.steps:,} of {plan.world} x {plan.micro_batch} x {plan.accumulation} rows, "
         f"{plan.step_tokens:,} tokens a step, at most {plan.tokens:,} a row",
     ]
     if plan.truncated is not None:

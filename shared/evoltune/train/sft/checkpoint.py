@@ -99,7 +99,14 @@ def _on_all_ranks(world: int, staging: Path, work: Callable[[], object]) -> None
         problem = str(error)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
         free = shutil.disk_usage(staging.parent).free / 2**30
-        problem = f"{staging.parent}: cannot be written: {error} ({free:.1f} GiB free); the last checkpoint is kept"
+        problem = f"{staging.parent}: cannot be written: {error} ({free:.1f} GiB free)"
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+    ) as error:  # a library that refuses: the other ranks must know
+        problem = f"{staging.parent}: cannot be written: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     problems: list[str] = [problem] * world
     if world > 1:
         distributed.all_gather_object(problems, problem)
@@ -131,6 +138,7 @@ def _publish(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     manifest = {
         "fingerprint": job.fingerprint,
+        "content": job.content,
         "steps": trainer.state.global_step,
         "final_loss": losses[-1] if losses else None,
         "data": counts.as_dict(),
@@ -171,7 +179,7 @@ def compare_saved(model: torch.nn.Module, folder: Path, rank: int) -> int:
     adapter = (folder / "adapter_config.json").is_file()
     saved, problems = _tensors(folder) if rank == 0 else ({}, [])
     seen: set[str] = set()
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.named_parameters(remove_duplicate=False):  # a tied matrix is saved under both names
         if adapter and not parameter.requires_grad:
             continue
         with gathered(parameter, change=False):
@@ -186,9 +194,7 @@ def compare_saved(model: torch.nn.Module, folder: Path, rank: int) -> int:
     problems += [f"{name} is in the file but not in the model" for name in sorted(set(saved) - seen)]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise TrainingError(
-            f"{folder}: the save is wrong: {'; '.join(problems[:3])}{more}: nothing was published, the last checkpoint is kept"
-        )
+        raise TrainingError(f"{folder}: the save is wrong: {'; '.join(problems[:3])}{more}: nothing was published")
     return len(seen)
 
 

@@ -16,7 +16,7 @@ from evoltune.errors import DataError, located
 from evoltune.models.template import Encoded, Message, encode, has_clock, stop_of
 from evoltune.rows.columns import Conversation as Columns
 from evoltune.rows.columns import Layout, recognise
-from evoltune.rows.readers import read_located
+from evoltune.rows.readers import left_out, read_located
 from evoltune.train.job import Job
 
 Excess = Literal["raise", "drop", "truncate"]
@@ -80,6 +80,8 @@ def _messages(found: Columns | str, where: str) -> list[Message]:
 def notes_on_rows(job: Job, layout: Layout, rows: Sequence[Conversation], tokenizer: Any) -> Iterator[str]:
     """What the user should see of the rows before training: columns read and left out, and what the prompts will hold."""
     yield f"{Path(job.rows).name}: {layout}"
+    if others := left_out(job.rows):
+        yield others
     train = job.recipe.train
     if train.system_prompt and (own := sum(messages[0]["role"] == "system" for _, messages in rows)):
         yield f"{own} of {len(rows)} rows have a system message of their own; it takes the place of train.system_prompt"

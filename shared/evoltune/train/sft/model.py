@@ -1,11 +1,13 @@
 """The model that a job trains: the loaded base, with rows for added tokens, residual dropout, and its adapter."""
 
+import re
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from torch.nn import functional
 
-from evoltune.errors import TrainingError, require
+from evoltune.errors import RecipeError, TrainingError, nearest, require
 from evoltune.models.load import Precision, grow_embeddings, load_model
 from evoltune.recipe import Train
 
@@ -16,7 +18,7 @@ _MLP = ("mlp", "feed_forward", "block_sparse_moe")
 def prepare_model(base: str, train: Train, precision: Precision, tokenizer: Any, added: list[str]) -> Any:
     """The model to train. `added`: tokens that training adds to the base's."""
     model = load_model(base, train, precision)
-    grown = grow_embeddings(model, len(tokenizer))
+    grown = grow_embeddings(model, len(tokenizer), tokenizer.convert_tokens_to_ids(added))
     if train.residual_dropout:
         add_residual_dropout(model, train.residual_dropout)
     if train.finetuning_type == "full":
@@ -34,11 +36,16 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
 
     if train.finetuning_type == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=train.gradient_checkpointing)
-    targets, whole = train.lora_target_modules, list(train.lora_modules_to_save)
-    tied = bool(model.config.tie_word_embeddings)
-    if embeddings:
-        wanted = [model.get_input_embeddings()] + ([] if tied else [model.get_output_embeddings()])
-        whole += [n.rpartition(".")[2] for n, m in model.named_modules() if any(m is w for w in wanted)]
+    targets, whole = train.lora_targets, list(train.lora_modules_to_save)
+    tables = _tables(model)
+    tied = len({id(module.weight) for module in tables.values()}) == 1
+    _check_names("lora_modules_to_save", whole, model)
+    if targets != "all-linear":  # which leaves out the output layer
+        _check_targets(targets, model, tables if tied else {})
+    if embeddings or (tied and set(whole) & set(tables)):
+        whole = [*whole, *tables]
+    if tied:  # two names of one matrix: PEFT trains it under the first, and ties the other to it
+        whole = [name for name in whole if name not in list(tables)[1:]]
     config = LoraConfig(
         r=train.lora_r,
         lora_alpha=train.lora_alpha,
@@ -52,10 +59,40 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
         # Under ZeRO-3 with bf16 the adapter keeps the model's dtype: mixed dtypes cannot be gathered together.
         adapted = get_peft_model(model, config, autocast_adapter_dtype=train.deepspeed == "none")
     except ValueError as error:
-        raise TrainingError(f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}") from error
+        raise RecipeError(f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}") from error
     # By default PEFT saves grown embeddings three times: as trained, as they were, and as a copy that nothing loads.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
+
+
+def _tables(model: Any) -> dict[str, Any]:
+    """The embeddings and the output layer by their last names, in this order."""
+    wanted = [m for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None]
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    return {names[id(module)]: module for module in wanted}
+
+
+def _check_names(key: str, names: Iterable[str], model: Any) -> None:
+    """Raises RecipeError for a name that no layer has; PEFT would leave it out without a word."""
+    paths = [name for name, _ in model.named_modules()]
+    for name in names:
+        if not any(path == name or path.endswith(f".{name}") for path in paths):
+            known = {path.rpartition(".")[2] for path, module in model.named_modules() if hasattr(module, "weight")}
+            raise RecipeError(f"train.{key}: no layer is named {name!r}: {nearest(name, known)}")
+
+
+def _check_targets(targets: str | tuple[str, ...], model: Any, tied: Mapping[str, Any]) -> None:
+    """Raises RecipeError for targets that are no layers, and for one of two tied matrices."""
+    if not isinstance(targets, str):
+        _check_names("lora_target_modules", targets, model)
+    for name in tied:
+        paths = [path for path, _ in model.named_modules() if path.rpartition(".")[2] == name]
+        hit = any(re.fullmatch(targets, path) for path in paths) if isinstance(targets, str) else name in targets
+        if hit:
+            raise RecipeError(
+                f"train.lora_target_modules: {name!r}: this base uses one matrix for embeddings and output layer, and an adapter "
+                "on one of the two cannot be merged: remove it, or name it under train.lora_modules_to_save"
+            )
 
 
 def add_residual_dropout(model: Any, top: float) -> None:

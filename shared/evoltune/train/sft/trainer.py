@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
@@ -28,6 +29,7 @@ from evoltune.train.sft.checkpoint import UNIVERSAL, agreed_step, save_final
 from evoltune.train.sft.examples import Counts, encode_rows, notes_on_rows, read_conversations
 from evoltune.train.sft.loss import LabelledHead
 from evoltune.train.sft.model import prepare_model
+from evoltune.train.step_checkpoints import damage
 
 SAME_NAMES = (
     "learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "logging_steps",
@@ -114,7 +116,22 @@ def run(job: Job, watchdog: Watchdog) -> None:
             f"stopped on request after step {trainer.state.global_step} of {steps}, with a checkpoint: run the same command "
             "again to continue"
         )
-    save_final(trainer, tokenizer, stop, job, counts, proof)
+    try:
+        save_final(trainer, tokenizer, stop, job, counts, proof)
+    except TrainingError as error:
+        raise TrainingError(f"{error}; {keep_last_step(trainer, job)}") from error
+
+
+def keep_last_step(trainer: Any, job: Job) -> str:
+    """Saves the trained state as a step checkpoint when it could not be published, so that no work is lost. Says so."""
+    step = trainer.state.global_step
+    try:
+        if damage(job.steps / f"checkpoint-{step}"):
+            trainer._save_checkpoint(trainer.model, trial=None)
+            trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        return f"step {step} could not be saved either ({error})"
+    return f"step {step} is kept in {job.steps}: the same command publishes it"
 
 
 def prepare_data(job: Job, tokenizer: Any, stop: Stop) -> tuple[PackedDataset, Counts, dict[str, Any]]:
