@@ -226,7 +226,7 @@ class Run:
         elif self.has_store and read_json(self.checkpoint / MANIFEST) is not None:
             with Store.read(self.folder) as store:
                 built = store.noted("built")
-            if built is not None and built != self.dataset_version:
+            if built and built != self.dataset_version:
                 raise RecipeError(
                     f"{self.checkpoint}: holds a finished checkpoint of another dataset, and this recipe's settings (seeds, "
                     "teacher, evolve, verify or curate) would build a new one: give another --out, or move that folder away"
