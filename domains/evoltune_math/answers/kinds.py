@@ -5,10 +5,11 @@ Value("7", unit="cm"), Group((1, 2), "()"), Region of x > 3, Named x = 5, ...; `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from evoltune_math.answers.nodes import Node
+from evoltune_math.answers.nodes import Node, substitute, symbols
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,10 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Family:
-    """Values with a parameter that is declared to be an integer: `k\\pi, k \\in Z`."""
+    """Values with a parameter that is declared: `k\\pi, k \\in Z`."""
 
     answer: Answer
+    parameters: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,24 @@ Answer: TypeAlias = Value | Text | Choice | Group | Region | Matrix | Relation |
 
 KINDS: tuple[type, ...] = (Value, Text, Group, Region, Matrix, Ratio, Relation, Choice, Named, Family, Either)
 """Two answers are compared in this order, so that a rule for (A, B) serves for (B, A) too."""
+
+
+def letters(answer: Answer) -> set[str]:
+    """The free symbols of an answer's values; the names of `x = 5` are none of them."""
+    if isinstance(answer, Value):
+        return symbols(answer.node)
+    if isinstance(answer, Group):
+        return set().union(*map(letters, answer.items))
+    return letters(answer.value) if isinstance(answer, Named) else set()
+
+
+def renamed(answer: Answer, names: Mapping[str, Node]) -> Answer:
+    """The answer with the symbols of its values replaced."""
+    if isinstance(answer, Value):
+        return replace(answer, node=substitute(answer.node, names))
+    if isinstance(answer, Group):
+        return replace(answer, items=tuple(renamed(i, names) for i in answer.items))
+    return replace(answer, value=renamed(answer.value, names)) if isinstance(answer, Named) else answer
 
 
 def unnamed(answer: Answer) -> Answer:

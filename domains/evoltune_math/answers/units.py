@@ -21,12 +21,14 @@ volume: L l liter liters litre litres=1; mL ml milliliter milliliters millilitre
  quart quarts qt=473176473/500000000; pint pints pt=473176473/1000000000; cup cups=473176473/2000000000
 money: dollar dollars usd bucks buck=1; cent cents=1/100
 euro: euro euros eur=1
-pound: gbp pence=1
+sterling: gbp quid=1; pence penny=1/100
 yuan: yuan rmb=1
 rupee: rupee rupees=1
 yen: yen=1
 angle: rad radian radians=1
-temperature: c celsius=1; f fahrenheit=2; k kelvin kelvins=3
+celsius: c celsius=1
+fahrenheit: f fahrenheit=1
+kelvin: k kelvin kelvins=1
 power: w watt watts=1; kw kilowatt kilowatts=1000
 energy: j joule joules=1; kj kilojoule kilojoules=1000; cal calories calorie=4184/1000; kcal=4184; ev=1/6241509074460762607; kwh=3600000
 force: n newton newtons=1; kn=1000
@@ -51,6 +53,13 @@ def _read_table() -> dict[str, tuple[str, Fraction]]:
 
 
 UNITS = _read_table()  # unit -> (dimension, factor to the dimension's base unit)
+_DERIVED: dict[str, tuple[dict[str, int], Fraction]] = {
+    "volume": ({"length": 3}, Fraction(1, 1000)), "force": ({"mass": 1, "length": 1, "time": -2}, Fraction(1)),
+    "energy": ({"mass": 1, "length": 2, "time": -2}, Fraction(1)), "power": ({"mass": 1, "length": 2, "time": -3}, Fraction(1)),
+    "pressure": ({"mass": 1, "length": -1, "time": -2}, Fraction(1)), "frequency": ({"time": -1}, Fraction(1)),
+}  # fmt: skip
+"""A dimension that is a product of others, and its base unit in theirs. Scales with an offset (°C, °F, K) are dimensions of
+their own: they have no factor."""
 LETTER_UNITS = frozenset("mgshLNJVAWKCFltd")
 """Single letters that are a unit only after a number and a space, at the end: `438 m`."""
 SHORT_UNITS = word_set(
@@ -60,6 +69,14 @@ SHORT_UNITS = word_set(
 )
 """Words that are a unit after a number, even where letters side by side would be a product."""
 CURRENCY_PREFIXES = word_set("USD US Rs EUR INR GBP HK CAD AUD")
+CURRENCY_SIGNS = {
+    "\\$": "dollar",
+    "\\euro": "euro",
+    "\\pounds": "gbp",
+    "\\yen": "yen",
+    "\\rupee": "rupee",
+    "\\cent": "cent",
+}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _SPEEDS = {"mph": "mi / h", "kph": "km / h", "kmh": "km / h", "kmph": "km / h"}
 _PART = re.compile(r"[A-Za-z]+|/|\^|-?\d+|\*")
@@ -76,6 +93,8 @@ def agree(a: str, b: str, policy: str) -> bool:
         return True
     if policy == "required" and bool(a) != bool(b):
         return False
+    if {a, b} & {"gbp"} and {a, b} & {"pound", "pounds"}:  # `£5` is 5 pounds, and no mass
+        return True
     x, y = _dimensions(a), _dimensions(b)
     return x is None or y is None or x == y
 
@@ -105,8 +124,10 @@ def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | Non
             power = _power(parts[at + 1 : at + 3], power)
             if found is None or abs(power) > MAX_POWER:
                 return None
-            dimensions[found[0]] = dimensions.get(found[0], 0) + sign * power
-            scale *= found[1] ** (sign * power)
+            base, factor_to_base = _DERIVED.get(found[0], ({found[0]: 1}, Fraction(1)))
+            for dimension, times in base.items():
+                dimensions[dimension] = dimensions.get(dimension, 0) + times * sign * power
+            scale *= (found[1] * factor_to_base) ** (sign * power)
             power = 1
     return tuple(sorted((d, p) for d, p in dimensions.items() if p)), scale
 

@@ -18,6 +18,9 @@ from evoltune_math.answers.policy import DEFAULT
 
 _ADDED = frozenset(["C", "c", "K", "k", "c_1", "C_1", "C_0", "const"])
 _ARBITRARY = re.compile(r"[cCkKABDE]|[cCkKA]_\d")
+_MARKED = re.compile(r"C|[cC]_\d")
+"""Letters that mark a constant as arbitrary wherever they stand. Another letter is one if the other answer marks it so:
+`C e^x` = `A e^x`, but `kx` is not `cx`."""
 MAX_CONSTANTS = 3
 MAX_SYMBOLS = 4
 _SHIFTS = (Fraction(3, 7), Fraction(17, 11), Fraction(29, 9))
@@ -47,6 +50,8 @@ def _renamings(x: Node, y: Node) -> Iterator[Node]:
     if len(new) != len(old) or not 1 <= len(new) <= MAX_CONSTANTS or not names_x & names_y:
         return
     if not all(_ARBITRARY.fullmatch(n) for n in (*new, *old)):
+        return
+    if not any(all(map(_MARKED.fullmatch, letters)) for letters in (new, old)):
         return
     for order in permutations(map(sym, new)):
         yield substitute(y, dict(zip(old, order, strict=True)))

@@ -12,8 +12,8 @@ from evoltune_math.answers.algebra.rational import TooLarge, Undefined, known_ra
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.expressions import Expressions, both_round_one_value
 from evoltune_math.answers.equality.parameters import same_family
-from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Named, Region, Relation, Value
-from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, symbols
+from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Named, Region, Relation, Value, letters, renamed
+from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, sym, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
 
 _FLIPPED = FLIPPED | {sign: sign for sign in ("sim", "cong", "parallel", "perp")}
@@ -70,7 +70,14 @@ def _any_named(comparison: Comparison, a: Answer, b: Named) -> bool:
 
 def _any_family(comparison: Comparison, a: Answer, b: Family) -> bool:
     other = a.answer if isinstance(a, Family) else a
-    return comparison.same(b.answer, other) or same_family(b.answer, other, declared=True)
+    if comparison.same(b.answer, other) or same_family(b.answer, other, declared=True):
+        return True
+    own, others = letters(b.answer), letters(other)
+    new, old = sorted(own - others), sorted(others - own)
+    known = b.parameters | (a.parameters if isinstance(a, Family) else frozenset())
+    if len(new) != 1 or len(old) != 1 or not known & {*new, *old}:
+        return False
+    return comparison.same(b.answer, renamed(other, {old[0]: sym(new[0])}))
 
 
 def _any_either(comparison: Comparison, a: Answer, b: Either) -> bool:

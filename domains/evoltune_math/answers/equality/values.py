@@ -142,6 +142,8 @@ def means_empty_set(words: str) -> bool:
 
 def names_value(words: str, value: Value) -> bool:
     """Whether words name a value: `infinity`, `three`; a symbol or a product of letters spelled as a word."""
+    if words.startswith("ordinal "):  # `12th` is 12
+        return value.node == num(int(words.split()[1]))
     plain = canonical(words)
     if plain in ("infinity", "positive infinity", "negative infinity"):
         return value.node == (NEG_INF if plain.startswith("negative") else INF)

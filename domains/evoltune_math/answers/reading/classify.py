@@ -129,7 +129,7 @@ def _flattened(items: Iterable[Answer]) -> list[Answer]:
 
 
 def _bare_list(node: Node) -> Answer:
-    items = [i for i in node.args if not is_qualifier(i)] or list(node.args)
+    items = _with_one_modulus([i for i in node.args if not is_qualifier(i)] or list(node.args))
     if items and items[0].op not in ("rel", "seq", "text"):
         known = symbols(items[0])
         items = [items[0], *(i for i in items[1:] if not _is_exclusion(i, known))]
@@ -146,8 +146,20 @@ def _bare_list(node: Node) -> Answer:
         answer = _list(items, node.note)
         if not isinstance(answer, Group):
             return answer
-    is_family = len(items) < len(node.args) and any(i.op == "rel" and is_qualifier(i) for i in node.args)
-    return Family(answer) if is_family else answer
+    declared = [i for i in node.args if i.op == "rel" and is_qualifier(i)] if len(items) < len(node.args) else []
+    return Family(answer, frozenset(n for i in declared for n in symbols(i.args[0]))) if declared else answer
+
+
+def _with_one_modulus(items: list[Node]) -> list[Node]:
+    """`n \\equiv 1, 3 \\pmod 8` as two congruences."""
+    first, last = items[0], items[-1]
+    if len(items) < 2 or last.op != "pmod" or first.op != "rel" or first.value not in ("mod", "="):
+        return items
+    name, *others = first.args
+    residues, modulus = [*others[-1:], *items[1:-1], last.args[0]], last.args[1]
+    if any(r.op in ("rel", "pmod") for r in residues):
+        return items
+    return [Node("pmod", (rel("mod", name, r), modulus)) for r in residues]
 
 
 def _is_exclusion(item: Node, known: set[str]) -> bool:

@@ -3,6 +3,7 @@
 normalised("$\\\\boxed{x²}$.") -> "x^{2}"
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
@@ -24,6 +25,8 @@ _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18}
 _BROKEN_ESCAPES = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _TAB = re.compile(r"\t(?=(?:ext|imes|frac|heta|an)\b)")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
+_ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d?|[a-z]{4}\d\d|#\d{1,5});")
+_TAG = re.compile(r"<(/?)(sup|sub|b|i|u|p|em|br|strong|span|div|code|var|mark)(?:\s[^<>]*)?/?>")
 _SYSTEM_BRACE = re.compile(r"\\left\s?\\\{(?=\s?\{?\s?\\begin)")
 # Unicode signs become ASCII or LaTeX, so that the lexer needs to know only these: `x²` -> `x^{2}`, `१२` -> `12`,
 # `¾` -> ` \frac{3}{4}`, `≤` -> `\le `.
@@ -64,6 +67,8 @@ def repair_escapes(text: str) -> str:
     """Undoes what careless JSON or Python literals do to LaTeX: form feeds for `\\f`, doubled backslashes."""
     if '\\"' in text:
         text = text.replace('\\"', '"')
+    if "&" in text or "<" in text:
+        text = _without_html(text)
     if "\x0c" in text or "\x08" in text:
         text = text.translate(_BROKEN_ESCAPES)
     if "\t" in text:
@@ -73,10 +78,22 @@ def repair_escapes(text: str) -> str:
     if "dots" in text:
         text = text.replace("\\cdots", "\\ldots").replace("\\dots", "\\ldots")
     if "\\\\" in text and "begin{" not in text and _DOUBLED.search(text):
-        text = text.replace("\\\\", "\\")
+        text = text.replace("\\\\", "\\").replace("\\\\", "\\")
     elif "\\\\begin" in text:  # here four backslashes are the end of a row
         text = text.replace("\\\\\\\\", "\x00").replace("\\\\", "\\").replace("\x00", "\\\\")
     return text
+
+
+def _without_html(text: str) -> str:
+    """`x<sup>2</sup> &lt; 3` as `x^{2} < 3`."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
+    if "<" not in text:
+        return text
+    return _TAG.sub(
+        lambda m: {"sup": "^{", "sub": "_{"}.get(m[2], " ") if not m[1] else "}" if m[2] in ("sup", "sub") else " ",
+        text,
+    )
 
 
 def unwrapped(text: str) -> str:

@@ -60,6 +60,8 @@ def _is_capital_name(node: Node) -> bool:
 
 def is_qualifier(item: Node) -> bool:
     """Whether a member of a list says how to read the others: `k \\in \\mathbb{Z}`, `where C is a constant`."""
+    if item.op == "rel" and item.args[0].op == "fn" and item.args[0].value in ("?forall", "?exists"):
+        return True
     if item.op == "rel" and item.value in ("in", "notin") and item.args[0].op in ("sym", "seq"):
         where = item.args[1]
         is_parameter = str(item.args[0].value) in _PARAMETERS

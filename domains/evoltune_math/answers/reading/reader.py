@@ -7,10 +7,11 @@ cached, so that an answer which extraction has read is not parsed again when it 
 """
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
-from evoltune_math.answers.kinds import Answer, Text, Value
+from evoltune_math.answers.kinds import Answer, Group, Named, Text, Value
 from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import cached, closing_brace, normalised, plain_number
@@ -19,6 +20,7 @@ from evoltune_math.answers.reading.special_forms import special_form
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
+from evoltune_math.answers.units import CURRENCY_SIGNS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, word_set
 
 MAX_TEXT, MAX_DEPTH = 12_000, 150
@@ -32,12 +34,17 @@ _COMBINATIONS = (
 """Patterns of `C_5^2`, `{}_5C_2`, `5C2`, `C(5,2)`, and their groups of the top, the letter, the bottom (a number has two)."""
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _INTEGER_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
+_CURRENCY = re.compile(r"\\\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z])")
+_LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
+_CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _REMARK_STARTS = word_set(
     "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
     "altogether for"
 )
 """Words after an answer that start a remark."""
+_INTEGERS = word_set("integer integers")
+_ARBITRARY = word_set("arbitrary some parameter constant")
 _CONDITION_STARTS = ("for", "if", "when")
 _LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
 _VERBS = word_set("is are equals equal be becomes")
@@ -56,6 +63,25 @@ def read(text: str, lists: bool = False) -> Answer:
 
 @cached
 def _read(text: str, lists: bool) -> Answer:
+    answer = _read_number_or_more(text, lists)
+    if "$" not in text and "\\" not in text:
+        return answer
+    currencies = set(_CURRENCY.findall(text))
+    if text.count("$") == 1 and _LONE_DOLLAR.search(text):
+        currencies.add("\\$")
+    return _in_currency(answer, CURRENCY_SIGNS[currencies.pop()]) if len(currencies) == 1 else answer
+
+
+def _in_currency(answer: Answer, unit: str) -> Answer:
+    """The amounts of an answer in the currency whose sign it has."""
+    if isinstance(answer, Value) and not answer.unit and not answer.degrees:
+        return replace(answer, unit=unit)
+    if isinstance(answer, Group):
+        return replace(answer, items=tuple(_in_currency(i, unit) for i in answer.items))
+    return replace(answer, value=_in_currency(answer.value, unit)) if isinstance(answer, Named) else answer
+
+
+def _read_number_or_more(text: str, lists: bool) -> Answer:
     number = plain_number(text)
     if number is not None:
         digits = text.lstrip("-") if "." in text else ""
@@ -64,6 +90,8 @@ def _read(text: str, lists: bool) -> Answer:
         text = "\\" + text[:-1] + "\\}"
     if "C" in text or "P" in text or "A_" in text:
         text = _with_combinations(text)
+    if "mod" in text:
+        text = _CONGRUENCE.sub(r"\\pmod{\1}", text)
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
         special = special_form(text, read)
@@ -195,8 +223,19 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
         level += sum(_LEVELS.get(t.text, 0) for t in tokens[seen:at] if t.kind == "op")
         seen = at
         if at and level == 0 and word in _REMARK_STARTS:
-            return tokens[:at]
+            return tokens[:at] + _declaration(tokens[at:])
     return tokens
+
+
+def _declaration(remark: list[Token]) -> list[Token]:
+    """`for some integer t` as `, t \\in \\mathbb{Z}`; nothing for other remarks."""
+    words = [w for token in remark for w in words_of(token)]
+    letters = [t for t in remark if t.kind == "sym"]
+    kind = "Z" if _INTEGERS.intersection(words) else "R" if _ARBITRARY.intersection(words) else ""
+    if len(letters) != 1 or not kind or not all(t.kind in ("word", "text", "sym") for t in remark):
+        return []
+    number_set = [Token("cmd", "mathbb"), Token("op", "{"), Token("sym", kind), Token("op", "}")]
+    return [Token("op", ","), letters[0], Token("cmd", "in"), *number_set]
 
 
 def without_lead(tokens: list[Token]) -> list[Token] | None:

@@ -29,7 +29,10 @@ _NO_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in
 """What continues an expression that starts with a letter in brackets."""
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
 _PREFIXED = re.compile(r"0x([0-9A-Fa-f]+)|0b([01]+)")
-_ORDINAL = re.compile(r"(\d+)\s*(?:\^?\{?(?:\\text\{)?)?(?:st|nd|rd|th)\}*(?:\s+([a-z]+))?")
+_ORDINAL = re.compile(
+    r"(?:the\s+)?(\d+)\s*(?:\^?\s*\{?\s*(?:\\(?:text|mathrm|textrm)\s?\{)?)?\s*(?:st|nd|rd|th)\s*\}*(?:\s+([a-z]+))?",
+    re.I,
+)
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I)
@@ -127,7 +130,7 @@ def _dated(text: str) -> Text | None:
         return Text(f"remainder {int(found[1])} {int(found[2])}")
     found = _ORDINAL.fullmatch(plain) or _ORDINAL.fullmatch(text)
     if found:
-        return Text(f"ordinal {int(found[1])} {found[2] or ''}")
+        return Text(f"ordinal {int(found[1])} {(found[2] or '').lower()}")
     first, _, rest = plain.lower().partition(" ")
     if first in _ORDINALS and rest.isalpha() == bool(rest):
         return Text(f"ordinal {_ORDINALS.index(first) + 1} {rest}")

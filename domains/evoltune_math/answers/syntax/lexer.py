@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.numerals import NumeralReader
-from evoltune_math.answers.vocabulary import MODIFIERS, SEPARATOR_WORDS, word_set
+from evoltune_math.answers.vocabulary import FUNCTIONS, MODIFIERS, SEPARATOR_WORDS, word_set
 
 MAX_CHARS, MAX_TOKENS, MAX_TEXT_DEPTH = 12_000, 2_500, 6
 _TOKEN = re.compile(
@@ -29,6 +29,7 @@ _TEXT_COMMANDS = word_set(
     "text textrm textbf textit textsf texttt textnormal mbox hbox mathrm mathbf mathit mathsf "
     "mathtt boldsymbol bm emph textup mathnormal textsc rm pmb underline operatorname"
 )
+_WORDS_TOO = word_set("max min sign root abs pow log2 comb floor factorial")
 _BOLD = ("mathbf", "boldsymbol", "bm", "textbf")
 _IGNORED_WITH_ARGUMENT = word_set(
     "phantom hspace vspace hphantom vphantom color label tag mspace hskip kern textcolor ref cite"
@@ -171,6 +172,8 @@ class _Lexer:
             self.emit("cmd" if plain.isalpha() else "text", plain)
         elif _REMARK.fullmatch(plain) and "mod" not in plain and not MODIFIERS.intersection(plain[1:-1].split()):
             self.space = True
+        elif plain in FUNCTIONS and len(plain) > 1 and plain not in _WORDS_TOO:
+            self.emit("cmd", plain)
         elif plain in SEPARATOR_WORDS or plain in (",", ";"):
             self.emit("sep" if plain.isalpha() else "op", plain)
         elif plain in ("-", "+"):

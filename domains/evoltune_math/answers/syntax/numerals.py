@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from evoltune_math.answers.syntax.grammar import Unreadable
+from evoltune_math.answers.units import known
 
 MAX_DIGITS = 4_000
 _SEPARATOR = r"\ ?\{,\ ?\}\ ?|,\\!\ ?|,|\\[,;:! ]|~|'|_|\ "
@@ -20,6 +21,8 @@ _DECIMALS = re.compile(r"\.(\d*)")
 _REPEAT = re.compile(r"\\(?:overline|bar|overbar|dot)\s*(?:\{(\d+)\}|(\d))|\((\d+)\)(?![\d(])")
 _EXPONENT = re.compile(r"[eE]([+-]?\d+)(?![A-Za-z_^])")
 _ELLIPSIS = re.compile(r"\s*(?:\.\.\.|\\[lc]?dots)")
+_COMMA_TAIL = re.compile(r",(\d+)(?![\d,])")
+_UNIT_AFTER = re.compile(r"[\s~]*(?:\\,|\\ )?\s*(?:\\(?:text|mathrm)\{\s*~?)?([A-Za-z]{1,12}\b)|[\s~]*\\?%")
 _CURRENCY = re.compile(r"\s*(?:\\?\$|\\(?:euro|pounds|yen|rupee))")
 _MORE_ITEMS = re.compile(r"[^()\[\]]{0,120}?,\s")
 
@@ -84,7 +87,8 @@ class NumeralReader:
             mark, end = run["sep"], run.end()
             groups = run[0].split(mark)
             if self._is_grouped(mark, groups, end, bracket):
-                return "".join(groups), None, end
+                behind = _COMMA_TAIL.match(text, end) if "," not in mark and not bracket else None
+                return "".join(groups), behind[1] if behind else None, behind.end() if behind else end
             before_slash = mark.isspace() and text[end : end + 1] == "/"
             if before_slash and len(groups) > 2 and self._is_grouped(mark, groups[:-1], start, bracket):
                 # `1 000 4/9` is a mixed number
@@ -115,6 +119,10 @@ class NumeralReader:
         if mark != "," or bracket:
             return False
         if (len(groups[0]) > 3 and len(groups[1]) <= 2) or (groups[0] == "0" and len(groups[1]) > 1):
+            return True
+        if (groups[1][0] == "0" and groups[1].strip("0")) or len(groups[1]) > 4:  # `2,00625`
+            return True
+        if len(groups[1]) != 3 and (unit := _UNIT_AFTER.match(self.text, end)) and (not unit[1] or known(unit[1])):
             return True
         return len(groups[1]) == 2 and not self.dollars_are_paired and bool(_CURRENCY.match(self.text, end))
 

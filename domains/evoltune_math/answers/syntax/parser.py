@@ -32,6 +32,7 @@ _BINARY_COMMANDS = {
 }
 _ENDING_COMMANDS = word_set("rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid")
 """Commands that no operand follows: the expression before them is complete."""
+_WHOLE_WORDS = frozenset([*CONSTANTS, *FUNCTIONS, *GREEK])
 _LETTERS = {"e": EULER, "i": IMAGINARY}
 _SEPARATORS = {"op": (",", "\n"), "cmd": ("wedge", "vee")}
 _ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])
@@ -108,6 +109,10 @@ class Parser:
         if token.is_op("{"):
             self.take()
             return self.bracketed("{")
+        if token.kind == "word" and token.text.isascii() and token.text not in _WHOLE_WORDS:  # `\\frac xy`
+            rest = token.text[1:]
+            self.tokens[self.at] = Token("sym" if len(rest) == 1 else "word", rest)
+            return _LETTERS.get(token.text[0]) or sym(token.text[0])
         if token.kind == "sym":
             self.take()
             return _LETTERS.get(token.text) or sym(token.text, token.note)

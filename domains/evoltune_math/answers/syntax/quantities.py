@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
+from evoltune_math.answers.syntax import scripts
 from evoltune_math.answers.syntax.grammar import FRACTIONS, TIMES, Bind, Cursor, Token, Unreadable
 from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
 from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, SCALES
@@ -52,7 +53,7 @@ def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | N
         return None
     if low in _PERCENT or low in ("degrees", "degree", "deg") or low.startswith("degrees "):
         cursor.take()
-        return Node("pct" if low in _PERCENT else "deg", (left,))
+        return Node("pct", (left,)) if low in _PERCENT else scripts.degrees(cursor, left)
     if is_numeric(left):
         if low in SCALES:
             cursor.take()

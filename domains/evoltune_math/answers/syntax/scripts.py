@@ -1,11 +1,16 @@
 """What is written above and below: powers, degree signs, primes, subscripts, bases; and names that are called."""
 
+from fractions import Fraction
+
 from evoltune_math.answers.nodes import ONE, Node, add, div, fn, neg, num, sym
 from evoltune_math.answers.syntax.brackets import skip_group
 from evoltune_math.answers.syntax.grammar import END, FUNCTION_LETTERS, Bind, Cursor, Unreadable, closes
 from evoltune_math.answers.vocabulary import number_in_words
 
 _NAMED_AT_NUMBERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdfghpqrstuvwy")
+
+
+_MARK_WORDS = {1: ("minute", "minutes", "min", "arcminutes"), 2: ("second", "seconds", "sec", "arcseconds")}
 
 
 def power(cursor: Cursor, left: Node) -> Node:
@@ -48,11 +53,11 @@ def prime(cursor: Cursor, left: Node) -> Node:
 
 def degrees(cursor: Cursor, left: Node) -> Node:
     """`left` in degrees; the cursor is after the degree sign. Reads `45^\\circ 30'` and `^\\circ C` too."""
-    if cursor.peek().kind == "num" and cursor.peek(1).text == "'":
-        minutes = cursor.take().value
-        assert minutes is not None
-        cursor.take()
-        return Node("deg", (add(left, div(num(minutes), num(60))),))
+    for size in (60, 3600):  # minutes, then seconds
+        if not (cursor.peek().kind == "num" and (length := _mark_length(cursor, 1 if size == 60 else 2))):
+            break
+        left = add(left, div(num(Fraction(cursor.take().value or 0)), num(size)))
+        cursor.at += length
     scale = cursor.peek()
     if scale.kind == "sym" and scale.text in "CFK" and cursor.peek(1).kind in ("end", "sep"):
         cursor.take()
@@ -60,6 +65,25 @@ def degrees(cursor: Cursor, left: Node) -> Node:
     if scale.kind == "text" and scale.text in ("C", "F", "K"):
         cursor.take()
     return Node("deg", (left,))
+
+
+def _mark_length(cursor: Cursor, primes: int) -> int:
+    """The number of tokens of the mark after the next number: `'`, `''`, `^{\\prime}`, `minutes`; 0 if it is none."""
+    mark = cursor.peek(1)
+    if mark.kind in ("word", "text") and mark.text.lower() in _MARK_WORDS[primes]:
+        return 1
+    if mark.is_op("'"):
+        twice = cursor.peek(2).is_op("'")
+        return primes if twice == (primes == 2) else 0
+    if primes == 2 and mark.is_op('"'):
+        return 1
+    inside, length = (2, 1) if mark.is_op("^") else (0, 0)
+    if inside and cursor.peek(inside).is_op("{"):
+        inside, length = inside + 1, 3
+    found = 0
+    while inside and cursor.peek(inside + found).is_cmd("prime"):
+        found += 1
+    return length + found if found == primes else 0
 
 
 def subscript(cursor: Cursor, left: Node) -> Node:
