@@ -14,6 +14,7 @@ from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Json, Task
 from evoltune.rows.readers import read_located
+from evoltune_general.seeds import DEV, dev_tasks
 
 Row = Mapping[str, Any]
 ROLES = ("user", "assistant")
@@ -84,4 +85,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "lima": Benchmark(
         load=_reader(_lima), sha256="", licence="CC-BY-NC-SA-4.0", file="lima/test.jsonl", hub="GAIR/lima", profile="lima",
     ),
+    # shipped with the domain: chooses checkpoints (`train.dev_suite`), and is reported by no recipe
+    "general-dev": Benchmark(load=dev_tasks, sha256="", licence="Apache-2.0", file=str(DEV)),
 }  # fmt: skip
