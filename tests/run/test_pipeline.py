@@ -16,7 +16,7 @@ import pytest
 from openai_server import serving
 
 from evoltune import pipeline
-from evoltune.errors import DataError
+from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import load_recipe
 from evoltune.run import queries
 from evoltune.run.lock import locked
@@ -222,3 +222,17 @@ def test_a_checkpoint_of_other_settings_is_not_scored_as_this_recipes_own(toy: P
     Run(recipe=recipe, folder=out).check(("eval",))
     with pytest.raises(DataError, match="trained by other settings"):
         Run(recipe=load_recipe(toy / "toy.yaml", ["train.learning_rate=1e-3"]), folder=out).check(("eval",))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["compute.nodes=2", "compute.launcher=torchrun"], "compute.rendezvous"),
+        (["compute.nodes=2", "compute.launcher=deepspeed"], "compute.hostfile"),
+        (["train.checkpoint_select=generations"], "train.dev_suite"),
+    ],
+)
+def test_what_training_needs_is_asked_for_before_the_first_stage(overrides, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        pipeline.run(load_recipe("smoke/math", ["eval.suites=[]", *overrides]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -150,5 +150,7 @@ def not_covered(recipe: Recipe) -> Sequence[str]:
         found.append("vLLM")
     if recipe.teacher.kind == "http":
         found.append("the real teacher: its key, its limits, its prices and the quality of its answers")
+    if recipe.compute.nodes > 1 and recipe.compute.launcher == "torchrun" and not recipe.compute.rendezvous:
+        found.append("compute.rendezvous: give HOST of the first node, and start the same command on each")
     found.append("the real rows: their number, their lengths, and what rules and verifiers say of them")
     return found

@@ -26,11 +26,13 @@ from evoltune.rows.files import read_json, write_file
 from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
-from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, STORE
+from evoltune.run.paths import CHECKPOINT, DATASET, JOB, MANIFEST, RECIPE, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.stack import open_teacher
 from evoltune.train.job import make_job, refuse_replacement, rows_of
+from evoltune.train.launch_command import launch_command
 from evoltune.train.sft.examples import messages_of
+from evoltune.train.step_checkpoints import check_selection
 from evoltune.verification.checker import Checker, open_checker
 
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
@@ -82,9 +84,9 @@ class Run:
 
     @cached_property
     def targets(self) -> dict[str, Sequence[Task]]:
-        """Tasks that no training row may give away: those of the suites and of evol-stop's dev suite."""
-        dev = self.recipe.evolve.stop_on
-        suites = self.suites | ({dev: self._suite(dev)} if dev else {})
+        """Tasks that no training row may give away: those of the suites and of the suites that choose rounds or checkpoints."""
+        chosen_by = (self.recipe.evolve.stop_on, self.recipe.train.dev_suite)
+        suites = self.suites | {name: self._suite(name) for name in chosen_by if name}
         return {name: tuple(suite.tasks) for name, suite in suites.items()}
 
     def _suite(self, name: str) -> Suite:
@@ -167,6 +169,9 @@ class Run:
         if dev:
             suites = {name: suite.tasks for name, suite in self.suites.items()}
             refuse_overlap(dev, self.targets[dev], suites)
+        if "train" in stages:
+            check_selection(self.recipe)
+            launch_command(self.checkpoint / JOB, self.recipe)  # rendezvous, hostfile, launcher
         if "evolve" in stages:
             operators_of(self.recipe, self.domain)
             # Reads every seed, so that a bad line is reported before anything is written.
