@@ -57,6 +57,8 @@ OPERATORS = (
     *(_complicate(form) for form in FORMS),
     Operator(name="breadth", template=prompt("breadth"), kind="breadth"),
     Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
+    # The paper's operators rewrite; dialogues grow only where a recipe gives this one a weight.
+    Operator(name="follow_up", template=prompt("follow_up"), kind="turn", weight=0.0),
 )
 ANSWER_PROMPT = prompt("answer")
 

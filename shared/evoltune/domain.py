@@ -72,11 +72,12 @@ Eliminator = Callable[["Task | None", Task, "str | None"], "str | None"]
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """One way to rewrite an instruction. `{instruction}` is replaced in one pass; other braces are text."""
+    """One way to rewrite an instruction. `{instruction}` is replaced in one pass; other braces are text. `fuse` also takes
+    `{other}`, a second task; `turn` writes the user's next message of a dialogue and takes `{answer}`, the reply before it."""
 
     name: str
     template: str
-    kind: Literal["depth", "breadth", "down", "fuse"] = "depth"
+    kind: Literal["depth", "breadth", "down", "fuse", "turn"] = "depth"
     weight: float = 1.0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from evoltune.cluster import engine
 from evoltune.curate.certificate import certificate
 from evoltune.curate.stages import curate_stages
+from evoltune.curate.turns import failed_turn
 from evoltune.dataset.mix import mix_sources
 from evoltune.dataset.write import write_dataset
 from evoltune.evaluate.measure import evaluate as measure
@@ -103,7 +104,10 @@ def build(work: Run) -> None:
     with Store.open(work.folder) as store, work.checker() as checker:
         work = replace(work, upto=work.upto or work.best_round(store))
         steps = [work.verify_step]
-        stages = curate_stages(work.recipe, work.domain, work.verify_step, work.targets, checker, note=store.note)
+        refuse = failed_turn(store, work.verify_step, work.recipe.verify.keep)
+        stages = curate_stages(
+            work.recipe, work.domain, work.verify_step, work.targets, checker, note=store.note, refuse=refuse
+        )
         for step, stage, whole in stages:
             apply_stage(store, step, stage, whole=whole)
             steps.append(step)

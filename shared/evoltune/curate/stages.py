@@ -4,7 +4,6 @@ for step, stage, whole in curate_stages(recipe, domain, verify_step, suites, che
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 
 import msgspec
 
@@ -31,9 +30,11 @@ def curate_stages(
     checker: Checker | None,
     *,
     note: Callable[[str, object], None] = lambda key, text: None,
+    refuse: Callable[[Record], str] = lambda record: "",
 ) -> list[tuple[Step, Stage, bool]]:
     """(step, stage, whole) in order; `whole` stages look at all rows at once and are decided in one transaction.
 
+    refuse: gives a reason to drop a record before all others, or "".
     note: `store.note`; keeps the evidence of each drop (which twin, which benchmark task) for `explain` and the certificate.
     """
     options = recipe.curate
@@ -56,7 +57,7 @@ def curate_stages(
     clean = step("decontaminate", unique, hashes, by_text, by_domain)
     selection = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)
     chosen = step("select", clean, selection)
-    deduplicated = dedup(options, refuse=partial(refusal, recipe=recipe), note=note_for(unique))
+    deduplicated = dedup(options, refuse=lambda r: refuse(r) or refusal(r, recipe=recipe), note=note_for(unique))
     overlap = domain_overlap(domain, options, suites, checker)
     decontaminated = decontaminate(suites, options, overlap, note=note_for(clean))
     stages = [(unique, deduplicated, True), (clean, decontaminated, False), (chosen, select(recipe), True)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from evoltune.domain import Domain, load_domain
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.suites import load_suite
+from evoltune.evolve.rules.leaks import repeats_label
 from evoltune.record import STATUSES, Answer, Record, Task, Verdict
 from evoltune.text.residue import is_residue
 from evoltune.verification.checker import Checker, open_checker
@@ -107,6 +108,8 @@ def _prompts(domain: Domain) -> Iterator[Finding]:
             broken = f"operator {operator.name!r}: the template has no {{instruction}} slot"
         if operator.kind == "fuse" and "{other}" not in operator.template:
             broken = f"operator {operator.name!r}: a fuse template needs an {{other}} slot"
+        if operator.kind == "turn" and "{answer}" not in operator.template:
+            broken = f"operator {operator.name!r}: a turn template needs an {{answer}} slot"
     if len(set(names)) != len(names):
         broken = f"operator names are not distinct: {names}"
     if "{instruction}" not in domain.answer_prompt:
@@ -121,7 +124,8 @@ def _leaks(template: str) -> Iterator[str]:
     for line in template.splitlines():
         bare = line.strip().replace("{instruction}", "").replace("{other}", "").strip()
         marker = re.fullmatch(r"[#*\[\s]*[\w ]{3,40}[#*\]\s]*:?", bare) and re.match(r"[#*\[]", bare)
-        if marker and not is_residue(f"{bare}\nName a prime number."):
+        leaked = Task(instruction=f"{bare}\nName a prime number.")
+        if marker and not (is_residue(leaked.instruction) or repeats_label((template,), None, leaked)):
             yield bare
 
 

@@ -73,7 +73,8 @@ async def _grow_chain(evolution: Evolution, head: Record, rounds: range) -> str:
 async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> Record | None:
     """One child of `head`: the record when it survived, else None. Decides exactly one record."""
     rng = random.Random(digest([evolution.recipe.seed, head.id, round, number]))
-    operator, partner = _choose_operator(evolution, head, round, rng)
+    answer = _last_reply(evolution, head)
+    operator, partner = _choose_operator(evolution, head, round, rng, may_follow=bool(answer))
     parents = (head.id, partner.id) if partner else (head.id,)
     blank = Record(
         domain=evolution.domain.name, task=Task(instruction=""), parents=parents, operator=operator.name, round=round,
@@ -82,21 +83,35 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
     kept = None
     if evolution.decided_earlier(blank) is None:  # else it got no text, or was given up, in an earlier session
         other = partner.task.instruction if partner else ""
-        prompt = fill_slots(operator.template, instruction=head.task.instruction, other=other)
-        kept = await _decide_draw(evolution, head, blank, operator, prompt)
+        kept = await _decide_draw(evolution, head, blank, operator, other=other, answer=answer)
     evolution.draw_done()
     return kept
 
 
+def _last_reply(evolution: Evolution, head: Record) -> str:
+    """The head's answer that a next turn can follow: its first that no rule has struck. "" where no operator writes turns."""
+    if all(operator.kind != "turn" for operator in evolution.operators):
+        return ""
+    answers = (a for a in evolution.as_decided(head).answers if a.verdict is None or a.verdict.status == "pass")
+    return next((answer.text for answer in answers), "")
+
+
 async def _decide_draw(
-    evolution: Evolution, head: Record, blank: Record, operator: Operator, prompt: str
+    evolution: Evolution, head: Record, blank: Record, operator: Operator, *, other: str, answer: str
 ) -> Record | None:
+    slots, history = {"instruction": head.task.instruction, "other": other}, head.task.history
+    if operator.kind == "turn":
+        if not answer:
+            return evolution.decide(Drop(record=blank, reason="no reply to follow"))
+        slots["answer"] = answer
+        history = (*history, ("user", head.task.instruction), ("assistant", answer))
     child = blank
     try:
+        prompt = fill_slots(operator.template, **slots)
         reply = await evolution.ask(head, "evolve", prompt, round=blank.round, sample=blank.draw)
         if text := reply.texts[0].strip():
             fields = {k: v for k, v in head.task.fields.items() if k in INHERITED_FIELDS}
-            child = replace(blank, task=Task(instruction=text, fields=fields, history=head.task.history))
+            child = replace(blank, task=Task(instruction=text, fields=fields, history=history))
         known = evolution.decided_earlier(child)
         if known is not None:
             return None if known else child
@@ -107,12 +122,13 @@ async def _decide_draw(
 
 
 def _choose_operator(
-    evolution: Evolution, head: Record, round: int, rng: random.Random
+    evolution: Evolution, head: Record, round: int, rng: random.Random, *, may_follow: bool
 ) -> tuple[Operator, Record | None]:
-    """(operator, the second parent of a fusion)."""
+    """(operator, the second parent of a fusion). A next turn needs a head with a reply, unless nothing else can be drawn."""
     after, partners = evolution.recipe.evolve.fuse_after, evolution.fusion_partners
     may_fuse = bool(after) and round >= after and len(partners) > 1
-    allowed = [o for o in evolution.operators if may_fuse or o.kind != "fuse"]
+    drawable = [o for o in evolution.operators if may_fuse or o.kind != "fuse"]
+    allowed = [o for o in drawable if may_follow or o.kind != "turn"] or drawable
     operator = rng.choices(allowed, [o.weight for o in allowed])[0]
     if operator.kind != "fuse":
         return operator, None
@@ -134,7 +150,7 @@ async def _screened(
         reason = "prompt residue"
     if reason:
         return Drop(record=child, reason=reason)
-    if evolution.recipe.evolve.equal_check:
+    if evolution.recipe.evolve.equal_check and operator.kind != "turn":  # a next turn is no rewrite of the one before
         question = fill_slots(EQUAL, parent=head.task.instruction, instruction=task.instruction)
         judgement = await evolution.ask(child, "equal", question, round=child.round, is_judgement=True)
         if says_equal(judgement.texts[0]):

@@ -85,6 +85,13 @@ class Evolution:
             return result.reason if isinstance(result, Drop) else ""
         return self.store.decided(self.step, record.id)
 
+    def as_decided(self, record: Record) -> Record:
+        """The record with its answers, as this or an earlier session decided it; itself where nothing is decided."""
+        if (result := self._uncommitted.get(record.id)) is not None:
+            return result.record if isinstance(result, Drop) else result
+        known = self.store.decided(self.step, record.id) is not None
+        return self.store.record(record.id, self.step) if known else record
+
     def decide(self, result: Record | Drop) -> Record | None:
         """Records a decision, to be committed soon; returns the record when it was kept."""
         record, kept = (result.record, None) if isinstance(result, Drop) else (result, result)

@@ -21,6 +21,7 @@ from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds
 from evoltune.evolve.chain import EQUAL, grow_chains
 from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
+from evoltune.evolve.prompt_folder import with_prompts
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, digest
 from evoltune.rows.records import seed_records
@@ -62,6 +63,8 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
         del evolution[name]
     sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop")
     teacher = {name: getattr(recipe.teacher, name) for name in sampling}
+    del evolution["prompts"]  # what the folder holds counts, not where it is
+    domain = with_prompts(recipe, domain)
     operators = [[o.name, o.kind, o.weight, o.template] for o in domain.operators]
     prompts = [OUR_PROMPTS, operators, domain.answer_prompt, dict(domain.evidence)]
     parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
@@ -74,6 +77,7 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
     With `evolve.sample`, and only when all rounds are run, the rows are then sampled, stratified by round. `teacher` is used
     instead of the recipe's. Raises TeacherError and BudgetError (everything finished is kept), StoreError.
     """
+    domain = with_prompts(recipe, domain)
     rounds = max_round or recipe.evolve.rounds
     last = evolve_step(recipe, domain, rounds)
     step = last.origin
@@ -126,7 +130,7 @@ async def _grow(evolution: Evolution, seeds: list[Record], rounds: int) -> None:
 
 def operators_of(recipe: Recipe, domain: Domain) -> tuple[Operator, ...]:
     """The operators that are drawn, with the recipe's weights; a recipe that names any draws only those it names."""
-    chosen = recipe.evolve.operators
+    chosen, domain = recipe.evolve.operators, with_prompts(recipe, domain)
     names = [o.name for o in domain.operators]
     for name, weight in chosen.items():
         if name not in names:

@@ -109,6 +109,8 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Answers to each new instruction (the k of maj@k and of the agreement checks)."""
     operators: dict[str, float] = {}
     """Operator name -> weight; empty: the domain's weights."""
+    prompts: str | None = None
+    """A folder of prompts (`NAME.txt`) that replace the domain's, or add operators; see docs/generate.md."""
     equal_check: bool = True
     """Ask the teacher whether a rewrite adds nothing to its original (elimination rule 1)."""
     difficulty: bool = False

@@ -13,8 +13,13 @@ from importlib.resources import files
 
 def read_prompt(package: str, name: str) -> str:
     """The text of `prompts/NAME.txt` in a package, without the leading comment lines (`# why it is as it is`)."""
-    lines = (files(package) / "prompts" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    first = next(number for number, line in enumerate(lines) if not line.startswith("# "))
+    return without_comments((files(package) / "prompts" / f"{name}.txt").read_text(encoding="utf-8"))
+
+
+def without_comments(text: str) -> str:
+    """The text of a prompt file without its leading comment lines."""
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if not line.startswith("# ")), len(lines))
     return "\n".join(lines[first:]).strip()
 
 

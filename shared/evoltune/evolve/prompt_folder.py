@@ -1,0 +1,64 @@
+"""Prompts that a recipe brings: `evolve.prompts: FOLDER` with a text file for each prompt.
+
+    prompts/constraints.txt      replaces the template of the operator `constraints`
+    prompts/debate.txt           a new operator, where `evolve.operators` gives `debate` a weight
+    prompts/answer.txt           replaces `Domain.answer_prompt`; a name of `Domain.evidence` replaces that prompt
+
+Slots are `{instruction}`, and `{other}` (the second task of a fusion) or `{answer}` (the reply that a next turn follows): a new
+operator's kind follows from them. Leading lines that begin with `# ` are comments. Invariant: the texts are part of the step's
+version, so a changed prompt begins new draws.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from evoltune.domain import Domain, Operator
+from evoltune.errors import RecipeError, nearest
+from evoltune.recipe import Recipe
+from evoltune.text.prompts import without_comments
+
+ANSWER = "answer"
+SLOT_OF_KIND = {"fuse": "{other}", "turn": "{answer}"}
+
+
+def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
+    """The domain with the prompts of `evolve.prompts`. Raises RecipeError for a file that is unreadable or names nothing."""
+    if not recipe.evolve.prompts:
+        return domain
+    texts = dict(_read_folder(Path(recipe.evolve.prompts).expanduser()))
+    operators = {operator.name: operator for operator in domain.operators}
+    known = [*operators, *recipe.evolve.operators, *domain.evidence, ANSWER]
+    for name, text in texts.items():
+        where = f"evolve.prompts: {name}.txt"
+        if name not in known:
+            raise RecipeError(f"{where}: no prompt has this name: {nearest(name, known)}; a new operator needs a weight in "
+                              f"evolve.operators")  # fmt: skip
+        if "{instruction}" not in text:
+            raise RecipeError(f"{where}: has no {{instruction}} slot, where the task is put in")
+        if name in operators and (slot := SLOT_OF_KIND.get(operators[name].kind)) and slot not in text:
+            raise RecipeError(f"{where}: has no {slot} slot, which an operator of kind {operators[name].kind!r} needs")
+        if name in operators:
+            operators[name] = replace(operators[name], template=text)
+        elif name not in domain.evidence and name != ANSWER:
+            operators[name] = _new_operator(name, text)
+    return replace(
+        domain, operators=tuple(operators.values()), answer_prompt=texts.get(ANSWER, domain.answer_prompt),
+        evidence={name: texts.get(name, prompt) for name, prompt in domain.evidence.items()},
+    )  # fmt: skip
+
+
+def _new_operator(name: str, text: str) -> Operator:
+    if "{other}" in text:
+        return Operator(name=name, template=text, kind="fuse", weight=0.0)
+    return Operator(name=name, template=text, kind="turn" if "{answer}" in text else "depth", weight=0.0)
+
+
+def _read_folder(folder: Path) -> Iterator[tuple[str, str]]:
+    if not folder.is_dir():
+        raise RecipeError(f"evolve.prompts: {str(folder)!r} is not a folder: give one with a NAME.txt for each prompt")
+    for path in sorted(folder.glob("*.txt")):
+        try:
+            yield path.stem, without_comments(path.read_text(encoding="utf-8")) + "\n"
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"evolve.prompts: {path} cannot be read as UTF-8 text: {error}") from error
