@@ -7,7 +7,6 @@ Invariant: a `fail` says what the model did wrong (a syntax error with its line,
 """
 
 import ast
-import builtins
 import re
 import sys
 from collections.abc import Mapping
@@ -15,17 +14,19 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from evoltune.domain import Context, Job
+from evoltune.errors import DomainError
 from evoltune.record import Json, Task, Verdict
 from evoltune.sandbox import languages
 from evoltune_code.assembly import assemble, cpu_limit, preamble, text_field
 from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.other_languages import verify as verify_other_language
-from evoltune_code.syntax import calls_by_name, is_code, parse, statements, syntax_error
+from evoltune_code.syntax import is_code, statements, syntax_error
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
 """Columns of `Task.fields`: the function under test, the prefix to complete, the language, standard input for a program
 that has no tests of its own, what the task trains, and a time limit of its own (CPU seconds)."""
 POLICY: Mapping[str, Json] = {
+    "judge": "auto",  # "separate": tests that must share a process with the program are `unverifiable`
     "packages": ["numpy"],  # what answers may import beside the standard library
     "reference_factor": 4.0,  # a program may take this many times the CPU of the reference solution (EvalPlus: 4)
     "reference_cpu_s": 60.0,  # and the reference itself this many CPU seconds, when a timeout is looked into
@@ -40,13 +41,11 @@ POLICY: Mapping[str, Json] = {
     "trivial_operations": 1,  # a helper that solves a problem of so few operations (x + y) is no evidence of copying
 }
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_]\w*)", re.M)
-_TAKEN = frozenset({*dir(builtins), *sys.stdlib_module_names})
-_TYPES = frozenset("int float str bool list tuple dict set complex bytes".split())
-_PREFIX = "_of_program_"
 
 
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
     """The verdict on one candidate; never raises for anything that a model can write."""
+    judge_of(context)
     if isinstance(task.tests, Mapping) and "harness" in task.tests:
         return verify_ds1000(task, candidate, context)
     if not task.tests:
@@ -65,10 +64,17 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         return Verdict(status="fail", reason=reason)
     job = Job(
         program=program, tests=tests_of(task), entry_point=entry_point, stdin=text_field(task, "stdin"), cpu_s=cpu_limit(task),
+        judge=judge_of(context),
     )  # fmt: skip
-    verdict = run_scaled(task, with_own_name(job), context)
-    again = adapted(job, verdict.reason)
-    return run_scaled(task, again, context) if again else verdict
+    return run_scaled(task, job, context)
+
+
+def judge_of(context: Context) -> str:
+    """`verify.policy.judge`. Raises DomainError where it is neither of the two."""
+    judge = context.policy.get("judge", POLICY["judge"])
+    if judge not in ("auto", "separate"):
+        raise DomainError(f"verify.policy.judge: {judge!r} is unknown: allowed: 'auto', 'separate'")
+    return str(judge)
 
 
 def disallowed_imports(program: str, context: Context) -> str:
@@ -134,58 +140,3 @@ def _reference_seconds(run: _ReferenceRun) -> float:
     limit = policy_number(run.context, "reference_cpu_s")
     verdict = run.context.run(replace(run.job, program=run.key[0], cpu_s=limit))
     return verdict.seconds if verdict.status == "pass" else 0.0
-
-
-# ---- tests that share more than plain data with the program: their own classes, built-in types, names of modules
-#
-# Tests run in another process, and there `sum` and `trace` mean Python's own. Each function turns a job into one that means the
-# same in both processes; what is compared stays in the tests, only definitions and names move into the program.
-
-
-def with_own_name(job: Job) -> Job:
-    """Renames an entry point that is called like a built-in or a module: MBPP/126 defines `sum`."""
-    name = job.entry_point
-    if name not in _TAKEN or not isinstance(job.tests, str | list):
-        return job
-    pattern, own = re.compile(rf"(?<![\w.]){name}\b(?!\s*=[^=])"), _PREFIX + name
-    sources = [job.tests] if isinstance(job.tests, str) else job.tests
-    renamed: list[Json] = [pattern.sub(own, str(source)) for source in sources]
-    tests = renamed[0] if isinstance(job.tests, str) else renamed
-    return replace(job, program=f"{job.program}\n{own} = {name}\n", tests=tests, entry_point=own)
-
-
-def adapted(job: Job, reason: str) -> Job | None:
-    """The job for a second run after a failure whose reason says that a value could not cross; else None."""
-    if "not plain data" in reason:
-        return with_shared_classes(job)
-    if "must be a type" in reason:
-        return with_named_types(job)
-    return None
-
-
-def with_shared_classes(job: Job) -> Job | None:
-    """Moves the classes of the tests to the end of the program, so that both sides mean the same class. None when the
-    tests define no class."""
-    tree = parse(job.tests) if isinstance(job.tests, str) else None
-    classes = [node for node in (tree.body if tree else ()) if isinstance(node, ast.ClassDef)]
-    if tree is None or not classes:
-        return None
-    tree.body = [node for node in tree.body if node not in classes]
-    shared = "\n".join(ast.unparse(node) for node in classes)
-    return replace(job, program=f"{job.program}\n{shared}\n", tests=ast.unparse(tree))
-
-
-def with_named_types(job: Job) -> Job | None:
-    """Lets the tests ask the program for `int`, `str` ... where they pass it a type. None where they pass none."""
-    tree = parse(job.tests) if isinstance(job.tests, str) else None
-    found: set[str] = set()
-    for name, call in calls_by_name(tree):
-        for i, arg in enumerate(call.args if name in (job.entry_point, "candidate") else ()):
-            if isinstance(arg, ast.Name) and arg.id in _TYPES:
-                found.add(arg.id)
-                call.args[i] = ast.Call(func=ast.Name(id=_PREFIX + arg.id, ctx=ast.Load()), args=[], keywords=[])
-    if tree is None or not found:
-        return None
-    named = "\n".join(f"def {_PREFIX}{name}():\n    return {name}" for name in sorted(found))
-    tests = ast.unparse(ast.fix_missing_locations(tree))
-    return replace(job, program=f"{job.program}\n{named}\n", tests=tests)

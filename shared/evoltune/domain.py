@@ -40,6 +40,8 @@ class Job:
     language: str = "python"
     cpu_s: float | None = None
     """CPU seconds; None: the recipe's `verify.program_s`."""
+    judge: str = "auto"
+    """"separate": tests that must run in the program's own process are `unverifiable`; "auto": they run there."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,5 +80,5 @@ def test_memory_of_all_processes_of_a_job_is_added_up(one):
         "            held = bytearray(os.urandom(1)) * (300 << 20)\n            time.sleep(20)\n"
         "    time.sleep(20)\n"
     )
-    verdict = one(program, "f()", cpu_s=10.0)  # so long that memory is used up before the time is
+    verdict = one(program, "assert f() is None", cpu_s=10.0)  # so long that memory is used up before the time is
     assert verdict.status == ("memory" if verdict.evidence["isolation"] >= "L1" else "timeout"), verdict

@@ -62,7 +62,7 @@ def test_a_probe_reports_behaviour_and_compares_nothing(one):
 
 
 def test_tests_that_never_end_are_a_timeout_and_tests_that_do_not_compile_an_error(one):
-    assert one(ADD, "while True: pass").status == "timeout"
+    assert one(ADD, "assert f(1, 2) == 3\nwhile True: pass").status == "timeout"
     assert one(ADD, "assert (").status == "error"
     assert one(ADD, {"unknown": 1}).status == "error"
     assert one(ADD, ["assert f(1, 2) == 3", 1]).status == "error"

@@ -20,8 +20,8 @@ from typing import Any
 
 from evoltune.domain import Job
 from evoltune.record import STATUSES, Verdict
-from evoltune.sandbox import languages, wire
-from evoltune.sandbox.job_checks import refusal, shareable
+from evoltune.sandbox import languages, reading, wire
+from evoltune.sandbox.job_checks import judge_of_job, refusal, shareable, without_program_imports
 from evoltune.sandbox.limits import EXIT_MEMORY, LIMITS, REPORT, JobReport, Outcome, ResourceLimits
 
 PROCESSES = 64
@@ -72,6 +72,7 @@ class Dispatcher:
         job = replace(job, language=languages.canonical(job.language))
         if refused := refusal(job):
             return refused
+        job = without_program_imports(job)
         tests: Any = job.tests
         oracle = isinstance(tests, dict) and "oracle" in tests and "cases" in tests
         try:
@@ -95,11 +96,27 @@ class Dispatcher:
             self.shared = None
 
     def _run(self, job: Job, tests: str) -> Verdict:
-        if verdict := self._run_shared(job, tests):
+        judge = judge_of_job(job)
+        if judge == reading.SEPARATE:
+            verdict = self._run_judged(job, tests, judge)
+            if not verdict.evidence.get(reading.NEEDS_SAME_PROCESS):
+                return verdict
+            why = verdict.reason
+        else:
+            why = "the tests touch more than plain values"
+        if job.judge == reading.SEPARATE:
+            reason = f"{why}: they must run in the program's own process, which verify.policy.judge forbids"
+            return Verdict(
+                status="unverifiable", reason=reason, evidence={"judge": reading.SEPARATE, "isolation": self.level}
+            )
+        return self._run_judged(job, tests, reading.SAME_PROCESS)
+
+    def _run_judged(self, job: Job, tests: str, judge: str) -> Verdict:
+        if judge == reading.SEPARATE and (verdict := self._run_shared(job, tests)):
             return verdict
-        verdict, starved = self._run_alone(job, tests)
+        verdict, starved = self._run_alone(job, tests, judge)
         if verdict.status == "timeout" and starved:
-            verdict, _ = self._run_alone(job, tests, exclusive=True)
+            verdict, _ = self._run_alone(job, tests, judge, exclusive=True)
             verdict = replace(verdict, evidence={**verdict.evidence, "retried": "alone"})
         return verdict
 
@@ -112,28 +129,32 @@ class Dispatcher:
         with self._lock.held(alone=False):
             if self.shared is None:
                 self.shared, self._shared_jobs = self._start_runner(self._limits(job, JOBS_PER_RUNNER)), 0
-            outcome, goes_on = self._ask(self.shared, job, tests, shared=True)
+            outcome, goes_on = self._ask(self.shared, job, tests, reading.SEPARATE, shared=True)
         self._shared_jobs += 1
         if not goes_on or not self.more_follow or self._shared_jobs == JOBS_PER_RUNNER:
             self.close_shared()
-        if outcome is None or outcome.status == "error":
+        if outcome is None or (outcome.status == "error" and reading.NEEDS_SAME_PROCESS not in outcome.evidence):
             return None
+        outcome.evidence["judge"] = reading.SEPARATE
         verdict = self._verdict(outcome, began)
         starved = float(outcome.evidence.get("cpu_s", 0.0)) < (1 - STARVED) * verdict.seconds
         return None if verdict.status == "timeout" and starved else verdict
 
-    def _run_alone(self, job: Job, tests: str, *, exclusive: bool = False) -> tuple[Verdict, bool]:
+    def _run_alone(
+        self, job: Job, tests: str, judge: str = reading.SEPARATE, *, exclusive: bool = False
+    ) -> tuple[Verdict, bool]:
         """The verdict of a test runner of its own, and whether the job waited long for a core. `exclusive`: no other
         worker of this pool runs a job meanwhile."""
         self.close_shared()
         with self._lock.held(alone=exclusive):
             resources, began, starved = self._limits(job), time.perf_counter(), False
             with self._start_runner(resources) as line:
-                outcome, _ = self._ask(line, job, tests, shared=False)
+                outcome, _ = self._ask(line, job, tests, judge, shared=False)
             if outcome is None or outcome.status == "timeout":
                 report = self._report(resources.number)
                 starved = report.waited_s > STARVED * report.wall_s
                 outcome = outcome or _outcome_of(report, resources)
+            outcome.evidence.setdefault("judge", judge)
             return self._verdict(outcome, began), starved
 
     def _verdict(self, outcome: Outcome, began: float) -> Verdict:
@@ -208,11 +229,14 @@ class Dispatcher:
         theirs.close()
         return ours
 
-    def _ask(self, line: socket.socket, job: Job, tests: str, *, shared: bool) -> tuple[Outcome | None, bool]:
+    def _ask(
+        self, line: socket.socket, job: Job, tests: str, judge: str, *, shared: bool
+    ) -> tuple[Outcome | None, bool]:
         """The test runner's outcome (None: nothing that counts), and whether it goes on."""
         token = secrets.token_hex(16)
         rest = {
             "language": job.language, "program": job.program, "entry": job.entry_point, "stdin": job.stdin, "cpu_s": self._cpu_s(job),
+            "judge": judge,
         }  # fmt: skip
         limit = RESULTS_LIMIT if isinstance(job.tests, dict) and "results" in job.tests else wire.LIMIT
         try:

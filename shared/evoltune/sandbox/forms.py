@@ -7,12 +7,15 @@ that is judged by its output meets a fresh process.
     run(connection, {"program": "print(input())", "tests": {"stdio": [["4", "4"]]}, "language": "python", "stdin": ""})
 """
 
+import os
+from _blake2 import blake2b
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evoltune.sandbox import source_tests, values, wire
+from evoltune.record import STATUSES
+from evoltune.sandbox import reading, source_tests, values, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, OUT_OF_CPU, Outcome, of_exit_status
-from evoltune.sandbox.proxies import MAX_OUTPUT, Proxy, SolutionConnection
+from evoltune.sandbox.proxies import MAX_OUTPUT, NeedsSameProcess, Proxy, SolutionConnection
 
 Request = Callable[[str], list[Any]]
 """From the text on standard input to the request that runs the program once."""
@@ -24,7 +27,9 @@ def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     if job["language"] != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
         return _run_program(connection, job)
     sources = tests.get("each") if isinstance(tests, dict) else [tests] if isinstance(tests, str) else tests
-    names = _load(connection, job["program"])
+    if sources is not None and job["judge"] == reading.SAME_PROCESS:
+        return same_process(connection, job, sources, each=isinstance(tests, dict))
+    names = _load(connection, job["program"], exact=sources is not None)
     if isinstance(names, Outcome):
         return names
     if sources is not None:
@@ -38,9 +43,9 @@ def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     return _behaviour(connection, job["entry"], tests["probe"])
 
 
-def _load(connection: SolutionConnection, program: str) -> source_tests.Names | Outcome:
+def _load(connection: SolutionConnection, program: str, exact: bool) -> source_tests.Names | Outcome:
     """The names that the program defines; or the outcome where loading it fails."""
-    kind, names, *rest = connection.ask(["load", program])
+    kind, names, *rest = connection.ask(["load", program, exact])
     if kind == "ready":
         return list(names)
     text, line = rest
@@ -51,6 +56,24 @@ def _load(connection: SolutionConnection, program: str) -> source_tests.Names | 
     if names[0] == "SyntaxError":
         return Outcome("fail", f"syntax error{place}: {text}", evidence)
     return Outcome("fail", f"loading raised {names[0]}{place}: {text[:300]}", evidence)
+
+
+def same_process(connection: SolutionConnection, job: dict[str, Any], sources: list[str], each: bool) -> Outcome:
+    """The outcome of tests that run in the program's own process. It counts only under the secret that went there, moved on
+    once for each assertion reported."""
+    key = os.urandom(16)
+    keep = sorted(reading.own_meanings(sources, job["program"], job["entry"]))
+    request = {
+        "key": key.hex(), "program": job["program"], "entry": job["entry"], "sources": sources, "each": each, "keep": keep,
+        "modules": sorted(reading.PROGRAM_MODULES),
+    }  # fmt: skip
+    repeated, steps, (status, reason, evidence) = connection.ask(["judge", request])
+    for _ in range(min(int(steps), reading.MAX_STEPS)):
+        key = blake2b(key, digest_size=16).digest()
+    well_formed = status in STATUSES and isinstance(reason, str) and isinstance(evidence, dict)
+    if repeated != key.hex() or not well_formed:
+        return Outcome("fail", "the program reported a verdict of its own", {})
+    return Outcome(status, reason, evidence)
 
 
 def _calls(connection: SolutionConnection, entry: str, cases: Any) -> Iterator[tuple[str, Any]]:
@@ -73,9 +96,16 @@ def _compare_results(connection: SolutionConnection, entry: str, tests: dict[str
             evidence["exception"] = name
             return Outcome("fail", f"case {number}: {name}: {str(got)[:200]}", evidence)
         wanted = values.decode(expected)
-        if not values.same(got, wanted, atol):
+        if not _same_values(got, wanted, atol):
             return Outcome("fail", f"case {number}: got {_short(got)}, expected {_short(wanted)}", evidence)
     return Outcome("pass", "", {}) if tests["cases"] else Outcome("error", "no cases", {})
+
+
+def _same_values(got: Any, wanted: Any, atol: float) -> bool:
+    try:
+        return values.same(got, wanted, atol)
+    except NeedsSameProcess:  # an object of the program, which is no plain value
+        return False
 
 
 def _short(value: Any) -> str:

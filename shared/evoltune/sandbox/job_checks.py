@@ -9,13 +9,18 @@ would get alone.
 
 import re
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from evoltune.domain import Job
 from evoltune.record import Verdict
-from evoltune.sandbox import languages, values
-from evoltune.sandbox.source_tests import LIBRARIES, MODULE_ALIASES, TYPING_NAMES
+from evoltune.sandbox import languages, reading, values
+
+LIBRARIES = frozenset({"numpy", "sympy", "pandas", "scipy", "pytest", "typing_extensions"})
+MODULE_ALIASES = frozenset({"np", "pd", "sp"})
+TYPING_NAMES = frozenset("Any Callable Dict Iterable List Optional Sequence Set Tuple Union".split())
+"""Names of `typing` that are of use only in annotations: also a shared test runner hands them out."""
 
 MAX_PROGRAM = 4 << 20
 """Characters of a program."""
@@ -34,7 +39,36 @@ def refusal(job: Job) -> Verdict | None:
         wrong = _wrong_shape(job.tests)
     except RecursionError as error:
         wrong = f"nested too deep: {error}"
-    return Verdict(status="error", reason=f"tests: {wrong}"[:300]) if wrong else None
+    if wrong:
+        return Verdict(status="error", reason=f"tests: {wrong}"[:300])
+    sources = sources_of(job.tests) if job.language == "python" else None
+    if sources and reading.asserts_nothing(tuple(sources)):
+        return Verdict(status="unverifiable", reason="the tests assert nothing")
+    return None
+
+
+def sources_of(tests: Any) -> list[str] | None:
+    """The sources of tests that are Python source; None for the other forms."""
+    if isinstance(tests, str):
+        return [tests]
+    sources = tests.get("each") if isinstance(tests, dict) else tests
+    return sources if isinstance(sources, list) else None
+
+
+def without_program_imports(job: Job) -> Job:
+    """The job with tests that no longer import from the program, whose names they are given anyway."""
+    sources = sources_of(job.tests) if job.language == "python" else None
+    if not sources or not any("import" in source for source in sources):
+        return job
+    kept: list[Any] = [reading.without_program_imports(source) for source in sources]
+    tests = kept[0] if isinstance(job.tests, str) else kept if isinstance(job.tests, list) else {"each": kept}
+    return replace(job, tests=tests)
+
+
+def judge_of_job(job: Job) -> str:
+    """How a job is judged: by reading its tests."""
+    sources = sources_of(job.tests) if job.language == "python" else None
+    return reading.judge_of(tuple(sources)) if sources else reading.SEPARATE
 
 
 def _wrong_shape(tests: Any) -> str:
@@ -106,10 +140,7 @@ def shareable(job: Job) -> bool:
     tests: Any = job.tests
     if job.language != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
         return False
-    if isinstance(tests, dict):
-        sources = tests.get("each", ())
-    else:
-        sources = [tests] if isinstance(tests, str) else tests
+    sources = sources_of(tests) or ()
     return not _NEEDS_PROCESS_OR_FILE.search(job.program) and all(map(_leaves_nothing_behind, sources))
 
 

@@ -4,21 +4,21 @@ It is forked before the test runner reads the tests, so it can find nothing of t
 values and nothing more. Invariant: it holds one channel (to the test runner) and a pipe for output, never the descriptor
 over which the verdict goes.
 
-Requests: ["load", program], then ["do", operation, target, arguments, whether they are mutable] on what it defines;
-["script" | "build" | "exec", ...] for whole programs; ["fork", cpu_s, core] for a solution process of the next job.
+Requests: ["load", program, whether subclasses of plain types stay with it], then ["do", operation, target, arguments] on what it defines;
+["script" | "build" | "exec", ...] for whole programs; ["judge", job] for a program and its tests together, which it
+answers once, under a secret; ["fork", cpu_s, core] for a solution process of the next job.
 """
 
-import builtins
 import gc
 import json
-import operator
 import os
 import random
 import socket
-import types
+from itertools import islice
 from typing import Any
 
-from evoltune.sandbox import kernel, limits, programs, proxies, values, wire
+from evoltune.sandbox import kernel, limits, programs, values, wire
+from evoltune.sandbox.same_process import private
 
 
 def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
@@ -34,7 +34,9 @@ def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
         while True:
             request = wire.receive(channel)
             if request[0] == "load":
-                LoadedProgram(channel, request[1]).serve()
+                LoadedProgram(channel, request[1], request[2]).serve()
+            elif request[0] == "judge":
+                private.load(f"{private.PACKAGE}.running").judge(channel, request[1])
             elif request[0] == "fork":
                 _fork_next(channel, request[1], request[2])
             else:
@@ -74,8 +76,9 @@ def _keep_only(channel: int) -> None:
 class LoadedProgram:
     """One program as a module, and the objects to which the test runner holds handles."""
 
-    def __init__(self, channel: int, program: str) -> None:
+    def __init__(self, channel: int, program: str, exact: bool) -> None:
         self.channel, self.objects = channel, dict[int, Any]()
+        self._other = self._exact_handle if exact else self._handle
         self._decoder = json.JSONDecoder(object_hook=self._untag)
         self.space = programs.new_module(programs.NAME)
         if "random" in program:
@@ -88,22 +91,25 @@ class LoadedProgram:
         except BaseException as error:  # noqa: BLE001 - a program may raise anything
             wire.send(channel, ["raise", *programs.describe(error)])
             return
-        kinds = [_kind(name, value) for name, value in list(self.space.items()) if not name.startswith("__")]
-        wire.send(channel, ["ready", kinds])
+        names = [
+            [name, "call" if callable(value) else "value"]
+            for name, value in list(self.space.items())
+            if not name.startswith("__")
+        ]
+        wire.send(channel, ["ready", names])
 
     def serve(self) -> None:
         """Answers operations until the channel closes (EOFError)."""
         while True:
-            _, operation, target, text, mutable = wire.receive(self.channel)
+            _, operation, target, text = wire.receive(self.channel)
             try:
                 args, kwargs = wire.parse(text, self._decoder)
-                result = self._encode(OPERATIONS[operation](self._untag(target), *args, **kwargs))
-                after = wire.encode([self._encode(args), self._encode(kwargs)]) if mutable else text
-                answer = ["ok", result, None if after == text else after]
+                result = OPERATIONS[operation](
+                    self._untag(target) if isinstance(target, dict) else target, *args, **kwargs
+                )
+                answer = ["ok", values.encode(result, self._other)]
             except MemoryError:
                 os._exit(limits.EXIT_MEMORY)
-            except (EOFError, BrokenPipeError):
-                raise
             except values.UnencodableError as error:
                 answer = ["raise", ["TypeError", "Exception"], str(error), 0]
             except SystemExit:
@@ -112,70 +118,38 @@ class LoadedProgram:
                 answer = ["raise", *programs.describe(error)]
             wire.send(self.channel, answer)
 
-    def _encode(self, value: Any) -> Any:
-        return values.encode(value, self._handle)
-
     def _handle(self, value: Any) -> Any:
-        self.objects[id(value)] = value
+        """A handle; a scalar of numpy's is a plain value to tests that are data."""
         kind = type(value)
-        home = kind.__name__ if self.space.get(kind.__name__) is kind else ""
-        return {"h": [id(value), home, hasattr(kind, "cr_await")]}
+        if kind.__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+            return values.encode(value.item(), self._exact_handle)
+        return self._exact_handle(value)
+
+    def _exact_handle(self, value: Any) -> Any:
+        self.objects[id(value)] = value
+        return {"h": id(value)}
+
+    _exact_handle.exact = True  # type: ignore[attr-defined]
 
     def _untag(self, tagged: dict[str, Any]) -> Any:
         if "h" in tagged:
             return self.objects[tagged["h"]]
         if "n" in tagged:
             return self.space[tagged["n"]]
-        if "j" in tagged:
-            return self._callback(tagged["j"])
         return values.untag(tagged)
 
-    def _callback(self, number: int) -> Any:
-        """A function of the tests, to be called by the program."""
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            wire.send(self.channel, ["callback", number, self._encode(list(args)), self._encode(kwargs)])
-            answer = wire.receive(self.channel, self._decoder)
-            if answer[0] == "ok":
-                return answer[1]
-            found = getattr(builtins, answer[1], Exception)
-            raise (found if isinstance(found, type) and issubclass(found, Exception) else Exception)(answer[2])
-
-        return call
+def _take(iterator: Any, count: int) -> tuple[list[Any], bool]:
+    """The next items, and whether these were the last."""
+    items = list(islice(iterator, count))
+    return items, len(items) < count
 
 
-def _kind(name: str, value: Any) -> list[str]:
-    """[name, kind, detail]: what the test runner should bind under this name."""
-    if isinstance(value, type):
-        if issubclass(value, BaseException):
-            builtin = next(c.__name__ for c in value.__mro__ if c.__module__ == "builtins")
-            return [name, "exception", builtin]
-        kind = "class" if value.__module__ == programs.NAME else "import"
-        return [name, kind, f"{value.__module__}:{value.__qualname__}"]
-    if isinstance(value, types.ModuleType):
-        return [name, "module", value.__name__]
-    if isinstance(value, types.FunctionType) or callable(value):
-        home = getattr(value, "__module__", None)
-        kind = "call" if home == programs.NAME or not isinstance(home, str) else "import"
-        return [name, kind, f"{home}:{getattr(value, '__qualname__', name)}"]
-    return [name, "value", ""]
-
-
-def _finish(target: Any) -> Any:
-    import asyncio  # late: heavy, and only coroutines need it
-
-    return asyncio.run(target)
-
-
-_BUILTINS = (getattr, setattr, iter, next, str, repr, len, bool, float, int, abs, hash, round, format, complex)
-_OPERATORS = ("neg", "pos", "invert", "eq", "ne", "getitem", "setitem", "delitem", "index")
 OPERATIONS: dict[str, Any] = {
-    **{function.__name__: function for function in _BUILTINS},
-    **{name: getattr(operator, name) for name in (*_OPERATORS, *proxies.ARITHMETIC, *proxies.ORDERINGS)},
-    **{"r" + name: (lambda f: lambda target, other: f(other, target))(getattr(operator, name)) for name in proxies.ARITHMETIC},
     "call": lambda target, *args, **kwargs: target(*args, **kwargs),
+    "getattr": getattr,
+    "iter": iter,
+    "next": next,
+    "take": _take,
     "value": lambda target: target,
-    "method": lambda target, name, *args, **kwargs: getattr(target, name)(*args, **kwargs),
-    "isinstance": lambda target, value: isinstance(value, target),
-    "finish": _finish,
-}  # fmt: skip
+}

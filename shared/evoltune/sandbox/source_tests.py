@@ -1,40 +1,40 @@
 """Tests that are Python source, executed in the test runner; the names that they do not define come from the program.
 
-Modules and comparisons are always the test runner's own. Invariant: whatever the tests raise is a fail with its line.
+Only for tests that `reading` finds to be calls with plain values and comparisons of plain values. Modules and comparisons are
+always the test runner's own. Invariant: whatever the tests raise is a fail with its line.
 
     run(connection, job, names, ["assert f(1) == 2"], each=False)
 """
 
+import ast
 import builtins
-import importlib
-import re
-import sys
+import math
 import types
 from collections.abc import Iterator
 from typing import Any
 
+from evoltune.sandbox import reading
 from evoltune.sandbox.limits import Outcome
-from evoltune.sandbox.proxies import Proxy, SolutionConnection, SolutionExited
+from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection, SolutionExited
 
-LIBRARIES = frozenset({"numpy", "sympy", "pandas", "scipy", "pytest", "typing_extensions"})
-MODULE_ALIASES = {"np": "numpy", "pd": "pandas", "sp": "sympy"}
-TYPING_NAMES = frozenset("Any Callable Dict Iterable List Optional Sequence Set Tuple Union".split())
-"""Names of `typing` that are of use only in annotations: also a shared test runner hands them out."""
-_OWN_MODULES = sys.stdlib_module_names | LIBRARIES
-_COMPARISONS = frozenset({"isclose", "allclose", "array_equal", "approx", "assert_allclose", "raises"})
-_HOME_OF_COMPARISON = {"isclose": "math", "approx": "pytest", "raises": "pytest"}
 _FILE = "<tests>"
 
+_JUDGES: dict[str, Any] = {"math": math, "isclose": math.isclose}
+"""By these tests judge, also where they leave it to the program to import them."""
+
 Names = list[list[str]]
-"""[name, kind, detail] of each name that the program defines (`solution_process`)."""
+"""[name, "call" or "value"] of each name that the program defines (`solution_process`)."""
 
 
 def run(connection: SolutionConnection, job: dict[str, Any], names: Names, sources: list[str], each: bool) -> Outcome:
-    """Runs the sources in order, up to the first that does not pass; with `each` all of them. Raises SolutionExited."""
+    """Runs the sources in order, in one namespace, up to the first that does not pass; with `each` all of them. Raises
+    SolutionExited and NeedsSameProcess."""
     passed: list[int] = []
     first: Outcome | None = None
+    space: dict[str, Any] = {"__name__": "__main__"}
+    meanings = reading.own_meanings(sources, job["program"], job["entry"])
     for number, source in enumerate(sources):
-        outcome = _run_source(connection, job, names, source)
+        outcome = _run_source(connection, job, names, source, space, meanings)
         passed.append(int(outcome.status == "pass"))
         if outcome.status == "pass":
             continue
@@ -46,31 +46,40 @@ def run(connection: SolutionConnection, job: dict[str, Any], names: Names, sourc
     evidence: dict[str, Any] = {"passed": passed} if each else {}
     if first:
         return first._replace(evidence={**evidence, **first.evidence})
+    if not connection.calls:
+        return Outcome("unverifiable", "the tests never call the program", evidence)
     return Outcome("pass", "", evidence) if sources else Outcome("error", "no tests", {})
 
 
 def missing_entry_point(entry: str, names: Names) -> Outcome | None:
     """The failure of a program that does not define the function under test; else None."""
-    kinds = {name: kind for name, kind, _ in names}
-    if kinds.get(entry, "value") in ("value", "module"):
+    kinds = dict(names)
+    if kinds.get(entry, "value") == "value":
         return Outcome("fail", f"no function {entry!r} in the program", {"defined": sorted(kinds)[:20]})
     return None
 
 
-def _run_source(connection: SolutionConnection, job: dict[str, Any], names: Names, source: str) -> Outcome:
+def _run_source(
+    connection: SolutionConnection,
+    job: dict[str, Any],
+    names: Names,
+    source: str,
+    space: dict[str, Any],
+    meanings: set[str],
+) -> Outcome:
     try:
-        code, functions, called = _compiled(source)
+        code, functions = _compiled(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Outcome("error", f"the tests do not compile: {type(error).__name__}: {error}"[:300], {})
     entry = job["entry"]
-    if "check" in functions and not called and (missing := missing_entry_point(entry, names)):
+    if "check" in functions and (missing := missing_entry_point(entry, names)):
         return missing
     try:
-        space = _namespace(connection, names, {*_loaded_names(code)}, entry)
+        _add_names(space, connection, names, {*_loaded_names(code)} - {*space}, meanings, entry)
         exec(code, space)  # noqa: S102 - the test runner is sandboxed too
-        for name in [] if called else functions:
-            space[name](*([Proxy(connection, {"n": entry}, "")] if name == "check" else []))
-    except SolutionExited:
+        for name in functions:
+            space[name](*([Proxy(connection, {"n": entry})] if name == "check" else []))
+    except (SolutionExited, NeedsSameProcess):
         raise
     except BaseException as error:  # noqa: BLE001 - tests may raise anything
         return _failed(connection, error, source)
@@ -79,9 +88,9 @@ def _run_source(connection: SolutionConnection, job: dict[str, Any], names: Name
     return Outcome("pass", "", {})
 
 
-def _compiled(source: str) -> tuple[types.CodeType, list[str], bool]:
-    """Code, the functions to call after it, and whether the source itself calls one of them. No syntax tree: building
-    one takes longer than most programs run."""
+def _compiled(source: str) -> tuple[types.CodeType, list[str]]:
+    """Code, and the functions to call after it: those that the source does not call itself. A syntax tree only where a
+    function could be called: building one takes longer than most programs run."""
     code = compile(source, _FILE, "exec", dont_inherit=True)
     functions = []
     for constant in code.co_consts:
@@ -89,8 +98,17 @@ def _compiled(source: str) -> tuple[types.CodeType, list[str], bool]:
             name, arguments = constant.co_name, constant.co_argcount
             if (name == "check" and arguments == 1) or (name.startswith("test") and arguments == 0):
                 functions.append(name)
-    called = any(re.search(rf"^{name}\(", source, re.MULTILINE) for name in functions)
-    return code, functions, called
+    if any(source.count(f"{name}(") > 1 for name in functions):
+        tree = ast.parse(source)
+        called = {
+            getattr(n.func, "id", "")
+            for s in tree.body
+            if isinstance(s, ast.Expr)
+            for n in ast.walk(s)
+            if isinstance(n, ast.Call)
+        }
+        functions = [name for name in functions if name not in called]
+    return code, functions
 
 
 def _loaded_names(code: types.CodeType) -> Iterator[str]:
@@ -100,52 +118,27 @@ def _loaded_names(code: types.CodeType) -> Iterator[str]:
             yield from _loaded_names(constant)
 
 
-def _namespace(connection: SolutionConnection, names: Names, wanted: set[str], entry: str) -> dict[str, Any]:
-    """The tests' global names: modules and comparisons of the test runner's, the others from the program."""
-    space: dict[str, Any] = {"__name__": "tests"}
-    for name in wanted & ({*_OWN_MODULES} | {*MODULE_ALIASES}):
-        if (module := _module(MODULE_ALIASES.get(name, name))) is not None:
-            space[name] = module
-    classes = {name for name, kind, _ in names if kind == "class"}
-    Proxy.named = frozenset(classes & wanted - {entry})
-    for name, kind, detail in names:
-        if name not in wanted or name in space or name in _COMPARISONS or hasattr(builtins, name):
+def _add_names(
+    space: dict[str, Any],
+    connection: SolutionConnection,
+    names: Names,
+    wanted: set[str],
+    meanings: set[str],
+    entry: str,
+) -> None:
+    """Binds what the tests name and do not define."""
+    space |= {name: value for name, value in _JUDGES.items() if name in wanted and name != entry}
+    for name, kind in names:
+        if (
+            name not in wanted
+            or (hasattr(builtins, name) and name not in meanings)
+            or (name in space and name != entry)
+        ):
             continue
-        if kind == "value":
+        if kind == "call":
+            space[name] = Proxy(connection, {"n": name})
+        else:
             space[name] = connection.perform("value", {"n": name})
-        elif kind == "exception":
-            base = getattr(builtins, str(detail), Exception)
-            base = base if isinstance(base, type) and issubclass(base, Exception) else Exception
-            space[name] = connection.exceptions[name] = type(name, (base,), {})
-        elif kind in ("import", "module") and (own := _own_object(str(detail))) is not None:
-            if connection.shared and not (name in TYPING_NAMES and detail == f"typing:{name}"):
-                connection.refused = True
-                raise SolutionExited("a shared test runner hands out no object of its own")
-            space[name] = own
-        elif kind in ("call", "class") or (kind == "import" and name == entry):
-            space[name] = Proxy(connection, {"n": name}, "")
-    for name in wanted & _COMPARISONS:
-        if (module := _module(_HOME_OF_COMPARISON.get(name, "numpy"))) is not None:
-            space[name] = getattr(module, name)
-    return space
-
-
-def _module(name: str) -> Any:
-    if name.partition(".")[0] not in _OWN_MODULES:
-        return None
-    try:
-        return importlib.import_module(name)
-    except Exception:  # noqa: BLE001 - a module that this host lacks is a missing name
-        return None
-
-
-def _own_object(detail: str) -> Any:
-    """What a library's name means here: the test runner imports it itself. `detail` is "module:qualified.name"."""
-    module, _, path = detail.partition(":")
-    found = _module(module)
-    for part in path.split(".") if path and found is not None else ():
-        found = getattr(found, part, None)
-    return found
 
 
 def _failed(connection: SolutionConnection, error: BaseException, source: str) -> Outcome:

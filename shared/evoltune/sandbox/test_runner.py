@@ -20,7 +20,8 @@ from typing import Any
 
 from evoltune.sandbox import forms, kernel, solution_process, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, Outcome, ResourceLimits
-from evoltune.sandbox.proxies import SolutionConnection, SolutionExited
+from evoltune.sandbox.proxies import NeedsSameProcess, SolutionConnection, SolutionExited
+from evoltune.sandbox.reading import NEEDS_SAME_PROCESS
 
 GRACE_S = 2.0
 """How long a solution process may take to end after its channel closed."""
@@ -58,6 +59,8 @@ def _run_tests(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
         outcome = forms.run(connection, job)
     except SolutionExited:
         outcome = Outcome("fail", "the program ended before the tests did", {})
+    except NeedsSameProcess as reason:
+        outcome = Outcome("error", str(reason), {NEEDS_SAME_PROCESS: True})
     except MemoryError:
         outcome = Outcome("fail", "the tests ran out of memory over what the program returned", {})
     except Exception as error:  # noqa: BLE001 - the tests' shape is valid, so this is what the solution process sent
@@ -129,7 +132,7 @@ def _measured(outcome: Outcome, output: bytes, cpu_s: float, peak_kb: int) -> Ou
 def _run_shared(connection: SolutionConnection, token: str, job: dict[str, Any], resources: ResourceLimits) -> None:
     """Runs jobs until the verifier process closes its line (EOFError). Exits without a word when a program took the solution
     process down or holds it up, or when tests ask for an object of this process: then the job runs again, alone."""
-    connection.shared = goes_on = True
+    goes_on = True
 
     def out_of_time(*_: object) -> None:
         connection.dead = True
@@ -161,8 +164,6 @@ def _run_in_child(
         child = _fork_solution(connection, control, theirs, [cpu_s, core if pinned else -1])
         connection.use_channel(ours)
         outcome = _run_tests(connection, job)
-        if connection.refused:
-            os._exit(0)
         output, silent, connection.dead = connection.drain(), connection.dead, False
         os.kill(child, signal.SIGKILL)
         connection.use_channel(control)

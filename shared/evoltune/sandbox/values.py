@@ -35,7 +35,8 @@ Other = Callable[[Any], Any]
 
 
 def encode(value: Any, other: Other = _refuse, depth: int = 0) -> Any:
-    """The JSON form of a value. `other` gives the form of what is not plain (default: UnencodableError)."""
+    """The JSON form of a value. `other` gives the form of what is not plain (default: UnencodableError); where it has a true
+    attribute `exact`, a subclass of a plain type is not plain, else it counts as its base."""
     kind = type(value)
     if kind is int:
         return value if -_BIG < value < _BIG else {"i": hex(value)}
@@ -51,6 +52,8 @@ def encode(value: Any, other: Other = _refuse, depth: int = 0) -> Any:
         return {"d": [[encode(k, other, depth + 1), encode(v, other, depth + 1)] for k, v in value.items()]}
     if encoder := _ENCODERS.get(kind):
         return encoder(value, other, depth)
+    if getattr(other, "exact", False):
+        return other(value)
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return {"N": [list(map(str, kind._fields)), encode((*tuple.__iter__(value),), other, depth + 1)]}
     for base, convert in _BASES:

@@ -23,6 +23,8 @@ from typing import Any
 from evoltune.errors import IsolationError
 from evoltune.sandbox import filesystem, forms, isolation, kernel, limits, programs, test_runner, wire
 from evoltune.sandbox.proxies import SolutionConnection
+from evoltune.sandbox.reading import SEPARATE
+from evoltune.sandbox.same_process import private
 from evoltune.sandbox.solution_process import LoadedProgram
 
 TICK_MS = 50
@@ -269,7 +271,14 @@ def _warm_up() -> None:
             solution = threading.Thread(target=_serve_warm_up, args=(theirs.fileno(),))
             solution.start()
             connection = SolutionConnection(ours.fileno(), reading, verifier.fileno())
-            job = {"program": _WARM_UP_PROGRAM, "tests": tests, "entry": "f", "stdin": "", "language": "python"}
+            job = {
+                "program": _WARM_UP_PROGRAM,
+                "tests": tests,
+                "entry": "f",
+                "stdin": "",
+                "language": "python",
+                "judge": SEPARATE,
+            }
             forms.run(connection, job)
             connection.drain()
             wire.send(other, ["token", [["pass", "", {}]]])
@@ -281,11 +290,12 @@ def _warm_up() -> None:
             os.close(reading)
             os.close(writing)
     sys.modules.pop(programs.NAME, None)
+    private.load(f"{private.PACKAGE}.running")  # its imports
 
 
 def _serve_warm_up(channel: int) -> None:
     with suppress(EOFError, OSError):
-        LoadedProgram(channel, wire.receive(channel)[1]).serve()
+        LoadedProgram(channel, *wire.receive(channel)[1:]).serve()
 
 
 def _become_test_runner(line: int, resources: limits.ResourceLimits, isolated: isolation.Isolation) -> None:

@@ -1,0 +1,60 @@
+"""How tests expect exceptions, fail and skip: what unittest's and pytest's forms have in common."""
+
+import re
+from typing import Any
+
+met: list[None] = []
+"""One entry for each expectation that was met."""
+
+
+class Skipped(BaseException):
+    """A test that is skipped: it neither passes nor fails."""
+
+
+class Failed(AssertionError):
+    """pytest.fail, or an expectation that was not met."""
+
+
+class Expected:
+    """The context of `raises`: the exception that came."""
+
+    def __init__(self, kinds: Any, match: Any) -> None:
+        self.kinds, self.match = kinds, match
+        self.exception: Any = None
+
+    @property
+    def value(self) -> Any:
+        return self.exception
+
+    @property
+    def type(self) -> Any:
+        return type(self.exception)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if kind is None:
+            raise Failed(f"DID NOT RAISE {self.kinds!r}")
+        if not issubclass(kind, self.kinds):
+            return False
+        self.exception = error.with_traceback(None)
+        if self.match is not None and not re.search(self.match, str(error)):
+            raise Failed(f"{str(error)[:200]!r} does not match {str(self.match)[:200]!r}")
+        met.append(None)
+        return True
+
+
+def expect(kinds: Any, match: Any, args: Any, kwargs: Any) -> Any:
+    context = Expected(kinds, match)
+    if not args:
+        return context
+    function, *rest = args
+    try:
+        function(*rest, **kwargs)
+    except BaseException as error:
+        if not context.__exit__(type(error), error, None):
+            raise
+        return context
+    context.__exit__(None, None, None)
+    return context

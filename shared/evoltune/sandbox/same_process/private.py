@@ -1,0 +1,57 @@
+"""Private copies of modules: loaded anew under no name in `sys.modules`, with a copy of the built-ins.
+
+Invariant: what a program does to `builtins`, or to a module that it can import, does not reach a private copy.
+
+    judge = load("evoltune.sandbox.same_process.running")["evoltune.sandbox.same_process.running"]
+"""
+
+import builtins
+import importlib.util
+import os
+import pkgutil
+import types
+from typing import Any
+
+PACKAGE = "evoltune.sandbox.same_process"
+
+
+def _read() -> dict[str, types.CodeType]:
+    """The code of the package's modules, read while its files are in sight: in the sandbox they are not."""
+    found = {}
+    for module in pkgutil.iter_modules([os.path.dirname(__file__)], f"{PACKAGE}."):
+        spec = importlib.util.find_spec(module.name)
+        assert spec is not None and spec.loader is not None
+        found[module.name] = spec.loader.get_code(module.name)  # type: ignore[attr-defined]
+    return found
+
+
+_CODES = _read()
+
+
+def load(name: str) -> types.ModuleType:
+    """A private copy of a module of this package, with private copies of those of the package that it imports."""
+    loaded: dict[str, types.ModuleType] = {}
+    own_builtins = dict(vars(builtins))
+    public_import = builtins.__import__
+
+    def get(module_name: str) -> types.ModuleType:
+        if module_name not in loaded:
+            module = loaded[module_name] = types.ModuleType(module_name)
+            module.__dict__["__builtins__"] = own_builtins
+            exec(_CODES[module_name], module.__dict__)  # noqa: S102 - our own module
+        return loaded[module_name]
+
+    def import_private(
+        module_name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0
+    ) -> Any:
+        if module_name == PACKAGE:
+            parent = types.SimpleNamespace()
+            for part in fromlist:
+                setattr(parent, part, get(f"{PACKAGE}.{part}"))
+            return parent
+        if module_name.startswith(f"{PACKAGE}."):
+            return get(module_name)
+        return public_import(module_name, space, local, fromlist, level)
+
+    own_builtins["__import__"] = import_private
+    return get(name)

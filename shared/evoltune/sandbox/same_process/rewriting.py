@@ -1,0 +1,344 @@
+"""Compiles tests so that what they find is counted, and their comparisons and built-ins cannot be replaced by the program.
+
+Each assertion becomes a call of `check` with its number; comparisons become calls of `comparing.compare`; a built-in such
+as `len` becomes the function itself. These functions are constants of the compiled code: no name leads to them.
+
+Invariant: for an honest program the rewritten tests raise what the tests themselves would raise.
+
+    tests = compiled("assert f(1) == 2", {"check": ..., "compare": ..., ...}, keep=frozenset())
+    exec(tests.code, space)
+"""
+
+import ast
+import types
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FILE = "<tests>"
+PURE = frozenset(
+    "abs all any bool bytes callable complex dict divmod enumerate filter float frozenset getattr hasattr hash id int issubclass "
+    "isinstance iter len list map max min next range repr reversed round set sorted str sum tuple type zip".split()
+)
+"""Built-ins by which tests judge: in tests they are the interpreter's own, whatever the program has made of the name."""
+PREDICATES = frozenset({"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "equals", "isclose"})
+"""Methods that answer a question about their argument, which may be what a test expects."""
+CONTEXTS = frozenset(
+    {"raises", "assertRaises", "assertRaisesRegex", "assertWarns", "assertWarnsRegex", "warns", "assertLogs"}
+)
+RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+"""Of these, the ones that are decided by `expectations`."""
+_DIRECT = frozenset({"namedtuple", "NamedTuple", "NewType", "TypeVar", "stack", "currentframe"})
+"""Functions that look at who calls them."""
+_MARK = "\0evoltune:"
+_SYMBOLS: dict[type, str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.In: "in", ast.NotIn: "not in",
+    ast.Sub: "-", ast.Div: "/",
+}  # fmt: skip
+
+
+@dataclass
+class Tests:
+    """Compiled tests, and what they consist of."""
+
+    code: types.CodeType
+    straight: dict[str, list[int]] = field(default_factory=dict)
+    """Function (or `Class.method`; "": the module) -> assertions that are reached whenever it runs to its end."""
+    lines: dict[int, int] = field(default_factory=dict)
+    """Assertion -> line."""
+    once: frozenset[str] = frozenset()
+    """Global names that the tests bind once, and never again from a function."""
+
+
+def compiled(tree: ast.Module, bound: Mapping[str, Any], keep: frozenset[str], first_site: int = 0) -> Tests:
+    """Compiles a tree, which it changes. `bound`: the functions behind the marks; `keep`: names that mean the program's own
+    although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
+    names = keep | {n for node in ast.walk(tree) for n in _bound_by(node)}
+    rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, first_site)
+    bindings = Counter(n for node in ast.walk(tree) for n in _bound_by(node))
+    changeable = {n for node in ast.walk(tree) if isinstance(node, ast.Global) for n in node.names}
+    once = frozenset(n for node in tree.body for n in _bound_at_top(node) if bindings[n] == 1 and n not in changeable)
+    tree = ast.fix_missing_locations(rewriter.visit(tree))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(tree, FILE, "exec", dont_inherit=True)
+    return Tests(_with_constants(code, bound), rewriter.straight, rewriter.lines, once)
+
+
+def _bound_by(node: ast.AST) -> list[str]:
+    """Names that a node binds, in whatever scope."""
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        return [node.name] if node.name else []
+    return []
+
+
+def _bound_at_top(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.Assign):
+        return [t.id for t in node.targets if isinstance(t, ast.Name)]
+    return _bound_by(node)
+
+
+def _modules_of(node: ast.AST) -> list[str]:
+    """Names under which a node imports modules, or what may be one."""
+    return _bound_by(node) if isinstance(node, ast.Import | ast.ImportFrom) else []
+
+
+def _with_constants(code: types.CodeType, bound: Mapping[str, Any]) -> types.CodeType:
+    constants: list[Any] = []
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            constant = _with_constants(constant, bound)
+        elif isinstance(constant, str) and constant.startswith(_MARK):
+            constant = bound[constant.removeprefix(_MARK)]
+        constants.append(constant)
+    return code.replace(co_consts=tuple(constants))
+
+
+def _mark(name: str) -> ast.Constant:
+    return ast.Constant(value=_MARK + name)
+
+
+def _call(name: str, *args: ast.expr) -> ast.Call:
+    return ast.Call(func=_mark(name), args=[*args], keywords=[])
+
+
+def _fails(nodes: list[ast.stmt]) -> bool:
+    """Whether these statements end the tests: a raise, a false assertion, an exit, a call of `fail`."""
+    for statement in nodes:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Raise):
+                return True
+            if isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value:
+                return True
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in ("fail", "exit", "_exit", "quit"):
+                    return True
+    return False
+
+
+def catches_failures(tree: ast.AST) -> bool:
+    """Whether tests expect assertions to fail: they catch what a failing one raises."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"BaseException"}
+            if names & {"AssertionError", "Exception", "BaseException"}:
+                return True
+        if (
+            isinstance(node, ast.Name | ast.Attribute)
+            and getattr(node, "id", getattr(node, "attr", "")) == "AssertionError"
+        ):
+            return True
+    return False
+
+
+class _Rewriter(ast.NodeTransformer):
+    def __init__(self, names: frozenset[str] | set[str], modules: set[str], first_site: int) -> None:
+        self.names, self.modules, self.site = names, modules, first_site
+        self.straight: dict[str, list[int]] = {}
+        self.lines: dict[int, int] = {}
+        self.scope: list[str] = []
+        self.nested = 0
+        """Depth of statements that may be skipped or repeated."""
+        self.in_class_body = False
+        self.class_names: set[str] = set()
+
+    # ---- assertions
+
+    def _new_site(self, node: ast.AST, straight: bool = True) -> ast.Constant:
+        self.site += 1
+        self.lines[self.site] = getattr(node, "lineno", 0)
+        if straight and not self.nested:
+            self.straight.setdefault(".".join(self.scope), []).append(self.site)
+        return ast.Constant(value=self.site)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        site = self._new_site(node)
+        test = self.visit(node.test)
+        message = [self.visit(node.msg)] if node.msg else []
+        failure = ast.Raise(exc=_call("AssertionError", *message), cause=None)
+        return ast.copy_location(
+            ast.If(test=_call("check", site, test), body=[ast.copy_location(ast.Pass(), node)], orelse=[ast.copy_location(failure, node)]), node
+        )  # fmt: skip
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        gate = _fails(node.body) or _fails(node.orelse)
+        site = self._new_site(node) if gate else None
+        test = self.visit(node.test)
+        self.nested += 1
+        node.body, node.orelse = self._statements(node.body), self._statements(node.orelse)
+        self.nested -= 1
+        node.test = _call("gate", site, test) if site else test
+        return node
+
+    def visit_Try(self, node: ast.Try) -> ast.AST:
+        gate = _fails(node.body) or _fails(node.orelse)
+        self.nested += 1
+        self.generic_visit(node)
+        if gate:
+            for handler in node.handlers:
+                reached = ast.Expr(value=_call("reached", self._new_site(handler)))
+                handler.body.insert(0, ast.copy_location(reached, handler.body[0]))
+        self.nested -= 1
+        return node
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        calls = [n for item in node.items for n in ast.walk(item.context_expr) if isinstance(n, ast.Call)]
+        names = {_name_of(call.func) for call in calls} & CONTEXTS
+        site = self._new_site(node) if names else None
+        node.items = [self.visit(item) for item in node.items]
+        self.nested += 1
+        node.body = self._statements(node.body)
+        self.nested -= 1
+        if site is None:
+            return node
+        after = ast.copy_location(ast.Expr(value=_call("expected" if names & RAISES else "reached", site)), node)
+        return [node, after]  # type: ignore[return-value]
+
+    def _statements(self, nodes: list[ast.stmt]) -> list[ast.stmt]:
+        out: list[ast.stmt] = []
+        for node in nodes:
+            result = self.visit(node)
+            out += result if isinstance(result, list) else [result]
+        return out
+
+    def _skippable(self, node: ast.AST) -> ast.AST:
+        self.nested += 1
+        self.generic_visit(node)
+        self.nested -= 1
+        return node
+
+    visit_For = visit_AsyncFor = visit_While = visit_Match = visit_AsyncWith = visit_IfExp = visit_BoolOp = _skippable
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _skippable
+
+    # ---- scopes
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        node.args.defaults = [self.visit(d) for d in node.args.defaults]
+        node.args.kw_defaults = [self.visit(d) if d else None for d in node.args.kw_defaults]
+        saved = self.nested, self.in_class_body
+        self.scope.append(node.name)
+        outer_nested = self.nested
+        self.nested, self.in_class_body = (1 if outer_nested else 0), False
+        body: list[ast.stmt] = []
+        for statement in node.body:
+            result = self.visit(statement)
+            body += result if isinstance(result, list) else [result]
+            if any(isinstance(n, ast.Return | ast.Yield | ast.YieldFrom) for n in ast.walk(statement)):
+                self.nested += 1
+        node.body = body
+        self.scope.pop()
+        self.nested, self.in_class_body = saved
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        saved, self.in_class_body = self.in_class_body, False
+        self._skippable(node)
+        self.in_class_body = saved
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.bases = [self.visit(b) for b in node.bases]
+        node.keywords = [self.visit(k) for k in node.keywords]
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        saved = self.in_class_body, self.class_names
+        self.class_names = {n for statement in node.body for inner in ast.walk(statement) for n in _bound_by(inner)}
+        self.in_class_body = True
+        self.scope.append(node.name)
+        node.body = self._statements(node.body)
+        self.scope.pop()
+        self.in_class_body, self.class_names = saved
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return node  # annotations stay as they are
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.value = self.visit(node.value) if node.value else None
+        return node
+
+    # ---- expressions
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        if node.id in PURE and node.id not in self.names:
+            return ast.copy_location(_mark(node.id), node)
+        if self.in_class_body and node.id not in self.class_names:
+            return ast.copy_location(_call("lookup", ast.Constant(value=node.id)), node)
+        return node
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
+        return node
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> ast.AST:
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if any(type(op) not in _SYMBOLS for op in node.ops):
+            return node
+        symbols = [_SYMBOLS[type(op)] for op in node.ops]
+        if len(symbols) == 1:
+            changed: ast.expr = _call("compare", ast.Constant(value=symbols[0]), node.left, node.comparators[0])
+        elif self.in_class_body or any(isinstance(n, ast.Await | ast.Yield | ast.NamedExpr) for n in ast.walk(node)):
+            return node
+        else:
+            empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+            later = [ast.Lambda(args=empty, body=c) for c in node.comparators]
+            changed = _call(
+                "chain", ast.Constant(value=" ".join(s.replace(" ", "-") for s in symbols)), node.left, *later
+            )
+        return ast.copy_location(changed, node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        simple = isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant)
+        if type(node.op) not in _SYMBOLS or simple:
+            return node
+        return ast.copy_location(
+            _call("operate", ast.Constant(value=_SYMBOLS[type(node.op)]), node.left, node.right), node
+        )
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name, function = _name_of(node.func), node.func
+        asserts = name.startswith("assert") and name not in CONTEXTS
+        site = self._new_site(node, straight=isinstance(function, ast.Attribute)) if asserts else None
+        if name == "super" and not node.args:
+            return node
+        self.generic_visit(node)
+        function = node.func
+        if isinstance(function, ast.Attribute) and (asserts or name in CONTEXTS or self._of_module(function)):
+            start: list[ast.expr] = [site or ast.Constant(value=0), function.value, ast.Constant(value=function.attr)]
+            changed = ast.Call(func=_mark("method"), args=[*start, *node.args], keywords=node.keywords)
+        elif isinstance(function, ast.Attribute) and name in PREDICATES:
+            method = [function.value, ast.Constant(value=function.attr)]
+            changed = ast.Call(func=_mark("answer"), args=[*method, *node.args], keywords=node.keywords)
+        elif site is not None:
+            changed = ast.Call(func=_mark("function"), args=[site, function, *node.args], keywords=node.keywords)
+        else:
+            return node
+        return ast.copy_location(changed, node)
+
+    def _of_module(self, function: ast.Attribute) -> bool:
+        root: ast.expr = function
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        return isinstance(root, ast.Name) and root.id in self.modules and function.attr not in _DIRECT
+
+
+def _name_of(function: ast.expr) -> str:
+    return str(getattr(function, "attr", getattr(function, "id", "")))

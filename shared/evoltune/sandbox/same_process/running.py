@@ -1,0 +1,437 @@
+"""Runs a program and its tests in this process, and reports under a secret that moves on with every assertion.
+
+Order: the tests are read, compiled and their modules imported before the program's first line runs; then the program is
+loaded; then the tests run as their runner would run them. Invariant: `pass` is reported only where every test ran to its end,
+at least one assertion held, and every assertion on the way was reached.
+
+    judge(3, {"key": "00" * 16, "program": "def f(x): return x", "sources": ["assert f(1) == 1"], "entry": "f", ...})
+"""
+
+import ast
+import builtins
+import gc
+import importlib
+import io
+import json
+import os
+import random
+import re
+import struct
+import sys
+import traceback
+import types
+import unittest
+import unittest.mock
+import warnings
+from typing import Any
+
+from evoltune.sandbox.same_process import bindings, collecting, comparing, monitor, pytest_api, rewriting
+from evoltune.sandbox.same_process.expectations import Skipped
+
+JUDGES = {
+    "math": "math", "isclose": "math:isclose", "np": "numpy", "numpy": "numpy", "allclose": "numpy:allclose", "array_equal": "numpy:array_equal",
+    "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
+}  # fmt: skip
+"""Names by which tests judge that are the libraries' own, whatever the program makes of them."""
+PROGRAM = "candidate"
+PROGRAM_FILE = "<candidate>"
+EXIT_MEMORY = 86
+_write, _exit, _getpid = os.write, os._exit, os.getpid
+_dumps = json.JSONEncoder(check_circular=False).encode
+
+
+class TestsMissing(Exception):
+    """The tests need a module that this host lacks."""
+
+
+class TestSpace(dict):  # type: ignore[type-arg]
+    """The tests' global names: their own, then the program's as they are now, then the interpreter's."""
+
+    def __init__(self, program: dict[str, Any], shared: frozenset[str]) -> None:
+        super().__init__()
+        self.update(
+            {
+                n: v
+                for n, v in program.items()
+                if not n.startswith("__") and isinstance(v, type | types.FunctionType | types.ModuleType)
+            }
+        )
+        self._program, self._shared = program, shared
+
+    def __missing__(self, name: str) -> Any:
+        return self._program[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in self._shared:
+            self._program[name] = value
+            if not isinstance(value, type | types.FunctionType | types.ModuleType):
+                self.pop(name, None)
+                return
+        dict.__setitem__(self, name, value)
+
+
+def judge(channel: int, request: dict[str, Any]) -> None:
+    """Runs one job and reports it. Never returns."""
+    state = monitor.State(bytes.fromhex(request.pop("key")))
+    run = _Run(state, request)
+    try:
+        outcome = run.outcome()
+    except MemoryError:
+        _exit(EXIT_MEMORY)
+    state.busy = True
+    if state.broken:
+        outcome = ("unverifiable", f"the program asks for {state.broken}, by which it could change its own verdict", {})
+    if _getpid() != state.pid:
+        _exit(70)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:  # noqa: BLE001 - replaced by the program
+        pass
+    status, reason, evidence = outcome
+    evidence["assertions"] = sum(state.counts.values())
+    body = _dumps([state.key.hex(), state.steps, [status, reason[:2000], evidence]]).encode("ascii", "replace")
+    body = struct.pack(">I", len(body)) + body
+    while body:
+        body = body[_write(channel, body) :]
+    os.read(channel, 1)  # until the test runner ends this process
+
+
+class _Run:
+    """One job: what is known of its tests, and the state that they share."""
+
+    def __init__(self, state: monitor.State, request: dict[str, Any]) -> None:
+        self.state, self.request = state, request
+        self.entry: str = request["entry"]
+        self.sources: list[str] = request["sources"]
+        self.missing: set[str] = set()
+        self.tests_ran: set[str] = set()
+        self.program: dict[str, Any] = {}
+        self.space: TestSpace | None = None
+        self.watched: list[monitor.Entry] = []
+        self.unittest_ran = False
+        self.modules: dict[str, types.ModuleType] = {}
+        """What the tests import, as it was before the program ran."""
+        self.fixed: dict[str, Any] = {}
+        """Global names of the tests that they bind once, and what they mean."""
+
+    # ---- before the program
+
+    def outcome(self) -> tuple[str, str, dict[str, Any]]:
+        try:
+            trees = [ast.parse(source, rewriting.FILE) for source in self.sources]
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return "error", f"the tests do not compile: {type(error).__name__}: {error}"[:300], {}
+        self.names = {n.id for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        self.catches_failures = any(rewriting.catches_failures(tree) for tree in trees)
+        modules = self._import_modules(trees)
+        keep = frozenset(self.request["keep"])
+        tests, first = [], 0
+        try:
+            for tree in trees:
+                tests.append(rewriting.compiled(tree, bindings.bound(self._judge()), keep, first))
+                first = max([first, *tests[-1].lines])
+        except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
+            return "error", f"the tests do not compile: {type(error).__name__}: {error}"[:300], {}
+        if numpy := sys.modules.get("numpy"):
+            comparing.learn_arrays(numpy)
+        _open_standard_streams()
+        self.watched = monitor.snapshot(modules)
+        monitor.watch(self.state, self._is_tests)
+        return self._load() or self._run_tests(tests)
+
+    def _import_modules(self, trees: list[ast.Module]) -> list[types.ModuleType]:
+        """Imports what the tests will import. Returns these modules."""
+        found = [unittest, unittest.case, unittest.mock]
+        for node in (n for tree in trees for n in ast.walk(tree)):
+            wanted = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                wanted = [node.module]
+            for name in wanted:
+                if name.partition(".")[0] in ("pytest", *self.request["modules"]):
+                    continue
+                try:
+                    found.append(importlib.import_module(name))
+                    self.modules |= {part: sys.modules[part] for part in _parents(name)}
+                except ModuleNotFoundError:
+                    self.missing.add(name)
+                except Exception:  # noqa: BLE001 - the tests' own import says so
+                    continue
+        for name in re.findall(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", self.request["program"], re.M):
+            try:
+                importlib.import_module(name)
+            except Exception:  # noqa: BLE001 - the program says so itself
+                continue
+        if any(m.__name__.partition(".")[0] == "numpy" for m in found):
+            parts = (
+                "numpy.testing._private.utils",
+                "numpy.core.numeric",
+                "numpy.core.fromnumeric",
+                "numpy.core._methods",
+            )
+            found += [sys.modules[p] for p in parts if p in sys.modules]
+        return list({id(m): m for m in found}.values())
+
+    def _judge(self) -> bindings.Judge:
+        return bindings.Judge(
+            state=self.state, verify=self._verify, lookup=self._lookup, unittest_main=self._unittest_main
+        )
+
+    def _lookup(self, name: str) -> Any:
+        """A global name, in the body of a class of the tests."""
+        assert self.space is not None
+        for space in (self.space, self.program, vars(builtins)):
+            if name in space:
+                return space[name]
+        raise NameError(f"name {name!r} is not defined")
+
+    def _unittest_main(self) -> Any:
+        """`unittest.main()`: runs the cases now, whatever becomes of its result."""
+        self._run_collected()
+        self.unittest_ran = True
+        result = types.SimpleNamespace(
+            wasSuccessful=lambda: True, failures=[], errors=[], skipped=[], testsRun=len(self.tests_ran)
+        )
+        return types.SimpleNamespace(result=result)
+
+    def _verify(self) -> None:
+        """Raises where the program has changed a module by which the tests judge."""
+        n = len(self.state.counts)
+        if n > monitor.MAX_VERIFIED and self.state.steps % 16:
+            return
+        if found := [e for e in monitor.changed(self.watched) if not self._changed_by_tests(e[0].get(e[1]))]:
+            owner, name, _ = found[0]
+            self._broken(
+                f"{owner.get('__name__', owner.get('__module__', 'a module'))}.{name} to be another than it was"
+            )
+        for name, value in self.fixed.items():
+            if dict.get(self.space or {}, name) is not value:
+                self._broken(f"the tests' own {name} to be another than it was")
+
+    def _broken(self, what: str) -> None:
+        """The program has reached for the judge. Raises PermissionError, and no verdict will be believed."""
+        self.state.broken = self.state.broken or what
+        raise PermissionError(self.state.broken)
+
+    def _changed_by_tests(self, value: Any) -> bool:
+        if isinstance(value, unittest.mock.NonCallableMock) or type(value).__module__ == "unittest.mock":
+            return True
+        return getattr(value, "__globals__", None) is self.space or not callable(value)
+
+    def _is_tests(self, function: Any) -> bool:
+        if getattr(function, "__globals__", None) is not self.space:
+            return False
+        code = function.__code__
+        return any(
+            not isinstance(c, (int, float, str, bytes, complex, tuple, frozenset, type(None), type(...)))
+            for c in code.co_consts
+        )
+
+    # ---- the program
+
+    def _load(self) -> tuple[str, str, dict[str, Any]] | None:
+        """Loads the program. Returns the outcome where that fails."""
+        module = types.ModuleType(PROGRAM)
+        for name in [n for n in sys.modules if n.partition(".")[0] == "evoltune"]:
+            del sys.modules[name]
+        for name in (PROGRAM, "__main__", *self.request["modules"]):
+            sys.modules[name] = module
+        space = self.program = module.__dict__
+        space["__builtins__"] = builtins
+        program = self.request["program"].removeprefix("\ufeff")
+        if "random" in program:
+            random.seed()
+        gc.enable()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)
+                code = compile(program, PROGRAM_FILE, "exec", dont_inherit=True)
+            exec(code, space)  # noqa: S102 - the purpose of this process
+        except MemoryError:
+            raise
+        except SystemExit:
+            return "fail", "the program exited before the tests", {"exception": "SystemExit"}
+        except BaseException as error:  # noqa: BLE001 - a program may raise anything
+            return self._loading_failed(error)
+        return None
+
+    def _loading_failed(self, error: BaseException) -> tuple[str, str, dict[str, Any]]:
+        self.state.busy = True
+        line = _line_of(error, PROGRAM_FILE)
+        if isinstance(error, SyntaxError) and error.filename == PROGRAM_FILE:
+            line = error.lineno or 0
+        place, kind = f" on line {line}" if line else "", type(error).__name__
+        evidence = {"exception": kind, "line": line}
+        if isinstance(error, SyntaxError) and error.filename == PROGRAM_FILE:
+            return "fail", f"syntax error{place}: {error}", evidence
+        return "fail", f"loading raised {kind}{place}: {_text(error)[:300]}", evidence
+
+    def _entry(self) -> Any:
+        try:
+            return self.program[self.entry]
+        except KeyError:
+            raise LookupError(f"no function {self.entry!r} in the program") from None
+
+    # ---- the tests
+
+    def _run_tests(self, tests: list[rewriting.Tests]) -> tuple[str, str, dict[str, Any]]:
+        program = self.program
+        for name in self.names & {*program}:
+            if isinstance(program[name], type) and (name != self.entry):
+                comparing.named_classes.add(program[name])
+        self.space = space = TestSpace(program, frozenset(program))
+        own_builtins = dict(vars(builtins))
+        own_builtins["__import__"] = self._import
+        dict.__setitem__(space, "__builtins__", own_builtins)
+        dict.__setitem__(space, "__name__", "__main__")
+        self._bind_judges()
+        passed: list[int] = []
+        first: tuple[str, str, dict[str, Any]] | None = None
+        for number, part in enumerate(tests):
+            self.tests = part
+            before = sum(self.state.counts.values())
+            outcome = self._run_part(part, self.sources[number])
+            if outcome is None and sum(self.state.counts.values()) == before:
+                outcome = "unverifiable", "the tests assert nothing: no assertion was reached", {}
+            passed.append(int(outcome is None))
+            if outcome is None:
+                continue
+            if len(tests) > 1:
+                outcome[2]["case"] = number
+            first = first or outcome
+            if not self.request["each"] or outcome[0] == "error":
+                break
+        evidence: dict[str, Any] = {"passed": passed} if self.request["each"] else {}
+        status, reason, more = first or ("pass", "", {})
+        return status, reason, {**evidence, **more}
+
+    def _bind_judges(self) -> None:
+        """Modules and functions by which tests judge, where they leave it to the program to import them."""
+        assert self.space is not None
+        for name in {*JUDGES} & self.names & {*self.program} - {self.entry}:
+            module, _, attribute = JUDGES[name].partition(":")
+            try:
+                own: Any = importlib.import_module(module)
+            except ImportError:
+                continue
+            dict.__setitem__(self.space, name, getattr(own, attribute) if attribute else own)
+
+    def _run_part(self, part: rewriting.Tests, source: str) -> tuple[str, str, dict[str, Any]] | None:
+        """The outcome of one source of tests; None: they passed."""
+        assert self.space is not None
+        known, failed = {*dict.keys(self.space)}, self.state.failed
+        try:
+            exec(part.code, self.space)  # noqa: S102 - the tests
+            self._missing_sites("")
+            self.own = [n for n in dict.keys(self.space) if n not in known or n in _defined(source)]
+            self._export()
+            self.fixed |= {n: dict.get(self.space, n) for n in part.once if dict.__contains__(self.space, n)}
+            if not self.unittest_ran:
+                self._run_collected()
+            self._verify()
+        except Skipped as skipped:
+            return "unverifiable", f"the tests were skipped: {skipped}", {}
+        except MemoryError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - tests may raise anything
+            return self._failed(error, source)
+        if self.state.failed > failed and not self.catches_failures:
+            return "fail", "an assertion failed, and the program swallowed its exception", {}
+        return None
+
+    def _export(self) -> None:
+        """Classes and functions of the tests that the program names without defining them are its names too."""
+        assert self.space is not None
+        used = {*re.findall(r"[A-Za-z_]\w*", self.request["program"])}
+        for name in self.own:
+            value = dict.get(self.space, name)
+            if name in used and name not in self.program and isinstance(value, type | types.FunctionType):
+                self.program[name] = value
+
+    def _run_collected(self) -> None:
+        assert self.space is not None
+        reached = {*self.state.counts}
+        own = getattr(self, "own", None) or [n for n in dict.keys(self.space) if not n.startswith("__")]
+        for test in [*collecting.collected(self.space, own, self._entry)]:
+            sites = self.tests.straight.get(test.name, [])
+            if sites and "." not in test.name and reached.issuperset(sites):
+                continue  # the source called it itself
+            try:
+                test.run()
+            except (Skipped, unittest.SkipTest):
+                if not any("skip" in source or "xfail" in source for source in self.sources):
+                    raise AssertionError("the program skips the test") from None
+                continue
+            self.tests_ran.add(test.name)
+            self._missing_sites(test.name)
+
+    def _missing_sites(self, name: str) -> None:
+        """Raises where a test ended well without an assertion that lies on its way."""
+        for site in self.tests.straight.get(name, ()):
+            if site not in self.state.counts:
+                self._broken(f"an assertion of the tests (line {self.tests.lines[site]}) to be left out")
+
+    def _import(self, name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        """`import` in tests."""
+        if name == "pytest":
+            return pytest_api.pytest_module(self._pytest_main)
+        top = name.partition(".")[0]
+        if name in self.missing:
+            names = [n for n in fromlist or () if n in self.program]
+            if fromlist and (len(names) == len(fromlist) or fromlist == ("*",)):
+                return sys.modules[PROGRAM]
+            raise TestsMissing(name)
+        if top in self.request["modules"] and name not in self.modules:
+            return sys.modules[PROGRAM]
+        for part in _parents(name) if not level else ():
+            if part in self.modules and sys.modules.get(part) is not self.modules[part]:
+                self._broken(f"the module {part} to be another than it was")
+        return builtins.__import__(name, space, local, fromlist, level)
+
+    def _pytest_main(self) -> int:
+        return 0
+
+    def _failed(self, error: BaseException, source: str) -> tuple[str, str, dict[str, Any]]:
+        """What the exception says that ended the tests."""
+        self.state.busy = True
+        line, lines = _line_of(error, rewriting.FILE), source.splitlines()
+        test = lines[line - 1].strip()[:500] if 0 < line <= len(lines) else ""
+        kind, text = type(error).__name__, _text(error)
+        evidence: dict[str, Any] = {"test": test, "line": line}
+        if isinstance(error, TestsMissing):
+            return "error", f"the tests import {text!r}, which this host lacks", evidence
+        if isinstance(error, LookupError) and text.startswith("no function "):
+            defined = sorted(n for n in self.program if not n.startswith("__"))[:20]
+            return "fail", text, {"defined": defined}
+        if isinstance(error, AssertionError):
+            return "fail", f"failed: {test}{': ' + text[:300] if text else ''}", evidence
+        return "fail", f"{kind}: {text[:300]} in: {test}", {**evidence, "exception": kind}
+
+
+def _parents(name: str) -> list[str]:
+    """A module's name and those of the packages round it."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def _defined(source: str) -> set[str]:
+    return {*re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", source, re.M)}
+
+
+def _line_of(error: BaseException, file: str) -> int:
+    lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return lines[-1] if lines else 0
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:1000]
+    except Exception:  # noqa: BLE001 - the program's own __str__
+        return ""
+
+
+def _open_standard_streams() -> None:
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "replace")
+    output, errors = io.FileIO(1, "w", closefd=False), io.FileIO(2, "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace")
+    sys.stderr = io.TextIOWrapper(errors, "utf-8", "backslashreplace", write_through=True)
