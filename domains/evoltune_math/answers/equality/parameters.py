@@ -13,7 +13,7 @@ from itertools import permutations
 from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.equality.expressions import Expressions
 from evoltune_math.answers.kinds import Answer, Group, Value, unnamed
-from evoltune_math.answers.nodes import Node, add, complete, difference, has, num, substitute, sym, symbols
+from evoltune_math.answers.nodes import Node, add, complete, difference, num, substitute, sym, symbols, walk
 from evoltune_math.answers.policy import DEFAULT
 
 _ADDED = frozenset(["C", "c", "K", "k", "c_1", "C_1", "C_0", "const"])
@@ -88,13 +88,17 @@ def same_family(a: Answer, b: Answer, declared: bool) -> bool:
     if not x or not y:
         return False
     parameter_x, parameter_y = _parameter(x), _parameter(y)
-    if parameter_x is None or parameter_y is None or not (declared or any(has(n, "const") for n in x)):
+    if parameter_x is None or parameter_y is None or not (declared or any(map(_has_pi, x))):
         return False
     left, right = _progressions(x, parameter_x), _progressions(y, parameter_y)
     if left is not None and right is not None:
         return _same_progressions(left, right)
     renamed, equal = [substitute(n, {parameter_y: sym(parameter_x)}) for n in y], Expressions(DEFAULT).equal
     return declared and len(x) == len(y) and all(any(equal(n, m) for m in renamed) for n in x)
+
+
+def _has_pi(node: Node) -> bool:
+    return any(n.op == "const" and n.value == "pi" for n in walk(node))
 
 
 def _members(answer: Answer) -> list[Node]:
@@ -123,7 +127,8 @@ def _progressions(nodes: list[Node], parameter: str) -> list[Progression] | None
         start, one, two, seven = values
         period = one - start
         bend = max(abs(two - start - 2 * period) * 10, abs(seven - start - 7 * period))
-        if abs(period) < _TOLERANCE or bend > 1e-8 * abs(period):
+        is_below_tolerance = 0 < abs(start) < _TOLERANCE
+        if is_below_tolerance or abs(period) < _TOLERANCE or bend > 1e-8 * abs(period):
             return None
         found.append((start, abs(period)))
     return found

@@ -47,7 +47,7 @@ def _agree(left: Node, right: Node) -> bool:
     x, y = known_rational(left), known_rational(right)
     if x is not None and y is not None:
         if x == y or "dec" not in (left.op, right.op):
-            return x == y or _rounds(left, x, y) or _rounds(right, y, x)
+            return x == y or _rounds(right, y, x)  # `23 \\approx 20`, never the other way round
         return _rounds(right, y, x) if right.op == "dec" else _rounds(left, x, y)
     a, b = real_value(left), real_value(right)
     if a is None or b is None or abs(a - b) <= _EXACT * max(abs(a), abs(b)):
