@@ -95,3 +95,49 @@ def test_a_json_object_of_task_and_text_is_read(tmp_path):
 def test_a_missing_file_is_not_looked_for_on_the_hub(tmp_path):
     with pytest.raises(DataError, match="no-such: no such file"):
         read_samples(tmp_path / "no-such", sums())
+
+
+def test_lm_evals_filters_count_a_response_once(tmp_path, sums):
+    rows = [
+        {
+            "doc_id": i,
+            "filter": name,
+            "resps": [[str(2 * i)]],
+            "doc": {"question": f"{i}+{i}?"},
+            "filtered_resps": ["x"],
+        }
+        for name in ("strict-match", "flexible-extract")
+        for i in (1, 2)
+    ]
+    path = tmp_path / "samples_sums.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [(s.problem, s.sample, s.text) for s in read_samples(path, sums)] == [("t/1", 0, "2"), ("t/2", 0, "4")]
+    interleaved = sorted(rows, key=lambda row: row["doc_id"])
+    path.write_text("".join(json.dumps(row) + "\n" for row in interleaved))
+    assert [(s.problem, s.text) for s in read_samples(path, sums)] == [("t/1", "2"), ("t/2", "4")]
+
+
+@pytest.mark.parametrize("generations", [[["0", "1"], ["2", "3"], ["4", "4"]], ["0", "2"]])
+def test_bigcodes_lists_are_samples_of_the_problems_in_order(tmp_path, sums, generations):
+    path = tmp_path / "generations.json"
+    path.write_text(json.dumps(generations))
+    expected = [
+        (f"t/{i}", n, text)
+        for i, texts in enumerate(generations)
+        for n, text in enumerate([texts] if isinstance(texts, str) else texts)
+    ]
+    assert [(s.problem, s.sample, s.text) for s in read_samples(path, sums)] == expected
+    path.write_text(json.dumps([["0"]] * 5))
+    with pytest.raises(DataError, match="5 lists of generations, suite sums has 4 problems"):
+        read_samples(path, sums)
+
+
+def test_an_array_of_objects_is_read_as_rows(tmp_path, sums):
+    path = tmp_path / "samples.json"
+    path.write_text(json.dumps([{"task_id": "t/1", "completion": ["2", "3"], "lp": [-1, -2.5]}]))
+    assert [(s.sample, s.text, s.rank) for s in read_samples(path, sums, rank_by="lp")] == [
+        (0, "2", -1),
+        (1, "3", -2.5),
+    ]
+    with pytest.raises(DataError, match=r"samples\.json:1: --rank-by reward: None there"):
+        read_samples(path, sums, rank_by="reward")

@@ -67,6 +67,10 @@ def test_every_json_value_gets_a_verdict(verify, tmp_path):
     )
     assert verify(file, "--out", str(tmp_path / "out.jsonl")) == 0
     assert [r["status"] for r in lines(tmp_path / "out.jsonl")] == ["error", "pass", "fail"]
+    array = tmp_path / "in.json"
+    array.write_text('[3, ["x"], {"answer": "1", "reference": 1}]')
+    assert verify(array, "--out", str(tmp_path / "out.jsonl")) == 0
+    assert [r["status"] for r in lines(tmp_path / "out.jsonl")] == ["error", "error", "pass"]
 
 
 def test_a_long_integer_reference_keeps_its_digits(verify, tmp_path, capsys):
@@ -152,6 +156,75 @@ def test_a_folder_of_files_is_read_in_the_order_of_its_names(verify, tmp_path):
         rows_file(tmp_path / "rows" / f"{name}.jsonl", [{"id": name, "answer": "1", "reference": "1"}])
     assert verify(tmp_path / "rows", "--out", str(tmp_path / "out.jsonl")) == 0
     assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == ["a", "b"]
+
+
+# ---- several answers, scores, and what must not happen
+
+
+def test_several_answers_a_row_give_measures_and_scores_that_compare_takes(verify, tmp_path, capsys):
+    first = [{"id": i, "answer": ["1", "1", "2"], "reference": str(1 + i % 2), "rank": [1, 2, 3]} for i in range(6)]
+    second = [{**row, "answer": [row["reference"]] * 3} for row in first]
+    names = [str(tmp_path / name) for name in ("a.jsonl", "b.jsonl")]
+    for name, rows in zip(names, (first, second), strict=True):
+        assert verify(rows_file(tmp_path / "in.jsonl", rows), "--out", name, "--k", "1,3", "--rank-by", "rank") == 0
+    out = capsys.readouterr().out
+    assert "pass@1: 50.0%" in out and "pass@3: 100.0%" in out and "best@3: 50.0%" in out
+    assert [row["sample"] for row in lines(names[0])] == [0, 1, 2] * 6
+    assert main(["compare", *names]) == 0
+    assert "toy-rows: +50.0%" in capsys.readouterr().out
+    other = [{**row, "reference": "9"} for row in second]
+    assert verify(rows_file(tmp_path / "in.jsonl", other), "--out", names[1]) == 0
+    assert main(["compare", *names]) == 1
+    assert "different problem files" in capsys.readouterr().out
+
+
+def test_reasons_are_counted_and_shown_beside_the_reference(verify, tmp_path, capsys):
+    rows = [{"id": f"r{i}", "answer": str(i), "reference": "1"} for i in range(5)] + [{"id": "empty", "reference": "1"}]
+    assert verify(rows_file(tmp_path / "in.jsonl", rows), "--out", str(tmp_path / "out.jsonl")) == 0
+    out = capsys.readouterr().out
+    assert (
+        "  4 fail: no reason given\n      e.g. r0 (answer ends '0', reference '1')" in out and "  1 error: row N" in out
+    )
+    assert verify(tmp_path / "in.jsonl", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["reasons"][0]["rows"] == 4
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "linked.jsonl", "sub/../in.jsonl"])
+def test_out_never_overwrites_the_input(verify, tmp_path, capsys, name):
+    file = rows_file(tmp_path / "in.jsonl", [{"answer": "1", "reference": "1"}])
+    before = Path(file).read_bytes()
+    (tmp_path / "sub").mkdir()
+    os.link(file, tmp_path / "linked.jsonl")
+    assert verify(file, "--out", str(tmp_path / name)) == 2
+    assert "is the input itself" in capsys.readouterr().err and Path(file).read_bytes() == before
+    assert verify(tmp_path, "--out", str(tmp_path / name)) == 2
+
+
+@pytest.mark.parametrize("rows", [[{"id": 1, "text": "1"}] * 3, [{"answer": "1"}] * 2])
+def test_a_file_of_which_nothing_can_be_judged_is_not_done(verify, tmp_path, capsys, rows):
+    assert verify(rows_file(tmp_path / "in.jsonl", rows)) == 1
+    assert f"not one of {len(rows)} rows could be judged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [["--workers", "-1"], ["--fail-under", "90"], ["--audit", "0"], ["--program-s", "nan"]]
+)  # fmt: skip
+def test_impossible_values_are_refused_by_the_parser(verify, tmp_path, options):
+    with pytest.raises(SystemExit) as refused:
+        verify(rows_file(tmp_path / "in.jsonl", [{"answer": "1"}]), *options)
+    assert refused.value.code == 2
+
+
+def test_generations_of_a_suite_are_joined_and_a_part_is_flagged(verify, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tiny.txt").write_text("1 2 3 4")
+    (tmp_path / "generations.json").write_text('[["1", "2"], ["3", "2"]]')
+    options = ["--suite", "tiny", "--data", str(tmp_path), "--out", str(tmp_path / "out.jsonl")]
+    assert verify(tmp_path / "generations.json", *options) == 0
+    found = [(r["id"], r["sample"], r["status"]) for r in lines(tmp_path / "out.jsonl")]
+    assert found == [("t1", 0, "pass"), ("t1", 1, "fail"), ("t2", 0, "fail"), ("t2", 1, "pass")]
+    printed = capsys.readouterr()
+    assert "only 2 of the 4 problems of tiny" in printed.err and "pass@2: 100.0%" in printed.out
 
 
 # ---- resuming

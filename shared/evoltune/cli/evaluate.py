@@ -7,13 +7,14 @@ evoltune ablate smoke/math --out runs/smoke-math --axes quality,quantity --size 
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 from evoltune.cli import options, stages
 from evoltune.curate.ablations import AXES
 from evoltune.errors import DataError, RecipeError, nearest
 from evoltune.evaluate import ablation
-from evoltune.evaluate.measure import evaluate
+from evoltune.evaluate.measure import environment, evaluate, score
 from evoltune.evaluate.rescore import report, rescore
 from evoltune.evaluate.results import score_table
 from evoltune.evaluate.samples import read_samples
@@ -21,7 +22,7 @@ from evoltune.evaluate.suites import judging_domain, load_suite
 from evoltune.recipe import make_recipe
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import is_address
-from evoltune.run.paths import ABLATION, EVAL, RUNS
+from evoltune.run.paths import ABLATION, EVAL, RUNS, SCORES
 from evoltune.run.run import Run
 
 EVAL_EXAMPLES = """\
@@ -96,7 +97,14 @@ def add_rescore(parser: argparse.ArgumentParser) -> None:
     _add_suites(parser)
     add("--profiles", default="sound", metavar="A,B", help="profiles that score them (default: sound)")
     add("--column", default="", metavar="C", help="column with the text, where there are several; a.b: b inside a")
-    add("--k", default="1", metavar="K,K", help="pass@k to report (default: 1)")
+    add(
+        "--k",
+        type=options.counts,
+        default=[],
+        metavar="K,K",
+        help="pass@k, maj@k and best@k (default: 1 and all samples)",
+    )
+    add("--rank-by", default="", metavar="C", help="column with the number that ranks a problem's samples, for best@k")
     add("--no-cache", action="store_true", help="judge equal answers to a problem again")
     add("--out", type=Path, metavar="DIR", help="where to write (default: runs/rescore/FILE)")
     options.add_engine(parser)
@@ -106,25 +114,26 @@ def add_rescore(parser: argparse.ArgumentParser) -> None:
 def _rescore(args: argparse.Namespace) -> None:
     if len(args.suite) != 1:
         raise RecipeError("name exactly one --suite: the problems that the file answers")
-    ks = [_positive(k) for k in args.k.split(",")]
     suite = load_suite(args.suite[0], args.data)
-    samples = read_samples(args.file, suite, column=args.column)
+    samples = read_samples(args.file, suite, column=args.column, rank_by=args.rank_by)
+    ks = args.k or sorted({1, min(Counter(sample.problem for sample in samples).values())})
     folder = args.out or RUNS / "rescore" / args.file.name.split(".")[0]
-    verification = make_recipe({"name": "eval", "domain": suite.domain}, args.set).verify
+    written = [f"{suite.name}.{kind}" for kind in ("verdicts.jsonl", "disagreements.jsonl", "panel.json")]
+    for name in (*written, SCORES):
+        options.refuse_input(folder / name, args.file)
+    recipe, profiles = make_recipe({"name": "eval", "domain": suite.domain}, args.set), options.words(args.profiles)
     with options.engine_of(args):
-        panel = rescore(
-            suite, samples, options.words(args.profiles), verification, folder, ks=ks, cache=not args.no_cache
-        )
-    write_json(folder / f"{suite.name}.panel.json", panel.figures)
+        panel = rescore(suite, samples, profiles, recipe.verify, folder, ks=ks, cache=not args.no_cache)
+        entry = score(suite, samples, profiles, recipe, folder / written[0])
+    write_json(folder / written[2], panel.figures)
+    measures = {n: {**m, "profile": entry["profile"]} for n, m in panel.figures[entry["profile"]]["measures"].items()}
+    entry["measures"] = measures | {name: m for name, m in entry["measures"].items() if name not in profiles[:1]}
+    scores = {"model": str(args.file), "suites": {suite.name: entry}, "environment": environment()}
+    write_json(folder / SCORES, scores)
     origin = f"{len(samples)} generations of {args.file}, problems {suite.sha256[:12]}, licence {suite.licence}"
-    lines = [f"{suite.name}: {origin}", *report(panel), f"verdicts and disagreements: {folder}"]
-    options.say(args, {"figures": panel.figures, "disagreements": panel.disagreements}, lines)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise RecipeError(f"--k: {text!r} must be a positive number, e.g. --k 1,10")
-    return int(text)
+    lines = [f"{suite.name}: {origin}", *report(panel), f"verdicts, disagreements and scores.json: {folder}"]
+    facts = {"figures": panel.figures, "disagreements": panel.disagreements, "reasons": panel.reasons.facts()}
+    options.say(args, facts | {"incomplete": panel.incomplete}, lines)
 
 
 def add_ablate(parser: argparse.ArgumentParser) -> None:

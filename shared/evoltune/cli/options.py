@@ -71,6 +71,26 @@ positive_float = _number(float, "a number above 0", lambda n: 0 < n < math.inf)
 share = _number(float, "a number from 0 to 1", lambda n: 0 <= n <= 1)
 
 
+def counts(text: str) -> list[int]:
+    """Argument type of a comma-separated list of whole numbers above 0, as of --k."""
+    try:
+        return [positive_int(word) for word in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise DataError(f"--k: {str(error).replace(': must', ' must')}, e.g. --k 1,10") from error
+
+
+def refuse_input(out: str | Path, *inputs: str | Path) -> None:
+    """Raises DataError where --out names a file that the command reads: writing would destroy it."""
+    target = Path(out or ".")
+    if out and target.is_dir():
+        raise DataError(f"--out {out} is a folder: name a file to write")
+    for given in inputs:
+        place = Path(given)
+        for file in place.iterdir() if place.is_dir() else (place,):
+            if out and target.exists() and file.exists() and target.samefile(file):
+                raise DataError(f"--out {out} is the input itself: choose another name")
+
+
 def words(text: str) -> list[str]:
     """The parts of a comma-separated value."""
     return [word for word in text.split(",") if word]

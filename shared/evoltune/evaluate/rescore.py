@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.evaluate.results import percent, percent_interval
-from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.samples import Sample, answered
 from evoltune.evaluate.score import Outcome, metrics, profile_of, verify_samples
+from evoltune.evaluate.several import coverage, measures_of
 from evoltune.evaluate.statistics import pass_at_k
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
 from evoltune.rows.files import jsonl_writer
 from evoltune.terminal import table
+from evoltune.verification.reasons import Reasons
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,10 @@ class Panel:
     figures: Mapping[str, Mapping[str, Any]]
     disagreements: Sequence[Mapping[str, Any]]
     arbiter: str
+    reasons: Reasons
+    """Why samples did not pass, by the arbiter."""
+    incomplete: str
+    """Which part of the suite the samples answer; empty: all of it."""
 
 
 def rescore(
@@ -55,8 +61,25 @@ def rescore(
     with jsonl_writer(folder / f"{suite.name}.disagreements.jsonl") as write:
         for row in disagreements:
             write(row)
-    figures = {label: metrics(suite, column, ks) for label, column in outcomes.items()}
-    return Panel(suite=suite, figures=figures, disagreements=disagreements, arbiter=arbiter)
+    ranks = {(s.problem, s.sample): s.rank for s in samples if s.rank is not None}
+    figures = {
+        label: metrics(suite, column) | {"measures": measures_of(suite, column, ks, verification, ranks)}
+        for label, column in outcomes.items()
+    }
+    return Panel(
+        suite=suite, figures=figures, disagreements=disagreements, arbiter=arbiter,
+        reasons=_reasons(suite, samples, outcomes[arbiter]), incomplete=coverage(suite, outcomes[arbiter]),
+    )  # fmt: skip
+
+
+def _reasons(suite: Suite, samples: Sequence[Sample], outcomes: Sequence[Outcome]) -> Reasons:
+    tasks, found = {task.name: task for task in suite.tasks}, Reasons()
+    for sample, outcome in zip(samples, outcomes, strict=True):
+        evidence = {"extracted": outcome.extracted}
+        labels = {"id": sample.problem, "sample": sample.sample, "evidence": evidence}
+        verdict = {**labels, "status": outcome.status, "reason": outcome.reason}
+        found.add(verdict, answered(suite, tasks[sample.problem], sample.text))
+    return found
 
 
 def _disagreements(
@@ -90,10 +113,16 @@ def report(panel: Panel, shown: int = 12) -> Iterator[str]:
     ]
     yield from table(["profile", *measures, "95%", "no answer", "unjudged", "n"], body)
     wrong = Counter(label for row in panel.disagreements for label in row["wrong"])
-    yield f"{len(panel.disagreements)} samples on which the profiles disagree; {panel.arbiter} decides:"
+    if len(panel.figures) > 1:
+        yield f"{len(panel.disagreements)} samples on which the profiles disagree; {panel.arbiter} decides:"
     yield from (f"  {label}: differs on {wrong[label]}" for label in panel.figures if label != panel.arbiter)
     for row in panel.disagreements[:shown]:
         verdicts = ", ".join(f"{label} {status}" for label, status in row["verdicts"].items())
         yield f"  {row['problem']} #{row['sample']}: {verdicts}"
     if len(panel.disagreements) > shown:
         yield f"  ... {len(panel.disagreements) - shown} more in {panel.suite.name}.disagreements.jsonl"
+    if panel.reasons.counts:
+        yield f"why samples did not pass, by {panel.arbiter}:"
+        yield from panel.reasons.lines()
+    if panel.incomplete:
+        yield panel.incomplete

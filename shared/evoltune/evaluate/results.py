@@ -51,12 +51,14 @@ def percent_interval(interval: Sequence[float]) -> str:
 
 
 def scores_file(place: Path) -> Path:
-    """A `scores.json`, or the one of an evaluation folder, or the newest of a run. Raises DataError."""
+    """A `scores.json`, or the one of an evaluation folder, of a verdict file, or the newest of a run. Raises DataError."""
     after, before = place / EVAL / AFTER, place / EVAL / BEFORE
+    if place.suffix == ".jsonl":
+        place = place.with_suffix(".scores.json")
     for path in (place, *(folder / SCORES for folder in (place, after, before))):
         if path.is_file():
             return path
-    raise DataError(f"{place}: no scores.json there: give a scores.json, an eval folder or a run")
+    raise DataError(f"{place}: no scores.json there: give a scores.json, an eval folder, a run or a file of verdicts")
 
 
 def load_scores(place: Path) -> dict[str, Any]:
@@ -74,7 +76,12 @@ def load_scores(place: Path) -> dict[str, Any]:
 def solved_problems(place: Path, suite: str, entry: Mapping[str, Any]) -> dict[str, float]:
     """pass@1 of each problem, from the verdicts behind `entry`, the suite's part of `scores.json`."""
     found: dict[str, dict[int, bool]] = {}
-    for row in read_journal(scores_file(place).parent / f"{suite}.verdicts.jsonl"):
+    folder = scores_file(place).parent
+    if "verdicts" in entry:  # of `evoltune verify --out`: the rows of one id answer one problem
+        for row in read_journal(folder / entry["verdicts"]):
+            answers = found.setdefault(row["id"] if isinstance(row["id"], str) else json.dumps(row["id"]), {})
+            answers[len(answers)] = row["status"] == "pass"
+    for row in read_journal(folder / f"{suite}.verdicts.jsonl"):
         if row["verifier"] == entry["verifier"]:
             found.setdefault(row["problem"], {})[row["sample"]] = row["status"] == "pass"
     return {problem: pass_at_k(len(v), sum(v.values()), 1) for problem, v in found.items()}

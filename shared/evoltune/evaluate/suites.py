@@ -17,7 +17,15 @@ from typing import Any
 
 from evoltune.domain import Benchmark, installed, load_domain, to_task
 from evoltune.errors import DataError, DomainError, nearest
-from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, numeric_order, skills_of
+from evoltune.evaluate.difficulty import (
+    DIFFICULTY_COLUMNS,
+    NOT_STATED,
+    SKILL_COLUMNS,
+    difficulties_of,
+    number_in,
+    numeric_order,
+    skills_of,
+)  # fmt: skip
 from evoltune.evaluate.results import percent
 from evoltune.evaluate.suite_files import candidates, check_hash, file_hashes, locate
 from evoltune.record import Task
@@ -148,7 +156,10 @@ def _own_suite(path: Path, ref: str) -> Suite:
             raise DataError(f"{where}: no column instruction, prompt, question or problem: nothing to ask a model")
         names = (row.get(column) for column in ("task_id", "problem_id"))
         name = task.name or next((str(name) for name in names if isinstance(name, str | int)), where)
-        tasks.append(replace(task, name=name))
+        stated = {
+            column: row[column] for column in (*SKILL_COLUMNS, *DIFFICULTY_COLUMNS) if row.get(column) is not None
+        }
+        tasks.append(replace(task, name=name, fields={**stated, **task.fields}))
     return Suite(
         name=path.name.split(".")[0], domain=ref, tasks=_checked(path.name, path, tasks),
         sha256=file_hashes(path)[0], licence="yours", source=str(path),

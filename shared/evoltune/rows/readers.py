@@ -213,7 +213,11 @@ def _json(path: Path) -> Iterator[Found]:
         tree = [tree] if inner is None else inner
     if not isinstance(tree, list):
         raise DataError(f"{path}: a {type(tree).__name__}, must be an array of objects or JSON lines")
-    return ((f"{path.name}:{i}", _checked(f"{path.name}:{i}", row)) for i, row in enumerate(tree, start=1))
+    places = ((f"{path.name}:{i}", row) for i, row in enumerate(tree, start=1))
+    return (
+        (where, _checked(where, row, b"" if isinstance(row, dict) else json.dumps(row).encode()))
+        for where, row in places
+    )
 
 
 def _csv(path: Path) -> Iterator[Found]:

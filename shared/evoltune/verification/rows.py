@@ -29,7 +29,7 @@ from evoltune.verification.row_forms import answer_text, is_conversation, plain,
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
-ROW_COLUMNS = ("answer", "id", "name", "instruction", "prompt", "question", "problem", "reference", "tests")
+ROW_COLUMNS = ("answer", "id", "name", "sample", "instruction", "prompt", "question", "problem", "reference", "tests")
 """What a row is read by, besides the domain's own columns."""
 CHUNK = 256
 """Rows that all profiles verify before the next rows are read."""
@@ -80,7 +80,7 @@ def verdict_row(verdict: Verdict, labels: Mapping[str, Any]) -> dict[str, Any]:
 def labels_of(row: Any, number: int) -> dict[str, Any]:
     """What the output row of a row says of it: its id, else its number, and `sample` where it has one."""
     if isinstance(row, Record):
-        return {"id": row.task.name or number}
+        return {"id": row.task.name or number, "sample": row.draw}
     row_id = row.get("id", number) if isinstance(row, Mapping) else number
     labels = {"id": number if _too_deep(row_id) else plain(row_id)}
     sample = row.get("sample") if isinstance(row, Mapping) else None
@@ -158,8 +158,9 @@ def verify_to_file(
     `key` names all that the verdicts depend on (empty: never resume); `resumed` is called with the number of earlier rows.
     """
     partial, head = out.with_name(f"{out.name}.partial"), json.dumps({"run": key}) + "\n"
-    done = 0
+    done, source = 0, iter(rows)
     for row in _earlier(partial, head) if key else ():
+        next(source, None)
         done += 1
         yield row
     if done:
@@ -168,7 +169,7 @@ def verify_to_file(
     with partial.open("a" if done else "w", encoding="utf-8") as file:
         if not done:
             file.write(head)
-        for row in verify_with_profiles(checkers, islice(rows, done, None)):
+        for row in verify_with_profiles(checkers, source):
             file.write(json.dumps(row) + "\n")
             file.flush()
             yield row

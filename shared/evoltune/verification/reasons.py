@@ -1,0 +1,86 @@
+"""Why answers did not pass: counts of the reasons, each with an example that shows what was compared.
+
+    reasons = Reasons(); reasons.add(verdict_row, row); print("\\n".join(reasons.lines()))
+
+Invariant: a line holds no control characters, and no more of an answer than fits a terminal.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evoltune.terminal import printable
+from evoltune.verification.row_forms import answer_text
+
+SHOWN = 8
+_VARIES = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`|\d+(?:\.\d+)?")
+
+
+class Reasons:
+    """Counts by status and kind of reason; the first of each kind is the example."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.examples: dict[tuple[str, str], str] = {}
+
+    def add(self, verdict: Mapping[str, Any], row: Any = None) -> None:
+        """`row`: what was verified, as the user brought it, or a record."""
+        if verdict["status"] == "pass":
+            return
+        kind = verdict["status"], kind_of(verdict["reason"])
+        self.counts[kind] += 1
+        if kind not in self.examples:
+            self.examples[kind] = explained(verdict, row)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The same for programs, the most frequent first."""
+        return [
+            {"status": status, "reason": reason, "rows": rows, "example": self.examples[status, reason]}
+            for (status, reason), rows in self.counts.most_common()
+        ]
+
+    def lines(self) -> Iterator[str]:
+        for (status, reason), count in self.counts.most_common(SHOWN):
+            yield f"  {count} {status}: {printable(reason) or 'no reason given'}"
+            yield f"      e.g. {self.examples[status, reason]}"
+        if (more := len(self.counts) - SHOWN) > 0:
+            yield f"  {more} more reasons"
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from row to row: quoted parts and numbers."""
+    first = reason.strip().partition("\n")[0]
+    return _VARIES.sub(lambda m: "..." if m[0][0] in "'\"`" else "N", first)[:160]
+
+
+def explained(verdict: Mapping[str, Any], row: Any = None) -> str:
+    """A row's verdict in one line: its reason, and the answer beside its reference."""
+    parts = [str(verdict["id"]) + (f" #{verdict['sample']}" if verdict.get("sample") else "")]
+    if verdict["reason"]:
+        parts.append(verdict["reason"].strip().partition("\n")[0][:200])
+    compared = _compared(verdict, row)
+    return printable(": ".join(parts) + (f" ({compared})" if compared else ""))
+
+
+def _compared(verdict: Mapping[str, Any], row: Any) -> str:
+    """`answer '5', reference '4'`; nothing where there is no reference, as with tests, whose reason says what failed."""
+    task = getattr(row, "task", None)
+    if task is not None:
+        reference, tests, answer = task.reference, task.tests, row.answers[0].text
+    elif isinstance(row, Mapping):
+        names = ("reference", "solution", "ground_truth")
+        reference = next((row[name] for name in names if row.get(name) is not None), None)
+        tests, answer = row.get("tests"), answer_text(row.get("answer"))
+    else:
+        return ""
+    if reference is None or tests is not None:
+        return ""
+    found = verdict["evidence"].get("extracted")
+    said = f"answer {_short(found)}" if found else f"answer ends {_short(answer[-60:])}"
+    return f"{said}, reference {_short(reference)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:50]} ... {text[-25:]}"
