@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from evoltune.cli import main
 from evoltune.errors import RecipeError
 from evoltune.recipe import Train, load_recipe
-from evoltune.recipe.convert import SUITES, convert, rules
+from evoltune.recipe.convert import SUITES, convert, tables
 
 # Minimal recipes of our own, from the documented keys of each format.
 AXOLOTL = """
@@ -76,7 +77,8 @@ report_to: [tensorboard]
 @pytest.mark.parametrize(("source", "text"), [("axolotl", AXOLOTL), ("llamafactory", LLAMA_FACTORY), ("trl", TRL)])
 def test_every_key_has_one_line_and_the_recipe_loads(tmp_path: Path, source: str, text: str):
     result = convert(source, text, domain="general")
-    assert [line.key for line in result.lines] == list(yaml.safe_load(text))
+    keys = [line.key for line in result.lines if line.fate != "default" and "[" not in line.key]
+    assert keys == list(yaml.safe_load(text))
     path = tmp_path / "r.yaml"
     path.write_text(yaml.safe_dump(result.recipe))
     load_recipe(path)
@@ -103,8 +105,8 @@ def test_llamafactory_and_trl_values_arrive_where_they_belong():
 
 
 def test_several_datasets_are_named_as_unsupported_not_cut_to_one():
-    result = convert("axolotl", "datasets: [{path: a}, {path: b}]\n", domain="general")
-    assert result.lines[0].fate == "unsupported" and "dataset" not in result.recipe["train"]
+    result = convert("axolotl", "datasets: [{path: a}, {path: b}]\nbase_model: b\n", domain="general")
+    assert result.lines[0].fate == "lost" and "dataset" not in result.recipe["train"]
 
 
 @pytest.mark.parametrize("text", ["- a\n", "a: [\n"])
@@ -120,15 +122,19 @@ def test_an_unknown_suite_lists_the_known_ones():
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_rule_leads_to_a_key_of_ours_or_has_a_reason(suite: str):
-    mapped, unsupported = rules(suite)
+    table = tables(suite)
     known = {field.name for field in msgspec.structs.fields(Train)}
-    assert {key for key, _ in mapped.values()} <= known
-    assert all(unsupported.values()) and not mapped.keys() & unsupported.keys()
+    assert {rule.key for rule in table.mapped.values()} | {*table.defaults, *table.lora_defaults} <= known
+    assert all(table.unsupported.values()) and all(
+        limit.why for limit in (*table.lost.values(), *table.refused.values())
+    )
+    kinds = [table.mapped, table.unsupported, table.lost, table.refused]
+    assert len({key for kind in kinds for key in kind}) == sum(map(len, kinds))
 
 
 @pytest.mark.parametrize("value", ["auto", "my_config.json", "[1]"])
 def test_a_deepspeed_file_that_names_no_stage_is_unsupported(value: str):
-    result = convert("trl", f"deepspeed: {value}\n", domain="general")
+    result = convert("trl", f"deepspeed: {value}\nmodel_name_or_path: b\n", domain="general")
     assert result.lines[0].fate == "unsupported" and "deepspeed" not in result.recipe["train"]
 
 
@@ -149,3 +155,133 @@ def test_the_command_writes_a_recipe_and_never_over_a_file(tmp_path: Path, capsy
     assert main(arguments) == 0 and "mapped" in capsys.readouterr().out
     assert load_recipe(tmp_path / "out.yaml").domain == "math"
     assert main(arguments) == 2
+
+
+BASES = {"axolotl": "base_model: b", "llamafactory": "model_name_or_path: b", "trl": "model_name_or_path: b"}
+
+
+def train_of(suite: str, text: str) -> dict[str, Any]:
+    train: dict[str, Any] = convert(suite, f"{BASES[suite]}\n{text}", domain="general").recipe["train"]
+    return train
+
+
+@pytest.mark.parametrize(
+    ("suite", "text", "named"),
+    [
+        ("axolotl", "rl: orpo", "rl: 'orpo'"), ("axolotl", "reward_model: true", "reward model"),
+        ("axolotl", "pretraining_dataset: [{path: c4}]", "pretraining"), ("axolotl", "adapter: llama-adapter", "only lora and qlora"),
+        ("axolotl", "lora_model_dir: ./old", "this adapter"), ("axolotl", "relora: true", "ReLoRA"),
+        ("llamafactory", "stage: dpo", "stage: 'dpo'"), ("llamafactory", "stage: pt", "stage: 'pt'"),
+        ("llamafactory", "finetuning_type: freeze", "freezing"), ("llamafactory", "finetuning_type: oft", "oft"),
+        ("llamafactory", "adapter_name_or_path: ./old", "this adapter"),
+        ("trl", "beta: 0.1", "preference training"), ("trl", "loss_type: sigmoid", "only the cross-entropy"),
+        ("trl", "num_generations: 8", "reinforcement learning"), ("trl", "use_peft: true\nlora_task_type: SEQ_CLS", "another kind"),
+    ],
+)  # fmt: skip
+def test_another_kind_of_training_is_refused_with_the_key(suite: str, text: str, named: str):
+    with pytest.raises(RecipeError, match="cannot become a recipe here") as error:
+        train_of(suite, text)
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_recipe_without_a_base_is_refused(suite: str):
+    with pytest.raises(RecipeError, match="names no base model"):
+        convert(suite, "model: {name: b}\nlearning_rate: 1e-4\n", domain="general")
+
+
+@pytest.mark.parametrize(
+    ("suite", "keys", "kind"),
+    [
+        ("axolotl", ["adapter: lora", "load_in_4bit: true"], "qlora"), ("axolotl", ["adapter: qlora"], "qlora"),
+        ("axolotl", ["adapter: lora", "load_in_4bit: false"], "lora"), ("axolotl", ["adapter:", "seed: 1"], "full"),
+        ("llamafactory", ["finetuning_type: lora", "quantization_bit: 4"], "qlora"), ("llamafactory", ["seed: 1"], "lora"),
+        ("llamafactory", ["finetuning_type: full", "stage: sft"], "full"),
+        ("trl", ["use_peft: true", "load_in_4bit: true"], "qlora"), ("trl", ["use_peft: true"], "lora"), ("trl", ["seed: 1"], "full"),
+    ],
+)  # fmt: skip
+def test_the_method_does_not_depend_on_the_order_of_keys(suite: str, keys: list[str], kind: str):
+    for order in (keys, keys[::-1]):
+        assert train_of(suite, "\n".join(order))["finetuning_type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("suite", "text", "expected"),
+    [
+        ("llamafactory", "lora_rank: 8", {"lora_alpha": 16}), ("llamafactory", "", {"lora_r": 8, "lora_alpha": 16}),
+        ("llamafactory", "lora_rank: 8\nlora_alpha: 8", {"lora_alpha": 8}), ("llamafactory", "dataset: [demo]", {"dataset": "demo"}),
+        ("llamafactory", "template: qwen", {"template": "chat", "excess_length": "truncate"}),
+        ("llamafactory", "finetuning_type: full", {"learning_rate": 5e-5, "lr_scheduler_type": "linear"}),
+        ("axolotl", "", {"num_train_epochs": 1.0, "excess_length": "drop", "max_length": 512}),
+        ("axolotl", "gradient_checkpointing: offload", {"gradient_checkpointing": True}),
+        ("axolotl", "lora_target_linear: true\nlora_target_modules: [q_proj]\nadapter: lora", {"lora_target_modules": "all-linear"}),
+        ("axolotl", "learning_rate: 2e-5\nlr_scheduler: cosine\ncosine_min_lr_ratio: 0.1", {"min_learning_rate": 2e-6}),
+        ("axolotl", "datasets: [{path: json, data_files: a.jsonl, type: alpaca}]", {"dataset": "a.jsonl", "template": "alpaca"}),
+        ("axolotl", "datasets: [{path: o/n, name: main, revision: v1, type: chat_template}]",
+         {"dataset": "o/n@v1:main:train", "template": "chat"}),
+        ("axolotl", "datasets: [{path: o/n, split: train_sft, type: sharegpt}]", {"dataset": "o/n::train_sft", "template": "chat"}),
+        ("trl", "dataset_name: o/n\ndataset_config: main\ndataset_train_split: val", {"dataset": "o/n:main:val", "template": "chat"}),
+        ("trl", "datasets: [{path: o/n, name: main}]", {"dataset": "o/n:main:train"}), ("trl", "dataset_mixer: {o/n: 1.0}", {"dataset": "o/n"}),
+        ("trl", "use_peft: true", {"lora_target_modules": ["q_proj", "v_proj"], "lora_dropout": 0.05}),
+        ("trl", "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 1e-6}", {"min_learning_rate": 1e-6}),
+    ],
+)  # fmt: skip
+def test_values_and_defaults_of_the_other_suite_are_kept(suite: str, text: str, expected: dict[str, Any]):
+    train = train_of(suite, text)
+    assert {key: train.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("suite", "text", "keys"),
+    [
+        ("axolotl", "datasets: [{path: a/b, split: 'train[:20%]', type: alpaca}]", ["datasets[0].split"]),
+        ("axolotl", "datasets: [{path: a/b, type: chat_template, drop_system_message: true, shards: 4}]",
+         ["datasets[0].drop_system_message", "datasets[0].shards"]),
+        ("axolotl", "datasets: [{path: a/b, type: {field_instruction: q, format: x}}]", ["datasets[0].type"]),
+        ("axolotl", "datasets: [{path: a/b, type: completion}]", ["datasets[0].type"]),
+        ("axolotl", "unfrozen_parameters: [a]\noptimizer: lion_8bit\ntrain_on_inputs: true", ["unfrozen_parameters", "optimizer", "train_on_inputs"]),
+        ("axolotl", "optimizer: adamw_bnb_8bit\ntrain_on_inputs: false\npeft_use_dora: false", []),
+        ("axolotl", "lr_scheduler: rex", ["lr_scheduler"]),
+        ("llamafactory", "mask_history: true\nmax_samples: 100\nuse_dora: true", ["mask_history", "max_samples", "use_dora"]),
+        ("llamafactory", "quantization_bit: 8", ["quantization_bit"]), ("llamafactory", "template: default", ["template"]),
+        ("llamafactory", "dataset: a,b", ["dataset"]), ("llamafactory", "mask_history: false\ntrain_on_prompt: false", []),
+        ("trl", "completion_only_loss: false\ndataset_text_field: body", ["completion_only_loss", "dataset_text_field"]),
+        ("trl", "assistant_only_loss: true\ncompletion_only_loss: true\nloss_type: nll", []),
+        ("trl", "dataset_mixer: {a/b: 0.5}", ["dataset_mixer"]),
+    ],
+)  # fmt: skip
+def test_what_makes_another_training_is_a_line_that_says_so(suite: str, text: str, keys: list[str]):
+    result = convert(suite, f"{text}\n{BASES[suite]}\n", domain="general")
+    assert sorted(line.key for line in result.lost) == sorted(keys)
+
+
+def test_a_key_without_a_value_counts_as_not_set():
+    train = train_of("axolotl", "resume_from_checkpoint:\nsave_steps:\nlora_r:\nadapter: lora")
+    assert not {"resume_from_checkpoint", "save_steps", "lora_r"} & train.keys()
+    assert train_of("trl", "resume_from_checkpoint: out/checkpoint-3")["resume_from_checkpoint"] is True
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("ds_z0_config.json", None), ("ds_z2_config.json", "zero2"), ("zero3_bf16.json", "zero3"), ("zero1.json", "zero1"),
+        ("ds_z3_offload_config.json", "zero3-offload"), ("zero3_bf16_cpuoffload_all.json", "zero3-offload"),
+        ("ds_z2_offload_config.json", {"stage": 2, "offload_optimizer": {"device": "cpu", "pin_memory": True}}),
+        ("zero3_bf16_cpuoffload_params.json", {"stage": 3, "offload_param": {"device": "cpu", "pin_memory": True}}),
+    ],
+)  # fmt: skip
+def test_the_files_that_the_suites_ship_for_deepspeed_are_known_by_name(file: str, expected: object):
+    found = train_of("llamafactory", f"deepspeed: examples/deepspeed/{file}").get("deepspeed")
+    assert (found["zero_optimization"] if isinstance(found, dict) else found) == expected
+
+
+def test_a_result_that_would_not_load_is_not_written_and_losses_stand_in_the_file(tmp_path: Path, capsys):
+    source, out = tmp_path / "in.yaml", tmp_path / "out.yaml"
+    command = ["recipes", "import", "--from", "axolotl", str(source), "--out", str(out)]
+    source.write_text("base_model: b\nlora_r: many\n")
+    assert main(command) == 2 and not out.exists()
+    assert "train.lora_r" in capsys.readouterr().err
+    source.write_text("base_model: b\ntrain_on_inputs: true\n")
+    assert main(command) == 0 and "another training than in.yaml: train_on_inputs" in capsys.readouterr().err
+    assert out.read_text().startswith("# another training than in.yaml: train_on_inputs")
+    assert load_recipe(out).train.model_name_or_path == "b"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from evoltune.domain import check_policy, load_domain
 from evoltune.errors import RecipeError, nearest
 from evoltune.evaluate.suites import judging_domain
 from evoltune.evolve.loop import operators_of
-from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, shipped
+from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.convert import convert
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
@@ -106,13 +107,21 @@ def _import(args: argparse.Namespace) -> None:
         raise RecipeError(f"{args.file}: cannot be read: {error}") from error
     result = convert(args.source, text, args.domain, name=str(args.file))
     dumped = yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True)
-    if args.out is not None:
-        _write_new(args.out, dumped)
-        load_recipe(args.out)  # raises when a converted value is out of range
     lines = [f"{line.fate:11} {line.key}: {line.value!r}  ->  {line.note}" for line in result.lines]
+    try:
+        make_recipe(yaml.safe_load(dumped))
+    except RecipeError as error:  # a converted value is out of range: nothing is written
+        print("\n".join(lines), file=sys.stderr)
+        raise RecipeError(f"{args.file}: {error}") from error
+    warnings = [f"{line.key}: {line.value!r}: {line.note}" for line in result.lost]
+    if args.out is not None:
+        comments = "".join(f"# another training than {args.file.name}: {' '.join(text.split())}\n" for text in warnings)
+        _write_new(args.out, comments + dumped)
     end = f"\n{dumped}".rstrip("\n") if args.out is None else str(args.out)
     keys = [asdict(line) for line in result.lines]
     options.say(args, {"keys": keys, "recipe": result.recipe, "file": args.out}, [*lines, end])
+    for text in warnings:
+        print(f"warning: another training than {args.file.name}: {text}", file=sys.stderr)
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -2,32 +2,25 @@
 
     result = convert("axolotl", yaml_text, domain="code")
     result.recipe   # a mapping that load_recipe accepts
-    result.lines    # one line per key: mapped, changed or unsupported, with the reason
+    result.lines    # what became of each key, of the keys in a dataset, and the suite's defaults that differ from ours
 
-The tables are in convert.yaml. Invariant: every key of the input appears in exactly one line.
+The tables are in convert.yaml. Invariants: every key of the input appears in a line; what is learnt stays the same, or a line
+of fate `lost` says what does not; another kind of training, or another base, is a RecipeError.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from evoltune.errors import RecipeError, nearest
+from evoltune.recipe.convert_groups import GROUPS, Line
+from evoltune.recipe.convert_values import CONVERTERS
 
 SUITES = ("axolotl", "llamafactory", "trl")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """What became of one key."""
-
-    key: str
-    value: Any
-    fate: Literal["mapped", "changed", "unsupported"]
-    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +28,58 @@ class Conversion:
     recipe: dict[str, Any]
     lines: tuple[Line, ...]
 
+    @property
+    def lost(self) -> tuple[Line, ...]:
+        """What makes the result another training."""
+        return tuple(line for line in self.lines if line.fate == "lost")
 
-Rule = tuple[str, Callable[[Any], Any]]
-"""Where a key goes: the key under `train:`, and a function that returns our value, or None where our default is the same; it
-raises an error of any kind for a value that has no counterpart."""
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Where a key goes: the key under `train:`, and a function that returns our value, or None where our default is the same;
+    it raises an error of any kind for a value that has no counterpart."""
+
+    key: str
+    converter: Callable[[Any], Any]
+    note: str = ""
+    """Said of a value that the table does not list."""
+    listed: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """Why a key is lost or refused, and the values that are neither."""
+
+    why: str
+    allowed: tuple[Any, ...] = ()
+    off: tuple[Any, ...] = (False, 0, "", "none", "None", [], {})
+
+    def allows(self, value: Any) -> bool:
+        return any(
+            value == other and isinstance(value, bool) == isinstance(other, bool)
+            for other in (*self.allowed, *self.off)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What is known of one suite."""
+
+    base: str
+    mapped: Mapping[str, Rule]
+    unsupported: Mapping[str, str]
+    lost: Mapping[str, Limit]
+    refused: Mapping[str, Limit]
+    defaults: Mapping[str, Any]
+    lora_defaults: Mapping[str, Any]
 
 
 def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
-    """Converts the text of another suite's training YAML. Raises RecipeError when it is not a mapping."""
+    """Converts the text of another suite's training YAML.
+
+    Raises:
+        RecipeError: It is not a mapping, names no base, or asks for a kind of training that there is not here.
+    """
     if suite not in SUITES:
         raise RecipeError(f"--from {suite!r}: {nearest(suite, SUITES)}")
     try:
@@ -51,99 +88,118 @@ def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
         raise RecipeError(f"{name or suite}: not YAML: {getattr(error, 'problem', error)}") from error
     if not isinstance(tree, Mapping):
         raise RecipeError(f"{name or suite}: a {suite} recipe is a mapping of keys")
+    table, given = tables(suite), {str(key): value for key, value in tree.items() if value is not None}
+    _refuse(table, given, name or suite)
     train: dict[str, Any] = {}
-    lines = [_convert_key(suite, str(key), value, train) for key, value in tree.items()]
+    grouped: dict[str, list[Line]] = {}
+    for group in GROUPS[suite]:
+        values, lines = group(given)
+        train |= values
+        for line in lines:
+            grouped.setdefault(line.key.partition(".")[0].partition("[")[0], []).append(line)
+    lines = [line for key in map(str, tree) for line in grouped.pop(key, None) or [_line(table, key, given, train)]]
+    lines += [line for rest in grouped.values() for line in rest]  # about keys that are absent
+    lines += _defaults(table, train)
     return Conversion(recipe={"domain": domain, "train": train}, lines=tuple(lines))
 
 
-def _convert_key(suite: str, key: str, value: Any, train: dict[str, Any]) -> Line:
-    line = partial(Line, key=key, value=value)
-    mapped, unsupported = rules(suite)
-    if key not in mapped:
-        return line(fate="unsupported", note=unsupported.get(key, "not known; it has no effect here"))
-    ours, converter = mapped[key]
+def _refuse(table: Table, given: Mapping[str, Any], name: str) -> None:
+    reasons = [
+        f"{key}: {given[key]!r}: {limit.why}"
+        for key, limit in table.refused.items()
+        if key in given and not limit.allows(given[key])
+    ]
+    if not isinstance(given.get(table.base), str):
+        keys = ", ".join(given)
+        reasons.append(f"{table.base}: names no base model (keys are {keys}), and no other may be trained in its place")
+    if reasons:
+        raise RecipeError(f"{name}: cannot become a recipe here: {'; '.join(reasons)}")
+
+
+def _line(table: Table, key: str, given: Mapping[str, Any], train: dict[str, Any]) -> Line:
+    """What becomes of a key that stands for itself; a mapped one is written to `train`."""
+    if key not in given:
+        return Line(key=key, value=None, fate="mapped", note="no value: counts as not set")
+    value = given[key]
+    if limit := table.lost.get(key) or table.refused.get(key):
+        if limit.allows(value):
+            return Line(key=key, value=value, fate="mapped", note="as it is here")
+        return Line(key=key, value=value, fate="lost", note=limit.why)
+    if key not in table.mapped:
+        unknown = "not known here, so nothing of it is carried over: look up what it does"
+        return Line(key=key, value=value, fate="unsupported", note=table.unsupported.get(key, unknown))
+    rule = table.mapped[key]
     try:
-        converted = converter(value)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return line(fate="unsupported", note=f"train.{ours} cannot take this value")
+        converted = rule.converter(value)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        why = str(error) if type(error) is ValueError and " " in str(error) else "cannot take this value"
+        if isinstance(error, KeyError) and rule.listed:
+            why = f"this value is not offered: allowed: {', '.join(map(str, rule.listed))}"
+        return Line(key=key, value=value, fate="unsupported", note=f"train.{rule.key}: {why}")
     if converted is None:
-        return line(fate="mapped", note="our default already")
-    train[ours] = converted
-    same = ours == key and converted == value
-    return line(fate="mapped" if same else "changed", note=f"train.{ours}: {converted!r}")
+        return Line(key=key, value=value, fate="mapped", note="our default already")
+    train[rule.key] = converted
+    more = f" ({rule.note})" if rule.note and value not in rule.listed else ""
+    same = rule.key == key and converted == value
+    return Line(
+        key=key, value=value, fate="mapped" if same else "changed", note=f"train.{rule.key}: {converted!r}{more}"
+    )
+
+
+def _defaults(table: Table, train: dict[str, Any]) -> Iterator[Line]:
+    """Fills in what the suite does where a key is absent."""
+    adapter = train.get("finetuning_type", "full") != "full"
+    defaults = {**table.defaults, **(table.lora_defaults if adapter else {})}
+    if "warmup_steps" in train:
+        defaults.pop("warmup_ratio", None)
+    if train.get("max_steps", -1) > 0:
+        defaults.pop("num_train_epochs", None)
+    for key, value in defaults.items():
+        if key not in train:
+            train[key] = value
+            yield Line(key=key, value=None, fate="default", note=f"train.{key}: {value!r}, the default there")
 
 
 @cache
-def rules(suite: str) -> tuple[Mapping[str, Rule], Mapping[str, str]]:
-    """(rules of the keys that have a counterpart, reasons of those that have none)."""
-    tables = yaml.safe_load((files("evoltune.recipe") / "convert.yaml").read_text(encoding="utf-8"))
-    shared, own = tables["huggingface"], tables[suite]
+def tables(suite: str) -> Table:
+    """The tables of a suite, with those of Transformers' arguments below them."""
+    raw = yaml.safe_load((files("evoltune.recipe") / "convert.yaml").read_text(encoding="utf-8"))
+    shared, own = raw["huggingface"], raw[suite]
+    lost = {**shared["lost"], **own["lost"]}
+    limits = {
+        kind: {key: _limit(entry) for key, entry in found.items()}
+        for kind, found in (("lost", lost), ("refused", own["refused"]))
+    }
+    taken = {*own["unsupported"], *own["lost"], *own["refused"]}
+    mapped = {key: _rule(entry) for key, entry in {**shared["mapped"], **own["mapped"]}.items() if key not in taken}
     unsupported = {**shared["unsupported"], **own["unsupported"]}
-    mapped = {key: _rule(entry) for key, entry in {**shared["mapped"], **own["mapped"]}.items()}
-    return {key: rule for key, rule in mapped.items() if key not in own["unsupported"]}, unsupported
+    return Table(
+        base=own["base"],
+        mapped=mapped,
+        unsupported={
+            key: why for key, why in unsupported.items() if key not in {*own["mapped"], *own["lost"], *own["refused"]}
+        },
+        lost={key: limit for key, limit in limits["lost"].items() if key not in {*own["mapped"], *own["refused"]}},
+        refused=limits["refused"],
+        defaults=own["defaults"],
+        lora_defaults=own.get("lora_defaults", {}),
+    )
 
 
-def _rule(entry: str | dict[str, Any]) -> Rule:
+def _limit(entry: str | Mapping[str, Any]) -> Limit:
+    if isinstance(entry, str):
+        return Limit(why=entry)
+    off: Sequence[Any] = entry.get("off", Limit(why="").off)
+    return Limit(why=entry["why"], allowed=tuple(entry["allowed"]), off=tuple(off))
+
+
+def _rule(entry: str | Mapping[str, Any]) -> Rule:
     if isinstance(entry, str):
         key, _, converter = entry.removesuffix(")").partition(" (")
-        return key, CONVERTERS[converter]
+        return Rule(key=key, converter=CONVERTERS[converter])
     values = entry["values"]
     if "otherwise" in entry:
-        return entry["key"], lambda value: values.get(value, entry["otherwise"])
-    return entry["key"], lambda value: values[value]
-
-
-# ---- converters
-
-
-def _whole_number(value: Any) -> int:
-    if float(value) != int(value):
-        raise ValueError(value)
-    return int(value)
-
-
-def _dataset(value: Any) -> str:
-    if isinstance(value, list) and len(value) != 1:
-        raise ValueError("several datasets: use curate.mix")
-    first = value[0] if isinstance(value, list) else value
-    return str(first["path"]) if isinstance(first, Mapping) else str(first)
-
-
-def _one_name(value: Any) -> str:
-    if "," in str(value):
-        raise ValueError("several datasets: use curate.mix")
-    return str(value)
-
-
-def _modules(value: Any) -> Any:
-    names = value.split(",") if isinstance(value, str) else list(value)
-    return "all-linear" if names in (["all"], ["all-linear"]) else [n.strip() for n in names]
-
-
-def _deepspeed(value: Any) -> Any:
-    """The suites ship files whose names give the stage (`ds_z3_offload_config.json`, `zero2.json`)."""
-    if value is None or isinstance(value, Mapping):
-        return dict(value) if value else None
-    text = str(value).lower().replace("stage", "z").replace("zero", "z").replace("_", "")
-    stage = next((n for n in "321" if f"z{n}" in text), None)
-    if stage is None:
-        raise ValueError(value)
-    return "zero3-offload" if "offload" in text and stage == "3" else f"zero{stage}"
-
-
-def _names(value: Any) -> list[str]:
-    names = [value] if isinstance(value, str) else list(value or [])
-    return [n for n in names if n != "none"]
-
-
-CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
-    "": lambda value: value,
-    "number": float,
-    "whole_number": _whole_number,
-    "boolean": bool,
-    "dataset": _dataset,
-    "one_name": _one_name,
-    "modules": _modules,
-    "deepspeed": _deepspeed,
-    "names": _names,
-}
+        lookup: Callable[[Any], Any] = lambda value: values.get(value, entry["otherwise"])  # noqa: E731
+    else:
+        lookup = values.__getitem__
+    return Rule(key=entry["key"], converter=lookup, note=entry.get("note", ""), listed=tuple(values))
