@@ -24,6 +24,7 @@ HEAVY = {
 """Libraries that a light command must not load."""
 BELOW: dict[str, set[str]] = {
     "errors": set(),
+    "orphans": set(),
     "record": set(),
     "domain": {"errors", "record"},
     "run.paths": set(),
@@ -33,7 +34,7 @@ BELOW: dict[str, set[str]] = {
     "rows": {"errors", "record", "domain", "recipe", "text", "run.paths"},
     "run.store": {"errors", "record", "run"},
     "models": {"errors", "record", "recipe", "rows", "text", "cluster", "run.paths"},
-    "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "text", "cluster", "sandbox"},
+    "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "text", "cluster", "sandbox", "orphans"},
 }
 """What these packages may import of ours, beside themselves: the lower floors of the house."""
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.errors import CertificateError, DataError, RecipeError, TrainingError
+from evoltune.errors import CertificateError, DataError, RecipeError, StoreError, TrainingError
 from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import load_recipe
+from evoltune.run.lock import is_locked, locked
+from evoltune.train import job
 from evoltune.train.launch import run_trainer, train
 
 
@@ -120,3 +122,38 @@ def test_the_driver_ends_a_silent_job_and_its_children(tmp_path):
             break
         time.sleep(0.05)
     assert not running
+
+
+def test_a_clock_that_steps_does_not_end_a_healthy_job(tmp_path):
+    script = f"touch -d '2 hours ago' {tmp_path / 'heartbeat'}; sleep 0.5; exit 7"
+    assert run_trainer(["sh", "-c", script], os.environ, tmp_path, hang_timeout_s=0) == 7
+
+
+def test_a_killed_drivers_trainer_ends_and_the_same_command_continues(
+    trained, fine_tune, driver, overrides, losses, tiny_rows, tmp_path
+):
+    out = tmp_path / "checkpoint"
+    command = [sys.executable, str(driver), str(tiny_rows), str(out), *overrides, "train.save_steps=1"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((out / "steps").glob("*/verified.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert is_locked(out / ".train.lock")
+    process.kill()
+    process.wait()
+    begin = time.monotonic()
+    while is_locked(out / ".train.lock") and time.monotonic() - begin < 60:
+        time.sleep(0.05)
+    assert not is_locked(out / ".train.lock"), "the trainer works on without its driver"
+    if not (out / "manifest.json").exists():  # on a fast machine it may have finished
+        assert fine_tune(out, "train.save_steps=1")["steps"] == 6
+    assert losses(out) == pytest.approx(losses(trained("full")), abs=1e-6)
+
+
+def test_a_second_trainer_in_one_folder_is_refused_by_name(fine_tune, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "OTHER_ENDS_S", 0.1)
+    with (
+        locked(tmp_path / "out", ".train.lock"),
+        pytest.raises(StoreError, match=rf"another process.*pid {os.getpid()}"),
+    ):
+        fine_tune(tmp_path / "out")

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from evoltune.models.proof import check_golden
 from evoltune.models.template import prompt_ids, stop_of
+from evoltune.orphans import end_with_parent
 
 
 class Prompter:
@@ -64,7 +65,9 @@ class Generator(Protocol):
 
 
 def serve(make: Callable[[Mapping[str, Any]], Generator]) -> None:
-    """Reads the job, writes the proof, then answers one batch per line until standard input closes."""
+    """Reads the job, writes the proof, then answers one batch per line until standard input closes. Ends also in the middle
+    of a batch when the driver is gone."""
+    end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
     generator = make(json.loads(sys.stdin.readline()))

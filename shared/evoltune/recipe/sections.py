@@ -253,7 +253,7 @@ class Train(Section, frozen=True, kw_only=True):
     """LIMA: dropout on residual connections, linear from 0.0 at the bottom layer to this at the top."""
     deepspeed: Literal["none", "zero1", "zero2", "zero3", "zero3-offload"] | dict[str, Any] = "none"
     save_steps: Count = 0
-    """0: only at the end."""
+    """Steps between checkpoints of the unfinished job; 0: by time, every ten minutes."""
     save_total_limit: Count = 2
     logging_steps: Positive = 1
     checkpoint_select: Literal["last", "generations"] = "last"

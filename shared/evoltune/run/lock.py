@@ -8,6 +8,7 @@ filelock's locks do the same but cannot say who holds them, and the holder is wh
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ from pathlib import Path
 from evoltune.errors import StoreError
 
 
-def take_lock(folder: Path, name: str) -> int:
-    """Creates the folder and locks `folder/name`; closing the returned descriptor releases it.
+def take_lock(folder: Path, name: str, wait_s: float = 0.0) -> int:
+    """Creates the folder and locks `folder/name`; closing the returned descriptor releases it. Waits up to `wait_s` for it.
 
     Raises StoreError that names the holder's process and host, or says why the folder cannot be written.
     """
@@ -26,21 +27,29 @@ def take_lock(folder: Path, name: str) -> int:
     except OSError as error:
         todo = "check the path, its rights and the disk"
         raise StoreError(f"{folder}: cannot be written: {error.strerror}: {todo}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(handle, 200).decode(errors="replace") or "unknown"
-        os.close(handle)
-        raise StoreError(f"{folder}: another process writes to this run ({holder}): wait for it, or end it") from None
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() < end:
+                time.sleep(0.05)
+                continue
+            holder = os.pread(handle, 200, 0).decode(errors="replace") or "unknown"
+            os.close(handle)
+            raise StoreError(
+                f"{folder}: another process writes to this run ({holder}): wait for it, or end it"
+            ) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return handle
 
 
 @contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str, wait_s: float = 0.0) -> Iterator[None]:
     """Holds the lock for the block. Raises StoreError as `take_lock` does."""
-    handle = take_lock(folder, name)
+    handle = take_lock(folder, name, wait_s)
     try:
         yield
     finally:

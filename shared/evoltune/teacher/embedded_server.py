@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 
+from evoltune.orphans import end_with_parent
+
 
 def main() -> None:
     """Runs the server described by the JSON argument; returns when the parent is gone."""
     options = json.loads(sys.argv[1])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also sent to the whole process group
         signal.signal(number, signal.SIG_IGN)  # the parent lets calls in flight come home, then closes the pipe
+    end_with_parent()  # also while the model is being loaded
     out = os.dup(1)
     os.dup2(2, 1)  # llama.cpp logs to both; only the address goes to the parent
     import xllamacpp

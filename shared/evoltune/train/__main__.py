@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from evoltune.errors import EvoltuneError
-from evoltune.train.job import Watchdog, read_job, write_error
+from evoltune.train.job import Watchdog, only_trainer, read_job, write_error
 
 
 def main() -> int:
@@ -16,7 +16,8 @@ def main() -> int:
     try:
         from evoltune.train.sft.trainer import run
 
-        run(job, watchdog)
+        with only_trainer(job):
+            run(job, watchdog)
     except EvoltuneError as error:
         write_error(job, int(os.environ.get("RANK", "0")), error)
         if os.environ.get("WORLD_SIZE", "1") != "1":  # the driver prints the error of a single process

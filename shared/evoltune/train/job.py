@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ from evoltune.recipe import Recipe
 from evoltune.record import digest
 from evoltune.rows.files import file_digest, read_json, write_file, write_json
 from evoltune.rows.readers import source_files
-from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, train_rows
+from evoltune.run.lock import locked
+from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, TRAIN_LOCK, train_rows
 
 # Settings that decide how the work is done, but not its result; the rows' content and the batch are hashed apart.
 _WITHOUT_EFFECT = (
     "report_to", "save_steps", "save_total_limit", "logging_steps", "resume_from_checkpoint", "dataset",
     "per_device_train_batch_size", "gradient_accumulation_steps", "global_batch_size", "gradient_checkpointing", "loss_chunk",
 )  # fmt: skip
+OTHER_ENDS_S = 20.0
 HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 
 
@@ -150,6 +153,13 @@ def read_job(path: Path) -> Job:
         return msgspec.json.decode(path.read_bytes(), type=Job)
     except (OSError, msgspec.DecodeError) as error:
         raise TrainingError(f"{path}: not a training job: {error}") from error
+
+
+def only_trainer(job: Job) -> AbstractContextManager[None]:
+    """Rank 0 holds a lock on the folder: another trainer there would write the same checkpoints. A trainer whose driver died
+    ends within seconds, so it waits that long. Raises StoreError that names the holder."""
+    is_first = os.environ.get("RANK", "0") == "0"
+    return locked(job.folder, TRAIN_LOCK, wait_s=OTHER_ENDS_S) if is_first else nullcontext()
 
 
 # ---- errors and hangs of ranks

@@ -3,7 +3,7 @@
     train(load_recipe("smoke/math"), "runs/smoke-math/dataset", Path("runs/smoke-math/checkpoint"), suites={})
 
 A finished checkpoint of the same job is returned as it is; an interrupted job continues from its last step. A stop
-(SIGTERM, Ctrl-C) becomes the file `OUT/stop`, which works for every launcher and across nodes: the trainer saves a
+(SIGTERM, SIGHUP, Ctrl-C) becomes the file `OUT/stop`, which works for every launcher and across nodes: the trainer saves a
 checkpoint after the current step and ends. A second signal kills. Invariant: no process that it started outlives
 `run_trainer`. Imports no torch.
 """
@@ -25,6 +25,7 @@ from typing import Any
 from evoltune.curate.certificate import certificate_path, require_certificate
 from evoltune.errors import TrainingError
 from evoltune.models.locate import ModelRef, download_model
+from evoltune.orphans import tethered
 from evoltune.recipe import Recipe
 from evoltune.rows.files import read_json, write_file
 from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, STEPS, STOP
@@ -32,6 +33,7 @@ from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import (
     Job,
     make_job,
+    only_trainer,
     read_error,
     read_job,
     refuse_replacement,
@@ -41,6 +43,8 @@ from evoltune.train.job import (
 )
 from evoltune.train.launch_command import launch_command, network_environment, slurm_script
 from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, select_checkpoint
+
+INTERRUPTED = 130  # exit code
 
 
 def train(
@@ -88,7 +92,8 @@ def train(
 
 def _run(job: Job) -> dict[str, Any]:
     recipe = job.recipe
-    _remove_leftovers(job)
+    with only_trainer(job):  # of an earlier driver: it must be gone before anything is touched
+        _remove_leftovers(job)
     command = launch_command(job.file, recipe)
     if recipe.train.deepspeed != "none":
         refuse_stale_locks()
@@ -101,10 +106,13 @@ def _run(job: Job) -> dict[str, Any]:
     code = run_trainer(command, environment(job), job.folder, hang_timeout_s)
     manifest = _finished(job)
     if manifest is None:
-        raise read_error(job) or TrainingError(
+        error = read_error(job) or TrainingError(
             f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
             "command again to continue"
         )
+        if (job.folder / STOP).exists():
+            error.exit_code = INTERRUPTED
+        raise error
     data = manifest["data"]
     print(
         f"  train: {manifest['steps']} steps on {data['kept']} rows ({data['tokens']} tokens, {data['dropped_too_long']} dropped, "
@@ -153,25 +161,34 @@ def environment(job: Job) -> dict[str, str]:
 def run_trainer(command: Sequence[str], env: Mapping[str, str], folder: Path, hang_timeout_s: float) -> int:
     """Returns the command's exit code.
 
-    Raises TrainingError if `folder/heartbeat` was not written for twice `hang_timeout_s` and a minute. The ranks end
-    themselves at `hang_timeout_s`, so that an elastic job restarts; this limit is for ranks that cannot.
+    Raises TrainingError if `folder/heartbeat` did not change for twice `hang_timeout_s` and a minute, by a clock that stands
+    still while the machine sleeps. The ranks end themselves at `hang_timeout_s`, so that an elastic job restarts; this limit
+    is for ranks that cannot. The command ends when this process is gone, however it ended.
     """
     (folder / STOP).unlink(missing_ok=True)
-    (folder / HEARTBEAT).write_text("start\n", encoding="utf-8")
-    process = subprocess.Popen(command, env=dict(env), start_new_session=True)
-    limit = 2 * hang_timeout_s + 60
-    try:
-        with _signals_as_stop_file(folder, process):
-            while (code := _poll(process)) is None:
-                silent = time.time() - (folder / HEARTBEAT).stat().st_mtime
-                if silent > limit:
-                    last = (folder / HEARTBEAT).read_text(encoding="utf-8").strip()
-                    raise TrainingError(
-                        f"the trainer showed no progress for {silent:.0f} s (last: {last}) and was ended: run the same command "
-                        "again to continue from the last checkpoint; compute.hang_timeout_s sets the limit"
-                    )
-    finally:
-        _end_group(process)
+    with _signals_as_stop_file(folder) as started:
+        (folder / HEARTBEAT).write_text("start\n", encoding="utf-8")
+        process = subprocess.Popen(tethered(command), env=dict(env), start_new_session=True)
+        started.append(process)
+        try:
+            return _wait(process, folder, 2 * hang_timeout_s + 60)
+        finally:
+            _end_group(process)
+
+
+def _wait(process: subprocess.Popen[bytes], folder: Path, limit_s: float) -> int:
+    """The exit code. Raises TrainingError when the heartbeat stands still for longer than the limit."""
+    beat, changed_at = 0, time.monotonic()
+    while (code := _poll(process)) is None:
+        now, last_beat = time.monotonic(), (folder / HEARTBEAT).stat().st_mtime_ns
+        if last_beat != beat:
+            beat, changed_at = last_beat, now
+        if (silent := now - changed_at) > limit_s:
+            last = (folder / HEARTBEAT).read_text(encoding="utf-8").strip()
+            raise TrainingError(
+                f"the trainer showed no progress for {silent:.0f} s (last: {last}) and was ended: run the same command "
+                "again to continue from the last checkpoint; compute.hang_timeout_s sets the limit"
+            )
     return code
 
 
@@ -183,19 +200,26 @@ def _poll(process: subprocess.Popen[bytes]) -> int | None:
 
 
 @contextmanager
-def _signals_as_stop_file(folder: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _signals_as_stop_file(folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Yields a list for the process, which a second signal ends."""
+    started: list[subprocess.Popen[bytes]] = []
+
     def on_signal(number: int, frame: FrameType | None) -> None:
         if (folder / STOP).exists():
-            _end_group(process)
+            for process in started:
+                _end_group(process)
         (folder / STOP).touch()
 
     try:
-        old = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        wanted = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: go on when the terminal is closed
+            wanted.append(signal.SIGHUP)
+        old = {number: signal.signal(number, on_signal) for number in wanted}
     except ValueError:  # only the main thread gets signals, so our caller handles them
-        yield
+        yield started
         return
     try:
-        yield
+        yield started
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

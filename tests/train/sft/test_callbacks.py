@@ -57,7 +57,24 @@ def test_the_stop_file_asks_for_a_checkpoint_and_an_end(monitor, tmp_path):
     assert control.should_save and control.should_training_stop
 
 
-pytest.importorskip("torch")
+def test_without_save_steps_a_checkpoint_is_due_by_time(monitor, tmp_path):
+    assert not step(monitor, 1, 1.0).should_save
+    monitor._saved_at -= 601
+    assert step(monitor, 2, 1.0).should_save
+    (tmp_path / "steps" / "checkpoint-2").mkdir(parents=True)
+    monitor._began_save_at -= 60  # it took a minute: the next one is due when that is a twentieth of the time
+    monitor.on_save(ONE, SimpleNamespace(global_step=2), None)
+    monitor._saved_at -= 700
+    assert not step(monitor, 3, 1.0).should_save
+    monitor._saved_at -= 600
+    assert step(monitor, 4, 1.0).should_save
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_said_and_training_goes_on(monitor, capsys):
+    monitor._saved_at -= 601
+    monitor._save_bytes = 10**18
+    assert not step(monitor, 1, 1.0).should_save
+    assert "no checkpoint is saved yet: it takes 1000000000.0 GB" in capsys.readouterr().err
 
 
 def test_mfu_counts_six_per_trained_and_four_per_frozen_weight(tiny_base):

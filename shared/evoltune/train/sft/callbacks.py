@@ -10,6 +10,7 @@ utilisation (MFU) is the floating-point operations of a step as a share of the d
 import json
 import math
 import os
+import shutil
 import signal
 import statistics
 import sys
@@ -35,6 +36,8 @@ from evoltune.train.step_checkpoints import mark_complete
 BAD_STEPS = 3
 """Steps in a row with a zero or non-finite loss after which the run stops: fp16 may overflow in its first steps."""
 SPIKE_WINDOW = 50
+SAVE_EVERY_S, SAVE_SHARE = 600.0, 0.05
+"""Without `save_steps`: seconds between checkpoints, longer where saving would take more than this share of the time."""
 # Dense bf16 (V100: fp16) FLOP/s from the data sheets, without sparsity.
 PEAKS = {
     "H200": 989e12, "H100": 989e12, "A100": 312e12, "V100": 125e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12,
@@ -53,6 +56,8 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
         self._recent: deque[float] = deque(maxlen=SPIKE_WINDOW)
         self._bad_steps = 0
         self._signalled = False
+        self._saved_at = self._began_save_at = time.monotonic()
+        self._save_every_s, self._save_bytes = SAVE_EVERY_S, 0
         self.stopping = False
 
     def observe(self, loss: torch.Tensor, batch: dict[str, torch.Tensor]) -> None:
@@ -61,6 +66,11 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         signal.signal(signal.SIGTERM, self._on_signal)
+        self._saved_at = time.monotonic()
+        if (model := kwargs.get("model")) is not None:
+            trained = (p for p in model.parameters() if p.requires_grad)
+            # the weights, their fp32 copy, and two moments of the optimizer
+            self._save_bytes = sum(_size(p) * (p.element_size() + 12) for p in trained)
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self._signalled = True
@@ -69,15 +79,33 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
         self._watchdog.beat(f"step {state.global_step}")
         stop = self._signalled or (self._rank == 0 and (self._job.folder / STOP).exists())
         loss = torch.stack(self._losses).sum()
-        both = torch.stack([loss, torch.as_tensor(float(stop), device=loss.device, dtype=loss.dtype)])
+        flags = torch.as_tensor([float(stop), float(self._is_save_due())], device=loss.device, dtype=loss.dtype)
+        shared = torch.cat([loss.reshape(1), flags])
         if args.world_size > 1:
-            torch.distributed.all_reduce(both)
-            both[0] /= args.world_size
-        self._check_loss(state.global_step, both[0].item())
+            torch.distributed.all_reduce(shared)
+            shared[0] /= args.world_size
+        self._check_loss(state.global_step, shared[0].item())
         self._losses.clear()
         self._batches.clear()
-        if both[1].item() > 0:
+        if shared[1].item() > 0:
             self.stopping = control.should_save = control.should_training_stop = True
+        if shared[2].item() > 0:
+            control.should_save = True
+        self._began_save_at = time.monotonic()
+
+    def _is_save_due(self) -> bool:
+        """By rank 0's clock, where the recipe leaves the interval to us and the disk has room."""
+        waited = time.monotonic() - self._saved_at
+        if self._rank or self._job.recipe.train.save_steps or waited < self._save_every_s:
+            return False
+        if shutil.disk_usage(self._job.folder).free > 2 * self._save_bytes:
+            return True
+        self._saved_at = time.monotonic()
+        need = f"{self._save_bytes / 1e9:.1f} GB"
+        print(
+            f"  train: no checkpoint is saved yet: it takes {need}, the disk has less than twice that", file=sys.stderr
+        )
+        return False
 
     def _check_loss(self, step: int, loss: float) -> None:
         """`loss`: the step's, over all ranks."""
@@ -117,6 +145,9 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
             torch.distributed.barrier()
         if self._rank == 0:
             mark_complete(self._job.steps / f"checkpoint-{state.global_step}")
+        self._saved_at = time.monotonic()
+        took = self._saved_at - self._began_save_at
+        self._save_every_s = max(SAVE_EVERY_S, took / SAVE_SHARE)
         self._watchdog.beat(f"saved step {state.global_step}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -206,5 +237,9 @@ def flops_per_token(model: Any) -> tuple[float, float]:
 
 
 def _flops(weight: Any) -> int:
-    size = getattr(weight, "ds_numel", weight.numel())  # under ZeRO-3 `numel` counts this rank's share
-    return int(size) * (6 if weight.requires_grad else 4)
+    return _size(weight) * (6 if weight.requires_grad else 4)
+
+
+def _size(weight: Any) -> int:
+    """Its number of values; under ZeRO-3, `numel` counts this rank's share."""
+    return int(getattr(weight, "ds_numel", weight.numel()))

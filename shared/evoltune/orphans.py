@@ -1,0 +1,102 @@
+"""Processes that must not outlive the one that started them, however it ended.
+
+end_with_parent()                      # in a child: a thread that ends this process when its parent is gone
+command = tethered(["torchrun", ...])  # a command that ends, with all its descendants, when this process is gone
+
+A parent-death signal would do for one child. It follows the thread that forked, and does not reach the ranks that torchrun
+or deepspeed start in sessions of their own.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+POLL_S = 0.2
+GRACE_S = 8.0
+"""After SIGTERM, how long the command may take to end by itself."""
+
+
+def end_with_parent() -> None:
+    """Starts a thread that ends this process within a second after its parent ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()
+
+
+def tethered(command: Sequence[str]) -> list[str]:
+    """The command, started by a small process that ends it with all its descendants when this process is gone."""
+    return [sys.executable, "-m", "evoltune.orphans", str(os.getpid()), *command]
+
+
+def main() -> int:
+    """Runs a command for the process whose id is the first argument. Returns the command's exit code."""
+    driver, command = int(sys.argv[1]), sys.argv[2:]
+    with suppress(OSError):
+        _become_subreaper()
+    asked_to_end: list[float] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: asked_to_end.append(time.monotonic()))
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the driver decides
+    process = subprocess.Popen(command)
+    code = None
+    forwarded = False
+    while code is None:
+        if os.getppid() != driver or (asked_to_end and time.monotonic() - asked_to_end[0] > GRACE_S):
+            break
+        if asked_to_end and not forwarded:
+            process.terminate()
+            forwarded = True
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(POLL_S)
+    _kill_descendants()
+    code = process.wait() if code is None else code
+    return code if code >= 0 else 128 - code
+
+
+def _become_subreaper() -> None:
+    """Descendants whose parents died become children of this process, so that it still finds them."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def _kill_descendants() -> None:
+    while alive := _descendants(os.getpid()):
+        for pid in alive:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.01)
+
+
+def _descendants(root: int) -> list[int]:
+    """Living processes below `root`, from /proc; empty where there is none."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            state, parent = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found, waiting = [], [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
