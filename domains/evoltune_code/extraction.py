@@ -23,6 +23,7 @@ from evoltune_code import foreign_extraction
 from evoltune_code.assembly import assemble, text_field
 from evoltune_code.fences import Block, blocks, opened_by_prompt, outside
 from evoltune_code.joining import joined
+from evoltune_code.known_forms import top_level_name
 from evoltune_code.syntax import (
     bound_names,
     calls_by_name,
@@ -59,7 +60,7 @@ def extract(task: Task, response: str) -> str | None:
     """The candidate of a response in the task's language (`fields.language`, Python by default), or None."""
     text = normalised(response)
     language = languages.canonical(str(task.fields.get("language") or "python"))
-    entry_point, prompt = text_field(task, "entry_point"), text_field(task, "prompt")
+    entry_point, prompt = top_level_name(text_field(task, "entry_point"), text), text_field(task, "prompt")
     if language != "python":
         return foreign_extraction.extract(text, language, entry_point)
     found = _python(text, _Sought(prompt=prompt, entry_point=entry_point, used=_names_of(task.tests)))

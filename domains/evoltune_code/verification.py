@@ -19,6 +19,7 @@ from evoltune.record import Json, Task, Verdict
 from evoltune.sandbox import languages
 from evoltune_code.assembly import assemble, cpu_limit, preamble, text_field
 from evoltune_code.ds1000 import verify as verify_ds1000
+from evoltune_code.known_forms import UnreadableFormError, method_of, recognised, with_method
 from evoltune_code.other_languages import verify as verify_other_language
 from evoltune_code.syntax import is_code, statements, syntax_error
 
@@ -53,17 +54,21 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
     language = languages.canonical(text_field(task, "language") or "python")
     if language != "python":
         return verify_other_language(task, candidate, language, context)
-    entry_point = text_field(task, "entry_point")
+    try:
+        tests, entry_point = recognised(tests_of(task), text_field(task, "entry_point"))
+    except (UnreadableFormError, ValueError, TypeError) as error:
+        return Verdict(status="unverifiable", reason=f"the tests: {error}"[:300])
     program = assemble(text_field(task, "prompt"), entry_point, candidate)
-    if error := syntax_error(program):
-        line, message = error
+    program, entry_point = with_method(program, method_of(program, entry_point))
+    if broken := syntax_error(program):
+        line, message = broken
         reason = f"syntax error on line {line}: {message}"[:300]
         return Verdict(status="fail", reason=reason, evidence={"line": line})
     if names := disallowed_imports(program, context):
         reason = f"imports {names}, which verify.policy.packages does not allow"
         return Verdict(status="fail", reason=reason)
     job = Job(
-        program=program, tests=tests_of(task), entry_point=entry_point, stdin=text_field(task, "stdin"), cpu_s=cpu_limit(task),
+        program=program, tests=tests, entry_point=entry_point, stdin=text_field(task, "stdin"), cpu_s=cpu_limit(task),
         judge=judge_of(context),
     )  # fmt: skip
     return run_scaled(task, job, context)

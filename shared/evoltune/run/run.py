@@ -33,7 +33,7 @@ from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.launch_command import launch_command
 from evoltune.train.sft.examples import messages_of
 from evoltune.train.step_checkpoints import check_selection
-from evoltune.verification.checker import Checker, open_checker
+from evoltune.verification.checker import Checker, core_version, open_checker
 
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
 _CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
@@ -102,7 +102,8 @@ class Run:
     @cached_property
     def verify_step(self) -> Step:
         """Its version covers the verifier's source, the policy and the limits: a changed verifier judges anew."""
-        limits = {k: v for k, v in msgspec.to_builtins(self.recipe.verify).items() if k != "workers"}
+        settings = msgspec.to_builtins(self.recipe.verify)
+        limits = {k: v for k, v in settings.items() if k != "workers"} | {"core": core_version()}
         version = digest([self.evolve_step.version, source_hash(self.domain), limits])
         return Step(name="verify", version=version, before=self.evolve_step, upto=self.limit)
 

@@ -2,15 +2,16 @@
 
 A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many(jobs)`). What `Job.tests` may be:
 
-    "assert f(2) == 4"                       Python source, run in the test runner; names that it does not define itself
-                                             are looked up in the program, so helpers of the program work too
-    "def check(candidate): ..."              HumanEval style: then `check(entry_point)` is called as well; functions
-                                             named test_* without arguments are called likewise
-    ["assert ...", "assert ..."]             each its own case, in order; all must pass
+    "assert f(2) == 4"                       Python source; names that it does not define itself are looked up in the
+                                             program, so helpers of the program work too
+    "def check(candidate): ..."              HumanEval style: then `check(entry_point)` is called as well; tests in the
+                                             forms of pytest and unittest are run as their runners run them
+    ["assert ...", "assert ..."]             each its own case, in order and in one namespace; all must pass
     {"each": ["assert ...", ...]}            the same, but every case runs; `evidence["passed"]` lists 0 and 1
     {"cases": [[args, expected], ...],       entry_point(*args) against expected, both as `values.encode` writes them
-     "atol": 0.0, "oracle": SOURCE}          (atol: floats; oracle: a program that computes the expected values in
-                                             another isolated process: then a case is [args] alone)
+     "atol": 0.0, "oracle": SOURCE,          (atol: floats; oracle: a program that computes the expected values in
+     "lists": false}                         another isolated process: then a case is [args] alone; lists: tuples count
+                                             as lists); [args, a, b]: either is right
     {"probe": [args, ...]}                   calls entry_point(*args), compares nothing: `evidence["results"]` holds
                                              one string per call; equal strings mean equal results
     {"stdio": [[input, output], ...],        a program that reads standard input: one new process per case, output
@@ -21,11 +22,13 @@ A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many
 Languages other than "python" (javascript, c, cpp, bash) take stdio, None, and source of their own language as `tests`,
 which is appended to the program. `Job.program` is the whole program, `Job.entry_point` a top-level name in it.
 
-What tests see of a program's values: None, bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict,
-deque, range, Decimal, Fraction, date and time types arrive as plain copies (subclasses as their base; Counter,
-OrderedDict and defaultdict as dict). Lists, dicts and sets that a call changed in place are changed for the tests too.
-Anything else is a proxy that can be called, iterated and asked for attributes, but that equals nothing but itself: an
-object that claims to equal everything gains nothing.
+How tests that are source are judged (`reading` decides, by the tests; `evidence["judge"]` says it):
+
+    separate        calls with plain values and comparisons of plain values: the tests run in the test runner, and the program
+                    never sees an expected value. Plain are None, bool, int, float, complex, str, bytes, list, tuple, set,
+                    frozenset, dict, deque, range, Decimal, Fraction, date and time types, of exactly these types.
+    same process    everything else: identity, aliasing, classes, exceptions' attributes, state, frameworks. The tests run in the
+                    solution process (`same_process`). Also where a test meets an object that is no plain value.
 
 Evidence of every verdict: `isolation` (L3..L0), `cpu_s`, `memory_mb`, `calls` (into the program), and on failure
 `stdout` (tail), `test` (the failing source line), `exception`.

@@ -99,7 +99,7 @@ def _wrong_values(form: str, rows: list[Any], has_oracle: bool) -> str:
     if width and not all(isinstance(r, list | tuple) and len(r) >= width for r in rows):
         return "'cases' must hold [args, expected], or [args] beside an oracle"
     try:
-        arguments = [values.decode([r[0], *r[1:2]] if width else [r]) for r in rows]
+        arguments = [values.decode(list(r) if width else [r]) for r in rows]
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         return f"{form!r} holds what is no tagged value: {error}"
     lists = all(isinstance(a[0], list | tuple) for a in arguments)

@@ -8,8 +8,11 @@ Invariant: records come back in input order, each answer with exactly one verdic
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -90,9 +93,22 @@ def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
 
 
 def limits_of(settings: Verification) -> dict[str, Any]:
-    """The settings that a verdict depends on, as plain JSON: all but `workers` and `keep`."""
+    """What a verdict depends on besides the domain, as plain JSON: the settings but for `workers` and `keep`, and the code
+    that runs and judges programs."""
     fields: dict[str, Any] = msgspec.to_builtins(settings)
-    return {name: value for name, value in fields.items() if name not in ("workers", "keep")}
+    return {name: value for name, value in fields.items() if name not in ("workers", "keep")} | {"core": core_version()}
+
+
+@cache
+def core_version() -> str:
+    """16 hex digits over the code of the sandbox and of verification: a mended core judges anew."""
+    sha = hashlib.sha256()
+    for package in ("sandbox", "verification"):
+        folder = Path(__file__).parent.parent / package
+        for file in sorted(folder.rglob("*.py")):
+            if "service" not in file.relative_to(folder).parts:
+                sha.update(f"{package}/{file.relative_to(folder)}".encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:16]
 
 
 def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
