@@ -14,10 +14,9 @@ from evoltune.domain import Benchmark
 from evoltune.errors import DataError
 from evoltune.record import Json, Task
 from evoltune.rows.readers import read_located
-from evoltune_general.seeds import DEV, dev_tasks
+from evoltune_general.seeds import DEV, ROLES, dev_tasks
 
 Row = Mapping[str, Any]
-ROLES = ("user", "assistant")
 
 
 def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Task]]:

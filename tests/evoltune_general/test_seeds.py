@@ -5,11 +5,15 @@ from collections import Counter
 
 import pytest
 
+from evoltune.curate.select import objection
 from evoltune.domain import Context
 from evoltune.errors import DataError
 from evoltune.rows.records import read_records
+from evoltune.run.dev_suite import refuse_overlap
 from evoltune_general import domain
 from evoltune_general.benchmarks import BENCHMARKS
+from evoltune_general.constraints import violations
+from evoltune_general.seeds import DEV, dev_tasks
 from evoltune_general.seeds.lima import lima_seeds, write_seeds
 
 CONTEXT = Context(run=lambda job: pytest.fail("the general verifier runs no program"), policy={})
@@ -26,7 +30,7 @@ def rows(path, *found):
 def test_seeds_are_many_and_varied_and_each_has_an_answer():
     assert len(SEEDS) >= 60 and len({s.id for s in SEEDS}) == len(SEEDS)
     assert len({s.task.instruction for s in SEEDS}) == len(SEEDS)
-    skills = Counter(s.task.fields["skill"] for s in SEEDS)
+    skills = Counter(s.task.fields["skill"] for s in SEEDS if not s.task.name.startswith("general-long"))
     assert len(skills) >= 25 and max(skills.values()) <= 6
     assert all(s.answers[0].model == "seed" and s.answers[0].text.strip() for s in SEEDS)
 
@@ -61,3 +65,20 @@ def test_lima_rows_become_prompts_or_seeds(tmp_path):
     )
     with pytest.raises(DataError, match="ends with a question"):
         list(lima_seeds(test))
+
+
+def test_sixty_long_answers_and_ten_dialogues_pass_limas_rules():
+    long = [seed for seed in SEEDS if seed.task.name.startswith("general-long")]
+    assert not [seed.task.instruction for seed in long if objection(seed.answers[0].text)]
+    dialogues = [seed for seed in long if seed.task.history]
+    assert len(long) >= 70 and len(dialogues) >= 10
+    assert all([role for role, _ in seed.task.history] == ["user", "assistant"] for seed in dialogues)
+
+
+def test_the_dev_prompts_state_conditions_that_can_be_checked_and_share_none_with_the_seeds():
+    tasks = list(dev_tasks(DEV))
+    assert len(tasks) == 50
+    for task in tasks:
+        stated = task.fields["constraints"]
+        assert violations(stated, "") or violations(stated, "word. " * 400), task.name
+    refuse_overlap("general-dev", tasks, {"seeds": [seed.task for seed in SEEDS]})

@@ -1,4 +1,4 @@
-"""The shipped general seeds: our own tasks with our own answers (tasks.yaml), tagged by skill.
+"""The shipped general seeds: our own tasks with our own answers, tagged by skill (tasks.yaml, and long.yaml for LIMA).
 
 next(iter(seeds())).task.fields["skill"]     # 'writing'
 """
@@ -12,6 +12,8 @@ import yaml
 from evoltune.record import Answer, Record, Task
 
 FILE = Path(__file__).parent / "tasks.yaml"
+LONG = Path(__file__).parent / "long.yaml"
+ROLES = ("user", "assistant")
 DEV = Path(__file__).parent / "dev.yaml"
 
 
@@ -33,7 +35,12 @@ def dev_tasks(path: Path) -> Iterator[Task]:
 
 
 def seeds() -> Iterator[Record]:
-    """64 records with one answer each; `verify` checks the `constraints` among their fields."""
+    """64 records with one answer each, whose `constraints` are checked by `verify`; then 60 long ones and 10 dialogues."""
     for number, row in enumerate(_rows(FILE), 1):
         task = Task(instruction=row["instruction"], fields=_fields(row), name=f"general-{number:02d}")
         yield Record(domain="general", task=task, answers=(Answer(text=row["answer"], model="seed"),))
+    for number, row in enumerate(_rows(LONG), 1):
+        *earlier, instruction, answer = row["turns"]
+        history = tuple((ROLES[i % 2], text.strip()) for i, text in enumerate(earlier))
+        task = Task(instruction=instruction, fields=_fields(row), history=history, name=f"general-long-{number:02d}")
+        yield Record(domain="general", task=task, answers=(Answer(text=answer.strip(), model="seed"),))

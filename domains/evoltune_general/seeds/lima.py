@@ -13,7 +13,8 @@ from evoltune.errors import DataError, EvoltuneError
 from evoltune.record import Answer, Record
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_located
-from evoltune_general.benchmarks import BENCHMARKS, ROLES, conversation
+from evoltune_general.benchmarks import BENCHMARKS, conversation
+from evoltune_general.seeds import ROLES
 
 
 def lima_seeds(path: Path) -> Iterator[Record]:
