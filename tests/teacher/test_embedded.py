@@ -104,3 +104,24 @@ def test_an_unknown_embedded_model_names_what_is_allowed():
 def test_one_core_is_left_to_the_driver(monkeypatch, cores, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
     assert default_threads() == threads
+
+
+def test_a_file_of_the_hub_is_downloaded_by_repository_revision_and_name(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+
+    def download(repository, file, revision=None):
+        asked.append((repository, file, revision))
+        if "gone" in file:
+            raise OSError("404 Client Error: no such entry")
+        return str(tmp_path / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert find_gguf("org/repo-GGUF:q4.gguf") == tmp_path / "q4.gguf"
+    assert find_gguf("org/repo@v1:sub/q4.GGUF") == tmp_path / "sub/q4.GGUF"
+    assert asked == [("org/repo-GGUF", "q4.gguf", None), ("org/repo", "sub/q4.GGUF", "v1")]
+    with pytest.raises(TeacherError, match=r"'gone.gguf' of 'org/repo' cannot be downloaded from the hub: 404"):
+        find_gguf("org/repo:gone.gguf")
+    with pytest.raises(RecipeError, match="neither a GGUF file"):
+        find_gguf("org/repo")

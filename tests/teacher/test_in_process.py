@@ -52,3 +52,20 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(TeacherError, match=r"teacher.model: .* cannot be loaded"):
         complete(recipes.Teacher(kind="transformers", model=str(tmp_path)), "hi")
+
+
+def test_a_sample_depends_on_its_own_seed_and_not_on_its_batch(tiny_base):
+    config = recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=6, concurrency=8, top_p=1.0)
+    alone = complete(config, "say hello", n=2)[0]
+    together = complete(config, "say hello", "say hello", "say hello", n=2)
+    assert alone.texts == together[0].texts
+    assert len({text for reply in together for text in reply.texts}) > 3  # six samples of one prompt
+    assert complete(config, "say hello", n=2)[0].texts == alone.texts
+
+
+def test_options_of_the_engine_reach_the_model_and_a_wrong_one_is_named(tiny_base):
+    assert complete(
+        recipes.Teacher(kind="transformers", model=str(tiny_base), max_tokens=3, engine={"dtype": "float32"}), "hi"
+    )
+    with pytest.raises(TeacherError, match=r"cannot be loaded: .*no_such_option"):
+        complete(recipes.Teacher(kind="transformers", model=str(tiny_base), engine={"no_such_option": 1}), "hi")

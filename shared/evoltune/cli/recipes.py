@@ -19,6 +19,7 @@ from evoltune.recipe.convert import convert
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
 from evoltune.teacher.dialects import chat_url
+from evoltune.teacher.engines import check_engine
 
 MODELINE = (
     "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
@@ -85,6 +86,7 @@ def _check_names(recipe: Recipe) -> None:
         for key, name in named:
             if name and name not in known:
                 raise RecipeError(f"{key}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}")
+    check_engine(recipe.teacher)
     for i, endpoint in enumerate(recipe.teacher.endpoints):
         chat_url(endpoint.url, f"teacher.endpoints.{i}")
     if recipe.eval.endpoint:

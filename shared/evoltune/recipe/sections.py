@@ -67,9 +67,10 @@ class Endpoint(Section, frozen=True, kw_only=True):
 class Teacher(Section, frozen=True, kw_only=True):
     """The LLM that rewrites, compares and answers. Decoding defaults are WizardLM's (2304.12244, section 4)."""
 
-    kind: Literal["embedded", "http", "replay", "transformers", "vllm"] = "embedded"
+    kind: str = "embedded"
+    """`embedded`, `http`, `replay`, `transformers`, `vllm`, `any-llm` (providers' own interfaces), or an installed plug-in's."""
     model: str = "SmolLM2-135M-Instruct"
-    """`http`: the name sent to the server; `embedded`: a GGUF path or the packaged model; `transformers`: a path or hub id."""
+    """`http`: the name sent to the server; `embedded`: a GGUF path, OWNER/NAME:FILE.gguf on the hub, or the packaged model; `transformers`: a path or hub id."""
     endpoints: tuple[Endpoint, ...] = ()
     cassette: str | None = None
     """For `replay`: a file written by `evoltune cassette export`."""
@@ -90,6 +91,9 @@ class Teacher(Section, frozen=True, kw_only=True):
     """`embedded`: tokens per slot."""
     threads: Count = 0
     """`embedded`; 0: one less than there are cores."""
+    engine: dict[str, Any] = {}
+    """Options of the engine itself: `vllm` (`tensor_parallel_size`, `max_model_len`, `dtype` ...), `transformers` (`dtype`,
+    `device_map` ...), `any-llm` or a plug-in's."""
     price: Price = Price()
     budget: Budget = Budget()
     terms: str = ""

@@ -28,6 +28,7 @@ from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.paths import CHECKPOINT, DATASET, JOB, MANIFEST, RECIPE, STORE
 from evoltune.run.store import Step, Store
+from evoltune.teacher.engines import check_engine
 from evoltune.teacher.stack import open_teacher
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.launch_command import launch_command
@@ -242,6 +243,7 @@ class Run:
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""
         teacher = self.recipe.teacher
+        check_engine(teacher)
 
         async def open_and_close() -> None:
             async with open_teacher(teacher):

