@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, nearest
+from evoltune.teacher.in_process import open_in_process
 from evoltune.teacher.journal import load_cassette
 from evoltune.teacher.protocol import Teacher
 
@@ -56,8 +57,6 @@ def open_engine(config: recipes.Teacher) -> AbstractAsyncContextManager[Teacher]
             raise RecipeError("teacher.cassette: kind 'replay' needs a file written by `evoltune cassette export`")
         return nullcontext(load_cassette(config.cassette))
     if config.kind in BUILT_IN:
-        from evoltune.teacher.in_process import open_in_process
-
         return open_in_process(config)
     return _load(config.kind)(config)
 
