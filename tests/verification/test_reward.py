@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import evoltune
 from evoltune.errors import EvoltuneError
+from evoltune.record import STATUSES
 from evoltune.verification import reward as reward_module
 from evoltune.verification.row_forms import answer_text, each_answer, plain, plain_row, with_our_names
 
@@ -158,7 +159,8 @@ def test_trl_gets_shares_statuses_and_reasons(math):
     metrics, extra = {}, {}
     hooks = {"log_metric": metrics.__setitem__, "log_extra": extra.__setitem__, "trainer_state": object()}
     assert math(["4", "5", "6", "7"], reference=["4", "4", None, "7"], **hooks) == [1.0, 0.0, None, 1.0]
-    assert metrics == {"evoltune_math/fail": 0.25, "evoltune_math/pass": 0.5, "evoltune_math/unverifiable": 0.25}
+    shares = {"pass": 0.5, "fail": 0.25, "unverifiable": 0.25}
+    assert metrics == {f"evoltune_math/{status}": shares.get(status, 0.0) for status in STATUSES}
     assert extra["evoltune_math_status"] == ["pass", "fail", "unverifiable", "pass"]
     assert "not equal" in extra["evoltune_math_reason"][1] and extra["evoltune_math_reason"][2] == "no reference"
 

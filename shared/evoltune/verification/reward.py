@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from evoltune.domain import Domain, load_domain, package_of
 from evoltune.errors import DomainError
+from evoltune.record import STATUSES
 from evoltune.verification.checker import Checker, checked_options, open_checker
 from evoltune.verification.partial_credit import with_fractions
 from evoltune.verification.row_forms import OTHER_NAMES, answer_text, column_values, plain_row, with_our_names
@@ -113,8 +114,8 @@ class Reward:
         log_metric, log_extra = hooks.get("log_metric"), hooks.get("log_extra")
         counts = Counter(verdict["status"] for verdict in verdicts)
         if callable(log_metric) and verdicts:
-            for status, count in sorted(counts.items()):
-                log_metric(f"{self.__name__}/{status}", count / len(verdicts))
+            for status in STATUSES:  # all of them: TRL averages a name over the calls that logged it
+                log_metric(f"{self.__name__}/{status}", counts[status] / len(verdicts))
         if callable(log_extra):
             log_extra(f"{self.__name__}_status", [verdict["status"] for verdict in verdicts])
             log_extra(f"{self.__name__}_reason", [verdict["reason"] for verdict in verdicts])
