@@ -28,7 +28,9 @@ def cases(task: Task) -> Sequence[Json]:
         except ValueError:
             return [task.tests]
     if isinstance(tests, list):
-        return tests
+        return [
+            [part] if isinstance(part, dict) else part for part in tests
+        ]  # an object means something only in a list
     if isinstance(tests, dict):
         return _of_object(tests)
     return _of_source(tests) if isinstance(tests, str) else [tests]

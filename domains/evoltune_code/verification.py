@@ -58,6 +58,11 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         tests, entry_point = recognised(tests_of(task), text_field(task, "entry_point"))
     except (UnreadableFormError, ValueError, TypeError) as error:
         return Verdict(status="unverifiable", reason=f"the tests: {error}"[:300])
+    if not entry_point and isinstance(tests, Mapping) and "cases" in tests:
+        entry_point = _only_function(tests.get("oracle")) or _only_function(task.reference)
+        if not entry_point:
+            reason = "the tests: 'cases' call a function: name it in the column entry_point"
+            return Verdict(status="unverifiable", reason=reason)
     program = assemble(text_field(task, "prompt"), entry_point, candidate)
     program, entry_point = with_method(program, method_of(program, entry_point))
     if broken := syntax_error(program):
@@ -111,6 +116,12 @@ def tests_of(task: Task) -> Json:
     if not isinstance(task.tests, str) or not is_code(prompt):
         return task.tests
     return preamble(prompt, text_field(task, "entry_point")) + task.tests
+
+
+def _only_function(source: object) -> str:
+    """The name of the only function that a trusted source defines at its top level; "" where there is no such."""
+    found = [n.name for n in statements(str(source or "")) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return found[0] if len(found) == 1 else ""
 
 
 def run_scaled(task: Task, job: Job, context: Context) -> Verdict:

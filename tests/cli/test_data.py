@@ -47,3 +47,11 @@ def test_without_a_file_it_lists_the_rules(capsys):
 def test_a_file_that_is_not_there_is_named(capsys):
     assert main(["data", "eliminate", "no/such.jsonl"]) == 2
     assert "no/such.jsonl" in capsys.readouterr().err
+
+
+def test_out_never_overwrites_the_input(tmp_path, capsys):
+    file = rows_file(tmp_path)
+    for command in (["eliminate", file], ["select", file, "--size", "1"]):
+        assert main(["data", *command, "--out", file]) == 2
+        assert "is the input itself" in capsys.readouterr().err
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 5

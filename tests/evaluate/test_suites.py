@@ -12,7 +12,7 @@ import pytest
 from evoltune.domain import Benchmark, load_domain
 from evoltune.errors import DataError
 from evoltune.evaluate.suite_files import check_hash, fetch, file_hashes, locate
-from evoltune.evaluate.suites import declared_suites, load_suite
+from evoltune.evaluate.suites import declared_suites, load_suite, suite_shares
 from evoltune.record import Task
 
 DATA = os.environ.get("EVOLTUNE_DATA")
@@ -139,3 +139,15 @@ def test_rows_are_written_with_the_hubs_columns_at_one_revision(hub_repository, 
     out = tmp_path / "cache" / "suite.jsonl"
     assert fetch(hub_repository, out, pinned="rev2") == f"{hub_repository}@rev2"
     assert json.loads(out.read_text()) == {"question": "q", "answer": "x #### 3"}
+
+
+def test_the_skill_and_difficulty_of_ones_own_rows_are_counted(tmp_path):
+    rows = [
+        {"id": i, "question": f"{i}?", "reference": "1", "subject": "sums", "level": f"Level {i % 2 + 1}"}
+        for i in range(3)
+    ]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = suite_shares([f"math:{path}"])["mine"]
+    assert found["skill"] == {"sums": 3} and found["difficulty"] == {"Level 1": 2, "Level 2": 1}
+    assert found["mean_difficulty"] == pytest.approx(4 / 3)

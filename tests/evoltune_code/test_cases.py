@@ -31,6 +31,8 @@ def split(tests):
         ({"stdio": [["1", "2"], ["3", "4"]]}, [{"stdio": [["1", "2"]]}, {"stdio": [["3", "4"]]}]),
         ({"cases": [[[1], 1], [[2], 2]], "atol": 0.1}, [{"cases": [[[1], 1]], "atol": 0.1}, {"cases": [[[2], 2]], "atol": 0.1}]),
         ('{"inputs": ["1", "2"], "outputs": ["3", "4"]}', [{"inputs": ["1"], "outputs": ["3"]}, {"inputs": ["2"], "outputs": ["4"]}]),
+        ([{"input": "1", "output": "2"}, {"input": "3", "output": "4"}],
+         [[{"input": "1", "output": "2"}], [{"input": "3", "output": "4"}]]),
         ({"harness": "x"}, [{"harness": "x"}]),
         ("{not json", ["{not json"]),
         ("assert (", ["assert ("]),

@@ -42,6 +42,16 @@ def test_each_form_of_tests_tells_right_from_wrong(checker, tests):
     assert wrong.status == "fail" and wrong.reason
 
 
+def test_cases_without_the_name_of_a_function_are_not_the_programs_fault(checker):
+    cases = {"cases": [[[2], 4]]}
+    verdict = judge(checker, GOOD, cases, entry_point="")
+    assert verdict.status == "unverifiable" and "name it in the column entry_point" in verdict.reason
+    assert judge(checker, GOOD, cases, entry_point="", reference=GOOD).status == "pass"
+    with_oracle = {"cases": [[[2]]], "oracle": "import math\n" + GOOD}
+    assert judge(checker, GOOD, with_oracle, entry_point="").status == "pass"
+    assert judge(checker, "def twice(x): return 3", with_oracle, entry_point="").status == "fail"
+
+
 def test_a_script_is_judged_by_what_it_prints(checker):
     tests = {"stdio": [["3\n", "6\n"], ["0\n", "0\n"]]}
     assert judge(checker, "```python\nprint(2 * int(input()))\n```", tests, entry_point="").status == "pass"

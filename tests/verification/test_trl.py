@@ -22,5 +22,7 @@ def test_grpo_trains_on_the_reward_and_logs_its_counts(tiny_base, tmp_path, capl
     assert len(logged) == 4 and all("rewards/evoltune_math/mean" in entry for entry in logged)
     shares = [sum(entry[f"evoltune_math/{status}"] for status in STATUSES) for entry in logged]
     assert shares == [pytest.approx(1.0)] * 4
-    assert sum(entry["evoltune_math/unverifiable"] for entry in logged) == pytest.approx(1.0)  # 2 of the 8 rows, once each
+    assert sum(entry["evoltune_math/unverifiable"] for entry in logged) == pytest.approx(
+        1.0
+    )  # 2 of the 8 rows, once each
     assert "rewards are None: " in caplog.text and "unverifiable: no reference" in caplog.text

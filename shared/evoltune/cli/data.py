@@ -56,6 +56,7 @@ def _eliminate(args: argparse.Namespace) -> None:
         rules = [{"about": rule.about, "name": rule.name, "fires": rule.doc} for rule in RULES]
         options.say(args, rules, [f"{r['about']:12} {r['name']:24} {r['fires']}" for r in rules])
         return
+    options.refuse_input(args.out or "", args.file)
     dropped: Counter[str] = Counter()
     total = 0
     with jsonl_writer(args.out) if args.out else nullcontext(lambda row: None) as keep:
@@ -210,6 +211,7 @@ def add_select(parser: argparse.ArgumentParser) -> None:
 def _select(args: argparse.Namespace) -> int:
     if args.page:
         templates()  # without Jinja2 the command fails here, and not after hours of reading
+    options.refuse_input(args.out, *args.sources)
     curate = Curate(
         size=args.size, mode=args.mode, balance=args.balance, quotas=_quotas(args.quota), embeddings=args.embeddings
     )
