@@ -53,10 +53,46 @@ _ENTRY_NAMES = frozenset({"candidate"})
 @lru_cache(maxsize=256)
 def judge_of(sources: tuple[str, ...]) -> str:
     """SEPARATE or SAME_PROCESS."""
+    if all(map(_are_plain_asserts, sources)):
+        return SEPARATE
     tree = _parsed("\n".join(sources))
     if tree is None or not _Values(tree).allow():
         return SAME_PROCESS
     return SEPARATE
+
+
+_TEXT = re.compile(r"""'[^'\n\\]*'|"[^"\n\\]*"|\#[^\n]*""")
+_HEAD = re.compile(
+    rf"^METADATA = \{{[^{{}}]*\}}|^from (?:{'|'.join(sorted(_VALUE_MODULES))}) import \w+(?:, *\w+)*$|^import (?:{'|'.join(sorted(_VALUE_MODULES))})$",
+    re.M,
+)
+_FLOAT = re.compile(r"(?<![\w.])\d*\.\d+|\b\d+\.(?!\w)")
+_OTHER = re.compile(r"[^\w\s()\[\]{},:+*/%<>=!-]|(?<![=!<>])=(?!=)|\bdef (?!check\(candidate\):)")
+"""What plain asserts do not hold: other signs, assignments, other functions."""
+_WORD = re.compile(r"\b[^\W\d]\w*\b(?: *\()?")
+_PLAIN_WORDS = frozenset({"assert", "def", "True", "False", "None", "not", "in", "and", "or", "candidate"})
+
+
+def _constant(found: re.Match[str]) -> str:
+    return "" if found[0][0] == "#" else "0"
+
+
+def _are_plain_asserts(source: str) -> bool:
+    """Whether tests are asserts of calls with literals, at most inside `def check(candidate)`. Told by the text:
+    a syntax tree takes a fifth as long as a program runs, and most tests are such."""
+    if "\\" in source or '"""' in source or "'''" in source:
+        return False
+    text = _FLOAT.sub("0", _HEAD.sub("", _TEXT.sub(_constant, source)))
+    if _OTHER.search(text):
+        return False
+    for word in _WORD.findall(text):
+        name = word.rstrip("( ")
+        if word[-1] != "(":
+            if name not in _PLAIN_WORDS:
+                return False
+        elif name not in _PLAIN_WORDS and name not in _BUILTINS and hasattr(builtins, name):
+            return False
+    return True
 
 
 def without_program_imports(source: str) -> str:
@@ -79,6 +115,8 @@ def _parsed(source: str) -> ast.Module | None:
 @lru_cache(maxsize=256)
 def asserts_nothing(sources: tuple[str, ...]) -> bool:
     """Whether no statement of the tests could fail for what the program does."""
+    if all(map(_are_plain_asserts, sources)) and "assert" in sources[0]:
+        return False
     tree = _parsed("\n".join(sources))
     return tree is not None and not any(
         isinstance(n, ast.Assert | ast.Raise) or _asserting_call(n) for n in ast.walk(tree)

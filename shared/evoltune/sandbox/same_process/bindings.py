@@ -2,25 +2,25 @@
 
 import builtins
 import types
-import unittest
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from evoltune.sandbox.same_process import comparing, expectations, monitor, rewriting, unittest_assertions
+from evoltune.sandbox.same_process import captured, comparing, expectations, monitor, rewriting, unittest_assertions
 
 
-@dataclass
 class Judge:
-    """What the functions need of the run."""
+    """What the functions need of the run.
 
-    state: monitor.State
-    verify: Callable[[], None]
-    """Raises where the program has changed something by which the tests judge."""
-    lookup: Callable[[str], Any]
-    unittest_main: Callable[[], Any]
-    met: int = 0
-    """Expectations of exceptions that were met when an assertion last asked."""
+    Args:
+        verify: raises where the program has changed something by which the tests judge.
+    """
+
+    def __init__(
+        self, state: monitor.State, verify: Callable[[], None], lookup: Callable[[str], Any], unittest_main: Callable[[], Any]
+    ) -> None:  # fmt: skip
+        self.state, self.verify, self.lookup, self.unittest_main = state, verify, lookup, unittest_main
+        self.met = 0
+        """Expectations of exceptions that were met when an assertion last asked."""
 
 
 def bound(judge: Judge) -> dict[str, Any]:
@@ -82,10 +82,10 @@ def _method(judge: Judge) -> Callable[..., Any]:
     """Calls of a module's functions, and of a test case's assertions."""
 
     def call(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        own = unittest_assertions.ASSERTIONS.get(name) if isinstance(owner, unittest.TestCase) else None
+        own = unittest_assertions.ASSERTIONS.get(name) if isinstance(owner, captured.of_unittest("TestCase")) else None
         if own and not _overridden(type(owner), name):
             return own(owner, *args, **kwargs)
-        if owner is unittest and name == "main":
+        if name == "main" and owner is captured.modules.get("unittest"):
             return judge.unittest_main()
         judge.verify()
         if type(owner) is types.ModuleType and owner.__name__.partition(".")[0] == "numpy":

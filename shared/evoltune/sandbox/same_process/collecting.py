@@ -5,14 +5,11 @@ Invariant: what a test raises reaches the caller; a test that is skipped raises 
     for test in collected(space, entry, done): test.run()
 """
 
-import asyncio
 import inspect
-import unittest
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from evoltune.sandbox.same_process import pytest_api, pytest_fixtures
+from evoltune.sandbox.same_process import captured, pytest_api, pytest_fixtures
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
 TAKES_ENTRY = frozenset(
@@ -31,17 +28,20 @@ TAKES_ENTRY = frozenset(
 _CANDIDATES = frozenset({"candidate", "solution", "func", "function", "fn", "f", "entry_point", "solve"})
 
 
-@dataclass
 class Test:
     """One test: its name, whose assertions are looked up by it, and how it is run."""
 
-    name: str
-    run: Callable[[], None]
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self.name, self.run = name, run
 
 
 def finish(result: Any) -> Any:
     """The result of a call that may have given a coroutine."""
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
+    if not inspect.iscoroutine(result):
+        return result
+    if not captured.run_coroutine:
+        captured.take_asyncio()
+    return captured.run_coroutine[0](result)
 
 
 def collected(space: dict[str, Any], own: list[str], entry: Any) -> Iterator[Test]:
@@ -50,7 +50,7 @@ def collected(space: dict[str, Any], own: list[str], entry: Any) -> Iterator[Tes
     for name in own:
         value = space.get(name)
         if isinstance(value, type):
-            if issubclass(value, unittest.TestCase):
+            if issubclass(value, captured.of_unittest("TestCase")):
                 yield from _cases(name, value)
             elif name.startswith("Test") and "__init__" not in value.__dict__:
                 yield from _class(name, value, space, entry)
@@ -222,8 +222,8 @@ def _cases(name: str, kind: Any) -> Iterator[Test]:
 def _run_case(kind: Any, method: str, expects_failure: bool) -> Callable[[], None]:
     def run() -> None:
         case = kind(method)
-        if isinstance(case, unittest.IsolatedAsyncioTestCase):
-            asyncio.run(_async_case(case, method))
+        if hasattr(case, "asyncSetUp"):
+            finish(_async_case(case, method))
             return
         try:
             case.setUp()

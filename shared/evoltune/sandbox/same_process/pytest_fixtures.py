@@ -2,9 +2,9 @@
 
 import io
 import os
+import pkgutil
 import sys
 import types
-import unittest.mock
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +16,7 @@ class _Patch:
     def setattr(self, target: Any, name: Any, value: Any = ..., raising: bool = True) -> None:
         if isinstance(target, str):
             path, _, attribute = target.rpartition(".")
-            target, name, value = unittest.mock._importer(path), attribute, name  # type: ignore[attr-defined]
+            target, name, value = pkgutil.resolve_name(path), attribute, name
         old = getattr(target, name, ...)
         setattr(target, name, value)
         self.undo_list.append(lambda: delattr(target, name) if old is ... else setattr(target, name, old))

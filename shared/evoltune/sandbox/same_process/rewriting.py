@@ -14,7 +14,6 @@ import types
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 FILE = "<tests>"
@@ -39,17 +38,19 @@ _SYMBOLS: dict[type, str] = {
 }  # fmt: skip
 
 
-@dataclass
 class Tests:
-    """Compiled tests, and what they consist of."""
+    """Compiled tests, and what they consist of.
 
-    code: types.CodeType
-    straight: dict[str, list[int]] = field(default_factory=dict)
-    """Function (or `Class.method`; "": the module) -> assertions that are reached whenever it runs to its end."""
-    lines: dict[int, int] = field(default_factory=dict)
-    """Assertion -> line."""
-    once: frozenset[str] = frozenset()
-    """Global names that the tests bind once, and never again from a function."""
+    Args:
+        straight: function (or `Class.method`; "": the module) -> assertions that are reached whenever it runs to its end.
+        lines: assertion -> line.
+        once: global names that the tests bind once, and never again from a function.
+    """
+
+    def __init__(
+        self, code: types.CodeType, straight: dict[str, list[int]], lines: dict[int, int], once: frozenset[str]
+    ) -> None:  # fmt: skip
+        self.code, self.straight, self.lines, self.once = code, straight, lines, once
 
 
 def compiled(tree: ast.Module, bound: Mapping[str, Any], keep: frozenset[str], first_site: int = 0) -> Tests:

@@ -20,12 +20,10 @@ import struct
 import sys
 import traceback
 import types
-import unittest
-import unittest.mock
 import warnings
 from typing import Any
 
-from evoltune.sandbox.same_process import bindings, collecting, comparing, monitor, pytest_api, rewriting
+from evoltune.sandbox.same_process import bindings, captured, collecting, comparing, monitor, pytest_api, rewriting
 from evoltune.sandbox.same_process.expectations import Skipped
 
 JUDGES = {
@@ -110,8 +108,6 @@ class _Run:
         self.space: TestSpace | None = None
         self.watched: list[monitor.Entry] = []
         self.unittest_ran = False
-        self.modules: dict[str, types.ModuleType] = {}
-        """What the tests import, as it was before the program ran."""
         self.fixed: dict[str, Any] = {}
         """Global names of the tests that they bind once, and what they mean."""
 
@@ -142,7 +138,11 @@ class _Run:
 
     def _import_modules(self, trees: list[ast.Module]) -> list[types.ModuleType]:
         """Imports what the tests will import. Returns these modules."""
-        found = [unittest, unittest.case, unittest.mock]
+        found: list[types.ModuleType] = []
+        if any(isinstance(n, ast.AsyncFunctionDef) for tree in trees for n in ast.walk(tree)):
+            captured.take_asyncio()
+        if "unittest" in self.names:
+            captured.take("unittest")
         for node in (n for tree in trees for n in ast.walk(tree)):
             wanted = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -151,8 +151,7 @@ class _Run:
                 if name.partition(".")[0] in ("pytest", *self.request["modules"]):
                     continue
                 try:
-                    found.append(importlib.import_module(name))
-                    self.modules |= {part: sys.modules[part] for part in _parents(name)}
+                    found.append(captured.take(name))
                 except ModuleNotFoundError:
                     self.missing.add(name)
                 except Exception:  # noqa: BLE001 - the tests' own import says so
@@ -162,6 +161,8 @@ class _Run:
                 importlib.import_module(name)
             except Exception:  # noqa: BLE001 - the program says so itself
                 continue
+        if "unittest" in captured.modules:
+            found += [captured.take("unittest"), captured.take("unittest.case")]
         if any(m.__name__.partition(".")[0] == "numpy" for m in found):
             parts = (
                 "numpy.testing._private.utils",
@@ -199,7 +200,7 @@ class _Run:
         n = len(self.state.counts)
         if n > monitor.MAX_VERIFIED and self.state.steps % 16:
             return
-        if found := [e for e in monitor.changed(self.watched) if not self._changed_by_tests(e[0].get(e[1]))]:
+        if found := [e for e in monitor.changed(self.watched) if not self._changed_by_tests(e[1], e[0].get(e[1]))]:
             owner, name, _ = found[0]
             self._broken(
                 f"{owner.get('__name__', owner.get('__module__', 'a module'))}.{name} to be another than it was"
@@ -213,10 +214,13 @@ class _Run:
         self.state.broken = self.state.broken or what
         raise PermissionError(self.state.broken)
 
-    def _changed_by_tests(self, value: Any) -> bool:
-        if isinstance(value, unittest.mock.NonCallableMock) or type(value).__module__ == "unittest.mock":
-            return True
-        return getattr(value, "__globals__", None) is self.space or not callable(value)
+    def _changed_by_tests(self, name: str, value: Any) -> bool:
+        """Whether a changed name of a module is the tests' own doing: a mock, or a function of theirs, and they mention it."""
+        if not any(name in source for source in self.sources):
+            return not callable(value) and not name.isupper()
+        mock = captured.modules.get("unittest.mock")
+        mocked = mock is not None and isinstance(value, mock.NonCallableMock)
+        return mocked or getattr(value, "__globals__", None) is self.space or not callable(value)
 
     def _is_tests(self, function: Any) -> bool:
         if getattr(function, "__globals__", None) is not self.space:
@@ -358,7 +362,7 @@ class _Run:
                 continue  # the source called it itself
             try:
                 test.run()
-            except (Skipped, unittest.SkipTest):
+            except (Skipped, captured.of_unittest("SkipTest")):
                 if not any("skip" in source or "xfail" in source for source in self.sources):
                     raise AssertionError("the program skips the test") from None
                 continue
@@ -381,10 +385,10 @@ class _Run:
             if fromlist and (len(names) == len(fromlist) or fromlist == ("*",)):
                 return sys.modules[PROGRAM]
             raise TestsMissing(name)
-        if top in self.request["modules"] and name not in self.modules:
+        if top in self.request["modules"] and name not in captured.modules:
             return sys.modules[PROGRAM]
         for part in _parents(name) if not level else ():
-            if part in self.modules and sys.modules.get(part) is not self.modules[part]:
+            if part in captured.modules and sys.modules.get(part) is not captured.modules[part]:
                 self._broken(f"the module {part} to be another than it was")
         return builtins.__import__(name, space, local, fromlist, level)
 
