@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -15,7 +16,9 @@ import pytest
 from evoltune.errors import DataError, StoreError
 from evoltune.rows.storage import fetch, filesystem, working_copy
 from evoltune.run import publish as publishing
+from evoltune.run.lock import locked
 from evoltune.run.publish import publish, working_on
+from evoltune.run.store import Store, Usage
 
 pytest.importorskip("s3fs", reason="pip install 'evoltune[storage]'")
 
@@ -60,7 +63,8 @@ def place(request, bucket, tmp_path):
 
 
 def tree(folder):
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".published.json")
+    own = (".published.json", "run.lock", "store.lock")
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in own)
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
 
 
@@ -85,7 +89,7 @@ def test_a_reader_sees_the_old_state_until_the_manifest_is_there(place, tmp_path
     publish(mine, place)
     (mine / "store.sqlite").write_bytes(b"more facts")
 
-    def dies(*args):
+    def dies(*args, **condition):
         raise OSError("no space left")
 
     with monkeypatch.context() as broken:
@@ -124,7 +128,7 @@ def test_two_machines_never_write_over_each_other(place, tmp_path):
     publish(two, place)
     with pytest.raises(StoreError, match="holds another state"):
         publish(one, place)
-    with pytest.raises(StoreError, match="has changed too"), working_on(place, one):
+    with pytest.raises(StoreError, match=r"that have changed since: store.sqlite"), working_on(place, one):
         pass
     assert tree(one)["store.sqlite"] == b"one"
 
@@ -174,6 +178,228 @@ def test_nothing_published_and_an_unknown_scheme_are_said(bucket, tmp_path):
         fetch(f"{bucket}/never", tmp_path / "x")
     with pytest.raises(DataError, match="nope"):
         fetch("nope://a/b", tmp_path / "x")
+
+
+BAD_ENTRIES = [{"sha256": "0" * 63}, {"sha256": "G" * 64}, {"sha256": "0" * 64, "bytes": -1}]
+BAD_NAMES = [".published.json", "run.lock", "a.tmp/b", "a//b", "./a", "dataset", "dataset/train.parquet/x"]
+
+
+@pytest.mark.parametrize("bad", [*BAD_ENTRIES, *BAD_NAMES])
+def test_a_manifest_is_checked_whole_before_anything_moves(tmp_path, bad):
+    place = f"file://{tmp_path}/there"
+    publish(run_folder(tmp_path / "mine"), place)
+    path = tmp_path / "there" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    name, entry = (bad, manifest["files"]["store.sqlite"]) if isinstance(bad, str) else ("zz", bad)
+    manifest["files"][name] = entry
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"manifest"):
+        fetch(place, tmp_path / "yours")
+    assert not (tmp_path / "yours").exists() or not tree(tmp_path / "yours")
+
+
+def test_fetch_keeps_what_no_publication_put_there(place, tmp_path):
+    mine, yours = run_folder(tmp_path / "mine"), tmp_path / "yours"
+    publish(mine, place)
+    (yours / "notes").mkdir(parents=True)
+    (yours / "notes" / "thesis.txt").write_text("mine alone")
+    fetch(place, yours)
+    shutil.rmtree(mine / "dataset")
+    (mine / "new.json").write_text("{}")
+    publish(mine, place)
+    fetch(place, yours)  # what was published before and is gone now goes; the rest stays
+    assert tree(yours) == {"notes/thesis.txt": b"mine alone", "store.sqlite": b"facts", "new.json": b"{}"}
+    (mine / "notes").mkdir()
+    (mine / "notes" / "thesis.txt").write_text("another")
+    publish(mine, place)
+    before = tree(yours)
+    with pytest.raises(StoreError, match=r"no publication put there.*notes/thesis\.txt.*nothing was changed"):
+        fetch(place, yours)
+    assert tree(yours) == before
+
+
+def test_fetch_waits_for_nobody_and_writes_beside_no_process(tmp_path):
+    place = f"file://{tmp_path}/there"
+    publish(run_folder(tmp_path / "mine"), place)
+    for lock in ("run.lock", "store.lock"):
+        with locked(tmp_path / "yours", lock), pytest.raises(StoreError, match="another process writes"):
+            publishing.fetch(place, tmp_path / "yours")
+    assert not tree(tmp_path / "yours")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_link_is_refused_by_name(tmp_path, kind):
+    mine = run_folder(tmp_path / "mine")
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "weights").write_text("w")
+    (mine / "checkpoint").symlink_to(tmp_path / "big" / ("weights" if kind == "file" else ""))
+    with pytest.raises(DataError, match=r"checkpoint: a symbolic link is not published"):
+        publish(mine, f"file://{tmp_path}/there")
+    shutil.copytree(tmp_path / "big", tmp_path / "one" / "checkpoint")
+    publish(tmp_path / "one", f"file://{tmp_path}/one-there")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "checkpoint").symlink_to(tmp_path / "big")
+    with pytest.raises(StoreError, match="nothing was changed"):
+        fetch(f"file://{tmp_path}/one-there", tmp_path / "two")
+
+
+def killed_run(folder, calls):
+    """A store whose last transactions are only in its write-ahead log, as `kill -9` leaves it."""
+    with Store.open(folder.with_name("live")) as store:
+        for i in calls:
+            pay(store, i)
+        folder.mkdir()
+        for path in folder.with_name("live").glob("store.sqlite*"):
+            shutil.copy(path, folder)
+    shutil.rmtree(folder.with_name("live"))
+    assert (folder / "store.sqlite-wal").stat().st_size
+    return folder
+
+
+def pay(store, i):
+    store.journal(f"{i:032x}", purpose="answer", model="m", request={"i": i}, texts=[f"reply {i}"], usage=Usage())
+
+
+def paid(folder):
+    with Store.read(folder) as store:
+        assert store.sql("PRAGMA integrity_check").fetchone() == ("ok",)
+        return {int(call["key"], 16) for call in store.calls()}
+
+
+def test_the_log_of_a_killed_run_is_published_too(place, tmp_path):
+    publish(killed_run(tmp_path / "mine", range(7)), place)
+    fetch(place, tmp_path / "yours")
+    assert paid(tmp_path / "yours") == set(range(7))
+
+
+def test_a_live_run_is_published_with_all_that_it_committed(place, tmp_path):
+    with Store.open(tmp_path / "mine") as store:
+        for i in range(5):
+            pay(store, i)
+        publish(tmp_path / "mine", place)
+        pay(store, 5)
+    fetch(place, tmp_path / "yours")
+    assert paid(tmp_path / "yours") == set(range(5))
+
+
+def test_a_stale_log_is_never_applied_to_a_fetched_store(place, tmp_path):
+    with Store.open(tmp_path / "mine") as store:
+        pay(store, 1)
+    publish(tmp_path / "mine", place)
+    killed_run(tmp_path / "yours", range(10, 20))
+    with pytest.raises(StoreError, match=r"store\.sqlite.*nothing was changed"):
+        publishing.fetch(place, tmp_path / "yours")
+    assert paid(tmp_path / "yours") == set(range(10, 20))
+    (tmp_path / "yours" / "store.sqlite").unlink()  # its log stays behind
+    killed_run(tmp_path / "other", range(30, 40))
+    shutil.copy(tmp_path / "other" / "store.sqlite-wal", tmp_path / "yours")
+    publishing.fetch(place, tmp_path / "yours")
+    assert paid(tmp_path / "yours") == {1}
+
+
+def test_of_two_machines_that_publish_at_the_same_moment_one_is_refused(place, tmp_path, monkeypatch):
+    one, two = run_folder(tmp_path / "one"), run_folder(tmp_path / "two")
+    (two / "store.sqlite").write_bytes(b"two")
+    original = publishing._put_manifest
+
+    def slowly(*args):
+        monkeypatch.setattr(publishing, "_put_manifest", original)
+        publish(two, place)  # between the first one's check and its write
+        return original(*args)
+
+    monkeypatch.setattr(publishing, "_put_manifest", slowly)
+    with pytest.raises(StoreError, match="published there meanwhile"):
+        publish(one, place)
+    fetch(place, tmp_path / "yours")
+    assert tree(tmp_path / "yours")["store.sqlite"] == b"two"
+
+
+def test_a_storage_with_conditional_writes_refuses_the_later_manifest_by_itself(bucket, tmp_path, monkeypatch):
+    place = f"{bucket}/conditional"
+    one, two = run_folder(tmp_path / "one"), run_folder(tmp_path / "two")
+    (two / "store.sqlite").write_bytes(b"two")
+
+    def too_late(address, before):
+        monkeypatch.undo()
+        publish(two, place)  # between the last look and the write
+
+    monkeypatch.setattr(publishing, "_refuse_other", too_late)
+    with pytest.raises(StoreError, match="published there meanwhile"):
+        publish(one, place)
+
+
+def test_a_damaged_publication_is_repaired_by_publishing_again(place, tmp_path):
+    mine = run_folder(tmp_path / "mine")
+    manifest = publish(mine, place)
+    with filesystem(place) as (fs, root):
+        fs.pipe_file(f"{root}/{manifest['files']['store.sqlite']['object']}", b"facks")  # of the same size
+        fs.rm_file(f"{root}/{manifest['files']['dataset/train.parquet']['object']}")
+    with pytest.raises((StoreError, DataError)):
+        fetch(place, tmp_path / "yours")
+    publish(mine, place, repair=True)
+    fetch(place, tmp_path / "yours")
+    assert tree(tmp_path / "yours") == {"dataset/train.parquet": b"rows" * 1000, "store.sqlite": b"facts"}
+    with filesystem(place) as (fs, root):
+        fs.pipe_file(f"{root}/manifest.json", b"{")
+    with pytest.raises(StoreError, match="--repair"):
+        publish(mine, place)
+    publish(mine, place, repair=True)
+    fetch(place, tmp_path / "theirs")
+    assert tree(tmp_path / "theirs") == tree(tmp_path / "yours")
+
+
+def interleave(place, folder, seed):
+    """Two machines run, are killed, publish, fetch and resume in a random order."""
+    rng = random.Random(seed)
+    machines = [folder / "a", folder / "b"]
+    for machine in machines:
+        machine.mkdir(parents=True)
+    published, next_call = set(), 0
+    for step in range(12):
+        machine = rng.choice(machines)
+        act = rng.choice(["run", "kill", "publish", "publish", "fetch", "resume"])
+        if act in ("run", "kill"):
+            with Store.open(machine) as store:
+                for _ in range(rng.randint(1, 4)):
+                    next_call += 1
+                    pay(store, next_call)
+                left = {path: path.read_bytes() for path in machine.glob("store.sqlite*")}
+            if act == "kill":  # the files as they were before the store was closed
+                for path, content in left.items():
+                    path.write_bytes(content)
+        if step == 6:
+            (machine / "thesis.txt").write_text(machine.name)  # a file that is ours alone, from now on
+        before = paid(machine) if (machine / "store.sqlite").exists() else set()
+        try:
+            if act == "publish" and not (machine / "thesis.txt").exists():
+                publish(machine, place)
+                published = before
+            elif act == "fetch":
+                publishing.fetch(place, machine)
+                assert not published or paid(machine) == published
+            elif act == "resume":
+                publishing._fetch_newer(place, machine)
+                assert not published or paid(machine) >= published
+        except (StoreError, DataError):
+            assert (paid(machine) if before else set()) == before, "an error changed the store"
+        if step >= 6:
+            assert sum((m / "thesis.txt").exists() for m in machines) == 1
+    if published:
+        publishing.fetch(place, folder / "c")
+        assert paid(folder / "c") == published
+
+
+def test_random_interleavings_of_two_machines_lose_nothing_that_was_published(bucket, tmp_path):
+    for seed in range(12):
+        place = f"{bucket}/turns-{seed}" if seed % 4 == 0 else f"file://{tmp_path}/{seed}/there"
+        interleave(place, tmp_path / str(seed), seed)
+
+
+@pytest.mark.slow
+def test_two_hundred_interleavings_of_two_machines_lose_nothing_that_was_published(bucket, tmp_path):
+    for seed in range(12, 212):
+        place = f"{bucket}/turns-{seed}" if seed % 2 == 0 else f"file://{tmp_path}/{seed}/there"
+        interleave(place, tmp_path / str(seed), seed)
 
 
 def evoltune(*words):

@@ -19,11 +19,11 @@ import msgspec
 from evoltune.cli import options
 from evoltune.errors import DataError
 from evoltune.recipe import load_recipe
-from evoltune.rows.storage import fetch, is_address
+from evoltune.rows.storage import is_address
 from evoltune.run import queries
 from evoltune.run.lock import is_locked
 from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, RUN_LOCK, STORE
-from evoltune.run.publish import publish
+from evoltune.run.publish import fetch, publish
 from evoltune.run.store import Store
 from evoltune.terminal import printable
 
@@ -255,19 +255,31 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
 
 
 def add_publish(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help="publish: a folder; fetch: an address, e.g. s3://bucket/run")
-    parser.add_argument("target", help="publish: an address; fetch: a folder")
+    _add_transfer(parser)
+    repair = "read back what is there, and replace what is damaged"
+    parser.add_argument("--repair", action="store_true", help=repair)
     options.finish(parser, _transfer)
 
 
-add_fetch = add_publish
+def _add_transfer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="publish: a folder; fetch: an address, e.g. s3://bucket/run")
+    parser.add_argument("target", help="publish: an address; fetch: a folder")
+
+
+def add_fetch(parser: argparse.ArgumentParser) -> None:
+    _add_transfer(parser)
+    options.finish(parser, _transfer)
 
 
 def _transfer(args: argparse.Namespace) -> None:
     address, folder = (args.target, args.source) if args.verb == "publish" else (args.source, args.target)
     if not is_address(address):
         raise DataError(f"{address}: not an address: give SCHEME://..., e.g. s3://bucket/run or file:///mnt/run")
-    manifest = publish(Path(folder), address) if args.verb == "publish" else fetch(address, Path(folder))
+    if args.verb == "publish":
+        is_live = is_locked(Path(folder) / RUN_LOCK)
+        manifest = publish(Path(folder), address, snapshot=is_live, repair=args.repair)
+    else:
+        manifest = fetch(address, Path(folder))
     files, version = manifest["files"], manifest["version"]
     size = sum(entry["bytes"] for entry in files.values())
     facts = {"address": address, "folder": folder, "version": version, "files": len(files), "bytes": size}

@@ -8,14 +8,17 @@ names the current ones: a reader sees the old state or the new one, never a mixt
 """
 
 import json
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from evoltune.errors import DataError, MissingExtraError, StoreError, require
 from evoltune.record import digest
-from evoltune.rows.files import atomic_path, cache_folder, file_digest, write_json
+from evoltune.rows.files import atomic_path, cache_folder, file_digest, read_json, write_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -55,37 +58,82 @@ def download(address: str) -> Path:
         return target
 
 
-def fetch(address: str, folder: Path) -> Manifest:
-    """Makes `folder` equal to what was published last; files that are not in the manifest are deleted.
+def fetch(address: str, folder: Path, *, strict: bool = False) -> Manifest:
+    """Makes the published files of `folder` those that were published last. What no publication put there stays.
+
+    Everything is downloaded beside its place and checked, then put in place; nothing is changed when anything is wrong.
+
+    Args:
+        strict: Refuse also a folder with files that only it has; else they stay.
 
     Raises:
         DataError: nothing was published at the address.
-        StoreError: a file is missing or does not match its hash, or the manifest is malformed.
+        StoreError: a file is missing or does not match its hash, the manifest is malformed, or a file that would be replaced
+            is none that a publication put there, or has changed since.
     """
     manifest = read_manifest(address)
     if manifest is None:
         raise DataError(f"{address}: nothing was published there (no {MANIFEST}): check the address")
-    with filesystem(address) as (fs, root):
-        for name, entry in manifest["files"].items():
-            target = _inside(folder, name, address)
-            if target.is_file() and file_digest(target) == entry["sha256"]:
-                continue
-            with atomic_path(target) as temporary:
-                fs.get_file(f"{root}/{object_name(name, entry['sha256'])}", str(temporary))
-                if (found := file_digest(temporary)) != entry["sha256"]:
-                    raise StoreError(
-                        f"{address}/{name}: damaged: its hash is {found[:12]}, the manifest says {entry['sha256'][:12]}: "
-                        "publish it again"
-                    )
-    for path in files_of(folder):
-        if path.relative_to(folder).as_posix() not in manifest["files"]:
-            path.unlink()
-    note_version(folder, address, manifest["version"])
+    ours = _files_put_there(folder)
+    wanted = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    there = {name: file_digest(path) for name in {*wanted, *(ours or ())} if (path := folder / name).is_file()}
+    known = there if ours is None else ours
+    kept = {name for name, sha256 in there.items() if sha256 not in (wanted.get(name), known.get(name))}
+    kept |= {name for name in wanted if _is_blocked(folder, name)}
+    if strict:
+        kept |= {name for name in map(partial(_name, folder), files_of(folder)) if name not in there}
+    if kept:
+        raise StoreError(
+            f"{address}: {folder} has files that no publication put there, or that have changed since: "
+            f"{', '.join(sorted(kept)[:3])}: `evoltune runs publish {folder} OTHER_ADDRESS` keeps them, or move them away; "
+            "nothing was changed"
+        )
+    waiting = folder / f".fetch{_UNFINISHED[1]}"
+    shutil.rmtree(waiting, ignore_errors=True)
+    missing = [name for name in wanted if there.get(name) != wanted[name]]
+    try:
+        with filesystem(address) as (fs, root):
+            for name in missing:
+                _download(
+                    fs, f"{root}/{object_name(name, wanted[name])}", waiting / name, wanted[name], f"{address}/{name}"
+                )
+        for name in missing:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for log in ("-wal", "-shm"):  # SQLite would apply the old database's log to the new one
+                target.with_name(target.name + log).unlink(missing_ok=True)
+            (waiting / name).replace(target)
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
+    for name in set(there) - set(wanted):
+        (folder / name).unlink()
+    note_version(folder, address, manifest)
     return manifest
 
 
+def _download(fs: Any, source: str, target: Path, sha256: str, where: str) -> None:
+    with atomic_path(target) as temporary:
+        fs.get_file(source, str(temporary))
+        if (found := file_digest(temporary)) != sha256:
+            raise StoreError(
+                f"{where}: damaged: its hash is {found[:12]}, the manifest says {sha256[:12]}: "
+                "publish it again with --repair"
+            )
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _is_blocked(folder: Path, name: str) -> bool:
+    """Whether a link or a folder stands where the file, or a folder above it, would be."""
+    target = folder / name
+    above = [folder.joinpath(*PurePosixPath(name).parts[:n]) for n in range(1, len(PurePosixPath(name).parts))]
+    return target.is_symlink() or target.is_dir() or any(p.is_symlink() or p.is_file() for p in above)
+
+
 def read_manifest(address: str) -> Manifest | None:
-    """The manifest at an address; None when nothing was published. Raises StoreError when it is malformed."""
+    """The manifest at an address; None when nothing was published. Raises StoreError when any part of it is malformed."""
     with filesystem(address) as (fs, root):
         fs.invalidate_cache()
         try:
@@ -94,20 +142,54 @@ def read_manifest(address: str) -> Manifest | None:
             return None
     try:
         manifest = json.loads(body)
-        hashes = [entry["sha256"] for entry in manifest["files"].values()]
-        if manifest["format"] == FORMAT and all(isinstance(text, str) for text in (manifest["version"], *hashes)):
+        files = manifest["files"]
+        is_whole = manifest["format"] == FORMAT and isinstance(manifest["version"], str) and isinstance(files, dict)
+        if is_whole and all(_is_entry(entry) for entry in files.values()):
+            _refuse_names(files, address)
             return dict(manifest)
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise StoreError(f"{address}/{MANIFEST}: not a manifest of format {FORMAT}: publish to another address")
+    raise StoreError(
+        f"{address}/{MANIFEST}: not a manifest of format {FORMAT}: publish to another address, or replace it with "
+        "`evoltune runs publish --repair`"
+    )
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    size = entry.get("bytes", 0)
+    return bool(re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])) and isinstance(size, int) and size >= 0
+
+
+def _refuse_names(files: Iterable[str], address: str) -> None:
+    """Raises StoreError for a name that is not a plain path below the folder, or that a process of ours uses for itself."""
+    names = set(files)
+    for name in names:
+        path = PurePosixPath(name)
+        is_plain = bool(path.parts) and str(path) == name and not name.startswith("/") and ".." not in path.parts
+        if not is_plain or "\0" in name or "\\" in name:
+            raise StoreError(f"{address}: the manifest names {name!r}, which is outside of the folder: not fetched")
+        if name == _VERSION_NOTE or _is_unfinished(path):
+            raise StoreError(f"{address}: the manifest names {name!r}, which is never published: not fetched")
+        if any(str(above) in names for above in path.parents):
+            raise StoreError(f"{address}: the manifest names {name!r} below a file: not fetched")
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """The files of a folder that are published: no links, no locks, nothing that is still being written."""
+    """The files of a folder that are published: no locks, nothing that is still being written. Raises DataError for a link:
+    what it points to would be missing where the folder is fetched."""
     for path in sorted(folder.rglob("*")):
-        is_note = path == folder / _VERSION_NOTE
-        if path.is_file() and not path.is_symlink() and not is_note and not path.name.endswith(_UNFINISHED):
+        if path == folder / _VERSION_NOTE or _is_unfinished(path.relative_to(folder)):
+            continue
+        if path.is_symlink():
+            raise DataError(
+                f"{path}: a symbolic link is not published: put the files themselves there, or mount the disk"
+            )
+        if path.is_file():
             yield path
+
+
+def _is_unfinished(path: PurePath) -> bool:
+    return any(part.endswith(_UNFINISHED) for part in path.parts)
 
 
 def object_name(name: str, sha256: str) -> str:
@@ -116,24 +198,26 @@ def object_name(name: str, sha256: str) -> str:
     return str(path.with_name(f"{path.stem}-{sha256[:32]}{path.suffix}"))
 
 
-def _inside(folder: Path, name: str, address: str) -> Path:
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts:
-        raise StoreError(f"{address}: the manifest names {name!r}, which is outside of the folder: not fetched")
-    return folder.joinpath(*parts)
-
-
 def version_of(folder: Path) -> str:
     """The version that the folder was fetched as or published as last; "" when never."""
-    try:
-        return str(json.loads((folder / _VERSION_NOTE).read_text(encoding="utf-8"))["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    return str(_note(folder).get("version") or "")
 
 
-def note_version(folder: Path, address: str, version: str) -> None:
-    """Records which published version the folder holds."""
-    write_json(folder / _VERSION_NOTE, {"address": address, "version": version})
+def _files_put_there(folder: Path) -> dict[str, str] | None:
+    """name -> SHA-256 of each file as the last publication or fetch left it; None: by a version that did not note them."""
+    note = _note(folder)
+    files = note.get("files", {})
+    return None if note and "files" not in note else {str(k): str(v) for k, v in files.items()}
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    return read_json(folder / _VERSION_NOTE) or {}
+
+
+def note_version(folder: Path, address: str, manifest: Manifest) -> None:
+    """Records which published version the folder holds, and the files that it consists of."""
+    files = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    write_json(folder / _VERSION_NOTE, {"address": address, "version": manifest["version"], "files": files})
 
 
 @contextmanager

@@ -9,6 +9,7 @@ at its own pace. `rows.storage` describes the layout at the address.
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -25,8 +26,11 @@ from evoltune.record import digest
 from evoltune.rows import storage
 from evoltune.rows.files import atomic_path, file_digest, write_file
 from evoltune.rows.storage import FORMAT, MANIFEST, Manifest, files_of, read_manifest, version_of
+from evoltune.run.lock import locked
+from evoltune.run.paths import RUN_LOCK, STORE, STORE_LOCK
 
-_SNAPSHOT = ".snapshot.tmp"
+_SNAPSHOT, _PUBLISH_LOCK = ".snapshot.tmp", ".publish.lock"
+_BLOCK = 2**20
 
 
 @contextmanager
@@ -73,30 +77,36 @@ def working_on(address: str, folder: Path, every_s: float = 0.0) -> Iterator[Cal
 
 
 def _fetch_newer(address: str, folder: Path) -> None:
-    own, remote = version_of(folder), read_manifest(address)
-    if remote is None or remote["version"] == own:
-        return
-    if own and digest([FORMAT, {_name(p, folder): _entry(p, _name(p, folder)) for p in files_of(folder)}]) != own:
-        raise StoreError(
-            f"{address}: another machine has published there since {folder} was copied, and that copy has changed too: "
-            f"`evoltune runs publish {folder} OTHER_ADDRESS` keeps it, or remove the copy"
-        )
-    storage.fetch(address, folder)
+    remote = read_manifest(address)
+    if remote is not None and remote["version"] != version_of(folder):
+        fetch(address, folder, strict=True)
 
 
-def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
+def fetch(address: str, folder: Path, *, strict: bool = False) -> Manifest:
+    """`rows.storage.fetch` into a run's folder, under the run's lock. Raises StoreError while a process works there."""
+    if read_manifest(address) is None:
+        raise DataError(f"{address}: nothing was published there (no {MANIFEST}): check the address")
+    with locked(folder, RUN_LOCK), locked(folder, STORE_LOCK):
+        _fold_log(folder)
+        return storage.fetch(address, folder, strict=strict)
+
+
+def publish(folder: Path, address: str, *, snapshot: bool = False, repair: bool = False) -> Manifest:
     """Uploads the files of `folder` that the address lacks, then the manifest.
 
     Args:
         snapshot: a run is at work in the folder: files are copied before they are read, `checkpoint/` stays as published.
+        repair: read back what is there, and replace what is damaged, the manifest too.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or a link in it.
         StoreError: the storage refuses, or holds a version that `folder` was not made from.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder: give the directory of a run or a dataset")
-    before = read_manifest(address)
+    snapshot = snapshot or not _settle(folder)
+    etag = _etag(address)  # before the manifest is read: a later one is noticed when ours is written
+    before = _published(address, repair)
     if before is not None and before["version"] != version_of(folder):
         raise StoreError(
             f"{address}: holds another state than the one that {folder} came from: `evoltune runs fetch {address} DIR` to see it; "
@@ -112,14 +122,53 @@ def publish(folder: Path, address: str, *, snapshot: bool = False) -> Manifest:
                 continue
             with _copied(path) if snapshot else nullcontext(path) as source:
                 files[name] = _entry(source, name)
-                if published.get(name) != files[name]:
-                    _upload(fs, source, f"{root}/{files[name]['object']}")
+                target = f"{root}/{files[name]['object']}"
+                if repair and _is_damaged(fs, target, files[name]["sha256"]):
+                    fs.rm_file(target)
+                    _upload(fs, source, target)
+                elif published.get(name) != files[name] or repair:
+                    _upload(fs, source, target)
         version = digest([FORMAT, files])
         manifest = {"format": FORMAT, "version": version, "before": before["version"] if before else "", "files": files}
         if before is None or before["version"] != version:
-            _put(fs, f"{root}/{MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True).encode())
-    storage.note_version(folder, address, version)
+            body = json.dumps(manifest, indent=1, sort_keys=True).encode()
+            _put_manifest(fs, address, root, body, before["version"] if before else "", etag)
+    storage.note_version(folder, address, manifest)
     return manifest
+
+
+def _published(address: str, repair: bool) -> Manifest | None:
+    try:
+        return read_manifest(address)
+    except StoreError:
+        if not repair:
+            raise
+        return None
+
+
+def _settle(folder: Path) -> bool:
+    """Puts the store's write-ahead log, which a killed run left behind, into the store. False while a process works on it."""
+    if not _has_log(folder):
+        return True
+    try:
+        with locked(folder, STORE_LOCK):
+            _fold_log(folder)
+            return True
+    except StoreError:
+        return False
+
+
+def _fold_log(folder: Path) -> None:
+    """The caller holds the store's lock."""
+    if not _has_log(folder):
+        return
+    try:
+        with closing(sqlite3.connect(folder / STORE)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{folder / STORE}: {error}: `evoltune doctor {folder} --repair` saves what can be read"
+        ) from error
 
 
 def _name(path: Path, folder: Path) -> str:
@@ -163,11 +212,79 @@ def _upload(fs: Any, path: Path, target: str) -> None:
         fs.put_file(str(path), target)
 
 
-def _put(fs: Any, target: str, body: bytes) -> None:
+def _has_log(folder: Path) -> bool:
+    log = folder / f"{STORE}-wal"
+    return (folder / STORE).is_file() and log.is_file() and log.stat().st_size > 0
+
+
+def _put_manifest(fs: Any, address: str, root: str, body: bytes, before: str, etag: str | None) -> None:
+    """Writes the manifest if the address still holds the version `before`. Raises StoreError: another machine was faster."""
+    target = f"{root}/{MANIFEST}"
+    if _is_local(fs):
+        with locked(Path(root), _PUBLISH_LOCK, wait_s=60):
+            _refuse_other(address, before)
+            _put(fs, target, body)
+        return
+    _refuse_other(address, before)
+    if etag is None:
+        _put(fs, target, body)
+        return
+    condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+    try:
+        _put(fs, target, body, **condition)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno == errno.EINVAL:  # 412, precondition failed
+            raise _published_meanwhile(address) from None
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP) and "NotImplemented" not in str(error):
+            raise
+        print(f"{address}: this storage has no conditional write: publish from one machine only", file=sys.stderr)
+        _put(fs, target, body)
+
+
+def _etag(address: str) -> str | None:
+    """Of the manifest, for a conditional write; "": there is none yet; None: a storage for which we know no such write."""
+    with storage.filesystem(address) as (fs, root):
+        if "s3" not in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
+            return None
+        fs.invalidate_cache()
+        try:
+            return str(fs.info(f"{root}/{MANIFEST}").get("ETag") or "") or None
+        except FileNotFoundError:
+            return ""
+
+
+def _refuse_other(address: str, before: str) -> None:
+    try:
+        now = read_manifest(address)
+    except StoreError:  # `repair` replaces it
+        return
+    if (now["version"] if now else "") != before:
+        raise _published_meanwhile(address)
+
+
+def _published_meanwhile(address: str) -> StoreError:
+    return StoreError(
+        f"{address}: another machine has published there meanwhile: nothing was replaced; `evoltune runs fetch {address} DIR` to "
+        "see it, or publish to another address"
+    )
+
+
+def _is_damaged(fs: Any, target: str, sha256: str) -> bool:
+    """Whether an object is there with other content, by reading it."""
+    if not fs.exists(target):
+        return False
+    found = hashlib.sha256()
+    with fs.open(target, "rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest() != sha256
+
+
+def _put(fs: Any, target: str, body: bytes, **condition: str) -> None:
     if _is_local(fs):
         write_file(Path(target), body)
     else:
-        fs.pipe_file(target, body)
+        fs.pipe_file(target, body, **condition)
 
 
 def _is_local(fs: Any) -> bool:
