@@ -113,6 +113,8 @@ def find_for(reference: str | None, response: str) -> Found | None:
 
 def is_prose(reference: str) -> bool:
     """Whether a reference is a statement in words, of which no part is marked as the answer."""
+    if reference.count(" ") < MAX_NAMING_WORDS:
+        return False
     words = _non_math_words(reference)
     if len(words) <= MAX_NAMING_WORDS or _ANSWERED.search(reference) or _PHRASE.search(reference):
         return False
@@ -133,7 +135,8 @@ def find(response: str) -> Found | None:
         return None
     if len(text) > MAX_TAIL:
         return Found(text.strip(), "bare")
-    text = _before_next_question(text)
+    if "\n" in text:
+        text = _before_next_question(text)
     in_box = boxed(text)
     if in_box is not None:
         return _labelled_after(text[last_box(text) :]) or in_box

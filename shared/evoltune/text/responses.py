@@ -38,6 +38,8 @@ _QUOTE_AFTER = re.compile(r"[\"']|`(?!``)|\\(?:[nrt](?![a-z])|[\"'])")
 
 def final_text(response: str) -> str:
     """The response from the end of its last thought up to its first end mark; "" where thoughts never end."""
+    if not ("<" in response or "[" in response or "◁" in response or response.startswith("analysis")):
+        return response  # every mark has one of these signs
     text = _START.sub("", response) if response.lstrip()[:1] in "<[" else response
     return _up_to_end_mark(_without_thoughts(text))
 

@@ -26,6 +26,8 @@ _SIGNS: dict[tuple[str, ...], str] = {
 }  # fmt: skip
 _ROOTS = {("square", "root", "of"): "sqrt", ("cube", "root", "of"): "cbrt", ("root", "of"): "sqrt"}
 _POWERS = {"squared": 2, "cubed": 3}
+_STARTS = frozenset([*_FACTORS, *_POWERS, *(phrase[0] for phrase in (*_SIGNS, *_ROOTS)), "factorial", "base", "in"])
+"""The first words of all phrases that are signs."""
 _AFTER_OR = word_set("more less fewer greater higher lower above below up over under larger smaller later earlier so")
 _OF_A_NUMBER = word_set(
     "square cube reciprocal inverse multiple multiples factor factors divisor divisors power powers root roots negative half third "
@@ -40,9 +42,11 @@ def words_of(token: Token) -> list[str]:
 
 def in_signs(tokens: list[Token]) -> list[Token]:
     """The tokens with labels as names and with mathematical words as signs."""
-    if not any(t.kind in ("word", "text") for t in tokens) and not _has_letter_labels(tokens):
+    words = {w for t in tokens if t.kind in ("word", "text") for w in words_of(t)}
+    if any(t.text == ":" or t.text[-1:] == ":" for t in tokens):
+        tokens = _labelled(tokens)
+    if not words or words.isdisjoint(_STARTS):
         return tokens
-    tokens = _labelled(tokens)
     found: list[Token] = []
     at = 0
     while at < len(tokens):
@@ -54,7 +58,7 @@ def in_signs(tokens: list[Token]) -> list[Token]:
 
 def changes_meaning(tokens: list[Token]) -> bool:
     """Whether a word that is left turns the number beside it into another statement: `at least 5`, `not 5`, `5 or more`."""
-    if not any(t.kind in ("word", "text") for t in tokens):
+    if not any(t.kind == "word" or t.kind == "text" for t in tokens):
         return False
     words = [w for t in tokens for w in (words_of(t) or [t.text if t.kind in ("sep", "num") else ""])]
     if not any(t.kind in ("num", "cmd") or (t.kind == "sym" and t.text not in "aI") for t in tokens):
@@ -191,7 +195,3 @@ def _word_label(tokens: list[Token], at: int) -> int:
 def _letter_label(tokens: list[Token], at: int) -> int:
     is_label = _peek(tokens, at).kind == "sym" and _peek(tokens, at + 1).is_op(":")
     return at + 2 if is_label and _peek(tokens, at + 2).kind in ("num", "op") else 0
-
-
-def _has_letter_labels(tokens: list[Token]) -> bool:
-    return any(t.is_op(":") for t in tokens)

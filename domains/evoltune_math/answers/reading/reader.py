@@ -64,7 +64,7 @@ def read(text: str, lists: bool = False) -> Answer:
 @cached
 def _read(text: str, lists: bool) -> Answer:
     answer = _read_number_or_more(text, lists)
-    if "$" not in text and "\\" not in text:
+    if "$" not in text and not _CURRENCY.search(text):
         return answer
     currencies = set(_CURRENCY.findall(text))
     if text.count("$") == 1 and _LONE_DOLLAR.search(text):
@@ -159,8 +159,10 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
 def _names_are_words(tokens: list[Token]) -> bool:
     """`\\text{base} \\times \\text{height}`: words that only signs of arithmetic join."""
     kinds = [t.kind for t in tokens]
+    if "text" not in kinds or "word" in kinds or "sep" in kinds:
+        return False
     signs = sum(t.is_op("+", "-", "*", "/", "^") or t.is_cmd("times", "cdot", "frac", "dfrac", "tfrac") for t in tokens)
-    if not signs or "text" not in kinds or "word" in kinds or "sep" in kinds or any(t.is_op(",", ":") for t in tokens):
+    if not signs or any(t.is_op(",", ":") for t in tokens):
         return False
     sides = [(a, b) for a, b in pairwise(kinds) if "text" in (a, b)]
     return len(sides) > 0 and all({a, b} & {"op", "cmd"} for a, b in sides)
