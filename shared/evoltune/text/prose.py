@@ -21,7 +21,7 @@ _QUERY_VERBS = "|".join("select insert update delete create from where join grou
 _CODE_LINE = re.compile(
     r"^\s*(?:def |class |import |from [\w.]+ import|return\b|elif\b|else\s*[:{]|try\s*[:{]|except\b|while\b.*[:{]\s*$|(?:if|for)\b.*[:{]\s*$"
     r"|print\b|function\b|(?:var|let|const|int|float|double|char|bool|string|void|public|private|static) |#include|package |using "
-    rf"|(?:{_QUERY_VERBS})\b|[$>]{{1,3}} |sudo |@\w+|//|/\*|--\s)"
+    rf"|(?:{_QUERY_VERBS})\b|[$>]{{1,3}} |sudo |@\w+|//|#+\s|/\*|--\s)"
     r"|[{};]\s*$|=>|->|==|!=|:=|<=|>=|&&|\|\||^\s*[\w.\[\]]+\s*[-+*/|&]?=\s*\S|^\s*\w+\s*\(.*\)\s*$"
 )
 _FORMULA_SIGN = re.compile(r"[=+*/^<>≤≥≈√∑∫×÷±]")

@@ -33,7 +33,7 @@ _NEW = rf"(?:{_MADE}|new|updated|improved|enhanced|original|final|finally|harder
 _THING = "(?:prompts?|instructions?|questions?|query|queries|tasks?|problems?|exercise|challenge|version|request|tests?|puzzle|assignment|scenario)"
 _OPEN, _CLOSE = r"[\s#*_`'\"“”«»‘’\[\](){}<>【】「」『』〈〉《》〔〕~-]*", r"[\s*_`'\"”’»\])}>】」』〉》〕~]*"
 _HEADING = re.compile(
-    rf"\A{_OPEN}(?:(?:the|here is the|here s the|my) )?{_NEW}[\s_\-]{{0,3}}(?:and {_NEW} )?{_THING}{_CLOSE}(?:[:：#=]|\n)"  # New Question:
+    rf"\A{_OPEN}(?:(?:the|here is the|here s the) )?{_NEW}[\s_\-]{{0,3}}(?:and {_NEW} )?{_THING}{_CLOSE}(?:[:：#=]|\n)"  # New Question:
     rf"|\A{_OPEN}{_MADE}[\s_\-]{{1,3}}\w+{_CLOSE}[#=】]"  # [Rewritten Puzzle]#
     rf"|\A{_OPEN}(?:re ?writt?en|evolved|re ?phrased|re ?worded|complexified){_CLOSE}[:：#=]"  # Rewritten:
 )

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from evoltune.text.vectors import import_numpy
-from evoltune.text.words import ASCII_TABLE, SHINGLE, words
+from evoltune.text.words import ASCII_TABLE, SHINGLE, shingle_tokens
 
 CHUNK = 1 << 20  # bytes of text hashed at once: 40 MB of temporaries, and the powers fit the CPU cache
 BASE = 0x9E3779B97F4A7C15  # odd
@@ -37,7 +37,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[bytes]]:
     chunk: list[bytes] = []
     size = 0
     for text in texts:
-        raw = text.encode() if text.isascii() else " ".join(words(text)).encode()
+        raw = text.encode() if text.isascii() else " ".join(shingle_tokens(text)).encode()
         if chunk and size + len(raw) > CHUNK:
             yield chunk
             chunk, size = [], 0

@@ -32,22 +32,29 @@ UNSPACED = (
 )
 """Letters of scripts without spaces between words, as ranges of a character class."""
 UNSPACED_PER_WORD = 2
+EDGE = ["\u2402", "\u2402"]
+_OPTIONAL = re.compile(
+    "[\u00ad\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u0652\u0670\u200b\u2060\ufeff]"
+)
 _ASCII_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 ASCII_TABLE = "".join(chr(c).lower() if chr(c).isalnum() or c == 95 else " " for c in range(128)).encode() + b" " * 128
 
 
 def normalise(text: str) -> str:
     """NFKC, case-folded, runs of white space as one space: rows equal in this form are exact duplicates."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
+    return " ".join((text if text.isascii() else _without_optional_marks(text)).casefold().split())
+
+
+def _without_optional_marks(text: str) -> str:
+    """NFKC, without what may be written or not: Arabic and Hebrew vowel signs, tatweel, soft hyphens, zero-width spaces."""
+    return _OPTIONAL.sub("", unicodedata.normalize("NFKC", text))
 
 
 def words(text: str) -> list[str]:
     """Lower-case words and numbers; punctuation separates. ASCII goes through a table: 3 instead of 14 microseconds."""
     if text.isascii():
         return text.encode().translate(ASCII_TABLE).decode().split()
-    return _patterns()[0].findall(unicodedata.normalize("NFKC", text).lower())
+    return _patterns()[0].findall(_without_optional_marks(text).lower())
 
 
 @lru_cache(maxsize=256)
@@ -55,7 +62,7 @@ def prose_words(text: str) -> tuple[str, ...]:
     """Case-folded words and numbers; an apostrophe inside a word belongs to it, an underscore separates."""
     if text.isascii():
         return tuple(_ASCII_WORD.findall(text.casefold()))
-    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    text = _without_optional_marks(text).casefold().replace("’", "'")
     return tuple(_patterns()[1].findall(text))
 
 
@@ -95,10 +102,20 @@ def ngrams(tokens: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
 
 def shingles(text: str, size: int = SHINGLE) -> set[str]:
     """The set of word shingles; a text with fewer words than `size` is one shingle of its own."""
-    tokens = words(text)
+    tokens = shingle_tokens(text)
     if len(tokens) < size:
         return {" ".join(tokens)}
     return set(map(" ".join, ngrams(tokens, size)))
+
+
+def shingle_tokens(text: str) -> list[str]:
+    """`words`; where a text begins or ends with a letter of a script without spaces, that edge is padded. So one letter there
+    is in three shingles, as inside: else two questions about two countries would differ in one of six shingles."""
+    tokens = words(text)
+    if text.isascii() or not tokens:
+        return tokens
+    first, last = is_unspaced(tokens[0]), is_unspaced(tokens[-1])
+    return [*EDGE * first, *tokens, *EDGE * last]
 
 
 def jaccard(a: Set[object], b: Set[object]) -> float:

@@ -1,5 +1,6 @@
 """Rules that compare a text with what it follows: copies, growth, another language."""
 
+import re
 from collections.abc import Sequence, Set
 
 from evoltune.record import Task
@@ -8,7 +9,8 @@ from evoltune.text.words import STOP_WORDS, prose_words, word_count
 
 NEGATIONS = frozenset("no not nor nicht kein pas sin não non niet без не".split())
 PARTICLES = frozenset("请請的了吗嗎呢吧啊呀")
-COPY_WORDS, COPY_TOKENS = 2, 3
+HANGUL = re.compile(r"[\uac00-\ud7af]")
+COPY_WORDS, COPY_TOKENS, COPY_SYLLABLES = 2, 3, 8
 """An answer that equals its instruction is a copy from these lengths on: "Good morning!" answers "Good morning!"."""
 
 
@@ -55,7 +57,8 @@ def copies_instruction(parent: Task | None, child: Task, text: str) -> bool:
     """Repeats the instruction, with little or nothing after it."""
     answer, asked = prose_words(text), prose_words(child.instruction)
     if answer == asked:
-        return len(asked) >= COPY_TOKENS and word_count(text) >= COPY_WORDS
+        is_long = len(asked) >= COPY_TOKENS or len(HANGUL.findall(child.instruction)) >= COPY_SYLLABLES
+        return is_long and word_count(text) >= COPY_WORDS
     return len(asked) >= 5 and answer[: len(asked)] == asked and len(answer) < 1.3 * len(asked)
 
 
