@@ -20,8 +20,8 @@ from typing import Any
 
 from evoltune.domain import Job
 from evoltune.record import STATUSES, Verdict
-from evoltune.sandbox import languages, reading, wire
-from evoltune.sandbox.job_checks import judge_of_job, refusal, shareable, without_program_imports
+from evoltune.sandbox import control, languages, reading, wire
+from evoltune.sandbox.job_checks import judge_of_job, refusal, shareable, sources_of, without_program_imports
 from evoltune.sandbox.limits import EXIT_MEMORY, LIMITS, REPORT, JobReport, Outcome, ResourceLimits
 
 PROCESSES = 64
@@ -109,7 +109,20 @@ class Dispatcher:
             return Verdict(
                 status="unverifiable", reason=reason, evidence={"judge": reading.SEPARATE, "isolation": self.level}
             )
-        return self._run_judged(job, tests, reading.SAME_PROCESS)
+        return self._controlled(job, tests, self._run_judged(job, tests, reading.SAME_PROCESS))
+
+    def _controlled(self, job: Job, tests: str, verdict: Verdict) -> Verdict:
+        """The verdict of tests in the program's own process; a pass only where they fail without what they test."""
+        if verdict.status != "pass" or not control.may_judge_itself(job.program):
+            return verdict
+        programs = control.emptied(job.program, sources_of(job.tests) or (), job.entry_point)
+        for program in programs:
+            if self._run_judged(replace(job, program=program), tests, reading.SAME_PROCESS).status != "pass":
+                return verdict
+        if not programs:
+            return verdict
+        reason = "the tests pass with the functions under test emptied: they prove nothing"
+        return replace(verdict, status="unverifiable", reason=reason)
 
     def _run_judged(self, job: Job, tests: str, judge: str) -> Verdict:
         if judge == reading.SEPARATE and (verdict := self._run_shared(job, tests)):
