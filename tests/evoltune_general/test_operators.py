@@ -17,7 +17,7 @@ def test_the_domain_is_found_by_its_name():
 
 def test_operators_are_those_of_the_paper():
     kinds = Counter(o.kind for o in domain.operators)
-    assert kinds == {"depth": 4 + len(FORMS), "breadth": 1, "fuse": 1}
+    assert kinds == {"depth": 4 + len(FORMS), "breadth": 1, "fuse": 1, "turn": 1}
     chances = {o.name: o.weight for o in domain.operators}
     assert sum(chances[f"complicate_{form}"] for form in FORMS) == pytest.approx(chances["deepen"])
 
