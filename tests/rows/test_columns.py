@@ -112,3 +112,11 @@ def test_the_layout_is_shown_in_one_line_mixed_forms_and_unread_columns_included
     assert "instruction <- instruction or messages[last user], output <- output or messages[last assistant]" in text
     assert "reference <- reference" in text
     assert "not read: score, foo" in text and "1 x no instruction" in text
+
+
+def test_plain_texts_are_turns_of_user_and_assistant_as_limas_rows_have_them():
+    found = recognise({"conversations": ["Why?", "Because.", "And then?", "Nothing."], "source": "multi_turn"})
+    assert (found.instruction, found.output) == ("And then?", "Nothing.")
+    assert list(found.history) == [
+        ("user", "Why?"), ("assistant", "Because."),
+    ]  # fmt: skip

@@ -59,7 +59,9 @@ def as_turns(value: Any) -> list[Any] | None:
 
 
 def read_turns(messages: Sequence[Any], column: str) -> Turns | str:
-    """The messages of a column, or the reason why they are none."""
+    """The messages of a column, or the reason why they are none. LIMA's `conversations` are plain texts, user first."""
+    if column.startswith("conversation") and all(isinstance(message, str) for message in messages):
+        messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(messages)]
     turns: list[Turn] = []
     unread: dict[str, None] = {}
     problems: list[str] = []
