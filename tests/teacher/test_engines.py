@@ -11,6 +11,7 @@ from evoltune import recipe as recipes
 from evoltune.errors import BudgetError, MissingExtraError, RecipeError
 from evoltune.run.store import Store, Usage
 from evoltune.teacher import engines
+from evoltune.teacher.attempts import Attempts
 from evoltune.teacher.protocol import AttemptError, Reply, make_request
 from evoltune.teacher.stack import open_teacher
 
@@ -73,9 +74,9 @@ def test_a_plug_in_is_retried_journalled_and_budgeted_like_our_own(plug_in, tmp_
 
 def test_what_nobody_brings_is_an_error_that_lists_the_kinds(plug_in):
     with pytest.raises(RecipeError, match=r"'vlm' is no engine: did you mean 'vllm'"):
-        engines.open_engine(recipes.Teacher(kind="vlm"))
+        engines.open_engine(recipes.Teacher(kind="vlm"), Attempts())
     with pytest.raises(RecipeError, match=r"'broken' \(test_engines:no_such_function\) cannot be loaded"):
-        engines.open_engine(recipes.Teacher(kind="broken"))
+        engines.open_engine(recipes.Teacher(kind="broken"), Attempts())
     with pytest.raises(RecipeError, match=r"teacher.engine: kind 'http' takes no options"):
         engines.check_engine(recipes.Teacher(kind="http", engine={"dtype": "auto"}))
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from evoltune.cli import options
 from evoltune.cluster import engine
 from evoltune.domain import load_domain
+from evoltune.errors import WorkError
 from evoltune.evolve.loop import evolve
-from evoltune.evolve.open_calls import import_results, open_calls
+from evoltune.evolve.open_calls import export_calls, import_results, open_calls
 from evoltune.recipe import load_recipe
 from evoltune.run.store import Store
-from evoltune.teacher.batch_files import write_requests
+from evoltune.teacher.batch_forms import FORMS
+from evoltune.teacher.dialects import describe
 from evoltune.teacher.journal import export_cassette, read_cassette
 from evoltune.teacher.ray_batch import run_batch
 from evoltune.teacher.replicas import launch_script
@@ -60,6 +62,10 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("run", type=Path, metavar="RUN", help="run directory")
         verb.add_argument("file", type=Path, metavar="FILE", help="requests to write, or results to read (JSONL)")
         verb.add_argument("overrides", nargs="*", metavar="a.b=c")
+        if name == "export":
+            verb.add_argument(
+                "--form", choices=tuple(FORMS), default="openai", help="the provider's format (default: openai)"
+            )
         options.finish(verb, execute)
     verb = verbs.add_parser("run", help="answer a batch file with vLLM engines on a Ray cluster")
     add = verb.add_argument
@@ -76,7 +82,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 def _batch_export(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe, args.overrides)
     with Store.open(args.run) as store:
-        count = write_requests(open_calls(recipe, load_domain(recipe.domain), store).values(), args.file)
+        count = export_calls(store, open_calls(recipe, load_domain(recipe.domain), store), args.file, args.form)
     options.say(args, {"calls": count, "file": args.file}, [f"{count} calls written to {args.file}"])
 
 
@@ -86,16 +92,28 @@ def _batch_import(args: argparse.Namespace) -> None:
     domain = load_domain(recipe.domain)
     with Store.open(args.run) as store:
         counts = import_results(recipe, store, open_calls(recipe, domain, store), args.file)
-        still_open = len(open_calls(recipe, domain, store))
+        still_open = len(open_calls(recipe, domain, store, counts.refused))
     for line in counts.failed[:SHOWN_FAILURES]:
         print(f"failed: {line}", file=sys.stderr)
-    facts = {"journalled": counts.journalled, "failed": counts.failed, "unknown": counts.unknown, "open": still_open}
+    for key, why in list(counts.refused.items())[:SHOWN_FAILURES]:
+        print(f"given up: {key}: {why}", file=sys.stderr)
+    if counts.failed and (line := describe(counts.dialect)):
+        print(f"from the next export on: {line} (the provider refused it otherwise)", file=sys.stderr)
+    facts = {
+        "journalled": counts.journalled, "failed": counts.failed, "refused": sorted(counts.refused),
+        "unknown": counts.unknown, "open": still_open,
+    }  # fmt: skip
     next_step = "export again" if still_open else "run `evoltune evolve` to finish"
     line = (
-        f"{counts.journalled} replies journalled, {len(counts.failed)} failed, {counts.unknown} not asked for; "
-        f"{still_open} calls are open now: {next_step}"
+        f"{counts.journalled} replies journalled, {len(counts.failed)} failed, {len(counts.refused)} given up, "
+        f"{counts.unknown} not asked for; {still_open} calls are open now: {next_step}"
     )
     options.say(args, facts, [line])
+    if counts.cut:
+        raise WorkError(
+            f"{counts.cut}: the file ends in the middle of this line: the results before it are kept; download "
+            "it again and import the rest"
+        )
 
 
 def _batch_run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ is dropped for the first reason.
 from collections.abc import Awaitable
 from dataclasses import replace
 
-from evoltune.evolve.evolution import Evolution, gather_all, gave_up
+from evoltune.evolve.evolution import Evolution, gather_all
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
@@ -30,6 +30,8 @@ async def with_answers(evolution: Evolution, record: Record, parent: Task | None
 
     answers = tuple(screened(i, text) for i, text in enumerate(reply.texts))
     record = replace(record, answers=answers)
+    if evolution.recipe.evolve.keep_reasoning and reply.thoughts:
+        record = replace(record, evidence={**record.evidence, "reasoning": reply.thoughts})
     if all(a.verdict for a in answers):
         reason = next((a.verdict.reason for a in answers if a.verdict), "no answer")
         return Drop(record=record, reason=reason)
@@ -61,7 +63,7 @@ async def complete_seed(evolution: Evolution, seed: Record) -> Record | Drop:
         if evolution.recipe.evolve.answer_seeds and not seed.answers:
             result = await with_answers(evolution, seed)
     except GivenUpError as error:
-        return gave_up(seed, error)
+        return evolution.give_up(seed, error)
     if isinstance(result, Drop) or not evolution.recipe.evolve.difficulty:
         return result
     try:
@@ -81,7 +83,7 @@ async def decide_new_seed(evolution: Evolution, record: Record) -> Record | None
         if isinstance(result, Record):
             result = await with_evidence(evolution, result)
     except GivenUpError as error:
-        result = gave_up(record, error)
+        result = evolution.give_up(record, error)
     return evolution.decide(result)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from evoltune.errors import DataError
 from evoltune.evolve.answers import decide_new_seed
-from evoltune.evolve.evolution import Evolution, gather_all, gave_up
+from evoltune.evolve.evolution import Evolution, gather_all
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
@@ -201,10 +201,10 @@ async def _from_snippet(evolution: Evolution, number: int, name: str, snippet: s
     try:
         reply = await evolution.ask(blank, "snippet", fill_slots(SNIPPET, snippet=snippet), round=0)
     except GivenUpError as error:
-        return evolution.decide(gave_up(blank, error))
+        return evolution.decide(evolution.give_up(blank, error))
     text = reply.texts[0].strip()
     record = replace(blank, task=Task(instruction=text, name=name)) if text else blank
-    reason = "no text" if not text else "truncated" if reply.truncated else ""
+    reason = "truncated" if reply.truncated else "no text" if not text else ""
     reason = reason or rejection_reason(evolution.domain, None, record.task, None)
     if not reason:
         return await decide_new_seed(evolution, record)

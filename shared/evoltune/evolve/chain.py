@@ -14,7 +14,7 @@ from dataclasses import replace
 from evoltune.domain import Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.answers import complete_seed, with_answers, with_evidence
-from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather_all, gave_up
+from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather_all
 from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
@@ -117,7 +117,7 @@ async def _decide_draw(
             return None if known else child
         result = await _screened(evolution, head, child, operator, is_truncated=bool(reply.truncated))
     except GivenUpError as error:
-        result = gave_up(child, error)
+        result = evolution.give_up(child, error)
     return evolution.decide(result)
 
 
@@ -143,7 +143,7 @@ async def _screened(
 ) -> Record | Drop:
     """Elimination in order of cost: rules on the text, the teacher's "equal?", then answers and evidence."""
     task = child.task
-    if not task.instruction:
+    if not task.instruction and not is_truncated:
         return Drop(record=child, reason="no text")
     reason = "truncated" if is_truncated else rejection_reason(evolution.domain, head.task, task, None)
     if not reason and echoes_operator(operator.template, head.task, task):

@@ -10,7 +10,7 @@ lost are made again from it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from evoltune.domain import Domain, Operator
@@ -18,10 +18,22 @@ from evoltune.errors import EvoltuneError
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record
 from evoltune.run.store import Step, Store
-from evoltune.teacher.protocol import GivenUpError, Message, Reply, Teacher, draw_seed, make_request
+from evoltune.teacher.notices import say
+from evoltune.teacher.protocol import (
+    GivenUpError,
+    Message,
+    Reply,
+    Request,
+    Teacher,
+    draw_seed,
+    make_request,
+    request_key,
+)  # fmt: skip
 
 T = TypeVar("T")
 JUDGEMENT_TOKENS = 16
+THINKS_NOTE = "teacher:thinks"
+"""Note of a run whose teacher needed more than these for a judgement."""
 COMMIT_SIZE, COMMIT_INTERVAL_S = 64, 1.0
 """Decisions are committed this many at a time, or when the last commit is this old."""
 
@@ -54,6 +66,7 @@ class Evolution:
     """The first one ends the run, after every call in flight has been journalled."""
     fusion_partners: list[str] = field(default_factory=list)
     """Ids of the chains' heads when fusion begins."""
+    _said_truncated: bool = False
     _uncommitted: dict[str, Record | Drop] = field(default_factory=dict)
     _committed_at: float = 0.0
 
@@ -68,7 +81,36 @@ class Evolution:
             seed=draw_seed(self.recipe.seed, record.id, round, purpose, sample),
             temperature=0.0 if is_judgement else None, max_tokens=JUDGEMENT_TOKENS if is_judgement else None,
         )  # fmt: skip
-        return await self.teacher.complete(request)
+        if is_judgement:
+            return await self._judge(request)
+        reply = await self.teacher.complete(request)
+        if not self._said_truncated and any(not reply.texts[i].strip() for i in reply.truncated):
+            self._said_truncated = True
+            say(
+                f"a reply ended at the token limit inside its reasoning: raise teacher.max_tokens "
+                f"({self.recipe.teacher.max_tokens}), or lower the effort (teacher.extra_body: {{reasoning_effort: low}})"
+            )
+        return reply
+
+    async def _judge(self, request: Request) -> Reply:
+        """A judgement in a few tokens; where the teacher thinks first, with all the tokens that the recipe gives a reply.
+
+        That it thinks is noted with the run, so that the short call is made once and not for every row; what the journal
+        holds of such calls is used all the same, and nothing is paid twice.
+        """
+        roomy = replace(request, max_tokens=self.recipe.teacher.max_tokens)
+        if not self.store.noted(THINKS_NOTE) or self.store.reply(request_key(request)) is not None:
+            reply = await self.teacher.complete(request)
+            if not (reply.truncated and (not reply.texts[0].strip() or reply.thought(0))):
+                return reply
+            self.store.note(THINKS_NOTE, True)
+        return await self.teacher.complete(roomy)
+
+    def give_up(self, record: Record, error: GivenUpError) -> Drop:
+        """The drop of a record for which the teacher could not serve a call; the server's words are kept for `explain`."""
+        if error.detail:
+            self.store.note(f"why:{self.step.key}:{record.id}", {"teacher": error.detail})
+        return Drop(record=record, reason=f"teacher gave up: {error.reason}")
 
     def plan(self, more: int) -> None:
         """Raises the number of records that this step will decide."""
@@ -107,11 +149,6 @@ class Evolution:
         self._committed_at = time.monotonic()
         if results:
             self.store.decide(self.step, results)
-
-
-def gave_up(record: Record, error: GivenUpError) -> Drop:
-    """The drop of a record for which the teacher could not serve a call."""
-    return Drop(record=record, reason=f"teacher gave up: {error.reason}")
 
 
 async def gather_all(calls: Iterable[Awaitable[T]]) -> list[T]:

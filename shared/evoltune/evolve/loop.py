@@ -61,7 +61,7 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
     evolution = msgspec.to_builtins(recipe.evolve)
     for name in ("rounds", "stop_on", "stop_by", "sample"):
         del evolution[name]
-    sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop")
+    sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop", "extra_body")
     teacher = {name: getattr(recipe.teacher, name) for name in sampling}
     del evolution["prompts"]  # what the folder holds counts, not where it is
     domain = with_prompts(recipe, domain)
@@ -117,8 +117,8 @@ async def _grow(evolution: Evolution, seeds: list[Record], rounds: int) -> None:
         return
     chosen, others = _choose_seeds(recipe, seeds)
     evolution.plan(len(chosen) * rounds * recipe.evolve.variants)
-    # A quarter more chains than calls: a chain that is deciding does not leave a slot idle.
-    workers = recipe.teacher.concurrency + recipe.teacher.concurrency // 4 + 1
+    # Twice as many chains as calls: a chain that is deciding leaves no slot idle, and few chains are left for the end.
+    workers = 2 * recipe.teacher.concurrency + 1
     before_fusion = min(rounds, recipe.evolve.fuse_after - 1) if recipe.evolve.fuse_after else rounds
     await grow_chains(evolution, (s for s in others if needs_teacher(recipe, s)), range(0), workers)
     heads = await grow_chains(evolution, chosen, range(1, before_fusion + 1), workers)

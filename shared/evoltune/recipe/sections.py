@@ -62,6 +62,15 @@ class Endpoint(Section, frozen=True, kw_only=True):
     weight: AboveZero = 1.0
     api_key_env: str | None = None
     api_key_file: str | None = None
+    api_key_header: str = ""
+    """Header that holds the key; empty: `Authorization: Bearer KEY`, and `api-key` where the URL is an Azure deployment's."""
+    headers: dict[str, str] = {}
+    """More headers; `${NAME}` in a value stands for an environment variable, so that no secret is in the recipe."""
+    query: dict[str, str] = {}
+    """More of the URL's query, e.g. `{api-version: 2024-10-21}`."""
+    extra_body: dict[str, Any] = {}
+    """What this server's request bodies hold beside the usual, e.g. `{provider: {order: [x]}}`; `seed: null` leaves a
+    parameter out."""
 
 
 class Teacher(Section, frozen=True, kw_only=True):
@@ -74,14 +83,19 @@ class Teacher(Section, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...] = ()
     cassette: str | None = None
     """For `replay`: a file written by `evoltune cassette export`."""
-    temperature: NonNegative = 1.0
-    top_p: Share = 0.9
-    frequency_penalty: float = 0.0
-    max_tokens: Positive = 2048
+    temperature: NonNegative | None = 1.0
+    """`null` here, or for the three that follow: the parameter is not sent, and the server's default holds."""
+    top_p: Share | None = 0.9
+    frequency_penalty: float | None = 0.0
+    max_tokens: Positive | None = 2048
     stop: tuple[str, ...] = ()
+    extra_body: dict[str, Any] = {}
+    """`http`: more sampling options, sent as they are: `{reasoning_effort: low}`, `{top_k: 20}`, `{chat_template_kwargs: ...}`."""
     concurrency: Positive = 32
     timeout_s: AboveZero = 120.0
     max_retries: Count = 8
+    max_wait_s: AboveZero = 600.0
+    """Longest wait for a server that asks to wait (429, 503); beyond it the run stops, and the same command goes on."""
     requests_per_minute: Count = 0
     """0: inferred from the server's headers and its 429 replies."""
     tokens_per_minute: Count = 0
@@ -125,6 +139,8 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Keep this many rows, a proportional share of each round; 0: all."""
     answer_seeds: bool = False
     """Ask the teacher to answer seeds that have no answer."""
+    keep_reasoning: bool = False
+    """Keep the thought of a reasoning teacher with each answer (column `reasoning`); it never is part of the answer."""
     stop_on: str | None = None
     """Evol-stop: the dev suite that scores each round; the best round is kept. It must not overlap with `eval.suites`."""
     stop_by: Literal["train", "verify_rate"] = "train"

@@ -64,9 +64,14 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
             bad.append(row)
 
 
+def found_json_lines(path: Path) -> Iterator[Found]:
+    """(file:line, object or BadRow) of each line of a JSONL file under any name; .gz is decompressed."""
+    return _reading(path, _lines(path))
+
+
 def read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
     """(file:line, object) of each line of a JSONL file under any name; .gz is decompressed. Raises DataError."""
-    for where, row in _reading(path, _lines(path)):
+    for where, row in found_json_lines(path):
         if isinstance(row, BadRow):
             raise DataError(f"{where}: {row.reason}: fix or delete this line")
         yield where, row

@@ -5,7 +5,6 @@ work.check(("evolve", "verify"))
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.paths import CHECKPOINT, DATASET, JOB, MANIFEST, RECIPE, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
+from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.stack import open_teacher
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.launch_command import launch_command
@@ -252,18 +252,14 @@ class Run:
         if teacher.kind in ("http", "replay"):
             asyncio.run(open_and_close())
         addresses = [endpoint.url for endpoint in teacher.endpoints]
-        if teacher.kind == "http" and not any(map(_accepts_connections, addresses)):
+        if teacher.kind == "http" and not any(map(is_listening, addresses)):
+            proxies = {proxy for address in addresses if (proxy := proxy_of(address))}
+            by = (
+                f" by the proxy {', '.join(sorted(urlsplit(p).netloc.rpartition('@')[2] for p in proxies))}"
+                if proxies
+                else ""
+            )
             raise RecipeError(
-                f"teacher.endpoints: nothing answers at {', '.join(addresses)}: start an OpenAI-compatible server there "
+                f"teacher.endpoints: nothing answers at {', '.join(addresses)}{by}: start an OpenAI-compatible server there "
                 "(for instance `vllm serve MODEL`), or use teacher.kind: embedded"
             )
-
-
-def _accepts_connections(url: str) -> bool:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname or "", port), 5).close()
-    except OSError:
-        return False
-    return True

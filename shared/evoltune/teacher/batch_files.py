@@ -1,31 +1,35 @@
-"""OpenAI's batch format: a file of requests, and a file of results in any order.
+"""Batch files: requests for a provider, and its results in any order.
 
-    {"custom_id": KEY, "method": "POST", "url": "/v1/chat/completions", "body": {...}}
-    {"custom_id": KEY, "response": {"status_code": 200, "body": {"choices": [...]}}, "error": null}
+    write_requests(requests, Path("requests.jsonl"), form="anthropic")
+    for custom_id, outcome in read_results(Path("results.jsonl")): ...
 
-Invariant: a `custom_id` is the request's journal key, so results may come in parts, or twice.
+The formats are in `batch_forms`. Invariant: a `custom_id` is the request's journal key (with the number of the sample behind
+it where each sample is a line), so results may come in parts, or twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evoltune.errors import DataError
 from evoltune.rows.files import jsonl_writer
-from evoltune.rows.readers import read_json_lines
-from evoltune.teacher.dialects import parse_error, reply_of, request_body
+from evoltune.rows.readers import BadRow, found_json_lines, read_json_lines
+from evoltune.teacher.batch_forms import FORMS, Outcome, outcome_of, request_lines, result_id
+from evoltune.teacher.dialects import Dialect
 from evoltune.teacher.protocol import Reply, Request, request_key
 
 
-def write_requests(requests: Iterable[Request], path: Path) -> int:
-    """Writes one line per request. Returns how many."""
+def write_requests(
+    requests: Iterable[Request], path: Path, form: str = "openai", dialect: Dialect | None = None,
+    done: Mapping[str, frozenset[int]] | None = None,
+) -> int:  # fmt: skip
+    """Writes the requests in a provider's form. `done`: samples by key that are there already. Returns how many requests."""
     count = 0
     with jsonl_writer(path) as write:
         for request in requests:
-            call = {"method": "POST", "url": "/v1/chat/completions", "body": request_body(request)}
-            write({"custom_id": request_key(request), **call})
+            known = (done or {}).get(request_key(request), frozenset())
+            for line in request_lines(request, FORMS[form], dialect or Dialect(), known):
+                write(line)
             count += 1
     return count
 
@@ -33,13 +37,13 @@ def write_requests(requests: Iterable[Request], path: Path) -> int:
 def read_lines(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(file:line, custom_id, line) of a file of requests or results. Raises DataError with file and line."""
     for where, line in read_json_lines(path):
-        if not isinstance(line.get("custom_id"), str):
+        if (custom_id := result_id(line)) is None:
             raise DataError(f"{where}: not a line of a batch file: it has no custom_id")
-        yield where, line["custom_id"], line
+        yield where, custom_id, line
 
 
 def read_requests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(custom_id, body) of each request. Raises DataError with file and line."""
+    """(custom_id, body) of each request in OpenAI's form. Raises DataError with file and line."""
     for where, key, line in read_lines(path):
         body = line.get("body")
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
@@ -47,23 +51,25 @@ def read_requests(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield key, body
 
 
-def read_results(path: Path) -> Iterator[tuple[str, Reply | str]]:
-    """(custom_id, the reply or why there is none) of each result. Raises DataError with file and line."""
-    for _, key, line in read_lines(path):
-        yield key, _result(line)
+def cut_short(path: Path) -> str:
+    """`file:line` of a last line that a download left incomplete; "" for a whole file. Raises DataError for any other line
+    that is no result: then nothing of the file should be used."""
+    bad: BadRow | None = None
+    for where, line in found_json_lines(path):
+        if bad is not None:
+            raise DataError(f"{bad.where}: {bad.reason}: fix or delete this line")
+        if isinstance(line, BadRow):
+            bad = line
+        elif result_id(line) is None:
+            raise DataError(f"{where}: not a line of a batch file: it has no custom_id")
+    return bad.where if bad else ""
 
 
-def _result(line: Mapping[str, Any]) -> Reply | str:
-    response = line.get("response")
-    if not isinstance(response, dict) or line.get("error"):
-        return parse_error(orjson.dumps(line.get("error") or {}))[0] or "no response"
-    body, status = response.get("body"), response.get("status_code")
-    if status != 200:
-        return f"HTTP {status} {parse_error(orjson.dumps(body))[0]}"
-    try:
-        return reply_of(body)
-    except ValueError as error:
-        return str(error)
+def read_results(path: Path) -> Iterator[tuple[str, Outcome]]:
+    """(custom_id, its reply or why there is none) of each whole line of a results file, in any form."""
+    for _, line in found_json_lines(path):
+        if not isinstance(line, BadRow) and (custom_id := result_id(line)) is not None:
+            yield custom_id, outcome_of(line)
 
 
 def result_line(key: str, reply: Reply) -> dict[str, Any]:

@@ -16,15 +16,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from evoltune.errors import BudgetError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
-from evoltune.teacher.protocol import AttemptError, Reply, Request, Teacher, cost
+from evoltune.teacher.notices import say
+from evoltune.teacher.protocol import PROBE, AttemptError, GivenUpError, Reply, Request, Teacher, cost
 
 MESSAGE_TOKENS = 32  # what a chat template adds to a message; the most that we counted is 11 (Llama 3)
-LOST_NOTE, WALL_NOTE = "budget:lost", "budget:wall_s"
+LOST_NOTE, WALL_NOTE, BOUNDED_NOTE = "budget:lost", "budget:wall_s", "budget:bounded"
+"""BOUNDED_NOTE: how many replies came without usage."""
 CAUTIOUS_REPLIES, CAUTION = 20, 3
 """While so few replies to calls of one `max_tokens` are there, several in flight must fit at this multiple."""
 
@@ -46,14 +49,15 @@ class Spend:
 
 def worst_case_cost(request: Request, price: Price, per_text: int = 0) -> Spend:
     """The most that one attempt can cost. per_text: tokens of each text where these are more than `max_tokens`."""
-    completion = request.n * max(request.max_tokens, per_text)
+    completion = request.n * max(request.max_tokens or 0, per_text)
     return _spend(Usage(prompt_tokens=_prompt_bound(request), completion_tokens=completion), price)
 
 
 def charged_usage(request: Request, reply: Reply) -> Usage:
     """The reply's usage; where the server does not say it, its bound."""
     prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
-    bound = max(request.n * request.max_tokens, sum(len(text.encode("utf-8", "replace")) for text in reply.texts))
+    written = sum(len(text.encode("utf-8", "replace")) for text in (*reply.texts, *reply.thoughts))
+    bound = max(request.n * (request.max_tokens or 0), written)
     return Usage(
         prompt_tokens=prompt or _prompt_bound(request),
         completion_tokens=completion or (bound if any(reply.texts) or not prompt else 0),
@@ -76,6 +80,7 @@ class BudgetMeter:
         self._budget, self._store = budget, store
         self._spent, self._lost = Spend(), Spend()
         self.reserved = Spend()
+        self._bounded = int((store.noted(BOUNDED_NOTE) or 0) if store is not None else 0)
         self._settled = asyncio.Event()
         self._replies: Counter[int] = Counter()
         self._largest_text, self._overran = 0, False
@@ -112,12 +117,51 @@ class BudgetMeter:
         """Records what later sessions of the run continue from."""
         if self.has_caps:
             self._note_lost()
+        if self._bounded and self._store is not None:
+            self._store.note(BOUNDED_NOTE, self._bounded)
         if self._budget.wall_s:
             self._note_wall(self._wall_s())
 
+    async def pay(self, request: Request, send: Callable[[], Awaitable[Reply]]) -> Reply:
+        """The reply to one attempt, made only when its worst case fits into the budget."""
+        if not self.has_caps:
+            reply = await send()
+            self._note_bounded(request, reply)
+            return reply
+        while True:
+            worst = self.worst_case(request)
+            await self.reserve(worst, request.max_tokens or 0)
+            if worst == self.worst_case(request):
+                break
+            self.settle(worst, Spend())  # while it waited, a reply changed what this server may make
+        try:
+            left = self.wall_left_s()
+            async with asyncio.timeout(left if left < float("inf") else None):
+                reply = await send()
+        except TimeoutError:
+            self.settle(worst, worst)
+            raise self.error("wall_s", worst) from None
+        except BaseException as error:
+            self.settle(worst, _used_by_failure(error, worst, self.price))
+            raise
+        usage = charged_usage(request, reply)
+        self.observe(request, usage)
+        journalled = None if request.purpose == PROBE else _spend(reply.usage, self.price)
+        self.settle(worst, _spend(usage, self.price), journalled=journalled)
+        self._note_bounded(request, reply)
+        return reply
+
+    def _note_bounded(self, request: Request, reply: Reply) -> None:
+        """Counts the replies without usage; the first one is said."""
+        if charged_usage(request, reply) == reply.usage or request.purpose == PROBE:
+            return
+        if not self._bounded:
+            say("a reply without usage: its tokens are estimated by their upper bound (a token is at least one byte)")
+        self._bounded += 1
+
     def worst_case(self, request: Request) -> Spend:
         """The most that one attempt can cost at this server."""
-        is_doubtful = self._overran or request.max_tokens not in self._replies
+        is_doubtful = self._overran or (request.max_tokens or 0) not in self._replies
         return worst_case_cost(request, self.price, per_text=2 * self._largest_text if is_doubtful else 0)
 
     async def reserve(self, worst: Spend, max_tokens: int = 0) -> None:
@@ -161,10 +205,10 @@ class BudgetMeter:
 
     def observe(self, request: Request, usage: Usage) -> None:
         """Learns from a reply how far the server keeps `max_tokens`."""
-        self._replies[request.max_tokens] += 1
+        self._replies[request.max_tokens or 0] += 1
         per_text = -(-usage.completion_tokens // request.n)
         self._largest_text = max(self._largest_text, per_text)
-        self._overran |= per_text > request.max_tokens
+        self._overran |= request.max_tokens is not None and per_text > request.max_tokens
 
     def _note_lost(self) -> None:
         """Notes what is spent without a row of the journal, and what is in flight: a session that is killed keeps it."""
@@ -203,27 +247,13 @@ class Budgeted:
         self._inner, self._meter = inner, meter
 
     async def complete(self, request: Request) -> Reply:
-        meter = self._meter
-        if not meter.has_caps:
-            return await self._inner.complete(request)
-        while True:
-            worst = meter.worst_case(request)
-            await meter.reserve(worst, request.max_tokens)
-            if worst == meter.worst_case(request):
-                break
-            meter.settle(worst, Spend())  # while it waited, a reply changed what this server may make
-        try:
-            left = meter.wall_left_s()
-            async with asyncio.timeout(left if left < float("inf") else None):
-                reply = await self._inner.complete(request)
-        except TimeoutError:
-            meter.settle(worst, worst)
-            raise meter.error("wall_s", worst) from None
-        except BaseException as error:
-            charged = isinstance(error, asyncio.CancelledError) or (isinstance(error, AttemptError) and error.charged)
-            meter.settle(worst, worst if charged else Spend())
-            raise
-        usage = charged_usage(request, reply)
-        meter.observe(request, usage)
-        meter.settle(worst, _spend(usage, meter.price), journalled=_spend(reply.usage, meter.price))
-        return reply
+        return await self._meter.pay(request, lambda: self._inner.complete(request))
+
+
+def _used_by_failure(error: BaseException, worst: Spend, price: Price) -> Spend:
+    """What an attempt without a reply may be billed."""
+    if isinstance(error, GivenUpError) and error.usage is not None:  # a text that was made and withheld
+        used = _spend(error.usage, price)
+        return used if used.tokens else worst
+    is_charged = isinstance(error, asyncio.CancelledError) or (isinstance(error, AttemptError) and error.charged)
+    return worst if is_charged else Spend()

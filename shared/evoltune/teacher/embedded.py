@@ -24,7 +24,9 @@ import orjson
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError, require
 from evoltune.sandbox.pool import default_workers
-from evoltune.teacher.http import open_http, wait_healthy
+from evoltune.teacher.attempts import Attempts
+from evoltune.teacher.http import open_http
+from evoltune.teacher.network import wait_healthy
 from evoltune.teacher.protocol import Teacher
 
 HUB_FILE = re.compile(
@@ -79,7 +81,7 @@ def default_threads() -> int:
 
 
 @asynccontextmanager
-async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
+async def open_embedded(config: recipes.Teacher, attempts: Attempts | None = None) -> AsyncIterator[Teacher]:
     """Starts the child, waits until it is healthy, and speaks HTTP to it. Raises TeacherError with its last log line."""
     require("the embedded teacher", "local", "xllamacpp")
     gguf = await asyncio.to_thread(find_gguf, config.model)
@@ -97,7 +99,7 @@ async def open_embedded(config: recipes.Teacher) -> AsyncIterator[Teacher]:
             local = msgspec.structs.replace(
                 config, endpoints=(recipes.Endpoint(url=f"{url}/v1"),), timeout_s=max(config.timeout_s, MIN_TIMEOUT_S)
             )
-            async with open_http(local) as teacher:
+            async with open_http(local, attempts) as teacher:
                 yield teacher
         finally:
             await _stop(child)

@@ -9,11 +9,13 @@ Invariant: every engine, also a foreign one, is wrapped by the same journal, bud
 """
 
 import importlib.metadata
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, nearest
+from evoltune.run.store import Store
+from evoltune.teacher.attempts import Attempts, Paid
 from evoltune.teacher.in_process import open_in_process
 from evoltune.teacher.journal import load_cassette
 from evoltune.teacher.protocol import Teacher
@@ -40,25 +42,33 @@ def check_engine(config: recipes.Teacher) -> None:
         )
 
 
-def open_engine(config: recipes.Teacher) -> AbstractAsyncContextManager[Teacher]:
-    """The engine that the recipe names. Raises RecipeError; what the engine itself lacks, it says when it is entered."""
+def open_engine(
+    config: recipes.Teacher, attempts: Attempts, store: Store | None = None
+) -> AbstractAsyncContextManager[Teacher]:
+    """The engine that the recipe names, whose attempts are the run's. Raises RecipeError; what the engine itself lacks, it
+    says when it is entered."""
     check_engine(config)
     # aiohttp is imported only where it is used: a replayed or local run starts without it.
     if config.kind == "http":
         from evoltune.teacher.http import open_http
 
-        return open_http(config)
+        return open_http(config, attempts, store)
     if config.kind == "embedded":
         from evoltune.teacher.embedded import open_embedded
 
-        return open_embedded(config)
+        return open_embedded(config, attempts)
     if config.kind == "replay":
         if not config.cassette:
             raise RecipeError("teacher.cassette: kind 'replay' needs a file written by `evoltune cassette export`")
-        return nullcontext(load_cassette(config.cassette))
-    if config.kind in BUILT_IN:
-        return open_in_process(config)
-    return _load(config.kind)(config)
+        return nullcontext(Paid(load_cassette(config.cassette), attempts))
+    opened = open_in_process(config) if config.kind in BUILT_IN else _load(config.kind)(config)
+    return _paid(opened, attempts)
+
+
+@asynccontextmanager
+async def _paid(opened: AbstractAsyncContextManager[Teacher], attempts: Attempts) -> AsyncIterator[Teacher]:
+    async with opened as engine:
+        yield Paid(engine, attempts)
 
 
 def _load(kind: str) -> OpenTeacher:

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.errors import TeacherError, require
+from evoltune.errors import RecipeError, TeacherError, require
 from evoltune.run.store import Usage
 from evoltune.teacher.protocol import Reply, Request
 
@@ -34,6 +34,10 @@ async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeach
     else:
         extra, module, load = "train", "transformers", _load_transformers
     require(f"teacher.kind {config.kind!r}", extra, module)
+    if config.max_tokens is None:
+        raise RecipeError(
+            f"teacher.max_tokens: null is for servers, which have a default: teacher.kind {config.kind!r} has none"
+        )
     try:
         generate = await asyncio.to_thread(load, config)
     except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
@@ -147,7 +151,7 @@ def _samplers(options: Request, seeds: Sequence[int], device: Any) -> list[Any]:
     import torch
     from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-    if options.temperature <= 0:
+    if not options.temperature:  # null is greedy here: a model's own defaults are no options of a request
         return []
     generators = [torch.Generator(device="cpu").manual_seed(seed) for seed in seeds]
 
@@ -156,7 +160,7 @@ def _samplers(options: Request, seeds: Sequence[int], device: Any) -> list[Any]:
         uniform = torch.stack(drawn).to(device).clamp_min(1e-20)
         return scores.float() - torch.log(-torch.log(uniform))
 
-    nucleus = [TopPLogitsWarper(options.top_p)] if options.top_p < 1 else []
+    nucleus = [TopPLogitsWarper(options.top_p)] if options.top_p is not None and options.top_p < 1 else []
     return [TemperatureLogitsWarper(options.temperature), *nucleus, add_noise]
 
 
@@ -181,7 +185,7 @@ def _decoded(tokenizer: Any, rows: list[list[int]], ends: set[int], prompt_token
         completion_tokens += len(ids_of_text)
         text, stopped = _until_stop(str(tokenizer.decode(ids_of_text, skip_special_tokens=True)), request.stop)
         texts.append(text)
-        if end is None and not stopped and len(ids) >= request.max_tokens:
+        if end is None and not stopped and len(ids) >= (request.max_tokens or 0):
             truncated.append(i)
     usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     return Reply(texts=tuple(texts), usage=usage, truncated=tuple(truncated))
@@ -203,16 +207,19 @@ def _load_vllm(config: recipes.Teacher) -> Generate:
 
     def generate(requests: Sequence[Request]) -> Sequence[Reply]:
         sampling = [
-            SamplingParams(
-                n=r.n, temperature=r.temperature, top_p=r.top_p, frequency_penalty=r.frequency_penalty,
-                max_tokens=r.max_tokens, stop=list(r.stop) or None, seed=r.seed,
-            )
+            SamplingParams(n=r.n, max_tokens=r.max_tokens, stop=list(r.stop) or None, seed=r.seed, **_set_options(r))
             for r in requests
-        ]  # fmt: skip
+        ]
         outputs = engine.chat([_as_chat(r) for r in requests], sampling, use_tqdm=False)
         return [_vllm_reply(o) for o in outputs]
 
     return generate
+
+
+def _set_options(request: Request) -> dict[str, float]:
+    """The options that the recipe sets; the engine has its own defaults for the others."""
+    options = {name: getattr(request, name) for name in ("temperature", "top_p", "frequency_penalty")}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _vllm_reply(output: Any) -> Reply:

@@ -10,7 +10,7 @@ on the cassette is an error, never a guess.
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,30 @@ from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_json_lines
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_key, request_to_json
+from evoltune.text.reasoning import join_reasoning, split_reasoning
 
 
 def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Reply, price: recipes.Price,
                  *, discount: float = 1.0) -> Reply:  # fmt: skip
-    """Writes one reply into the journal; returns it with its cost. discount: 0.5 for a provider's batch files."""
-    reply = replace(reply, usage=replace(reply.usage, usd=discount * cost(price, reply.usage)))
+    """Writes one reply into the journal; returns it as the journal will give it, with its cost. A thought was paid for
+    too: it is journalled before its answer. discount: 0.5 for a provider's batch files."""
+    usage = replace(reply.usage, usd=discount * cost(price, reply.usage))
+    texts = [join_reasoning(text, reply.thought(i)) for i, text in enumerate(reply.texts)]
     store.journal(
         key, purpose=request.purpose, model=request.model, request=body, record=request.record,
-        texts=reply.texts, usage=reply.usage, truncated=reply.truncated,
+        texts=texts, usage=usage, truncated=reply.truncated,
     )  # fmt: skip
-    return reply
+    return _reply_of(texts, usage, reply.truncated)
+
+
+def _reply_of(texts: Sequence[str], usage: Usage, truncated: Sequence[int]) -> Reply:
+    """The reply that was journalled."""
+    parts = [split_reasoning(text) for text in texts]
+    thoughts = tuple(thought for _, thought in parts)
+    return Reply(
+        texts=tuple(answer for answer, _ in parts), usage=usage, truncated=tuple(truncated),
+        thoughts=thoughts if any(thoughts) else (),
+    )  # fmt: skip
 
 
 class Journalled:
@@ -53,7 +66,7 @@ class Journalled:
         body = request_to_json(request)
         key = key_of(body)
         if (known := self._store.reply(key)) is not None:
-            return Reply(texts=tuple(known.texts), usage=known.usage, truncated=known.truncated)
+            return _reply_of(known.texts, known.usage, known.truncated)
         task = self._in_flight.get(key)
         if task is None:  # two chains that ask the same thing pay once
             task = self._in_flight[key] = asyncio.create_task(self._asked(key, body, request))
@@ -78,18 +91,25 @@ class AllSamples:
         if len(reply.texts) == request.n:
             return reply
         texts, usage = list(reply.texts[: request.n]), reply.usage
+        thoughts = [reply.thought(i) for i in range(len(texts))]
         truncated = [i for i in reply.truncated if i < request.n]
         while len(texts) < request.n:
             seed = (request.seed + len(texts)) % 2**31
             more = await self._inner.complete(replace(request, n=1, seed=seed))
             truncated += [len(texts)] if 0 in more.truncated else []
             texts.append(more.texts[0])
+            thoughts.append(more.thought(0))
             usage = Usage(
                 prompt_tokens=usage.prompt_tokens + more.usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens + more.usage.completion_tokens,
                 usd=usage.usd + more.usage.usd,
             )
-        return Reply(texts=tuple(texts), usage=usage, truncated=tuple(truncated))
+        return Reply(
+            texts=tuple(texts),
+            usage=usage,
+            truncated=tuple(truncated),
+            thoughts=tuple(thoughts) if any(thoughts) else (),
+        )
 
 
 def export_cassette(store: Store, path: Path) -> int:
@@ -126,7 +146,7 @@ class ReplayTeacher:
                 f"among {len(self._calls)}: recorded with another recipe, domain or version; export it again"
             )
         usage = Usage(prompt_tokens=call.get("prompt_tokens", 0), completion_tokens=call.get("completion_tokens", 0))
-        return Reply(texts=tuple(call["texts"]), usage=usage, truncated=tuple(call.get("cut", ())))
+        return _reply_of(call["texts"], usage, call.get("cut", ()))
 
 
 def load_cassette(path: str | os.PathLike[str]) -> ReplayTeacher:

@@ -6,8 +6,8 @@ Invariant: a request's key depends on the request alone: on no endpoint, API key
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
@@ -19,6 +19,8 @@ from evoltune.run.store import Usage
 
 Message = tuple[str, str]
 """(role, content)."""
+PROBE = "probe"
+"""Purpose of the small request that tells a fault of one row from one of the whole run."""
 RAW_PROMPT = "prompt"
 """Role of a request's only message when its content is sent as it is, to a server's completions endpoint."""
 
@@ -34,11 +36,14 @@ class Request:
     seed: int
     """Drawn by `draw_seed`: a retried draw is a different call, and k samples are k calls."""
     n: int = 1
-    temperature: float = 1.0
-    top_p: float = 0.9
-    frequency_penalty: float = 0.0
-    max_tokens: int = 2048
+    temperature: float | None = 1.0
+    """None, here and for the three that follow: not sent."""
+    top_p: float | None = 0.9
+    frequency_penalty: float | None = 0.0
+    max_tokens: int | None = 2048
     stop: tuple[str, ...] = ()
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    """More sampling options of the recipe, sent as they are."""
     record: str = ""
     """Id of the record that the call is about; journalled, but not part of the key."""
 
@@ -51,6 +56,12 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     truncated: tuple[int, ...] = ()
     """Indices of the texts that ended at the token limit."""
+    thoughts: tuple[str, ...] = ()
+    """The reasoning before each text, as far as the server shows it; empty: none at all."""
+
+    def thought(self, i: int) -> str:
+        """The reasoning before text i; "" where there is none."""
+        return self.thoughts[i] if i < len(self.thoughts) else ""
 
 
 class Teacher(Protocol):
@@ -62,25 +73,42 @@ class Teacher(Protocol):
 
 
 class GivenUpError(TeacherError):
-    """This one request cannot be served; others can. `reason` is short and the same for the same cause."""
+    """This one request cannot be served; others can. `reason` is short and the same for the same cause; `detail` holds the
+    server's words."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
+        self.reason, self.detail = reason, detail
+        self.usage: Usage | None = None
+        """What a reply cost whose text was withheld; None: nothing was generated."""
 
 
 class AttemptError(TeacherError):
     """One attempt failed and may be repeated. Engines raise it, `Retried` catches it."""
 
     def __init__(
-        self, reason: str, *, where: str = "", retry_after_s: float = 0.0,
-        charged: bool = False, rate_limited: bool = False, unreachable: bool = False,
+        self, reason: str, *, where: str = "", detail: str = "", retry_after_s: float = 0.0, charged: bool = False,
+        rate_limited: bool = False, busy: bool = False, unreachable: bool = False, answered: bool = False,
     ) -> None:  # fmt: skip
-        """charged: the server may have generated, and billed, a reply that never arrived. rate_limited: HTTP 429, the
-        server is up and asks to wait. unreachable: nothing listens at the address."""
-        super().__init__(f"{where}: {reason}" if where else reason)
-        self.reason, self.where, self.retry_after_s = reason, where, retry_after_s
-        self.charged, self.rate_limited, self.unreachable = charged, rate_limited, unreachable
+        """detail: the server's words. charged: the server may have generated, and billed, a reply that never arrived.
+        rate_limited: HTTP 429, the server is up and asks to wait. busy: the same without a limit (loading, overloaded).
+        unreachable: nothing listens at the address. answered: the server said something, if only an error."""
+        said = f"{reason} {detail}".strip()
+        super().__init__(f"{where}: {said}" if where else said)
+        self.reason, self.where, self.detail, self.retry_after_s = reason, where, detail, retry_after_s
+        self.charged, self.rate_limited, self.busy = charged, rate_limited, busy
+        self.unreachable, self.answered = unreachable, answered
+
+
+def probe_of(request: Request) -> Request:
+    """A request with the same options that any working server can answer: a system turn stays, so does a raw prompt."""
+    has_system = request.messages[0][0] == "system"
+    asked: tuple[Message, ...] = (("user", "Reply with OK."),)
+    if request.messages[0][0] == RAW_PROMPT:
+        asked = ((RAW_PROMPT, "Reply with OK."),)
+    elif has_system:
+        asked = (("system", "You are a helpful assistant."), *asked)
+    return replace(request, messages=asked, purpose=PROBE, record="")
 
 
 def draw_seed(recipe_seed: int, record_id: str, round: int, purpose: str, sample: int = 0) -> int:
@@ -98,16 +126,18 @@ def make_request(
         messages=(("user", prompt),) if isinstance(prompt, str) else tuple(prompt),
         temperature=config.temperature if temperature is None else temperature,
         top_p=config.top_p, frequency_penalty=config.frequency_penalty,
-        max_tokens=config.max_tokens if max_tokens is None else min(max_tokens, config.max_tokens),
+        max_tokens=config.max_tokens if max_tokens is None else min(max_tokens, config.max_tokens or max_tokens),
+        extra_body=config.extra_body,
     )  # fmt: skip
 
 
 def request_to_json(request: Request) -> dict[str, Any]:
-    """What is hashed and journalled: every field but `record`; `stop` only where it is set."""
+    """What is hashed and journalled: every field but `record`; `stop` and `extra_body` only where they are set."""
     body = {**vars(request)}
     del body["record"]
-    if not request.stop:
-        del body["stop"]
+    for name in ("stop", "extra_body"):
+        if not body[name]:
+            del body[name]
     return body
 
 

@@ -95,10 +95,11 @@ class RateLimiter:
         if "x-ratelimit-remaining-requests" in headers:
             self._read_headers(headers)
 
-    def refused(self, left_at: float, headers: Mapping[str, str]) -> float:
-        """A 429 came back for the call that left at `left_at`. Returns the seconds that this call must wait."""
+    def refused(self, left_at: float, headers: Mapping[str, str], asked_s: float | None = None) -> float:
+        """A 429 came back for the call that left at `left_at`; `asked_s`: how long it asks to wait, where that is known
+        from elsewhere than its headers. Returns the seconds that this call must wait."""
         now = self._clock()
-        asked_s = retry_after_s(headers)
+        asked_s = retry_after_s(headers) if asked_s is None else asked_s
         self._share_of_429 += (1 - self._share_of_429) / 50
         with suppress(ValueError):
             self._accepted.remove(left_at)
@@ -173,13 +174,19 @@ def duration_s(text: str) -> float:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds that the server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date; 0: nothing."""
+    """Seconds that the server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date, else the time at
+    which an exhausted limit is reset (`X-RateLimit-Reset` since 1970, in s or ms); 0: nothing."""
     if ms := _number(headers.get("retry-after-ms")):
         return ms / 1000
     text = headers.get("Retry-After", "")
     if (seconds := _number(text)) is not None:
         return max(0.0, seconds)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time()) if text else 0.0
+        if text:
+            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
-        return 0.0
+        pass
+    reset = _number(headers.get("X-RateLimit-Reset"))
+    if reset and reset > 1e9 and _number(headers.get("X-RateLimit-Remaining")) == 0:
+        return max(0.0, (reset / 1000 if reset > 1e11 else reset) - time.time())
+    return 0.0

@@ -73,7 +73,7 @@ def to_engine(row: Mapping[str, Any]) -> dict[str, Any]:
         "temperature": float(body.get("temperature", 1.0)),
         "top_p": float(body.get("top_p", 1.0)),
         "frequency_penalty": float(body.get("frequency_penalty", 0.0)),
-        "max_tokens": int(body["max_tokens"]),
+        "max_tokens": int(body.get("max_tokens") or body["max_completion_tokens"]),
         "seed": (int(body.get("seed", 0)) + row["sample"]) % 2**31,
         "stop": list(body.get("stop", [])),
     }

@@ -3,21 +3,20 @@
     async with open_teacher(recipe.teacher, store) as teacher:
         reply = await teacher.complete(make_request(recipe.teacher, "Write a harder task.", purpose="evolve", seed=1))
 
-`open_teacher` builds AllSamples(Journalled(ConcurrencyLimited(Retried(Budgeted(Stoppable(engine)))))). An engine makes one
-attempt; every attempt is reserved in the budget first, failed ones are repeated, replies are committed before use.
+`open_teacher` builds AllSamples(Journalled(ConcurrencyLimited(Retried(engine)))). Every attempt of an engine is reserved in
+the budget first (`attempts`; each HTTP request is one), failed ones are repeated, replies are committed before use.
 Invariant: a call that the journal holds is never made again, also when the run was stopped while the call was in flight.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 from evoltune import recipe as recipes
-from evoltune.errors import TeacherError
+from evoltune.errors import RecipeError
 from evoltune.run.store import Store
-from evoltune.teacher.budget import Budgeted, BudgetMeter
+from evoltune.teacher.attempts import Attempts
+from evoltune.teacher.budget import BudgetMeter
 from evoltune.teacher.engines import open_engine
 from evoltune.teacher.journal import AllSamples, Journalled
 from evoltune.teacher.protocol import Reply, Request, Teacher
@@ -38,55 +37,20 @@ class ConcurrencyLimited:
             return await self._inner.complete(request)
 
 
-class Stoppable:
-    """Knows which attempts are at work; after `stop` it begins none."""
-
-    def __init__(self, inner: Teacher) -> None:
-        self._inner, self._is_stopped = inner, False
-        self._at_work: set[asyncio.Task[Any] | None] = set()
-
-    async def complete(self, request: Request) -> Reply:
-        if self._is_stopped:
-            raise TeacherError("the run is stopping")
-        task = asyncio.current_task()
-        self._at_work.add(task)
-        try:
-            return await self._inner.complete(request)
-        finally:
-            self._at_work.discard(task)
-
-    async def stop(self, journalled: Journalled, limit_s: float) -> None:
-        """Lets the attempts at work come home and into the journal, for at most `limit_s`; ends all calls that wait for a
-        slot, for money or for another try. A second interruption ends everything at once."""
-        self._is_stopped = True
-        if at_work := len(self._at_work):
-            print(f"  stopping: waiting for {at_work} teacher calls in flight, at most {limit_s:g} s (interrupt again to "
-                  "end at once; they would be paid again)", file=sys.stderr, flush=True)  # fmt: skip
-        end = asyncio.get_running_loop().time() + limit_s
-        try:
-            while calls := journalled.calls:
-                left = end - asyncio.get_running_loop().time()
-                for call in calls:
-                    if call not in self._at_work or left <= 0:
-                        call.cancel()
-                await asyncio.wait(calls, timeout=0.05 if left > 0 else None, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for call in journalled.calls:
-                call.cancel()
-            await asyncio.gather(*journalled.calls, return_exceptions=True)
-
-
 @asynccontextmanager
 async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> AsyncIterator[Teacher]:
     """The recipe's teacher, ready: servers are up, keys are read. With a store: journalled, budget counted over resumes.
     Raises TeacherError (unreachable, not loadable), RecipeError (a key or file is missing); a call may raise BudgetError.
     """
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_engine(config))
+        if config.max_tokens is None and (config.budget.tokens or config.budget.usd):
+            raise RecipeError("teacher.max_tokens: null bounds no call: a budget of tokens or usd needs a number there")
         meter = BudgetMeter(config.budget, config.price, store)
+        attempts = Attempts(meter)
+        engine = await stack.enter_async_context(open_engine(config, attempts, store))
         stack.callback(meter.close)
-        attempts = Stoppable(engine)
-        teacher = ConcurrencyLimited(Retried(Budgeted(attempts, meter), config.max_retries), config.concurrency)
+        retried = Retried(engine, config.max_retries, config.max_wait_s)
+        teacher = ConcurrencyLimited(retried, config.concurrency)
         if store is None:
             yield AllSamples(teacher)
             return

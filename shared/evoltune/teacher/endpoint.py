@@ -1,0 +1,356 @@
+"""One OpenAI-compatible server: how a request is put to it, what its replies mean, and what was learnt about it.
+
+A refusal is a fault of the row, of the parameters, or of the run; which of them is found out as `negotiation` says.
+Invariants: an API key is in a request header and nowhere else (no error, log, journal or recipe shows it); a redirect is
+never followed, so no other host receives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from evoltune import recipe as recipes
+from evoltune.errors import RecipeError
+from evoltune.run.store import Store
+from evoltune.teacher.attempts import Attempts
+from evoltune.teacher.dialects import (
+    HTTP_DIALECTS_NOTE,
+    Dialect,
+    chat_url,
+    check_extra_body,
+    describe,
+    is_raw,
+    until_stop,
+)
+from evoltune.teacher.negotiation import (
+    Gate,
+    SettingRefusedError,
+    mentioned_in,
+    named_in,
+    search,
+    shape_of,
+    without_named,
+)  # fmt: skip
+from evoltune.teacher.network import expand_header, proxy_of
+from evoltune.teacher.notices import clock_after, say, span
+from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, probe_of
+from evoltune.teacher.rate_limit import RateLimiter, retry_after_s
+from evoltune.teacher.refusals import ServerError, read_error
+from evoltune.teacher.replies import FailedReply, parse_reply
+from evoltune.teacher.window import Window
+
+FAILURES_BEFORE_COOLDOWN, COOLDOWN_S, MAX_COOLDOWN_S = 3, 1.0, 30.0
+LATER = {408, 409, 425, 429}
+"""Statuses below 500 that are no refusal: the same request may succeed later."""
+OVERLOADED = 529
+BUSY = {503, OVERLOADED}
+PROBE_ATTEMPTS = 4
+
+
+class Refusal(Exception):
+    """The server took note of the request and did not serve it."""
+
+    def __init__(self, error: ServerError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Endpoint:
+    """One server, and what the calls so far have taught about it."""
+
+    def __init__(
+        self, config: recipes.Endpoint, teacher: recipes.Teacher, where: str, session: aiohttp.ClientSession,
+        attempts: Attempts, store: Store | None = None,
+    ) -> None:  # fmt: skip
+        """`where` is the key in the recipe, for errors. Raises RecipeError: a bad URL, a key that cannot be read."""
+        chat = chat_url(config.url, where, config.query)
+        self.url = URL(chat, encoded=True)
+        raw_path = self.url.raw_path.removesuffix("/chat/completions") + "/completions"
+        self.completions_url = self.url.with_path(raw_path, encoded=True, keep_query=True)
+        self.name = config.url.partition("?")[0]
+        self.weight, self._extra_body = config.weight, config.extra_body
+        check_extra_body(config.extra_body, where)
+        self._proxy = proxy_of(chat)
+        self._secrets: list[bytes] = []
+        self.headers = self._read_headers(config, where)
+        self._session, self._attempts, self._store = session, attempts, store
+        self._max_wait_s = teacher.max_wait_s
+        self.limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute)
+        self._window = Window(teacher.concurrency)
+        self.in_flight, self._failures, self.cooldown_until = 0, 0, 0.0
+        self.unusable = ""
+        """Why no further request is sent here; "" while the endpoint can be used."""
+        self._gate, self._resolving = Gate(), asyncio.Lock()
+        self._served: set[tuple[str, float | None]] = set()
+        """Temperatures and the like with which something was served."""
+        self._probed_at: dict[object, float] = {}
+        """When a probe of this shape that was served had left."""
+        self._key = f"{self.name} {teacher.model}"
+        self.dialect = self._remembered()
+        self._announced = self.dialect
+        if line := describe(self.dialect):
+            say(f"{self.name}: {line} (learnt earlier in this run)")
+
+    @property
+    def load(self) -> float:
+        """Calls in flight with one more, relative to the weight: the next call goes where this is least."""
+        return (self.in_flight + 1) / self.weight
+
+    async def complete(self, request: Request) -> Reply:
+        """One attempt, in the dialect that this server takes. Raises AttemptError, GivenUpError, TeacherError."""
+        shape = shape_of(request)
+        async with self._window.slot():
+            if self._gate.is_open(shape):
+                return await self._served_by(request)
+            async with self._gate.turn(shape):
+                return await self._served_by(request)
+
+    async def _served_by(self, request: Request) -> Reply:
+        """Asks until the request is served, or it is clear whose fault it is that it is not."""
+        while True:
+            if self.unusable:
+                raise AttemptError(self.unusable)  # another endpoint, or the end
+            dialect = self.dialect
+            try:
+                reply = await self._send(request, dialect)
+            except Refusal as refusal:
+                await self._resolve(request, refusal.error, dialect)
+            except AttemptError as error:
+                if not error.answered:
+                    self._gate.accept(shape_of(request))  # nothing can be learnt from it
+                raise
+            else:
+                self._gate.accept(shape_of(request))
+                self._served.update((n, getattr(request, n)) for n in ("temperature", "top_p"))
+                self._remember()
+                return reply
+
+    # ---- one HTTP request
+
+    async def _send(self, request: Request, dialect: Dialect, *, is_bare: bool = False) -> Reply:
+        """One request, reserved in the budget. Raises Refusal, AttemptError, GivenUpError."""
+        if "n" in dialect.left_out and request.n > 1:
+            request = replace(request, n=1)
+        reply = await self._attempts.make(request, lambda: self._post(request, self._body(request, dialect, is_bare)))
+        if request.stop and "stop" in dialect.left_out:
+            reply = replace(reply, texts=tuple(until_stop(text, request.stop) for text in reply.texts))
+        return reply
+
+    def _body(self, request: Request, dialect: Dialect, is_bare: bool) -> dict[str, Any]:
+        body = dialect.body(request, self._extra_body)
+        return {k: body[k] for k in ("model", "messages", "prompt") if k in body} if is_bare else body
+
+    async def _post(self, request: Request, body: Mapping[str, Any]) -> Reply:
+        sent_at = await self.limiter.admit(sum(len(c) for _, c in request.messages) // 4)
+        url = self.completions_url if is_raw(request) else self.url
+        status, headers, content = await self._exchange(url, orjson.dumps(body))
+        for secret in self._secrets:  # some servers echo the key
+            content = content.replace(secret, b"***") if secret in content else content
+        if status != 200:
+            raise self._fault(read_error(status, content), headers, sent_at)
+        try:
+            reply = parse_reply(content, request)
+        except FailedReply as failed:
+            raise self._fault(failed.error, headers, sent_at) from None
+        except ValueError as error:
+            raise AttemptError(str(error), where=self.name, charged=True, answered=True) from None
+        self._failures = 0
+        self.limiter.served(reply.usage.completion_tokens, headers)
+        self._window.served()
+        return reply
+
+    async def _exchange(self, url: URL, data: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        began = time.monotonic()
+        try:
+            post = self._session.post(url, data=data, headers=self.headers, allow_redirects=False, proxy=self._proxy)
+            async with post as response:
+                return response.status, response.headers, await response.read()
+        except aiohttp.ClientConnectorError as error:  # nothing left this machine
+            self._record_failure()
+            detail = error.os_error.strerror or str(error.os_error)
+            raise AttemptError(
+                f"cannot connect ({detail}): {self._hint()}", where=self.name, unreachable=True
+            ) from None
+        except aiohttp.ClientHttpProxyError as error:
+            self._record_failure()
+            raise AttemptError(f"the proxy answers HTTP {error.status}", where=self.name, unreachable=True) from None
+        except TimeoutError:
+            if lower := self._window.timed_out(began):
+                say(f"{self.name}: calls time out: going on with {lower} at once (it grows again when they are served)")
+            raise AttemptError("timed out", where=self.name, charged=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            self._record_failure()
+            raise AttemptError(f"connection lost ({type(error).__name__})", where=self.name, charged=True) from None
+
+    def _hint(self) -> str:
+        if self._proxy:
+            return f"by the proxy {URL(self._proxy).host} of the environment (NO_PROXY leaves hosts out)"
+        return "is a server running there? e.g. `vllm serve MODEL`, or `llama-server -m FILE`"
+
+    # ---- what an error means
+
+    def _fault(self, error: ServerError, headers: Mapping[str, str], sent_at: float) -> Exception:
+        """The exception for an error reply to the request that was sent at `sent_at`; updates this endpoint's state."""
+        asked_s = max(retry_after_s(headers), error.retry_after_s)
+        if 300 <= error.status < 400:
+            target = urlsplit(headers.get("Location", ""))
+            where = f"{target.scheme}://{target.netloc}{target.path}" if target.netloc else target.path
+            return self._stop(
+                error, f"it redirects to {where or 'another place'}, and a key is never sent on: set the url"
+            )
+        if error.status == 401:
+            return self._stop(error, "check api_key_env or api_key_file")
+        if error.is_account and not (error.status == 429 and asked_s and "insufficient_quota" not in error.codes):
+            return self._stop(error, "check the account")
+        if asked_s > self._max_wait_s:
+            until = f"asks to wait {span(asked_s)}, until {clock_after(asked_s)}"
+            return self._stop(error, f"it {until}: run again then, or raise teacher.max_wait_s ({self._max_wait_s:g})")
+        if error.status == 429:
+            pause = self.limiter.refused(sent_at, headers, asked_s)
+            return AttemptError(
+                "HTTP 429", where=self.name, detail=error.message, retry_after_s=pause, rate_limited=True,
+                busy=asked_s > 0, answered=True,
+            )  # fmt: skip
+        if error.status < 500 and error.status not in LATER:
+            return Refusal(error)
+        self._record_failure()
+        return AttemptError(
+            f"HTTP {error.status}", where=self.name, detail=error.message, retry_after_s=asked_s,
+            busy=error.status in BUSY, answered=True,
+            charged=error.status >= 500 and error.status != OVERLOADED,  # a gateway may answer after the model has generated
+        )  # fmt: skip
+
+    def _stop(self, error: ServerError, todo: str) -> AttemptError:
+        self.unusable = self.unusable or f"{self.name}: {error}: {todo}"
+        return AttemptError(str(error), where=self.name, answered=True)  # another endpoint, or the end
+
+    async def _resolve(self, request: Request, error: ServerError, dialect: Dialect) -> None:
+        """Returns when the request should be asked again; raises what is to happen with it otherwise."""
+        given_up = GivenUpError(f"HTTP {error.status}", f"{self.name}: {error.message}")
+        if error.is_content:
+            raise given_up
+        refused_at = time.monotonic()
+        async with self._resolving:
+            if self.unusable:
+                raise AttemptError(self.unusable)
+            if self.dialect != dialect:
+                return  # learnt while this one was waiting
+            if named := named_in(error, dialect.sent(request)):
+                self._learn(without_named(dialect, request, named, self._served), dialect, error)
+                return
+            if self._probed_at.get(shape_of(request), 0.0) > refused_at:
+                raise given_up
+            left_at = time.monotonic()
+            if (refused := await self._probe(request, dialect)) is None:
+                self._probed_at[shape_of(request)] = left_at
+                raise given_up
+            error = refused  # the probe has no fault of its own: what it is refused for holds for all
+            if mentioned := mentioned_in(error, dialect.sent(request)):
+                first = min(mentioned, key=lambda name: name == "temperature")  # a judgement needs it more than top_p
+                changed = without_named(dialect, request, [first], self._served)
+                if changed != dialect:
+                    self._learn(changed, dialect, error)
+                    return
+            self._learn(await self._search(request, error, dialect), dialect, error)
+
+    def _learn(self, dialect: Dialect, before: Dialect, error: ServerError) -> None:
+        if dialect == before:
+            raise self._stop(error, "it refuses every name of a parameter: set it to null in the recipe") from None
+        self.dialect = dialect
+
+    async def _search(self, request: Request, error: ServerError, dialect: Dialect) -> Dialect:
+        async def probe(trial: Dialect | None) -> ServerError | None:
+            return await self._probe(request, trial or dialect, is_bare=trial is None)
+
+        try:
+            found = await search(probe, dialect, dialect.sent(request))
+        except SettingRefusedError as refused:
+            key = f"teacher.{refused.key}"
+            raise self._stop(error, f"it refuses {key} = {getattr(request, refused.key)}: lower it") from None
+        if found is None:
+            raise self._stop(
+                error, "nothing is served: check teacher.model, the url, and what the server says"
+            ) from None
+        return found
+
+    async def _probe(self, request: Request, dialect: Dialect, *, is_bare: bool = False) -> ServerError | None:
+        """Sends the probe of a request; the refusal, or None when it was served. Raises AttemptError after a few tries."""
+        attempts = 0
+        while True:
+            try:
+                await self._send(probe_of(request), dialect, is_bare=is_bare)
+            except Refusal as refusal:
+                return refusal.error
+            except GivenUpError:
+                return None
+            except AttemptError as error:
+                attempts += 1
+                if self.unusable or attempts == PROBE_ATTEMPTS:
+                    raise
+                await asyncio.sleep(max(0.1 * 2**attempts, error.retry_after_s))
+            else:
+                return None
+
+    # ---- what is remembered
+
+    def _record_failure(self) -> None:
+        """After three failures in a row the endpoint gets no calls for a while, longer with each further failure."""
+        self._failures += 1
+        if self._failures >= FAILURES_BEFORE_COOLDOWN:
+            doublings = min(self._failures - FAILURES_BEFORE_COOLDOWN, 10)  # hundreds of calls can fail at once
+            self.cooldown_until = time.monotonic() + min(MAX_COOLDOWN_S, COOLDOWN_S * 2**doublings)
+
+    def _remembered(self) -> Dialect:
+        known = (self._store.noted(HTTP_DIALECTS_NOTE) or {}) if self._store is not None else {}
+        return Dialect.from_json(known[self._key]) if self._key in known else Dialect()
+
+    def _remember(self) -> None:
+        """Says and notes a dialect when something was served in it."""
+        if self.dialect == self._announced:
+            return
+        self._announced = self.dialect
+        say(f"{self.name}: {describe(self.dialect)} (the server refused it otherwise)")
+        if self._store is not None:
+            known = self._store.noted(HTTP_DIALECTS_NOTE) or {}
+            self._store.note(HTTP_DIALECTS_NOTE, known | {self._key: self.dialect.as_json()})
+
+    def _read_headers(self, config: recipes.Endpoint, where: str) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if key := _read_key(config, where):
+            self._secrets.append(key.encode())
+            is_azure = "/openai/deployments/" in self.url.path
+            name = config.api_key_header or ("api-key" if is_azure else "Authorization")
+            headers[name] = f"Bearer {key}" if name.lower() == "authorization" else key
+        for name, value in config.headers.items():
+            text = expand_header(value, f"{where}.headers.{name}")
+            if text != value and text:
+                self._secrets.append(text.encode())
+            headers[name] = text
+        return headers
+
+
+def _read_key(config: recipes.Endpoint, where: str) -> str:
+    """The API key from its variable or file; "" when the recipe names none. Raises RecipeError."""
+    if config.api_key_env:
+        key = os.environ.get(config.api_key_env, "").strip()
+        if not key:
+            raise RecipeError(f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set")
+        return key
+    if config.api_key_file:
+        path = Path(config.api_key_file).expanduser()
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{where}.api_key_file: {str(path)!r} cannot be read: {error}") from None
+    return ""

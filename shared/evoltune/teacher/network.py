@@ -1,0 +1,81 @@
+"""The way to a server: proxies from the environment, whether anything listens there, and waiting for a start.
+
+HTTP_PROXY, HTTPS_PROXY and NO_PROXY are read as curl and urllib read them; SSL_CERT_FILE and SSL_CERT_DIR are OpenSSL's own.
+Imports aiohttp only where it is used, so that checks before a run start stay light.
+"""
+
+import asyncio
+import os
+import re
+import socket
+import time
+import urllib.request
+from urllib.parse import urlsplit
+
+from evoltune.errors import RecipeError, TeacherError
+
+CONNECT_S = 5.0
+LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+"""Hosts that no proxy is asked for, as in Go and Docker: a proxy elsewhere would reach its own loopback."""
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL; None: the server is reached directly. Raises RecipeError."""
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if (
+        not found
+        or LOOPBACK.fullmatch(parts.hostname or "")
+        or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2])
+    ):
+        return None
+    proxy = found if "://" in found else f"http://{found}"
+    if urlsplit(proxy).scheme not in ("http", "https"):
+        kind = urlsplit(proxy).scheme
+        raise RecipeError(
+            f"{parts.scheme.upper()}_PROXY: a {kind} proxy cannot be used: give http://HOST:PORT, or name "
+            f"{parts.hostname} in NO_PROXY"
+        )
+    return proxy
+
+
+def is_listening(url: str) -> bool:
+    """Whether the server, or the proxy on the way to it, accepts connections."""
+    parts = urlsplit(proxy_of(url) or url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def expand_header(value: str, where: str) -> str:
+    """A header's value with `${NAME}` replaced from the environment. Raises RecipeError for one that is not set."""
+
+    def variable(found: re.Match[str]) -> str:
+        if (text := os.environ.get(found[1])) is None:
+            raise RecipeError(f"{where}: the environment variable {found[1]!r} is not set")
+        return text.strip()
+
+    return re.sub(r"\$\{(\w+)\}", variable, value)
+
+
+async def wait_healthy(url: str, timeout_s: float) -> None:
+    """Waits until GET url answers 200. Raises TeacherError after `timeout_s`."""
+    import aiohttp
+
+    end = time.monotonic() + timeout_s
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(url, timeout=aiohttp.ClientTimeout(total=5)) as response:
+                    if response.status == 200:
+                        return
+                    state = f"HTTP {response.status}"
+            except (aiohttp.ClientError, TimeoutError) as error:
+                state = type(error).__name__
+            if time.monotonic() > end:
+                raise TeacherError(f"{url}: not healthy after {timeout_s:g} s ({state})")
+            await asyncio.sleep(0.1)

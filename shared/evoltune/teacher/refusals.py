@@ -1,0 +1,184 @@
+"""What a server's error says, whatever its shape: its sentence, its codes, and the parameters that it names.
+
+    read_error(400, b'{"error": {"message": "...", "param": "top_p", "code": "unsupported_parameter"}}')
+        ->  ServerError(status=400, message="...", codes={"unsupported_parameter"}, refused=("top_p",), ...)
+
+Decisions rest on fields that are made for programs (status, `code`, `type`, `param`, `loc`, field violations); the words of
+a message only say in which order things are tried.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from evoltune.text.unicode import without_surrogates
+
+MAX_MESSAGE = 300
+REFUSES_A_PARAMETER = {
+    "unsupported_parameter", "unsupported_value", "unknown_parameter", "unrecognized_parameter", "invalid_parameter_name",
+    "parameter_not_supported", "extra_forbidden", "unexpected_keyword_argument", "additional_properties",
+}  # fmt: skip
+"""Codes that say that a parameter is not known, or not with this value; the error names it in a field."""
+ACCOUNT = {
+    "quota", "budget", "billing", "credit", "credits", "balance", "payment", "spend", "spending", "funds", "arrearage",
+    "overdue", "suspended", "deactivated",
+}  # fmt: skip
+"""Words of codes that speak of the account: no other request will be served until a person acts."""
+CONTENT = ("content_filter", "content_policy", "moderation", "safety", "responsible_ai", "inspection", "sensitive")
+"""Parts of codes that speak of this prompt's content."""
+_NAMED_BY = ("param", "parameter", "field")
+_IN_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
+MAX_DEPTH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerError:
+    """An error reply, as far as it can be read."""
+
+    status: int
+    message: str = ""
+    """The server's sentence in one line, shortened; "" when it sent none."""
+    codes: frozenset[str] = frozenset()
+    """Every `code`, `type`, `status` and `reason` in it, in lower case."""
+    refused: tuple[str, ...] = ()
+    """Parameters that it says, in fields made for that, not to take."""
+    mentioned: tuple[str, ...] = ()
+    """Words that could be names of parameters, those from fields first."""
+    retry_after_s: float = 0.0
+    """How long its body asks to wait."""
+
+    @property
+    def is_account(self) -> bool:
+        """The account is empty, over its budget, or closed."""
+        words = {word for code in self.codes for word in re.split(r"[^a-z0-9]+", code)}
+        return self.status == 402 or bool(words & ACCOUNT)
+
+    @property
+    def is_content(self) -> bool:
+        """The prompt was stopped for its content."""
+        return any(part in code for code in self.codes for part in CONTENT)
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status} {self.message}".strip()
+
+
+def read_error(status: int, body: bytes) -> ServerError:
+    """The error in the body of a reply with this status."""
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ServerError(status=status, message=_one_line(body[:4000].decode(errors="replace")))
+    return error_of(status, raw)
+
+
+def error_of(status: int, raw: object) -> ServerError:
+    """The same of a body that is parsed already, as a line of a batch file holds it."""
+    found = [*_objects(raw, MAX_DEPTH)]
+    codes = {_snake(str(o[k])) for o in found for k in ("code", "type", "status", "reason") if _is_word(o.get(k))}
+    named = [name for o in found for name in _names_in(o)]
+    message = _message(raw)
+    refused: tuple[str, ...] = ()
+    if codes & REFUSES_A_PARAMETER:
+        refused = tuple(dict.fromkeys(named))
+    words = (_snake(word) for word in _IN_WORDS.findall(message))
+    violations = (_snake(w) for o in found if "description" in o for w in _IN_WORDS.findall(str(o["description"])))
+    return ServerError(
+        status=status, message=message, codes=frozenset(codes), refused=refused,
+        mentioned=tuple(dict.fromkeys([*named, *words, *violations])), retry_after_s=_retry_delay_s(found),
+    )  # fmt: skip
+
+
+def error_in_reply(body: Mapping[str, Any]) -> ServerError | None:
+    """The error that a reply with HTTP 200 holds: in place of its choices, or inside a choice that failed."""
+    raw = body.get("error")
+    if raw and not body.get("choices"):
+        return error_of(_status_in(raw), body)
+    for choice in body.get("choices") or ():
+        if isinstance(choice, dict) and choice.get("error"):
+            return error_of(_status_in(choice["error"]), choice["error"])
+    if body.get("object") == "error" or body.get("type") == "error":
+        return error_of(_status_in(body), body)
+    return None
+
+
+def _status_in(raw: object) -> int:
+    """The HTTP status that an error object names; 500 where it names none, so that it is tried again."""
+    if isinstance(raw, dict):
+        for key in ("code", "status", "status_code", "http_status"):
+            value = raw.get(key)
+            if isinstance(value, str) and value.isdigit():
+                value = int(value)
+            if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
+                return value
+    return 500
+
+
+def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:
+    """Every object in it, outer ones first; gateways put the JSON of the provider behind them into strings."""
+    if depth == 0:
+        return
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _objects(inner, depth - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _objects(inner, depth - 1)
+    elif isinstance(value, str) and (at := value.find("{")) >= 0 and value.rstrip().endswith("}"):
+        try:
+            yield from _objects(orjson.loads(value[at:].strip()), depth - 1)
+        except orjson.JSONDecodeError:
+            return
+
+
+def _names_in(found: Mapping[str, Any]) -> Iterator[str]:
+    """The parameters that an error object names: `param: top_p`, `loc: [body, seed]`, `messages[0].role`."""
+    for key in _NAMED_BY:
+        if isinstance(found.get(key), str) and found[key]:
+            yield from _path_names(found[key])
+    location = found.get("loc")
+    if isinstance(location, list) and location:
+        yield from _path_names(".".join(str(part) for part in location if part != "body"))
+
+
+def _path_names(path: str) -> Iterator[str]:
+    if re.match(r"messages\W", path) and path.endswith("role"):
+        yield "system"
+    yield _snake(re.split(r"[.\[/]", path.removeprefix("body."))[0])
+
+
+def _message(raw: object) -> str:
+    """The server's sentence: the deepest `message`, `detail`, `msg` or `error` that is a text."""
+    texts = []
+    for found in _objects(raw, MAX_DEPTH):
+        for key in ("message", "detail", "msg", "error", "error_description", "title"):
+            value = found.get(key)
+            if isinstance(value, str) and value.strip():
+                texts.append(value)
+    if not texts:
+        return _one_line(raw if isinstance(raw, str) else orjson.dumps(raw).decode()) if raw else ""
+    plain = [text for text in texts if not text.lstrip().startswith(("{", "["))] or texts
+    return _one_line("; ".join(dict.fromkeys(plain[:3])))
+
+
+def _retry_delay_s(found: list[dict[str, Any]]) -> float:
+    """Google's RetryInfo: `retryDelay: 31s`."""
+    delays = (re.fullmatch(r"(\d+(?:\.\d+)?)s", str(o.get("retryDelay", ""))) for o in found)
+    return max((float(d[1]) for d in delays if d), default=0.0)
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(without_surrogates(text).split())
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and 0 < len(str(value)) <= 80
+
+
+def _snake(name: str) -> str:
+    """`presencePenalty` as `presence_penalty`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

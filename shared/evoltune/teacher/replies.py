@@ -1,0 +1,157 @@
+"""A chat completion into a `Reply`: the answer apart from its reasoning, each way to end, and what it cost.
+
+    reply = parse_reply(response_body, request)
+
+Raises FailedReply for an error inside HTTP 200, GivenUpError for what the model or a filter would not say, ValueError for a
+body without a text. Invariant: nothing but the answer is in `Reply.texts`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from evoltune.run.store import Usage
+from evoltune.teacher.protocol import RAW_PROMPT, GivenUpError, Reply, Request
+from evoltune.teacher.refusals import ServerError, error_in_reply
+from evoltune.text.reasoning import split_reasoning
+from evoltune.text.unicode import without_surrogates
+
+CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "token_limit"}
+FAILED = {"error", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource"}
+TOOLS = {"tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call"}
+FILTERED = ("filter", "safety", "block", "prohibit", "recitation", "sensitive", "moderat", "refus", "policy", "spii")
+"""Parts of finish reasons with which a text was stopped for its content."""
+Choice = tuple[str, str, bool]
+"""(answer, thought, whether it ended at the token limit)."""
+_TEXT_PARTS = {"text", "output_text", "input_text", ""}
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text")
+
+
+class FailedReply(ValueError):
+    """HTTP 200 with an error in its body."""
+
+    def __init__(self, error: ServerError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def parse_reply(body: bytes, request: Request) -> Reply:
+    """The reply in the body of a response."""
+    return reply_of(_parsed(body), is_raw_text=request.messages[0][0] == RAW_PROMPT)
+
+
+def _parsed(body: bytes) -> object:
+    """JSON as servers send it: with bytes that are no UTF-8, or with halves of surrogate pairs."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(body.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise ValueError("the reply is not JSON (malformed or truncated)") from None
+
+
+def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
+    """The reply in a chat completion that is already parsed, as a line of a batch file holds it.
+
+    is_raw_text: a prompt that we rendered ourselves; its text is taken as it is, tags of reasoning included.
+    """
+    if not isinstance(completion, dict):
+        raise ValueError("the reply has no choices")
+    if error := error_in_reply(completion):
+        raise FailedReply(error)
+    choices = completion.get("choices")
+    if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
+        raise ValueError("the reply has no choices")
+    if all(isinstance(c.get("index"), int) for c in choices):
+        choices = sorted(choices, key=lambda c: c["index"])
+    found = [_choice(choice, is_raw_text) for choice in choices]
+    usage = usage_of(completion.get("usage"))
+    withheld = [one for one in found if isinstance(one, GivenUpError)]
+    if len(withheld) == len(found):
+        withheld[0].usage = usage
+        raise withheld[0]
+    kept = [("", "", False) if isinstance(one, GivenUpError) else one for one in found]
+    texts, thoughts = tuple(text for text, _, _ in kept), tuple(thought for _, thought, _ in kept)
+    truncated = tuple(i for i, (_, _, is_cut) in enumerate(kept) if is_cut)
+    return Reply(texts=texts, usage=usage, truncated=truncated, thoughts=thoughts if any(thoughts) else ())
+
+
+def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpError:
+    """What one choice says, or why it says nothing. Raises ValueError: worth another attempt."""
+    message = choice.get("message")
+    end = str(choice.get("finish_reason") or "").lower()
+    if message is None and isinstance(choice.get("text"), str):
+        answer, thought = choice["text"], ""  # of a raw prompt
+        if not is_raw_text:
+            answer, thought = split_reasoning(answer)
+    elif isinstance(message, dict):
+        answer, thought = _message(message)
+    else:
+        raise ValueError("the reply's content is null")
+    answer, thought = without_surrogates(answer), without_surrogates(thought)
+    refusal = message.get("refusal") if isinstance(message, dict) else None
+    if any(part in end for part in FILTERED):
+        return GivenUpError("content filter", f"the reply ended with finish_reason {end!r}")
+    if end in FAILED:
+        raise ValueError(f"the reply ended with finish_reason {end!r}")
+    if isinstance(refusal, str) and refusal.strip() and not answer.strip():
+        return GivenUpError("refusal", refusal.strip()[:300])
+    if not answer.strip() and (end in TOOLS or (isinstance(message, dict) and message.get("tool_calls"))):
+        return GivenUpError("tool call", "the model called a tool in place of an answer")
+    if end in CUT:
+        return answer, thought, True
+    if isinstance(message, dict) and message.get("content") is None and not answer:
+        raise ValueError("there is no answer after the reasoning" if thought else "the reply's content is null")
+    return answer, thought, False
+
+
+def _message(message: Mapping[str, Any]) -> tuple[str, str]:
+    """(answer, thought) of a message whose content is a text, or parts."""
+    content = message.get("content")
+    parts: list[str] = []
+    thoughts = [text for name in _THOUGHT_FIELDS if (text := _all_text(message.get(name)))][:1]
+    if isinstance(content, str):
+        parts.append(content)
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, str):
+                parts.append(part)
+            elif isinstance(part, dict):
+                is_text = str(part.get("type", "")).lower() in _TEXT_PARTS and not part.get("thought")
+                (parts if is_text else thoughts).append(_all_text(part))
+    answer, inside = split_reasoning("".join(parts))
+    if not thoughts:
+        thoughts = [_all_text(message.get("reasoning_details"))]
+    return answer, "\n\n".join(t for t in (*thoughts, inside) if t.strip()).strip()
+
+
+def _all_text(value: object) -> str:
+    """The text in a part of any nesting."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_all_text(item) for item in value)
+    if isinstance(value, dict):
+        keys = ("text", "thinking", "reasoning", "summary", "content")
+        return next((text for key in keys if (text := _all_text(value.get(key)))), "")
+    return ""
+
+
+# ---- what it cost
+
+
+def usage_of(raw: object) -> Usage:
+    """The usage that a server reports; zero where it reports none. Reasoning counts: some leave it out of
+    `completion_tokens` and have it in `total_tokens` alone."""
+    if not isinstance(raw, dict):
+        return Usage()
+
+    def count(*names: str) -> int:
+        return next((max(0, n) for name in names if isinstance(n := raw.get(name), int)), 0)
+
+    prompt = count("prompt_tokens", "input_tokens")
+    completion = count("completion_tokens", "output_tokens")
+    return Usage(prompt_tokens=prompt, completion_tokens=max(completion, count("total_tokens") - prompt))

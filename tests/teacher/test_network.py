@@ -1,0 +1,99 @@
+"""The way to a server: proxies from the environment, certificates, redirects, headers."""
+
+import asyncio
+import http.server
+import threading
+
+import pytest
+from openai_server import serving
+
+from evoltune import recipe as recipes
+from evoltune.errors import RecipeError, TeacherError
+from evoltune.teacher.network import expand_header, is_listening, proxy_of
+from evoltune.teacher.protocol import make_request
+from evoltune.teacher.stack import open_teacher
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("env", "url", "proxy"),
+    [
+        ({}, "https://api.example/v1", None),
+        ({"HTTPS_PROXY": PROXY}, "https://api.example/v1", PROXY),
+        ({"HTTPS_PROXY": "proxy.example:3128"}, "https://api.example/v1", PROXY),
+        ({"HTTPS_PROXY": PROXY}, "http://api.example/v1", None),
+        ({"ALL_PROXY": PROXY}, "http://api.example/v1", PROXY),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "example,x"}, "https://api.example/v1", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, "https://api.example/v1", None),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "api.example:8443"}, "https://api.example:8443/v1", None),
+        ({"HTTP_PROXY": PROXY}, "http://127.0.0.1:8000/v1", None),
+        ({"HTTP_PROXY": PROXY}, "http://localhost:8000/v1", None),
+    ],
+)
+def test_the_environment_names_the_proxy(monkeypatch, env, url, proxy):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_of(url) == proxy
+
+
+def test_a_proxy_of_another_kind_is_named(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
+    with pytest.raises(RecipeError, match=r"HTTPS_PROXY: a socks5 proxy cannot be used.*NO_PROXY"):
+        proxy_of("https://api.example/v1")
+
+
+def ask(url, **endpoint):
+    config = recipes.Teacher(
+        kind="http", model="m", max_retries=0, endpoints=(recipes.Endpoint(url=url, **endpoint),), timeout_s=30.0
+    )
+
+    async def main():
+        async with open_teacher(config) as teacher:
+            return await teacher.complete(make_request(config, "Hello?", purpose="answer", seed=1))
+
+    return asyncio.run(main())
+
+
+def test_requests_and_the_check_before_a_run_go_by_the_proxy(monkeypatch):
+    with serving() as server:  # a proxy is asked for http://teacher.invalid/v1/chat/completions by its full address
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        assert is_listening("http://teacher.invalid/v1")
+        assert ask("http://teacher.invalid/v1").texts
+        assert server.stats()["ok"] == 1
+
+
+class Redirecting(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(307)
+        self.send_header("Location", "http://elsewhere.invalid/v1/chat/completions?token=1")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_redirect_is_not_followed_and_says_where_to():
+    with http.server.HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with pytest.raises(
+                TeacherError, match=r"redirects to http://elsewhere.invalid/v1/chat/completions,.*set the url"
+            ):
+                ask(f"http://127.0.0.1:{server.server_port}/v1")
+        finally:
+            server.shutdown()
+
+
+def test_headers_take_secrets_from_the_environment(monkeypatch):
+    monkeypatch.setenv("PROJECT", " p-1\n")
+    assert expand_header("id ${PROJECT}", "w") == "id p-1"
+    with pytest.raises(RecipeError, match=r"w: the environment variable 'NO_SUCH' is not set"):
+        expand_header("${NO_SUCH}", "w")

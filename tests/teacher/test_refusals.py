@@ -1,0 +1,92 @@
+"""Error bodies in the shapes that servers use: the sentence, the codes, and the parameters that they name."""
+
+import json
+
+import pytest
+
+from evoltune.teacher.refusals import read_error
+
+
+def error(status, body):
+    return read_error(status, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": {"message": "too\nlong", "code": "context"}}, "too long"),
+        ({"message": "no", "code": 7}, "no"),
+        ({"detail": "not found"}, "not found"),
+        ({"error": "busy"}, "busy"),
+        ([{"error": {"code": 400, "message": "bad field", "status": "INVALID_ARGUMENT"}}], "bad field"),
+        ({"object": "error", "message": {"detail": [{"msg": "no such field"}]}}, "no such field"),
+        (
+            {"error": {"message": 'upstream - {"error": {"message": "too hot"}}'}},
+            'upstream - {"error": {"message": "too hot"}}; too hot',
+        ),
+        (b"<html>\n502  Bad Gateway", "<html> 502 Bad Gateway"),
+        (b"x" * 500, "x" * 299 + "\u2026"),
+        (b"", ""),
+    ],
+)
+def test_the_sentence_is_found_in_any_shape(body, message):
+    assert error(400, body).message == message
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        ({"error": {"message": "x", "param": "top_p", "code": "unsupported_parameter"}}, ("top_p",)),
+        ({"error": {"message": "x", "param": "messages[0].role", "code": "unsupported_value"}}, ("system", "messages")),
+        ({"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"]}]}, ("seed",)),
+        ({"message": json.dumps({"detail": [{"type": "extra_forbidden", "loc": ["body", "n"]}]})}, ("n",)),
+        ({"error": {"message": "x", "param": "max_tokens", "code": 400, "type": "BadRequestError"}}, ()),
+        ({"error": {"message": "top_p is not supported", "code": "invalid_request_error"}}, ()),
+    ],
+)
+def test_a_parameter_counts_as_refused_only_where_a_field_says_so(body, refused):
+    assert error(400, body).refused == refused
+
+
+@pytest.mark.parametrize(
+    ("body", "mentioned"),
+    [
+        ({"code": "bad", "error": "Not taken here: presencePenalty"}, "presence_penalty"),
+        (
+            [{"error": {"message": "x", "details": [{"fieldViolations": [{"description": "Unknown name seed"}]}]}}],
+            "seed",
+        ),
+        ({"error": {"message": "`temperature` beside `top_p` is too much"}}, "top_p"),
+        ({"error": {"message": "x", "param": "max_tokens", "code": 400}}, "max_tokens"),
+    ],
+)
+def test_words_that_could_be_parameters_are_found(body, mentioned):
+    assert mentioned in error(400, body).mentioned
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_account"),
+    [
+        (429, {"error": {"code": "insufficient_quota"}}, True),
+        (400, {"error": {"type": "budget_exceeded", "code": "400"}}, True),
+        (403, {"error": {"type": "InsufficientBalance"}}, True),
+        (400, {"error": {"code": "billing_hard_limit_reached"}}, True),
+        (402, {}, True),
+        (429, {"error": {"type": "requests", "code": "rate_limit_exceeded"}}, False),
+        (429, {"error": {"status": "RESOURCE_EXHAUSTED", "message": "quota of this minute"}}, False),
+        (400, {"error": {"message": "the budget of words is exceeded"}}, False),
+    ],
+)
+def test_an_account_that_is_used_up_is_known_by_its_code(status, body, is_account):
+    assert error(status, body).is_account is is_account
+
+
+def test_filters_are_known_by_their_code_and_retry_delays_are_read():
+    azure = {"error": {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}
+    assert error(400, azure).is_content and not error(400, {"error": {"message": "content_filter"}}).is_content
+    assert error(429, {"error": {"details": [{"retryDelay": "31.5s"}]}}).retry_after_s == 31.5
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b"3", b'"x"', b'{"error": null}', b'{"error": [1]}', b"[" * 400])
+def test_odd_bodies_are_read_too(body):
+    assert error(500, body).status == 500

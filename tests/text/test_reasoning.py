@@ -1,0 +1,64 @@
+"""Answers apart from thoughts, in every form; what is split is split once, and joining gives it back."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evoltune.text.reasoning import join_reasoning, split_reasoning
+
+FORMS = [
+    "<think>\nHm.\n</think>\n\nYes.",
+    "<think>Hm.</think>Yes.",
+    "  <Thinking>Hm.</Thinking>\nYes.",
+    "<seed:think>Hm.</seed:think>Yes.",
+    "[THINK]Hm.[/THINK]Yes.",
+    "Hm.\n</think>\n\nYes.",
+    "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
+    "<|start|>assistant<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
+    "Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
+    "analysisHm.assistantfinalYes.",
+    "<|begin_of_thought|>Hm.<|end_of_thought|>\n\n<|begin_of_solution|>Yes.<|end_of_solution|>",
+]
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_each_form_is_split_into_answer_and_thought(text):
+    assert split_reasoning(text) == ("Yes.", "Hm.")
+
+
+@pytest.mark.parametrize(
+    "text", ["<think>Hm. And then", "<|channel|>analysis<|message|>Hm. And then", "[THINK]Hm. And then"]
+)
+def test_a_thought_that_never_ends_leaves_no_answer(text):
+    assert split_reasoning(text) == ("", "Hm. And then")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Plain.",
+        "",
+        "Use `</think>` to close the block.",
+        "The </think> tag closes it.",
+        "```\n<think>\nx\n</think>\n```\nis how it looks.",
+        "analysis of the sea",
+        "The token <|channel|> begins a channel.",
+        "  indented\n",
+    ],
+)
+def test_a_text_that_only_speaks_of_tags_is_left_alone(text):
+    assert split_reasoning(text) == (text, "")
+
+
+PIECES = ["<think>", "</think>", "\n", "a", "B.", " ", "`", "```", "[THINK]", "[/THINK]", "<|channel|>final<|message|>",
+          "<|end|>", "<|start|>assistant", "analysis", "assistantfinal", "<|channel|>analysis<|message|>"]  # fmt: skip
+
+
+@given(st.integers(0, 2**32))
+def test_what_was_split_comes_back_from_its_joined_form(seed):
+    rng = random.Random(seed)
+    text = "".join(rng.choices(PIECES, k=rng.randint(0, 12)))
+    answer, thought = split_reasoning(text)
+    assert split_reasoning(join_reasoning(answer, thought)) == (answer, thought)
