@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from evoltune_math.answers.algebra import numeric, symbolic
+from evoltune_math.answers.algebra.ellipsis import SIZES, has_dots, last_indices, written_out
 from evoltune_math.answers.algebra.evaluation import real_value
 from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
@@ -53,6 +54,9 @@ class Expressions:
             if rounds_irrational(decimal, other, digits):
                 self.method = "decimal"
                 return True
+        if has_dots(a) or has_dots(b):
+            self.method = "dots"
+            return self._equal_written_out(a, b)
         if _is_symbolic(a) or _is_symbolic(b):
             self.method = "structure"
             return _same_shape(a, b)
@@ -71,6 +75,19 @@ class Expressions:
             return verdict
         self.method = "sympy"
         return symbolic.equal(a, b)
+
+    def _equal_written_out(self, a: Node, b: Node) -> bool:
+        """`1+2+\\cdots+n` = `n(n+1)/2`, for several n; a fixed last term has no n."""
+        if _same_shape(a, b):
+            return True
+        indices = last_indices(a) | last_indices(b)
+        if len(indices) > 1:
+            return False
+        for size in SIZES if indices else SIZES[:1]:
+            x, y = (written_out(tree, dict.fromkeys(indices, size)) for tree in (a, b))
+            if x is None or y is None or has_dots(x) or has_dots(y) or not self.equal(x, y):
+                return False
+        return True
 
 
 def is_undefined(node: Node) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from evoltune_math.answers import units
+from evoltune_math.answers.algebra.ellipsis import is_dots, written_out
 from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of, set_difference
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
@@ -28,7 +29,8 @@ def classify(node: Node) -> Answer:
     """The answer that a tree states."""
     op = node.op
     if op == "seq":
-        return _group(node)
+        has_gap = any(map(is_dots, node.args)) and node.value in ("", "{}")
+        return _group((written_out(node, {}) if has_gap else None) or node)
     if op == "rel":
         return _relation(tuple(str(node.value).split()), node.args)
     if op == "builder":

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
+from evoltune_math.answers.algebra.ellipsis import is_dots
 from evoltune_math.answers.kinds import Answer, Group, Named, Text, Value
 from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
 from evoltune_math.answers.reading.classify import classify
@@ -147,11 +148,11 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
     if _names_are_words(tokens):
         return classify(_with_words_as_names(node))
     starts_with_text = node.op == "mul" and node.args[0].op == "text"
-    if starts_with_text or (node.op == "seq" and any(n.op == "text" for n in bare_items(node))):
+    if starts_with_text or (node.op == "seq" and any(n.op == "text" and not is_dots(n) for n in bare_items(node))):
         shorter = without_lead(tokens)
         if shorter is not None:
             return _parsed(shorter, text)
-    if node.op in ("text", "mul", "add", "neg", "pow") and any(n.op == "text" for n in walk(node)):
+    if node.op in ("text", "mul", "add", "neg", "pow") and any(n.op == "text" and not is_dots(n) for n in walk(node)):
         return Text(text)
     return classify(node)
 

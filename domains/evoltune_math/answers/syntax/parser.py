@@ -33,6 +33,7 @@ _BINARY_COMMANDS = {
 _ENDING_COMMANDS = word_set("rfloor rceil rangle rvert rVert \\ cr choose over ldots dots cdots wedge vee Vert mid")
 """Commands that no operand follows: the expression before them is complete."""
 _WHOLE_WORDS = frozenset([*CONSTANTS, *FUNCTIONS, *GREEK])
+DOTS = ("ldots", "dots", "cdots")
 _LETTERS = {"e": EULER, "i": IMAGINARY}
 _SEPARATORS = {"op": (",", "\n"), "cmd": ("wedge", "vee")}
 _ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])
@@ -152,9 +153,19 @@ class Parser:
             return scripts.degrees(self, left)
         if name == "prime":
             return scripts.prime(self, left)
+        if name in DOTS and self.dots_are_a_factor():
+            return self.juxtapose(left, power)
         if name in _ENDING_COMMANDS or name[:4] == "end:" or (name in ("vert", "lvert", "|") and self.closers):
             return None
         return self.juxtapose(left, power)
+
+    def dots_are_a_factor(self) -> bool:
+        """`(x-1)(x-2) \\cdots (x-n)`: more factors follow the dots."""
+        return (
+            self.peek(1).kind in ("sym", "num", "word")
+            or self.peek(1).is_op("(", "{")
+            or self.peek(1).is_cmd("frac", "left", "cdot")
+        )
 
     def operator(self, left: Node, token: Token, power: int) -> Node | None:
         text = token.text
@@ -193,6 +204,8 @@ class Parser:
         if text == "." and self.peek(1).kind == "end":
             self.at += 1
             return left
+        if text == "..." and self.dots_are_a_factor():
+            return self.juxtapose(left, power)
         raise Unreadable(f"unexpected {text!r}")
 
     def sum(self, left: Node, power: int) -> Node | None:
