@@ -17,6 +17,9 @@ def verdict(reason, status="fail", **more):
         ("syntax error on line 3: invalid syntax", "syntax error on line 12: invalid syntax"),
         ("imports 'torch', which the policy does not allow", "imports 'jax', which the policy does not allow"),
         ("more than 1 s of CPU", "more than 2.5 s of CPU"),
+        ("failed: assert f(1) == 2 (last call gave 1)", "failed: assert f([]) == []"),
+        ("NameError: name 'x' is not defined in: assert f(1)", "NameError: name 'yy' is not defined in: check(f)"),
+        ("does not compile: main.c:1:1: unknown type", "does not compile: main.c:7:3: expected ';'"),
         ("first line\nsecond", "first line\nother"),
     ],
 )

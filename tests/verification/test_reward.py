@@ -155,6 +155,13 @@ def test_rewards_that_are_none_are_one_line_with_counts_and_reasons(math, caplog
     assert record.getMessage() == "evoltune_math: 2 of 3 rewards are None: 2 unverifiable: no reference"
 
 
+def test_the_names_of_columns_that_are_not_there_are_said(math, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert math(["4", "5"], label=["4", "5"]) == [None, None]
+    (record,) = caplog.records
+    assert "2 of 2 rewards are None" in record.getMessage() and "allowed: reference, answer, sol" in record.getMessage()
+
+
 def test_trl_gets_shares_statuses_and_reasons(math):
     metrics, extra = {}, {}
     hooks = {"log_metric": metrics.__setitem__, "log_extra": extra.__setitem__, "trainer_state": object()}

@@ -14,6 +14,8 @@ from evoltune.terminal import printable
 from evoltune.verification.row_forms import answer_text
 
 SHOWN = 8
+_DETAIL = re.compile(r"\b(failed|in|compile): .+")
+"""An assertion or the compiler's words: the example shows them."""
 _VARIES = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`|\d+(?:\.\d+)?")
 
 
@@ -49,8 +51,8 @@ class Reasons:
 
 
 def kind_of(reason: str) -> str:
-    """A reason without what differs from row to row: quoted parts and numbers."""
-    first = reason.strip().partition("\n")[0]
+    """A reason without what differs from row to row: assertions, quoted parts and numbers."""
+    first = _DETAIL.sub(r"\1: ...", reason.strip().partition("\n")[0])
     return _VARIES.sub(lambda m: "..." if m[0][0] in "'\"`" else "N", first)[:160]
 
 
@@ -74,7 +76,7 @@ def _compared(verdict: Mapping[str, Any], row: Any) -> str:
         tests, answer = row.get("tests"), answer_text(row.get("answer"))
     else:
         return ""
-    if reference is None or tests is not None:
+    if reference in (None, "") or tests is not None:
         return ""
     found = verdict["evidence"].get("extracted")
     said = f"answer {_short(found)}" if found else f"answer ends {_short(answer[-60:])}"

@@ -70,7 +70,7 @@ class Reward:
         scores = [verdict["score"] for verdict in verdicts]
         if self.reward == "fraction":
             scores = with_fractions(load_domain(self.domain), rows, verdicts, self._verdicts)
-        self._log(verdicts, scores, columns)
+        self._log(rows, verdicts, scores, columns)
         return scores
 
     def _rows(self, completions: list[Any], prompts: Any, columns: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,7 +109,10 @@ class Reward:
                 self._opened = os.getpid(), open_checker(self.domain, **self.options)
             return self._opened[1]
 
-    def _log(self, verdicts: Sequence[dict[str, Any]], scores: Sequence[float | None], hooks: dict[str, Any]) -> None:
+    def _log(
+        self, rows: Sequence[dict[str, Any]], verdicts: Sequence[dict[str, Any]], scores: Sequence[float | None],
+        hooks: dict[str, Any],
+    ) -> None:  # fmt: skip
         """Counts and reasons: for TRL's log and its table of completions, and one line of warning where scores are None."""
         log_metric, log_extra = hooks.get("log_metric"), hooks.get("log_extra")
         counts = Counter(verdict["status"] for verdict in verdicts)
@@ -123,9 +126,13 @@ class Reward:
             f"{v['status']}: {_general(v['reason'])}" for v, s in zip(verdicts, scores, strict=True) if s is None
         )
         if without:
-            reasons = "; ".join(f"{count} {reason}" for reason, count in without.most_common(3))
-            more = f"; {len(without) - 3} more reasons" if len(without) > 3 else ""
-            _LOG.warning("%s: %d of %d rewards are None: %s%s", self.__name__, sum(without.values()), len(scores), reasons, more)  # fmt: skip
+            reasons = [f"{count} {reason}" for reason, count in without.most_common(3)]
+            reasons += [f"{len(without) - 3} more reasons"] if len(without) > 3 else []
+            if not any(row.keys() & {"reference", "tests"} for row in rows):
+                names = ", ".join(name for ours in OTHER_NAMES.items() for name in (ours[0], *ours[1]))
+                reasons.append(f"no column to verify by was passed, allowed: {names}")
+            head = f"{self.__name__}: {without.total()} of {len(scores)} rewards are None"
+            _LOG.warning("%s: %s", head, "; ".join(reasons))
 
     def close(self) -> None:
         """Ends this process's workers; what another thread still verifies is verified first. A later call opens new ones."""
