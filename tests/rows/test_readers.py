@@ -174,3 +174,15 @@ def test_blank_lines_of_a_csv_file_are_no_rows_and_other_separators_are_seen(tmp
 def test_text_that_parquet_holds_as_binary_is_read_as_text(tmp_path):
     path = write_parquet(tmp_path / "rows.parquet", [{"instruction": "Grüße".encode(), "blob": b"\xff"}])
     assert list(read_rows(path)) == [{"instruction": "Grüße", "blob": b"\xff"}]
+
+
+def test_a_runs_dataset_without_its_manifest_is_refused_and_any_other_folder_is_read(tmp_path):
+    (tmp_path / "run" / "dataset").mkdir(parents=True)
+    (tmp_path / "run" / "dataset" / "train.parquet").write_bytes(b"rows")
+    assert source_files(tmp_path / "run")[0] == source_files(tmp_path / "run" / "dataset")[0]  # a folder of one's own
+    (tmp_path / "run" / "recipe.yaml").write_text("domain: math")
+    for folder in (tmp_path / "run", tmp_path / "run" / "dataset"):
+        with pytest.raises(DataError, match=r"dataset: not finished \(no manifest\.json\): run `evoltune build` again"):
+            source_files(folder)
+    (tmp_path / "run" / "dataset" / "manifest.json").write_text("{}")
+    assert source_files(tmp_path / "run")[0] == [tmp_path / "run" / "dataset" / "train.parquet"]

@@ -236,3 +236,11 @@ def test_what_training_needs_is_asked_for_before_the_first_stage(overrides, mess
     with pytest.raises(RecipeError, match=message):
         pipeline.run(load_recipe("smoke/math", ["eval.suites=[]", *overrides]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_store_beside_a_finished_dataset_is_an_error_and_not_a_second_purchase(toy: Path, tmp_path: Path):
+    recipe, out = load_recipe(toy / "toy.yaml"), tmp_path / "run"
+    pipeline.run(recipe, out, STAGES.split(","))
+    (out / "store.sqlite").unlink()
+    with pytest.raises(DataError, match=r"a finished dataset is there, but store\.sqlite is missing"):
+        pipeline.run(recipe, out, STAGES.split(","))

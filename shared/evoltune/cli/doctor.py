@@ -1,6 +1,8 @@
-"""`evoltune doctor [--hostfile FILE]`: checks the installation, isolation, accelerators, locks and disk, and says what to do.
+"""`evoltune doctor [RUN] [--hostfile FILE]`: checks the installation, isolation, accelerators, locks and disk, or the store of a
+run, and says what to do.
 
-Exit code 1 when a finding is marked `fix`, else 0. With a hostfile, each node is checked over ssh too.
+Exit code 1 when a finding is marked `fix`, else 0. With a hostfile, each node is checked over ssh too. `RUN --repair` makes a
+new store of what can be read of a damaged one.
 """
 
 import argparse
@@ -22,6 +24,8 @@ from evoltune.cluster.gpus import installed_gpus
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.rows.files import cache_folder
+from evoltune.run.paths import STORE
+from evoltune.run.repair import problem_of, repair
 from evoltune.sandbox.languages import LANGUAGES, missing
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.verification.checker import open_checker
@@ -49,6 +53,8 @@ ok, note, fix = partial(Finding, "ok"), partial(Finding, "note"), partial(Findin
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, nargs="?", help="run directory: check its store and nothing else")
+    parser.add_argument("--repair", action="store_true", help="make a new store of the replies that can be read")
     parser.add_argument("--hostfile", type=Path, help="DeepSpeed hostfile: check each node by ssh")
     options.add_json(parser, "print JSON lines")
     parser.set_defaults(execute=run)
@@ -56,7 +62,9 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     bad = 0
-    for finding in _findings(args.hostfile):
+    if args.repair and not args.run:
+        raise DataError("--repair: give the directory of a run: evoltune doctor RUN --repair")
+    for finding in _store(args.run, args.repair) if args.run else _findings(args.hostfile):
         bad += finding.level == "fix"
         line = f"{finding.level:5} {finding.what}" + (f": {finding.todo}" if finding.todo else "")
         print(json.dumps(asdict(finding)) if args.json else line, flush=True)
@@ -68,6 +76,19 @@ def _findings(hostfile: Path | None) -> Iterator[Finding]:
         yield from check()
     if hostfile:
         yield from _nodes(hostfile)
+
+
+def _store(folder: Path, is_repair: bool) -> Iterator[Finding]:
+    problem = problem_of(folder)
+    if not problem:
+        yield ok(f"{folder / STORE}: whole")
+    elif not is_repair:
+        yield fix(problem)
+    else:
+        saved = repair(folder)
+        lost = f", {saved.unreadable} could not be read" if saved.unreadable else ""
+        todo = f"run the same command again: records and verdicts are made again from them; the old file is {saved.damaged}"
+        yield ok(f"{folder / STORE}: a new store with {saved.replies} replies{lost}", todo)
 
 
 def _python() -> Iterator[Finding]:

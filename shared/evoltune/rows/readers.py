@@ -24,7 +24,7 @@ import orjson
 
 from evoltune.errors import DataError, require
 from evoltune.rows import hub, storage
-from evoltune.run.paths import train_rows
+from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows
 
 MAX_ROW_BYTES = 64 * 2**20  # an answer of some megabytes is judged; a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
@@ -99,6 +99,20 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
+def finished_rows(folder: Path) -> Path | None:
+    """The training rows of a run's folder or a dataset's; None when neither is there. Raises DataError for a run's dataset
+    without its manifest, which is written last: the build was interrupted, and rows may be missing."""
+    rows = train_rows(folder)
+    if rows is None or rows.parent.resolve().name != DATASET or (rows.parent / MANIFEST).is_file():
+        return rows
+    run = rows.resolve().parents[1]
+    if any((run / name).is_file() for name in (STORE, RECIPE)):
+        raise DataError(
+            f"{rows.parent}: not finished (no {MANIFEST}): run `evoltune build` again, nothing is paid for it"
+        )
+    return rows
+
+
 def source_files(path: Path) -> tuple[list[Path], list[Path]]:
     """(files that are read, files of other splits that are not) of a file or folder here, in name order.
 
@@ -108,7 +122,7 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
     """
     if not path.is_dir():
         return [path], []
-    if (train := train_rows(path)) is not None:
+    if (train := finished_rows(path)) is not None:
         return [train], []
     for folder in (path, path / "data", path / "train"):
         inside = sorted(folder.iterdir()) if folder.is_dir() else []

@@ -158,6 +158,11 @@ class Run:
     def check(self, stages: Sequence[str]) -> None:
         """Raises the first error that the stages would run into later: domain, policy, suites, seeds, stale results."""
         check_policy(self.domain, self.recipe.verify.policy)
+        if "evolve" in stages and not self.has_store and (self.folder / DATASET / MANIFEST).is_file():
+            raise DataError(
+                f"{self.folder}: a finished dataset is there, but {STORE} is missing, so every reply would be paid again: "
+                "restore it (`evoltune runs fetch`), or give another --out"
+            )
         if stages and stages[0] in ("verify", "build") and not self.has_store:
             raise DataError(f"{self.folder}: nothing was evolved there: run `evoltune evolve` first, or name its --out")
         self._refuse_stale(stages)

@@ -20,11 +20,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from evoltune.errors import DataError, StoreError
 from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
-from evoltune.run import tables
+from evoltune.run import digests, tables
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
 
@@ -104,6 +102,7 @@ class Store:
 
     def __init__(self, db: sqlite3.Connection, folder: Path, lock: int | None) -> None:
         self._db, self.folder, self._lock = db, folder, lock
+        self._sums: digests.Sums = {}
 
     # ---- opening
 
@@ -121,13 +120,17 @@ class Store:
                 db.execute("PRAGMA synchronous=NORMAL")
                 found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
-                    todo = "restore a copy, or start a new run directory"
-                    raise StoreError(f"{folder / STORE}: damaged ({found}): {todo}")
+                    raise _damaged(folder, found)
                 tables.create(db)
+                sums, wrong = digests.load(db)
+                if wrong:
+                    raise _damaged(folder, wrong)
         except BaseException:
             os.close(lock)
             raise
-        return cls(db, folder, lock)
+        store = cls(db, folder, lock)
+        store._sums = sums
+        return store
 
     @classmethod
     def read(cls, folder: Path) -> Store:
@@ -162,13 +165,22 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with _sqlite_errors(self.folder):
             self._db.execute("BEGIN IMMEDIATE")
+            before = {table: list(entry) for table, entry in self._sums.items()}
             try:
                 yield self._db
+                digests.save(self._db, self._sums)
                 self._db.execute("COMMIT")
             except BaseException:
+                self._sums = before
                 if self._db.in_transaction:  # SQLite has rolled back already when the disk is full
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _add(self, table: str, *row: str | int | float) -> None:
+        """Inserts a fact that is not there yet, within the caller's transaction."""
+        marks = ",".join("?" * len(row))
+        if self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row).rowcount == 1:
+            digests.count_row(self._sums, table, row)
 
     def sql(self, query: str, *values: object) -> Rows:
         """The rows of a read-only query; those of other modules are in `run.queries`."""
@@ -178,14 +190,26 @@ class Store:
 
     def decide(self, step: Step, results: Iterable[Record | Drop]) -> None:
         """Writes the step's decisions, with the records and verdicts behind them, in one transaction."""
-        with self._transaction() as db:
+        with self._transaction():
             for result in results:
                 record, reason = (result.record, result.reason) if isinstance(result, Drop) else (result, "")
                 if isinstance(result, Drop) and not reason:
                     raise ValueError(f"step {step.name}: a drop of record {record.id} has no reason")
-                _insert(db, step, record)
-                row = (step.key, record.id, reason, record.round)
-                db.execute("INSERT OR IGNORE INTO decisions VALUES (?,?,?,?)", row)
+                self._insert(step, record)
+                self._add("decisions", step.key, record.id, _text(reason), record.round)
+
+    def _insert(self, step: Step, record: Record) -> None:
+        body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
+        body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
+        self._add("records", record.id, _json(body))
+        makes_facts = step.before is None  # later steps only judge them
+        if record.evidence and makes_facts:
+            self._add("evidence", record.id, step.key, _json(record.evidence))
+        for i, answer in enumerate(record.answers):
+            if makes_facts:
+                self._add("answers", record.id, step.key, i, answer.model, _text(answer.text))
+            if answer.verdict and step.name in ("evolve", "verify"):
+                self._add("verdicts", record.id, i, step.key, _json(asdict(answer.verdict)))
 
     def decided(self, step: Step, record_id: str) -> str | None:
         """The step's reason for dropping the record; "" when it was kept, None when undecided."""
@@ -261,8 +285,7 @@ class Store:
         try:
             return json.loads(text)
         except ValueError as error:
-            todo = "restore a copy, or start a new run directory"
-            raise StoreError(f"{self.folder / STORE}: damaged (a value is no JSON: {error}): {todo}") from error
+            raise _damaged(self.folder, f"a value is no JSON: {error}") from error
 
     # ---- the conservation law
 
@@ -323,12 +346,11 @@ class Store:
         truncated: Sequence[int] = (),
     ) -> None:
         """Commits one teacher reply. Must be called before anything uses the reply."""
-        row = (
-            key, purpose, model, record, orjson.dumps(request).decode(), orjson.dumps(list(texts)).decode(),
-            usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(truncated)),
-        )  # fmt: skip
-        with _sqlite_errors(self.folder):
-            self._db.execute("INSERT OR IGNORE INTO calls VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+        with self._transaction():
+            self._add(
+                "calls", key, purpose, model, record, _json(request), _json([_text(text) for text in texts]),
+                usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(truncated)),
+            )  # fmt: skip
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
@@ -387,21 +409,20 @@ def limit(step: Step) -> int:
     return 2**31 if step.upto is None else step.upto
 
 
-def _insert(db: sqlite3.Connection, step: Step, record: Record) -> None:
-    body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
-    body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
-    db.execute("INSERT OR IGNORE INTO records VALUES (?,?)", (record.id, json.dumps(body, ensure_ascii=False)))
-    makes_facts = step.before is None  # later steps only judge them
-    if record.evidence and makes_facts:
-        evidence = json.dumps(record.evidence, ensure_ascii=False)
-        db.execute("INSERT OR IGNORE INTO evidence VALUES (?,?,?)", (record.id, step.key, evidence))
-    for i, answer in enumerate(record.answers):
-        if makes_facts:
-            fact = (record.id, step.key, i, answer.model, answer.text)
-            db.execute("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?)", fact)
-        if answer.verdict and step.name in ("evolve", "verify"):
-            verdict = json.dumps(asdict(answer.verdict), ensure_ascii=False)
-            db.execute("INSERT OR IGNORE INTO verdicts VALUES (?,?,?,?)", (record.id, i, step.key, verdict))
+def _text(text: str) -> str:
+    """The text without lone surrogates, which neither SQLite nor a file can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _json(value: Any) -> str:
+    """A value as JSON; lone surrogates are escaped, so that it comes back as it was."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if _text(text) == text else json.dumps(value)
+
+
+def _damaged(folder: Path, what: str) -> StoreError:
+    todo = f"`evoltune doctor {folder} --repair` makes a new one of the replies that can be read; or restore a copy"
+    return StoreError(f"{folder / STORE}: damaged ({what}): {todo}, or start a new run directory")
 
 
 @contextmanager

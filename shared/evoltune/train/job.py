@@ -23,9 +23,9 @@ from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError, Train
 from evoltune.recipe import Recipe
 from evoltune.record import digest
 from evoltune.rows.files import file_digest, read_json, write_file, write_json
-from evoltune.rows.readers import source_files
+from evoltune.rows.readers import finished_rows, source_files
 from evoltune.run.lock import locked
-from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, TRAIN_LOCK, train_rows
+from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, TRAIN_LOCK
 
 # Settings that decide how the work is done, but not its result; the rows' content and the batch are hashed apart.
 _WITHOUT_EFFECT = (
@@ -139,7 +139,7 @@ def _content(rows: str) -> Any:
 def rows_of(dataset: str) -> str:
     """The training file of a dataset folder or run; a file or hub id unchanged."""
     path = Path(dataset).expanduser()
-    if (rows := train_rows(path)) is not None:
+    if (rows := finished_rows(path)) is not None:
         return str(rows.resolve())
     return str(path.resolve()) if path.exists() else dataset
 

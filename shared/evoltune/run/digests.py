@@ -1,0 +1,59 @@
+"""What a store must hold: for each table of facts, the number of its rows and a sum of their hashes.
+
+Both are kept in the same transaction as the rows, so rows that were lost or changed from outside are noticed when the store is
+opened for writing. The sum does not depend on the order of rows.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+
+FACTS = ("records", "answers", "evidence", "verdicts", "decisions", "calls")
+NOTE = "digests"
+_MODULUS = 2**64
+Sums = dict[str, list[int]]
+"""table -> [rows, sum of their hashes]"""
+
+
+def count_row(sums: Sums, table: str, row: Sequence[object]) -> None:
+    """Adds a row that was inserted."""
+    entry = sums[table]
+    entry[0], entry[1] = entry[0] + 1, (entry[1] + _hash(row)) % _MODULUS
+
+
+def _hash(row: Sequence[object]) -> int:
+    text = "\x1f".join(value if isinstance(value, str) else repr(float(value)) for value in row)  # type: ignore[arg-type]
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def scan(db: sqlite3.Connection) -> Sums:
+    """The sums of what is there now."""
+    sums: Sums = {table: [0, 0] for table in FACTS}
+    for table in FACTS:
+        for row in db.execute(f"SELECT * FROM {table}"):
+            count_row(sums, table, row)
+    return sums
+
+
+def save(db: sqlite3.Connection, sums: Sums) -> None:
+    """Notes the sums, within the caller's transaction."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (NOTE, json.dumps(sums)))
+
+
+def load(db: sqlite3.Connection) -> tuple[Sums, str]:
+    """(the sums that hold, what is wrong with the rows or ""). A store that noted none is taken as it is."""
+    found = scan(db)
+    row = db.execute("SELECT value FROM meta WHERE key=?", (NOTE,)).fetchone()
+    if row is None:
+        save(db, found)
+        return found, ""
+    noted: Sums = json.loads(row[0])
+    wrong = []
+    for table in FACTS:
+        (rows, total), (now, total_now) = noted.get(table, [0, 0]), found[table]
+        if rows != now:
+            wrong.append(f"{table}: {now} rows, {rows} were written")
+        elif total != total_now:
+            wrong.append(f"{table}: a row is not what was written")
+    return found, "; ".join(wrong)

@@ -1,0 +1,134 @@
+"""A store that was damaged from outside is noticed, and what can be read of its replies is saved."""
+
+import json
+import random
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from evoltune.cli import main
+from evoltune.errors import DataError, StoreError
+from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.run.lock import locked
+from evoltune.run.paths import STORE, STORE_LOCK
+from evoltune.run.repair import problem_of, repair
+from evoltune.run.store import Step, Store, Usage
+
+EVOLVE = Step(name="evolve", version="1")
+VERIFY = Step(name="verify", version="1", before=EVOLVE)
+USAGE = Usage(prompt_tokens=3, completion_tokens=4, usd=0.25)
+
+
+def row(i):
+    answers = (Answer(text=f"answer {i} " + "x" * 300, model="m", verdict=Verdict(status="pass", seconds=0.5)),)
+    task = Task(instruction=f"task {i}", name=str(i))
+    return Record(domain="d", task=task, answers=answers, evidence={"tests": ("assert 1",)})
+
+
+def written(folder, calls=40):
+    with Store.open(folder) as store:
+        for i in range(calls):
+            store.journal(f"{i:032x}", purpose="answer", model="m", request={"i": i}, texts=["r" * 200], usage=USAGE)
+        store.decide(EVOLVE, [row(1), row(2), Drop(record=row(3), reason="no")])
+        store.decide(VERIFY, [row(1), Drop(record=row(2), reason="fail")])
+        store.decide(VERIFY, [row(1)])  # known already: counts once
+        store.note("budget:lost", {"calls": 2, "tokens": 30, "usd": 0.5})
+    return folder
+
+
+def changed(folder, statement):
+    with closing(sqlite3.connect(folder / STORE)) as db:
+        db.execute(statement)
+        db.commit()
+
+
+def test_a_store_that_nobody_touched_is_whole_after_every_way_of_ending(tmp_path):
+    for _ in range(3):
+        written(tmp_path)
+        assert problem_of(tmp_path) == ""
+    with Store.open(tmp_path) as store:
+        with pytest.raises(ValueError, match="no reason"):
+            store.decide(EVOLVE, [row(7), Drop(record=row(8), reason="")])  # rolled back, with its sums
+        store.decide(EVOLVE, [row(9)])
+    assert problem_of(tmp_path) == ""
+
+
+CHANGES = [
+    "DELETE FROM answers WHERE rowid % 2 = 0", "DELETE FROM records WHERE rowid = 1", "DELETE FROM verdicts",
+    "DELETE FROM decisions WHERE reason<>''", "DELETE FROM calls WHERE rowid > 20", "DELETE FROM evidence",
+    "UPDATE answers SET text='another' WHERE rowid=1", "UPDATE records SET body=replace(body, 'task 1', 'task 9')",
+    "UPDATE decisions SET reason='' WHERE reason<>''", "UPDATE calls SET texts='[\"better\"]' WHERE rowid=3",
+    "UPDATE calls SET usd=0", "UPDATE verdicts SET body=replace(body, 'pass', 'fail')",
+    "INSERT INTO answers VALUES ('x', 'evolve@1', 0, 'm', 'smuggled')",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_rows_that_were_lost_or_changed_from_outside_are_named(tmp_path, statement):
+    changed(written(tmp_path), statement)
+    table = statement.replace("INSERT INTO", "DELETE FROM").replace("UPDATE", "DELETE FROM").split()[2]
+    with pytest.raises(StoreError, match=rf"damaged \({table}: .*doctor {tmp_path} --repair"):
+        Store.open(tmp_path)
+    saved = repair(tmp_path)
+    assert saved.damaged.is_file() and problem_of(tmp_path) == ""
+    with Store.read(tmp_path) as store:
+        assert len(list(store.calls())) == saved.replies >= 20 and store.noted("budget:lost")["calls"] == 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_can_be_read_of_a_damaged_file_is_saved(tmp_path, seed):
+    written(tmp_path, calls=300)
+    content = bytearray((tmp_path / STORE).read_bytes())
+    rng = random.Random(seed)
+    for _ in range(2):
+        at = rng.randrange(8192, len(content) - 4096)
+        content[at : at + 600] = rng.randbytes(600)
+    (tmp_path / STORE).write_bytes(content)
+    if not problem_of(tmp_path):  # it met free space
+        return
+    saved = repair(tmp_path)
+    assert saved.replies >= 200 and problem_of(tmp_path) == ""
+    with Store.read(tmp_path) as store:
+        assert all(call["key"] == f"{call['request']['i']:032x}" for call in store.calls())
+
+
+def test_a_file_that_is_no_database_is_said_and_stays(tmp_path):
+    (tmp_path / STORE).write_bytes(b"nothing of the kind" * 1000)
+    assert "damaged" in problem_of(tmp_path) or "not a database" in problem_of(tmp_path)
+    with pytest.raises(StoreError):
+        repair(tmp_path)
+    assert (tmp_path / STORE).read_bytes() == b"nothing of the kind" * 1000
+    with pytest.raises(DataError, match="no store"):
+        repair(tmp_path / "elsewhere")
+
+
+def test_a_store_at_work_is_not_repaired(tmp_path):
+    with locked(written(tmp_path), STORE_LOCK), pytest.raises(StoreError, match="another process"):
+        repair(tmp_path)
+
+
+def test_text_that_is_not_valid_unicode_comes_back_and_stops_nothing(tmp_path):
+    task = Task(instruction="half \ud83d of a sign", fields={"note": "\udfff"})
+    answers = (Answer(text="an \ud800 answer", model="m", verdict=Verdict(status="fail", reason="\ud801")),)
+    odd = Record(domain="d", task=task, answers=answers, evidence={"tests": ("\udc00",)})
+    with Store.open(tmp_path) as store:
+        store.journal("k", purpose="p", model="m", request={"x": "\ud800"}, texts=["\ud800 text"], usage=USAGE)
+        store.decide(EVOLVE, [odd])
+        store.decide(VERIFY, [Drop(record=odd, reason="why \ud800")])
+        (back,) = store.kept(EVOLVE)
+        assert back.id == odd.id and back.task == odd.task
+        assert back.answers[0].text == "an ? answer" and store.reply("k").texts == ["? text"]
+    assert problem_of(tmp_path) == ""
+
+
+def test_doctor_checks_and_repairs_a_store(tmp_path, capsys):
+    written(tmp_path)
+    assert main(["doctor", str(tmp_path)]) == 0
+    changed(tmp_path, "DELETE FROM answers")
+    assert main(["doctor", str(tmp_path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["level"] == "fix"
+    assert main(["doctor", str(tmp_path), "--repair"]) == 0
+    assert "a new store with 40 replies" in capsys.readouterr().out
+    assert main(["doctor", str(tmp_path)]) == 0
+    assert main(["doctor", "--repair"]) == 2
