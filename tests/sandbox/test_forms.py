@@ -104,7 +104,7 @@ def test_a_program_without_tests_passes_when_it_exits_with_0(one):
     assert (verdict.status, verdict.evidence["stdout"]) == ("pass", "hello!\n")
     assert one("import sys\nprint('x')\nsys.exit(3)", None).status == "fail"
     failed = one("1 / 0", None)
-    assert "ZeroDivisionError" in failed.evidence["stdout"]
+    assert "ZeroDivisionError" in failed.evidence["stderr"] and failed.evidence["stdout"] == ""
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ class Dispatcher:
         token = secrets.token_hex(16)
         rest = {
             "language": job.language, "program": job.program, "entry": job.entry_point, "stdin": job.stdin, "cpu_s": self._cpu_s(job),
-            "judge": judge,
+            "judge": judge, "memory_mb": int(self.config["memory_mb"]),
         }  # fmt: skip
         limit = RESULTS_LIMIT if isinstance(job.tests, dict) and "results" in job.tests else wire.LIMIT
         try:

@@ -19,6 +19,10 @@ SCRATCH_MB = 64
 SCRATCH = "/box/tmp"
 """The scratch folder in a root of our own."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+LINKS = {
+    "/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2",
+    "/dev/shm": SCRATCH,
+}  # fmt: skip
 ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _HOST_SCRATCH_PREFIX = "evoltune-scratch-"
 _STATVFS_RELATIME = 4096
@@ -28,12 +32,13 @@ _MODULES_WITH_SIDE_EFFECTS = frozenset(
 
 
 def readable_folders() -> list[str]:
-    """Folders that programs may read: the system's and this Python's, never a project's or a user's."""
+    """Folders (and a file) that programs may read: the system's and this Python's, never a project's or a user's."""
     places = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"]
     interpreter = os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))
     for prefix in sorted({sys.base_prefix, sys.prefix, interpreter} - {"/", "/usr"}):
         if not prefix.startswith("/usr/"):
             places += [f"{prefix}/{part}" for part in ("bin", "lib", "lib64")]
+    places += [f"{sys.prefix}/pyvenv.cfg"]  # by which an interpreter knows its virtual environment
     return [p for p in places if os.path.exists(p)]
 
 
@@ -52,6 +57,8 @@ def build_root() -> str:
             _bind(root, os.path.realpath(path) if path == "/etc/localtime" else path, at=path)
     for path in ("/proc", "/old", SCRATCH):
         os.makedirs(root + path, exist_ok=True)
+    for path, target in LINKS.items():
+        os.symlink(target, root + path)
     if not os.path.lexists(f"{root}/tmp"):  # else this Python lies below /tmp, and programs use TMPDIR
         os.symlink(SCRATCH[1:], f"{root}/tmp")
     _mount_scratch(root)

@@ -9,23 +9,20 @@ that is judged by its output meets a fresh process.
 
 import os
 from _blake2 import blake2b
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from evoltune.record import STATUSES
-from evoltune.sandbox import reading, source_tests, values, wire
-from evoltune.sandbox.limits import EXIT_MEMORY, OUT_OF_CPU, Outcome, of_exit_status
-from evoltune.sandbox.proxies import MAX_OUTPUT, NeedsSameProcess, Proxy, SolutionConnection
-
-Request = Callable[[str], list[Any]]
-"""From the text on standard input to the request that runs the program once."""
+from evoltune.sandbox import reading, source_tests, values, whole_programs, wire
+from evoltune.sandbox.limits import Outcome
+from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection
 
 
 def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     """The outcome of one program on one set of tests. Raises SolutionExited when the solution process is gone."""
     tests = job["tests"]
     if job["language"] != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
-        return _run_program(connection, job)
+        return whole_programs.run(connection, job)
     sources = tests.get("each") if isinstance(tests, dict) else [tests] if isinstance(tests, str) else tests
     if sources is not None and job["judge"] == reading.SAME_PROCESS:
         return same_process(connection, job, sources, each=isinstance(tests, dict))
@@ -151,72 +148,3 @@ def _behaviour(connection: SolutionConnection, entry: str, cases: Any) -> Outcom
             text = f"object {type(got).__name__}"
         results.append(text if len(text) <= 200 else text[:100] + hashlib.sha256(text.encode()).hexdigest())
     return Outcome("pass", "", {"results": results})
-
-
-def _run_program(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
-    """Builds the program where its language asks for it, then runs it: for each [input, output], or once."""
-    if job["language"] == "python":
-        return _run_built(connection, job, lambda text: ["script", job["program"], text])
-    name = job["language"]
-    sources = [job["tests"]] if isinstance(job["tests"], str) else job["tests"]
-    own_tests = "\n".join(sources) if isinstance(sources, list) else ""  # in the program's own language
-    program = f"{job['program']}\n{own_tests}\n" if own_tests else job["program"]
-    built, *code = connection.ask(["build", name, program])
-    if built != "built":
-        output = connection.drain().decode("utf-8", "replace")
-        status = "memory" if code[0] == EXIT_MEMORY else "timeout" if code[0] in OUT_OF_CPU else "fail"
-        evidence = {"ended": True, "stdout": output[-2000:]}
-        return Outcome(status, f"does not compile: {output[-600:].strip()}", evidence)
-    outcome = _run_built(connection, job, lambda text: ["exec", name, text])
-    if own_tests:
-        outcome.evidence["judge"] = "same process"
-    return outcome
-
-
-def _run_built(connection: SolutionConnection, job: dict[str, Any], request: Request) -> Outcome:
-    if isinstance(job["tests"], dict) and "stdio" in job["tests"]:
-        return _compare_outputs(connection, job["tests"], request)
-    _, code, cpu_s, peak_kb = connection.ask(request(job["stdin"]))
-    output = connection.drain().decode("utf-8", "replace")
-    status, reason, _ = of_exit_status(int(code))
-    if status == "fail":
-        reason = f"{reason}: {output[-300:].strip()}"
-    evidence = {"stdout": output, "ended": True, "cpu_s": float(cpu_s), "peak_kb": int(peak_kb)}
-    return Outcome(status, reason, evidence)
-
-
-def _compare_outputs(connection: SolutionConnection, tests: dict[str, Any], request: Request) -> Outcome:
-    """One fresh process per [input, expected output], until one differs."""
-    connection.kept_output = MAX_OUTPUT
-    atol = float(tests.get("atol") or 0.0)
-    evidence: dict[str, Any] = {"ended": True, "cpu_s": 0.0, "peak_kb": 0}
-    for number, (given, expected) in enumerate(tests["stdio"]):
-        connection.output.clear()
-        connection.dropped_output = 0
-        _, code, cpu_s, peak_kb = connection.ask(request(str(given)))
-        got = connection.drain().decode("utf-8", "replace")
-        evidence["cpu_s"] = max(evidence["cpu_s"], float(cpu_s))
-        evidence["peak_kb"] = max(evidence["peak_kb"], int(peak_kb))
-        status, reason, _ = of_exit_status(int(code))
-        if status == "pass" and (connection.dropped_output or not _same_text(got, str(expected), atol)):
-            status, reason = "fail", f"printed {got[:200]!r}, expected {str(expected)[:200]!r}"
-        if status != "pass":
-            evidence |= {"case": number, "stdout": got[-2000:]}
-            return Outcome(status, f"case {number}: {reason}", evidence)
-    return Outcome("pass", "", evidence) if tests["stdio"] else Outcome("error", "no cases", {})
-
-
-def _same_text(got: str, expected: str, atol: float) -> bool:
-    """Equal by lines without trailing blanks; with `atol` by tokens, numbers within it."""
-    a, b = ([line.rstrip() for line in text.strip().splitlines()] for text in (got, expected))
-    if a == b or not atol:
-        return a == b
-    x, y = (" ".join(lines).split() for lines in (a, b))
-    return len(x) == len(y) and all(p == q or _near(p, q, atol) for p, q in zip(x, y, strict=True))
-
-
-def _near(a: str, b: str, atol: float) -> bool:
-    try:
-        return values.same(float(a), float(b), atol)
-    except ValueError:
-        return False

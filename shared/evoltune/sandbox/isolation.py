@@ -111,9 +111,13 @@ def enclose_zygote(isolation: Isolation) -> tuple[int, int]:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # no process may open a job's memory or descriptors
     place, proc = f"{isolation.root}/proc", -1
     with suppress(OSError):  # a container that masks parts of /proc forbids an unmasked one
-        kernel.mount("proc", place, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+        kernel.mount("proc", place, "proc", flags)
         proc = os.open(place, os.O_RDONLY)
         kernel.detach(place)
+        # For /proc/self/fd. Other processes are invisible here, as none of ours can be traced; what Landlock lets a program open
+        # below is only what its own descriptors lead to.
+        kernel.mount("proc", place, "proc", flags, "hidepid=invisible,subset=pid")
     kernel.pivot(isolation.root)
     with suppress(OSError):
         flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV

@@ -31,6 +31,7 @@ class Language:
     build: tuple[tuple[str, ...], ...] = ()
     address_space: bool = True
     """False: the run time reserves far more than it uses, so only its resident memory counts."""
+    environment: tuple[tuple[str, str], ...] = ()
     definition: str
     """Pattern of a definition of NAME."""
     program: str
@@ -56,6 +57,7 @@ _NODE = ("node", "main.js")
 LANGUAGES: dict[str, Language] = {
     "python": Language(
         names=("python", "py", "python3", "py3", "ipython", "cpython", "pypy", "pypy3"), source="main.py", run=(sys.executable, "main.py"),
+        environment=(("PYTHONHASHSEED", "0"), ("MALLOC_ARENA_MAX", "2")),  # as the workers: sets have one order; an arena takes 64 MiB
         definition=r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+NAME\b|^NAME[ \t]*(?::[^=\n]*)?=[^=]",
         program=r"\binput\s*\(|\bstdin\b", header=r"(?:import|from)\b.*$",
     ),

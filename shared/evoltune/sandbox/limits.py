@@ -17,6 +17,10 @@ from evoltune.sandbox import kernel
 
 EXIT_MEMORY = 86
 """Exit status of a process of ours that ran out of memory."""
+BUILD_MB = 1536
+"""Resident memory that a compiler may use, whatever the program may: `bits/stdc++.h` with -O2 takes 500 MB."""
+SPARE_MB = 256
+"""Resident memory that all processes of a job may use together beyond the limit of one."""
 OUT_OF_CPU = (-signal.SIGPROF, -signal.SIGXCPU)
 LIMITS, REPORT = struct.Struct("<IIddIid"), struct.Struct("<IiiQdd")
 """How `ResourceLimits` and `JobReport` travel between the verifier process and the zygote."""
@@ -35,6 +39,11 @@ class ResourceLimits(NamedTuple):
     """0: a run time that reserves far more than it uses (node), so only its resident memory counts."""
     build_s: float = 0.0
     """CPU seconds of a compiler, where there is one."""
+
+    @property
+    def resident_mb(self) -> int:
+        """Resident memory that all processes of a job may use together; a compiler gets its own."""
+        return max(self.memory_mb, BUILD_MB if self.build_s else 0) + SPARE_MB
 
 
 class JobReport(NamedTuple):
@@ -90,7 +99,7 @@ def set_common_limits(scratch_mb: int) -> None:
 def set_job_limits(limits: ResourceLimits) -> None:
     """On the test runner; the solution process inherits them."""
     _limit(resource.RLIMIT_CPU, math.ceil(max(2 * limits.cpu_s, limits.build_s)) + 2)
-    if limits.address_space:
+    if limits.address_space and not limits.build_s:
         _limit(resource.RLIMIT_AS, limits.memory_mb << 20)
 
 
@@ -118,9 +127,11 @@ def _limit_cpu(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def restart_timer(building: bool = False) -> None:
-    """On a child of the solution process: limits survive a fork, timers do not."""
+def confine_program(building: bool) -> None:
+    """On a child of the solution process that becomes a program or a compiler: limits survive a fork, timers do not."""
     _limit_cpu(_own.build_s if building else _own.cpu_s)
+    if _own.address_space and not building:
+        _limit(resource.RLIMIT_AS, _own.memory_mb << 20)
 
 
 _own: ResourceLimits

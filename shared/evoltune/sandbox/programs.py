@@ -1,30 +1,50 @@
 """Executes untrusted programs in a solution process: as a module whose functions are called, or whole, from standard input to
 standard output, in Python or another language.
 
-Each command of a whole program (a build step, a run) is a child of the solution process, which survives it and reports how it
-ended. Invariant: what is sent is an exit status and what the kernel measured, never a verdict; a line of the program is told
-from a line of ours by its file name, `<candidate>`.
+A whole program is a file in an empty folder, run by its own interpreter or compiler as a user would run it; each command is a
+child of the solution process, which survives it and reports how it ended. Invariant: what is sent is an exit status, what the
+kernel measured and what stood on standard error, never a verdict; a line of a loaded program is told from a line of ours by its
+file name, `<candidate>`.
 
-    serve(channel, ["script", "print(input())", "hello"])    # sends ["exit", 0, CPU seconds, peak KiB]
+    serve(channel, ["build", "python", {"main.py": "print(input())"}, []])    # sends ["built"]
+    serve(channel, ["exec", "python", ["python", "main.py"], "hello", ""])    # sends ["exit", 0, CPU seconds, peak KiB, "", ""]
 """
 
 import builtins
+import fcntl
 import io
 import os
+import select
 import signal
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from evoltune.sandbox import limits, wire
 from evoltune.sandbox.languages import ENVIRONMENT, LANGUAGES
 
 NAME = "candidate"
 """Name of the module that holds a program whose functions are called; programs see it in `__module__` and in reprs."""
+SCRIPT = "main.py"
+KEPT_ERRORS = 64 << 10
+"""Bytes at the end of standard error that are kept."""
+SECRET_FD, REPORT_FD = 3, 4
+"""Where a harness of ours reads its secret, and writes what it reports (`own_tests`)."""
 _FILE = f"<{NAME}>"
+
+
+class _Ended(NamedTuple):
+    """How a child ended: its exit status (or minus the signal), CPU seconds, peak KiB, standard error, report."""
+
+    code: int
+    cpu_s: float
+    peak_kb: int
+    errors: str
+    report: str
 
 
 def new_module(name: str) -> dict[str, Any]:
@@ -57,50 +77,106 @@ def describe(error: BaseException) -> tuple[list[str], str, int]:
 
 
 def serve(channel: int, request: list[Any]) -> None:
-    """Answers ["script", program, stdin], ["build", language, program] or ["exec", language, stdin]."""
-    what, first, text = request
+    """Answers ["script", program, stdin], ["build", language, files, commands] or ["exec", language, command, stdin, secret]."""
+    what, *rest = request
     if what == "script":
-        wire.send(channel, ["exit", *_in_child(partial(_run_script, first, text))])
+        program, stdin = rest
+        wire.send(channel, ["exit", *_in_child(partial(_run_script, program), stdin)])
     elif what == "exec":
-        wire.send(channel, ["exit", *_in_child(partial(_exec, LANGUAGES[first].run, text))])
+        language, command, stdin, secret = rest
+        wire.send(channel, ["exit", *_in_child(partial(_execute, language, command), stdin, secret=secret)])
     else:
-        wire.send(channel, _build(first, text))
+        wire.send(channel, _build(*rest))
 
 
-def _build(name: str, program: str) -> list[Any]:
-    language = LANGUAGES[name]
-    with open(language.source, "wb") as file:
-        file.write(program.encode("utf-8", "surrogatepass"))
-    for command in language.build:
-        code, *_ = _in_child(partial(_exec, command, "", building=True))
-        if code:
-            return ["failed", code]
+def _build(language: str, files: Mapping[str, str], commands: list[list[str]]) -> list[Any]:
+    for name, text in files.items():
+        with open(name, "wb") as file:
+            file.write(text.encode("utf-8", "surrogatepass"))
+    for command in commands:
+        ended = _in_child(partial(_execute, language, command), "", building=True)
+        if ended.code:
+            return ["failed", ended.code, ended.errors]
     return ["built"]
 
 
-def _in_child(run: Callable[[], NoReturn]) -> tuple[int, float, int]:
-    """Exit status (or minus the signal), CPU seconds and peak KiB of a child."""
+def _in_child(run: Callable[[], NoReturn], stdin: str, *, building: bool = False, secret: str = "") -> _Ended:
+    """Runs a child with this text on standard input; with a secret also on a descriptor for a harness of ours."""
+    reading, writing = os.pipe()
+    tells, asks = os.pipe() if secret else (-1, -1)
+    reports, answers = os.pipe() if secret else (-1, -1)
     child = os.fork()
     if child == 0:
         try:
-            os.close(3)
+            os.dup2(writing, 2)
+            if building:  # some compilers print their errors
+                os.dup2(writing, 1)
+            os.close(SECRET_FD)
+            if secret:
+                _place({tells: SECRET_FD, answers: REPORT_FD})
+            os.closerange(REPORT_FD + 1 if secret else SECRET_FD, 64)
+            limits.confine_program(building)
+            _give_input(stdin)
             run()
         except MemoryError:
             os._exit(limits.EXIT_MEMORY)
         finally:
             os._exit(127)
+    for fd in (writing, tells, answers):
+        if fd >= 0:
+            os.close(fd)
+    if secret:
+        os.write(asks, f"{secret}\n".encode())
+        os.close(asks)
+    errors = _read_until_end(reading, child)
     _, status, usage = os.wait4(child, 0)
-    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    report = _read_now(reports).decode("ascii", "replace") if secret else ""
+    return _Ended(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss, errors, report)
 
 
-def _exec(command: tuple[str, ...], stdin: str, building: bool = False) -> NoReturn:
-    _prepare(stdin, building)
-    os.execvpe(command[0], command, ENVIRONMENT)
+def _place(places: Mapping[int, int]) -> None:
+    """Moves descriptors to their numbers, over none that is still to be moved."""
+    high = {fcntl.fcntl(fd, fcntl.F_DUPFD, 16): number for fd, number in places.items()}
+    for fd, number in high.items():
+        os.dup2(fd, number)
 
 
-def _prepare(stdin: str, building: bool = False) -> None:
-    """Starts the child's own timer, and puts the text on standard input, through a file that is unlinked at once."""
-    limits.restart_timer(building)
+def _read_until_end(pipe: int, child: int) -> str:
+    """The last part of what is written to the pipe until the child ends; what its own children hold open is not waited for."""
+    pidfd = os.pidfd_open(child)
+    events = select.poll()
+    events.register(pidfd, select.POLLIN)
+    events.register(pipe, select.POLLIN)
+    kept = bytearray()
+    while pidfd not in (ready := {fd for fd, _ in events.poll()}):
+        if pipe in ready:
+            chunk = os.read(pipe, 1 << 16)
+            kept += chunk
+            del kept[: -2 * KEPT_ERRORS]
+            if not chunk:
+                events.unregister(pipe)
+    os.close(pidfd)
+    kept += _read_now(pipe)
+    return kept[-KEPT_ERRORS:].decode("utf-8", "replace")
+
+
+def _read_now(pipe: int) -> bytes:
+    """What stands in a pipe at this moment, the last part of it. Closes the pipe."""
+    os.set_blocking(pipe, False)
+    kept = bytearray()
+    with suppress(BlockingIOError):
+        for _ in range(256):
+            chunk = os.read(pipe, 1 << 16)
+            kept += chunk
+            del kept[:-KEPT_ERRORS]
+            if not chunk:
+                break
+    os.close(pipe)
+    return bytes(kept)
+
+
+def _give_input(stdin: str) -> None:
+    """Puts the text on standard input, through a file that is unlinked at once."""
     name = f".stdin-{os.getpid()}"
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     with open(os.dup(fd), "wb") as file:
@@ -111,33 +187,58 @@ def _prepare(stdin: str, building: bool = False) -> None:
     os.close(fd)
 
 
-def _run_script(program: str, stdin: str) -> NoReturn:
-    """Runs a Python program as `__main__`, as the interpreter would, and exits with its status."""
+def _execute(language: str, command: list[str]) -> NoReturn:
+    scratch = os.environ.get("TMPDIR", "/tmp")
+    environment = {**ENVIRONMENT, "HOME": scratch, "TMPDIR": scratch, **dict(LANGUAGES[language].environment)}
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], command, environment)
+    except PermissionError:
+        if language != "python":
+            raise
+        # A Python below /root that another user cannot execute: this process is the interpreter then.
+        with open(SCRIPT, encoding="utf-8", errors="surrogatepass") as file:
+            _run_script(file.read())
+
+
+def _run_script(program: str) -> NoReturn:
+    """Runs a Python program as `__main__` of this process, as the interpreter would, and exits with its status."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _prepare(stdin)
     _open_standard_streams()
     space = new_module("__main__")
     space["__builtins__"] = builtins
-    code = 0
+    sys.argv = [SCRIPT]
+    code = _status(partial(execute, program, space))
+    code = _status(threading._shutdown) or code  # type: ignore[attr-defined]
+    import atexit  # what the program registered; nothing of ours is
+
+    _status(atexit._run_exitfuncs)
     try:
-        execute(program, space)
+        if not sys.stdout.closed:
+            sys.stdout.flush()
+    except BaseException:  # noqa: BLE001 - replaced by the program
+        code = code or 120
+    os._exit(code & 255)
+
+
+def _status(run: Callable[[], object]) -> int:
+    """The exit status of a part of a script; what it raises is printed."""
+    try:
+        run()
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         if not isinstance(error.code, int | None):
             sys.stderr.write(f"{error.code}\n")
+            return 1
+        return error.code or 0
     except MemoryError:
-        code = limits.EXIT_MEMORY
+        return limits.EXIT_MEMORY
     except BaseException as error:  # noqa: BLE001 - a program may raise anything
         names, text, line = describe(error)
         sys.stderr.write(f"line {line}: {names[0]}: {text}\n")
-        code = 1
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        sys.stdout.flush()
-    except BaseException:  # noqa: BLE001 - closed or replaced by the program
-        code = code or 120
-    os._exit(code & 255)
+        return 1
+    return 0
 
 
 def _open_standard_streams() -> None:
@@ -145,3 +246,4 @@ def _open_standard_streams() -> None:
     output, errors = io.FileIO(1, "w", closefd=False), io.FileIO(2, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace")
     sys.stderr = io.TextIOWrapper(errors, "utf-8", "backslashreplace", write_through=True)
+    vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)

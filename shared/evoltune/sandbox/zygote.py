@@ -22,6 +22,7 @@ from typing import Any
 
 from evoltune.errors import IsolationError
 from evoltune.sandbox import filesystem, forms, isolation, kernel, limits, programs, test_runner, wire
+from evoltune.sandbox.languages import ENVIRONMENT
 from evoltune.sandbox.proxies import SolutionConnection
 from evoltune.sandbox.reading import SEPARATE
 from evoltune.sandbox.same_process import private
@@ -30,8 +31,6 @@ from evoltune.sandbox.solution_process import LoadedProgram
 TICK_MS = 50
 ORPHAN_S = 1.0
 """A job whose verifier process has closed the line may still take this long to end by itself."""
-SPARE_MB = 256
-"""Resident memory that all processes of a job may use together beyond the limit of one."""
 PRELOAD = (  # what programs import most; a heavy one (hashlib brings OpenSSL) would cost every fork more than it saves
     "bisect", "collections", "copy", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "json", "math", "operator",
     "random", "re", "string", "struct", "threading", "time", "typing",
@@ -135,7 +134,12 @@ class _JobLoop:
         scratch = self.isolated.scratch
         os.chdir(scratch)
         tmp_is_scratch = self.isolated.namespaces and Path("/tmp").is_symlink()
-        os.environ["TMPDIR"] = "/tmp" if tmp_is_scratch else scratch
+        # What programs see is the environment of `python main.py`, and nothing of ours.
+        libraries = {"LD_LIBRARY_PATH": os.environ["LD_LIBRARY_PATH"]} if "LD_LIBRARY_PATH" in os.environ else {}
+        folder = "/tmp" if tmp_is_scratch else scratch
+        os.environ.clear()
+        os.environ.update({**ENVIRONMENT, **libraries, "TMPDIR": folder, "HOME": folder})
+        sys.argv = [programs.SCRIPT]
         limits.set_common_limits(filesystem.SCRATCH_MB)
         self.cores = os.sched_getaffinity(0) if self.proc >= 0 else set[int]()
         others = isolation.processes_outside_jobs(self.isolated)
@@ -204,7 +208,7 @@ class _JobLoop:
             peak = max(peak, resident)
             if wall - waited > resources.wall_s or wall > 10 * resources.wall_s:
                 killed = 1
-            elif resident > (resources.memory_mb + SPARE_MB) << 10:
+            elif resident > resources.resident_mb << 10:
                 killed = 2
             elif alone_since and wall - alone_since > ORPHAN_S:
                 killed = 3
