@@ -26,7 +26,7 @@ class Language:
     """What people call it, in lower case: also the tags of fenced blocks and the ending of its files."""
     source: str
     run: tuple[str, ...]
-    """`{memory_mb}` stands for the memory limit."""
+    """`{memory_mb}` stands for the memory limit, `{file}` and `{main}` for what `java_names` says."""
     tools: tuple[str, ...] = ()
     build: tuple[tuple[str, ...], ...] = ()
     address_space: bool = True
@@ -67,7 +67,7 @@ LANGUAGES: dict[str, Language] = {
     ),
     "typescript": Language(
         names=("typescript", "ts", "tsx", "mts"), source="main.ts", run=_NODE, tools=("tsc", "node"), address_space=False,
-        build=(("tsc", "--target", "es2020", "--lib", "es2020", "--module", "commonjs", "--types", "", "main.ts"),),
+        build=(("tsc", "--target", "es2020", "--lib", "es2020", "--module", "commonjs", "--esModuleInterop", "main.ts"),),
         definition=_JS_DEFINITION + r"|\b(?:interface|type|enum)[ \t]+NAME\b", program=_JS_PROGRAM, header=_JS_HEADER,
     ),
     "c": Language(
@@ -85,14 +85,14 @@ LANGUAGES: dict[str, Language] = {
         program=r"\bread\b|\bcat\b|\bawk\b|\bsed\b|\btr\b|\bmapfile\b|\bbc\b|/dev/stdin", header=r"#!.*$",
     ),
     "java": Language(
-        names=("java", "jdk", "openjdk"), source="Main.java", build=(("javac", "-nowarn", "-encoding", "UTF-8", "-d", ".", "Main.java"),),
-        run=("java", "-Xmx{memory_mb}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-ea", "-cp", ".", "Main"),
+        names=("java", "jdk", "openjdk"), source="{file}.java", build=(("javac", "-nowarn", "-encoding", "UTF-8", "-d", ".", "{file}.java"),),
+        run=("java", "-Xmx{memory_mb}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-ea", "-cp", ".", "{main}"),
         tools=("javac", "java"), address_space=False,
         definition=r"\b(?:class|interface|enum|record)[ \t]+NAME\b|^[ \t]*(?!return\b|new\b|else\b)[\w<>\[\], ?]+[ \t]NAME[ \t]*\([^;{}]*\)[^;{}()]*\{",
         program=r"\bmain\s*\(", header=r"[ \t]*(?:import|package)\b.*;.*$",
     ),
     "go": Language(
-        names=("go", "golang"), source="main.go", build=(("go", "build", "-o", "main", "main.go"),), run=("./main",), tools=("go",),
+        names=("go", "golang"), environment=(("GO111MODULE", "off"), ("CGO_ENABLED", "0"), ("GOFLAGS", "-p=2")), source="main.go", build=(("go", "build", "-o", "main", "main.go"),), run=("./main",), tools=("go",),
         address_space=False, definition=r"\bfunc[ \t]+(?:\([^)]*\)[ \t]*)?NAME[ \t]*[\[(]|\btype[ \t]+NAME\b|\bvar[ \t]+NAME\b",
         program=r"\bfunc\s+main\s*\(", header=r"[ \t]*(?:package\b.*|import[ \t]+\".*)$",
     ),
@@ -103,6 +103,11 @@ LANGUAGES: dict[str, Language] = {
         header=r"[ \t]*(?:use|extern crate)\b.*;.*$",
     ),
 }  # fmt: skip
+_JAVA_PARTS = re.compile(
+    r"//[^\n]*|/\*.*?\*/|\"\"\".*?\"\"\"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[{}]|"
+    r"(?P<public>\bpublic\s+)?(?:(?:final|abstract|sealed|strictfp|static)\s+)*\b(?:class|interface|enum|record)\s+(?P<type>\w+)|"
+    r"(?P<main>\bstatic\s+(?:final\s+)?void\s+main\s*\()", re.S,
+)  # fmt: skip
 _BY_NAME = {name: key for key, language in LANGUAGES.items() for name in language.names}
 
 
@@ -139,6 +144,28 @@ def _definition(name: str, symbol: str) -> re.Pattern[str]:
         return re.compile(symbol.join(parts), re.M)
     groups = (f"(?P<n{i}>[A-Za-z_]\\w*)" for i in range(len(parts) - 1))
     return re.compile("".join(p + next(groups, "") for p in parts), re.M)
+
+
+def java_names(program: str) -> tuple[str, str]:
+    """The file that a Java source must stand in (named after its public class) and the class whose `main` is run."""
+    depth, file, main, current = 0, "", "", "Main"
+    for found in _JAVA_PARTS.finditer(program):
+        if found[0] in "{}":
+            depth += 1 if found[0] == "{" else -1
+        elif found["type"] and depth == 0:
+            current = found["type"]
+            file = file or (current if found["public"] else "")
+        elif found["main"]:
+            main = main or current
+    return file or "Main", main or current
+
+
+def command(parts: tuple[str, ...], program: str, memory_mb: int) -> list[str]:
+    """A command of the table with its placeholders filled in."""
+    file, main = java_names(program) if any("{file}" in part or "{main}" in part for part in parts) else ("", "")
+    return [
+        part.replace("{file}", file).replace("{main}", main).replace("{memory_mb}", str(memory_mb)) for part in parts
+    ]
 
 
 def missing(name: str) -> str:

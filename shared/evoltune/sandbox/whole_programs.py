@@ -6,10 +6,13 @@ apart (`evidence["stderr"]`), and a status other than 0 is a failure whatever wa
     run(connection, {"program": "print(input())", "tests": {"stdio": [["4", "4"]]}, "language": "python", "stdin": ""})
 """
 
+import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from evoltune.sandbox import languages, own_tests
 from evoltune.sandbox.languages import LANGUAGES
 from evoltune.sandbox.limits import EXIT_MEMORY, OUT_OF_CPU, Outcome, of_exit_status
 from evoltune.sandbox.outputs import same_output
@@ -31,21 +34,34 @@ def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     name = job["language"]
     language = LANGUAGES[name]
     sources = [job["tests"]] if isinstance(job["tests"], str) else job["tests"]
-    own_tests = "\n".join(sources) if isinstance(sources, list) else ""  # in the program's own language
-    program = f"{job['program']}\n{own_tests}\n" if own_tests else job["program"]
-    if failed := _build(connection, name, {language.source: program}, language.build):
+    if isinstance(sources, list):
+        return _run_own_tests(connection, job, "\n".join(sources))
+    fill = partial(languages.command, program=job["program"], memory_mb=job["memory_mb"])
+    (source,) = fill((language.source,))
+    if failed := _build(connection, name, {source: job["program"]}, [fill(part) for part in language.build]):
         return failed
-    command = [part.replace("{memory_mb}", str(job["memory_mb"])) for part in language.run]
+    command = fill(language.run)
 
     def request(text: str) -> list[Any]:
         return ["exec", name, command, text, ""]
 
-    if isinstance(job["tests"], dict):
-        return _compare_outputs(connection, job["tests"], request)
-    outcome = _run_once(connection, job, request)
-    if own_tests:
-        outcome.evidence["judge"] = "same process"
-    return outcome
+    return _compare_outputs(connection, job["tests"], request) if job["tests"] else _run_once(connection, job, request)
+
+
+def _run_own_tests(connection: SolutionConnection, job: dict[str, Any], tests: str) -> Outcome:
+    """The outcome of tests in the program's own language: they must end, by the word of their harness, and with status 0."""
+    name, secret = job["language"], os.urandom(16).hex()
+    prepared = own_tests.prepare(name, job["program"], tests)
+    if failed := _build(connection, name, dict(prepared.files), prepared.build):
+        return failed
+    command = languages.command(tuple(prepared.run), job["program"], job["memory_mb"])
+    evidence: dict[str, Any] = {"ended": True, "cpu_s": 0.0, "peak_kb": 0, "judge": "same process"}
+    reply = connection.ask(["exec", name, command, job["stdin"], secret])
+    status, reason = _ended(reply, evidence)
+    if status == "pass" and not own_tests.ended_well(reply[-1], secret):
+        status, reason = "fail", "the program exited before its tests were done"
+    evidence["stdout"] = connection.drain().decode("utf-8", "replace")
+    return Outcome(status, reason, evidence)
 
 
 def _build(connection: SolutionConnection, name: str, files: dict[str, str], commands: Any) -> Outcome | None:

@@ -1,0 +1,182 @@
+"""Tests that are written in the program's own language: how both become one program that reports when its tests have ended.
+
+Such tests share the process of the program, and its exit status alone proves nothing: a program that exits early has status 0 too.
+So a harness in each language runs the tests and, when they end without a failure, by their last statement or by an exit of their
+own, writes a secret that it took from a descriptor before the program ran. What the program defines to make tests harmless (NDEBUG,
+`assert`, `exit`, `[` ...) is undone before they start. A program made to deceive its own process can still do it; the verdict says
+`judge: same process`.
+
+    prepare("c", "int f(void) { return 1; }", "#include <assert.h>\\nint main(void) { assert(f() == 1); }", 512)
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from evoltune.sandbox.languages import LANGUAGES, java_names
+
+_FOLDER = Path(__file__).with_name("harness")
+# Read when this module is imported: no job can see this folder.
+_HARNESS = {file.name: file.read_text(encoding="utf-8") for file in sorted(_FOLDER.iterdir()) if file.is_file()}
+_IMPORT = re.compile(r"^[ \t]*import\b[^\n;]*;[ \t]*\n?", re.M)
+_UNDONE = "if else for while do return switch case default break continue goto main assert NDEBUG exit abort true false".split()
+"""Macros of a C program that its tests must not meet."""
+_EXITS = ("exit", "_exit", "_Exit", "quick_exit")
+_NODE_TYPES = "".join(f"declare var {name}: any;\n" for name in "require module exports process console Buffer global __dirname __filename setTimeout setInterval setImmediate clearTimeout queueMicrotask performance structuredClone URL TextEncoder TextDecoder".split()) + 'declare module "*";\n'  # fmt: skip
+
+
+class Prepared(NamedTuple):
+    """Files to write, commands that build, and the command that runs."""
+
+    files: Mapping[str, str]
+    build: list[list[str]]
+    run: list[str]
+
+
+def prepare(language: str, program: str, tests: str) -> Prepared:
+    """Program and tests with the harness of their language."""
+    return _PREPARE[language](program, tests, os.urandom(8).hex())
+
+
+def ended_well(report: str, secret: str) -> bool:
+    """Whether the harness reported the end of its tests."""
+    return report == f"{secret}0"
+
+
+def _harness(name: str, nonce: str) -> str:
+    return _HARNESS[name].replace("@NONCE@", nonce)
+
+
+def _between(nonce: str, cpp: bool) -> str:
+    """What stands between a program in C or C++ and its tests."""
+    lines = [f"#undef {name}" for name in _UNDONE]
+    extern = 'extern "C" ' if cpp else ""
+    lines += [
+        "#include <assert.h>",
+        "#include <stdlib.h>",
+        "#include <unistd.h>",
+        *(["#include <cstdlib>"] if cpp else []),
+    ]
+    lines += [f"{extern}void exit_{nonce}(int) __attribute__((noreturn));"]
+    lines += [
+        f"{extern}void failed_{nonce}(const char *, const char *, unsigned, const char *) __attribute__((noreturn));"
+    ]
+    lines += [f"namespace std {{ using ::exit_{nonce}; }}"] if cpp else []
+    lines += [f"#undef {name}\n#define {name}(status) exit_{nonce}(status)" for name in _EXITS]
+    lines += ["#undef __assert_fail", f"#define __assert_fail failed_{nonce}", '#line 1 "tests"']
+    return "\n".join(lines)
+
+
+def _native(name: str, program: str, tests: str, nonce: str) -> Prepared:
+    language = LANGUAGES[name]
+    files = {
+        language.source: f"{program}\n{_between(nonce, name == 'cpp')}\n{tests}\n",
+        "harness.c": _harness("native.c", nonce),
+    }
+    ((*compiler, _, _, source), *_) = [[part for part in command if part != "-lm"] for command in language.build]
+    build = [
+        ["cc", "-O2", "-w", "-c", "-o", "harness.o", "harness.c"],
+        [*compiler, "-o", "main", "harness.o", source, "-lm", "-Wl,--wrap=main", "-s"],
+        ["rm", "-f", source, "harness.c", "harness.o"],
+    ]
+    return Prepared(files, build, list(language.run))
+
+
+def _rust(program: str, tests: str, nonce: str) -> Prepared:
+    tests = re.sub(r"\b(?:std::)?process::exit\s*\(", f"exit_from_tests_{nonce}(", tests)
+    exits = (
+        f'extern "C" {{ fn exit_{nonce}(status: i32) -> !; }}\n'
+        f"#[allow(dead_code)] fn exit_from_tests_{nonce}(status: i32) -> ! {{ unsafe {{ exit_{nonce}(status) }} }}\n"
+    )
+    only_tests = "#[test]" in tests and not re.search(r"\bfn\s+main\s*\(", program + tests)
+    files = {"main.rs": f"{program}\n{tests}\n{exits}", "harness.c": _harness("native.c", nonce)}
+    (compiler,) = LANGUAGES["rust"].build
+    linked = ["-C", "link-arg=harness.o", "-C", "link-arg=-Wl,--wrap=main", "-C", "strip=symbols"]
+    build = [
+        ["cc", "-O2", "-w", "-fPIC", "-c", "-o", "harness.o", "harness.c"],
+        [*compiler, *linked, *(["--test"] if only_tests else [])],
+        ["rm", "-f", "main.rs", "harness.c", "harness.o"],
+    ]
+    return Prepared(files, build, list(LANGUAGES["rust"].run))
+
+
+def _javascript(program: str, tests: str, nonce: str) -> Prepared:
+    files = {"program.js": program, "tests.js": tests, "run.js": _harness("run.js", nonce)}
+    return Prepared(files, [], ["node", "run.js", nonce])
+
+
+def _typescript(program: str, tests: str, nonce: str) -> Prepared:
+    files = {
+        "program.ts": f'{program}\n;"{nonce}";\n{tests}\n',
+        "run.js": _harness("run.js", nonce),
+        "node.d.ts": _NODE_TYPES,
+    }
+    (compiler,) = LANGUAGES["typescript"].build
+    build = [
+        [*(part for part in compiler if part != "main.ts"), "program.ts", "node.d.ts"],
+        ["rm", "-f", "program.ts", "node.d.ts"],
+    ]
+    return Prepared(files, build, ["node", "run.js", nonce])
+
+
+def _bash(program: str, tests: str, nonce: str) -> Prepared:
+    files = {
+        "main.sh": _harness("run.sh", nonce),
+        "program.sh": program + "\n",
+        f"{nonce}.sh": f"rm -f ./{nonce}.sh\n{tests}\n",
+    }
+    return Prepared(files, [], ["bash", "main.sh"])
+
+
+def _java(program: str, tests: str, nonce: str) -> Prepared:
+    tests = re.sub(r"\bSystem\.exit\s*\(", f"Harness_{nonce}.exit(", tests)
+    imports = "".join(line if line.endswith("\n") else line + "\n" for line in _IMPORT.findall(tests))
+    source = f"{imports}{program}\n{_IMPORT.sub('', tests)}\n"
+    file, main = java_names(source)
+    harness = _harness("Harness.java", nonce).replace("@MAIN@", main)
+    (compiler,) = LANGUAGES["java"].build
+    build = [
+        [*(part for part in compiler if not part.endswith(".java")), f"{file}.java", f"Harness_{nonce}.java"],
+        ["rm", "-f", f"{file}.java", f"Harness_{nonce}.java"],
+    ]
+    run = ["--add-opens=java.base/java.io=ALL-UNNAMED", f"Harness_{nonce}"]
+    return Prepared(
+        {f"{file}.java": source, f"Harness_{nonce}.java": harness}, build, [*LANGUAGES["java"].run[:-1], *run]
+    )
+
+
+def _go(program: str, tests: str, nonce: str) -> Prepared:
+    tests = re.sub(r"\bos\.Exit\(", f"exit_{nonce}(os.Exit, ", tests)
+    uses_testing = bool(re.search(r"^func Test\w*\(\w+ \*testing\.T\)", tests, re.M))
+    apart = bool(re.search(r"^(?:package|import)\b", tests, re.M))
+    head = "" if re.search(r"^package\b", program, re.M) else "package main\n"
+    tests_head = "" if re.search(r"^package\b", tests, re.M) else "package main\n"
+    harness = _harness("harness.go", nonce)
+    if uses_testing:
+        end = f"\nfunc TestMain(m *testing.M) {{\n\tcode := m.Run()\n\treport_{nonce}(code)\n\tos.Exit(code)\n}}\n"
+        files = {"harness_test.go": harness.replace('import "os"', 'import (\n\t"os"\n\t"testing"\n)') + end}
+    else:
+        main = re.compile(r"^func main\(\)", re.M)
+        program, tests = (main.sub(f"func main_{nonce}()", text) for text in (program, tests))
+        files = {"harness.go": f"{harness}\nfunc main() {{\n\tmain_{nonce}()\n\treport_{nonce}(0)\n}}\n"}
+    ending = "_test.go" if uses_testing else ".go"
+    if apart:
+        files |= {"program.go": f"{head}{program}\n", f"tests{ending}": f"{tests_head}{tests}\n"}
+    else:
+        files |= {f"program{ending}": f"{head}{program}\n{tests}\n"}
+    command = ["go", "test", "-vet=off", "-c", "-o", "main"] if uses_testing else ["go", "build", "-o", "main"]
+    return Prepared(files, [[*command, *sorted(files)], ["rm", "-f", *files]], list(LANGUAGES["go"].run))
+
+
+_PREPARE: Mapping[str, Callable[[str, str, str], Prepared]] = {
+    "c": lambda *texts: _native("c", *texts),
+    "cpp": lambda *texts: _native("cpp", *texts),
+    "rust": _rust,
+    "javascript": _javascript,
+    "typescript": _typescript,
+    "bash": _bash,
+    "java": _java,
+    "go": _go,
+}
