@@ -14,13 +14,13 @@ A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many
                                              as lists); [args, a, b]: either is right
     {"probe": [args, ...]}                   calls entry_point(*args), compares nothing: `evidence["results"]` holds
                                              one string per call; equal strings mean equal results
-    {"stdio": [[input, output], ...],        a program that reads standard input: one new process per case, output
-     "atol": 0.0}                            compared by lines without trailing blanks (atol: then by tokens)
+    {"stdio": [[input, output], ...],        a program that reads standard input: one new process per case, as `python
+     "atol": 0.0}                            main.py` would run it; its output is compared by the law of `outputs`
     None                                     the program just runs with `Job.stdin`; pass = exit status 0;
                                              `evidence["stdout"]` holds the last 64 KiB of its output
 
-Languages other than "python" (javascript, c, cpp, bash) take stdio, None, and source of their own language as `tests`,
-which is appended to the program. `Job.program` is the whole program, `Job.entry_point` a top-level name in it.
+Other languages (the table in `languages`) take stdio, None, and source of their own language as `tests`, which runs after the
+program in its process and reports its own end (`own_tests`). `Job.program` is the whole program, `Job.entry_point` a top-level name in it.
 
 How tests that are source are judged (`reading` decides, by the tests; `evidence["judge"]` says it):
 

@@ -19,11 +19,13 @@ SCRATCH_MB = 64
 SCRATCH = "/box/tmp"
 """The scratch folder in a root of our own."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_RUN_TIMES = tuple(entry.path for entry in os.scandir("/etc") if entry.name.startswith("java-"))
+"""Debian keeps the configuration of its Java here; without it the compiler does not start."""
 LINKS = {
     "/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2",
     "/dev/shm": SCRATCH,
 }  # fmt: skip
-ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d", *_RUN_TIMES)
 _HOST_SCRATCH_PREFIX = "evoltune-scratch-"
 _STATVFS_RELATIME = 4096
 _MODULES_WITH_SIDE_EFFECTS = frozenset(

@@ -1,0 +1,67 @@
+"""Tests in the program's own language: honest programs get what their interpreter or compiler says, and cheats do not pass."""
+
+import pytest
+from own_language_cheats import BY_LANGUAGE, QUICK
+
+from evoltune.domain import Job
+from evoltune.sandbox.languages import missing
+
+
+def wrong_verdicts(run, language, cases):
+    jobs = [Job(program=program, tests=tests, language=language, cpu_s=10) for program, tests, _ in cases]
+    verdicts = run(*jobs)
+    assert all(verdict.evidence.get("judge", "same process") == "same process" for verdict in verdicts)
+    return [
+        (verdict.status, verdict.reason, program, tests)
+        for verdict, (program, tests, passes) in zip(verdicts, cases, strict=True)
+        if (verdict.status == "pass") != passes or verdict.status in ("error", "unverifiable")
+    ]
+
+
+@pytest.mark.parametrize("language", BY_LANGUAGE)
+def test_right_programs_pass_and_no_cheat_does(run, language):
+    if why := missing(language):
+        pytest.skip(f"not run: {why}")
+    assert wrong_verdicts(run, language, BY_LANGUAGE[language][: QUICK[language]]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", [name for name in BY_LANGUAGE if len(BY_LANGUAGE[name]) > QUICK[name]])
+def test_the_whole_suite_of_compiled_languages(run, language):
+    if why := missing(language):
+        pytest.skip(f"not run: {why}")
+    assert wrong_verdicts(run, language, BY_LANGUAGE[language]) == []
+
+
+def test_an_early_exit_is_named(one):
+    verdict = one("exit 0", 'echo "never"', language="bash")
+    assert (verdict.status, verdict.reason) == ("fail", "the program exited before its tests were done")
+
+
+PROGRAMS = {
+    "python": "print(int(input()) * 2)",
+    "javascript": "console.log(2 * Number(require('fs').readFileSync('/dev/stdin', 'utf8')))",
+    "typescript": "declare var require: any, console: any;\nconst n: number = Number(require('fs').readFileSync(0, 'utf8'));\nconsole.log(2 * n);",
+    "c": '#include <stdio.h>\nint main(void) { int x; scanf("%d", &x); fprintf(stderr, "debug\\n"); printf("%d\\n", 2 * x); return 0; }',
+    "cpp": "#include <bits/stdc++.h>\nusing namespace std;\nint main() { int x; cin >> x; cout << 2 * x << endl; }",
+    "bash": "while read -r x; do echo $((2 * x)); done < <(cat)",
+    "java": "import java.util.Scanner;\npublic class Doubled {\n  public static void main(String[] a) { System.out.println(2 * new Scanner(System.in).nextInt()); }\n}",
+    "go": 'package main\n\nimport "fmt"\n\nfunc main() {\n\tvar x int\n\tfmt.Scan(&x)\n\tfmt.Println(2 * x)\n}\n',
+    "rust": "use std::io;\nfn main() { let mut s = String::new(); io::stdin().read_line(&mut s).unwrap(); println!(\"{}\", 2 * s.trim().parse::<i64>().unwrap()); }",
+}  # fmt: skip
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "language", [pytest.param(name, marks=SLOW) if name in ("typescript", "java", "cpp") else name for name in PROGRAMS]
+)
+def test_whole_programs_are_judged_by_what_they_print(run, language):
+    if why := missing(language):
+        pytest.skip(f"not run: {why}")
+    (verdict,) = run(
+        Job(program=PROGRAMS[language], tests={"stdio": [["4\n", "8"], ["-1\n", "-2"]]}, language=language, cpu_s=10)
+    )
+    assert verdict.status == "pass", verdict
+    assert ("stderr" in verdict.evidence) == (language == "c")
