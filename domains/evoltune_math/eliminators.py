@@ -12,7 +12,9 @@ SOLVED = re.compile(
     r"####|\\boxed|^\W*the answer is\b\W*\S|^\W*(?:answer|solution)\b\W*\S", re.IGNORECASE | re.MULTILINE
 )
 ASKS = re.compile(
-    r"[?？؟]|\b(?:find|determine|calculate|compute|evaluate|solve|simplify|prove|show|express|factor|what|how|which|work out)\b"
+    r"[?？؟]|\b(?:find|determine|calculate|compute|evaluate|solve|simplify|prove|show|express|factor|what|how|which|work out"
+    r"|complete|fill|give|state|write|list|estimate|convert|round|sketch|plot|arrange|compare|check|verify|explain|rewrite|expand|"
+    r"deduce|construct|decide|reduce|divide|multiply|subtract)\b"
     # Chinese, Japanese, Korean
     r"|多少|几|幾|什么|什麼|何|求|计算|計算|解方程|解不等式|证明|證明|化简|簡化|因式分解|写出|列出|问|哪|是否|吗"
     r"|いくつ|いくら|どれ|どの|求め|解け|解き|解い|示せ|示しなさい|証明|簡単にせよ|展開せよ|ですか|答え"

@@ -56,3 +56,13 @@ def test_a_teacher_that_finds_no_fusion_gives_no_row():
 def test_a_child_that_is_only_code_is_no_exercise():
     assert solution_given(None, Task(instruction="```python\nx = 1\n```"), None)
     assert solution_given(None, Task(instruction="Fix this:\n```python\nx = 1\n```"), None) is None
+
+
+def test_a_child_that_comes_with_its_solution_is_no_exercise():
+    held = Task(instruction="Add two numbers.\n\nSolution:\n```python\ndef add(a, b):\n    return a + b\n```")
+    assert solution_given(Task(instruction="Add."), held, None) == "comes with its solution"
+    assert solution_given(held, held, None) is None
+    shown = Task(
+        instruction="Find the bug.\n```python\nclass Solution:\n    def add(self, a, b):\n        return a - b\n```"
+    )
+    assert solution_given(None, shown, None) is None

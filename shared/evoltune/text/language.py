@@ -72,7 +72,18 @@ def _differ(before: str, after: str) -> bool:
     if old and new and old != new:
         return new != "latin" or bool(language_of(after)) or _has_many_words(after)
     old, new = language_of(before), language_of(after)
+    if not old and new == "en":
+        return _is_surely_not_english(before)
     return bool(old and new and old != new)
+
+
+def _is_surely_not_english(text: str) -> bool:
+    """A text too short for a language of its own, with two function words of another language and none of English."""
+    found = set(prose_words(text))
+    if not 5 <= len(prose_words(text)) < 8 or not found.isdisjoint(ENGLISH):
+        return False
+    hits = Counter(name for w in found if w in LANGUAGES_OF for name in LANGUAGES_OF[w])
+    return any(count >= 2 for count in hits.values())
 
 
 def _brings_material(asking: str, text: str) -> bool:

@@ -9,8 +9,8 @@ Invariant: a text of sentences alone comes back with the same words.
 import re
 
 _BLOCKS = re.compile(
-    r"(?P<fence>```|~~~).*?(?:(?P=fence)|\Z)|\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|\\begin\{(?P<env>[a-z]+\*?)\}.*?\\end\{(?P=env)\}"
-    r"|<(?P<tag>script|style|svg|math)\b.*?</(?P=tag)>",
+    r"\"\"\".*?(?:\"\"\"|\Z)|(?P<fence>```|~~~).*?(?:(?P=fence)|\Z)|\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|\\begin\{(?P<env>[a-z]+\*?)\}.*?\\end\{(?P=env)\}"
+    r"|<(?P<tag>script|style|svg|math|html)\b.*?</(?P=tag)>",
     re.DOTALL | re.IGNORECASE,
 )
 _INLINE = re.compile(
@@ -25,6 +25,7 @@ _CODE_LINE = re.compile(
     r"|[{};]\s*$|=>|->|==|!=|:=|<=|>=|&&|\|\||^\s*[\w.\[\]]+\s*[-+*/|&]?=\s*\S|^\s*\w+\s*\(.*\)\s*$"
 )
 _FORMULA_SIGN = re.compile(r"[=+*/^<>≤≥≈√∑∫×÷±]")
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -35,7 +36,11 @@ def sentences_of(text: str) -> str:
 
 
 def _is_code_or_formula(line: str) -> bool:
+    """Also a list item that is nothing but a name or a title ("2. The Lord of the Rings")."""
     letters = line if line.isascii() else "".join(c for c in line if ord(c) < 0x250)
     if 2 * sum(map(str.isalpha, letters)) < sum(map(str.isalpha, line)):  # mostly another script: a sentence
         return False
+    long_words = _LONG_WORD.findall(line)
+    if line.isascii() and 0 < len(long_words) <= 8 and all(word[0].isupper() for word in long_words):
+        return True
     return bool(_CODE_LINE.search(line)) or (bool(_FORMULA_SIGN.search(line)) and len(_WORD.findall(line)) < 4)

@@ -15,6 +15,8 @@ from evoltune.text.words import SENTENCE_END, word_count
 
 SHORT = 80  # words; a refusal explains itself in fewer, and a longer text answers something
 SHORT_QUESTION = 60
+WITH_MATERIAL = 3
+"""A shorter instruction ("Translate.") comes without what it is about, so that a question back is one."""
 _OPENING = 400
 """Characters in which a refusal shows."""
 _ASKS_BACK = re.compile(
@@ -36,6 +38,10 @@ _ACKNOWLEDGES = re.compile(
 _LETTER = re.compile(r"^\s*(dear|subject|hi|hello)\b", re.IGNORECASE | re.MULTILINE)
 _PLAYS_AN_AI = re.compile(
     r"\b(pretend|act as|role-?play|imagine you|you are an?|from the (perspective|point of view)|monologue|persona)\b",
+    re.IGNORECASE,
+)
+_ABOUT_REFUSALS = re.compile(
+    r"\b(?:refusals?|apolog\w+|declining|rejections?|absagen?|rechazo|refus)\b|拒绝|婉拒|断り|거절|отказ|رفض|अस्वीकृति",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"no|n't|unable|declin|refus|nich|kein|ne ")
@@ -63,12 +69,14 @@ def says_sorry(parent: Task | None, child: Task, text: str) -> bool:
 def refuses(parent: Task | None, child: Task, text: str) -> bool:
     """Opens as a refusal, or as an AI that cannot or does not, under 80 words."""
     opening = _folded(text[:_OPENING])
-    speaks_as_ai = bool(_phrases("as_ai").match(opening)) or any(
+    speaks_as_ai = bool(_as_ai().match(opening)) or any(
         _phrases("as_ai").search(s) for s in _edges(opening)[:2] if not s.isascii()
     )
     if not speaks_as_ai and not _is_unable(_edges(opening)[:2]):
         return False
     if word_count(text) >= SHORT:
+        return False
+    if _ABOUT_REFUSALS.search(child.instruction):
         return False
     if speaks_as_ai:
         return not _PLAYS_AN_AI.search(child.instruction)
@@ -89,7 +97,7 @@ def asks_back(parent: Task | None, child: Task, text: str) -> bool:
         return False
     edges = _edges(folded)
     asks = acknowledges or any(_ASKS_BACK.search(s) or _phrases("asks").search(s) for s in edges)
-    return asks and not _speaks_for_another(child.instruction)
+    return asks and (word_count(child.instruction) < WITH_MATERIAL or not _speaks_for_another(child.instruction))
 
 
 def _speaks_for_another(asked: str) -> bool:
@@ -106,6 +114,15 @@ def _is_unable(edges: list[str]) -> bool:
         for edge in edges
         if not edge.isascii() or _NEGATION.search(edge)
     )
+
+
+@cache
+def _as_ai() -> re.Pattern[str]:
+    patterns = _patterns()
+    before = "|".join(
+        [*patterns["apology"], *patterns["softener"], "but|however|well|it(?:'s| is) not possible for me"]
+    )
+    return re.compile(rf"\W*(?:(?:{before})[,;:. —–-]*)*\W*(?:{'|'.join(patterns['as_ai'])})")
 
 
 @cache
