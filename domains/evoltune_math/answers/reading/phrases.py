@@ -30,8 +30,8 @@ _STARTS = frozenset([*_FACTORS, *_POWERS, *(phrase[0] for phrase in (*_SIGNS, *_
 """The first words of all phrases that are signs."""
 _AFTER_OR = word_set("more less fewer greater higher lower above below up over under larger smaller later earlier so")
 _OF_A_NUMBER = word_set(
-    "square cube reciprocal inverse multiple multiples factor factors divisor divisors power powers root roots negative half third "
-    "quarter percent logarithm log opposite conjugate complement"
+    "square cube reciprocal inverse multiple multiples factor factors divisor divisors power powers root roots negative half third thirds "
+    "quarter quarters fifth fifths percent logarithm log opposite conjugate complement"
 )
 _LAST = ("minimum", "maximum")
 
@@ -93,7 +93,7 @@ def _sign_at(tokens: list[Token], at: int, before: list[Token]) -> tuple[int, li
     first = spoken[0] if 1 in ends else ""
     if first in _FACTORS:
         skip = ends.get(2, 1) if spoken[1:2] == ["of"] else 1
-        if _peek(tokens, at + skip).kind == "num":
+        if _is_operand(_peek(tokens, at + skip)):
             return skip, [*_number(_FACTORS[first]), Token("op", "*")]
     if last.kind in ("num", "sym") or last.text in (")", "}"):
         if first in _POWERS:

@@ -225,7 +225,7 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
     for at, word in starts.items():
         level += sum(_LEVELS.get(t.text, 0) for t in tokens[seen:at] if t.kind == "op")
         seen = at
-        if at and level == 0 and word in _REMARK_STARTS:
+        if at and level == 0 and word in _REMARK_STARTS and tokens[at - 1].kind != "sep":  # `5 or so` is no remark
             return tokens[:at] + _declaration(tokens[at:])
     return tokens
 

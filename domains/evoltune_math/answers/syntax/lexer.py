@@ -55,6 +55,11 @@ def _brace_pairs(text: str) -> dict[int, int]:
     return found
 
 
+def _is_addition(words: list[str]) -> bool:
+    """Whether a remark in brackets changes the answer: `5 (or more)`, `5 (not 6)`."""
+    return words[0] in SEPARATOR_WORDS or not MODIFIERS.isdisjoint(words)
+
+
 class _Lexer:
     def __init__(self, text: str, depth: int = 0) -> None:
         if len(text) > MAX_CHARS:
@@ -170,7 +175,7 @@ class _Lexer:
             self.space = True
         elif name == "operatorname":
             self.emit("cmd" if plain.isalpha() else "text", plain)
-        elif _REMARK.fullmatch(plain) and "mod" not in plain and not MODIFIERS.intersection(plain[1:-1].split()):
+        elif _REMARK.fullmatch(plain) and "mod" not in plain and not _is_addition(plain[1:-1].split()):
             self.space = True
         elif plain in FUNCTIONS and len(plain) > 1 and plain not in _WORDS_TOO:
             self.emit("cmd", plain)

@@ -58,6 +58,10 @@ def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | N
         if low in SCALES:
             cursor.take()
             return mul(left, num(SCALES[low]))
+        scale, _, unit = low.partition(" ")
+        if scale in SCALES and unit:  # `5 \\text{ million dollars}`
+            cursor.take()
+            return Node("unit", (mul(left, num(SCALES[scale])),), None, unit)
         if token.kind == "text" or _is_unit(token.text):
             return with_unit(cursor, left)
     if token.kind == "text":
