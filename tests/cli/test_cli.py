@@ -269,3 +269,14 @@ def test_a_long_list_of_what_is_allowed_is_cut():
 
     assert nearest("q", [f"gsm8k/{i}" for i in range(1319)]).endswith("gsm8k/1023 and 1289 more")
     assert nearest("gsm8k/1x", [f"gsm8k/{i}" for i in range(1319)]).startswith("did you mean 'gsm8k/1")
+
+
+def test_a_recipe_with_rows_of_its_own_starts_at_train(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add 1 and 2.", "output": "3"}\n')
+    command = ["run", "smoke/math", "train.dataset=rows.jsonl", "eval.suites=[]", "--dry-run"]
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert "starting at train" in shown.err and "train: " in shown.out and "evolve:" not in shown.out
+    assert main([*command, "--stages", "evolve,train"]) == 0
+    assert "evolve:" in capsys.readouterr().out

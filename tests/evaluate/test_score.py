@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from evoltune.cli.stages import _score_lines
 from evoltune.errors import DataError
+from evoltune.evaluate.results import score_table
 from evoltune.evaluate.samples import Sample, read_samples
 from evoltune.evaluate.score import Outcome, majority, metrics, passes
+from evoltune.evaluate.several import measures_of
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.recipe import Verification
 from evoltune.record import Task
@@ -212,3 +215,20 @@ def test_programs_cannot_vote(sums):
     programs = replace(sums, tasks=(Task(instruction="q", tests=["assert f(1)"], name="t"),))
     with pytest.raises(DataError, match="judged by tests, so they cannot vote"):
         majority(programs, [], 1, VERIFY)
+
+
+def test_a_suite_that_nothing_can_judge_has_no_score(sums):
+    open_answers = [Outcome(problem=f"t/{i}", sample=0, status="unverifiable") for i in range(3)]
+    found = metrics(sums, open_answers)
+    assert found["measures"] == {} and "no verifier can judge" in found["not_judged"] and found["by_skill"] == {}
+    assert measures_of(sums, open_answers, (1,), VERIFY) == {}
+    mixed = metrics(sums, [*open_answers, Outcome(problem="t/3", sample=0, status="fail")])
+    assert mixed["measures"]["pass@1"]["value"] == 0.0 and "not_judged" not in mixed
+
+
+def test_what_was_not_judged_is_said_and_is_never_zero_per_cent(sums):
+    entry = metrics(sums, [Outcome(problem="t/0", sample=0, status="unverifiable")])
+    scores = {"suites": {"open": {**entry, "profile": "general/sound@1"}}}
+    table = "\n".join(score_table({"mine": scores}, beside=False))
+    line = "\n".join(_score_lines(scores))
+    assert "not judged" in table and "not judged" in line and "0.0%" not in table + line

@@ -42,3 +42,8 @@ def test_the_dev_recipe_measures_the_dev_suite_alone():
 def test_the_dev_score_is_the_first_measure():
     measures = {"pass@1": {"value": 0.25, "interval": [0, 1]}, "maj@4": {"value": 0.5, "interval": [0, 1]}}
     assert dev_score({"suites": {"svamp": {"measures": measures, "n": 4}}}) == 0.25
+
+
+def test_a_dev_suite_that_nothing_judged_chooses_nothing():
+    with pytest.raises(RecipeError, match="dev suite 'lima': nothing to judge by: it cannot choose"):
+        dev_score({"suites": {"lima": {"measures": {}, "not_judged": "nothing to judge by"}}})

@@ -42,6 +42,20 @@ def test_the_best_answers_choose_the_checkpoint_and_perplexity_is_only_shown(job
     assert "step 4: 70.0% on dev" in capsys.readouterr().err
 
 
+def test_among_equal_scores_the_last_state_stays(job_in, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    job = job_in(tmp_path, "train.checkpoint_select=generations", "train.dev_suite=dev", "train.save_steps=2")
+    folder = job.steps / "checkpoint-2"
+    folder.mkdir(parents=True)
+    save_file({"w": torch.full((2,), 2.0)}, folder / "model.safetensors")
+    mark_complete(folder)
+    save_file({"w": torch.full((2,), 6.0)}, tmp_path / "model.safetensors")
+    equal = {"suites": {"dev": {"measures": {"pass@1": {"value": 0.0}}}}}
+    assert select_checkpoint(job, {"steps": 6, "files": {}}, lambda *args: equal)["selected_step"] == 6
+    assert load_file(tmp_path / "model.safetensors")["w"][0].item() == 6.0
+
+
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

@@ -12,6 +12,7 @@ import yaml
 from evoltune.cli import options
 from evoltune.domain import check_policy, load_domain
 from evoltune.errors import RecipeError, nearest
+from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.suites import judging_domain
 from evoltune.evolve.loop import operators_of
 from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_recipe, shipped
@@ -86,6 +87,11 @@ def _check_names(recipe: Recipe) -> None:
         for key, name in named:
             if name and name not in known:
                 raise RecipeError(f"{key}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}")
+        domain_name = judging_domain(suite, recipe.domain)
+        own = load_domain(domain_name).benchmarks.get(suite.rpartition("/")[2])
+        name = recipe.eval.profile or (own.profile if own else "")
+        if name in known:
+            refuse_other_prompt(name, known[name], recipe.train.template, recipe.eval, recipe.train.system_prompt)
     check_engine(recipe.teacher)
     for i, endpoint in enumerate(recipe.teacher.endpoints):
         chat_url(endpoint.url, f"teacher.endpoints.{i}")

@@ -8,6 +8,7 @@ A stopped stage continues where it stopped.
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     slurm_help = "slurm: submit one batch job per stage, each waiting for the one before"
     add("--launcher", choices=("local", "slurm"), default="local", help=slurm_help)
     add("--print-launch", action="store_true", help="print the batch scripts and stop; needs no Slurm")
-    add("--stages", default=",".join(pipeline.STAGES), help="comma-separated (default: all)")
+    add("--stages", help="comma-separated (default: all; from train on where the recipe names train.dataset)")
     _add_common(parser)
     parser.set_defaults(execute=_run)
 
@@ -67,7 +68,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    stages = tuple(options.words(args.stages))
+    stages = tuple(options.words(args.stages)) if args.stages is not None else _stages_of(args)
     if not stages:
         raise RecipeError(f"--stages: names no stage: allowed: {', '.join(pipeline.STAGES)}")
     for stage in stages:
@@ -77,6 +78,15 @@ def _run(args: argparse.Namespace) -> None:
         _slurm(args, stages)
     else:
         execute(args, stages)
+
+
+def _stages_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """All stages; of a recipe with rows of its own (`train.dataset`) those from training on."""
+    recipe, _ = options.recipe_of(args)
+    if not recipe.train.dataset:
+        return pipeline.STAGES
+    print(f"train.dataset is {recipe.train.dataset}: starting at train (--stages for others)", file=sys.stderr)
+    return pipeline.STAGES[pipeline.STAGES.index("train") :]
 
 
 def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> None:
@@ -169,6 +179,8 @@ def outcome_lines(folder: Path) -> Iterator[str]:
 
 def _score_lines(scores: Mapping[str, Any]) -> Iterator[str]:
     for suite, entry in scores.get("suites", {}).items():
+        if note := entry.get("not_judged"):
+            yield f"{suite}: not judged ({entry['n']} problems): {note}"
         for measure, value in entry.get("measures", {}).items():
             low, high = value["interval"]
             yield f"{suite} {measure}: {value['value']:.1%} (95% {low:.1%} to {high:.1%}, n={entry['n']})"

@@ -18,6 +18,7 @@ from typing import Any
 from evoltune.curate.certificate import unproven
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import CertificateError, DataError, RecipeError
+from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, verifier_version, verify_samples
 from evoltune.evaluate.suites import Suite, load_suite
@@ -90,7 +91,10 @@ def _measure_suite(
 ) -> dict[str, Any]:
     """Generates and judges what is missing; returns the suite's entry of `scores.json`."""
     name = recipe.eval.profile or suite.profile
-    _, profile = profile_of(suite, name)
+    label, profile = profile_of(suite, name)
+    trained = read_template(Path(source.checkpoint)) if source.checkpoint and not baseline else None
+    if trained:
+        refuse_other_prompt(label, profile, trained.template, recipe.eval, trained.system_prompt)
     settings = settings_of(recipe, profile, model, source, baseline=baseline)
     requests = [
         SampleRequest(
@@ -137,7 +141,8 @@ def score(
         entry["no_answer_by"] = {first: entry["no_answer"]}
     for name in others:
         other = metrics(suite, by_profile[name])
-        entry["measures"][name] = {**other["measures"]["pass@1"], "profile": profile_of(suite, name)[0]}
+        if other["measures"]:
+            entry["measures"][name] = {**other["measures"]["pass@1"], "profile": profile_of(suite, name)[0]}
         entry["no_answer_by"][name] = other["no_answer"]
     return {
         **entry,

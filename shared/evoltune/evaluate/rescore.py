@@ -101,12 +101,12 @@ def _disagreements(
 
 def report(panel: Panel, shown: int = 12) -> Iterator[str]:
     """Lines: one row per profile, then what they disagree on. Never one figure for several profiles."""
-    measures = list(next(iter(panel.figures.values()))["measures"])
+    measures = max((list(found["measures"]) for found in panel.figures.values()), key=len)
     body = [
         [
             label,
-            *(percent(found["measures"][m]["value"]) for m in measures),
-            percent_interval(found["measures"][measures[0]]["interval"]),
+            *(percent(found["measures"][m]["value"]) if m in found["measures"] else "not judged" for m in measures),
+            percent_interval(found["measures"][measures[0]]["interval"]) if found["measures"] else "not judged",
             *(found[key] for key in ("no_answer", "unjudged", "samples")),
         ]
         for label, found in panel.figures.items()

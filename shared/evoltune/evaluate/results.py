@@ -96,6 +96,8 @@ def score_table(scores: Mapping[str, Mapping[str, Any]], *, beside: bool = True)
             for measure, m in entry.get("measures", {}).items():
                 cells = [percent(m["value"]), percent_interval(m["interval"]), entry["n"], m["profile"]]
                 body.append([system, measure, *cells])
+            if entry.get("not_judged"):
+                body.append([system, "not judged", "-", "-", entry["n"], entry.get("profile", "-")])
         for p in published() if beside else ():
             if p.suite == suite:
                 body.append([p.model, p.measure, percent(p.value), "-", "-", f"{p.profile} ({p.source})"])

@@ -33,6 +33,7 @@ from evoltune.verification.records import NO_ANSWER
 
 Place = tuple[str, int, str]
 """(problem, sample, hash of the text): a changed text is judged anew."""
+NOT_JUDGED = "no verifier can judge these answers; compare systems with `evoltune judge`"
 Pair = tuple[str, str]
 """Two extracted answers as written."""
 
@@ -160,19 +161,29 @@ def passes(outcomes: Iterable[Outcome], k: int = 1) -> dict[str, float]:
     return {p: pass_at_k(len(g), sum(o.passed for o in g), k) for p, g in by_problem(outcomes).items()}
 
 
+def nothing_judged(outcomes: Sequence[Outcome]) -> bool:
+    """Whether no answer at all could be judged, as in a suite of open questions."""
+    return bool(outcomes) and all(o.status == "unverifiable" for o in outcomes)
+
+
 def metrics(suite: Suite, outcomes: Sequence[Outcome], ks: Sequence[int] = (1,)) -> dict[str, Any]:
-    """Plain JSON of a suite's scores under one profile: pass@k, statuses, and pass@1 by skill and difficulty."""
+    """Plain JSON of a suite's scores under one profile: pass@k, statuses, and pass@1 by skill and difficulty.
+
+    Without any verdict there is no measure, and `not_judged` says so: open answers are no wrong answers.
+    """
     solved = passes(outcomes)
+    judged = not nothing_judged(outcomes)
     return {
         "n": len(solved),
         "samples": len(outcomes),
         "problems": len(suite.tasks),
-        "measures": {f"pass@{k}": asdict(mean(list(passes(outcomes, k).values()))) for k in ks},
+        "measures": {f"pass@{k}": asdict(mean(list(passes(outcomes, k).values()))) for k in ks if judged},
+        **({} if judged else {"not_judged": NOT_JUDGED}),
         "statuses": dict(sorted(Counter(o.status for o in outcomes).items())),
         "no_answer": sum(o.without_answer for o in outcomes),
         "unjudged": sum(o.status in ("error", "unverifiable") for o in outcomes),
-        "by_skill": _by_group(suite, solved, skills_of),
-        "by_difficulty": _by_group(suite, solved, difficulties_of),
+        "by_skill": _by_group(suite, solved, skills_of) if judged else {},
+        "by_difficulty": _by_group(suite, solved, difficulties_of) if judged else {},
     }
 
 

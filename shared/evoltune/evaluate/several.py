@@ -12,7 +12,7 @@ from typing import Any
 
 from evoltune.errors import DataError
 from evoltune.evaluate.results import percent, percent_interval
-from evoltune.evaluate.score import Outcome, by_problem, can_vote, majority, passes
+from evoltune.evaluate.score import Outcome, by_problem, can_vote, majority, nothing_judged, passes
 from evoltune.evaluate.statistics import mean
 from evoltune.evaluate.suites import Suite
 from evoltune.recipe import Verification
@@ -39,6 +39,8 @@ def measures_of(
 
     Raises DataError when a problem has fewer than k answers, or an answer no rank although others have one.
     """
+    if nothing_judged(outcomes):
+        return {}
     found = {f"pass@{k}": asdict(mean(list(passes(outcomes, k).values()))) for k in ks}
     for k in (k for k in ks if k > 1):
         if can_vote(suite) and any(o.extracted for o in outcomes):

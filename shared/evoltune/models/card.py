@@ -65,6 +65,8 @@ def _scores(folder: Path) -> Iterator[str]:
     for label in (BEFORE, AFTER):
         suites = (read_json(folder / label / SCORES) or {}).get("suites", {})
         for suite, entry in suites.items():
+            if entry.get("not_judged"):
+                rows.append(f"| {suite} | | {label} | not judged | | {entry['n']} |")
             for measure, value in entry.get("measures", {}).items():
                 low, high = value["interval"]
                 rows.append(

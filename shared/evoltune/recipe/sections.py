@@ -314,6 +314,8 @@ class Eval(Section, frozen=True, kw_only=True):
     """Default: the profile's."""
     max_new_tokens: Count = 0
     """0: the profile's, else 512."""
+    other_prompt: bool = False
+    """Allow a profile whose own prompt differs from the one that the model was trained with."""
     stops: tuple[str, ...] = ()
     """Stop strings in addition to the profile's."""
     batch_size: Count = 0

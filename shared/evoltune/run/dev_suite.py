@@ -51,6 +51,11 @@ def dev_recipe(recipe: Recipe, dev: str) -> Recipe:
 
 
 def dev_score(scores: Mapping[str, Any]) -> float:
-    """The first measure, in [0, 1], of the only suite in what `evaluate.measure.evaluate` returned."""
-    (suite,) = scores["suites"].values()
+    """The first measure, in [0, 1], of the only suite in what `evaluate.measure.evaluate` returned.
+
+    Raises RecipeError for a suite that nothing could judge: it chooses no round and no checkpoint.
+    """
+    ((name, suite),) = scores["suites"].items()
+    if not suite["measures"]:
+        raise RecipeError(f"dev suite {name!r}: {suite.get('not_judged', 'not judged')}: it cannot choose")
     return float(next(iter(suite["measures"].values()))["value"])

@@ -17,6 +17,8 @@ import msgspec
 
 from evoltune.domain import Domain, check_policy, load_domain, source_hash
 from evoltune.errors import DataError, RecipeError
+from evoltune.evaluate.prompts import refuse_other_prompt
+from evoltune.evaluate.score import profile_of
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.recipe import Recipe, dump_recipe
@@ -179,6 +181,8 @@ class Run:
         if "train" in stages:
             check_selection(self.recipe)
             launch_command(self.checkpoint / JOB, self.recipe)  # rendezvous, hostfile, launcher
+        if {"train", "eval"} <= set(stages):
+            self._check_prompts()
         if "evolve" in stages:
             operators_of(self.recipe, self.domain)
             # Reads every seed, so that a bad line is reported before anything is written.
@@ -221,6 +225,13 @@ class Run:
                 )
             if is_begun and (pending := store.ledger(step)["pending"]) > 0:
                 raise DataError(f"{self.folder}: {pending} rows are not {done} yet: run `evoltune {first}` first")
+
+    def _check_prompts(self) -> None:
+        """Raises where a suite would prompt the trained model with another text than training does."""
+        train = self.recipe.train
+        for suite in self.suites.values():
+            label, profile = profile_of(suite, self.recipe.eval.profile or suite.profile)
+            refuse_other_prompt(label, profile, train.template, self.recipe.eval, train.system_prompt)
 
     def _check_training(self, stages: Sequence[str]) -> None:
         """Raises when the training rows are not there or the first of them cannot be trained on, and when another training's

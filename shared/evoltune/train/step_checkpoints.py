@@ -93,7 +93,7 @@ def check_selection(recipe: Recipe) -> None:
 def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:
     """Scores the kept checkpoints and the last state, and copies the best weights over the final ones.
 
-    A tie goes to the earlier checkpoint. The scores are written to selection.json. Returns the manifest, with
+    The last state stays unless another scores better; of several such, the earliest. The scores are written to selection.json. Returns the manifest, with
     `selected_step`.
     """
     if score is None:
@@ -112,7 +112,7 @@ def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint
         table.append({"step": step, "score": found, "train_perplexity": perplexity, "folder": str(folder)})
         shown = math.nan if perplexity is None else perplexity
         print(f"  select: step {step}: {found:.1%} on {dev}, training perplexity {shown:.2f}", file=sys.stderr)
-    best = max(table, key=lambda row: (row["score"], -row["step"]))
+    best = max(table, key=lambda row: (row["score"], row["step"] == manifest["steps"], -row["step"]))
     if best["step"] != manifest["steps"]:
         for path in _weights(job.folder):
             path.unlink()
