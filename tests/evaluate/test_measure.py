@@ -63,8 +63,8 @@ def test_a_checkpoint_of_ours_needs_a_certificate_for_the_suite(proof: str, suit
     assert list(score_table({"mine": scores}))[-1] == f"mine: {said}"
 
 
-def test_the_profile_decides_decoding_and_the_recipe_may_choose_over_it(recipe):
-    weights = ModelSource(model="m", fingerprint="w")
+def test_the_profile_decides_decoding_and_the_recipe_may_choose_over_it(recipe, tiny_base):
+    weights = ModelSource(model="m", fingerprint="w", tokenizer=str(tiny_base))
     profile = Profile(version=1, decoding={"n": 4, "temperature": 0.2, "top_p": 0.95, "max_tokens": 99, "stop": ["X"]})
     plain = settings_of(Recipe(domain="math"), profile, "m", weights, baseline=False)
     assert (plain.n, plain.temperature, plain.top_p, plain.max_new_tokens, plain.stops) == (4, 0.2, 0.95, 99, ("X",))
