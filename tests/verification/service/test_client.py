@@ -2,6 +2,9 @@
 
 import json
 import socket
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +15,7 @@ import evoltune
 from evoltune.errors import ServiceError
 from evoltune.verification.checker import open_checker
 from evoltune.verification.rows import verify_rows
+from evoltune.verification.service import client as client_module
 from evoltune.verification.service.client import VerifierClient
 
 
@@ -122,3 +126,58 @@ def test_the_client_splits_what_is_too_much_for_one_request():
     assert [v["id"] for v in verdicts] == list(range(30))
     assert [v["status"] for v in verdicts] == ["pass" if i < 3 else "fail" for i in range(30)]
     assert server.stop()[0] == 0
+
+
+@contextmanager
+def answering(reply):
+    """A service on loopback that answers every POST with `reply(handler)`; yields its URL and the requests that came."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            seen.append((self.path, dict(self.headers)))
+            self.rfile.read(int(self.headers["Content-Length"]))
+            reply(self)
+
+        do_GET = do_POST
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_neither_rows_nor_the_token_to_another_host(status):
+    with answering(lambda handler: handler.send_error(500)) as (other, seen):
+
+        def redirect(handler):
+            handler.send_response(status)
+            handler.send_header("Location", f"{other}/v1/verify")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with answering(redirect) as (url, _):
+            client = VerifierClient(url, token="secret", patience_s=5)
+            with pytest.raises(ServiceError, match=rf"{status}: redirects to '{other}/v1/verify'") as caught:
+                list(client.verify([{"answer": "4", "reference": "4"}], domain="math"))
+        assert not seen and "secret" not in str(caught.value)
+
+
+def test_a_reply_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(client_module, "MAX_REPLY_BYTES", 1000)
+
+    def endless(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"x" * 5000)
+
+    with answering(endless) as (url, _), pytest.raises(ServiceError, match="a reply of more than"):
+        list(VerifierClient(url, token="", patience_s=5).verify([{"answer": "4", "reference": "4"}], domain="math"))

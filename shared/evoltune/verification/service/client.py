@@ -25,12 +25,14 @@ from urllib.parse import urlsplit
 
 from evoltune.errors import ServiceError
 from evoltune.record import Verdict
+from evoltune.terminal import printable
 from evoltune.verification.row_forms import plain_row
 from evoltune.verification.rows import labels_of, verdict_row
 
 TOKEN_VARIABLE = "EVOLTUNE_SERVICE_TOKEN"
 BATCH_BYTES = 4 * 2**20
 ATTEMPTS = 3
+MAX_REPLY_BYTES = 256 * 2**20
 """How often a row is sent that the service does not verify in its time limit: the first time it may have waited for others."""
 Numbered = tuple[int, bytes]
 """A row's number and its JSON."""
@@ -157,11 +159,34 @@ class VerifierClient:
             headers["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(self.service + "/v1/verify", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
-                return response.status, response.headers, _json(response.read())
+            with _OPENER.open(request, timeout=self.timeout_s) as response:
+                return response.status, response.headers, _json(self._whole(response))
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.headers, _json(error.read())
+                if error.code in _REDIRECTS:
+                    raise ServiceError(
+                        f"{self.service}: {error.code}: redirects to {printable(error.headers.get('Location', ''))[:200]!r}: give "
+                        "the address where the service is; rows and token are sent to no other"
+                    ) from None
+                return error.code, error.headers, _json(self._whole(error))
+
+    def _whole(self, response: Any) -> bytes:
+        """The body of a response. Raises ServiceError when it is larger than any that a service of ours sends."""
+        body: bytes = response.read(MAX_REPLY_BYTES + 1)
+        if len(body) > MAX_REPLY_BYTES:
+            raise ServiceError(
+                f"{self.service}: a reply of more than {MAX_REPLY_BYTES >> 20} MiB: is it a verifier service?"
+            )
+        return body
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any) -> None:
+        """Follows none: urllib would send the token along, to any host."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def _json(raw: bytes) -> Any:
