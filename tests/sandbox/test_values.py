@@ -89,3 +89,23 @@ def test_a_lying_subclass_arrives_as_its_base():
 )
 def test_same_compares_by_type_of_container_and_value_of_number(got, expected, atol, equal):
     assert same(got, expected, atol) is equal
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [*range(2000)], [0.5] * 1500, [n if n % 3 else n / 7 for n in range(3000)], [2**63, *range(1500)], [-(2**63), *range(1500)],
+        [float("inf"), -0.0, *range(1200)], [True, *range(1200)],
+    ],
+)  # fmt: skip
+def test_many_numbers_travel_as_bytes_and_come_back_as_they_were(numbers):
+    back = decode(json.loads(json.dumps(encode((numbers, tuple(numbers))))))
+    assert repr(back) == repr((numbers, tuple(numbers)))
+
+
+@pytest.mark.parametrize(
+    "packed", [["AQ==", "", ""], ["AQA=", "AAAAAAAAAAA=", ""], ["", "AAA=", ""], ["x", "y"], ["", "", "", ""]]
+)
+def test_packed_numbers_that_are_none_are_refused(packed):
+    with pytest.raises((ValueError, TypeError)):
+        decode({"A": packed})

@@ -8,6 +8,8 @@ object is a tag with one key:
 """
 
 import math
+from array import array
+from binascii import a2b_base64, b2a_base64
 from collections import deque, namedtuple
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -17,7 +19,10 @@ from functools import lru_cache, partial
 from typing import Any
 
 PLAIN = frozenset({type(None), bool, int, float, str})
-_SMALL = PLAIN - {int}
+_NUMBERS = frozenset({int, float})
+PACKED = 1000
+"""Numbers in a list from which on they travel as bytes: as JSON a million take a second on either side, so a tenth of that."""
+_LONG = 1 << 63
 _BIG = 1 << 13_000  # json refuses to read integers of more than 4300 digits
 MAX_DEPTH = 200
 
@@ -62,11 +67,39 @@ def encode(value: Any, other: Other = _refuse, depth: int = 0) -> Any:
     return other(value)
 
 
-def _items(values: Any, other: Other, depth: int) -> list[Any]:
+def _items(values: Any, other: Other, depth: int) -> Any:
     kinds = {*map(type, values)}
-    if kinds <= _SMALL or (kinds == {int} and min(values) > -_BIG and max(values) < _BIG):
-        return list(values)
+    if kinds <= PLAIN:
+        integers = values if kinds == {int} else [v for v in values if type(v) is int]
+        if len(values) > PACKED and kinds <= _NUMBERS and (packed := _pack(values, integers)):
+            return packed
+        if not integers or (min(integers) > -_BIG and max(integers) < _BIG):
+            return list(values)
     return [encode(v, other, depth + 1) for v in values]
+
+
+def _pack(values: Any, integers: Any) -> Any:
+    """Many numbers as bytes: which are integers, these, the floats. None where an integer needs more than 64 bits."""
+    if integers and (min(integers) < -_LONG or max(integers) >= _LONG):
+        return None
+    mixed = 0 < len(integers) < len(values)
+    parts = (
+        bytes([type(v) is int for v in values]) if mixed else b"",
+        array("q", integers),
+        array("d", [v for v in values if type(v) is float] if mixed else () if integers else values),
+    )
+    return {"A": [b2a_base64(part, newline=False).decode() for part in parts]}
+
+
+def _unpack(texts: list[str]) -> list[int | float]:
+    kinds, longs, doubles = map(a2b_base64, texts)
+    integers, floats = array("q", longs).tolist(), array("d", doubles).tolist()
+    if not kinds:
+        return [*integers, *floats]
+    if kinds.count(1) != len(integers) or len(kinds) != len(integers) + len(floats):
+        raise ValueError("packed numbers that do not fit together")
+    next_integer, next_float = iter(integers).__next__, iter(floats).__next__
+    return [next_integer() if kind == 1 else next_float() for kind in kinds]
 
 
 def _tagged(tag: str) -> Callable[[Any, Other, int], Any]:
@@ -128,6 +161,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "V": time.fromisoformat,
     "W": lambda three: timedelta(*three),
     "e": lambda _: ...,
+    "A": _unpack,
     "N": lambda pair: _named_tuple(tuple(pair[0]))(*pair[1]),
 }
 
@@ -155,6 +189,8 @@ def same(got: Any, expected: Any, atol: float = 0.0) -> bool:
     """Deep equality of plain values: containers by type, numbers by value (floats within atol + 1e-9 relative when
     atol > 0), nan equal to nan."""
     if isinstance(expected, list | tuple):
+        if type(got) is type(expected) and got == expected:
+            return True  # decided in C: a list of a million numbers takes 20 ms, not a second
         alike = isinstance(got, list if isinstance(expected, list) else tuple) and len(got) == len(expected)
         return alike and all(same(g, e, atol) for g, e in zip(got, expected, strict=True))
     if isinstance(expected, dict):
