@@ -74,7 +74,7 @@ def server():
             asked.append((body, self.headers["authorization"]))
             status, reply = 200, {
                 "id": "x", "object": "chat.completion", "created": 1, "model": body["model"],
-                "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "Hi."}}],
+                "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": "<think>\nA greeting.\n</think>\n\nHi."}}],
                 "usage": {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6},
             }  # fmt: skip
             if body["model"] == "gone":
@@ -116,6 +116,7 @@ def test_the_real_library_asks_once_and_its_errors_are_read(server, monkeypatch)
 
     reply = complete("m")
     assert (reply.texts, reply.truncated, reply.usage.completion_tokens) == (("Hi.",), (0,), 2)
+    assert reply.thought(0) == "A greeting."
     ((body, key),) = asked
     assert body["messages"] == [{"role": "user", "content": "hi"}] and body["seed"] == 3
     assert key == "Bearer k-1"

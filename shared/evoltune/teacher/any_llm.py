@@ -17,8 +17,8 @@ from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import MissingExtraError, RecipeError, TeacherError, require
-from evoltune.run.store import Usage
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request
+from evoltune.teacher.replies import reply_of
 
 FATAL = (
     "AuthenticationError", "MissingApiKeyError", "ModelNotFoundError", "InsufficientFundsError", "UnsupportedProviderError",
@@ -83,11 +83,14 @@ class ProviderTeacher:
         sent = {k: v for k, v in sampling.items() if v is not None and k not in self._refused}
         messages = [{"role": role, "content": content} for role, content in request.messages]
         try:
-            options = {"timeout": self._config.timeout_s, **sent, **self._config.engine}
+            options = {"timeout": self._config.timeout_s, **sent, **request.extra_body, **self._config.engine}
             completion = await self._client.acompletion(model=self._model, messages=messages, **options)
         except Exception as error:  # the SDKs of the providers raise types of their own
             raise self._failure(error, sent) from error
-        return _reply(completion)
+        try:
+            return reply_of(completion.model_dump(mode="json", exclude_none=True))
+        except ValueError as error:
+            raise AttemptError(str(error), where=self._provider, charged=True, answered=True) from error
 
     def _failure(self, error: Exception, sent: Mapping[str, Any]) -> TeacherError:
         """What an exception means for the request: try again, give it up, or end the run."""
@@ -109,16 +112,3 @@ class ProviderTeacher:
         return AttemptError(
             f"{kind}: {error}", where=self._provider, charged=getattr(error, "status_code", None) is None
         )
-
-
-def _reply(completion: Any) -> Reply:
-    """The texts; one that is missing is empty, one cut at the token limit is marked."""
-    texts = tuple(choice.message.content or "" for choice in completion.choices)
-    if not texts:
-        raise AttemptError("the reply has no choices", charged=True)
-    usage = completion.usage
-    return Reply(
-        texts=texts,
-        usage=Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens) if usage else Usage(),
-        truncated=tuple(i for i, choice in enumerate(completion.choices) if choice.finish_reason == "length"),
-    )
