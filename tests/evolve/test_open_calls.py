@@ -4,17 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 import orjson
+import pytest
 import towns
 from openai_server import text_of
 
 from evoltune import recipe as recipes
 from evoltune.domain import Operator
-from evoltune.evolve.loop import evolve
-from evoltune.evolve.open_calls import import_results, open_calls
+from evoltune.errors import DataError
+from evoltune.evolve.loop import draws_step, evolve
+from evoltune.evolve.open_calls import export_calls, import_results, open_calls
 from evoltune.run.store import Store
 from evoltune.teacher.batch_files import write_requests
 from evoltune.teacher.journal import Journalled
@@ -88,6 +91,95 @@ def test_failed_results_stay_open_and_unknown_ones_are_counted(tmp_path):
         assert imported.unknown == 2
         assert imported.failed == (f"{failed['custom_id']}: HTTP 500 busy",)
         assert {failed["custom_id"]} <= set(open_calls(RECIPE, TOWNS, store))
+
+
+def results(path, requests, outcome):
+    """A results file; `outcome(i, request)` is a (status, body), or None for a good reply."""
+    out = []
+    for i, line in enumerate(requests.read_text().splitlines()):
+        asked = json.loads(line)
+        good = {"choices": [{"index": 0, "message": {"content": text_of(asked["body"])}, "finish_reason": "stop"}]}
+        status, body = outcome(i, asked) or (200, good)
+        out.append({"custom_id": asked["custom_id"], "response": {"status_code": status, "body": body}, "error": None})
+    path.write_text("".join(json.dumps(o) + "\n" for o in out))
+
+
+def test_a_result_that_no_attempt_would_mend_decides_its_row(tmp_path):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    too_long = (400, {"error": {"message": "the prompt is too long", "code": "context_length_exceeded"}})
+    filtered = (200, {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]})
+    with Store.open(tmp_path / "run") as store:
+        calls = open_calls(RECIPE, TOWNS, store)
+        write_requests(calls.values(), requests)
+        results(found, requests, lambda i, _: {0: filtered, 1: too_long}.get(i))
+        imported = import_results(RECIPE, store, calls, found)
+        assert (imported.journalled, imported.failed, len(imported.refused)) == (3, (), 2)
+        later = open_calls(RECIPE, TOWNS, store, imported.refused)
+        assert not calls.keys() & later.keys()
+        reasons = Counter(store.ledger(draws_step(RECIPE, TOWNS)))
+        assert reasons["teacher gave up: content filter"] == reasons["teacher gave up: HTTP 400"] == 1
+
+
+def test_a_parameter_that_a_batch_refuses_is_left_out_of_the_next_export(tmp_path):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    refused = (400, {"error": {"message": "'max_tokens' is not served; use 'max_completion_tokens'", "code": "bad"}})
+    with Store.open(tmp_path / "run") as store:
+        calls = open_calls(RECIPE, TOWNS, store)
+        export_calls(store, calls, requests)
+        results(found, requests, lambda i, _: refused)
+        imported = import_results(RECIPE, store, calls, found)
+        assert (imported.journalled, len(imported.failed), imported.refused) == (0, 5, {})
+        export_calls(store, open_calls(RECIPE, TOWNS, store, imported.refused), requests)
+        bodies = [json.loads(line)["body"] for line in requests.read_text().splitlines()]
+        assert len(bodies) == 5 and all("max_completion_tokens" in b and "max_tokens" not in b for b in bodies)
+
+
+def test_a_file_that_was_cut_short_leaves_what_it_held_and_a_broken_one_nothing(tmp_path):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    with Store.open(tmp_path / "run") as store:
+        calls = open_calls(RECIPE, TOWNS, store)
+        write_requests(calls.values(), requests)
+        results(found, requests, lambda i, _: None)
+        whole = found.read_text()
+        found.write_text(whole.replace("custom_id", "custom_i", 1))
+        with pytest.raises(DataError, match=r"results.jsonl:1: not a line of a batch file"):
+            import_results(RECIPE, store, calls, found)
+        assert not list(store.calls())
+        found.write_text(whole[:-40])
+        imported = import_results(RECIPE, store, calls, found)
+        assert (imported.journalled, imported.cut) == (4, "results.jsonl:5")
+
+
+def test_samples_in_lines_of_their_own_are_joined_over_several_files(tmp_path):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    with Store.open(tmp_path / "run") as store:
+        calls = open_calls(RECIPE, TOWNS, store)
+        export_calls(store, calls, requests)
+        results(found, requests, lambda i, _: None)
+        import_results(RECIPE, store, calls, found)
+        calls = open_calls(RECIPE, TOWNS, store)
+        while calls and not all(call.n == 2 for call in calls.values()):  # the judgements of this round
+            export_calls(store, calls, requests)
+            results(found, requests, lambda i, _: None)
+            import_results(RECIPE, store, {k: c for k, c in calls.items() if c.n == 1}, found)
+            calls = {k: c for k, c in open_calls(RECIPE, TOWNS, store).items() if c.n == 2}
+        assert export_calls(store, calls, requests, "anthropic") == len(calls)
+        asked = [json.loads(line)["custom_id"] for line in requests.read_text().splitlines()]
+        assert len(asked) == 2 * len(calls)
+
+        def message(custom_id):
+            return {"type": "succeeded", "message": {"content": [{"type": "text", "text": f"It is {custom_id[-1]}."}]}}
+
+        def given(ids):
+            found.write_text("".join(json.dumps({"custom_id": i, "result": message(i)}) + "\n" for i in ids))
+            return import_results(RECIPE, store, calls, found).journalled
+
+        assert given(asked[::2]) == 0
+        export_calls(store, calls, requests, "anthropic")
+        missing = [json.loads(line)["custom_id"] for line in requests.read_text().splitlines()]
+        assert missing == asked[1::2]
+        assert given(missing) == len(calls)
+        assert all(store.reply(key).texts == ["It is 0.", "It is 1."] for key in calls)
 
 
 def test_the_commands_export_import_and_replay(tmp_path):

@@ -30,6 +30,8 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "teacher_terms": ("string", "terms of the teacher that wrote the task or the answer"),
 }
 """Column -> (type, meaning), in the order in which they are written."""
+REASONING = "reasoning"
+"""One more column where the recipe asks (`evolve.keep_reasoning`): the teacher's thought before the answer, or ""."""
 
 
 def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
@@ -39,6 +41,7 @@ def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
     for i, answer in enumerate(answers):
         turns = [*task.history, ("user", task.instruction), ("assistant", answer.text)]
         verified_by, confidence = _verified_by(answer)
+        thought = {REASONING: _thought(record, answer)} if recipe.evolve.keep_reasoning else {}
         yield {
             "id": f"{record.id}.{i}" if i else record.id,
             "domain": record.domain,
@@ -55,7 +58,14 @@ def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
             "difficulty": round(difficulty(record) or 0.0, 3),
             "licence": licence_of(record, recipe),
             "teacher_terms": terms_of(record, recipe),
+            **thought,
         }
+
+
+def _thought(record: Record, answer: Answer) -> str:
+    thoughts = record.evidence.get(REASONING, ())
+    at = [a.text for a in record.answers].index(answer.text)
+    return str(thoughts[at]) if at < len(thoughts) else ""
 
 
 def _verified_by(answer: Answer) -> tuple[str, float]:
@@ -68,10 +78,11 @@ def _verified_by(answer: Answer) -> tuple[str, float]:
     return str(how), float(confidence) if isinstance(confidence, int | float) else 1.0
 
 
-def arrow_schema() -> Any:
-    """The schema of `COLUMNS` as `datasets` writes it, so that `load_dataset` reads the files without a cast."""
+def arrow_schema(recipe: Recipe) -> Any:
+    """The schema of the recipe's rows as `datasets` writes it, so that `load_dataset` reads the files without a cast."""
     from datasets import Features, List, Value
 
     text = Value("string")
     types = {"messages": List({"role": text, "content": text}), "strings": List(text)}
-    return Features({name: types.get(kind) or Value(kind) for name, (kind, _) in COLUMNS.items()}).arrow_schema
+    columns = {name: types.get(kind) or Value(kind) for name, (kind, _) in COLUMNS.items()}
+    return Features(columns | ({REASONING: text} if recipe.evolve.keep_reasoning else {})).arrow_schema

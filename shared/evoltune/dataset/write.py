@@ -71,7 +71,7 @@ def write_dataset(
     for leftover in folder.glob(".*.tmp"):  # of a process that was killed
         leftover.unlink()
     counts = _Counts()
-    _write_parquet(_counted(chain(first, rows), counts, share), folder)
+    _write_parquet(_counted(chain(first, rows), counts, share), folder, recipe)
     files = [f"{split}.parquet" for split in SPLITS]
     form = recipe.curate.form
     for split, file in zip(SPLITS, files, strict=True):
@@ -105,13 +105,13 @@ def _counted(rows: Iterable[Row], counts: _Counts, share: float) -> Iterator[tup
         yield split, row
 
 
-def _write_parquet(rows: Iterator[tuple[str, Row]], folder: Path) -> None:
+def _write_parquet(rows: Iterator[tuple[str, Row]], folder: Path, recipe: Recipe) -> None:
     """Streams rows into one Parquet file per split."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = arrow_schema()
+        schema = arrow_schema(recipe)
     except ImportError as error:
         raise MissingExtraError(error.name or "datasets", "data", "writing the dataset") from error
     with ExitStack() as stack:

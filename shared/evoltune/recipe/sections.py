@@ -236,6 +236,8 @@ class Train(Section, frozen=True, kw_only=True):
     """A path, hub id or run to train on instead of this run's own dataset."""
     template: Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"] = "alpaca"
     system_prompt: str = ""
+    reasoning: bool = False
+    """Train on the thought in the column `reasoning` too: the answer stands behind `<think>`, the thought and `</think>`."""
     finetuning_type: Literal["full", "lora", "qlora"] = "full"
     max_length: Positive = 2048
     excess_length: Literal["raise", "drop", "truncate"] = "raise"

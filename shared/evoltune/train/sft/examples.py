@@ -17,6 +17,7 @@ from evoltune.models.template import Encoded, Message, encode, has_clock, stop_o
 from evoltune.rows.columns import Conversation as Columns
 from evoltune.rows.columns import Layout, recognise
 from evoltune.rows.readers import left_out, read_located
+from evoltune.text.reasoning import join_reasoning
 from evoltune.train.job import Job
 
 Excess = Literal["raise", "drop", "truncate"]
@@ -43,16 +44,20 @@ class Counts:
         return {k: v for k, v in asdict(self).items() if k != "too_long"}
 
 
-def read_conversations(source: str, layout: Layout | None = None) -> Iterator[Conversation]:
+def read_conversations(source: str, layout: Layout | None = None, *, reasoning: bool = False) -> Iterator[Conversation]:
     """(where, messages) of the rows of a file, folder, run or hub id, in any layout that `evoltune.rows` recognises.
 
-    `layout` collects which columns are read and which are not. Raises DataError for a row that cannot be trained on.
+    `layout` collects which columns are read and which are not. reasoning: an answer stands behind the thought in the row's
+    column `reasoning`, as `<think>` and `</think>` enclose it. Raises DataError for a row that cannot be trained on.
     """
     for where, row in read_located(source):
         found = recognise(row)
         if layout is not None:
             layout.add(row, found)
-        yield (f"{where} (id {row['id']!r})" if row.get("id") else where), _messages(found, where)
+        messages = _messages(found, where)
+        if reasoning and isinstance(thought := row.get("reasoning"), str):
+            messages[-1] = {**messages[-1], "content": join_reasoning(str(messages[-1]["content"]), thought)}
+        yield (f"{where} (id {row['id']!r})" if row.get("id") else where), messages
 
 
 def messages_of(row: Mapping[str, Any], where: str = "row") -> list[Message]:

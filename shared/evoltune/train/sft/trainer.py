@@ -137,8 +137,8 @@ def keep_last_step(trainer: Any, job: Job) -> str:
 def prepare_data(job: Job, tokenizer: Any, stop: Stop) -> tuple[PackedDataset, Counts, dict[str, Any]]:
     """The training rows, what became of the dataset's rows, and the template proof on a sample of them."""
     train = job.recipe.train
-    layout, now = Layout(), datetime.now()
-    conversations = list(read_conversations(job.rows, layout))
+    layout, now = Layout(("reasoning",) if train.reasoning else ()), datetime.now()
+    conversations = list(read_conversations(job.rows, layout, reasoning=train.reasoning))
     if int(os.environ.get("RANK", "0")) == 0:
         for line in notes_on_rows(job, layout, conversations, tokenizer):
             print(f"  train: {line}", file=sys.stderr)
