@@ -97,6 +97,10 @@ def run(args: argparse.Namespace) -> None:
     options.refuse_input(args.out, args.file)
     if args.audit and (not args.out or not Path(args.file).is_file()):
         raise DataError("--audit draws from a file of rows and writes beside the verdicts: give a file, and --out FILE")
+    if args.rank_by and args.suite:
+        raise DataError(
+            "--rank-by reads a column of rows with a reference; for the samples of a suite: evoltune rescore"
+        )
     _Verification(args).run()
 
 
@@ -210,12 +214,14 @@ class _Verification:
             facts["incomplete"] = note
         if not total or not (args.out or args.k or scores.several()):
             return facts, lines
-        ks = scores.ks(args.k)
+        fewest = scores.fewest()
+        ks = [k for k in args.k or sorted({1, fewest}) if k <= fewest]
         out = Path(args.out or "verdicts.jsonl")
         entry = scores.entry(self.profiles[0], self.settings, out, ks)
         if scores.several() or args.k:
             facts["measures"] = entry["measures"]
             lines = [*several.lines(entry["measures"], entry["n"])]
+            lines += [f"  pass@{k}: not given, a problem has only {fewest} answers" for k in args.k if k > fewest]
         if args.out:
             file = scores_beside(out)
             content = {"model": args.file, "suites": {scores.suite.name: entry}, "environment": environment()}

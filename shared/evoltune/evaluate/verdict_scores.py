@@ -81,9 +81,9 @@ class VerdictScores:
             sha256=digest(problems), licence="yours",
         )  # fmt: skip
 
-    def ks(self, asked: Sequence[int]) -> list[int]:
-        """The k to report: those asked for, else 1 and as many answers as each problem has."""
-        return list(asked) or sorted({1, min(self._counts.values(), default=1)})
+    def fewest(self) -> int:
+        """How many answers the problem with the fewest has."""
+        return min(self._counts.values(), default=1)
 
     def several(self) -> bool:
         """Whether a problem has more than one answer."""

@@ -135,7 +135,7 @@ class Reward:
             _LOG.warning("%s: %s", head, "; ".join(reasons))
 
     def close(self) -> None:
-        """Ends this process's workers; what another thread still verifies is verified first. A later call opens new ones."""
+        """Ends this process's workers, once no other thread calls any more. A later call opens new ones."""
         with _opening:
             opened, self._opened = self._opened, None
         if opened and opened[0] == os.getpid():
