@@ -15,7 +15,8 @@ def served(queue, seconds_of):
     queue.close()
     while task := queue.take():
         assert task.lane.enter(task, lambda: None)
-        task.lane.leave(task, seconds_of(task))
+        task.lane.leave(task)
+        queue.charge(task.lane, seconds_of(task))
         order.append(task.items[0])
     return order
 
@@ -30,17 +31,33 @@ def test_who_has_used_least_is_next_and_within_a_lane_the_first_comes_first():
     assert order == ["slow 0", "quick 0", "quick 1", "quick 2", "slow 1", "slow 2"]
 
 
+def turn(queue, seconds=1.0):
+    task = queue.take()
+    assert task.lane.enter(task, lambda: None)
+    task.lane.leave(task)
+    queue.charge(task.lane, seconds)
+    return task.kind
+
+
 def test_a_lane_that_comes_late_has_no_claim_on_the_time_before():
     queue, old, late = FairQueue(), Lane(), Lane()
-    for number in range(4):
-        queue.put(Task("old", [f"old {number}"], old))
-    for _ in range(2):
-        task = queue.take()
-        task.lane.enter(task, lambda: None)
-        task.lane.leave(task, 1.0)
+    for number in range(6):
+        queue.put(Task("old", [number], old))
+    assert [turn(queue) for _ in range(3)] == ["old"] * 3
     for number in range(3):
-        queue.put(Task("late", [f"late {number}"], late))
-    assert served(queue, lambda task: 1.0) == ["late 0", "old 2", "late 1", "old 3", "late 2"]
+        queue.put(Task("late", [number], late))
+    assert sorted(turn(queue) for _ in range(4)) == ["late", "late", "old", "old"]
+
+
+def test_a_stream_of_new_lanes_does_not_keep_an_old_one_waiting():
+    queue, old = FairQueue(), Lane()
+    for number in range(100):
+        queue.put(Task("old", [number], old))
+    served = []
+    for _ in range(60):  # a new caller for each turn
+        queue.put(Task("new", [0], Lane()))
+        served.append(turn(queue))
+    assert served.count("old") >= 5  # its share among the callers that wait, who become more
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 9)), max_size=30))

@@ -22,7 +22,7 @@ class Lane:
     def __init__(self) -> None:
         self.cancelled = False
         self.used_s = 0.0
-        """Seconds of workers, counted from those of the lane that was served when this one came."""
+        """Seconds of workers, counted from the queue's clock when this lane came."""
         self._lock = threading.Lock()
         self._running: dict[Task, Callable[[], None]] = {}
 
@@ -41,11 +41,10 @@ class Lane:
                 self._running[task] = interrupt
             return not self.cancelled
 
-    def leave(self, task: "Task", seconds: float) -> None:
-        """The end of `enter`, with the time that the worker took."""
+    def leave(self, task: "Task") -> None:
+        """The end of `enter`."""
         with self._lock:
             self._running.pop(task, None)
-            self.used_s += seconds
 
     @property
     def turn(self) -> tuple[float, int]:
@@ -74,7 +73,8 @@ class FairQueue:
         self._changed = threading.Condition()
         self._lanes: dict[Lane, deque[Task]] = {}
         self._clock_s = 0.0
-        """What the lane had used that was served last."""
+        """What a lane would have used that had always had its fair share: where lanes begin that come now. Without it, a
+        stream of new lanes would keep those waiting that have used something."""
         self._closed = False
 
     def put(self, task: Task, *, first: bool = False) -> None:
@@ -97,11 +97,16 @@ class FairQueue:
                     return None
                 self._changed.wait()
             lane = min(self._lanes, key=lambda lane: lane.turn)
-            self._clock_s = lane.used_s
             task = self._lanes[lane].popleft()
             if not self._lanes[lane]:
                 del self._lanes[lane]
             return task
+
+    def charge(self, lane: Lane, seconds: float) -> None:
+        """Counts the time of a turn."""
+        with self._changed:
+            lane.used_s += seconds
+            self._clock_s += seconds / len({*self._lanes, lane})
 
     def remove(self, lane: Lane) -> None:
         """Drops what waits in a lane."""

@@ -134,11 +134,10 @@ class WorkerHandle:
         worker's turn or, where the task is cancelled, its patience end."""
         if not task.lane.enter(task, self.interrupt):
             return
-        began = time.monotonic()
         try:
             self._check(task)
         finally:
-            task.lane.leave(task, time.monotonic() - began)
+            task.lane.leave(task)
             if self._interrupted and not self._stopping:
                 self._meet_next_verifier()
                 self._interrupted = False
@@ -282,6 +281,7 @@ class Pool:
         """One turn of a task."""
         began, before = time.perf_counter(), len(task.done)
         worker.check(task)
+        self._queue.charge(task.lane, time.perf_counter() - began)
         if task.lane.cancelled:
             task.drop()
             return

@@ -73,13 +73,18 @@ class RowQueue:
     def __init__(self, checker: Checker, limits: Limits, on_verdict: Callable[[str], None]) -> None:
         self.checker, self.limits, self._on_verdict = checker, limits, on_verdict
         self.rows = 0
+        self._requests: set[QueuedRequest] = set()
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="evoltune-rows")
         self._updated, self._busy_s, self._done = time.monotonic(), 0.0, 0.0
 
-    def wait_s(self) -> float:
-        """Seconds that the waiting rows will take, from the drain rate of late; 0 while it is unknown."""
-        return self.rows * self._busy_s / self._done if self._done else 0.0
+    def wait_s(self, rows: int) -> float:
+        """Seconds that others take from a request of so many rows, from the drain rate of late; 0 while it is unknown.
+
+        Requests share the workers, so none delays another one by more rows than that one has.
+        """
+        ahead = sum(min(rows, request.rows_left) for request in self._requests)
+        return ahead * self._busy_s / self._done if self._done else 0.0
 
     def accept(
         self, rows: Sequence[Any], first: int = 1, profile: str = "", policy: Mapping[str, Any] | None = None
@@ -91,17 +96,23 @@ class RowQueue:
         """
         checker = self.checker.with_choices(profile, policy or {}) if profile or policy else self.checker
         with self._lock:
-            wait_s, patience_s = self.wait_s(), self.limits.timeout_s / 2
+            wait_s, patience_s = self.wait_s(len(rows)), self.limits.timeout_s / 2
             if self.rows + len(rows) > self.limits.queue_rows:
                 raise QueueFullError(f"{self.rows} rows wait, the queue holds {self.limits.queue_rows}", wait_s / 2)
             if wait_s > patience_s:
                 raise QueueFullError(f"{self.rows} rows wait, about {wait_s:.0f} s of work", wait_s - patience_s)
             self._update_rate(0)
             self.rows += len(rows)
-        request = QueuedRequest(len(rows))
+            request = QueuedRequest(len(rows))
+            self._requests.add(request)
         request.future = self._threads.submit(self._verify, checker, request, rows, first)
-        request.future.add_done_callback(lambda _: self._finish(request, request.rows_left))
+        request.future.add_done_callback(lambda _: self._forget(request))
         return request
+
+    def _forget(self, request: QueuedRequest) -> None:
+        self._finish(request, request.rows_left)
+        with self._lock:
+            self._requests.discard(request)
 
     def _verify(
         self, checker: Checker, request: QueuedRequest, rows: Sequence[Any], first: int
