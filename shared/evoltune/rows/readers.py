@@ -26,7 +26,7 @@ from evoltune.errors import DataError, require
 from evoltune.rows import hub, storage
 from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows
 
-MAX_ROW_BYTES = 64 * 2**20  # an answer of some megabytes is judged; a longer line is a file with lost line ends
+MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
 STANDARD_INPUT = "-"
 _OTHER_SPLITS = frozenset("test testing validation valid val dev eval evaluation holdout heldout".split())
@@ -170,7 +170,7 @@ def _reading(path: Path | str, found: Iterable[Found]) -> Iterator[Found]:
 
 
 def _lines(path: Path) -> Iterator[Found]:
-    """JSON lines, split on newline only (a row may hold U+2028); at most 64 MiB of a line is ever in memory."""
+    """JSON lines, split on newline only (a row may hold U+2028); at most 128 MiB of a line is ever in memory."""
     with _binary(path) as handle:
         yield from _parsed_lines(handle, path.name)
 

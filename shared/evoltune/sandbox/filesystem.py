@@ -21,9 +21,11 @@ SCRATCH = "/box/tmp"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _RUN_TIMES = tuple(entry.path for entry in os.scandir("/etc") if entry.name.startswith("java-"))
 """Debian keeps the configuration of its Java here; without it the compiler does not start."""
+SHARED_MEMORY = f"{SCRATCH}/.shm"
+"""What /dev/shm leads to; it exists only for programs that name semaphores or processes (`programs.offer_shared_memory`)."""
 LINKS = {
     "/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0", "/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2",
-    "/dev/shm": SCRATCH,
+    "/dev/shm": SHARED_MEMORY,
 }  # fmt: skip
 ETC = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d", *_RUN_TIMES)
 _HOST_SCRATCH_PREFIX = "evoltune-scratch-"

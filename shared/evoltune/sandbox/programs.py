@@ -14,6 +14,7 @@ import builtins
 import fcntl
 import io
 import os
+import re
 import select
 import signal
 import sys
@@ -25,6 +26,7 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from evoltune.sandbox import limits, wire
+from evoltune.sandbox.filesystem import SHARED_MEMORY
 from evoltune.sandbox.languages import ENVIRONMENT, LANGUAGES
 
 NAME = "candidate"
@@ -35,6 +37,11 @@ KEPT_ERRORS = 64 << 10
 SECRET_FD, REPORT_FD = 3, 4
 """Where a harness of ours reads its secret, and writes what it reports (`own_tests`)."""
 _FILE = f"<{NAME}>"
+
+
+_NEEDS_SHARED_MEMORY = re.compile(
+    r"\b(?:multiprocessing|concurrent|joblib|posix_ipc|sem_open|shm_open|boost/interprocess)\b"
+)
 
 
 class _Ended(NamedTuple):
@@ -89,8 +96,16 @@ def serve(channel: int, request: list[Any]) -> None:
         wire.send(channel, _build(*rest))
 
 
+def offer_shared_memory(program: str) -> None:
+    """Makes /dev/shm, where this sandbox has one of its own, for a program that names what is kept there."""
+    if _NEEDS_SHARED_MEMORY.search(program):
+        with suppress(OSError):
+            os.mkdir(SHARED_MEMORY)
+
+
 def _build(language: str, files: Mapping[str, str], commands: list[list[str]]) -> list[Any]:
     for name, text in files.items():
+        offer_shared_memory(text)
         with open(name, "wb") as file:
             file.write(text.encode("utf-8", "surrogatepass"))
     for command in commands:

@@ -34,8 +34,10 @@ def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
         while True:
             request = wire.receive(channel)
             if request[0] == "load":
+                programs.offer_shared_memory(request[1])
                 LoadedProgram(channel, request[1], request[2]).serve()
             elif request[0] == "judge":
+                programs.offer_shared_memory(request[1]["program"])
                 private.load(f"{private.PACKAGE}.running").judge(channel, request[1])
             elif request[0] == "fork":
                 _fork_next(channel, request[1], request[2])
