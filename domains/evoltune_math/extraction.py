@@ -113,7 +113,7 @@ def find_for(reference: str | None, response: str) -> Found | None:
 
 def is_prose(reference: str) -> bool:
     """Whether a reference is a statement in words, of which no part is marked as the answer."""
-    if reference.count(" ") < MAX_NAMING_WORDS:
+    if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
         return False
     words = _non_math_words(reference)
     if len(words) <= MAX_NAMING_WORDS or _ANSWERED.search(reference) or _PHRASE.search(reference):
