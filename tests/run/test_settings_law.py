@@ -24,7 +24,8 @@ OTHER = {
     "teacher.kind", "teacher.endpoints", "teacher.cassette",  # where replies come from: the journal holds them
     "teacher.budget.calls", "teacher.budget.tokens", "teacher.budget.usd", "teacher.budget.wall_s",  # end a run
     "evolve.stop_on", "evolve.stop_by",  # tests/run/test_evol_stop_run.py
-    "curate.embeddings", "curate.mix",  # need a model, another dataset
+    "curate.embeddings", "curate.mix", "evolve.prompts",  # need a model, another dataset, a folder of prompts
+    "teacher.engine",  # of teachers that load a model
     "verify.sandbox.require", "verify.memory_mb",  # depend on the machine
 }  # fmt: skip
 GIVEN = {
