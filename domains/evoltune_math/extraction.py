@@ -59,6 +59,7 @@ _MONEY = re.compile(
     r"(?<![\\$\w])\$(?=\d[\d,]*(?:\.\d+)?(?:\s+(?!mod\b)[A-Za-z]{2,}(?![\w\s]*\$(?!\d))|/[a-z]{3}|[.,;:!?)]?(?:\s|$)(?![^$\n]{0,20}\$(?!\d))))"
 )
 """A dollar sign that is money: no formula starts here."""
+_LINE_LABEL = re.compile(r"(?:^|\n)[ \t]*[^\W\d_]+[ \t]*[:：][ \t]*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
     r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:is|are|=|:|：|to the (?:question|problem) is)?\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
@@ -122,6 +123,8 @@ def is_prose(reference: str) -> bool:
     if found is None or found.method == "bare":
         return found is None or len(words) > MAX_BARE_WORDS
     before, _, after = reference.rpartition(found.text)
+    if _LINE_LABEL.search(before) and not after.strip():  # a solution whose last line is `A: 18`
+        return False
     names_one_value = _NAMING.search(before) and not any(c.isdigit() for c in before + after)
     return not (names_one_value or _TRUTH_VALUE.match(reference))
 
@@ -180,10 +183,10 @@ def _tagged(text: str) -> Found | None:
 
 
 def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> Found | None:
-    """The last match of a pattern, unless it is empty."""
+    """The last match of a pattern, unless it is empty or only further marks."""
     last = last_match(pattern, text)
     answer = last[group].strip() if last else ""
-    return Found(answer, method) if answer else None
+    return Found(answer, method) if answer.strip("#* ") else None
 
 
 # ---- answers in prose ------------------------------------------------------------------------------------------------
