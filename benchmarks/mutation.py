@@ -43,8 +43,11 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "tests/evoltune_math/test_labelled_data.py"),
     ),
     "judging of programs": (
-        tuple(f"shared/evoltune/sandbox/{name}.py" for name in ("values", "forms", "job_checks", "source_tests")),
-        ("tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_sharing.py", "tests/evoltune_code"),
+        (*(f"shared/evoltune/sandbox/{name}.py" for name in ("values", "forms", "job_checks", "source_tests", "control")),
+         "shared/evoltune/sandbox/same_process"),
+        # the quick ones first: most faults die there
+        ("tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
+         "tests/evoltune_code/test_verification.py"),
     ),
     "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),
     "ledger and journal": (
