@@ -18,7 +18,7 @@ from evoltune.errors import DataError, RecipeError
         ({"protocol": "score"}, "did you mean 'scores'"),
         ({"reference": "who"}, "'who' is no system"),
         ({"sistems": 1}, "unknown key 'sistems': did you mean 'systems'"),
-        ({"judge": {"kind": "web"}}, "judge.kind: 'web': allowed: .*replay"),
+        ({"judge": {"kind": "web"}}, "judge.kind: 'web' is no engine: allowed: .*replay"),
     ],
 )  # fmt: skip
 def test_a_wrong_study_is_one_line(change, message, study_file):

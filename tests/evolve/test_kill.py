@@ -53,6 +53,7 @@ def start(folder, url, run):
 COMMAND = """
 import signal, sys
 from evoltune.cli import main
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv.pop(1) == "ignored" else signal.default_int_handler)
 sys.exit(main(sys.argv[1:]))
 """

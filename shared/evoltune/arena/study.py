@@ -28,6 +28,7 @@ from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, Teacher
 from evoltune.recipe.load import load_section
 from evoltune.recipe.sections import Count, Positive
+from evoltune.teacher.engines import check_engine
 
 Answers = Mapping[str, Mapping[str, str]]
 """system -> problem -> text"""
@@ -116,6 +117,10 @@ class Vote:
 def load_study(path: Path) -> Study:
     """Reads and checks a study. Raises RecipeError with file, key and what is allowed."""
     study = load_section(path, Study)
+    try:
+        check_engine(study.judge)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {str(error).replace('teacher.', 'judge.', 1)}") from error
     names = [system.name for system in study.systems]
     if len(set(names)) < len(names):
         raise RecipeError(f"{path}: systems: names must be unique: {', '.join(names)}")
