@@ -37,6 +37,7 @@ MAPPINGS: tuple[Any, ...] = (dict, OrderedDict, defaultdict, Counter)
 SETS: tuple[Any, ...] = (set, frozenset, type({}.keys()), type({}.items()))
 NUMBERS = (int, float, complex, decimal.Decimal, fractions.Fraction)
 DECOYS = 4
+ASKED = 32
 MAX_DEPTH = 300
 _draw = random.Random(random.SystemRandom().getrandbits(64))
 named_classes: set[type] = set()
@@ -166,7 +167,13 @@ def _believed(left: Any, right: Any) -> Any:
     for own, other in ((left, right), (right, left)):
         if is_plain(own) or type(own) in trusted:
             continue
-        if _equals_anything(own) or any(_truth(own, decoy) for decoy in _decoys(other)):
+        if _equals_anything(own):
+            return False
+        # The real value among many others, each twice and in random order: counting calls or values does not tell which it is.
+        decoys = [d for _ in range(ASKED // DECOYS) for d in _decoys(other)]
+        asked = [(d, False) for d in decoys] * 2 + [(other, True)] * (2 if decoys else 0)
+        _draw.shuffle(asked)
+        if any(_truth(own, value) is not real for value, real in asked):
             return False
     return left == right
 
@@ -226,11 +233,17 @@ def _contains(container: Any, item: Any) -> Any:
         return item in container and any(_same(v, item, 0) for v in container)
     found = item in container
     if found and not is_plain(container):
-        try:
-            return object() not in container
-        except Exception:  # noqa: BLE001 - the program's own method
-            return True
+        return not any(_holds(container, decoy) for decoy in _decoys(item) or [object()])
     return found
+
+
+def _holds(container: Any, decoy: Any) -> bool:
+    """Whether the program's container takes a value that it should not. One that raises for a value of the type that it has
+    just taken says so by the number of its calls; a value of another type it may refuse."""
+    try:
+        return bool(decoy in container)
+    except Exception:  # noqa: BLE001 - the program's own method
+        return type(decoy) is not object
 
 
 def _believed_order(symbol: str, left: Any, right: Any, result: Any) -> Any:
@@ -243,8 +256,8 @@ def _believed_order(symbol: str, left: Any, right: Any, result: Any) -> Any:
         beyond = -(10.0**300) if (symbol[0] == "<") != turn else 10.0**300
         try:
             answer = COMPARE[symbol](beyond, own) if turn else COMPARE[symbol](own, beyond)
-        except Exception:  # noqa: BLE001 - the program's own method
-            continue
+        except Exception:  # noqa: BLE001 - the program's own method: it refuses what it has just taken, and is not believed
+            answer = type(own) not in named_classes
         if answer:
             return False
         if type(own) not in named_classes and not isinstance(own, NUMBERS):
@@ -295,6 +308,6 @@ def answer(owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
             try:
                 if getattr(owner, name)(decoy, *args[1:], **kwargs):
                     return False
-            except Exception:  # noqa: BLE001 - the program's own method
-                continue
+            except Exception:  # noqa: BLE001 - the program's own method: it refuses the type that it has just taken
+                return False
     return result
