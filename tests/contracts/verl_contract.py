@@ -1,0 +1,82 @@
+"""What verl itself does with our files, printed as JSON. Run with verl importable; argument: a folder that `evoltune rl` wrote."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import verl
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+from tensordict import TensorDict
+from transformers import AutoTokenizer
+from verl.protocol import DataProto
+from verl.trainer.ppo.reward import load_reward_manager
+from verl.trainer.ppo.utils import need_critic, need_reference_policy
+from verl.utils.config import validate_config
+from verl.utils.dataset.rl_dataset import RLHFDataset
+
+
+def main(folder: Path, overrides: list[str]) -> None:
+    config = composed(overrides)
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    tokenizer = AutoTokenizer.from_pretrained(config.actor_rollout_ref.model.path)
+    dataset = RLHFDataset(data_files=[str(folder / "train.jsonl")], tokenizer=tokenizer, config=config.data)
+    rows = [dataset[number] for number in range(len(dataset))]
+    answers = json.loads((folder / "answers.json").read_text())
+    manager = load_reward_manager(config, tokenizer)
+    found = {
+        "rows": len(rows),
+        "critic": need_critic(config),
+        "scores": asyncio.run(scores(manager, tokenizer, rows, answers)),
+        "misspelt": refusal(
+            lambda: composed([o.replace("custom_reward_function.path", "custom_reward_fn.path") for o in overrides])
+        ),
+        "unread": refusal(lambda: unread(overrides, tokenizer, rows, answers)),
+    }
+    print(json.dumps(found))
+
+
+def composed(overrides):
+    folder = str(Path(verl.__file__).parent / "trainer" / "config")
+    with initialize_config_dir(config_dir=folder, version_base=None):
+        config = compose("ppo_trainer", overrides=overrides)
+    OmegaConf.resolve(config)
+    return config
+
+
+def unread(overrides, tokenizer, rows, answers):
+    """The keys of verl 0.7, which 0.9 accepts and does not read."""
+    old = [o.replace("reward.custom_reward_function", "custom_reward_function") for o in overrides]
+    manager = load_reward_manager(composed(old), tokenizer)
+    return asyncio.run(scores(manager, tokenizer, rows, answers))
+
+
+def refusal(call):
+    try:
+        return f"accepted: {call()}"[:200]
+    except (ConfigCompositionException, NotImplementedError) as error:
+        return f"{type(error).__name__}: {error}"[:300]
+
+
+async def scores(manager, tokenizer, rows, answers):
+    manager.loop = asyncio.get_running_loop()
+    batch = [sample(tokenizer, row, answer) for row, answer in zip(rows, answers, strict=True)]
+    return await asyncio.gather(*(manager.run_single(data) for data in batch))
+
+
+def sample(tokenizer, row, answer):
+    """One rollout as verl's agent loop hands it to the reward: answer tokens with the end mark, padded on the right."""
+    ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    mask = torch.tensor([[1] * len(ids) + [0] * 3])
+    tensors = TensorDict({"responses": torch.tensor([[*ids, 0, 0, 0]]), "attention_mask": mask}, batch_size=1)
+    fields = ("data_source", "reward_model", "extra_info")
+    plain = {name: np.array([row[name]], dtype=object) for name in fields}
+    return DataProto(batch=tensors, non_tensor_batch=plain)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
