@@ -18,6 +18,7 @@ from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, stand_in
 from evoltune_math.overlap import skeleton
 from evoltune_math.scorers import profiles
 from evoltune_math.seeds import seeds
+from evoltune_math.steps import check_steps
 from evoltune_math.verification import check, verify
 
 domain = Domain(
@@ -35,6 +36,7 @@ domain = Domain(
     profiles=profiles,
     columns=(),
     policy=asdict(DEFAULT),
+    check_steps=check_steps,
     preload=("mpmath", "sympy"),
     stand_in=stand_in,
 )

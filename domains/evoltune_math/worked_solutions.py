@@ -42,7 +42,7 @@ class Program:
     slots: int  # how many slots the program was made for
 
 
-def _value(text: str) -> Fraction | None:
+def number_value(text: str) -> Fraction | None:
     text = text.replace(",", "").rstrip(".")
     try:
         return Fraction(text) if 0 < len(text) <= MAX_DIGITS else None
@@ -55,7 +55,7 @@ def number_slots(text: str) -> tuple[Fraction, ...]:
     found: list[Fraction] = []
     after_tens = False
     for token in _TOKEN.findall(text.lower()):
-        value = _value(token) if token[0].isdigit() else NUMBER_WORDS.get(token)
+        value = number_value(token) if token[0].isdigit() else NUMBER_WORDS.get(token)
         if value is not None and after_tens and token.isalpha() and 0 < value < 10:
             found[-1] += value
         elif value is not None:
@@ -69,10 +69,10 @@ def worked_answer(texts: Iterable[str | None]) -> Fraction | None:
     for text in filter(None, texts):
         marked = MARKED_ANSWER.findall(text)
         if marked:
-            return _value(marked[-1])
+            return number_value(marked[-1])
         numbers = _NUMBER.findall(text) if len(text) < MAX_UNMARKED else []
         if numbers:
-            return _value(numbers[-1])
+            return number_value(numbers[-1])
     return None
 
 
@@ -81,7 +81,7 @@ def program_of(solution: str, slots: Sequence[Fraction]) -> Program | None:
     results: list[Fraction] = []
     equations: list[Node] = []
     for left, right in _ANNOTATED.findall(solution) or _EQUATION_LINE.findall(solution):
-        tree, result = _arithmetic(left), _value(right)
+        tree, result = _arithmetic(left), number_value(right)
         if tree is None or result is None:
             return None
         equations.append(_abstracted(tree, slots, results))

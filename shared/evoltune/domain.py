@@ -71,6 +71,9 @@ Overlap = Callable[[Record, Sequence[Task], Context], Sequence[str]]
 Eliminator = Callable[["Task | None", Task, "str | None"], "str | None"]
 """(parent if known, child, answer if there is one yet) -> why the child is dropped, or None to keep it."""
 
+CheckSteps = Callable[[Task, Sequence[str]], Sequence["bool | None"]]
+"""(task, steps of a solution) -> for each step whether it is right by an exact check; None where there is nothing to check."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
@@ -144,6 +147,8 @@ class Domain:
     """Every option of the verifier with its default; recipes can set no other."""
     cases: Callable[[Task], Sequence[Json]] | None = None
     """task -> its tests one by one, each in a form of `Task.tests`, for rewards that give partial credit."""
+    check_steps: CheckSteps | None = None
+    """Labels the steps of a solution for process rewards, without a teacher: see docs/reward.md."""
     preload: tuple[str, ...] = ()
     """Modules that worker processes import once, e.g. ("sympy",)."""
     stand_in: Callable[[Task, str], str] | None = None

@@ -1,0 +1,1 @@
+"""Reward models: process rewards from steps, instruction rewards from ranked instructions, and one callable of both."""
