@@ -1,4 +1,4 @@
-"""What OpenRLHF itself does with our files, printed as JSON. Run with openrlhf importable; argument: a folder that `evoltune rl`
+"""What OpenRLHF itself does with our files, printed as JSON. Run with openrlhf importable; arguments: folders that `evoltune rl`
 wrote."""
 
 import ast
@@ -14,18 +14,18 @@ import openrlhf
 from transformers import AutoTokenizer
 
 
-def main(folder: Path, words: list[str]) -> None:
+def contract(folder: Path) -> dict:
+    words = json.loads((folder / "words.json").read_text())
     args = parsed(words)
     tokenizer = AutoTokenizer.from_pretrained(args.actor.model_name_or_path)
     rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
     answers = json.loads((folder / "answers.json").read_text())
-    found = {
+    return {
         "url": args.reward.remote_url,
         "critic": args.critic.model_name_or_path,
         "scores": asyncio.run(scores(args, tokenizer, rows, answers)),
         "misspelt": refusal([w.replace("--reward.remote_url", "--remote_rm_url") for w in words]),
     }
-    print(json.dumps(found))
 
 
 def parsed(words):
@@ -95,4 +95,5 @@ class Engine:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    folders = sys.argv[1:]  # the trainer's parser reads sys.argv, which is set for it
+    print(json.dumps([contract(Path(folder)) for folder in folders]))

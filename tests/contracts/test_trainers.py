@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evoltune.cli import main
-from evoltune.train.rl.external import ExternalRL, command_of
+from evoltune.train.rl.external import ALGORITHMS, ExternalRL, command_of
 
 TRAINERS = os.environ.get("EVOLTUNE_TRAINERS", "") and str(Path(os.environ["EVOLTUNE_TRAINERS"]).resolve())
 ROWS = ({"question": "2+3?", "answer": "2+3=<<2+3=5>>5\n#### 5"}, {"question": "Half of 9?", "answer": "#### 4.5"},
@@ -22,26 +22,38 @@ SCORES = [1.0, 0.0, 1.0, 0.0]
 UNJUDGED = [0.0, 0.0, 0.0, 1.0]
 
 
-def contract(trainer: str, tiny_base: Path, folder: Path, *flags: str) -> dict:
-    """What the trainer made of a job; skips where it is not installed."""
+def contracts(trainer: str, tiny_base: Path, folder: Path) -> dict[str, dict]:
+    """What the trainer made of a job of each algorithm; skips where it is not installed."""
     if not TRAINERS or not (Path(TRAINERS) / trainer).is_dir():
         pytest.skip(f"{trainer} is not there: `make contracts` installs it and runs this test")
     rows = folder / "rows.jsonl"
     rows.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    places = ["--rows", str(rows), "--model", str(tiny_base), "--out", str(folder / "run")]
-    sizes = ["--batch", "8", "--max-prompt-length", "256", "--max-answer-length", "128", "compute.gpus_per_node=8"]
-    command = ["rl", "smoke/math", "--trainer", trainer, *places, *sizes, "--print-launch", *flags]
-    assert main(command) == 0
-    out = folder / "run" / f"rl-{trainer}"
-    (out / "answers.json").write_text(json.dumps(ANSWERS))
-    words = command_in(out / "launch.sh")
+    outs = []
+    for algorithm in ALGORITHMS[trainer]:
+        places = ["--rows", str(rows), "--model", str(tiny_base), "--out", str(folder / algorithm)]
+        sizes = ["--batch", "8", "--max-prompt-length", "256", "--max-answer-length", "128", "compute.gpus_per_node=8"]
+        command = [
+            "rl",
+            "smoke/math",
+            "--trainer",
+            trainer,
+            "--algorithm",
+            algorithm,
+            *places,
+            *sizes,
+            "--print-launch",
+        ]
+        assert main(command) == 0
+        outs.append(folder / algorithm / f"rl-{trainer}")
+        (outs[-1] / "answers.json").write_text(json.dumps(ANSWERS))
+        (outs[-1] / "words.json").write_text(json.dumps(command_in(outs[-1] / "launch.sh")))
     script = Path(__file__).with_name(f"{trainer}_contract.py")
     environment = os.environ | {"PYTHONPATH": TRAINERS, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, str(script), str(out), *words], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, str(script), *map(str, outs)], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return dict(zip(ALGORITHMS[trainer], json.loads(done.stdout.strip().splitlines()[-1]), strict=True))
 
 
 def command_in(script: Path) -> list[str]:
@@ -58,24 +70,22 @@ def command_in(script: Path) -> list[str]:
     return told.decode().rstrip("\0").split("\0")[2:]
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "grpo", "rloo"])
-def test_verl_composes_the_settings_and_scores_by_our_function(tiny_base, tmp_path, algorithm):
-    found = contract("verl", tiny_base, tmp_path, "--algorithm", algorithm)
-    assert found["rows"] == len(ROWS) and found["critic"] == (algorithm == "ppo")
-    assert [score["reward_score"] for score in found["scores"]] == SCORES
-    assert [score["reward_extra_info"]["unjudged"] for score in found["scores"]] == UNJUDGED
-    assert "custom_reward_fn" in found["misspelt"] and "ConfigCompositionException" in found["misspelt"]
-    assert "NotImplementedError" in found["unread"] and "evoltune/math" in found["unread"]
+def test_verl_composes_the_settings_and_scores_by_our_function(tiny_base, tmp_path):
+    for algorithm, found in contracts("verl", tiny_base, tmp_path).items():
+        assert found["rows"] == len(ROWS) and found["critic"] == (algorithm == "ppo")
+        assert [score["reward_score"] for score in found["scores"]] == SCORES
+        assert [score["reward_extra_info"]["unjudged"] for score in found["scores"]] == UNJUDGED
+        assert "custom_reward_fn" in found["misspelt"] and "ConfigCompositionException" in found["misspelt"]
+        assert "NotImplementedError" in found["unread"] and "evoltune/math" in found["unread"]
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "grpo", "dr_grpo", "rloo"])
-def test_openrlhf_reads_the_flags_and_scores_by_our_function(tiny_base, tmp_path, algorithm):
-    found = contract("openrlhf", tiny_base, tmp_path, "--algorithm", algorithm)
-    assert found["url"] == [str(tmp_path / "run" / "rl-openrlhf" / "reward.py")]
-    assert (found["critic"] == str(tiny_base)) == (algorithm == "ppo")
-    assert [score["reward"] for score in found["scores"]] == [[score] for score in SCORES]
-    assert [score["unjudged"] for score in found["scores"]] == [[share] for share in UNJUDGED]
-    assert "--remote_rm_url" in found["misspelt"]
+def test_openrlhf_reads_the_flags_and_scores_by_our_function(tiny_base, tmp_path):
+    for algorithm, found in contracts("openrlhf", tiny_base, tmp_path).items():
+        assert found["url"] == [str(tmp_path / algorithm / "rl-openrlhf" / "reward.py")]
+        assert (found["critic"] == str(tiny_base)) == (algorithm == "ppo")
+        assert [score["reward"] for score in found["scores"]] == [[score] for score in SCORES]
+        assert [score["unjudged"] for score in found["scores"]] == [[share] for share in UNJUDGED]
+        assert "--remote_rm_url" in found["misspelt"]
 
 
 def test_the_script_starts_exactly_the_command(tiny_base, tmp_path):

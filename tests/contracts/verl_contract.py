@@ -1,4 +1,5 @@
-"""What verl itself does with our files, printed as JSON. Run with verl importable; argument: a folder that `evoltune rl` wrote."""
+"""What verl itself does with our files, printed as JSON. Run with verl importable; arguments: folders that `evoltune rl`
+wrote, each with its command in words.json and one answer a row in answers.json."""
 
 import asyncio
 import json
@@ -20,7 +21,8 @@ from verl.utils.config import validate_config
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 
-def main(folder: Path, overrides: list[str]) -> None:
+def contract(folder: Path) -> dict:
+    overrides = json.loads((folder / "words.json").read_text())
     config = composed(overrides)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     tokenizer = AutoTokenizer.from_pretrained(config.actor_rollout_ref.model.path)
@@ -28,7 +30,7 @@ def main(folder: Path, overrides: list[str]) -> None:
     rows = [dataset[number] for number in range(len(dataset))]
     answers = json.loads((folder / "answers.json").read_text())
     manager = load_reward_manager(config, tokenizer)
-    found = {
+    return {
         "rows": len(rows),
         "critic": need_critic(config),
         "scores": asyncio.run(scores(manager, tokenizer, rows, answers)),
@@ -37,7 +39,6 @@ def main(folder: Path, overrides: list[str]) -> None:
         ),
         "unread": refusal(lambda: unread(overrides, tokenizer, rows, answers)),
     }
-    print(json.dumps(found))
 
 
 def composed(overrides):
@@ -79,4 +80,4 @@ def sample(tokenizer, row, answer):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    print(json.dumps([contract(Path(folder)) for folder in sys.argv[1:]]))
