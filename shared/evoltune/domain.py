@@ -13,15 +13,16 @@ import importlib
 import importlib.metadata
 import importlib.util
 import math
+import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from evoltune.errors import DataError, DomainError, nearest
-from evoltune.record import Json, Record, Task, Verdict
+from evoltune.record import Json, Record, Task, Verdict, digest
 
 API_VERSION = 1
 ENTRY_POINTS = "evoltune.domains"
@@ -76,14 +77,73 @@ CheckSteps = Callable[[Task, Sequence[str]], Sequence["bool | None"]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rewritten:
+    """What a rewrite function made: the child's task, with its reference or tests, and the solution that gives them."""
+
+    task: Task
+    solution: str
+    """The child's first answer, worded as a seed's author would: it is trained on once it is verified."""
+
+
+Rewrite = Callable[[Sequence[Record], random.Random, Context], "Rewritten | str"]
+"""(parents, random numbers, context) -> the child, or in a few words why these parents give none. It must depend on nothing else;
+for `fuse` there are two parents."""
+Faithful = Callable[[Task, str], str]
+"""(child, another wording of its instruction) -> what the wording changes or leaves out, or "" where it states the same task."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operator:
-    """One way to rewrite an instruction. `{instruction}` is replaced in one pass; other braces are text. `fuse` also takes
-    `{other}`, a second task; `turn` writes the user's next message of a dialogue and takes `{answer}`, the reply before it."""
+    """One way to make a new task from an old one.
+
+    With a `template` the teacher rewrites the instruction: `{instruction}` is replaced in one pass; other braces are text.
+    `fuse` also takes `{other}`, a second task; `turn` writes the user's next message of a dialogue and takes `{answer}`, the reply
+    before it.
+
+    With `rewrite` a function edits the solution first, so that the new reference is computed and never guessed:
+
+        Operator(name="renumber", rewrite=renumber, kind="breadth")
+
+    Then a `template` asks the teacher to word the new task (`{instruction}`) again, where the recipe sets `evolve.reword`; a wording
+    that `faithful` refuses is not used.
+    """
 
     name: str
-    template: str
+    template: str = ""
+    rewrite: Rewrite | None = None
+    faithful: Faithful | None = None
     kind: Literal["depth", "breadth", "down", "fuse", "turn"] = "depth"
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.template and self.rewrite is None:
+            raise DomainError(
+                f"operator {self.name!r} has neither a template nor a rewrite function: give it one of them"
+            )
+        if self.rewrite is not None and self.template and self.faithful is None:
+            raise DomainError(
+                f"operator {self.name!r}: its template asks for another wording, which nothing checks: give it `faithful`"
+            )
+        if self.rewrite is not None and self.kind == "turn":
+            raise DomainError(
+                f"operator {self.name!r}: the next turn of a dialogue cannot be a rewrite: use another kind"
+            )
+
+    @cached_property
+    def version(self) -> str:
+        """8 hex digits over the template and the source of the modules that define the functions: in the lineage of each child,
+        so that yields can be told apart."""
+        functions = [function for function in (self.rewrite, self.faithful) if function is not None]
+        return digest([self.template, *map(_source_of, functions)])[:8]
+
+
+def _source_of(function: Any) -> str:
+    """The source of the module that defines a function; its name where the module has no file."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    name = f"{function.__module__}.{function.__qualname__}"
+    return name + (hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else "")
 
 
 @dataclass(frozen=True, kw_only=True)

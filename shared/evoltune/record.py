@@ -75,6 +75,8 @@ class Record:
     parents: tuple[str, ...] = ()
     """Ids of the parents; two for instruction fusion, none for a seed."""
     operator: str = ""
+    operator_version: str = ""
+    """`Operator.version` of the operator as it was then."""
     round: int = 0
     draw: int = 0
     """Which of several children of one parent in one round."""
@@ -85,7 +87,8 @@ class Record:
     @cached_property
     def id(self) -> str:
         # vars, not asdict: the same JSON, without the deep copy that took half of the time of an id.
-        return digest([self.domain, vars(self.task), self.parents, self.operator, self.round, self.draw])
+        lineage = [self.domain, vars(self.task), self.parents, self.operator, self.round, self.draw]
+        return digest([*lineage, self.operator_version] if self.operator_version else lineage)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,18 +31,18 @@ with Store.open(Path(sys.argv[2])) as store:
 """
 
 
-def write_recipe(folder, url):
+def write_recipe(folder, url, domain="towns:domain", **evolution):
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps({
-        "domain": "towns:domain", "evolve": {"rounds": 3, "variants": 2},
+        "domain": domain, "evolve": {"rounds": 3, "variants": 2, **evolution},
         "teacher": {"kind": "http", "model": "m", "concurrency": CONCURRENCY, "endpoints": [{"url": url}]},
     }))  # fmt: skip
     return recipe
 
 
-def start(folder, url, run):
+def start(folder, url, run, **settings):
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(write_recipe(folder, url)), str(folder / run)],
+        [sys.executable, "-c", RUN, str(write_recipe(folder, url, **settings)), str(folder / run)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -120,24 +120,24 @@ def data(folder):
         return json.dumps([asdict(r) for r in store.kept(step)], sort_keys=True), store.check_ledger(step)
 
 
-def killed_and_resumed(folder, server, name, after):
+def killed_and_resumed(folder, server, name, after, **settings):
     """One run that is killed when the server has seen `after` requests, then finished. True when the kill hit it alive."""
-    first = start(folder, server.url, name)
+    first = start(folder, server.url, name, **settings)
     begin = time.monotonic()
     while server.stats().get("requests", 0) < after and first.poll() is None and time.monotonic() - begin < 30:
         time.sleep(0.005)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    second = start(folder, server.url, name)
+    second = start(folder, server.url, name, **settings)
     _, error = second.communicate(timeout=120)
     assert second.returncode == 0, error
     return first.returncode == -signal.SIGKILL
 
 
-def check(tmp_path, kills):
+def check(tmp_path, kills, **settings):
     rng = random.Random(5)
     with serving(latency_s=0.01) as server:
-        whole = start(tmp_path, server.url, "whole")
+        whole = start(tmp_path, server.url, "whole", **settings)
         _, messages = whole.communicate(timeout=120)
         assert whole.returncode == 0, messages
         calls = server.stats()["ok"]
@@ -145,7 +145,7 @@ def check(tmp_path, kills):
     hits = 0
     for i in range(kills):
         with serving(latency_s=0.01) as server:
-            hits += killed_and_resumed(tmp_path, server, f"run{i}", rng.randrange(1, calls))
+            hits += killed_and_resumed(tmp_path, server, f"run{i}", rng.randrange(1, calls), **settings)
             counts = server.stats()
         assert data(tmp_path / f"run{i}") == expected
         assert calls <= counts["ok"] <= calls + CONCURRENCY
@@ -154,6 +154,18 @@ def check(tmp_path, kills):
 
 def test_a_killed_run_ends_in_the_same_data(tmp_path):
     check(tmp_path, 4)
+
+
+REWRITTEN = {"domain": "towns:lamps_domain", "rounds": 2, "variants": 1, "fuse_after": 2, "answer_rewrites": True}
+
+
+def test_a_killed_run_of_rewrite_functions_ends_in_the_same_data(tmp_path):
+    check(tmp_path, 2, **REWRITTEN)
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_rewrite_functions_end_in_the_same_data(tmp_path):
+    check(tmp_path, 20, **REWRITTEN)
 
 
 @pytest.mark.slow

@@ -210,6 +210,7 @@ def _history(store: Store, record_id: str) -> dict[str, Any]:
         "id": record_id,
         "round": record.round,
         "operator": record.operator or "seed",
+        "operator_version": record.operator_version,
         "instruction": record.task.instruction,
         "reference": record.task.reference,
         "answers": [
@@ -236,7 +237,7 @@ def _full_id(store: Store, prefix: str) -> str:
 def _lines(entry: dict[str, Any]) -> Iterator[str]:
     """What is printed of a record. Its text cannot control the terminal."""
     kind = "row" if entry["parents"] else "seed"
-    yield f"{kind} {entry['id']}  round {entry['round']}  {entry['operator']}"
+    yield f"{kind} {entry['id']}  round {entry['round']}  {entry['operator']} {entry['operator_version']}".rstrip()
     for line in entry["instruction"].splitlines() or [""]:
         yield f"  | {printable(line)}"
     for decision in entry["decisions"]:

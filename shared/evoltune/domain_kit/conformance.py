@@ -9,10 +9,13 @@ worker processes that verify data, so a verifier that hangs or crashes shows up 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
 
-from evoltune.domain import Domain, load_domain
+from evoltune.domain import Domain, Rewritten, load_domain, policy_of
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.suites import load_suite
+from evoltune.evolve.rewriting import context_of, run_jobs
 from evoltune.evolve.rules.leaks import repeats_label
 from evoltune.record import STATUSES, Answer, Record, Task, Verdict
 from evoltune.text.residue import is_residue
@@ -72,6 +75,8 @@ def check_domain(ref: str) -> Iterator[Finding]:
             yield _law("unrelated answers are never accepted", bad, f"{len(unrelated)} tries")
         else:
             yield _law(f"verifies form only (evidence.method: {FORM!r})", "", "content laws do not apply")
+        if any(operator.rewrite for operator in domain.operators):
+            yield _rewrites(domain, seeds, checker)
         yield _hostile(seeds, checker)
         yield _deterministic(solved, checker)
         yield from _benchmarks(ref, domain, checker)
@@ -104,9 +109,9 @@ def _prompts(domain: Domain) -> Iterator[Finding]:
     names = [o.name for o in domain.operators]
     broken = "" if names else "there is no operator"
     for operator in domain.operators:
-        if "{instruction}" not in operator.template:
+        if operator.template and "{instruction}" not in operator.template:
             broken = f"operator {operator.name!r}: the template has no {{instruction}} slot"
-        if operator.kind == "fuse" and "{other}" not in operator.template:
+        if operator.kind == "fuse" and not operator.rewrite and "{other}" not in operator.template:
             broken = f"operator {operator.name!r}: a fuse template needs an {{other}} slot"
         if operator.kind == "turn" and "{answer}" not in operator.template:
             broken = f"operator {operator.name!r}: a turn template needs an {{answer}} slot"
@@ -115,8 +120,36 @@ def _prompts(domain: Domain) -> Iterator[Finding]:
     if "{instruction}" not in domain.answer_prompt:
         broken = "answer_prompt has no {instruction} slot"
     yield _law("prompts render", broken, f"{len(names)} operators")
-    leaks = (f"operator {o.name!r}: {line!r}" for o in domain.operators for line in _leaks(o.template))
+    leaks = (f"operator {o.name!r}: {line!r}" for o in domain.operators if o.template for line in _leaks(o.template))
     yield _law("no marker of a prompt can leak into a row unseen", next(leaks, ""))
+
+
+def _rewrites(domain: Domain, seeds: Sequence[Record], checker: Checker) -> Finding:
+    """Each rewrite function makes a task of some seed; its own solution passes, and the same parents give the same child."""
+    context = context_of(partial(run_jobs, checker.pool), policy_of(domain, {}))
+    made: list[tuple[str, Rewritten]] = []
+    broken = ""
+    for operator in domain.operators:
+        if operator.rewrite is None:
+            continue
+        rewrite, wanted = operator.rewrite, 2 if operator.kind == "fuse" else 1
+        chosen = [[*seeds, *seeds][i : i + wanted] for i in range(0, len(seeds), max(1, len(seeds) // SAMPLE))]
+        twice = [[rewrite(parents, Random(i), context) for i, parents in enumerate(chosen)] for _ in range(2)]
+        children = [child for child in twice[0] if isinstance(child, Rewritten)]
+        if twice[0] != twice[1]:
+            broken = broken or f"operator {operator.name!r} gives another child when it is called again"
+        if not children:
+            broken = (
+                broken or f"operator {operator.name!r} makes nothing of {len(chosen)} seeds, the first: {twice[0][:1]}"
+            )
+        made += ((operator.name, child) for child in children)
+    verdicts = _verify(checker, [(child.task, child.solution) for _, child in made])
+    for (name, child), verdict in zip(made, verdicts, strict=True):
+        if verdict.status != "pass":
+            broken = (
+                broken or f"operator {name!r}: {verdict.status} ({verdict.reason}) for {child.task.instruction[:200]!r}"
+            )
+    return _law("rewritten tasks are passed by their own solution", broken, f"{len(made)} children")
 
 
 def _leaks(template: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ is dropped for the first reason.
 """
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import replace
 
 from evoltune.evolve.evolution import Evolution, gather_all
@@ -49,6 +50,29 @@ async def with_evidence(evolution: Evolution, record: Record) -> Record:
     replies = await gather_all(asked.values())
     found = {name: reply.texts for name, reply in zip(asked, replies, strict=True)}
     return replace(record, evidence={**record.evidence, **found})
+
+
+async def with_more(evolution: Evolution, record: Record, parent: Task) -> Record:
+    """A child with a solution of its own, and what the recipe asks for besides: the teacher's answers, a difficulty.
+
+    Evidence is not asked for: the child has a reference to be verified against. Neither a rule that strikes the teacher's
+    answers nor a call that fails costs the child.
+    """
+    own = record.answers
+    if evolution.recipe.evolve.answer_rewrites:
+        with suppress(GivenUpError):
+            answered = await with_answers(evolution, record, parent=parent)
+            record = answered.record if isinstance(answered, Drop) else answered
+            thoughts = record.evidence.get("reasoning")
+            evidence = (
+                {**record.evidence, "reasoning": (*("" for _ in own), *thoughts)} if thoughts else record.evidence
+            )
+            record = replace(record, answers=(*own, *record.answers), evidence=evidence)
+    if evolution.recipe.evolve.difficulty:
+        with suppress(GivenUpError):
+            reply = await _difficulty(evolution, record)
+            record = replace(record, evidence={**record.evidence, "difficulty": reply.texts})
+    return record
 
 
 def needs_teacher(recipe: Recipe, seed: Record) -> bool:

@@ -8,16 +8,17 @@ exactly one decided record, and which one depends on seeds, never on the order i
 import asyncio
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from evoltune.domain import Operator
+from evoltune.domain import Operator, Rewritten
 from evoltune.errors import EvoltuneError
-from evoltune.evolve.answers import complete_seed, with_answers, with_evidence
+from evoltune.evolve.answers import complete_seed, with_answers, with_evidence, with_more
 from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather_all
+from evoltune.evolve.rewriting import MODEL
 from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
-from evoltune.record import Drop, Record, Task, digest
+from evoltune.record import Answer, Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
 from evoltune.text.prompts import fill_slots, read_prompt
 
@@ -74,18 +75,37 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
     """One child of `head`: the record when it survived, else None. Decides exactly one record."""
     rng = random.Random(digest([evolution.recipe.seed, head.id, round, number]))
     answer = _last_reply(evolution, head)
-    operator, partner = _choose_operator(evolution, head, round, rng, may_follow=bool(answer))
-    parents = (head.id, partner.id) if partner else (head.id,)
-    blank = Record(
-        domain=evolution.domain.name, task=Task(instruction=""), parents=parents, operator=operator.name, round=round,
-        draw=number,
-    )  # fmt: skip
-    kept = None
-    if evolution.decided_earlier(blank) is None:  # else it got no text, or was given up, in an earlier session
-        other = partner.task.instruction if partner else ""
-        kept = await _decide_draw(evolution, head, blank, operator, other=other, answer=answer)
+    left = _drawable(evolution, round, may_follow=bool(answer))
+    kept, refused = None, None
+    while True:
+        operator, partner = _choose_operator(evolution, left, head, rng)
+        parents = (head.id, partner.id) if partner else (head.id,)
+        blank = Record(
+            domain=evolution.domain.name, task=Task(instruction=""), parents=parents, operator=operator.name,
+            operator_version=operator.version, round=round, draw=number,
+        )  # fmt: skip
+        if operator.rewrite is None:
+            if evolution.decided_earlier(blank) is None:  # else it got no text, or was given up, in an earlier session
+                other = partner.task.instruction if partner else ""
+                kept = await _decide_draw(evolution, head, blank, operator, other=other, answer=answer)
+            break
+        made = await evolution.rewriter.rewrite(blank, operator, _as_parents(evolution, head, partner))
+        if isinstance(made, Rewritten):
+            kept = await _decide_rewritten(evolution, head, blank, operator, made)
+            break
+        # Trying a function costs no call: the next operator gets the draw, and the first refusal names a draw that none can take.
+        refused = refused or Drop(record=blank, reason=f"no rewrite: {made}")
+        left = [o for o in left if o is not operator]
+        if not any(o.weight > 0 for o in left):
+            if evolution.decided_earlier(refused.record) is None:
+                evolution.decide(refused)
+            break
     evolution.draw_done()
     return kept
+
+
+def _as_parents(evolution: Evolution, head: Record, partner: Record | None) -> list[Record]:
+    return [evolution.as_decided(record) for record in (head, partner) if record is not None]
 
 
 def _last_reply(evolution: Evolution, head: Record) -> str:
@@ -121,21 +141,59 @@ async def _decide_draw(
     return evolution.decide(result)
 
 
-def _choose_operator(
-    evolution: Evolution, head: Record, round: int, rng: random.Random, *, may_follow: bool
-) -> tuple[Operator, Record | None]:
-    """(operator, the second parent of a fusion). A next turn needs a head with a reply, unless nothing else can be drawn."""
-    after, partners = evolution.recipe.evolve.fuse_after, evolution.fusion_partners
-    may_fuse = bool(after) and round >= after and len(partners) > 1
+def _drawable(evolution: Evolution, round: int, *, may_follow: bool) -> Sequence[Operator]:
+    """The operators that can be drawn in a round. A next turn needs a head with a reply, unless nothing else can be drawn."""
+    after = evolution.recipe.evolve.fuse_after
+    may_fuse = bool(after) and round >= after and len(evolution.fusion_partners) > 1
     drawable = [o for o in evolution.operators if may_fuse or o.kind != "fuse"]
-    allowed = [o for o in drawable if may_follow or o.kind != "turn"] or drawable
-    operator = rng.choices(allowed, [o.weight for o in allowed])[0]
+    return [o for o in drawable if may_follow or o.kind != "turn"] or drawable
+
+
+def _choose_operator(
+    evolution: Evolution, operators: Sequence[Operator], head: Record, rng: random.Random
+) -> tuple[Operator, Record | None]:
+    """(operator, the second parent of a fusion)"""
+    operator = rng.choices(operators, [o.weight for o in operators])[0]
     if operator.kind != "fuse":
         return operator, None
-    partner = rng.choice(partners)
+    partner = rng.choice(evolution.fusion_partners)
     while partner == head.id:
-        partner = rng.choice(partners)
+        partner = rng.choice(evolution.fusion_partners)
     return operator, evolution.store.record(partner)
+
+
+async def _decide_rewritten(
+    evolution: Evolution, head: Record, blank: Record, operator: Operator, made: Rewritten
+) -> Record | None:
+    """Decides a child whose solution was edited first: worded again where the recipe asks, then screened by the rules."""
+    inherited = {k: v for k, v in head.task.fields.items() if k in INHERITED_FIELDS}
+    task = replace(made.task, fields={**inherited, **made.task.fields}, history=head.task.history)
+    child = replace(blank, task=task, answers=(Answer(text=made.solution, model=MODEL),))
+    known = evolution.decided_earlier(child)
+    if known is None and evolution.recipe.evolve.reword and operator.template:
+        child = replace(child, task=await _reworded(evolution, head, child, operator))
+        known = evolution.decided_earlier(child)
+    if known is not None:
+        return None if known else child
+    reasons = (rejection_reason(evolution.domain, head.task, child.task, text) for text in (None, made.solution))
+    if reason := next(filter(None, reasons), ""):
+        return evolution.decide(Drop(record=child, reason=reason))
+    return evolution.decide(await with_more(evolution, child, head.task))
+
+
+async def _reworded(evolution: Evolution, head: Record, child: Record, operator: Operator) -> Task:
+    """The child's task in the teacher's words; in the domain's own where these change the task or do not come."""
+    assert operator.faithful is not None
+    task, prompt = child.task, fill_slots(operator.template, instruction=child.task.instruction)
+    try:
+        reply = await evolution.ask(head, "reword", prompt, round=child.round, sample=child.draw)
+    except GivenUpError:
+        return task
+    worded = replace(task, instruction=reply.texts[0].strip())
+    if not worded.instruction or reply.truncated or echoes_operator(operator.template, task, worded):
+        return task
+    is_rejected = rejection_reason(evolution.domain, None, worded, None)
+    return task if is_rejected or operator.faithful(task, worded.instruction) else worded
 
 
 async def _screened(

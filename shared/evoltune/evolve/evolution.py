@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from evoltune.domain import Domain, Operator
 from evoltune.errors import EvoltuneError
+from evoltune.evolve.rewriting import Rewriter
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record
 from evoltune.run.store import Step, Store
@@ -56,6 +57,7 @@ class Evolution:
     teacher: Teacher
     store: Store
     step: Step
+    rewriter: Rewriter
     draw_done: Callable[[], None]
     """Called once for each decided draw."""
     is_resumed: bool = True

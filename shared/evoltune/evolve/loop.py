@@ -22,6 +22,8 @@ from evoltune.evolve.chain import EQUAL, grow_chains
 from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
 from evoltune.evolve.prompt_folder import with_prompts
+from evoltune.evolve.rewriting import Rewriter
+from evoltune.evolve.rewriting import settings_of as rewriting_settings
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, digest
 from evoltune.rows.records import seed_records
@@ -65,8 +67,9 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
     teacher = {name: getattr(recipe.teacher, name) for name in sampling}
     del evolution["prompts"]  # what the folder holds counts, not where it is
     domain = with_prompts(recipe, domain)
-    operators = [[o.name, o.kind, o.weight, o.template] for o in domain.operators]
+    operators = [[o.name, o.kind, o.weight, o.version] for o in domain.operators]
     prompts = [OUR_PROMPTS, operators, domain.answer_prompt, dict(domain.evidence)]
+    prompts += rewriting_settings(recipe, operators_of(recipe, domain)) if recipe.evolve.rounds else []
     parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
     return digest([parts, prompts])
 
@@ -90,10 +93,13 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
     with progress("evolve", draws) as advance:
 
         async def main() -> None:
-            async with nullcontext(teacher) if teacher else open_teacher(recipe.teacher, store) as engine:
+            async with (
+                nullcontext(teacher) if teacher else open_teacher(recipe.teacher, store) as engine,
+                Rewriter(recipe, domain, step, store) as rewriter,
+            ):
                 evolution = Evolution(
                     recipe=recipe, domain=domain, operators=operators_of(recipe, domain), teacher=engine,
-                    store=store, step=step, draw_done=lambda: advance(1), is_resumed=is_resumed,
+                    store=store, step=step, rewriter=rewriter, draw_done=lambda: advance(1), is_resumed=is_resumed,
                 )  # fmt: skip
                 try:
                     await _grow(evolution, seeds, rounds)

@@ -2,6 +2,7 @@
 
     prompts/constraints.txt      replaces the template of the operator `constraints`
     prompts/debate.txt           a new operator, where `evolve.operators` gives `debate` a weight
+    prompts/constraints@short.txt  a second version of `constraints`, drawn as often as the first: yields are kept by version
     prompts/answer.txt           replaces `Domain.answer_prompt`; a name of `Domain.evidence` replaces that prompt
 
 Slots are `{instruction}`, and `{other}` (the second task of a fusion) or `{answer}` (the reply that a next turn follows): a new
@@ -27,10 +28,14 @@ def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
     if not recipe.evolve.prompts:
         return domain
     texts = dict(_read_folder(Path(recipe.evolve.prompts).expanduser()))
-    operators = {operator.name: operator for operator in domain.operators}
+    # The first of each name: applied to its own result, this changes nothing.
+    operators = {operator.name: operator for operator in reversed(domain.operators)}
+    operators = {name: operators[name] for name in dict.fromkeys(o.name for o in domain.operators)}
+    versions: list[Operator] = []
     known = [*operators, *recipe.evolve.operators, *domain.evidence, ANSWER]
-    for name, text in texts.items():
-        where = f"evolve.prompts: {name}.txt"
+    for stem, text in texts.items():
+        name, _, label = stem.partition("@")
+        where = f"evolve.prompts: {stem}.txt"
         if name not in known:
             raise RecipeError(f"{where}: no prompt has this name: {nearest(name, known)}; a new operator needs a weight in "
                               f"evolve.operators")  # fmt: skip
@@ -38,12 +43,18 @@ def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
             raise RecipeError(f"{where}: has no {{instruction}} slot, where the task is put in")
         if name in operators and (slot := SLOT_OF_KIND.get(operators[name].kind)) and slot not in text:
             raise RecipeError(f"{where}: has no {slot} slot, which an operator of kind {operators[name].kind!r} needs")
-        if name in operators:
+        if label and name not in operators:
+            raise RecipeError(
+                f"{where}: is a second version of {name!r}, which is no operator: {nearest(name, operators)}"
+            )
+        if label:
+            versions.append(replace(operators[name], template=text))
+        elif name in operators:
             operators[name] = replace(operators[name], template=text)
         elif name not in domain.evidence and name != ANSWER:
             operators[name] = _new_operator(name, text)
     return replace(
-        domain, operators=tuple(operators.values()), answer_prompt=texts.get(ANSWER, domain.answer_prompt),
+        domain, operators=(*operators.values(), *versions), answer_prompt=texts.get(ANSWER, domain.answer_prompt),
         evidence={name: texts.get(name, prompt) for name, prompt in domain.evidence.items()},
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What each operator brings: rows accepted and verified, difficulty lift, cost.
+"""What each version of each operator brings: rows accepted and verified, difficulty lift, cost.
 
     for row in operator_yield(store, draws_step(recipe, domain), verify=verify_step): print(row.operator, row.kept / row.draws)
 
@@ -16,9 +16,10 @@ from evoltune.text.ratings import read_rating
 
 @dataclass(frozen=True, kw_only=True)
 class Yield:
-    """One operator's line. Means are None where there is nothing to divide by."""
+    """The line of one version of an operator. Means are None where there is nothing to divide by."""
 
     operator: str
+    version: str
     draws: int
     kept: int
     """Survived elimination."""
@@ -37,7 +38,7 @@ class Yield:
     usd: float
 
 
-WRITING = ("evolve", "self_instruct", "snippet")
+WRITING = ("evolve", "reword", "self_instruct", "snippet")
 """Purposes whose calls are journalled under the parent (or the blank draw), not under the row that they wrote."""
 
 
@@ -50,26 +51,27 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
     rated = {record: level for record, level in ratings if level is not None}
     judged = {d.record: d.reason for d in decisions(store, verify)} if verify else {}
     writing, about = spent_by_record(store, WRITING)
-    by_operator: dict[str, list[Draw]] = defaultdict(list)
+    by_operator: dict[tuple[str, str], list[Draw]] = defaultdict(list)
     children: Counter[str | None] = Counter()
     for draw in draws(store, step):
         children[draw.parent] += 1
         if draw.operator:
-            by_operator[draw.operator].append(draw)
+            by_operator[draw.operator, draw.version].append(draw)
 
     def cost(draw: Draw) -> Spent:
         shared = writing.get(draw.parent, Spent()) if draw.parent else Spent()
         own = about.get(draw.record, Spent())
         return Spent(*(a + b / children[draw.parent] for a, b in zip(own, shared, strict=True)))
 
-    def row(operator: str, drawn: list[Draw]) -> Yield:
+    def row(key: tuple[str, str], drawn: list[Draw]) -> Yield:
         kept = [draw for draw in drawn if not draw.reason]
         reasons = [judged[draw.record] for draw in kept if draw.record in judged]
         levels = {draw: rated[draw.record] for draw in kept if draw.record in rated}
         lifts = [level - rated[draw.parent] for draw, level in levels.items() if draw.parent in rated]
         calls, tokens, usd = (sum(amounts) for amounts in zip(*map(cost, drawn), strict=True))
         return Yield(
-            operator=operator,
+            operator=key[0],
+            version=key[1],
             draws=len(drawn),
             kept=len(kept),
             verified=reasons.count("") if verify else None,
@@ -82,4 +84,4 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
             usd=usd,
         )
 
-    return sorted((row(*item) for item in by_operator.items()), key=lambda y: (-y.draws, y.operator))
+    return sorted((row(*item) for item in by_operator.items()), key=lambda y: (-y.draws, y.operator, y.version))

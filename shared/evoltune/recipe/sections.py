@@ -139,6 +139,10 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Keep this many rows, a proportional share of each round; 0: all."""
     answer_seeds: bool = False
     """Ask the teacher to answer seeds that have no answer."""
+    reword: bool = False
+    """Ask the teacher to word again what a rewrite function made; a wording that states other facts is not used."""
+    answer_rewrites: bool = False
+    """Ask the teacher for `answers` to what a rewrite function made, too; its own solution comes first."""
     keep_reasoning: bool = False
     """Keep the thought of a reasoning teacher with each answer (column `reasoning`); it never is part of the answer."""
     stop_on: str | None = None

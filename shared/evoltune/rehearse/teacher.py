@@ -78,7 +78,7 @@ class Knowledge:
             "self_instruct": read_prompt("evoltune.evolve", "self_instruct"),
             "answer": domain.answer_prompt,
             **{f"evidence {name}": text for name, text in domain.evidence.items()},
-            **{f"operator {o.name}": o.template for o in domain.operators},
+            **{f"operator {o.name}": o.template for o in domain.operators if o.template},
         }
         patterns = [pattern_of(purpose, template) for purpose, template in prompts.items()]
         seeds = [s for s in domain.seeds() if s.task.instruction]

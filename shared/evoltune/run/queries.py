@@ -24,6 +24,8 @@ class Draw(NamedTuple):
     """One draw of the evolve step; `parent` is None for a seed and for a bootstrapped row."""
 
     operator: str
+    version: str
+    """`Operator.version` of the operator; "" for a seed, a bootstrapped row, and draws of old runs."""
     parent: str | None
     record: str
     reason: str
@@ -46,7 +48,8 @@ def decisions(store: Store, step: Step) -> Iterator[Decision]:
 def draws(store: Store, step: Step) -> Iterator[Draw]:
     """The decisions of an evolve step with the operator and the first parent of each record."""
     query = (
-        "SELECT json_extract(r.body, '$.operator'), json_extract(r.body, '$.parents[0]'), d.record, d.reason "
+        "SELECT json_extract(r.body, '$.operator'), coalesce(json_extract(r.body, '$.operator_version'), ''), "
+        "json_extract(r.body, '$.parents[0]'), d.record, d.reason "
         "FROM decisions d JOIN records r ON r.id = d.record WHERE d.step = ? AND d.round <= ?"
     )
     return (Draw(*row) for row in store.sql(query, step.key, limit(step)))

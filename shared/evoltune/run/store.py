@@ -199,7 +199,10 @@ class Store:
                 self._add("decisions", step.key, record.id, _text(reason), record.round)
 
     def _insert(self, step: Step, record: Record) -> None:
-        body = {name: getattr(record, name) for name in ("domain", "parents", "operator", "round", "draw")}
+        body = {
+            name: getattr(record, name)
+            for name in ("domain", "parents", "operator", "operator_version", "round", "draw")
+        }
         body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
         self._add("records", record.id, _json(body))
         makes_facts = step.before is None  # later steps only judge them

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.domain import load_domain
+from evoltune.evolve.loop import operators_of
 from evoltune.models.memory import ZEROS, Memory, Zero, memory_of
 from evoltune.models.shapes import Shape, shape_of
 from evoltune.models.template import FORMATS
@@ -139,9 +140,12 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     """The most calls that evolve can make, and their cost in dollars if replies are short or long."""
     domain = load_domain(recipe.domain)
     evolve = recipe.evolve
-    per_draw = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
+    drawn = operators_of(recipe, domain)
+    per_prompt = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
+    per_rewrite = int(evolve.reword) + int(evolve.answer_rewrites) + int(evolve.difficulty)
+    per_draw = max((per_rewrite if o.rewrite else per_prompt for o in drawn), default=0)
     calls = evolve.draws(_seeds(recipe)) * per_draw
-    prompt = sum(len(o.template) for o in domain.operators) / max(1, len(domain.operators)) / CHARACTERS_PER_TOKEN + 120
+    prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
     low, high = (calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS)
     return calls, (low, high)

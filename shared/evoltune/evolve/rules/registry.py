@@ -98,7 +98,7 @@ def core_reasons(parent: Task | None, child: Task, answer: str | None) -> Iterat
 def _own_prompt_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
     """ "prompt residue" where the child has a label of the domain's prompts, or the answer a sentence of the answer prompt."""
     if answer is None:
-        leaks = repeats_label((operator.template for operator in domain.operators), parent, child)
+        leaks = repeats_label((operator.template for operator in domain.operators if operator.template), parent, child)
     else:
         leaks = echoes_answer_prompt(domain.answer_prompt, child, answer)
     return "prompt residue" if leaks else ""

@@ -1,0 +1,171 @@
+"""Operators that edit the solution first: what they make, what they cost, and that a resumed run makes the same."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from towns import COUNTED, ScriptedTeacher, counted, grown, lamps, recipe
+
+from evoltune.domain import Operator, Rewritten
+from evoltune.errors import DomainError, TeacherError
+from evoltune.evolve.loop import draws_step
+from evoltune.evolve.rewriting import Rewriter
+from evoltune.evolve.yields import operator_yield
+from evoltune.record import Record, Task
+from evoltune.run.store import Step, Store
+from evoltune.teacher.protocol import GivenUpError, Reply
+
+
+def children(rows):
+    return [row for row in rows if row["parents"]]
+
+
+def test_children_have_a_computed_reference_and_their_own_solution_and_cost_no_call(tmp_path):
+    rows, ledger, teacher = grown(tmp_path, recipe(rounds=1), lamps(12))
+    assert len(children(rows)) == 8 and ledger["no rewrite: no lamps are counted"] == 4
+    assert teacher.asked == []
+    for row in children(rows):
+        (answer,) = row["answers"]
+        assert answer["model"] == "rewrite" and answer["text"].endswith(row["task"]["reference"])
+        assert row["operator_version"] == {o.name: o.version for o in COUNTED}[row["operator"]]
+
+
+def test_a_fusion_gets_both_parents(tmp_path):
+    domain = lamps(6, operators=(COUNTED[0], replace(COUNTED[2], weight=50.0)))
+    rows, _, _ = grown(tmp_path, recipe(rounds=2, fuse_after=2), domain)
+    fused = [row for row in rows if row["operator"] == "joined"]
+    assert fused and all(len(row["parents"]) == 2 for row in fused)
+    assert all(" Besides: " in row["task"]["instruction"] for row in fused)
+
+
+def test_where_a_function_refuses_the_next_operator_gets_the_draw(tmp_path):
+    harder = Operator(name="harder", template="One more demand:\n{instruction}", weight=0.01)
+    teacher = ScriptedTeacher({"evolve": lambda r: [f"Explain the mirror of number {r.seed} carefully and fully."],
+                               "equal": lambda r: ["Not equal"]})  # fmt: skip
+    rows, ledger, teacher = grown(tmp_path, recipe(rounds=1), lamps(6, operators=(*COUNTED, harder)), teacher=teacher)
+    assert Counter(row["operator"] for row in children(rows))["harder"] == 2
+    assert len(children(rows)) == 6 and ledger["pending"] == 0
+
+
+def test_a_resumed_run_makes_the_same_and_runs_no_program_twice(tmp_path, monkeypatch):
+    rules = recipe(rounds=3, answer_rewrites=True)
+    whole, ledger, _ = grown(tmp_path / "whole", rules, lamps(9))
+    with pytest.raises(TeacherError):
+        grown(tmp_path / "cut", rules, lamps(9), teacher=ScriptedTeacher(die_after=3))
+    assert grown(tmp_path / "cut", rules, lamps(9))[:2] == (whole, ledger)
+    # Everything is decided and noted: a third run needs neither a sandbox nor a teacher.
+    monkeypatch.setattr(Rewriter, "_workers", lambda self: pytest.fail("a program ran again"))
+    assert grown(tmp_path / "cut", rules, lamps(9), teacher=ScriptedTeacher(die_after=0))[:2] == (whole, ledger)
+
+
+def test_the_teacher_answers_too_where_the_recipe_asks(tmp_path):
+    rows, _, teacher = grown(tmp_path, recipe(rounds=1, answers=2, answer_rewrites=True), lamps(6))
+    assert {len(row["answers"]) for row in children(rows)} == {3}
+    assert {row["answers"][0]["model"] for row in children(rows)} == {"rewrite"}
+    assert Counter(r.purpose for r in teacher.asked) == {"answer": len(children(rows))}
+
+
+def keeps_numbers(task, wording):
+    return "" if task.instruction.split()[-1] in wording else "another number"
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_used"),
+    [
+        (lambda r: [f"How many lamps are there, {r.messages[-1][1].split()[-1]} in all?"], True),
+        (lambda r: ["How many lamps are there?"], False),
+        (lambda r: [""], False),
+        (lambda r: Reply(texts=(f"How many lamps {r.messages[-1][1].split()[-1]} and",), truncated=(0,)), False),
+        (lambda r: GivenUpError("HTTP 400", "no"), False),
+    ],
+)
+def test_a_wording_that_changes_the_task_is_not_used(tmp_path, reply, is_used):
+    worded = Operator(name="counted", rewrite=counted, template="Other words:\n{instruction}", faithful=keeps_numbers)
+    domain, rules = lamps(6, operators=(worded,)), recipe(rounds=1, reword=True)
+    rows, ledger, teacher = grown(tmp_path, rules, domain, teacher=ScriptedTeacher({"reword": reply}))
+    assert [row["task"]["instruction"].startswith("How many") for row in children(rows)] == [is_used] * 4
+    again, same_ledger, silent = grown(tmp_path, rules, domain, teacher=ScriptedTeacher({"reword": reply}))
+    assert (again, same_ledger) == (rows, ledger)
+    assert len(teacher.asked) == 4 and (not silent.asked or not is_used)
+
+
+def test_a_function_that_fails_is_an_error_that_names_operator_and_seed(tmp_path):
+    def broken(parents, rng, context):
+        raise KeyError("lamp")
+
+    with pytest.raises(DomainError, match=r"operator 'broken' failed on \['seed\d'\]: KeyError"):
+        grown(tmp_path, recipe(rounds=1), lamps(3, operators=(Operator(name="broken", rewrite=broken),)))
+
+
+def test_an_operator_is_a_template_or_a_function_and_wordings_are_checked():
+    with pytest.raises(DomainError, match="neither a template nor a rewrite function"):
+        Operator(name="empty")
+    with pytest.raises(DomainError, match="which nothing checks: give it `faithful`"):
+        Operator(name="counted", rewrite=counted, template="{instruction}")
+    with pytest.raises(DomainError, match="cannot be a rewrite"):
+        Operator(name="counted", rewrite=counted, kind="turn")
+
+
+def test_the_limits_of_programs_belong_to_the_step_only_where_functions_rewrite():
+    def steps(domain):
+        rules = recipe(rounds=1)
+        return {draws_step(replaced, domain).key for replaced in (rules, _with_program_s(rules, 2.0))}
+
+    assert len(steps(lamps(3))) == 2
+    assert len(steps(lamps(3, operators=(Operator(name="harder", template="{instruction}"),)))) == 1
+
+
+def _with_program_s(rules, seconds):
+    import msgspec
+
+    return msgspec.structs.replace(rules, verify=msgspec.structs.replace(rules.verify, program_s=seconds))
+
+
+def test_two_versions_of_an_operator_are_drawn_in_one_run_and_told_apart(tmp_path):
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "harder@short.txt").write_text("Shorter: {instruction}")
+    rules = recipe(rounds=1, prompts=str(tmp_path / "prompts"))
+    domain = lamps(30, operators=(Operator(name="harder", template="Harder: {instruction}"),))
+    grown(tmp_path / "run", rules, domain)
+    with Store.read(tmp_path / "run") as store:
+        table = operator_yield(store, draws_step(rules, domain))
+    assert [y.operator for y in table] == ["harder", "harder"] and len({y.version for y in table}) == 2
+    assert sum(y.draws for y in table) == 30 and all(y.calls for y in table)
+
+
+def test_the_version_is_part_of_the_lineage():
+    plain = Record(domain="towns", task=Task(instruction="x"), operator="harder")
+    assert replace(plain, operator_version="1").id != replace(plain, operator_version="2").id != plain.id
+
+
+def test_a_changed_function_or_prompt_is_another_version():
+    one = Operator(name="a", template="{instruction}")
+    assert one.version == Operator(name="b", template="{instruction}").version != replace(one, template="x").version
+    assert replace(one, rewrite=counted, faithful=keeps_numbers).version != one.version
+
+
+def test_what_a_function_made_survives_its_note(tmp_path):
+    class Once:
+        """A rewrite function that may be asked once."""
+
+        asked = 0
+
+        def __call__(self, parents, rng, context):
+            self.asked += 1
+            from evoltune.domain import Job
+
+            context.run(Job(program="pass"))
+            task = Task(instruction="x", tests={"cases": [[[1], 2]]}, fields={"entry_point": "f"})
+            return Rewritten(task=task, solution="y")
+
+    import asyncio
+
+    operator, blank = Operator(name="once", rewrite=Once()), Record(domain="towns", task=Task(instruction=""))
+
+    async def ask(store):
+        async with Rewriter(recipe(), lamps(3), Step(name="evolve", version="1"), store) as rewriter:
+            return await rewriter.rewrite(blank, operator, [blank])
+
+    with Store.open(tmp_path) as store:
+        first, second = asyncio.run(ask(store)), asyncio.run(ask(store))
+    assert first == second and operator.rewrite.asked == 1
