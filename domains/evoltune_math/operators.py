@@ -1,13 +1,27 @@
-"""WizardMath's operators (arXiv:2308.09583): three upward, two downward, and the fusion of two problems; and the prompts.
+"""WizardMath's operators (arXiv:2308.09583): three upward, two downward, and the fusion of two problems; operators that edit the
+solution first; and the prompts.
 
-    [o.name for o in OPERATORS]     # constraints, concretize, deepen, easier, easier_new, fuse
+    [o.name for o in OPERATORS]     # constraints, concretize, deepen, easier, easier_new, fuse, renumber, invert, ...
 
 Each prompt is a file in `prompts/`. Its first line is a comment that gives the reason for it and is not sent.
 """
 
-from evoltune.domain import Operator
+from typing import Literal
+
+from evoltune.domain import Operator, Rewrite
 from evoltune.record import Task
 from evoltune.text.prompts import read_prompt
+from evoltune_math.rewrites.operators import (
+    aggregate,
+    chain,
+    combine,
+    convert,
+    extend,
+    faithful,
+    invert,
+    renumber,
+    shorten,
+)
 
 
 def prompt(name: str) -> str:
@@ -15,6 +29,16 @@ def prompt(name: str) -> str:
     return read_prompt("evoltune_math", name) + "\n"
 
 
+SOLUTION_FIRST: tuple[tuple[str, Rewrite, Literal["depth", "breadth", "down", "fuse"]], ...] = (
+    ("renumber", renumber, "breadth"),
+    ("invert", invert, "depth"),
+    ("extend", extend, "depth"),
+    ("shorten", shorten, "down"),
+    ("convert", convert, "depth"),
+    ("aggregate", aggregate, "depth"),
+    ("chain", chain, "fuse"),
+    ("combine", combine, "fuse"),
+)
 OPERATORS = (
     Operator(name="constraints", template=prompt("constraints")),
     Operator(name="concretize", template=prompt("concretize")),
@@ -23,6 +47,11 @@ OPERATORS = (
     Operator(name="easier", template=prompt("easier"), kind="down"),
     Operator(name="easier_new", template=prompt("easier_new"), kind="down"),
     Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
+    # These edit the worked solution first. They are drawn only where a recipe gives them a weight: the papers had none.
+    *(
+        Operator(name=name, rewrite=function, kind=kind, template=prompt("reword"), faithful=faithful, weight=0.0)
+        for name, function, kind in SOLUTION_FIRST
+    ),
 )
 ANSWER_PROMPT = prompt("answer")
 EVIDENCE = {"program": prompt("program"), "check": prompt("check")}

@@ -81,7 +81,7 @@ def program_of(solution: str, slots: Sequence[Fraction]) -> Program | None:
     results: list[Fraction] = []
     equations: list[Node] = []
     for left, right in _ANNOTATED.findall(solution) or _EQUATION_LINE.findall(solution):
-        tree, result = _arithmetic(left), number_value(right)
+        tree, result = arithmetic(left), number_value(right)
         if tree is None or result is None:
             return None
         equations.append(_abstracted(tree, slots, results))
@@ -92,7 +92,7 @@ def program_of(solution: str, slots: Sequence[Fraction]) -> Program | None:
     return program if evaluate(program, slots) == results[-1] else None
 
 
-def _arithmetic(text: str) -> Node | None:
+def arithmetic(text: str) -> Node | None:
     """The tree of the four operations and percent over numbers, else None."""
     try:
         tree = parse(_THOUSANDS.sub("", text))

@@ -45,8 +45,8 @@ def test_decisions_come_in_the_order_of_ids(store):
 
 def test_draws_know_operator_and_parent(store):
     found = {draw.record: draw for draw in queries.draws(store, EVOLVE)}
-    assert found[SEED.id] == Draw("", None, SEED.id, "")
-    assert found[SORRY.id] == Draw("deepen", SEED.id, SORRY.id, "sorry")
+    assert found[SEED.id] == Draw("", "", None, SEED.id, "")
+    assert found[SORRY.id] == Draw("deepen", "", SEED.id, SORRY.id, "sorry")
 
 
 def test_drops_of_all_steps_are_listed_the_newest_first(store):
