@@ -1,10 +1,10 @@
 """Requests and answers of the service as types, and the OpenAPI 3.1 document that describes them (with `openapi.yaml`).
 
     batch, single = request_types(["code", "math"], most_rows=1024)
-    request = parse_body(b'{"domain": "math", "rows": []}', batch)
+    request = msgspec.convert(parse_json(b'{"domain": "math", "rows": []}'), batch)
 
-Invariant: bodies are strict JSON (RFC 8259): UTF-8, no NaN or Infinity, no unknown keys. A body that `parse_body` returns has
-the declared shape; rows inside it stay as they came.
+Invariant: bodies are strict JSON (RFC 8259): UTF-8, no NaN or Infinity; our own have no unknown keys. Rows inside them stay as they
+came.
 """
 
 import html
@@ -61,6 +61,20 @@ class Verdicts(msgspec.Struct, forbid_unknown_fields=True):
     verdicts: list[VerdictRow]
 
 
+class TestResults(msgspec.Struct, forbid_unknown_fields=True):
+    """1 for each test that passed within the time, else 0; the seconds of those that passed, else -1."""
+
+    results: list[int]
+    runtimes: list[float]
+
+
+class GymReward(msgspec.Struct):
+    """The body that was posted, with the reward. An answer that could not be judged gets 0 and a reason."""
+
+    reward: float
+    failure_reason: str | None = None
+
+
 class Problem(msgspec.Struct, forbid_unknown_fields=True):
     """Why there are no verdicts."""
 
@@ -80,6 +94,9 @@ class State(msgspec.Struct, forbid_unknown_fields=True):
     status: str
 
 
+ANSWERS = (Verdicts, VerdictRow, TestResults, GymReward)
+
+
 def request_types(domains: Sequence[str], most_rows: int) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
     """The types of a batch and of a single request, for the domains that are served."""
     domain = ("domain", Literal[tuple(domains)])
@@ -95,15 +112,15 @@ def request_types(domains: Sequence[str], most_rows: int) -> tuple[type[msgspec.
     return batch, single
 
 
-def parse_body(body: bytes, shape: type[msgspec.Struct]) -> Any:
-    """The body as `shape`. Raises NotJsonError, or msgspec.ValidationError where it is JSON of another shape."""
+def parse_json(body: bytes) -> Any:
+    """The value of a strict JSON text. Raises NotJsonError."""
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise NotJsonError(f"the body is not JSON: {error}"[:300]) from error
     if isinstance(value, dict) and isinstance(first := value.get("first_row"), float) and first.is_integer():
         value["first_row"] = int(first)  # JSON Schema calls 1.0 an integer
-    return msgspec.convert(value, shape)
+    return value
 
 
 def _no_number(name: str) -> None:
@@ -133,14 +150,18 @@ def _nan_to_null(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def openapi(version: str, requests: Sequence[type[msgspec.Struct]], limits: Limits) -> dict[str, Any]:
-    """The document of a service that takes these requests (`request_types`) under these limits."""
+def openapi(version: str, requests: Mapping[str, type[msgspec.Struct]], limits: Limits) -> dict[str, Any]:
+    """The document of a service that takes these bodies, by path, under these limits."""
     text = (files(__package__) / "openapi.yaml").read_text(encoding="utf-8")
     # safe_substitute leaves OpenAPI's own `$ref` as it is.
     times = {"read_s": f"{limits.read_s:g}", "timeout_s": f"{limits.timeout_s:g}"}
     filled = Template(text).safe_substitute(times, version=version, most_mb=limits.most_mb)
     document: dict[str, Any] = yaml.safe_load(filled)
-    shapes = (*requests, Verdicts, VerdictRow, Problem, Late, State)
+    paths = document["paths"]
+    document["paths"] = {
+        path: paths[path] for path in paths if path in requests or "requestBody" not in paths[path].get("post", {})
+    }
+    shapes = (*dict.fromkeys(requests.values()), *ANSWERS, Problem, Late, State)
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = schemas
     return document

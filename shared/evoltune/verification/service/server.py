@@ -26,8 +26,9 @@ from aiohttp import web
 from evoltune import __version__
 from evoltune.errors import DomainError, MissingExtraError
 from evoltune.verification.checker import Checker
+from evoltune.verification.service.routes import routes_of
 from evoltune.verification.service.row_queue import Limits, QueuedRequest, QueueFullError, RowQueue
-from evoltune.verification.service.schema import NotJsonError, docs_page, dump_body, openapi, parse_body, request_types
+from evoltune.verification.service.schema import NotJsonError, docs_page, dump_body, openapi
 
 try:
     import prometheus_client as prometheus
@@ -35,7 +36,7 @@ except ImportError as error:
     raise MissingExtraError("prometheus_client", "serve", "the verifier service") from error
 
 WITHOUT_TOKEN = ("/health", "/ready")
-SINGLE = "/v1/verify-one"
+SEED = "/seed_session"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MIB = 2**20
 BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120)
@@ -68,8 +69,9 @@ class Service:
         self.held, self._lock = 0, threading.Lock()
         self.metrics = Metrics()
         self.queues = {name: self._queue(name, checker) for name, checker in checkers.items()}
-        self.batch, self.single = request_types(list(checkers), limits.most_rows)
-        self.document = openapi(__version__, (self.batch, self.single), limits)
+        programs = next((name for name, checker in checkers.items() if "entry_point" in checker.domain.columns), "")
+        self.routes = routes_of(list(checkers), limits.most_rows, programs)
+        self.document = openapi(__version__, {path: route.body for path, route in self.routes.items()}, limits)
 
     def _queue(self, name: str, checker: Checker) -> RowQueue:
         count = self.metrics.verdicts
@@ -86,8 +88,9 @@ class Service:
         }  # fmt: skip
         for path, handler in pages.items():
             app.router.add_get(path, handler, allow_head=False)
-        for path in ("/v1/verify", SINGLE):
+        for path in self.routes:
             app.router.add_post(path, self._verify)
+        app.router.add_post(SEED, self._seed)
         app.on_cleanup.append(self._close)
         return app
 
@@ -149,22 +152,21 @@ class Service:
         return web.Response(text=docs_page(self.document), content_type="text/html", headers=policy)
 
     async def _verify(self, request: web.Request) -> web.Response:
-        """Both requests: a batch of rows, and one row at /v1/verify-one."""
+        """Any body of the routes: its rows through their domain's queue."""
         if refusal := self._refusal(request):
             return refusal
-        single, size = request.path == SINGLE, request.content_length or 0
+        size = request.content_length or 0
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
         self._hold(size)
         queued: QueuedRequest | None = None
         try:
             async with asyncio.timeout(self.limits.read_s):
                 raw = await request.read()
-            body = parse_body(raw, self.single if single else self.batch)
-            rows, first = ([body.row], 1) if single else (body.rows, body.first_row)
-            queued = self.queues[body.domain].accept(rows, first, body.profile, body.policy)
+            task = self.routes[request.path].read(raw)
+            queued = self.queues[task.domain].accept(task.rows, task.first_row, task.profile, task.policy)
             async with asyncio.timeout_at(deadline):
                 verdicts = await asyncio.wrap_future(queued.future)
-            return answer(verdicts[0] if single else {"verdicts": verdicts})
+            return answer(task.answer(verdicts))
         except TimeoutError:
             if queued is None:
                 return problem(408, f"the body did not arrive in {self.limits.read_s:g} s")
@@ -184,6 +186,10 @@ class Service:
             else:
                 queued.cancel()  # without effect on one that is done
                 queued.future.add_done_callback(lambda _: self._hold(-size))
+
+    async def _seed(self, request: web.Request) -> web.Response:
+        """NeMo-Gym opens a session before a rollout; verifying needs none."""
+        return answer({})
 
     def _hold(self, size: int) -> None:
         with self._lock:
