@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import venv
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,8 +181,9 @@ def ours(args, pairs, turns, folder):
     from evoltune.train.job import Job, Watchdog
     from evoltune.train.schedule import batch_layout
     from evoltune.train.sft import trainer as sft
-    from evoltune.train.sft.batches import StepBatchSampler
+    from evoltune.train.sft.batches import StepBatchSampler, collate
     from evoltune.train.sft.callbacks import TrainingMonitor
+    from evoltune.train.sft.loss import LabelledHead
 
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps({"instruction": q, "output": a}) + "\n" for q, a in pairs), encoding="utf-8")
@@ -202,10 +204,11 @@ def ours(args, pairs, turns, folder):
     arguments = sft.training_arguments(job, layout, precision_of("auto"))
     arguments.max_steps = args.steps
     sampler = StepBatchSampler(dataset.lengths, layout, args.steps, job.seed, 0, True)
+    model = model_of(args)
     trainer = sft.EvoltuneTrainer(
-        dataset=dataset, sampler=sampler, pad=tokenizer.pad_token_id, recipe=recipe.train,
-        monitor=TrainingMonitor(job, Watchdog(job)), model=model_of(args), args=arguments,
-        callbacks=[turn_taker(turns, "ours")],
+        dataset=dataset, sampler=sampler, collate=partial(collate, pad=tokenizer.pad_token_id),
+        loss=LabelledHead(model).loss, recipe=recipe.train, monitor=TrainingMonitor(job, Watchdog(job)), model=model,
+        args=arguments, callbacks=[turn_taker(turns, "ours")],
     )  # fmt: skip
     turns.tokens["ours"] = [sum(dataset.lengths[i] for i in step) for step in sampler]
     return trainer, tokenizer

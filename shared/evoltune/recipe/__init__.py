@@ -14,12 +14,15 @@ from evoltune.recipe.sections import (
     Endpoint,
     Eval,
     Evolve,
+    InstructionReward,
     Price,
     Recipe,
+    Reward,
     Sandbox,
     Section,
     Seeds,
     Source,
+    StepReward,
     Teacher,
     Train,
     Verification,
@@ -27,6 +30,6 @@ from evoltune.recipe.sections import (
 )
 
 __all__ = [
-    "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "Price", "Recipe", "Sandbox", "Section", "Seeds", "Source",
-    "Teacher", "Train", "Verification", "dump_recipe", "find_recipe", "fingerprint", "load_recipe", "make_recipe", "shipped",
+    "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "Price", "Recipe", "Reward", "Sandbox", "Section", "Seeds", "Source",
+    "StepReward", "Teacher", "Train", "Verification", "dump_recipe", "find_recipe", "fingerprint", "load_recipe", "make_recipe", "shipped",
 ]  # fmt: skip

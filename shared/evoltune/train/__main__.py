@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from evoltune.errors import EvoltuneError
-from evoltune.train.job import Watchdog, only_trainer, read_job, write_error
+from evoltune.train.job import Job, Watchdog, only_trainer, read_job, write_error
 
 
 def main() -> int:
@@ -14,10 +14,8 @@ def main() -> int:
     watchdog = Watchdog(job)
     watchdog.start()
     try:
-        from evoltune.train.sft.trainer import run
-
         with only_trainer(job):
-            run(job, watchdog)
+            _run(job, watchdog)
     except EvoltuneError as error:
         write_error(job, int(os.environ.get("RANK", "0")), error)
         if os.environ.get("WORLD_SIZE", "1") != "1":  # the driver prints the error of a single process
@@ -25,6 +23,14 @@ def main() -> int:
         # All ranks raise the same error; an agent that saw a failure would restart them, only to fail again.
         return 0 if "TORCHELASTIC_RUN_ID" in os.environ else error.exit_code
     return 0
+
+
+def _run(job: Job, watchdog: Watchdog) -> None:
+    if job.kind == "sft":
+        from evoltune.train.sft.trainer import run
+    else:
+        from evoltune.train.reward.trainer import run
+    run(job, watchdog)
 
 
 if __name__ == "__main__":

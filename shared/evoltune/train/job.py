@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +33,8 @@ _WITHOUT_EFFECT = (
     "per_device_train_batch_size", "gradient_accumulation_steps", "global_batch_size", "gradient_checkpointing", "loss_chunk",
 )  # fmt: skip
 OTHER_ENDS_S = 20.0
+Kind = Literal["sft", "steps", "instructions"]
+"""What a job trains: a model by supervised fine-tuning, or a reward model on steps or on instructions."""
 HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 
 
@@ -50,6 +52,9 @@ class Job(Struct, frozen=True, kw_only=True):
     """A hash of the training rows."""
     certificate: str = ""
     """Path of the dataset's certificate; empty: none."""
+    kind: Kind = "sft"
+    start: str = ""
+    """Folder of the checkpoint that training goes on from, an adapter over `base` or a whole model; empty: from `base`."""
 
     @property
     def seed(self) -> int:
@@ -69,17 +74,25 @@ class Job(Struct, frozen=True, kw_only=True):
         return self.folder / STEPS
 
 
-def make_job(recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None) -> Job:
-    """A job with its fingerprint. `rows`: as `rows_of` returns it."""
+def make_job(
+    recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None, *, kind: Kind = "sft", start: str = ""
+) -> Job:
+    """A job with its fingerprint. `rows`: as `rows_of` returns it. `start`: a finished checkpoint, or none."""
     content = digest([_content(rows)])
+    parts: list[Any] = [settings_of(recipe), content]
+    if kind != "sft":
+        begun = (read_json(Path(start) / MANIFEST) or {}) if start else {}
+        parts += [kind, begun.get("fingerprint", start)]
     return Job(
         recipe=recipe,
         rows=rows,
         base=base,
         out=str(out.resolve()),
-        fingerprint=digest([settings_of(recipe), content]),
+        fingerprint=digest(parts),
         content=content,
         certificate=str(certificate.resolve()) if certificate else "",
+        kind=kind,
+        start=start,
     )
 
 

@@ -78,16 +78,21 @@ def train(
         certificate = certificate_path(Path(rows)) if certificate_path(Path(rows)).is_file() else None
     base = download_model(ModelRef(recipe.train.model_name_or_path, recipe.train.model_revision))
     job = make_job(recipe, rows, str(base), out, certificate)
-    manifest = _finished(job)
-    if manifest is not None:
-        print(f"  train: {out} is finished already ({manifest['steps']} steps)", file=sys.stderr)
-    else:
-        refuse_replacement(recipe, out, job.content)
-        manifest = _run(job)
+    manifest = finish_job(job)
     if recipe.train.checkpoint_select == "generations" and "selected_step" not in manifest:
         manifest = select_checkpoint(job, manifest, score)
     shutil.rmtree(job.steps, ignore_errors=True)
     return manifest
+
+
+def finish_job(job: Job) -> dict[str, Any]:
+    """The manifest of a job that is finished already, or is now started or continued. Raises as `train` does."""
+    manifest = _finished(job)
+    if manifest is not None:
+        print(f"  train: {job.out} is finished already ({manifest['steps']} steps)", file=sys.stderr)
+        return manifest
+    refuse_replacement(job.recipe, job.folder, job.content)
+    return _run(job)
 
 
 def _run(job: Job) -> dict[str, Any]:

@@ -230,10 +230,10 @@ def flops_per_token(model: Any) -> tuple[float, float]:
 
     The products of attention itself and the embedding lookup are left out, as in the usual 6 x parameters x tokens.
     """
-    head = model.get_output_embeddings().weight
-    tables = {id(model.get_input_embeddings().weight), id(head)}
+    head = model.get_output_embeddings()  # a reward model has none
+    tables = {id(m.weight) for m in (model.get_input_embeddings(), head) if m is not None}
     matrices = (p for p in model.parameters() if p.dim() == 2 and id(p) not in tables)
-    return float(sum(map(_flops, matrices))), float(_flops(head))
+    return float(sum(map(_flops, matrices))), float(_flops(head.weight)) if head is not None else 0.0
 
 
 def _flops(weight: Any) -> int:

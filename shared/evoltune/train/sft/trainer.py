@@ -6,12 +6,14 @@ the learning-rate curve are ours.
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from evoltune.errors import TrainingError, require
@@ -35,6 +37,8 @@ SAME_NAMES = (
     "learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "logging_steps",
 )  # fmt: skip
 """Settings of the recipe that the Trainer has under the same name."""
+Collate = Callable[[Sequence[Any]], dict[str, torch.Tensor]]
+Loss = Callable[[Any, dict[str, torch.Tensor], Any], torch.Tensor]
 PROOF_ROWS = 64
 """Rows that the template proof checks, spread over the dataset."""
 
@@ -43,31 +47,28 @@ class EvoltuneTrainer(Trainer):  # type: ignore[misc]
     """Transformers' Trainer with our batches, our loss and our learning-rate curve."""
 
     def __init__(
-        self, *, dataset: PackedDataset, sampler: StepBatchSampler, pad: int, recipe: Train, monitor: TrainingMonitor,
-        **kwargs: Any,
+        self, *, dataset: Dataset[Any], sampler: StepBatchSampler, collate: Collate, loss: Loss, recipe: Train,
+        monitor: TrainingMonitor, **kwargs: Any,
     ) -> None:  # fmt: skip
-        self._dataset, self._sampler, self._pad = dataset, sampler, pad
+        """`loss(model, batch, items)`: the sum over the batch's labels, divided by `items`, the labels of the whole step."""
+        self._dataset, self._sampler, self._collate, self._loss = dataset, sampler, collate, loss
         self._recipe, self._monitor = recipe, monitor
         super().__init__(train_dataset=dataset, **kwargs)
         self.add_callback(monitor)
         # Makes the Trainer count the step's label tokens over all ranks and micro-batches.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True
-        self._head = LabelledHead(self.accelerator.unwrap_model(self.model), recipe.loss_chunk)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         return DataLoader(
-            self._dataset,
-            batch_sampler=self._sampler,
-            collate_fn=lambda rows: collate(rows, self._pad),
-            pin_memory=torch.cuda.is_available(),
+            self._dataset, batch_sampler=self._sampler, collate_fn=self._collate, pin_memory=torch.cuda.is_available()
         )
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Multiplied by the number of ranks, because DDP and DeepSpeed average gradients over them."""
-        loss = self._head.loss(model, inputs, num_items_in_batch) * self.accelerator.num_processes
+        loss = self._loss(model, inputs, num_items_in_batch) * self.accelerator.num_processes
         self._monitor.observe(loss, inputs)
         return loss
 
@@ -101,8 +102,8 @@ def run(job: Job, watchdog: Watchdog) -> None:
     metrics = Metrics(job, counts, layout, sampler.step_tokens(), precision)
     pad = tokenizer.pad_token_id or 0
     trainer = EvoltuneTrainer(
-        dataset=dataset, sampler=sampler, pad=pad, recipe=train, monitor=monitor, model=model, args=arguments,
-        callbacks=[metrics],
+        dataset=dataset, sampler=sampler, collate=partial(collate, pad=pad), loss=LabelledHead(model, train.loss_chunk).loss,
+        recipe=train, monitor=monitor, model=model, args=arguments, callbacks=[metrics],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     first = [dataset[i] for i in next(iter(sampler))]
@@ -111,15 +112,20 @@ def run(job: Job, watchdog: Watchdog) -> None:
     if resume and (resume / UNIVERSAL).is_file():
         arguments.hf_deepspeed_config.config["checkpoint"] = {"load_universal": True}
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    refuse_stopped(monitor, trainer, steps)
+    try:
+        save_final(trainer, tokenizer, stop, job, counts, proof)
+    except TrainingError as error:
+        raise TrainingError(f"{error}; {keep_last_step(trainer, job)}") from error
+
+
+def refuse_stopped(monitor: TrainingMonitor, trainer: Any, steps: int) -> None:
+    """Raises TrainingError if training ended on request, before its last step."""
     if monitor.stopping and trainer.state.global_step < steps:
         raise TrainingError(
             f"stopped on request after step {trainer.state.global_step} of {steps}, with a checkpoint: run the same command "
             "again to continue"
         )
-    try:
-        save_final(trainer, tokenizer, stop, job, counts, proof)
-    except TrainingError as error:
-        raise TrainingError(f"{error}; {keep_last_step(trainer, job)}") from error
 
 
 def keep_last_step(trainer: Any, job: Job) -> str:
