@@ -328,14 +328,18 @@ class InstructionReward(Section, frozen=True, kw_only=True):
     limit: Count = 0
     """Instructions that are paired; 0: all."""
     validation: Fraction = 0.1
+    """Share of the pairs, by what they are made of, that are not trained on, and measure the model."""
     train: dict[str, Any] = {}
+    """As of `reward.steps`."""
 
 
 class Reward(Section, frozen=True, kw_only=True):
     """Reward models (2308.09583, section 3): which are trained, and how their scores become one reward."""
 
     steps: StepReward | None = None
+    """The process reward model; none: the reward has no step score."""
     instructions: InstructionReward | None = None
+    """The instruction reward model; none: every instruction weighs the same."""
     fail_share: Fraction = 0.0
     """Share of the models' reward that an answer keeps which the verifier fails; below 1, so that it stays below any pass."""
 
@@ -427,6 +431,7 @@ class Recipe(Section, frozen=True, kw_only=True):
     curate: Curate = Curate()
     train: Train = Train()
     reward: Reward | None = None
+    """Reward models; see docs/reward.md."""
     eval: Eval = Eval()
     compute: Compute = Compute()
 
