@@ -85,7 +85,7 @@ class Reward:
                 kind = type(columns[name]).__name__
                 raise ValueError(f"column {name!r} is a {kind}: pass a list with one value for each completion")
         if prompts is not None and len(prompts) and "instruction" not in known:
-            known["instruction"] = [_prompt_text(prompt) for prompt in column_values(prompts) or ()]
+            known["instruction"] = [prompt_text(prompt) for prompt in column_values(prompts) or ()]
         for name, values in known.items():
             if len(values) != len(completions):
                 counts = f"{len(values)} values for {len(completions)} completions"
@@ -157,7 +157,7 @@ def _general(reason: str) -> str:
     return (text.partition(": ")[2] if text.startswith("row ") else text)[:120] or "no reason given"
 
 
-def _prompt_text(prompt: Any) -> str:
+def prompt_text(prompt: Any) -> str:
     """A prompt's text: of a conversation, its last message's."""
     if isinstance(prompt, str):
         return prompt

@@ -29,6 +29,7 @@ from evoltune.train.reward.encode import Prompting, Scored, encode_instruction, 
 from evoltune.train.reward.formats import read_solutions
 from evoltune.train.reward.held_out import is_held_out, pair_quality, step_quality
 from evoltune.train.reward.model import collate, load_model, logits_at, merged, pair_loss, step_loss
+from evoltune.train.reward.steps import ROLLOUTS
 from evoltune.train.schedule import batch_layout, number_of_steps
 from evoltune.train.sft.batches import StepBatchSampler
 from evoltune.train.sft.callbacks import Metrics, TrainingMonitor
@@ -154,6 +155,16 @@ def _fitted(document: Scored, train: Train, where: str, counts: Counts) -> Score
     return cut
 
 
+def aggregate_of(job: Job) -> str:
+    """`last` where most labels are shares of rollouts, which estimate the end of a solution; else `min`."""
+    if job.kind != "steps":
+        return "min"
+    labels = [label for solution in read_solutions(job.rows) for label in solution.labels if label.value is not None]
+    soft = sum(label.method == ROLLOUTS and label.value not in (0.0, 1.0) for label in labels)
+    rolled = sum(label.method == ROLLOUTS for label in labels)
+    return "last" if soft and 2 * rolled > len(labels) else "min"
+
+
 def publish(trainer: Any, prompting: Prompting, job: Job, counts: Counts, held_out: Sequence[Row]) -> None:
     """Writes the whole model, its tokenizer, `scorer.json` with the prompt, and the manifest last."""
     staging, train = job.folder / ".saving", job.recipe.train
@@ -172,7 +183,7 @@ def publish(trainer: Any, prompting: Prompting, job: Job, counts: Counts, held_o
         quality, centre = pair_quality(logits), sum(row[0] for row in known) / len(known)
     scorer = {
         "kind": job.kind, "template": train.template, "system_prompt": train.system_prompt, "centre": centre,
-        "max_length": train.max_length,
+        "max_length": train.max_length, "aggregate": aggregate_of(job),
     }  # fmt: skip
     (staging / SCORER).write_text(json.dumps(scorer), encoding="utf-8")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
