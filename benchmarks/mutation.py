@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*(f"shared/evoltune/sandbox/{name}.py" for name in ("values", "forms", "job_checks", "source_tests", "control")),
          "shared/evoltune/sandbox/same_process"),
         # the quick ones first: most faults die there
-        ("tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
+        ("tests/sandbox/same_process", "tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
          "tests/evoltune_code/test_verification.py"),
     ),
     "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),

@@ -51,7 +51,7 @@ def bound(judge: Judge) -> dict[str, Any]:
         judge.met = len(expectations.met)
         reached(site)
 
-    def function(site: int, called: Any, *args: Any, **kwargs: Any) -> Any:
+    def function(site: int, called: Any, /, *args: Any, **kwargs: Any) -> Any:
         verify()
         result = called(*args, **kwargs)
         monitor.count(state, site)
@@ -92,7 +92,7 @@ def _method(judge: Judge) -> Callable[..., Any]:
             args = tuple(comparing.real_array(a) for a in args)
         return getattr(owner, name)(*args, **kwargs)
 
-    def method(site: int, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    def method(site: int, owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         result = call(owner, name, args, kwargs)
         if (site and name not in rewriting.CONTEXTS) or (name in rewriting.RAISES and len(args) > 1):
             monitor.count(judge.state, site)

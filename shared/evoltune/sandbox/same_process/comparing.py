@@ -129,8 +129,8 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
     """What `left == right` gives."""
     if left is right and type(left) in ATOMS:
         return left == right
-    if type(left) in trusted or type(right) in trusted:
-        return left == right
+    if type(left) in trusted or type(right) in trusted:  # the helper is asked, never the program's object
+        return left == right if type(left) in trusted else right == left
     if is_plain(left) and is_plain(right):
         return left == right
     if depth > MAX_DEPTH:
@@ -189,11 +189,26 @@ def _equals_anything(value: Any) -> bool:
     return not is_plain(value) and _truth(value, object())
 
 
-def _decoys(value: Any) -> list[Any]:
-    """Values of the same type that do not equal this one; none where there is no rule."""
+def _decoys(value: Any, n: int = DECOYS, far: bool = False) -> list[Any]:
+    """Values of the same type that do not equal this one, near it or also `far` from it; none where there is no rule."""
     if not is_plain(value) or is_array(value):
         return []
-    return [d for d in (_other(value) for _ in range(DECOYS)) if type(d) is not type(value) or d != value]
+    drawn = (_far(value) if far else _other(value) for _ in range(n))
+    return [d for d in drawn if type(d) is not type(value) or d != value]
+
+
+def _far(value: Any) -> Any:
+    kind = type(value)
+    if kind in (int, float):
+        return value + kind(_draw.randrange(-(10 ** _draw.randrange(1, 10)), 10 ** _draw.randrange(1, 10)))
+    if kind is str:
+        return "".join(_sign() for _ in range(_draw.randrange(1, 40)))
+    return _other(value)
+
+
+def _sign() -> str:
+    """A character that hardly any text holds (arrows, mathematics, shapes)."""
+    return chr(_draw.randrange(0x2190, 0x2800))
 
 
 def _other(value: Any) -> Any:
@@ -202,13 +217,13 @@ def _other(value: Any) -> Any:
         return not value
     if kind is int:
         return value + _draw.choice((-1, 1)) * _draw.randrange(1, 1000)
-    if kind in (float, complex, decimal.Decimal):
+    if kind in (float, complex, decimal.Decimal, datetime.timedelta):
         return value + kind(_draw.randrange(1, 1000))
     if kind is str:
-        return value + _draw.choice("abcdefghijklmnopqrstuvwxyz") if value and _draw.random() < 0.5 else value[1:] + "~"
-    if kind is bytes:
-        return value + b"~"
-    if kind in (list, tuple):
+        return value[_draw.randrange(2) :] + _sign()
+    if kind in (bytes, bytearray):
+        return value + kind([_draw.randrange(128, 256)])
+    if kind in SEQUENCES:
         items = [*value]
         if items and _draw.random() < 0.7:
             i = _draw.randrange(len(items))
@@ -227,23 +242,31 @@ def _contains(container: Any, item: Any) -> Any:
     kind = type(container)
     if is_plain(item) and is_plain(container):
         return item in container
-    if kind in SEQUENCES or kind in SETS:
+    if kind in SEQUENCES:
         return any(_same(v, item, 0) for v in container)
-    if kind in MAPPINGS:
+    if kind in SETS or kind in MAPPINGS:
         return item in container and any(_same(v, item, 0) for v in container)
     found = item in container
-    if found and not is_plain(container):
-        return not any(_holds(container, decoy) for decoy in _decoys(item) or [object()])
-    return found
+    return _believed_member(container, item) if found and not is_plain(container) else found
 
 
-def _holds(container: Any, decoy: Any) -> bool:
-    """Whether the program's container takes a value that it should not. One that raises for a value of the type that it has
-    just taken says so by the number of its calls; a value of another type it may refuse."""
+def _believed_member(container: Any, item: Any) -> bool:
+    """That the program's container holds a value is believed where it does not hold every value of that type, near and far, and
+    gives each answer twice. A container of its own may be a rule (a range, the even numbers), so some decoys may be in it."""
+    decoys = _decoys(item, ASKED, far=True) or [object() for _ in range(DECOYS)]
+    asked = [*range(len(decoys) + 1)] * 2
+    _draw.shuffle(asked)
+    answers: list[set[bool]] = [set() for _ in range(len(decoys) + 1)]
+    for i in asked:
+        answers[i].add(_holds(container, item if i == len(decoys) else decoys[i]))
+    return answers[-1] == {True} and {True, False} not in answers and {False} in answers
+
+
+def _holds(container: Any, value: Any) -> bool:
     try:
-        return bool(decoy in container)
-    except Exception:  # noqa: BLE001 - the program's own method
-        return type(decoy) is not object
+        return bool(value in container)
+    except Exception:  # noqa: BLE001 - the program's own method, which may refuse a value
+        return False
 
 
 def _believed_order(symbol: str, left: Any, right: Any, result: Any) -> Any:
@@ -300,7 +323,7 @@ def is_instance(value: Any, kind: Any) -> bool:
     return found
 
 
-def answer(owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """What a method says about its argument (`x.startswith("abc")`). An object of the program's must not say so of any text."""
     result = getattr(owner, name)(*args, **kwargs)
     if result and not is_plain(owner) and type(owner) not in named_classes and args and is_plain(args[0]):

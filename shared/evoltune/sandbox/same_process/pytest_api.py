@@ -3,6 +3,7 @@
 Invariant: an expectation is decided here, whatever the program has done to a module of that name.
 """
 
+import fractions
 import itertools
 import math
 import re
@@ -24,6 +25,8 @@ class _Approx:
         return self._near(other, self.expected)
 
     __hash__ = None  # type: ignore[assignment]
+    __array_ufunc__, __array_priority__ = None, 100
+    """So that numpy leaves `array == approx(...)` to this class."""
 
     def __repr__(self) -> str:
         return f"approx({self.expected!r})"
@@ -39,12 +42,15 @@ class _Approx:
             )
         if hasattr(wanted, "tolist"):
             wanted = wanted.tolist()
-        if comparing.is_array(got) and hasattr(got, "tolist"):
+        if comparing.is_array(got):
+            if not isinstance(wanted, list | tuple):
+                return all(self._near(v, wanted) for v in got.ravel().tolist())
             got = got.tolist()
         if isinstance(wanted, list | tuple):
             return isinstance(got, list | tuple) and len(got) == len(wanted) and all(map(self._near, got, wanted))
+        got, wanted = _quotient(got), _quotient(wanted)
         if isinstance(wanted, bool) or not isinstance(wanted, comparing.NUMBERS):
-            return bool(equal(got, wanted))
+            return (type(got) is bool or not isinstance(wanted, bool)) and bool(equal(got, wanted))
         if not comparing.is_plain(got) or not isinstance(got, comparing.NUMBERS):
             return False
         return self._close(got, wanted)
@@ -52,16 +58,19 @@ class _Approx:
     def _close(self, got: Any, wanted: Any) -> bool:
         if got == wanted:
             return True
-        if isinstance(wanted, complex) or isinstance(got, complex):
-            difference, size = abs(complex(got) - complex(wanted)), abs(complex(wanted))
-        else:
-            if math.isnan(wanted):
-                return self.nan_ok and math.isnan(got)
-            if math.isinf(wanted) or math.isinf(got):
-                return False
-            difference, size = abs(got - wanted), abs(wanted)
+        size = abs(wanted)
+        if math.isnan(size):
+            return bool(self.nan_ok and math.isnan(abs(got)))
+        if math.isinf(size):
+            return False
         relative = 1e-6 if self.rel is None and self.abs is None else self.rel or 0
-        return bool(difference <= max(float(relative) * float(size), 1e-12 if self.abs is None else self.abs))
+        tolerance = max(float(relative) * float(size), 1e-12 if self.abs is None else self.abs)
+        return bool(abs(wanted - got) <= tolerance)
+
+
+def _quotient(value: Any) -> Any:
+    """A fraction as a float: its class is Python code, which a program can change."""
+    return value.numerator / value.denominator if type(value) is fractions.Fraction else value
 
 
 def approx(expected: Any, rel: Any = None, abs: Any = None, nan_ok: bool = False) -> Any:

@@ -95,14 +95,17 @@ def _modules_of(node: ast.AST) -> list[str]:
 
 
 def _with_constants(code: types.CodeType, bound: Mapping[str, Any]) -> types.CodeType:
-    constants: list[Any] = []
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            constant = _with_constants(constant, bound)
-        elif isinstance(constant, str) and constant.startswith(_MARK):
-            constant = bound[constant.removeprefix(_MARK)]
-        constants.append(constant)
-    return code.replace(co_consts=tuple(constants))
+    return code.replace(co_consts=tuple(_unmarked(constant, bound) for constant in code.co_consts))
+
+
+def _unmarked(constant: Any, bound: Mapping[str, Any]) -> Any:
+    if isinstance(constant, types.CodeType):
+        return _with_constants(constant, bound)
+    if isinstance(constant, str) and constant.startswith(_MARK):
+        return bound[constant.removeprefix(_MARK)]
+    if isinstance(constant, tuple | frozenset):  # the compiler's: `(int, float)`, or `{int, float}` after `in`
+        return type(constant)(_unmarked(part, bound) for part in constant)
+    return constant
 
 
 def _mark(name: str) -> ast.Constant:

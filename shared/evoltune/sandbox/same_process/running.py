@@ -357,7 +357,7 @@ class _Run:
         reached = {*self.state.counts}
         own = getattr(self, "own", None) or [n for n in dict.keys(self.space) if not n.startswith("__")]
         for test in [*collecting.collected(self.space, own, self._entry)]:
-            sites = self.tests.straight.get(test.name, [])
+            sites = self.tests.straight.get(test.name, []) if test.name else []
             if sites and "." not in test.name and reached.issuperset(sites):
                 continue  # the source called it itself
             try:
@@ -366,8 +366,9 @@ class _Run:
                 if not any("skip" in source or "xfail" in source for source in self.sources):
                     raise AssertionError("the program skips the test") from None
                 continue
-            self.tests_ran.add(test.name)
-            self._missing_sites(test.name)
+            if test.name:
+                self.tests_ran.add(test.name)
+                self._missing_sites(test.name)
 
     def _missing_sites(self, name: str) -> None:
         """Raises where a test ended well without an assertion that lies on its way."""

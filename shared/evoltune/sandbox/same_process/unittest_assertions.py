@@ -151,6 +151,6 @@ ASSERTIONS: dict[str, Callable[..., Any]] = {
     "assertGreaterEqual": _comparison(">=", "not greater than or equal to"), "assertLess": _comparison("<", "not less than"),
     "assertLessEqual": _comparison("<=", "not less than or equal to"), "assertCountEqual": _count_equal, "assertItemsEqual": _count_equal,
     "assertListEqual": _typed_equal(list), "assertTupleEqual": _typed_equal(tuple), "assertDictEqual": _typed_equal(dict),
-    "assertSetEqual": _typed_equal(set, frozenset, type({}.keys())), "assertMultiLineEqual": _typed_equal(str), "assertSequenceEqual": _sequence_equal,
+    "assertSetEqual": _typed_equal(set, frozenset), "assertMultiLineEqual": _typed_equal(str), "assertSequenceEqual": _sequence_equal,
     "assertRegex": _regex, "assertNotRegex": _not_regex, "assertRaises": _raises, "assertRaisesRegex": _raises_regex,
 }  # fmt: skip

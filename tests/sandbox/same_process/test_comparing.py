@@ -1,0 +1,594 @@
+"""Comparisons of tests: plain values and honest objects compare as the interpreter compares them, and liars equal nothing."""
+
+import datetime
+import operator
+import pathlib
+import random
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from unittest.mock import ANY
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evoltune.sandbox.same_process import private
+
+OPERATORS = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "in": lambda a, b: a in b, "not in": lambda a, b: a not in b,
+}  # fmt: skip
+Point = namedtuple("Point", "x y")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An honest class: equal by content, unequal to everything else."""
+
+    content: object
+
+
+@dataclass(frozen=True, order=True)
+class Ranked:
+    rank: int
+
+
+class Metres:
+    """An honest class that equals numbers, and is ordered and subtracted like one."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def _of(self, other):
+        return other.n if isinstance(other, Metres) else other if isinstance(other, int | float) else NotImplemented
+
+    def __eq__(self, other):
+        return NotImplemented if self._of(other) is NotImplemented else self.n == self._of(other)
+
+    def __lt__(self, other):
+        return NotImplemented if self._of(other) is NotImplemented else self.n < self._of(other)
+
+    def __gt__(self, other):
+        return NotImplemented if self._of(other) is NotImplemented else self.n > self._of(other)
+
+    def __sub__(self, other):
+        return self.n - self._of(other)
+
+    def __rsub__(self, other):
+        return self._of(other) - self.n
+
+    def __hash__(self):
+        return hash(self.n)
+
+
+class Bag:
+    def __init__(self, *items):
+        self.items = items
+
+    def __contains__(self, item):
+        return item in self.items
+
+
+class Colour(Enum):
+    RED = 1
+    BLUE = 2
+
+
+@pytest.fixture
+def comparing():
+    """A copy of the module, whose registers and random numbers are this test's own."""
+    module = private.load("evoltune.sandbox.same_process.comparing")
+    module._draw = random.Random(1)
+    return module
+
+
+COMPARING = private.load("evoltune.sandbox.same_process.comparing")
+COMPARING._draw = random.Random(1)
+COMPARING.named_classes |= {Ranked, Metres}
+
+atoms = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.0, 1.0, 2.5, float("inf"), float("nan")]), st.sampled_from(["", "a", "b", "ab"]),
+    st.sampled_from([b"", b"a", 1j, Decimal(1), Decimal("2.5"), Fraction(1), Fraction(5, 2), range(2), range(0), ..., int, str,
+                     datetime.date(2020, 1, 1), datetime.timedelta(1), pathlib.PurePath("a"), Colour.RED, Colour.BLUE]),
+)  # fmt: skip
+objects = st.one_of(
+    atoms,
+    st.builds(Box, st.integers(0, 1)),
+    st.builds(Ranked, st.integers(0, 2)),
+    st.builds(Metres, st.integers(-1, 2)),
+)
+
+
+def containers(inner):
+    keys = st.one_of(st.integers(0, 2), st.sampled_from(["a", "b"]), st.builds(Box, st.integers(0, 1)))
+    items = st.lists(inner, max_size=3)
+    pairs = st.dictionaries(keys, inner, max_size=2)
+    hashable = st.lists(keys, max_size=3)
+    return st.one_of(
+        items, items.map(tuple), items.map(deque), hashable.map(set), hashable.map(frozenset), st.builds(Point, inner, inner),
+        pairs, pairs.map(OrderedDict), pairs.map(lambda d: defaultdict(list, d)), hashable.map(Counter), pairs.map(dict.keys),
+        st.builds(Box, inner), items.map(lambda v: Bag(*v)),
+    )  # fmt: skip
+
+
+values = st.recursive(objects, containers, max_leaves=5)
+
+
+def outcome(function, *args):
+    """What a call gives; where it raises, the type of the exception."""
+    try:
+        return bool(function(*args))
+    except Exception as error:
+        return type(error)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(OPERATORS)), values, values, st.booleans())
+def test_honest_values_compare_as_the_interpreter_compares_them(symbol, left, right, alike):
+    right = left if alike else right
+    assert outcome(COMPARING.compare, symbol, left, right) == outcome(OPERATORS[symbol], left, right)
+
+
+PAIRS = [
+    ([Box(1)], [Box(1)]), ([Box(1)], [Box(2)]), ([Box(1)], [Box(1), Box(1)]), ([Box(1)], (Box(1),)), ((Box(1), 2), (Box(1), 2)),
+    ({1: Box(1)}, {1: Box(1)}), ({1: Box(1)}, {2: Box(1)}), ({1: Box(1)}, {1: Box(2)}), ({Box(1): 1}, {Box(1): 1}), ({Box(1): 1}, {Box(2): 1}),
+    (OrderedDict([(1, Box(1)), (2, Box(2))]), OrderedDict([(2, Box(2)), (1, Box(1))])), ({1: Box(1), 2: 2}, OrderedDict([(2, 2), (1, Box(1))])),
+    (OrderedDict([(1, Box(1)), (2, Box(2))]), OrderedDict([(1, Box(1)), (2, Box(2))])), ({Box(1)}, {Box(1)}), ({Box(1)}, {Box(2)}),
+    (Counter({Box(1): 1, Box(2): 0}), Counter({Box(1): 1})), (Counter({Box(1): 1}), Counter({Box(1): 2})), (Counter({Box(1): 0}), {Box(1): 0}),
+    (defaultdict(int, {1: Box(1)}), {1: Box(1)}), (deque([Box(1)]), deque([Box(1)])), (deque([Box(1)]), [Box(1)]), (Metres(2), 2), (Metres(2), 3),
+    (2, Metres(2)), ([Metres(2)], [2]), ([1, [Metres(2)]], [1, [2.0]]), (Point(Box(1), 2), Point(Box(1), 2)), (Point(1, 2), (1, 2)),
+    (float("nan"), float("nan")), (Box(1), Box(1)), (Box(1), 1), (frozenset({Box(1)}), {Box(1)}), ({1: 2}.items(), {(1, 2)}),
+    (Metres("abc"), 1), (Box([1, 2]), Box([1, 2])), ([], [Box(1)]), ({}, {1: Box(1)}), (b"a", Metres(1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right"), PAIRS)
+def test_containers_of_honest_objects_are_equal_where_the_interpreter_says_so(comparing, left, right):
+    for a, b in ((left, right), (right, left), (left, left)):
+        assert bool(comparing.compare("==", a, b)) == (a == b)
+        assert bool(comparing.compare("!=", a, b)) == (a != b)
+        assert bool(comparing.compare("in", a, [b, 0])) == (a in [b, 0])
+        assert bool(comparing.compare("in", a, deque([0, b]))) == (a in deque([0, b]))
+
+
+def liar(**methods):
+    """An instance of a class with these methods."""
+    return type("Liar", (), {"__hash__": lambda self: 0, **methods})()
+
+
+def answering(*answers):
+    """A method that gives these answers in turn, the last one for ever; an exception is raised."""
+    given = iter(answers)
+    last = answers[-1]
+
+    def method(self, other):
+        answer = next(given, last)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+    return method
+
+
+LIARS = {
+    "everything": lambda: liar(__eq__=lambda s, o: True),
+    "everything by an int": lambda: liar(__eq__=lambda s, o: 1),
+    "numbers": lambda: liar(__eq__=lambda s, o: isinstance(o, int | float)),
+    "small numbers": lambda: liar(__eq__=lambda s, o: type(o) is int and -2000 < o < 2000),
+    "texts": lambda: liar(__eq__=lambda s, o: isinstance(o, str)),
+    "lists": lambda: liar(__eq__=lambda s, o: isinstance(o, list)),
+    "builtins": lambda: liar(
+        __eq__=lambda s, o: o is not None and type(o).__module__ == "builtins" and type(o) is not object
+    ),
+    "then nothing": lambda: liar(__eq__=answering(True, False)),
+    "now and then": lambda: liar(__eq__=answering(*[True, False] * 200)),
+    "after a while": lambda: liar(__eq__=answering(*[False] * 12, True)),
+    "or raises": lambda: liar(__eq__=answering(True, TypeError)),
+    "ANY": lambda: ANY,
+    "int": lambda: type("I", (int,), {"__eq__": lambda s, o: True, "__hash__": int.__hash__})(7),
+    "str": lambda: type("S", (str,), {"__eq__": lambda s, o: True, "__hash__": str.__hash__})("x"),
+    "list": lambda: type("L", (list,), {"__eq__": lambda s, o: True})(),
+    "tuple": lambda: type("T", (tuple,), {"__eq__": lambda s, o: True, "__hash__": tuple.__hash__})(),
+    "dict": lambda: type("D", (dict,), {"__eq__": lambda s, o: True})(),
+}
+WANTED = [
+    0,
+    1,
+    5,
+    -3,
+    10**20,
+    2.5,
+    "abc",
+    "",
+    "a" * 40,
+    b"abc",
+    b"",
+    [1, 2],
+    [],
+    (1,),
+    (),
+    {"a": 1},
+    {},
+    {1, 2},
+    frozenset({3}),
+    True,
+    False,
+    None,
+    1j,
+    Decimal(3),
+    [[1], "x"],
+]
+
+
+@pytest.mark.parametrize("kind", LIARS)
+def test_an_object_that_equals_what_it_is_not_equals_nothing(comparing, kind):
+    for wanted in WANTED:
+        for left, right in ((LIARS[kind](), wanted), (wanted, LIARS[kind]())):
+            assert not comparing.compare("==", left, right), wanted
+        for left, right in (
+            ([LIARS[kind]()], [wanted]),
+            ({1: LIARS[kind]()}, {1: wanted}),
+            ((wanted, 1), (LIARS[kind](), 1)),
+        ):
+            assert not comparing.compare("==", left, right), wanted
+        assert not comparing.compare("in", wanted, [LIARS[kind]()])
+        assert not comparing.compare("in", LIARS[kind](), [wanted])
+        assert comparing.compare("not in", wanted, (LIARS[kind](),))
+
+
+def test_liars_as_members_and_keys_make_nothing_equal(comparing):
+    class Liar(int):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = int.__hash__
+
+    liar = Liar(3)
+    assert {liar} == {3} and {liar: 1} == {3: 1}, "the interpreter believes it"
+    assert not comparing.equal({liar}, {3}) and not comparing.equal({3}, frozenset({liar}))
+    assert not comparing.equal({liar: 1}, {3: 1}) and not comparing.equal({3: 1}, {liar: 1})
+    assert not comparing.equal({Box(1): liar}, {Box(1): 5}) and not comparing.equal({Box(1): 5}, {Box(1): liar})
+    assert not comparing.compare("in", 3, {liar: 1})
+
+
+def test_that_two_values_do_not_differ_is_believed_only_where_they_are_equal(comparing):
+    same = liar(__ne__=lambda s, o: False, __eq__=lambda s, o: True)
+    assert comparing.compare("!=", same, 3) and comparing.compare("!=", 3, same)
+    assert comparing.compare("!=", Box(1), Box(2)) and not comparing.compare("!=", Box(1), Box(1))
+
+
+class Rule:
+    """An honest container that is no list: what it holds is a rule."""
+
+    def __init__(self, rule):
+        self.rule = rule
+
+    def __contains__(self, item):
+        return self.rule(item)
+
+
+@pytest.mark.parametrize(
+    ("rule", "held", "other"),
+    [
+        (lambda n: n % 2 == 0, 4, 5), (lambda n: 0 <= n <= 10, 10, 11), (lambda n: 0 <= n < 10**6, 5, -1), (lambda n: n > 0, 1, 0), (lambda x: x < 2.5, 2.0, 2.5),
+        (lambda t: len(t) < 6, "abc", "abcdef"), (str.isalpha, "abc", "ab1"), (lambda t: t.startswith("a"), "ab", "b"), (lambda n: n in (3, 5), 3, 4),
+    ],
+)  # fmt: skip
+def test_a_container_that_is_a_rule_holds_what_it_says(comparing, rule, held, other):
+    for _ in range(20):
+        assert comparing.compare("in", held, Rule(rule)) is True and comparing.compare("in", other, Rule(rule)) is False
+
+
+def test_a_container_that_holds_everything_holds_nothing(comparing):
+    for always in (True, 1):
+        container = liar(__contains__=lambda s, o, answer=always: answer)
+        for item in (1, "abc", [1], None, Box(1)):
+            assert not comparing.compare("in", item, container) and comparing.compare("not in", item, container)
+    assert not comparing.compare("in", 3, liar(__contains__=answering(True, TypeError)))
+    assert comparing.compare("in", "a", Bag("a", "b")) and not comparing.compare("in", "c", Bag("a", "b"))
+    assert comparing.compare("in", 5, Bag(5)) and comparing.compare("in", Box(1), Bag(Box(1)))
+    for answers in ([True, False], [True, False, True], [True] + [False, True] * 60, [True] * 9 + [False]):
+        assert not comparing.compare("in", 3, liar(__contains__=answering(*answers)))
+    assert not comparing.compare("in", 3, liar(__contains__=lambda s, o: type(o) is int))
+    assert comparing.compare("in", None, Bag(None)) and comparing.compare("in", ..., Bag(...))
+
+    class Refusing(Bag):
+        def __contains__(self, item):
+            if not isinstance(item, Box):
+                raise TypeError
+            return item in self.items
+
+    assert comparing.compare("in", Box(1), Refusing(Box(1))), "it may refuse what is of another type"
+
+
+SAMPLES = [
+    True,
+    False,
+    7,
+    -3,
+    0,
+    2.5,
+    1j,
+    Decimal(3),
+    "abc",
+    "a",
+    "",
+    b"ab",
+    b"",
+    bytearray(b"x"),
+    datetime.timedelta(5),
+    deque([1, 2]),
+    [1, 2],
+    [],
+    (3,),
+    (),
+    {"a": 1},
+    {},
+    {4},
+    set(),
+    frozenset({5}),
+]
+
+
+@pytest.mark.parametrize("value", SAMPLES)
+def test_decoys_are_other_values_of_the_same_type(comparing, value):
+    decoys = [d for _ in range(50) for d in comparing._decoys(value)]
+    assert decoys and all(type(d) is type(value) and d != value for d in decoys)
+    if type(value) is not bool:
+        assert len({repr(d) for d in decoys}) > 5, "a program must not know them"
+    if type(value) in (int, float, complex, Decimal):
+        distances = [abs(d - value) for d in decoys]
+        assert 1 <= min(distances) < 200 and 500 < max(distances) < 1000
+        assert type(value) is not int or {d > value for d in decoys} == {True, False}
+    if type(value) in (str, bytes) and len(value) > 1:
+        assert all(len(d) in (len(value), len(value) + 1) for d in decoys)
+    if type(value) is str and len(value) > 1:
+        assert {d.startswith(value) for d in decoys} == {True, False}
+    if type(value) in (list, tuple, deque) and value:
+        assert {len(d) for d in decoys} == {len(value), len(value) + 1}, "another element, or one more"
+        assert all(sum(a != b for a, b in zip(d, value, strict=False)) <= 1 for d in decoys)
+    if type(value) in (dict, set, frozenset):
+        (added, *_) = [*({*decoys[0]} - {*value})]
+        assert len(decoys[0]) == len(value) + 1 and 10**6 <= added < 10**7
+
+
+def test_far_decoys_lie_on_both_sides_at_every_distance(comparing):
+    for value in (5, -2.5):
+        decoys = comparing._decoys(value, 200, far=True)
+        distances = [abs(d - value) for d in decoys]
+        assert all(type(d) is type(value) and d != value for d in decoys) and {d > value for d in decoys} == {
+            True,
+            False,
+        }
+        assert min(distances) < 100 and 10**7 < max(distances) <= 10**9 and len(decoys) > 150
+    texts = comparing._decoys("abc", 200, far=True)
+    assert {len(t) for t in texts} == {*range(1, 40)} and all("\u2190" <= c < "\u2800" for t in texts for c in t)
+    assert len({*"".join(texts)}) > 500
+    assert all(type(d) is list and d != [1] for d in comparing._decoys([1], 20, far=True))
+
+
+def test_values_without_a_rule_have_decoys_of_another_type_or_none(comparing):
+    assert comparing._decoys(Box(1)) == [] and comparing._decoys([Box(1)]) == []
+    assert [type(d) for d in comparing._decoys(None)] == [object] * comparing.DECOYS
+    assert len(comparing._decoys(5)) == comparing.DECOYS
+    assert all(type(d[0]) is object for d in comparing._decoys([None]) if len(d) == 1)
+
+
+def test_orders_against_numbers_are_for_classes_that_the_tests_name(comparing):
+    for symbol, left, right in (("<", Metres(2), 3), (">", 3, Metres(2))):
+        with pytest.raises(TypeError, match="'Metres' is ordered against a number"):
+            comparing.compare(symbol, left, right)
+    comparing.named_classes.add(Metres)
+    for symbol in ("<", ">"):
+        for left, right in ((Metres(2), 3), (Metres(2), 1), (3, Metres(2)), (1, Metres(2)), (Metres(1), Metres(2))):
+            assert comparing.compare(symbol, left, right) is OPERATORS[symbol](left, right)
+
+
+ORDERS = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}
+
+
+@pytest.mark.parametrize("symbol", ORDERS)
+@pytest.mark.parametrize("number", [5, 2.5, -7])
+def test_an_object_that_stands_on_every_side_of_numbers_is_not_believed(comparing, symbol, number):
+    always = liar(**{name: lambda s, o: True for name in ORDERS.values()})
+    once = liar(**{name: answering(True, TypeError) for name in ORDERS.values()})
+    for own in (always, once):
+        assert not comparing.compare(symbol, own, number) and not comparing.compare(symbol, number, own)
+    comparing.named_classes.add(type(always))
+    assert not comparing.compare(symbol, always, number) and not comparing.compare(symbol, number, always)
+    honest = type("I", (int,), {})
+    for other in (number - 1, number, number + 1):
+        for left, right in ((honest(other), number), (number, honest(other))):
+            assert comparing.compare(symbol, left, right) is OPERATORS[symbol](left, right)
+    with pytest.raises(TypeError):
+        comparing.compare(symbol, object(), number)
+
+
+def test_orders_of_sets_and_texts_are_the_interpreters(comparing):
+    assert comparing.compare("<", {1}, {1, 2}) and not comparing.compare("<", {1, 2}, {1})
+    assert comparing.compare("<", {Box(1)}, {Box(1), Box(2)}) and comparing.compare("<=", Ranked(1), Ranked(1))
+    assert comparing.compare(">", [Ranked(2)], [Ranked(1)])
+
+
+def test_tolerances_take_numbers_and_named_classes_only(comparing):
+    assert (
+        comparing.operate("-", 5, 3) == 2
+        and comparing.operate("/", 6, 4) == 1.5
+        and comparing.operate("-", {1, 2}, {1}) == {2}
+    )
+    sub = type("F", (float,), {})
+    assert (
+        comparing.operate("-", sub(5), 3) == 2.0
+        and comparing.operate("/", 3, sub(6)) == 0.5
+        and comparing.operate("-", 1, sub(6)) == -5
+    )
+    assert comparing.operate("-", Decimal(5), 3) == 2
+    for symbol, methods in (("-", ("__sub__", "__rsub__")), ("/", ("__truediv__", "__rtruediv__"))):
+        zero = liar(**{name: lambda s, o: 0 for name in methods})
+        asked = liar(**{name: lambda s, o: s for name in methods})
+        number = type("N", (float,), {name: lambda s, o: 0.0 for name in methods})(9)
+        for own in (zero, number):
+            for left, right in ((own, 5), (5, own)):
+                with pytest.raises(TypeError, match=r"gives 0.* for any number"):
+                    comparing.operate(symbol, left, right)
+        for left, right in ((asked, 5), (5.0, asked)):
+            with pytest.raises(TypeError, match="meets a number of the test's"):
+                comparing.operate(symbol, left, right)
+    assert comparing.operate("-", Metres(5), 3) == 2 and comparing.operate("-", 3, Metres(5)) == -2
+    comparing.named_classes.add(type(zero))
+    assert comparing.operate("/", zero, 5) == 0
+    subtracted = liar(__sub__=lambda s, o: "text")
+    assert comparing.operate("-", subtracted, Box(1)) == "text", "no number is met"
+
+
+def test_a_number_of_the_programs_own_may_give_one(comparing):
+    class Money(int):
+        def __sub__(self, other):
+            return Money(int(self) - int(other))
+
+        __rsub__ = None
+
+    assert comparing.operate("-", Money(5), 3) == 2 and type(comparing.operate("-", Money(5), 3)) is Money
+
+
+def test_isinstance_goes_by_the_real_type(comparing):
+    class Pretender:
+        @property
+        def __class__(self):
+            return int
+
+    assert isinstance(Pretender(), int) and not comparing.is_instance(Pretender(), int)
+    assert not comparing.is_instance(Pretender(), (int, str)) and comparing.is_instance(True, (str, int))
+    assert comparing.is_instance(5, int) and not comparing.is_instance("5", int)
+    from collections.abc import Sized
+    from unittest.mock import Mock
+
+    assert comparing.is_instance([], Sized) and not comparing.is_instance(5, Sized)
+    assert comparing.is_instance([], (int, Sized)) and comparing.is_instance(Mock(spec=int), int)
+
+
+def test_predicates_are_the_interpreters_for_plain_values_and_named_classes(comparing):
+    assert comparing.answer("abc", "startswith", "ab") is True and comparing.answer("abc", "startswith", "b") is False
+    assert comparing.answer({1}, "issubset", {1, 2}) and comparing.answer("a,b", "endswith", "b", 1)
+
+    class Text:
+        def __init__(self, text):
+            self.text = text
+
+        def startswith(self, prefix, *rest, **more):
+            return self.text.startswith(prefix)
+
+    class Yes(Text):
+        def startswith(self, prefix, *rest, **more):
+            return True
+
+    class Once(Text):
+        asked = 0
+
+        def startswith(self, prefix):
+            Once.asked += 1
+            if Once.asked > 1:
+                raise TypeError
+            return True
+
+    assert (
+        comparing.answer(Text("abcdef"), "startswith", "abc") is True
+        and comparing.answer(Text("x"), "startswith", "abc") is False
+    )
+    assert (
+        comparing.answer(Yes(""), "startswith", "abc") is False
+        and comparing.answer(Once(""), "startswith", "abc") is False
+    )
+    assert comparing.answer(Yes(""), "startswith", Box(1)) is True, "no decoy is known"
+    comparing.named_classes.add(Yes)
+    assert comparing.answer(Yes(""), "startswith", "abc") is True
+
+
+def nested(depth, leaf):
+    value = leaf
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_only_values_of_the_interpreters_own_types_are_plain(comparing):
+    for value in (
+        *SAMPLES,
+        Point(1, 2),
+        deque([1]),
+        OrderedDict(a=1),
+        Counter("ab"),
+        {1: 2}.keys(),
+        {1: 2}.items(),
+        print,
+        len,
+        datetime,
+        nested(200, 1),
+    ):
+        assert comparing.is_plain(value), value
+    sub = type("T", (tuple,), {"__eq__": lambda s, o: True, "__hash__": tuple.__hash__})
+    for value in (
+        Box(1),
+        [Box(1)],
+        (1, Box(1)),
+        {1: Box(1)},
+        {Box(1): 1},
+        {Box(1)},
+        Point(1, Box(1)),
+        sub((1,)),
+        Colour.RED,
+        type("L", (list,), {})(),
+        nested(400, 1),
+    ):
+        assert not comparing.is_plain(value), value
+
+
+def test_nesting_ends_as_the_interpreters_recursion_does(comparing):
+    with pytest.raises(RecursionError):
+        comparing.equal(nested(400, Box(1)), nested(400, Box(1)))
+    assert comparing.equal(nested(100, Box(1)), nested(100, Box(1))) and not comparing.equal(
+        nested(100, Box(1)), nested(100, Box(2))
+    )
+
+
+def test_types_of_the_tests_own_helpers_are_believed(comparing):
+    class Helper:
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    assert not comparing.equal(Helper(), 5)
+    comparing.trusted.append(Helper)
+    assert comparing.equal(Helper(), 5) and comparing.equal(5, Helper()) and comparing.equal([Helper()], [5])
+    only_three = liar(__eq__=lambda s, o: o == 3)
+    assert not comparing.equal(only_three, 4) and comparing.equal(only_three, 3)
+
+
+def test_arrays_are_compared_by_numpy_and_not_by_the_program(comparing):
+    numpy = pytest.importorskip("numpy")
+    array = numpy.array([1, 2])
+    assert not comparing.is_array(array)
+    comparing.learn_arrays(numpy)
+    assert (
+        comparing.is_array(array)
+        and comparing.is_array(numpy.float64(1))
+        and not comparing.is_array(numpy.array([Box(1)]))
+    )
+    assert comparing.is_plain([array]) and comparing.real_array(array) is array and comparing.real_array([1]) == [1]
+    assert (comparing.compare("==", array, [1, 3]) == [True, False]).all()
+    assert (comparing.compare("!=", array, [1, 3]) == [False, True]).all() and comparing._decoys(array) == []
+    own = numpy.zeros(2).view(type("A", (numpy.ndarray,), {"__array_function__": lambda *a, **k: True}))
+    assert type(comparing.real_array(own)) is numpy.ndarray and comparing.real_array(Box(1)) == Box(1)
+    for name in ("__array_function__", "__array_ufunc__"):
+        with pytest.raises(TypeError, match="'Liar' takes over numpy's functions"):
+            comparing.real_array(liar(**{name: lambda *a, **k: True}))
+    masked = numpy.ma.array([1, 2])
+    assert type(comparing.real_array(masked)) is numpy.ndarray
+    assert comparing.operate("-", numpy.float64(3), 1) == 2 and (comparing.operate("-", array, 1) == [0, 1]).all()
+    assert (comparing.compare("<", array, 2) == [True, False]).all()
+    wrapped = numpy.zeros(2, dtype=object)
+    assert comparing.real_array(wrapped) is not None and (comparing.compare("==", wrapped, wrapped)).all()
