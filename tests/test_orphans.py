@@ -76,13 +76,12 @@ def test_the_exit_code_of_the_command_is_passed_on(script, code):
 
 
 def test_a_child_ends_with_its_parent_in_the_middle_of_its_work(tmp_path):
-    child = "import time; from evoltune.orphans import end_with_parent; end_with_parent(); time.sleep(99)"
-    parent = (
-        f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid, flush=True); input()"
-    )
+    child = "import os, time; from evoltune.orphans import end_with_parent; end_with_parent(); print(os.getpid(), flush=True); time.sleep(99)"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); input()"
     process = subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     pid = int(process.stdout.readline())
     assert is_running(pid)
     process.kill()
-    process.communicate()
+    process.wait()
     wait_for_end([pid])
+    process.communicate()

@@ -35,8 +35,8 @@ def call(cfg, count, folder=None, n=1, concurrent=True, given_up=False):
         return asyncio.run(main(store))
 
 
-FAULTS = {"rate_429": 0.05, "rate_500": 0.03, "rate_malformed": 0.01, "rate_dropped": 0.02, "rate_null": 0.01,
-          "rate_truncated": 0.01, "rate_slow": 0.01, "slow_s": 9.0}  # fmt: skip
+FAULTS = {"rate_429": 0.05, "rate_500": 0.03, "rate_malformed": 0.02, "rate_dropped": 0.03, "rate_null": 0.02,
+          "rate_truncated": 0.01, "rate_slow": 0.005, "slow_s": 4.0}  # fmt: skip
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def dead_url():
 
 
 def test_all_calls_are_complete_under_faults_and_none_is_paid_twice(tmp_path, openai_server):
-    expected = [r.texts for r in call(config(openai_server().url), 400)]
+    expected = [r.texts for r in call(config(openai_server().url), 200)]
     server = openai_server(**FAULTS)
-    replies = call(config(server.url, timeout_s=3.0, concurrency=40), 400, tmp_path)
+    replies = call(config(server.url, timeout_s=3.0, concurrency=40), 200, tmp_path)
     counts = server.stats()
     assert [r.texts for r in replies] == expected
     assert all(counts[fault] for fault in ("429", "500", "malformed", "dropped", "null"))
     # A slow reply that came after our timeout was generated twice; nothing else was.
     assert counts["duplicates"] <= counts["slow"]
-    assert [r.texts for r in call(config(server.url), 400, tmp_path)] == expected
+    assert [r.texts for r in call(config(server.url), 200, tmp_path)] == expected
     assert server.stats()["requests"] == counts["requests"]  # the journal answered
 
 
