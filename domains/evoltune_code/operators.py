@@ -1,4 +1,5 @@
-"""The operators by which the code domain rewrites an exercise, its other prompts for the teacher, and its elimination rules.
+"""The operators of the code domain (prompts, and functions that edit a reference first), its other prompts for the teacher, and its
+elimination rules.
 
 Each prompt is a file of `prompts/`, whose first line is a comment that gives its reason and is not sent.
 
@@ -7,15 +8,26 @@ Each prompt is a file of `prompts/`, whose first line is a comment that gives it
 
 import ast
 from functools import partial
+from typing import Literal
 
-from evoltune.domain import Operator
+from evoltune.domain import Operator, Rewrite
 from evoltune.record import Task
 from evoltune.text.labels import declines, solution_label
 from evoltune.text.prompts import fill_slots, read_prompt
+from evoltune_code.rewrites.operators import as_script, batch, faithful, find_input, from_json, generalise, guard, pair
 
 DEPTH = ("constraints", "rarer", "reasoning", "misdirection", "complexity")
 """WizardCoder's five (2306.08568, section 3.2), drawn with equal probability."""
 prompt = partial(read_prompt, "evoltune_code")
+SOLUTION_FIRST: tuple[tuple[str, Rewrite, Literal["depth", "breadth", "fuse"]], ...] = (
+    ("batch", batch, "depth"),
+    ("from_json", from_json, "breadth"),
+    ("as_script", as_script, "breadth"),
+    ("find_input", find_input, "depth"),
+    ("guard", guard, "depth"),
+    ("generalise", generalise, "depth"),
+    ("pair", pair, "fuse"),
+)
 OPERATORS = (
     *(Operator(name=name, template=fill_slots(prompt("frame"), method=prompt(name))) for name in DEPTH),
     # WizardCoder has no in-breadth operator; its recipe sets `evolve.operators` to the five alone.
@@ -23,6 +35,11 @@ OPERATORS = (
     Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
     # Reads code instead of an exercise: drawn only where a recipe gives it a weight, with snippets as seeds.
     Operator(name="snippet", template=prompt("snippet"), kind="breadth", weight=0.0),
+    # These edit the reference first. They are drawn only where a recipe gives them a weight: the papers had none.
+    *(
+        Operator(name=name, rewrite=function, kind=kind, template=prompt("reword"), faithful=faithful, weight=0.0)
+        for name, function, kind in SOLUTION_FIRST
+    ),
 )
 
 

@@ -132,7 +132,7 @@ def _telling(probes: Sequence[Probe]) -> tuple[Probe, ...]:
 def _calls(task: Task) -> Iterator[list[object]]:
     """The first inputs of a task, small ones first where the suite has many."""
     if not isinstance(task.tests, Mapping):
-        yield from islice(_literal_calls(task), TRIED)
+        yield from islice(literal_calls(task), TRIED)
         return
     cases = task.tests.get("cases")
     found = [case for case in cases[: 4 * TRIED] if isinstance(case, list)] if isinstance(cases, list) else []
@@ -140,7 +140,7 @@ def _calls(task: Task) -> Iterator[list[object]]:
     yield from sorted(arguments, key=lambda args: len(repr(args)))[:TRIED]
 
 
-def _literal_calls(task: Task) -> Iterator[list[object]]:
+def literal_calls(task: Task) -> Iterator[list[object]]:
     """The arguments of calls in the tests where they are literals."""
     for name, call in calls_by_name(parse(str(task.tests))):
         if name not in (task.fields["entry_point"], "candidate") or call.keywords:

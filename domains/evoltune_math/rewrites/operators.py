@@ -328,7 +328,7 @@ def combine(parents: Sequence[Record], rng: random.Random, context: Context) -> 
             large - small,
             f"{shown(large)} - {shown(small)}",
         )
-    text = f"Problem A: {first.text.strip()}\nProblem B: {second.text.strip()}\n{asks}"
+    text = f"{first.text.strip()} Keep that answer.\n{second.text.strip()} Keep that answer, too.\n{asks}"
     lines = [_steps_of(solution_with(p, p.given)) for p in (first, second)]
     return _rewritten(text, [*lines, f"{line} = {shown(total)}"], total)
 

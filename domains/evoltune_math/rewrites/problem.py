@@ -241,9 +241,9 @@ def _bound(
             candidates += [f"p{i}" for i, q in enumerate(quantities) if q.kind == "percent" and q.value == value * 100]
             candidates += [f"r{i}" for i, result in enumerate(results) if result == value]
             if len(candidates) > 1 or (candidates and value in implied):
-                return f"the number {match[0]} of the solution may be more than one thing"
+                return "a number of the solution may be more than one thing"
             if not candidates and value not in implied:
-                return f"the number {match[0]} of the solution comes from nowhere"
+                return "a number of the solution comes from nowhere"
             sources.append(candidates[0] if candidates else shown(value))
             pieces.append(left[at : match.start()])
             at = match.end()

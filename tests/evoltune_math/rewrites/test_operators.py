@@ -13,7 +13,8 @@ from functools import cache
 import pytest
 import sympy
 
-from evoltune.domain import Rewritten
+from evoltune.domain import Rewritten, load_domain
+from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Answer, Record, Task
 from evoltune_math.operators import SOLUTION_FIRST
 from evoltune_math.rewrites.problem import Problem, read_problem
@@ -102,7 +103,7 @@ def answer_of(text):
         return [solved(story) + solved(second)]
     if match := re.fullmatch(r"Let n be the answer to this question: (.*)\nUse n in this one: (.*)", text):
         return [solved(match[2], n=solved(match[1]))]
-    if match := re.fullmatch(r"Problem A: (.*)\nProblem B: (.*)\n(.*)", text):
+    if match := re.fullmatch(r"(.*) Keep that answer\.\n(.*) Keep that answer, too\.\n(.*)", text):
         a, b = solved(match[1]), solved(match[2])
         return [a + b] if match[3] == "What is the sum of the two answers?" else [abs(a - b)]
     return [in_a_smaller_unit(text)]
@@ -193,6 +194,13 @@ def test_three_hundred_children_are_valid():
 @pytest.mark.slow
 def test_three_thousand_children_are_valid():
     check(3_000, 3)
+
+
+def test_no_child_is_struck_by_a_rule():
+    domain = load_domain("math")
+    for name, child in children(80, 6):
+        reasons = [rejection_reason(domain, None, child.task, text) for text in (None, child.solution)]
+        assert reasons == ["", ""], (name, child)
 
 
 def test_children_of_children_are_valid_or_refused():
