@@ -14,6 +14,17 @@ from openai_server import RunningServer, serving
 # urlopen keeps the proxies of its first call: one test's proxy must not be the next test's, and the servers are on loopback.
 urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
 
+LONGEST = (
+    "train/test_ranks.py", "cluster/test_ray_engine.py", "train/test_launch.py", "domain_kit/test_example_domain.py", "run/test_publish.py",
+    "sandbox/test_attacks.py", "sandbox/test_sharing.py", "evolve/test_kill.py", "domain_kit/test_conformance.py", "cluster/test_slurm.py",
+)  # fmt: skip
+"""Files of half a minute and more. They start first, so that none runs on alone when the other workers have nothing left."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
