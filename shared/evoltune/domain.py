@@ -5,7 +5,7 @@ A domain is a frozen dataclass of plain functions, found by entry point (group `
 
     capitals = Domain(
         name="capitals", verify=same, operators=(Operator(name="harder", template="Make this harder: {instruction}"),),
-        seeds=lambda: [Record(domain="capitals", task=Task(instruction="Capital of France?", reference="Paris"))])
+        seeds=lambda: [Record(domain="capitals", task=Task(instruction="Capital of France?", reference="Paris", name="france"))])
 """
 
 import hashlib
@@ -15,13 +15,15 @@ import importlib.util
 import math
 import random
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from evoltune.errors import DataError, DomainError, nearest
+from evoltune.errors import DataError, DomainError, EvoltuneError, nearest
 from evoltune.record import Json, Record, Task, Verdict, digest
 
 API_VERSION = 1
@@ -235,7 +237,7 @@ def load_domain(ref: str) -> Domain:
     elif ":" in ref:
         found = _from_attribute(ref, where=f"domain {ref!r}")
     else:
-        value = _entry_point(ref)
+        value = entry_point_of(ref)
         found = _from_attribute(value, where=f"domain {ref!r} (entry point {value!r})")
     if not isinstance(found, Domain):
         raise DomainError(f"domain {ref!r} is a {type(found).__name__}, not an evoltune.Domain")
@@ -248,7 +250,7 @@ def load_domain(ref: str) -> Domain:
 
 
 @lru_cache(maxsize=64)
-def _entry_point(name: str) -> str:
+def entry_point_of(name: str) -> str:
     """The value of the entry point. Cached, because listing the entry points takes milliseconds; a miss is not cached."""
     known = installed()
     if name not in known:
@@ -296,6 +298,28 @@ def _import_from(package: Path) -> Any:
         return importlib.import_module(package.name)
     except (Exception, SystemExit) as error:  # a domain that calls sys.exit must not end the command silently
         raise DomainError(f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def author_code(domain: Domain, function: str) -> Iterator[None]:
+    """Around a call of one of the domain's functions: what it raises becomes a DomainError with its name and line."""
+    try:
+        yield
+    except EvoltuneError:
+        raise
+    except Exception as error:
+        frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+        where = next((f for f in frames[::-1] if f"/{package_of(domain)}" in f), frames[-1])
+        raise DomainError(
+            f"domain {domain.name!r}: {function} raised {type(error).__name__}: {error} ({where}): "
+            "correct the domain; `evoltune domains check` finds more of the kind"
+        ) from error
+
+
+def seeds_of(domain: Domain) -> Iterator[Record]:
+    """`Domain.seeds()`; whatever it raises is a DomainError."""
+    with author_code(domain, "seeds"):
+        yield from domain.seeds()
 
 
 def package_of(domain: Domain) -> str:

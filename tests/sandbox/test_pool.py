@@ -29,6 +29,8 @@ def overlap(record, suite, context):
         os.abort()
     while what.startswith("spin"):
         pass
+    if what == "sleep":
+        time.sleep(3600)
     while what.startswith("wait for ") and not os.path.exists(what[9:]):
         time.sleep(0.3)
     return [what]
@@ -43,14 +45,19 @@ def pool(tmp_path_factory):
     package = tmp_path_factory.mktemp("pool") / "crashing_domain"
     package.mkdir()
     (package / "__init__.py").write_text(DOMAIN)
-    opened = Pool(WorkerConfig(domain=str(package), require="L0", check_s=0.5), workers=1)
+    opened = Pool(WorkerConfig(domain=str(package), require="L0", check_s=0.5, wait_s=3.0), workers=1)
     yield opened
     opened.close()
 
 
 @pytest.mark.parametrize(
     ("instruction", "status", "reason"),
-    [("raise", "error", "KeyError"), ("die", "error", "died"), ("spin", "timeout", "0.5 s of CPU")],
+    [
+        ("raise", "error", "KeyError"),
+        ("die", "error", "died"),
+        ("spin", "error", "0.5 s of CPU"),
+        ("sleep", "error", "it waited"),
+    ],
 )
 def test_an_overlap_check_without_a_result_is_a_lost_item_and_its_neighbours_are_answered(
     pool, instruction, status, reason
@@ -72,7 +79,7 @@ def overlaps(pool, *instructions, lane=None):
 @pytest.fixture(scope="module")
 def patient(pool):
     """A pool whose items may spin for ever."""
-    opened = Pool(replace(pool.config, check_s=1e6), workers=1)
+    opened = Pool(replace(pool.config, check_s=1e6, wait_s=1e6), workers=1)
     yield opened
     opened.close()
 
@@ -121,7 +128,7 @@ def test_an_iterator_that_is_left_behind_holds_no_worker(patient):
 
 
 def test_an_abandoned_pool_closes_although_its_workers_are_busy(pool):
-    busy = Pool(replace(pool.config, check_s=1e6), workers=2)
+    busy = Pool(replace(pool.config, check_s=1e6, wait_s=1e6), workers=2)
     results = [busy.submit("overlap", [(("same", []), Record(domain="c", task=Task(instruction="spin")))]) for _ in range(3)]  # fmt: skip
     busy.close(abandon=True)
     for future in results:

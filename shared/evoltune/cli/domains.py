@@ -38,17 +38,22 @@ def _ls(args: argparse.Namespace) -> None:
 
 def _new(args: argparse.Namespace) -> None:
     folder = scaffold(args.name, args.path)
-    then = f"pip install -e {folder} && evoltune domains check {args.name}"
+    then = f"evoltune domains check {folder if folder.is_absolute() else f'./{folder}'}"
     options.say(args, {"folder": folder, "then": then}, [f"{folder}: write verify, seeds and prompts, then: {then}"])
 
 
 def _check(args: argparse.Namespace) -> int:
-    failed = 0
+    failed, words = 0, {True: "ok  ", False: "FAIL", None: "--  "}
     for finding in check_domain(args.name):
-        failed += not finding.ok
+        failed += finding.ok is False
+        if args.json:
+            print(json.dumps(asdict(finding)), flush=True)
+            continue
+        not_looked = " (not checked)" if finding.ok is None else ""
         detail = f": {printable(finding.detail)}" if finding.detail else ""
-        line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}{detail}"
-        print(json.dumps(asdict(finding)) if args.json else line, flush=True)
+        print(f"{words[finding.ok]}  {finding.name}{not_looked}{detail}", flush=True)
+        if finding.where:
+            print(f"      at {printable(finding.where)}: {printable(finding.todo)}", flush=True)
     if not args.json:
-        print(f"{failed} failed" if failed else "every law holds")
+        print(f"{failed} failed" if failed else "every law that was looked at holds")
     return int(failed > 0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evoltune.domain import Benchmark, installed, load_domain, to_task
+from evoltune.domain import Benchmark, author_code, installed, load_domain, to_task
 from evoltune.errors import DataError, DomainError, nearest
 from evoltune.evaluate.difficulty import (
     DIFFICULTY_COLUMNS,
@@ -101,8 +101,11 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
     benchmark = declared.benchmark
     path, source = locate(declared.full_name, benchmark, data)
     sha256 = check_hash(declared.full_name, benchmark, path)
+    owner = load_domain(declared.domain)
+    with author_code(owner, f"load of {declared.name!r}"):
+        tasks = _checked(declared.name, path, benchmark.load(path))
     return Suite(
-        name=declared.name, domain=declared.domain, tasks=_checked(declared.name, path, benchmark.load(path)),
+        name=declared.name, domain=declared.domain, tasks=tasks,
         sha256=sha256, licence=benchmark.licence, profile=benchmark.profile, beside=benchmark.beside, source=source,
     )  # fmt: skip
 

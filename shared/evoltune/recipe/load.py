@@ -128,6 +128,7 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Li
         raise RecipeError(f"{path}: a recipe is a mapping of sections, e.g. `domain: math`")
     lines: Lines = {}
     _note_lines(node, (), lines, path)
+    _locate_domain(tree, path)
     base = tree.pop("extends", None)
     if base is None:
         return tree, lines
@@ -135,6 +136,14 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Li
         raise RecipeError(f"{lines[('extends',)]}: extends: {base!r} must be the name or path of one recipe")
     parent, parent_lines = _read(find_recipe(base, beside=path), (*extended_by, path))
     return _merge(parent, tree), {**parent_lines, **lines}
+
+
+def _locate_domain(tree: dict[str, Any], path: Path) -> None:
+    """A domain given as a path (`./mine`) is relative to the file that names it; where that is no folder, to the working
+    directory."""
+    ref = tree.get("domain")
+    if isinstance(ref, str) and ref.startswith(".") and (beside := path.parent / ref).is_dir():
+        tree["domain"] = str(beside.resolve())
 
 
 def _text(path: Path) -> str:

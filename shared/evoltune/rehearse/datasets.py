@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from evoltune.domain import load_domain
+from evoltune.domain import load_domain, seeds_of
 from evoltune.record import Record
 from evoltune.rehearse.hub import GATED
 
@@ -73,7 +73,7 @@ def _place(config: str, split: Mapping[str, Any], i: int) -> dict[str, Any]:
 @cache
 def values_of(domain: str, at: int, form: str) -> Sequence[Mapping[str, Any]]:
     """What a layout's texts may name, of each seed of a part; `form` function: only those that test one Python function."""
-    seeds = [seed for i, seed in enumerate(load_domain(domain).seeds()) if i % PARTS == at and seed.answers]
+    seeds = [seed for i, seed in enumerate(seeds_of(load_domain(domain))) if i % PARTS == at and seed.answers]
     return [_values(seed, form) for seed in seeds if form != "function" or _is_function(seed)]
 
 

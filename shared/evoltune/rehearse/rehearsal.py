@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evoltune.domain import Benchmark, Domain, load_domain
+from evoltune.domain import Benchmark, Domain, load_domain, seeds_of
 from evoltune.evaluate.suites import ROWS_FILE, judging_domain
 from evoltune.pipeline import STAGES
 from evoltune.recipe import Recipe, dump_recipe
@@ -111,7 +111,7 @@ def write_hub(recipe: Recipe, domain: Domain, hub: Path) -> list[str]:
         written.append(name)
     base = recipe.train.model_name_or_path
     if not Path(base).expanduser().exists() and "/" in base:
-        texts = [text for seed in domain.seeds() for text in (seed.task.instruction, *(a.text for a in seed.answers))]
+        texts = [text for seed in seeds_of(domain) for text in (seed.task.instruction, *(a.text for a in seed.answers))]
         write_base_repository(hub, base, texts)
         written.append(base)
     (hub / "models").mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from evoltune.domain import Domain
+from evoltune.domain import Domain, seeds_of
 from evoltune.record import Record
 from evoltune.rehearse.loopback import serving_app
 from evoltune.text.prompts import read_prompt
@@ -81,7 +81,7 @@ class Knowledge:
             **{f"operator {o.name}": o.template for o in domain.operators if o.template},
         }
         patterns = [pattern_of(purpose, template) for purpose, template in prompts.items()]
-        seeds = [s for s in domain.seeds() if s.task.instruction]
+        seeds = [s for s in seeds_of(domain) if s.task.instruction]
         # The longest first: a short instruction may stand inside a longer one.
         seeds.sort(key=lambda s: -len(s.task.instruction))
         return cls(domain, seeds, sorted(patterns, key=lambda p: -p.static))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from evoltune.domain import Domain, to_task
+from evoltune.domain import Domain, seeds_of, to_task
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
@@ -24,7 +24,7 @@ def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
     """The first `seeds.limit` seeds (0: all), in the order of the files or of the domain."""
     path = recipe.seeds.path
     refs = (path,) if isinstance(path, str) else path or ()
-    rows = (record for ref in refs for record in read_records(ref, domain)) if refs else iter(domain.seeds())
+    rows = (record for ref in refs for record in read_records(ref, domain)) if refs else seeds_of(domain)
     return islice(rows, recipe.seeds.limit or None)
 
 

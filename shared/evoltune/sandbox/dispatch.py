@@ -68,7 +68,15 @@ class Dispatcher:
         self._expected = lru_cache(maxsize=256)(self._ask_oracle)
 
     def run(self, job: Job) -> Verdict:
-        """The verdict on one program."""
+        """The verdict on one program. The caller's limit by the clock does not run meanwhile: a job has its own."""
+        rest, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+        try:
+            return self._checked(job)
+        finally:
+            if rest:
+                signal.setitimer(signal.ITIMER_REAL, rest)
+
+    def _checked(self, job: Job) -> Verdict:
         job = replace(job, language=languages.canonical(job.language))
         if refused := refusal(job):
             return refused

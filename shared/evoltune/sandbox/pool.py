@@ -154,7 +154,7 @@ class WorkerHandle:
                         return
                     done.append(message if isinstance(message, list) else WorkerLost(**message))
             except TimeoutError:
-                done.append(WorkerLost(status="timeout", reason="checking this answer did not end"))
+                done.append(WorkerLost(status="error", reason="checking this answer did not end"))
                 self._restart()
             except (EOFError, OSError, wire.ProtocolError):
                 if self._interrupted:
@@ -185,9 +185,11 @@ class WorkerHandle:
         except (EOFError, OSError):
             self._restart()
             return WorkerLost(status="error", reason="the worker process died")
+        # The verifier, not the program, ran out of time: that says nothing about the answer.
         if notice["died"] == signal.SIGPROF:
-            limit = self.config.check_s
-            return WorkerLost(status="timeout", reason=f"checking took more than {limit:g} s of CPU")
+            return WorkerLost(status="error", reason=f"checking took more than {self.config.check_s:g} s of CPU")
+        if notice["died"] == signal.SIGALRM:
+            return WorkerLost(status="error", reason=f"checking did not end: it waited for {self.config.wait_s:g} s")
         return WorkerLost(status="error", reason=f"the verifier process died ({notice['died']})")
 
     def _restart(self) -> None:

@@ -123,6 +123,7 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
     from evoltune.sandbox.worker_protocol import TURN_OVER
 
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills even inside C code
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + (VERIFIER_MB << 20)
@@ -169,6 +170,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
     record = item if kind == "verify" else item[1]
     began = time.perf_counter()
     signal.setitimer(signal.ITIMER_PROF, config["check_s"] * max(1, len(record.answers)))
+    signal.setitimer(signal.ITIMER_REAL, config["wait_s"] * max(1, len(record.answers)))
     try:
         if kind == "overlap":
             method, suite = item[0]
@@ -185,5 +187,6 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
         return {"status": "error", "reason": reason}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     took = (time.perf_counter() - began) / max(1, len(rows))
     return [[status, reason, seconds or took, evidence] for status, reason, seconds, evidence in rows]

@@ -38,6 +38,8 @@ class WorkerConfig:
     confirm: bool = False
     preload: tuple[str, ...] = ()
     """Modules that the zygote imports, beside the standard library's."""
+    wait_s: float = 60.0
+    """Seconds that the domain's own code may take by the clock, jobs in the sandbox aside: for code that sleeps."""
     at_most: Level = "L3"
     """A ceiling for isolation, to test the lower levels."""
 
@@ -46,7 +48,7 @@ class WorkerConfig:
 class WorkerLost:
     """The result of an item that got no answer: its verifier process died, ran out of time or memory, or raised."""
 
-    status: Literal["timeout", "memory", "error"]
+    status: Literal["memory", "error"]
     reason: str
 
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from evoltune.domain import Domain
-from evoltune.errors import DomainError
+from evoltune.domain import Domain, author_code
 from evoltune.evolve.rules.broken_text import has_only_stop_words, is_empty, is_truncated, loops
 from evoltune.evolve.rules.comparison import (
     answer_drifts,
@@ -106,13 +105,8 @@ def _own_prompt_reason(domain: Domain, parent: Task | None, child: Task, answer:
 
 def _domain_reason(domain: Domain, parent: Task | None, child: Task, answer: str | None) -> str:
     for eliminator in domain.eliminators:
-        try:
+        with author_code(domain, f"eliminator {getattr(eliminator, '__name__', type(eliminator).__name__)}"):
             reason = eliminator(parent, child, answer)
-        except Exception as error:
-            name = getattr(eliminator, "__name__", type(eliminator).__name__)
-            raise DomainError(
-                f"domain {domain.name!r}: eliminator {name} failed: {type(error).__name__}: {error}"
-            ) from error
         if reason:
             return reason
     return ""

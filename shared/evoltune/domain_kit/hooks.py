@@ -1,0 +1,404 @@
+"""Laws of a domain's other functions: seeds, confirm, overlap, eliminators, cases, evidence, stand_in, render, benchmarks.
+
+Each is called with what its caller would give it, and held to its contract in `evoltune/domain.py`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evoltune.domain import Domain
+from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
+from evoltune.domain_kit.judging import FORM, Allowance, Judged
+from evoltune.domain_kit.near_misses import UNRELATED, near_misses
+from evoltune.domain_kit.probing import Outcome, Probe
+from evoltune.record import Answer, Record, Task, Verdict
+
+_BREADTH = 8
+"""Seeds or problems that a function is called with."""
+_STRANGE = Task(instruction="I would rather talk about the weather today.", name="strange")
+
+
+@dataclass
+class Hooks:
+    """The functions of one domain, on two probe processes."""
+
+    domain: Domain
+    sources: Sources
+    first: Probe
+    second: Probe
+    time: Allowance
+    seeds: Sequence[Record]
+
+    def failure(self, law: str, outcome: Outcome, place: str, todo: str) -> Finding | None:
+        if not outcome.kind:
+            return None
+        return broken(law, outcome.error, shown(outcome.where) or place, todo)
+
+    # ---- seeds
+
+    def stable_seeds(self) -> Iterator[Finding]:
+        """The same seeds, in the same order, at each call and in each process."""
+        law, place = "seeds are the same at each call", self.sources.function(self.domain.seeds)
+        todo = "read them from a file in one order, and name each by its own content or line; no clock, no chance, no counter"
+        for probe, when in ((self.first, "a second call"), (self.second, "another process at another time")):
+            outcome = probe.call("seeds", name="seeds", shift=0.0 if probe is self.first else 40 * 86400.0)
+            if failure := self.failure(law, outcome, place, "return the seeds at each call"):
+                yield failure
+                return
+            again = outcome.value
+            differing = next((a.task for a, b in zip(self.seeds, again, strict=False) if a != b), None)
+            if differing or len(again) != len(self.seeds):
+                what = (
+                    f"{len(self.seeds)} seeds, then {len(again)}"
+                    if differing is None
+                    else f"e.g. {differing.name or differing.instruction[:60]!r}"
+                )
+                yield broken(law, f"{when} gives others: {what}", place, todo)
+                return
+        yield holds(law, f"{len(self.seeds)} seeds, three calls, two processes")
+
+    # ---- rewrites
+
+    def rewrites(self) -> Iterator[Finding]:
+        """Each rewrite function makes a task of some seed; its own solution passes, and the same parents give the same child."""
+        law = "rewritten tasks are passed by their own solution"
+        made, found = 0, None
+        for key, operator in enumerate(self.domain.operators):
+            if operator.rewrite is not None and self.seeds and found is None:
+                children, found = self._rewrite(law, key, self.sources.function(operator.rewrite))
+                made += children
+        if found or made:
+            yield found or holds(law, f"{made} children")
+
+    def _rewrite(self, law: str, key: int, place: str) -> tuple[int, Finding | None]:
+        operator, until, made, reason = self.domain.operators[key], self.time.until(), 0, ""
+        wanted, step = 2 if operator.kind == "fuse" else 1, max(1, len(self.seeds) // (3 * _BREADTH))
+        chosen = [[*self.seeds, *self.seeds][i : i + wanted] for i in range(0, len(self.seeds), step)]
+        for number, parents in enumerate(until.over(chosen)):
+            outcomes = [
+                probe.call("rewrite", parents, number, key=key, name=f"rewrite of {operator.name!r}")
+                for probe in (self.first, self.second)
+            ]
+            if failure := self.failure(law, outcomes[0], place, "return a Rewritten, or a reason where there is none"):
+                return made, failure
+            child = outcomes[0].value
+            if child != outcomes[1].value:
+                detail = f"operator {operator.name!r} gives another child of {parents[0].task.name!r} when it is called again"
+                return made, broken(law, detail, place, "take all chance from rng, and depend on nothing but the arguments")
+            if isinstance(child, str):
+                reason = reason or child
+                continue
+            made += 1
+            outcome = self.first.call("answer", child.task, child.solution, name="extract and verify")
+            verdict = outcome.value[1] if not outcome.kind else None
+            if verdict is None or verdict.status not in ("pass", "timeout"):
+                what = outcome.error if verdict is None else f"{verdict.status} ({verdict.reason[:80]!r})"
+                detail = f"operator {operator.name!r}: {what} for {child.solution[:80]!r} of {child.task.instruction[:120]!r}"
+                return made, broken(law, detail, place, "let the solution state the reference as a seed's answer does")
+        if not made:
+            detail = f"operator {operator.name!r} makes nothing of {until.looked} seeds: {reason!r}"
+            return made, broken(law, detail, place, "let it make something of some seeds, or delete the operator")
+        return made, None
+
+    # ---- confirm and evidence
+
+    def confirms(self, judged: Judged) -> Iterator[Finding]:
+        law, place = (
+            "confirm judges all candidates of a task without reference",
+            self.sources.function(self.domain.confirm),
+        )
+        if self.domain.evidence and self.domain.confirm is None:
+            todo = "write confirm, which reads it, or delete the evidence: each prompt is a paid call for each row"
+            yield broken(
+                "evidence is read by confirm",
+                "there is evidence and no confirm",
+                self.sources.named(next(iter(self.domain.evidence))),
+                todo,
+            )
+        if self.domain.confirm is None:
+            return
+        tasks = [(s.task, s.answers[0].text if s.answers else (s.task.reference or "")) for s in self.seeds][
+            : _BREADTH // 2
+        ]
+        until = self.time.until(2)
+        for task, text in until.over(tasks):
+            bare = replace(task, reference=None, tests=None)
+            right = next((c for t, _, c in judged.right if t == task), text)
+            wrong = next(iter(near_misses(right).values()), right + "zq")
+            evidence = {name: (self._stand_in(task, name), "nonsense \x00 {", "") for name in self.domain.evidence}
+            for found in self._confirmed(law, place, bare, right, wrong, evidence):
+                yield found
+                return
+        yield holds(law, f"{until.looked} tasks")
+
+    def _stand_in(self, task: Task, name: str) -> str:
+        if self.domain.stand_in is None:
+            return "I cannot say."
+        outcome = self.first.call("stand_in", task, name, name="stand_in")
+        return str(outcome.value or "")
+
+    def _confirmed(
+        self, law: str, place: str, task: Task, right: str, wrong: str, evidence: Mapping[str, tuple[str, ...]]
+    ) -> Iterator[Finding]:
+        """What confirm does wrong with one task."""
+        todo = "return one Verdict for each candidate, in their order, also for None and for evidence that is empty or nonsense"
+        lists: list[tuple[list[str | None], Mapping[str, tuple[str, ...]]]] = [
+            ([right, right, wrong, None], evidence), ([None, wrong, right, right], evidence), ([right, right, wrong, None], evidence),
+            ([], {}), ([None], {}), ([*UNRELATED[:2]], {}), ([right, wrong], dict.fromkeys(evidence, ())),
+        ]  # fmt: skip
+        results: list[list[Verdict]] = []
+        for candidates_, texts in lists:
+            outcome = self.first.call("confirm", task, candidates_, texts, name="confirm")
+            if failure := self.failure(law, outcome, place, todo):
+                yield failure
+                return
+            if len(outcome.value) != len(candidates_):
+                yield broken(
+                    law,
+                    f"{len(outcome.value)} verdicts for {len(candidates_)} candidates {candidates_!r}"[:300],
+                    place,
+                    todo,
+                )
+                return
+            results.append(outcome.value)
+        statuses = [[v.status for v in verdicts] for verdicts in results]
+        if any(
+            v.status == "pass" for i in (0, 1, 4) for v, c in zip(results[i], lists[i][0], strict=True) if c is None
+        ):
+            yield broken(law, "a candidate that is None (no answer found) passes", place, "give None a `fail`")
+        elif statuses[0] != statuses[2] and not _is_late(statuses[0] + statuses[2]):
+            yield broken(
+                law,
+                f"the same candidates get {statuses[0]}, then {statuses[2]}",
+                place,
+                "use nothing but the arguments",
+            )
+        elif statuses[0] != statuses[1][::-1] and not _is_late(statuses[0] + statuses[1]):
+            detail = f"candidates in another order get other verdicts: {statuses[0]}, reversed {statuses[1][::-1]}"
+            yield broken(
+                law,
+                detail,
+                place,
+                "let no verdict depend on a candidate's place, and return them in the candidates' order",
+            )
+        elif all(s == "pass" for s in statuses[5]):
+            yield broken(
+                law,
+                f"two unlike answers without evidence pass: {UNRELATED[:2]!r}",
+                place,
+                "pass only what the candidates' agreement or the evidence shows",
+            )
+        elif statuses[0][:3] == ["pass"] * 3 and statuses[6] == ["pass"] * 2:
+            yield broken(
+                law,
+                f"{right[:60]!r} and {wrong[:60]!r} both pass, without evidence",
+                place,
+                "at most one of two unlike answers is right",
+            )
+
+    # ---- overlap
+
+    def overlaps(self, problems: Sequence[Task]) -> Iterator[Finding]:
+        tasks = [*problems[:_BREADTH], *(s.task for s in self.seeds[:_BREADTH])]
+        suite = [replace(t, name=t.name or f"task {i}") for i, t in enumerate(tasks)]
+        for method, function in self.domain.overlap.items():
+            law, place = f"overlap {method!r} names the problems that a row gives away", self.sources.function(function)
+            yield next(self._overlap(law, place, method, suite), None) or holds(
+                law, f"{len(suite)} problems, each copied into a row"
+            )
+
+    def _overlap(self, law: str, place: str, method: str, suite: list[Task]) -> Iterator[Finding]:
+        todo = "return a sequence of names of the given tasks, empty where there is none; raise for no row"
+        answers = {s.task.instruction: s.answers for s in self.seeds}
+        copies = [
+            Record(domain=self.domain.name, task=replace(t, name=f"copy {i}"), round=1, operator="copy",
+                   answers=answers.get(t.instruction) or ((Answer(text=t.reference, model="check"),) if t.reference else ()))
+            for i, t in enumerate(suite)
+        ]  # fmt: skip
+        strange = Record(domain=self.domain.name, task=_STRANGE)
+        until, named, counts = self.time.until(2), 0, []
+        for record, tasks in until.over([(strange, suite), (strange, []), *((c, suite) for c in copies)]):
+            outcome = self.first.call("overlap", record, tasks, key=method, name=f"overlap {method!r}")
+            if failure := self.failure(law, outcome, place, todo):
+                yield failure
+                return
+            if foreign := [name for name in outcome.value if name not in {t.name for t in tasks}]:
+                yield broken(law, f"it names {foreign[0]!r}, which is no task of the suite", place, todo)
+                return
+            if record is strange and outcome.value:
+                yield broken(
+                    law,
+                    f"the row {_STRANGE.instruction!r} gives away {outcome.value[0]!r}",
+                    place,
+                    "name only what the row gives away",
+                )
+                return
+            if record is not strange:
+                counts.append(len(outcome.value))
+                named += suite[copies.index(record)].name in outcome.value
+        if copies and not named and until.looked > 2:
+            yield broken(
+                law,
+                f"of {until.looked - 2} rows that copy a problem none is named",
+                place,
+                "name at least a problem whose copy the row is",
+            )
+        if len(suite) >= 4 and counts and min(counts) == len(suite):
+            yield broken(
+                law, f"every row gives away all {len(suite)} problems", place, "name only what the row gives away"
+            )
+
+    # ---- eliminators
+
+    def eliminators(self) -> Iterator[Finding]:
+        for i, function in enumerate(self.domain.eliminators):
+            called = getattr(function, "__name__", f"number {i}")
+            law, place = f"eliminator {called} keeps or drops for a reason", self.sources.function(function)
+            yield next(self._eliminator(law, place, i), None) or holds(
+                law, f"{min(len(self.seeds), 4 * _BREADTH)} seeds as children, with and without a parent"
+            )
+
+    def _eliminator(self, law: str, place: str, key: int) -> Iterator[Finding]:
+        todo = "return None to keep the child, or a reason; the parent may be None, and so may the answer"
+        dropped, reasons = 0, Counter[str]()
+        seeds = self.seeds[: 4 * _BREADTH]
+        until = self.time.until()
+        for i, seed in enumerate(until.over(seeds)):
+            child, parent = seed.task, seeds[i - 1].task
+            answer = seed.answers[0].text if seed.answers else "an answer"
+            calls = [(None, child, None), (None, child, answer), (parent, child, None), (parent, child, answer)]
+            results = []
+            for arguments in [*calls, *calls[:1]]:
+                outcome = self.first.call("eliminator", *arguments, key=key, name="an eliminator")
+                if failure := self.failure(law, outcome, place, todo):
+                    yield failure
+                    return
+                if outcome.value is not None and not outcome.value.strip():
+                    yield broken(law, "it returns an empty reason", place, todo)
+                    return
+                results.append(outcome.value)
+            if results[0] != results[-1]:
+                yield broken(
+                    law,
+                    f"first {results[0]!r}, then {results[-1]!r} for {child.instruction[:60]!r}",
+                    place,
+                    "use nothing but the arguments",
+                )
+                return
+            dropped += results[0] is not None or results[1] is not None
+            reasons.update(r for r in results[:2] if r)
+        again = (
+            self.second.call("eliminator", None, seeds[0].task, None, key=key, name="an eliminator") if seeds else None
+        )
+        first = (
+            self.first.call("eliminator", None, seeds[0].task, None, key=key, name="an eliminator") if seeds else None
+        )
+        if again and first and again.value != first.value:
+            yield broken(
+                law, f"{first.value!r}, and {again.value!r} in another process", place, "use nothing but the arguments"
+            )
+        if until.looked and dropped > until.looked / 2:
+            yield broken(
+                law,
+                f"it drops {dropped} of {until.looked} of the domain's own seeds: {reasons.most_common(1)[0][0]!r}",
+                place,
+                "keep what is like the seeds",
+            )
+
+    # ---- cases, stand-ins, prompts of profiles
+
+    def small(self) -> Iterator[Finding]:
+        tasks = [s.task for s in self.seeds[:_BREADTH]]
+        if self.domain.cases is not None:
+            law, place = "cases gives a task's tests one by one", self.sources.function(self.domain.cases)
+            found, counts = None, []
+            for task in tasks:
+                outcome = self.first.call("cases", task, name="cases")
+                found = found or self.failure(
+                    law,
+                    outcome,
+                    place,
+                    "return a sequence of tests, each in a form of Task.tests; empty where there are none",
+                )
+                counts.append(len(outcome.value or ()))
+            bare = self.first.call("cases", _STRANGE, name="cases")
+            found = found or self.failure(law, bare, place, "return an empty sequence for a task without tests")
+            if not found and any(t.tests for t in tasks) and not any(counts):
+                found = broken(
+                    law, f"none for {len(tasks)} seeds that have tests", place, "return each test of task.tests"
+                )
+            yield found or holds(law, f"{sum(counts)} of {len(tasks)} seeds")
+        if self.domain.check_steps is not None and tasks:
+            law, place = "check_steps labels each step", self.sources.function(self.domain.check_steps)
+            yield self._steps(law, place)
+        if self.domain.stand_in is not None:
+            law, place = "stand_in replies as a teacher would", self.sources.function(self.domain.stand_in)
+            pairs = [(task, name) for task in tasks for name in self.domain.evidence]
+            outcomes = [self.first.call("stand_in", *pair, name="stand_in") for pair in pairs]
+            found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
+            if found or outcomes:
+                yield found or holds(law, f"{len(outcomes)} replies")
+        for name, profile in self.domain.profiles.items():
+            if profile.render is not None and tasks:
+                law, place = f"profile {name!r} renders tasks", self.sources.function(profile.render)
+                outcomes = [self.first.call("render", task, key=name, name="render") for task in tasks]
+                yield next(
+                    filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None
+                ) or holds(law, f"{len(tasks)} tasks")
+            if profile.extract is not None or profile.verify is not None:
+                yield self._profile(name, tasks)
+
+    def _steps(self, law: str, place: str) -> Finding:
+        todo = "return True, False or None for each step, in their order"
+        for seed in self.seeds[:_BREADTH]:
+            text = seed.answers[0].text if seed.answers else "1 + 1 = 2"
+            for steps in (text.splitlines(), [], [*UNRELATED, "", "1 + 1 = 3", "\x00" * 9, "9" * 400]):
+                outcome = self.first.call("check_steps", seed.task, steps, name="check_steps")
+                if failure := self.failure(law, outcome, place, todo):
+                    return failure
+                if len(outcome.value) != len(steps):
+                    return broken(law, f"{len(outcome.value)} labels for {len(steps)} steps", place, todo)
+        return holds(law, f"{min(len(self.seeds), _BREADTH)} solutions")
+
+    def _profile(self, name: str, tasks: Sequence[Task]) -> Finding:
+        profile = self.domain.profiles[name]
+        law, place = (
+            f"profile {name!r} judges whatever it is given",
+            self.sources.function(profile.verify or profile.extract),
+        )
+        for task in tasks[:3]:
+            for text in (*UNRELATED, "", "9" * 400, task.reference or ""):
+                outcome = self.first.call("answer", task, text, key=name, name=f"profile {name!r}")
+                if failure := self.failure(
+                    law, outcome, place, "return a Verdict instead of raising, whatever the answer is"
+                ):
+                    return failure
+        return holds(law, f"{len(tasks[:3])} tasks, good and bad answers")
+
+
+def _is_late(statuses: Sequence[str]) -> bool:
+    return bool({*statuses} & {"timeout", "memory"})
+
+
+def side_effects(notes: dict[tuple[str, str, str], Any], place: str) -> Iterator[Finding]:
+    """What the functions did besides returning a value, one finding for each."""
+    todo = {
+        "network": "ship what it needs with the package: verification runs without a network and must give the same everywhere",
+        "process": "run programs with context.run(Job(...)), which isolates and limits them",
+        "file": "keep data in the package and write nothing: many workers run at once",
+        "output": "write nothing to standard output: it is the command's own; give a reason in the Verdict",
+        "sleep": "do not wait: thousands of answers are judged one after another",
+        "state": "leave arguments and process as they were: the next answer is judged in the same one",
+        "thread": "finish what was begun before returning",
+        "exit": "return or raise: leaving ends the worker for all",
+    }
+    law = "no function reaches outside"
+    if not notes:
+        yield holds(law, "network, files, processes, output, threads and state were watched during every call")
+    for (name, kind, where), note in notes.items():
+        yield broken(law, f"{name} {note.text}", shown(where) or place, todo[kind])
+
+
+FORM_ONLY = f"verifies form only (evidence.method: {FORM!r})"

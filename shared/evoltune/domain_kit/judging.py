@@ -1,0 +1,380 @@
+"""Laws of `extract` and `verify`: right answers pass, near misses and others' answers do not, nothing depends on the moment.
+
+Every law has a limit of time, so that a slow verifier is looked at less, and the finding says at how much.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
+
+from evoltune.domain import Domain
+from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
+from evoltune.domain_kit.near_misses import HOSTILE, RIGHT_AT_TIMES, UNRELATED, near_misses
+from evoltune.domain_kit.probing import Outcome, Probe
+from evoltune.record import STATUSES, Record, Task, Verdict
+from evoltune.verification.records import NO_ANSWER
+
+CHECK_S = 40.0
+"""Seconds in which a check should end; a slow verifier is looked at less."""
+LAW_S = 6.0
+"""Seconds for one law at most; the time in which programs run in the sandbox counts."""
+FORM = "constraints"
+"""`evidence.method` of a verdict on an answer's form (length, format): a wrong answer of the right form passes it."""
+MUST_REJECT = 0.9
+"""Share of seeds of which at least one mutated answer must be rejected (a mutant may happen to be right)."""
+ALWAYS = 0.8
+"""Share of near misses of one kind, or of other tasks' answers, above which they pass by rule and not by chance."""
+SHIFTS = (1.0, 2.0, 3.0, 5.0, 7.0, 11.0, 0.5, 61.0, 1800.0, *(3600.0 * h for h in (3, 7, 11, 16, 21)),
+          *(86400.0 * d for d in (1, 2, 3, 4, 5, 6, 13, 31, 92, 190, 400)), 86400.0 * 3000)  # fmt: skip
+"""Seconds by which the clock is put forward."""
+
+T = TypeVar("T")
+Attempt = tuple[Task, str]
+"""A task and an answer to it."""
+
+
+@dataclass
+class Judged:
+    """What the first law found out, for the others."""
+
+    right: list[tuple[Task, str, str]] = field(default_factory=list)
+    """(task, response, candidate) of answers that pass by their content."""
+    silent: bool = False
+    """Nothing was judged: each answer is unverifiable, though there are references."""
+    stopped: bool = False
+    """A call did not come back, or everything raises: the other laws would meet the same."""
+
+
+class Until:
+    """A limit of time for one law; counts what was looked at."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end, self.looked = time.monotonic() + seconds, 0
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            if self.looked and time.monotonic() > self.end:
+                return
+            self.looked += 1
+            yield item
+
+
+class Allowance:
+    """The time of a whole check, shared out to its laws: the later and the longer the check, the less for each."""
+
+    def __init__(self, seconds: float = CHECK_S) -> None:
+        self.end = time.monotonic() + seconds
+
+    def until(self, laws: float = 1.0) -> Until:
+        """The limit of a law that may take as much as `laws` of the usual kind."""
+        return Until(laws * min(LAW_S, max(0.5, (self.end - time.monotonic()) / 4)))
+
+
+@dataclass
+class Laws:
+    """The laws of one domain's verifier, on two probe processes: other hash seed, other order, other names."""
+
+    domain: Domain
+    sources: Sources
+    first: Probe
+    second: Probe
+    time: Allowance
+    crashes: dict[str, Finding] = field(default_factory=dict)
+    """place -> what raised, returned another type, or did not come back there."""
+
+    def judge(self, probe: Probe, task: Task, text: str, **mode: float) -> tuple[str | None, Verdict] | None:
+        """(candidate, verdict) of a response; None where the domain's code failed, which becomes a finding."""
+        outcome = probe.call("answer", task, text, name="extract and verify", **mode)
+        return (
+            None if self.failed(outcome, f"{text[:80]!r} as an answer to {task.instruction[:60]!r}") else outcome.value
+        )
+
+    def verdict(self, probe: Probe, task: Task, candidate: str, **mode: float) -> Verdict | None:
+        outcome = probe.call("verify", task, candidate, name="verify", **mode)
+        about = f"the candidate {candidate[:80]!r} of {task.instruction[:60]!r}"
+        return None if self.failed(outcome, about) else outcome.value
+
+    def failed(
+        self, outcome: Outcome, about: str, law: str = "extract and verify come back with what they promise"
+    ) -> bool:
+        """Whether a call failed; the finding is kept, one for each place."""
+        if not outcome.kind:
+            return False
+        where = shown(outcome.where) or self.sources.function(self.domain.verify)
+        todo = {
+            "raise": "return a Verdict instead of raising, whatever the answer is (catch what the parsing raises)",
+            "type": "return what the contract in docs/domains.md says",
+            "lost": "end in time and return a verdict: programs belong in context.run, which has limits",
+        }[outcome.kind]
+        self.crashes.setdefault(where, broken(law, f"{outcome.error}, for {about}", where, todo))
+        return True
+
+    # ---- right answers
+
+    def references(self, seeds: Sequence[Record], judged: Judged) -> Iterator[Finding]:
+        law, place = "references are accepted", self.sources.function(self.domain.verify)
+        pairs = [(s.task, s.answers[0].text if s.answers else s.task.reference) for s in seeds]
+        solved = [(task, text) for task, text in pairs if text]
+        until, wrong, verified, known = self.time.until(2), None, 0, 0
+        silent: list[tuple[Task, Verdict]] = []
+        for task, text in until.over(_spread(solved)):
+            found = self.judge(self.first, task, text)
+            if found is None:
+                if (
+                    len(self.crashes) >= 2
+                    or "did not come back" in str(self.crashes)
+                    or "ended its process" in str(self.crashes)
+                ):
+                    judged.stopped = True
+                    return
+                continue
+            candidate, verdict = found
+            has_reference = task.reference is not None or task.tests is not None
+            known += has_reference
+            if verdict.status == "unverifiable":
+                silent += [(task, verdict)] * has_reference
+                continue
+            verified += 1
+            if verdict.status != "pass":
+                wrong = wrong or (task, text, verdict)
+            elif verdict.evidence.get("method") != FORM and candidate is not None:
+                judged.right.append((task, text, candidate))
+        count = f"{verified} of {len(solved)} seed answers can be verified" + (
+            f", {until.looked} looked at" if until.looked < len(solved) else ""
+        )
+        if wrong:
+            at = self.sources.line_of(wrong[0].instruction) or place
+            yield broken(law, _example(*wrong), at, "correct this seed's answer, or make extract and verify accept it")
+        elif len(silent) > 0.2 * max(1, known):
+            judged.silent = not verified
+            reason = f"{len(silent)} of {known} answers with a reference are unverifiable ({silent[0][1].reason[:80]!r}), e.g. {silent[0][0].instruction[:60]!r}"
+            yield broken(
+                law,
+                f"0 of {len(solved)} seed answers can be verified: {reason}" if not verified else reason,
+                place,
+                "write verify, so that it judges them",
+            )
+        elif verified:
+            yield holds(law, count)
+        elif solved:
+            yield holds(
+                "answers are unverifiable, as in an open domain",
+                f"{until.looked} answers without reference or tests; laws of right and wrong do not apply",
+            )
+
+    def forms(self, judged: Judged) -> Iterator[Finding]:
+        law, until = "references are accepted in equivalent forms", self.time.until()
+        forms = (
+            (t, form)
+            for t, text, _ in judged.right
+            for form in (f"\n{text}\n", text.replace("\n", "\r\n"), f"{text}   ")
+        )
+        for task, form in until.over(forms):
+            found = self.judge(self.first, task, form)
+            if found and found[1].status != "pass":
+                todo = "strip blanks and read \\r\\n as a line's end: models write both"
+                yield broken(law, _example(task, form, found[1]), self.sources.function(self.domain.extract), todo)
+                return
+        yield holds(law, f"{until.looked} forms")
+
+    # ---- wrong answers
+
+    def mutated(self, judged: Judged) -> Iterator[Finding]:
+        """Near misses, one kind after another for each seed, must not pass by rule."""
+        law, place = "mutated references are rejected", self.sources.function(self.domain.verify)
+        until = self.time.until(2)
+        passed: dict[str, int] = {}
+        tried: dict[str, int] = {}
+        rejecting, looked = 0, 0
+        example: dict[str, tuple[Task, str, Verdict]] = {}
+        for task, _, candidate in until.over(judged.right):
+            verdicts = {
+                kind: (wrong, self.verdict(self.first, task, wrong)) for kind, wrong in near_misses(candidate).items()
+            }
+            known = {kind: (wrong, v) for kind, (wrong, v) in verdicts.items() if v is not None}
+            looked += bool(known)
+            rejecting += any(v.status != "pass" for _, v in known.values())
+            for kind, (wrong, verdict) in known.items():
+                tried[kind] = tried.get(kind, 0) + 1
+                if verdict.status == "pass":
+                    passed[kind] = passed.get(kind, 0) + 1
+                    example.setdefault(kind, (task, wrong, verdict))
+        by_rule = next(
+            (k for k, n in passed.items() if k not in RIGHT_AT_TIMES and tried[k] >= 3 and n / tried[k] >= ALWAYS), ""
+        )
+        detail = f"{rejecting / max(1, looked):.0%} of {looked} seeds reject a mutant, {sum(tried.values())} mutants of {len(tried)} kinds"
+        todo = "compare the whole answer with the reference, exactly as far as the task asks"
+        if by_rule:
+            yield broken(
+                law,
+                f"{passed[by_rule]} of {tried[by_rule]} pass with {by_rule}: {_example(*example[by_rule])}",
+                place,
+                todo,
+            )
+        elif looked and rejecting / looked < MUST_REJECT:
+            yield broken(law, f"{detail}: {_example(*next(iter(example.values())))}", place, todo)
+        elif looked:
+            yield holds(law, detail)
+
+    def others(self, judged: Judged) -> Iterator[Finding]:
+        """The right answer to another task, and answers to none."""
+        law, place = "unrelated answers are never accepted", self.sources.function(self.domain.verify)
+        until, passed, tried, example = self.time.until(), 0, 0, None
+        texts = [(task, text) for task, _, _ in judged.right[:24] for text in UNRELATED]
+        for task, text in until.over(texts):
+            for found in (self.judge(self.first, task, text), (text, self.verdict(self.first, task, text))):
+                if found and found[1] and found[1].status == "pass":
+                    yield broken(law, _example(task, text, found[1]), place, "reject what does not answer the task")
+                    return
+        for (task, _, own), (other, _, candidate) in zip(
+            judged.right, judged.right[1:] + judged.right[:1], strict=True
+        ):
+            if candidate.strip() != own.strip() and task.reference != other.reference and time.monotonic() < until.end:
+                verdict = self.verdict(self.first, task, candidate)
+                tried += verdict is not None
+                if verdict and verdict.status == "pass":
+                    passed, example = passed + 1, example or (task, candidate, verdict)
+        if example and tried >= 2 and passed / tried >= ALWAYS:
+            yield broken(
+                law,
+                f"{passed} of {tried} answers to other tasks pass: {_example(*example)}",
+                place,
+                "judge the answer by this task's reference or tests",
+            )
+        else:
+            yield holds(law, f"{until.looked} unrelated texts, {tried} answers to other tasks")
+
+    def hostile(self, tasks: Sequence[Task]) -> Iterator[Finding]:
+        """Bad answers end as verdicts, in time, and never as a crash, an error or a pass."""
+        law, until = "bad candidates end as verdicts, within the time limit", self.time.until(2)
+        crashes = len(self.crashes)
+        tries = [(task, text) for task in tasks[:1] for text in HOSTILE] + [
+            (task, text) for task in tasks[1:3] for text in HOSTILE[:8]
+        ]
+        for task, text in until.over(tries):
+            found = self.judge(self.first, task, text)
+            direct = None if found is None else self.verdict(self.first, task, text)
+            for verdict in (found[1] if found else None, direct):
+                if verdict and verdict.status not in {*STATUSES} - {"pass", "error"}:
+                    todo = "a bad answer is a `fail`; `error` is for what the answer is not to blame for"
+                    yield broken(law, _example(task, text, verdict), self.sources.function(self.domain.verify), todo)
+                    return
+            if len(self.crashes) > crashes:
+                crash = list(self.crashes.values())[crashes]
+                yield broken(law, crash.detail, crash.where, crash.todo)
+                return
+        yield holds(law, f"{until.looked} hostile answers")
+
+    def without_reference(self, judged: Judged) -> Iterator[Finding]:
+        """A rewritten task has neither reference nor tests nor, mostly, fields."""
+        law, crashes, until = (
+            "a task without reference is judged or called unverifiable",
+            len(self.crashes),
+            self.time.until(),
+        )
+        note = ""
+        for task, text, _ in until.over(judged.right[:6]):
+            child = replace(task, reference=None, name="")
+            verdicts = [self.judge(self.first, child, answer) for answer in (text, *UNRELATED[:2])]
+            if len(self.crashes) > crashes:
+                crash = list(self.crashes.values())[crashes]
+                todo = "return Verdict(status='unverifiable', reason=...) where the task has no reference: rewritten tasks have none"
+                yield broken(law, crash.detail, crash.where, todo)
+                return
+            accepted = next((v for v in verdicts[1:] if v and v[1].status == "pass"), None)
+            if accepted:
+                todo = "return Verdict(status='unverifiable', reason=...) where the task has no reference"
+                example = _example(child, UNRELATED[0], accepted[1])
+                yield broken(law, example, self.sources.function(self.domain.verify), todo)
+                return
+            bare = self.first.call("answer", replace(child, tests=None, fields={}), text, name="verify")
+            if bare.kind == "raise":
+                note = f"; without its fields {bare.error[:80]}, which counts as `error`: better `unverifiable`"
+        if until.looked:
+            yield holds(law, f"{until.looked} tasks{note}")
+
+    # ---- the same answer, the same verdict
+
+    def deterministic(self, judged: Judged, tasks: Sequence[Task]) -> Iterator[Finding]:
+        """In another process with another hash seed, in another order, again and again, at another time."""
+        law = "the same answer gets the same verdict"
+        tries: list[Attempt] = []
+        for task, text, candidate in judged.right[:12]:
+            tries += [(task, text), *((task, wrong) for wrong in list(near_misses(candidate).values())[:2])]
+        tries += [(task, text) for task in tasks[:3] for text in UNRELATED]
+        until = self.time.until()
+        first, used = self._all(self.first, tries, until)
+        second, _ = self._all(
+            self.second, [(replace(t, name=""), a) for t, a in tries[: until.looked]][::-1], self.time.until()
+        )
+        again, _ = self._all(self.first, tries[: until.looked], self.time.until())
+        todo = "use nothing but the task, the candidate and context: no clock, no chance, no memory of earlier calls, no order of a set"
+        place = self.sources.function(self.domain.verify)
+        known = [*zip(tries, first, strict=False)]
+        for (attempt, a), b in [*zip(known, again, strict=False), *zip(known[::-1], second, strict=False)]:
+            if a and b and _differ(a, b):
+                yield broken(law, f"first {a.status} ({a.reason[:60]!r}), then {_example(*attempt, b)}", place, todo)
+                return
+        if found := self._repeated(tries, first, used):
+            yield broken(law, found, place, todo)
+            return
+        yield holds(law, f"{until.looked} answers, in two processes and orders, again and again")
+
+    def _all(self, probe: Probe, tries: Sequence[Attempt], until: Until) -> tuple[list[Verdict | None], set[str]]:
+        verdicts: list[Verdict | None] = []
+        used: set[str] = set()
+        for task, text in until.over(tries):
+            outcome = probe.call("answer", task, text, name="extract and verify")
+            used |= {"clock"} if outcome.clock else set()
+            used |= {"random"} if outcome.random else set()
+            verdicts.append(None if self.failed(outcome, f"{text[:80]!r}") else outcome.value[1])
+            if outcome.kind == "lost":
+                break
+        return verdicts, used
+
+    def _repeated(self, tries: Sequence[Attempt], first: Sequence[Verdict | None], used: set[str]) -> str:
+        """A right and a wrong answer many times, at many times of the clock, and at the ends of chance; "" where all agree."""
+        known = [(attempt, v) for attempt, v in zip(tries, first, strict=False) if v]
+        right = next((k for k in known if k[1].status == "pass"), None)
+        wrong = next((k for k in known if k[1].status == "fail" and k[1].reason != NO_ANSWER), None)
+        some = [k for k in (wrong, right) if k]
+        modes: list[dict[str, float]] = []
+        if "clock" in used:
+            modes += [{"shift": seconds} for seconds in SHIFTS]
+        if "random" in used:
+            modes += [{"extreme": 0}, {"extreme": 1}]
+        plans: list[list[tuple[tuple[Attempt, Verdict], dict[str, float]]]] = [
+            [(k, mode) for mode in modes for k in some],
+            [(k, {}) for k in [*some * 150]],
+        ]
+        for plan in plans:
+            for (attempt, expected), mode in self.time.until(0.5).over(plan):
+                outcome = self.second.call("answer", *attempt, name="extract and verify", **mode)
+                if outcome.kind == "lost" or (mode.get("extreme") is not None and outcome.kind):
+                    break
+                verdict = outcome.value[1] if not outcome.kind else None
+                if verdict and _differ(expected, verdict):
+                    why = {"shift": "at another time of the clock", "extreme": "with other random numbers"}
+                    how = next((why[name] for name in mode), "asked again")
+                    return f"first {expected.status}, {how} {_example(*attempt, verdict)}"
+        return ""
+
+
+def _differ(a: Verdict, b: Verdict) -> bool:
+    """Whether two verdicts on one answer differ; a limit of time or memory may strike once."""
+    if {a.status, b.status} & {"timeout", "memory"}:
+        return False
+    return (a.status, a.reason) != (b.status, b.reason)
+
+
+def _spread(items: Sequence[Attempt]) -> list[Attempt]:
+    """The items in an order whose beginning holds some of every part."""
+    step = max(1, len(items) // 24)
+    return [item for start in range(step) for item in islice(items, start, None, step)]
+
+
+def _example(task: Task, text: str, verdict: Verdict) -> str:
+    reason = verdict.reason[:80]
+    return f"{verdict.status} ({reason!r}) for {text[:120]!r} as an answer to {task.instruction[:80]!r}"

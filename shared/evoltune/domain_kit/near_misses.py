@@ -1,0 +1,55 @@
+"""Answers that are nearly right, made from right ones; and answers that no domain should accept or stumble over."""
+
+import re
+
+SWAPS = (
+    ("==", "!="), ("<", ">"), (" + ", " - "), ("return ", "return not "), (" and ", " or "), ("True", "False"),
+    ("SELECT", "SELECT DISTINCT"),
+)  # fmt: skip
+HOSTILE = (
+    "", " ", "\x00", "\ud800", "\u202e\u200b", "A" * 1_000_000, "(" * 5_000, "9" * 4_000, "9**9**9**9", "{" * 999 + "}" * 999,
+    "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
+    "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000, "a\r\nb\u2028c", "😀" * 50,
+)  # fmt: skip
+UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
+RIGHT_AT_TIMES = frozenset(f"{old.strip()!r} swapped" for old, _ in SWAPS)
+"""Kinds of change after which many an answer is still right (`SELECT DISTINCT`): they prove nothing by themselves."""
+_NUMBER = re.compile(r"\d+")
+
+
+def near_misses(text: str) -> dict[str, str]:
+    """kind of change -> an answer near to `text` and nearly always wrong. Kinds that do not apply are left out."""
+    found: dict[str, str] = {}
+    digits = list(re.finditer(r"\d", text))
+    for kind, place in (("last digit changed", -1), ("first digit changed", 0)):
+        if digits:
+            at = digits[place]
+            found[kind] = text[: at.start()] + str((int(at.group()) + 1) % 10) + text[at.end() :]
+    for old, new in SWAPS:
+        if old in text:
+            found[f"{old.strip()!r} swapped"] = text.replace(old, new, 1)
+    words, letters = text.split(" "), [m.start() for m in re.finditer(r"\w", text)]
+    if len(words) > 2:
+        found["second half cut off"] = " ".join(words[: len(words) // 2])
+    elif len(text) > 1:
+        found["second half cut off"] = text[: (len(text) + 1) // 2]
+    if len(letters) > 2:
+        middle = letters[len(letters) // 2]
+        found["character lost"] = text[:middle] + text[middle + 1 :]
+        at_letter = set(letters)
+        pairs = [i for i in letters if i + 1 in at_letter and text[i] != text[i + 1]]
+        if pairs:
+            first = min(pairs, key=lambda i: abs(i - middle))
+            found["characters swapped"] = text[:first] + text[first + 1] + text[first] + text[first + 2 :]
+    if letters:
+        found["more at its end"] = text + ("7" if text[-1].isdigit() else "zq")
+        found["more at its start"] = ("7" if text[0].isdigit() else "zq") + text
+    if _NUMBER.fullmatch(text.strip()) and int(text) > 0:
+        number = text.strip()
+        found |= {"sign changed": f"-{number}", "fraction added": f"{number}.4", "ten times": f"{number}0"}
+    return {kind: wrong for kind, wrong in found.items() if wrong.strip() and wrong != text}
+
+
+def mutants(text: str) -> list[str]:
+    """The near misses of a text, without their kinds."""
+    return list(dict.fromkeys(near_misses(text).values()))

@@ -1,0 +1,338 @@
+"""The probe: a process of its own that imports a domain and calls its functions, one request after another.
+
+    python -c "from evoltune.domain_kit.probe import main; main(config)"      # started by evoltune.domain_kit.probing
+
+Nothing that a domain does here reaches the command: what it raises, where it hangs and how it ends are facts in the reply,
+or in the file of notes where no reply comes. `context.run` goes to the caller, who has a sandbox.
+"""
+
+import faulthandler
+import json
+import math
+import os
+import pickle
+import random
+import resource
+import signal
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from evoltune.domain import Context, Domain, Job, Operator, Rewritten, load_domain, policy_of
+from evoltune.domain_kit.watching import Note, Watch
+from evoltune.record import STATUSES, Answer, Record, Task, Verdict
+from evoltune.sandbox import wire
+from evoltune.sandbox.worker import VERIFIER_MB
+from evoltune.verification.records import NO_ANSWER
+
+MAX_ITEMS = 200_000
+"""Seeds or problems that are read; an endless generator ends here."""
+
+
+class Seen(dict[str, Any]):
+    """A mapping that remembers which keys were asked for."""
+
+    def __init__(self, values: Mapping[str, Any], asked: set[str]) -> None:
+        super().__init__(values)
+        self.asked = asked
+
+    def __getitem__(self, key: str) -> Any:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+
+def main(config: dict[str, Any]) -> None:
+    """Serves requests until the caller closes the line."""
+    line = socket.socket(fileno=config["line"])
+    notes = os.fdopen(config["notes"], "a", buffering=1)
+    faulthandler.enable(notes)
+    faulthandler.register(signal.SIGUSR1, notes, all_threads=False)
+    faulthandler.register(signal.SIGPROF, notes, all_threads=False, chain=True)
+
+    def tell(note: Note) -> None:
+        notes.write(f"note {json.dumps(asdict(note))}\n")
+
+    watch = Watch(config["roots"], tell)
+    watch.install()
+    probe = _Probe(config, line, watch)
+    with suppress(EOFError, OSError):
+        probe.send(probe.started())
+        while True:
+            probe.send(probe.answer(probe.receive()))
+    sys.stderr.flush()
+
+
+class _Probe:
+    def __init__(self, config: dict[str, Any], line: socket.socket, watch: Watch) -> None:
+        self.config, self.line, self.watch = config, line, watch
+        self.domain: Domain | None = None
+        self.fields: set[str] = set()
+        self.options: set[str] = set()
+        self.context = Context(run=self.run, policy={})
+        self.function = ""
+        """Which of several functions of one request runs: extract or verify."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        try:
+            body = pickle.dumps(message)
+        except Exception as error:  # noqa: BLE001 - a value of the domain
+            lost = {"value": None, "error": f"returns what cannot be pickled ({error})", "kind": "type"}
+            body = pickle.dumps({**message, **lost})
+        self.line.sendall(struct.pack(">Q", len(body)) + body)
+
+    def receive(self) -> dict[str, Any]:
+        (size,) = struct.unpack(">Q", wire.read_exactly(self.line, 8))
+        request: dict[str, Any] = pickle.loads(wire.read_exactly(self.line, size))
+        return request
+
+    def started(self) -> dict[str, Any]:
+        """The import, as a reply like any other."""
+        reply = self._called(lambda: load_domain(self.config["ref"]), reads=False, cpu_s=self.config["cpu_s"])
+        found = reply.pop("value")
+        if isinstance(found, Domain):
+            self.domain = found
+            with suppress(Exception):  # a policy that is no mapping is a finding of its own
+                self.context = Context(
+                    run=self.run, many=self.run_many, policy=Seen(policy_of(found, {}), self.options)
+                )
+            pages = (
+                int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 1 << 20
+            )
+            limit = pages * os.sysconf("SC_PAGE_SIZE") + (VERIFIER_MB << 20)
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        return reply
+
+    def run(self, job: Job) -> Verdict:
+        return self.run_many([job])[0]
+
+    def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """The caller's sandbox runs them; its time is not ours."""
+        rest = signal.setitimer(signal.ITIMER_PROF, 0)
+        active, self.watch._active = self.watch._active, False
+        try:
+            wrong = next((job for job in jobs if not isinstance(job, Job)), None)
+            if wrong is not None:
+                raise TypeError(f"context.run takes a Job, not {type(wrong).__name__}")
+            self.send({"run": list(jobs)})
+            verdicts: list[Verdict] = self.receive()["verdicts"]
+            return verdicts
+        finally:
+            self.watch._active = active
+            signal.setitimer(signal.ITIMER_PROF, *rest)
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One call: {"hook", "key", "args", "shift", "extreme"} -> value, error, where, notes, and what was used."""
+        domain = self.domain
+        assert domain is not None
+        self.watch.clock_shift, self.watch.extreme = request.get("shift", 0.0), request.get("extreme")
+        self.watch.uses_clock = self.watch.uses_random = False
+        hook, key, args = request["hook"], request.get("key", ""), request["args"]
+        before = pickle.dumps(args)
+        reads = hook not in ("seeds", "load")
+        self.function = ""
+        reply = self._called(lambda: self._call(domain, hook, key, args), reads=reads, cpu_s=request["cpu_s"])
+        if not reply["error"] and repr(pickle.loads(before)) != repr(args):
+            reply["notes"].append(Note(kind="state", text="changes its arguments", where=""))
+        used = {"clock": self.watch.uses_clock, "random": self.watch.uses_random}
+        return reply | used | {"function": self.function, "fields": set(self.fields), "options": set(self.options)}
+
+    def _called(self, function: Callable[[], Any], *, reads: bool, cpu_s: float) -> dict[str, Any]:
+        reply: dict[str, Any] = {"value": None, "error": "", "kind": "", "where": ""}
+        size = os.fstat(1).st_size
+        try:
+            with self.watch.call(reads=reads):
+                signal.setitimer(signal.ITIMER_PROF, cpu_s)
+                try:
+                    reply["value"] = function()
+                finally:
+                    signal.setitimer(signal.ITIMER_PROF, 0)
+        except BreakContract as error:
+            reply |= {"error": str(error), "kind": "type"}
+        except BaseException as error:  # noqa: BLE001 - whatever a domain raises is a finding
+            cause = error.__cause__ if type(error).__name__ == "DomainError" and error.__cause__ else error
+            text = str(error) if cause is not error else f"{type(error).__name__}: {error}"
+            reply |= {"error": text[:300], "kind": "raise", "where": self._where(cause)}
+        reply["notes"] = list(self.watch.notes)
+        if os.fstat(1).st_size > size:
+            reply["notes"].append(Note(kind="output", text="writes to standard output", where=""))
+        return reply
+
+    def _where(self, error: BaseException) -> str:
+        """The innermost line of the domain in a traceback; for a syntax error the line that it names."""
+        if isinstance(error, SyntaxError) and error.filename:
+            return f"{error.filename}:{error.lineno}"
+        frames = [
+            f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(tuple(self.watch.roots))
+        ]
+        return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+    def _call(self, domain: Domain, hook: str, key: Any, args: tuple[Any, ...]) -> Any:
+        """Calls one function and holds its result to its type. Raises BreakContract."""
+        if hook == "seeds":
+            return [_seed(s) for s in _several(domain.seeds(), "seeds()", Record)]
+        if hook == "load":
+            benchmark = domain.benchmarks[key]
+            return [_task(t) for t in _several(benchmark.load(*args), "load()", Task)]
+        if hook == "answer":
+            return self._answer(domain, key, *args)
+        if hook == "verify":
+            task, candidate = args
+            return _verdict(domain.verify(self._with_seen(task), candidate, self.context))
+        if hook == "extract":
+            return _text(domain.extract(*args), "extract")
+        if hook == "confirm" and domain.confirm:
+            task, candidates, evidence = args
+            verdicts = domain.confirm(task, candidates, evidence, self.context)
+            return [_verdict(v) for v in _several(verdicts, "confirm", Verdict)]
+        if hook == "overlap":
+            overlap: Any = domain.overlap[key]
+            return _several(overlap(*args, self.context), f"overlap {key!r}", str)
+        if hook == "eliminator":
+            return _text(domain.eliminators[key](*args), "an eliminator")
+        if hook == "rewrite":
+            return self._rewritten(domain.operators[key], *args)
+        if hook == "check_steps" and domain.check_steps:
+            labels = _several(domain.check_steps(*args), "check_steps", object)
+            if any(label is not None and not isinstance(label, bool) for label in labels):
+                raise BreakContract(f"check_steps gives {labels!r}, which must be True, False or None for each step")
+            return labels
+        if hook == "cases" and domain.cases:
+            found = _several(domain.cases(*args), "cases", object)
+            json.dumps(found)
+            return found
+        if hook == "render":
+            render = domain.profiles[key].render
+            return _text(render(*args) if render else None, "render", none=False)
+        if hook == "stand_in" and domain.stand_in:
+            return _text(domain.stand_in(*args), "stand_in", none=False)
+        raise AssertionError(hook)
+
+    def _rewritten(self, operator: Operator, parents: Sequence[Record], number: int) -> Rewritten | str:
+        assert operator.rewrite is not None
+        found = operator.rewrite(parents, random.Random(number), self.context)
+        if not isinstance(found, Rewritten | str):
+            raise BreakContract(f"rewrite returns {_kind(found)}, not a Rewritten or a reason")
+        if isinstance(found, Rewritten):
+            _task(found.task)
+            _text(found.solution, "the solution of a Rewritten", none=False)
+        return found
+
+    def _answer(self, domain: Domain, profile: str, task: Task, response: str) -> tuple[str | None, Verdict]:
+        chosen = domain.profiles[profile] if profile else None
+        extract = (chosen.extract if chosen else None) or domain.extract
+        verify = (chosen.verify if chosen else None) or domain.verify
+        self.function = "extract"
+        candidate = _text(extract(task, response), "extract")
+        if candidate is None:
+            return None, Verdict(status="fail", reason=NO_ANSWER)
+        self.function = "verify"
+        return candidate, _verdict(verify(self._with_seen(task), candidate, self.context))
+
+    def _with_seen(self, task: Task) -> Task:
+        object.__setattr__(task, "fields", Seen(task.fields, self.fields))
+        return task
+
+
+class BreakContract(Exception):
+    """A function of the domain returned what its contract does not allow."""
+
+
+def _several(found: Any, name: str, kind: type) -> list[Any]:
+    if isinstance(found, str | bytes | Mapping) or not hasattr(found, "__iter__"):
+        raise BreakContract(f"{name} returns {_kind(found)}, not a sequence of {kind.__name__}")
+    items = []
+    for item in found:
+        if not isinstance(item, kind):
+            raise BreakContract(f"{name} gives {_kind(item)}, not {kind.__name__}")
+        items.append(item)
+        if len(items) > MAX_ITEMS:
+            raise BreakContract(f"{name} gives more than {MAX_ITEMS} items: does it end?")
+    return items
+
+
+def _text(found: Any, name: str, *, none: bool = True) -> str | None:
+    if isinstance(found, str) or (found is None and none):
+        return found
+    raise BreakContract(f"{name} returns {_kind(found)}, not a string{' or None' if none else ''}")
+
+
+def _verdict(found: Any) -> Verdict:
+    if not isinstance(found, Verdict):
+        raise BreakContract(f"verify returns {_kind(found)}, not a Verdict")
+    if found.status not in STATUSES:
+        raise BreakContract(f"verify returns the status {found.status!r}, which must be one of {', '.join(STATUSES)}")
+    if not isinstance(found.reason, str):
+        raise BreakContract(f"verify returns a Verdict whose reason is {_kind(found.reason)}, not a string")
+    if (
+        isinstance(found.seconds, bool)
+        or not isinstance(found.seconds, int | float)
+        or not 0 <= found.seconds < math.inf
+    ):
+        raise BreakContract(f"verify returns a Verdict whose seconds are {found.seconds!r}")
+    if not isinstance(found.evidence, Mapping):
+        raise BreakContract(f"verify returns a Verdict whose evidence is {_kind(found.evidence)}, not a mapping")
+    _plain(found.evidence, "a Verdict whose evidence")
+    return found
+
+
+def _seed(record: Record) -> Record:
+    _task(record.task)
+    for name, kind in (
+        ("domain", str),
+        ("operator", str),
+        ("round", int),
+        ("draw", int),
+        ("answers", tuple),
+        ("parents", tuple),
+    ):
+        if not isinstance(getattr(record, name), kind):
+            raise BreakContract(f"a seed's {name} is {_kind(getattr(record, name))}, not {kind.__name__}")
+    for answer in record.answers:
+        if not isinstance(answer, Answer) or not isinstance(answer.text, str):
+            raise BreakContract(
+                f"a seed's answer is {_kind(getattr(answer, 'text', answer))}, not an Answer with a text"
+            )
+    return record
+
+
+def _task(task: Task) -> Task:
+    if not isinstance(task, Task):
+        raise BreakContract(f"a task is {_kind(task)}, not a Task")
+    name = f"the task {str(task.name or task.instruction)[:60]!r}"
+    for attribute in ("instruction", "name"):
+        if not isinstance(getattr(task, attribute), str):
+            raise BreakContract(f"{name}: {attribute} is {_kind(getattr(task, attribute))}, not a string")
+    if not isinstance(task.reference, str | None):
+        raise BreakContract(f"{name}: reference is {_kind(task.reference)}, not a string or None")
+    if not isinstance(task.fields, Mapping):
+        raise BreakContract(f"{name}: fields is {_kind(task.fields)}, not a mapping")
+    _plain({"fields": task.fields, "tests": task.tests, "history": task.history}, name)
+    return task
+
+
+def _plain(value: Any, name: str) -> None:
+    try:
+        json.dumps(value, default=lambda v: dict(v) if isinstance(v, Mapping) else _refuse(v))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BreakContract(f"{name} is no plain JSON: {error}") from error
+
+
+def _refuse(value: object) -> None:
+    raise TypeError(f"{_kind(value)} cannot be stored")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}{' (dataclass)' if is_dataclass(value) else ''}"

@@ -1,0 +1,207 @@
+"""The caller's side of the probe: starts it, asks it, and says what became of it when it does not answer.
+
+    with Probe("./evoltune-sums", hash_seed=1) as probe:
+        outcome = probe.call("answer", task, "42")      # outcome.value, or outcome.error with outcome.where
+
+Limits per call: `CPU_S` of CPU, and `WAIT_S` in which the process only waits. A loaded machine lengthens neither.
+"""
+
+import json
+import os
+import pickle
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from evoltune.domain_kit.watching import Note
+from evoltune.recipe import Verification
+from evoltune.record import Verdict
+from evoltune.sandbox import wire
+from evoltune.sandbox.pool import Pool
+from evoltune.sandbox.worker_protocol import WorkerConfig, verdict_from_row
+
+CPU_S = Verification().check_s
+"""CPU seconds of one call: the default of `verify.check_s`."""
+IMPORT_CPU_S = 30.0
+LOAD_CPU_S = 20.0
+WAIT_S = 6.0
+POLL_S = 0.25
+_RUN = "import sys, json; config = json.loads(sys.argv[1]); sys.path[:] = config['path']; from evoltune.domain_kit.probe import main; main(config)"
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one call gave."""
+
+    value: Any = None
+    error: str = ""
+    """What went wrong, as a sentence about the function: it raised, returned another type, hung, ended its process."""
+    kind: str = ""
+    """raise | type | lost; "": nothing went wrong."""
+    where: str = ""
+    notes: tuple[Note, ...] = ()
+    clock: bool = False
+    random: bool = False
+
+
+@dataclass
+class Jobs:
+    """The sandbox in which `context.run` of all probes runs its programs; started by the first one."""
+
+    pool: Pool | None = None
+    seconds: float = 0.0
+
+    def run(self, jobs: list[Any]) -> list[Verdict]:
+        began = time.monotonic()
+        if self.pool is None:
+            self.pool = Pool(WorkerConfig(domain=""), workers=1)
+        (rows,) = self.pool.map("jobs", [jobs])
+        self.seconds += time.monotonic() - began
+        if isinstance(rows, list):
+            return [verdict_from_row(row) for row in rows]
+        return [Verdict(status=rows.status, reason=rows.reason) for _ in jobs]
+
+    def close(self) -> None:
+        if self.pool:
+            self.pool.close(abandon=True)
+
+
+@dataclass
+class Probe:
+    """A probe process and its line. After a call that did not end, the next call meets a new process."""
+
+    ref: str
+    roots: list[str]
+    jobs: Jobs
+    hash_seed: int = 0
+    imported: Outcome = field(default_factory=Outcome)
+    fields: set[str] = field(default_factory=set)
+    """Names of `Task.fields` that verify asked for."""
+    options: set[str] = field(default_factory=set)
+    notes: dict[tuple[str, str, str], Note] = field(default_factory=dict)
+    """(function, kind, place) -> what that function did besides returning a value."""
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="evoltune-check-")
+        folder = Path(self._folder.name)
+        self._notes = (folder / "notes").open("a+")
+        ours, theirs = socket.socketpair()
+        path = [str(Path(p).resolve()) if p else str(Path.cwd()) for p in sys.path]
+        config = {
+            "ref": self.ref, "roots": self.roots, "cpu_s": IMPORT_CPU_S, "line": theirs.fileno(), "notes": self._notes.fileno(), "path": path,
+        }  # fmt: skip
+        env = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder), "PYTHONHASHSEED": str(self.hash_seed),
+            **{k: os.environ[k] for k in ("LD_LIBRARY_PATH", "EVOLTUNE_DATA") if k in os.environ},
+        }  # fmt: skip
+        (folder / "cwd").mkdir()
+        with theirs, (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-P", "-B", "-c", _RUN, json.dumps(config)], env=env, cwd=folder / "cwd", stdin=subprocess.DEVNULL,
+                stdout=out, stderr=err, pass_fds=(theirs.fileno(), self._notes.fileno()), start_new_session=True,
+            )  # fmt: skip
+        self._line = ours
+        self._is_alive = True
+        self.imported = self._read("import")
+
+    def _end(self) -> None:
+        self._is_alive = False
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._line.close()
+        self._notes.close()
+        self._folder.cleanup()
+
+    def call(self, hook: str, *args: Any, key: Any = "", name: str = "", **mode: Any) -> Outcome:
+        """One call. `name`: the function as findings call it; `shift`, `extreme`: see `Watch`."""
+        if not self._is_alive:
+            self._start()
+        cpu_s = LOAD_CPU_S if hook in ("seeds", "load") else CPU_S
+        request = {"hook": hook, "key": key, "args": args, "cpu_s": cpu_s, **mode}
+        with suppress(OSError):  # an end is noticed on reading
+            self._send(request)
+        return self._read(name or hook)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = pickle.dumps(message)
+        self._line.sendall(struct.pack(">Q", len(body)) + body)
+
+    def _read(self, name: str) -> Outcome:
+        while True:
+            if not self._wait():
+                return self._lost(name, f"did not come back: it only waited for {WAIT_S:g} s")
+            try:
+                (size,) = struct.unpack(">Q", wire.read_exactly(self._line, 8))
+                reply = pickle.loads(wire.read_exactly(self._line, size))  # from the author's own domain
+            except (EOFError, OSError):
+                return self._lost(name, self._death())
+            if "run" not in reply:
+                break
+            self._send({"verdicts": self.jobs.run(reply["run"])})
+        name = reply.get("function") or name
+        self.fields |= reply.get("fields", set())
+        self.options |= reply.get("options", set())
+        self._keep(name, reply["notes"])
+        error = f"{name} raised {reply['error']}" if reply["kind"] == "raise" else reply["error"]
+        return Outcome(
+            value=reply.get("value"), error=error, kind=reply["kind"], where=reply["where"], notes=tuple(reply["notes"]),
+            clock=reply.get("clock", False), random=reply.get("random", False),
+        )  # fmt: skip
+
+    def _keep(self, name: str, notes: list[Note]) -> None:
+        for note in notes:
+            self.notes.setdefault((name, note.kind, note.where), note)
+
+    def _wait(self) -> bool:
+        """Whether a reply came (or the end of the process) before it had only waited for `WAIT_S`."""
+        idle = 0
+        while not select.select([self._line], [], [], POLL_S)[0]:
+            try:
+                state = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                state = "R"
+            idle = idle + 1 if state in "ST" else 0
+            if idle * POLL_S >= WAIT_S:
+                return False
+        return True
+
+    def _death(self) -> str:
+        status = self._process.wait()
+        if status == -signal.SIGPROF:
+            return "did not come back within its limit of CPU time"
+        return f"ended its process ({'signal' if status < 0 else 'status'} {abs(status)})"
+
+    def _lost(self, name: str, how: str) -> Outcome:
+        """The process is gone, or is ended here; its file of notes says where it was."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(0.3)  # until the stack is written
+        self._notes.seek(0)
+        lines = self._notes.read().splitlines()
+        told = [Note(**json.loads(line[5:])) for line in lines if line.startswith("note ")]
+        self._keep(name, told)
+        frames = [m for m in map(_FRAME.search, lines) if m and m[1].startswith(tuple(self.roots))]
+        where = (
+            f"{frames[0][1]}:{frames[0][2]}" if frames else next((n.where for n in told[::-1] if n.kind == "exit"), "")
+        )
+        self._end()
+        return Outcome(error=f"{name} {how}", kind="lost", where=where, notes=tuple(told))

@@ -1,0 +1,132 @@
+"""Laws of a domain's benchmarks: what each declares, whether its file is the published one, and what the file holds."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from evoltune.domain import Benchmark
+from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
+from evoltune.domain_kit.hooks import Hooks
+from evoltune.errors import DataError
+from evoltune.evaluate.suite_files import candidates, file_hashes, is_published
+from evoltune.record import Task
+
+
+class Suites(Hooks):
+    """The suites of one domain."""
+
+    def benchmarks(self, problems: list[Task]) -> Iterator[Finding]:
+        """The laws of each suite whose file is on this machine. `problems`: receives what they hold."""
+        for name, benchmark in self.domain.benchmarks.items():
+            law, place = f"benchmark {name}", self.sources.named(name)
+            wrong = self._declared(law, name, benchmark, place)
+            path = next((p for p in candidates(f"{self.domain.name}/{name}", benchmark, None) if p.exists()), None)
+            if wrong:
+                yield wrong
+            elif path is None and not Path(benchmark.file).is_absolute():
+                yield unchecked(
+                    law, f"its file is not on this machine: put {benchmark.file or benchmark.hub} below EVOLTUNE_DATA"
+                )
+            elif path is None:
+                yield broken(
+                    law, f"its file {benchmark.file} does not exist", place, "write the file, or correct the path"
+                )
+            else:
+                yield self._suite(law, name, benchmark, path, place, problems)
+
+    def _declared(self, law: str, name: str, benchmark: Benchmark, place: str) -> Finding | None:
+        for profile in (benchmark.profile, *benchmark.beside):
+            if profile not in self.domain.profiles:
+                return broken(
+                    law,
+                    f"its profile {profile!r} is none of {sorted(self.domain.profiles)}",
+                    place,
+                    "name a profile of the domain, or add this one",
+                )
+        if not isinstance(benchmark.sha256, str) or not re.fullmatch(r"([0-9a-f]{64})?", benchmark.sha256):
+            return broken(
+                law,
+                f"sha256 {str(benchmark.sha256)[:80]!r} is no hash",
+                place,
+                "give 64 hexadecimal digits, or '' where it is unknown",
+            )
+        if not benchmark.file and not benchmark.hub:
+            return broken(law, "it has neither file nor hub", place, "say where its problems are")
+        if not isinstance(benchmark.licence, str) or not benchmark.licence.strip():
+            return broken(law, "it states no licence", place, "write its licence, e.g. 'Apache-2.0'")
+        if not callable(benchmark.load):
+            return broken(law, "load is no function", place, "give a function from a path to tasks")
+        return None
+
+    def _suite(
+        self, law: str, name: str, benchmark: Benchmark, path: Path, place: str, problems: list[Task]
+    ) -> Finding:
+        try:
+            if benchmark.sha256 and not is_published(benchmark, path):
+                todo = "fetch the published file, or correct the hash"
+                return broken(
+                    law, f"{path} has sha256 {file_hashes(path)[0]}, the domain says {benchmark.sha256}", place, todo
+                )
+        except DataError as error:
+            return broken(law, str(error), place, "fetch the file again")
+        outcome = self.first.call("load", path, key=name, name=f"load of {name!r}")
+        if failure := self.failure(
+            law, outcome, self.sources.function(benchmark.load), "load must read this file: mend it or the file"
+        ):
+            return failure
+        tasks: list[Task] = outcome.value
+        problems += tasks
+        found = self._problems(law, tasks, path, place)
+        return found or self._references(law, benchmark, tasks, place)
+
+    def _problems(self, law: str, tasks: list[Task], path: Path, place: str) -> Finding | None:
+        if not tasks:
+            return broken(law, f"{path} holds no problem", place, "write problems into it, or correct load")
+        names = Counter(t.name for t in tasks)
+        if "" in names:
+            return broken(law, f"{names['']} problems have no name", place, "give each Task a name")
+        if names.most_common(1)[0][1] > 1:
+            return broken(
+                law,
+                f"{names.most_common(1)[0][1]} problems have the name {names.most_common(1)[0][0]!r}",
+                place,
+                "give each problem its own",
+            )
+        if empty := [t for t in tasks if not t.instruction.strip()]:
+            return broken(law, f"the problem {empty[0].name!r} has no instruction", place, "write one")
+        seeds = {(" ".join(s.task.instruction.split()).casefold(), s.task.history) for s in self.seeds}
+        if shared := [t for t in tasks if (" ".join(t.instruction.split()).casefold(), t.history) in seeds]:
+            at = self.sources.line_of(shared[0].instruction) or place
+            todo = "take them out of the seeds or out of the suite: what is held out is never trained on"
+            return broken(
+                law, f"{len(shared)} of {len(tasks)} problems are seeds, e.g. {shared[0].instruction[:60]!r}", at, todo
+            )
+        return None
+
+    def _references(self, law: str, benchmark: Benchmark, tasks: list[Task], place: str) -> Finding:
+        """References pass under the domain's own verifier; a suite with references must have some that can be verified."""
+        attempts = [(t, t.reference) for t in tasks if t.reference is not None]
+        until, verified = self.time.until(0.3), 0
+        for task, text in until.over(attempts):
+            outcome = self.first.call("answer", task, text, name="extract and verify")
+            if failure := self.failure(law, outcome, place, "return a Verdict instead of raising"):
+                return failure
+            verdict = outcome.value[1]
+            if verdict.status not in ("pass", "unverifiable"):
+                detail = f"{verdict.status} ({verdict.reason[:80]!r}) for its reference {text[:80]!r} of {task.instruction[:60]!r}"
+                return broken(
+                    law,
+                    detail,
+                    self.sources.line_of(task.instruction) or place,
+                    "correct the reference, or make verify accept it",
+                )
+            verified += verdict.status == "pass"
+        if until.looked >= 1 and not verified and not any(t.tests is not None or t.fields for t in tasks):
+            return broken(
+                law,
+                f"of {until.looked} references none can be verified",
+                place,
+                "verify must judge what has a reference",
+            )
+        return holds(law, f"{len(tasks)} problems, {verified} of {until.looked} references pass")

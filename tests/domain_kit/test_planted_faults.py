@@ -1,0 +1,100 @@
+"""`evoltune domains check` finds what is wrong with a domain, and finds nothing in a sound one.
+
+The short form plants a fault of each group; the long one (`-m slow`) plants all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from planted_faults import DECLARED, FAULTS, HOOKS, IMPORTS, OUTSIDE, SEEDED, STATE, TIME, Fault, in_verify, plant
+
+from evoltune.domain_kit.conformance import check_domain
+from evoltune.domain_kit.findings import Finding
+
+OPEN = '''"""Open questions: there is no right answer, so nothing is right or wrong."""
+
+from evoltune import Answer, Domain, Operator, Record, Task, Verdict
+
+QUESTIONS = ["Describe a harbour at dawn.", "Write a letter to a friend who moved away.", "Explain tides to a child."]
+
+
+def verify(task, candidate, context):
+    return Verdict(status="unverifiable", reason="an open question")
+
+
+def seeds():
+    for i, question in enumerate(QUESTIONS):
+        yield Record(domain="open", task=Task(instruction=question, name=f"open:{i}"), answers=(Answer(text="It depends.", model="seed"),))
+
+
+domain = Domain(
+    name="open", seeds=seeds, verify=verify, operators=(Operator(name="harder", template="Ask for more than this.\\n\\n{instruction}"),)
+)
+'''  # fmt: skip
+SOUND: list[Fault] = [
+    ("as it is", []),
+    ("its own chance", [in_verify("import random\nassert 0 <= random.Random(7).random() < 1")]),
+    ("measures its time", [in_verify("import time\nbegan = time.time()\nassert time.time() - began < 60")]),
+    ("a folder of its own", [in_verify("import tempfile\nwith tempfile.TemporaryDirectory() as d: (Path(d) / 'x').write_text('1')")]),
+    ("imports late", [(IMPORTS, IMPORTS), in_verify("import decimal, sqlite3, ctypes.util\nassert decimal and sqlite3")]),
+]  # fmt: skip
+SLOW: Fault = (
+    "slow",
+    [in_verify("import time\nbegan = time.process_time()\nwhile time.process_time() - began < 0.4: pass")],
+)
+
+
+def broken(folder: Path) -> list[Finding]:
+    return [f for f in check_domain(str(folder)) if f.ok is False]
+
+
+@pytest.mark.parametrize("sound", SOUND[:1], ids=lambda sound: str(sound[0]))
+def test_a_sound_domain_with_every_hook_gives_no_finding(sound: Fault, tmp_path: Path):
+    assert broken(plant(tmp_path, sound)) == []
+
+
+def test_an_open_domain_without_references_gives_no_finding(tmp_path: Path):
+    (tmp_path / "evoltune_open").mkdir()
+    (tmp_path / "evoltune_open" / "__init__.py").write_text(OPEN)
+    assert broken(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "fault", [TIME[3], STATE[1], OUTSIDE[3], HOOKS[0], SEEDED[10], DECLARED[-3]], ids=lambda fault: str(fault[0])
+)
+def test_a_fault_is_found_with_its_place_and_what_to_do(fault: Fault, tmp_path: Path):
+    found = broken(plant(tmp_path, fault))
+    assert found and all(f.detail and f.where.rpartition(":")[2].isdigit() and f.todo for f in found), found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sound", [*SOUND[1:], SLOW], ids=lambda sound: str(sound[0]))
+def test_no_sound_domain_gives_a_finding(sound: Fault, tmp_path: Path):
+    assert broken(plant(tmp_path, sound)) == []
+
+
+@pytest.mark.slow
+def test_planted_faults_are_found(tmp_path: Path):
+    """The bar is 110 of 120; here are more, and none may be missed."""
+    missed, without_place = [], []
+    for i, fault in enumerate(FAULTS):
+        found = broken(plant(tmp_path / str(i), fault))
+        missed += [] if found else [fault[0]]
+        without_place += [fault[0] for f in found if not (f.where and f.todo)]
+    assert (len(FAULTS) >= 120, missed, without_place) == (True, [], [])
+
+
+def names(findings: Sequence[Finding], ok: bool | None) -> set[str]:
+    return {f.name for f in findings if f.ok is ok}
+
+
+def test_ok_is_never_said_of_a_law_that_looked_at_nothing(regex: Path):
+    """The untouched skeleton: verify judges nothing, so no law about its verdicts can hold."""
+    findings = list(check_domain(str(regex)))
+    assert {"references are accepted", "seeds have instructions, distinct ids, and answers"} <= names(findings, False)
+    about_verdicts = {"mutated references are rejected", "bad candidates end as verdicts, within the time limit", "the same answer gets the same verdict"}  # fmt: skip
+    assert about_verdicts <= names(findings, None)
+    assert not any(f.detail.startswith("0 ") for f in findings if f.ok)
