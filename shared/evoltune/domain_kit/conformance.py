@@ -16,7 +16,7 @@ from evoltune.domain import load_domain
 from evoltune.domain_kit import declared
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
 from evoltune.domain_kit.hooks import FORM_ONLY, Hooks, side_effects
-from evoltune.domain_kit.judging import FORM, Allowance, Judged, Laws
+from evoltune.domain_kit.judging import CHECK_S, FORM, Allowance, Judged, Laws
 from evoltune.domain_kit.near_misses import mutants
 from evoltune.domain_kit.probing import Jobs, Outcome, Probe
 from evoltune.domain_kit.suites import Suites
@@ -25,16 +25,22 @@ from evoltune.record import Record, Task
 __all__ = ["FORM", "Finding", "check_domain", "mutants"]
 
 
-def check_domain(ref: str) -> Iterator[Finding]:
-    """All findings, in a fixed order; the check ends early where nothing more can be looked at. Raises DomainError where
-    there is no such domain."""
+def check_domain(ref: str, seconds: float = CHECK_S) -> Iterator[Finding]:
+    """All findings, in a fixed order; the check ends early where nothing more can be looked at.
+
+    Args:
+        ref: the domain, as `load_domain` takes it.
+        seconds: about how long the check may take; a slow verifier is tried on fewer answers.
+
+    Raises DomainError where there is no such domain.
+    """
     sources, jobs = Sources.of(ref), Jobs()
     if sources.is_path:
         ref = str(Path(ref).expanduser().resolve())  # the probes have a working directory of their own
     roots = list(sources.roots)
     try:
         with Probe(ref, roots, jobs) as first, Probe(ref, roots, jobs, hash_seed=1) as second:
-            yield from _Check(ref, sources, first, second).findings()
+            yield from _Check(ref, sources, first, second).findings(Allowance(seconds))
     finally:
         jobs.close()
 
@@ -43,7 +49,7 @@ class _Check:
     def __init__(self, ref: str, sources: Sources, first: Probe, second: Probe) -> None:
         self.ref, self.sources, self.first, self.second = ref, sources, first, second
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self, time: Allowance) -> Iterator[Finding]:
         law = "the package can be imported"
         if self.first.imported.kind:
             yield self._not_imported(law, self.first.imported)
@@ -60,7 +66,6 @@ class _Check:
             return
         outcome = self.first.call("seeds", name="seeds")
         seeds: list[Record] = outcome.value or []
-        time = Allowance()
         hooks = Hooks(domain, self.sources, self.first, self.second, time, seeds)
         if outcome.kind:
             todo = "seeds must give Records, whatever the machine and the moment"

@@ -168,7 +168,13 @@ def laws_of_prompts(domain: Domain, sources: Sources) -> Iterator[Finding]:
     yield found or holds(law, f"{len(domain.operators)} operators, {count} prompts")
     law = "no marker of a prompt can leak into a row unseen"
     leak = next(
-        ((o, line) for o in domain.operators if isinstance(o.template, str) and o.template for line in _leaks(o.template)), None
+        (
+            (o, line)
+            for o in domain.operators
+            if isinstance(o.template, str) and o.template
+            for line in _leaks(o.template)
+        ),
+        None,
     )
     if leak:
         todo = "word the marker otherwise (as a sentence, say), so that a copy of it is noticed"
@@ -193,24 +199,10 @@ def _wrong_prompts(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
     seen: dict[str, str] = {}
     texts: dict[str, str] = {}
     for o in domain.operators:
-        at = sources.named(str(o.name))
-        called = f"operator {o.name!r}"
-        if not isinstance(o.name, str) or not re.fullmatch(r"[\w.-]+", o.name):
-            yield broken(law, f"{called}: the name is no word", at, "use letters, digits, hyphens and underscores")
-        if o.kind not in KINDS:
-            yield broken(law, f"{called}: unknown kind {o.kind!r}", at, f"use one of {', '.join(KINDS)}")
-        if (
-            isinstance(o.weight, bool)
-            or not isinstance(o.weight, int | float)
-            or not math.isfinite(o.weight)
-            or o.weight < 0
-        ):
-            yield broken(law, f"{called}: weight {o.weight!r}", at, "give a number of at least 0")
+        at, called = sources.named(str(o.name)), f"operator {o.name!r}"
+        yield from _wrong_operator(o, law, called, at)
         if not isinstance(o.template, str):
-            yield broken(law, f"{called}: the template is a {type(o.template).__name__}", at, "give a text")
             continue
-        if o.rewrite is not None and not callable(o.rewrite):
-            yield broken(law, f"{called}: rewrite is a {type(o.rewrite).__name__}", at, "give a function or None")
         if o.name in seen:
             yield broken(
                 law, f"operator names are not distinct: {o.name!r}", at, "rename one: results are counted by name"
@@ -218,14 +210,16 @@ def _wrong_prompts(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
         if o.rewrite is not None and not o.template:  # it words the new task itself
             seen[o.name] = o.name
             continue
-        if o.template.strip() in texts:
+        if o.rewrite is None and o.template.strip() in texts:
             yield broken(
                 law,
                 f"{called} has the template of {texts[o.template.strip()]!r}",
                 at,
                 "give it a template of its own, or a larger weight to one",
             )
-        seen[o.name] = texts[o.template.strip()] = o.name
+        seen[o.name] = o.name
+        if o.rewrite is None:  # rewrites may share the prompt that words their tasks again
+            texts[o.template.strip()] = o.name
         needs = SLOTS.get(o.kind, {"instruction"}) if o.rewrite is None else {"instruction"}
         yield from _slots(
             law, called, o.template, needs, needs - {"instruction"} if o.kind == "turn" else needs, sources, at
@@ -247,6 +241,25 @@ def _wrong_prompts(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
             yield broken(
                 law, f"profile {name!r}: the prompt has no {{instruction}} slot", sources.named(name), "add it"
             )
+
+
+def _wrong_operator(o: Operator, law: str, called: str, at: str) -> Iterator[Finding]:
+    """What is wrong with one operator by itself, its slots aside."""
+    if not isinstance(o.name, str) or not re.fullmatch(r"[\w.-]+", o.name):
+        yield broken(law, f"{called}: the name is no word", at, "use letters, digits, hyphens and underscores")
+    if o.kind not in KINDS:
+        yield broken(law, f"{called}: unknown kind {o.kind!r}", at, f"use one of {', '.join(KINDS)}")
+    if (
+        isinstance(o.weight, bool)
+        or not isinstance(o.weight, int | float)
+        or not math.isfinite(o.weight)
+        or o.weight < 0
+    ):
+        yield broken(law, f"{called}: weight {o.weight!r}", at, "give a number of at least 0")
+    if not isinstance(o.template, str):
+        yield broken(law, f"{called}: the template is a {type(o.template).__name__}", at, "give a text")
+    if o.rewrite is not None and not callable(o.rewrite):
+        yield broken(law, f"{called}: rewrite is a {type(o.rewrite).__name__}", at, "give a function or None")
 
 
 def _slots(
@@ -293,7 +306,7 @@ def laws_of_options(domain: Domain, sources: Sources) -> Iterator[Finding]:
     """Policy, profiles, preload: what a recipe may choose."""
     law = "policy, profiles and preloaded modules can be used"
     found = next(_wrong_options(domain, sources, law), None)
-    counts = f"{len(domain.policy)} options, {len(domain.profiles)} profiles, {len(domain.preload)} modules"
+    counts = f"{len(domain.profiles)} profiles, {len(domain.policy)} options, {len(domain.preload)} modules"
     yield found or holds(law, counts)
 
 

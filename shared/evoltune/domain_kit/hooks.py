@@ -86,7 +86,9 @@ class Hooks:
             child = outcomes[0].value
             if child != outcomes[1].value:
                 detail = f"operator {operator.name!r} gives another child of {parents[0].task.name!r} when it is called again"
-                return made, broken(law, detail, place, "take all chance from rng, and depend on nothing but the arguments")
+                return made, broken(
+                    law, detail, place, "take all chance from rng, and depend on nothing but the arguments"
+                )
             if isinstance(child, str):
                 reason = reason or child
                 continue

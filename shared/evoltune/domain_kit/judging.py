@@ -64,7 +64,7 @@ class Until:
 class Allowance:
     """The time of a whole check, shared out to its laws: the later and the longer the check, the less for each."""
 
-    def __init__(self, seconds: float = CHECK_S) -> None:
+    def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
 
     def until(self, laws: float = 1.0) -> Until:
