@@ -17,6 +17,8 @@ from evoltune.record import Answer, Record, Task, Verdict
 
 _BREADTH = 8
 """Seeds or problems that a function is called with."""
+_REWRITTEN = 24
+"""Seeds of which a rewrite function must make something, unless it does so of others only."""
 _STRANGE = Task(instruction="I would rather talk about the weather today.", name="strange")
 
 
@@ -74,11 +76,15 @@ class Hooks:
 
     def _rewrite(self, law: str, key: int, place: str) -> tuple[int, Finding | None]:
         operator, until, made, reason = self.domain.operators[key], self.time.until(), 0, ""
-        wanted, step = 2 if operator.kind == "fuse" else 1, max(1, len(self.seeds) // (3 * _BREADTH))
-        chosen = [[*self.seeds, *self.seeds][i : i + wanted] for i in range(0, len(self.seeds), step)]
-        for number, parents in enumerate(until.over(chosen)):
+        count, wanted = len(self.seeds), 2 if operator.kind == "fuse" else 1
+        step = max(1, count // _REWRITTEN)
+        order = [i for start in range(step) for i in range(start, count, step)]  # some of every part come first
+        for i in until.over(order):
+            if made and until.looked > _REWRITTEN:
+                break
+            parents = [*self.seeds, *self.seeds][i : i + wanted]
             outcomes = [
-                probe.call("rewrite", parents, number, key=key, name=f"rewrite of {operator.name!r}")
+                probe.call("rewrite", parents, i, key=key, name=f"rewrite of {operator.name!r}")
                 for probe in (self.first, self.second)
             ]
             if failure := self.failure(law, outcomes[0], place, "return a Rewritten, or a reason where there is none"):
@@ -99,8 +105,8 @@ class Hooks:
                 what = outcome.error if verdict is None else f"{verdict.status} ({verdict.reason[:80]!r})"
                 detail = f"operator {operator.name!r}: {what} for {child.solution[:80]!r} of {child.task.instruction[:120]!r}"
                 return made, broken(law, detail, place, "let the solution state the reference as a seed's answer does")
-        if not made:
-            detail = f"operator {operator.name!r} makes nothing of {until.looked} seeds: {reason!r}"
+        if not made and until.looked == count:
+            detail = f"operator {operator.name!r} makes nothing of {count} seeds: {reason!r}"
             return made, broken(law, detail, place, "let it make something of some seeds, or delete the operator")
         return made, None
 
