@@ -40,6 +40,7 @@ def one(*args, **kwargs):
         },
         {"content": [{"type": "reasoning", "text": THOUGHT}, "Hel", {"type": "output_text", "text": "lo."}]},
         {"content": [{"text": THOUGHT, "thought": True}, {"text": "Hello."}]},
+        {"content": {"type": "text", "text": "Hello."}, "reasoning": THOUGHT},
     ],
 )
 def test_the_answer_is_the_answer_and_the_thought_is_kept_apart(message):
@@ -52,7 +53,7 @@ def test_a_raw_prompts_text_is_taken_as_it_is():
     assert reply_of({"choices": [{"text": text}]}, is_raw_text=True).texts == (text,)
 
 
-@pytest.mark.parametrize("end", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+@pytest.mark.parametrize("end", ["length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded"])
 @pytest.mark.parametrize("message", [{"content": None, "reasoning": THOUGHT}, {"content": f"<think>{THOUGHT}"}])
 def test_a_thought_that_ran_out_of_tokens_is_truncated_and_has_no_answer(end, message):
     reply = reply_of({"choices": [{"index": 0, "message": message, "finish_reason": end}]})
@@ -79,6 +80,12 @@ def test_what_the_model_or_a_filter_would_not_say_is_one_rows_fault(message, end
         reply_of({"choices": [{"index": 0, "message": message, "finish_reason": end}], "usage": usage})
     assert caught.value.reason == reason
     assert caught.value.usage.prompt_tokens == 7  # it may be billed
+
+
+def test_an_empty_text_is_an_answer_only_where_the_model_ended_it():
+    assert one("", "end_turn").texts == ("",)
+    with pytest.raises(ValueError, match="'other'"):
+        one("", "OTHER")
 
 
 def test_one_filtered_sample_of_several_is_an_empty_text():

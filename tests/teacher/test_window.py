@@ -36,7 +36,7 @@ def test_the_limit_holds_and_every_call_has_its_turn(seed, cancelled):
     window.limit = rng.randint(1, 5)
 
     async def one():
-        async with window.slot():
+        async with window:
             most[0] = max(most[0], window.in_flight)
             await asyncio.sleep(0)
         done[0] += 1

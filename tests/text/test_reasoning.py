@@ -20,6 +20,14 @@ FORMS = [
     "Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
     "analysisHm.assistantfinalYes.",
     "<|begin_of_thought|>Hm.<|end_of_thought|>\n\n<|begin_of_solution|>Yes.<|end_of_solution|>",
+    "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>Yes.<|END_RESPONSE|>",
+    "<|channel>thought\nHm.\n<channel|>Yes.",
+    "<|think|>Hm.<|/think|>\nYes.",
+    "<reflection>\nHm.\n</reflection>\nYes.",
+    "<reason>Hm.</reason> Yes.",
+    "<think>\nHm.\n</think>\n<answer>\nYes.\n</answer>",
+    "<think>Hm.</think>\n\n<response>\nYes.",
+    "Here is my thought process: Hm.\n\nHere is my response: Yes.",
 ]
 
 
@@ -46,6 +54,10 @@ def test_a_thought_that_never_ends_leaves_no_answer(text):
         "analysis of the sea",
         "The token <|channel|> begins a channel.",
         "  indented\n",
+        "<analysis>\nThe poem mourns.\n</analysis>",
+        "<reason>It rains.",
+        "<answer>4</answer>",
+        "Here is my thought process: first the sky, then the sea.",
     ],
 )
 def test_a_text_that_only_speaks_of_tags_is_left_alone(text):
@@ -53,7 +65,8 @@ def test_a_text_that_only_speaks_of_tags_is_left_alone(text):
 
 
 PIECES = ["<think>", "</think>", "\n", "a", "B.", " ", "`", "```", "[THINK]", "[/THINK]", "<|channel|>final<|message|>",
-          "<|end|>", "<|start|>assistant", "analysis", "assistantfinal", "<|channel|>analysis<|message|>"]  # fmt: skip
+          "<|end|>", "<|start|>assistant", "analysis", "assistantfinal", "<|channel|>analysis<|message|>", "<reason>", "</reason>",
+          "<answer>", "<|channel>thought", "<channel|>", "Here is my thought process:", "Here is my response:"]  # fmt: skip
 
 
 @given(st.integers(0, 2**32))

@@ -23,7 +23,7 @@ def count_row(sums: Sums, table: str, row: Sequence[object]) -> None:
 
 
 def _hash(row: Sequence[object]) -> int:
-    text = "\x1f".join(value if isinstance(value, str) else repr(float(value)) for value in row)  # type: ignore[arg-type]
+    text = "\x1f".join([value if isinstance(value, str) else repr(float(value)) for value in row])  # type: ignore[arg-type]
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
@@ -38,7 +38,9 @@ def scan(db: sqlite3.Connection) -> Sums:
 
 def save(db: sqlite3.Connection, sums: Sums) -> None:
     """Notes the sums, within the caller's transaction."""
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (NOTE, json.dumps(sums)))
+    text = json.dumps(sums)
+    if db.execute("UPDATE meta SET value=? WHERE key=?", (text, NOTE)).rowcount == 0:
+        db.execute("INSERT INTO meta VALUES (?,?)", (NOTE, text))
 
 
 def load(db: sqlite3.Connection) -> tuple[Sums, str]:

@@ -26,6 +26,7 @@ from evoltune.run import digests, tables
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 PAGE = 512  # records read per query by `todo` and `records`
 
 
@@ -419,7 +420,7 @@ def _text(text: str) -> str:
 
 def _json(value: Any) -> str:
     """A value as JSON; lone surrogates are escaped, so that it comes back as it was."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _encode(value)
     return text if _text(text) == text else json.dumps(value)
 
 
@@ -428,11 +429,18 @@ def _damaged(folder: Path, what: str) -> StoreError:
     return StoreError(f"{folder / STORE}: damaged ({what}): {todo}, or start a new run directory")
 
 
-@contextmanager
-def _sqlite_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise StoreError(
-            f"{folder / STORE}: {error}: everything committed before is kept; check disk space, rights and the file, then run again"
-        ) from error
+class _sqlite_errors:
+    """Errors of SQLite as StoreError. A class, because it is entered for each query and costs a third of a generator."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, sqlite3.DatabaseError):
+            raise StoreError(
+                f"{self._folder / STORE}: {error}: everything committed before is kept; check disk space, rights and the file, "
+                "then run again"
+            ) from error

@@ -51,10 +51,10 @@ from evoltune.teacher.replies import FailedReply, parse_reply
 from evoltune.teacher.window import Window
 
 FAILURES_BEFORE_COOLDOWN, COOLDOWN_S, MAX_COOLDOWN_S = 3, 1.0, 30.0
-LATER = {408, 409, 425, 429}
+LATER = {408, 409, 424, 425, 429, 498, 499}
 """Statuses below 500 that are no refusal: the same request may succeed later."""
 OVERLOADED = 529
-BUSY = {503, OVERLOADED}
+BUSY = {498, 503, OVERLOADED}  # 498: no capacity (Groq)
 PROBE_ATTEMPTS = 4
 
 
@@ -110,7 +110,7 @@ class Endpoint:
     async def complete(self, request: Request) -> Reply:
         """One attempt, in the dialect that this server takes. Raises AttemptError, GivenUpError, TeacherError."""
         shape = shape_of(request)
-        async with self._window.slot():
+        async with self._window:
             if self._gate.is_open(shape):
                 return await self._served_by(request)
             async with self._gate.turn(shape):
@@ -132,7 +132,7 @@ class Endpoint:
                 raise
             else:
                 self._gate.accept(shape_of(request))
-                self._served.update((n, getattr(request, n)) for n in ("temperature", "top_p"))
+                self._served |= {("temperature", request.temperature), ("top_p", request.top_p)}
                 self._remember()
                 return reply
 
@@ -157,7 +157,7 @@ class Endpoint:
         status, headers, content = await self._exchange(url, orjson.dumps(body))
         for secret in self._secrets:  # some servers echo the key
             content = content.replace(secret, b"***") if secret in content else content
-        if status != 200:
+        if not 200 <= status < 300:
             raise self._fault(read_error(status, content), headers, sent_at)
         try:
             reply = parse_reply(content, request)

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from evoltune.teacher.bodies import json_of
 from evoltune.text.unicode import without_surrogates
 
 MAX_MESSAGE = 300
@@ -68,8 +69,8 @@ class ServerError:
 def read_error(status: int, body: bytes) -> ServerError:
     """The error in the body of a reply with this status."""
     try:
-        raw = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        raw = json_of(body)
+    except ValueError:
         return ServerError(status=status, message=_one_line(body[:4000].decode(errors="replace")))
     return error_of(status, raw)
 

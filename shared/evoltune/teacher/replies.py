@@ -6,22 +6,34 @@ Raises FailedReply for an error inside HTTP 200, GivenUpError for what the model
 body without a text. Invariant: nothing but the answer is in `Reply.texts`.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from evoltune.run.store import Usage
+from evoltune.teacher.bodies import json_of
 from evoltune.teacher.protocol import RAW_PROMPT, GivenUpError, Reply, Request
 from evoltune.teacher.refusals import ServerError, error_in_reply
 from evoltune.text.reasoning import split_reasoning
 from evoltune.text.unicode import without_surrogates
 
-CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "token_limit"}
-FAILED = {"error", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource"}
+CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "token_limit", "model_context_window_exceeded"}
+FAILED = {"error", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource", "network_error"}
+ENDED = {"", "stop", "eos", "end_turn", "stop_sequence", "complete", "finish", "done"}
+"""Ends that a model chose itself; behind these an empty text is its answer."""
 TOOLS = {"tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call"}
-FILTERED = ("filter", "safety", "block", "prohibit", "recitation", "sensitive", "moderat", "refus", "policy", "spii")
+FILTERED = (
+    "filter",
+    "safety",
+    "block",
+    "prohibit",
+    "recitation",
+    "sensitive",
+    "moderat",
+    "refus",
+    "policy",
+    "spii",
+    "guardrail",
+)
 """Parts of finish reasons with which a text was stopped for its content."""
 Choice = tuple[str, str, bool]
 """(answer, thought, whether it ended at the token limit)."""
@@ -39,18 +51,7 @@ class FailedReply(ValueError):
 
 def parse_reply(body: bytes, request: Request) -> Reply:
     """The reply in the body of a response."""
-    return reply_of(_parsed(body), is_raw_text=request.messages[0][0] == RAW_PROMPT)
-
-
-def _parsed(body: bytes) -> object:
-    """JSON as servers send it: with bytes that are no UTF-8, or with halves of surrogate pairs."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            return json.loads(body.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            raise ValueError("the reply is not JSON (malformed or truncated)") from None
+    return reply_of(json_of(body), is_raw_text=request.messages[0][0] == RAW_PROMPT)
 
 
 def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
@@ -65,7 +66,7 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
     choices = completion.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
         raise ValueError("the reply has no choices")
-    if all(isinstance(c.get("index"), int) for c in choices):
+    if len(choices) > 1 and all(isinstance(c.get("index"), int) for c in choices):
         choices = sorted(choices, key=lambda c: c["index"])
     found = [_choice(choice, is_raw_text) for choice in choices]
     usage = usage_of(completion.get("usage"))
@@ -93,7 +94,7 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
         raise ValueError("the reply's content is null")
     answer, thought = without_surrogates(answer), without_surrogates(thought)
     refusal = message.get("refusal") if isinstance(message, dict) else None
-    if any(part in end for part in FILTERED):
+    if end != "stop" and any(part in end for part in FILTERED):
         return GivenUpError("content filter", f"the reply ended with finish_reason {end!r}")
     if end in FAILED:
         raise ValueError(f"the reply ended with finish_reason {end!r}")
@@ -105,14 +106,18 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
         return answer, thought, True
     if isinstance(message, dict) and message.get("content") is None and not answer:
         raise ValueError("there is no answer after the reasoning" if thought else "the reply's content is null")
+    if not answer.strip() and end not in ENDED:
+        raise ValueError(f"the reply is empty and ended with finish_reason {end!r}")
     return answer, thought, False
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     """(answer, thought) of a message whose content is a text, or parts."""
     content = message.get("content")
+    if isinstance(content, dict):
+        content = [content]
     parts: list[str] = []
-    thoughts = [text for name in _THOUGHT_FIELDS if (text := _all_text(message.get(name)))][:1]
+    thoughts = [text for name in _THOUGHT_FIELDS if message.get(name) and (text := _all_text(message[name]))][:1]
     if isinstance(content, str):
         parts.append(content)
     elif isinstance(content, list):
@@ -149,9 +154,12 @@ def usage_of(raw: object) -> Usage:
     if not isinstance(raw, dict):
         return Usage()
 
-    def count(*names: str) -> int:
-        return next((max(0, n) for name in names if isinstance(n := raw.get(name), int)), 0)
+    def count(name: str, other: str) -> int:
+        found = raw.get(name)
+        if not isinstance(found, int):
+            found = raw.get(other)
+        return max(0, found) if isinstance(found, int) else 0
 
     prompt = count("prompt_tokens", "input_tokens")
     completion = count("completion_tokens", "output_tokens")
-    return Usage(prompt_tokens=prompt, completion_tokens=max(completion, count("total_tokens") - prompt))
+    return Usage(prompt_tokens=prompt, completion_tokens=max(completion, count("total_tokens", "") - prompt))

@@ -7,8 +7,7 @@ Invariant: at least one call may always leave.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 UNLIMITED = float("inf")
 
@@ -23,8 +22,7 @@ class Window:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._lowered_at = 0.0
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    async def __aenter__(self) -> None:
         """Waits, in order of arrival, until one more call may be in flight."""
         if self.in_flight >= self.limit or self._waiting:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -39,10 +37,9 @@ class Window:
                 raise
         else:
             self.in_flight += 1
-        try:
-            yield
-        finally:
-            self._leave()
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._leave()
 
     def _leave(self) -> None:
         self.in_flight -= 1

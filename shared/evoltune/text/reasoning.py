@@ -11,13 +11,26 @@ Invariants: splitting what `join_reasoning` wrote gives its two parts back; an a
 import re
 from collections.abc import Iterator
 
-_NAMES = r"think|thinking|thought|thoughts|reasoning|seed:think"
+_NAMES = r"think|thinking|thought|thoughts|reasoning|[a-z]{2,6}:think"
+_OTHER_NAMES = r"reflection|reason|analysis|scratchpad|inner_?monologue|inner_?thoughts"
+"""Names that people use for parts of an answer too: around a thought only where an answer follows."""
+_TOKENS = {
+    "[THINK]": "[/THINK]", "◁think▷": "◁/think▷", "<|begin_of_thought|>": "<|end_of_thought|>", "<|think|>": "<|/think|>",
+    "<|START_THINKING|>": "<|END_THINKING|>", "<|channel>thought": "<channel|>",
+}  # fmt: skip
+"""Special tokens around a thought: Magistral, Kimi, Sky-T1 and OpenThinker, Command, Gemma."""
 _OPEN = re.compile(
-    rf"<(?P<tag>{_NAMES})>|(?P<square>\[THINK\])|(?P<triangle>◁think▷)|(?P<token><\|begin_of_thought\|>)", re.IGNORECASE
+    rf"<(?P<tag>{_NAMES})>|<(?P<other>{_OTHER_NAMES})>|(?P<token>{'|'.join(map(re.escape, _TOKENS))})", re.IGNORECASE
 )
-_CLOSE = re.compile(rf"</(?:{_NAMES})>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>", re.IGNORECASE)
-_CLOSES = {"square": "[/THINK]", "triangle": "◁/think▷", "token": "<|end_of_thought|>"}
-_SOLUTION = re.compile(r"^\s*<\|begin_of_solution\|>(.*?)(?:<\|end_of_solution\|>\s*)?$", re.DOTALL)
+_CLOSE = re.compile(rf"</(?:{_NAMES})>|{'|'.join(map(re.escape, _TOKENS.values()))}", re.IGNORECASE)
+_CLOSES = {opening.casefold(): closing for opening, closing in _TOKENS.items()}
+_SOLUTION = re.compile(
+    r"^\s*<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>\s*)?$"
+    r"|^\s*<\|START_(?:RESPONSE|TEXT)\|>(?P<response>.*?)(?:<\|END_(?:RESPONSE|TEXT)\|>\s*)?$"
+    r"|^\s*<(?P<tag>response|answer)>(?P<tagged>.*?)(?:</(?P=tag)>\s*)?$",
+    re.DOTALL,
+)
+"""What some families put round the answer behind a thought."""
 _OWN_LINE_OPEN = re.compile(rf"^[ \t]*(?:{_OPEN.pattern})", re.IGNORECASE | re.MULTILINE)
 
 _FINAL = re.compile(
@@ -28,6 +41,12 @@ _HARMONY_TOKEN = re.compile(
     r"<\|start\|>\s*assistant|<\|channel\|>\s*\w+[^<]*<\|message\|>|<\|(?:start|end|return|call|message|channel)\|>"
 )
 _HARMONY_END = re.compile(r"<\|(?:return|end|call)\|>")
+_PLAIN_START = re.compile(r"\s*(?:analysis|assistantfinal|here(?:'s| is) my thought process)", re.IGNORECASE)
+_PLAIN_WORDS = re.compile(
+    r"^\s*here(?:'s| is) my thought process:(.*?)^[ \t]*here(?:'s| is) my response:(.*)$",
+    re.DOTALL | re.IGNORECASE | re.MULTILINE,
+)
+"""Granite writes its thought between these sentences."""
 _PLAIN_CHANNELS = re.compile(r"^\s*analysis(?:\b|(?=[A-Z]))(.*?)assistant\n?final(.*)$", re.DOTALL)
 _PLAIN_FINAL = re.compile(r"^\s*assistantfinal(.*)$", re.DOTALL)
 
@@ -37,10 +56,14 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
     A thought that is opened and never closed leaves no answer.
     """
+    if "<" not in text and "[" not in text and "◁" not in text and not _PLAIN_START.match(text):
+        return text, ""  # as most texts: twelve times cheaper
     thoughts: list[str] = []
     while True:
         answer, thought = _split_once(text)
         thoughts.append(_without_closes(thought))
+        if any(thoughts) and (solution := _SOLUTION.match(answer)):
+            answer = (solution["solution"] or solution["response"] or solution["tagged"] or "").strip()
         if answer == text:
             return answer, _joined(thoughts)
         text = answer
@@ -81,6 +104,8 @@ def _split_harmony(text: str) -> tuple[str, str] | None:
 
 def _split_plain_channels(text: str) -> tuple[str, str] | None:
     """Harmony whose special tokens were removed: `analysisThe user wants ...assistantfinalHere it is.`"""
+    if found := _PLAIN_WORDS.match(text):
+        return found[2].strip(), found[1].strip()
     if found := _PLAIN_CHANNELS.match(text):
         thought = re.sub(r"assistant\n?(?:commentary|analysis)", "\n\n", found[1])
         return found[2].strip(), thought.strip()
@@ -92,8 +117,11 @@ def _split_plain_channels(text: str) -> tuple[str, str] | None:
 def _split_tags(text: str) -> tuple[str, str]:
     rest, thoughts = text, []
     while opened := _OPEN.match(rest.lstrip()):
-        inside, closed, rest = _inside(rest.lstrip()[opened.end() :], opened)
+        inside, closed, behind = _inside(rest.lstrip()[opened.end() :], opened)
+        if opened["other"] and not behind.strip():
+            break
         thoughts.append(inside)
+        rest = behind
         if not closed:
             return "", _joined(thoughts)
     if not thoughts and (closing := _first_close(rest)):
@@ -106,14 +134,13 @@ def _split_tags(text: str) -> tuple[str, str]:
         return answer.strip(), _joined([*thoughts, more])
     if not thoughts:
         return text, ""
-    if solution := _SOLUTION.match(rest):
-        rest = solution[1]
     return rest.strip(), _joined(thoughts)
 
 
 def _inside(text: str, opened: re.Match[str]) -> tuple[str, bool, str]:
     """(the thought, whether it is closed, what follows) of a text behind an opening tag."""
-    close = f"</{opened['tag']}>" if opened["tag"] else _CLOSES[opened.lastgroup or ""]
+    name = opened["tag"] or opened["other"]
+    close = f"</{name}>" if name else _CLOSES[opened[0].casefold()]
     at = text.lower().find(close.lower())
     if at < 0:
         return text.strip(), False, ""

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 from evoltune.record import Task
-from evoltune.text.words import SENTENCE_END, word_count
+from evoltune.text.words import SENTENCE_END, prose_words, word_count
 
 SHORT = 80  # words; a refusal explains itself in fewer, and a longer text answers something
 SHORT_QUESTION = 60
@@ -45,19 +45,27 @@ _ABOUT_REFUSALS = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"no|n't|unable|declin|refus|nich|kein|ne ")
-_SORRY_SIGNS = re.compile(
-    r"sorry|apolog|leid\b|entschuld|verzeih|bedauer|siento|lament|disculp|desculp|dispiace|scusa|navr|excus|regret",
-    re.IGNORECASE,
+_NEGATIONS = frozenset(
+    """no not non cannot can't couldn't won't don't wouldn't isn't unable impossible decline refuse lack only ablehnen nicht
+    kein keine keinen keiner keinem keines keinerlei keineswegs keins weder nunca carezco ne pas aucun aucune""".split()
 )
+"""A refusal in ASCII has one of these words, or a French "n'"."""
+_SORRY_SIGNS = (
+    "sorry", "apolog", "leid", "entschuld", "verzeih", "bedauer", "siento", "lament", "disculp", "desculp", "dispiace",
+    "scusa", "navr", "excus", "regret",
+)  # fmt: skip
 """One of these is in each apology in ASCII."""
 
 
 def says_sorry(parent: Task | None, child: Task, text: str) -> bool:
     """Says "sorry" at the start or the end of fewer than 80 words (2304.12244 section 3.3, rule 2), and the task is not about an
     apology, a letter or a conversation."""
-    if (text.isascii() and not _SORRY_SIGNS.search(text)) or word_count(text) >= SHORT:
+    folded = _folded(text)
+    if text.isascii() and not any(sign in folded for sign in _SORRY_SIGNS):
         return False
-    edges = _edges(_folded(text))
+    if word_count(text) >= SHORT:
+        return False
+    edges = _edges(folded)
     apologises = any(_phrases("apology").match(edge) for edge in edges)
     if not apologises or _phrases("about_apology").search(_folded(child.instruction)):
         return False
@@ -68,13 +76,15 @@ def says_sorry(parent: Task | None, child: Task, text: str) -> bool:
 
 def refuses(parent: Task | None, child: Task, text: str) -> bool:
     """Opens as a refusal, or as an AI that cannot or does not, under 80 words."""
+    if word_count(text) >= SHORT:
+        return False
     opening = _folded(text[:_OPENING])
+    if opening.isascii() and _NEGATIONS.isdisjoint(prose_words(text)) and "n'" not in opening:
+        return False
     speaks_as_ai = bool(_as_ai().match(opening)) or any(
         _phrases("as_ai").search(s) for s in _edges(opening)[:2] if not s.isascii()
     )
     if not speaks_as_ai and not _is_unable(_edges(opening)[:2]):
-        return False
-    if word_count(text) >= SHORT:
         return False
     if _ABOUT_REFUSALS.search(child.instruction):
         return False

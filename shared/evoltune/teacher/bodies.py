@@ -1,0 +1,68 @@
+"""The body of a reply as JSON, in the forms in which servers and what stands before them send it.
+
+    json_of(b'\\xef\\xbb\\xbf{"choices": []}')                       ->  {"choices": []}
+    json_of(b'data: {"choices": [{"delta": {"content": "It "}}]}\\n\\ndata: ...\\n\\ndata: [DONE]')
+        ->  {"choices": [{"index": 0, "message": {"content": "It rises."}, "finish_reason": "stop"}]}
+
+Raises ValueError for anything else. Invariant: an event stream without its end is no reply, because its text is cut.
+"""
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+_EVENTS = re.compile(r"(?::|data:|event:|id:|retry:)")
+_DATA = re.compile(r"^data:[ ]?(.*)$", re.MULTILINE)
+
+
+def json_of(body: bytes) -> object:
+    """Also with a byte order mark, NULs or white space round it, bytes that are no UTF-8, halves of surrogate pairs; a stream of
+    events, which some gateways send unasked, is joined."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode("utf-8", "replace").strip("\ufeff\0 \t\r\n")
+    if _EVENTS.match(text):
+        return _joined(_DATA.findall(text))
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("the reply is not JSON (malformed or truncated)") from None
+
+
+def _joined(events: list[str]) -> object:
+    """The completion that a stream makes; an event with an error, or with a whole completion, stands for itself."""
+    is_done = "[DONE]" in (event.strip() for event in events)
+    choices: dict[int, dict[str, Any]] = {}
+    rest: dict[str, Any] = {}
+    for event in events:
+        if event.strip() in ("", "[DONE]"):
+            continue
+        try:
+            chunk = json.loads(event)
+        except ValueError:
+            raise ValueError("the reply is a stream with an event that is not JSON") from None
+        found = chunk.get("choices") if isinstance(chunk, dict) else None
+        if not isinstance(found, list) or any(isinstance(c, dict) and "message" in c for c in found):
+            return chunk
+        rest |= {key: value for key, value in chunk.items() if key not in ("choices", "object") and value is not None}
+        for part in found:
+            if isinstance(part, dict):
+                _add(choices.setdefault(int(part.get("index") or 0), {"message": {}}), part)
+    ends = [choice.get("finish_reason") for choice in choices.values()]
+    if not choices or not (is_done or all(ends)):
+        raise ValueError("the reply is a stream that ends early")
+    return {**rest, "choices": [{"index": i, **choice} for i, choice in sorted(choices.items())]}
+
+
+def _add(choice: dict[str, Any], part: dict[str, Any]) -> None:
+    """Adds one event's part to a choice: texts grow, of everything else the last counts."""
+    delta = part.get("delta")
+    for key, value in (delta if isinstance(delta, dict) else {}).items():
+        known = choice["message"].get(key)
+        is_text = isinstance(value, str) and isinstance(known, str) and key != "role"
+        if value is not None:
+            choice["message"][key] = known + value if is_text else value
+    choice |= {key: value for key, value in part.items() if key not in ("delta", "index") and value is not None}
