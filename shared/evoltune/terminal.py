@@ -1,9 +1,16 @@
 """What people see in a terminal: a progress bar, and plain-text tables."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+from evoltune.text.credentials import without_credentials
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that move the cursor, change colours or the direction of writing, newline and tab aside."""
 
 
 @contextmanager
@@ -15,10 +22,9 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """
     started = time.monotonic()
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True)) as bar:
+        with Progress(console=console(stderr=True)) as bar:
             task = bar.add_task(label, total=total)
             yield lambda count: bar.update(task, advance=count)
     else:
@@ -36,14 +42,48 @@ def row_counter(label: str) -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda text: None
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     shown = TextColumn(f"{label}: {{task.completed}} rows{{task.fields[text]}}")
     columns = (SpinnerColumn(), shown, TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None, text="")
         yield lambda text: bar.update(task, advance=1, text=text)
+
+
+class SafeStream:
+    """A text stream of the command line: whatever is printed, by us or by a library, can neither use the terminal nor show a
+    password that stands in a URL. Escapes have the form of JSON's, so that a line of JSON stays one."""
+
+    def __init__(self, stream: Any, keep: str = "") -> None:
+        self.stream, self._keep = stream, keep
+
+    def write(self, text: str) -> int:
+        safe = _CONTROL.sub(lambda c: c[0] if c[0] in self._keep else f"\\u{ord(c[0]):04x}", without_credentials(text))
+        self.stream.write(safe)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Standard output and standard error as `SafeStream`s. Progress bars of libraries may return to the line's beginning."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = SafeStream(sys.stdout), SafeStream(sys.stderr, keep="\r")
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def console(*, stderr: bool = False) -> Any:
+    """A rich console on the stream itself: its colours are its own, and what it shows of data must be `printable`."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream.stream if isinstance(stream, SafeStream) else stream)
 
 
 def printable(text: str) -> str:

@@ -280,3 +280,17 @@ def test_a_recipe_with_rows_of_its_own_starts_at_train(capsys, monkeypatch, tmp_
     assert "starting at train" in shown.err and "train: " in shown.out and "evolve:" not in shown.out
     assert main([*command, "--stages", "evolve,train"]) == 0
     assert "evolve:" in capsys.readouterr().out
+
+
+def test_watching_a_finished_run_says_so_and_ends(capsys, tmp_path: Path):
+    (tmp_path / "recipe.yaml").write_text("domain: math\nname: done\n")
+    (tmp_path / "report.html").write_text("<p>done</p>")
+    assert main(["runs", "watch", str(tmp_path)]) == 0
+    assert "finished" in capsys.readouterr().out
+
+
+def test_a_revision_with_slashes_is_a_revision_and_no_path(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main(["verify", "owner/name@refs/pr/1:main:train", "--domain", "math"]) == 2
+    assert "no such file or folder" not in capsys.readouterr().err

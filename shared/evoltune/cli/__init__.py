@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from evoltune import __version__
 from evoltune.errors import EvoltuneError, nearest
+from evoltune.terminal import safe_streams
 
 Command = tuple[str, str]
 """(module in this package, summary)."""
@@ -104,6 +105,11 @@ def leaves() -> dict[str, Command]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script. Returns the exit code."""
+    with safe_streams():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = present_words(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())

@@ -22,10 +22,10 @@ from evoltune.recipe import load_recipe
 from evoltune.rows.storage import is_address
 from evoltune.run import queries
 from evoltune.run.lock import is_locked
-from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, RUN_LOCK, STORE
+from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, REPORT, RUN_LOCK, STORE
 from evoltune.run.publish import fetch, publish
 from evoltune.run.store import Store
-from evoltune.terminal import printable
+from evoltune.terminal import console, printable
 
 ORDER = ("evolve", "verify", "dedup", "decontaminate", "select")
 SNAPSHOTS = 30
@@ -48,6 +48,8 @@ class Snapshot:
     """The figures of a run at one moment."""
 
     alive: bool
+    finished: bool = False
+    """Nothing works on it, and its last stage has written the report."""
     stage: str = "starting"
     decided: int = 0
     kept: int = 0
@@ -73,16 +75,15 @@ def _watch(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(asdict(snapshot(args.run)), indent=2))
         return
-    from rich.console import Console
     from rich.live import Live
 
     history: deque[tuple[float, Snapshot]] = deque(maxlen=SNAPSHOTS)
     history.append((time.monotonic(), snapshot(args.run)))
-    if args.once:
-        Console().print(view(args.run, history))
+    if args.once or history[-1][1].finished:
+        console().print(view(args.run, history))
         return
-    with Live(view(args.run, history), refresh_per_second=4) as live:
-        while True:
+    with Live(view(args.run, history), refresh_per_second=4, console=console()) as live:
+        while not history[-1][1].finished:
             time.sleep(args.every_s)
             history.append((time.monotonic(), snapshot(args.run)))
             live.update(view(args.run, history))
@@ -91,15 +92,17 @@ def _watch(args: argparse.Namespace) -> None:
 def snapshot(folder: Path) -> Snapshot:
     """Reads the figures of this moment."""
     alive = is_locked(folder / RUN_LOCK)
+    finished = not alive and (folder / REPORT).is_file()
     training = _last_metrics(folder / CHECKPOINT / METRICS)
     if not (folder / STORE).is_file():
-        return Snapshot(alive=alive, training=training)
+        return Snapshot(alive=alive, finished=finished, training=training)
     with Store.read(folder) as store:
         counts = sorted(queries.step_counts(store), key=lambda c: ORDER.index(c[0]) if c[0] in ORDER else len(ORDER))
         steps: list[dict[str, Any]] = [dict(zip(("step", "decided", "kept"), count, strict=True)) for count in counts]
         spent = store.spent().values()
         return Snapshot(
             alive=alive,
+            finished=finished,
             stage="training" if training else (steps[-1]["step"] if steps else "starting"),
             decided=sum(s["decided"] for s in steps),
             kept=sum(s["kept"] for s in steps),
@@ -137,7 +140,8 @@ def _head(folder: Path, history: deque[tuple[float, Snapshot]]) -> list[str]:
     (began, first), (ended, now) = history[0], history[-1]
     seconds = ended - began
     rate = (now.calls - first.calls) / seconds if seconds > 0 else 0.0
-    state = "running" if now.alive else "not running (the same command resumes it)"
+    done = f"finished: {folder / REPORT}" if now.finished else "not running (the same command resumes it)"
+    state = "running" if now.alive else done
     cap = now.budget.get("usd") or 0
     spent = f"${now.usd:.4f}" + (f" of ${cap:.2f}" if cap else "")
     lines = [

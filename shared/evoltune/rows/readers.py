@@ -90,7 +90,7 @@ def read_found(ref: str | Path) -> Iterator[Found]:
         return _file(path)
     text = str(ref)
     looks_like_file = path.is_absolute() or text.startswith((".", "~")) or _suffix(path) in SUFFIXES
-    if looks_like_file or text.count("/") > 1:
+    if looks_like_file or text.partition("@")[0].count("/") > 1:  # a revision may hold slashes: refs/pr/1
         raise DataError(f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz) or a hub id")
     return _hub(text)
 

@@ -7,11 +7,12 @@ A published folder is a set of objects FOLDER/STEM-HASH.EXT that are never overw
 names the current ones: a reader sees the old state or the new one, never a mixture. `run.publish` writes them.
 """
 
+import importlib
 import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
@@ -243,8 +244,17 @@ def filesystem(address: str) -> Iterator[tuple[Any, str]]:
 
 
 def _storage_errors() -> tuple[type[Exception], ...]:
-    try:
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError:
-        return (OSError,)
-    return (OSError, BotoCoreError, ClientError)
+    """What the clients of object stores and of the hub raise, beside OSError, as far as they are installed."""
+    found: list[type[Exception]] = [OSError]
+    for module, names in _CLIENT_ERRORS.items():
+        with suppress(ImportError):
+            found += [getattr(importlib.import_module(module), name) for name in names]
+    return tuple(found)
+
+
+_CLIENT_ERRORS = {
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
+    "httpx": ("HTTPError",),
+    "httpx2": ("HTTPError",),
+}
+"""The hub's client lets httpx's errors through when nothing answers."""

@@ -32,6 +32,7 @@ from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
 from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.stack import open_teacher
+from evoltune.text.credentials import without_credentials
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.launch_command import launch_command
 from evoltune.train.sft.examples import messages_of
@@ -153,7 +154,7 @@ class Run:
 
     def write_recipe(self) -> None:
         """Writes the resolved recipe, so that the run can be repeated from its own folder."""
-        write_file(self.folder / RECIPE, dump_recipe(self.recipe))
+        write_file(self.folder / RECIPE, without_credentials(dump_recipe(self.recipe)))
 
     # ---- checks
 
