@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
+from evoltune.sandbox import reading
+
 MAX_CHARS = 1_000_000
 """Longer programs are refused: the compiler needs about 1 s of CPU for this many characters."""
 
@@ -30,15 +32,8 @@ def syntax_error(source: str) -> tuple[int, str] | None:
 
 
 def parse(source: str) -> ast.Module | None:
-    """The syntax tree, or None when the source has none."""
-    if len(source) > MAX_CHARS:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    """The syntax tree, or None when the source has none or is too long."""
+    return None if len(source) > MAX_CHARS else reading.parse(source)
 
 
 def statements(source: str) -> list[ast.stmt]:

@@ -50,6 +50,12 @@ def test_a_failing_assert_is_named_with_what_the_program_gave(one):
     assert "gave 3" in verdict.reason
 
 
+def test_the_reason_of_a_wrong_result_names_it_and_the_first_accepted_one(one):
+    verdict = one(ADD, {"cases": [[encode([1, 2]), encode(3)], [encode([1, 1]), encode(5)]]})
+    assert verdict.reason == "case 1: got 2, expected 5"
+    assert one(ADD, {"cases": [[encode([1, 2]), encode(4), encode(3)]]}).status == "pass"
+
+
 def test_each_reports_every_case(one):
     verdict = one(ADD, {"each": ["assert f(1, 2) == 3", "assert f(1, 2) == 4", "assert f(0, 1) == 1"]})
     assert verdict.status == "fail"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import deque
 
 import pytest
 from hypothesis import given
@@ -109,3 +110,31 @@ def test_many_numbers_travel_as_bytes_and_come_back_as_they_were(numbers):
 def test_packed_numbers_that_are_none_are_refused(packed):
     with pytest.raises((ValueError, TypeError)):
         decode({"A": packed})
+
+
+def test_long_lists_of_numbers_travel_as_bytes_and_huge_integers_as_text():
+    for numbers in ([*range(2000)], [0.5] * 2000, [1, 0.5] * 1000, [-(2**63), 2**63 - 1] * 600):
+        assert [*encode(numbers)] == ["A"] and decode(encode(numbers)) == numbers
+    for numbers in ([2**63] * 2000, [-(2**63) - 1] * 2000, [True] * 2000, ["x", 1] * 600):
+        assert encode(numbers) == numbers
+    for huge in (10**5000, -(10**5000)):
+        assert (
+            encode(huge) == {"i": hex(huge)}
+            and encode([huge, 1]) == [{"i": hex(huge)}, 1]
+            and decode(encode(huge)) == huge
+        )
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda v: [v], lambda v: (v,), lambda v: {1: v}, lambda v: [(v,)], lambda v: deque([v]), lambda v: [v, "x", {2}]],
+)
+def test_what_is_nested_too_deep_has_no_plain_form(wrap):
+    shallow = deep = {1}
+    for _ in range(90):
+        shallow = wrap(shallow)
+    assert decode(encode(shallow)) == shallow
+    for _ in range(350):
+        deep = wrap(deep)
+    with pytest.raises(UnencodableError, match="nested deeper than 200"):
+        encode(deep)

@@ -102,14 +102,18 @@ def without_program_imports(source: str) -> str:
     )
 
 
-@lru_cache(maxsize=256)
-def _parsed(source: str) -> ast.Module | None:
+def parse(source: str) -> ast.Module | None:
+    """The syntax tree of Python source, or None where it has none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+_parsed = lru_cache(maxsize=256)(parse)
+"""For trees that nobody changes."""
 
 
 @lru_cache(maxsize=256)

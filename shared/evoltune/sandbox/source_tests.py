@@ -54,7 +54,7 @@ def run(connection: SolutionConnection, job: dict[str, Any], names: Names, sourc
 def missing_entry_point(entry: str, names: Names) -> Outcome | None:
     """The failure of a program that does not define the function under test; else None."""
     kinds = dict(names)
-    if kinds.get(entry, "value") == "value":
+    if kinds.get(entry) != "call":
         return Outcome("fail", f"no function {entry!r} in the program", {"defined": sorted(kinds)[:20]})
     return None
 

@@ -239,6 +239,13 @@ def test_an_object_that_equals_what_it_is_not_equals_nothing(comparing, kind):
         assert comparing.compare("not in", wanted, (LIARS[kind](),))
 
 
+def test_an_object_that_waits_for_the_last_question_equals_nothing(comparing):
+    for wanted in (5, "abc", [1, 2]):
+        for questions in range(1, 120):
+            waiting = answering(*[False] * questions, True)
+            assert not comparing.compare("==", liar(__eq__=waiting), wanted), questions
+
+
 def test_liars_as_members_and_keys_make_nothing_equal(comparing):
     class Liar(int):
         def __eq__(self, other):

@@ -68,7 +68,6 @@ def bound(judge: Judge) -> dict[str, Any]:
 
 def _chain(symbols: str, left: Any, *later: Callable[[], Any]) -> Any:
     """`a < b < c`: what is not needed is not evaluated."""
-    result: Any = True
     for symbol, get in zip(symbols.split(), later, strict=True):
         right = get()
         result = comparing.compare(symbol.replace("-", " "), left, right)

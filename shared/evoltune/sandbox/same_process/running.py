@@ -163,7 +163,7 @@ class _Run:
                 continue
         if "unittest" in captured.modules:
             found += [captured.take("unittest"), captured.take("unittest.case")]
-        if any(m.__name__.partition(".")[0] == "numpy" for m in found):
+        if "numpy" in captured.modules:
             parts = (
                 "numpy.testing._private.utils",
                 "numpy.core.numeric",
