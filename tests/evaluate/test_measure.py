@@ -14,7 +14,7 @@ from evoltune.evaluate.measure import evaluate, prompt_of, settings_of, training
 from evoltune.evaluate.results import score_table
 from evoltune.evaluate.suites import load_suite
 from evoltune.generate.job import ModelSource
-from evoltune.recipe import Recipe
+from evoltune.recipe import Eval, Recipe, Train
 from evoltune.record import Task
 from evoltune.rows.files import write_json
 
@@ -83,6 +83,16 @@ def test_the_profile_decides_decoding_and_the_recipe_may_choose_over_it(recipe, 
     assert same.template == "alpaca"
     raw = settings_of(chosen, Profile(version=1, prompt="{instruction}"), "m", weights, baseline=True)
     assert (raw.template, raw.prompt, raw.system) == ("raw", "{instruction}", "")
+
+
+def test_a_base_that_does_not_know_the_templates_own_token_gets_the_question_alone(tmp_path, capsys):
+    (tmp_path / "tokenizer_config.json").write_text("{}")  # no chat template, no <|eot|>
+    plain = ModelSource(model="m", fingerprint="w", tokenizer=str(tmp_path))
+    for baseline_template in ("chat", "same"):
+        chosen = Recipe(domain="general", train=Train(template="lima"), eval=Eval(baseline_template=baseline_template))
+        base = settings_of(chosen, Profile(version=1), "m", plain, baseline=True)
+        assert base.template == "raw" and "<|eot|>" in capsys.readouterr().err
+        assert settings_of(chosen, Profile(version=1), "m", plain, baseline=False).template == "lima"
 
 
 def test_several_greedy_samples_are_refused(recipe):

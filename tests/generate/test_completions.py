@@ -7,8 +7,10 @@ import json
 import pytest
 
 from evoltune.cluster.gpus import gpu_count
+from evoltune.generate import processes
 from evoltune.generate.completions import batches, finished_samples, generate
 from evoltune.generate.job import GenerationError, GenerationSettings, SampleRequest, find_model
+from evoltune.generate.processes import models_kept
 from evoltune.sandbox.pool import default_workers
 
 PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
@@ -44,6 +46,20 @@ def test_nothing_is_generated_twice_and_other_settings_stand_beside(tiny_base, t
     other = settings(weights, temperature=1.0, n=2)
     generate(wanted(2, samples=2), other, weights, out)
     assert len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
+
+
+def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_base, tmp_path):
+    weights = find_model(str(tiny_base))
+    other = settings(weights, temperature=0.7, stops=("e",))
+    with models_kept():
+        generate(wanted(2), settings(weights), weights, tmp_path / "one.jsonl")
+        (first,) = [process for kept in (processes._idle or {}).values() for process in kept]
+        proof = generate(wanted(2), other, weights, tmp_path / "two.jsonl")
+        (second,) = [process for kept in (processes._idle or {}).values() for process in kept]
+        assert second is first and proof["template"] == "chat"
+    assert first._process.poll() is not None  # the block's end ends it
+    generate(wanted(2), other, weights, tmp_path / "fresh.jsonl")
+    assert finished_samples(tmp_path / "two.jsonl", other.key) == finished_samples(tmp_path / "fresh.jsonl", other.key)
 
 
 def test_settings_that_decide_a_text_change_the_key_and_the_number_of_samples_does_not():

@@ -24,8 +24,10 @@ from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, ver
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest, find_model
+from evoltune.generate.processes import models_kept
 from evoltune.models.locate import has_chat_template
 from evoltune.models.proof import read_template
+from evoltune.models.template import FORMATS
 from evoltune.recipe import Recipe
 from evoltune.record import Task, digest
 from evoltune.rows.files import read_json, write_json
@@ -55,12 +57,14 @@ def evaluate(
     known = training_data(model, suites, allow_uncertified)
     source = find_model(model, recipe.eval)
     limited = [suite.first(recipe.eval.limit) for suite in suites]
+    with models_kept():
+        measured = {s.name: _measure_suite(recipe, s, model, source, out, baseline=baseline) for s in limited}
     scores = {
         "model": model,
         "baseline": baseline,
         "weights": source.fingerprint,
         "training_data": known,
-        "suites": {s.name: _measure_suite(recipe, s, model, source, out, baseline=baseline) for s in limited},
+        "suites": measured,
         "environment": environment(),
     }
     write_json(out / SCORES, scores)
@@ -202,17 +206,28 @@ def settings_of(
 def _template(recipe: Recipe, source: ModelSource, *, baseline: bool) -> tuple[str, str]:
     """(template, system prompt): the base's own chat template, else what the checkpoint was trained with, else the recipe's.
 
-    A base without a chat template, as most plain ones, gets the recipe's.
+    A base without a chat template, as most plain ones, gets the recipe's. Where that ends turns with a token that training
+    adds to the tokenizer (LIMA's), the base does not know the token and gets the question alone (`raw`).
     """
-    if baseline and recipe.eval.baseline_template == "chat":
-        if source.endpoint or has_chat_template(source.tokenizer):
-            return "chat", ""
-        print(
-            f"  eval: {source.model} has no chat template, so the base is prompted with train.template: "
-            f"{recipe.train.template} (eval.baseline_template: same says so too)",
-            file=sys.stderr,
-        )  # fmt: skip
+    chosen = recipe.train.template
+    if baseline and not (source.endpoint or has_chat_template(source.tokenizer)):
+        end = FORMATS[chosen].end_of_turn if chosen in FORMATS else ""
+        if end:
+            print(
+                f"  eval: {source.model} has no chat template and does not know {end!r}, which train.template: {chosen} adds, "
+                "so the base gets the question alone",
+                file=sys.stderr,
+            )
+            return "raw", ""
+        if recipe.eval.baseline_template == "chat":
+            print(
+                f"  eval: {source.model} has no chat template, so the base is prompted with train.template: {chosen} "
+                "(eval.baseline_template: same says so too)",
+                file=sys.stderr,
+            )
+    elif baseline and recipe.eval.baseline_template == "chat":
+        return "chat", ""
     trained = read_template(Path(source.checkpoint)) if source.checkpoint else None
     if trained:
         return trained.template, trained.system_prompt
-    return recipe.train.template, recipe.train.system_prompt
+    return chosen, recipe.train.system_prompt

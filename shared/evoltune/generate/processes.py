@@ -18,10 +18,11 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,6 +46,7 @@ class GeneratorProcess:
     """
 
     def __init__(self, module: str, job: Mapping[str, Any]) -> None:
+        self._job = job
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -59,6 +61,11 @@ class GeneratorProcess:
 
     def proof(self) -> dict[str, Any]:
         return self._proof
+
+    def take(self, job: Mapping[str, Any]) -> None:
+        """Gives it another job for the model that it has loaded."""
+        if job != self._job:
+            self._job, self._proof = job, self.ask(job)
 
     def ask(self, message: Any) -> Any:
         """Sends one line and reads one. Raises GenerationError with the last line of the process's standard error."""
@@ -133,6 +140,44 @@ class RayGenerator:
 
 
 Generator = GeneratorProcess | RayGenerator
+_idle: dict[str, list[GeneratorProcess]] | None = None
+"""Inside `models_kept`: processes without a job, by what they have loaded."""
+_SETTINGS = ("template", "system", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "stops")
+
+
+@contextmanager
+def models_kept() -> Iterator[None]:
+    """Inside the block the processes of this machine keep their model: suites that follow load it once."""
+    global _idle
+    outer, _idle = _idle, {}
+    try:
+        yield
+    finally:
+        for generator in chain.from_iterable(_idle.values()):
+            generator.close()
+        _idle = outer
+
+
+@contextmanager
+def _with_model(open_generator: type[Generator], module: str, job: Mapping[str, Any]) -> Iterator[Generator]:
+    """A generator for the job: an idle one with this model, else a new one. It is kept for the next job or closed."""
+    loaded = json.dumps([module, {k: v for k, v in job.items() if k not in (*_SETTINGS, "probe")}], sort_keys=True)
+    idle = _idle.setdefault(loaded, []) if _idle is not None and open_generator is GeneratorProcess else None
+    try:
+        generator: Generator = idle.pop() if idle else open_generator(module, job)
+    except IndexError:  # another thread was faster
+        generator = open_generator(module, job)
+    try:
+        if isinstance(generator, GeneratorProcess):
+            generator.take(job)
+        yield generator
+    except BaseException:
+        generator.close()
+        raise
+    if idle is not None and isinstance(generator, GeneratorProcess):
+        idle.append(generator)
+    else:
+        generator.close()
 
 
 class _Dispatcher:
@@ -174,7 +219,7 @@ class _Dispatcher:
                     raise
 
     def _serve(self, open_generator: type[Generator], rank: int, threads: int) -> None:
-        with closing(open_generator(self.module, self._job(rank, threads))) as generator:
+        with _with_model(open_generator, self.module, self._job(rank, threads)) as generator:
             self.started.append(generator)
             while True:
                 with self.lock:
@@ -192,9 +237,8 @@ class _Dispatcher:
 
     def _job(self, rank: int, threads: int) -> dict[str, Any]:
         """What a generator process reads first."""
-        names = ("template", "system", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "stops")
         where = {k: v for k, v in asdict(self.model).items() if k != "fingerprint"}
-        settings = {name: getattr(self.settings, name) for name in names}
+        settings = {name: getattr(self.settings, name) for name in _SETTINGS}
         return {**where, **settings, "probe": self.probe, "rank": rank, "threads": threads}
 
 

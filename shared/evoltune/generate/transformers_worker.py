@@ -1,6 +1,6 @@
 """The generator process with Transformers: loads a model once, then answers batches read from standard input.
 
-    python -m evoltune.generate.transformers_worker < job     # a line with the job, then one batch per line; one line back for each
+    python -m evoltune.generate.transformers_worker < job     # a line with the job, then batches; one line back for each
 
 Invariant: a batch's output depends on the model, the batch and the settings alone, never on other batches, so a resumed
 evaluation is bit-identical to an uninterrupted one. On a CPU each process has one thread and there are as many processes
@@ -103,10 +103,14 @@ class Generator:
     def __init__(self, job: Mapping[str, Any]) -> None:
         torch.set_num_threads(int(job["threads"]))
         gpu = torch.cuda.is_available()
-        self.job, self.device = job, torch.device("cuda", int(job["rank"])) if gpu else torch.device("cpu")
+        self.device = torch.device("cuda", int(job["rank"])) if gpu else torch.device("cpu")
         self.tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
         self.model = _load(job, len(self.tokenizer), self.device)
-        eos = self.model.generation_config.eos_token_id
+        self.take(job)
+
+    def take(self, job: Mapping[str, Any]) -> None:
+        """See `worker_protocol.Generator`."""
+        self.job, eos = job, self.model.generation_config.eos_token_id
         self.prompter = Prompter(job, self.tokenizer, self.model.config, eos)
         self.stop_ids = torch.tensor(self.prompter.stop_ids, device=self.device)
 

@@ -21,13 +21,17 @@ class VllmGenerator:
     """A model in vLLM, with its adapter; vLLM makes its own batches."""
 
     def __init__(self, job: Mapping[str, Any]) -> None:
-        self.job = job
-        tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
-        config = AutoConfig.from_pretrained(job["model"])
-        self.prompter = Prompter(job, tokenizer, config, config.eos_token_id)
+        self.tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
+        self.config = AutoConfig.from_pretrained(job["model"])
+        self.take(job)
         more: dict[str, Any] = {"enable_lora": True, "max_lora_rank": 256} if job["adapter"] else {}
         self.model = LLM(model=job["model"], tokenizer=job["tokenizer"], **more)
         self.lora = _lora(job["adapter"]) if job["adapter"] else None
+
+    def take(self, job: Mapping[str, Any]) -> None:
+        """See `worker_protocol.Generator`."""
+        self.job = job
+        self.prompter = Prompter(job, self.tokenizer, self.config, self.config.eos_token_id)
 
     def proof(self) -> dict[str, Any]:
         return self.prompter.proof("vllm", "auto")

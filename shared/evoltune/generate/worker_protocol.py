@@ -35,7 +35,7 @@ class Prompter:
         """Rendered with the template, or as it is for `raw`; cut at its beginning to leave `max_new_tokens`."""
         turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
         if self.job["template"] == "raw":
-            found: list[int] = self.tokenizer(prompt)["input_ids"]
+            found: list[int] = self.tokenizer("\n\n".join(str(turn["content"]) for turn in turns))["input_ids"]
         else:
             found = prompt_ids(self.job["template"], turns, self.tokenizer, self.job["system"])
         room = self.context - int(self.job["max_new_tokens"])
@@ -58,6 +58,9 @@ class Prompter:
 class Generator(Protocol):
     """What a generator process serves."""
 
+    def take(self, job: Mapping[str, Any]) -> None:
+        """Another job for the model that is loaded: other settings, template or first prompt."""
+
     def proof(self) -> dict[str, Any]: ...
 
     def answer(self, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -65,12 +68,17 @@ class Generator(Protocol):
 
 
 def serve(make: Callable[[Mapping[str, Any]], Generator]) -> None:
-    """Reads the job, writes the proof, then answers one batch per line until standard input closes. Ends also in the middle
-    of a batch when the driver is gone."""
+    """Reads the job, writes the proof, then answers one batch (a list) or one more job for the same model (an object) per
+    line until standard input closes. Ends also in the middle of a batch when the driver is gone."""
     end_with_parent()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
     generator = make(json.loads(sys.stdin.readline()))
     print(json.dumps(generator.proof()), file=out, flush=True)
     for line in sys.stdin:
-        print(json.dumps(generator.answer(json.loads(line))), file=out, flush=True)
+        message = json.loads(line)
+        if isinstance(message, dict):
+            generator.take(message)
+            print(json.dumps(generator.proof()), file=out, flush=True)
+        else:
+            print(json.dumps(generator.answer(message)), file=out, flush=True)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from evoltune.recipe import Recipe
 from evoltune.recipe.sections import Endpoint
 
-SEEDS, CHAINS, STEPS, PROBLEMS, NEW_TOKENS, LENGTH = 16, 6, 3, 3, 24, 1024
+SEEDS, CHAINS, STEPS, SAVE_STEPS, PROBLEMS, NEW_TOKENS, LENGTH = 16, 6, 3, 2, 3, 16, 1024
 KEY_ENV = "EVOLTUNE_REHEARSAL_KEY"
 
 
@@ -87,12 +87,12 @@ def _evolve(recipe: Recipe) -> Changes:
 
 def _train(recipe: Recipe, ranks: int) -> Changes:
     train = recipe.train
-    micro = min(train.per_device_train_batch_size, 2)
+    micro = min(train.per_device_train_batch_size, 2)  # with accumulation, so that both are seen
     changes: Changes = {
         "per_device_train_batch_size": (micro, "small batches"),
         "max_length": (min(train.max_length, LENGTH), "short rows"),
         "warmup_steps": (min(train.warmup_steps, 1), "few steps"),
-        "save_steps": (min(train.save_steps, 1), "few steps"),
+        "save_steps": (min(train.save_steps, SAVE_STEPS), "few steps"),
     }
     if train.global_batch_size:
         changes["global_batch_size"] = (micro * ranks * 2, "small batches")
