@@ -31,7 +31,8 @@ from evoltune.run.lock import locked
 from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, scores_path
 from evoltune.run.run import Run
 from evoltune.run.store import Store
-from evoltune.train.launch import train as fine_tune
+from evoltune.train import launch
+from evoltune.train.nodes import is_first_node
 from evoltune.verification.checker import verify_stage
 
 STAGES = ("evolve", "verify", "build", "train", "eval", "report")
@@ -45,17 +46,16 @@ def run(
     allow_uncertified: bool = False,
     after: Callable[[], object] = lambda: None,
 ) -> None:
-    """Runs the stages in order under the run's lock.
+    """Runs the stages in order under the run's lock; of several nodes, the others than the first only train.
 
     Args:
         allow_uncertified: Train on a dataset that has no certificate for the suites.
         after: Called when a stage has ended.
-
-    Raises:
-        EvoltuneError: What is wrong with recipe, data or teacher; as far as possible before anything is written.
     """
     work = Run(recipe=recipe, folder=folder, allow_uncertified=allow_uncertified)
-    work.check(stages)
+    if not is_first_node(recipe):
+        return launch.take_part(recipe, work.checkpoint, stages)
+    work.check(stages)  # raises what is wrong with recipe and data before anything is written
     if "evolve" in stages and not work.has_store:
         work.check_teacher()
     with locked(folder, RUN_LOCK), engine.using(recipe.compute.engine, recipe.compute.ray_address):
@@ -126,7 +126,7 @@ def build(work: Run) -> None:
 def train(work: Run) -> None:
     if not work.is_trained():  # scores of an older checkpoint must not stand beside the new one
         scores_path(work.checkpoint.parent, AFTER).unlink(missing_ok=True)
-    fine_tune(
+    launch.train(
         work.recipe, work.training_data, work.checkpoint, suites=work.suites,
         score=partial(measure, baseline=False, allow_uncertified=True), allow_uncertified=work.allow_uncertified,
     )  # fmt: skip

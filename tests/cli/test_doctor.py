@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evoltune.cli.doctor import hosts
 from evoltune.cli.runs import snapshot
+from evoltune.cluster.hostfile import read_hostfile
 from evoltune.errors import DataError
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.lock import locked
@@ -44,11 +44,11 @@ def test_doctor_finds_a_stale_compile_lock(tmp_path: Path):
 def test_a_hostfile_is_read_strictly(tmp_path: Path):
     path = tmp_path / "hosts"
     path.write_text("# two nodes\nnode-1 slots=8\nnode-2 slots=4\n")
-    assert hosts(path) == [("node-1", 8), ("node-2", 4)]
+    assert read_hostfile(path) == [("node-1", 8), ("node-2", 4)]
     for bad in ("node-1 slots=x\n", "-oProxyCommand=x slots=1\n", "\n", "node-1 8\n"):
         path.write_text(bad)
         with pytest.raises(DataError):
-            hosts(path)
+            read_hostfile(path)
 
 
 @pytest.fixture

@@ -45,9 +45,17 @@ def test_deepspeed_takes_a_hostfile(tmp_path):
     how = ["compute.nodes=2", "compute.launcher=deepspeed", "compute.gpus_per_node=8"]
     with pytest.raises(RecipeError, match="hostfile"):
         launch_command(tmp_path / "job.json", load_recipe("smoke/math", how))
-    command = launch_command(
-        tmp_path / "job.json", load_recipe("smoke/math", [*how, f"compute.hostfile={tmp_path}/hosts"])
-    )
+    recipe = load_recipe("smoke/math", [*how, f"compute.hostfile={tmp_path}/hosts"])
+    for text, problem in (
+        (None, "cannot be read"), ("one slots=8\n", "names 1 hosts, compute.nodes is 2"),
+        ("one slots=8\ntwo slots=4\n", "gives two 4 slots, compute.gpus_per_node is 8"),
+    ):  # fmt: skip
+        if text:
+            (tmp_path / "hosts").write_text(text)
+        with pytest.raises(RecipeError, match=rf"compute.hostfile: .*{problem}"):
+            launch_command(tmp_path / "job.json", recipe)
+    (tmp_path / "hosts").write_text("one slots=8\ntwo slots=8\n")
+    command = launch_command(tmp_path / "job.json", recipe)
     assert command[1:5] == ["-m", "deepspeed.launcher.runner", "--hostfile", str(tmp_path / "hosts")]
 
 

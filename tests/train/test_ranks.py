@@ -105,7 +105,8 @@ def rank_pid(out: Path, rank: int) -> int | None:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            mine = str(out / "job.json").encode() in words and b"torch.distributed.run" not in words
+            jobs = [w for w in words if w.startswith(str(out).encode()) and w.endswith(b"/job.json")]
+            mine = jobs and b"torch.distributed.run" not in words
             if mine and f"RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 return int(folder.name)
     return None

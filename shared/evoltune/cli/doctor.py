@@ -21,6 +21,7 @@ from typing import Literal
 
 from evoltune.cli import options
 from evoltune.cluster.gpus import installed_gpus
+from evoltune.cluster.hostfile import read_hostfile
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.rows.files import cache_folder
@@ -179,32 +180,12 @@ def _disk() -> Iterator[Finding]:
 # ---- nodes
 
 
-def hosts(path: Path) -> list[tuple[str, int]]:
-    """(host, slots) of each line of a DeepSpeed hostfile. Raises DataError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split("#")[0].split()
-        if not words:
-            continue
-        slots = words[1].removeprefix("slots=") if len(words) == 2 and words[1].startswith("slots=") else ""
-        if not slots.isdigit() or words[0].startswith("-"):  # ssh would take such a host for an option
-            raise DataError(f"{path}:{number}: {line!r}: must be `host slots=N`")
-        found.append((words[0], int(slots)))
-    if not found:
-        raise DataError(f"{path}: names no host: one `host slots=N` a line")
-    return found
-
-
 def _nodes(path: Path) -> Iterator[Finding]:
     """Checks ssh, equal versions of Evoltune and torch, and that the current folder is shared."""
     mark = Path.cwd() / f".evoltune-doctor-{os.getpid()}"
     mark.touch()
     try:
-        for host, slots in hosts(path):
+        for host, slots in read_hostfile(path):
             yield _node(host, slots, mark)
     finally:
         mark.unlink(missing_ok=True)

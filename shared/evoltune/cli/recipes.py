@@ -21,6 +21,8 @@ from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
 from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
+from evoltune.train.deepspeed import deepspeed_config
+from evoltune.train.step_checkpoints import check_selection
 
 MODELINE = (
     "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
@@ -92,6 +94,8 @@ def _check_names(recipe: Recipe) -> None:
         name = recipe.eval.profile or (own.profile if own else "")
         if name in known:
             refuse_other_prompt(name, known[name], recipe.train.template, recipe.eval, recipe.train.system_prompt)
+    check_selection(recipe)
+    deepspeed_config(recipe)
     check_engine(recipe.teacher)
     for i, endpoint in enumerate(recipe.teacher.endpoints):
         chat_url(endpoint.url, f"teacher.endpoints.{i}")

@@ -1,7 +1,7 @@
 """`evoltune rehearse RECIPE`: every stage in minutes on stand-ins for hub, teacher and base; exit 1 when one would stop.
 
 evoltune rehearse code/wizardcoder-starcoder-15b
-evoltune rehearse my.yaml --processes 2 --keep
+evoltune rehearse my.yaml --nodes 2 --keep
 """
 
 import argparse
@@ -23,7 +23,8 @@ def add_rehearse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="recipe file, or a shipped name such as code/wizardcoder-starcoder-15b")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="e.g. train.learning_rate=1e-5")
     add = parser.add_argument
-    add("--processes", type=options.positive_int, default=1, metavar="M", help="training processes (default: 1)")
+    add("--nodes", type=options.positive_int, default=1, metavar="N", help="nodes, each a process (default: 1)")
+    add("--processes", type=options.positive_int, default=1, metavar="M", help="training processes a node (default: 1)")
     add("--hub", choices=("stand-in", "real"), default="stand-in", help="where seeds, suites and base come from")
     add("--keep", action="store_true", help="keep the rehearsal's folder and print where it is")
     options.add_json(parser)
@@ -35,7 +36,7 @@ def _rehearse(args: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="evoltune-rehearsal-"))
     print(f"rehearsing {recipe.name} in {folder}", file=sys.stderr, flush=True)
     try:
-        outcome = rehearse(recipe, folder, processes=args.processes, real_hub=args.hub == "real")
+        outcome = rehearse(recipe, folder, processes=args.processes, nodes=args.nodes, real_hub=args.hub == "real")
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from evoltune.run.paths import AFTER, BEFORE, CHECKPOINT, DATASET, MANIFEST, REP
 from evoltune.run.run import Run
 from evoltune.train.deepspeed import zero_name
 from evoltune.train.launch_command import launch_text
+from evoltune.train.nodes import is_first_node
 from evoltune.train.plan import as_json, describe, make_plan
 
 
@@ -121,7 +123,9 @@ def execute(args: argparse.Namespace, stages: tuple[str, ...]) -> None:
         lines = preview(work, stages)
         options.say(args, {"folder": folder, "stages": stages, "plan": lines}, lines)
         return
-    with options.published(args, recipe, folder) as publish:
+    # Other nodes write nothing that could be published.
+    place = options.published(args, recipe, folder) if is_first_node(recipe) else nullcontext(lambda: None)
+    with place as publish:
         pipeline.run(recipe, folder, stages, allow_uncertified=args.allow_uncertified, after=publish)
     options.say(args, outcome(folder), outcome_lines(folder))
 

@@ -80,6 +80,42 @@ def download_model(model: ModelRef) -> Path:
         ) from error
 
 
+def base_config(model: ModelRef) -> Path | None:
+    """The config.json of a base, without its weights; None where only its download will tell: in a package, or no network.
+
+    Raises TrainingError for a folder that holds no model, and for a repository that is missing or gated.
+    """
+    folder = Path(model.name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() and not any(folder.glob("*.gguf")):
+            raise TrainingError(f"{model.name!r} holds no config.json: give the folder of a model, or a hub id")
+        return folder / "config.json"
+    if packaged_weights(model.name):
+        return None
+    if _is_path(model.name):
+        raise TrainingError(f"no such folder: {model.name!r}: give the folder of a model, or a hub id (OWNER/NAME)")
+    if hub.unreachable():
+        return None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import RevisionNotFoundError as NoRevision
+
+    try:
+        return Path(hf_hub_download(model.name, "config.json", revision=model.revision))
+    except GatedRepoError as error:
+        raise TrainingError(
+            f"{model.name!r} is gated: accept its terms on the hub, and log in (`hf auth login`) or set HF_TOKEN"
+        ) from error
+    except NoRevision as error:
+        raise TrainingError(f"{model.name!r} has no revision {model.revision!r} on the hub") from error
+    except (RepositoryNotFoundError, EntryNotFoundError) as error:
+        raise TrainingError(
+            f"the hub has no model {model.name!r}, or it is private: check the name; log in (`hf auth login`) or set HF_TOKEN"
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError):  # the hub cannot say now
+        return None
+
+
 def has_chat_template(model: str) -> bool:
     """Whether the tokenizer of a folder or hub id has a chat template; True where the hub cannot say."""
     folder = Path(model).expanduser()

@@ -10,11 +10,12 @@ and in the same stage. Invariant: the real hub, teacher and credentials are neve
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +30,12 @@ from evoltune.rehearse.shrink import KEY_ENV, Shrunk, not_covered, shrink
 from evoltune.rehearse.teacher import serving_teacher
 from evoltune.rows.files import write_file
 from evoltune.rows.hub import parse_address
+from evoltune.train.nodes import NODE_RANK
 
 _STAGE = re.compile(r"^\[(\w+)\] ")
+RUN = (sys.executable, "-m", "evoltune", "run")
+OTHERS_END_S = 180.0
+"""How long the other nodes may take to end after the first one."""
 RECIPE_FILE, RUN_FOLDER, LOG = "rehearsal.yaml", "run", "log.txt"
 SECRETS = re.compile(r"(_API_KEY|_TOKEN|_SECRET|_KEY_ID|_ACCESS_KEY)$")
 """Variables that a rehearsal on stand-ins takes out of the environment of what it starts."""
@@ -62,12 +67,13 @@ class Outcome:
         return all(stage.status == "passed" for stage in self.stages)
 
 
-def rehearse(recipe: Recipe, folder: Path, *, processes: int = 1, real_hub: bool = False) -> Outcome:
+def rehearse(recipe: Recipe, folder: Path, *, processes: int = 1, nodes: int = 1, real_hub: bool = False) -> Outcome:
     """Runs the small recipe through every stage.
 
     Args:
         folder: where the rehearsal's files go; it must not hold an earlier run of other settings.
-        processes: training processes, all on this machine.
+        processes: training processes of each node.
+        nodes: each a command of its own, with a working directory, a hub cache and a run folder of its own.
         real_hub: ask the real hub for seeds, suites and the base, with the user's own login.
     """
     domain = load_domain(recipe.domain)
@@ -82,13 +88,16 @@ def rehearse(recipe: Recipe, folder: Path, *, processes: int = 1, real_hub: bool
             stand_ins += [f"hub: {name}" for name in names]
             stand_ins += [f"file that you bring: {name}, below EVOLTUNE_DATA" for name in files]
         environment[KEY_ENV] = "stand-in"
-        small, shrunk = shrink(recipe, teacher_url=teacher.url, processes=processes)
+        rendezvous = f"127.0.0.1:{free_port()}" if nodes > 1 else ""
+        small, shrunk = shrink(recipe, teacher_url=teacher.url, processes=processes, nodes=nodes, rendezvous=rendezvous)
         path = folder / RECIPE_FILE
         write_file(path, dump_recipe(small))
-        started = run_small(path, folder, environment)
-        stages = list(results_of(started))
+        with other_nodes(path, folder, environment, nodes) as others:
+            started = run_small(path, folder, environment | ({NODE_RANK: "0"} if nodes > 1 else {}))
+            stages = list(results_of(started))
+            stages += [node.result(first_failed=started.code != 0) for node in others]
     return Outcome(
-        recipe=recipe.name, stages=stages, shrunk=shrunk, stand_ins=stand_ins, not_covered=list(not_covered(recipe)),
+        recipe=recipe.name, stages=stages, shrunk=shrunk, stand_ins=stand_ins, not_covered=list(not_covered(recipe, nodes)),
         folder=str(folder),
     )  # fmt: skip
 
@@ -145,6 +154,58 @@ def write_suite_files(recipe: Recipe, data: Path) -> list[str]:
     return wanted
 
 
+class OtherNode:
+    """The same command on another node: it has its own working directory, cache and run folder, and its own log."""
+
+    def __init__(self, rank: int, path: Path, folder: Path, environment: Mapping[str, str]) -> None:
+        self.rank, self.folder = rank, folder / f"node-{rank}"
+        self.folder.mkdir(parents=True)
+        own = {NODE_RANK: str(rank), "HF_HOME": str(self.folder / "hf")}
+        self.begun = time.monotonic()
+        with (self.folder / LOG).open("wb") as log:
+            self.process = subprocess.Popen(
+                [*RUN, str(path), "--out", str(self.folder / RUN_FOLDER)], cwd=self.folder,
+                env={**environment, **own}, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def result(self, *, first_failed: bool) -> StageResult:
+        """What came of it, once the first node has ended."""
+        name = f"train, node {self.rank + 1}"
+        try:
+            code = self.process.wait(0 if first_failed else OTHERS_END_S)
+        except subprocess.TimeoutExpired:
+            self.end()
+            message = "" if first_failed else f"it did not end within {OTHERS_END_S:g} s after the first node"
+            return StageResult(name=name, status="not reached" if first_failed else "stopped", message=message)
+        lines = (self.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        return StageResult(
+            name=name, status="stopped" if code else "passed", seconds=time.monotonic() - self.begun,
+            message=last_sentence(lines) if code else "",
+        )  # fmt: skip
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait()
+
+
+@contextmanager
+def other_nodes(path: Path, folder: Path, environment: Mapping[str, str], nodes: int) -> Iterator[list[OtherNode]]:
+    """Starts the command on all nodes but the first, which they wait for."""
+    started: list[OtherNode] = []
+    try:
+        started += (OtherNode(rank, path, folder, environment) for rank in range(1, nodes))
+        yield started
+    finally:
+        for node in started:
+            node.end()
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
 @dataclass
 class Started:
     """The output of `evoltune run`, with the time of each line."""
@@ -156,7 +217,7 @@ class Started:
 
 def run_small(path: Path, folder: Path, environment: Mapping[str, str]) -> Started:
     """Runs the recipe as a user does, and shows each stage as it begins."""
-    command = [sys.executable, "-m", "evoltune", "run", str(path), "--out", str(folder / RUN_FOLDER)]
+    command = [*RUN, str(path), "--out", str(folder / RUN_FOLDER)]
     begun, lines = time.monotonic(), []
     process = subprocess.Popen(
         command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

@@ -29,12 +29,15 @@ class Shrunk:
     why: str
 
 
-def shrink(recipe: Recipe, *, teacher_url: str, processes: int) -> tuple[Recipe, list[Shrunk]]:
+def shrink(
+    recipe: Recipe, *, teacher_url: str, processes: int, nodes: int = 1, rendezvous: str = ""
+) -> tuple[Recipe, list[Shrunk]]:
     """The small recipe, and what differs.
 
     Args:
         teacher_url: where the stand-in teacher listens.
-        processes: training processes, all on this machine.
+        processes: training processes of each node.
+        nodes: several meet at `rendezvous`, HOST:PORT.
     """
     changes = {
         "seeds": _seeds(recipe),
@@ -45,9 +48,9 @@ def shrink(recipe: Recipe, *, teacher_url: str, processes: int) -> tuple[Recipe,
         "evolve": _evolve(recipe),
         "verify": {"workers": (2, "two cores")},
         "curate": {"size": (min(recipe.curate.size, SEEDS), "few rows")} if recipe.curate.size else {},
-        "train": _train(recipe, processes),
+        "train": _train(recipe, processes * nodes),
         "eval": _eval(recipe),
-        "compute": _compute(recipe, processes),
+        "compute": _compute(recipe, processes, nodes, rendezvous),
     }
     small, shrunk = recipe, []
     for section, values in changes.items():
@@ -124,24 +127,28 @@ def _eval(recipe: Recipe) -> Changes:
     return changes
 
 
-def _compute(recipe: Recipe, processes: int) -> Changes:
+def _compute(recipe: Recipe, processes: int, nodes: int, rendezvous: str) -> Changes:
     compute = recipe.compute
     changes: Changes = {
-        "nodes": (1, "one machine"), "gpus_per_node": (processes, "two cores"),
+        "nodes": (nodes, "processes of one machine"), "gpus_per_node": (processes, "two cores"),
         "hang_timeout_s": (min(compute.hang_timeout_s, 240.0), "a hang must show in minutes"),
         "max_restarts": (0, "a failure must show at once"),
     }  # fmt: skip
+    if nodes > 1:
+        changes |= {"launcher": ("torchrun", "nodes are processes here"), "rendezvous": (rendezvous, "on loopback")}
     return changes
 
 
-def not_covered(recipe: Recipe) -> Sequence[str]:
+def not_covered(recipe: Recipe, nodes: int = 1) -> Sequence[str]:
     """What no rehearsal on a CPU can show, as far as this recipe asks for it."""
     train, evaluation = recipe.train, recipe.eval
     found = ["CUDA kernels, GPU memory and speed (evoltune plan estimates memory and hours)"]
     if recipe.compute.nodes > 1 or recipe.compute.gpus_per_node != 1:
         found.append("NCCL: the ranks talk over Gloo here")
-    if recipe.compute.nodes > 1:
-        found.append(f"the other {recipe.compute.nodes - 1} nodes: only the first is started")
+    if recipe.compute.nodes > nodes:
+        found.append(f"{recipe.compute.nodes} nodes: {nodes} started here (--nodes)")
+    if nodes > 1:
+        found.append("a network between the nodes: they are processes of one machine")
     if train.precision == "fp16":
         found.append("fp16 and its loss scale: trained in bf16 here")
     if train.finetuning_type == "qlora":

@@ -55,6 +55,8 @@ STEPS = "steps"
 STEP_HASHES = "verified.json"
 """Size and hash of each file of one of these; without it the checkpoint is unfinished."""
 SELECTION = "selection.json"
+NODES = "nodes"
+"""One folder for each node but the first: its job, its heartbeat, its copy of the rows."""
 
 # ---- in EVAL
 BEFORE = "before"

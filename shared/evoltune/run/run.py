@@ -27,16 +27,15 @@ from evoltune.rows.files import read_json, write_file
 from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
-from evoltune.run.paths import CHECKPOINT, DATASET, JOB, MANIFEST, RECIPE, STORE
+from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
 from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.stack import open_teacher
 from evoltune.text.credentials import without_credentials
 from evoltune.train.job import make_job, refuse_replacement, rows_of
-from evoltune.train.launch_command import launch_command
+from evoltune.train.preflight import check_base, check_setup
 from evoltune.train.sft.examples import messages_of
-from evoltune.train.step_checkpoints import check_selection
 from evoltune.verification.checker import Checker, core_version, open_checker
 
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
@@ -180,8 +179,8 @@ class Run:
             suites = {name: suite.tasks for name, suite in self.suites.items()}
             refuse_overlap(dev, self.targets[dev], suites)
         if "train" in stages:
-            check_selection(self.recipe)
-            launch_command(self.checkpoint / JOB, self.recipe)  # rendezvous, hostfile, launcher
+            check_setup(self.recipe, self.checkpoint)
+            check_base(self.recipe, self.checkpoint)
         if {"train", "eval"} <= set(stages):
             self._check_prompts()
         if "evolve" in stages:

@@ -17,6 +17,7 @@ from evoltune.recipe import Recipe, Train
 from evoltune.rows.files import user_cache_folder
 from evoltune.train.schedule import batch_layout
 
+_GATHER = "stage3_gather_16bit_weights_on_model_save"
 STALE_S = 900.0
 """A compile lock older than this has no running owner: no extension of DeepSpeed takes that long to compile."""
 
@@ -35,7 +36,13 @@ def deepspeed_config(recipe: Recipe, precision: str | None = None, world: int = 
     if isinstance(theirs, str):
         return {**ours, "zero_optimization": _zero(theirs)}
     _refuse_conflicts(train, ours, theirs, world)
-    return _merged({**ours, "zero_optimization": _zero(f"zero{_stage(theirs)}")}, theirs)
+    merged = _merged({**ours, "zero_optimization": _zero(f"zero{_stage(theirs)}")}, theirs)
+    if _stage(theirs) == 3 and not merged["zero_optimization"][_GATHER]:
+        raise RecipeError(
+            f"train.deepspeed.zero_optimization.{_GATHER}: false: no rank would hold the weights at the end, so nothing could "
+            "be published: remove it"
+        )
+    return merged
 
 
 def zero_name(train: Train) -> str:
@@ -79,7 +86,7 @@ def _zero(name: str) -> dict[str, Any]:
         zero |= {"reduce_bucket_size": 200_000_000, "allgather_bucket_size": 200_000_000}
     if stage == 3:  # Transformers replaces "auto" by a value that depends on the hidden size
         keys = ("reduce_bucket_size", "stage3_prefetch_bucket_size", "stage3_param_persistence_threshold")
-        zero |= {**dict.fromkeys(keys, "auto"), "stage3_gather_16bit_weights_on_model_save": True}
+        zero |= {**dict.fromkeys(keys, "auto"), _GATHER: True}
     if name.endswith("offload"):
         zero |= {part: {"device": "cpu", "pin_memory": True} for part in ("offload_optimizer", "offload_param")}
     return zero

@@ -55,6 +55,8 @@ class Job(Struct, frozen=True, kw_only=True):
     kind: Kind = "sft"
     start: str = ""
     """Folder of the checkpoint that training goes on from, an adapter over `base` or a whole model; empty: from `base`."""
+    node: str = ""
+    """This node's own folder; empty on the first node, whose own folder is `out`."""
 
     @property
     def seed(self) -> int:
@@ -65,8 +67,13 @@ class Job(Struct, frozen=True, kw_only=True):
         return Path(self.out)
 
     @property
+    def own(self) -> Path:
+        """Where this node's driver and its ranks leave notes for each other: job, heartbeat, stop, errors."""
+        return Path(self.node or self.out)
+
+    @property
     def file(self) -> Path:
-        return self.folder / JOB
+        return self.own / JOB
 
     @property
     def steps(self) -> Path:
@@ -175,23 +182,29 @@ def only_trainer(job: Job) -> AbstractContextManager[None]:
     return locked(job.folder, TRAIN_LOCK, wait_s=OTHER_ENDS_S) if is_first else nullcontext()
 
 
+def leads_node(job: Job) -> bool:
+    """Whether this rank speaks with a driver: rank 0, and the first rank of each other node."""
+    rank, local = os.environ.get("RANK", "0"), os.environ.get("LOCAL_RANK", "0")
+    return rank == "0" or (bool(job.node) and local == "0")
+
+
 # ---- errors and hangs of ranks
 
 
 def write_error(job: Job, rank: int, error: EvoltuneError) -> None:
     """Leaves a rank's error for the driver."""
     report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-    write_json(job.folder / f"error-{rank}.json", report)
+    write_json(job.own / f"error-{rank}.json", report)
 
 
 def remove_errors(job: Job) -> None:
-    for path in job.folder.glob("error-*.json"):
+    for path in job.own.glob("error-*.json"):
         path.unlink()
 
 
 def read_error(job: Job) -> EvoltuneError | None:
     """The error that the lowest failed rank left, of its own class."""
-    for path in sorted(job.folder.glob("error-*.json")):
+    for path in sorted(job.own.glob("error-*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
         kind = getattr(errors, report["kind"], TrainingError)
         error: EvoltuneError = (TrainingError if kind is MissingExtraError else kind)(report["message"])
@@ -217,8 +230,8 @@ class Watchdog(threading.Thread):
     def beat(self, event: str) -> None:
         """Reports progress; `event` says what was done, such as `step 4`."""
         self._last, self._event = time.monotonic(), event
-        if self._rank == 0:
-            (self._job.folder / HEARTBEAT).write_text(f"{event}\n", encoding="utf-8")
+        if leads_node(self._job):
+            (self._job.own / HEARTBEAT).write_text(f"{event}\n", encoding="utf-8")
 
     def run(self) -> None:
         while time.monotonic() - self._last <= self._limit:

@@ -23,12 +23,13 @@ from types import FrameType
 from typing import Any
 
 from evoltune.curate.certificate import certificate_path, require_certificate
-from evoltune.errors import TrainingError
+from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.orphans import tethered
 from evoltune.recipe import Recipe
 from evoltune.rows.files import read_json, write_file
-from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, STEPS, STOP
+from evoltune.run.lock import locked
+from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, NODES, STEPS, STOP, TRAIN_LOCK
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import (
     Job,
@@ -42,9 +43,13 @@ from evoltune.train.job import (
     write_job,
 )
 from evoltune.train.launch_command import launch_command, network_environment, slurm_script
+from evoltune.train.nodes import SAY_EVERY_S, is_first_node, meets_others, node_name, others_line, wait_for_first_node
+from evoltune.train.preflight import check_setup
 from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, select_checkpoint
 
 INTERRUPTED = 130  # exit code
+_START = "start"
+"""In the heartbeat until a rank has loaded the model."""
 
 
 def train(
@@ -68,8 +73,12 @@ def train(
 
     Returns the checkpoint's manifest. Raises CertificateError if the dataset has no certificate for the suites,
     DataError if a row cannot be trained on, TrainingError if the job failed; it continues when it is started again.
+    On another node than the first: what the folder shows after `take_part`.
     """
     check_selection(recipe)
+    if not is_first_node(recipe):
+        take_part(recipe, out)
+        return read_json(out / MANIFEST) or {}
     rows = rows_of(str(dataset))
     certificate = None
     if suites:
@@ -108,16 +117,11 @@ def _run(job: Job) -> dict[str, Any]:
         write_file(job.folder / JOB_SCRIPT, slurm_script(job.file, recipe))
     # A batch job may wait in its queue for days; once it runs, the ranks' own watchdogs enforce the limit.
     hang_timeout_s = math.inf if slurm else recipe.compute.hang_timeout_s
-    code = run_trainer(command, environment(job), job.folder, hang_timeout_s)
+    waits_for = others_line(recipe) if meets_others(recipe) else ""
+    code = run_trainer(command, environment(job), job.own, hang_timeout_s, waits_for=waits_for)
     manifest = _finished(job)
     if manifest is None:
-        error = read_error(job) or TrainingError(
-            f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
-            "command again to continue"
-        )
-        if (job.folder / STOP).exists():
-            error.exit_code = INTERRUPTED
-        raise error
+        raise _failure(job, code, waits_for)
     data = manifest["data"]
     print(
         f"  train: {manifest['steps']} steps on {data['kept']} rows ({data['tokens']} tokens, {data['dropped_too_long']} dropped, "
@@ -125,6 +129,48 @@ def _run(job: Job) -> dict[str, Any]:
         file=sys.stderr,
     )
     return manifest
+
+
+def _failure(job: Job, code: int, waited_for: str) -> EvoltuneError:
+    """Why this node's ranks ended without a result."""
+    error = read_error(job) or TrainingError(
+        f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
+        "command again to continue"
+    )
+    if (job.own / STOP).exists():
+        error.exit_code = INTERRUPTED
+    elif waited_for and not _has_begun(job.own) and isinstance(error, TrainingError):
+        compute = job.recipe.compute
+        return TrainingError(
+            f"compute.rendezvous: the {compute.nodes} nodes of compute.nodes did not meet at {compute.rendezvous} (exit code "
+            f"{code}): waited for {waited_for}, at most compute.hang_timeout_s, 600 s"
+        )
+    return error
+
+
+def take_part(recipe: Recipe, out: Path, stages: Sequence[str] = ("train",)) -> None:
+    """What a node other than the first does: it waits until the first one begins to train, and runs its ranks.
+
+    The rows come from the first node, which alone writes `out`; what this node needs is in a folder of its own below it.
+    Raises TrainingError if the training failed.
+    """
+    check_setup(recipe, out)
+    first = f"the first node, {recipe.compute.rendezvous}"
+    print(f"this run is owned by {first}; this node takes part in train", file=sys.stderr, flush=True)
+    if "train" not in stages:
+        return
+    base = download_model(ModelRef(recipe.train.model_name_or_path, recipe.train.model_revision))
+    node = out.resolve() / NODES / node_name(recipe)
+    job = Job(recipe=recipe, rows="", base=str(base), out=str(out.resolve()), fingerprint="", node=str(node))
+    with locked(node, TRAIN_LOCK):
+        remove_errors(job)
+        wait_for_first_node(recipe)
+        write_job(job)
+        limit_s = recipe.compute.hang_timeout_s
+        code = run_trainer(launch_command(job.file, recipe), environment(job), node, limit_s, waits_for=first)
+        if code or read_error(job) or (node / STOP).exists():
+            raise _failure(job, code, first)
+    print(f"  train: this node's part is done; the results are on {first}", file=sys.stderr)
 
 
 def _finished(job: Job) -> dict[str, Any] | None:
@@ -148,7 +194,7 @@ def _remove_leftovers(job: Job) -> None:
 
 
 def environment(job: Job) -> dict[str, str]:
-    """The trainer's variables: our defaults, then those of the recipe, then the user's own, each overriding the former."""
+    """The trainer's variables: our defaults, then the user's own, then those of the recipe, each overriding the former."""
     defaults = {
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
@@ -160,11 +206,16 @@ def environment(job: Job) -> dict[str, str]:
         # OpenMP threads that spin starve each other on a busy machine: 25 s a step, not 2.5 s, at load 4 on 2 cores.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    return {**defaults, **network_environment(job.recipe), **job.recipe.compute.env, **os.environ}
+    chosen = job.recipe.compute.env
+    if other := sorted(name for name, value in chosen.items() if os.environ.get(name, value) != value):
+        print(f"  train: compute.env overrides the shell's {', '.join(other)}", file=sys.stderr)
+    return {**defaults, **network_environment(job.recipe), **os.environ, **chosen}
 
 
-def run_trainer(command: Sequence[str], env: Mapping[str, str], folder: Path, hang_timeout_s: float) -> int:
-    """Returns the command's exit code.
+def run_trainer(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, hang_timeout_s: float, *, waits_for: str = ""
+) -> int:
+    """Returns the command's exit code. `waits_for`: the nodes without which the ranks cannot begin, said every minute.
 
     Raises TrainingError if `folder/heartbeat` did not change for twice `hang_timeout_s` and a minute, by a clock that stands
     still while the machine sleeps. The ranks end themselves at `hang_timeout_s`, so that an elastic job restarts; this limit
@@ -172,22 +223,34 @@ def run_trainer(command: Sequence[str], env: Mapping[str, str], folder: Path, ha
     """
     (folder / STOP).unlink(missing_ok=True)
     with _signals_as_stop_file(folder) as started:
-        (folder / HEARTBEAT).write_text("start\n", encoding="utf-8")
+        (folder / HEARTBEAT).write_text(f"{_START}\n", encoding="utf-8")
         process = subprocess.Popen(tethered(command), env=dict(env), start_new_session=True)
         started.append(process)
         try:
-            return _wait(process, folder, 2 * hang_timeout_s + 60)
+            return _wait(process, folder, 2 * hang_timeout_s + 60, waits_for)
         finally:
             _end_group(process)
 
 
-def _wait(process: subprocess.Popen[bytes], folder: Path, limit_s: float) -> int:
+def _has_begun(folder: Path) -> bool:
+    """Whether a rank has loaded the model: until then there is nothing to save."""
+    return (folder / HEARTBEAT).read_text(encoding="utf-8").strip() != _START
+
+
+def _wait(process: subprocess.Popen[bytes], folder: Path, limit_s: float, waits_for: str) -> int:
     """The exit code. Raises TrainingError when the heartbeat stands still for longer than the limit."""
     beat, changed_at = 0, time.monotonic()
+    say_at = changed_at + SAY_EVERY_S if waits_for else math.inf
     while (code := _poll(process)) is None:
         now, last_beat = time.monotonic(), (folder / HEARTBEAT).stat().st_mtime_ns
         if last_beat != beat:
             beat, changed_at = last_beat, now
+        if waits_for and (folder / STOP).exists() and not _has_begun(folder):
+            _end_group(process)  # no rank could see the file, and there is nothing to save
+        if now >= say_at:
+            say_at = math.inf if _has_begun(folder) else now + SAY_EVERY_S
+            if say_at < math.inf:
+                print(f"  train: waits for {waits_for}, or for them to load the model", file=sys.stderr, flush=True)
         if (silent := now - changed_at) > limit_s:
             last = (folder / HEARTBEAT).read_text(encoding="utf-8").strip()
             raise TrainingError(

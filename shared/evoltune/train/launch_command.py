@@ -5,19 +5,18 @@ slurm_script(Path("out/job.json"), recipe)     # what sbatch is given
 """
 
 import shlex
-import socket
 import sys
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from evoltune.cluster.gpus import gpu_count
+from evoltune.cluster.hostfile import read_hostfile
 from evoltune.cluster.slurm import batch_script
-from evoltune.errors import RecipeError
+from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe
 from evoltune.run.paths import CHECKPOINT, JOB, JOB_SCRIPT, STOP, default_folder
-
-PORT = 29500
+from evoltune.train.nodes import PORT, address_towards, is_first_node, rendezvous
 
 
 def launch_command(job: Path, recipe: Recipe) -> list[str]:
@@ -55,7 +54,7 @@ def _torchrun(job: Path, recipe: Recipe, ranks: int) -> list[str]:
     return [
         *_agent(recipe, ranks), "--nnodes", str(recipe.compute.nodes),
         "--rdzv-backend", "c10d", "--rdzv-id", recipe.name or "evoltune", "--rdzv-endpoint", f"{host}:{port}",
-        "--rdzv-conf", f"is_host={int(is_local(host))},timeout={wait},join_timeout={wait}",
+        "--rdzv-conf", f"is_host={int(is_first_node(recipe))},timeout={wait},join_timeout={wait}",
         "--local-addr", address_towards(host, port), "-m", "evoltune.train", str(job),
     ]  # fmt: skip
 
@@ -68,11 +67,27 @@ def _deepspeed(job: Path, recipe: Recipe, ranks: int) -> list[str]:
         )
     hosts = []
     if compute.hostfile:
+        _check_hosts(compute.hostfile, compute.nodes, ranks)
         hosts = ["--hostfile", str(Path(compute.hostfile).resolve()), "--num_nodes", str(compute.nodes)]
     return [
         sys.executable, "-m", "deepspeed.launcher.runner", *hosts, "--num_gpus", str(ranks),
         "--module", "evoltune.train", str(job),
     ]  # fmt: skip
+
+
+def _check_hosts(hostfile: str, nodes: int, ranks: int) -> None:
+    """Raises RecipeError for a hostfile that cannot be read or does not hold the ranks."""
+    try:
+        found = read_hostfile(Path(hostfile))
+    except DataError as error:
+        raise RecipeError(f"compute.hostfile: {error}") from error
+    if len(found) < nodes:
+        raise RecipeError(f"compute.hostfile: {hostfile} names {len(found)} hosts, compute.nodes is {nodes}")
+    for host, slots in found[:nodes]:
+        if slots < ranks:
+            raise RecipeError(
+                f"compute.hostfile: {hostfile} gives {host} {slots} slots, compute.gpus_per_node is {ranks}"
+            )
 
 
 def ranks_per_node(recipe: Recipe) -> int:
@@ -131,37 +146,6 @@ def network_environment(recipe: Recipe) -> dict[str, str]:
     name = _interface_of(address_towards(*rendezvous(recipe)))
     variables = ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
     return dict.fromkeys(variables, name) if name else {}
-
-
-def rendezvous(recipe: Recipe) -> tuple[str, int]:
-    """Host and port of `compute.rendezvous`."""
-    text = recipe.compute.rendezvous
-    host, _, port = text.partition(":")
-    if not host or (port and not port.isdigit()):
-        raise RecipeError(
-            f"compute.rendezvous: {text!r} must be HOST or HOST:PORT of the first node (start the same command on each node)"
-        )
-    return host, int(port or PORT)
-
-
-def is_local(host: str) -> bool:
-    """Whether this machine has that address: only its own can be bound."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((socket.gethostbyname(host), 0))
-            return True
-    except OSError:
-        return False
-
-
-def address_towards(host: str, port: int) -> str:
-    """The address under which `host` sees this machine. Connecting a datagram socket sends nothing."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((socket.gethostbyname(host), port))
-            return str(probe.getsockname()[0])
-    except OSError as error:
-        raise RecipeError(f"compute.rendezvous: {host!r} cannot be reached from here: {error}") from error
 
 
 def _interface_of(address: str) -> str:

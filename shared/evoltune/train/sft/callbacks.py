@@ -28,7 +28,7 @@ from transformers import TrainerCallback
 from evoltune.errors import TrainingError
 from evoltune.rows.files import write_json
 from evoltune.run.paths import EVENTS, METRICS, STOP
-from evoltune.train.job import Job, Watchdog
+from evoltune.train.job import Job, Watchdog, leads_node
 from evoltune.train.schedule import BatchLayout
 from evoltune.train.sft.examples import Counts
 from evoltune.train.step_checkpoints import mark_complete
@@ -50,7 +50,7 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, job: Job, watchdog: Watchdog) -> None:
         self._job, self._watchdog = job, watchdog
-        self._rank = int(os.environ.get("RANK", "0"))
+        self._rank, self._leads = int(os.environ.get("RANK", "0")), leads_node(job)
         self._losses: list[torch.Tensor] = []
         self._batches: list[dict[str, torch.Tensor]] = []
         self._recent: deque[float] = deque(maxlen=SPIKE_WINDOW)
@@ -77,7 +77,7 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._watchdog.beat(f"step {state.global_step}")
-        stop = self._signalled or (self._rank == 0 and (self._job.folder / STOP).exists())
+        stop = self._signalled or (self._leads and (self._job.own / STOP).exists())
         loss = torch.stack(self._losses).sum()
         flags = torch.as_tensor([float(stop), float(self._is_save_due())], device=loss.device, dtype=loss.dtype)
         shared = torch.cat([loss.reshape(1), flags])

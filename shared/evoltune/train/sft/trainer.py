@@ -24,6 +24,7 @@ from evoltune.recipe import Train
 from evoltune.rows.columns import Layout
 from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
 from evoltune.train.job import Job, Watchdog
+from evoltune.train.nodes import meets_others
 from evoltune.train.schedule import BatchLayout, batch_layout, number_of_steps, rate_factor
 from evoltune.train.sft.batches import PackedDataset, StepBatchSampler, collate, pack
 from evoltune.train.sft.callbacks import Metrics, TrainingMonitor
@@ -31,6 +32,7 @@ from evoltune.train.sft.checkpoint import UNIVERSAL, agreed_step, save_final
 from evoltune.train.sft.examples import Counts, encode_rows, notes_on_rows, read_conversations
 from evoltune.train.sft.loss import LabelledHead
 from evoltune.train.sft.model import prepare_model
+from evoltune.train.sft.shared_rows import is_shared, with_rows
 from evoltune.train.step_checkpoints import damage
 
 SAME_NAMES = (
@@ -41,6 +43,12 @@ Collate = Callable[[Sequence[Any]], dict[str, torch.Tensor]]
 Loss = Callable[[Any, dict[str, torch.Tensor], Any], torch.Tensor]
 PROOF_ROWS = 64
 """Rows that the template proof checks, spread over the dataset."""
+
+
+ALONE = (
+    "the nodes do not share the run's folder, and each holds only its part of a checkpoint, so a stopped training cannot go "
+    "on: give --out a path that all nodes share"
+)
 
 
 class EvoltuneTrainer(Trainer):  # type: ignore[misc]
@@ -88,6 +96,10 @@ def run(job: Job, watchdog: Watchdog) -> None:
     if rank == 0:
         for line in choose_kernels(train, precision, gpu=torch.cuda.is_available()).missing:
             print(f"  train: {line}", file=sys.stderr)
+    job = with_rows(job, rank, world)
+    shared = not meets_others(job.recipe) or is_shared(job, rank, world)
+    if not shared and rank == 0:
+        print(f"  train: {ALONE}", file=sys.stderr)
     set_seed(job.seed)
     tokenizer = load_tokenizer(job.base)
     stop, added = prepare_tokenizer(tokenizer, train.template)
@@ -109,6 +121,8 @@ def run(job: Job, watchdog: Watchdog) -> None:
     first = [dataset[i] for i in next(iter(sampler))]
     check_batch(collate(first, pad), [document for row in first for document in row], stop)
     resume = agreed_step(job.steps, world, rank) if train.resume_from_checkpoint else None
+    if resume and not shared:
+        raise TrainingError(f"{resume}: {ALONE}: start again with train.resume_from_checkpoint=false")
     if resume and (resume / UNIVERSAL).is_file():
         arguments.hf_deepspeed_config.config["checkpoint"] = {"load_universal": True}
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -123,8 +137,8 @@ def refuse_stopped(monitor: TrainingMonitor, trainer: Any, steps: int) -> None:
     """Raises TrainingError if training ended on request, before its last step."""
     if monitor.stopping and trainer.state.global_step < steps:
         raise TrainingError(
-            f"stopped on request after step {trainer.state.global_step} of {steps}, with a checkpoint: run the same command "
-            "again to continue"
+            f"stopped on request after step {trainer.state.global_step} of {steps}, with a checkpoint: "
+            + ("run the same command again to continue" if shared else ALONE)
         )
 
 
