@@ -91,6 +91,17 @@ def located(where: str) -> Iterator[None]:
         raise DataError(f"{where}: {error}") from error
 
 
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Inside the block, an error about what a recipe's key names begins with the key ("" for none)."""
+    try:
+        yield
+    except (RecipeError, DataError) as error:
+        if not key or str(error).startswith(key):
+            raise
+        raise type(error)(f"{key}: {error}") from error
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a message: `did you mean 'x'?` when a known word is near, else what is allowed, at most 30 words of it."""
     known = sorted(known)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from evoltune.domain import Domain, check_policy, load_domain, source_hash
-from evoltune.errors import DataError, RecipeError
+from evoltune.errors import DataError, RecipeError, naming
 from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.score import profile_of
 from evoltune.evaluate.suites import Suite, load_suite
@@ -83,18 +83,19 @@ class Run:
     @cached_property
     def suites(self) -> dict[str, Suite]:
         """The suites of `eval:` by name."""
-        return {name: self._suite(name) for name in self.recipe.eval.suites}
+        return {name: self._suite(name, "eval.suites") for name in self.recipe.eval.suites}
 
     @cached_property
     def targets(self) -> dict[str, Sequence[Task]]:
         """Tasks that no training row may give away: those of the suites and of the suites that choose rounds or checkpoints."""
-        chosen_by = (self.recipe.evolve.stop_on, self.recipe.train.dev_suite)
-        suites = self.suites | {name: self._suite(name) for name in chosen_by if name}
+        chosen_by = {"evolve.stop_on": self.recipe.evolve.stop_on, "train.dev_suite": self.recipe.train.dev_suite}
+        suites = self.suites | {name: self._suite(name, key) for key, name in chosen_by.items() if name}
         return {name: tuple(suite.tasks) for name, suite in suites.items()}
 
-    def _suite(self, name: str) -> Suite:
+    def _suite(self, name: str, key: str) -> Suite:
         data = Path(self.recipe.eval.data) if self.recipe.eval.data else None
-        return load_suite(name, data, domain=self.recipe.domain)
+        with naming(key):
+            return load_suite(name, data, domain=self.recipe.domain)
 
     # ---- steps and versions
 
@@ -186,7 +187,9 @@ class Run:
         if "evolve" in stages:
             operators_of(self.recipe, self.domain)
             # Reads every seed, so that a bad line is reported before anything is written.
-            if not sum(1 for _ in seed_records(self.recipe, self.domain)):
+            with naming("seeds.path" if self.recipe.seeds.path else ""):
+                count = sum(1 for _ in seed_records(self.recipe, self.domain))
+            if not count:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:
@@ -230,7 +233,8 @@ class Run:
         """Raises where a suite would prompt the trained model with another text than training does."""
         train = self.recipe.train
         for suite in self.suites.values():
-            label, profile = profile_of(suite, self.recipe.eval.profile or suite.profile)
+            with naming("eval.profile" if self.recipe.eval.profile else ""):
+                label, profile = profile_of(suite, self.recipe.eval.profile or suite.profile)
             refuse_other_prompt(label, profile, train.template, self.recipe.eval, train.system_prompt)
 
     def _check_training(self, stages: Sequence[str]) -> None:

@@ -19,9 +19,6 @@ from evoltune.train.launch_command import launch_command
 from evoltune.train.nodes import check_nodes
 from evoltune.train.step_checkpoints import check_selection
 
-_ADAPTER_SHARE = 0.02
-"""The size of a usual adapter, as a share of its base: enough to see a full disk."""
-
 
 def check_setup(recipe: Recipe, out: Path) -> None:
     """Raises RecipeError for a launcher, nodes, a DeepSpeed configuration or a choice of checkpoints that cannot work."""
@@ -45,11 +42,28 @@ def check_base(recipe: Recipe, out: Path) -> None:
             f"train.template: chat needs a base with a chat template, and {train.model_name_or_path} has none: use alpaca, "
             "wizardcoder, wizardmath or lima"
         )
+    _check_shape(recipe, str(config.parent), out)
+
+
+def _check_shape(recipe: Recipe, folder: str, out: Path) -> None:
+    """What the base's configuration decides: LoRA's targets, the longest row, and the size of the checkpoint."""
+    train = recipe.train
     try:
-        count = shape_of(str(config.parent)).parameters
+        shape = shape_of(folder)
     except (RecipeError, KeyError, TypeError):
-        return  # an architecture whose size we cannot tell
-    need = 2 * count * (1.0 if train.finetuning_type == "full" else _ADAPTER_SHARE)
+        return  # an architecture that we do not know
+    if shape.positions and train.max_length > shape.positions:
+        raise RecipeError(
+            f"train.max_length: {train.max_length} is longer than the {shape.positions} positions of {train.model_name_or_path}"
+        )
+    need = 2 * shape.parameters
+    if train.finetuning_type != "full":
+        targets = train.lora_targets
+        outside = not isinstance(targets, str) and any(
+            "." in t or not t.endswith(("proj", "attn", "fc")) for t in targets
+        )
+        # Adapters on embeddings and head, and targets by their path, are left to the trainer, which has the model.
+        need = 0 if outside else 2 * shape.lora_parameters(train.lora_r, targets)
     existing = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
     if free < need:

@@ -1,0 +1,129 @@
+"""Planted faults: each stops before anything is paid, with a message that names the key to change."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evoltune.models.shapes import known_configs
+from evoltune.rehearse import datasets
+from evoltune.rehearse.hub import GATED, serving_hub
+
+CHECK = """
+import json, sys
+from pathlib import Path
+from evoltune.errors import EvoltuneError
+from evoltune.pipeline import STAGES
+from evoltune.recipe import load_recipe
+from evoltune.run.run import Run
+for i, (name, overrides) in enumerate(json.loads(sys.argv[1])):
+    work = Run(recipe=load_recipe(name, overrides), folder=Path(sys.argv[2]) / str(i))
+    try:
+        work.check(STAGES)
+        work.check_teacher()
+        print("nothing", flush=True)
+    except EvoltuneError as error:
+        print(error, flush=True)
+    assert not work.folder.exists()
+"""
+WIZARDMATH, QWEN = "math/wizardmath-llama2-7b", "code/qwen25-1.5b"
+NODES = ["compute.nodes=2", "compute.launcher=torchrun"]
+ZERO3 = "{zero_optimization: {stage: 3, stage3_gather_16bit_weights_on_model_save: false}}"
+FAULTS: list[tuple[str, list[str], str]] = [
+    (WIZARDMATH, ["train.model_name_or_path=meta-llama/Llama-2-7b-fh"], "train.model_name_or_path: the hub has no model"),
+    (WIZARDMATH, ["train.model_name_or_path=./missing"], "train.model_name_or_path: no such folder: './missing'"),
+    (WIZARDMATH, ["train.model_revision=v9"], "train.model_name_or_path: 'meta-llama/Llama-2-7b-hf' has no revision 'v9'"),
+    (WIZARDMATH, ["train.template=chat"], "train.template: chat needs a base with a chat template"),
+    (WIZARDMATH, ["train.model_name_or_path=acme/huge"], "free some space, or give --out on another disk"),
+    ("code/wizardcoder-starcoder-1b", ["train.max_length=9000"], "train.max_length: 9000 is longer than the 8192 positions"),
+    (QWEN, ["train.finetuning_type=lora", "train.lora_target_modules=qproj"], "train.lora_target_modules: 'qproj'"),
+    (WIZARDMATH, ["seeds.path=openai/gsm9k:main:train"], "seeds.path: openai/gsm9k:main:train: neither a file nor a dataset"),
+    (WIZARDMATH, ["seeds.path=openai/gsm8k:main:validation"], "seeds.path: openai/gsm8k:main:validation: .* split"),
+    (WIZARDMATH, ["seeds.path=openai/gsm8k:advanced:train"], "seeds.path: openai/gsm8k:advanced:train: .*advanced"),
+    (WIZARDMATH, ["eval.suites=[gsm9k]"], "eval.suites: unknown suite 'gsm9k': did you mean 'gsm8k'"),
+    (WIZARDMATH, ["eval.profile=flexible"], "eval.profile: profile 'flexible': .* did you mean 'gsm8k-flexible'"),
+    ("general/wizardlm-llama-7b", [], "eval.suites: suite general/wizardlm: not on this machine: .*EVOLTUNE_DATA"),
+    (QWEN, ["eval.suites=[humaneval-plus]"], "eval.suites: .*row 1 is not in the suite's format: .*'test'"),
+    (QWEN, ["eval.profile=wizardcoder-greedy"], "eval.profile: code/wizardcoder-greedy@1 has a prompt of its own"),
+    (QWEN, NODES, "compute.rendezvous: '' must be HOST or HOST:PORT"),
+    (QWEN, [*NODES, "compute.rendezvous=127.0.0.1"], "compute.rendezvous: 127.0.0.1 is every machine's own address"),
+    (QWEN, ["compute.nodes=2"], "compute.launcher: 'local' runs on one machine, compute.nodes is 2"),
+    (QWEN, ["compute.nodes=2", "compute.launcher=deepspeed", "compute.hostfile=hosts"], "compute.hostfile: hosts: cannot be"),
+    (QWEN, [f"train.deepspeed={ZERO3}"], "train.deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save"),
+    (QWEN, ["train.checkpoint_select=generations", "train.dev_suite=mbpp"], "train.dev_suite: 'mbpp' is also one of eval"),
+    (QWEN, ["evolve.operators={nosuch: 1}"], "evolve.operators: domain 'code' has no operator 'nosuch'"),
+    (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1', api_key_env: NO_KEY}]"], "teacher.endpoints.0.api_key_env"),
+    (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1'}]"], "teacher.endpoints: nothing answers at http://127.0.0.1:9"),
+]  # fmt: skip
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 99}
+
+
+@pytest.fixture(scope="module")
+def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list[str]]]:
+    """What the checks before the first stage say, with a hub on loopback that holds small copies."""
+    pytest.importorskip("datasets")
+    root = tmp_path_factory.mktemp("faults")
+    for name in datasets.hub_names():
+        datasets.write_dataset_repository(root / "hub", name)
+    for name, gated in (("meta-llama/Llama-2-7b-hf", True), ("huggyllama/llama-7b", False)):
+        write_config(root / "hub", name, gated=gated, **TINY)
+    write_config(root / "hub", "Qwen/Qwen2.5-Coder-1.5B", chat=True, **TINY)
+    write_config(root / "hub", "bigcode/starcoderbase-1b")
+    huge = {"hidden_size": 2**20, "num_hidden_layers": 2**10, "intermediate_size": 2**20}
+    write_config(root / "hub", "acme/huge", **{**TINY, **huge, "model_type": "llama"})
+    lose_column(root / "hub" / "datasets" / "evalplus" / "humanevalplus", "test")
+    with serving_hub(root / "hub") as url:
+        yield lambda faults, token="hf_x": said(faults, url, root, token)
+
+
+def write_config(hub: Path, name: str, *, chat: bool = False, gated: bool = False, **more: Any) -> None:
+    """The repository of a base, without weights."""
+    folder = hub / "models" / name
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({**known_configs().get(name, {}), **more}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"} if chat else {}))
+    if gated:
+        (folder / GATED).touch()
+
+
+def lose_column(repository: Path, column: str) -> None:
+    import pyarrow.parquet as parquet
+
+    for path in repository.rglob("*.parquet"):
+        parquet.write_table(parquet.read_table(path).drop_columns([column]), path)
+
+
+def said(faults: list[tuple[str, list[str]]], url: str, root: Path, token: str) -> list[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.endswith("_OFFLINE") and k not in ("EVOLTUNE_DATA", "NO_KEY")}
+    places = {"HF_HOME": str(root / f"hf{token}"), "XDG_CACHE_HOME": str(root / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, json.dumps(faults), str(root / "runs")],
+        env=kept | places | {"HF_ENDPOINT": url, "HF_TOKEN": token}, cwd=root, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()
+
+
+def test_each_planted_fault_stops_before_the_first_stage_with_the_key(check: Callable[..., list[str]]) -> None:
+    messages = check([(name, overrides) for name, overrides, _ in FAULTS])
+    assert len(messages) == len(FAULTS) >= 20
+    missed = [
+        f"{name} {overrides}: {message}"
+        for (name, overrides, expected), message in zip(FAULTS, messages, strict=True)
+        if not re.search(expected, message)
+    ]
+    assert not missed, "\n".join(missed)
+
+
+def test_gated_repositories_stop_without_a_login(check: Callable[..., list[str]]) -> None:
+    base, seeds = check([(WIZARDMATH, []), ("general/lima-7b", ["eval.suites=[]"])], "")
+    assert base.startswith("train.model_name_or_path: 'meta-llama/Llama-2-7b-hf' is gated: accept its terms")
+    assert seeds.startswith("seeds.path: GAIR/lima: ") and "gated" in seeds
