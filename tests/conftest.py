@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from openai_server import RunningServer, serving
+from rehearsals import HEAD, ROW
+
+from evoltune.terminal import table
 
 # urlopen keeps the proxies of its first call: one test's proxy must not be the next test's, and the servers are on loopback.
 urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
@@ -46,6 +49,14 @@ def _tokenizer():
         additional_special_tokens=["<|im_start|>", "<|im_end|>"], chat_template=CHATML,
         clean_up_tokenization_spaces=False,
     )  # fmt: skip
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One table of all recipes that were rehearsed."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    if rows := [value for report in reports for name, value in report.user_properties if name == ROW]:
+        terminalreporter.section("rehearsals")
+        terminalreporter.write_line("\n".join(table(HEAD, sorted(rows))))
 
 
 @pytest.fixture
