@@ -133,13 +133,14 @@ def _run(job: Job) -> dict[str, Any]:
 
 def _failure(job: Job, code: int, waited_for: str) -> EvoltuneError:
     """Why this node's ranks ended without a result."""
-    error = read_error(job) or TrainingError(
+    said = read_error(job)
+    error = said or TrainingError(
         f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
         "command again to continue"
     )
     if (job.own / STOP).exists():
         error.exit_code = INTERRUPTED
-    elif waited_for and not _has_begun(job.own) and isinstance(error, TrainingError):
+    elif waited_for and said is None and not _has_begun(job.own):
         compute = job.recipe.compute
         return TrainingError(
             f"compute.rendezvous: the {compute.nodes} nodes of compute.nodes did not meet at {compute.rendezvous} (exit code "
