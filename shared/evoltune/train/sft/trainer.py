@@ -126,19 +126,20 @@ def run(job: Job, watchdog: Watchdog) -> None:
     if resume and (resume / UNIVERSAL).is_file():
         arguments.hf_deepspeed_config.config["checkpoint"] = {"load_universal": True}
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    refuse_stopped(monitor, trainer, steps)
+    refuse_stopped(monitor, trainer, steps, *(() if shared else (ALONE,)))
     try:
         save_final(trainer, tokenizer, stop, job, counts, proof)
     except TrainingError as error:
         raise TrainingError(f"{error}; {keep_last_step(trainer, job)}") from error
 
 
-def refuse_stopped(monitor: TrainingMonitor, trainer: Any, steps: int) -> None:
+def refuse_stopped(
+    monitor: TrainingMonitor, trainer: Any, steps: int, then: str = "run the same command again to continue"
+) -> None:
     """Raises TrainingError if training ended on request, before its last step."""
     if monitor.stopping and trainer.state.global_step < steps:
         raise TrainingError(
-            f"stopped on request after step {trainer.state.global_step} of {steps}, with a checkpoint: "
-            + ("run the same command again to continue" if shared else ALONE)
+            f"stopped on request after step {trainer.state.global_step} of {steps}, with a checkpoint: {then}"
         )
 
 
