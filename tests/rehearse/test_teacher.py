@@ -19,12 +19,13 @@ HOSTILE = "Line one {instruction}\n\nLine two with (brackets) and \\d+ and a $ a
 def test_every_prompt_of_a_domain_is_recognised_with_what_stands_in_it(ref: str):
     domain = load_domain(ref)
     knowledge = Knowledge.of(domain)
-    prompts = {f"operator {o.name}": o.template for o in domain.operators}
+    prompts = {f"operator {o.name}": o.template for o in domain.operators if o.template}
     prompts |= {"answer": domain.answer_prompt, **{f"evidence {name}": text for name, text in domain.evidence.items()}}
     for text in (HOSTILE, domain_seed(ref)):
         for purpose, template in prompts.items():
             found, slots = knowledge.asked(fill_slots(template, instruction=text, other="Another task."))
-            assert found == purpose and slots["instruction"].strip() == text, purpose
+            # Operators may share one template: then either name is right.
+            assert prompts.get(found) == template and slots["instruction"].strip() == text, purpose
 
 
 def domain_seed(ref: str) -> str:
