@@ -39,20 +39,22 @@ _NEXT_QUESTION = re.compile(
 )
 _NOT_THIS = re.compile(
     r"(?:\b(?:not|never|neither|nor|cannot(?: be)?|except|than|least|most|minus|negative|nearly|almost|twice|half|exceeding)|n['’]t(?: be)?"
-    r"|\b(?:anything|everything|nothing|all) but|(?:%|\b(?:half|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)) of"
+    r"|\b(?:anything|everything|nothing|(?:all|any|every)(?: \w+)?) but|(?:%|\b(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)) of"
     r"|\bdivisible by|\bother than|\bup to|\bover)[\s$}]+(?:the |a |an )?$",
     re.I,
 )
 """What makes the number that follows another statement."""
 _NOT_THAT = re.compile(
     r"[\s$~]*(?:\\text\{)?\s*\(?(?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b|(?:is|was)(?:n['’]t|\s+not|\s+wrong|\s+incorrect)"
-    r"|(?:at (?:least|most)|squared|cubed|below zero|degrees below)\b)", re.I,
+    r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:least|most)|squared|cubed|below zero|degrees below)\b)", re.I,
 )  # fmt: skip
 """The same for the number before."""
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
 _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 """What stands before the one value that a sentence names: `Thus the total is $45.`"""
+_CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
+"""What makes the value before it hold under a condition: `There are 3 ways, but only if n is odd`."""
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
 _MONEY = re.compile(
@@ -126,6 +128,8 @@ def is_prose(reference: str) -> bool:
     if _LINE_LABEL.search(before) and not after.strip():  # a solution whose last line is `A: 18`
         return False
     names_one_value = _NAMING.search(before) and not any(c.isdigit() for c in before + after)
+    if _CONDITIONED.search(after):
+        return True
     return not (names_one_value or _TRUTH_VALUE.match(reference))
 
 

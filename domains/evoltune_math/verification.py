@@ -25,6 +25,7 @@ from evoltune_math.extraction import find, find_for, is_prose
 
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
+_COMMA_DECIMAL, _POINT_DECIMAL = re.compile(r"-\d+,\d|-?\d+,\d\d"), re.compile(r"-?\d+\.\d{1,2}")
 _PROSE = "\0prose"
 MAX_EVIDENCE = 2_000
 MAX_LIST_TEXT = 400
@@ -110,7 +111,14 @@ def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
     equal, method = compare(left, right, policy)
     if not equal and (_may_be_list(a, right) or _may_be_list(b, left)):
         return compare(read(a, lists=True), read(b, lists=True), policy)
+    if not equal and (_is_decimal_comma(a, b) or _is_decimal_comma(b, a)):
+        return plain_number(a.strip().replace(",", ".")) == plain_number(b.strip().replace(",", ".")), "rational"
     return equal, method
+
+
+def _is_decimal_comma(text: str, other: str) -> bool:
+    """`-1,25` beside `-1.25`: beside one decimal it is no list of two numbers, unless it is as short as `1,2`."""
+    return bool(_COMMA_DECIMAL.fullmatch(text.strip()) and _POINT_DECIMAL.fullmatch(other.strip()))
 
 
 def _may_be_list(text: str, other: Answer) -> bool:

@@ -156,6 +156,6 @@ def _folded(node: Node) -> Node:
     """Sums and products of numbers as numbers, so that the terms of `2^{n-1} + 2^{n-2}` have one shape."""
     args = tuple(map(_folded, node.args))
     node = node._replace(args=args) if args != node.args else node
-    is_number = node.op in ("add", "neg", "mul") and all(a.op == "num" for a in args)
+    is_number = node.op in ("add", "neg", "mul") and all((a.args[0] if a.op == "neg" else a).op == "num" for a in args)
     value = known_rational(node) if is_number else None
     return num(value) if value is not None and value.denominator == 1 and value >= 0 else node

@@ -67,12 +67,13 @@ def _is_set(node: Node) -> bool:
 
 
 def joined(items: list[Node], word: str) -> Region | None:
-    """Several inequalities in one variable: `or` unites; `and` or a comma intersects, unless nothing would be left."""
+    """Several inequalities in one variable: `or` unites, `and` intersects, and so does a comma unless nothing would be left."""
     regions = complete(map(region_of, items))
     if regions is None or len({r.variable for r in regions}) != 1:
         return None
     common = () if word == "or" else reduce(_intersection, (r.spans for r in regions))
-    return Region(common or united(regions), regions[0].variable)
+    spans = common if word == "and" else common or united(regions)
+    return Region(spans, regions[0].variable)
 
 
 def alternatives(items: list[Node]) -> Region | None:

@@ -21,7 +21,7 @@ from evoltune_math.answers.reading.special_forms import special_form
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
-from evoltune_math.answers.units import CURRENCY_SIGNS
+from evoltune_math.answers.units import CURRENCY_SIGNS, known
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, word_set
 
 MAX_TEXT, MAX_DEPTH = 12_000, 150
@@ -36,6 +36,17 @@ _COMBINATIONS = (
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _INTEGER_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
 _CURRENCY = re.compile(r"\\\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z])")
+_AMOUNT = re.compile(r"(\\\$|\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z]))\s?(\d[\d,]*(?:\.\d+)?)(?!\d)")
+"""An amount, where an answer has several currencies."""
+_STATISTIC = re.compile(
+    r"\s?(?:\\(?:mathbb|mathrm|mathsf|operatorname|text)\s?\{?\s?)?\\?(E|Pr|P|Var|Cov)\}?\s?(?:\\left\s?)?[\[(]([\w, |\\]{1,20}?)(?:\\right\s?)?[\])]\s?="
+)
+"""An expected value, a probability, a variance at the start: `\\mathbb{E}[X] =`."""
+_UNIT_FRACTION = re.compile(
+    r"(-?\d[\d.,]*)(?:\s|\\[,;: ]|~)+\\[dt]?frac\s?\{(?:\\(?:text|mathrm|rm)\s?)?\{?\s?([A-Za-z]{1,8})\s?\}{1,2}"
+    r"\s?\{(?:\\(?:text|mathrm|rm)\s?)?\{?\s?([A-Za-z]{1,8})\s?\}?(\^\{?[23]\}?)?\s?\}"
+)
+"""A number, a space and a fraction of units: `5 \\frac{\\text{m}}{\\text{s}^2}`."""
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -70,7 +81,14 @@ def _read(text: str, lists: bool) -> Answer:
     currencies = set(_CURRENCY.findall(text))
     if text.count("$") == 1 and _LONE_DOLLAR.search(text):
         currencies.add("\\$")
+    if len(currencies) > 1:
+        return _read_number_or_more(_AMOUNT.sub(_amount_in_words, text), lists)
     return _in_currency(answer, CURRENCY_SIGNS[currencies.pop()]) if len(currencies) == 1 else answer
+
+
+def _amount_in_words(found: re.Match[str]) -> str:
+    unit = CURRENCY_SIGNS["\\$" if found[1] == "$" else found[1]]
+    return f"{found[2]} \\text{{ {unit}}}"
 
 
 def _in_currency(answer: Answer, unit: str) -> Answer:
@@ -93,6 +111,13 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         text = _with_combinations(text)
     if "mod" in text:
         text = _CONGRUENCE.sub(r"\\pmod{\1}", text)
+    if "=" in text:
+        text = _with_statistic(text)
+        if "\\\\" in text and "begin" not in text:
+            lines = text.split("\\\\")
+            text = ", ".join(lines) if all("=" in line for line in lines) else text
+    if "frac" in text:
+        text = _with_unit_fraction(text)
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
         special = special_form(text, read)
@@ -116,6 +141,20 @@ def _with_combinations(text: str) -> str:
 
         text = pattern.sub(call, text)
     return text
+
+
+def _with_unit_fraction(text: str) -> str:
+    """`5 \\frac{m}{s}` as `5 \\text{ m/s}`, where both are units."""
+    found = _UNIT_FRACTION.fullmatch(text)
+    if found is None or not known(found[2]) or not known(found[3]):
+        return text
+    return f"{found[1]} \\text{{ {found[2]}/{found[3]}{found[4] or ''}}}"
+
+
+def _with_statistic(text: str) -> str:
+    """`\\mathbb{E}[X] = 5` as `E(X) = 5`."""
+    found = _STATISTIC.match(text)
+    return f"{found[1][0]}({found[2]}) = {text[found.end() :]}" if found else text
 
 
 def _split_thousands(token: Token) -> list[Token]:

@@ -62,6 +62,9 @@ def degrees(cursor: Cursor, left: Node) -> Node:
     if scale.kind == "sym" and scale.text in "CFK" and cursor.peek(1).kind in ("end", "sep"):
         cursor.take()
         return Node("unit", (left,), None, scale.text)
+    if scale.kind == "word" and scale.text.lower() in ("celsius", "fahrenheit", "kelvin"):
+        cursor.take()
+        return Node("unit", (left,), None, scale.text[0].upper())
     if scale.kind == "text" and scale.text in ("C", "F", "K"):
         cursor.take()
     return Node("deg", (left,))
