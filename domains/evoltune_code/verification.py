@@ -21,7 +21,7 @@ from evoltune_code.assembly import assemble, cpu_limit, preamble, text_field
 from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.known_forms import UnreadableFormError, method_of, recognised, with_method
 from evoltune_code.other_languages import verify as verify_other_language
-from evoltune_code.syntax import is_code, statements, syntax_error
+from evoltune_code.syntax import is_code, statements, syntax_error, top_level_names
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
 """Columns of `Task.fields`: the function under test, the prefix to complete, the language, standard input for a program
@@ -41,6 +41,7 @@ POLICY: Mapping[str, Json] = {
     "variants_agree": 0.8,  # share of varied inputs on which a function must do what the problem's own solution does
     "trivial_operations": 1,  # a helper that solves a problem of so few operations (x + y) is no evidence of copying
 }
+_NAME = re.compile(r"[^\W\d]\w*")
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_]\w*)", re.M)
 
 
@@ -110,12 +111,13 @@ def policy_number(context: Context, name: str) -> float:
 
 
 def tests_of(task: Task) -> Json:
-    """The tests, with the prompt's helpers before them: HumanEval/50 calls a helper of its prompt, and the trusted one
-    must answer, not the candidate's."""
+    """The tests, with the prompt's helpers before them where they name one: HumanEval/50 calls a helper of its prompt, and
+    the trusted one must answer, not the candidate's. Elsewhere helpers would only make tests look less plain."""
     prompt = text_field(task, "prompt")
     if not isinstance(task.tests, str) or not is_code(prompt):
         return task.tests
-    return preamble(prompt, text_field(task, "entry_point")) + task.tests
+    helpers = preamble(prompt, text_field(task, "entry_point"))
+    return helpers + task.tests if top_level_names(helpers) & {*_NAME.findall(task.tests)} else task.tests
 
 
 def _only_function(source: object) -> str:

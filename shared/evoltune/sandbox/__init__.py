@@ -10,8 +10,9 @@ A domain reaches it as `context.run(Job(...)) -> Verdict` (and `context.run_many
     {"each": ["assert ...", ...]}            the same, but every case runs; `evidence["passed"]` lists 0 and 1
     {"cases": [[args, expected], ...],       entry_point(*args) against expected, both as `values.encode` writes them
      "atol": 0.0, "oracle": SOURCE,          (atol: floats; oracle: a program that computes the expected values in
-     "lists": false}                         another isolated process: then a case is [args] alone; lists: tuples count
-                                             as lists); [args, a, b]: either is right
+     "lists": false, "compare": ""}          another isolated process: then a case is [args] alone; lists: tuples count
+                                             as lists; compare: "set", items in any order, however often, or "found",
+                                             only whether there is a result); [args, a, b]: either is right
     {"probe": [args, ...]}                   calls entry_point(*args), compares nothing: `evidence["results"]` holds
                                              one string per call; equal strings mean equal results
     {"stdio": [[input, output], ...],        a program that reads standard input: one new process per case, as `python

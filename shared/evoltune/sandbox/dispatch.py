@@ -21,6 +21,7 @@ from typing import Any
 from evoltune.domain import Job
 from evoltune.record import STATUSES, Verdict
 from evoltune.sandbox import control, languages, reading, wire
+from evoltune.sandbox.ground_truth import Expected, GroundTruth
 from evoltune.sandbox.job_checks import judge_of_job, refusal, shareable, sources_of, without_program_imports
 from evoltune.sandbox.limits import EXIT_MEMORY, LIMITS, REPORT, JobReport, Outcome, ResourceLimits
 
@@ -65,7 +66,9 @@ class Dispatcher:
         """The line to a test runner that waits for the next job."""
         self._shared_jobs = 0
         self._lock = PoolLock(config["lock_fd"])
-        self._expected = lru_cache(maxsize=256)(self._ask_oracle)
+        self._expected = lru_cache(maxsize=256)(self._expected_cases)
+        hidden = level in ("L2", "L3")  # below, a program could read or change what is kept
+        self._ground_truth = GroundTruth(config.get("ground_truth", "") if hidden else "")
 
     def run(self, job: Job) -> Verdict:
         """The verdict on one program. The caller's limit by the clock does not run meanwhile: a job has its own."""
@@ -184,40 +187,70 @@ class Dispatcher:
 
     def _run_against_oracle(self, job: Job, argument_lists: str) -> Verdict:
         tests: Any = job.tests
-        expected = self._expected(str(tests["oracle"]), job.entry_point, argument_lists, tests.get("atol") or 0.0)
-        if not isinstance(expected, Verdict):
-            text, oracle_s = expected
-            cpu_s = max(job.cpu_s or self.config["program_s"], 4 * oracle_s)
-            return self._run(replace(job, tests={"cases": []}, cpu_s=cpu_s), text)
-        size = expected.evidence.get("too_long")
-        if isinstance(size, int) and len(tests["cases"]) > 1:
-            return self._run_in_parts(job, tests, size)
-        return expected
+        how = {key: tests.get(key) for key in ("atol", "compare", "lists") if tests.get(key)}
+        expected = self._expected(str(tests["oracle"]), job.entry_point, argument_lists, wire.encode(how))
+        everything = range(len(tests["cases"]))
+        if isinstance(expected, Verdict):
+            return self._run_whole(job, how, everything) if "too_long" in expected.evidence else expected
+        text, oracle_s = expected
+        job = replace(job, cpu_s=max(job.cpu_s or self.config["program_s"], 4 * oracle_s))
+        verdict = self._run(replace(job, tests={"cases": []}), text)
+        evidence: dict[str, Any] = dict(verdict.evidence)
+        differs, seconds = evidence.pop("differs", []), verdict.seconds
+        for numbers in (differs[:1], differs[1:]):  # the first alone: it mostly decides
+            whole = self._run_whole(job, how, numbers) if numbers else None
+            seconds += whole.seconds if whole else 0.0
+            if whole and whole.status != "pass":
+                return replace(whole, seconds=seconds)
+        return replace(verdict, evidence=evidence, seconds=seconds)
+
+    def _expected_cases(
+        self, source: str, entry_point: str, argument_lists: str, how: str
+    ) -> tuple[str, float] | Verdict:
+        """Tests with the oracle's results as JSON text, long ones as digests, and the CPU seconds that it took; or why there
+        are none."""
+        question = (source, entry_point, argument_lists, how)
+        expected = self._ground_truth.get(question) or self._ask_oracle(*question, whole=False)
+        if isinstance(expected, Verdict):
+            return expected
+        self._ground_truth.put(question, expected)
+        pairs = [*zip(wire.parse(argument_lists), expected.results, strict=True)]
+        return wire.encode({**wire.parse(how), "cases": pairs, "digests": expected.digests}), expected.cpu_s
 
     def _ask_oracle(
-        self, source: str, entry_point: str, argument_lists: str, atol: float
-    ) -> tuple[str, float] | Verdict:
-        """Cases with the oracle's results as JSON text, and the CPU seconds that it took; or why there are none."""
+        self, source: str, entry_point: str, argument_lists: str, how: str, *, whole: bool
+    ) -> Expected | Verdict:
+        """The results of the oracle's calls; or why there are none."""
         job = Job(program=source, entry_point=entry_point, cpu_s=6 * self.config["program_s"], tests={"results": []})
-        verdict, _ = self._run_alone(job, f'{{"results": {argument_lists}}}')
+        rest = wire.encode({**wire.parse(how), "whole": whole})
+        verdict, _ = self._run_alone(job, f'{{"results": {argument_lists}, {rest[1:]}')
+        evidence: Any = verdict.evidence
         if verdict.status != "pass":
             reason = f"the oracle: {verdict.status}: {verdict.reason}"
-            return Verdict(status="error", reason=reason, evidence=verdict.evidence)
-        results: Any = verdict.evidence["results"]
-        pairs = [*zip(wire.parse(argument_lists), results, strict=True)]
-        return wire.encode({"cases": pairs, "atol": atol}), float(str(verdict.evidence["cpu_s"]))
+            return Verdict(status="error", reason=reason, evidence=evidence)
+        return Expected(evidence["results"], evidence["digests"], float(evidence["cpu_s"]))
 
-    def _run_in_parts(self, job: Job, tests: dict[str, Any], size: int) -> Verdict:
-        """Cases whose expected values, `size` bytes together, do not fit a message, in parts that do. The first verdict
-        other than pass counts, else the last."""
-        cases, seconds = tests["cases"], 0.0
-        parts = min(len(cases), 2 * -(-size // RESULTS_LIMIT))
+    def _run_whole(self, job: Job, how: dict[str, Any], numbers: Sequence[int]) -> Verdict:
+        """The verdict on some cases against the oracle's results themselves, however long; in parts where they do not fit a
+        message. The first verdict other than pass counts, else the last."""
+        tests: Any = job.tests
+        arguments = [tests["cases"][number][0] for number in numbers]
+        expected = self._ask_oracle(
+            str(tests["oracle"]), job.entry_point, wire.encode(arguments), wire.encode(how), whole=True
+        )
+        if isinstance(expected, Expected):
+            cases = [*zip(arguments, expected.results, strict=True)]
+            text = wire.encode({**how, "cases": cases, "numbers": [*numbers]})
+            return self._run(replace(job, tests={"cases": []}), text)
+        size, seconds = expected.evidence.get("too_long"), 0.0
+        if not isinstance(size, int) or len(numbers) == 1:
+            return expected
+        parts, verdict = min(len(numbers), 2 * -(-size // RESULTS_LIMIT)), expected
         for part in range(parts):  # every n-th case, because long ones are often neighbours
             if signal.getitimer(signal.ITIMER_PROF)[0]:  # the verifier's own CPU limit counts for each part
                 signal.setitimer(signal.ITIMER_PROF, self.config["check_s"])
-            verdict = self.run(replace(job, tests={**tests, "cases": cases[part::parts]}))
+            verdict = self._run_whole(job, how, numbers[part::parts])
             seconds += verdict.seconds
-            self._expected.cache_clear()  # hundreds of megabytes
             if verdict.status != "pass":
                 break
         return replace(verdict, seconds=seconds)

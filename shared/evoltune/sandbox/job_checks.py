@@ -27,6 +27,9 @@ MAX_PROGRAM = 4 << 20
 FORMS = ("each", "cases", "probe", "results", "stdio")
 """Keys of which tests in a dict must have one; "results" is the dispatcher's own, for oracles."""
 
+_OWN_KEYS = frozenset({"digests", "numbers", "whole"})
+"""Keys that the dispatcher alone adds."""
+
 
 def refusal(job: Job) -> Verdict | None:
     """The verdict of a job that cannot run; None when it can."""
@@ -85,6 +88,10 @@ def _wrong_shape(tests: Any) -> str:
     rows = tests[form]
     if not isinstance(rows, list) or not rows or not isinstance(tests.get("atol") or 0.0, int | float):
         return f"{form!r} must be a list that is not empty, atol a number"
+    if own := _OWN_KEYS & tests.keys():
+        return f"{sorted(own)[0]!r} is no key of tests"
+    if tests.get("compare") not in (None, "", "set", "found"):
+        return f"'compare' is {tests['compare']!r}: allowed: set, found"
     if form == "each":
         return "" if all(isinstance(t, str) for t in rows) else "'each' must hold sources of tests"
     if form == "stdio":

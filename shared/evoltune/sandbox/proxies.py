@@ -95,13 +95,17 @@ class SolutionConnection:
         return bytes(self.output[-self.kept_output :])
 
     def ask(self, request: list[Any], decoder: json.JSONDecoder = wire.DECODER) -> Any:
-        """One request, one reply. Raises SolutionExited."""
+        """One request, one reply. Raises SolutionExited, ProtocolError."""
+        return wire.parse(self._ask(request), decoder)
+
+    def _ask(self, request: list[Any]) -> str:
+        """The text of the reply. Raises SolutionExited, MessageTooLong."""
         try:
             if self.dead:
                 raise SolutionExited
             wire.send(self.channel, request)
             self.wait()
-            return wire.receive(self.channel, decoder)
+            return wire.receive_text(self.channel)
         except (EOFError, OSError) as error:
             self.dead = True
             raise SolutionExited from error
@@ -109,10 +113,23 @@ class SolutionConnection:
     def perform(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> Any:
         """The result of an operation on an object in the solution process; raises the builtin exception nearest to what that
         raised."""
+        return self.result(self.reply(operation, target, *args, **kwargs), operation)
+
+    def reply(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> str | Exception:
+        """The text of the reply to an operation, unread, for `result`; equal texts hold equal results. Or what is wrong."""
         self.calls += operation == "call"
         text = wire.encode([values.encode(list(args), _outgoing), values.encode(kwargs, _outgoing)])
         try:
-            reply = self.ask(["do", operation, target, text], self._decoder)
+            return self._ask(["do", operation, target, text])
+        except wire.ProtocolError as error:
+            return error
+
+    def result(self, text: str | Exception, operation: str = "call") -> Any:
+        """What a reply holds; raises as `perform`."""
+        try:
+            if isinstance(text, Exception):
+                raise text
+            reply = wire.parse(text, self._decoder)
             if reply[0] == "ok":
                 result = reply[1]
                 if operation == "call":

@@ -65,10 +65,15 @@ def read_exactly(line: socket.socket | int, n: int) -> bytes:
 
 def receive(line: socket.socket | int, decoder: json.JSONDecoder = DECODER, limit: int = LIMIT) -> Any:
     """One message. Raises EOFError, OSError, MessageTooLong, ProtocolError (not JSON)."""
+    return parse(receive_text(line, limit), decoder)
+
+
+def receive_text(line: socket.socket | int, limit: int = LIMIT) -> str:
+    """The text of one message, unread. Raises EOFError, OSError, MessageTooLong."""
     (n,) = _HEAD.unpack(read_exactly(line, 4))
     if n > limit:
         raise MessageTooLong(n, limit)
-    return parse(read_exactly(line, n).decode("ascii", "replace"), decoder)
+    return read_exactly(line, n).decode("ascii", "replace")
 
 
 def parse(text: str, decoder: json.JSONDecoder = DECODER) -> Any:

@@ -40,6 +40,8 @@ class WorkerConfig:
     """Modules that the zygote imports, beside the standard library's."""
     wait_s: float = 60.0
     """Seconds that the domain's own code may take by the clock, jobs in the sandbox aside: for code that sleeps."""
+    ground_truth: str = ""
+    """Folder that keeps what oracles returned; empty: nothing is kept beyond the worker's life."""
     at_most: Level = "L3"
     """A ceiling for isolation, to test the lower levels."""
 

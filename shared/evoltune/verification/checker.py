@@ -22,6 +22,7 @@ from evoltune.domain import Domain, check_policy, load_domain
 from evoltune.errors import DomainError, nearest
 from evoltune.recipe import Verification
 from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
+from evoltune.rows.files import cache_folder
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
 from evoltune.verification.records import profile_of, with_verdicts
@@ -61,7 +62,7 @@ def open_checker(
     config = WorkerConfig(
         domain=domain, check_s=settings.check_s, program_s=settings.program_s, memory_mb=settings.memory_mb,
         require=settings.sandbox.require, policy=settings.policy, profile=profile, confirm=confirm,
-        preload=tuple(loaded.preload), at_most=at_most,
+        preload=tuple(loaded.preload), at_most=at_most, ground_truth=str(cache_folder() / "ground-truth"),
     )  # fmt: skip
     return Checker(loaded, open_pool(config, settings.workers), cache=cache)
 

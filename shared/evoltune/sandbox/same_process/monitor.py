@@ -63,6 +63,11 @@ def is_library(filename: str) -> bool:
     return filename.startswith(_LIBRARIES) or filename.startswith("<frozen ")
 
 
+def is_own(filename: str) -> bool:
+    """Whether code of this file name is the tests' or this package's; a program that takes such a name is refused."""
+    return filename.startswith(_OWN) or filename == "<tests>"
+
+
 class _Watch:
     """Decides on one event of the interpreter's."""
 
@@ -78,7 +83,7 @@ class _Watch:
         actor = frame
         while actor is not None and is_library(actor.f_code.co_filename):
             actor = actor.f_back
-        if actor is None or actor.f_code.co_filename.startswith(_OWN) or actor.f_code.co_filename == "<tests>":
+        if actor is None or is_own(actor.f_code.co_filename):
             return
         library = actor is not frame
         if event in _FRAMES:

@@ -4,9 +4,8 @@ import io
 import os
 import pkgutil
 import sys
-import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class _Patch:
@@ -52,6 +51,11 @@ class _Patch:
             self.undo_list.pop()()
 
 
+class _CaptureResult(NamedTuple):
+    out: str
+    err: str
+
+
 class _Captured:
     def __init__(self) -> None:
         self.streams = io.StringIO(), io.StringIO()
@@ -61,7 +65,7 @@ class _Captured:
         for stream in self.streams:
             stream.seek(0)
             stream.truncate()
-        return types.SimpleNamespace(out=texts[0], err=texts[1])
+        return _CaptureResult(*texts)
 
 
 def _capsys() -> Iterator[Any]:

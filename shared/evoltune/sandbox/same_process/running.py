@@ -25,6 +25,7 @@ from typing import Any
 
 from evoltune.sandbox.same_process import bindings, captured, collecting, comparing, monitor, pytest_api, rewriting
 from evoltune.sandbox.same_process.expectations import Skipped
+from evoltune.sandbox.same_process.names import TestSpace
 
 JUDGES = {
     "math": "math", "isclose": "math:isclose", "np": "numpy", "numpy": "numpy", "allclose": "numpy:allclose", "array_equal": "numpy:array_equal",
@@ -40,32 +41,6 @@ _dumps = json.JSONEncoder(check_circular=False).encode
 
 class TestsMissing(Exception):
     """The tests need a module that this host lacks."""
-
-
-class TestSpace(dict):  # type: ignore[type-arg]
-    """The tests' global names: their own, then the program's as they are now, then the interpreter's."""
-
-    def __init__(self, program: dict[str, Any], shared: frozenset[str]) -> None:
-        super().__init__()
-        self.update(
-            {
-                n: v
-                for n, v in program.items()
-                if not n.startswith("__") and isinstance(v, type | types.FunctionType | types.ModuleType)
-            }
-        )
-        self._program, self._shared = program, shared
-
-    def __missing__(self, name: str) -> Any:
-        return self._program[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        if name in self._shared:
-            self._program[name] = value
-            if not isinstance(value, type | types.FunctionType | types.ModuleType):
-                self.pop(name, None)
-                return
-        dict.__setitem__(self, name, value)
 
 
 def judge(channel: int, request: dict[str, Any]) -> None:
@@ -107,7 +82,7 @@ class _Run:
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
         self.watched: list[monitor.Entry] = []
-        self.unittest_ran = False
+        self.runner_ran = False
         self.fixed: dict[str, Any] = {}
         """Global names of the tests that they bind once, and what they mean."""
 
@@ -188,8 +163,7 @@ class _Run:
 
     def _unittest_main(self) -> Any:
         """`unittest.main()`: runs the cases now, whatever becomes of its result."""
-        self._run_collected()
-        self.unittest_ran = True
+        self._run_now()
         result = types.SimpleNamespace(
             wasSuccessful=lambda: True, failures=[], errors=[], skipped=[], testsRun=len(self.tests_ran)
         )
@@ -288,6 +262,7 @@ class _Run:
         own_builtins["__import__"] = self._import
         dict.__setitem__(space, "__builtins__", own_builtins)
         dict.__setitem__(space, "__name__", "__main__")
+        dict.__setitem__(space, "__file__", "test_solution.py")
         self._bind_judges()
         passed: list[int] = []
         first: tuple[str, str, dict[str, Any]] | None = None
@@ -330,8 +305,12 @@ class _Run:
             self.own = [n for n in dict.keys(self.space) if n not in known or n in _defined(source)]
             self._export()
             self.fixed |= {n: dict.get(self.space, n) for n in part.once if dict.__contains__(self.space, n)}
-            if not self.unittest_ran:
+            if not self.runner_ran:
                 self._run_collected()
+            self._verify()
+        except SystemExit as end:
+            if end.code or not _raised_by_tests(end):
+                return self._failed(end, source)
             self._verify()
         except Skipped as skipped:
             return "unverifiable", f"the tests were skipped: {skipped}", {}
@@ -378,6 +357,11 @@ class _Run:
 
     def _import(self, name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         """`import` in tests."""
+        if name == "unittest" and "main" in (fromlist or ()):
+            module = types.ModuleType(name)
+            main = {"main": lambda *args, **kwargs: self._unittest_main()}
+            module.__dict__.update({**vars(captured.take(name)), **main})
+            return module
         if name == "pytest":
             return pytest_api.pytest_module(self._pytest_main)
         top = name.partition(".")[0]
@@ -394,7 +378,13 @@ class _Run:
         return builtins.__import__(name, space, local, fromlist, level)
 
     def _pytest_main(self) -> int:
+        self._run_now()
         return 0
+
+    def _run_now(self) -> None:
+        """Runs what is collected where the tests themselves ask for it."""
+        self._run_collected()
+        self.runner_ran = True
 
     def _failed(self, error: BaseException, source: str) -> tuple[str, str, dict[str, Any]]:
         """What the exception says that ended the tests."""
@@ -411,6 +401,11 @@ class _Run:
         if isinstance(error, AssertionError):
             return "fail", f"failed: {test}{': ' + text[:300] if text else ''}", evidence
         return "fail", f"{kind}: {text[:300]} in: {test}", {**evidence, "exception": kind}
+
+
+def _raised_by_tests(end: SystemExit) -> bool:
+    """Whether the tests themselves called `sys.exit`: no frame of the program was on the way."""
+    return all(monitor.is_own(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(end.__traceback__))
 
 
 def _parents(name: str) -> list[str]:

@@ -1,0 +1,66 @@
+"""What an oracle returned, kept between runs: computing HumanEval+'s expected values takes 15 s of CPU, MBPP+'s 40 s.
+
+Only what took long is kept, and only where isolation hides the folder from programs (L2 and L3). Invariant: a file that is
+damaged, or from another Python, counts as none.
+
+    kept = GroundTruth("/home/me/.cache/evoltune/ground-truth")
+    kept.put(question, Expected(results=["6"], digests={}, cpu_s=1.2)); kept.get(question)
+"""
+
+import os
+import sys
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from evoltune.sandbox import wire
+
+FORMAT = 1
+"""Enters the name of a file: raise it when `values.encode`, or what stands in a file, changes."""
+WORTH_KEEPING_S = 0.05
+"""CPU seconds of an oracle from which on its results are kept. Most take less than reading them would save."""
+
+
+class Expected(NamedTuple):
+    """An oracle's results for a list of calls."""
+
+    results: list[Any]
+    """A tagged value for each call, null where it is no plain value or has a digest."""
+    digests: dict[str, str]
+    """For the number of a call whose result is long: the digest of the reply that held it."""
+    cpu_s: float
+
+
+class GroundTruth:
+    """A folder of results, a file for each question (the oracle's source, its entry point, the arguments). An empty folder
+    name keeps nothing."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def get(self, question: tuple[Any, ...]) -> Expected | None:
+        """What was kept; None where there is nothing."""
+        if not self.folder:
+            return None
+        try:
+            with open(self._file(question), encoding="ascii") as file:
+                results, digests, cpu_s = wire.parse(file.read())
+            return Expected(list(results), dict(digests), float(cpu_s))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def put(self, question: tuple[Any, ...], expected: Expected) -> None:
+        """Keeps what took long; a folder that cannot be written to keeps nothing."""
+        if not self.folder or expected.cpu_s < WORTH_KEEPING_S:
+            return
+        path = self._file(question)
+        temporary = f"{path}.{os.getpid()}"
+        with suppress(OSError):
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            with open(temporary, "w", encoding="ascii") as file:
+                file.write(wire.encode([*expected]))
+            os.replace(temporary, path)
+
+    def _file(self, question: tuple[Any, ...]) -> str:
+        text = wire.encode([FORMAT, sys.version, *question])
+        return f"{self.folder}/{blake2b(text.encode(), digest_size=20).hexdigest()}.json"
