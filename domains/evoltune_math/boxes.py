@@ -31,11 +31,11 @@ _OTHER_BEFORE = re.compile(
 )
 """Words before a box that make its number another statement."""
 _FACTOR_BEFORE = re.compile(
-    r"(?:\$|\\\(|\\\[|=)[ ~]*(\d+(?:\.\d+)?(?:[ ~]*\\(?:cdot|times))?[ ~]*|-?\d*\\[dt]?frac\s?\{[^{}]{1,20}\}\{|\d*\\sqrt\{)$"
+    r"(?:(?:\$|\\\(|\\\[|=)[ ~]*(\d+(?:\.\d+)?(?:[ ~]*\\(?:cdot|times))?[ ~]*)|(-?\d*\\[dt]?frac\s?\{[^{}]{1,20}\}\{|\d*\\sqrt\{))$"
 )
 """A number or an open bracket before a box, in its formula: `$2\\boxed{9}$`, `\\frac{1}{\\boxed{9}}`."""
 _PART_AFTER = re.compile(
-    r"\d+|\.\d+|\^\s*(?:\{[^{}]{1,20}\}|\w)|!(?![\s$]|$)|\\pi(?![A-Za-z])|\\sqrt(?:\{[^{}]{1,20}\}|\d)|\s*\\(?:times|cdot)\s*10\^(?:\{-?\d+\}|\d)"
+    r"\d+|\.\d+|[nxyz](?![A-Za-z])|\^\s*(?:\{[^{}]{1,20}\}|\w)|!(?![\s$]|$)|\\pi(?![A-Za-z])|\\sqrt(?:\{[^{}]{1,20}\}|\d)|\s*\\(?:times|cdot)\s*10\^(?:\{-?\d+\}|\d)"
     r"|[\s$]*(?:\\(?:text|mathrm)\{\s*)?(?:(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed)\b|(?:or|and) (?:more|less|fewer|greater|up)\b)"
 )
 """What follows a box and is part of its number: the 0 of `\\boxed{5}0`, the `million` of `\\boxed{5} million`."""
@@ -91,7 +91,8 @@ def _with_signs(text: str, box: tuple[int, int, str]) -> str:
         opened = part.count("{") - part.count("}")
         content += part + "}" * opened
     if content and (factor := _FACTOR_BEFORE.search(before)):
-        content = factor[1] + content + "}" * (factor[1].count("{") - factor[1].count("}"))
+        lead = factor[1] or factor[2]
+        content = lead + content + "}" * (lead.count("{") - lead.count("}"))
     if _MINUS_BEFORE.search(before) and not _DASH_BEFORE.search(before) and content:
         content = f"-{content}" if content[0] not in "-+" else f"-({content})"
     elif (other := _OTHER_BEFORE.search(before)) and content:

@@ -40,13 +40,13 @@ _NEXT_QUESTION = re.compile(
 _NOT_THIS = re.compile(
     r"(?:\b(?:not|never|neither|nor|cannot(?: be)?|except|than|least|most|minus|negative|nearly|almost|twice|half|exceeding)|n['’]t(?: be)?"
     r"|\b(?:anything|everything|nothing|(?:all|any|every)(?: \w+)?) but|(?:%|\b(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)) of"
-    r"|\bdivisible by|\bother than|\bup to|\bover)[\s$}]+(?:the |a |an )?$",
+    r"|\bdivisible by|\bother than|\bup to|\bover|\babove|\bbelow|\bunder|\bbeyond)[\s$}]+(?:the |a |an )?$",
     re.I,
 )
 """What makes the number that follows another statement."""
 _NOT_THAT = re.compile(
     r"[\s$~]*(?:\\text\{)?\s*\(?(?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b|(?:is|was)(?:n['’]t|\s+not|\s+wrong|\s+incorrect)"
-    r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:least|most)|squared|cubed|below zero|degrees below)\b)", re.I,
+    r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:the )?(?:very )?(?:least|most)|squared|cubed|below zero|degrees below)\b)", re.I,
 )  # fmt: skip
 """The same for the number before."""
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)

@@ -25,6 +25,11 @@ sterling: gbp quid=1; pence penny=1/100
 yuan: yuan rmb=1
 rupee: rupee rupees=1
 yen: yen=1
+peso: peso pesos=1
+rouble: rouble roubles ruble rubles=1
+franc: franc francs=1
+won: won=1
+baht: baht=1
 angle: rad radian radians=1
 celsius: c celsius=1
 fahrenheit: f fahrenheit=1
