@@ -83,9 +83,9 @@ def test_output_is_captured_piece_by_piece_and_the_streams_come_back():
     captured, close = opened("capsys")
     print("one")
     print("two", file=sys.stderr)
-    assert vars(captured.readouterr()) == {"out": "one\n", "err": "two\n"}
+    assert captured.readouterr() == ("one\n", "two\n")
     print("three")
-    assert vars(captured.readouterr()) == {"out": "three\n", "err": ""}
+    assert captured.readouterr().out == "three\n"
     close()
     assert (sys.stdout, sys.stderr) == before
     assert pytest_fixtures.BUILT_IN["tmp_path"]().is_dir()
