@@ -41,11 +41,7 @@ def test_difficulty_is_the_teachers_number_else_the_share_that_failed(record):
     judged = record(answers=(("a", PASS), ("b", FAIL)))
     rated = Record(domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")})
     assert difficulty(rated) == 8.0 and difficulty(judged) == 5.5 and difficulty(record()) is None
-    assert [level_of(difficulty(r), r.round) for r in (record(), judged, rated)] == [
-        "simple",
-        "complex",
-        "very complex",
-    ]
+    assert [level_of(difficulty(r)) for r in (record(), judged, rated)] == ["not measured", "complex", "very complex"]
 
 
 def test_licence_and_terms_stand_on_each_row_and_gate_it(record):

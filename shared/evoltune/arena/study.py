@@ -27,7 +27,7 @@ from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, Teacher
 from evoltune.recipe.load import load_section
-from evoltune.recipe.sections import Count, Positive
+from evoltune.recipe.types import Count, Positive
 from evoltune.teacher.engines import check_engine
 
 Answers = Mapping[str, Mapping[str, str]]

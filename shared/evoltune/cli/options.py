@@ -13,7 +13,7 @@ from evoltune.cluster import engine
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Sandbox, Verification, load_recipe
 from evoltune.recipe.load import parse_value
-from evoltune.recipe.sections import Level
+from evoltune.recipe.types import Level
 from evoltune.rows.storage import is_address, working_copy
 from evoltune.run.paths import default_folder
 from evoltune.run.publish import working_on

@@ -8,11 +8,13 @@ quality(records)                                ->  [0.83, 0.41, ...]
 from collections.abc import Sequence
 from math import exp, log
 from statistics import median
+from typing import Any
 
 from evoltune.record import Answer, Record
 from evoltune.text.ratings import median_rating
 
 LEVELS = ("simple", "complex", "very complex")  # as in the WizardCoder paper (2306.08568)
+NOT_MEASURED = "not measured"
 GRADES = ("quality", "judge")
 """Names of evidence that holds a judge's grade."""
 WEIGHTS = {"verified": 0.4, "difficulty": 0.2, "length": 0.2, "judge": 0.2}
@@ -44,8 +46,10 @@ def output_text(record: Record) -> str:
 
 
 def difficulty(record: Record) -> float | None:
-    """1 to 10: the median of the teacher's numbers (evidence `difficulty`); else 1 + 9 x the share of judged answers
-    that failed, where at least two were judged; else None."""
+    """1 to 10: 1 + 9 x the share of sampled answers that failed (`evolve.pass_rate`); else the median of the teacher's numbers
+    (evidence `difficulty`); else that share of the judged answers, where at least two were judged; else None."""
+    if (rate := pass_rate(record)) is not None:
+        return 1 + 9 * (1 - rate)
     rated = median_rating(record.evidence.get("difficulty", ()))
     if rated is not None:
         return rated
@@ -53,9 +57,24 @@ def difficulty(record: Record) -> float | None:
     return 1 + 9 * (1 - sum(judged) / len(judged)) if len(judged) >= 2 else None
 
 
-def level_of(difficulty: float | None, round: int) -> str:
-    """One of `LEVELS`: by difficulty (up to 4, up to 7, above), else by the round of a row (0, 1, later)."""
-    return LEVELS[(difficulty > 4) + (difficulty > 7) if difficulty is not None else min(round, 2)]
+def pass_rate(record: Record) -> float | None:
+    """The share of sampled answers that passed, as verify counted them; None where nothing was sampled."""
+    verdict = record.answers[0].verdict if record.answers else None
+    found: Any = verdict.evidence.get("pass_rate") if verdict else None
+    return found["passes"] / found["of"] if found else None
+
+
+def outside_band(record: Record, band: tuple[float, float]) -> str:
+    """Why the measured difficulty of a task drops it, or ""."""
+    rate = pass_rate(record)
+    if rate is None or band[0] <= rate <= band[1]:
+        return ""
+    return "too easy: pass rate above the band" if rate > band[1] else "too hard: pass rate below the band"
+
+
+def level_of(difficulty: float | None) -> str:
+    """One of `LEVELS`: by difficulty up to 4, up to 7, above; or that it was neither measured nor rated."""
+    return NOT_MEASURED if difficulty is None else LEVELS[(difficulty > 4) + (difficulty > 7)]
 
 
 def quality(records: Sequence[Record]) -> list[float]:

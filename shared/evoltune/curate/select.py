@@ -3,11 +3,13 @@
     stage = select(recipe)       # curate: {size: 1000, mode: quality_diversity, balance: level}
 
 `mode: all` keeps every row, or with `size` draws uniformly by the hash of (recipe seed, id): the plain baseline.
+`mode: difficulty` draws in proportion to the measured (or rated) difficulty.
 `mode: quality_diversity` is k-center weighted by `quality`. `mode: lima` first applies LIMA's rules for answers
 (2305.11206, section 2.1): which read like a helpful assistant's; 1,000 rows by default. To train as that paper does, set
 `train: {template: lima}` (an end-of-turn token after each turn), 15 epochs, residual dropout 0.3.
 """
 
+import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -19,6 +21,8 @@ from evoltune.rows.dumps import LONGEST, SHORTEST
 from evoltune.text.vectors import import_numpy, vectors
 
 LIMA_SIZE = 1000
+LEAST_WEIGHT = 0.05
+"""Of a task that every sample solved: it is drawn rarely, not never."""
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|\"[^\"\n]*\"", re.S)
 _FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]yself)\b")
 _OTHERS = re.compile(
@@ -72,12 +76,24 @@ def choose(records: Sequence[Record], options: Curate, size: int, seed: int = 0)
     shares = equal_shares({name: len(rows) for name, rows in groups.items()}, size)
     if options.quotas:
         shares = {name: min(options.quotas.get(name, 0), len(rows)) for name, rows in groups.items()}
-    choose_from = _uniform if options.mode == "all" else _quality_and_diversity
+    choose_from = {"all": _uniform, "difficulty": _by_difficulty}.get(options.mode, _quality_and_diversity)
     return [r for name, rows in sorted(groups.items()) for r in choose_from(rows, shares[name], options, seed)]
 
 
 def _uniform(records: Sequence[Record], size: int, options: Curate, seed: int) -> list[Record]:
     return sorted(records, key=lambda r: digest(["select", seed, r.id]))[:size]
+
+
+def _by_difficulty(records: Sequence[Record], size: int, options: Curate, seed: int) -> list[Record]:
+    """Drawn without replacement, each with a chance in proportion to the share that fails (DART-Math, 2407.13690); a row that was
+    not measured counts as one half. By the keys of Efraimidis and Spirakis (2006)."""
+
+    def key(record: Record) -> float:
+        level = difficulty(record)
+        weight = max(LEAST_WEIGHT, 0.5 if level is None else (level - 1) / 9)
+        return float(random.Random(digest(["difficulty", seed, record.id])).random() ** (1 / weight))
+
+    return sorted(records, key=key, reverse=True)[:size]
 
 
 def _quality_and_diversity(records: Sequence[Record], size: int, options: Curate, seed: int) -> list[Record]:
@@ -96,7 +112,7 @@ def source_of(record: Record) -> str:
 GROUPS: Mapping[str, Callable[[Record], str]] = {
     "none": lambda record: "",
     "round": lambda record: f"round {record.round:03}",
-    "level": lambda record: level_of(difficulty(record), record.round),
+    "level": lambda record: level_of(difficulty(record)),
     "source": source_of,
     "skill": lambda record: str(record.task.fields.get("skill") or record.domain),
 }

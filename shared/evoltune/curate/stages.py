@@ -11,6 +11,7 @@ from evoltune.curate.certificate import note_key, suite_hash
 from evoltune.curate.decontaminate import decontaminate, domain_overlap
 from evoltune.curate.dedup import Note, dedup
 from evoltune.curate.licences import refusal
+from evoltune.curate.quality import outside_band
 from evoltune.curate.select import select
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
@@ -50,14 +51,18 @@ def curate_stages(
 
     thresholds = (options.near_threshold, options.semantic_threshold, options.embeddings)
     licences = (options.licences, recipe.seeds.licence, recipe.teacher.terms)
-    unique = step("dedup", before, *thresholds, licences)
+    unique = step("dedup", before, *thresholds, licences, options.band)
     hashes = {name: suite_hash(tasks) for name, tasks in suites.items()}
     by_text = (options.ngrams, options.contamination_jaccard, options.paraphrase)
     by_domain = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
     clean = step("decontaminate", unique, hashes, by_text, by_domain)
     selection = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)
     chosen = step("select", clean, selection)
-    deduplicated = dedup(options, refuse=lambda r: refuse(r) or refusal(r, recipe=recipe), note=note_for(unique))
+    deduplicated = dedup(
+        options,
+        refuse=lambda r: refuse(r) or refusal(r, recipe=recipe) or outside_band(r, options.band),
+        note=note_for(unique),
+    )
     overlap = domain_overlap(domain, options, suites, checker)
     decontaminated = decontaminate(suites, options, overlap, note=note_for(clean))
     stages = [(unique, deduplicated, True), (clean, decontaminated, False), (chosen, select(recipe), True)]

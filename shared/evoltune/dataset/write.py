@@ -45,7 +45,7 @@ class _Counts:
 
     def add(self, row: Row, split: str) -> None:
         self.splits[split] += 1
-        self.levels.setdefault(row["round"], Counter())[level_of(row["difficulty"] or None, row["round"])] += 1
+        self.levels.setdefault(row["round"], Counter())[level_of(row["difficulty"] or None)] += 1
         for name, counter in self.values.items():
             counter[str(row[name])] += 1
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from evoltune.evolve.evolution import Evolution, gather_all
+from evoltune.evolve.pass_rate import with_samples
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
@@ -49,7 +50,7 @@ async def with_evidence(evolution: Evolution, record: Record) -> Record:
         asked["difficulty"] = _difficulty(evolution, record)
     replies = await gather_all(asked.values())
     found = {name: reply.texts for name, reply in zip(asked, replies, strict=True)}
-    return replace(record, evidence={**record.evidence, **found})
+    return await with_samples(evolution, replace(record, evidence={**record.evidence, **found}))
 
 
 async def with_more(evolution: Evolution, record: Record, parent: Task) -> Record:
@@ -72,12 +73,13 @@ async def with_more(evolution: Evolution, record: Record, parent: Task) -> Recor
         with suppress(GivenUpError):
             reply = await _difficulty(evolution, record)
             record = replace(record, evidence={**record.evidence, "difficulty": reply.texts})
-    return record
+    return await with_samples(evolution, record)
 
 
 def needs_teacher(recipe: Recipe, seed: Record) -> bool:
     """Whether a seed needs an answer (`evolve.answer_seeds`), or a difficulty: round 0 of that table."""
-    return recipe.evolve.difficulty or (recipe.evolve.answer_seeds and not seed.answers)
+    measures = recipe.evolve.difficulty or recipe.evolve.pass_rate is not None
+    return measures or (recipe.evolve.answer_seeds and not seed.answers)
 
 
 async def complete_seed(evolution: Evolution, seed: Record) -> Record | Drop:
@@ -88,13 +90,13 @@ async def complete_seed(evolution: Evolution, seed: Record) -> Record | Drop:
             result = await with_answers(evolution, seed)
     except GivenUpError as error:
         return evolution.give_up(seed, error)
-    if isinstance(result, Drop) or not evolution.recipe.evolve.difficulty:
+    if isinstance(result, Drop):
         return result
-    try:
-        reply = await _difficulty(evolution, result)
-    except GivenUpError:
-        return result
-    return replace(result, evidence={**result.evidence, "difficulty": reply.texts})
+    if evolution.recipe.evolve.difficulty:
+        with suppress(GivenUpError):
+            reply = await _difficulty(evolution, result)
+            result = replace(result, evidence={**result.evidence, "difficulty": reply.texts})
+    return await with_samples(evolution, result)
 
 
 async def decide_new_seed(evolution: Evolution, record: Record) -> Record | None:

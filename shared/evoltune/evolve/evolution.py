@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.rewriting import Rewriter
@@ -55,6 +56,8 @@ class Evolution:
     domain: Domain
     operators: tuple[Operator, ...]
     teacher: Teacher
+    sampler: Teacher
+    """Whose answers measure how hard a task is."""
     store: Store
     step: Step
     rewriter: Rewriter
@@ -93,6 +96,15 @@ class Evolution:
                 f"({self.recipe.teacher.max_tokens}), or lower the effort (teacher.extra_body: {{reasoning_effort: low}})"
             )
         return reply
+
+    async def sample(self, record: Record, prompt: str, k: int, settings: recipes.Teacher) -> Reply:
+        """`k` answers of the sampler to a record."""
+        if self.errors:
+            raise RunEnding
+        seed = draw_seed(self.recipe.seed, record.id, record.round, "pass_rate", 0)
+        messages: list[Message] = [*record.task.history, ("user", prompt)]
+        request = make_request(settings, messages, purpose="pass_rate", n=k, record=record.id, seed=seed)
+        return await self.sampler.complete(request)
 
     async def _judge(self, request: Request) -> Reply:
         """A judgement in a few tokens; where the teacher thinks first, with all the tokens that the recipe gives a reply.

@@ -21,6 +21,7 @@ from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds
 from evoltune.evolve.chain import EQUAL, grow_chains
 from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
+from evoltune.evolve.pass_rate import open_sampler
 from evoltune.evolve.prompt_folder import with_prompts
 from evoltune.evolve.rewriting import Rewriter
 from evoltune.evolve.rewriting import settings_of as rewriting_settings
@@ -69,6 +70,8 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
     domain = with_prompts(recipe, domain)
     operators = [[o.name, o.kind, o.weight, o.version] for o in domain.operators]
     prompts = [OUR_PROMPTS, operators, domain.answer_prompt, dict(domain.evidence)]
+    if recipe.evolve.pass_rate is not None and recipe.evolve.pass_rate.model == "base":
+        prompts.append(recipe.train.model_name_or_path)
     prompts += rewriting_settings(recipe, operators_of(recipe, domain)) if recipe.evolve.rounds else []
     parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
     return digest([parts, prompts])
@@ -95,10 +98,11 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
         async def main() -> None:
             async with (
                 nullcontext(teacher) if teacher else open_teacher(recipe.teacher, store) as engine,
+                open_sampler(recipe, store, engine) as sampler,
                 Rewriter(recipe, domain, step, store) as rewriter,
             ):
                 evolution = Evolution(
-                    recipe=recipe, domain=domain, operators=operators_of(recipe, domain), teacher=engine,
+                    recipe=recipe, domain=domain, operators=operators_of(recipe, domain), teacher=engine, sampler=sampler,
                     store=store, step=step, rewriter=rewriter, draw_done=lambda: advance(1), is_resumed=is_resumed,
                 )  # fmt: skip
                 try:

@@ -15,6 +15,7 @@ from evoltune.recipe.sections import (
     Eval,
     Evolve,
     InstructionReward,
+    PassRate,
     Price,
     Recipe,
     Reward,
@@ -30,6 +31,6 @@ from evoltune.recipe.sections import (
 )
 
 __all__ = [
-    "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "Price", "Recipe", "Reward", "Sandbox", "Section", "Seeds", "Source",
+    "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "PassRate", "Price", "Recipe", "Reward", "Sandbox", "Section", "Seeds", "Source",
     "StepReward", "Teacher", "Train", "Verification", "dump_recipe", "find_recipe", "fingerprint", "load_recipe", "make_recipe", "shipped",
 ]  # fmt: skip

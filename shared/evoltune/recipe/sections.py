@@ -2,20 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share
 from evoltune.record import Status, digest
-
-Positive = Annotated[int, Meta(ge=1)]
-Count = Annotated[int, Meta(ge=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
-AboveZero = Annotated[float, Meta(gt=0)]
-Share = Annotated[float, Meta(gt=0, le=1)]
-Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-Level = Literal["L0", "L1", "L2", "L3"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +107,17 @@ class Teacher(Section, frozen=True, kw_only=True):
     """Licence or terms of the teacher's output, written to each row."""
 
 
+class PassRate(Section, frozen=True, kw_only=True):
+    """How often a model solves each task: its measured difficulty."""
+
+    k: Positive = 16
+    """Answers that are sampled for each task with a reference or tests; verify counts those that pass."""
+    model: str = "teacher"
+    """Who answers: `teacher`; `base`, the model that is trained (with the engine `transformers`); or the URL of a server."""
+    name: str = ""
+    """With a URL: the model's name on that server; empty: that of the teacher."""
+
+
 class Evolve(Section, frozen=True, kw_only=True):
     """The Evol-Instruct loop (2304.12244 section 3; 2306.08568; 2308.09583)."""
 
@@ -133,6 +137,8 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Ask the teacher whether a rewrite adds nothing to its original (elimination rule 1)."""
     difficulty: bool = False
     """Ask the teacher to rate the difficulty of each kept instruction from 1 to 10."""
+    pass_rate: PassRate | None = None
+    """Measure the difficulty of each kept task by how many of k sampled answers pass; `null`: do not."""
     fuse_after: Count = 0
     """From this round on, also fuse the newest instructions of two chains (2312.15692); 0: never."""
     sample: Count = 0
@@ -211,10 +217,13 @@ class Curate(Section, frozen=True, kw_only=True):
     """Also drop rows that reword a problem (same numbers or same code structure); see docs/contamination.md."""
     overlap: bool = True
     """Also drop rows that the domain's own overlap functions find (same behaviour, same skeleton)."""
+    band: tuple[Fraction, Fraction] = (0.1, 0.8)
+    """Keep tasks whose measured pass rate (`evolve.pass_rate`) lies between these; a task that was not measured stays."""
     size: Count = 0
     """Rows to select; 0: all."""
-    mode: Literal["all", "quality_diversity", "lima"] = "all"
-    """With `size`: `all` draws uniformly, `quality_diversity` by quality-weighted k-center, `lima` by LIMA's rules."""
+    mode: Literal["all", "quality_diversity", "difficulty", "lima"] = "all"
+    """With `size`: `all` draws uniformly, `quality_diversity` by quality-weighted k-center, `difficulty` in proportion to the difficulty
+    (DART-Math, 2407.13690), `lima` by LIMA's rules."""
     balance: Literal["none", "round", "level", "source", "skill"] = "none"
     """Equal shares of `size` for each round, difficulty level, source or skill, as far as there are rows."""
     quotas: dict[str, Count] = {}

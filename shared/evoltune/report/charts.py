@@ -65,7 +65,7 @@ def verdicts(rows: Sequence[Row]) -> Spec:
 
 def difficulty(rows: Sequence[Row]) -> Spec:
     """Rows by round and level of difficulty, as in the WizardCoder paper (2306.08568)."""
-    levels = ["simple", "complex", "very complex"]
+    levels = ["simple", "complex", "very complex", "not measured"]
     encoding = {
         "y": {"field": "round", "type": "ordinal", "title": "round"},
         "x": _number("rows", "rows kept"),

@@ -43,9 +43,9 @@ class RunData:
     """evolve.yields.Yield as JSON, noted when verify ended."""
     spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     difficulty: Rows = ()
-    """{round, level, rows}: kept rows by the teacher's rating, or by the round where there is none."""
+    """{round, level, rows}: kept rows by measured pass rate, else by the teacher's rating; "not measured" where there is neither."""
     ratings: Rows = ()
-    """{round, mean, rated}: the teacher's ratings of kept rows, as in the WizardLM paper (2304.12244)."""
+    """{round, mean, rated}: the difficulty of kept rows by round, measured, else rated as in the WizardLM paper (2304.12244)."""
     diversity: Rows = ()
     """{x, y, cluster, round, text}: a 2-D projection of a sample of kept rows."""
     examples: Rows = ()
@@ -103,6 +103,7 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
         verdict[record] = "pass" if "pass" in (status, verdict.get(record)) else status
     answers = queries.first_answers(store)
     evidence = dict(queries.evidence(store))
+    measured = {record: 1 + 9 * (1 - passes / of) for record, passes, of in queries.pass_rates(store)}
     for raw in sorted(queries.record_bodies(store), key=lambda r: (r["round"], r["id"])):
         yield {
             "id": raw["id"],
@@ -113,7 +114,7 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "outcome": outcome.get(raw["id"], "kept"),
             "text": raw["task"]["instruction"][:MAX_TEXT],
             "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
-            "rating": median_rating(evidence.get(raw["id"], {}).get("difficulty", ())),
+            "rating": measured.get(raw["id"], median_rating(evidence.get(raw["id"], {}).get("difficulty", ()))),
         }
 
 
@@ -124,7 +125,7 @@ def _counted(rows: Rows, *names: str) -> list[dict[str, Any]]:
 
 def _difficulty(kept: Rows, rated: Mapping[str, float | None]) -> list[dict[str, Any]]:
     """Empty while nothing was evolved."""
-    levels = [{"round": r["round"], "level": level_of(rated[r["id"]], r["round"])} for r in kept]
+    levels = [{"round": r["round"], "level": level_of(rated[r["id"]])} for r in kept]
     return _counted(levels, "round", "level") if any(r["round"] for r in kept) else []
 
 

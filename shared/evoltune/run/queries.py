@@ -106,6 +106,15 @@ def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
     return iter(store.sql(query))
 
 
+def pass_rates(store: Store) -> Iterator[tuple[str, int, int]]:
+    """(record, passes, samples judged) of each task whose difficulty was measured; the newest count last."""
+    query = (
+        "SELECT record, json_extract(body, '$.evidence.pass_rate.passes'), json_extract(body, '$.evidence.pass_rate.of') "
+        "FROM verdicts WHERE json_extract(body, '$.evidence.pass_rate.of') IS NOT NULL ORDER BY rowid"
+    )
+    return iter(store.sql(query))
+
+
 def verdict_counts(store: Store) -> dict[str, int]:
     """The number of verdicts by status."""
     return dict(store.sql("SELECT json_extract(body, '$.status'), count(*) FROM verdicts GROUP BY 1"))

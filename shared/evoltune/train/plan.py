@@ -142,7 +142,10 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     evolve = recipe.evolve
     drawn = operators_of(recipe, domain)
     per_prompt = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
-    per_rewrite = int(evolve.reword) + int(evolve.answer_rewrites) + int(evolve.difficulty)
+    per_prompt += int(evolve.pass_rate is not None)
+    per_rewrite = (
+        int(evolve.pass_rate is not None) + int(evolve.reword) + int(evolve.answer_rewrites) + int(evolve.difficulty)
+    )
     per_draw = max((per_rewrite if o.rewrite else per_prompt for o in drawn), default=0)
     calls = evolve.draws(_seeds(recipe)) * per_draw
     prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ import msgspec
 from evoltune.cluster.engine import WorkerPool, open_pool
 from evoltune.domain import Domain, check_policy, load_domain
 from evoltune.errors import DomainError, nearest
+from evoltune.evaluate.statistics import wilson
 from evoltune.recipe import Verification
-from evoltune.record import STATUSES, Drop, Record, Stage, Status, Task, Verdict, digest
+from evoltune.record import STATUSES, Answer, Drop, Json, Record, Stage, Status, Task, Verdict, digest
 from evoltune.rows.files import cache_folder
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.worker_protocol import Level, WorkerConfig, WorkerLost, verdict_from_row
-from evoltune.verification.records import profile_of, with_verdicts
+from evoltune.verification.records import SAMPLES, profile_of, with_verdicts
 
 CACHED = 100_000
 """Records whose verdicts are remembered."""
@@ -113,10 +115,14 @@ def core_version() -> str:
 
 
 def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
-    """The verify stage: keeps a record when one of its answers has a status in `keep`."""
+    """The verify stage: keeps a record when one of its answers has a status in `keep`. Samples of a task are judged, too: how
+    many pass stands in the evidence of its first verdict."""
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
-        for record in checker.verify(records):
+        judged = checker.verify(_with_samples(records))
+        for record in judged:
+            if record.evidence.get(SAMPLES):
+                record = with_pass_rate(record, next(judged))
             statuses = [a.verdict.status for a in record.answers if a.verdict]
             if set(statuses) & set(keep):
                 yield record
@@ -124,6 +130,32 @@ def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
                 yield Drop(record=record, reason=statuses[0] if statuses else "no answer")
 
     return stage
+
+
+def _with_samples(records: Iterable[Record]) -> Iterator[Record]:
+    """Each record, followed by one that holds its samples as answers, where it has some."""
+    for record in records:
+        yield record
+        if texts := record.evidence.get(SAMPLES):
+            answers = tuple(Answer(text=text, model="sample") for text in texts)
+            yield Record(domain=record.domain, task=record.task, answers=answers)
+
+
+def with_pass_rate(record: Record, samples: Record) -> Record:
+    """The record with the passes of its samples in the evidence of its first verdict; samples that could not be judged do not
+    count."""
+    scores = [a.verdict.score for a in samples.answers if a.verdict and a.verdict.score is not None]
+    first, *others = record.answers or (None,)
+    if not scores or first is None or first.verdict is None:
+        return record
+    passes = int(sum(scores))
+    rate: dict[str, Json] = {
+        "passes": passes,
+        "of": len(scores),
+        "interval": [round(end, 4) for end in wilson(passes, len(scores))],
+    }
+    verdict = replace(first.verdict, evidence={**first.verdict.evidence, "pass_rate": rate})
+    return replace(record, answers=(replace(first, verdict=verdict), *others))
 
 
 class Checker:

@@ -10,6 +10,8 @@ from evoltune.domain import Context, Domain, Profile
 from evoltune.errors import DomainError, nearest
 from evoltune.record import Record, Verdict
 
+SAMPLES = "samples"
+"""Name in `Record.evidence`: answers that were sampled to measure how hard the task is; they are never rows."""
 NO_ANSWER = "no answer found"
 """Reason of a `fail` where `extract` found nothing; evaluation counts it apart from wrong answers."""
 

@@ -1,0 +1,13 @@
+"""The types of a recipe's fields."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+AboveZero = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Level = Literal["L0", "L1", "L2", "L3"]
