@@ -30,7 +30,8 @@ OTHER = {
 }  # fmt: skip
 GIVEN = {
     "evolve.operators": [{"rarer": 1.0}, {"harder": 3.0, "rarer": 1.0}], "evolve.chains": [3], "evolve.sample": [9],
-    "evolve.rounds": [0, 1, 3], "curate.size": [9], "curate.quotas": [{"x": 4}], "curate.mode": ["quality_diversity"],
+    "evolve.rounds": [0, 1, 3], "curate.size": [9], "curate.quotas": [{"x": 4}], "curate.mode": ["quality_diversity", "difficulty"],
+    "evolve.pass_rate": [{"k": 2}], "curate.band": [[0.4, 0.9]],
     "curate.licences": [["mit"]], "verify.keep": [["pass", "fail"]], "verify.policy": [{"digit": "3"}],
     "teacher.max_tokens": [64], "teacher.stop": [["###"]], "teacher.timeout_s": [60.0], "curate.ngrams": [[5]],
     "verify.program_s": [9.0], "verify.check_s": [9.0], "teacher.extra_body": [{"top_k": 20}], "teacher.top_p": [None, 0.4],

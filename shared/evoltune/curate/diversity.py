@@ -53,6 +53,19 @@ def _starts(vectors: Any, count: int, seed: int) -> list[int]:
     return chosen
 
 
+def effective_number(vectors: Any) -> float:
+    """How many different rows a set amounts to: n for rows that share nothing, 1 for copies of one (Vendi score, 2210.02410).
+
+    The exponential of the entropy of the eigenvalues of the rows' cosines over n. It grows with n: compare sets of one size.
+    """
+    np = import_numpy()
+    if not len(vectors):
+        return 0.0
+    values = np.linalg.eigvalsh((vectors @ vectors.T).astype(np.float64) / len(vectors))
+    values = values[values > 1e-12]
+    return float(np.exp(-(values * np.log(values)).sum()))
+
+
 def choose_diverse(vectors: Any, quality: Any, size: int) -> list[int]:
     """`size` row indices that are good and unlike each other.
 

@@ -19,6 +19,7 @@ from evoltune.errors import DomainError, RecipeError, nearest
 from evoltune.evolve.answers import DIFFICULTY, needs_teacher
 from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds
 from evoltune.evolve.chain import EQUAL, grow_chains
+from evoltune.evolve.diversity import note_diversity
 from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
 from evoltune.evolve.pass_rate import open_sampler
@@ -111,6 +112,7 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
                     evolution.commit()
 
         run_to_end(main())
+    note_diversity(store, step, recipe.curate.embeddings)
     if last == step or max_round or store.ledger(step)["pending"]:
         return step
     _sample(store, last, step, recipe.evolve.sample, recipe.seed)

@@ -46,6 +46,8 @@ class RunData:
     """{round, level, rows}: kept rows by measured pass rate, else by the teacher's rating; "not measured" where there is neither."""
     ratings: Rows = ()
     """{round, mean, rated}: the difficulty of kept rows by round, measured, else rated as in the WizardLM paper (2304.12244)."""
+    spread: Rows = ()
+    """evolve.diversity.diversity_by_round, noted when evolve ended."""
     diversity: Rows = ()
     """{x, y, cluster, round, text}: a 2-D projection of a sample of kept rows."""
     examples: Rows = ()
@@ -90,6 +92,7 @@ def read_run(folder: Path) -> RunData:
             spent=store.spent(),
             difficulty=_difficulty(kept, rated),
             ratings=_ratings(kept, rated),
+            spread=store.noted("diversity") or (),
             diversity=diversity_map(kept),
             examples=_examples(rows),
         )
