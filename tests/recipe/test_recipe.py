@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evoltune.cli import main
@@ -99,6 +99,7 @@ def test_what_is_no_recipe_is_one_clear_line(tmp_path: Path, text: str):
     assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {
