@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from openai_server import RunningServer, serving
 from rehearsals import HEAD, ROW
@@ -16,6 +17,10 @@ from evoltune.terminal import table
 
 # urlopen keeps the proxies of its first call: one test's proxy must not be the next test's, and the servers are on loopback.
 urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 LONGEST = (
     "train/test_ranks.py", "cluster/test_ray_engine.py", "train/test_launch.py", "domain_kit/test_example_domain.py", "run/test_publish.py",
