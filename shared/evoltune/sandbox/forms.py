@@ -159,7 +159,7 @@ def _short(value: Any) -> str:
 
 def _results(connection: SolutionConnection, entry: str, tests: dict[str, Any]) -> Outcome:
     """What an oracle returns for each list of arguments, as values for `cases`; null where it is no plain value. Of a long
-    one only the digest, unless `tests["whole"]`."""
+    one only the digest where `tests["whole"]` is false."""
     results: list[Any] = []
     digests: dict[str, str] = {}
     for number, args in enumerate(tests["results"]):
@@ -170,7 +170,7 @@ def _results(connection: SolutionConnection, entry: str, tests: dict[str, Any]) 
             result = None
         except Exception as error:  # noqa: BLE001 - whatever the oracle raised
             return Outcome("error", f"the oracle raised {type(error).__name__}: {str(error)[:200]}", {})
-        if result is not None and not tests["whole"] and isinstance(reply, str) and len(reply) > LONG_REPLY:
+        if result is not None and not tests.get("whole", True) and isinstance(reply, str) and len(reply) > LONG_REPLY:
             digests[str(number)] = _digest(reply)
             result = None
         results.append(result)

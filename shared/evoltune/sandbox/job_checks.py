@@ -25,7 +25,7 @@ TYPING_NAMES = frozenset("Any Callable Dict Iterable List Optional Sequence Set 
 MAX_PROGRAM = 4 << 20
 """Characters of a program."""
 FORMS = ("each", "cases", "probe", "results", "stdio")
-"""Keys of which tests in a dict must have one; "results" is the dispatcher's own, for oracles."""
+"""Keys of which tests in a dict must have one; "results" asks what a program returns, as of an oracle."""
 
 _OWN_KEYS = frozenset({"digests", "numbers", "whole"})
 """Keys that the dispatcher alone adds."""
