@@ -1,4 +1,4 @@
-"""The main path: seeds -> evolve -> verify -> build -> train -> eval -> report.
+"""The main path: seeds -> evolve -> verify -> build -> train (-> reward -> rl) -> eval -> report.
 
     run(load_recipe("smoke/math"), Path("runs/smoke-math"))
 
@@ -28,20 +28,20 @@ from evoltune.run.apply import apply_stage, close_step
 from evoltune.run.dev_suite import dev_recipe, dev_score
 from evoltune.run.evol_stop import evolve_until_best, verify_rate
 from evoltune.run.lock import locked
-from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, scores_path
+from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, TRAINED, scores_path
 from evoltune.run.run import Run
 from evoltune.run.store import Store
 from evoltune.train import launch
 from evoltune.train.nodes import is_first_node
+from evoltune.train.reward.stage import train_rewards
+from evoltune.train.rl.stage import reinforce
 from evoltune.verification.checker import verify_stage
-
-STAGES = ("evolve", "verify", "build", "train", "eval", "report")
 
 
 def run(
     recipe: Recipe,
     folder: Path,
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] = (),
     *,
     allow_uncertified: bool = False,
     after: Callable[[], object] = lambda: None,
@@ -49,10 +49,12 @@ def run(
     """Runs the stages in order under the run's lock; of several nodes, the others than the first only train.
 
     Args:
-        allow_uncertified: Train on a dataset that has no certificate for the suites.
+        stages: Empty: all that the recipe has.
+        allow_uncertified: Train without a certificate for the suites.
         after: Called when a stage has ended.
     """
     work = Run(recipe=recipe, folder=folder, allow_uncertified=allow_uncertified)
+    stages = stages or work.stages
     if not is_first_node(recipe):
         return launch.take_part(recipe, work.checkpoint, stages)
     work.check(stages)  # raises what is wrong with recipe and data before anything is written
@@ -136,15 +138,13 @@ def evaluate(work: Run) -> None:
     scores, model = work.folder / EVAL, work.recipe.train.model_name_or_path
     if work.recipe.eval.baseline:
         measure(work.recipe, model, scores / BEFORE, baseline=True)
-    checkpoint = str(work.checkpoint)
-    measure(work.recipe, checkpoint, scores / AFTER, baseline=False, allow_uncertified=work.allow_uncertified)
-    write_card(work.checkpoint)  # the model card, now with its scores
-
-
-def report(work: Run) -> None:
-    print(f"report: {write_report(work.folder)}", file=sys.stderr, flush=True)
+    trained = {TRAINED: work.checkpoint, AFTER: work.final} if work.recipe.rl else {AFTER: work.final}
+    for label, folder in trained.items():
+        measure(work.recipe, str(folder), scores / label, baseline=False, allow_uncertified=work.allow_uncertified)
+    write_card(work.final)  # the model card, now with its scores
 
 
 _STAGES: Mapping[str, Callable[[Run], object]] = {
-    "evolve": evolve, "verify": verify, "build": build, "train": train, "eval": evaluate, "report": report,
+    "evolve": evolve, "verify": verify, "build": build, "train": train, "reward": train_rewards, "rl": reinforce,
+    "eval": evaluate, "report": lambda work: print(f"report: {write_report(work.folder)}", file=sys.stderr, flush=True),
 }  # fmt: skip

@@ -14,8 +14,8 @@ import pytest
 
 from evoltune.cli import main
 from evoltune.cluster.slurm import preview, stage_script
-from evoltune.pipeline import STAGES
 from evoltune.recipe import load_recipe
+from evoltune.run.run import STAGES
 
 STAND_INS = {
     # Keeps the law of afterok: a job starts when the one before has ended well. Everything here runs at once.

@@ -18,14 +18,18 @@ from evoltune.recipe import (
     Curate,
     Eval,
     Evolve,
+    InstructionReward,
     Recipe,
+    Reward,
     Section,
     Seeds,
+    StepReward,
     Verification,
     fingerprint,
     load_recipe,
     shipped,
 )
+from evoltune.recipe import reinforcement as recipe_reinforcement
 from evoltune.recipe import sections as recipe_sections
 from evoltune.recipe.schema import descriptions, recipe_schema, reference
 from evoltune.sandbox import worker_protocol
@@ -124,7 +128,8 @@ def test_the_schema_knows_every_section():
 
 def test_every_section_is_described():
     known = descriptions()
-    sections = [s for s in vars(recipe_sections).values() if isinstance(s, type) and issubclass(s, Section)]
+    found = [*vars(recipe_sections).values(), *vars(recipe_reinforcement).values()]
+    sections = [s for s in found if isinstance(s, type) and issubclass(s, Section) and s is not Section]
     assert len(sections) > 12
     assert not [s.__name__ for s in sections if not known[s.__name__, ""]]
 
@@ -134,7 +139,7 @@ def test_every_key_that_is_no_field_name_of_a_trainer_is_described():
     known = descriptions()
     bare = {
         f"{section.__name__}.{field.name}"
-        for section in (Seeds, Evolve, Verification, Curate, Eval, Compute)
+        for section in (Seeds, Evolve, Verification, Curate, Eval, Compute, Reward, StepReward, InstructionReward)
         for field in msgspec.structs.fields(section)
         if (section.__name__, field.name) not in known
     }

@@ -24,6 +24,7 @@ def test_every_base_that_recipes_name_has_traits_and_an_architecture(tmp_path: P
     [
         ("bigcode/starcoder", "GPTBigCodeForCausalLM", {"pad": None, "template": False, "bos": False}),
         ("meta-llama/Llama-2-70b-hf", "LlamaForCausalLM", {"pad": None, "template": False, "bos": True}),
+        ("mistralai/Mistral-7B-v0.1", "MistralForCausalLM", {"pad": None, "template": False, "bos": True}),
         ("Qwen/Qwen2.5-1.5B", "Qwen2ForCausalLM", {"pad": "<|endoftext|>", "template": True, "bos": False}),
     ],
 )

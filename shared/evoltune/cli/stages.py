@@ -22,12 +22,13 @@ from evoltune.recipe import fingerprint
 from evoltune.report.pages import write_report
 from evoltune.rows.records import seed_records
 from evoltune.rows.storage import is_address
-from evoltune.run.paths import AFTER, BEFORE, CHECKPOINT, DATASET, MANIFEST, REPORT, scores_path
-from evoltune.run.run import Run
+from evoltune.run.paths import AFTER, BEFORE, CHECKPOINT, DATASET, MANIFEST, REPORT, RL, TRAINED, scores_path
+from evoltune.run.run import STAGES, Run
 from evoltune.train.deepspeed import zero_name
 from evoltune.train.launch_command import launch_text
 from evoltune.train.nodes import is_first_node
 from evoltune.train.plan import as_json, describe, make_plan
+from evoltune.train.reward.stage import check_rewards
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -72,10 +73,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> None:
     stages = tuple(options.words(args.stages)) if args.stages is not None else _stages_of(args)
     if not stages:
-        raise RecipeError(f"--stages: names no stage: allowed: {', '.join(pipeline.STAGES)}")
+        raise RecipeError(f"--stages: names no stage: allowed: {', '.join(STAGES)}")
     for stage in stages:
-        if stage not in pipeline.STAGES:
-            raise RecipeError(f"--stages: unknown stage {stage!r}: {nearest(stage, pipeline.STAGES)}")
+        if stage not in STAGES:
+            raise RecipeError(f"--stages: unknown stage {stage!r}: {nearest(stage, STAGES)}")
     if args.print_launch or args.launcher == "slurm":
         _slurm(args, stages)
     else:
@@ -84,11 +85,12 @@ def _run(args: argparse.Namespace) -> None:
 
 def _stages_of(args: argparse.Namespace) -> tuple[str, ...]:
     """All stages; of a recipe with rows of its own (`train.dataset`) those from training on."""
-    recipe, _ = options.recipe_of(args)
+    recipe, folder = options.recipe_of(args)
+    stages = Run(recipe=recipe, folder=folder).stages
     if not recipe.train.dataset:
-        return pipeline.STAGES
+        return stages
     print(f"train.dataset is {recipe.train.dataset}: starting at train (--stages for others)", file=sys.stderr)
-    return pipeline.STAGES[pipeline.STAGES.index("train") :]
+    return stages[stages.index("train") :]
 
 
 def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> None:
@@ -149,6 +151,14 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
     if "train" in stages:
         model = f"{recipe.train.finetuning_type} of {recipe.train.model_name_or_path}"
         lines.append(f"train: {model}, DeepSpeed {recipe.train.deepspeed}, into {work.checkpoint}")
+    if "reward" in stages:
+        check_rewards(work)
+        models = [name for name in ("steps", "instructions") if recipe.reward and getattr(recipe.reward, name)]
+        lines.append(f"reward: models of {' and '.join(models)} on the checkpoint, into {work.folder}")
+    if "rl" in stages and recipe.rl:
+        answers = recipe.rl.prompts_per_step * recipe.rl.num_generations
+        size = f"{recipe.rl.max_steps} steps of {answers} answers, up to {recipe.rl.max_completion_length} tokens each"
+        lines.append(f"rl: {recipe.rl.algorithm}, {size}, into {work.final}")
     if "eval" in stages:
         when = " before and after" if recipe.eval.baseline else ""
         lines.append(f"eval: {', '.join(recipe.eval.suites) or 'no suite'}{when}")
@@ -160,11 +170,11 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
 def outcome(folder: Path) -> dict[str, Any]:
     """Scores before and after, and where the results are. Parts that do not exist are left out."""
     found: dict[str, Any] = {}
-    for label in (BEFORE, AFTER):
+    for label in (BEFORE, TRAINED, AFTER):
         path = scores_path(folder, label)
         if path.is_file():
             found[label] = json.loads(path.read_text(encoding="utf-8"))
-    for name in (DATASET, CHECKPOINT):
+    for name in (DATASET, CHECKPOINT, RL):
         if (folder / name / MANIFEST).is_file():
             found[name] = str(folder / name)
     if (folder / REPORT).is_file():
@@ -175,7 +185,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 def outcome_lines(folder: Path) -> Iterator[str]:
     """`outcome` as the lines that end a run."""
     for name, value in outcome(folder).items():
-        if name in (BEFORE, AFTER):
+        if name in (BEFORE, TRAINED, AFTER):
             yield from (f"{name:6} {line}" for line in _score_lines(value))
         else:
             yield f"{name}: {value}"

@@ -6,7 +6,9 @@
 loads has no unknown key and no value of the wrong type; its `fingerprint` names its content.
 """
 
+from evoltune.recipe.base import Section
 from evoltune.recipe.load import dump_recipe, find_recipe, load_recipe, make_recipe, shipped
+from evoltune.recipe.reinforcement import RL, InstructionReward, Reward, StepReward
 from evoltune.recipe.sections import (
     Budget,
     Compute,
@@ -14,16 +16,12 @@ from evoltune.recipe.sections import (
     Endpoint,
     Eval,
     Evolve,
-    InstructionReward,
     PassRate,
     Price,
     Recipe,
-    Reward,
     Sandbox,
-    Section,
     Seeds,
     Source,
-    StepReward,
     Teacher,
     Train,
     Verification,
@@ -31,6 +29,7 @@ from evoltune.recipe.sections import (
 )
 
 __all__ = [
-    "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "PassRate", "Price", "Recipe", "Reward", "Sandbox", "Section", "Seeds", "Source",
-    "StepReward", "Teacher", "Train", "Verification", "dump_recipe", "find_recipe", "fingerprint", "load_recipe", "make_recipe", "shipped",
+    "RL", "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "PassRate", "Price", "Recipe", "Reward",
+    "Sandbox", "Section", "Seeds", "Source", "StepReward", "Teacher", "Train", "Verification", "dump_recipe", "find_recipe",
+    "fingerprint", "load_recipe", "make_recipe", "shipped",
 ]  # fmt: skip

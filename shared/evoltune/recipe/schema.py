@@ -3,7 +3,7 @@
     evoltune recipes schema     > evoltune.schema.json
     evoltune recipes reference  > docs/recipes.md
 
-Descriptions are the string literals that follow the fields in sections.py, so both always match the code.
+Descriptions are the string literals that follow the fields in sections.py and reinforcement.py, so both always match the code.
 """
 
 import ast
@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from evoltune.recipe import Recipe, Section
-from evoltune.recipe import sections as recipes
+from evoltune.recipe import Recipe, Section, reinforcement, sections
 from evoltune.recipe.load import struct_of
 
 
@@ -33,7 +32,8 @@ def descriptions() -> dict[tuple[str, str], str]:
 @cache
 def _sections() -> list[ast.ClassDef]:
     """The source of the section classes."""
-    return [node for node in ast.parse(inspect.getsource(recipes)).body if isinstance(node, ast.ClassDef)]
+    sources = map(inspect.getsource, (sections, reinforcement))
+    return [node for source in sources for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
 
 
 def _flat(text: str) -> str:

@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
+from evoltune.recipe.base import Section
+from evoltune.recipe.reinforcement import RL, Reward
 from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share
 from evoltune.record import Status, digest
-
-
-class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all sections: immutable, keyword-only, strict."""
 
 
 class Seeds(Section, frozen=True, kw_only=True):
@@ -308,51 +305,6 @@ class Train(Section, frozen=True, kw_only=True):
         return names if all(re.fullmatch(r"\w+(\.\w+)*", name) for name in names) else targets
 
 
-class StepReward(Section, frozen=True, kw_only=True):
-    """A process reward model, trained on top of the run's checkpoint."""
-
-    rows: str | None = None
-    """Labelled solutions in any form of docs/reward.md; default: the checkpoint's own solutions of the run's tasks."""
-    samples: Positive = 4
-    """Solutions that the checkpoint writes of each task."""
-    temperature: AboveZero = 0.8
-    labels: Literal["check", "verdict"] = "check"
-    """`check`: the domain's exact check of each step, and the verifier's verdict on the answer; `verdict`: that alone."""
-    limit: Count = 0
-    """Tasks whose solutions are labelled; 0: all."""
-    validation: Fraction = 0.1
-    """Share of the prompts that are not trained on, and measure the model."""
-    train: dict[str, Any] = {}
-    """Keys of `train:` that this model is trained with instead, e.g. `{learning_rate: 1e-4, num_train_epochs: 1}`."""
-
-
-class InstructionReward(Section, frozen=True, kw_only=True):
-    """An instruction reward model (Bradley-Terry on pairs), trained on top of the run's checkpoint."""
-
-    rows: str | None = None
-    """Pairs {chosen, rejected}; default: the run's own, by `pairs`."""
-    pairs: tuple[Literal["degraded", "parents", "siblings"], ...] = ("degraded", "parents", "siblings")
-    """degraded: an instruction against a copy that lacks or garbles something; parents: a harder rewrite against its
-    original; siblings: rewrites of one parent whose answers pass clearly more or less often."""
-    limit: Count = 0
-    """Instructions that are paired; 0: all."""
-    validation: Fraction = 0.1
-    """Share of the pairs, by what they are made of, that are not trained on, and measure the model."""
-    train: dict[str, Any] = {}
-    """As of `reward.steps`."""
-
-
-class Reward(Section, frozen=True, kw_only=True):
-    """Reward models (2308.09583, section 3): which are trained, and how their scores become one reward."""
-
-    steps: StepReward | None = None
-    """The process reward model; none: the reward has no step score."""
-    instructions: InstructionReward | None = None
-    """The instruction reward model; none: every instruction weighs the same."""
-    fail_share: Fraction = 0.0
-    """Share of the models' reward that an answer keeps which the verifier fails; below 1, so that it stays below any pass."""
-
-
 class Eval(Section, frozen=True, kw_only=True):
     """What is measured before and after."""
 
@@ -441,6 +393,8 @@ class Recipe(Section, frozen=True, kw_only=True):
     train: Train = Train()
     reward: Reward | None = None
     """Reward models; see docs/reward.md."""
+    rl: RL | None = None
+    """Reinforcement learning after train; see docs/rl.md."""
     eval: Eval = Eval()
     compute: Compute = Compute()
 

@@ -49,7 +49,8 @@ QWEN = Traits(
     special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
 )  # fmt: skip
 TRAITS = {
-    "bigcode/": STARCODER, "huggyllama/": LLAMA, "meta-llama/": GATED_LLAMA, "codellama/": LLAMA, "Qwen/": QWEN,
+    "bigcode/": STARCODER, "huggyllama/": LLAMA, "meta-llama/": GATED_LLAMA, "codellama/": LLAMA, "mistralai/": GATED_LLAMA,
+    "Qwen/": QWEN,
     "HuggingFaceTB/": Traits(
         bos="<|im_start|>", eos="<|im_end|>", pad="<|im_end|>", unk="<|endoftext|>", chat_template=CHATML,
         special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -59,6 +60,13 @@ TRAITS = {
 NARROW: dict[str, dict[str, Any]] = {
     "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 64},
     "llama": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "intermediate_size": 64,
+        "num_attention_heads": 4,
+        "head_dim": 8,
+    },
+    "mistral": {
         "hidden_size": 32,
         "num_hidden_layers": 2,
         "intermediate_size": 64,

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from evoltune.domain import Benchmark, Domain, load_domain, seeds_of
 from evoltune.evaluate.suites import ROWS_FILE, judging_domain
-from evoltune.pipeline import STAGES
 from evoltune.recipe import Recipe, dump_recipe
 from evoltune.rehearse import datasets
 from evoltune.rehearse.bases import write_base_repository
@@ -30,6 +29,7 @@ from evoltune.rehearse.shrink import KEY_ENV, Shrunk, not_covered, shrink
 from evoltune.rehearse.teacher import serving_teacher
 from evoltune.rows.files import write_file
 from evoltune.rows.hub import parse_address
+from evoltune.run.run import Run
 from evoltune.train.nodes import NODE_RANK
 
 _STAGE = re.compile(r"^\[(\w+)\] ")
@@ -94,7 +94,7 @@ def rehearse(recipe: Recipe, folder: Path, *, processes: int = 1, nodes: int = 1
         write_file(path, dump_recipe(small))
         with other_nodes(path, folder, environment, nodes) as others:
             started = run_small(path, folder, environment | ({NODE_RANK: "0"} if nodes > 1 else {}))
-            stages = list(results_of(started))
+            stages = list(results_of(started, Run(recipe=recipe, folder=folder).stages))
             stages += [node.result(first_failed=started.code != 0) for node in others]
     return Outcome(
         recipe=recipe.name, stages=stages, shrunk=shrunk, stand_ins=stand_ins, not_covered=list(not_covered(recipe, nodes)),
@@ -237,7 +237,7 @@ def run_small(path: Path, folder: Path, environment: Mapping[str, str]) -> Start
     return Started(lines, code, time.monotonic() - begun)
 
 
-def results_of(started: Started) -> Iterator[StageResult]:
+def results_of(started: Started, stages: Sequence[str]) -> Iterator[StageResult]:
     """Each stage with its time; the last one begun is the one that stopped, when the command failed."""
     begun = [(m[1], at) for at, line in started.lines if (m := _STAGE.match(line))]
     names = [name for name, _ in begun]
@@ -251,7 +251,7 @@ def results_of(started: Started) -> Iterator[StageResult]:
         yield StageResult(
             name=name, status="stopped" if stopped else "passed", seconds=end - at, message=message if stopped else ""
         )
-    yield from (StageResult(name=name, status="not reached") for name in STAGES if name not in names)
+    yield from (StageResult(name=name, status="not reached") for name in stages if name not in names)
 
 
 def last_sentence(lines: Sequence[str]) -> str:

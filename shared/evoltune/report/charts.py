@@ -85,7 +85,29 @@ def loss(metrics: Sequence[Row]) -> Spec:
     )
 
 
-def scores(rows: Sequence[Row], order: Sequence[str] = ("before", "after")) -> Spec:
+def reinforcement(metrics: Sequence[Row]) -> Spec:
+    """Reward, its parts, and verified accuracy on held-out prompts, by step of reinforcement learning."""
+    names = {
+        "reward": "reward",
+        "verifier": "verified",
+        "steps": "step score",
+        "unjudged": "not judged",
+        "accuracy": "held-out solved",
+    }
+    rows = [{"step": m["step"], "what": names[name], "value": m[name]} for m in metrics for name in names if name in m]
+    return _spec(
+        rows,
+        mark={"type": "line", "point": len(rows) < 200, "tooltip": True},
+        height=260,
+        encoding={
+            "x": _number("step", "step"),
+            "y": _number("value", "mean of a step"),
+            "color": _category("what", sort=list(names.values()), legend=_legend()),
+        },
+    )
+
+
+def scores(rows: Sequence[Row], order: Sequence[str] = ("before", "sft", "after")) -> Spec:
     """Scores of labelled models (before and after, or two runs) with their 95% intervals."""
     values = [{**row, "what": f"{row['measure']} ({row['suite']})"} for row in rows]
     y = _category("what", axis={"labelLimit": 220})

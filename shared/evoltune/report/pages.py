@@ -35,6 +35,7 @@ def write_report(folder: Path) -> Path:
         "difficulty": charts.difficulty(run.difficulty),
         "diversity": charts.diversity(run.diversity),
         "loss": charts.loss(run.loss),
+        "reinforcement": charts.reinforcement(run.rl),
         "scores": charts.scores(run.scores),
     }
     page = render_with_charts(

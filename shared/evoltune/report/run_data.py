@@ -23,6 +23,7 @@ from evoltune.text.vectors import import_numpy, vectors
 
 MAX_TEXT = 1200  # characters of one text in the row explorer; keeps 10,000 rows under 5 MB
 EXAMPLES = 8
+LABELS = (paths.BEFORE, paths.TRAINED, paths.AFTER)
 POINTS = 1500  # of the map
 Rows = Sequence[Mapping[str, Any]]
 
@@ -53,6 +54,8 @@ class RunData:
     examples: Rows = ()
     """{row, parent, diff}"""
     loss: Sequence[Mapping[str, float]] = ()
+    rl: Rows = ()
+    """Steps of reinforcement learning, and measurements on its held-out prompts."""
     scores: Rows = ()
     """{label, suite, measure, n, value, low, high}"""
     certificate: Mapping[str, Any] | None = None
@@ -66,11 +69,12 @@ def read_run(folder: Path) -> RunData:
     recipe = folder / paths.RECIPE
     if not recipe.is_file() and not (folder / paths.STORE).is_file():
         raise DataError(f"{folder}: neither {paths.RECIPE} nor {paths.STORE} is there: give the directory of a run")
-    evaluations = {label: read_json(paths.scores_path(folder, label)) or {} for label in (paths.BEFORE, paths.AFTER)}
+    evaluations = {label: read_json(paths.scores_path(folder, label)) or {} for label in LABELS}
     from_files: dict[str, Any] = {
         "name": folder.resolve().name,
         "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
         "loss": list(read_journal(folder / paths.CHECKPOINT / paths.METRICS)),
+        "rl": list(read_journal(folder / paths.RL / paths.METRICS)),
         "scores": _scores(evaluations),
         "certificate": read_json(folder / paths.DATASET / paths.CERTIFICATE),
         "template_proof": read_json(folder / paths.CHECKPOINT / paths.TEMPLATE),

@@ -27,7 +27,7 @@ from evoltune.rows.files import read_json, write_file
 from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
-from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, STORE
+from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
 from evoltune.teacher.network import is_listening, proxy_of
@@ -35,9 +35,12 @@ from evoltune.teacher.stack import open_teacher
 from evoltune.text.credentials import without_credentials
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.preflight import check_base, check_setup
+from evoltune.train.rl.launch import check_rl
 from evoltune.train.sft.examples import messages_of
 from evoltune.verification.checker import Checker, core_version, open_checker
 
+STAGES = ("evolve", "verify", "build", "train", "reward", "rl", "eval", "report")
+"""Every stage in order; `reward` and `rl` only where the recipe has these sections."""
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
 _CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
 
@@ -66,6 +69,17 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         return (self.outputs or self.folder) / CHECKPOINT
+
+    @property
+    def final(self) -> Path:
+        """What is measured and handed on: RL's checkpoint where the recipe has `rl:`."""
+        return self.folder / RL if self.recipe.rl else self.checkpoint
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this recipe has, in order."""
+        absent = {name for name in ("reward", "rl") if getattr(self.recipe, name) is None}
+        return tuple(stage for stage in STAGES if stage not in absent)
 
     @property
     def training_data(self) -> str:
@@ -182,6 +196,8 @@ class Run:
         if "train" in stages:
             check_setup(self.recipe, self.checkpoint)
             check_base(self.recipe, self.checkpoint)
+        if "rl" in stages:
+            check_rl(self.recipe)
         if {"train", "eval"} <= set(stages):
             self._check_prompts()
         if "evolve" in stages:

@@ -28,6 +28,8 @@ def main() -> int:
 def _run(job: Job, watchdog: Watchdog) -> None:
     if job.kind == "sft":
         from evoltune.train.sft.trainer import run
+    elif job.kind == "rl":
+        from evoltune.train.rl.trainer import run
     else:
         from evoltune.train.reward.trainer import run
     run(job, watchdog)

@@ -33,8 +33,8 @@ _WITHOUT_EFFECT = (
     "per_device_train_batch_size", "gradient_accumulation_steps", "global_batch_size", "gradient_checkpointing", "loss_chunk",
 )  # fmt: skip
 OTHER_ENDS_S = 20.0
-Kind = Literal["sft", "steps", "instructions"]
-"""What a job trains: a model by supervised fine-tuning, or a reward model on steps or on instructions."""
+Kind = Literal["sft", "steps", "instructions", "rl"]
+"""What a job does: supervised fine-tuning, a reward model on steps or on instructions, reinforcement learning."""
 HUNG = 75  # exit code of a rank that its own watchdog ended (EX_TEMPFAIL)
 
 
@@ -57,6 +57,10 @@ class Job(Struct, frozen=True, kw_only=True):
     """Folder of the checkpoint that training goes on from, an adapter over `base` or a whole model; empty: from `base`."""
     node: str = ""
     """This node's own folder; empty on the first node, whose own folder is `out`."""
+    reward_steps: str = ""
+    """Folder of the process reward model that RL asks; empty: none."""
+    reward_instructions: str = ""
+    """The same of the instruction reward model."""
 
     @property
     def seed(self) -> int:
@@ -82,14 +86,18 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 def make_job(
-    recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None, *, kind: Kind = "sft", start: str = ""
-) -> Job:
+    recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None, *, kind: Kind = "sft", start: str = "",
+    reward_steps: str = "", reward_instructions: str = "",
+) -> Job:  # fmt: skip
     """A job with its fingerprint. `rows`: as `rows_of` returns it. `start`: a finished checkpoint, or none."""
     content = digest([_content(rows)])
     parts: list[Any] = [settings_of(recipe), content]
     if kind != "sft":
-        begun = (read_json(Path(start) / MANIFEST) or {}) if start else {}
-        parts += [kind, begun.get("fingerprint", start)]
+        parts += [kind, *(_made_by(folder) for folder in (start, reward_steps, reward_instructions))]
+    if kind == "rl":
+        limits = {key: value for key, value in msgspec.to_builtins(recipe.verify).items() if key != "workers"}
+        chosen = recipe.reward.fail_share if recipe.reward else 0.0
+        parts += [msgspec.to_builtins(recipe.rl), recipe.domain, limits, chosen]
     return Job(
         recipe=recipe,
         rows=rows,
@@ -100,7 +108,15 @@ def make_job(
         certificate=str(certificate.resolve()) if certificate else "",
         kind=kind,
         start=start,
+        reward_steps=reward_steps,
+        reward_instructions=reward_instructions,
     )
+
+
+def _made_by(folder: str) -> str:
+    """What a finished training's result is: its fingerprint; "" for none."""
+    found = (read_json(Path(folder) / MANIFEST) or {}) if folder else {}
+    return str(found.get("fingerprint", folder))
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:

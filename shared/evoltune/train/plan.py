@@ -59,6 +59,8 @@ class Plan:
     """Estimated number of rows longer than max_length; None: there is no dataset yet."""
     calls: int
     cost_usd: tuple[float, float]
+    rl: str
+    """Rollouts of reinforcement learning; empty: none."""
     launch: str
     deepspeed: Mapping[str, Any] | None
 
@@ -85,8 +87,25 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
         memory=memory, fits=fits, gpu_bytes=int(gpu_gib * GIB), rows=count, rows_are=source,
         packed=packed, steps=number_of_steps(train, packed or len(kept) or count, layout), step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
-        calls=calls, cost_usd=cost, launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
+        calls=calls, cost_usd=cost, rl=_rollouts(recipe), launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
     )  # fmt: skip
+
+
+def _rollouts(recipe: Recipe) -> str:
+    """How many answers RL generates and judges, and what is in memory beside SFT's."""
+    rl = recipe.rl
+    if rl is None:
+        return ""
+    answers = rl.max_steps * rl.prompts_per_step * rl.num_generations
+    reward = recipe.reward
+    models = sum(bool(model) for model in (reward.steps, reward.instructions)) if reward else 0
+    full = recipe.train.finetuning_type == "full"
+    copies = models + int(full and rl.beta > 0)
+    beside = f"; {copies} more models of the base's size in memory (reward models{', reference' if full and rl.beta else ''})"
+    return (
+        f"{rl.algorithm}: {rl.max_steps:,} steps of {rl.prompts_per_step} x {rl.num_generations} answers, {answers:,} rollouts of at "
+        f"most {rl.max_completion_length:,} tokens ({answers * rl.max_completion_length:,} in all){beside if copies else ''}"
+    )
 
 
 def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict[Zero, Memory], dict[Zero, int]]:
@@ -174,6 +193,8 @@ def describe(plan: Plan, chosen: str) -> list[str]:
         host = f", {m.host / GIB:.0f} GiB of host memory a node" if m.host else ""
         out.append(f"{zero:15}{figures}   {fits}{host} {mark}".rstrip())
     out.append(f"checkpoint on disk: {plan.memory['none'].checkpoint / GIB:.1f} GiB with optimizer states")
+    if plan.rl:
+        out.append(f"rl: {plan.rl}")
     low, high = plan.cost_usd
     out.append(f"teacher: at most {plan.calls:,} calls" + (f", ${low:,.0f} to ${high:,.0f}" if high else ""))
     if plan.fits.get(chosen, 0) < plan.micro_batch:  # type: ignore[call-overload]

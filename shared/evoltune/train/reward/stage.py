@@ -1,0 +1,163 @@
+"""The stage `reward`: labels what the run's checkpoint writes, pairs its instructions, trains the recipe's reward models.
+
+train_rewards(Run(recipe=recipe, folder=folder))
+
+Beside each model stands the file of its rows (`reward-steps.jsonl`). Samples are journalled like those of an evaluation, so a
+killed stage goes on where it stopped; a finished model of the same rows and settings is left as it is.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from evoltune.dataset.rl_prompts import VerifiablePrompt, prompts_of_run
+from evoltune.domain import Domain, to_task
+from evoltune.errors import DataError, RecipeError
+from evoltune.generate.completions import finished_samples, generate
+from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
+from evoltune.models.proof import read_template
+from evoltune.recipe import StepReward
+from evoltune.record import Answer, Record
+from evoltune.rows.files import jsonl_writer
+from evoltune.run.paths import REWARD_INSTRUCTIONS, REWARD_STEPS
+from evoltune.run.run import Run
+from evoltune.run.store import Store
+from evoltune.train.reward.formats import write_solutions
+from evoltune.train.reward.labelling import checked
+from evoltune.train.reward.launch import replace_train, settings_of, train_reward_model
+from evoltune.train.reward.pairs import pairs_of
+from evoltune.train.reward.steps import HALF, Label, Solution, hard_labels, split_steps
+
+VERDICT = "verdict"
+
+
+def check_rewards(work: Run) -> None:
+    """Raises RecipeError for a `reward:` section that cannot be trained."""
+    reward = work.recipe.reward
+    if reward is None or not (reward.steps or reward.instructions):
+        raise RecipeError("reward: names no model: add steps or instructions")
+    if reward.fail_share >= 1:
+        raise RecipeError(f"reward.fail_share: {reward.fail_share:g}: below 1, so that a fail stays below a pass")
+    if reward.steps:
+        replace_train(work.recipe, reward.steps, None)
+    if reward.instructions:
+        replace_train(work.recipe, reward.instructions, None)
+    if reward.steps and not reward.steps.rows and reward.steps.labels == "check" and work.domain.check_steps is None:
+        raise RecipeError(
+            f"reward.steps.labels: check: domain {work.domain.name!r} has no check of steps: use verdict, or give rows"
+        )
+
+
+def train_rewards(work: Run) -> None:
+    """Trains what `reward:` names, on top of the run's checkpoint."""
+    check_rewards(work)
+    reward = work.recipe.reward
+    assert reward is not None
+    if reward.steps:
+        rows = Path(reward.steps.rows) if reward.steps.rows else label_samples(work, reward.steps)
+        train_reward_model(work.recipe, "steps", rows=rows, out=work.folder / REWARD_STEPS, start=work.checkpoint)
+    if reward.instructions:
+        rows = Path(reward.instructions.rows) if reward.instructions.rows else pair_instructions(work)
+        out = work.folder / REWARD_INSTRUCTIONS
+        train_reward_model(work.recipe, "instructions", rows=rows, out=out, start=work.checkpoint)
+
+
+def pair_instructions(work: Run) -> Path:
+    """Writes the pairs of the run's verified records; returns the file."""
+    settings = settings_of(work.recipe, "instructions")
+    target = work.folder / f"{REWARD_INSTRUCTIONS}.jsonl"
+    if not work.has_store:
+        raise DataError(f"{work.folder}: no store to pair instructions from: give reward.instructions.rows")
+    count = 0
+    with Store.read(work.folder) as store, jsonl_writer(target) as write:
+        kinds = getattr(settings, "pairs", ())
+        for row in pairs_of(store.kept(work.verify_step), work.domain, kinds, work.recipe.seed, settings.limit):
+            write(row)
+            count += 1
+    print(f"  reward: {count} pairs of instructions in {target}", file=sys.stderr)
+    return target
+
+
+def label_samples(work: Run, settings: StepReward) -> Path:
+    """Samples solutions of the run's tasks from its checkpoint, labels their steps, writes them; returns the file."""
+    prompts = list(islice(prompts_of_run(work, []), settings.limit or None))
+    texts = sample_solutions(work, prompts, settings)
+    records = [_record(work.domain, prompt, found) for prompt, found in zip(prompts, texts, strict=True)]
+    target = work.folder / f"{REWARD_STEPS}.jsonl"
+    with work.checker() as checker:
+        solutions = [
+            labelled(work.domain, record, answer, use_check=settings.labels == "check")
+            for record in checker.verify(records)
+            for answer in record.answers
+        ]
+    count = write_solutions(target, (solution for solution in solutions if solution.steps))
+    wrong = sum((solution.first_error or 0) >= 0 and solution.first_error is not None for solution in solutions)
+    print(
+        f"  reward: {count} solutions with labelled steps in {target}, {wrong} of them with an error", file=sys.stderr
+    )
+    return target
+
+
+def sample_solutions(work: Run, prompts: Sequence[VerifiablePrompt], settings: StepReward) -> list[list[str]]:
+    """For each prompt the texts that the checkpoint writes."""
+    source, template = find_model(str(work.checkpoint)), read_template(work.checkpoint)
+    if template is None:
+        raise DataError(f"{work.checkpoint}: no finished training: run `evoltune train` first")
+    chosen = GenerationSettings(
+        model=str(work.checkpoint), weights=source.fingerprint, template=template.template, system=template.system_prompt,
+        n=settings.samples, temperature=settings.temperature, max_new_tokens=work.recipe.eval.max_new_tokens or 512,
+        seed=work.recipe.seed,
+    )  # fmt: skip
+    requests = [
+        SampleRequest(
+            suite="reward", problem=prompt.id, sample=i, prompt=prompt.messages[-1]["content"],
+            history=tuple((m["role"], m["content"]) for m in prompt.messages[:-1]),
+        )
+        for prompt in prompts
+        for i in range(settings.samples)
+    ]  # fmt: skip
+    file = work.folder / f"{REWARD_STEPS}.samples.jsonl"
+    generate(requests, chosen, source, file, batch_size=work.recipe.eval.batch_size)
+    done = finished_samples(file, chosen.key)
+    return [[done[prompt.id, i]["text"] for i in range(settings.samples)] for prompt in prompts]
+
+
+def _record(domain: Domain, prompt: VerifiablePrompt, texts: Sequence[str]) -> Record:
+    task = to_task(domain, {"instruction": prompt.messages[-1]["content"], **prompt.columns}, prompt.id)
+    return Record(
+        domain=domain.name, task=task, answers=tuple(Answer(text=t, model="policy") for t in dict.fromkeys(texts))
+    )
+
+
+def labelled(domain: Domain, record: Record, answer: Answer, *, use_check: bool) -> Solution:
+    """The steps of an answer, labelled by its verdict and by the domain's exact check. See `by_verdict`."""
+    steps, separator = split_steps(answer.text)
+    score = answer.verdict.score if answer.verdict else None
+    exact = checked(domain, record.task, steps) if use_check and steps else (Label(),) * len(steps)
+    return Solution(
+        prompt=record.task.instruction, steps=steps, labels=by_verdict(exact, score), separator=separator,
+        name=record.task.name, extra={"reference": record.task.reference} if record.task.reference else {},
+    )  # fmt: skip
+
+
+def by_verdict(exact: Sequence[Label], score: float | None) -> tuple[Label, ...]:
+    """Labels of an answer's steps from an exact check of each and the verdict on its end.
+
+    A wrong equation is the first error, whatever the end; else a pass makes every step right, and a fail the last step wrong: the
+    error is in what an exact check cannot see, and where is not known. Without a verdict only the wrong equation is kept.
+    """
+    wrong = next((i for i, label in enumerate(exact) if label.value is not None and label.value < HALF), None)
+    if wrong is not None:
+        return hard_labels(len(exact), first_error=wrong, method=exact[wrong].method)
+    if score is None:
+        return (Label(),) * len(exact)
+    if score >= 1:
+        return hard_labels(len(exact), first_error=-1, method=VERDICT)
+    return tuple(_unknown_but_last(len(exact)))
+
+
+def _unknown_but_last(count: int) -> Iterator[Label]:
+    yield from (Label() for _ in range(count - 1))
+    if count:
+        yield Label(value=0.0, method=VERDICT)

@@ -1,0 +1,82 @@
+"""The driver's side of reinforcement learning on one machine: check, job, result. Imports no torch.
+
+train_policy(recipe, prompts=Path("prompts.jsonl"), start=Path("runs/x/checkpoint"), out=Path("runs/x/rl"))
+"""
+
+import importlib.metadata
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evoltune.errors import RecipeError, require
+from evoltune.models.locate import ModelRef, download_model
+from evoltune.models.proof import read_template
+from evoltune.recipe import RL, Recipe
+from evoltune.run.paths import CERTIFICATE, MANIFEST, METRICS
+from evoltune.train.job import make_job
+from evoltune.train.launch import finish_job
+
+
+def check_rl(recipe: Recipe) -> RL:
+    """The `rl:` section. Raises RecipeError for what cannot work, MissingExtraError without TRL."""
+    rl = recipe.rl
+    if rl is None:
+        raise RecipeError("rl: not in the recipe: add it, e.g. `rl: {algorithm: grpo}`")
+    if rl.scale_rewards == "group" and rl.algorithm == "grpo" and recipe.reward and recipe.reward.instructions:
+        raise RecipeError(
+            "rl.scale_rewards: 'group' divides each prompt's rewards by their deviation, which cancels the instruction reward "
+            "exactly: use none or batch, or remove reward.instructions"
+        )
+    if recipe.train.deepspeed not in ("none", "zero1", "zero2"):
+        raise RecipeError(
+            f"train.deepspeed: {recipe.train.deepspeed}: RL on one machine takes none, zero1 or zero2; for more use `evoltune rl "
+            "RECIPE --trainer verl`"
+        )
+    if recipe.train.finetuning_type == "qlora":
+        raise RecipeError("train.finetuning_type: qlora: RL trains a full or a lora checkpoint")
+    require("rl:", "rl", "trl")
+    return rl
+
+
+def train_policy(
+    recipe: Recipe, *, prompts: Path, start: Path, out: Path, rewards: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
+    """Trains the checkpoint `start` on prompts in TRL's form, under the recipe's `rl:`; returns the manifest.
+
+    Args:
+        rewards: folders of finished reward models, under `steps` and `instructions`.
+
+    Raises TrainingError when a guard stopped the run; else as `evoltune.train.launch.train` does.
+    """
+    rl = check_rl(recipe)
+    template = read_template(start)
+    if template is None or not (start / MANIFEST).is_file():
+        raise RecipeError(f"{start}: no finished checkpoint of Evoltune: run `evoltune train` first")
+    train = msgspec.structs.replace(
+        recipe.train, template=template.template, system_prompt=template.system_prompt, checkpoint_select="last"
+    )
+    recipe = msgspec.structs.replace(recipe, train=train)
+    base = download_model(ModelRef(train.model_name_or_path, train.model_revision))
+    certificate = start / CERTIFICATE
+    folders = {f"reward_{kind}": str(folder.resolve()) for kind, folder in (rewards or {}).items()}
+    job = make_job(
+        recipe, str(prompts.resolve()), str(base), out, certificate if certificate.is_file() else None, kind="rl",
+        start=str(start.resolve()), **folders,
+    )  # fmt: skip
+    manifest = finish_job(job)
+    print(f"  rl: {rl.algorithm} (TRL {importlib.metadata.version('trl')}): {summary(out / METRICS)}", file=sys.stderr)
+    return manifest
+
+
+def summary(metrics: Path) -> str:
+    """First and last reward, and held-out accuracy before and after, as one line."""
+    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()] if metrics.is_file() else []
+    rewards = [line["reward"] for line in lines if "reward" in line]
+    accuracy = [line["accuracy"] for line in lines if "accuracy" in line]
+    parts = [f"reward {rewards[0]:.3f} to {rewards[-1]:.3f}"] if rewards else []
+    parts += [f"held-out prompts solved {accuracy[0]:.1%} to {accuracy[-1]:.1%}"] if accuracy else []
+    return ", ".join(parts) or "no step was logged"

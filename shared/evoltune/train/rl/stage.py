@@ -1,0 +1,39 @@
+"""The stage `rl`: the run's checkpoint, optimised by TRL against the recipe's reward, into the folder `rl`.
+
+reinforce(Run(recipe=recipe, folder=folder))
+"""
+
+from pathlib import Path
+
+from evoltune.dataset.rl_prompts import export_prompts, prompts_of_rows, prompts_of_run
+from evoltune.errors import DataError
+from evoltune.rows.files import read_json
+from evoltune.run.paths import AFTER, MANIFEST, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, scores_path
+from evoltune.run.run import Run
+from evoltune.train.rl.launch import check_rl, train_policy
+
+
+def reinforce(work: Run) -> None:
+    """Trains `rl:` on the run's own tasks, or on `rl.prompts`. Scores of an older result are removed first."""
+    rl = check_rl(work.recipe)
+    out = work.final
+    if read_json(out / MANIFEST) is None:
+        scores_path(work.folder, AFTER).unlink(missing_ok=True)
+    prompts = work.folder / PROMPTS
+    rows = prompts_of_rows(rl.prompts, work.domain, []) if rl.prompts else prompts_of_run(work, [])
+    export_prompts(rows, prompts, "trl")
+    train_policy(work.recipe, prompts=prompts, start=work.checkpoint, out=out, rewards=_reward_models(work))
+
+
+def _reward_models(work: Run) -> dict[str, Path]:
+    """The recipe's reward models by kind. Raises DataError for one that is not trained."""
+    reward = work.recipe.reward
+    wanted = {
+        "steps": work.folder / REWARD_STEPS if reward and reward.steps else None,
+        "instructions": work.folder / REWARD_INSTRUCTIONS if reward and reward.instructions else None,
+    }
+    found = {kind: folder for kind, folder in wanted.items() if folder is not None}
+    for kind, folder in found.items():
+        if read_json(folder / MANIFEST) is None:
+            raise DataError(f"{folder}: the reward model of {kind} is not trained: run the stage reward first")
+    return found

@@ -1,0 +1,80 @@
+"""Reinforcement learning by TRL: trained, resumed, stopped."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from evoltune.errors import RecipeError
+from evoltune.models.proof import read_template
+from evoltune.recipe import load_recipe
+from evoltune.rows.files import file_digest
+from evoltune.train.rl.launch import check_rl, train_policy
+
+pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from evoltune.train.job import Watchdog, read_job
+from evoltune.train.rl import callbacks, trainer
+log, at = callbacks.GuardedRun.on_log, int(sys.argv[2])
+def kill(self, args, state, control, **more):
+    os.kill(os.getpid(), 9) if state.global_step == at else log(self, args, state, control, **more)
+callbacks.GuardedRun.on_log = kill
+job = read_job(Path(sys.argv[1]))
+trainer.run(job, Watchdog(job))
+"""
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_an_adapter_is_trained_on_and_saved_in_the_form_that_sft_saves(rl_recipe, prompts, policy, tmp_path):
+    start, out = policy("lora"), tmp_path / "rl"
+    manifest = train_policy(rl_recipe(), prompts=prompts, start=start, out=out)
+    assert manifest["steps"] == 6 and manifest["data"]["kept"] + len(lines_of(out)[0]["held_out"]) == 40
+    assert {p.name for p in start.iterdir() if p.suffix in (".safetensors", ".json")} <= {p.name for p in out.iterdir()}
+    assert read_template(out) == read_template(start)
+    assert file_digest(out / "adapter_model.safetensors") != file_digest(start / "adapter_model.safetensors")
+    steps = [line for line in lines_of(out) if "reward" in line]
+    assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]
+    assert all({"reward", "kl", "length", "verifier", "unjudged"} <= line.keys() for line in steps)
+    assert [line["step"] for line in lines_of(out) if "accuracy" in line] == [0, 3, 6]
+    assert train_policy(rl_recipe(), prompts=prompts, start=start, out=out) == manifest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["lora", "full"])
+@pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
+def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(rl_recipe, prompts, policy, tmp_path, kind, algorithm):
+    recipe = rl_recipe(f"rl.algorithm={algorithm}", f"train.finetuning_type={kind}")
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    train_policy(recipe, prompts=prompts, start=policy(kind), out=whole)
+    job = json.loads((whole / "job.json").read_text())
+    part.mkdir()
+    (part / "job.json").write_text(json.dumps({**job, "out": str(part)}))
+    for at in (1, 3, 5):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(part / "job.json"), str(at)], capture_output=True, text=True
+        )
+        assert killed.returncode == -9, killed.stderr[-2000:]
+    train_policy(recipe, prompts=prompts, start=policy(kind), out=part)
+    name = "adapter_model.safetensors" if kind == "lora" else "model.safetensors"
+    assert file_digest(part / name) == file_digest(whole / name)
+    assert [line["step"] for line in lines_of(part)] == [line["step"] for line in lines_of(whole)]
+
+
+def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(RecipeError, match="rl: not in the recipe"):
+        check_rl(load_recipe("smoke/math"))
+    both = ["reward.instructions={}", "rl.scale_rewards=group"]
+    with pytest.raises(RecipeError, match="cancels the instruction reward exactly"):
+        check_rl(load_recipe("smoke/math", both))
+    assert check_rl(load_recipe("smoke/math", [*both, "rl.algorithm=rloo"])).algorithm == "rloo"
+    with pytest.raises(RecipeError, match=r"train.deepspeed: zero3"):
+        check_rl(load_recipe("smoke/math", ["rl={}", "train.deepspeed=zero3"]))
+    with pytest.raises(RecipeError, match="no finished checkpoint"):
+        train_policy(load_recipe("smoke/math", ["rl={}"]), prompts=tmp_path / "p", start=tmp_path, out=tmp_path / "o")
