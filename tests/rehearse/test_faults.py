@@ -21,13 +21,12 @@ CHECK = """
 import json, sys
 from pathlib import Path
 from evoltune.errors import EvoltuneError
-from evoltune.pipeline import STAGES
 from evoltune.recipe import load_recipe
 from evoltune.run.run import Run
 for i, (name, overrides) in enumerate(json.loads(sys.argv[1])):
     work = Run(recipe=load_recipe(name, overrides), folder=Path(sys.argv[2]) / str(i))
     try:
-        work.check(STAGES)
+        work.check(work.stages)
         work.check_teacher()
         print("nothing", flush=True)
     except EvoltuneError as error:
