@@ -81,8 +81,9 @@ def test_a_slow_program_passes_when_the_reference_is_slow_too(checker):
     slow = "def twice(x):\n    for _ in range(12_000_000): pass\n    return 2 * x\n"
     tests = "\n".join(["assert twice(2) == 4"] * 8)
     assert judge(checker, slow, tests).status == "timeout"
-    verdict = judge(checker, slow, tests, reference=slow)
-    assert verdict.status == "pass" and verdict.evidence["limit_s"] > 1
+    # On a busy core the same work may take more than the factor over the reference's own time: three tries.
+    tries = (judge(checker, slow, tests, reference=slow) for _ in range(3))
+    assert any(verdict.status == "pass" and verdict.evidence["limit_s"] > 1 for verdict in tries)
 
 
 def test_helpers_of_the_prompt_answer_in_the_tests_and_not_the_candidates(checker):
