@@ -81,8 +81,8 @@ def test_a_slow_program_passes_when_the_reference_is_slow_too(checker):
     slow = "def twice(x):\n    for _ in range(12_000_000): pass\n    return 2 * x\n"
     tests = "\n".join(["assert twice(2) == 4"] * 8)
     assert judge(checker, slow, tests).status == "timeout"
-    # On a busy core the same work may take more than the factor over the reference's own time: three tries.
-    tries = (judge(checker, slow, tests, reference=slow) for _ in range(3))
+    # Times on a busy machine vary by more than the factor, and a reference is measured once: three tries with new references.
+    tries = (judge(checker, slow, tests, reference=f"{slow}# {n}\n") for n in range(3))
     assert any(verdict.status == "pass" and verdict.evidence["limit_s"] > 1 for verdict in tries)
 
 
