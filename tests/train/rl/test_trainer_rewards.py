@@ -37,6 +37,7 @@ def test_verl_gets_score_accuracy_and_the_mark_of_unjudged_answers():
         "score": 0.5, "acc": 1.0, "unjudged": 0.0
     }  # fmt: skip
     assert compute_score("math", "?", "5")["score"] == 0.25 and compute_score("math", "?", "5")["unjudged"] == 1.0
+    assert compute_score("math", "0", "5") == {"score": 0.0, "acc": 0.0, "unjudged": 0.0}  # a fail is judged
     assert seen[0] == (["0.5"], ["2+3?"], {"reference": ["5"]}) and seen[1] == (["?"], None, {"reference": ["5"]})
 
 
@@ -55,6 +56,7 @@ def test_openrlhf_gets_tensors_of_one_sample_and_none_counts_as_said():
     found = reward_func(["<s>Q 1</s>"], ["Q"], ['{"domain": "math", "reference": "5"}'])
     assert found["rewards"].dtype == torch.float32 and found["rewards"].shape == (1,)
     assert found["rewards"].tolist() == [1.0] and seen[0][2] == {"reference": ["5"]}
+    assert reward_func(["Q0</s>"], ["Q"], ["5"])["rewards"].tolist() == [0.0]  # a fail is judged
     found = reward_func(["Q?<|im_end|>"], ["Q"], ["5"])
     assert found["scores"].tolist() == [-1.0] and found["extra_logs"]["unjudged"].tolist() == [1.0]
 
