@@ -86,6 +86,7 @@ def test_it_runs_from_seeds_to_report(python: Path, tmp_path: Path):
         "--out",
         "run",
         "teacher.max_tokens=48",
+        "evolve.chains=2",
         "train.max_steps=2",
         "eval.limit=2",
         cwd=tmp_path,

@@ -59,8 +59,19 @@ def plain(verdict):
     )
 
 
-def test_verdicts_from_a_shared_test_runner_are_those_of_test_runners_of_their_own(run, one):
-    jobs = [job(program, tests, cpu_s=0.5) for tests in TESTS for program in NEIGHBOURS]
+# each program and each kind of test once; all pairs of them take a minute
+PAIRS = [(NEIGHBOURS[i % len(NEIGHBOURS)], TESTS[i % len(TESTS)]) for i in range(len(NEIGHBOURS))]
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        pytest.param(PAIRS, id="one_of_each"),
+        pytest.param([(p, t) for t in TESTS for p in NEIGHBOURS], id="all_pairs", marks=pytest.mark.slow),
+    ],
+)
+def test_verdicts_from_a_shared_test_runner_are_those_of_test_runners_of_their_own(run, one, pairs):
+    jobs = [job(program, tests, cpu_s=0.5) for program, tests in pairs]
     assert [plain(v) for v in run(*jobs)] == [plain(one(j.program, j.tests, cpu_s=0.5)) for j in jobs]
 
 

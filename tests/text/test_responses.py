@@ -21,7 +21,7 @@ def test_a_text_without_marks_comes_back_unchanged(text):
 
 @given(PLAIN, PLAIN, st.sampled_from(TAGS), st.booleans())
 def test_thoughts_are_cut_also_where_the_prompt_held_the_opening_tag(thought, answer, tags, opened):
-    assert final_text((tags[0] if opened else "") + thought + tags[1] + answer) == answer
+    assert final_text((tags[0] if opened else "") + thought + tags[1] + answer) == answer.strip()
 
 
 @given(PLAIN, st.sampled_from(TAGS))
@@ -35,7 +35,12 @@ def test_the_answer_ends_at_its_first_end_mark(answer, rest, mark):
 
 
 def test_several_thoughts_are_cut_and_the_text_between_them_stays():
-    assert final_text("<think>a</think>One.\n<think>b</think>Two.") == "One.\nTwo."
+    assert final_text("<think>a</think>One.\n<think>b</think>Two.").split() == ["One.", "Two."]
+
+
+@given(PLAIN.filter(str.strip), PLAIN, st.sampled_from(TAGS))
+def test_a_thought_behind_a_preface_that_never_ends_holds_no_answer(preface, thought, tags):
+    assert final_text(f"{preface}\n{tags[0]}\n{thought}") == preface.strip()
 
 
 @pytest.mark.parametrize(

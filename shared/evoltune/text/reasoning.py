@@ -133,8 +133,16 @@ def _split_tags(text: str) -> tuple[str, str]:
         answer, more = _split_tags(rest)
         return answer.strip(), _joined([*thoughts, more])
     if not thoughts:
-        return text, ""
+        return _without_unfinished(text)
     return rest.strip(), _joined(thoughts)
+
+
+def _without_unfinished(text: str) -> tuple[str, str]:
+    """(answer, thought) of a text without a closing tag: a thought behind a preface may have run out of tokens."""
+    opened = next((m for m in _loose_opens(text) if not m["other"]), None)
+    if opened is None:
+        return text, ""
+    return text[: opened.start()].strip(), text[opened.end() :].strip()
 
 
 def _inside(text: str, opened: re.Match[str]) -> tuple[str, bool, str]:

@@ -1,9 +1,10 @@
 """The part of a model's response that is its answer: without the thoughts before it and without what follows its end.
 
-Thoughts are cut first, so that a draft in them is never taken for the answer; thoughts that never end leave no answer. Then
-the text is cut at the first end mark of a chat template, which servers without the right stop tokens leave in.
+Thoughts are cut first (evoltune/text/reasoning.py), so that a draft in them is never taken for the answer; thoughts that never
+end leave no answer. Then the text is cut at the first end mark of a chat template, which servers without the right stop tokens
+leave in.
 
-    final_text("<think>\\nMaybe 4?\\n</think>\\nIt is 5.<|im_end|>\\n<|im_start|>user\\nThanks")    # "\\nIt is 5."
+    final_text("<think>\\nMaybe 4?\\n</think>\\nIt is 5.<|im_end|>\\n<|im_start|>user\\nThanks")    # "It is 5."
 
 Invariant: a text without such marks comes back unchanged. Marks inside a string or a closed fence are the answer's own: programs
 about chat templates contain them too.
@@ -11,16 +12,8 @@ about chat templates contain them too.
 
 import re
 
-_THOUGHTS = r"(?:(?:seed:)?think|thinking|thoughts?|reasoning|reflection|scratchpad)"
-_OPENING = (
-    rf"<{_THOUGHTS}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|START_THINKING\|>|<\|channel\|>analysis<\|message\|>"
-)
-_CLOSING = (
-    rf"</{_THOUGHTS}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|END_THINKING\|>|<\|channel\|>final<\|message\|>"
-)
-_TAG = re.compile(rf"(?P<open>^[ \t]*(?:{_OPENING}))|(?P<close>{_CLOSING})", re.I | re.M)
-_BARE_CHANNELS = re.compile(r"\Aanalysis.*?assistantfinal", re.S)
-"""Channels of a response whose special tokens were dropped in decoding."""
+from evoltune.text.reasoning import split_reasoning
+
 _START = re.compile(
     r"\A(?:\s*(?:<\|im_start\|>(?:assistant)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|"
     r"<\|assistant\|>|<｜Assistant｜>|<\|begin_of_text\|>|<bos>|<s>|\[/INST\]))+[ \t]*\n?"
@@ -41,30 +34,7 @@ def final_text(response: str) -> str:
     if not ("<" in response or "[" in response or "◁" in response or response.startswith("analysis")):
         return response  # every mark has one of these signs
     text = _START.sub("", response) if response.lstrip()[:1] in "<[" else response
-    return _up_to_end_mark(_without_thoughts(text))
-
-
-def _without_thoughts(text: str) -> str:
-    if bare := _BARE_CHANNELS.match(text):
-        return text[bare.end() :]
-    kept: list[str] = []
-    position, thinking, fences = 0, False, None
-    for tag in _TAG.finditer(text):
-        if tag["open"] is None and _is_quoted(text, tag):
-            continue
-        alone = text[tag.end() : tag.end() + 1] in ("", "\n") or text[tag.start() - 1 : tag.start()] in ("", "\n")
-        if not thinking and (tag["open"] or not alone):
-            fences = fences if fences is not None else _closed_fences(text)
-            if _is_within(tag.start(), fences):
-                continue
-        if tag["close"]:
-            # Without an opening tag, which the prompt may have held, all before it was thought.
-            kept = kept if thinking else []
-            position, thinking = tag.end(), False
-        elif not thinking:
-            kept.append(text[position : tag.start()])
-            thinking = True
-    return "".join(kept) + ("" if thinking else text[position:])
+    return _up_to_end_mark(split_reasoning(text)[0])
 
 
 def _up_to_end_mark(text: str) -> str:
