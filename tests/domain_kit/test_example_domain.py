@@ -88,7 +88,9 @@ def test_it_runs_from_seeds_to_report(python: Path, tmp_path: Path):
         "teacher.max_tokens=48",
         "evolve.chains=2",
         "train.max_steps=2",
-        "eval.limit=2",
+        "eval.limit=1",
+        "eval.max_new_tokens=8",
+        "eval.baseline_max_new_tokens=8",
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr[-3000:]

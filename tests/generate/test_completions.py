@@ -31,20 +31,22 @@ def settings(weights, **more):
 def test_a_killed_generation_goes_on_and_the_file_holds_the_very_same_texts(tiny_base, tmp_path):
     weights = find_model(str(tiny_base))
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
-    proof = generate(wanted(), settings(weights), weights, whole, batch_size=2)
-    assert proof["template"] == "chat" and proof["prompt_tokens"] > 0
-    lines = whole.read_bytes().splitlines(keepends=True)
-    broken.write_bytes(b"".join(lines[:3]) + lines[3][:20])  # one batch and a half, and a torn line
-    generate(wanted(), settings(weights), weights, broken, batch_size=2)
+    with models_kept():
+        proof = generate(wanted(), settings(weights), weights, whole, batch_size=2)
+        assert proof["template"] == "chat" and proof["prompt_tokens"] > 0
+        lines = whole.read_bytes().splitlines(keepends=True)
+        broken.write_bytes(b"".join(lines[:3]) + lines[3][:20])  # one batch and a half, and a torn line
+        generate(wanted(), settings(weights), weights, broken, batch_size=2)
     assert sorted(broken.read_bytes().splitlines()) == sorted(whole.read_bytes().splitlines())
 
 
 def test_nothing_is_generated_twice_and_other_settings_stand_beside(tiny_base, tmp_path):
     weights, out = find_model(str(tiny_base)), tmp_path / "out.jsonl"
-    generate(wanted(2), settings(weights), weights, out)
-    assert generate(wanted(2), settings(weights), weights, out) == {}
     other = settings(weights, temperature=1.0, n=2)
-    generate(wanted(2, samples=2), other, weights, out)
+    with models_kept():
+        generate(wanted(2), settings(weights), weights, out)
+        assert generate(wanted(2), settings(weights), weights, out) == {}
+        generate(wanted(2, samples=2), other, weights, out)
     assert len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
 
 

@@ -56,6 +56,23 @@ def test_the_reason_of_a_wrong_result_names_it_and_the_first_accepted_one(one):
     assert one(ADD, {"cases": [[encode([1, 2]), encode(4), encode(3)]]}).status == "pass"
 
 
+@pytest.mark.parametrize(
+    "gives, expected, status",
+    [
+        ("(1, [2, (3,)])", [1, [2, [3]]], "pass"),
+        ("{'a': (1, 2)}", {"a": [1, 2]}, "pass"),
+        ("(1, 2)", [2, 1], "fail"),
+        ("{1, 2}", [1, 2], "fail"),
+        ("'12'", ["1", "2"], "fail"),
+    ],
+)
+def test_tuples_count_as_lists_where_the_tests_say_so(one, gives, expected, status):
+    cases = {"cases": [[[], encode(expected)]]}
+    program = f"def f():\n    return {gives}"
+    assert one(program, {**cases, "lists": True}).status == status
+    assert one(program, cases).status == "fail"
+
+
 def test_each_reports_every_case(one):
     verdict = one(ADD, {"each": ["assert f(1, 2) == 3", "assert f(1, 2) == 4", "assert f(0, 1) == 1"]})
     assert verdict.status == "fail"

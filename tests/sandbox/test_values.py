@@ -86,6 +86,12 @@ def test_a_lying_subclass_arrives_as_its_base():
         (10**400, 1.0, 1e-6, False),
         ("1", 1, 0, False),
         (True, 1, 0, True),
+        ([1, 2], [1, 3], 0, False),
+        ((1, [2]), (1, [3]), 0, False),
+        ([1], [1, 1], 0, False),
+        ({"a": [1]}, {"a": [2]}, 0, False),
+        ({"a": 1}, {"b": 1}, 0, False),
+        ([{1, 2}], [{1, 3}], 0, False),
     ],
 )
 def test_same_compares_by_type_of_container_and_value_of_number(got, expected, atol, equal):
