@@ -12,6 +12,7 @@ from evoltune.run.store import Store, Usage
 from evoltune.teacher import budget as budget_module
 from evoltune.teacher.budget import Budgeted, BudgetMeter, Spend, worst_case_cost
 from evoltune.teacher.journal import AllSamples, Journalled
+from evoltune.teacher.overruns import SERVERS_NOTE, UNSEEN_TEXT
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost
 from evoltune.teacher.retry import Retried
 from evoltune.teacher.stack import ConcurrencyLimited
@@ -28,8 +29,8 @@ def request(rng, i):
 class Biller:
     """A server that charges for what it makes, also when the reply is lost on the way, and counts the bill itself.
 
-    ways: ignores_n (one text a call), ignores_max_tokens, no_usage, fails (503 after it has generated), slow (a reply after the
-    client's patience), twice (a choice too many)
+    ways: ignores_n (one text a call), ignores_max_tokens (all texts of one length, or with varied: of many), no_usage, fails
+    (503 after it has generated), slow (a reply after the client's patience), twice (a choice too many)
     """
 
     def __init__(self, rng, ways=()):
@@ -46,7 +47,7 @@ class Biller:
         most = n * request.max_tokens
         made = self.rng.choice([most, self.rng.randint(0, most)])
         if "ignores_max_tokens" in self.ways:
-            made = n * self.long_winded
+            made = n * (self.rng.randint(1, self.long_winded) if "varied" in self.ways else self.long_winded)
         if "twice" in self.ways:
             n, made = n + 1, made + made // n
         usage = Usage(prompt_tokens=prompt, completion_tokens=made)
@@ -64,7 +65,7 @@ class Biller:
         return Reply(texts=(word,) * n, usage=Usage() if "no_usage" in self.ways else usage)
 
 
-WAYS = ("ignores_n", "ignores_max_tokens", "no_usage", "fails", "slow", "twice")
+WAYS = ("ignores_n", "ignores_max_tokens", "varied", "no_usage", "fails", "slow", "twice")
 
 
 @pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 300), marks=pytest.mark.slow)], ids=["40", "260"])
@@ -196,6 +197,96 @@ def test_two_calls_that_ask_the_same_thing_at_once_pay_once(tmp_path):
     assert len({r.texts for r in replies}) == 1
 
 
+# ---- a server that makes more than it is asked for
+
+
+class Rambles:
+    """A server that makes so many tokens whatever `max_tokens` says; `fails` of its replies are lost on the way."""
+
+    def __init__(self, tokens, fails=0):
+        self.tokens, self.fails, self.calls, self.at_once, self.most_at_once = tokens, fails, 0, 0, 0
+
+    async def complete(self, request):
+        self.calls, self.at_once = self.calls + 1, self.at_once + 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.001)
+        self.at_once -= 1
+        if self.calls <= self.fails:
+            raise AttemptError("connection lost", charged=True)
+        return Reply(texts=("x",), usage=Usage(prompt_tokens=10, completion_tokens=self.tokens))
+
+
+def small(seed, max_tokens=16):
+    return Request(model="m", messages=(("user", "hi"),), purpose="judge", seed=seed, max_tokens=max_tokens)
+
+
+def ask(meter, server, count=1, name="", first=1):
+    async def one(request):
+        return await meter.pay(request, lambda: server.complete(request), name)
+
+    async def main():
+        return await asyncio.gather(*(one(small(first + i)) for i in range(count)), return_exceptions=True)
+
+    return asyncio.run(main())
+
+
+def test_the_first_call_to_a_server_reserves_more_than_it_asks_for_and_at_most_all_that_is_left(tmp_path):
+    for cap, booked in ((100_000, 34 + UNSEEN_TEXT), (1_000, 1_000)):
+        with Store.open(tmp_path / str(cap)) as store:
+            meter = BudgetMeter(Budget(tokens=cap), PRICE, store)
+            ask(meter, Rambles(16, fails=1))
+            assert spent(meter) == booked == spent(BudgetMeter(Budget(tokens=cap), PRICE, store))
+
+
+def test_a_server_that_was_killed_before_its_first_reply_was_used_stays_booked_at_the_length_that_it_shows_later(
+    tmp_path,
+):
+    rambling = Rambles(9_000)
+    with Store.open(tmp_path) as store:
+
+        async def killed():
+            meter = BudgetMeter(Budget(tokens=100_000), PRICE, store)
+            call = asyncio.create_task(meter.pay(small(1), lambda: asyncio.sleep(60)))
+            await asyncio.sleep(0)
+            store.note = lambda *args: None  # nothing more is written
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            del store.note
+
+        asyncio.run(killed())
+        meter = BudgetMeter(Budget(tokens=100_000), PRICE, store)
+        assert spent(meter) == 34 + UNSEEN_TEXT
+        ask(meter, rambling, first=2)
+        prompts = 34 + 10
+        assert spent(meter) == prompts + 2 * 9_000 + 9_000  # twice the longest for the one whose length nobody saw
+        meter.close()  # the second is not journalled here: its session ends as an ordinary one
+
+
+def test_what_a_server_taught_is_known_in_the_next_session(tmp_path):
+    with Store.open(tmp_path) as store:
+        ask(BudgetMeter(Budget(tokens=50_000), PRICE, store), Rambles(900))
+        again = BudgetMeter(Budget(tokens=50_000), PRICE, store)
+        assert again.worst_case(small(9)).tokens == 34 + 2 * 900
+        assert again.worst_case(small(9), "another").tokens == 34 + 16
+
+
+def test_servers_are_known_each_by_itself():
+    meter = BudgetMeter(Budget(tokens=15_000), PRICE)
+    fair, rambling = Rambles(16), Rambles(2_000)
+    ask(meter, fair, 30, "fair")
+    assert fair.most_at_once > 5
+    ask(meter, rambling, 30, "rambling")
+    assert rambling.calls < 8 and rambling.most_at_once == 1
+    assert meter.worst_case(small(1), "fair").tokens == 34 + 16
+
+
+def test_a_server_that_returns_more_texts_than_asked_for_is_reserved_for_them():
+    meter = BudgetMeter(Budget(tokens=50_000), PRICE)
+    both = Reply(texts=("a", "b"), usage=Usage(prompt_tokens=10, completion_tokens=32))
+    ask(meter, Answers(both))
+    assert meter.worst_case(small(1, 1_000)).tokens == 34 + 2 * 1_000
+
+
 # ---- the meter by itself
 
 ONE = Request(model="m", messages=(("user", "hi"),), purpose="answer", seed=1, max_tokens=100)
@@ -287,6 +378,7 @@ def test_what_an_attempt_may_have_cost_stays_spent_also_over_sessions(tmp_path, 
     worst = worst_case_cost(ONE, PRICE)
     assert worst.tokens == 134
     budget = Budget(calls=10, tokens=1000, usd=1.0)
+    well_known = {"": {"replies": {"100": 20}, "largest": 100, "overran": False, "surplus": 0, "unseen": []}}
 
     async def main(meter):
         for _ in range(2):
@@ -296,6 +388,7 @@ def test_what_an_attempt_may_have_cost_stays_spent_also_over_sessions(tmp_path, 
                 assert error is way
 
     with Store.open(tmp_path) as store:
+        store.note(SERVERS_NOTE, well_known)
         meter = BudgetMeter(budget, PRICE, store)
         asyncio.run(main(meter))
         assert meter.reserved == Spend()

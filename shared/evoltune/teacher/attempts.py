@@ -27,9 +27,9 @@ class Attempts:
         self._meter, self._is_stopped = meter or BudgetMeter(Budget(), Price()), False
         self._at_work: set[asyncio.Task[Any] | None] = set()
 
-    async def make(self, request: Request, send: Send) -> Reply:
-        """One attempt, when its worst case fits into the budget."""
-        return await self._meter.pay(request, lambda: self._tracked(send))
+    async def make(self, request: Request, send: Send, server: str = "") -> Reply:
+        """One attempt, when its worst case fits into the budget. server: the name of what it goes to, where there are several."""
+        return await self._meter.pay(request, lambda: self._tracked(send), server)
 
     async def _tracked(self, send: Send) -> Reply:
         if self._is_stopped:

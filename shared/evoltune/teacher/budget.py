@@ -7,15 +7,15 @@ the store before it is sent, so a `kill -9` leaves it booked. Invariant: spent +
 calls are in flight and however often the run is resumed. A call that does not fit waits while others are in flight, and
 raises BudgetError when none is left.
 
-A server that ignores `max_tokens` is noticed: until a first reply to calls of one `max_tokens` is there only one of them is
-in flight, and a server that once made more than it was asked for is reserved twice the most that it has made.
+A server that ignores `max_tokens` is noticed (see `overruns`): until a first reply to calls of one `max_tokens` is there only
+one of them is in flight, with more reserved than it asks for, and a server that once made more than it was asked for is
+reserved twice the most that it has made. What cannot be bounded is the first reply of such a server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -23,13 +23,14 @@ from evoltune.errors import BudgetError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.notices import say
+from evoltune.teacher.overruns import CAUTIOUS_REPLIES, UNSEEN_TEXT, Overruns, Unseen
 from evoltune.teacher.protocol import PROBE, AttemptError, GivenUpError, Reply, Request, Teacher, cost
 
 MESSAGE_TOKENS = 32  # what a chat template adds to a message; the most that we counted is 11 (Llama 3)
 LOST_NOTE, WALL_NOTE, BOUNDED_NOTE = "budget:lost", "budget:wall_s", "budget:bounded"
 """BOUNDED_NOTE: how many replies came without usage."""
-CAUTIOUS_REPLIES, CAUTION = 20, 3
-"""While so few replies to calls of one `max_tokens` are there, several in flight must fit at this multiple."""
+CAUTION = 3
+"""While few replies to calls of one `max_tokens` are there, several in flight must fit at this multiple."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +48,9 @@ class Spend:
         return Spend(calls=self.calls - other.calls, tokens=self.tokens - other.tokens, usd=self.usd - other.usd)
 
 
-def worst_case_cost(request: Request, price: Price, per_text: int = 0) -> Spend:
-    """The most that one attempt can cost. per_text: tokens of each text where these are more than `max_tokens`."""
-    completion = request.n * max(request.max_tokens or 0, per_text)
+def worst_case_cost(request: Request, price: Price, completion: int = 0) -> Spend:
+    """The most that one attempt can cost. completion: tokens that the server may make, where they are more than asked for."""
+    completion = max(request.n * (request.max_tokens or 0), completion)
     return _spend(Usage(prompt_tokens=_prompt_bound(request), completion_tokens=completion), price)
 
 
@@ -57,7 +58,7 @@ def charged_usage(request: Request, reply: Reply) -> Usage:
     """The reply's usage; where the server does not say it, its bound."""
     prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
     written = sum(len(text.encode("utf-8", "replace")) for text in (*reply.texts, *reply.thoughts))
-    bound = max(request.n * (request.max_tokens or 0), written)
+    bound = max(max(request.n, len(reply.texts)) * (request.max_tokens or 0), written)
     return Usage(
         prompt_tokens=prompt or _prompt_bound(request),
         completion_tokens=completion or (bound if any(reply.texts) or not prompt else 0),
@@ -82,8 +83,7 @@ class BudgetMeter:
         self.reserved = Spend()
         self._bounded = int((store.noted(BOUNDED_NOTE) or 0) if store is not None else 0)
         self._settled = asyncio.Event()
-        self._replies: Counter[int] = Counter()
-        self._largest_text, self._overran = 0, False
+        self._overruns = Overruns(store)
         self._started, self._earlier_wall_s, self._noted_wall_s = time.monotonic(), 0.0, 0.0
         self.has_caps = bool(budget.usd or budget.tokens or budget.calls or budget.wall_s)
         if store is not None and self.has_caps:
@@ -122,18 +122,14 @@ class BudgetMeter:
         if self._budget.wall_s:
             self._note_wall(self._wall_s())
 
-    async def pay(self, request: Request, send: Callable[[], Awaitable[Reply]]) -> Reply:
-        """The reply to one attempt, made only when its worst case fits into the budget."""
+    async def pay(self, request: Request, send: Callable[[], Awaitable[Reply]], server: str = "") -> Reply:
+        """The reply to one attempt, made only when its worst case fits into the budget. server: the name of what it goes to,
+        where there are several."""
         if not self.has_caps:
             reply = await send()
             self._note_bounded(request, reply)
             return reply
-        while True:
-            worst = self.worst_case(request)
-            await self.reserve(worst, request.max_tokens or 0)
-            if worst == self.worst_case(request):
-                break
-            self.settle(worst, Spend())  # while it waited, a reply changed what this server may make
+        worst, unseen = await self._reserved_for(request, server)
         try:
             left = self.wall_left_s()
             async with asyncio.timeout(left if left < float("inf") else None):
@@ -142,14 +138,40 @@ class BudgetMeter:
             self.settle(worst, worst)
             raise self.error("wall_s", worst) from None
         except BaseException as error:
-            self.settle(worst, _used_by_failure(error, worst, self.price))
+            used = _used_by_failure(error, worst, self.price)
+            if unseen and used != worst:
+                self._overruns.never_left(server, unseen)
+            self.settle(worst, used)
             raise
         usage = charged_usage(request, reply)
-        self.observe(request, usage)
+        more = self._overruns.replied(server, request, len(reply.texts), usage.completion_tokens, unseen)
         journalled = None if request.purpose == PROBE else _spend(reply.usage, self.price)
-        self.settle(worst, _spend(usage, self.price), journalled=journalled)
+        self.settle(worst, _spend(usage, self.price) + self._completion(more), journalled=journalled)
         self._note_bounded(request, reply)
         return reply
+
+    async def _reserved_for(self, request: Request, server: str) -> tuple[Spend, Unseen | None]:
+        """Reserves an attempt's worst case. The second: what is reserved for each text of a server that is not known yet."""
+        while True:
+            worst = self.worst_case(request, server)
+            await self.reserve(worst, request.max_tokens or 0, server)
+            if worst == self.worst_case(request, server):
+                break
+            self.settle(worst, Spend())  # while it waited, a reply changed what this server may make
+        if not (self._budget.tokens or self._budget.usd) or not self._overruns.is_unknown(
+            server, request.max_tokens or 0
+        ):
+            return worst, None
+        texts = request.n
+        asked = worst.tokens - _prompt_bound(request)
+        more = self._completion(max(0, texts * UNSEEN_TEXT - asked))
+        rest = self._rest()
+        more = Spend(tokens=min(more.tokens, rest.tokens), usd=min(more.usd, rest.usd))
+        self.reserved += more
+        unseen = (texts, (asked + more.tokens) // texts)
+        self._overruns.sent(server, unseen)
+        self._note_lost()
+        return worst + more, unseen
 
     def _note_bounded(self, request: Request, reply: Reply) -> None:
         """Counts the replies without usage; the first one is said."""
@@ -159,12 +181,22 @@ class BudgetMeter:
             say("a reply without usage: its tokens are estimated by their upper bound (a token is at least one byte)")
         self._bounded += 1
 
-    def worst_case(self, request: Request) -> Spend:
+    def worst_case(self, request: Request, server: str = "") -> Spend:
         """The most that one attempt can cost at this server."""
-        is_doubtful = self._overran or (request.max_tokens or 0) not in self._replies
-        return worst_case_cost(request, self.price, per_text=2 * self._largest_text if is_doubtful else 0)
+        return worst_case_cost(request, self.price, self._overruns.completion(server, request))
 
-    async def reserve(self, worst: Spend, max_tokens: int = 0) -> None:
+    def _completion(self, tokens: int) -> Spend:
+        return Spend(tokens=tokens, usd=cost(self.price, Usage(completion_tokens=tokens)))
+
+    def _rest(self) -> Spend:
+        """What is neither spent nor reserved; a very large amount where there is no cap."""
+        taken, caps = self._spent + self.reserved, self._budget
+        return Spend(
+            tokens=max(0, caps.tokens - taken.tokens) if caps.tokens else 2**53,
+            usd=max(0.0, caps.usd - taken.usd) if caps.usd else 1e12,
+        )
+
+    async def reserve(self, worst: Spend, max_tokens: int = 0, server: str = "") -> None:
         """Takes `worst` out of what is left. Raises BudgetError, naming the cap, when it can never fit.
 
         max_tokens: of the call; 0: a call that no server can overrun.
@@ -175,15 +207,15 @@ class BudgetMeter:
                 raise self.error("wall_s", worst)
             if cap and self.reserved.calls == 0:
                 raise self.error(cap, worst)
-            if not cap and not (self.reserved.calls and max_tokens and self._is_risky(worst, max_tokens)):
+            if not cap and not (self.reserved.calls and max_tokens and self._is_risky(worst, max_tokens, server)):
                 break
             await self._settled.wait()
         self.reserved += worst
         self._note_lost()
 
-    def _is_risky(self, worst: Spend, max_tokens: int) -> bool:
+    def _is_risky(self, worst: Spend, max_tokens: int, server: str) -> bool:
         """Whether a call beside those in flight could exceed a cap if this server ignores `max_tokens`."""
-        replies = self._replies[max_tokens]
+        replies = self._overruns.replies(server, max_tokens)
         if replies >= CAUTIOUS_REPLIES or not (self._budget.tokens or self._budget.usd):
             return False
         at_stake = self.reserved + worst
@@ -202,13 +234,6 @@ class BudgetMeter:
                 self._note_lost()
         self._settled.set()
         self._settled = asyncio.Event()
-
-    def observe(self, request: Request, usage: Usage) -> None:
-        """Learns from a reply how far the server keeps `max_tokens`."""
-        self._replies[request.max_tokens or 0] += 1
-        per_text = -(-usage.completion_tokens // request.n)
-        self._largest_text = max(self._largest_text, per_text)
-        self._overran |= request.max_tokens is not None and per_text > request.max_tokens
 
     def _note_lost(self) -> None:
         """Notes what is spent without a row of the journal, and what is in flight: a session that is killed keeps it."""

@@ -142,7 +142,8 @@ class Endpoint:
         """One request, reserved in the budget. Raises Refusal, AttemptError, GivenUpError."""
         if "n" in dialect.left_out and request.n > 1:
             request = replace(request, n=1)
-        reply = await self._attempts.make(request, lambda: self._post(request, self._body(request, dialect, is_bare)))
+        body = self._body(request, dialect, is_bare)
+        reply = await self._attempts.make(request, lambda: self._post(request, body), self._key)
         if request.stop and "stop" in dialect.left_out:
             reply = replace(reply, texts=tuple(until_stop(text, request.stop) for text in reply.texts))
         return reply
