@@ -14,6 +14,7 @@ from openai_server import RunningServer, serving
 from rehearsals import HEAD, ROW
 
 from evoltune.terminal import table
+from evoltune.text.credentials import forget_secrets
 
 # urlopen keeps the proxies of its first call: one test's proxy must not be the next test's, and the servers are on loopback.
 urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
@@ -21,6 +22,14 @@ urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHa
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests() -> Iterator[None]:
+    """What one test gave as a secret is an ordinary word in the next."""
+    yield
+    forget_secrets()
+
 
 LONGEST = (
     "train/test_ranks.py", "cluster/test_ray_engine.py", "train/test_launch.py", "domain_kit/test_example_domain.py", "run/test_publish.py",

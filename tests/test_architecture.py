@@ -29,10 +29,10 @@ BELOW: dict[str, set[str]] = {
     "domain": {"errors", "record"},
     "run.paths": set(),
     "text": {"errors"},
-    "recipe": {"errors", "record"},
+    "recipe": {"errors", "record", "text"},
     "sandbox": {"errors", "record", "domain", "verification.records"},
     "rows": {"errors", "record", "domain", "recipe", "text", "run.paths"},
-    "run.store": {"errors", "record", "run"},
+    "run.store": {"errors", "record", "run", "text"},
     "models": {"errors", "record", "recipe", "rows", "text", "cluster", "run.paths"},
     "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "text", "cluster", "sandbox", "orphans"},
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from evoltune.text.credentials import without_credentials
+from evoltune.text.credentials import note_environment, without_credentials
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that move the cursor, change colours or the direction of writing, newline and tab aside."""
@@ -53,7 +53,7 @@ def row_counter(label: str) -> Iterator[Callable[[str], None]]:
 
 class SafeStream:
     """A text stream of the command line: whatever is printed, by us or by a library, can neither use the terminal nor show a
-    password that stands in a URL. Escapes have the form of JSON's, so that a line of JSON stays one."""
+    secret. Escapes have the form of JSON's, so that a line of JSON stays one."""
 
     def __init__(self, stream: Any, keep: str = "") -> None:
         self.stream, self._keep = stream, keep
@@ -70,6 +70,7 @@ class SafeStream:
 @contextmanager
 def safe_streams() -> Iterator[None]:
     """Standard output and standard error as `SafeStream`s. Progress bars of libraries may return to the line's beginning."""
+    note_environment()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = SafeStream(sys.stdout), SafeStream(sys.stderr, keep="\r")
     try:
@@ -87,8 +88,8 @@ def console(*, stderr: bool = False) -> Any:
 
 
 def printable(text: str) -> str:
-    """Text from data, with control characters escaped so that it cannot move the cursor or change colours."""
-    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
+    """Text from data without secrets, and with control characters escaped so that it cannot move the cursor or change colours."""
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in without_credentials(text))
 
 
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterator[str]:

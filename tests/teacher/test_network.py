@@ -9,7 +9,7 @@ from openai_server import serving
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
-from evoltune.teacher.network import expand_header, is_listening, proxy_of
+from evoltune.teacher.network import expand, is_listening, proxy_of
 from evoltune.teacher.protocol import make_request
 from evoltune.teacher.stack import open_teacher
 
@@ -94,6 +94,6 @@ def test_a_redirect_is_not_followed_and_says_where_to():
 
 def test_headers_take_secrets_from_the_environment(monkeypatch):
     monkeypatch.setenv("PROJECT", " p-1\n")
-    assert expand_header("id ${PROJECT}", "w") == "id p-1"
+    assert expand("id ${PROJECT}", "w") == "id p-1"
     with pytest.raises(RecipeError, match=r"w: the environment variable 'NO_SUCH' is not set"):
-        expand_header("${NO_SUCH}", "w")
+        expand("${NO_SUCH}", "w")

@@ -15,11 +15,13 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 
 from evoltune import __version__
 from evoltune.errors import EvoltuneError, nearest
 from evoltune.terminal import safe_streams
+from evoltune.text.credentials import note_secrets, secrets_in
 
 Command = tuple[str, str]
 """(module in this package, summary)."""
@@ -111,6 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     argv = present_words(sys.argv[1:] if argv is None else argv)
+    for word in argv:  # an error may repeat them
+        name, _, value = word.lstrip("-").rpartition("=")
+        note_secrets(secrets_in({name.rpartition(".")[2]: value}))
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if argv else 2
@@ -160,9 +165,9 @@ def _execute(name: str, argv: list[str]) -> int:
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         return _failed(name, f"{named}{error.strerror or error}: check the path, its permissions and the disk", 1)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - of a plug-in, or a fault of ours: the last place to say it
         if os.environ.get("EVOLTUNE_DEBUG"):
-            raise
+            traceback.print_exc()  # here, where what is printed is made safe
         cause = f"{type(error).__name__}: {error} (EVOLTUNE_DEBUG=1 shows the traceback)"
         return _failed(name, f"internal error, in evoltune or a plug-in: {cause}", 1)
 

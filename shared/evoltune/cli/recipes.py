@@ -21,6 +21,7 @@ from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
 from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
+from evoltune.text.credentials import masked
 from evoltune.train.deepspeed import deepspeed_config
 from evoltune.train.step_checkpoints import check_selection
 
@@ -63,7 +64,7 @@ def _ls(args: argparse.Namespace) -> None:
 
 def _show(args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe, args.overrides)
-    options.say(args, msgspec.to_builtins(recipe), [dump_recipe(recipe).rstrip("\n")])
+    options.say(args, masked(msgspec.to_builtins(recipe)), [dump_recipe(recipe).rstrip("\n")])
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ Data stages run on the CPU partition (`compute.slurm_cpu`), generation by a loca
 (`train.launch_command`). Every stage continues where it stopped, so a script may be requeued at any moment.
 """
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe, dump_recipe
 from evoltune.rows.files import write_file
 from evoltune.run.paths import RECIPE, SLURM
+from evoltune.text.credentials import cuts_in, is_secret_variable, masked
 
 WARNING_S = 300
 """Slurm signals this long before the time limit: enough to write a checkpoint of tens of gigabytes."""
@@ -38,7 +40,7 @@ def batch_script(
 
     Args:
         options: sbatch options without dashes; they replace the defaults of the same name.
-        environment: Variables to export.
+        environment: Variables to export. Those with secrets are left to the environment of sbatch, which passes it on.
         command: One line of shell.
         stop: Shell that makes the command end early; `$work` is its process id, or empty.
         requeue_if: Shell condition; may use `$again` (1: the warning came) and `$status` (the command's exit code).
@@ -51,7 +53,7 @@ def batch_script(
         *(f"#SBATCH --{key}={value}" for key, value in chosen.items()),
         "#SBATCH --requeue",
         "set -euo pipefail",
-        *(f"export {key}={shlex.quote(value)}" for key, value in environment.items()),
+        *(f"export {key}={shlex.quote(value)}" for key, value in environment.items() if not is_secret_variable(key)),
         *setup,
         "again=0 work=",
         f"stop_work() {{ {stop}; }}",
@@ -125,6 +127,7 @@ def submit(recipe: Recipe, folder: Path, stages: Sequence[str]) -> dict[str, str
         raise RecipeError(
             "--launcher slurm: no sbatch on this machine: run it where jobs are submitted, or add --print-launch to see the scripts"
         )
+    _refuse_secrets(recipe)
     on_slurm = msgspec.structs.replace(recipe.compute, launcher="slurm")
     write_file(folder / SLURM / RECIPE, dump_recipe(msgspec.structs.replace(recipe, compute=on_slurm)))
     jobs: dict[str, str] = {}
@@ -132,9 +135,20 @@ def submit(recipe: Recipe, folder: Path, stages: Sequence[str]) -> dict[str, str
         path = folder / SLURM / f"{stage}.sh"
         write_file(path, stage_script(recipe, folder, stage))
         after = [f"--dependency=afterok:{[*jobs.values()][-1]}"] if jobs else []
-        done = subprocess.run(["sbatch", "--parsable", *after, str(path)], capture_output=True, text=True)
+        command = ["sbatch", "--parsable", *after, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | recipe.compute.env)
         if done.returncode:
             message = " ".join((done.stderr or done.stdout).split())[:300]
             raise RecipeError(f"sbatch refused {path}: {message}: see compute.slurm and compute.slurm_cpu")
         jobs[stage] = done.stdout.strip().partition(";")[0]
     return jobs
+
+
+def _refuse_secrets(recipe: Recipe) -> None:
+    """Raises RecipeError for a secret that stands in the recipe itself: the jobs read it from a file, from which it is cut."""
+    for where in cuts_in(masked(msgspec.to_builtins(recipe)), ""):
+        if not where.startswith("compute.env."):
+            raise RecipeError(
+                f"{where}: holds a secret, which is never written into the file that Slurm's jobs read: name an environment variable "
+                "(${NAME}, or api_key_env); sbatch passes the environment on"
+            )

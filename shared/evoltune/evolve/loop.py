@@ -34,6 +34,7 @@ from evoltune.run.store import Step, Store
 from evoltune.teacher.protocol import Teacher
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
+from evoltune.text.credentials import masked
 
 ENGINE = 2  # raised when the same recipe would decide differently
 OUR_PROMPTS = digest([DIFFICULTY, EQUAL, SELF_INSTRUCT, SNIPPET])
@@ -66,7 +67,7 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
     for name in ("rounds", "stop_on", "stop_by", "sample"):
         del evolution[name]
     sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop", "extra_body")
-    teacher = {name: getattr(recipe.teacher, name) for name in sampling}
+    teacher = masked({name: getattr(recipe.teacher, name) for name in sampling})
     del evolution["prompts"]  # what the folder holds counts, not where it is
     domain = with_prompts(recipe, domain)
     operators = [[o.name, o.kind, o.weight, o.version] for o in domain.operators]

@@ -14,9 +14,10 @@ from evoltune.run.paths import AFTER, BEFORE, EVAL, MANIFEST, SCORES, TEMPLATE
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any] | None = None) -> Path:
-    """Writes the card from the folder's files and from the scores in `../eval`; `manifest` if it is not written yet."""
-    manifest = manifest or read_json(folder / MANIFEST) or {}
-    write_file(folder / "README.md", "\n".join(_lines(folder, manifest)))
+    """Writes the card from the folder's files and from the scores in `../eval`; `manifest` if it is not written yet. A folder
+    without a checkpoint, as of a model that a server has, gets none."""
+    if manifest := manifest or read_json(folder / MANIFEST):
+        write_file(folder / "README.md", "\n".join(_lines(folder, manifest)))
     return folder / "README.md"
 
 

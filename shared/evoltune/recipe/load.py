@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from evoltune.errors import RecipeError, nearest
 from evoltune.recipe.sections import Recipe
+from evoltune.text.credentials import masked, note_secrets, secrets_in
 
 S = TypeVar("S", bound=Struct)
 Lines = dict[tuple[str, ...], str]
@@ -76,6 +77,7 @@ def _checked(tree: dict[str, Any], lines: Lines, overrides: Sequence[str]) -> Re
 
 
 def _converted(tree: dict[str, Any], section: type[S], lines: Lines) -> S:
+    note_secrets(secrets_in(tree))
     _reject_unknown(section, tree, lines, ())
     for path, value, problem in _problems_of(tree):
         raise RecipeError(f"{_line_of(path, lines)}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
@@ -86,8 +88,8 @@ def _converted(tree: dict[str, Any], section: type[S], lines: Lines) -> S:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, with every default written out; `load_recipe` reads it back."""
-    return yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False, allow_unicode=True)
+    """The recipe as YAML, with every default written out and every secret cut out; `load_recipe` reads it back."""
+    return yaml.safe_dump(masked(msgspec.to_builtins(recipe)), sort_keys=False, allow_unicode=True)
 
 
 def shipped() -> dict[str, Path]:

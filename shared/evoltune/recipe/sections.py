@@ -55,7 +55,8 @@ class Endpoint(Section, frozen=True, kw_only=True):
     api_key_header: str = ""
     """Header that holds the key; empty: `Authorization: Bearer KEY`, and `api-key` where the URL is an Azure deployment's."""
     headers: dict[str, str] = {}
-    """More headers; `${NAME}` in a value stands for an environment variable, so that no secret is in the recipe."""
+    """More headers. `${NAME}` here, in `url`, `query` and `extra_body` stands for an environment variable, so that no secret is in
+    the recipe."""
     query: dict[str, str] = {}
     """More of the URL's query, e.g. `{api-version: 2024-10-21}`."""
     extra_body: dict[str, Any] = {}

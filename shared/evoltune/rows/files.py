@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from evoltune.errors import DataError
+from evoltune.text.credentials import without_credentials
 
 WriteRow = Callable[[Mapping[str, Any]], None]
 
@@ -49,9 +50,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Writes bytes, or text as UTF-8."""
+    """Writes bytes, or text as UTF-8 and without secrets."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(without_credentials(content).encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:

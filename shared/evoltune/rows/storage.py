@@ -253,6 +253,7 @@ def _storage_errors() -> tuple[type[Exception], ...]:
 
 
 _CLIENT_ERRORS = {
+    "aiohttp": ("ClientError",),
     "botocore.exceptions": ("BotoCoreError", "ClientError"),
     "httpx": ("HTTPError",),
     "httpx2": ("HTTPError",),

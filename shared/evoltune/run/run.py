@@ -30,9 +30,9 @@ from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
-from evoltune.teacher.network import is_listening, proxy_of
+from evoltune.teacher.network import expand, is_listening, proxy_of
 from evoltune.teacher.stack import open_teacher
-from evoltune.text.credentials import without_credentials
+from evoltune.text.credentials import cuts_in
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.preflight import check_base, check_setup
 from evoltune.train.rl.launch import check_rl
@@ -42,6 +42,9 @@ from evoltune.verification.checker import Checker, core_version, open_checker
 STAGES = ("evolve", "verify", "build", "train", "reward", "rl", "eval", "report")
 """Every stage in order; `reward` and `rl` only where the recipe has these sections."""
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
+CUT_OUT = (
+    "a secret was cut out here when the recipe was kept: give it again, best as ${NAME} of an environment variable"
+)
 _CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
 
 
@@ -168,7 +171,7 @@ class Run:
 
     def write_recipe(self) -> None:
         """Writes the resolved recipe, so that the run can be repeated from its own folder."""
-        write_file(self.folder / RECIPE, without_credentials(dump_recipe(self.recipe)))
+        write_file(self.folder / RECIPE, dump_recipe(self.recipe))
 
     # ---- checks
 
@@ -280,6 +283,8 @@ class Run:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""
         teacher = self.recipe.teacher
         check_engine(teacher)
+        for where in cuts_in(msgspec.to_builtins(teacher), "teacher"):
+            raise RecipeError(f"{where}: {CUT_OUT}")
 
         async def open_and_close() -> None:
             async with open_teacher(teacher):
@@ -287,7 +292,7 @@ class Run:
 
         if teacher.kind in ("http", "replay"):
             asyncio.run(open_and_close())
-        addresses = [endpoint.url for endpoint in teacher.endpoints]
+        addresses = [expand(e.url, f"teacher.endpoints.{i}.url") for i, e in enumerate(teacher.endpoints)]
         if teacher.kind == "http" and not any(map(is_listening, addresses)):
             proxies = {proxy for address in addresses if (proxy := proxy_of(address))}
             by = (

@@ -25,6 +25,7 @@ from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
 from evoltune.run import digests, tables
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
+from evoltune.text.credentials import without_credentials
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 PAGE = 512  # records read per query by `todo` and `records`
@@ -197,7 +198,7 @@ class Store:
                 if isinstance(result, Drop) and not reason:
                     raise ValueError(f"step {step.name}: a drop of record {record.id} has no reason")
                 self._insert(step, record)
-                self._add("decisions", step.key, record.id, _text(reason), record.round)
+                self._add("decisions", step.key, record.id, without_credentials(_text(reason)), record.round)
 
     def _insert(self, step: Step, record: Record) -> None:
         body = {
@@ -376,7 +377,8 @@ class Store:
     def note(self, key: str, value: Any) -> None:
         """Sets a small JSON value about the run (plans, versions, scores)."""
         with _sqlite_errors(self.folder):
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, json.dumps(value)))
+            row = (key, without_credentials(json.dumps(value)))
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row)
 
     def noted(self, key: str) -> Any:
         row = self.sql("SELECT value FROM meta WHERE key=?", key).fetchone()

@@ -8,6 +8,7 @@ it where each sample is a line), so results may come in parts, or twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,29 @@ from evoltune.rows.readers import BadRow, found_json_lines, read_json_lines
 from evoltune.teacher.batch_forms import FORMS, Outcome, outcome_of, request_lines, result_id
 from evoltune.teacher.dialects import Dialect
 from evoltune.teacher.protocol import Reply, Request, request_key
+from evoltune.text.credentials import masked
 
 
 def write_requests(
     requests: Iterable[Request], path: Path, form: str = "openai", dialect: Dialect | None = None,
     done: Mapping[str, frozenset[int]] | None = None,
 ) -> int:  # fmt: skip
-    """Writes the requests in a provider's form. `done`: samples by key that are there already. Returns how many requests."""
+    """Writes the requests in a provider's form, options with secrets left out. `done`: samples by key that are there already. Returns how many requests."""
     count = 0
     with jsonl_writer(path) as write:
         for request in requests:
+            if masked(request.extra_body) != request.extra_body:
+                request = replace(request, extra_body=_without_secrets(request.extra_body))
             known = (done or {}).get(request_key(request), frozenset())
             for line in request_lines(request, FORMS[form], dialect or Dialect(), known):
                 write(line)
             count += 1
     return count
+
+
+def _without_secrets(extra_body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file may hold of them: whoever sends it has a key."""
+    return {key: value for key, value in extra_body.items() if masked({key: value}) == {key: value}}
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -1,18 +1,17 @@
 """One OpenAI-compatible server: how a request is put to it, what its replies mean, and what was learnt about it.
 
 A refusal is a fault of the row, of the parameters, or of the run; which of them is found out as `negotiation` says.
-Invariants: an API key is in a request header and nowhere else (no error, log, journal or recipe shows it); a redirect is
-never followed, so no other host receives it.
+Invariants: a secret is in a request and nowhere else (no error, log, journal or recipe shows it, and what a server sends back of
+it is cut out); a redirect is never followed, so no other host receives secret or prompt; no reply is read beyond
+`MAX_REPLY_BYTES`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,18 +20,10 @@ import orjson
 from yarl import URL
 
 from evoltune import recipe as recipes
-from evoltune.errors import RecipeError
 from evoltune.run.store import Store
+from evoltune.teacher.access import access_of
 from evoltune.teacher.attempts import Attempts
-from evoltune.teacher.dialects import (
-    HTTP_DIALECTS_NOTE,
-    Dialect,
-    chat_url,
-    check_extra_body,
-    describe,
-    is_raw,
-    until_stop,
-)
+from evoltune.teacher.dialects import HTTP_DIALECTS_NOTE, Dialect, describe, is_raw, until_stop
 from evoltune.teacher.negotiation import (
     Gate,
     SettingRefusedError,
@@ -42,7 +33,6 @@ from evoltune.teacher.negotiation import (
     shape_of,
     without_named,
 )  # fmt: skip
-from evoltune.teacher.network import expand_header, proxy_of
 from evoltune.teacher.notices import clock_after, say, span
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, probe_of
 from evoltune.teacher.rate_limit import RateLimiter, retry_after_s
@@ -56,6 +46,8 @@ LATER = {408, 409, 424, 425, 429, 498, 499}
 OVERLOADED = 529
 BUSY = {498, 503, OVERLOADED}  # 498: no capacity (Groq)
 PROBE_ATTEMPTS = 4
+MAX_REPLY_BYTES = 64 * 2**20
+"""A reply of 100 texts of 8,192 tokens has about 4 MiB."""
 
 
 class Refusal(Exception):
@@ -74,22 +66,14 @@ class Endpoint:
         attempts: Attempts, store: Store | None = None,
     ) -> None:  # fmt: skip
         """`where` is the key in the recipe, for errors. Raises RecipeError: a bad URL, a key that cannot be read."""
-        chat = chat_url(config.url, where, config.query)
-        self.url = URL(chat, encoded=True)
-        raw_path = self.url.raw_path.removesuffix("/chat/completions") + "/completions"
-        self.completions_url = self.url.with_path(raw_path, encoded=True, keep_query=True)
-        self.name = config.url.partition("?")[0]
-        self.weight, self._extra_body = config.weight, config.extra_body
-        check_extra_body(config.extra_body, where)
-        self._proxy = proxy_of(chat)
-        self._secrets: list[bytes] = []
-        self.headers = self._read_headers(config, where)
+        self.access = access_of(config, teacher, where)
+        self.name, self.weight = self.access.name, config.weight
         self._session, self._attempts, self._store = session, attempts, store
         self._max_wait_s = teacher.max_wait_s
         self.limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute)
         self._window = Window(teacher.concurrency)
         self.in_flight, self._failures, self.cooldown_until = 0, 0, 0.0
-        self.unusable = ""
+        self.unusable = self.access.lacks
         """Why no further request is sent here; "" while the endpoint can be used."""
         self._gate, self._resolving = Gate(), asyncio.Lock()
         self._served: set[tuple[str, float | None]] = set()
@@ -149,15 +133,14 @@ class Endpoint:
         return reply
 
     def _body(self, request: Request, dialect: Dialect, is_bare: bool) -> dict[str, Any]:
-        body = dialect.body(request, self._extra_body)
+        body = dialect.body(request, self.access.extra_of(request))
         return {k: body[k] for k in ("model", "messages", "prompt") if k in body} if is_bare else body
 
     async def _post(self, request: Request, body: Mapping[str, Any]) -> Reply:
         sent_at = await self.limiter.admit(sum(len(c) for _, c in request.messages) // 4)
-        url = self.completions_url if is_raw(request) else self.url
+        url = self.access.completions_url if is_raw(request) else self.access.url
         status, headers, content = await self._exchange(url, orjson.dumps(body))
-        for secret in self._secrets:  # some servers echo the key
-            content = content.replace(secret, b"***") if secret in content else content
+        content = self.access.without_secrets(content)
         if not 200 <= status < 300:
             raise self._fault(read_error(status, content), headers, sent_at)
         try:
@@ -174,9 +157,10 @@ class Endpoint:
     async def _exchange(self, url: URL, data: bytes) -> tuple[int, Mapping[str, str], bytes]:
         began = time.monotonic()
         try:
-            post = self._session.post(url, data=data, headers=self.headers, allow_redirects=False, proxy=self._proxy)
+            sent = self.access
+            post = self._session.post(url, data=data, headers=sent.headers, allow_redirects=False, proxy=sent.proxy)
             async with post as response:
-                return response.status, response.headers, await response.read()
+                return response.status, response.headers, await self._whole(response)
         except aiohttp.ClientConnectorError as error:  # nothing left this machine
             self._record_failure()
             detail = error.os_error.strerror or str(error.os_error)
@@ -194,9 +178,21 @@ class Endpoint:
             self._record_failure()
             raise AttemptError(f"connection lost ({type(error).__name__})", where=self.name, charged=True) from None
 
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, unpacked. Raises AttemptError when it is larger than any reply of a teacher: the rest is not read."""
+        parts, size = [], 0
+        while part := await response.content.readany():
+            size += len(part)
+            if size > MAX_REPLY_BYTES:
+                response.close()
+                said = f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB: is it an OpenAI-compatible server?"
+                raise AttemptError(said, where=self.name, charged=True, answered=True)
+            parts.append(part)
+        return b"".join(parts)
+
     def _hint(self) -> str:
-        if self._proxy:
-            return f"by the proxy {URL(self._proxy).host} of the environment (NO_PROXY leaves hosts out)"
+        if self.access.proxy:
+            return f"by the proxy {URL(self.access.proxy).host} of the environment (NO_PROXY leaves hosts out)"
         return "is a server running there? e.g. `vllm serve MODEL`, or `llama-server -m FILE`"
 
     # ---- what an error means
@@ -325,33 +321,3 @@ class Endpoint:
         if self._store is not None:
             known = self._store.noted(HTTP_DIALECTS_NOTE) or {}
             self._store.note(HTTP_DIALECTS_NOTE, known | {self._key: self.dialect.as_json()})
-
-    def _read_headers(self, config: recipes.Endpoint, where: str) -> dict[str, str]:
-        headers = {"Content-Type": "application/json"}
-        if key := _read_key(config, where):
-            self._secrets.append(key.encode())
-            is_azure = "/openai/deployments/" in self.url.path
-            name = config.api_key_header or ("api-key" if is_azure else "Authorization")
-            headers[name] = f"Bearer {key}" if name.lower() == "authorization" else key
-        for name, value in config.headers.items():
-            text = expand_header(value, f"{where}.headers.{name}")
-            if text != value and text:
-                self._secrets.append(text.encode())
-            headers[name] = text
-        return headers
-
-
-def _read_key(config: recipes.Endpoint, where: str) -> str:
-    """The API key from its variable or file; "" when the recipe names none. Raises RecipeError."""
-    if config.api_key_env:
-        key = os.environ.get(config.api_key_env, "").strip()
-        if not key:
-            raise RecipeError(f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set")
-        return key
-    if config.api_key_file:
-        path = Path(config.api_key_file).expanduser()
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{where}.api_key_file: {str(path)!r} cannot be read: {error}") from None
-    return ""

@@ -10,9 +10,12 @@ import re
 import socket
 import time
 import urllib.request
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from evoltune.errors import RecipeError, TeacherError
+from evoltune.text.credentials import note_secret
 
 CONNECT_S = 5.0
 LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
@@ -51,15 +54,26 @@ def is_listening(url: str) -> bool:
     return True
 
 
-def expand_header(value: str, where: str) -> str:
-    """A header's value with `${NAME}` replaced from the environment. Raises RecipeError for one that is not set."""
+def expand(value: str, where: str) -> str:
+    """A text of the recipe with `${NAME}` replaced from the environment, from then on a secret. Raises RecipeError for one that
+    is not set."""
 
     def variable(found: re.Match[str]) -> str:
         if (text := os.environ.get(found[1])) is None:
             raise RecipeError(f"{where}: the environment variable {found[1]!r} is not set")
+        note_secret(text)
         return text.strip()
 
     return re.sub(r"\$\{(\w+)\}", variable, value)
+
+
+def expand_all(value: Any, where: str) -> Any:
+    """`expand` for every text in a JSON value."""
+    if isinstance(value, str):
+        return expand(value, where)
+    if isinstance(value, Mapping):
+        return {key: expand_all(inner, f"{where}.{key}") for key, inner in value.items()}
+    return [expand_all(inner, where) for inner in value] if isinstance(value, list | tuple) else value
 
 
 async def wait_healthy(url: str, timeout_s: float) -> None:
@@ -70,7 +84,8 @@ async def wait_healthy(url: str, timeout_s: float) -> None:
     async with aiohttp.ClientSession() as session:
         while True:
             try:
-                async with session.get(url, timeout=aiohttp.ClientTimeout(total=5)) as response:
+                limit = aiohttp.ClientTimeout(total=5)
+                async with session.get(url, timeout=limit, allow_redirects=False) as response:
                     if response.status == 200:
                         return
                     state = f"HTTP {response.status}"

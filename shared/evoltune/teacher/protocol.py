@@ -16,6 +16,7 @@ from evoltune import recipe as recipes
 from evoltune.errors import TeacherError
 from evoltune.record import digest
 from evoltune.run.store import Usage
+from evoltune.text.credentials import masked
 
 Message = tuple[str, str]
 """(role, content)."""
@@ -132,12 +133,15 @@ def make_request(
 
 
 def request_to_json(request: Request) -> dict[str, Any]:
-    """What is hashed and journalled: every field but `record`; `stop` and `extra_body` only where they are set."""
+    """What is hashed and journalled: every field but `record`; `stop` and `extra_body` only where they are set, and secrets in
+    the latter cut out: another key asks the same."""
     body = {**vars(request)}
     del body["record"]
     for name in ("stop", "extra_body"):
         if not body[name]:
             del body[name]
+    if "extra_body" in body:
+        body["extra_body"] = masked(body["extra_body"])
     return body
 
 

@@ -26,6 +26,7 @@ from evoltune.rows.files import file_digest, read_json, write_file, write_json
 from evoltune.rows.readers import finished_rows, source_files
 from evoltune.run.lock import locked
 from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, TRAIN_LOCK
+from evoltune.text.credentials import masked
 
 # Settings that decide how the work is done, but not its result; the rows' content and the batch are hashed apart.
 _WITHOUT_EFFECT = (
@@ -181,7 +182,8 @@ def rows_of(dataset: str) -> str:
 
 
 def write_job(job: Job) -> None:
-    write_file(job.file, msgspec.json.format(msgspec.json.encode(job), indent=1))
+    """Writes it for the ranks, who need none of the recipe's secrets: variables come with their environment."""
+    write_file(job.file, msgspec.json.format(msgspec.json.encode(masked(msgspec.to_builtins(job))), indent=1).decode())
 
 
 def read_job(path: Path) -> Job:

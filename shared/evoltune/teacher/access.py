@@ -1,0 +1,111 @@
+"""How a server is reached: its URLs, headers and options, with what the environment holds in place of `${NAME}`.
+
+    access = access_of(endpoint, teacher, "teacher.endpoints.0")
+    content = access.without_secrets(content)     # some servers send back what they were sent
+
+Invariant: the secrets of an access are noted, so that nothing that is printed or written shows them.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+from yarl import URL
+
+from evoltune import recipe as recipes
+from evoltune.errors import RecipeError
+from evoltune.teacher.dialects import chat_url, check_extra_body
+from evoltune.teacher.network import expand_all, proxy_of
+from evoltune.teacher.protocol import Request
+from evoltune.text.credentials import (
+    CUT,
+    cuts_in,
+    forms,
+    is_telling,
+    note_secrets,
+    secrets_in,
+    secrets_of_url,
+    without_credentials,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What requests to one server need."""
+
+    url: URL
+    completions_url: URL
+    name: str
+    """The URL as it may be shown."""
+    headers: Mapping[str, str]
+    proxy: str | None
+    extra_body: Mapping[str, Any]
+    teacher_extra: Mapping[str, Any]
+    """`teacher.extra_body`, which requests carry as it stands in the recipe."""
+    secrets: tuple[bytes, ...]
+    lacks: str = ""
+    """Why it cannot be used: its secrets were cut out when the recipe was kept."""
+
+    def extra_of(self, request: Request) -> Mapping[str, Any]:
+        """What a request's body holds beside the usual."""
+        own = self.teacher_extra if request.extra_body else {}
+        return {**own, **self.extra_body}
+
+    def without_secrets(self, content: bytes) -> bytes:
+        for secret in self.secrets:
+            if secret in content:
+                content = content.replace(secret, CUT.encode())
+        return content
+
+
+def access_of(config: recipes.Endpoint, teacher: recipes.Teacher, where: str) -> Access:
+    """`where` is the key in the recipe, for errors. Raises RecipeError: a bad URL, a key or variable that is not there."""
+    check_extra_body(config.extra_body, where)
+    raw: dict[str, Any] = msgspec.to_builtins(config)
+    lacks = next(
+        (f"{place}: a secret was cut out here: give it again, best as ${{NAME}}" for place in cuts_in(raw, where)), ""
+    )
+    given = {name: expand_all(raw[name], f"{where}.{name}") for name in ("url", "headers", "query", "extra_body")}
+    teacher_extra = expand_all(teacher.extra_body, "teacher.extra_body")
+    chat = chat_url(given["url"], where, given["query"])
+    url = URL(chat, encoded=True)
+    key = _read_key(config, where)
+    is_azure = "/openai/deployments/" in url.path
+    name = config.api_key_header or ("api-key" if is_azure else "Authorization")
+    named = {name: f"Bearer {key}" if name.lower() == "authorization" else key} if key else {}
+    variables = (os.environ[v] for v in re.findall(r"\$\{(\w+)\}", orjson.dumps([raw, teacher.extra_body]).decode()))
+    secrets = [key, *variables, *secrets_in(given), *secrets_in(teacher_extra), *secrets_of_url(chat)]
+    note_secrets(secrets)
+    shown = without_credentials(given["url"].partition("?")[0])
+    return Access(
+        url=url, name=shown, headers={"Content-Type": "application/json", **named, **given["headers"]}, proxy=proxy_of(chat),
+        completions_url=url.with_path(f"{url.raw_path.removesuffix('/chat/completions')}/completions", encoded=True, keep_query=True),
+        extra_body=given["extra_body"], teacher_extra=teacher_extra, secrets=tuple(dict.fromkeys(_bytes(secrets))), lacks=lacks,
+    )  # fmt: skip
+
+
+def _bytes(secrets: list[str]) -> Iterator[bytes]:
+    """Every form of the secrets, longer ones first, so that no rest of one stays."""
+    found = {form for secret in secrets if is_telling(secret.strip()) for form in forms(secret.strip())}
+    yield from (form.encode("utf-8", "replace") for form in sorted(found, key=lambda form: (-len(form), form)))
+
+
+def _read_key(config: recipes.Endpoint, where: str) -> str:
+    """The API key from its variable or file; "" when the recipe names none. Raises RecipeError."""
+    if config.api_key_env:
+        key = os.environ.get(config.api_key_env, "").strip()
+        if not key:
+            raise RecipeError(f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set")
+        return key
+    if config.api_key_file:
+        path = Path(config.api_key_file).expanduser()
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{where}.api_key_file: {str(path)!r} cannot be read: {error}") from None
+    return ""
