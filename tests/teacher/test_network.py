@@ -1,14 +1,17 @@
 """The way to a server: proxies from the environment, certificates, redirects, headers."""
 
 import asyncio
+import gzip
 import http.server
 import threading
+from contextlib import suppress
 
 import pytest
 from openai_server import serving
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
+from evoltune.teacher import endpoint
 from evoltune.teacher.network import expand, is_listening, proxy_of
 from evoltune.teacher.protocol import make_request
 from evoltune.teacher.stack import open_teacher
@@ -50,9 +53,9 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch):
         proxy_of("https://api.example/v1")
 
 
-def ask(url, **endpoint):
+def ask(url, **options):
     config = recipes.Teacher(
-        kind="http", model="m", max_retries=0, endpoints=(recipes.Endpoint(url=url, **endpoint),), timeout_s=30.0
+        kind="http", model="m", max_retries=0, endpoints=(recipes.Endpoint(url=url, **options),), timeout_s=30.0
     )
 
     async def main():
@@ -92,7 +95,42 @@ def test_a_redirect_is_not_followed_and_says_where_to():
             server.shutdown()
 
 
-def test_headers_take_secrets_from_the_environment(monkeypatch):
+class Endless(http.server.BaseHTTPRequestHandler):
+    packed = False
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        body = [b"x" * 2**16] * 400
+        if self.packed:
+            self.send_header("Content-Encoding", "gzip")
+            body = [gzip.compress(b" " * 2**24)]
+        self.end_headers()
+        with suppress(OSError):  # the reader has gone
+            for block in body:
+                self.wfile.write(block)
+                self.server.written += len(block)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_reply_without_end_is_not_read_to_it(monkeypatch, packed):
+    monkeypatch.setattr(endpoint, "MAX_REPLY_BYTES", 2**20)
+    monkeypatch.setattr(Endless, "packed", packed)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.written = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with pytest.raises(TeacherError, match="a reply of more than 1 MiB"):
+                ask(f"http://127.0.0.1:{server.server_port}/v1")
+            assert server.written < 20 * 2**20
+        finally:
+            server.shutdown()
+
+
+def test_texts_take_secrets_from_the_environment(monkeypatch):
     monkeypatch.setenv("PROJECT", " p-1\n")
     assert expand("id ${PROJECT}", "w") == "id p-1"
     with pytest.raises(RecipeError, match=r"w: the environment variable 'NO_SUCH' is not set"):

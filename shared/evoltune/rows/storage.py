@@ -4,13 +4,15 @@
     fetch("s3://bucket/mine", Path("runs/mine"))       # downloads what differs, each file checked by its hash
 
 A published folder is a set of objects FOLDER/STEM-HASH.EXT that are never overwritten, and one object `manifest.json` that
-names the current ones: a reader sees the old state or the new one, never a mixture. `run.publish` writes them.
+names the current ones: a reader sees the old state or the new one, never a mixture. `run.publish` writes them. Invariant:
+nothing is read beyond the size that was announced, or beyond half of the free disk where none was.
 """
 
 import importlib
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -27,6 +29,8 @@ Manifest = dict[str, Any]
 """{"format": 1, "version": hash, "before": version, "files": {name: {"sha256", "bytes", "object"}}}"""
 
 _VERSION_NOTE = ".published.json"
+MAX_MANIFEST_BYTES = 64 * 2**20
+"""200 bytes a file: 300,000 files."""
 _UNFINISHED = (".lock", ".tmp", "-wal", "-shm")
 """Suffixes of files that belong to a running process."""
 
@@ -55,7 +59,7 @@ def download(address: str) -> Path:
         target = cache_folder() / "objects" / version[:16] / PurePosixPath(address).name
         if not target.is_file():
             with atomic_path(target) as temporary:
-                fs.get_file(path, str(temporary))
+                _get(fs, path, temporary, info.get("size"), address)
         return target
 
 
@@ -95,9 +99,8 @@ def fetch(address: str, folder: Path, *, strict: bool = False) -> Manifest:
     try:
         with filesystem(address) as (fs, root):
             for name in missing:
-                _download(
-                    fs, f"{root}/{object_name(name, wanted[name])}", waiting / name, wanted[name], f"{address}/{name}"
-                )
+                source, entry = f"{root}/{object_name(name, wanted[name])}", manifest["files"][name]
+                _download(fs, source, waiting / name, entry, f"{address}/{name}")
         for name in missing:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +115,32 @@ def fetch(address: str, folder: Path, *, strict: bool = False) -> Manifest:
     return manifest
 
 
-def _download(fs: Any, source: str, target: Path, sha256: str, where: str) -> None:
+def _get(fs: Any, source: str, target: Path, size: int | None, where: str) -> None:
+    """Downloads one object of at most `size` bytes; None: as far as half of the free disk goes. Raises StoreError for a larger
+    one, at once and not when the disk is full."""
+    from fsspec.callbacks import Callback
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    limit = shutil.disk_usage(target.parent).free // 2 if size is None else size
+
+    class Bounded(Callback):  # type: ignore[misc]
+        def relative_update(self, inc: int = 1) -> None:
+            super().relative_update(inc)
+            if self.value > limit:
+                raise StoreError(f"{where}: more than {limit} bytes, which is {_SIZED[size is None]}: not read further")
+
+    fs.get_file(source, str(target), callback=Bounded())
+    if target.stat().st_size > limit:
+        raise StoreError(f"{where}: {target.stat().st_size} bytes, {limit} are {_SIZED[size is None]}: not used")
+
+
+_SIZED = {False: "the size that was announced", True: "half of the free disk"}
+
+
+def _download(fs: Any, source: str, target: Path, entry: dict[str, Any], where: str) -> None:
+    sha256 = entry["sha256"]
     with atomic_path(target) as temporary:
-        fs.get_file(source, str(temporary))
+        _get(fs, source, temporary, entry.get("bytes"), where)
         if (found := file_digest(temporary)) != sha256:
             raise StoreError(
                 f"{where}: damaged: its hash is {found[:12]}, the manifest says {sha256[:12]}: "
@@ -138,7 +164,9 @@ def read_manifest(address: str) -> Manifest | None:
     with filesystem(address) as (fs, root):
         fs.invalidate_cache()
         try:
-            body = fs.cat_file(f"{root}/{MANIFEST}")
+            with tempfile.TemporaryDirectory() as folder:
+                _get(fs, f"{root}/{MANIFEST}", Path(folder, MANIFEST), MAX_MANIFEST_BYTES, f"{address}/{MANIFEST}")
+                body = Path(folder, MANIFEST).read_bytes()
         except FileNotFoundError:
             return None
     try:
