@@ -13,13 +13,14 @@ from evoltune.curate.decontaminate import DomainOverlap, decontaminate
 from evoltune.curate.stages import curate_stages
 from evoltune.dataset.write import write_dataset
 from evoltune.domain import Domain
-from evoltune.errors import CertificateError, DataError
-from evoltune.recipe import Curate, Recipe
+from evoltune.errors import CertificateError, DataError, DomainError
+from evoltune.recipe import Curate, Recipe, Sandbox, Verification
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.rows.readers import read_rows
 from evoltune.run.apply import apply_stage
 from evoltune.run.store import Step, Store
 from evoltune.sandbox.worker_protocol import WorkerLost
+from evoltune.verification.checker import open_checker
 
 PROBLEM = Task(
     name="shop/1",
@@ -76,12 +77,52 @@ def test_overlap_sees_only_what_text_let_pass_and_the_reason_names_suite_and_met
     ]
     checker, notes = Twins(), {}
     stage = decontaminate(
-        {"shop": (PROBLEM,)}, Curate(), DomainOverlap(checker=checker, methods=["twin"]), note=notes.__setitem__
+        {"shop": (PROBLEM,)},
+        Curate(),
+        DomainOverlap(checker=checker, methods=["twin"]),
+        seeds=(),
+        note=notes.__setitem__,
     )
     copied, twin, clean = stage(rows)
     assert (copied.reason, twin.reason) == ("contaminated: shop by 13-gram", "contaminated: shop by twin")
     assert clean == rows[2] and checker.asked == 2
     assert json.loads(notes[rows[1].id]) == [{"suite": "shop", "task": "shop/1", "method": "twin", "score": 1.0}]
+
+
+RAISING = """
+from evoltune import Domain, Verdict
+
+
+def broken(record, tasks, context):
+    if "odd row" not in record.task.instruction and context.policy["odd_only"]:
+        return []
+    raise KeyError("missing")
+
+
+domain = Domain(
+    name="raising", seeds=list, operators=(), verify=lambda task, candidate, context: Verdict(status="pass"),
+    overlap={"broken": broken}, policy={"odd_only": False},
+)
+"""
+
+
+@pytest.mark.parametrize("odd_only", [False, True])
+def test_an_overlap_function_that_raises_is_an_error_and_an_odd_row_is_not(tmp_path, odd_only):
+    package = tmp_path / "evoltune_raising"
+    package.mkdir()
+    (package / "__init__.py").write_text(RAISING)
+    rows = [*rows_of(4), record("an odd row that no check understands", name="odd")]
+    settings = Verification(workers=1, sandbox=Sandbox(require="L0"), policy={"odd_only": odd_only})
+    with open_checker(str(package), settings) as checker:
+        stage = decontaminate(SUITES, Curate(), DomainOverlap(checker=checker, methods=["broken"]), seeds=())
+        if odd_only:
+            found = list(stage(rows))
+            assert found[:4] == rows[:4] and found[4].reason == "unchecked: shop by broken"
+        else:
+            with pytest.raises(
+                DomainError, match=r"'raising': overlap 'broken' .* 5 of 5 rows .*raised KeyError.*curate\.overlap"
+            ):
+                list(stage(rows))
 
 
 TOY = """

@@ -1,5 +1,8 @@
 """Decontamination by text: n-grams, Jaccard, containment, paraphrase."""
 
+import pytest
+from small_domains import SMALL_DOMAINS, texts_of
+
 from evoltune.curate.decontaminate import text_hits
 from evoltune.curate.paraphrase import features, numbers
 from evoltune.curate.text_matches import build_index, find_hits
@@ -107,3 +110,37 @@ def test_a_renamed_program_with_a_reworded_docstring_is_a_paraphrase():
 def test_number_words_are_numbers():
     assert numbers("twenty boxes, 1,500 pens, half a dozen and 2.5 kg") == {20.0, 1500.0, 0.5, 12.0, 2.5}
     assert features("```python\nprint(1)\n```\nAdd two").numbers == {2.0}
+
+
+def found_in_small_domain(name, rows):
+    tasks, seeds, _ = texts_of(name)
+    index = build_index({"s": [Task(instruction=t, name=str(i)) for i, t in enumerate(tasks)]}, Curate(), seeds)
+    return [{h.task for h in find_hits(index, row)} for row in rows]
+
+
+@pytest.mark.parametrize("name", SMALL_DOMAINS)
+def test_a_seed_that_shares_only_the_frame_of_its_domain_is_kept_and_a_copy_is_found(name):
+    tasks, seeds, reworded = texts_of(name)
+    struck = sum(map(bool, found_in_small_domain(name, seeds)))
+    assert struck <= 1, "1 of 60 in all five; 30 of 60 before frames were known"
+    copies = [
+        *tasks,
+        *(f"Please help me. {task} Explain each step." for task in tasks),
+        *(task.upper() for task in tasks),
+    ]
+    assert all(str(i % len(tasks)) in hits for i, hits in enumerate(found_in_small_domain(name, copies)))
+    assert any(str(i) in hits for i, hits in enumerate(found_in_small_domain(name, reworded)))
+
+
+def test_seeds_that_are_rewordings_of_a_suite_make_no_frame_of_its_problems():
+    people, places = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn"], ["mill", "weir", "barn", "moor", "quay"]
+    problems = [
+        f"{a} met {b} by the {c} and counted {7 * i + 3 * j} geese there."
+        for i, a in enumerate(people)
+        for j, (b, c) in enumerate(zip(["Kim", "Lea", "Max", "Nia", "Oda"], places, strict=True))
+    ]
+    seeds = [
+        f"{opening} {problem}" for problem in problems for opening in ("So", "Well,", "Then", "Once,", "Now", "Later")
+    ]
+    index = build_index({"s": [Task(instruction=p, name=str(i)) for i, p in enumerate(problems)]}, Curate(), seeds)
+    assert all(str(i // 6) in {h.task for h in find_hits(index, seed)} for i, seed in enumerate(seeds))

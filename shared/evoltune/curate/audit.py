@@ -21,9 +21,10 @@ from evoltune.curate.decontaminate import (
     domain_overlap,
     find_overlap,
     overlap_methods,
+    seed_texts,
 )  # fmt: skip
 from evoltune.curate.text_matches import Hit, build_index
-from evoltune.domain import Domain, load_domain
+from evoltune.domain import Domain, load_domain, seeds_of
 from evoltune.recipe import Curate, Verification
 from evoltune.record import Record
 from evoltune.rows.columns import recognise
@@ -40,6 +41,8 @@ class SuiteGroup:
 
     suites: Suites
     overlap: DomainOverlap | None = None
+    seeds: Sequence[str] = ()
+    """What the domain's own seeds ask, of which its frame is learnt."""
 
 
 @dataclass(kw_only=True)
@@ -78,7 +81,7 @@ def audit_dataset(
             if overlap_methods(domain, options):
                 checker = stack.enter_context(open_checker(name, verification))
                 overlap = domain_overlap(domain, options, tasks, checker)
-            groups.append(SuiteGroup(suites=tasks, overlap=overlap))
+            groups.append(SuiteGroup(suites=tasks, overlap=overlap, seeds=seed_texts(seeds_of(domain))))
         write: WriteRow = stack.enter_context(jsonl_writer(clean)) if clean else lambda row: None
         count = stack.enter_context(row_counter("audit"))
         rows: deque[Row] = deque()
@@ -113,7 +116,7 @@ def audit_records(
     """(record, whether it is clean), in order; all that every method finds is added to `audit`."""
     stream: Iterator[tuple[Record, Findings]] = ((record, Findings()) for record in records)
     for group in groups:
-        index = build_index(group.suites, options)
+        index = build_index(group.suites, options, group.seeds)
         stream = find_overlap(stream, index, group.suites, group.overlap, every_method=True)
     for record, findings in stream:
         audit.rows += 1

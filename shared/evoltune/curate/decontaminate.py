@@ -1,10 +1,12 @@
 """The decontamination stage: text first (cheap), then the domain's own overlap functions on what text let pass.
 
 A row that gives away a task of any suite is dropped with `contaminated: SUITE by METHOD`. A row whose check crashed or ran
-out of time was not shown to be clean: it is dropped with `unchecked: SUITE by METHOD`. The evidence (which task, how
+out of time was not shown to be clean: it is dropped with `unchecked: SUITE by METHOD`. A check that raises for most rows is a
+fault of the domain and no property of the rows: a DomainError. The evidence (which task, how
 strongly; why the check failed) goes to `note` and from there into the certificate.
 
-    stage = decontaminate(suites, recipe.curate, domain_overlap(domain, recipe.curate, suites, checker))
+    overlap = domain_overlap(domain, recipe.curate, suites, checker)
+    stage = decontaminate(suites, recipe.curate, overlap, seeds=seed_texts(seed_records(recipe, domain)))
 """
 
 import json
@@ -17,12 +19,15 @@ import msgspec
 from evoltune.curate.dedup import Note, key_text
 from evoltune.curate.text_matches import Hit, TextIndex, build_index, find_hits
 from evoltune.domain import Domain
+from evoltune.errors import DomainError
 from evoltune.recipe import Curate
 from evoltune.record import Drop, Record, Stage, Task
 from evoltune.sandbox.worker_protocol import WorkerLost
 from evoltune.verification.checker import Checker
 
 BATCH = 256  # rows handed to the checker at once: its workers stay busy, and a killed run loses little
+MANY = 3  # rows for which a check raises, before it is the check's fault
+MAX_SEEDS = 2000  # whose frame is learnt: 0.2 s
 CONTAMINATED, UNCHECKED = "contaminated", "unchecked"  # how the reasons of drops begin
 Suites = Mapping[str, Sequence[Task]]
 
@@ -93,7 +98,8 @@ def _add_domain_overlap(pairs: Sequence[tuple[Record, Findings]], suites: Suites
     records = [record for record, _ in pairs]
     for method in overlap.methods:
         for suite, tasks in suites.items():
-            results = overlap.checker.overlap(records, tasks, method)
+            results = list(overlap.checker.overlap(records, tasks, method))
+            _refuse_broken(overlap.checker, method, results)
             for (_, findings), result in zip(pairs, results, strict=True):
                 if isinstance(result, WorkerLost):
                     findings.unchecked.append(Unchecked(suite=suite, method=method, reason=result.reason))
@@ -101,11 +107,27 @@ def _add_domain_overlap(pairs: Sequence[tuple[Record, Findings]], suites: Suites
                     findings.hits += [Hit(suite=suite, task=name, method=method) for name in result]
 
 
+def _refuse_broken(checker: Checker, method: str, results: Sequence[object]) -> None:
+    raised = [r.reason for r in results if isinstance(r, WorkerLost) and r.raised]
+    if 2 * len(raised) > len(results) and len(raised) >= MANY:
+        raise DomainError(
+            f"domain {checker.domain.name!r}: overlap {method!r} cannot be used: for {len(raised)} of {len(results)} rows {raised[0]}: fix it "
+            "(`evoltune domains check` calls it too), or set curate.overlap: false"
+        )
+
+
+def seed_texts(seeds: Iterable[Record]) -> list[str]:
+    """What the seeds ask, of which the frame of a domain is learnt; of many, a sample that depends on the seeds alone."""
+    texts = [key_text(seed.task) for seed in seeds]
+    return texts[:: -(-len(texts) // MAX_SEEDS) or 1]
+
+
 def decontaminate(
-    suites: Suites, options: Curate, overlap: DomainOverlap | None, *, note: Note = lambda record_id, text: None
-) -> Stage:
-    """The stage. It streams, so that a long behaviour check can be stopped and resumed."""
-    index = build_index(suites, options)
+    suites: Suites, options: Curate, overlap: DomainOverlap | None, *, seeds: Sequence[str],
+    note: Note = lambda record_id, text: None,
+) -> Stage:  # fmt: skip
+    """The stage. It streams, so that a long behaviour check can be stopped and resumed. `seeds`: from `seed_texts`."""
+    index = build_index(suites, options, seeds)
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
         stream = ((record, Findings()) for record in records)

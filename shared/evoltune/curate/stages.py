@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from evoltune.curate.certificate import note_key, suite_hash
-from evoltune.curate.decontaminate import decontaminate, domain_overlap
+from evoltune.curate.decontaminate import decontaminate, domain_overlap, seed_texts
 from evoltune.curate.dedup import Note, dedup
 from evoltune.curate.licences import refusal
 from evoltune.curate.quality import outside_band
@@ -16,11 +16,12 @@ from evoltune.curate.select import select
 from evoltune.domain import Domain, source_hash
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, Stage, Task, digest
+from evoltune.rows.records import seed_records
 from evoltune.run.store import Step
 from evoltune.terminal import row_counter
 from evoltune.verification.checker import Checker
 
-VERSION = 1  # of the rules in this package; part of every step's version, so that changed rules decide again
+VERSION = 2  # of the rules in this package; part of every step's version, so that changed rules decide again
 
 
 def curate_stages(
@@ -64,7 +65,8 @@ def curate_stages(
         note=note_for(unique),
     )
     overlap = domain_overlap(domain, options, suites, checker)
-    decontaminated = decontaminate(suites, options, overlap, note=note_for(clean))
+    seeds = seed_texts(seed_records(recipe, domain))
+    decontaminated = decontaminate(suites, options, overlap, seeds=seeds, note=note_for(clean))
     stages = [(unique, deduplicated, True), (clean, decontaminated, False), (chosen, select(recipe), True)]
     return [(step, with_progress(step.name, stage), whole) for step, stage, whole in stages]
 

@@ -1,22 +1,25 @@
 """Text that a row shares with a benchmark: n-grams, near-duplicates by Jaccard, containment, paraphrase.
 
 Overlaps are exact: targets are few (thousands), so an inverted index of their shingles gives the true Jaccard with each
-in one pass over the row's shingles, and nothing has to be estimated.
+in one pass over the row's shingles, and nothing has to be estimated. What many tasks share (`frames`) counts for no method.
 
     index = build_index({"gsm8k": tasks}, Curate())
     find_hits(index, "Janet's ducks lay 16 eggs ...", ["18"])  ->  [Hit(suite="gsm8k", task="gsm8k/0", ...)]
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TypeVar
 
+from evoltune.curate.frames import shared_by_many
 from evoltune.curate.paraphrase import Features, ParaphraseIndex, build_paraphrase_index, features, find_paraphrases
 from evoltune.recipe import Curate
 from evoltune.record import Task
-from evoltune.text.words import ngrams, shingles, words
+from evoltune.text.words import SHINGLE, ngrams, shingles, words
 
 CONTAINMENT = 0.8  # share of a problem's shingles that a longer row may hold
+T = TypeVar("T", bound=Hashable)
 MIN_SHINGLES = 8  # a shorter problem is contained by chance
 
 
@@ -40,43 +43,66 @@ class TextIndex:
     by_ngram: Mapping[int, Mapping[tuple[str, ...], Sequence[int]]]
     """n -> n-gram -> targets."""
     by_words: Mapping[tuple[str, ...], Sequence[int]]
-    """Problems shorter than the longest n-gram, word for word."""
+    """Problems shorter than the longest n-gram, or of a frame alone, word for word."""
     by_shingle: Mapping[str, Sequence[int]]
-    """shingle -> targets whose problem has it."""
+    """shingle -> targets whose problem has it; frames are left out."""
     shingle_counts: Sequence[int]
-    """Shingles of each target's problem."""
+    """Shingles of each target's problem, without frames."""
+    frames: Set[str]
+    """Shingles that many tasks or seeds have."""
     paraphrases: Mapping[int, ParaphraseIndex]
     """First target of a suite -> its paraphrase index: one per suite, so that scores do not depend on other suites."""
 
 
-def build_index(suites: Mapping[str, Sequence[Task]], options: Curate) -> TextIndex:
-    """Indexes problems, solutions and reference answers of all suites."""
-    targets: list[tuple[str, str]] = []
-    by_ngram: dict[int, dict[tuple[str, ...], list[int]]] = {n: defaultdict(list) for n in options.ngrams}
+def build_index(suites: Mapping[str, Sequence[Task]], options: Curate, seeds: Iterable[str] = ()) -> TextIndex:
+    """Indexes problems, solutions and reference answers of all suites. `seeds`: the domain's own, of which frames are learnt."""
+    seeds = list(dict.fromkeys(seeds))
+    tasks = [(suite, task) for suite, found in suites.items() for task in found]
+    of_tasks = {suite: [shingles(task.instruction) for task in found] for suite, found in suites.items()}
+    frames = set[str]().union(*map(shared_by_many, [[shingles(seed) for seed in seeds], *of_tasks.values()]))
+    by_ngram = {n: _by_ngram([task for _, task in tasks], frames, n) for n in options.ngrams}
+    found_by_ngram = {target for known in by_ngram.values() for targets in known.values() for target in targets}
+    own = [found - frames for suite in suites for found in of_tasks[suite]]
     by_words: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    by_shingle: dict[str, list[int]] = defaultdict(list)
-    shingle_counts = []
-    paraphrases = {}
-    for suite, tasks in suites.items():
-        if options.paraphrase and tasks:
-            paraphrases[len(targets)] = build_paraphrase_index([_features(task) for task in tasks])
-        for task in tasks:
-            target = len(targets)
-            targets.append((suite, task.name or task.instruction[:60]))
-            for n, known in by_ngram.items():
-                for gram in {g for text in _texts_of(task) for g in ngrams(words(text), n)}:
-                    known[gram].append(target)
-            problem = words(task.instruction)
-            if problem and len(problem) < max(options.ngrams, default=0):
-                by_words[tuple(problem)].append(target)
-            own = shingles(task.instruction)
-            shingle_counts.append(len(own))
-            for shingle in own:
-                by_shingle[shingle].append(target)
+    for target, (_, task) in enumerate(tasks):
+        if (problem := words(task.instruction)) and (
+            len(problem) < max(options.ngrams, default=0) or target not in found_by_ngram
+        ):
+            by_words[tuple(problem)].append(target)
+    paraphrases, first = {}, 0
+    known = [features(seed) for seed in seeds] if options.paraphrase else []
+    for found in suites.values():
+        if options.paraphrase and found:
+            paraphrases[first] = build_paraphrase_index([_features(task) for task in found], known)
+        first += len(found)
     return TextIndex(
-        targets=targets, jaccard=options.contamination_jaccard, shingle_counts=shingle_counts, paraphrases=paraphrases,
-        by_ngram={n: dict(known) for n, known in by_ngram.items()}, by_words=dict(by_words), by_shingle=dict(by_shingle),
+        targets=[(suite, task.name or task.instruction[:60]) for suite, task in tasks], jaccard=options.contamination_jaccard,
+        by_ngram=by_ngram, by_words=dict(by_words), by_shingle=_postings(own), shingle_counts=[*map(len, own)], frames=frames,
+        paraphrases=paraphrases,
     )  # fmt: skip
+
+
+def _by_ngram(tasks: Sequence[Task], frames: Set[str], n: int) -> dict[tuple[str, ...], list[int]]:
+    """n-gram -> targets. One that is frame for the most part says nothing, though its last word may be a task's own."""
+    found = []
+    for task in tasks:
+        grams = {gram for text in _texts_of(task) for gram in ngrams(words(text), n)}
+        found.append({gram for gram in grams if not _is_frame(gram, frames)} if frames else grams)
+    return _postings(found)
+
+
+def _is_frame(gram: tuple[str, ...], frames: Set[str]) -> bool:
+    own = [*map(" ".join, ngrams(gram, SHINGLE))]
+    return bool(own) and 2 * sum(shingle in frames for shingle in own) > len(own)
+
+
+def _postings(items: Sequence[set[T]]) -> dict[T, list[int]]:
+    """item -> the targets that have it."""
+    found: dict[T, list[int]] = defaultdict(list)
+    for target, own in enumerate(items):
+        for item in own:
+            found[item].append(target)
+    return dict(found)
 
 
 def _texts_of(task: Task) -> list[str]:
@@ -123,7 +149,7 @@ def _ngram_hits(index: TextIndex, texts: Iterable[Sequence[str]]) -> Iterator[Hi
 def _near_hits(index: TextIndex, question: str) -> Iterator[Hit]:
     if index.jaccard >= 1:
         return
-    own = shingles(question)
+    own = shingles(question) - index.frames
     shared_counts = Counter(t for s in own if s in index.by_shingle for t in index.by_shingle[s])
     for target, shared in shared_counts.items():
         size = index.shingle_counts[target]

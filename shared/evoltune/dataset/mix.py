@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 
-from evoltune.curate.decontaminate import Suites, decontaminate, domain_overlap
+from evoltune.curate.decontaminate import Suites, decontaminate, domain_overlap, seed_texts
 from evoltune.curate.dedup import find_duplicates, key_text, rank
 from evoltune.curate.licences import refusal
 from evoltune.domain import Domain
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Drop, Record, Stage, digest
 from evoltune.rows.readers import BadRow
-from evoltune.rows.records import source_records
+from evoltune.rows.records import seed_records, source_records
 from evoltune.verification.checker import Checker
 
 Found = tuple[Source, Record]
@@ -38,7 +38,8 @@ def mix_sources(
         counts.update({"in": len(rows) + len(bad), "unreadable": len(bad)})
         found += [(source, record) for record in rows]
     overlap = domain_overlap(domain, recipe.curate, suites, checker)
-    acceptable = list(_acceptable(found, ours, recipe, decontaminate(suites, recipe.curate, overlap), counts))
+    check = decontaminate(suites, recipe.curate, overlap, seeds=seed_texts(seed_records(recipe, domain)))
+    acceptable = list(_acceptable(found, ours, recipe, check, counts))
     chosen = _weighted(acceptable, len(ours), recipe, counts)
     dropped = {reason: n for reason, n in sorted(counts.items()) if n and reason != "in"}
     ledger = {"in": counts["in"], "kept": len(chosen), **dropped}

@@ -19,7 +19,7 @@ import msgspec
 
 from evoltune.curate.ablations import Pool, variants
 from evoltune.curate.certificate import build_certificate, methods_of
-from evoltune.curate.decontaminate import decontaminate, domain_overlap, overlap_methods
+from evoltune.curate.decontaminate import decontaminate, domain_overlap, overlap_methods, seed_texts
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError
 from evoltune.evaluate.measure import evaluate
@@ -28,6 +28,7 @@ from evoltune.evaluate.statistics import mean
 from evoltune.record import Record
 from evoltune.report.charts import scores_svg
 from evoltune.rows.files import write_file, write_json
+from evoltune.rows.records import seed_records
 from evoltune.run.paths import ABLATION, AFTER, CHECKPOINT, DATASET, EVAL, SCORES
 from evoltune.run.queries import decisions
 from evoltune.run.run import Run
@@ -78,7 +79,8 @@ def read_pool(work: Run) -> Pool:
         if overlap_methods(work.domain, curate) and work.targets and rejected:
             checker = stack.enter_context(work.checker())
             overlap = domain_overlap(work.domain, curate, work.targets, checker)
-        checked = decontaminate(work.targets, curate, overlap)(rejected)
+        seeds = seed_texts(seed_records(work.recipe, work.domain))
+        checked = decontaminate(work.targets, curate, overlap, seeds=seeds)(rejected)
         return Pool(kept=kept, rejected=[r for r in checked if isinstance(r, Record)])
 
 

@@ -184,7 +184,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
         return {"status": "memory", "reason": f"checking took more than {VERIFIER_MB} MB"}
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in
         reason = f"the domain's code raised {type(error).__name__}: {str(error)[:300]}"
-        return {"status": "error", "reason": reason}
+        return {"status": "error", "reason": reason, "raised": True}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -52,6 +52,8 @@ class WorkerLost:
 
     status: Literal["memory", "error"]
     reason: str
+    raised: bool = False
+    """The domain's own code raised."""
 
 
 def verdict_to_row(verdict: Verdict) -> list[Any]:
