@@ -9,16 +9,12 @@ that is judged by its output meets a fresh process.
 
 import os
 from _blake2 import blake2b
-from collections.abc import Iterator
 from typing import Any
 
 from evoltune.record import STATUSES
 from evoltune.sandbox import reading, source_tests, values, whole_programs, wire
 from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection
-
-LONG_REPLY = 2048
-"""Characters from which on an oracle's result is known by its digest: thousands of calls then fit a message."""
 
 
 def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
@@ -76,28 +72,21 @@ def same_process(connection: SolutionConnection, job: dict[str, Any], sources: l
     return Outcome(status, reason, evidence)
 
 
-def _calls(connection: SolutionConnection, entry: str, cases: Any) -> Iterator[tuple[str, Any]]:
-    """For each tagged list of arguments ("value", result) or ("raise", exception)."""
-    for args in cases:
-        try:
-            yield "value", connection.perform("call", {"n": entry}, *values.decode(args))
-        except Exception as error:  # noqa: BLE001 - whatever the program raised
-            yield "raise", error
-
-
 def _compare_results(connection: SolutionConnection, entry: str, tests: dict[str, Any]) -> Outcome:
     """Calls with arguments, compared with expected values, until one differs. Cases whose result is known by its digest alone
     and has another one are listed in `evidence["differs"]`: they may be equal still (floats, sets), so the dispatcher has
     them compared as values."""
     digests, differs, outcome = tests.get("digests") or {}, [], Outcome("pass", "", {})
     cases = tests["cases"]
-    for number, (args, *accepted) in zip(tests.get("numbers") or range(len(cases)), cases, strict=True):
-        reply = connection.reply("call", {"n": entry}, *values.decode(args))
-        known = digests.get(str(number))
-        if known is None or isinstance(reply, Exception):
-            outcome = _compare(connection, reply, accepted, tests)
-        elif _digest(reply) != known:
+    replies = connection.replies(entry, [case[0] for case in cases], whole="digests" not in tests)
+    for number, (args, *accepted), reply in zip(tests.get("numbers") or range(len(cases)), cases, replies, strict=True):
+        if known := digests.get(str(number)):
+            if _digest_in(reply) != known:
+                differs.append(number)
+        elif _digest_in(reply):
             differs.append(number)
+        elif reply != f'["ok", {wire.encode(accepted[0])}]':  # equal texts hold equal values
+            outcome = _compare(connection, reply, accepted, tests)
         if outcome.status != "pass":
             outcome.evidence.update(case=number, test=f"{entry}(*{_short(values.decode(args))})")
             outcome = outcome._replace(reason=f"case {number}: {outcome.reason}")
@@ -107,9 +96,7 @@ def _compare_results(connection: SolutionConnection, entry: str, tests: dict[str
     return outcome if cases else Outcome("error", "no cases", {})
 
 
-def _compare(
-    connection: SolutionConnection, reply: str | Exception, accepted: list[Any], tests: dict[str, Any]
-) -> Outcome:
+def _compare(connection: SolutionConnection, reply: str, accepted: list[Any], tests: dict[str, Any]) -> Outcome:
     """Whether a reply holds one of the accepted results."""
     try:
         got = _reduced(connection.result(reply), tests.get("compare"))
@@ -130,8 +117,9 @@ def _reduced(value: Any, compare: str | None) -> Any:
     return set(value) if compare == "set" else value
 
 
-def _digest(reply: str) -> str:
-    return blake2b(reply.encode(), digest_size=16).hexdigest()
+def _digest_in(reply: str) -> str:
+    """The digest that a reply holds in place of a long result, else ""."""
+    return str(wire.parse(reply)[1]) if reply.startswith('["digest"') else ""
 
 
 def _as_lists(value: Any) -> Any:
@@ -162,18 +150,18 @@ def _results(connection: SolutionConnection, entry: str, tests: dict[str, Any]) 
     one only the digest where `tests["whole"]` is false."""
     results: list[Any] = []
     digests: dict[str, str] = {}
-    for number, args in enumerate(tests["results"]):
-        reply = connection.reply("call", {"n": entry}, *values.decode(args))
+    replies = connection.replies(entry, tests["results"], whole=tests.get("whole", True))
+    for number, reply in enumerate(replies):
+        if digest := _digest_in(reply):
+            digests[str(number)] = digest
+            results.append(None)
+            continue
         try:
-            result = values.encode(_reduced(connection.result(reply), tests.get("compare")))
+            results.append(values.encode(_reduced(connection.result(reply), tests.get("compare"))))
         except (values.UnencodableError, NeedsSameProcess):
-            result = None
+            results.append(None)
         except Exception as error:  # noqa: BLE001 - whatever the oracle raised
             return Outcome("error", f"the oracle raised {type(error).__name__}: {str(error)[:200]}", {})
-        if result is not None and not tests.get("whole", True) and isinstance(reply, str) and len(reply) > LONG_REPLY:
-            digests[str(number)] = _digest(reply)
-            result = None
-        results.append(result)
     return Outcome("pass", "", {"results": results, "digests": digests})
 
 
@@ -182,10 +170,15 @@ def _behaviour(connection: SolutionConnection, entry: str, cases: Any) -> Outcom
     import hashlib  # late: it would bring OpenSSL into every fork
 
     results: list[str] = []
-    for kind, got in _calls(connection, entry, cases):
+    for reply in connection.replies(entry, cases, whole=True):
         try:
-            text = wire.encode(values.encode(got)) if kind == "value" else f"raise {type(got).__name__}"
-        except values.UnencodableError:
-            text = f"object {type(got).__name__}"
+            got = connection.result(reply)
+        except Exception as error:  # noqa: BLE001 - whatever the program raised
+            text = f"raise {type(error).__name__}"
+        else:
+            try:
+                text = wire.encode(values.encode(got))
+            except values.UnencodableError:
+                text = f"object {type(got).__name__}"
         results.append(text if len(text) <= 200 else text[:100] + hashlib.sha256(text.encode()).hexdigest())
     return Outcome("pass", "", {"results": results})

@@ -1,7 +1,7 @@
 """What an oracle returned, kept between runs: computing HumanEval+'s expected values takes 15 s of CPU, MBPP+'s 40 s.
 
-Only what took long is kept, and only where isolation hides the folder from programs (L2 and L3). Invariant: a file that is
-damaged, or from another Python, counts as none.
+Kept only where isolation hides the folder from programs (L2 and L3). Short results are kept as they are, long ones as
+digests, so that a file has some 20 kB. Invariant: a file that is damaged, or from another Python, counts as none.
 
     kept = GroundTruth("/home/me/.cache/evoltune/ground-truth")
     kept.put(question, Expected(results=["6"], digests={}, cpu_s=1.2)); kept.get(question)
@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 
 from evoltune.sandbox import wire
 
-FORMAT = 1
+FORMAT = 2
 """Enters the name of a file: raise it when `values.encode`, or what stands in a file, changes."""
-WORTH_KEEPING_S = 0.05
-"""CPU seconds of an oracle from which on its results are kept. Most take less than reading them would save."""
 
 
 class Expected(NamedTuple):
@@ -50,8 +48,8 @@ class GroundTruth:
             return None
 
     def put(self, question: tuple[Any, ...], expected: Expected) -> None:
-        """Keeps what took long; a folder that cannot be written to keeps nothing."""
-        if not self.folder or expected.cpu_s < WORTH_KEEPING_S:
+        """Keeps the results; a folder that cannot be written to keeps nothing."""
+        if not self.folder:
             return
         path = self._file(question)
         temporary = f"{path}.{os.getpid()}"

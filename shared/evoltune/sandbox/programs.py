@@ -128,7 +128,7 @@ def _in_child(run: Callable[[], NoReturn], stdin: str, *, building: bool = False
                 os.dup2(writing, 1)
             os.close(SECRET_FD)
             if secret:
-                _place({tells: SECRET_FD, answers: REPORT_FD})
+                place({tells: SECRET_FD, answers: REPORT_FD})
             os.closerange(REPORT_FD + 1 if secret else SECRET_FD, 64)
             limits.confine_program(building)
             _give_input(stdin)
@@ -149,11 +149,11 @@ def _in_child(run: Callable[[], NoReturn], stdin: str, *, building: bool = False
     return _Ended(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss, errors, report)
 
 
-def _place(places: Mapping[int, int]) -> None:
+def place(places: Mapping[int, int], inheritable: bool = True) -> None:
     """Moves descriptors to their numbers, over none that is still to be moved."""
     high = {fcntl.fcntl(fd, fcntl.F_DUPFD, 16): number for fd, number in places.items()}
     for fd, number in high.items():
-        os.dup2(fd, number)
+        os.dup2(fd, number, inheritable)
 
 
 def _read_until_end(pipe: int, child: int) -> str:

@@ -13,7 +13,8 @@ import builtins
 import json
 import os
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from evoltune.sandbox import values, wire
@@ -24,6 +25,10 @@ KEPT_OUTPUT = 64 << 10
 MAX_OUTPUT = 16 << 20
 AHEAD = 1024
 """Items of an iterator in the program that are fetched at once, at most; it begins with one."""
+TICK_MS = 5
+"""How often replies are looked at while further calls run, so that a wrong one ends them soon."""
+BUSY = 32 << 10
+"""Bytes of replies in one tick from which on they are read as they come: the pipe holds twice as many."""
 
 
 class SolutionExited(BaseException):
@@ -38,8 +43,9 @@ class SolutionConnection:
     """The test runner's end: requests to the solution process, the last part of its output, and a watch on the verifier
     process that waits for the verdict."""
 
-    def __init__(self, channel: int, output: int, verifier: int) -> None:
-        self.channel, self.verifier = channel, verifier
+    def __init__(self, channel: int, output: int, verifier: int, replies: int) -> None:
+        self.channel, self.verifier, self.replies_pipe = channel, verifier, replies
+        os.set_blocking(replies, False)
         self._output_pipe = output
         self._decoder = json.JSONDecoder(object_hook=self._untag)
         self._poll = select.poll()
@@ -56,26 +62,30 @@ class SolutionConnection:
         self.last_call: list[Any] = []
         """The result of the last call, where there was one."""
 
-    def use_channel(self, channel: int) -> None:
-        """From now on the solution process is at the other end of this channel."""
+    def use_channel(self, channel: int, replies: int) -> None:
+        """From now on the solution process is at the other end of this channel and this pipe."""
         if self.channel != channel:
             self._poll.unregister(self.channel)
-        self.channel = channel
+        self.channel, self.replies_pipe = channel, replies
+        os.set_blocking(replies, False)
         self._poll.register(channel, select.POLLIN)
 
-    def wait(self) -> None:
-        """Until the solution process sends something; reads its output meanwhile. Raises SolutionExited."""
+    def wait(self, timeout_ms: int | None = None) -> bool:
+        """Until the solution process sends something on the channel, or the time is over; reads its output meanwhile. Returns
+        whether it sent something. Raises SolutionExited."""
         if self.dead:
             raise SolutionExited
         while True:
-            events = {fd for fd, _ in self._poll.poll()}
+            events = {fd for fd, _ in self._poll.poll(timeout_ms)}
             if self.verifier in events:
                 self.dead = True
                 raise SolutionExited("nobody waits for this verdict")
             if self._output_pipe in events and not self._read_output():
                 self._poll.unregister(self._output_pipe)
             if self.channel in events:
-                return
+                return True
+            if timeout_ms is not None:
+                return False
 
     def _read_output(self) -> bool:
         chunk = os.read(self._output_pipe, 1 << 16)
@@ -100,15 +110,100 @@ class SolutionConnection:
 
     def _ask(self, request: list[Any]) -> str:
         """The text of the reply. Raises SolutionExited, MessageTooLong."""
+        self._send(request)
         try:
-            if self.dead:
-                raise SolutionExited
-            wire.send(self.channel, request)
             self.wait()
             return wire.receive_text(self.channel)
         except (EOFError, OSError) as error:
             self.dead = True
             raise SolutionExited from error
+
+    def _send(self, request: list[Any]) -> None:
+        if self.dead:
+            raise SolutionExited
+        try:
+            wire.send(self.channel, request)
+        except OSError as error:
+            self.dead = True
+            raise SolutionExited from error
+
+    def replies(self, function: str, argument_lists: Sequence[Any], *, whole: bool) -> Iterator[str]:
+        """The text of the reply to each call, as `reply` gives it, or where not `whole` the digest of a long result. The calls
+        run one after the other without a word between, up to one whose result stays with the program. After a caller has
+        stopped early nothing else can be asked. Raises SolutionExited, ProtocolError."""
+        done, size = 0, len(argument_lists)
+        while done < len(argument_lists):
+            batch = wire.encode(argument_lists[done : done + size])
+            before = done
+            for text in self._replies_to(["calls", function, batch, whole]):
+                self.calls += 1
+                done += 1
+                yield text
+            size = max(1, 2 * (done - before))
+            if done == before:
+                raise wire.ProtocolError("no reply")
+
+    def _replies_to(self, request: list[Any]) -> Iterator[str]:
+        """The lines of the pipe of replies, as many as the channel says at last. Also when the solution process is gone or
+        silent, those it wrote before come first."""
+        parts, given, count = list[bytes](), 0, -1
+        self._send(request)
+        gone = busy = False
+        while count < 0 or given < count:
+            if not gone and count < 0:
+                count, gone = self._count(busy)
+            chunk = self._available()
+            busy = len(chunk) >= BUSY or (bool(parts) and not chunk.endswith(b"\n"))
+            if not chunk and (gone or count >= 0):
+                break
+            parts.append(chunk)
+            if b"\n" not in chunk:
+                if sum(map(len, parts)) > wire.LIMIT:
+                    raise wire.ProtocolError("a reply without an end")
+                continue
+            *lines, rest = b"".join(parts).split(b"\n")
+            parts = [rest] if rest else []
+            for line in lines:
+                given += 1
+                if (
+                    count < 0 and not gone and b'{"h"' in line
+                ):  # the calls end here, and the caller may ask for that object
+                    count, gone = self._count(None)
+                yield line.decode("ascii", "replace")
+        if gone:
+            self.dead, self.calls = True, self.calls + 1
+            raise SolutionExited
+        if given != count:
+            raise wire.ProtocolError(f"{given} replies, {count} announced")
+
+    def _count(self, busy: bool | None) -> tuple[int, bool]:
+        """The number of replies, -1 while it is not known, and whether the solution process is gone; waits a tick, or as long
+        as it takes where `busy` is None."""
+        try:
+            if busy:
+                self._poll.register(self.replies_pipe, select.POLLIN)
+            if not self.wait(None if busy is None else TICK_MS):
+                return -1, False
+            count = wire.receive(self.channel)
+        except SolutionExited:
+            self.dead = False  # not before its replies were read
+            return -1, True
+        except (EOFError, OSError):
+            return -1, True
+        finally:
+            if busy:
+                self._poll.unregister(self.replies_pipe)
+        if type(count) is not int or count < 0:
+            raise wire.ProtocolError("no count of replies")
+        return count, False
+
+    def _available(self) -> bytes:
+        """What stands in the pipe of replies, up to 1 MiB."""
+        parts = list[bytes]()
+        with suppress(BlockingIOError):
+            while (chunk := os.read(self.replies_pipe, 1 << 16)) and len(parts) < 16:
+                parts.append(chunk)
+        return b"".join(parts)
 
     def perform(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> Any:
         """The result of an operation on an object in the solution process; raises the builtin exception nearest to what that

@@ -4,30 +4,41 @@ It is forked before the test runner reads the tests, so it can find nothing of t
 values and nothing more. Invariant: it holds one channel (to the test runner) and a pipe for output, never the descriptor
 over which the verdict goes.
 
-Requests: ["load", program, whether subclasses of plain types stay with it], then ["do", operation, target, arguments] on what it defines;
+Requests: ["load", program, whether subclasses of plain types stay with it], then on what it defines ["do", operation, target, arguments]
+or ["calls", function, argument lists, whether long results are sent whole], whose replies go to a pipe, a line each;
 ["script" | "build" | "exec", ...] for whole programs; ["judge", job] for a program and its tests together, which it
 answers once, under a secret; ["fork", cpu_s, core] for a solution process of the next job.
 """
 
 import gc
 import json
+import marshal
 import os
 import random
 import socket
+from _blake2 import blake2b
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from evoltune.sandbox import kernel, limits, programs, values, wire
 from evoltune.sandbox.same_process import private
 
+REPLIES = 4
+"""The descriptor of the pipe for the replies to many calls. The test runner sees what stands in it when a call never returns."""
+LONG_TEXT, LONG_LIST = 2048, 512
+"""Characters of a reply, and items of a list, from which on a result is known by its digest: thousands of calls then fit a
+message."""
 
-def main(channel: int, output: int, resources: limits.ResourceLimits) -> None:
+
+def main(channel: int, output: int, replies: int, resources: limits.ResourceLimits) -> None:
     """Serves the test runner until it closes the channel. Never returns."""
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    _keep_only(channel)
+    _keep_only(channel, replies)
     channel = 3
     limits.confine_solution(resources)
     try:
@@ -55,24 +66,24 @@ def _fork_next(channel: int, cpu_s: float, core: int) -> None:
     """Forks a solution process for one job of a shared test runner, with a channel of its own. Returns in the child; and in
     this process once the child is dead and the test runner knows how it ended."""
     with socket.socket(fileno=os.dup(channel)) as line:
-        _, (fd,), *_ = socket.recv_fds(line, 1, 1)
+        _, (fd, replies), *_ = socket.recv_fds(line, 1, 2)
     if (child := kernel.fork()) == 0:
-        _keep_only(fd)
+        _keep_only(fd, replies)
         if core >= 0:
             os.sched_setaffinity(0, {core})
         limits.confine_shared_solution(cpu_s)
         return
     os.close(fd)
+    os.close(replies)
     wire.send(channel, ["forked", child])
     _, status, usage = os.wait4(child, 0)
     wire.send(channel, ["ended", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
 
 
-def _keep_only(channel: int) -> None:
-    """Moves the channel to descriptor 3 and closes every other one above standard error."""
-    if channel != 3:
-        os.dup2(channel, 3, inheritable=False)
-    os.closerange(4, 1 << 20)
+def _keep_only(channel: int, replies: int) -> None:
+    """Moves the channel to descriptor 3, the pipe of replies to 4, and closes every other one above standard error."""
+    programs.place({channel: 3, replies: REPLIES}, inheritable=False)
+    os.closerange(REPLIES + 1, 1 << 20)
 
 
 class LoadedProgram:
@@ -80,6 +91,8 @@ class LoadedProgram:
 
     def __init__(self, channel: int, program: str, exact: bool) -> None:
         self.channel, self.objects = channel, dict[int, Any]()
+        self.kept = False
+        """Whether the last result holds an object that stays here."""
         self._other = self._exact_handle if exact else self._handle
         self._decoder = json.JSONDecoder(object_hook=self._untag)
         self.space = programs.new_module(programs.NAME)
@@ -100,25 +113,56 @@ class LoadedProgram:
         ]
         wire.send(channel, ["ready", names])
 
-    def serve(self) -> None:
-        """Answers operations until the channel closes (EOFError)."""
+    def serve(self, replies: int = REPLIES) -> None:
+        """Answers requests until the channel closes (EOFError)."""
         while True:
-            _, operation, target, text = wire.receive(self.channel)
-            try:
-                args, kwargs = wire.parse(text, self._decoder)
-                result = OPERATIONS[operation](
-                    self._untag(target) if isinstance(target, dict) else target, *args, **kwargs
-                )
-                answer = ["ok", values.encode(result, self._other)]
-            except MemoryError:
-                os._exit(limits.EXIT_MEMORY)
-            except values.UnencodableError as error:
-                answer = ["raise", ["TypeError", "Exception"], str(error), 0]
-            except SystemExit:
-                os._exit(0)
-            except BaseException as error:  # noqa: BLE001 - a program may raise anything
-                answer = ["raise", *programs.describe(error)]
-            wire.send(self.channel, answer)
+            kind, *request = wire.receive(self.channel)
+            if kind == "calls":
+                wire.send(self.channel, self._call_each(replies, *request))
+            else:
+                wire.send_encoded(self.channel, self._reply(partial(self._operate, *request)))
+
+    def _operate(self, operation: str, target: Any, text: str) -> Any:
+        args, kwargs = wire.parse(text, self._decoder)
+        return OPERATIONS[operation](self._untag(target) if isinstance(target, dict) else target, *args, **kwargs)
+
+    def _call_each(self, replies: int, function: str, text: str, whole: bool) -> int:
+        """Calls a function with one list of arguments after the other, up to a result that stays here. Returns the number of
+        calls."""
+        calls = 0
+        for arguments in wire.parse(text, self._decoder):
+            self.kept = False
+            line = self._reply(partial(self._call, function, arguments), whole)
+            wire.write(replies, f"{line}\n".encode("ascii"))
+            calls += 1
+            if self.kept:
+                break
+        return calls
+
+    def _call(self, function: str, arguments: list[Any]) -> Any:
+        return self.space[function](*arguments)
+
+    def _reply(self, perform: Callable[[], Any], whole: bool = True) -> str:
+        """The reply to one operation: its result, the digest of a long one, or what it raised."""
+        try:
+            result = perform()
+            if not whole and (packed := _packed(result)):
+                return _digest(packed)
+            text = wire.encode(["ok", values.encode(result, self._other)])
+            if len(text) > LONG_TEXT and not whole and not self.kept:
+                return _digest(text.encode("ascii"))
+            if len(text) < wire.LIMIT:
+                return text
+            answer = ["raise", ["ValueError", "Exception"], "the result is too long", 0]
+        except MemoryError:
+            os._exit(limits.EXIT_MEMORY)
+        except values.UnencodableError as error:
+            answer = ["raise", ["TypeError", "Exception"], str(error), 0]
+        except SystemExit:
+            os._exit(0)
+        except BaseException as error:  # noqa: BLE001 - a program may raise anything
+            answer = ["raise", *programs.describe(error)]
+        return wire.encode(answer)
 
     def _handle(self, value: Any) -> Any:
         """A handle; a scalar of numpy's is a plain value to tests that are data."""
@@ -129,6 +173,7 @@ class LoadedProgram:
 
     def _exact_handle(self, value: Any) -> Any:
         self.objects[id(value)] = value
+        self.kept = True
         return {"h": id(value)}
 
     _exact_handle.exact = True  # type: ignore[attr-defined]
@@ -139,6 +184,18 @@ class LoadedProgram:
         if "n" in tagged:
             return self.space[tagged["n"]]
         return values.untag(tagged)
+
+
+def _packed(result: Any) -> bytes:
+    """A long text or flat list as bytes that only equal values have, much faster than as text; empty for other results."""
+    if type(result) is str:
+        return marshal.dumps(result, 2) if len(result) > LONG_TEXT else b""
+    flat = type(result) is list and len(result) > LONG_LIST and {*map(type, result)} <= values.PLAIN
+    return marshal.dumps(result, 2) if flat else b""
+
+
+def _digest(content: bytes) -> str:
+    return f'["digest", "{blake2b(content, digest_size=16).hexdigest()}"]'
 
 
 def _take(iterator: Any, count: int) -> tuple[list[Any], bool]:

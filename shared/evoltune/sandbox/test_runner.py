@@ -31,14 +31,15 @@ def main(verifier: int, resources: ResourceLimits) -> None:
     """One job, or several one after the other while the verifier process sends them. Never returns."""
     ours, theirs = _pair()
     reading, writing = os.pipe()
+    replies, answers = os.pipe()
     pid = kernel.fork()
     if pid == 0:
-        solution_process.main(theirs, writing, resources)
-    os.close(theirs)
-    os.close(writing)
+        solution_process.main(theirs, writing, answers, resources)
+    for fd in (theirs, writing, answers):
+        os.close(fd)
     try:
         token, shared, job = wire.receive(verifier)
-        connection = SolutionConnection(ours, reading, verifier)
+        connection = SolutionConnection(ours, reading, verifier, replies)
         if shared:
             _run_shared(connection, token, job, resources)
         wire.send(verifier, [token, _run_alone(connection, pid, job, resources), False])
@@ -154,20 +155,22 @@ def _run_in_child(
     connection: SolutionConnection, job: dict[str, Any], resources: ResourceLimits, pinned: bool
 ) -> Outcome:
     """The outcome of one job in a child of the solution process, at whose channel the connection is before and after."""
-    control = connection.channel
+    control, no_replies = connection.channel, connection.replies_pipe
     connection.reset()
     cpu_s, core = float(job["cpu_s"]), kernel.current_cpu()
     os.sched_setaffinity(0, {core})  # as the zygote does for the first job; it frees a job that runs for long
     ours, theirs = _pair()
+    replies, answers = os.pipe()
     signal.setitimer(signal.ITIMER_REAL, 2 * cpu_s + 1, 1.0)
     try:
-        child = _fork_solution(connection, control, theirs, [cpu_s, core if pinned else -1])
-        connection.use_channel(ours)
+        child = _fork_solution(connection, control, (theirs, answers), [cpu_s, core if pinned else -1])
+        connection.use_channel(ours, replies)
         outcome = _run_tests(connection, job)
         output, silent, connection.dead = connection.drain(), connection.dead, False
         os.kill(child, signal.SIGKILL)
-        connection.use_channel(control)
+        connection.use_channel(control, no_replies)
         os.close(ours)
+        os.close(replies)
         connection.wait()
         _, state, used_s, peak_kb = wire.receive(control)
     except (EOFError, OSError, SolutionExited):
@@ -181,11 +184,15 @@ def _run_in_child(
     return _measured(outcome, output, used_s, peak_kb)
 
 
-def _fork_solution(connection: SolutionConnection, control: int, channel: int, limits_of_job: list[Any]) -> int:
-    """Has the solution process fork a child that serves `channel`. Returns its process number."""
+def _fork_solution(
+    connection: SolutionConnection, control: int, ends: tuple[int, int], limits_of_job: list[Any]
+) -> int:
+    """Has the solution process fork a child that serves the channel and the pipe of replies whose ends these are. Returns its
+    process number."""
     wire.send(control, ["fork", *limits_of_job])
     with socket.socket(fileno=os.dup(control)) as line:
-        socket.send_fds(line, [b"c"], [channel])
-    os.close(channel)
+        socket.send_fds(line, [b"c"], ends)
+    for fd in ends:
+        os.close(fd)
     connection.wait()
     return int(wire.receive(control)[1])

@@ -43,6 +43,11 @@ def send_encoded(line: socket.socket | int, text: str) -> None:
     if not isinstance(line, int):
         line.sendall(body)
         return
+    write(line, body)
+
+
+def write(line: int, body: bytes) -> None:
+    """Writes all bytes."""
     done = os.write(line, body)
     while done < len(body):
         done += os.write(line, body[done : done + (1 << 20)])

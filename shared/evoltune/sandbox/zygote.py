@@ -272,9 +272,10 @@ def _warm_up() -> None:
             ours, theirs = socket.socketpair()
             reading, writing = os.pipe()
             verifier, other = socket.socketpair()
-            solution = threading.Thread(target=_serve_warm_up, args=(theirs.fileno(),))
+            replies, answers = os.pipe()
+            solution = threading.Thread(target=_serve_warm_up, args=(theirs.fileno(), answers))
             solution.start()
-            connection = SolutionConnection(ours.fileno(), reading, verifier.fileno())
+            connection = SolutionConnection(ours.fileno(), reading, verifier.fileno(), replies)
             job = {
                 "program": _WARM_UP_PROGRAM,
                 "tests": tests,
@@ -291,15 +292,15 @@ def _warm_up() -> None:
             solution.join()
             for sock in (ours, theirs, verifier, other):
                 sock.close()
-            os.close(reading)
-            os.close(writing)
+            for fd in (reading, writing, replies, answers):
+                os.close(fd)
     sys.modules.pop(programs.NAME, None)
     private.load(f"{private.PACKAGE}.running")  # its imports
 
 
-def _serve_warm_up(channel: int) -> None:
+def _serve_warm_up(channel: int, replies: int) -> None:
     with suppress(EOFError, OSError):
-        LoadedProgram(channel, *wire.receive(channel)[1:]).serve()
+        LoadedProgram(channel, *wire.receive(channel)[1:]).serve(replies)
 
 
 def _become_test_runner(line: int, resources: limits.ResourceLimits, isolated: isolation.Isolation) -> None:
