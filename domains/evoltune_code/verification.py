@@ -136,7 +136,10 @@ def run_scaled(task: Task, job: Job, context: Context) -> Verdict:
         return verdict
     reference = assemble(text_field(task, "prompt"), job.entry_point, task.reference)
     run = _ReferenceRun(key=(reference, repr(job.tests), job.stdin), job=job, context=context)
-    limit = _reference_seconds(run) * policy_number(context, "reference_factor")
+    try:
+        limit = _reference_seconds(run) * policy_number(context, "reference_factor")
+    except _NotMeasuredError:
+        return verdict
     if limit <= max(verdict.seconds, job.cpu_s or 0.0):
         return verdict
     again = context.run(replace(job, cpu_s=limit))
@@ -152,9 +155,17 @@ class _ReferenceRun:
     context: Context = field(compare=False)
 
 
-@lru_cache(maxsize=64)
+class _NotMeasuredError(Exception):
+    """The reference gave no verdict of its own, as on a machine that is too busy: the next program measures it anew."""
+
+
+@lru_cache(maxsize=64)  # keeps what is returned, not what is raised
 def _reference_seconds(run: _ReferenceRun) -> float:
-    """CPU seconds of the reference on the tests; 0.0 when it does not pass, for then it is no measure."""
+    """CPU seconds of the reference on the tests; 0.0 when it does not pass, for then it is no measure. Raises
+    _NotMeasuredError."""
     limit = policy_number(run.context, "reference_cpu_s")
     verdict = run.context.run(replace(run.job, program=run.key[0], cpu_s=limit))
+    used_up = float(str(verdict.evidence.get("cpu_s", 0.0))) >= 0.9 * limit
+    if verdict.status not in ("pass", "fail") and not used_up:
+        raise _NotMeasuredError
     return verdict.seconds if verdict.status == "pass" else 0.0

@@ -31,7 +31,7 @@ _OTHER_BEFORE = re.compile(
 )
 """Words before a box that make its number another statement."""
 _FACTOR_BEFORE = re.compile(
-    r"(?:(?:\$|\\\(|\\\[|=)[ ~]*(\d+(?:\.\d+)?(?:[ ~]*\\(?:cdot|times))?[ ~]*)|(-?\d*\\[dt]?frac\s?\{[^{}]{1,20}\}\{|\d*\\sqrt\{))$"
+    r"(?:(?:^|\$|\\\(|\\\[|=)[ ~]*(\d+(?:\.\d+)?(?:[ ~]*\\(?:cdot|times))?[ ~]*)|(-?\d*\\[dt]?frac\s?\{[^{}]{1,20}\}\{|\d*\\sqrt\{))$"
 )
 """A number or an open bracket before a box, in its formula: `$2\\boxed{9}$`, `\\frac{1}{\\boxed{9}}`."""
 _PART_AFTER = re.compile(
@@ -90,7 +90,7 @@ def _with_signs(text: str, box: tuple[int, int, str]) -> str:
         part = after[0].replace("$", " ")
         opened = part.count("{") - part.count("}")
         content += part + "}" * opened
-    if content and (factor := _FACTOR_BEFORE.search(before)):
+    if content and (factor := _FACTOR_BEFORE.search(before if start <= MAX_BESIDE else f" {before}")):
         lead = factor[1] or factor[2]
         content = lead + content + "}" * (lead.count("{") - lead.count("}"))
     if _MINUS_BEFORE.search(before) and not _DASH_BEFORE.search(before) and content:

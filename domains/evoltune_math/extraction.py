@@ -40,6 +40,7 @@ _NEXT_QUESTION = re.compile(
 _NOT_THIS = re.compile(
     r"(?:\b(?:not|never|neither|nor|cannot(?: be)?|except|than|least|most|minus|negative|nearly|almost|twice|half|exceeding)|n['’]t(?: be)?"
     r"|\b(?:anything|everything|nothing|(?:all|any|every)(?: \w+)?) but|(?:%|\b(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)) of"
+    r"|(?<!has )(?<!have )(?<!attains )(?<!reaches )\ba (?:minimum|maximum|min|max) of"
     r"|\bdivisible by|\bother than|\bup to|\bover|\babove|\bbelow|\bunder|\bbeyond)[\s$}]+(?:the |a |an )?$",
     re.I,
 )
@@ -98,6 +99,18 @@ _SIGNS = re.compile(r"[=<>+*/^]")
 _MATHEMATICAL_WORDS = frozenset(
     [*FUNCTIONS, *CONSTANTS, *GREEK, *SHORT_UNITS, "and", "or", "mod", "cm", "percent", "in"]
 )
+_NO_VALUE = re.compile(
+    r"[\s$\"'(\[*]*(?:\\text\{\s*)?(?:"
+    r"(?:(?:all |the |your |sample |student )?(?:answers?|responses?|solutions?|results?|explanations?|examples?|methods?|reasons?|estimates?)\b[^.]{0,30}\b(?:var(?:y|ies)|differ)\b)"
+    r"|(?:please |for an? \w+,? )?(?:see|refer|check|discuss|explain|describe|compare|draw|sketch|graph|plot|show|shown|prove|consult|ask|look|verify|justify|construct|note that|observe)\b(?! *[,.]?$)"
+    r"|(?:because|since|so that|in order to|due to)\b|it (?:depends|varies)\b|(?:the )?(?:proof|q\.?\s?e\.?\s?d)\b\W*$"
+    r"|(?:the |a )?(?:graph|figure|diagram|table|picture|image|drawing|proof|explanation|solution|answer|work|construction)s? (?:is |are |as )?(?:shown|given|below|above|attached|omitted|provided|left|not (?:given|provided|shown|available|included))\b"
+    r"|no (?:answer|reference|explanation|proof)s? ?(?:(?:is |was )?(?:given|provided|available|needed|required|shown)|key)?\W*$"
+    r"|(?:proof |details? |answer )?(?:omitted|left (?:as an exercise|to the reader))\b|(?:open[- ]ended|personal|teacher|student|individual)\b[\w ]{0,30}\b(?:question|answer|response|work|check|choice)s?\b"
+    r"|(?:n/?a|not (?:available|applicable|provided|given)|tbd|todo|to be determined)\W*$)",
+    re.I,
+)
+"""How a reference begins that gives no value: `Answers may vary.`, `See the graph`, `because it rains`."""
 _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 
 
@@ -116,6 +129,8 @@ def find_for(reference: str | None, response: str) -> Found | None:
 
 def is_prose(reference: str) -> bool:
     """Whether a reference is a statement in words, of which no part is marked as the answer."""
+    if _NO_VALUE.match(reference) and not (_ANSWERED.search(reference) or any(c.isdigit() for c in reference)):
+        return True
     if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
         return False
     words = _non_math_words(reference)

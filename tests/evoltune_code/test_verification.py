@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
-from evoltune.domain import to_task
-from evoltune.record import Answer, Record, Task
+from evoltune.domain import Context, to_task
+from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.verification.checker import open_checker
 from evoltune_code import ds1000, other_languages
+from evoltune_code.verification import POLICY, verify
 
 GOOD = "def twice(x):\n    return 2 * x\n"
 TESTS = "assert twice(2) == 4\nassert twice(-1) == -2\n"
@@ -84,6 +85,36 @@ def test_a_slow_program_passes_when_the_reference_is_slow_too(checker):
     # Times on a busy machine vary by more than the factor, and a reference is measured once: three tries with new references.
     tries = (judge(checker, slow, tests, reference=f"{slow}# {n}\n") for n in range(3))
     assert any(verdict.status == "pass" and verdict.evidence["limit_s"] > 1 for verdict in tries)
+
+
+@pytest.mark.parametrize(
+    ("first", "kept"),
+    [
+        (Verdict(status="error", reason="the test runner ended without a verdict"), False),
+        (Verdict(status="timeout", reason="not done after 92.0 s", evidence={"cpu_s": 3.0}), False),
+        (Verdict(status="timeout", reason="more than 60 s of CPU", evidence={"cpu_s": 60.0}), True),
+        (Verdict(status="fail", reason="case 0: got 1, expected 2"), True),
+        (Verdict(status="pass", seconds=4.0), True),
+    ],
+)
+def test_a_reference_that_could_not_be_measured_is_measured_anew_for_the_next_program(first, kept):
+    """Context.run is a function that anyone may give: this one replays verdicts of a busy machine."""
+    measured = []
+
+    def run(job):
+        if "reference" not in job.program:
+            return Verdict(status="pass" if (job.cpu_s or 0) > 5 else "timeout", seconds=5.0)
+        measured.append(job)
+        return first if len(measured) == 1 else Verdict(status="pass", seconds=4.0)
+
+    reference = f"def twice(x):\n    return 2 * x  # reference {first.reason}\n"
+    task = Task(instruction="", reference=reference, tests="assert twice(2) == 4", fields={"entry_point": "twice"})
+    statuses = [
+        verify(task, GOOD, Context(run=run, many=lambda jobs: [*map(run, jobs)], policy=POLICY)).status for _ in "ab"
+    ]
+    assert len(measured) == (1 if kept else 2)
+    expected = "pass" if first.status == "pass" else "timeout"
+    assert statuses == ([expected] * 2 if kept else ["timeout", "pass"])
 
 
 def test_helpers_of_the_prompt_answer_in_the_tests_and_not_the_candidates(checker):

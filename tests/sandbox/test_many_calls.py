@@ -55,7 +55,11 @@ def test_arguments_of_one_call_are_not_those_of_another(one):
     ],
 )
 def test_a_result_that_stays_with_the_program_is_asked_before_the_next_call(one, program, status):
-    tests = {"cases": [[encode([n])] for n in range(12)], "oracle": "def f(n):\n    return range(n)\n", "compare": "set"}
+    tests = {
+        "cases": [[encode([n])] for n in range(12)],
+        "oracle": "def f(n):\n    return range(n)\n",
+        "compare": "set",
+    }
     assert one(program, tests).status == status
 
 
@@ -70,7 +74,7 @@ FORGERIES = {
     "a count of its own": "import os, struct\ndef f(n):\n    os.write(3, struct.pack('>I', 2) + b'40')\n    return n\n",
     "no count": "import os\ndef f(n):\n    os.write(3, b'\\0\\0\\0\\2{}')\n    return n\n",
     "a line without an end": "import os\ndef f(n):\n    os.write(4, b'[\"ok\", ' * 9)\n    return n\n",
-    "a handle that is none": "import os\ndef f(n):\n    os.write(4, b'[\"ok\", {\"h\": 7}]\\n')\n    return n\n",
+    "a handle that is none": 'import os\ndef f(n):\n    os.write(4, b\'["ok", {"h": 7}]\\n\')\n    return n\n',
     "no pipe": "import os\ndef f(n):\n    os.close(4)\n    return n\n",
     "a digest": "import os\ndef f(n):\n    os.write(4, b'[\"digest\", 7]\\n')\n    return n\n",
 }

@@ -92,6 +92,10 @@ def known(unit: str) -> tuple[str, Fraction] | None:
     return UNITS.get(unit) or UNITS.get(unit.lower())
 
 
+def is_radian(unit: str) -> bool:
+    return unit in ("rad", "radian", "radians")
+
+
 def agree(a: str, b: str, policy: str) -> bool:
     """Whether two equal numbers stay equal with these units. A word that is no known unit contradicts nothing."""
     if policy == "ignore":

@@ -35,6 +35,8 @@ MAX_LIST = 500
 def _value_value(comparison: Comparison, a: Value, b: Value) -> bool:
     policy, equal = comparison.policy, comparison.expressions.equal
     a, b = _with_letter_unit(a, b), _with_letter_unit(b, a)
+    if a.degrees != b.degrees and units.is_radian(b.unit if a.degrees else a.unit):
+        return equal(*(Node("deg", (v.node,)) if v.degrees else v.node for v in (a, b)))
     if not units.agree(a.unit, b.unit, policy.units):
         factor = units.factor(a.unit, b.unit)  # `1 km` = `1000 m`
         return factor is not None and equal(mul(a.node, num(factor)), b.node)

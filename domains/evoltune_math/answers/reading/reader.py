@@ -58,6 +58,9 @@ _REMARK_STARTS = word_set(
 _INTEGERS = word_set("integer integers")
 _ARBITRARY = word_set("arbitrary some parameter constant")
 _CONDITION_STARTS = ("for", "if", "when")
+_INDICES = ("n", "k", "m", "i", "j")
+_CONDITIONS = (*_CONDITION_STARTS, "whenever", "where", "unless", "with", "provided")
+_INEQUALITIES = ("lt", "gt", "le", "ge", "leq", "geq", "leqslant", "geqslant", "ne", "neq", "in")
 _LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
@@ -265,8 +268,33 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
         level += sum(_LEVELS.get(t.text, 0) for t in tokens[seen:at] if t.kind == "op")
         seen = at
         if at and level == 0 and word in _REMARK_STARTS and tokens[at - 1].kind != "sep":  # `5 or so` is no remark
-            return tokens[:at] + _declaration(tokens[at:])
+            return tokens[:at] + (_condition(tokens[:at], tokens[at:]) or _declaration(tokens[at:]))
     return tokens
+
+
+def _condition(formula: list[Token], remark: list[Token]) -> list[Token]:
+    """`for x > 0` as `, x > 0` where the formula before has that letter (`x^2`, not `x = 3`); nothing for other remarks."""
+    if formula[-1].is_op(","):
+        formula = formula[:-1]
+    at = next((k for k, t in enumerate(remark) if t.kind not in ("word", "text", "sep")), len(remark))
+    lead = [w for token in remark[:at] for w in words_of(token)]
+    condition = remark[at:]
+    if not lead or lead[0] not in _CONDITIONS or not any(map(_is_inequality, condition)) or _is_index_range(condition):
+        return []
+    equals = max((k for k, t in enumerate(formula) if t.is_op("=")), default=-1)
+    own = {t.text for t in formula[equals + 1 :] if t.kind == "sym"}
+    return [Token("op", ","), *condition] if own & {t.text for t in condition if t.kind == "sym"} else []
+
+
+def _is_index_range(condition: list[Token]) -> bool:
+    """`n \\ge 1`: every index begins at 0 or 1."""
+    if len(condition) != 3 or condition[0].text not in _INDICES or condition[2].text not in ("0", "1"):
+        return False
+    return condition[1].is_op(">", ">=") or condition[1].is_cmd("gt", "ge", "geq", "geqslant")
+
+
+def _is_inequality(token: Token) -> bool:
+    return token.is_op("<", ">", "<=", ">=", "!=") or token.is_cmd(*_INEQUALITIES)
 
 
 def _declaration(remark: list[Token]) -> list[Token]:
