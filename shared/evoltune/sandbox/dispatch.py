@@ -210,12 +210,13 @@ class Dispatcher:
         """Tests with the oracle's results as JSON text, long ones as digests, and the CPU seconds that it took; or why there
         are none."""
         question = (source, entry_point, argument_lists, how)
-        expected: Expected | Verdict | None = self._ground_truth.get(question)
+        expected = self._ground_truth.get(question)
         if expected is None:
-            expected = self._ask_oracle(*question, whole=False)
-            if isinstance(expected, Verdict):
-                return expected
-            self._ground_truth.put(question, expected)
+            asked = self._ask_oracle(*question, whole=False)
+            if isinstance(asked, Verdict):
+                return asked
+            self._ground_truth.put(question, asked)
+            expected = asked
         pairs = [*zip(wire.parse(argument_lists), expected.results, strict=True)]
         return wire.encode({**wire.parse(how), "cases": pairs, "digests": expected.digests}), expected.cpu_s
 
