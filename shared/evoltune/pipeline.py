@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from evoltune.arena.judged_run import judge_run
 from evoltune.cluster import engine
 from evoltune.curate.certificate import certificate
 from evoltune.curate.stages import curate_stages
@@ -98,8 +99,7 @@ def _score_by_training(work: Run) -> float:
 def verify(work: Run) -> None:
     with Store.open(work.folder) as store, work.checker(confirm=True) as checker:
         apply_stage(store, work.verify_step, verify_stage(checker, work.recipe.verify.keep))
-        table = operator_yield(store, work.evolve_step.origin, work.verify_step)
-        store.note("yields", [asdict(row) for row in table])
+        store.note("yields", [asdict(row) for row in operator_yield(store, work.evolve_step.origin, work.verify_step)])
 
 
 def build(work: Run) -> None:
@@ -138,10 +138,10 @@ def evaluate(work: Run) -> None:
     scores, model = work.folder / EVAL, work.recipe.train.model_name_or_path
     if work.recipe.eval.baseline:
         measure(work.recipe, model, scores / BEFORE, baseline=True)
-    trained = {TRAINED: work.checkpoint, AFTER: work.final} if work.recipe.rl else {AFTER: work.final}
-    for label, folder in trained.items():
+    for label, folder in (({TRAINED: work.checkpoint} if work.recipe.rl else {}) | {AFTER: work.final}).items():
         measure(work.recipe, str(folder), scores / label, baseline=False, allow_uncertified=work.allow_uncertified)
     write_card(work.final)  # the model card, now with its scores
+    judge_run(work.recipe, work.folder)
 
 
 _STAGES: Mapping[str, Callable[[Run], object]] = {

@@ -7,9 +7,11 @@ import json
 import pytest
 import yaml
 
+from evoltune.arena.comparisons import Comparison
 from evoltune.arena.judge import judge_prompt, judge_study, read_reply
-from evoltune.arena.study import load_study, suite_of
+from evoltune.arena.study import load_study
 from evoltune.errors import BudgetError
+from evoltune.record import Task
 
 
 def test_nonsense_is_asked_again_and_then_counted_and_nothing_is_lost(tmp_path, openai_server, study_file):
@@ -57,15 +59,21 @@ def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tm
         ("preference", "tie.", (0.5, 0.5)),
         ("ranks", "1 2 2", (-1.0, -2.0, -2.0)),
         ("ranks", "1 2 6", None),
+        ("grades", "It is right.\n**PASS**", (1.0,)),
+        ("grades", "Grade: Excellent", (2.0,)),
+        ("grades", "FAIL or PASS", None),
+        ("grades", "passable", None),
+        ("grades", "", None),
     ],
 )
 def test_replies_are_read_or_refused_and_never_guessed(protocol, text, values):
-    assert read_reply(protocol, text, 3 if protocol == "ranks" else 2) == values
+    assert read_reply(protocol, text, {"ranks": 3, "grades": 1}.get(protocol, 2)) == values
 
 
-def test_slots_in_a_question_or_an_answer_are_text(study_file):
-    study = load_study(study_file())
-    suite = suite_of(study)
-    answers = {"ours": {t.name: "see {b}" for t in suite.tasks}, "theirs": {t.name: "secret" for t in suite.tasks}}
-    prompt = judge_prompt(study, suite.tasks[0], ("ours", "theirs"), answers)
-    assert "Question 0 {a}?" in prompt and "see {b}" in prompt and prompt.count("secret") == 1
+def test_slots_in_a_question_or_an_answer_are_text():
+    comparison = Comparison(
+        task=Task(instruction="Question {a}?", name="q"), shown=("ours", "theirs"), texts=("see {b}", "secret")
+    )
+    for protocol in ("scores", "preference", "ranks"):
+        prompt = judge_prompt(protocol, comparison)
+        assert "Question {a}?" in prompt and "see {b}" in prompt and prompt.count("secret") == 1

@@ -3,26 +3,31 @@
     result = judge_study(load_study(path), Path("runs/study"))
 
 Protocols: `scores`, two scores from 1 to 10 as in Vicuna's evaluation; `preference`, A, B or TIE as in LIMA (2305.11206,
-section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.12244, section 4.3).
+section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.12244, section 4.3); `grades`, excellent, pass or fail
+for each answer by itself as in LIMA (section 4.3). Where the domain's verifier tells two answers apart, it decides first.
 Invariant: a reply that cannot be read is asked for again with another seed, then counted as unreadable; never guessed.
 """
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from evoltune.arena.comparisons import Checked, Comparison, comparisons
 from evoltune.arena.standings import standings
-from evoltune.arena.study import Answers, Judgement, Study, collect_answers, pairs, suite_of
+from evoltune.arena.study import GRADES, Answers, Judgement, Study, collect_answers, suite_of
 from evoltune.errors import EvoltuneError
+from evoltune.evaluate.samples import Sample
+from evoltune.evaluate.score import verify_samples
 from evoltune.evaluate.suites import Suite
 from evoltune.generate.http import first_of
-from evoltune.record import Task
+from evoltune.recipe import Verification
 from evoltune.rows.files import jsonl_writer, write_json
+from evoltune.run.paths import STANDINGS
 from evoltune.run.store import Store
 from evoltune.teacher.protocol import GivenUpError, Teacher, draw_seed, make_request
 from evoltune.teacher.stack import open_teacher
@@ -34,21 +39,17 @@ JUDGE_TOKENS = 512
 _PREFERENCES = {"A": (1.0, 0.0), "B": (0.0, 1.0), "TIE": (0.5, 0.5)}
 
 
-Comparison = tuple[Task, tuple[str, ...]]
-"""(problem, systems in the order in which the judge sees them: two, or all with `ranks`)"""
-
-
 @cache
 def _template(protocol: str) -> str:
     return (files("evoltune.arena") / "prompts" / f"{protocol}.txt").read_text(encoding="utf-8")
 
 
-def judge_prompt(study: Study, task: Task, shown: Sequence[str], answers: Answers) -> str:
+def judge_prompt(protocol: str, comparison: Comparison) -> str:
     """The prompt for one comparison; braces in answers stay text."""
-    texts = [answers[name][task.name] for name in shown]
+    texts = comparison.texts
     numbered = "\n\n".join(f"[Answer {i}]\n{text}" for i, text in enumerate(texts, 1))
-    template = _template(study.protocol)
-    return fill_slots(template, instruction=task.instruction, answers=numbered, a=texts[0], b=texts[-1])
+    instruction = comparison.task.instruction
+    return fill_slots(_template(protocol), instruction=instruction, answers=numbered, a=texts[0], b=texts[-1])
 
 
 def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None:
@@ -58,6 +59,10 @@ def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None
         last = lines[-1].upper().replace("*", " ") if lines else ""
         words = set(re.findall(r"\b(?:A|B|TIE)\b", last))
         return _PREFERENCES[words.pop()] if len(words) == 1 else None
+    if protocol == "grades":
+        last = lines[-1].upper() if lines else ""
+        words = set(re.findall(rf"\b(?:{'|'.join(GRADES)})\b", last))
+        return (float(GRADES.index(words.pop())),) if len(words) == 1 else None
     low, high = (1, 10) if protocol == "scores" else (1, 5)
     for line in text.strip().splitlines()[:3]:
         numbers = numbers_in(line)
@@ -66,67 +71,73 @@ def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None
     return None
 
 
-def comparisons(study: Study, suite: Suite) -> Iterator[Comparison]:
-    """Each pair on each problem in both orders; with `ranks`, all systems forwards and backwards."""
-    names = tuple(system.name for system in study.systems)
-    groups: Sequence[tuple[str, ...]] = [names] if study.protocol == "ranks" else pairs(study)
-    for task in suite.tasks:
-        for group in groups:
-            yield task, group
-            yield task, group[::-1]
-
-
-def judge_study(study: Study, folder: Path) -> dict[str, Any]:
+def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict[str, Any]:
     """Collects answers, judges every comparison, and writes `judgements.jsonl` and `study.json` below `folder`.
 
-    Raises BudgetError when the judge's budget is used up; judgements are kept, and the same command resumes.
+    `journal`: the folder of the store that keeps the judge's replies; default: `folder`. Raises BudgetError when the judge's
+    budget is used up; judgements are kept, and the same command resumes.
     """
     suite = suite_of(study)
     answers = collect_answers(study, suite, folder)
-    with Store.open(folder) as store:
-        judgements = asyncio.run(_judge_all(study, suite, answers, store))
+    checked = checked_answers(suite, answers, folder) if study.checks else {}
+    with Store.open(journal or folder) as store:
+        judgements = asyncio.run(_judge_all(study, list(comparisons(study, suite, answers, checked)), store))
         cost = store.spent()
     with jsonl_writer(folder / "judgements.jsonl") as write:
         for judgement in judgements:
             write(asdict(judgement))
     facts = {"cost": cost, "suite": suite.name, "sha256": suite.sha256}
-    result = standings(study, suite, answers, judgements) | facts
-    write_json(folder / "study.json", result)
+    result = standings(study, suite, answers, judgements, checked) | facts
+    write_json(folder / STANDINGS, result)
     return result
 
 
-async def _judge_all(study: Study, suite: Suite, answers: Answers, store: Store) -> list[Judgement]:
-    wanted = list(comparisons(study, suite))
-    with progress(f"judging {suite.name}", len(wanted)) as advance:
+def checked_answers(suite: Suite, answers: Answers, folder: Path) -> Checked:
+    """The verifier's verdict on each answer, under the suite's own profile."""
+    found = {}
+    for system, texts in answers.items():
+        samples = [Sample(problem=task.name, sample=0, text=texts[task.name]) for task in suite.tasks]
+        journal = folder / "checks" / f"{system}.jsonl"
+        outcomes = verify_samples(suite, samples, [suite.profile], Verification(workers=1), journal)[suite.profile]
+        found[system] = {outcome.problem: outcome.status for outcome in outcomes}
+    return found
+
+
+async def _judge_all(study: Study, wanted: Sequence[Comparison], store: Store) -> list[Judgement]:
+    with progress(f"judging {study.suite}", len(wanted)) as advance:
         async with open_teacher(study.judge, store) as judge:
 
-            async def one(task: Task, shown: Sequence[str]) -> Judgement:
-                judgement = await _judge(study, judge, task, shown, answers)
+            async def one(comparison: Comparison) -> Judgement:
+                judgement = await _judge(study, judge, comparison)
                 advance(1)
                 return judgement
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    started = [group.create_task(one(*comparison)) for comparison in wanted]
+                    started = [group.create_task(one(comparison)) for comparison in wanted]
             except* EvoltuneError as caught:
                 raise first_of(caught) from None
     return [task.result() for task in started]
 
 
-async def _judge(study: Study, judge: Teacher, task: Task, shown: Sequence[str], answers: Answers) -> Judgement:
-    """Asks up to `study.tries` times until a reply can be read; from the second try on with the judge's temperature."""
-    prompt, name = judge_prompt(study, task, shown, answers), "/".join((task.name, *shown))
+async def _judge(study: Study, judge: Teacher, comparison: Comparison) -> Judgement:
+    """Asks up to `study.tries` times until a reply can be read; from the second try on, and where the same was asked before,
+    with the judge's temperature."""
+    prompt, task = judge_prompt(study.protocol, comparison), comparison.task.name
     text, values, replies = "", None, 0
     while values is None and replies < study.tries:
         request = make_request(
-            study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, name, 0, "judge", replies),
-            max_tokens=JUDGE_TOKENS, record=task.name,
-            temperature=0.0 if replies == 0 else study.judge.temperature,
+            study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, comparison.name, 0, "judge", replies),
+            max_tokens=JUDGE_TOKENS, record=task,
+            temperature=0.0 if replies == 0 and not comparison.repeat else study.judge.temperature,
         )  # fmt: skip
         try:
             text = (await judge.complete(request)).texts[0]
-            values = read_reply(study.protocol, text, len(shown))
+            values = read_reply(study.protocol, text, len(comparison.shown))
         except GivenUpError as error:
             text = f"(no reply: {error.reason})"
         replies += 1
-    return Judgement(problem=task.name, shown=tuple(shown), values=values, replies=replies, text=text[:2000])
+    return Judgement(
+        problem=task, shown=comparison.shown, values=values, replies=replies, text=text[:2000], kind=comparison.kind,
+        repeat=comparison.repeat,
+    )  # fmt: skip

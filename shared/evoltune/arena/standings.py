@@ -3,19 +3,20 @@
     result = standings(study, suite, answers, judgements)
     print("\\n".join(report(result)))
 
-Invariant: a pair counts on a problem only when the judgements of both orders could be read; a win in one order and a loss
-in the other is a tie; what does not count is reported.
+Invariant: a pair counts on a problem only when the judgements of both orders could be read, or the verifier decides; a win in
+one order and a loss in the other is a tie; what does not count is reported.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from evoltune.arena.agreement import agreement, read_votes
-from evoltune.arena.study import Answers, Judgement, PairResult, Study, pairs
+from evoltune.arena.comparisons import Checked, decided
+from evoltune.arena.study import GRADES, Answers, Judgement, PairResult, Study, pairs
+from evoltune.arena.trust import comparisons_read, sign, trust, trust_lines, winner_of
 from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, skills_of
 from evoltune.evaluate.results import percent, percent_interval
 from evoltune.evaluate.statistics import mcnemar, mean
@@ -23,32 +24,39 @@ from evoltune.evaluate.suites import Suite
 from evoltune.terminal import table
 
 
-def pair_results(study: Study, judgements: Iterable[Judgement]) -> list[PairResult]:
-    """One result per pair and problem, where both orders could be read."""
-    read: dict[tuple[str, frozenset[str]], list[dict[str, float]]] = defaultdict(list)
-    for judgement in judgements:
-        if judgement.values is not None:
-            values = dict(zip(judgement.shown, judgement.values, strict=True))
-            for a, b in combinations(judgement.shown, 2):
-                read[judgement.problem, frozenset((a, b))].append(values)
+def pair_results(study: Study, judgements: Iterable[Judgement], checked: Checked | None = None) -> list[PairResult]:
+    """One result per pair and problem: the verifier's where it tells the two apart, else the judge's where all could be read."""
+    judgements = list(judgements)
+    read = comparisons_read(judgements, study.protocol)
+    asked = [judgement.problem for judgement in judgements if judgement.kind == "systems"]
+    problems = dict.fromkeys([*asked, *(p for own in (checked or {}).values() for p in own)])
     found = []
-    for problem in dict.fromkeys(problem for problem, _ in read):
+    for problem in problems:
         for a, b in pairs(study):
-            orders = read.get((problem, frozenset((a, b))), [])
-            if len(orders) == 2:
-                signs = [(v[a] > v[b]) - (v[a] < v[b]) for v in orders]
-                winner = a if sum(signs) > 0 else b if sum(signs) < 0 else ""
-                value_a, value_b = (sum(v[name] for v in orders) / 2 for name in (a, b))
+            if winner := decided(checked or {}, problem, a, b):
                 found.append(
-                    PairResult(problem=problem, a=a, b=b, winner=winner, value_a=value_a, value_b=value_b,
-                               consistent=signs[0] == signs[1])
+                    PairResult(problem=problem, a=a, b=b, winner=winner, value_a=0, value_b=0, consistent=True, by="checks")
                 )  # fmt: skip
+            elif (orders := read.get(("systems", 0, problem, frozenset((a, b))))) is not None:
+                found.append(_over_orders(problem, a, b, orders))
     return found
 
 
-def standings(study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Plain JSON: win, tie and lose per pair, overall, by difficulty and by skill (`radar`); agreement with people."""
-    results = pair_results(study, judgements)
+def _over_orders(problem: str, a: str, b: str, orders: Sequence[Mapping[str, float]]) -> PairResult:
+    winner = winner_of(orders, a, b)
+    value_a, value_b = (sum(v[name] for v in orders) / len(orders) for name in (a, b))
+    signs = {sign(v[a] - v[b]) for v in orders}
+    return PairResult(
+        problem=problem, a=a, b=b, winner=winner, value_a=value_a, value_b=value_b, consistent=len(signs) == 1
+    )
+
+
+def standings(
+    study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement], checked: Checked | None = None
+) -> dict[str, Any]:
+    """Plain JSON: win, tie and lose per pair, overall, by difficulty and by skill (`radar`); how far the judge can be trusted;
+    agreement with people."""
+    results = pair_results(study, judgements, checked)
     levels = {task.name: _level(difficulties_of(task.fields)) for task in suite.tasks}
     skills = {task.name: (skills_of(task.fields) or [NOT_STATED])[0] for task in suite.tasks}
     out: dict[str, Any] = {
@@ -61,20 +69,40 @@ def standings(study: Study, suite: Suite, answers: Answers, judgements: Sequence
     }
     for a, b in pairs(study):
         own = [r for r in results if (r.a, r.b) == (a, b)]
+        asked = [r for r in own if r.by == "judge"]
         out["pairs"].append(
             {
                 "a": a, "b": b, **_tally(own),
                 "not_counted": len(suite.tasks) - len(own),
-                "consistent": sum(r.consistent for r in own) / len(own) if own else None,
+                "decided_by_checks": len(own) - len(asked),
+                "consistent": sum(r.consistent for r in asked) / len(asked) if asked else None,
                 "by_difficulty": {k: _tally(v) for k, v in _grouped(own, levels)},
                 "radar": {k: _share(v, study.protocol) for k, v in _grouped(own, skills)},
                 "share": _share(own, study.protocol),
             }
         )  # fmt: skip
-    if study.human:
-        votes = read_votes(Path(study.human), Path(study.key) if study.key else None)
+    if study.protocol == "grades":
+        out["grades"] = _grades(study, judgements)
+    votes = read_votes(Path(study.human), Path(study.key) if study.key else None) if study.human else []
+    if votes:
         out["human"] = agreement(results, votes, skills, answers)
+    out["trust"] = trust(study, judgements)
     return out
+
+
+def _grades(study: Study, judgements: Iterable[Judgement]) -> dict[str, Any]:
+    """Of each system: how many answers got each grade, and the share that is at least a pass."""
+    found: dict[str, list[str]] = {system.name: [] for system in study.systems}
+    for judgement in judgements:
+        if (judgement.kind, judgement.repeat) == ("systems", 0) and judgement.values is not None:
+            found[judgement.shown[0]].append(GRADES[int(judgement.values[0])])
+    return {
+        name: {
+            "n": len(grades), **{grade.lower(): grades.count(grade) for grade in reversed(GRADES)},
+            "at_least_pass": asdict(mean([float(grade != "FAIL") for grade in grades])) if grades else None,
+        }
+        for name, grades in found.items()
+    }  # fmt: skip
 
 
 def _tally(results: Sequence[PairResult]) -> dict[str, Any]:
@@ -87,8 +115,9 @@ def _tally(results: Sequence[PairResult]) -> dict[str, Any]:
 
 
 def _share(results: Sequence[PairResult], protocol: str) -> dict[str, Any]:
-    """a's total as a share of b's (WizardLM's "percentage of ChatGPT"); for preferences and ranks the win rate."""
+    """a's total as a share of b's (WizardLM's "percentage of ChatGPT"), where the judge gave scores; else the win rate."""
     if protocol == "scores":
+        results = [r for r in results if r.by == "judge"]
         a, b = sum(r.value_a for r in results), sum(r.value_b for r in results)
     else:
         a, b = sum(r.points for r in results), len(results)
@@ -125,7 +154,12 @@ def report(result: Mapping[str, Any]) -> Iterator[str]:
     for pair in result["pairs"]:
         if pair["share"]["value"] is not None:
             share = percent(pair["share"]["value"])
-            yield f"{pair['a']} of {pair['b']}: {share}; both orders agree on {pair['consistent']:.0%}"
+            agree = "" if pair["consistent"] is None else f"; both orders agree on {pair['consistent']:.0%}"
+            checked = f"; {pair['decided_by_checks']} decided by checks" if pair["decided_by_checks"] else ""
+            yield f"{pair['a']} of {pair['b']}: {share}{agree}{checked}"
+    for system, grades in result.get("grades", {}).items():
+        yield f"{system}: {grades['excellent']} excellent, {grades['pass']} pass, {grades['fail']} fail of {grades['n']}"
+    yield from trust_lines(result["trust"])
     human = result.get("human")
     if human and human["judge_human"]:
         measure = human["judge_human"]

@@ -5,7 +5,7 @@
       - {name: ours, checkpoint: runs/mine/checkpoint}
       - {name: theirs, endpoint: "http://localhost:8000/v1", model: vicuna-13b}
       - {name: old, answers: answers/alpaca.jsonl}
-    protocol: scores                  # scores (Vicuna, 1 to 10) | preference (LIMA) | ranks (1 to 5, all at once)
+    protocol: scores                  # scores (Vicuna, 1 to 10) | preference (LIMA) | ranks (1 to 5, all at once) | grades (LIMA)
     judge: {kind: http, model: judge-70b, endpoints: [{url: "http://localhost:8001/v1"}], budget: {calls: 5000}}
 
 Invariant: a study that loads has at least two systems of different names, each with exactly one source of answers.
@@ -25,29 +25,15 @@ from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
-from evoltune.recipe import Eval, Section, Teacher
+from evoltune.recipe import Eval, Section, System, Teacher
 from evoltune.recipe.load import load_section
-from evoltune.recipe.types import Count, Positive
+from evoltune.recipe.types import Count, Positive, Share
 from evoltune.teacher.engines import check_engine
 
 Answers = Mapping[str, Mapping[str, str]]
 """system -> problem -> text"""
-
-
-class System(Section, frozen=True, kw_only=True):
-    """Where answers come from: a checkpoint or model, a server, or a file of answers."""
-
-    name: str
-    checkpoint: str = ""
-    endpoint: str = ""
-    model: str = ""
-    """For `endpoint`: the server's name for the model."""
-    api_key_env: str = ""
-    answers: str = ""
-    column: str = ""
-    """For `answers`: the column with the text, where there are several."""
-    template: str = "chat"
-    """For a model from elsewhere; a checkpoint has its own."""
+GRADES = ("FAIL", "PASS", "EXCELLENT")
+"""LIMA's (2305.11206, section 4.3), worst first."""
 
 
 class Study(Section, frozen=True, kw_only=True):
@@ -56,13 +42,23 @@ class Study(Section, frozen=True, kw_only=True):
     suite: str
     systems: Annotated[tuple[System, ...], Meta(min_length=2)]
     judge: Teacher
-    protocol: Literal["scores", "preference", "ranks"] = "scores"
+    protocol: Literal["scores", "preference", "ranks", "grades"] = "scores"
     reference: str = ""
     """The system that all others are compared with; empty: every pair."""
+    ours: str = ""
+    """The system that is compared with all others; empty: see `reference`."""
     limit: Count = 0
     seed: int = 0
     tries: Positive = 3
     """Replies asked for before a judgement counts as unreadable."""
+    planted: Count = 0
+    """Answers of which a worse twin is made in each of three ways, to see whether the judge prefers the better one."""
+    repeats: Count = 0
+    """Comparisons that are asked a second time, to see whether the judge agrees with itself."""
+    trust: Share = 0.8
+    """Share of the planted pairs below which the judge is not to be trusted."""
+    checks: bool = True
+    """Where the domain's verifier passes one answer and fails the other, that decides, and the judge is not asked."""
     temperature: float = 0.7
     max_new_tokens: Positive = 1024
     data: str | None = None
@@ -74,13 +70,18 @@ class Study(Section, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The judge's reply to one comparison: a value per shown system, higher is better; None: it could not be read."""
+    """The judge's reply to one comparison: a value per shown answer, higher is better; None: it could not be read."""
 
     problem: str
     shown: tuple[str, ...]
+    """Systems in the order in which the judge saw their answers; of a planted pair `better` and the kind of its twin."""
     values: tuple[float, ...] | None
     replies: int
     text: str = ""
+    kind: str = "systems"
+    """`systems`, or the kind of a planted pair."""
+    repeat: int = 0
+    """1: asked a second time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,8 @@ class PairResult:
     """Mean values over both orders."""
     consistent: bool
     """Both orders named the same winner."""
+    by: str = "judge"
+    """`judge`, or `checks` where the verifier passed one answer and failed the other."""
 
     @property
     def points(self) -> float:
@@ -124,8 +127,9 @@ def load_study(path: Path) -> Study:
     names = [system.name for system in study.systems]
     if len(set(names)) < len(names):
         raise RecipeError(f"{path}: systems: names must be unique: {', '.join(names)}")
-    if study.reference and study.reference not in names:
-        raise RecipeError(f"{path}: reference: {study.reference!r} is no system: {', '.join(names)}")
+    for key in ("reference", "ours"):
+        if (named := getattr(study, key)) and named not in names:
+            raise RecipeError(f"{path}: {key}: {named!r} is no system: {', '.join(names)}")
     for system in study.systems:
         given = [kind for kind in ("checkpoint", "endpoint", "answers") if getattr(system, kind)]
         if len(given) != 1:
@@ -141,8 +145,10 @@ def suite_of(study: Study) -> Suite:
 
 
 def pairs(study: Study) -> list[tuple[str, str]]:
-    """(a, b) of each comparison: with the reference second where there is one."""
+    """(a, b) of each comparison: with `ours` first or the reference second where there is one."""
     names = [system.name for system in study.systems]
+    if study.ours:
+        return [(study.ours, name) for name in names if name != study.ours]
     if study.reference:
         return [(name, study.reference) for name in names if name != study.reference]
     return list(combinations(names, 2))

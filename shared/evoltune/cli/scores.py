@@ -26,7 +26,7 @@ from evoltune.evaluate.suites import share_tables, suite_rows, suite_shares
 from evoltune.report.pages import write_comparison
 from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.rows.readers import read_rows
-from evoltune.run.paths import RUNS
+from evoltune.run.paths import JUDGED, RUNS
 from evoltune.terminal import table
 
 SUITES_EXAMPLES = """\
@@ -82,7 +82,7 @@ def add_judge(parser: argparse.ArgumentParser) -> None:
 
 
 def _judge(args: argparse.Namespace) -> None:
-    study, folder = load_study(args.study), args.out or RUNS / "judge" / args.study.stem
+    study, folder = load_study(args.study), args.out or RUNS / JUDGED / args.study.stem
     if args.dry_run:
         facts = {"systems": [s.name for s in study.systems], "suite": study.suite, "out": str(folder)}
         line = f"judge: {len(study.systems)} systems on {study.suite} ({study.protocol}) into {folder}"

@@ -3,7 +3,7 @@
     evoltune recipes schema     > evoltune.schema.json
     evoltune recipes reference  > docs/recipes.md
 
-Descriptions are the string literals that follow the fields in sections.py and reinforcement.py, so both always match the code.
+Descriptions are the string literals that follow the fields in sections.py, judging.py and reinforcement.py, so all always match the code.
 """
 
 import ast
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from evoltune.recipe import Recipe, Section, reinforcement, sections
+from evoltune.recipe import Recipe, Section, judging, reinforcement, sections
 from evoltune.recipe.load import struct_of
 
 
@@ -32,7 +32,7 @@ def descriptions() -> dict[tuple[str, str], str]:
 @cache
 def _sections() -> list[ast.ClassDef]:
     """The source of the section classes."""
-    sources = map(inspect.getsource, (sections, reinforcement))
+    sources = map(inspect.getsource, (sections, judging, reinforcement))
     return [node for source in sources for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
 
 
@@ -66,12 +66,17 @@ def reference() -> str:
         "than 0; `Fraction` one from 0 to 1; `Share` one from 0 to 1, without 0.",
         "",
     ]
-    return "\n".join([*lines, *_section(Recipe, "")]).rstrip() + "\n"
+    return "\n".join([*lines, *_section(Recipe, "", {})]).rstrip() + "\n"
 
 
-def _section(section: type[Section], path: str) -> Iterator[str]:
+def _section(section: type[Section], path: str, shown: dict[type[Section], str]) -> Iterator[str]:
+    """The tables of a section and of those within it; `shown`: where a section's keys stand already."""
     known = descriptions()
     yield from (f"## {path or 'Top level'}", "", known[section.__name__, ""], "")
+    if section in shown:
+        yield from (f"The keys of `{shown[section]}`.", "")
+        return
+    shown[section] = path
     yield from ("| key | type | default | meaning |", "|---|---|---|---|")
     inner: list[tuple[type[Section], str]] = []
     types = _types(section)
@@ -84,7 +89,7 @@ def _section(section: type[Section], path: str) -> Iterator[str]:
         yield f"| `{field.name}` | {_cell(types[field.name])} | {_cell(_default(field))} | {_cell(text)} |"
     yield ""
     for nested, key in inner:
-        yield from _section(nested, key)
+        yield from _section(nested, key, shown)
 
 
 def _types(section: type[Section]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from evoltune.recipe.base import Section
+from evoltune.recipe.judging import System
 from evoltune.recipe.reinforcement import RL, Reward
 from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share
 from evoltune.record import Status, digest
@@ -306,6 +307,28 @@ class Train(Section, frozen=True, kw_only=True):
         return names if all(re.fullmatch(r"\w+(\.\w+)*", name) for name in names) else targets
 
 
+class Judge(Section, frozen=True, kw_only=True):
+    """A model that compares open answers: the trained model's with the base's and with those of `baselines`."""
+
+    teacher: Teacher
+    """Who judges, with its budget: any kind of teacher."""
+    protocol: Literal["scores", "preference", "ranks", "grades"] = "scores"
+    """scores: 1 to 10 each (Vicuna, WizardLM); preference: A, B or neither (LIMA); ranks: 1 to 5 over all at once;
+    grades: excellent, pass or fail for each answer by itself (LIMA)."""
+    suites: tuple[str, ...] = ()
+    """Which of `eval.suites`; empty: those with answers that no verifier can judge."""
+    baselines: tuple[System, ...] = ()
+    """More systems to compare with: files of answers, endpoints or checkpoints."""
+    tries: Positive = 3
+    """Replies asked for before a judgement counts as unreadable."""
+    planted: Count = 12
+    """Answers of which a worse twin is made in each of three ways, to see whether the judge prefers the better one; 0: none."""
+    repeats: Count = 12
+    """Comparisons that are asked a second time, to see whether the judge agrees with itself; 0: none."""
+    trust: Share = 0.8
+    """Share of the planted pairs below which the report warns that the judge tells good from bad too rarely."""
+
+
 class Eval(Section, frozen=True, kw_only=True):
     """What is measured before and after."""
 
@@ -345,6 +368,8 @@ class Eval(Section, frozen=True, kw_only=True):
     """For `http`: name of the environment variable that holds the key."""
     data: str | None = None
     """Folder with suite files; default: EVOLTUNE_DATA."""
+    judge: Judge | None = None
+    """Who compares open answers, which no verifier can judge; see docs/evaluate.md."""
 
 
 class Compute(Section, frozen=True, kw_only=True):

@@ -5,14 +5,14 @@
 `shrunk` lists every key that differs, with the reason. Whatever is not in it is the recipe's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from evoltune.recipe import Recipe
+from evoltune.recipe import Recipe, Section
 from evoltune.recipe.sections import Endpoint
 
 SEEDS, CHAINS, STEPS, SAVE_STEPS, PROBLEMS, NEW_TOKENS, LENGTH = 16, 6, 3, 2, 3, 16, 1024
@@ -49,21 +49,30 @@ def shrink(
         "verify": {"workers": (2, "two cores")},
         "curate": {"size": (min(recipe.curate.size, SEEDS), "few rows")} if recipe.curate.size else {},
         "train": _train(recipe, processes * nodes),
-        "eval": _eval(recipe),
+        "eval": _eval(recipe, teacher_url),
         "compute": _compute(recipe, processes, nodes, rendezvous),
     }
-    small, shrunk = recipe, []
+    small: Recipe = recipe
+    shrunk: list[Shrunk] = []
     for section, values in changes.items():
         before = getattr(small, section)
         for key, (value, why) in values.items():
-            if getattr(before, key) != value:
-                shrunk.append(Shrunk(f"{section}.{key}", _plain(getattr(before, key)), _plain(value), why))
+            shrunk += _changed(f"{section}.{key}", getattr(before, key), value, why)
         small = replace(small, **{section: replace(before, **{key: value for key, (value, _) in values.items()})})
     return small, shrunk
 
 
 Changes = dict[str, tuple[Any, str]]
 """Key of a section -> (value, reason)."""
+
+
+def _changed(key: str, before: Any, after: Any, why: str) -> Iterator[Shrunk]:
+    """The keys that differ; those of a section within a section by themselves."""
+    if isinstance(before, Section) and isinstance(after, Section):
+        for field in msgspec.structs.fields(after):
+            yield from _changed(f"{key}.{field.name}", getattr(before, field.name), getattr(after, field.name), why)
+    elif before != after:
+        yield Shrunk(key, _plain(before), _plain(after), why)
 
 
 def _plain(value: Any) -> Any:
@@ -112,7 +121,7 @@ def _train(recipe: Recipe, ranks: int) -> Changes:
     return changes
 
 
-def _eval(recipe: Recipe) -> Changes:
+def _eval(recipe: Recipe, teacher_url: str) -> Changes:
     evaluation = recipe.eval
     changes: Changes = {
         "limit": (min(evaluation.limit or PROBLEMS, PROBLEMS), "few problems"),
@@ -124,6 +133,13 @@ def _eval(recipe: Recipe) -> Changes:
         changes["n"] = (2, "few samples")
     if evaluation.engine == "vllm":
         changes["engine"] = ("transformers", "vLLM needs a GPU")
+    if judge := evaluation.judge:
+        endpoint = Endpoint(url=teacher_url, api_key_env=KEY_ENV)
+        teacher = replace(judge.teacher, kind="http", endpoints=(endpoint,))
+        small = replace(
+            judge, teacher=teacher, baselines=(), planted=min(judge.planted, 2), repeats=min(judge.repeats, 2)
+        )
+        changes["judge"] = (small, "the judge is a stand-in on loopback, without the baselines")
     return changes
 
 

@@ -76,6 +76,10 @@ class Knowledge:
             "equal": read_prompt("evoltune.evolve", "equal"),
             "difficulty": read_prompt("evoltune.evolve", "difficulty"),
             "self_instruct": read_prompt("evoltune.evolve", "self_instruct"),
+            **{
+                f"judge {name}": read_prompt("evoltune.arena", name)
+                for name in ("scores", "preference", "ranks", "grades")
+            },
             "answer": domain.answer_prompt,
             **{f"evidence {name}": text for name, text in domain.evidence.items()},
             **{f"operator {o.name}": o.template for o in domain.operators if o.template},
@@ -104,6 +108,8 @@ class Knowledge:
             return "Equal" if rng.random() < 0.1 else "Not equal"
         if purpose == "difficulty":
             return str(rng.randint(1, 10))
+        if purpose.startswith("judge "):
+            return judgement(purpose.removeprefix("judge "), slots, rng)
         if purpose == "self_instruct":
             wanted = int(slots.get("wanted") or 1)
             return "\n".join(
@@ -122,6 +128,24 @@ class Knowledge:
         if self.domain.stand_in is not None:
             return self.domain.stand_in(seed.task, name)
         return seed.task.reference or ""
+
+
+def judgement(protocol: str, slots: Mapping[str, str], rng: random.Random) -> str:
+    """A judge's reply: the answer with more different words is the better one, and one judgement in ten is of no sense."""
+    if rng.randrange(10) == 0:
+        return "I would rather not say."
+    texts = (
+        re.split(r"\[Answer \d+\]\n", slots["answers"])[1:] if "answers" in slots else [slots["a"], slots.get("b", "")]
+    )
+    points = [min(10, 1 + len(set(text.split())) // 4) for text in texts]
+    if protocol == "ranks":
+        order = sorted(set(points), reverse=True)
+        return " ".join(str(min(5, 1 + order.index(p))) for p in points) + "\nBy how much they say."
+    if protocol == "grades":
+        return "It says this much.\n" + ("EXCELLENT" if points[0] > 8 else "PASS" if points[0] > 3 else "FAIL")
+    if protocol == "preference":
+        return "One says more.\n" + ("TIE" if points[0] == points[1] else "A" if points[0] > points[1] else "B")
+    return f"{points[0]} {points[1]}\nBy how much they say."
 
 
 def extended(instruction: str, rng: random.Random) -> str:

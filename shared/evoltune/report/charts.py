@@ -4,6 +4,7 @@ A page draws them in the browser with a bundle that vl-convert brings; two of th
 dataset card and for an ablation. Invariant: equal numbers give equal bytes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,6 +152,68 @@ def diversity(points: Sequence[Row]) -> Spec:
             "tooltip": [{"field": "text", "type": "nominal"}, {"field": "round"}, {"field": "cluster"}],
         },
     )
+
+
+def judged(studies: Sequence[Row]) -> Spec:
+    """Wins, ties and losses of each pair, over all problems and by difficulty."""
+    rows = [
+        {
+            "pair": f"{study['suite']}: {pair['a']} against {pair['b']}, {group}",
+            "result": result,
+            "answers": tally[result],
+        }
+        for study in studies
+        for pair in study["pairs"]
+        for group, tally in [("all", pair), *pair["by_difficulty"].items()]
+        for result in ("win", "tie", "lose")
+    ]
+    encoding = {
+        "y": _category("pair", sort=None, axis={"labelLimit": 300}),
+        "x": {"field": "answers", "type": "quantitative", "stack": "normalize", "title": "share of problems", "axis": {"format": "%"}},
+        "color": _category("result", sort=["win", "tie", "lose"], legend=_legend()),
+        "order": {"field": "result", "sort": "descending"},
+    }  # fmt: skip
+    return _bars(rows, _height(rows, "pair", 26), encoding)
+
+
+def radar(studies: Sequence[Row]) -> Spec:
+    """The share of each pair by skill, as WizardLM draws it (2304.12244, figure 4): 100% is equal to the other system."""
+    points: list[Row] = []
+    names: dict[str, tuple[float, float]] = {}
+    for study in studies:
+        for pair in study["pairs"]:
+            skills = [(skill, found["value"]) for skill, found in pair["radar"].items() if found["value"] is not None]
+            if len(skills) < 3:  # two axes span no area
+                continue
+            label = f"{pair['a']} of {pair['b']}"
+            for order, (skill, value) in enumerate([*skills, skills[0]]):
+                angle = 2 * math.pi * (order % len(skills)) / len(skills)
+                x, y = math.sin(angle), math.cos(angle)
+                names[skill] = x, y
+                points.append(
+                    {"pair": label, "skill": skill, "share": value, "order": order, "x": value * x, "y": value * y}
+                )
+    most = max((point["share"] for point in points), default=1.0)
+    ring = [{"x": math.sin(a / 30 * math.pi), "y": math.cos(a / 30 * math.pi), "order": a} for a in range(61)]
+    labels = [{"skill": skill, "x": 1.12 * most * x, "y": 1.12 * most * y} for skill, (x, y) in names.items()]
+    bare = {"type": "quantitative", "axis": None, "scale": {"domain": [-1.3 * most, 1.3 * most]}}
+    place = {"x": {"field": "x", **bare}, "y": {"field": "y", **bare}}
+    by_order = {"field": "order"}
+    lines = {
+        "mark": {"type": "line", "point": True, "tooltip": True},
+        "encoding": {**place, "order": by_order, "color": _category("pair", legend=_legend())},
+    }
+    circle = {
+        "data": {"values": ring},
+        "mark": {"type": "line", "strokeDash": [4, 3], "color": "#888"},
+        "encoding": {**place, "order": by_order},
+    }
+    text = {
+        "data": {"values": labels},
+        "mark": {"type": "text", "fontSize": 11, "color": "#777"},
+        "encoding": {**place, "text": {"field": "skill"}},
+    }
+    return _spec(points, height=420, layer=[circle, lines, text])
 
 
 # ---- files

@@ -37,11 +37,15 @@ def write_report(folder: Path) -> Path:
         "loss": charts.loss(run.loss),
         "reinforcement": charts.reinforcement(run.rl),
         "scores": charts.scores(run.scores),
+        "judged": charts.judged(run.judged),
+        "radar": charts.radar(run.judged),
     }
+    shown = {name: spec for name, spec in specs.items() if spec["data"]["values"]}
     page = render_with_charts(
         "run.html",
-        {name: spec for name, spec in specs.items() if spec["data"]["values"]},
+        shown,
         scripts=("run.js",),
+        shown=shown,
         run=run,
         rows=packed_json([[row[name] for name in PACKED] for row in run.rows]),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),

@@ -58,6 +58,8 @@ class RunData:
     """Steps of reinforcement learning, and measurements on its held-out prompts."""
     scores: Rows = ()
     """{label, suite, measure, n, value, low, high}"""
+    judged: Rows = ()
+    """Standings of open suites, as the judge's `study.json` has them."""
     certificate: Mapping[str, Any] | None = None
     template_proof: Mapping[str, Any] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +78,11 @@ def read_run(folder: Path) -> RunData:
         "loss": list(read_journal(folder / paths.CHECKPOINT / paths.METRICS)),
         "rl": list(read_journal(folder / paths.RL / paths.METRICS)),
         "scores": _scores(evaluations),
+        "judged": [
+            found
+            for path in sorted((folder / paths.EVAL / paths.JUDGED).glob(f"*/{paths.STANDINGS}"))
+            if (found := read_json(path))
+        ],
         "certificate": read_json(folder / paths.DATASET / paths.CERTIFICATE),
         "template_proof": read_json(folder / paths.CHECKPOINT / paths.TEMPLATE),
         "environment": (evaluations[paths.AFTER] or evaluations[paths.BEFORE]).get("environment", {}),

@@ -70,6 +70,10 @@ AFTER = "after"
 TRAINED = "sft"
 """Of the fine-tuned checkpoint, where the final one is RL's."""
 SCORES = "scores.json"
+JUDGED = "judge"
+"""The judge's store, and a folder for each suite of open answers."""
+STANDINGS = "study.json"
+"""In each of these: who wins against whom, and how far the judge can be trusted."""
 
 
 def default_folder(name: str) -> Path:

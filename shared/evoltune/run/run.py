@@ -21,7 +21,7 @@ from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.score import profile_of
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
-from evoltune.recipe import Recipe, dump_recipe
+from evoltune.recipe import Recipe, Teacher, dump_recipe
 from evoltune.record import Task, digest
 from evoltune.rows.files import read_json, write_file
 from evoltune.rows.readers import read_located
@@ -210,6 +210,8 @@ class Run:
                 count = sum(1 for _ in seed_records(self.recipe, self.domain))
             if not count:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
+        if "eval" in stages:
+            self._check_judge()
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:
         """Raises DataError when an earlier recipe's rows would be missed, its dataset trained on, or its checkpoint scored."""
@@ -279,28 +281,50 @@ class Run:
                 )
         refuse_replacement(self.recipe, self.checkpoint, content)
 
+    def _check_judge(self) -> None:
+        """Raises when the judge's key, address or suites are wrong, or when there is nothing to compare with."""
+        judge = self.recipe.eval.judge
+        if judge is None:
+            return
+        check_reachable(judge.teacher, "eval.judge.teacher")
+        names = {suite.name for suite in self.suites.values()}
+        for name in judge.suites:
+            if name.rpartition("/")[2] not in names:
+                raise RecipeError(f"eval.judge.suites: {name!r} is not one of eval.suites: {', '.join(sorted(names))}")
+        if not self.recipe.eval.baseline and not judge.baselines:
+            raise RecipeError(
+                "eval.judge: nothing to compare the trained model with: set eval.baseline: true, or name eval.judge.baselines"
+            )
+
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""
-        teacher = self.recipe.teacher
+        check_reachable(self.recipe.teacher, "teacher")
+
+
+def check_reachable(teacher: Teacher, key: str) -> None:
+    """Raises RecipeError when a teacher's keys, addresses or cassette are wrong; `key` names its section of the recipe."""
+
+    async def open_and_close() -> None:
+        async with open_teacher(teacher):
+            pass
+
+    try:
         check_engine(teacher)
         for where in cuts_in(msgspec.to_builtins(teacher), "teacher"):
             raise RecipeError(f"{where}: {CUT_OUT}")
-
-        async def open_and_close() -> None:
-            async with open_teacher(teacher):
-                pass
-
         if teacher.kind in ("http", "replay"):
             asyncio.run(open_and_close())
-        addresses = [expand(e.url, f"teacher.endpoints.{i}.url") for i, e in enumerate(teacher.endpoints)]
-        if teacher.kind == "http" and not any(map(is_listening, addresses)):
-            proxies = {proxy for address in addresses if (proxy := proxy_of(address))}
-            by = (
-                f" by the proxy {', '.join(sorted(urlsplit(p).netloc.rpartition('@')[2] for p in proxies))}"
-                if proxies
-                else ""
-            )
-            raise RecipeError(
-                f"teacher.endpoints: nothing answers at {', '.join(addresses)}{by}: start an OpenAI-compatible server there "
-                "(for instance `vllm serve MODEL`), or use teacher.kind: embedded"
-            )
+    except RecipeError as error:  # they name the keys of `teacher:`
+        raise RecipeError(str(error).replace("teacher.", f"{key}.", 1)) from error
+    addresses = [expand(e.url, f"{key}.endpoints.{i}.url") for i, e in enumerate(teacher.endpoints)]
+    if teacher.kind == "http" and not any(map(is_listening, addresses)):
+        proxies = {proxy for address in addresses if (proxy := proxy_of(address))}
+        by = (
+            f" by the proxy {', '.join(sorted(urlsplit(p).netloc.rpartition('@')[2] for p in proxies))}"
+            if proxies
+            else ""
+        )
+        raise RecipeError(
+            f"{key}.endpoints: nothing answers at {', '.join(addresses)}{by}: start an OpenAI-compatible server there "
+            f"(for instance `vllm serve MODEL`), or use {key}.kind: embedded"
+        )

@@ -1,0 +1,77 @@
+"""Judging as a part of a run: the answers of its evaluation, before and after training, before the judge of `eval.judge`.
+
+    judge_run(recipe, Path("runs/lima"))      ->  runs/lima/eval/judge/wizardlm/study.json
+
+Invariant: the judge sees the very texts that the evaluation scored; its replies are kept in one store for all suites, so that
+a killed run pays for none twice and its budget counts them all.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evoltune.arena.judge import judge_study
+from evoltune.arena.standings import report
+from evoltune.arena.study import Study
+from evoltune.errors import DataError
+from evoltune.generate.completions import finished_samples
+from evoltune.recipe import Judge, Recipe, System
+from evoltune.rows.files import jsonl_writer, read_json
+from evoltune.run.paths import AFTER, BEFORE, EVAL, JUDGED, TRAINED, scores_path
+
+
+def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+    """Judges each open suite of an evaluated run, and returns the standings, which are written beside the judgements.
+
+    Raises DataError when nothing is there to compare with, and BudgetError as `judge_study` does.
+    """
+    judge = recipe.eval.judge
+    if judge is None:
+        return []
+    scores = {label: read_json(scores_path(folder, label)) or {} for label in (AFTER, TRAINED, BEFORE)}
+    found = []
+    for suite in _judged_suites(recipe, judge, scores[AFTER]):
+        place = folder / EVAL / JUDGED / suite.rpartition("/")[2]
+        systems = [*_own_systems(folder, place, suite, scores), *judge.baselines]
+        if len(systems) < 2:
+            raise DataError(
+                f"eval.judge: {suite}: only {systems[0].name if systems else 'nothing'} has answers: set eval.baseline: true, or "
+                "name eval.judge.baselines"
+            )
+        study = Study(
+            suite=suite, systems=tuple(systems), judge=judge.teacher, protocol=judge.protocol, ours=systems[0].name,
+            limit=recipe.eval.limit, seed=recipe.seed, tries=judge.tries, planted=judge.planted, repeats=judge.repeats,
+            trust=judge.trust, data=recipe.eval.data,
+        )  # fmt: skip
+        result = judge_study(study, place, journal=folder / EVAL / JUDGED)
+        print("\n".join(f"  {line}" for line in report(result)), file=sys.stderr, flush=True)
+        found.append(result)
+    return found
+
+
+def _judged_suites(recipe: Recipe, judge: Judge, after: Mapping[str, Any]) -> list[str]:
+    """Full names of the suites: those named, else those with answers that no verifier can judge."""
+    if judge.suites:
+        return [str(after["suites"][name.rpartition("/")[2]]["suite"]) for name in judge.suites]
+    return [
+        str(entry["suite"]) for entry in after.get("suites", {}).values() if entry["statuses"].get("unverifiable", 0)
+    ]
+
+
+def _own_systems(folder: Path, place: Path, suite: str, scores: Mapping[str, Mapping[str, Any]]) -> Sequence[System]:
+    """The run's own models with the first sample of each problem, as files of answers."""
+    systems = []
+    for label, found in scores.items():
+        entry = found.get("suites", {}).get(suite.rpartition("/")[2])
+        if entry is None:
+            continue
+        texts = finished_samples(folder / EVAL / label / f"{suite.rpartition('/')[2]}.jsonl", entry["settings_key"])
+        path = place / "texts" / f"{label}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with jsonl_writer(path) as write:
+            for (problem, sample), row in texts.items():
+                if sample == 0:
+                    write({"problem": problem, "text": row["text"]})
+        systems.append(System(name=label, answers=str(path)))
+    return systems
