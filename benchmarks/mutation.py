@@ -49,7 +49,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tests/sandbox/same_process", "tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
          "tests/evoltune_code/test_verification.py"),
     ),
-    "elimination": (("shared/evoltune/evolve/rules",), ("tests/evolve/test_rules.py",)),
+    "elimination": (
+        ("shared/evoltune/evolve/rules",),
+        ("tests/evolve/test_rules.py", "tests/evolve/test_leaks.py", "tests/evolve/test_refusals.py", "tests/evolve/test_languages.py"),
+    ),
     "ledger and journal": (
         ("shared/evoltune/run/store.py", "shared/evoltune/teacher/journal.py"),
         ("tests/run/test_store.py", "tests/run/test_queries.py", "tests/teacher/test_budget.py", "tests/teacher/test_journal.py", "tests/evolve/test_open_calls.py",

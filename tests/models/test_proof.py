@@ -184,6 +184,7 @@ class Odd:
     ("odd", "error"),
     [
         (Odd(written=[3, 5, 6]), r"splits its stop token '<end>' into pieces .*\(\[3, 5, 6\]\)"),
+        (Odd(written=[3, 5, 2]), r"splits its stop token '<end>' into pieces .*\(\[3, 5, 2\]\)"),
         (Odd(back="<other>"), "contradict each other"), (Odd(unk_token_id=5), "is unknown to the tokenizer"),
     ],
 )  # fmt: skip
@@ -280,6 +281,7 @@ def test_a_checkpoint_of_a_template_with_a_date_opens_on_another_day(tokenizer, 
     stored = {"template": "chat", "system_prompt": "", "base": "b", "base_revision": "main", **found}
     (tmp_path / "template.json").write_text(json.dumps(stored))
     assert check_golden(tmp_path, tokenizer).clock == then
+    assert proof(tokenizer, "alpaca")["clock"] == ""  # a plain template has no clock, whatever the base's own has
     assert found["golden"][0]["ids"] != prompt_ids("chat", found["golden"][0]["messages"], tokenizer)
 
 

@@ -9,7 +9,7 @@ from towns import grown, recipe
 from evoltune.errors import DataError, TeacherError
 from evoltune.recipe import Price
 from evoltune.run.store import Store, Usage
-from evoltune.teacher.journal import Journalled, commit_reply, export_cassette, load_cassette
+from evoltune.teacher.journal import AllSamples, Journalled, commit_reply, export_cassette, load_cassette
 from evoltune.teacher.protocol import Reply, Request, cost, key_of, make_request, request_key, request_to_json
 
 
@@ -111,3 +111,41 @@ def test_all_who_wait_for_a_call_learn_that_it_failed_and_the_next_one_asks_agai
     with Store.open(tmp_path) as store:
         asyncio.run(asyncio.wait_for(main(store), 5))
     assert inner.asked == 2
+
+
+class OneByOne:
+    """A server that makes `first` texts whatever n is, then one a call; the texts name their seed."""
+
+    def __init__(self, first, truncated=(), thoughts=()):
+        self.first, self.truncated, self.thoughts, self.asked = first, truncated, thoughts, []
+
+    async def complete(self, request):
+        self.asked.append(request)
+        count = self.first if len(self.asked) == 1 else 1
+        seeds = range(request.seed, request.seed + count)
+        return Reply(
+            texts=tuple(f"text {seed}" for seed in seeds),
+            usage=Usage(prompt_tokens=3, completion_tokens=5 * count, usd=0.25),
+            truncated=tuple(i for i, seed in enumerate(seeds) if seed in self.truncated),
+            thoughts=tuple(f"thought {seed}" if seed in self.thoughts else "" for seed in seeds)
+            if self.thoughts
+            else (),
+        )
+
+
+@pytest.mark.parametrize("seed", [1, 2**31 - 2])
+@pytest.mark.parametrize("first", [1, 2, 4, 6])
+def test_n_samples_come_from_a_server_that_makes_fewer_or_more(first, seed):
+    n = 4
+    server = OneByOne(first, truncated={seed, seed + 1, 0}, thoughts={seed + 1} if first == 1 else ())
+    request = Request(model="m", messages=(("user", "hi"),), purpose="answer", seed=seed, n=n)
+    reply = asyncio.run(AllSamples(server).complete(request))
+    missing = max(0, n - first)
+    seeds = [*range(seed, seed + min(n, first)), *((seed + i) % 2**31 for i in range(first, n))]
+    assert reply.texts == tuple(f"text {s}" for s in seeds)
+    assert [(r.n, r.seed) for r in server.asked] == [(n, seed), *((1, s) for s in seeds[n - missing :])]
+    assert reply.usage == Usage(
+        prompt_tokens=3 * (1 + missing), completion_tokens=5 * (first + missing), usd=0.25 * (1 + missing)
+    )
+    assert reply.truncated == tuple(i for i, s in enumerate(seeds) if s in server.truncated)
+    assert [reply.thought(i) for i in range(n)] == [f"thought {s}" if s in server.thoughts else "" for s in seeds]

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from evoltune.errors import DataError
 from evoltune.models.template import IGNORED
-from evoltune.train.sft.examples import encode_rows, messages_of, read_conversations
+from evoltune.recipe import make_recipe
+from evoltune.rows.columns import Layout
+from evoltune.train.job import make_job
+from evoltune.train.sft.examples import encode_rows, messages_of, notes_on_rows, read_conversations
 
 
 def rows_of(lengths):
@@ -134,3 +137,44 @@ def test_an_earlier_turn_or_no_input_leaves_the_instruction_whole():
 def test_the_system_prompt_is_part_of_each_example(tiny_tokenizer):
     examples, _ = encoded(tiny_tokenizer, [3], max_length=999, excess="raise", system="Be brief.")
     assert "Be brief." in tiny_tokenizer.decode(examples[0].ids)
+
+
+def test_a_thought_stands_before_its_answer_only_where_it_is_asked_for(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"instruction": "Sum 2 and 3.", "output": "5", "reasoning": "Two and three."}\n'
+        '{"instruction": "Sum 2 and 4.", "output": "6", "reasoning": null}\n'
+    )
+    plain = [messages[-1]["content"] for _, messages in read_conversations(str(path))]
+    assert plain == ["5", "6"]
+    thought = [messages[-1]["content"] for _, messages in read_conversations(str(path), reasoning=True)]
+    assert thought == ["<think>\nTwo and three.\n</think>\n\n5", "6"]
+
+
+def test_what_a_user_should_know_of_the_rows_is_said_before_training(tiny_tokenizer, tmp_path):
+    import copy
+
+    dated = copy.deepcopy(tiny_tokenizer)
+    dated.chat_template = "{{ strftime_now('%Y') }}" + dated.chat_template
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], "topic": "x"}\n'
+        '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "It ends with <|im_end|> here"}]}\n'
+        '{"messages": [{"role": "user", "content": "<s>"}, {"role": "assistant", "content": "Ho"}]}\n'
+    )
+
+    def notes(tokenizer, **train):
+        recipe = make_recipe({"domain": "general", "train": {"model_name_or_path": "m", **train}})
+        layout = Layout()
+        rows = list(read_conversations(str(path), layout))
+        return list(notes_on_rows(make_job(recipe, str(path), "m", tmp_path / "out", None), layout, rows, tokenizer))
+
+    first, control = notes(tiny_tokenizer, template="chat")
+    assert first.startswith("rows.jsonl: ") and "not read: topic" in first
+    assert control == (
+        "rows.jsonl:2: the text holds '<|im_end|>', which this base reads as a control token (1 more turns do)"
+    )
+    said = notes(dated, template="chat", system_prompt="Be long.")
+    assert said[1] == "1 of 3 rows have a system message of their own; it takes the place of train.system_prompt"
+    assert said[2] == "the base's chat template writes today's date into each prompt"
+    assert len(notes(dated, template="alpaca")) == 2 == len(notes(tiny_tokenizer, template="wizardcoder"))
