@@ -1,6 +1,6 @@
 """Processes that must not outlive the one that started them, however it ended.
 
-end_with_parent()                      # in a child: a thread that ends this process when its parent is gone
+end_with_parent(pid)                   # in a child: a thread that ends this process when its parent, `pid`, is gone
 command = tethered(["torchrun", ...])  # a command that ends, with all its descendants, when this process is gone
 
 A parent-death signal would do for one child. It follows the thread that forked, and does not reach the ranks that torchrun
@@ -22,9 +22,12 @@ GRACE_S = 8.0
 """After SIGTERM, how long the command may take to end by itself."""
 
 
-def end_with_parent() -> None:
-    """Starts a thread that ends this process within a second after its parent ended."""
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """Starts a thread that ends this process within a second after its parent ended, also if that was before this call.
+
+    Args:
+        parent: The process that started this one, as it was told: read here, it may be the one that took over an orphan.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:

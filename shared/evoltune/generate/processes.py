@@ -40,7 +40,7 @@ START_S = 900.0
 
 
 class GeneratorProcess:
-    """`python -m MODULE`, which calls `worker_protocol.serve`: started with a job, then asked batch by batch.
+    """`python -m MODULE PARENT`, which calls `worker_protocol.serve`: started with a job, then asked batch by batch.
 
     The process ends with `close`, and when this process dies, which closes its standard input.
     """
@@ -49,7 +49,7 @@ class GeneratorProcess:
         self._job = job
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
             env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # spinning threads starve each other on a busy machine
         )  # fmt: skip

@@ -58,7 +58,7 @@ def main(config: dict[str, Any]) -> None:
 
         domain = _load_domain(config)
     except Exception as error:  # noqa: BLE001 - the domain is a plug-in; the driver raises it in the caller
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, ConnectionResetError):
             control.send(json.dumps({"error": str(error), "kind": type(error).__name__}).encode()[: 1 << 15])
         return
     gc.collect()
@@ -73,7 +73,7 @@ def main(config: dict[str, Any]) -> None:
             _verifier(ours, zygote, domain, config)
         ours.close()
         notice = {"level": zygote.level, "died": died, "interrupts": interrupts}
-        with suppress(BrokenPipeError):  # the driver left already, which `_wait_for` notices
+        with suppress(BrokenPipeError, ConnectionResetError):  # the driver left already, which `_wait_for` notices
             socket.send_fds(control, [json.dumps(notice).encode()], [theirs.fileno()])
         theirs.close()
         died = _wait_for(verifier, control, zygote.pidfd)
@@ -89,7 +89,7 @@ def _wait_for(verifier: int, control: socket.socket, zygote: int) -> int:
     pidfd = os.pidfd_open(verifier)
     ready = select.select([pidfd, control.fileno(), zygote], [], [])[0]
     os.close(pidfd)
-    unwanted = control.fileno() in ready and bool(control.recv(1))
+    unwanted = control.fileno() in ready and _is_asked(control)
     over = zygote in ready or (control.fileno() in ready and not unwanted)
     if over or unwanted:
         os.kill(verifier, signal.SIGKILL)
@@ -97,6 +97,14 @@ def _wait_for(verifier: int, control: socket.socket, zygote: int) -> int:
     if over or unwanted:
         return -1 if over else INTERRUPTED
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _is_asked(control: socket.socket) -> bool:
+    """Whether the driver sent something; otherwise it has closed its end, perhaps before it had read what was sent to it."""
+    try:
+        return bool(control.recv(1))
+    except ConnectionResetError:
+        return False
 
 
 def _load_domain(config: dict[str, Any]) -> Domain | None:

@@ -104,12 +104,15 @@ def _enter_and_serve(requests: socket.socket, config: dict[str, Any]) -> None:
                 near.send(b"1")
         os.waitpid(pid, 0)
         os._exit(0)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    near.close()  # else the zygote would wait for ever for a mounter that has died
     # Once, for all test runners and solution processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     own, proc = isolation.enclose_zygote(isolated)
+    kernel.prctl(
+        kernel.PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # the kernel forgets it when a user or group changes, as just now
     if isolated.namespaces:
         isolation.restrict(isolated, proc)
     hello = f"{isolated.level}\n{isolated.scratch}\n{'; '.join(isolated.lacks)}"
@@ -188,10 +191,17 @@ class _JobLoop:
         if not self.isolated.namespaces:
             filesystem.empty_folder(self.isolated.scratch)
         elif os.statvfs(self.isolated.scratch).f_ffree != self.free_inodes:
-            self.mounter.send(b"1")
-            self.mounter.recv(1)
+            self._ask_for_fresh_scratch()
             os.chdir(self.isolated.scratch)
         return report
+
+    def _ask_for_fresh_scratch(self) -> None:
+        """Ends this process when the one that mounts is gone: no job may find what another one left."""
+        with suppress(OSError):
+            self.mounter.send(b"1")
+            if self.mounter.recv(1):
+                return
+        os._exit(1)
 
     def _watch(self, pid: int, resources: limits.ResourceLimits, line: int) -> limits.JobReport:
         """Waits for the test runner. Kills it for wall time (less the time it waited for a core), for memory summed over all

@@ -86,7 +86,7 @@ async def open_embedded(config: recipes.Teacher, attempts: Attempts | None = Non
     require("the embedded teacher", "local", "xllamacpp")
     gguf = await asyncio.to_thread(find_gguf, config.model)
     options = {
-        "model": str(gguf), "slots": config.slots, "context": config.context,
+        "model": str(gguf), "parent": os.getpid(), "slots": config.slots, "context": config.context,
         "threads": config.threads or default_threads(),
     }  # fmt: skip
     command = [sys.executable, "-m", "evoltune.teacher.embedded_server", orjson.dumps(options).decode()]

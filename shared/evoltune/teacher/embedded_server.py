@@ -1,4 +1,4 @@
-"""The embedded teacher's child process: `python -m evoltune.teacher.embedded_server '{"model": "x.gguf", ...}'`.
+"""The embedded teacher's child process: `python -m evoltune.teacher.embedded_server '{"model": "x.gguf", "parent": 17, ...}'`.
 
 Prints its address on one line, then serves until standard input closes. Invariant: it listens on loopback only.
 """
@@ -16,7 +16,7 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also sent to the whole process group
         signal.signal(number, signal.SIG_IGN)  # the parent lets calls in flight come home, then closes the pipe
-    end_with_parent()  # also while the model is being loaded
+    end_with_parent(options["parent"])  # also while the model is being loaded
     out = os.dup(1)
     os.dup2(2, 1)  # llama.cpp logs to both; only the address goes to the parent
     import xllamacpp
