@@ -24,6 +24,10 @@ def alike(round, count):
     return [record(round, i, f"Describe the old castle of the town in detail, number {i % 3}") for i in range(count)]
 
 
+def by_round(records):
+    return [(record.id, record.round, record.task.instruction) for record in records]
+
+
 def test_the_effective_number_is_one_for_copies_and_the_count_for_strangers():
     assert effective_number(vectors(["the same words"] * 30)) == pytest.approx(1.0)
     assert effective_number(vectors(["one", "two", "three", "four"])) == pytest.approx(4.0, abs=0.1)
@@ -32,11 +36,11 @@ def test_the_effective_number_is_one_for_copies_and_the_count_for_strangers():
 
 def test_rounds_are_measured_on_samples_of_one_size_whatever_the_order():
     rows = [*different(0, 200), *different(1, 50), *alike(2, 60), *different(3, 5)]
-    table = diversity_by_round(rows)
+    table = diversity_by_round(by_round(rows))
     assert [(r["round"], r["prompts"], r["sample"]) for r in table] == [(0, 200, 50), (1, 50, 50), (2, 60, 50)]
     assert table[2]["effective"] < 6 < table[1]["effective"]
     assert abs(table[0]["effective"] - table[1]["effective"]) < 0.2 * table[0]["effective"]
-    assert diversity_by_round(reversed(rows)) == table
+    assert diversity_by_round(by_round(reversed(rows))) == table
 
 
 @pytest.mark.parametrize(("later", "is_said"), [(alike, True), (different, False)])
@@ -50,4 +54,4 @@ def test_a_fall_is_said_and_noted(tmp_path, capsys, later, is_said):
 
 
 def test_few_rows_are_not_measured():
-    assert diversity_by_round(different(0, 10)) == []
+    assert diversity_by_round(by_round(different(0, 10))) == []

@@ -61,7 +61,10 @@ def effective_number(vectors: Any) -> float:
     np = import_numpy()
     if not len(vectors):
         return 0.0
-    values = np.linalg.eigvalsh((vectors @ vectors.T).astype(np.float64) / len(vectors))
+    cosines = np.einsum(
+        "ij,kj->ik", vectors, vectors
+    )  # on one thread: those of BLAS spin for longer than a small set takes
+    values = np.linalg.eigvalsh(cosines.astype(np.float64) / len(vectors))
     values = values[values > 1e-12]
     return float(np.exp(-(values * np.log(values)).sum()))
 

@@ -9,17 +9,19 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+import orjson
+
 FACTS = ("records", "answers", "evidence", "verdicts", "decisions", "calls")
 NOTE = "digests"
 _MODULUS = 2**64
-Sums = dict[str, list[int]]
-"""table -> [rows, sum of their hashes]"""
+Sums = dict[str, tuple[int, int]]
+"""table -> (rows, sum of their hashes)"""
 
 
 def count_row(sums: Sums, table: str, row: Sequence[object]) -> None:
     """Adds a row that was inserted."""
-    entry = sums[table]
-    entry[0], entry[1] = entry[0] + 1, (entry[1] + _hash(row)) % _MODULUS
+    rows, total = sums[table]
+    sums[table] = rows + 1, (total + _hash(row)) % _MODULUS
 
 
 def _hash(row: Sequence[object]) -> int:
@@ -29,7 +31,7 @@ def _hash(row: Sequence[object]) -> int:
 
 def scan(db: sqlite3.Connection) -> Sums:
     """The sums of what is there now."""
-    sums: Sums = {table: [0, 0] for table in FACTS}
+    sums: Sums = dict.fromkeys(FACTS, (0, 0))
     for table in FACTS:
         for row in db.execute(f"SELECT * FROM {table}"):
             count_row(sums, table, row)
@@ -38,7 +40,7 @@ def scan(db: sqlite3.Connection) -> Sums:
 
 def save(db: sqlite3.Connection, sums: Sums) -> None:
     """Notes the sums, within the caller's transaction."""
-    text = json.dumps(sums)
+    text = orjson.dumps(sums).decode()
     if db.execute("UPDATE meta SET value=? WHERE key=?", (text, NOTE)).rowcount == 0:
         db.execute("INSERT INTO meta VALUES (?,?)", (NOTE, text))
 

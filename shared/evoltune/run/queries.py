@@ -45,6 +45,15 @@ def decisions(store: Store, step: Step) -> Iterator[Decision]:
     return (Decision(*row) for row in store.sql(query, step.key, limit(step)))
 
 
+def kept_instructions(store: Store, step: Step) -> Iterator[tuple[str, int, str]]:
+    """(id, round, instruction) of the records that the step kept."""
+    query = (
+        "SELECT r.id, d.round, json_extract(r.body, '$.task.instruction') FROM decisions d JOIN records r ON r.id = d.record "
+        "WHERE d.step = ? AND d.reason = '' AND d.round <= ?"
+    )
+    return iter(store.sql(query, step.key, limit(step)))
+
+
 def draws(store: Store, step: Step) -> Iterator[Draw]:
     """The decisions of an evolve step with the operator and the first parent of each record."""
     query = (

@@ -23,11 +23,11 @@ from typing import Any
 from evoltune.errors import DataError, StoreError
 from evoltune.record import Answer, Drop, Record, Verdict, record_from_json
 from evoltune.run import digests, tables
+from evoltune.run.encoding import call_json, stored_json, stored_text
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
 from evoltune.text.credentials import without_credentials
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 PAGE = 512  # records read per query by `todo` and `records`
 
 
@@ -167,7 +167,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with _sqlite_errors(self.folder):
             self._db.execute("BEGIN IMMEDIATE")
-            before = {table: list(entry) for table, entry in self._sums.items()}
+            before = dict(self._sums)
             try:
                 yield self._db
                 digests.save(self._db, self._sums)
@@ -198,7 +198,7 @@ class Store:
                 if isinstance(result, Drop) and not reason:
                     raise ValueError(f"step {step.name}: a drop of record {record.id} has no reason")
                 self._insert(step, record)
-                self._add("decisions", step.key, record.id, without_credentials(_text(reason)), record.round)
+                self._add("decisions", step.key, record.id, without_credentials(stored_text(reason)), record.round)
 
     def _insert(self, step: Step, record: Record) -> None:
         body = {
@@ -206,15 +206,15 @@ class Store:
             for name in ("domain", "parents", "operator", "operator_version", "round", "draw")
         }
         body["task"] = vars(record.task)  # plain JSON already; asdict would make a deep copy
-        self._add("records", record.id, _json(body))
+        self._add("records", record.id, stored_json(body))
         makes_facts = step.before is None  # later steps only judge them
         if record.evidence and makes_facts:
-            self._add("evidence", record.id, step.key, _json(record.evidence))
+            self._add("evidence", record.id, step.key, stored_json(record.evidence))
         for i, answer in enumerate(record.answers):
             if makes_facts:
-                self._add("answers", record.id, step.key, i, answer.model, _text(answer.text))
+                self._add("answers", record.id, step.key, i, answer.model, stored_text(answer.text))
             if answer.verdict and step.name in ("evolve", "verify"):
-                self._add("verdicts", record.id, i, step.key, _json(asdict(answer.verdict)))
+                self._add("verdicts", record.id, i, step.key, stored_json(asdict(answer.verdict)))
 
     def decided(self, step: Step, record_id: str) -> str | None:
         """The step's reason for dropping the record; "" when it was kept, None when undecided."""
@@ -353,8 +353,8 @@ class Store:
         """Commits one teacher reply. Must be called before anything uses the reply."""
         with self._transaction():
             self._add(
-                "calls", key, purpose, model, record, _json(request), _json([_text(text) for text in texts]),
-                usage.prompt_tokens, usage.completion_tokens, usage.usd, json.dumps(list(truncated)),
+                "calls", key, purpose, model, record, call_json(request), call_json([stored_text(text) for text in texts]),
+                usage.prompt_tokens, usage.completion_tokens, usage.usd, call_json(list(truncated)),
             )  # fmt: skip
 
     def calls(self) -> Iterator[dict[str, Any]]:
@@ -413,17 +413,6 @@ class Rows:
 def limit(step: Step) -> int:
     """The last round of the step; without a limit, more than any run has."""
     return 2**31 if step.upto is None else step.upto
-
-
-def _text(text: str) -> str:
-    """The text without lone surrogates, which neither SQLite nor a file can hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _json(value: Any) -> str:
-    """A value as JSON; lone surrogates are escaped, so that it comes back as it was."""
-    text = _encode(value)
-    return text if _text(text) == text else json.dumps(value)
 
 
 def _damaged(folder: Path, what: str) -> StoreError:

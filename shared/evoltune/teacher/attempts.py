@@ -60,6 +60,7 @@ class Attempts:
             for call in journalled.calls:
                 call.cancel()
             await asyncio.gather(*journalled.calls, return_exceptions=True)
+            journalled.close()
 
 
 class Paid:

@@ -8,7 +8,6 @@ the budget first (`attempts`; each HTTP request is one), failed ones are repeate
 Invariant: a call that the journal holds is never made again, also when the run was stopped while the call was in flight.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -21,6 +20,7 @@ from evoltune.teacher.engines import open_engine
 from evoltune.teacher.journal import AllSamples, Journalled
 from evoltune.teacher.protocol import Reply, Request, Teacher
 from evoltune.teacher.retry import Retried
+from evoltune.teacher.window import Window
 
 MAX_STOP_S = 60.0
 """A stopped run waits this long for the calls in flight; batch systems kill it some time after SIGTERM."""
@@ -30,7 +30,7 @@ class ConcurrencyLimited:
     """At most `concurrency` calls at once."""
 
     def __init__(self, inner: Teacher, concurrency: int) -> None:
-        self._inner, self._slots = inner, asyncio.Semaphore(concurrency)
+        self._inner, self._slots = inner, Window(concurrency, limit=concurrency)
 
     async def complete(self, request: Request) -> Reply:
         async with self._slots:

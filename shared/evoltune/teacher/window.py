@@ -13,11 +13,10 @@ UNLIMITED = float("inf")
 
 
 class Window:
-    """Slots for calls in flight. `full`: the number from which on nothing is limited any more."""
+    """Slots for calls in flight. `full`: the number from which on nothing is limited any more; `limit`: slots to begin with."""
 
-    def __init__(self, full: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._full, self._clock = full, clock
-        self.limit = UNLIMITED
+    def __init__(self, full: int, clock: Callable[[], float] = time.monotonic, *, limit: float = UNLIMITED) -> None:
+        self._full, self._clock, self.limit = full, clock, limit
         self.in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._lowered_at = 0.0
@@ -32,7 +31,7 @@ class Window:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self._leave()
-                else:
+                elif turn in self._waiting:
                     self._waiting.remove(turn)
                 raise
         else:
