@@ -20,7 +20,6 @@ from evoltune.evolve.answers import DIFFICULTY, needs_teacher
 from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds
 from evoltune.evolve.chain import EQUAL, grow_chains
 from evoltune.evolve.diversity import note_diversity
-from evoltune.evolve.event_loop import run_to_end
 from evoltune.evolve.evolution import Evolution, ReplyPending
 from evoltune.evolve.pass_rate import open_sampler
 from evoltune.evolve.prompt_folder import with_prompts
@@ -31,6 +30,7 @@ from evoltune.record import Drop, Record, digest
 from evoltune.rows.records import seed_records
 from evoltune.run.queries import decisions
 from evoltune.run.store import Step, Store
+from evoltune.teacher.event_loop import run_to_end
 from evoltune.teacher.protocol import Teacher
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress

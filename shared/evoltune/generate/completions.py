@@ -20,8 +20,8 @@ from evoltune.rows.files import Journal, read_journal
 from evoltune.sandbox.pool import default_workers
 from evoltune.terminal import progress
 
-ENGINES: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_engine, "http": http_engine}
-"""`eval.engine` -> backend. On a Ray cluster the first two run on its nodes."""
+LOADING: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_engine}
+"""`eval.engine` -> backend that loads the model; on a Ray cluster they run on its nodes. `http` asks a server."""
 CACHE_BYTES = 4e9
 MIN_BATCH = 8
 MAX_BATCH = 128
@@ -55,7 +55,9 @@ def generate(
                     journal.append({**name, "settings": settings.key, "prompt": request.prompt, **completion})
                 advance(1)
 
-            return ENGINES[settings.engine](todo, settings, model, save)
+            if settings.engine == "http":
+                return http_engine(todo, settings, model, save, out.parent)
+            return LOADING[settings.engine](todo, settings, model, save)
 
 
 def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, Any]]:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from evoltune.evolve.event_loop import run_to_end
+from evoltune.teacher.event_loop import run_to_end
 
 
 def test_it_runs_from_a_script_and_from_inside_a_running_loop():
