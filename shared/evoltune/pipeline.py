@@ -65,7 +65,7 @@ def run(
         work.write_recipe()
         for stage in stages:
             print(f"[{stage}] {folder}", file=sys.stderr, flush=True)
-            _STAGES[stage](work)
+            _STAGES[stage](work.unedited())
             after()
 
 

@@ -16,7 +16,7 @@ import pytest
 from openai_server import serving
 
 from evoltune import pipeline
-from evoltune.errors import DataError, RecipeError
+from evoltune.errors import DataError, RecipeError, WorkError
 from evoltune.recipe import load_recipe
 from evoltune.run import queries
 from evoltune.run.lock import locked
@@ -244,3 +244,23 @@ def test_a_missing_store_beside_a_finished_dataset_is_an_error_and_not_a_second_
     (out / "store.sqlite").unlink()
     with pytest.raises(DataError, match=r"a finished dataset is there, but store\.sqlite is missing"):
         pipeline.run(recipe, out, STAGES.split(","))
+
+
+def test_a_domain_that_is_edited_during_a_run_is_said_and_the_next_run_is_whole(tmp_path: Path):
+    package = tmp_path / "evoltune_edited"
+    package.mkdir()
+    (package / "__init__.py").write_text(TOY)
+    with serving() as server:
+        recipe = tmp_path / "r.yaml"
+        teacher = f"{{kind: http, model: toy, endpoints: [{{url: '{server.url}/v1'}}]}}"
+        recipe.write_text(RECIPE.format(domain=package, teacher=teacher))
+
+        def edit() -> None:
+            (package / "__init__.py").write_text(TOY + "\n# a remark\n")
+
+        with pytest.raises(WorkError, match=r"its files were changed while this run was at work.*same command again"):
+            pipeline.run(load_recipe(recipe), tmp_path / "run", ("evolve", "verify", "build"), after=edit)
+        paid = server.stats()["requests"]
+        pipeline.run(load_recipe(recipe), tmp_path / "run", ("evolve", "verify", "build"))
+        assert server.stats()["requests"] == paid
+    assert (tmp_path / "run" / "dataset" / "manifest.json").is_file()

@@ -1,5 +1,6 @@
 """The run store: facts, the conservation law, one writer, and what a hostile disk does to it."""
 
+import json
 import os
 import random
 import resource
@@ -409,3 +410,33 @@ def test_two_megabytes_of_log_are_folded_into_the_file_on_close(tmp_path):
     copy.mkdir()
     shutil.copy(path, copy / STORE)  # one file is the whole store
     assert sqlite3.connect(copy / STORE).execute("SELECT count(*) FROM calls").fetchone() == (3000,)
+
+
+READ_ONLY = """
+set -e
+mount --bind "$1" "$1"
+mount -o remount,ro,bind "$1"
+cd "$2"
+"$3" -m evoltune report "$1/run" && exit 3
+"$3" -m evoltune report "$1/run" --out page.html
+"$3" -m evoltune runs watch "$1/run" --json > figures.json
+"""
+
+
+def test_a_run_on_a_read_only_disk_is_read_and_its_page_goes_elsewhere(tmp_path):
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this host allows no mounts of one's own")
+    disk, elsewhere = tmp_path / "disk", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with Store.open(disk / "run") as store:
+        step = Step(name="evolve", version="1")
+        store.decide(step, [Record(domain="toy", task=Task(instruction="Say hello.", name="1"))])
+        store.plan(step, 1)
+    (disk / "run" / "recipe.yaml").write_text("domain: math\n")
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", READ_ONLY, "bash", str(disk), str(elsewhere), sys.executable], capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "may not be written: name another place for the page with --out FILE" in done.stderr
+    assert "Say hello." in (elsewhere / "page.html").read_text()
+    assert json.loads((elsewhere / "figures.json").read_text())["planned"] == 1

@@ -221,11 +221,14 @@ def _plan(args: argparse.Namespace) -> None:
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="where to write the page (default: report.html in the run)"
+    )
     options.finish(parser, _report)
 
 
 def _report(args: argparse.Namespace) -> None:
     if not args.run.is_dir():
         raise DataError(f"{args.run}: no such run directory")
-    page = write_report(args.run)
+    page = write_report(args.run, args.out)
     options.say(args, {"page": page}, [str(page)])

@@ -10,11 +10,12 @@ other rows take their place.
 
 import difflib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import EvoltuneError
+from evoltune.errors import DataError, EvoltuneError
 from evoltune.evaluate.compare import differences
 from evoltune.report import charts
 from evoltune.report.html import embedded_json, packed_json, render, render_with_charts, static
@@ -26,9 +27,12 @@ PACKED = ("id", "parents", "round", "operator", "verdict", "outcome", "text", "a
 """Fields of a row in the order in which run.js unpacks them."""
 
 
-def write_report(folder: Path) -> Path:
-    """Writes `report.html` into the run directory and returns its path. Raises DataError when it is not a run."""
-    run, path = read_run(folder), folder / REPORT
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Writes `report.html` into the run directory, or the file `out`, and returns its path. Raises DataError when it is not a
+    run, or may not be written there."""
+    run, path = read_run(folder), out or folder / REPORT
+    if not out and not os.access(folder, os.W_OK):
+        raise DataError(f"{folder}: may not be written: name another place for the page with --out FILE")
     specs = {
         "funnel": charts.funnel(run.ledgers),
         "verdicts": charts.verdicts(run.verdicts),

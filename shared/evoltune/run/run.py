@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from evoltune.domain import Domain, check_policy, load_domain, source_hash
-from evoltune.errors import DataError, RecipeError, naming
+from evoltune.errors import DataError, RecipeError, WorkError, naming
 from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.score import profile_of
 from evoltune.evaluate.suites import Suite, load_suite
@@ -114,6 +114,21 @@ class Run:
         with naming(key):
             return load_suite(name, data, domain=self.recipe.domain)
 
+    @cached_property
+    def source(self) -> str:
+        """The hash of the domain's files when the run began."""
+        return source_hash(self.domain)
+
+    def unedited(self) -> "Run":
+        """This run. Raises WorkError when the domain's files were changed since it began: rows of the version that grew them
+        would be missed by the version that verifies."""
+        if source_hash(self.domain) != self.source:
+            raise WorkError(
+                f"domain {self.domain.name!r}: its files were changed while this run was at work: what was done is kept; run the same "
+                "command again (paid replies are used again where the prompts are the same)"
+            )
+        return self
+
     # ---- steps and versions
 
     @cached_property
@@ -125,7 +140,7 @@ class Run:
         """Its version covers the verifier's source, the policy and the limits: a changed verifier judges anew."""
         settings = msgspec.to_builtins(self.recipe.verify)
         limits = {k: v for k, v in settings.items() if k != "workers"} | {"core": core_version()}
-        version = digest([self.evolve_step.version, source_hash(self.domain), limits])
+        version = digest([self.evolve_step.version, self.source, limits])
         return Step(name="verify", version=version, before=self.evolve_step, upto=self.limit)
 
     @property
@@ -177,6 +192,7 @@ class Run:
 
     def check(self, stages: Sequence[str]) -> None:
         """Raises the first error that the stages would run into later: domain, policy, suites, seeds, stale results."""
+        self.unedited()
         check_policy(self.domain, self.recipe.verify.policy)
         if "evolve" in stages and not self.has_store and (self.folder / DATASET / MANIFEST).is_file():
             raise DataError(

@@ -140,8 +140,7 @@ class Store:
         if not (folder / STORE).is_file():
             raise DataError(f"{folder}: no {STORE} there: give the directory of a run")
         with _sqlite_errors(folder):
-            db = sqlite3.connect(f"file:{folder / STORE}?mode=ro", uri=True, isolation_level=None)
-            db.execute("SELECT count(*) FROM meta").fetchone()
+            db = tables.connect_to_read(folder / STORE)
             tables.show_as_today(db)
         return cls(db, folder, None)
 

@@ -4,7 +4,11 @@ create(db)          # for a writer: what is missing is made, what is old is chan
 show_as_today(db)   # for a reader: old tables look like today's
 """
 
+import os
 import sqlite3
+import sys
+from pathlib import Path
+from urllib.parse import quote
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -40,6 +44,25 @@ def create(db: sqlite3.Connection) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A read-only connection, also on a disk that may not be written, where SQLite cannot make its shared memory: then the file
+    is read as it stands, without a write-ahead log that a killed run may have left."""
+    db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+    try:
+        db.execute("SELECT count(*) FROM meta").fetchone()
+    except sqlite3.OperationalError:
+        if os.access(path.parent, os.W_OK):
+            raise
+        log = path.with_name(f"{path.name}-wal")
+        if log.is_file() and log.stat().st_size:
+            print(
+                f"{path}: on a read-only disk, so what is only in {log.name} is not read: copy the run", file=sys.stderr
+            )
+        db = sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True, isolation_level=None)
+        db.execute("SELECT count(*) FROM meta").fetchone()
+    return db
 
 
 def show_as_today(db: sqlite3.Connection) -> None:
