@@ -35,9 +35,12 @@ LANGUAGES_WRITTEN_IN = {
 }  # fmt: skip
 FUNCTION_WORDS = {
     "en": "the and of to is are that with for you this what how write your from not have which each should be into it its by on they was were can will than",
-    "es": "el la los las de que y en un una por con para es del como se más sus esta cada debe su",
-    "fr": "le la les des et est une que pour dans qui sur avec pas vous cette votre plus ce du aux doit",
-    "de": "der die das und ist nicht ein eine mit für auf den von zu dem des sie wie werden auch schreiben",
+    "es": "el la los las de que y en un una por con para es del como se más sus esta cada debe su "
+    "pero porque qué cómo lo al muy hay hasta desde sobre entre cuando ya ese este esto eso tiene puede",
+    "fr": "le la les des et est une que pour dans qui sur avec pas vous cette votre plus ce du aux doit "
+    "un à je ils elles nous ses mais ou donc sont fait sans ces leur ne au pourquoi comment vers chaque",
+    "de": "der die das und ist nicht ein eine mit für auf den von zu dem des sie wie werden auch schreiben "
+    "einem einer einen ich wir aber wenn warum dass oder noch nur wird kann haben sind sich als zum zur im aus nach bei um",
     "pt": "o os as de que e em um uma para com não por mais do da dos uma como seu sua deve cada",
     "it": "il lo la gli di che e un una per con non sono del della come più nel questo deve ogni",
     "nl": "de het een en van is dat niet met voor op zijn te die aan wordt deze elk moet",
@@ -100,6 +103,21 @@ def _brings_material(asking: str, text: str) -> bool:
     return any(found[language] and found[language] >= max(found.values()) for found in edges)
 
 
+def opens_like(before: str, after: str) -> bool:
+    """Whether `after` opens in the script or language of `before` and goes on, behind a colon or a line break, with material of
+    another one: a text to translate, for instance."""
+    head, *rest = re.split(r"[:：\n]+", after.strip(), maxsplit=1)
+    script = script_of(before)
+    if not rest or not script:
+        return False
+    if script != "latin":
+        return script_of(head) == script and language_of(head) in ("", language_of(before))
+    found = Counter(name for w in prose_words(head) for name in LANGUAGES_OF.get(w, ()))
+    language = language_of(before)
+    known = found[language] if language else max((found[name] for name in found if name != "en"), default=0)
+    return known > found["en"]
+
+
 def _has_many_words(text: str) -> bool:
     """Whether a Latin text of an unknown language is more than a list of names: many words, most without a capital."""
     found = re.findall(r"[^\W\d_]{2,}", text)
@@ -141,8 +159,8 @@ def script_of(text: str) -> str:
 def language_of(text: str) -> str:
     """The language of a text in Latin script, by its function words, or in Han and kana, by its signs; "" when unsure (short
     text, code, formulas). Other scripts are told apart by `script_of` alone."""
-    if not text.isascii() and script_of(text) == "cjk":
-        return _chinese_or_japanese(text)
+    if not text.isascii() and (script := script_of(text)) != "latin":  # "": of several scripts, and of no language
+        return _chinese_or_japanese(text) if script == "cjk" else ""
     found = prose_words(text)
     if len(found) < 8:
         return ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence, Set
 
 from evoltune.record import Task
-from evoltune.text.language import FUNCTION_WORDS, changes_language, language_of
+from evoltune.text.language import FUNCTION_WORDS, changes_language, language_of, opens_like
 from evoltune.text.words import STOP_WORDS, prose_words, word_count
 
 NEGATIONS = frozenset("no not nor nicht kein pas sin não non niet без не".split())
@@ -73,7 +73,9 @@ def grows_too_long(parent: Task | None, child: Task, text: str) -> bool:
 
 def instruction_drifts(parent: Task | None, child: Task, text: str) -> bool:
     """Another script or language than the parent, which did not ask for one."""
-    return parent is not None and changes_language(parent.instruction, text)
+    if parent is None or not changes_language(parent.instruction, text):
+        return False
+    return not opens_like(parent.instruction, text)
 
 
 def answer_drifts(parent: Task | None, child: Task, text: str) -> bool:

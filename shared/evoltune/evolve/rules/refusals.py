@@ -90,7 +90,7 @@ def refuses(parent: Task | None, child: Task, text: str) -> bool:
         return False
     if speaks_as_ai:
         return not _PLAYS_AN_AI.search(child.instruction)
-    return not _phrases("wants_words").search(_folded(child.instruction))
+    return not _wants(child.instruction, "wants_words")
 
 
 def asks_back(parent: Task | None, child: Task, text: str) -> bool:
@@ -112,7 +112,12 @@ def asks_back(parent: Task | None, child: Task, text: str) -> bool:
 
 def _speaks_for_another(asked: str) -> bool:
     """Whether the instruction wants words to a person, or fiction: an apology or a question may be the answer itself."""
-    return any(_phrases(kind).search(_folded(asked)) for kind in ("wants_words", "wants_fiction"))
+    return _wants(asked, "wants_words") or _wants(asked, "wants_fiction")
+
+
+def _wants(asked: str, kind: str) -> bool:
+    """Whether an instruction is of this kind, apart from what asks to answer a question: that wants nothing said to a person."""
+    return bool(_phrases(kind).search(_phrases("answers_question").sub(" ", _folded(asked))))
 
 
 def _is_unable(edges: list[str]) -> bool:
