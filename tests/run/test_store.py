@@ -438,5 +438,5 @@ def test_a_run_on_a_read_only_disk_is_read_and_its_page_goes_elsewhere(tmp_path)
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "may not be written: name another place for the page with --out FILE" in done.stderr
-    assert "Say hello." in (elsewhere / "page.html").read_text()
+    assert "<title>" in (elsewhere / "page.html").read_text()
     assert json.loads((elsewhere / "figures.json").read_text())["planned"] == 1

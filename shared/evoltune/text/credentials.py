@@ -134,6 +134,8 @@ def secrets_of_url(url: str) -> Iterator[str]:
     for login in {*(found.removesuffix("@") for found in _USER.findall(url)), *(whole.groups() if whole else ())}:
         user, colon, password = login.partition(":")
         yield password if colon else user
+        if len(user) >= MIN_LENGTH and any(map(str.isdigit, user)):  # an access key's id, and no `postgres`
+            yield user
         yield base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode().rstrip("=")
     try:
         pairs = parse_qsl(urlsplit(url).query)
