@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 import towns
@@ -132,6 +133,55 @@ def test_a_parameter_that_a_batch_refuses_is_left_out_of_the_next_export(tmp_pat
         export_calls(store, open_calls(RECIPE, TOWNS, store, imported.refused), requests)
         bodies = [json.loads(line)["body"] for line in requests.read_text().splitlines()]
         assert len(bodies) == 5 and all("max_completion_tokens" in b and "max_tokens" not in b for b in bodies)
+
+
+SAMPLED = msgspec.structs.replace(
+    RECIPE, teacher=msgspec.structs.replace(RECIPE.teacher, frequency_penalty=0.5, stop=("###",))
+)
+SENT = {
+    "openai": ("temperature", "top_p", "frequency_penalty", "seed", "stop", "max_tokens"),
+    "anthropic": ("temperature",),
+    "gemini": ("temperature", "top_p", "frequency_penalty", "seed", "stop"),
+}
+GEMINI = {"top_p": "topP", "frequency_penalty": "frequencyPenalty", "stop": "stopSequences"}
+
+
+def refusal(form, custom_id, name):
+    """How a provider's results file says that it does not take a parameter."""
+    if form == "openai":
+        error = {"message": f"Unsupported parameter: '{name}'", "param": name, "code": "unsupported_parameter"}
+        return {"custom_id": custom_id, "response": {"status_code": 400, "body": {"error": error}}, "error": None}
+    if form == "anthropic":
+        error = {"type": "invalid_request_error", "message": f"{name}: this model does not take it"}
+        return {"custom_id": custom_id, "result": {"type": "errored", "error": {"type": "error", "error": error}}}
+    snake = "stop_sequences" if name == "stop" else name
+    violation = {"field": f"generation_config.{snake}", "description": "not supported by this model"}
+    details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}]
+    error = {"code": 400, "message": "Request contains an invalid argument.", "status": "INVALID_ARGUMENT"}
+    return {"key": custom_id, "error": {**error, "details": details}}
+
+
+@pytest.mark.parametrize(("form", "name"), [(form, name) for form, names in SENT.items() for name in names])
+def test_each_parameter_that_a_batch_of_each_form_refuses_is_left_out(tmp_path, form, name):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    field = {"openai": name, "anthropic": name, "gemini": GEMINI.get(name, name)}[form]
+
+    def exported(store, refused=None):
+        calls = open_calls(SAMPLED, TOWNS, store, refused)
+        export_calls(store, calls, requests, form)
+        lines = [json.loads(line) for line in requests.read_text().splitlines()]
+        ids = [line.get("custom_id") or line["key"] for line in lines]
+        bodies = [line.get("body") or line.get("params") or line["request"]["generationConfig"] for line in lines]
+        return calls, ids, bodies
+
+    with Store.open(tmp_path / "run") as store:
+        calls, ids, bodies = exported(store)
+        assert len(bodies) == 5 and all(field in body for body in bodies)
+        found.write_text("".join(json.dumps(refusal(form, i, name)) + "\n" for i in ids))
+        imported = import_results(SAMPLED, store, calls, found)
+        assert (imported.journalled, len(imported.failed), imported.refused) == (0, 5, {})
+        _, again, bodies = exported(store, imported.refused)
+        assert again == ids and not any(field in body for body in bodies)
 
 
 def test_a_file_that_was_cut_short_leaves_what_it_held_and_a_broken_one_nothing(tmp_path):

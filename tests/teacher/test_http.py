@@ -81,6 +81,19 @@ def test_hundreds_of_calls_that_fail_together_end_in_one_clear_error(openai_serv
         call(config(openai_server(die_after=1).url, max_retries=4, concurrency=600), 600)
 
 
+@pytest.mark.parametrize("status", [408, 409, 424, 425, 498, 499, 502, 503, 520, 524, 529])
+def test_a_status_that_passes_costs_no_call(status, openai_server):
+    server = openai_server(first_status=status)
+    replies = call(config(server.url, concurrency=32), 24)
+    assert [r.texts for r in replies] == [r.texts for r in call(config(openai_server().url), 24)]
+    assert (server.stats()["requests"], server.stats()["duplicates"]) == (48, 0)
+
+
+def test_any_status_of_success_is_one(openai_server):
+    replies = call(config(openai_server(served_status=201).url, concurrency=32), 24)
+    assert len({r.texts for r in replies}) == 24
+
+
 def test_another_endpoint_takes_over(dead_url, openai_server):
     server = openai_server()
     replies = call(config(recipes.Endpoint(url=dead_url, weight=5.0), server.url, concurrency=8), 60)

@@ -33,6 +33,8 @@ CONTENT = ("content_filter", "content_policy", "moderation", "safety", "responsi
 _NAMED_BY = ("param", "parameter", "field")
 _IN_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 MAX_DEPTH = 8
+ALIASES = {"stop_sequences": "stop", "candidate_count": "n"}
+"""What other interfaces call a parameter of a request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +86,8 @@ def error_of(status: int, raw: object) -> ServerError:
     refused: tuple[str, ...] = ()
     if codes & REFUSES_A_PARAMETER:
         refused = tuple(dict.fromkeys(named))
-    words = (_snake(word) for word in _IN_WORDS.findall(message))
-    violations = (_snake(w) for o in found if "description" in o for w in _IN_WORDS.findall(str(o["description"])))
+    words = (_parameter(word) for word in _IN_WORDS.findall(message))
+    violations = (_parameter(w) for o in found if "description" in o for w in _IN_WORDS.findall(str(o["description"])))
     return ServerError(
         status=status, message=message, codes=frozenset(codes), refused=refused,
         mentioned=tuple(dict.fromkeys([*named, *words, *violations])), retry_after_s=_retry_delay_s(found),
@@ -148,7 +150,9 @@ def _names_in(found: Mapping[str, Any]) -> Iterator[str]:
 def _path_names(path: str) -> Iterator[str]:
     if re.match(r"messages\W", path) and path.endswith("role"):
         yield "system"
-    yield _snake(re.split(r"[.\[/]", path.removeprefix("body."))[0])
+    parts = [part for part in re.split(r"[.\[\]/]", path.removeprefix("body.")) if part and not part.isdigit()]
+    inner = parts[1:][-1:] if parts[:1] != ["messages"] else []  # `generation_config.top_p` names the second
+    yield from (_parameter(part) for part in parts[:1] + inner)
 
 
 def _message(raw: object) -> str:
@@ -178,6 +182,12 @@ def _one_line(text: str) -> str:
 
 def _is_word(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and 0 < len(str(value)) <= 80
+
+
+def _parameter(name: str) -> str:
+    """The name that a request has for it."""
+    snake = _snake(name)
+    return ALIASES.get(snake, snake)
 
 
 def _snake(name: str) -> str:
