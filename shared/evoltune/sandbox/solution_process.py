@@ -49,7 +49,7 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
                 LoadedProgram(channel, request[1], request[2]).serve()
             elif request[0] == "judge":
                 programs.offer_shared_memory(request[1]["program"])
-                private.load(f"{private.PACKAGE}.running").judge(channel, request[1])
+                private.judging().judge(channel, request[1])
             elif request[0] == "fork":
                 _fork_next(channel, request[1], request[2])
             else:

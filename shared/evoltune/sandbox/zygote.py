@@ -305,7 +305,7 @@ def _warm_up() -> None:
             for fd in (reading, writing, replies, answers):
                 os.close(fd)
     sys.modules.pop(programs.NAME, None)
-    private.load(f"{private.PACKAGE}.running")  # its imports
+    private.judging()
 
 
 def _serve_warm_up(channel: int, replies: int) -> None:

@@ -27,7 +27,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         "method": noted("method", lambda site, owner, name, *a, **k: getattr(owner, name)(*a, **k)), "function": noted("function", lambda site, f, *a, **k: f(*a, **k)),
         "answer": noted("answer", lambda owner, name, *a, **k: getattr(owner, name)(*a, **k)), "lookup": noted("lookup", lambda name: 7), "AssertionError": AssertionError, **more,
     }  # fmt: skip
-    return rewriting.compiled(ast.parse(source), bound, keep, first), bound, asked
+    return rewriting.marked(ast.parse(source), keep, first).bound(bound), bound, asked
 
 
 @pytest.mark.parametrize(

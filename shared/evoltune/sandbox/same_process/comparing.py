@@ -39,11 +39,16 @@ NUMBERS = (int, float, complex, decimal.Decimal, fractions.Fraction)
 DECOYS = 4
 ASKED = 32
 MAX_DEPTH = 300
-_draw = random.Random(random.SystemRandom().getrandbits(64))
+_draw = random.Random()
 named_classes: set[type] = set()
 """Classes of the program that the tests name; the runner fills it."""
 trusted: list[type] = []
 """Types of the tests' own helpers (approximations, matchers)."""
+
+
+def draw_anew() -> None:
+    """Decoys that no other job has: this module is the same in all forks of a zygote."""
+    _draw.seed(random.SystemRandom().getrandbits(64))
 
 
 class _Lie(TypeError):

@@ -5,7 +5,7 @@ as `len` becomes the function itself. These functions are constants of the compi
 
 Invariant: for an honest program the rewritten tests raise what the tests themselves would raise.
 
-    tests = compiled("assert f(1) == 2", {"check": ..., "compare": ..., ...}, keep=frozenset())
+    tests = marked(ast.parse("assert f(1) == 2"), keep=frozenset()).bound({"check": ..., "compare": ..., ...})
     exec(tests.code, space)
 """
 
@@ -52,9 +52,13 @@ class Tests:
     ) -> None:  # fmt: skip
         self.code, self.straight, self.lines, self.once = code, straight, lines, once
 
+    def bound(self, functions: Mapping[str, Any]) -> "Tests":
+        """The tests with the functions of a run in place of the marks."""
+        return Tests(_with_constants(self.code, functions), self.straight, self.lines, self.once)
 
-def compiled(tree: ast.Module, bound: Mapping[str, Any], keep: frozenset[str], first_site: int = 0) -> Tests:
-    """Compiles a tree, which it changes. `bound`: the functions behind the marks; `keep`: names that mean the program's own
+
+def marked(tree: ast.Module, keep: frozenset[str], first_site: int = 0) -> Tests:
+    """Compiles a tree, which it changes, with marks for the functions of a run. `keep`: names that mean the program's own
     although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
     names = keep | {n for node in ast.walk(tree) for n in _bound_by(node)}
     rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, first_site)
@@ -65,7 +69,7 @@ def compiled(tree: ast.Module, bound: Mapping[str, Any], keep: frozenset[str], f
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code = compile(tree, FILE, "exec", dont_inherit=True)
-    return Tests(_with_constants(code, bound), rewriter.straight, rewriter.lines, once)
+    return Tests(code, rewriter.straight, rewriter.lines, once)
 
 
 def _bound_by(node: ast.AST) -> list[str]:

@@ -1,13 +1,12 @@
 """Runs a program and its tests in this process, and reports under a secret that moves on with every assertion.
 
-Order: the tests are read, compiled and their modules imported before the program's first line runs; then the program is
+Order: the tests' code is there and their modules imported before the program's first line runs; then the program is
 loaded; then the tests run as their runner would run them. Invariant: `pass` is reported only where every test ran to its end,
 at least one assertion held, and every assertion on the way was reached.
 
-    judge(3, {"key": "00" * 16, "program": "def f(x): return x", "sources": ["assert f(1) == 1"], "entry": "f", ...})
+    judge(3, {"key": "00" * 16, "program": "def f(x): return x", "tests": prepared(...), "sources": [...], "entry": "f", ...})
 """
 
-import ast
 import builtins
 import gc
 import importlib
@@ -23,7 +22,16 @@ import types
 import warnings
 from typing import Any
 
-from evoltune.sandbox.same_process import bindings, captured, collecting, comparing, monitor, pytest_api, rewriting
+from evoltune.sandbox.same_process import (
+    bindings,
+    captured,
+    collecting,
+    comparing,
+    monitor,
+    preparing,
+    pytest_api,
+    rewriting,
+)
 from evoltune.sandbox.same_process.expectations import Skipped
 from evoltune.sandbox.same_process.names import TestSpace
 
@@ -35,6 +43,10 @@ JUDGES = {
 PROGRAM = "candidate"
 PROGRAM_FILE = "<candidate>"
 EXIT_MEMORY = 86
+# Compiled here, once for all jobs of a zygote.
+_LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 _write, _exit, _getpid = os.write, os._exit, os.getpid
 _dumps = json.JSONEncoder(check_circular=False).encode
 
@@ -46,6 +58,7 @@ class TestsMissing(Exception):
 def judge(channel: int, request: dict[str, Any]) -> None:
     """Runs one job and reports it. Never returns."""
     state = monitor.State(bytes.fromhex(request.pop("key")))
+    comparing.draw_anew()
     run = _Run(state, request)
     try:
         outcome = run.outcome()
@@ -89,21 +102,13 @@ class _Run:
     # ---- before the program
 
     def outcome(self) -> tuple[str, str, dict[str, Any]]:
-        try:
-            trees = [ast.parse(source, rewriting.FILE) for source in self.sources]
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            return "error", f"the tests do not compile: {type(error).__name__}: {error}"[:300], {}
-        self.names = {n.id for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Name)}
-        self.catches_failures = any(rewriting.catches_failures(tree) for tree in trees)
-        modules = self._import_modules(trees)
-        keep = frozenset(self.request["keep"])
-        tests, first = [], 0
-        try:
-            for tree in trees:
-                tests.append(rewriting.compiled(tree, bindings.bound(self._judge()), keep, first))
-                first = max([first, *tests[-1].lines])
-        except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
-            return "error", f"the tests do not compile: {type(error).__name__}: {error}"[:300], {}
+        known = self.request["tests"]
+        if "error" in known:
+            return "error", known["error"], {}
+        self.names = {*known["names"]}
+        self.catches_failures = known["catches_failures"]
+        modules = self._import_modules(known["imports"], known["asynchronous"])
+        tests = [preparing.restored(part).bound(bindings.bound(self._judge())) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
             comparing.learn_arrays(numpy)
         _open_standard_streams()
@@ -111,27 +116,23 @@ class _Run:
         monitor.watch(self.state, self._is_tests)
         return self._load() or self._run_tests(tests)
 
-    def _import_modules(self, trees: list[ast.Module]) -> list[types.ModuleType]:
+    def _import_modules(self, wanted: list[str], asynchronous: bool) -> list[types.ModuleType]:
         """Imports what the tests will import. Returns these modules."""
         found: list[types.ModuleType] = []
-        if any(isinstance(n, ast.AsyncFunctionDef) for tree in trees for n in ast.walk(tree)):
+        if asynchronous:
             captured.take_asyncio()
         if "unittest" in self.names:
             captured.take("unittest")
-        for node in (n for tree in trees for n in ast.walk(tree)):
-            wanted = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                wanted = [node.module]
-            for name in wanted:
-                if name.partition(".")[0] in ("pytest", *self.request["modules"]):
-                    continue
-                try:
-                    found.append(captured.take(name))
-                except ModuleNotFoundError:
-                    self.missing.add(name)
-                except Exception:  # noqa: BLE001 - the tests' own import says so
-                    continue
-        for name in re.findall(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", self.request["program"], re.M):
+        for name in wanted:
+            if name.partition(".")[0] in ("pytest", *self.request["modules"]):
+                continue
+            try:
+                found.append(captured.take(name))
+            except ModuleNotFoundError:
+                self.missing.add(name)
+            except Exception:  # noqa: BLE001 - the tests' own import says so
+                continue
+        for name in _LIBRARY_IMPORT.findall(self.request["program"]):
             try:
                 importlib.import_module(name)
             except Exception:  # noqa: BLE001 - the program says so itself
@@ -325,7 +326,7 @@ class _Run:
     def _export(self) -> None:
         """Classes and functions of the tests that the program names without defining them are its names too."""
         assert self.space is not None
-        used = {*re.findall(r"[A-Za-z_]\w*", self.request["program"])}
+        used = {*_NAME.findall(self.request["program"])}
         for name in self.own:
             value = dict.get(self.space, name)
             if name in used and name not in self.program and isinstance(value, type | types.FunctionType):
@@ -415,7 +416,7 @@ def _parents(name: str) -> list[str]:
 
 
 def _defined(source: str) -> set[str]:
-    return {*re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", source, re.M)}
+    return {*_DEFINITION.findall(source)}
 
 
 def _line_of(error: BaseException, file: str) -> int:
