@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evoltune.dataset.schema import to_rows
 from evoltune.errors import DataError
 from evoltune.models.template import IGNORED
 from evoltune.recipe import make_recipe
+from evoltune.record import Answer, Record, Task
 from evoltune.rows.columns import Layout
 from evoltune.train.job import make_job
 from evoltune.train.sft.examples import encode_rows, messages_of, notes_on_rows, read_conversations
@@ -149,6 +153,28 @@ def test_a_thought_stands_before_its_answer_only_where_it_is_asked_for(tmp_path)
     assert plain == ["5", "6"]
     thought = [messages[-1]["content"] for _, messages in read_conversations(str(path), reasoning=True)]
     assert thought == ["<think>\nTwo and three.\n</think>\n\n5", "6"]
+
+
+@pytest.mark.parametrize("template", ["chat", "alpaca"])
+def test_a_thought_that_evolution_kept_is_learnt_by_each_template(tmp_path, tiny_tokenizer, template):
+    recipe = make_recipe({"domain": "general", "evolve": {"keep_reasoning": True}, "train": {"reasoning": True}})
+    answers = (Answer(text="Five.", model="m"), Answer(text="It is 5.", model="m"))
+    record = Record(
+        domain="general", task=Task(instruction="Sum 2 and 3."), answers=answers,
+        evidence={"reasoning": ("Two and three.", "Count on from 2.")},
+    )  # fmt: skip
+    (row,) = to_rows(record, recipe)
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    conversations = list(read_conversations(str(path), reasoning=recipe.train.reasoning))
+    (example,), _ = encode_rows(conversations, template, tiny_tokenizer, max_length=999, excess="raise")
+    learnt = tiny_tokenizer.decode(
+        [i for i, label in zip(example.ids, example.labels, strict=True) if label != IGNORED]
+    )
+    at = [a.text for a in answers].index(row["output"])
+    thought = record.evidence["reasoning"][at]
+    assert learnt.index("<think>") < learnt.index(thought) < learnt.index("</think>") < learnt.index(row["output"])
+    assert "Sum 2 and 3." not in learnt
 
 
 def test_what_a_user_should_know_of_the_rows_is_said_before_training(tiny_tokenizer, tmp_path):
