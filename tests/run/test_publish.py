@@ -314,6 +314,29 @@ def test_of_two_machines_that_publish_at_the_same_moment_one_is_refused(place, t
     assert tree(tmp_path / "yours")["store.sqlite"] == b"two"
 
 
+def test_a_storage_without_conditional_writes_refuses_a_second_first_manifest_and_says_what_it_lacks(
+    tmp_path, monkeypatch, capsys
+):
+    place = f"memory://exclusive-{tmp_path.name}"
+    one, two = run_folder(tmp_path / "one"), run_folder(tmp_path / "two")
+    (two / "store.sqlite").write_bytes(b"two")
+    original = publishing._refuse_other
+
+    def late(*args):  # its check comes before the other machine's manifest, its write after
+        original(*args)
+        monkeypatch.setattr(publishing, "_refuse_other", original)
+        publish(two, place)
+
+    monkeypatch.setattr(publishing, "_refuse_other", late)
+    with pytest.raises(StoreError, match="published there meanwhile"):
+        publish(one, place)
+    assert "conditional" not in capsys.readouterr().err
+    for content in (b"three", b"four"):
+        (two / "store.sqlite").write_bytes(content)
+        publish(two, place)
+    assert capsys.readouterr().err.count("no conditional write: publish from one machine only") == 1
+
+
 def test_a_storage_with_conditional_writes_refuses_the_later_manifest_by_itself(bucket, tmp_path, monkeypatch):
     place = f"{bucket}/conditional"
     one, two = run_folder(tmp_path / "one"), run_folder(tmp_path / "two")

@@ -10,6 +10,7 @@ at its own pace. `rows.storage` describes the layout at the address.
 
 import errno
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -31,6 +32,9 @@ from evoltune.run.paths import RUN_LOCK, STORE, STORE_LOCK
 
 _SNAPSHOT, _PUBLISH_LOCK = ".snapshot.tmp", ".publish.lock"
 _BLOCK = 2**20
+ABSENT = "absent"
+_said: set[str] = set()
+"""Addresses of which it was said that two machines could overwrite each other there."""
 
 
 @contextmanager
@@ -226,8 +230,8 @@ def _put_manifest(fs: Any, address: str, root: str, body: bytes, before: str, et
             _put(fs, target, body)
         return
     _refuse_other(address, before)
-    if etag is None:
-        _put(fs, target, body)
+    if etag is None or etag == ABSENT:
+        _put_unconditionally(fs, address, target, body, is_first=etag == ABSENT)
         return
     condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
     try:
@@ -237,15 +241,38 @@ def _put_manifest(fs: Any, address: str, root: str, body: bytes, before: str, et
             raise _published_meanwhile(address) from None
         if error.errno not in (errno.ENOSYS, errno.ENOTSUP) and "NotImplemented" not in str(error):
             raise
-        print(f"{address}: this storage has no conditional write: publish from one machine only", file=sys.stderr)
+        _say_unconditional(address)
         _put(fs, target, body)
 
 
+def _put_unconditionally(fs: Any, address: str, target: str, body: bytes, *, is_first: bool) -> None:
+    """Writes the manifest to a storage of which we know no conditional write: the first one by exclusive creation, which fsspec
+    has for most, later ones as they are, and says so."""
+    if is_first and "mode" in inspect.signature(fs.pipe_file).parameters:
+        try:
+            fs.pipe_file(target, body, mode="create")
+            return
+        except FileExistsError:
+            raise _published_meanwhile(address) from None
+        except (NotImplementedError, TypeError, ValueError):  # the mode is known to fsspec and not to this storage
+            pass
+    _say_unconditional(address)
+    _put(fs, target, body)
+
+
+def _say_unconditional(address: str) -> None:
+    if address not in _said:
+        _said.add(address)
+        print(f"{address}: this storage has no conditional write: publish from one machine only", file=sys.stderr)
+
+
 def _etag(address: str) -> str | None:
-    """Of the manifest, for a conditional write; "": there is none yet; None: a storage for which we know no such write."""
+    """Of the manifest, for a conditional write; "": there is none yet. Of a storage for which we know no such write: ABSENT where
+    there is none yet, else None."""
     with storage.filesystem(address) as (fs, root):
         if "s3" not in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol):
-            return None
+            fs.invalidate_cache()
+            return None if fs.exists(f"{root}/{MANIFEST}") else ABSENT
         fs.invalidate_cache()
         try:
             return str(fs.info(f"{root}/{MANIFEST}").get("ETag") or "") or None
