@@ -1,6 +1,7 @@
 """The HTTP teacher against a real server that misbehaves: faults, limits, fail-over, keys, n."""
 
 import asyncio
+import json
 import socket
 
 import pytest
@@ -87,6 +88,59 @@ def test_a_status_that_passes_costs_no_call(status, openai_server):
     replies = call(config(server.url, concurrency=32), 24)
     assert [r.texts for r in replies] == [r.texts for r in call(config(openai_server().url), 24)]
     assert (server.stats()["requests"], server.stats()["duplicates"]) == (48, 0)
+
+
+def _choice(message, end="stop", **more):
+    return {"choices": [{"index": 0, "message": message, "finish_reason": end}], **more}
+
+
+NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+SEEN = {
+    "a limit beside an empty choice": (200, _choice({"role": "assistant", "content": None}, error={
+        "message": "Provider returned error", "code": 429, "metadata": {"raw": "error code: 1015"}}, usage=NO_TOKENS)),
+    "an empty text that cost nothing": (200, _choice({"role": "assistant", "content": ""}, usage=NO_TOKENS)),
+    "no text and no end": (200, {"choices": [{"message": {"role": "assistant", "content": None}}]}),
+    "no choices but tokens": (200, {"choices": [], "usage": {"prompt_tokens": 42, "completion_tokens": 0}}),
+    "a gateway's error with a status for a parameter": (500, {"error": {
+        "code": "bad_response_status_code", "message": "Provider API error", "param": "500", "type": "upstream_error"}}),
+    "a limit as a bare text": (429, {"error": "you have reached your session usage limit"}),
+    "an overload inside 200": (200, {"error": {"code": 503, "message": "no instance is free"}}),
+    "an empty object": (200, {}),
+    "a page of a proxy": (502, "<html>bad gateway</html>"),
+}  # fmt: skip
+OF_ONE_ROW = {
+    "a prompt too long as HTTP 500": (500, {"error": {
+        "code": 500, "message": "the request exceeds the context", "type": "exceed_context_size_error", "n_ctx": 256}}),
+    "a prompt too long as HTTP 400": (400, {"error": {
+        "code": 400, "message": "request (4390 tokens) is too large", "type": "exceed_context_size_error"}}),
+    "a prompt too long inside HTTP 200": (200, {"error": {
+        "code": 400, "message": "the request exceeds the context", "type": "exceed_context_size_error"}}),
+    "a message that a filter took away": (200, _choice(None, "content_filter")),
+    "no choices but tokens": SEEN["no choices but tokens"],
+    "a text of nothing": (200, _choice({"role": "assistant", "content": ""}, usage=NO_TOKENS)),
+}  # fmt: skip
+
+
+def _as_text(reply):
+    return [reply[0], reply[1] if isinstance(reply[1], str) else json.dumps(reply[1])]
+
+
+@pytest.mark.parametrize(
+    "reply", [pytest.param(r, id=n, marks=[pytest.mark.slow] if "a limit" in n else []) for n, r in SEEN.items()]
+)
+def test_what_a_server_answers_once_costs_no_row(reply, openai_server):
+    server = openai_server(first_reply=_as_text(reply))
+    replies = call(config(server.url, concurrency=32), 12)
+    assert [r.texts for r in replies] == [r.texts for r in call(config(openai_server().url), 12)]
+    assert server.stats()["requests"] <= 27
+
+
+@pytest.mark.parametrize("reply", OF_ONE_ROW.values(), ids=OF_ONE_ROW)
+def test_what_a_server_answers_to_one_row_costs_that_row(reply, openai_server):
+    server = openai_server(first_reply=_as_text(reply), refused_words="thing 7.")
+    replies = call(config(server.url, concurrency=32, max_retries=2), 12, given_up=True)
+    assert [i for i, r in enumerate(replies) if isinstance(r, GivenUpError)] == [7]
+    assert all(len(r.texts) == 1 for i, r in enumerate(replies) if i != 7)
 
 
 def test_any_status_of_success_is_one(openai_server):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evoltune.teacher.refusals import read_error
+from evoltune.teacher.refusals import error_in_reply, error_of, read_error
 
 
 def error(status, body):
@@ -90,3 +90,23 @@ def test_filters_are_known_by_their_code_and_retry_delays_are_read():
 @pytest.mark.parametrize("body", [b"null", b"[]", b"3", b'"x"', b'{"error": null}', b'{"error": [1]}', b"[" * 400])
 def test_odd_bodies_are_read_too(body):
     assert error(500, body).status == 500
+
+
+def test_an_error_beside_a_choice_without_text_is_one():
+    error = {"message": "Provider returned error", "code": 429}
+    empty = {"choices": [{"message": {"content": None}, "finish_reason": "stop"}], "error": error}
+    assert error_in_reply(empty).status == 429
+    assert error_in_reply({**empty, "choices": [{"message": {"content": "It rises."}}]}) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "too_long"),
+    [
+        ("exceed_context_size_error", True),
+        ("context_length_exceeded", True),
+        ("context", False),
+        ("server_error", False),
+    ],
+)
+def test_a_prompt_that_does_not_fit_is_known_by_its_code(code, too_long):
+    assert error_of(500, {"error": {"message": "no", "type": code}}).is_too_long is too_long

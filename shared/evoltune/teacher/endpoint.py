@@ -219,7 +219,7 @@ class Endpoint:
                 "HTTP 429", where=self.name, detail=error.message, retry_after_s=pause, rate_limited=True,
                 busy=asked_s > 0, answered=True,
             )  # fmt: skip
-        if error.status < 500 and error.status not in LATER:
+        if (error.status < 500 and error.status not in LATER) or error.is_too_long:
             return Refusal(error)
         self._record_failure()
         return AttemptError(

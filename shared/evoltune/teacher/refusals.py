@@ -64,6 +64,11 @@ class ServerError:
         """The prompt was stopped for its content."""
         return any(part in code for code in self.codes for part in CONTENT)
 
+    @property
+    def is_too_long(self) -> bool:
+        """The prompt does not fit into the model's context; some servers say it as an error of their own (HTTP 500)."""
+        return any("context" in code and ("exceed" in code or "length" in code) for code in self.codes)
+
     def __str__(self) -> str:
         return f"HTTP {self.status} {self.message}".strip()
 
@@ -97,14 +102,22 @@ def error_of(status: int, raw: object) -> ServerError:
 def error_in_reply(body: Mapping[str, Any]) -> ServerError | None:
     """The error that a reply with HTTP 200 holds: in place of its choices, or inside a choice that failed."""
     raw = body.get("error")
-    if raw and not body.get("choices"):
-        return error_of(_status_in(raw), body)
+    if raw and not _says_something(body.get("choices")):
+        return error_of(_status_in(raw), {"error": raw})
     for choice in body.get("choices") or ():
         if isinstance(choice, dict) and choice.get("error"):
             return error_of(_status_in(choice["error"]), choice["error"])
     if body.get("object") == "error" or body.get("type") == "error":
         return error_of(_status_in(body), body)
     return None
+
+
+def _says_something(choices: object) -> bool:
+    """Whether a choice has a text; some gateways put an empty one beside their error."""
+    if not isinstance(choices, list):
+        return False
+    messages = [choice.get("message") or choice for choice in choices if isinstance(choice, dict)]
+    return any(isinstance(m, dict) and (m.get("content") or m.get("text")) for m in messages)
 
 
 def _status_in(raw: object) -> int:

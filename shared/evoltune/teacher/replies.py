@@ -70,6 +70,8 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
         choices = sorted(choices, key=lambda c: c["index"])
     found = [_choice(choice, is_raw_text) for choice in choices]
     usage = usage_of(completion.get("usage"))
+    if _made_nothing(completion, found):
+        raise ValueError("the reply is empty, and by its usage no token was made")
     withheld = [one for one in found if isinstance(one, GivenUpError)]
     if len(withheld) == len(found):
         withheld[0].usage = usage
@@ -80,9 +82,18 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
     return Reply(texts=texts, usage=usage, truncated=truncated, thoughts=thoughts if any(thoughts) else ())
 
 
+def _made_nothing(completion: Mapping[str, Any], found: list[Choice | GivenUpError]) -> bool:
+    """Empty texts of which the server says itself that they cost nothing: a provider behind it failed."""
+    usage = completion.get("usage")
+    made = usage.get("completion_tokens", usage.get("output_tokens")) if isinstance(usage, dict) else None
+    return made == 0 and not usage.get("total_tokens") and all(c == ("", "", False) for c in found)  # type: ignore[union-attr]
+
+
 def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpError:
     """What one choice says, or why it says nothing. Raises ValueError: worth another attempt."""
     message = choice.get("message")
+    if message is None and "message" in choice:
+        message = {}  # of a text that a filter took away
     end = str(choice.get("finish_reason") or "").lower()
     if message is None and isinstance(choice.get("text"), str):
         answer, thought = choice["text"], ""  # of a raw prompt
