@@ -75,3 +75,8 @@ def test_what_was_split_comes_back_from_its_joined_form(seed):
     text = "".join(rng.choices(PIECES, k=rng.randint(0, 12)))
     answer, thought = split_reasoning(text)
     assert split_reasoning(join_reasoning(answer, thought)) == (answer, thought)
+
+
+def test_thousands_of_closing_tags_are_cut_one_by_one():
+    answer, thought = split_reasoning("so\n</think>\n" * 3000 + "The answer is 4.")
+    assert answer == "The answer is 4." and thought.count("so") == 3000

@@ -115,26 +115,30 @@ def _split_plain_channels(text: str) -> tuple[str, str] | None:
 
 
 def _split_tags(text: str) -> tuple[str, str]:
-    rest, thoughts = text, []
-    while opened := _OPEN.match(rest.lstrip()):
-        inside, closed, behind = _inside(rest.lstrip()[opened.end() :], opened)
-        if opened["other"] and not behind.strip():
+    before_closings: list[str] = []
+    """Thoughts that a closing tag without an opening one ended; what follows may hold further blocks."""
+    while True:
+        rest, thoughts = text, list[str]()
+        while opened := _OPEN.match(rest.lstrip()):
+            inside, closed, behind = _inside(rest.lstrip()[opened.end() :], opened)
+            if opened["other"] and not behind.strip():
+                break
+            thoughts.append(inside)
+            rest = behind
+            if not closed:
+                return "", _joined([*before_closings, *thoughts])
+        if thoughts:
+            return rest.strip(), _joined([*before_closings, *thoughts])
+        closing = _first_close(rest)
+        if closing is None:
             break
-        thoughts.append(inside)
-        rest = behind
-        if not closed:
-            return "", _joined(thoughts)
-    if not thoughts and (closing := _first_close(rest)):
-        before, rest = rest[: closing.start()], rest[closing.end() :]
+        before, text = rest[: closing.start()], rest[closing.end() :]
         if opened := next(_loose_opens(before), None):  # a preface, then the block
-            rest = before[: opened.start()].rstrip() + "\n\n" + rest.lstrip()
+            text = before[: opened.start()].rstrip() + "\n\n" + text.lstrip()
             before = before[opened.end() :]
-        thoughts.append(before.strip())
-        answer, more = _split_tags(rest)
-        return answer.strip(), _joined([*thoughts, more])
-    if not thoughts:
-        return _without_unfinished(text)
-    return rest.strip(), _joined(thoughts)
+        before_closings.append(before.strip())
+    answer, thought = _without_unfinished(text)
+    return (answer.strip(), _joined([*before_closings, thought])) if before_closings else (answer, thought)
 
 
 def _without_unfinished(text: str) -> tuple[str, str]:

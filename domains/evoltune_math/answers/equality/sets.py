@@ -5,7 +5,7 @@ from itertools import chain
 
 from evoltune_math.answers.algebra.intervals import infinite, region_of, united
 from evoltune_math.answers.algebra.matrices import unmarked_basis_vector
-from evoltune_math.answers.algebra.rational import rational
+from evoltune_math.answers.algebra.rational import known_rational, rational
 from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.equality.expressions import same_in_any_order
 from evoltune_math.answers.equality.values import means_empty_set
@@ -163,6 +163,12 @@ def _value_region(comparison: Comparison, a: Value, b: Region) -> bool:
     return is_point and comparison.expressions.equal(span.low, a.node)
 
 
+def _time_of(ratio: Ratio) -> str:
+    """`22:30` on a clock of 24 hours, as `special_forms` writes a time. Minutes below 10 look like a ratio, `3:4`."""
+    hour, minutes, *more = (*map(known_rational, ratio.parts), None)
+    return f"time {hour}:{minutes}" if minutes is not None and 10 <= minutes < 60 and more == [None] else ""
+
+
 RULES: Rules = {
     (Value, Group): _any_group,
     (Text, Group): lambda comparison, a, b: _any_group(comparison, a, b) if b.items else means_empty_set(a.words),
@@ -170,6 +176,7 @@ RULES: Rules = {
     (Group, Matrix): _group_matrix,
     (Matrix, Matrix): _matrix_matrix,
     (Value, Ratio): _value_ratio,
+    (Text, Ratio): lambda comparison, a, b: a.words == _time_of(b),
     (Ratio, Ratio): _ratio_ratio,
     (Value, Region): _value_region,
     (Text, Region): lambda comparison, a, b: not b.spans and means_empty_set(a.words),

@@ -18,6 +18,9 @@ from evoltune_math.answers.vocabulary import FLIPPED
 
 _FLIPPED = FLIPPED | {sign: sign for sign in ("sim", "cong", "parallel", "perp")}
 MAX_SYMBOLS = 8
+_WHOLE = frozenset({"k", "m", "n", "t", "j", "q"})
+"""Letters that a family of whole numbers has as its parameter."""
+_POINTS = (0, 1, 2, 3, 7)
 
 
 def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
@@ -90,7 +93,24 @@ def _any_either(comparison: Comparison, a: Answer, b: Either) -> bool:
     return comparison.policy.approximation == "either" and comparison.same(b.rounded, a)
 
 
+def _value_relation(comparison: Comparison, a: Value, b: Relation) -> bool:
+    """`3k + 1` as the class `1 \\pmod 3`: the numbers that a whole k gives."""
+    names = symbols(a.node)
+    if b.signs != ("mod",) or len(b.members) != 2 or len(names) != 1 or not names <= _WHOLE:
+        return False
+    residue, modulus = map(known_rational, b.members)
+    (name,) = names
+    found = [known_rational(substitute(a.node, {name: num(k)})) for k in _POINTS]
+    values = [v for v in found if v is not None]
+    if residue is None or not modulus or len(values) < len(found) or any(v.denominator != 1 for v in values):
+        return False
+    step = values[1] - values[0]
+    is_linear = all(v == values[0] + k * step for k, v in zip(_POINTS, values, strict=True))
+    return is_linear and abs(step) == abs(modulus) and (values[0] - residue) % modulus == 0
+
+
 RULES: Rules = {
+    (Value, Relation): _value_relation,
     (Relation, Relation): lambda comparison, a, b: same_relation(comparison.expressions, a, b),
     **{(kind, Named): _any_named for kind in before(Named)},
     (Named, Named): _named_named,

@@ -61,6 +61,7 @@ _CONDITION_STARTS = ("for", "if", "when")
 _INDICES = ("n", "k", "m", "i", "j")
 _CONDITIONS = (*_CONDITION_STARTS, "whenever", "where", "unless", "with", "provided")
 _INEQUALITIES = ("lt", "gt", "le", "ge", "leq", "geq", "leqslant", "geqslant", "ne", "neq", "in")
+_COMPUTATIONS = ("add", "mul", "div", "neg", "pow", "fn")
 _LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
@@ -185,6 +186,8 @@ def _from_tokens(tokens: list[Token], text: str) -> Answer:
 
 def _parsed(tokens: list[Token], text: str) -> Answer:
     node = parse_tokens(list(tokens))
+    if any(t.is_op("[") for t in tokens):
+        node = _with_brackets_as_groups(node)
     if depth(node) > MAX_DEPTH:
         raise Unreadable(f"a tree of more than {MAX_DEPTH} levels")
     if _names_are_words(tokens):
@@ -197,6 +200,14 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
     if node.op in ("text", "mul", "add", "neg", "pow") and any(n.op == "text" and not is_dots(n) for n in walk(node)):
         return Text(text)
     return classify(node)
+
+
+def _with_brackets_as_groups(node: Node) -> Node:
+    """`2[x + 1]^2` as `2(x + 1)^2`: within a computation square brackets only group."""
+    args = tuple(map(_with_brackets_as_groups, node.args))
+    if node.op in _COMPUTATIONS:
+        args = tuple(a.args[0] if a.op == "seq" and a.value == "[]" and len(a.args) == 1 else a for a in args)
+    return node if args == node.args else node._replace(args=args)
 
 
 def _names_are_words(tokens: list[Token]) -> bool:
