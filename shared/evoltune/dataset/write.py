@@ -17,7 +17,7 @@ from typing import Any
 from evoltune import __version__
 from evoltune.curate.quality import LEVELS, level_of
 from evoltune.dataset.card import render_card
-from evoltune.dataset.export import export_jsonl
+from evoltune.dataset.export import FORMS, export_jsonl
 from evoltune.dataset.schema import Row, arrow_schema, to_rows
 from evoltune.errors import DataError, MissingExtraError
 from evoltune.recipe import Recipe, fingerprint
@@ -70,6 +70,7 @@ def write_dataset(
     (folder / MANIFEST).unlink(missing_ok=True)
     for leftover in folder.glob(".*.tmp"):  # of a process that was killed
         leftover.unlink()
+    _remove_old(folder)
     counts = _Counts()
     _write_parquet(_counted(chain(first, rows), counts, share), folder, recipe)
     files = [f"{split}.parquet" for split in SPLITS]
@@ -90,6 +91,16 @@ def write_dataset(
     }  # fmt: skip
     write_json(folder / MANIFEST, manifest, sort_keys=True)
     return folder
+
+
+def _remove_old(folder: Path) -> None:
+    """Removes what an earlier build wrote and this one may not: the copy in another form, the chart."""
+    (folder / DIFFICULTY_CHART).unlink(missing_ok=True)
+    for form in FORMS:
+        for split in SPLITS:
+            (folder / form / f"{split}.jsonl").unlink(missing_ok=True)
+        if (folder / form).is_dir() and not any((folder / form).iterdir()):
+            (folder / form).rmdir()
 
 
 def split_of(row_id: str, share: float) -> str:
