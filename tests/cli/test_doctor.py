@@ -64,6 +64,7 @@ def run_folder(tmp_path: Path) -> Path:
     with Store.open(tmp_path) as store:
         store.plan(step, 10)
         store.decide(step, [Drop(record=Record(domain="math", task=hostile), reason="prompt residue"), kept])
+        store.begin(verify)
         store.decide(verify, [judged])
         store.journal(
             "k",

@@ -51,6 +51,7 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
     folder.mkdir(parents=True)
     with Store.open(folder) as store:
         store.decide(evolve, [*seeds, *accepted, *dropped])
+        store.begin(verify)
         store.decide(verify, judged)
         passed = sum(isinstance(j, Record) for j in judged)
         ledger = {"in": len(judged), "kept": passed, "fail": len(judged) - passed, "pending": 0}

@@ -10,6 +10,7 @@ from evoltune.errors import DataError
 from evoltune.report import run_data as module
 from evoltune.report.pages import write_report
 from evoltune.report.run_data import diversity_map, read_run, word_diff
+from evoltune.report.summary import summary
 
 pytest.importorskip("jinja2", reason="needs evoltune[report]")
 pytest.importorskip("vl_convert", reason="needs evoltune[report]")
@@ -38,6 +39,34 @@ def test_difficulty_is_counted_by_round_and_level_and_rated_by_its_mean(small):
         {"round": 0, "mean": 3.0, "rated": len(kept) - evolved},
         {"round": 1, "mean": 8.0, "rated": evolved},
     ]
+
+
+def test_the_examples_show_one_row_of_each_fate(small):
+    run = read_run(small)
+    fates = {r["outcome"] for r in run.rows if r["parents"]}
+    assert fates == {"kept", "evolve: no information gain", "verify: fail"}
+    shown = [e["row"]["outcome"] for e in run.examples]
+    assert shown[0] == "kept" and set(shown) == fates and shown.count("kept") == len(shown) - 2 == 6
+
+
+def test_the_summary_says_what_was_made_lost_and_reached(small):
+    run = read_run(small)
+    evolved = [r for r in run.rows if r["parents"]]
+    kept = sum(r["outcome"] == "kept" for r in evolved)
+    lost = [sum(r["outcome"] == fate for r in evolved) for fate in ("evolve: no information gain", "verify: fail")]
+    rows, losses, scores, cost = summary(run)
+    assert rows == f"From 10 seeds 30 rows were evolved, of which {kept} ({kept / 30:.0%}) are in the dataset."
+    assert losses.startswith(f"{sum(lost)} rows were lost, most often: ")
+    assert f"{lost[0]} evolve, no information gain" in losses and f"{lost[1]} verify, fail" in losses
+    assert scores == (
+        "gradeschool-heldout, lenient: 60.0% solved (95% 55.0% to 65.0%, n = 200), 10.0% before training."
+    )
+    assert cost == "The teacher was called 1 time: 12 tokens, 0.25 dollars."
+
+
+def test_a_run_that_has_only_begun_has_a_short_summary(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("domain: math\n")
+    assert summary(read_run(tmp_path)) == []
 
 
 def test_the_environment_is_the_one_that_the_scores_were_measured_in(small, tmp_path):

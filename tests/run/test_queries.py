@@ -29,6 +29,7 @@ def store(tmp_path):
         writer.decide(EVOLVE, [SEED, CHILD, Drop(record=SORRY, reason="sorry")])
         judged = [record("seed", PASS), Drop(record=record("child", FAIL, parents=(SEED.id,), operator="deepen", round=1),
                                               reason="fail")]  # fmt: skip
+        writer.begin(VERIFY)
         writer.decide(VERIFY, judged)
         for key, purpose, about in (("a", "evolve", SEED.id), ("b", "answer", CHILD.id), ("c", "answer", CHILD.id)):
             writer.journal(key, purpose=purpose, model="m", request={"key": key}, texts=[key],
@@ -91,3 +92,32 @@ def test_spending_is_divided_by_purpose(store):
     writing, others = queries.spent_by_record(store, ("evolve", "self_instruct"))
     assert writing == {SEED.id: Spent(1, 7, 0.5)}
     assert others == {CHILD.id: Spent(2, 14, 1.0)}
+
+
+def test_what_earlier_settings_decided_is_not_shown(tmp_path):
+    """The same folder, with another teacher and then another verifier."""
+    old, judged_by_old = EVOLVE, VERIFY
+    new = Step(name="evolve", version="2")
+    verify = Step(name="verify", version="2", before=new)
+    with Store.open(tmp_path) as store:
+        store.plan(old, 2)
+        store.decide(old, [record("seed", PASS), Drop(record=SORRY, reason="sorry")])
+        store.begin(judged_by_old)
+        store.decide(judged_by_old, [Drop(record=record("seed", FAIL), reason="fail")])
+        store.note("steps", {"evolve": old.key, "verify": judged_by_old.key})
+        store.note("ledgers", {"evolve": store.ledger(old), "verify": store.ledger(judged_by_old)})
+        assert queries.ledgers(store)["verify"]["fail"] == 1 == queries.ledgers(store)["evolve"]["sorry"]
+        store.plan(new, 2)
+        store.decide(new, [record("seed"), CHILD])
+        assert list(queries.drops(store)) == [] == queries.latest_drops(store, 5)
+        assert {body["id"] for body in queries.record_bodies(store)} == {SEED.id, CHILD.id}
+        assert queries.verdict_counts(store) == {} and queries.step_counts(store) == [("evolve", 2, 2)]
+        assert queries.ledgers(store) == {"evolve": {"in": 2, "kept": 2, "pending": 0}}
+        store.begin(verify)
+        store.decide(
+            verify, [record("seed", PASS), record("child", PASS, parents=(SEED.id,), operator="deepen", round=1)]
+        )
+        assert queries.verdict_counts(store) == {"pass": 2}
+        assert dict(queries.verdict_statuses(store)) == {SEED.id: "pass", CHILD.id: "pass"}
+        assert [name for name, *_ in queries.step_counts(store)] == ["evolve", "verify"]
+        assert queries.ledgers(store)["verify"] == {"in": 2, "kept": 2, "pending": 0}

@@ -170,7 +170,11 @@ def judged(studies: Sequence[Row]) -> Spec:
     encoding = {
         "y": _category("pair", sort=None, axis={"labelLimit": 300}),
         "x": {"field": "answers", "type": "quantitative", "stack": "normalize", "title": "share of problems", "axis": {"format": "%"}},
-        "color": _category("result", sort=["win", "tie", "lose"], legend=_legend()),
+        "color": _category(
+            "result",
+            scale={"domain": ["win", "tie", "lose"], "range": ["#5aa469", "#8d99ae", "#d7603e"]},
+            legend=_legend(),
+        ),
         "order": {"field": "result", "sort": "descending"},
     }  # fmt: skip
     return _bars(rows, _height(rows, "pair", 26), encoding)
@@ -213,7 +217,7 @@ def radar(studies: Sequence[Row]) -> Spec:
         "mark": {"type": "text", "fontSize": 11, "color": "#777"},
         "encoding": {**place, "text": {"field": "skill"}},
     }
-    return _spec(points, height=420, layer=[circle, lines, text])
+    return _spec(points, layer=[circle, lines, text]) | {"width": 300, "height": 300}  # a circle, also on a phone
 
 
 # ---- files

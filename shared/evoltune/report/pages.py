@@ -20,6 +20,7 @@ from evoltune.evaluate.compare import differences
 from evoltune.report import charts
 from evoltune.report.html import embedded_json, packed_json, render, render_with_charts, static
 from evoltune.report.run_data import RunData, read_run
+from evoltune.report.summary import summary
 from evoltune.rows.files import write_file
 from evoltune.run.paths import REPORT
 
@@ -50,6 +51,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         shown,
         scripts=("run.js",),
         shown=shown,
+        summary=summary(run),
         run=run,
         rows=packed_json([[row[name] for name in PACKED] for row in run.rows]),
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),

@@ -37,7 +37,7 @@ class RunData:
     ledgers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     rows: Rows = ()
     verdicts: Rows = ()
-    """{operator, verdict, rows}"""
+    """{operator, verdict, rows} of evolved rows, since seeds would leave them no room; of seeds where nothing was evolved."""
     operators: Rows = ()
     """{operator, drawn, accepted, verified, kept}"""
     yields: Rows = ()
@@ -95,9 +95,9 @@ def read_run(folder: Path) -> RunData:
         kept = [row for row in rows if row["outcome"] == "kept"]
         return RunData(
             **from_files,
-            ledgers=store.noted("ledgers") or {},
+            ledgers=queries.ledgers(store),
             rows=rows,
-            verdicts=_counted(rows, "operator", "verdict"),
+            verdicts=_counted([r for r in rows if r["parents"]] or rows, "operator", "verdict"),
             operators=_operators(rows),
             yields=store.noted("yields") or (),
             spent=store.spent(),
@@ -169,13 +169,19 @@ def _operators(rows: Rows) -> list[dict[str, Any]]:
 
 
 def _examples(rows: Rows) -> list[dict[str, Any]]:
-    """Children beside their parents with a word diff: kept ones first, then dropped ones to show reasons."""
+    """Children beside their parents with a word diff: a kept one first, then one of each fate, then more kept ones."""
     by_id = {r["id"]: r for r in rows}
     children = [r for r in rows if r["parents"] and r["text"] and r["parents"][0] in by_id]
-    children.sort(key=lambda r: r["outcome"] != "kept")
+    kept = [r for r in children if r["outcome"] == "kept"]
+    fates: dict[str, Mapping[str, Any]] = {}
+    for row in children:
+        if row["outcome"] != "kept":
+            fates.setdefault(row["outcome"], row)
+    chosen = [*kept[:1], *list(fates.values())[: EXAMPLES - 1]]
+    chosen += kept[1 : 1 + EXAMPLES - len(chosen)]
     return [
         {"row": row, "parent": parent, "diff": word_diff(parent["text"], row["text"])}
-        for row in children[:EXAMPLES]
+        for row in chosen
         for parent in [by_id[row["parents"][0]]]
     ]
 

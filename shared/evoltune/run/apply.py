@@ -12,6 +12,7 @@ COMMIT = 256  # decisions per transaction of a streaming step
 
 def apply_stage(store: Store, step: Step, stage: Stage, *, whole: bool = False) -> None:
     """Decides what is undecided. `whole`: in one transaction, for stages that look at all records before they decide."""
+    store.begin(step)
     results = stage(store.todo(step))
     chunks: Iterable[Iterable[Record | Drop]] = [results] if whole else iter(lambda: list(islice(results, COMMIT)), [])
     for chunk in chunks:

@@ -64,25 +64,52 @@ def draws(store: Store, step: Step) -> Iterator[Draw]:
     return (Draw(*row) for row in store.sql(query, step.key, limit(step)))
 
 
+def _of_current(store: Store, column: str) -> tuple[str, tuple[str, ...]]:
+    """A condition that holds for the steps of the current chain, and its parameters: earlier settings' facts are not shown."""
+    step = store.current()
+    keys = tuple(s.key for s in step.chain()) if step else ()
+    return (f"{column} IN ({', '.join('?' * len(keys))})" if keys else "1"), keys
+
+
+def _made_now(store: Store, column: str) -> tuple[str, tuple[str, ...]]:
+    """The same for what the chain's first step makes: records, answers and evidence."""
+    step = store.current()
+    return (f"{column}=?", (step.origin.key,)) if step else ("1", ())
+
+
 def drops(store: Store) -> Iterator[tuple[str, str, str]]:
-    """(record, step's name, reason) of every drop of every step."""
-    query = "SELECT record, step, reason FROM decisions WHERE reason<>''"
-    return ((record, step_name(key), reason) for record, key, reason in store.sql(query))
+    """(record, step's name, reason) of every drop of the current steps."""
+    of_current, keys = _of_current(store, "step")
+    query = f"SELECT record, step, reason FROM decisions WHERE reason<>'' AND {of_current}"
+    return ((record, step_name(key), reason) for record, key, reason in store.sql(query, *keys))
 
 
 def latest_drops(store: Store, count: int) -> list[tuple[str, str, str]]:
     """(step's name, reason, instruction) of the newest dropped records, newest first."""
+    of_current, keys = _of_current(store, "d.step")
     query = (
         "SELECT d.step, d.reason, json_extract(r.body, '$.task.instruction') FROM decisions d "
-        "JOIN records r ON r.id=d.record WHERE d.reason<>'' ORDER BY r.rowid DESC LIMIT ?"
+        f"JOIN records r ON r.id=d.record WHERE d.reason<>'' AND {of_current} ORDER BY r.rowid DESC LIMIT ?"
     )
-    return [(step_name(key), reason, text or "") for key, reason, text in store.sql(query, count)]
+    return [(step_name(key), reason, text or "") for key, reason, text in store.sql(query, *keys, count)]
 
 
 def step_counts(store: Store) -> list[tuple[str, int, int]]:
-    """(step's name, records decided, records kept) of each step."""
-    query = "SELECT step, count(*), sum(reason='') FROM decisions GROUP BY step"
-    return [(step_name(key), decided, kept) for key, decided, kept in store.sql(query)]
+    """(step's name, records decided, records kept) of each current step."""
+    of_current, keys = _of_current(store, "step")
+    query = f"SELECT step, count(*), sum(reason='') FROM decisions WHERE {of_current} GROUP BY step"
+    return [(step_name(key), decided, kept) for key, decided, kept in store.sql(query, *keys)]
+
+
+def ledgers(store: Store) -> dict[str, dict[str, int]]:
+    """The ledger of each current step by its name; what `build` noted beside them, where it was the last stage that ran."""
+    step = store.current()
+    if step is None:
+        return store.noted("ledgers") or {}
+    chain = {s.name: s.key for s in step.chain()}
+    if store.noted("steps") == chain:
+        return store.noted("ledgers") or {}
+    return {s.name: store.ledger(s) for s in reversed(step.chain())}
 
 
 def planned(store: Store) -> int:
@@ -94,8 +121,10 @@ def planned(store: Store) -> int:
 
 
 def record_bodies(store: Store) -> Iterator[dict[str, Any]]:
-    """Every record as JSON with its `id`, without answers and evidence."""
-    return (json.loads(body) | {"id": i} for i, body in store.sql("SELECT id, body FROM records"))
+    """Every record that the current steps have decided, as JSON with its `id`, without answers and evidence."""
+    now, keys = _made_now(store, "step")
+    query = f"SELECT id, body FROM records WHERE id IN (SELECT record FROM decisions WHERE {now})"
+    return (json.loads(body) | {"id": i} for i, body in store.sql(query, *keys))
 
 
 def ids_with_prefix(store: Store, prefix: str, limit: int) -> list[str]:
@@ -105,34 +134,40 @@ def ids_with_prefix(store: Store, prefix: str, limit: int) -> list[str]:
 
 
 def first_answers(store: Store) -> dict[str, str]:
-    """The text of each record's first answer, by record; the newest where several steps made one."""
-    return dict(store.sql("SELECT record, text FROM answers WHERE i=0 ORDER BY rowid"))
+    """The text of each record's first answer, by record."""
+    now, keys = _made_now(store, "step")
+    return dict(store.sql(f"SELECT record, text FROM answers WHERE i=0 AND {now} ORDER BY rowid", *keys))
 
 
 def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
-    """(record, status) of every verdict, by record, the first answer last."""
-    query = "SELECT record, json_extract(body, '$.status') FROM verdicts ORDER BY record, i DESC"
-    return iter(store.sql(query))
+    """(record, status) of every verdict of the current steps, by record, the first answer last."""
+    of_current, keys = _of_current(store, "step")
+    query = f"SELECT record, json_extract(body, '$.status') FROM verdicts WHERE {of_current} ORDER BY record, i DESC"
+    return iter(store.sql(query, *keys))
 
 
 def pass_rates(store: Store) -> Iterator[tuple[str, int, int]]:
     """(record, passes, samples judged) of each task whose difficulty was measured; the newest count last."""
+    of_current, keys = _of_current(store, "step")
     query = (
         "SELECT record, json_extract(body, '$.evidence.pass_rate.passes'), json_extract(body, '$.evidence.pass_rate.of') "
-        "FROM verdicts WHERE json_extract(body, '$.evidence.pass_rate.of') IS NOT NULL ORDER BY rowid"
+        f"FROM verdicts WHERE json_extract(body, '$.evidence.pass_rate.of') IS NOT NULL AND {of_current} ORDER BY rowid"
     )
-    return iter(store.sql(query))
+    return iter(store.sql(query, *keys))
 
 
 def verdict_counts(store: Store) -> dict[str, int]:
-    """The number of verdicts by status."""
-    return dict(store.sql("SELECT json_extract(body, '$.status'), count(*) FROM verdicts GROUP BY 1"))
+    """The number of verdicts of the current steps by status."""
+    of_current, keys = _of_current(store, "step")
+    query = f"SELECT json_extract(body, '$.status'), count(*) FROM verdicts WHERE {of_current} GROUP BY 1"
+    return dict(store.sql(query, *keys))
 
 
 def evidence(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
     """(record, its evidence) of each record that has some."""
-    query = "SELECT record, body FROM evidence ORDER BY rowid"  # the newest last
-    return ((record, json.loads(body)) for record, body in store.sql(query))
+    now, keys = _made_now(store, "step")
+    query = f"SELECT record, body FROM evidence WHERE {now} ORDER BY rowid"
+    return ((record, json.loads(body)) for record, body in store.sql(query, *keys))
 
 
 def difficulty_replies(store: Store) -> Iterator[tuple[str, int, str]]:

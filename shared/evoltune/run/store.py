@@ -294,9 +294,19 @@ class Store:
     # ---- the conservation law
 
     def plan(self, step: Step, planned: int) -> None:
-        """Notes how many records the first step will decide (seeds + planned draws) up to its last round."""
+        """Notes how many records the first step will decide (seeds + planned draws) up to its last round, and begins it."""
+        self.begin(step)
         self.note(f"planned:{step.key}:{limit(step)}", planned)
         self.note("planned", planned)
+
+    def begin(self, step: Step) -> None:
+        """Notes the step's chain as the current one: pages and views show its decisions, not those of earlier settings."""
+        self.note("current", [s.key for s in reversed(step.chain())])
+
+    def current(self) -> Step | None:
+        """The last step that was begun, with those before it; None in a store that no step was begun in."""
+        keys = self.noted("current")
+        return Step.from_keys(keys) if keys else None
 
     def planned(self, step: Step) -> int | None:
         """What `plan` noted for this step and its rounds; None when it was never begun."""
