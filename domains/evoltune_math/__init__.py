@@ -13,7 +13,7 @@ from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.confirmation import confirm
 from evoltune_math.eliminators import ELIMINATORS
-from evoltune_math.extraction import extract
+from evoltune_math.extraction import extract, stated_reference
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, stand_in
 from evoltune_math.overlap import skeleton
 from evoltune_math.scorers import profiles
@@ -37,6 +37,7 @@ domain = Domain(
     columns=(),
     policy=asdict(DEFAULT),
     check_steps=check_steps,
+    reference_in=stated_reference,
     preload=("mpmath", "sympy"),
     stand_in=stand_in,
 )

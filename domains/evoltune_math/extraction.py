@@ -72,6 +72,7 @@ _PHRASE = re.compile(
     re.I | re.M,
 )
 """`the answer is`, in the languages that models answer in."""
+_ANSWER_LINE = re.compile(r"\W*(?:the\s)?(?:final\s)?answer(?:\sis)?\s?:", re.I)
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _NUMBER = re.compile(
@@ -125,6 +126,17 @@ def find_for(reference: str | None, response: str) -> Found | None:
     if reference is not None and response.strip() == reference.strip() and is_prose(reference):
         return Found(response.strip(), "bare")
     return find(response)
+
+
+def stated_reference(solution: str) -> str | None:
+    """`Domain.reference_in`: the answer that a worked solution marks as such, in a box, behind `####`, in a tag or as `The answer
+    is: 5`; None where it would have to be guessed."""
+    found = find(solution)
+    if found is None:
+        return None
+    is_marked = found.method in ("boxed", "hashes", "tagged")
+    last_line = solution.strip().rpartition("\n")[2]
+    return found.text if is_marked or (found.method == "phrase" and _ANSWER_LINE.match(last_line)) else None
 
 
 def is_prose(reference: str) -> bool:

@@ -211,6 +211,8 @@ class Domain:
     """task -> its tests one by one, each in a form of `Task.tests`, for rewards that give partial credit."""
     check_steps: CheckSteps | None = None
     """Labels the steps of a solution for process rewards, without a teacher: see docs/reward.md."""
+    reference_in: Callable[[str], str | None] | None = None
+    """The reference that a worked solution states in so many words, or None; asked of the answers of seeds that bring none."""
     preload: tuple[str, ...] = ()
     """Modules that worker processes import once, e.g. ("sympy",)."""
     stand_in: Callable[[Task, str], str] | None = None

@@ -13,7 +13,7 @@ import pytest
 
 from evoltune.record import Task
 from evoltune_math import domain
-from evoltune_math.extraction import Found, find
+from evoltune_math.extraction import Found, find, stated_reference
 from evoltune_math.verification import same_answer
 
 ROWS = [
@@ -72,3 +72,24 @@ def test_what_follows_an_end_mark_is_no_answer(mark: str) -> None:
 def test_the_last_number_of_a_truncated_response_is_found_as_a_number() -> None:
     response = "First we add 3 and 4 to get 7.\n\nThen we multiply that by 6, which is"
     assert find(response) == Found("6", "number")
+
+
+@pytest.mark.parametrize(
+    ("solution", "stated"),
+    [
+        ("He has 3 + 4 = <<3+4=7>>7 apples.\n#### 7", "7"),
+        ("It costs 1,200 dollars.\n#### 1,200", "1,200"),
+        (r"We add: $1+1=2$. So the answer is $\boxed{2}$.", "2"),
+        (r"Hence $\boxed{\frac{1}{2}}$ and $\boxed{3}$", r"\frac{1}{2}, 3"),
+        ("We get 5.\nThe answer is: 5", "5"),
+        ("We get 5.\nFinal answer: 5", "5"),
+        ("Think. <answer>4</answer>", "4"),
+        ("It is 5 apples in all.", None),
+        ("x = 5", None),
+        ("The answer is not easy to find.", None),
+        ("", None),
+        ("####", None),
+    ],
+)
+def test_a_worked_solution_states_its_reference_or_it_is_not_guessed(solution, stated):
+    assert stated_reference(solution) == stated

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evoltune.domain import Domain
+from evoltune.domain import Domain, load_domain
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Seeds, Source
 from evoltune.record import Record, Task, Verdict
@@ -69,4 +69,24 @@ def test_a_mixed_source_gives_its_answered_rows_with_licence_and_source(tmp_path
     assert [(b.where, b.reason.split(":")[0]) for b in bad] == [
         ("s.jsonl:2", "no answer"),
         ("s.jsonl:3", "no instruction"),
+    ]
+
+
+def test_a_worked_solution_gives_its_task_a_reference_where_the_row_brings_none(tmp_path):
+    """As GSM8K and MATH are published: without it nothing could verify them."""
+    rows = [
+        {"question": "Tom has 3 apples and buys 4.", "answer": "He has 3 + 4 = <<3+4=7>>7.\n#### 7"},
+        {"problem": "What is $1+1$?", "solution": "It is $\\boxed{2}$."},
+        {"instruction": "What is 2 + 2?", "output": "It is 4 in all, I think"},
+        {"instruction": "What is 2 + 2?", "output": "#### 5", "reference": "4"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    records = list(read_records(str(path), load_domain("math")))
+    assert [record.task.reference for record in records] == ["7", "2", None, "4"]
+    assert [record.task.reference for record in read_records(str(path), load_domain("general"))] == [
+        None,
+        None,
+        None,
+        "4",
     ]

@@ -71,6 +71,8 @@ def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleReq
     Their number is a multiple of the machine's processors, so that all of them work to the end. A short list goes to fewer
     processors, with at least MIN_BATCH prompts for each.
     """
+    if not requests:
+        return []
     ordered = sorted(requests, key=lambda r: (-len(r.prompt), r.problem, r.sample))
     at_once = max(1, min(gpu_count() or default_workers(), len(ordered) // MIN_BATCH))
     count = at_once * -(-len(ordered) // (size * at_once))

@@ -23,7 +23,8 @@ from evoltune.rehearse.hub import GATED
 ROWS = 9
 """Rows of each split: enough for a batch, few enough for seconds."""
 PARTS = 3
-"""Seeds are dealt out in turn: training rows (0), test rows (1), validation rows (2), so that no suite holds a training row."""
+"""Seeds are cut into training rows (0), test rows (1) and validation rows (2). Like seeds stand together, so that no suite holds
+a training row, nor its skeleton with other numbers; rows are drawn evenly from a part."""
 _WHOLE = re.compile(r"\{(\w+):(int|float|list)\}")
 _SLOT = re.compile(r"\{(\w+)(:line)?\}")
 
@@ -46,7 +47,7 @@ def write_dataset_repository(hub: Path, name: str) -> Path:
             tasks = values_of(layout["rows"]["domain"], at, layout["rows"].get("form", ""))
             rows = [
                 filled(split.get("columns", columns), {**values, **_place(config, split, i)})
-                for i, values in enumerate(tasks[:ROWS])
+                for i, values in enumerate(spread(tasks))
             ]
             _write_rows(folder / split["file"], rows)
     (folder / "README.md").write_text(_card(layout, configs), encoding="utf-8")
@@ -58,7 +59,7 @@ def write_dataset_repository(hub: Path, name: str) -> Path:
 def write_suite_file(data: Path, name: str) -> Path:
     """Writes a suite's file below the folder that EVOLTUNE_DATA names. Raises KeyError for one without a layout."""
     layout = layouts()[name]
-    values = values_of(layout["rows"]["domain"], layout["rows"]["at"], "")[:ROWS]
+    values = spread(values_of(layout["rows"]["domain"], layout["rows"]["at"], ""))
     _write_rows(data / name, [filled(layout["columns"], {**v, **_place("", {}, i)}) for i, v in enumerate(values)])
     return data / name
 
@@ -73,8 +74,14 @@ def _place(config: str, split: Mapping[str, Any], i: int) -> dict[str, Any]:
 @cache
 def values_of(domain: str, at: int, form: str) -> Sequence[Mapping[str, Any]]:
     """What a layout's texts may name, of each seed of a part; `form` function: only those that test one Python function."""
-    seeds = [seed for i, seed in enumerate(seeds_of(load_domain(domain))) if i % PARTS == at and seed.answers]
+    every = [seed for seed in seeds_of(load_domain(domain)) if seed.answers]
+    seeds = [seed for i, seed in enumerate(every) if i * PARTS // len(every) == at]
     return [_values(seed, form) for seed in seeds if form != "function" or _is_function(seed)]
+
+
+def spread(values: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """At most ROWS of them, from the beginning to the end."""
+    return [values[i * len(values) // ROWS] for i in range(ROWS)] if len(values) > ROWS else values
 
 
 def _values(seed: Record, form: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from evoltune.recipe import Recipe, Section
+from evoltune.recipe import Recipe, Section, StepReward
 from evoltune.recipe.sections import Endpoint
 
 SEEDS, CHAINS, STEPS, SAVE_STEPS, PROBLEMS, NEW_TOKENS, LENGTH = 16, 6, 3, 2, 3, 16, 1024
@@ -49,13 +49,16 @@ def shrink(
         "verify": {"workers": (2, "two cores")},
         "curate": {"size": (min(recipe.curate.size, SEEDS), "few rows")} if recipe.curate.size else {},
         "train": _train(recipe, processes * nodes),
+        "reward": _reward(recipe),
+        "rl": _rl(recipe),
         "eval": _eval(recipe, teacher_url),
         "compute": _compute(recipe, processes, nodes, rendezvous),
     }
     small: Recipe = recipe
     shrunk: list[Shrunk] = []
     for section, values in changes.items():
-        before = getattr(small, section)
+        if (before := getattr(small, section)) is None:
+            continue
         for key, (value, why) in values.items():
             shrunk += _changed(f"{section}.{key}", getattr(before, key), value, why)
         small = replace(small, **{section: replace(before, **{key: value for key, (value, _) in values.items()})})
@@ -119,6 +122,34 @@ def _train(recipe: Recipe, ranks: int) -> Changes:
     if train.finetuning_type == "qlora":
         changes["finetuning_type"] = ("lora", "4-bit weights need a GPU")
     return changes
+
+
+def _reward(recipe: Recipe) -> Changes:
+    changes: Changes = {}
+    for name in ("steps", "instructions"):
+        if model := getattr(recipe.reward, name, None):
+            train = {**model.train, "max_steps": STEPS, "per_device_train_batch_size": 2}
+            small = replace(model, limit=min(model.limit or SEEDS, SEEDS), train=train)
+            if isinstance(small, StepReward):
+                small = replace(small, samples=min(small.samples, 2))
+            changes[name] = (small, "few rows and steps")
+    return changes
+
+
+def _rl(recipe: Recipe) -> Changes:
+    if (rl := recipe.rl) is None:
+        return {}
+    return {
+        "num_generations": (2, "few answers"),
+        "prompts_per_step": (min(rl.prompts_per_step, 2), "few answers"),
+        "per_device_train_batch_size": (min(rl.per_device_train_batch_size, 2), "small batches"),
+        "max_completion_length": (min(rl.max_completion_length, NEW_TOKENS), "few tokens"),
+        "max_steps": (min(rl.max_steps, STEPS), "few steps"),
+        "save_steps": (min(rl.save_steps, SAVE_STEPS), "few steps"),
+        "eval_steps": (min(rl.eval_steps, SAVE_STEPS), "few steps"),
+        "held_out_limit": (min(rl.held_out_limit, PROBLEMS), "few problems"),
+        "use_vllm": (False, "vLLM needs a GPU"),
+    }
 
 
 def _eval(recipe: Recipe, teacher_url: str) -> Changes:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from evoltune.domain import Domain, seeds_of, to_task
+from evoltune.domain import Domain, author_code, seeds_of, to_task
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
@@ -33,7 +33,7 @@ def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> I
     for where, row in read_located(ref, bad):
         found = recognise(row)
         if not isinstance(found, str):
-            yield to_record(domain, row, found, where)
+            yield with_stated_reference(domain, to_record(domain, row, found, where))
         elif bad is None:
             raise DataError(f"{where}: {found}")
         else:
@@ -47,10 +47,20 @@ def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterato
         if isinstance(found, str) or (problem := _not_for_training(found)):
             bad.append(BadRow(where=where, reason=found if isinstance(found, str) else problem))
             continue
-        record = to_record(domain, row, found, where)
+        record = with_stated_reference(domain, to_record(domain, row, found, where))
         known = {"licence": source.licence, "source": str(row.get("source") or source.path)}
         fields = {**{k: v for k, v in known.items() if v}, **record.task.fields}
         yield replace(record, task=replace(record.task, fields=fields))
+
+
+def with_stated_reference(domain: Domain, record: Record) -> Record:
+    """The record with the reference that its worked solution states (`#### 72`), where the row brings neither reference nor tests."""
+    task = record.task
+    if domain.reference_in is None or task.reference is not None or task.tests is not None or not record.answers:
+        return record
+    with author_code(domain, "reference_in"):
+        stated = domain.reference_in(record.answers[0].text)
+    return replace(record, task=replace(task, reference=stated)) if stated else record
 
 
 def _not_for_training(found: Conversation) -> str:

@@ -81,7 +81,13 @@ def pair_instructions(work: Run) -> Path:
 
 def label_samples(work: Run, settings: StepReward) -> Path:
     """Samples solutions of the run's tasks from its checkpoint, labels their steps, writes them; returns the file."""
-    prompts = list(islice(prompts_of_run(work, []), settings.limit or None))
+    left_out: list[str] = []
+    prompts = list(islice(prompts_of_run(work, left_out), settings.limit or None))
+    if not prompts:
+        raise DataError(
+            f"reward.steps: none of the training rows in {work.dataset} has a reference or tests, so that no sample can be judged "
+            "and no step labelled: give reward.steps.rows, or seeds with references"
+        )
     texts = sample_solutions(work, prompts, settings)
     records = [_record(work.domain, prompt, found) for prompt, found in zip(prompts, texts, strict=True)]
     target = work.folder / f"{REWARD_STEPS}.jsonl"
