@@ -80,3 +80,15 @@ def test_what_was_split_comes_back_from_its_joined_form(seed):
 def test_thousands_of_closing_tags_are_cut_one_by_one():
     answer, thought = split_reasoning("so\n</think>\n" * 3000 + "The answer is 4.")
     assert answer == "The answer is 4." and thought.count("so") == 3000
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["</think>", "<think>", "<think></think>", "x </think> y ", "\n<think>\n</think>", "<answer>", "`</think>`", "```\n</think>\n", "<|channel|>",
+     "[/THINK]", "<think>a</think><answer>", " "],
+)  # fmt: skip
+def test_any_number_of_tags_is_split_in_linear_time(piece):
+    """Ten thousand of each; a quadratic way, or one level of recursion for each, would not come to an end here."""
+    text = piece * 10_000
+    answer, thought = split_reasoning(text)
+    assert len(answer) + len(thought) <= 2 * len(text)

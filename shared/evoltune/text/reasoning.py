@@ -9,7 +9,7 @@ Invariants: splitting what `join_reasoning` wrote gives its two parts back; an a
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
 
 _NAMES = r"think|thinking|thought|thoughts|reasoning|[a-z]{2,6}:think"
 _OTHER_NAMES = r"reflection|reason|analysis|scratchpad|inner_?monologue|inner_?thoughts"
@@ -31,6 +31,10 @@ _SOLUTION = re.compile(
     re.DOTALL,
 )
 """What some families put round the answer behind a thought."""
+_QUOTES = "`\"'“”"
+_SPACES, _WHITE = re.compile(" +"), re.compile(r"\s*")
+MAX_LAYERS = 50
+"""Of thoughts and answer tags around each other; a text with more is made to cost time."""
 _OWN_LINE_OPEN = re.compile(rf"^[ \t]*(?:{_OPEN.pattern})", re.IGNORECASE | re.MULTILINE)
 
 _FINAL = re.compile(
@@ -59,14 +63,15 @@ def split_reasoning(text: str) -> tuple[str, str]:
     if "<" not in text and "[" not in text and "◁" not in text and not _PLAIN_START.match(text):
         return text, ""  # as most texts: twelve times cheaper
     thoughts: list[str] = []
-    while True:
+    for _ in range(MAX_LAYERS):
         answer, thought = _split_once(text)
         thoughts.append(_without_closes(thought))
         if any(thoughts) and (solution := _SOLUTION.match(answer)):
             answer = (solution["solution"] or solution["response"] or solution["tagged"] or "").strip()
         if answer == text:
-            return answer, _joined(thoughts)
+            break
         text = answer
+    return text, _joined(thoughts)
 
 
 def _split_once(text: str) -> tuple[str, str]:
@@ -115,69 +120,78 @@ def _split_plain_channels(text: str) -> tuple[str, str] | None:
 
 
 def _split_tags(text: str) -> tuple[str, str]:
-    before_closings: list[str] = []
-    """Thoughts that a closing tag without an opening one ended; what follows may hold further blocks."""
+    """One pass from the front, so that its time is linear however many tags there are."""
+    at, preface, thoughts = 0, "", []
+    low, marks = text.lower(), _Marks(text)
     while True:
-        rest, thoughts = text, list[str]()
-        while opened := _OPEN.match(rest.lstrip()):
-            inside, closed, behind = _inside(rest.lstrip()[opened.end() :], opened)
-            if opened["other"] and not behind.strip():
-                break
-            thoughts.append(inside)
-            rest = behind
-            if not closed:
-                return "", _joined([*before_closings, *thoughts])
-        if thoughts:
-            return rest.strip(), _joined([*before_closings, *thoughts])
-        closing = _first_close(rest)
+        while not preface and (opened := _OPEN.match(text, _skipped(text, at))):
+            name = opened["tag"] or opened["other"]
+            close = (f"</{name}>" if name else _CLOSES[opened[0].casefold()]).lower()
+            end = low.find(close, opened.end())
+            if opened["other"] and (end < 0 or not text[end + len(close) :].strip()):
+                break  # around a whole answer
+            thoughts.append(text[opened.end() : end if end >= 0 else len(text)].strip())
+            if end < 0:
+                return "", _joined(thoughts)
+            at = end + len(close)
+        closing = next((m for m in _CLOSE.finditer(text, at) if not marks.are_around(m, at)), None)
         if closing is None:
             break
-        before, text = rest[: closing.start()], rest[closing.end() :]
-        if opened := next(_loose_opens(before), None):  # a preface, then the block
-            text = before[: opened.start()].rstrip() + "\n\n" + text.lstrip()
-            before = before[opened.end() :]
-        before_closings.append(before.strip())
-    answer, thought = _without_unfinished(text)
-    return (answer.strip(), _joined([*before_closings, thought])) if before_closings else (answer, thought)
+        loose = (m for m in _OWN_LINE_OPEN.finditer(text, at, closing.start()) if not marks.is_quoted(m, at))
+        if opened := next(loose, None):  # a preface, then the block
+            preface = (preface + text[at : opened.start()]).rstrip() + "\n\n"
+            thoughts.append(text[opened.end() : closing.start()].strip())
+        else:
+            thoughts.append((preface + text[at : closing.start()]).strip())
+            preface = ""
+        at = closing.end()
+    if not thoughts:
+        return _without_unfinished(text, marks)
+    return (preface + text[at:].lstrip()).strip(), _joined(thoughts)
 
 
-def _without_unfinished(text: str) -> tuple[str, str]:
+def _without_unfinished(text: str, marks: "_Marks") -> tuple[str, str]:
     """(answer, thought) of a text without a closing tag: a thought behind a preface may have run out of tokens."""
-    opened = next((m for m in _loose_opens(text) if not m["other"]), None)
+    loose = (m for m in _OWN_LINE_OPEN.finditer(text) if not marks.is_quoted(m, 0))
+    opened = next((m for m in loose if not m["other"]), None)
     if opened is None:
         return text, ""
     return text[: opened.start()].strip(), text[opened.end() :].strip()
 
 
-def _inside(text: str, opened: re.Match[str]) -> tuple[str, bool, str]:
-    """(the thought, whether it is closed, what follows) of a text behind an opening tag."""
-    name = opened["tag"] or opened["other"]
-    close = f"</{name}>" if name else _CLOSES[opened[0].casefold()]
-    at = text.lower().find(close.lower())
-    if at < 0:
-        return text.strip(), False, ""
-    return text[:at].strip(), True, text[at + len(close) :]
+class _Marks:
+    """Where tags of a text close nothing: in a quotation, in a fence, in the middle of a sentence."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._fences = [m.start() for m in re.finditer("```", text)]
+
+    def are_around(self, tag: re.Match[str], at: int) -> bool:
+        return self.is_quoted(tag, at) or self._is_in_a_sentence(tag, at)
+
+    def is_quoted(self, tag: re.Match[str], at: int) -> bool:
+        """Whether the tag stands beside a quotation mark, or in a fence that opens behind `at`."""
+        before, after = self._text[max(at, tag.start() - 1) : tag.start()], self._text[tag.end() : tag.end() + 1]
+        fences = bisect_left(self._fences, tag.start()) - bisect_left(self._fences, at)
+        return fences % 2 == 1 or (before != "" and before in _QUOTES) or (after != "" and after in _QUOTES)
+
+    def _is_in_a_sentence(self, tag: re.Match[str], at: int) -> bool:
+        """Words before and behind it on its line, and no end of a sentence between them."""
+        start, end = tag.start(), tag.end()
+        while start > at and self._text[start - 1] == " ":
+            start -= 1
+        behind = _SPACES.match(self._text, end)
+        before, after = (
+            self._text[max(at, start - 1) : start],
+            self._text[behind.end() : behind.end() + 1] if behind else "",
+        )
+        return behind is not None and after not in ("", "\n") and before not in ("", *".!?:;)…\n")
 
 
-def _first_close(text: str) -> re.Match[str] | None:
-    """The first closing tag that closes something: one in a quotation or in the middle of a sentence does not."""
-    return next((m for m in _CLOSE.finditer(text) if not _is_quoted(text, m) and not _is_in_a_sentence(text, m)), None)
-
-
-def _loose_opens(text: str) -> Iterator[re.Match[str]]:
-    return (m for m in _OWN_LINE_OPEN.finditer(text) if not _is_quoted(text, m))
-
-
-def _is_quoted(text: str, tag: re.Match[str]) -> bool:
-    before, after = text[: tag.start()], text[tag.end() :]
-    quotes = ("`", '"', "'", "“", "”")
-    return before.count("```") % 2 == 1 or before.endswith(quotes) or after.startswith(quotes)
-
-
-def _is_in_a_sentence(text: str, tag: re.Match[str]) -> bool:
-    """Words before and behind it on its line, and no end of a sentence between them."""
-    before, after = text[: tag.start()].rstrip(" "), text[tag.end() :]
-    return after.startswith(" ") and after.strip(" ")[:1] not in ("", "\n") and before[-1:] not in ("", *".!?:;)…\n")
+def _skipped(text: str, at: int) -> int:
+    """The place of the first character from `at` on that is no white space."""
+    found = _WHITE.match(text, at)
+    return found.end() if found else at
 
 
 def _joined(thoughts: list[str]) -> str:
