@@ -58,7 +58,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tests/run/test_store.py", "tests/run/test_queries.py", "tests/teacher/test_budget.py", "tests/teacher/test_journal.py", "tests/evolve/test_open_calls.py",
          "tests/evolve/test_loop.py"),
     ),
-    "budget": (("shared/evoltune/teacher/budget.py",), ("tests/teacher/test_budget.py",)),
+    "budget": (
+        ("shared/evoltune/teacher/budget.py", "shared/evoltune/teacher/overruns.py"),
+        ("tests/teacher/test_overruns.py", "tests/teacher/test_budget.py"),
+    ),
     "template and labels": (
         ("shared/evoltune/models/template.py", "shared/evoltune/models/proof.py", "shared/evoltune/train/sft/examples.py"),
         ("tests/models/test_template.py", "tests/models/test_proof.py", "tests/train/sft/test_examples.py"),

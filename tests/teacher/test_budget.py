@@ -10,7 +10,7 @@ from evoltune.errors import BudgetError, TeacherError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
 from evoltune.teacher import budget as budget_module
-from evoltune.teacher.budget import Budgeted, BudgetMeter, Spend, worst_case_cost
+from evoltune.teacher.budget import Budgeted, BudgetMeter, Spend, charged_usage, worst_case_cost
 from evoltune.teacher.journal import AllSamples, Journalled
 from evoltune.teacher.overruns import SERVERS_NOTE, UNSEEN_TEXT
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost
@@ -342,6 +342,24 @@ def test_the_worst_case_is_the_prompt_in_bytes_and_all_that_may_be_made():
     prompt = 2 + 3 + 2 * 32
     usage = Usage(prompt_tokens=prompt, completion_tokens=300)
     assert worst_case_cost(two, PRICE) == Spend(calls=1, tokens=prompt + 300, usd=cost(PRICE, usage))
+
+
+@pytest.mark.parametrize(
+    ("reply", "prompt", "completion"),
+    [
+        (Reply(texts=("x",), usage=Usage(prompt_tokens=7, completion_tokens=5)), 7, 5),
+        (Reply(texts=("x", "y"), usage=Usage(prompt_tokens=7)), 7, 200),  # n x max_tokens
+        (Reply(texts=("x", "y", "z"), usage=Usage(prompt_tokens=7)), 7, 300),  # texts that were not asked for
+        (Reply(texts=("é" * 150, ""), thoughts=("y", ""), usage=Usage(prompt_tokens=7)), 7, 301),  # bytes written
+        (Reply(texts=("x",), usage=Usage(completion_tokens=5)), 2 + 32, 5),
+        (Reply(texts=("x",)), 2 + 32, 200),
+        (Reply(texts=("", "")), 2 + 32, 200),
+        (Reply(texts=("", ""), usage=Usage(prompt_tokens=7)), 7, 0),  # it says what it used, and wrote nothing
+    ],
+)  # fmt: skip
+def test_a_reply_without_usage_is_charged_at_its_bound(reply, prompt, completion):
+    request = Request(model="m", messages=(("user", "hi"),), purpose="a", seed=1, n=2, max_tokens=100)
+    assert charged_usage(request, reply) == Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
 @pytest.mark.parametrize(
