@@ -48,12 +48,20 @@ def _wizardlm(place: str, row: Row) -> Task:
 
 
 def _vicuna(place: str, row: Row) -> Task:
-    """question_id, category, and `text`, or `turns` (the later ones are kept in `fields`)."""
+    return _dialogue("vicuna", row)
+
+
+def _mt_bench(place: str, row: Row) -> Task:
+    return _dialogue("mt-bench", row)
+
+
+def _dialogue(suite: str, row: Row) -> Task:
+    """question_id, category, and `text`, or `turns` (the later ones are asked after the model's own answer)."""
     turns = [_text(row, "text")] if "turns" not in row else row["turns"]
     if not isinstance(turns, list) or not turns or not all(isinstance(t, str) and t.strip() for t in turns):
         raise ValueError(f"field 'turns' is {turns!r}, must be a list of texts")
     fields = {"skill": _text(row, "category"), **({"later_turns": turns[1:]} if turns[1:] else {})}
-    return Task(instruction=turns[0], fields=fields, name=f"vicuna/{row['question_id']}")
+    return Task(instruction=turns[0], fields=fields, name=f"{suite}/{row['question_id']}")
 
 
 def conversation(row: Row) -> list[str]:
@@ -80,6 +88,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     ),
     # github.com/lm-sys/FastChat, fastchat/llm_judge/data/vicuna_bench/question.jsonl
     "vicuna": Benchmark(load=_reader(_vicuna), sha256="", licence="Apache-2.0", file="vicuna/question.jsonl"),
+    # the same repository, fastchat/llm_judge/data/mt_bench/question.jsonl: 80 dialogues of two turns
+    "mt-bench": Benchmark(load=_reader(_mt_bench), sha256="", licence="Apache-2.0", file="mt_bench/question.jsonl"),
     # 300 test prompts; a source's own licence applies where it is stricter
     "lima": Benchmark(
         load=_reader(_lima), sha256="", licence="CC-BY-NC-SA-4.0", file="lima/test.jsonl", hub="GAIR/lima", profile="lima",

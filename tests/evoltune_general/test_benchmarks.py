@@ -5,6 +5,7 @@ import json
 import pytest
 
 from evoltune.errors import DataError
+from evoltune.evaluate.suites import later_turns
 from evoltune_general.benchmarks import BENCHMARKS
 
 
@@ -29,6 +30,8 @@ def test_vicuna_questions_come_as_text_or_as_turns(tmp_path):
     one, two = BENCHMARKS["vicuna"].load(path)
     assert (one.instruction, one.fields["skill"], one.name) == ("How?", "generic", "vicuna/1")
     assert (two.instruction, two.fields["later_turns"]) == ("Why?", ["And then?"])
+    assert later_turns(one) == [] and later_turns(two) == ["And then?"]
+    assert [task.name for task in BENCHMARKS["mt-bench"].load(path)] == ["mt-bench/1", "mt-bench/2"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from evoltune.cluster.gpus import gpu_count
 from evoltune.generate import processes
-from evoltune.generate.completions import batches, finished_samples, generate
+from evoltune.generate.completions import answers_by_turn, batches, finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationError, GenerationSettings, SampleRequest, find_model
 from evoltune.generate.processes import models_kept
 from evoltune.sandbox.pool import default_workers
@@ -62,6 +62,29 @@ def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_b
     assert first._process.poll() is not None  # the block's end ends it
     generate(wanted(2), other, weights, tmp_path / "fresh.jsonl")
     assert finished_samples(tmp_path / "two.jsonl", other.key) == finished_samples(tmp_path / "fresh.jsonl", other.key)
+
+
+def test_later_turns_follow_the_models_own_answers(tiny_base, tmp_path):
+    weights, out = find_model(str(tiny_base)), tmp_path / "out.jsonl"
+    chosen, requests = settings(weights), wanted(3)
+    later = {"p0": ["And twice?", "And thrice?"], "p2": ["Why?"]}
+    with models_kept():
+        generate(requests, chosen, weights, out)
+        generate_later_turns(requests, later, chosen, weights, out)
+        texts = out.read_bytes()
+        generate_later_turns(requests, later, chosen, weights, out)
+        assert out.read_bytes() == texts  # nothing is generated twice
+        found = finished_samples(out, chosen.key)
+        assert {name for name, _ in found} == {"p0", "p1", "p2", "p0#2", "p0#3", "p2#2"}
+        assert answers_by_turn(found, "p0", 0, 3) == [found[name, 0]["text"] for name in ("p0", "p0#2", "p0#3")]
+        assert answers_by_turn(found, "p1", 0, 3) == [found["p1", 0]["text"]]
+        dialogue = SampleRequest(
+            suite="s", problem="p0#2", sample=0, prompt="And twice?",
+            history=(("user", requests[0].prompt), ("assistant", found["p0", 0]["text"])),
+        )  # fmt: skip
+        generate([dialogue], chosen, weights, tmp_path / "alone.jsonl")
+    alone = finished_samples(tmp_path / "alone.jsonl", chosen.key)
+    assert alone["p0#2", 0]["text"] == found["p0#2", 0]["text"]
 
 
 def test_settings_that_decide_a_text_change_the_key_and_the_number_of_samples_does_not():

@@ -7,15 +7,16 @@ a killed run pays for none twice and its budget counts them all.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evoltune.arena.judge import judge_study
 from evoltune.arena.standings import report
-from evoltune.arena.study import Study
+from evoltune.arena.study import Study, dialogue
 from evoltune.errors import DataError
-from evoltune.generate.completions import finished_samples
+from evoltune.evaluate.suites import ROWS_FILE, Suite, later_turns, load_suite
+from evoltune.generate.completions import answers_by_turn, finished_samples
 from evoltune.recipe import Judge, Recipe, System
 from evoltune.rows.files import jsonl_writer, read_json
 from evoltune.run.paths import AFTER, BEFORE, EVAL, JUDGED, TRAINED, scores_path
@@ -31,16 +32,16 @@ def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
         return []
     scores = {label: read_json(scores_path(folder, label)) or {} for label in (AFTER, TRAINED, BEFORE)}
     found = []
-    for suite in _judged_suites(recipe, judge, scores[AFTER]):
-        place = folder / EVAL / JUDGED / suite.rpartition("/")[2]
+    for name, suite in _judged_suites(recipe, judge, scores[AFTER]):
+        place = folder / EVAL / JUDGED / suite.name
         systems = [*_own_systems(folder, place, suite, scores), *judge.baselines]
         if len(systems) < 2:
             raise DataError(
-                f"eval.judge: {suite}: only {systems[0].name if systems else 'nothing'} has answers: set eval.baseline: true, or "
+                f"eval.judge: {name}: only {systems[0].name if systems else 'nothing'} has answers: set eval.baseline: true, or "
                 "name eval.judge.baselines"
             )
         study = Study(
-            suite=suite, systems=tuple(systems), judge=judge.teacher, protocol=judge.protocol, ours=systems[0].name,
+            suite=name, systems=tuple(systems), judge=judge.teacher, protocol=judge.protocol, ours=systems[0].name,
             limit=recipe.eval.limit, seed=recipe.seed, tries=judge.tries, planted=judge.planted, repeats=judge.repeats,
             trust=judge.trust, data=recipe.eval.data,
         )  # fmt: skip
@@ -50,28 +51,31 @@ def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _judged_suites(recipe: Recipe, judge: Judge, after: Mapping[str, Any]) -> list[str]:
-    """Full names of the suites: those named, else those with answers that no verifier can judge."""
-    if judge.suites:
-        return [str(after["suites"][name.rpartition("/")[2]]["suite"]) for name in judge.suites]
-    return [
-        str(entry["suite"]) for entry in after.get("suites", {}).values() if entry["statuses"].get("unverifiable", 0)
-    ]
+def _judged_suites(recipe: Recipe, judge: Judge, after: Mapping[str, Any]) -> Iterator[tuple[str, Suite]]:
+    """(full name, suite) of those named, else of those with answers that no verifier can judge."""
+    data = Path(recipe.eval.data) if recipe.eval.data else None
+    wanted = {name.rpartition("/")[2] for name in judge.suites}
+    for name in recipe.eval.suites:
+        suite = load_suite(name, data, domain=recipe.domain).first(recipe.eval.limit)
+        entry = after.get("suites", {}).get(suite.name, {})
+        if suite.name in wanted if wanted else entry.get("statuses", {}).get("unverifiable", 0):
+            own = name if ":" in name else f"{suite.domain}:{name}"
+            yield (own if ROWS_FILE.search(name) else f"{suite.domain}/{suite.name}"), suite
 
 
-def _own_systems(folder: Path, place: Path, suite: str, scores: Mapping[str, Mapping[str, Any]]) -> Sequence[System]:
-    """The run's own models with the first sample of each problem, as files of answers."""
+def _own_systems(folder: Path, place: Path, suite: Suite, scores: Mapping[str, Mapping[str, Any]]) -> Sequence[System]:
+    """The run's own models with the first sample of each problem, whole dialogues where it has later turns, as files of answers."""
     systems = []
     for label, found in scores.items():
-        entry = found.get("suites", {}).get(suite.rpartition("/")[2])
+        entry = found.get("suites", {}).get(suite.name)
         if entry is None:
             continue
-        texts = finished_samples(folder / EVAL / label / f"{suite.rpartition('/')[2]}.jsonl", entry["settings_key"])
+        texts = finished_samples(folder / EVAL / label / f"{suite.name}.jsonl", entry["settings_key"])
         path = place / "texts" / f"{label}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with jsonl_writer(path) as write:
-            for (problem, sample), row in texts.items():
-                if sample == 0:
-                    write({"problem": problem, "text": row["text"]})
+            for task in suite.tasks:
+                if turns := answers_by_turn(texts, task.name, 0, 1 + len(later_turns(task))):
+                    write({"problem": task.name, "text": dialogue(task, turns)})
         systems.append(System(name=label, answers=str(path)))
     return systems

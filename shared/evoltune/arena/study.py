@@ -11,7 +11,7 @@
 Invariant: a study that loads has at least two systems of different names, each with exactly one source of answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -21,13 +21,14 @@ from msgspec import Meta
 
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.samples import read_samples
-from evoltune.evaluate.suites import Suite, load_suite
-from evoltune.generate.completions import finished_samples, generate
+from evoltune.evaluate.suites import Suite, later_turns, load_suite
+from evoltune.generate.completions import answers_by_turn, finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, System, Teacher
 from evoltune.recipe.load import load_section
 from evoltune.recipe.types import Count, Positive, Share
+from evoltune.record import Task
 from evoltune.teacher.engines import check_engine
 
 Answers = Mapping[str, Mapping[str, str]]
@@ -154,6 +155,15 @@ def pairs(study: Study) -> list[tuple[str, str]]:
     return list(combinations(names, 2))
 
 
+def dialogue(task: Task, texts: Sequence[str]) -> str:
+    """What a judge reads of an answer: the first one, then each later request with the answer to it."""
+    asked = later_turns(task)[: len(texts) - 1]
+    later = zip(asked, texts[1:], strict=True)
+    return "\n\n".join(
+        [texts[0], *(f"[The next request]\n{turn}\n\n[The answer to it]\n{text}" for turn, text in later)]
+    )
+
+
 def collect_answers(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:
     """Every system's answer to every problem: read, or generated into `folder/answers` (resumable). Raises DataError when a
     file leaves problems unanswered."""
@@ -188,4 +198,7 @@ def _generated(study: Study, system: System, suite: Suite, path: Path) -> dict[s
         for t in suite.tasks
     ]
     generate(requests, settings, source, path)
-    return {problem: row["text"] for (problem, _), row in finished_samples(path, settings.key).items()}
+    later = {task.name: later_turns(task) for task in suite.tasks}
+    generate_later_turns(requests, later, settings, source, path)
+    found = finished_samples(path, settings.key)
+    return {t.name: dialogue(t, answers_by_turn(found, t.name, 0, 1 + len(later[t.name]))) for t in suite.tasks}

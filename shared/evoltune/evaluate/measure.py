@@ -21,8 +21,8 @@ from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, verifier_version, verify_samples
-from evoltune.evaluate.suites import Suite, load_suite
-from evoltune.generate.completions import finished_samples, generate
+from evoltune.evaluate.suites import Suite, later_turns, load_suite
+from evoltune.generate.completions import finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest, find_model
 from evoltune.generate.processes import models_kept
 from evoltune.models.locate import has_chat_template
@@ -109,6 +109,9 @@ def _measure_suite(
     ]
     texts = out / f"{suite.name}.jsonl"
     proof = generate(requests, settings, source, texts, batch_size=recipe.eval.batch_size)
+    later = {task.name: turns for task in suite.tasks if (turns := later_turns(task))}
+    if later and profile.prompt is None:  # a prompt of a profile's own is one text, and holds no dialogue
+        generate_later_turns(requests, later, settings, source, texts, batch_size=recipe.eval.batch_size)
     finished = finished_samples(texts, settings.key)
     rows = [finished[r.problem, r.sample] for r in requests]
     samples = [Sample(problem=row["problem"], sample=row["sample"], text=row["text"]) for row in rows]

@@ -32,6 +32,8 @@ from evoltune.record import Task
 from evoltune.rows.readers import read_located
 from evoltune.terminal import table
 
+LATER_TURNS = "later_turns"
+"""Column of what the user says after the first answer, a list of texts."""
 ROWS_FILE = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
 
 
@@ -66,6 +68,13 @@ class DeclaredSuite:
     @property
     def full_name(self) -> str:
         return f"{self.domain}/{self.name}"
+
+
+def later_turns(task: Task) -> Sequence[str]:
+    """What the user says after the first answer, turn by turn (`fields["later_turns"]`); the verifier judges the first answer, a
+    judge the whole dialogue."""
+    turns = task.fields.get(LATER_TURNS)
+    return [str(turn) for turn in turns] if isinstance(turns, list) else []
 
 
 def declared_suites() -> dict[str, DeclaredSuite]:
@@ -159,9 +168,8 @@ def _own_suite(path: Path, ref: str) -> Suite:
             raise DataError(f"{where}: no column instruction, prompt, question or problem: nothing to ask a model")
         names = (row.get(column) for column in ("task_id", "problem_id"))
         name = task.name or next((str(name) for name in names if isinstance(name, str | int)), where)
-        stated = {
-            column: row[column] for column in (*SKILL_COLUMNS, *DIFFICULTY_COLUMNS) if row.get(column) is not None
-        }
+        columns = (*SKILL_COLUMNS, *DIFFICULTY_COLUMNS, LATER_TURNS)
+        stated = {column: row[column] for column in columns if row.get(column) is not None}
         tasks.append(replace(task, name=name, fields={**stated, **task.fields}))
     return Suite(
         name=path.name.split(".")[0], domain=ref, tasks=_checked(path.name, path, tasks),

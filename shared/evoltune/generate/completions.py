@@ -8,6 +8,7 @@ are cut from the whole list, not from what is missing, so a resumed file holds t
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,54 @@ def generate(
             if settings.engine == "http":
                 return http_engine(todo, settings, model, save, out.parent)
             return LOADING[settings.engine](todo, settings, model, save)
+
+
+def generate_later_turns(
+    requests: Sequence[SampleRequest],
+    later: Mapping[str, Sequence[str]],
+    settings: GenerationSettings,
+    model: ModelSource,
+    out: Path,
+    *,
+    batch_size: int = 0,
+) -> None:
+    """Asks the later turns of dialogues whose first turns stand in the journal `out`, each after the model's own answers.
+
+    Args:
+        requests: those of the first turns.
+        later: problem -> its user's later turns.
+
+    The second turn of problem `p` is named `p#2`, and so on.
+    """
+    for turn in range(max((len(turns) for turns in later.values()), default=0)):
+        done = finished_samples(out, settings.key)
+        following = []
+        for first in requests:
+            if turn < len(asked := later.get(first.problem, ())):
+                before = [first.problem, *(turn_name(first.problem, n) for n in range(2, turn + 2))]
+                prompts = [first.prompt, *asked[:turn]]
+                history = [
+                    part
+                    for name, prompt in zip(before, prompts, strict=True)
+                    for part in (("user", prompt), ("assistant", done[name, first.sample]["text"]))
+                ]
+                following.append(
+                    replace(first, problem=turn_name(first.problem, turn + 2), prompt=asked[turn], history=(*first.history, *history))
+                )  # fmt: skip
+        generate(following, settings, model, out, batch_size=batch_size)
+
+
+def turn_name(problem: str, turn: int) -> str:
+    """The name of a dialogue's turn; the first has the problem's own."""
+    return problem if turn == 1 else f"{problem}#{turn}"
+
+
+def answers_by_turn(
+    finished: Mapping[tuple[str, int], Mapping[str, Any]], problem: str, sample: int, turns: int
+) -> list[str]:
+    """The texts of a dialogue's turns, as far as they were generated."""
+    names = (turn_name(problem, n) for n in range(1, turns + 1))
+    return [str(finished[name, sample]["text"]) for name in names if (name, sample) in finished]
 
 
 def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, Any]]:
