@@ -5,6 +5,7 @@
 Protocols: `scores`, two scores from 1 to 10 as in Vicuna's evaluation; `preference`, A, B or TIE as in LIMA (2305.11206,
 section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.12244, section 4.3); `grades`, excellent, pass or fail
 for each answer by itself as in LIMA (section 4.3). Where the domain's verifier tells two answers apart, it decides first.
+A further protocol needs its name in study.py, its prompt in prompts/, and its reading in `read_reply`.
 Invariant: a reply that cannot be read is asked for again with another seed, then counted as unreadable; never guessed.
 """
 

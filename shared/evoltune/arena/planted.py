@@ -4,7 +4,7 @@
     planted_pairs(suite, answers, each=12, seed=0)
 
 Kinds: `truncated`, the second half is missing; `wrong number`, the last number is another one; `verbose`, the same with filler
-that says nothing. Of a verbose pair the plain answer or neither is right. Invariant: the same study gives the same pairs.
+that says nothing. For `verbose`, preferring the plain answer and calling a tie both count as correct. Invariant: the same study gives the same pairs.
 """
 
 import random

@@ -25,7 +25,8 @@ from evoltune.terminal import table
 
 
 def pair_results(study: Study, judgements: Iterable[Judgement], checked: Checked | None = None) -> list[PairResult]:
-    """One result per pair and problem: the verifier's where it tells the two apart, else the judge's where all could be read."""
+    """One result per pair and problem, decided by the verifier where it passes one answer and fails the other, otherwise by the judge
+    if all its replies could be read."""
     judgements = list(judgements)
     read = comparisons_read(judgements, study.protocol)
     asked = [judgement.problem for judgement in judgements if judgement.kind == "systems"]

@@ -34,7 +34,7 @@ from evoltune.teacher.engines import check_engine
 Answers = Mapping[str, Mapping[str, str]]
 """system -> problem -> text"""
 GRADES = ("FAIL", "PASS", "EXCELLENT")
-"""LIMA's (2305.11206, section 4.3), worst first."""
+"""The three grades of LIMA's human evaluation (2305.11206, section 4.3), worst first."""
 
 
 class Study(Section, frozen=True, kw_only=True):
@@ -45,9 +45,9 @@ class Study(Section, frozen=True, kw_only=True):
     judge: Teacher
     protocol: Literal["scores", "preference", "ranks", "grades"] = "scores"
     reference: str = ""
-    """The system that all others are compared with; empty: every pair."""
+    """Each other system is compared with this one, and its own wins are counted; empty: every pair."""
     ours: str = ""
-    """The system that is compared with all others; empty: see `reference`."""
+    """This system is compared with each other one, and its wins are counted; empty: see `reference`."""
     limit: Count = 0
     seed: int = 0
     tries: Positive = 3
@@ -75,7 +75,8 @@ class Judgement:
 
     problem: str
     shown: tuple[str, ...]
-    """Systems in the order in which the judge saw their answers; of a planted pair `better` and the kind of its twin."""
+    """Systems in the order in which the judge saw their answers; for a planted pair: `better`, and the kind of the
+    worse answer (`truncated`, for instance)."""
     values: tuple[float, ...] | None
     replies: int
     text: str = ""

@@ -1,7 +1,7 @@
 """The GPUs of this machine, without loading CUDA or torch.
 
 nvidia-smi comes with every driver and, in a container, shows only the container's GPUs, while /proc/driver/nvidia/gpus shows
-all of the host's.
+all of the host's. How many training processes a node runs is decided in train/launch_command.py.
 """
 
 import os

@@ -52,7 +52,7 @@ class StageResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a rehearsal found."""
+    """The result of a rehearsal: the status of each stage, keys made smaller, stand-ins, and what it could not cover."""
 
     recipe: str
     stages: list[StageResult]
@@ -191,7 +191,7 @@ class OtherNode:
 
 @contextmanager
 def other_nodes(path: Path, folder: Path, environment: Mapping[str, str], nodes: int) -> Iterator[list[OtherNode]]:
-    """Starts the command on all nodes but the first, which they wait for."""
+    """Starts the processes of the other nodes (all but node 0); they wait until node 0 is ready."""
     started: list[OtherNode] = []
     try:
         started += (OtherNode(rank, path, folder, environment) for rank in range(1, nodes))

@@ -121,7 +121,7 @@ def planned(store: Store) -> int:
 
 
 def record_bodies(store: Store) -> Iterator[dict[str, Any]]:
-    """Every record that the current steps have decided, as JSON with its `id`, without answers and evidence."""
+    """Each record that a step under today's settings kept or dropped: its stored JSON and its `id`, without answers and evidence."""
     now, keys = _made_now(store, "step")
     query = f"SELECT id, body FROM records WHERE id IN (SELECT record FROM decisions WHERE {now})"
     return (json.loads(body) | {"id": i} for i, body in store.sql(query, *keys))

@@ -42,9 +42,7 @@ from evoltune.verification.checker import Checker, core_version, open_checker
 STAGES = ("evolve", "verify", "build", "train", "reward", "rl", "eval", "report")
 """Every stage in order; `reward` and `rl` only where the recipe has these sections."""
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
-CUT_OUT = (
-    "a secret was cut out here when the recipe was kept: give it again, best as ${NAME} of an environment variable"
-)
+CUT_OUT = "this secret was removed when the recipe was saved with the run: give it again, best as ${NAME} of an environment variable"
 _CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
 
 

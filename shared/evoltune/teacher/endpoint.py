@@ -192,7 +192,7 @@ class Endpoint:
 
     def _hint(self) -> str:
         if self.access.proxy:
-            return f"by the proxy {URL(self.access.proxy).host} of the environment (NO_PROXY leaves hosts out)"
+            return f"by the proxy {URL(self.access.proxy).host} of the environment (add the server's host to NO_PROXY to go round it)"
         return "is a server running there? e.g. `vllm serve MODEL`, or `llama-server -m FILE`"
 
     # ---- what an error means

@@ -6,6 +6,8 @@ is a run's journal as a file of JSON lines, and a teacher that replays it.
 Invariants: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight, and an ordinary
 stop none: what is in flight then comes home and is committed. Replay answers only what was recorded; a request that is not
 on the cassette is an error, never a guess.
+
+What calls cost, those in flight at a kill included, is counted in budget.py.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from evoltune.text.credentials import masked
 Message = tuple[str, str]
 """(role, content)."""
 PROBE = "probe"
-"""Purpose of the small request that tells a fault of one row from one of the whole run."""
+"""Marks the test request that shows whether one row or the whole server is at fault."""
 RAW_PROMPT = "prompt"
 """Role of a request's only message when its content is sent as it is, to a server's completions endpoint."""
 

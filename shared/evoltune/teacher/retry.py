@@ -87,7 +87,8 @@ class Retried:
         return False
 
     async def _probe(self, request: Request) -> AttemptError | None:
-        """Why a small request with the same options fails now; None when it is served. Calls that fail together share it."""
+        """Sends a small test request with the same options; returns its error, or None if it succeeds. Calls that fail at the same time share
+        one test."""
         since = self._clock()
         if self._served_at > since:
             return None

@@ -61,7 +61,7 @@ class Window:
         return int(self.limit)
 
     def served(self) -> None:
-        """A call was served in time."""
+        """Call this after a reply that came in time: raises the limit again."""
         if self.limit < UNLIMITED:
             self.limit += 1 / self.limit
             if self.limit >= self._full:

@@ -115,7 +115,7 @@ def launch_script(job: ExternalRL) -> str:
 
 
 def command_of(job: ExternalRL) -> list[str]:
-    """The trainer's command, one element a word."""
+    """The trainer's command line as a list of arguments."""
     return _verl(job) if job.trainer == "verl" else _openrlhf(job)
 
 

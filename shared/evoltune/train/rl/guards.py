@@ -65,10 +65,15 @@ class Guard:
         if result.difference >= 0 or result.p >= LEVEL:
             return ""
         begun, now = self._rewards()
-        trend = "while the reward rose" if now > begun else "and the reward did not rise either"
+        trend, meaning = (
+            ("while the reward rose", "training raises the reward without solving more problems (reward hacking)")
+            if now > begun
+            else ("and the reward did not rise either", "training makes the model worse")
+        )
         return (
             f"step {step}: verified accuracy on {len(solved)} held-out prompts fell from {result.a:.1%} to {result.b:.1%} "
-            f"(p = {result.p:.2g}) {trend} ({begun:.3g} to {now:.3g}): the reward is no longer what it stands for"
+            f"(p = {result.p:.2g}) {trend} ({begun:.3g} to {now:.3g}): {meaning}; earlier checkpoints are kept: "
+            "raise rl.beta, or lower rl.learning_rate"
         )
 
     def _rewards(self) -> tuple[float, float]:

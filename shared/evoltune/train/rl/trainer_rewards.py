@@ -1,4 +1,4 @@
-"""A reward in the forms in which verl and OpenRLHF call one.
+"""Wraps a reward as the function that verl, or OpenRLHF, expects.
 
     compute_score = for_verl({"math": evoltune.reward("math")})          # verl: reward.custom_reward_function
     reward_func = for_openrlhf({"math": evoltune.reward("math")})        # OpenRLHF: --reward.remote_url FILE.py
