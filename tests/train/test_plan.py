@@ -73,3 +73,24 @@ def test_lora_targets_are_planned_by_name_by_pattern_or_refused():
     for targets in ("v_porj", ".*porj"):
         with pytest.raises(RecipeError, match="lora_target_modules: "):
             make_plan(load_recipe("smoke/math", [f"train.lora_target_modules={targets!r}"]))
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ("{protocol: scores}", "2 calls for each open problem (scores, 2 systems), and at most 84 a suite"),
+        ("{protocol: grades, planted: 0, repeats: 0}", "2 calls for each open problem (grades, 2 systems), and at most 0 a suite"),
+        (
+            "{protocol: preference, baselines: [{name: a, answers: a.jsonl}, {name: b, answers: b.jsonl}]}",
+            "6 calls for each open problem (preference, 4 systems)",
+        ),
+        ("{protocol: ranks, baselines: [{name: a, answers: a.jsonl}]}", "2 calls for each open problem (ranks, 3 systems)"),
+    ],
+)  # fmt: skip
+def test_calls_to_the_judge_are_planned(judge, said):
+    recipe = load_recipe(
+        "general/wizardlm-llama-7b", [f"eval.judge={judge.replace('{', '{teacher: {kind: http}, ', 1)}"]
+    )
+    (line,) = (line for line in describe(make_plan(recipe), "zero3") if line.startswith("judge: "))
+    assert said in line
+    assert make_plan(load_recipe("general/wizardlm-llama-7b", ["eval.judge=null"])).judge == ""

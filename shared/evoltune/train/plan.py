@@ -61,6 +61,8 @@ class Plan:
     cost_usd: tuple[float, float]
     rl: str
     """Rollouts of reinforcement learning; empty: none."""
+    judge: str
+    """Calls to the judge of open answers; empty: none."""
     launch: str
     deepspeed: Mapping[str, Any] | None
 
@@ -87,7 +89,7 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
         memory=memory, fits=fits, gpu_bytes=int(gpu_gib * GIB), rows=count, rows_are=source,
         packed=packed, steps=number_of_steps(train, packed or len(kept) or count, layout), step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
-        calls=calls, cost_usd=cost, rl=_rollouts(recipe), launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
+        calls=calls, cost_usd=cost, rl=_rollouts(recipe), judge=_judgements(recipe), launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
     )  # fmt: skip
 
 
@@ -105,6 +107,20 @@ def _rollouts(recipe: Recipe) -> str:
     return (
         f"{rl.algorithm}: {rl.max_steps:,} steps of {rl.prompts_per_step} x {rl.num_generations} answers, {answers:,} rollouts of at "
         f"most {rl.max_completion_length:,} tokens ({answers * rl.max_completion_length:,} in all){beside if copies else ''}"
+    )
+
+
+def _judgements(recipe: Recipe) -> str:
+    """How many calls the judge of open answers gets, where each of its replies can be read."""
+    judge = recipe.eval.judge
+    if judge is None:
+        return ""
+    systems = 1 + int(recipe.eval.baseline) + int(recipe.rl is not None) + len(judge.baselines)
+    each = {"grades": systems, "ranks": 2}.get(judge.protocol, 2 * (systems - 1))
+    cap = f"; the budget allows {judge.teacher.budget.calls:,}" if judge.teacher.budget.calls else ""
+    return (
+        f"{each} calls for each open problem ({judge.protocol}, {systems} systems), and at most {6 * judge.planted + judge.repeats} a suite "
+        f"to measure the judge{cap}"
     )
 
 
@@ -195,6 +211,8 @@ def describe(plan: Plan, chosen: str) -> list[str]:
     out.append(f"checkpoint on disk: {plan.memory['none'].checkpoint / GIB:.1f} GiB with optimizer states")
     if plan.rl:
         out.append(f"rl: {plan.rl}")
+    if plan.judge:
+        out.append(f"judge: {plan.judge}")
     low, high = plan.cost_usd
     out.append(f"teacher: at most {plan.calls:,} calls" + (f", ${low:,.0f} to ${high:,.0f}" if high else ""))
     if plan.fits.get(chosen, 0) < plan.micro_batch:  # type: ignore[call-overload]
