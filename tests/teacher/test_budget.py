@@ -485,3 +485,29 @@ def test_an_uncapped_teacher_is_not_metered():
     way = Reply(texts=("x",), usage=Usage(prompt_tokens=7, completion_tokens=5))
     assert asyncio.run(Budgeted(Answers(way), meter).complete(ONE)) is way
     assert spent(meter) == 0
+
+
+@pytest.mark.parametrize(
+    ("cap", "amount", "fits", "short"),
+    [("tokens", Spend(calls=1, tokens=100), 600, 599), ("usd", Spend(calls=1, usd=0.125), 0.75, 0.7499)],
+)  # fmt: skip
+def test_while_a_server_is_little_known_calls_in_flight_must_fit_three_times(tmp_path, cap, amount, fits, short):
+    """Two calls in flight of a server that kept `max_tokens` in a few replies."""
+
+    async def two_in_flight(folder, limit, replies):
+        with Store.open(folder) as store:
+            store.note(
+                SERVERS_NOTE,
+                {"s": {"replies": {"66": replies}, "largest": 66, "overran": False, "surplus": 0, "unseen": []}},
+            )
+            meter = BudgetMeter(Budget(**{cap: limit}), PRICE, store)
+            for _ in range(2):
+                await asyncio.wait_for(meter.reserve(amount, 66, "s"), 0.2)
+            return meter.reserved
+
+    assert asyncio.run(two_in_flight(tmp_path / "fits", fits, 19)) == amount + amount
+    with pytest.raises(TimeoutError):  # the second waits for the first
+        asyncio.run(two_in_flight(tmp_path / "short", short, 19))
+    with pytest.raises(TimeoutError):  # nothing is known of it
+        asyncio.run(two_in_flight(tmp_path / "unknown", 100 * fits, 0))
+    assert asyncio.run(two_in_flight(tmp_path / "known", fits / 3, 20)) == amount + amount
