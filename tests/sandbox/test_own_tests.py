@@ -10,7 +10,7 @@ from evoltune.sandbox.languages import missing
 def wrong_verdicts(run, language, cases):
     jobs = [Job(program=program, tests=tests, language=language, cpu_s=10) for program, tests, _ in cases]
     verdicts = run(*jobs)
-    assert all(verdict.evidence.get("judge", "same process") == "same process" for verdict in verdicts)
+    assert [v for v in verdicts if v.evidence.get("judge", "same process") != "same process"] == []
     return [
         (verdict.status, verdict.reason, program, tests)
         for verdict, (program, tests, passes) in zip(verdicts, cases, strict=True)
@@ -31,6 +31,11 @@ def test_the_whole_suite_of_compiled_languages(run, language):
     if why := missing(language):
         pytest.skip(f"not run: {why}")
     assert wrong_verdicts(run, language, BY_LANGUAGE[language]) == []
+
+
+def test_a_program_that_is_ended_has_the_label_of_its_judge(one):
+    verdict = one("while :; do :; done", "true", language="bash", cpu_s=0.5)
+    assert (verdict.status, verdict.evidence["judge"]) == ("timeout", "same process")
 
 
 def test_an_early_exit_is_named(one):

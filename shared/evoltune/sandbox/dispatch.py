@@ -179,7 +179,9 @@ class Dispatcher:
                 report = self._report(resources.number)
                 starved = report.waited_s > STARVED * report.wall_s
                 outcome = outcome or _outcome_of(report, resources)
-            outcome.evidence.setdefault("judge", judge)
+            # Also where a program of another language was ended before it could say so: its tests run in its own process.
+            in_its_own = job.language != "python" and sources_of(job.tests)
+            outcome.evidence.setdefault("judge", reading.SAME_PROCESS if in_its_own else judge)
             return self._verdict(outcome, began), starved
 
     def _verdict(self, outcome: Outcome, began: float) -> Verdict:
