@@ -119,6 +119,21 @@ def test_a_judge_that_cannot_tell_is_warned_of_on_the_page(openai_server, evalua
     assert page.count("Do not trust this judge too far") == 2
 
 
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ({"name": "before", "answers": "x.jsonl"}, "names must be unique: after, before, before"),
+        ({"name": "theirs"}, "'theirs' needs exactly one of checkpoint, endpoint, answers"),
+    ],
+)
+def test_a_baseline_takes_no_place_of_the_runs_own_models_and_has_answers(openai_server, evaluated, baseline, said):
+    server = openai_server(judge="fair")
+    recipe, folder = evaluated(f"{server.url}/v1", baselines=[baseline])
+    with pytest.raises(RecipeError, match=f"eval.judge.baselines: {said}"):
+        judge_run(load_recipe(recipe), folder)
+    assert not server.stats().get("ok")
+
+
 def test_without_a_judge_nothing_is_asked(openai_server, evaluated):
     server = openai_server(judge="fair")
     recipe, folder = evaluated(f"{server.url}/v1")

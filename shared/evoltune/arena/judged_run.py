@@ -13,7 +13,7 @@ from typing import Any
 
 from evoltune.arena.judge import judge_study
 from evoltune.arena.standings import report
-from evoltune.arena.study import Study, dialogue
+from evoltune.arena.study import Study, check_systems, dialogue
 from evoltune.errors import DataError
 from evoltune.evaluate.suites import ROWS_FILE, Suite, later_turns, load_suite
 from evoltune.generate.completions import answers_by_turn, finished_samples
@@ -35,6 +35,7 @@ def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     for name, suite in _judged_suites(recipe, judge, scores[AFTER]):
         place = folder / EVAL / JUDGED / suite.name
         systems = [*_own_systems(folder, place, suite, scores), *judge.baselines]
+        check_systems(systems, "eval.judge.baselines")
         if len(systems) < 2:
             raise DataError(
                 f"eval.judge: {name}: only {systems[0].name if systems else 'nothing'} has answers: set eval.baseline: true, or "

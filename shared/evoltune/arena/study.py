@@ -126,19 +126,25 @@ def load_study(path: Path) -> Study:
         check_engine(study.judge)
     except RecipeError as error:
         raise RecipeError(f"{path}: {str(error).replace('teacher.', 'judge.', 1)}") from error
+    check_systems(study.systems, f"{path}: systems")
     names = [system.name for system in study.systems]
-    if len(set(names)) < len(names):
-        raise RecipeError(f"{path}: systems: names must be unique: {', '.join(names)}")
     for key in ("reference", "ours"):
         if (named := getattr(study, key)) and named not in names:
             raise RecipeError(f"{path}: {key}: {named!r} is no system: {', '.join(names)}")
-    for system in study.systems:
+    return study
+
+
+def check_systems(systems: Sequence[System], where: str) -> None:
+    """Raises RecipeError, beginning with `where`, for names that are not unique or a system without exactly one source of answers."""
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"{where}: names must be unique: {', '.join(names)}")
+    for system in systems:
         given = [kind for kind in ("checkpoint", "endpoint", "answers") if getattr(system, kind)]
         if len(given) != 1:
             raise RecipeError(
-                f"{path}: systems: {system.name!r} needs exactly one of checkpoint, endpoint, answers (has {given or 'none'})"
+                f"{where}: {system.name!r} needs exactly one of checkpoint, endpoint, answers (has {given or 'none'})"
             )
-    return study
 
 
 def suite_of(study: Study) -> Suite:
