@@ -76,7 +76,7 @@ def judged(rows, domain, on, **options):
         return [plain(row) for row in evoltune.verify(rows, domain=domain, workers=3, program_s=1.0, **options)]
 
 
-@pytest.mark.parametrize("count", [80, pytest.param(2500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [24, pytest.param(2500, marks=pytest.mark.slow)])
 def test_verdicts_are_those_of_this_machine_and_survive_the_loss_of_a_node(cluster, count):
     here = judged(maths(count), "math", "local") + judged(programs(count), "code", "local")
     got, doomed = [], cluster.add_node(num_cpus=4, object_store_memory=100 << 20)
@@ -101,6 +101,7 @@ def test_near_duplicates_are_those_of_this_machine(cluster):
     assert sum(partner is not None for partner in here) >= 100
 
 
+@pytest.mark.slow  # each actor imports torch: a minute
 def test_generations_are_those_of_this_machine_and_survive_the_loss_of_a_node(cluster, tiny_base, tmp_path):
     pytest.importorskip("torch")
     weights = find_model(str(tiny_base))

@@ -1,5 +1,7 @@
 """Programs that share a test runner: which may, and that nobody can tell."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from evoltune.domain import Job
@@ -87,30 +89,35 @@ def test_verdicts_from_a_shared_test_runner_are_those_of_test_runners_of_their_o
     assert [plain(v) for v in run(*jobs)] == [plain(one(j.program, j.tests, cpu_s=0.5)) for j in jobs]
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        "my.kill(my.getppid(), 9)",
-        "my.kill(my.getppid(), 19)",  # stopped for good
-        "[my.kill(p, 9) for p in range(2, 50) if p != my.getpid()]",
-        "my.write(3, b'\\xff' * 1000)",
-        "my.write(3, b'\\0\\0\\1\\0')",  # the head of a message that never ends
-        "my.close(3)",
-        "my._exit(0)",
-        "while my.fork(): pass",
-        "open = my.open\nfor n in range(200): my.write(my.open(f'{n}.py', 65), b'1')",
-        "import time\ntime.sleep(30)",
-    ],
-)
+ATTACKS = [
+    "my.kill(my.getppid(), 9)",
+    "my.kill(my.getppid(), 19)",  # stopped for good
+    "[my.kill(p, 9) for p in range(2, 50) if p != my.getpid()]",
+    "my.write(3, b'\\xff' * 1000)",
+    "my.write(3, b'\\0\\0\\1\\0')",  # the head of a message that never ends
+    "my.close(3)",
+    "my._exit(0)",
+    "while my.fork(): pass",
+    "open = my.open\nfor n in range(200): my.write(my.open(f'{n}.py', 65), b'1')",
+    "import time\ntime.sleep(30)",
+]
+
+
 @pytest.mark.parametrize("tests", [CHECK, IN_PROCESS[0]], ids=["separate", "same process"])
-def test_what_a_program_does_to_a_shared_test_runner_is_its_own_loss(run, one, attack, tests):
+def test_what_a_program_does_to_a_shared_test_runner_is_its_own_loss(run, one, tests):
     """Neighbours before and after get their verdicts, the attacker none better than alone."""
-    attacker = SLY + attack + ADDS
-    alone = one(attacker, tests, cpu_s=0.3).status
-    verdicts = run(*(job(p, tests, cpu_s=0.3) for p in (ADD, attacker, ADD + "#", "def f(a, b): return 1")))
-    assert [v.status for v in verdicts[::2]] == ["pass", "pass"]
-    assert verdicts[3].status == "fail"
-    assert verdicts[1].status in (alone, "fail", "timeout")
+
+    def attacked(attack):
+        attacker = SLY + attack + ADDS
+        alone = one(attacker, tests, cpu_s=0.3).status
+        verdicts = run(*(job(p, tests, cpu_s=0.3) for p in (ADD, attacker, ADD + "#", "def f(a, b): return 1")))
+        return alone, [v.status for v in verdicts]
+
+    with ThreadPoolExecutor(4) as threads:  # some of them only wait
+        for attack, (alone, got) in zip(ATTACKS, threads.map(attacked, ATTACKS), strict=True):
+            assert got[::2] == ["pass", "pass"], attack
+            assert got[3] == "fail", attack
+            assert got[1] in (alone, "fail", "timeout"), attack
 
 
 def test_a_program_cannot_forge_its_neighbours_verdict(run):

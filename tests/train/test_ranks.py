@@ -58,7 +58,7 @@ def is_complete(step: Path) -> bool:
 @pytest.mark.parametrize(
     ("stage", "first", "then"),
     [
-        ("zero2", 2, 1),
+        pytest.param("zero2", 2, 1, marks=pytest.mark.slow),
         pytest.param("zero3", 2, 1, marks=pytest.mark.slow),
         pytest.param("zero2", 1, 2, marks=pytest.mark.slow),
     ],
