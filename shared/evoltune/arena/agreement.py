@@ -45,14 +45,15 @@ def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
 
 
 def tie_discounted(one: str, two: str) -> float:
-    """1 for the same winner, 0.5 when exactly one says tie, else 0."""
+    """Scores two verdicts: 1 for the same winner, 0.5 if exactly one of them is a tie, otherwise 0."""
     return 1.0 if one == two else 0.5 if not one or not two else 0.0
 
 
 def agreement(
     results: Sequence[PairResult], votes: Sequence[Vote], skills: Mapping[str, str], answers: Answers
 ) -> dict[str, Any]:
-    """Plain JSON: agreement of judge and people, among people, and what the judge preferred where they differ.
+    """Measures how often the judge agrees with people, how often people agree with each other, and what the judge prefers
+    where it disagrees. Returns a JSON-ready dict.
     skills: problem -> skill."""
     judged: dict[Pair, PairResult] = {(r.problem, frozenset((r.a, r.b))): r for r in results}
     matched = [(judged[v.problem, v.pair], v) for v in votes if (v.problem, v.pair) in judged]
@@ -76,7 +77,7 @@ def agreement(
 
 
 def _form_of_winner(result: PairResult, answers: Answers) -> str:
-    """How the answer that the judge chose differs in form from the other."""
+    """Describes how the answer that the judge chose differs in form (length, lists, code) from the other one."""
     other = result.b if result.winner == result.a else result.a
     chosen, rejected = answers[result.winner][result.problem], answers[other][result.problem]
     for form, has in (("code block", _has_code), ("list", _has_list)):

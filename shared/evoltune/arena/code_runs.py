@@ -1,4 +1,4 @@
-"""Does the Python in an answer run? Asked of the sandbox through a domain with this one question.
+"""Runs the Python code of answers in the sandbox, to see whether it runs at all. Uses a domain that checks only this.
 
 list(code_status(["```python\\nprint(1)\\n```", "no code"]))      # ["runs", "no code"]
 """

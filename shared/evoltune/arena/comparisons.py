@@ -27,7 +27,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """Names the draw of the judge's seed."""
+        """A unique name, from which the seed of the judge's request is derived."""
         more = () if (self.kind, self.repeat) == ("systems", 0) else (self.kind, str(self.repeat), digest(self.texts))
         return "/".join((self.task.name, *self.shown, *more))
 
@@ -39,8 +39,8 @@ def decided(checked: Checked, problem: str, a: str, b: str) -> str:
 
 
 def comparisons(study: Study, suite: Suite, answers: Answers, checked: Checked) -> Iterator[Comparison]:
-    """Each pair on each problem in both orders, all systems forwards and backwards with `ranks`, each answer by itself with
-    `grades`; then those that test the judge."""
+    """Lists what the judge is asked. `scores` and `preference`: each pair of systems on each problem, in both orders. `ranks`: all
+    systems at once, forwards and backwards. `grades`: each answer by itself. The comparisons that test the judge follow."""
     asked = [
         Comparison(task=task, shown=shown, texts=tuple(answers[name][task.name] for name in shown))
         for task in suite.tasks

@@ -53,7 +53,7 @@ def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
 
 
 def _judged_suites(recipe: Recipe, judge: Judge, after: Mapping[str, Any]) -> Iterator[tuple[str, Suite]]:
-    """(full name, suite) of those named, else of those with answers that no verifier can judge."""
+    """The suites to judge, as (full name, suite): those that the recipe names, otherwise all that no verifier can score."""
     data = Path(recipe.eval.data) if recipe.eval.data else None
     wanted = {name.rpartition("/")[2] for name in judge.suites}
     for name in recipe.eval.suites:
@@ -65,7 +65,8 @@ def _judged_suites(recipe: Recipe, judge: Judge, after: Mapping[str, Any]) -> It
 
 
 def _own_systems(folder: Path, place: Path, suite: Suite, scores: Mapping[str, Mapping[str, Any]]) -> Sequence[System]:
-    """The run's own models with the first sample of each problem, whole dialogues where it has later turns, as files of answers."""
+    """Writes the answers of the run's own models as files, and returns the systems. Of each problem the first sample is taken;
+    where the problem has later turns, the whole dialogue."""
     systems = []
     for label, found in scores.items():
         entry = found.get("suites", {}).get(suite.name)

@@ -77,7 +77,7 @@ def twin(kind: str, text: str, rng: random.Random) -> str | None:
 
 
 def planted_pairs(suite: Suite, answers: Answers, *, each: int, seed: int) -> Iterator[PlantedPair]:
-    """Up to `each` pairs of each kind, of answers drawn over systems, one of each problem."""
+    """Makes up to `each` pairs of each kind. The answers are drawn from all systems, at most one for each problem."""
     tasks = {task.name: task for task in suite.tasks}
     for kind in KINDS:
         drawn = sorted((digest([seed, kind, p, s]), p, s) for s, own in answers.items() for p in own if p in tasks)

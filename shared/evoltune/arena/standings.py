@@ -55,8 +55,8 @@ def _over_orders(problem: str, a: str, b: str, orders: Sequence[Mapping[str, flo
 def standings(
     study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement], checked: Checked | None = None
 ) -> dict[str, Any]:
-    """Plain JSON: win, tie and lose per pair, overall, by difficulty and by skill (`radar`); how far the judge can be trusted;
-    agreement with people."""
+    """Counts wins, ties and losses of each pair: overall, by difficulty, and by skill (`radar`). Adds how far the judge can be
+    trusted and how far it agrees with people. Returns a JSON-ready dict."""
     results = pair_results(study, judgements, checked)
     levels = {task.name: _level(difficulties_of(task.fields)) for task in suite.tasks}
     skills = {task.name: (skills_of(task.fields) or [NOT_STATED])[0] for task in suite.tasks}
@@ -92,7 +92,7 @@ def standings(
 
 
 def _grades(study: Study, judgements: Iterable[Judgement]) -> dict[str, Any]:
-    """Of each system: how many answers got each grade, and the share that is at least a pass."""
+    """For each system: the number of answers with each grade, and the share graded pass or better."""
     found: dict[str, list[str]] = {system.name: [] for system in study.systems}
     for judgement in judgements:
         if (judgement.kind, judgement.repeat) == ("systems", 0) and judgement.values is not None:

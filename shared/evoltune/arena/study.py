@@ -153,7 +153,7 @@ def suite_of(study: Study) -> Suite:
 
 
 def pairs(study: Study) -> list[tuple[str, str]]:
-    """(a, b) of each comparison: with `ours` first or the reference second where there is one."""
+    """The pairs (a, b) of systems to compare. `ours` comes first in its pairs, and a reference second."""
     names = [system.name for system in study.systems]
     if study.ours:
         return [(study.ours, name) for name in names if name != study.ours]

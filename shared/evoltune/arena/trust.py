@@ -1,10 +1,10 @@
-"""How far a judge can be trusted: position, length, the planted pairs, and whether it agrees with itself.
+"""How far a judge can be trusted: its position bias and length bias, its accuracy on planted pairs, and its self-consistency.
 
     found = trust(study, judgements)
     found["position"]["bias"]       # 0.12: of all judgements, 12% more went to the answer that stood first than to the other
 
-Both orders of each pair are asked, so that quality cancels exactly and what is left is position. In a pair of an answer and
-its verbose twin both say the same, so that what is left is length. Invariant: figures come with their number of judgements and
+Each pair is judged in both orders: quality cancels out, and what remains is the effect of position. An answer and its verbose
+twin have the same content: what remains is the effect of length. Invariant: figures come with their number of judgements and
 a 95% interval; where nothing was asked, there is none.
 """
 
@@ -28,7 +28,7 @@ Key = tuple[str, int, str, frozenset[str]]
 
 
 def comparisons_read(judgements: Iterable[Judgement], protocol: str) -> dict[Key, list[dict[str, float]]]:
-    """The values of each pair, one entry for each order in which it was shown; only pairs of which every order could be read."""
+    """Groups the values by pair, with one entry for each order. Leaves out pairs for which the reply to any order was unreadable."""
     orders = 1 if protocol == "grades" else 2
     found: dict[Key, list[dict[str, float]]] = defaultdict(list)
     for (kind, repeat, problem), group in _by_problem(judgements).items():
@@ -63,7 +63,7 @@ def winner_of(orders: Sequence[Mapping[str, float]], a: str, b: str) -> str:
 
 
 def trust(study: Study, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Plain JSON: `position`, `length`, `planted`, `accuracy`, `repeats`, and `warnings` in sentences."""
+    """Returns a JSON-ready dict with `position`, `length`, `planted`, `accuracy` and `repeats`, and `warnings` as sentences."""
     read = comparisons_read(judgements, study.protocol)
     planted = {kind: _planted(kind, read) for kind in KINDS}
     points = [point for kind in KINDS for point in _points(kind, read)]
@@ -79,7 +79,7 @@ def trust(study: Study, judgements: Sequence[Judgement]) -> dict[str, Any]:
 
 
 def _biased(signs: Sequence[int], one: str, two: str) -> dict[str, Any] | None:
-    """Shares of both sides and their difference, of judgements as 1, -1 or 0 for neither."""
+    """Summarises judgements coded 1 (one side), -1 (the other) and 0 (tie): the share of each side and their difference."""
     if not signs:
         return None
     n = len(signs)
@@ -150,7 +150,7 @@ def _repeats(judgements: Iterable[Judgement]) -> dict[str, Any] | None:
 
 
 def _order(values: tuple[float, ...]) -> object:
-    """What a judgement says: who is better than whom, or of a single answer its value."""
+    """Reduces a judgement to what can be compared: the order of the answers, or the value of a single answer."""
     return values if len(values) == 1 else tuple(sign(a - b) for a, b in combinations(values, 2))
 
 

@@ -73,14 +73,15 @@ def _place(config: str, split: Mapping[str, Any], i: int) -> dict[str, Any]:
 
 @cache
 def values_of(domain: str, at: int, form: str) -> Sequence[Mapping[str, Any]]:
-    """What a layout's texts may name, of each seed of a part; `form` function: only those that test one Python function."""
+    """The values that a layout's templates may use, one dict for each seed. With `form: function`, only seeds that test one Python
+    function."""
     every = [seed for seed in seeds_of(load_domain(domain)) if seed.answers]
     seeds = [seed for i, seed in enumerate(every) if i * PARTS // len(every) == at]
     return [_values(seed, form) for seed in seeds if form != "function" or _is_function(seed)]
 
 
 def spread(values: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """At most ROWS of them, from the beginning to the end."""
+    """At most ROWS of the items, evenly spread."""
     return [values[i * len(values) // ROWS] for i in range(ROWS)] if len(values) > ROWS else values
 
 
@@ -104,7 +105,7 @@ def _is_function(seed: Record) -> bool:
 
 
 def _function_values(seed: Record) -> dict[str, Any]:
-    """HumanEval's way to write a task down: a stub with its docstring, the body below it, and `check(candidate)`."""
+    """Writes a task in HumanEval's form: a stub with its docstring, its body apart, and `check(candidate)`."""
     source, name = seed.task.reference or "", str(seed.task.fields["entry_point"])
     node = next((n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == name), None)
     if node is None:
@@ -122,7 +123,8 @@ def _function_values(seed: Record) -> dict[str, Any]:
 
 
 def filled(template: Any, values: Mapping[str, Any]) -> Any:
-    """The template with each `{name}` replaced; alone, `{name:int}` is a number and `{name:list}` a list; `{name:line}` is one line."""
+    """Fills each `{name}` of a template. A template that is only `{name:int}` becomes a number, only `{name:list}` a list;
+    `{name:line}` is put on one line."""
     if isinstance(template, Mapping):
         return {key: filled(value, values) for key, value in template.items()}
     if isinstance(template, list):

@@ -169,7 +169,7 @@ class OtherNode:
             )  # fmt: skip
 
     def result(self, *, first_failed: bool) -> StageResult:
-        """What came of it, once the first node has ended."""
+        """Waits for the node to end after the first one has, and returns its outcome."""
         name = f"train, node {self.rank + 1}"
         try:
             code = self.process.wait(0 if first_failed else OTHERS_END_S)
@@ -208,7 +208,7 @@ def free_port() -> int:
 
 @dataclass
 class Started:
-    """The output of `evoltune run`, with the time of each line."""
+    """The output of a started `evoltune run`, with a time for each line."""
 
     lines: list[tuple[float, str]]
     code: int
@@ -238,7 +238,7 @@ def run_small(path: Path, folder: Path, environment: Mapping[str, str]) -> Start
 
 
 def results_of(started: Started, stages: Sequence[str]) -> Iterator[StageResult]:
-    """Each stage with its time; the last one begun is the one that stopped, when the command failed."""
+    """Lists each stage with its duration. If the command failed, the last stage that began is the one that stopped."""
     begun = [(m[1], at) for at, line in started.lines if (m := _STAGE.match(line))]
     names = [name for name, _ in begun]
     ends = [*(at for _, at in begun[1:]), started.seconds]

@@ -64,7 +64,7 @@ def pattern_of(purpose: str, template: str) -> Pattern:
 
 @dataclass
 class Knowledge:
-    """What the stand-in knows of a domain: its prompts, and its seeds with their answers."""
+    """The prompts of a domain, and its seeds with their answers: all that the stand-in knows."""
 
     domain: Domain
     seeds: Sequence[Record]

@@ -1,7 +1,7 @@
 """The model of a reward: a language model's layers and a head that gives each token one logit.
 
-Loaded from a base with the adapter that SFT left, trained whole or with an adapter of its own, saved whole: any library that
-reads token or sequence classification reads it.
+It starts from a base model with the SFT adapter merged in, is trained in full or with an adapter of its own, and is saved as a
+full model, so that any library for token or sequence classification can load it.
 """
 
 from collections.abc import Sequence

@@ -50,7 +50,7 @@ DEGRADATIONS: Mapping[str, Callable[[str, random.Random], str]] = {
 
 
 def degrade(text: str, rng: random.Random) -> tuple[str, str] | None:
-    """(a worse version, what was done to it); None where nothing changes it."""
+    """Returns (a worse version, what was done to it), or None if no degradation changes the text."""
     names = list(DEGRADATIONS)
     rng.shuffle(names)
     for name in names:
@@ -63,7 +63,7 @@ def degrade(text: str, rng: random.Random) -> tuple[str, str] | None:
 def pairs_of(
     records: Iterable[Record], domain: Domain, kinds: Iterable[str], seed: int, limit: int = 0
 ) -> Iterator[dict[str, Any]]:
-    """Rows {chosen, rejected, method, group}; all pairs about one family of instructions have one group."""
+    """Returns rows {chosen, rejected, method, group}. All pairs that descend from one seed have the same group."""
     chosen = list(records)[: limit or None]
     by_id = {record.id: record for record in chosen}
     deepening = {operator.name for operator in domain.operators if operator.kind == "depth"}

@@ -123,7 +123,7 @@ def validation_of(job: Job) -> float:
 
 
 def _encoded(job: Job, prompting: Prompting) -> Any:
-    """(where, what keeps it together with others, the row)."""
+    """Yields (position in the file, group that must stay on one side of the split, encoded row)."""
     if job.kind == "steps":
         for solution in read_solutions(job.rows):
             values = [label.value for label in solution.labels]

@@ -1,4 +1,5 @@
-"""Callbacks for TRL's trainers: they write heartbeat and metrics, obey the stop file, complete checkpoints, and stop a run that goes wrong.
+"""Callbacks for TRL's trainers: write heartbeat and metrics, obey the stop file, complete checkpoints,
+and stop a run that goes wrong.
 
 `metrics.jsonl` has a line for each step, with reward, its parts, KL, length, the share that was not judged, and at some steps the
 held-out prompts that are solved. A continued run reads it, so the guards remember what they saw.

@@ -3,8 +3,8 @@
     job = ExternalRL(trainer="verl", model="runs/x/checkpoint", domains=("math",), out=Path("runs/x/rl"))
     write_job(job)              # reward.py and launch.sh beside the prompts; started with `bash runs/x/rl/launch.sh`
 
-We write no distributed RL. What is ours is the reward, which both trainers load from `reward.py`, and settings under which they
-read it: tests/contracts composes these with the released trainers' own parsers, and calls the function through their loaders.
+There is no distributed RL here. This module writes the reward, which both trainers load from `reward.py`, and settings that make
+them use it. tests/contracts checks both with the released trainers: their parsers read the settings, their loaders call the reward.
 
 Values that no paper gives are ours: the KL coefficient (Math-Shepherd used 0.04 with the same learning rates), rollouts a prompt
 and the batch. WizardMath's are 4e-7 for Llama-2 and 1e-7 for Mistral, one epoch, PPO.

@@ -5,7 +5,8 @@
     guard.measured(step=10, solved=[1.0, 0.0, 1.0])
 
 Verified accuracy is that of held-out prompts, answered greedily and judged by the verifier alone, so no reward model can lift it.
-It has fallen when the paired test against the first measurement says so at 1%: a chance of one in a hundred a look. Imports no
+It counts as fallen when a paired test against the first measurement is significant at 1%, so each look has at most one chance in
+a hundred to stop a sound run. Imports no
 torch.
 """
 
@@ -26,7 +27,7 @@ IN_A_ROW = 3
 
 @dataclass(kw_only=True)
 class Guard:
-    """State of one run. Feed it every step and every measurement, also those of an interrupted run that is continued."""
+    """The state of the guards of one run. Pass it every step and every measurement; when a run is continued, the earlier ones too."""
 
     settings: RL
     rewards: list[float] = field(default_factory=list)

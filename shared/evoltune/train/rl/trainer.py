@@ -1,7 +1,7 @@
 """Reinforcement learning of one job by TRL's GRPO or RLOO; started by `python -m evoltune.train JOB.json`, as SFT is.
 
-The policy is the checkpoint as SFT left it: an adapter is trained on, a whole model as a whole; the KL penalty is against a copy of
-it. The reward is one callable (`evoltune.train.reward.product`). Prompts are built by the chat template that SFT saved, so they are
+The policy starts as the SFT checkpoint: if that is an adapter, training continues on the adapter, otherwise on the full model. The
+KL penalty is measured against a frozen copy of it. The reward is one callable (`evoltune.train.reward.product`). Prompts are built by the chat template that SFT saved, so they are
 SFT's ids. Invariant: a run that was killed and continued ends in the weights of one that was not (one process).
 """
 
@@ -109,7 +109,8 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
 
 
 def config_of(job: Job, precision: Precision) -> Any:
-    """TRL's configuration. One generation a step, so that a checkpoint never falls between answers and their use."""
+    """Builds TRL's configuration. Answers are generated once per step, so that no checkpoint falls between generating answers and
+    training on them."""
     train_settings, rl = job.recipe.train, job.recipe.rl
     assert rl is not None
     gpu = torch.cuda.is_available()
@@ -142,7 +143,7 @@ def config_of(job: Job, precision: Precision) -> Any:
 
 
 def load_policy(job: Job, precision: Precision, tokens: int) -> Any:
-    """The checkpoint as a model that is trained on: its adapter, or all of it."""
+    """Loads the checkpoint for training: with its adapter trainable, or the full model."""
     train_settings = job.recipe.train
     if not (Path(job.start) / "adapter_config.json").is_file():
         return load_model(job.start, train_settings, precision)
@@ -204,7 +205,7 @@ def endless(size: int, seed: int) -> Iterator[int]:
 def solve(
     model: Any, tokenizer: Any, rows: Sequence[Row], verifier: Callable[..., Sequence[float | None]], new_tokens: int
 ) -> list[float]:
-    """The verifier's scores of greedy answers; an answer that it could not judge counts 0."""
+    """Answers the held-out prompts greedily and returns the verifier's scores; an answer that could not be judged counts 0."""
     texts: list[str] = []
     was_training = model.training
     model.eval()
