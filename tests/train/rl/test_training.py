@@ -10,6 +10,7 @@ from evoltune.errors import RecipeError
 from evoltune.models.proof import read_template
 from evoltune.recipe import load_recipe
 from evoltune.rows.files import file_digest
+from evoltune.train.job import Job
 from evoltune.train.rl.launch import check_rl, train_policy
 
 pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
@@ -44,6 +45,22 @@ def test_an_adapter_is_trained_on_and_saved_in_the_form_that_sft_saves(rl_recipe
     assert all({"reward", "kl", "length", "verifier", "unjudged"} <= line.keys() for line in steps)
     assert [line["step"] for line in lines_of(out) if "accuracy" in line] == [0, 3, 6]
     assert train_policy(rl_recipe(), prompts=prompts, start=start, out=out) == manifest
+
+
+def test_an_adapter_on_grown_embeddings_is_saved_without_them(rl_recipe, policy, tiny_base, tmp_path):
+    """As where a template needs a token that the base has not; PEFT would add the embeddings, which are nobody's to load."""
+    from safetensors.torch import load_file
+
+    from evoltune.models.load import precision_of
+    from evoltune.train.rl.trainer import load_policy
+
+    recipe, start = rl_recipe(), policy("lora")
+    job = Job(kind="rl", recipe=recipe, base=str(tiny_base), start=str(start), rows="", out="", fingerprint="")
+    model = load_policy(job, precision_of("fp32"), tokens=300)
+    assert model.get_input_embeddings().weight.shape[0] == 300
+    model.save_pretrained(tmp_path)
+    name = "adapter_model.safetensors"
+    assert load_file(tmp_path / name).keys() == load_file(start / name).keys()
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ from evoltune.train.reward.product import ProductReward, cancelled_by
 from evoltune.train.rl.callbacks import GuardedRun
 from evoltune.train.sft.checkpoint import agreed_step, save_final
 from evoltune.train.sft.examples import Counts
+from evoltune.train.sft.model import saved_as_trained
 from evoltune.train.sft.trainer import keep_last_step, refuse_stopped
 
 SOLVE_BATCH = 32
@@ -152,7 +153,7 @@ def load_policy(job: Job, precision: Precision, tokens: int) -> Any:
     model = load_model(job.base, train_settings, precision)
     if tokens > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(tokens, mean_resizing=False)
-    return PeftModel.from_pretrained(model, job.start, is_trainable=True)
+    return saved_as_trained(PeftModel.from_pretrained(model, job.start, is_trainable=True))
 
 
 def read_prompts(job: Job) -> tuple[list[Row], list[Row]]:

@@ -60,7 +60,15 @@ def add_lora(model: Any, train: Train, *, embeddings: bool = False) -> Any:
         adapted = get_peft_model(model, config, autocast_adapter_dtype=train.deepspeed == "none")
     except ValueError as error:
         raise RecipeError(f"train.lora_target_modules: {targets!r}: {str(error).splitlines()[0]}") from error
-    # By default PEFT saves grown embeddings three times: as trained, as they were, and as a copy that nothing loads.
+    return saved_as_trained(adapted)
+
+
+def saved_as_trained(adapted: Any) -> Any:
+    """Makes an adapted model save what it trains and no more.
+
+    By default PEFT adds the embeddings wherever they were grown, also where they are not trained, as they were and as a copy that
+    nothing loads.
+    """
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
 
