@@ -100,3 +100,17 @@ def test_words_that_people_use_are_no_leak(text):
 )  # fmt: skip
 def test_labels_that_the_task_is_about_are_no_leak_in_an_answer(asked, text):
     assert rejection_reason(load_domain("general"), None, Task(instruction=asked), text) == ""
+
+
+@pytest.mark.parametrize(("count", "is_label"), [(1, True), (7, True), (8, True), (9, False), (12, False)])
+def test_a_line_of_more_than_eight_words_is_a_sentence_and_no_label(count, is_label):
+    line = " ".join(f"w{i}" for i in range(count))
+    assert [label for label, _ in label_lines(f"{line}:\n{{instruction}}")] == [line] * is_label
+
+
+@pytest.mark.parametrize("written", ["New task\n", "**New task**\n", "new  task:", "#New task# "])
+def test_a_label_of_several_words_heads_a_text_also_without_a_colon(written):
+    templates = ["{instruction}\n\nNew task:\n"]
+    assert repeats_label(templates, PARENT, Task(instruction=written + CHILD))
+    assert not repeats_label(templates, PARENT, Task(instruction=f"A new task {CHILD}"))
+    assert not repeats_label(templates, Task(instruction=written + CHILD), Task(instruction=written + "Sort it."))

@@ -307,6 +307,7 @@ def test_a_copy_of_the_parent_has_at_most_two_other_stop_words(parent, text, dro
         (words(2), words(2), False), (words(3), words(3), True), (words(4), words(5), False), (words(5), words(6), True), (words(5), words(5), True), (words(5), words(5).upper() + "!", True),
         (words(10), words(12), True), (words(10), words(13), False),  # under 1.3 times its length
         (words(10), words(9), False), (words(10), words(12, 20), False), (words(10), words(10, 1), False),
+        ("안녕하세요여러분", "안녕하세요여러분", False), ("안녕하세요 여러분", "안녕하세요 여러분", True),  # one word, two words of eight syllables
     ],
 )  # fmt: skip
 def test_a_copy_of_the_instruction_has_little_after_it(asked, text, dropped):
@@ -423,6 +424,9 @@ def test_an_instruction_holds_no_turn_of_a_template(text, dropped):
 ONE = "Question: a?\nAnswer: b.\n"
 
 
+RUNS = "```python\nf = abs\n```\n" + "Input: 3\nOutput: 9\n"
+
+
 @pytest.mark.parametrize(
     ("asked", "text", "dropped"),
     [
@@ -435,6 +439,8 @@ ONE = "Question: a?\nAnswer: b.\n"
         ("Sort.\nInput: 3 1\nOutput:", "Input: 3 1\nOutput: 1 3", False), ("Sort.\nInput: 3 1", "Input: 3 1\nOutput: 1 3", False),
         ("Sort.\nInput: 3 1\nOutput:", "Input: 3 1\nOutput: 1 3\n" * 2, False),
         ("Sort.\nInput: 3 1\nOutput:", "Input: 3 1\nOutput: 1 3\n" * 3, True),
+        # runs of a program, behind it: up to eleven pairs of input and output (n of them are 2n - 1 pairs of neighbours)
+        ("Write a function.", RUNS * 6, False), ("Write a function.", RUNS * 7, True), ("Write a function.", RUNS * 9, True),
     ],
 )  # fmt: skip
 def test_pairs_of_labels_open_another_task(asked, text, dropped):
@@ -574,3 +580,22 @@ def test_turn_markers_of_all_templates_are_run_ons(turn):
 )  # fmt: skip
 def test_thoughts_and_labels_of_another_task(asked, text, dropped):
     assert drops_answer("run-on", text, asked) == dropped
+
+
+@pytest.mark.parametrize(
+    ("parent", "text", "dropped"),
+    [
+        (ASK, "<think>\nI add a step to it.", True), ("Explain what <think> does.", "<think> opens a thought: say when a model writes it.", False),
+        ("Explain what </think> does.", "A thought ends with </think>. When does a model write it?", False), (None, "Sort it.</think>", True),
+    ],
+)  # fmt: skip
+def test_an_instruction_may_speak_of_thoughts_where_its_parent_does(parent, text, dropped):
+    assert drops_instruction("run-on", text, parent) == dropped
+
+
+@pytest.mark.parametrize(
+    ("asked", "dropped"),
+    [("Reply!", True), ("Write emails.", True), ("Draft an e-mail.", False), ("Sort the towns.", True)],
+)
+def test_a_question_back_may_be_the_text_that_was_asked_for_from_three_words_on(asked, dropped):
+    assert drops_answer("unanswerable", "Please provide it.", asked) == dropped

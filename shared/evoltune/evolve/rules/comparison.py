@@ -24,11 +24,8 @@ def copies_parent(parent: Task | None, child: Task, text: str) -> bool:
         return bool(new)
     if len(new) < 8 or len(old) < 8 or abs(len(new) - len(old)) > 2:
         return False
-    minor = STOP_WORDS | PARTICLES
-    if not (set(new) ^ set(old)) - minor:
-        return _edits(new, old, minor - NEGATIONS) <= 2
-    minor |= set(FUNCTION_WORDS.get(language_of(parent.instruction), "").split())
-    return not (set(new) ^ set(old)) - minor and _edits(new, old, minor - NEGATIONS) <= 2
+    minor = STOP_WORDS | PARTICLES | set(FUNCTION_WORDS.get(language_of(parent.instruction), "").split())
+    return _edits(new, old, minor - NEGATIONS) <= 2
 
 
 def _edits(new: Sequence[str], old: Sequence[str], minor: Set[str]) -> int:
