@@ -19,6 +19,11 @@ class StepReward(Section, frozen=True, kw_only=True):
     """Of these samples."""
     labels: Literal["check", "verdict"] = "check"
     """`check`: the domain's exact check of each step, and the verifier's verdict on the answer; `verdict`: that alone."""
+    from_dataset: bool = False
+    """Also the verified answers of the run's dataset, as right solutions."""
+    planted: Count = 0
+    """Twins of each right solution that have one wrong number, which the domain's check finds; without the like of them,
+    samples of a weak or of a strong checkpoint are nearly all wrong or nearly all right."""
     limit: Count = 0
     """Tasks whose solutions are labelled; 0: all."""
     validation: Fraction = 0.1

@@ -42,10 +42,9 @@ def load_model(base: str, start: str, train: Train, precision: Precision, tokens
         config = LoraConfig.from_pretrained(start)
         config.task_type = None  # this is no language model any more
         model = PeftModel.from_pretrained(model, start, config=config).merge_and_unload()
-    with torch.no_grad():  # even scores at first, so that the first steps do not disturb the layers
-        head.weight.normal_(0.0, 0.5 / head.weight.shape[-1] ** 0.5)
-        if head.bias is not None:
-            head.bias.zero_()
+    with torch.no_grad():  # every score is one half at first, so that the first steps do not disturb the layers
+        for parameter in head.parameters():
+            parameter.zero_()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return _adapted(model, train, precision) if train.finetuning_type != "full" else model

@@ -6,8 +6,9 @@ Beside each model stands the file of its rows (`reward-steps.jsonl`). Samples ar
 killed stage goes on where it stopped; a finished model of the same rows and settings is left as it is.
 """
 
+import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import StepReward
-from evoltune.record import Answer, Record
+from evoltune.record import Answer, Record, Task, digest
 from evoltune.rows.files import jsonl_writer
 from evoltune.run.paths import REWARD_INSTRUCTIONS, REWARD_STEPS
 from evoltune.run.run import Run
@@ -27,6 +28,7 @@ from evoltune.train.reward.formats import write_solutions
 from evoltune.train.reward.labelling import checked
 from evoltune.train.reward.launch import replace_train, settings_of, train_reward_model
 from evoltune.train.reward.pairs import pairs_of
+from evoltune.train.reward.planting import plant
 from evoltune.train.reward.steps import HALF, Label, Solution, hard_labels, split_steps
 
 VERDICT = "verdict"
@@ -46,6 +48,11 @@ def check_rewards(work: Run) -> None:
     if reward.steps and not reward.steps.rows and reward.steps.labels == "check" and work.domain.check_steps is None:
         raise RecipeError(
             f"reward.steps.labels: check: domain {work.domain.name!r} has no check of steps: use verdict, or give rows"
+        )
+    if reward.steps and not reward.steps.rows and reward.steps.planted and work.domain.check_steps is None:
+        raise RecipeError(
+            f"reward.steps.planted: {reward.steps.planted}: domain {work.domain.name!r} has no check of steps that finds planted "
+            "errors: use 0, or give rows"
         )
 
 
@@ -97,12 +104,39 @@ def label_samples(work: Run, settings: StepReward) -> Path:
             for record in checker.verify(records)
             for answer in record.answers
         ]
+    if settings.from_dataset:
+        solutions += dataset_solutions(work, {prompt.id for prompt in prompts})
+    if settings.planted:
+        solutions += planted_twins(work.domain, solutions, settings.planted, work.recipe.seed)
     count = write_solutions(target, (solution for solution in solutions if solution.steps))
     wrong = sum((solution.first_error or 0) >= 0 and solution.first_error is not None for solution in solutions)
     print(
         f"  reward: {count} solutions with labelled steps in {target}, {wrong} of them with an error", file=sys.stderr
     )
     return target
+
+
+def dataset_solutions(work: Run, ids: Set[str]) -> list[Solution]:
+    """The verified answers of these records of the run's dataset, each step labelled right by the verdict on its end."""
+    found = []
+    with Store.read(work.folder) as store:
+        for record in store.kept(work.verify_step):
+            passed = [a for a in record.answers if a.verdict and a.verdict.score == 1] if record.id in ids else []
+            found += [labelled(work.domain, record, answer, use_check=False) for answer in passed[:1]]
+    return found
+
+
+def planted_twins(domain: Domain, solutions: Sequence[Solution], each: int, seed: int) -> list[Solution]:
+    """Up to `each` wrong twins of every right solution."""
+    twins: list[Solution] = []
+    for solution in solutions:
+        if solution.first_error != -1 or not solution.steps:
+            continue
+        rng = random.Random(digest([seed, solution.prompt, solution.text]))
+        task = Task(instruction=solution.prompt, reference=solution.extra.get("reference"))
+        made = (plant(domain, task, solution, rng) for _ in range(each))
+        twins += {twin.text: twin for twin in made if twin}.values()
+    return twins
 
 
 def sample_solutions(work: Run, prompts: Sequence[VerifiablePrompt], settings: StepReward) -> list[list[str]]:

@@ -15,7 +15,7 @@ from typing import Any
 from evoltune.errors import DataError
 from evoltune.text.reasoning import split_reasoning
 
-CHECK, ROLLOUTS, JUDGE, PERSON = "check", "rollouts", "judge", "person"
+CHECK, ROLLOUTS, JUDGE, PERSON, PLANTED = "check", "rollouts", "judge", "person", "planted"
 """Methods of a label; two that agree are named `check+rollouts`."""
 HALF = 0.5
 
