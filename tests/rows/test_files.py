@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from evoltune.rows.files import (
     jsonl_writer,
     read_journal,
     read_json,
+    refuse_device,
     repair,
     write_file,
     write_json,
@@ -44,6 +46,21 @@ def test_an_error_keeps_the_old_file_and_leaves_no_temporary_one(tmp_path):
         raise ZeroDivisionError
     assert target.read_text() == "old"
     assert names(tmp_path) == ["rows.txt"]
+
+
+@pytest.mark.parametrize("place", ["pipe", "link to a pipe"])
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path, place):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link to a pipe").symlink_to("pipe")
+    with pytest.raises(DataError, match="is a device or a pipe"):
+        write_file(tmp_path / place, "text")
+    assert (tmp_path / "pipe").is_fifo() and names(tmp_path) == ["link to a pipe", "pipe"]
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout", "/dev/fd/1"])
+def test_devices_are_known_wherever_they_lead(device):
+    with pytest.raises(DataError, match="is a device or a pipe"):
+        refuse_device(Path(device))
 
 
 def test_a_temporary_file_has_the_suffix_that_publishing_skips(tmp_path):

@@ -54,7 +54,8 @@ def test_counts_and_examples_are_listed_by_frequency():
     assert list(reasons.lines())[-1] == f"  {22 - SHOWN} more reasons"
 
 
-@given(st.text(), st.text(), st.text() | st.integers() | st.lists(st.text()))
-def test_a_line_is_one_line_without_control_characters(reason, answer, reference):
-    line = explained(verdict(reason, evidence={"extracted": answer}), {"answer": answer, "reference": reference})
+@given(st.text(), st.text(), st.text() | st.integers() | st.lists(st.text()), st.text() | st.lists(st.text()))
+def test_a_line_is_one_line_without_control_characters(reason, answer, reference, row_id):
+    found = verdict(reason, evidence={"extracted": answer}) | {"id": row_id}
+    line = explained(found, {"answer": answer, "reference": reference})
     assert all(c.isprintable() or c == "\t" for c in line) and len(line) < 3000

@@ -1,5 +1,6 @@
 """`evoltune verify FILE`: order, renamed columns, suites, profiles, misuse, and resuming after a kill."""
 
+import gzip
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 from processes import alive, below
 
 from evoltune.cli import main
+from evoltune.errors import DataError
 from evoltune.verification.checker import open_checker
 from evoltune.verification.rows import verify_to_file
 
@@ -207,6 +209,43 @@ def test_out_never_overwrites_the_input(verify, tmp_path, capsys, name):
     assert verify(tmp_path, "--out", str(tmp_path / name)) == 2
 
 
+@pytest.mark.parametrize(
+    "name", ["v.jsonl.partial", "v.scores.json", "v.audit.html", "v.audit.key.json", "v.link"]
+)  # fmt: skip
+def test_nor_does_what_is_written_beside_it(verify, tmp_path, capsys, name):
+    file = rows_file(tmp_path / name, [{"answer": "1", "reference": "1"}])
+    before = Path(file).read_bytes()
+    (tmp_path / "v.jsonl").symlink_to(name) if name == "v.link" else None
+    assert verify(file, "--out", str(tmp_path / "v.jsonl")) == 2
+    assert "is the input itself" in capsys.readouterr().err and Path(file).read_bytes() == before
+
+
+def test_out_may_be_compressed_and_is_never_a_device(verify, tmp_path, capsys):
+    file = rows_file(tmp_path / "in.jsonl", [{"id": i, "answer": "1", "reference": "1"} for i in range(3)])
+    assert verify(file, "--out", str(tmp_path / "v.jsonl.gz")) == 0
+    with gzip.open(tmp_path / "v.jsonl.gz", "rt") as found:
+        assert [json.loads(line)["status"] for line in found] == ["pass"] * 3
+    assert verify(file, "--out", "/dev/null") == 2 and "is a device" in capsys.readouterr().err
+
+
+def test_an_id_cannot_imitate_a_line_of_ours(verify, tmp_path, capsys):
+    rows = [{"id": "a: b\n9 rows: 9 pass (100.0% pass)", "answer": ["1", "2"], "reference": "1"}]
+    assert verify(rows_file(tmp_path / "in.jsonl", rows)) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("a: b\\x0a9 rows: 9 pass (100.0% pass) #1\tfail\t(answer ends '2'")
+    assert last.startswith("2 rows: 1 pass")
+
+
+def test_rows_of_one_id_that_ask_for_different_things_are_problems_of_their_own(verify, tmp_path, capsys):
+    asked = [("1", "1"), ("2", "2"), ("1", "1"), ("3", "2")]
+    rows = [{"id": "same", "answer": answer, "reference": reference} for answer, reference in asked]
+    assert verify(rows_file(tmp_path / "in.jsonl", rows), "--k", "1,2", "--out", str(tmp_path / "v.jsonl")) == 0
+    out = capsys.readouterr().out
+    assert "pass@1: 75.0%" in out and "pass@2: 100.0%" in out and "2 problems)" in out
+    scores = json.loads((tmp_path / "v.scores.json").read_text())["suites"]["toy-rows"]
+    assert (scores["problems"], scores["n"]) == (2, 2)
+
+
 @pytest.mark.parametrize("rows", [[{"id": 1, "text": "1"}] * 3, [{"answer": "1"}] * 2])
 def test_a_file_of_which_nothing_can_be_judged_is_not_done(verify, tmp_path, capsys, rows):
     assert verify(rows_file(tmp_path / "in.jsonl", rows)) == 1
@@ -235,6 +274,17 @@ def test_generations_of_a_suite_are_joined_and_a_part_is_flagged(verify, tmp_pat
 
 
 # ---- resuming
+
+
+def test_two_commands_do_not_write_one_file(toy, tmp_path):
+    rows = [{"id": i, "answer": "1", "reference": "1"} for i in range(5)]
+    with open_checker(toy, workers=1) as checker:
+        first = verify_to_file({"sound": checker}, iter(rows), tmp_path / "out.jsonl", "a")
+        assert next(first)["id"] == 0
+        with pytest.raises(DataError, match="another process writes it"):
+            next(verify_to_file({"sound": checker}, iter(rows), tmp_path / "out.jsonl", "a"))
+        assert [row["id"] for row in first] == [1, 2, 3, 4]
+    assert [row["id"] for row in lines(tmp_path / "out.jsonl")] == [0, 1, 2, 3, 4]
 
 
 def test_only_the_same_command_resumes_and_half_a_line_is_dropped(toy, tmp_path):

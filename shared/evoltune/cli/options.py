@@ -14,6 +14,7 @@ from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Sandbox, Verification, load_recipe
 from evoltune.recipe.load import parse_value
 from evoltune.recipe.types import Level
+from evoltune.rows.files import refuse_device
 from evoltune.rows.storage import is_address, working_copy
 from evoltune.run.paths import default_folder
 from evoltune.run.publish import working_on
@@ -80,8 +81,9 @@ def counts(text: str) -> list[int]:
 
 
 def refuse_input(out: str | Path, *inputs: str | Path) -> None:
-    """Raises DataError where --out names a file that the command reads: writing would destroy it."""
+    """Raises DataError where --out names a file that the command reads, or a device: writing would destroy it."""
     target = Path(out or ".")
+    refuse_device(target)
     if out and target.is_dir():
         raise DataError(f"--out {out} is a folder: name a file to write")
     for given in inputs:

@@ -25,7 +25,7 @@ from evoltune.cli import options
 from evoltune.domain import load_domain
 from evoltune.errors import DataError, DomainError, WorkError
 from evoltune.evaluate import several
-from evoltune.evaluate.audit import audit_report, drawn_rows, write_audit
+from evoltune.evaluate.audit import audit_page, audit_report, drawn_rows, key_beside, write_audit
 from evoltune.evaluate.measure import environment
 from evoltune.evaluate.samples import ID_COLUMNS, QUESTION_COLUMNS, TEXT_COLUMNS, located_samples, records_of
 from evoltune.evaluate.suites import Suite, load_suite
@@ -35,9 +35,16 @@ from evoltune.record import STATUSES, Record
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import download, is_address
 from evoltune.verification.checker import open_checker
-from evoltune.verification.reasons import Reasons, explained
+from evoltune.verification.reasons import Reasons, name_of, why
 from evoltune.verification.row_forms import ANSWER_LISTS, answer_text, each_answer, with_our_names
-from evoltune.verification.rows import ROW_COLUMNS, file_key, read_any_rows, verify_to_file, verify_with_profiles
+from evoltune.verification.rows import (
+    ROW_COLUMNS,
+    file_key,
+    partial_beside,
+    read_any_rows,
+    verify_to_file,
+    verify_with_profiles,
+)
 
 PROGRESS_EVERY = 500
 LISTED = 20
@@ -94,7 +101,8 @@ def run(args: argparse.Namespace) -> None:
         raise DataError(f"unexpected argument {args.overrides[0]!r}: overrides go with a recipe, not with a rows file")
     if not args.domain:
         raise DomainError("--domain is missing: which domain verifies these rows? e.g. --domain math")
-    options.refuse_input(args.out, args.file)
+    for written in _written(args):
+        options.refuse_input(written, args.file)
     if args.audit and (not args.out or not Path(args.file).is_file()):
         raise DataError("--audit draws from a file of rows and writes beside the verdicts: give a file, and --out FILE")
     if args.rank_by and args.suite:
@@ -102,6 +110,14 @@ def run(args: argparse.Namespace) -> None:
             "--rank-by reads a column of rows with a reference; for the samples of a suite: evoltune rescore"
         )
     _Verification(args).run()
+
+
+def _written(args: argparse.Namespace) -> Iterator[Path]:
+    """The files that --out makes the command write."""
+    if args.out:
+        out = Path(args.out)
+        page = audit_page(out)
+        yield from (out, partial_beside(out), scores_beside(out), page, key_beside(page))
 
 
 class _Verification:
@@ -178,9 +194,9 @@ class _Verification:
             if not args.out:
                 print(json.dumps(verdict))
         elif len(set(by_profile.values())) > 1:
-            print(f"{verdict['id']}\t" + "\t".join(f"{p}={s}" for p, s in by_profile.items()))
+            print(f"{name_of(verdict)}\t" + "\t".join(f"{p}={s}" for p, s in by_profile.items()))
         elif not args.out and status != "pass" and not by_profile:
-            print(f"{verdict['id']}\t{status}\t{explained(verdict, row).partition(': ')[2]}")
+            print(f"{name_of(verdict)}\t{status}\t{why(verdict, row)}")
         if number % PROGRESS_EVERY == 0 and sys.stderr.isatty():
             print(f"\r{number} rows", end="", file=sys.stderr)
 
@@ -241,7 +257,7 @@ class _Verification:
         contents = {i: row for i, row in enumerate(self._rows(), 1) if i in wanted}
         accepted = set(self.accepted)
         items = [_audit_item(number, contents[number], number in accepted) for number in chosen]
-        page = Path(self.args.out).with_suffix(".audit.html")
+        page = audit_page(Path(self.args.out))
         counts = {"accepted": len(self.accepted), "rejected": len(self.rejected)}
         key = write_audit(items, page, counts)
         todo = f"evoltune verify {key} --audit-score decisions.json"

@@ -26,6 +26,16 @@ Item = Mapping[str, Any]
 """`row` (its number in the file), `accepted`, `question`, `reference`, `answer`."""
 
 
+def audit_page(out: Path) -> Path:
+    """Where the page on a file of verdicts stands."""
+    return out.with_suffix(".audit.html")
+
+
+def key_beside(page: Path) -> Path:
+    """Where a page's key stands."""
+    return page.with_suffix(".key.json")
+
+
 def drawn_rows(accepted: Sequence[int], rejected: Sequence[int], size: int, seed: int) -> list[int]:
     """Numbers of the rows to be looked at: `size` accepted ones, or all, and some rejected ones, in a mixed order."""
     rng = random.Random(seed)
@@ -42,7 +52,7 @@ def write_audit(items: Sequence[Item], page: Path, counts: Mapping[str, int]) ->
         {"id": code, "source": "is this answer right?", "instruction": _asked(item), "output": item["answer"]}
         for code, item in zip(ids, items, strict=True)
     ]
-    key = page.with_suffix(".key.json")
+    key = key_beside(page)
     verdicts = {code: {"row": i["row"], "accepted": i["accepted"]} for code, i in zip(ids, items, strict=True)}
     write_json(key, {"audit": digest(ids), "counts": dict(counts), "items": verdicts})
     write_review(page, f"audit {digest(ids)[:6]}", shown)

@@ -30,24 +30,26 @@ def scores_beside(out: Path) -> Path:
 
 
 class VerdictScores:
-    """Collects verdicts with the rows that they are on. Rows of one id answer one problem."""
+    """Collects verdicts with the rows that they are on. Rows of one id, reference and tests answer one problem."""
 
     def __init__(self, domain: Domain, reference: str, suite: Suite | None, rank_by: str = "") -> None:
         self.domain, self.reference, self._suite, self.rank_by = domain, reference, suite, rank_by
         self.outcomes: list[Outcome] = []
         self.ranks: dict[tuple[str, int], float] = {}
         self._tasks: dict[str, Task] = {}
+        self._names: dict[str, dict[str, str]] = {}
+        """id -> what is asked -> the name of the problem"""
         self._counts: Counter[str] = Counter()
 
     def add(self, verdict: Mapping[str, Any], row: Any) -> None:
         problem = problem_name(verdict["id"])
+        if self._suite is None:
+            problem = self._problem(row, problem)
         sample = self._counts[problem]
         self._counts[problem] += 1
         extracted = str(verdict["evidence"].get("extracted") or "")
         status, reason = verdict["status"], verdict["reason"]
         self.outcomes.append(Outcome(problem=problem, sample=sample, status=status, reason=reason, extracted=extracted))
-        if self._suite is None and problem not in self._tasks:
-            self._tasks[problem] = self._task(row, problem)
         if self.rank_by:
             value = row.get(self.rank_by) if isinstance(row, Mapping) else None
             value = value[sample] if isinstance(value, list | tuple) and sample < len(value) else value
@@ -56,6 +58,16 @@ class VerdictScores:
                     f"--rank-by {self.rank_by}: row {verdict['id']!r} has {value!r} there, must be a number"
                 )
             self.ranks[problem, sample] = float(value)
+
+    def _problem(self, row: Any, name: str) -> str:
+        """The name of a row's problem: the id, and a number where rows of one id ask for different things."""
+        task = self._task(row, name)
+        known = self._names.setdefault(name, {})
+        asked = digest([task.reference, str(task.tests)])
+        if asked not in known:
+            known[asked] = f"{name} ({len(known) + 1})" if known else name
+            self._tasks[known[asked]] = replace(task, name=known[asked])
+        return known[asked]
 
     def _task(self, row: Any, problem: str) -> Task:
         if isinstance(row, Record):

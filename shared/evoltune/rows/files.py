@@ -37,7 +37,11 @@ def user_cache_folder() -> Path:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; it becomes `path` when the block ends, and is deleted when the block raises."""
+    """A temporary path to write to; it becomes `path` when the block ends, and is deleted when the block raises.
+
+    Raises DataError for a device or a pipe, which the file would replace.
+    """
+    refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -47,6 +51,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_device(path: Path) -> None:
+    """Raises DataError where something is there that is neither a file nor a folder, such as `/dev/null`."""
+    folder = path.parent.resolve()
+    is_stream = path.is_symlink() and (folder == Path("/dev") or Path("/proc") in folder.parents)  # /dev/stdout
+    if is_stream or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise DataError(f"{path}: is a device or a pipe, which a file would replace: name a file to write")
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -72,7 +84,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def jsonl_writer(path: Path) -> Iterator[WriteRow]:
     """A function that appends one row; compresses when the name ends in .gz. The file appears when the block ends."""
-    with atomic_path(path) as temporary, temporary.open("wb") as raw, _packed(raw, path.suffix == ".gz") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as raw, packed(raw, path.suffix == ".gz") as file:
 
         def write(row: Mapping[str, Any]) -> None:
             file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
@@ -80,7 +92,8 @@ def jsonl_writer(path: Path) -> Iterator[WriteRow]:
         yield write
 
 
-def _packed(raw: BinaryIO, compress: bool) -> AbstractContextManager[Any]:
+def packed(raw: BinaryIO, compress: bool) -> AbstractContextManager[Any]:
+    """The file itself, or one that compresses into it."""
     # No file name and no time in the header: the same rows give the same bytes.
     return gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compress else nullcontext(raw)
 

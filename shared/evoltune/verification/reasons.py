@@ -56,13 +56,21 @@ def kind_of(reason: str) -> str:
     return _VARIES.sub(lambda m: "..." if m[0][0] in "'\"`" else "N", first)[:160]
 
 
+def name_of(verdict: Mapping[str, Any]) -> str:
+    """A row's id in one line, and which of its answers the verdict is on."""
+    return _shortened(printable(str(verdict["id"])), 120) + (f" #{verdict['sample']}" if verdict.get("sample") else "")
+
+
 def explained(verdict: Mapping[str, Any], row: Any = None) -> str:
-    """A row's verdict in one line: its reason, and the answer beside its reference."""
-    parts = [str(verdict["id"]) + (f" #{verdict['sample']}" if verdict.get("sample") else "")]
-    if verdict["reason"]:
-        parts.append(verdict["reason"].strip().partition("\n")[0][:200])
-    compared = _compared(verdict, row)
-    return printable(": ".join(parts) + (f" ({compared})" if compared else ""))
+    """A row's verdict in one line: its name, and why."""
+    reason = why(verdict, row)
+    return name_of(verdict) + (": " if verdict["reason"].strip() else " " if reason else "") + reason
+
+
+def why(verdict: Mapping[str, Any], row: Any = None) -> str:
+    """Why a row has its verdict, in one line: the reason, and the answer beside its reference."""
+    reason, compared = verdict["reason"].strip().partition("\n")[0][:200], _compared(verdict, row)
+    return printable(" ".join(part for part in (reason, f"({compared})" if compared else "") if part))
 
 
 def _compared(verdict: Mapping[str, Any], row: Any) -> str:
@@ -84,5 +92,8 @@ def _compared(verdict: Mapping[str, Any], row: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:50]} ... {text[-25:]}"
+    return _shortened(repr(value), 80)
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 30]} ... {text[-25:]}"

@@ -9,10 +9,12 @@ Invariant: OUT appears when every row has its verdict; until then OUT.partial ho
 with the same key (rows, domain, settings, profiles) continues it.
 """
 
+import fcntl
 import json
 import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from evoltune.domain import Domain, source_hash, to_task
 from evoltune.errors import DataError
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, Verdict, digest
-from evoltune.rows.files import atomic_path, file_digest, repair
+from evoltune.rows.files import atomic_path, file_digest, packed, repair
 from evoltune.rows.readers import BadRow, read_found
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.verification.checker import Checker, limits_of
@@ -157,26 +159,52 @@ def verify_to_file(
 
     `key` names all that the verdicts depend on (empty: never resume); `resumed` is called with the number of earlier rows.
     """
-    partial, head = out.with_name(f"{out.name}.partial"), json.dumps({"run": key}) + "\n"
+    partial, head = partial_beside(out), json.dumps({"run": key}) + "\n"
     done, source = 0, iter(rows)
-    for row in _earlier(partial, head) if key else ():
-        next(source, None)
-        done += 1
-        yield row
-    if done:
-        resumed(done)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("a" if done else "w", encoding="utf-8") as file:
-        if not done:
-            file.write(head)
-        for row in verify_with_profiles(checkers, source):
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    with _held(partial):
+        for row in _earlier(partial, head) if key else ():
+            next(source, None)
+            done += 1
             yield row
-    with atomic_path(out) as temporary, partial.open("rb") as source, temporary.open("wb") as target:
-        source.readline()
-        shutil.copyfileobj(source, target)
-    partial.unlink()
+        if done:
+            resumed(done)
+        with partial.open("a" if done else "w", encoding="utf-8") as file:
+            if not done:
+                file.write(head)
+            for row in verify_with_profiles(checkers, source):
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                yield row
+        with (
+            atomic_path(out) as temporary,
+            partial.open("rb") as verdicts,
+            temporary.open("wb") as raw,
+            packed(raw, out.suffix == ".gz") as target,
+        ):
+            verdicts.readline()
+            shutil.copyfileobj(verdicts, target)
+        partial.unlink()
+
+
+def partial_beside(out: Path) -> Path:
+    """Where the verdicts stand until OUT is complete."""
+    return out.with_name(f"{out.name}.partial")
+
+
+@contextmanager
+def _held(partial: Path) -> Iterator[None]:
+    """Makes sure that one process at a time writes the file. Raises DataError where another does."""
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{partial}: another process writes it: wait for it, or choose another --out") from None
+        except OSError:  # a file system without locks
+            pass
+        if not partial.exists():  # the one before has just finished
+            raise DataError(f"{partial}: another process has just finished it: its verdicts are complete")
+        yield
 
 
 def file_key(
