@@ -22,6 +22,7 @@ FORMS = {
     "html": "the HTML source of a page",
     "shell": "a shell session: commands and what they printed",
 }
+KINDS_OF_REASONING = ("lateral", "critical", "compositional")
 ANNOUNCES_DATA = re.compile(
     r"(?:\b(?:following|below|these|given this|given these|this)\b"
     r"|\b(?:folgend\w*|untenstehend\w*|unten|nachstehend\w*|diese[nmrs]?|siguientes?|abajo|est[aeo]s?|a continuación|suivante?s?|ci-dessous|ce(?:t|tte|s)?)\b"
@@ -53,11 +54,12 @@ OPERATORS = (
     Operator(name="constraints", template=prompt("constraints")),
     Operator(name="deepen", template=prompt("deepen")),
     Operator(name="concretize", template=prompt("concretize")),
-    Operator(name="reasoning", template=prompt("reasoning")),
+    Operator(name="reasoning", template=prompt("reasoning"), reasoning="multi-step"),
     *(_complicate(form) for form in FORMS),
     Operator(name="breadth", template=prompt("breadth"), kind="breadth"),
     Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
-    # The paper's operators rewrite; dialogues grow only where a recipe gives this one a weight.
+    # The paper has none of these: kinds of reasoning, and dialogues, only where a recipe gives them a weight.
+    *(Operator(name=kind, template=prompt(kind), reasoning=kind, weight=0.0) for kind in KINDS_OF_REASONING),
     Operator(name="follow_up", template=prompt("follow_up"), kind="turn", weight=0.0),
 )
 ANSWER_PROMPT = prompt("answer")

@@ -116,6 +116,9 @@ class Operator:
     faithful: Faithful | None = None
     kind: Literal["depth", "breadth", "down", "fuse", "turn"] = "depth"
     weight: float = 1.0
+    reasoning: str = ""
+    """The kind of reasoning that it asks for ("lateral", "critical" ...): a field of each child, and of its own children until
+    another operator names another kind. Empty: a child keeps its parent's."""
 
     def __post_init__(self) -> None:
         if not self.template and self.rewrite is None:
@@ -133,10 +136,11 @@ class Operator:
 
     @cached_property
     def version(self) -> str:
-        """8 hex digits over the template and the source of the modules that define the functions: in the lineage of each child,
-        so that yields can be told apart."""
+        """8 hex digits over the template, the kind of reasoning and the source of the modules that define the functions: in the
+        lineage of each child, so that yields can be told apart."""
         functions = [function for function in (self.rewrite, self.faithful) if function is not None]
-        return digest([self.template, *map(_source_of, functions)])[:8]
+        tag = [{"reasoning": self.reasoning}] if self.reasoning else []
+        return digest([self.template, *map(_source_of, functions), *tag])[:8]
 
 
 def _source_of(function: Any) -> str:

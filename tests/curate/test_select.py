@@ -62,6 +62,15 @@ def test_balance_gives_every_round_an_equal_share_as_far_as_rows_reach():
     assert [sum(r.round == n for r in picked) for n in range(3)] == [28, 27, 5]
 
 
+def test_balance_by_kind_of_reasoning_counts_rows_without_one_as_a_kind():
+    kinds = ["lateral"] * 30 + ["critical"] * 30 + [""] * 30
+    rows = [
+        record(f"question {i}", name=str(i), **({"reasoning": kind} if kind else {})) for i, kind in enumerate(kinds)
+    ]
+    picked = chosen(rows, size=12, balance="reasoning")
+    assert sorted(r.task.fields.get("reasoning", "") for r in picked) == [""] * 4 + ["critical"] * 4 + ["lateral"] * 4
+
+
 def test_quotas_name_the_rows_of_each_source():
     picked = chosen(planted(), size=50, quotas={"law": 7, "cooking": 3, "nowhere": 9})
     assert sorted(r.task.fields["source"] for r in picked) == ["cooking"] * 3 + ["law"] * 7

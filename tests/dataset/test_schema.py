@@ -1,5 +1,7 @@
 """How a record becomes rows: chosen answers, messages, difficulty, licence and terms."""
 
+from dataclasses import replace
+
 from evoltune.curate.licences import licence_of, refusal, terms_of
 from evoltune.curate.quality import chosen_answers, difficulty, level_of
 from evoltune.dataset.schema import to_rows
@@ -35,6 +37,12 @@ def test_messages_hold_the_earlier_turns(record):
     (row,) = to_rows(turns, Recipe(domain="toy"))
     assert [m["role"] for m in row["messages"]] == ["user", "assistant", "user", "assistant"]
     assert row["messages"][-1]["content"] == row["output"]
+
+
+def test_a_row_names_its_kind_of_reasoning(record):
+    named = replace(record(), task=replace(record().task, fields={"reasoning": "critical"}))
+    kinds = [next(to_rows(r, Recipe(domain="toy")))["reasoning_kind"] for r in (named, record())]
+    assert kinds == ["critical", ""]
 
 
 def test_difficulty_is_the_teachers_number_else_the_share_that_failed(record):

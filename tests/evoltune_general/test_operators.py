@@ -20,7 +20,7 @@ def test_operators_are_those_of_the_paper():
     kinds = Counter(o.kind for o in domain.operators if o.weight)  # drawn without a word in the recipe
     assert kinds == {"depth": 4 + len(FORMS), "breadth": 1, "fuse": 1}
     chances = {o.name: o.weight for o in domain.operators}
-    assert [o.name for o in domain.operators if not o.weight] == ["follow_up"]
+    assert [o.name for o in domain.operators if not o.weight] == ["lateral", "critical", "compositional", "follow_up"]
     assert sum(chances[f"complicate_{form}"] for form in FORMS) == pytest.approx(chances["deepen"])
 
 

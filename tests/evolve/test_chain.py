@@ -7,6 +7,7 @@ from towns import ScriptedTeacher, grown, recipe, seed, towns
 
 from evoltune.domain import Operator
 from evoltune.evolve.chain import says_equal
+from evoltune.record import record_from_json
 from evoltune.teacher.protocol import GivenUpError, Reply
 
 
@@ -61,6 +62,29 @@ def test_earlier_turns_and_tags_pass_to_the_child(tmp_path):
     assert children
     assert all(r["task"]["fields"] == {"skill": "writing"} for r in children)
     assert all(r.messages[0] == ("user", "Hello.") for r in teacher.asked)
+
+
+def test_a_child_names_the_kind_of_reasoning_that_its_operator_asks_for_and_hands_it_on(tmp_path):
+    template = "Rewrite with one more demand:\n{instruction}"
+    tagged, plain = (
+        Operator(name="odd", template=template, reasoning="lateral"),
+        Operator(name="plain", template=template),
+    )
+    assert tagged.version != plain.version == Operator(name="other", template=template).version
+    start = seed(1, fields={"reasoning": "one step"})
+    for operators, kinds in (
+        ((tagged,), {"lateral"}),
+        ((plain,), {"one step"}),
+        ((tagged, plain), {"lateral", "one step"}),
+    ):
+        domain = towns([start], operators=operators)
+        rows, _, _ = grown(tmp_path / "-".join(o.name for o in operators), recipe(rounds=6, variants=4), domain)
+        by_id = {record_from_json(row).id: row for row in rows}
+        children = [row for row in rows if row["parents"]]
+        assert {row["task"]["fields"]["reasoning"] for row in children} == kinds
+        for row in children:
+            handed = by_id[row["parents"][0]]["task"]["fields"]["reasoning"]
+            assert row["task"]["fields"]["reasoning"] == ("lateral" if row["operator"] == "odd" else handed)
 
 
 def test_the_first_survivor_is_the_head_of_the_next_round(tmp_path):

@@ -27,7 +27,9 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
         return texts[i % len(texts)] if texts else f"Explain the {' '.join(rng.sample(WORDS, 8))} of case {i}."
 
     def task(i: int, name: str = "") -> Task:
-        return Task(instruction=text(i), name=name)
+        return Task(
+            instruction=text(i), name=name, fields={} if name else {"reasoning": ("lateral", "critical")[i % 2]}
+        )
 
     seeds = [
         Record(domain="math", task=task(i, str(i)), evidence={"difficulty": ("3",)}) for i in range(max(2, rows // 4))

@@ -41,6 +41,13 @@ def test_difficulty_is_counted_by_round_and_level_and_rated_by_its_mean(small):
     ]
 
 
+def test_kept_rows_are_counted_by_kind_of_reasoning(small):
+    run = read_run(small)
+    counts = {entry["reasoning"]: entry["rows"] for entry in run.reasoning}
+    assert counts.keys() == {"critical", "lateral", "not named"} and counts["not named"] == 10  # the seeds
+    assert sum(counts.values()) == sum(row["outcome"] == "kept" for row in run.rows)
+
+
 def test_the_examples_show_one_row_of_each_fate(small):
     run = read_run(small)
     fates = {r["outcome"] for r in run.rows if r["parents"]}

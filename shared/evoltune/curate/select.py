@@ -115,6 +115,7 @@ GROUPS: Mapping[str, Callable[[Record], str]] = {
     "level": lambda record: level_of(difficulty(record)),
     "source": source_of,
     "skill": lambda record: str(record.task.fields.get("skill") or record.domain),
+    "reasoning": lambda record: str(record.task.fields.get("reasoning") or ""),
 }
 
 

@@ -15,7 +15,7 @@ Ledgers = Mapping[str, Mapping[str, int]]
 def render_card(
     recipe: Recipe, certificate: Mapping[str, Any], ledgers: Ledgers, splits: Mapping[str, int], values: Ledgers
 ) -> str:
-    """Markdown with the hub's front matter. values: column -> value -> rows, for licence, skill, operator and round."""
+    """Markdown with the hub's front matter. values: column -> value -> rows, for licence, skill, kind of reasoning, operator and round."""
     parts = [
         _front_matter(splits, list(values.get("licence", {}))),
         f"# {recipe.name or recipe.domain}\n\n{recipe.description or 'Instruction data.'}\n",

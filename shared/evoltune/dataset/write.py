@@ -30,7 +30,7 @@ CARD = "README.md"
 SPLITS = ("train", "validation")
 BATCH = 10_000  # rows per Parquet row group
 MIN_TO_SPLIT = 20  # with fewer rows there is nothing to validate on: all go to train
-COUNTED = ("licence", "skill", "operator", "round")
+COUNTED = ("licence", "skill", "reasoning_kind", "operator", "round")
 """Columns whose values the card counts."""
 
 

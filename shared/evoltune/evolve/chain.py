@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from evoltune.domain import Operator, Rewritten
 from evoltune.errors import EvoltuneError
@@ -130,8 +131,7 @@ async def _decide_draw(
         prompt = fill_slots(operator.template, **slots)
         reply = await evolution.ask(head, "evolve", prompt, round=blank.round, sample=blank.draw)
         if text := reply.texts[0].strip():
-            fields = {k: v for k, v in head.task.fields.items() if k in INHERITED_FIELDS}
-            child = replace(blank, task=Task(instruction=text, fields=fields, history=history))
+            child = replace(blank, task=Task(instruction=text, fields=_inherited(head, operator), history=history))
         known = evolution.decided_earlier(child)
         if known is not None:
             return None if known else child
@@ -139,6 +139,12 @@ async def _decide_draw(
     except GivenUpError as error:
         result = evolution.give_up(child, error)
     return evolution.decide(result)
+
+
+def _inherited(head: Record, operator: Operator) -> dict[str, Any]:
+    """The fields that a child takes over, with the kind of reasoning that its operator asks for."""
+    fields = {k: v for k, v in head.task.fields.items() if k in INHERITED_FIELDS}
+    return fields | ({"reasoning": operator.reasoning} if operator.reasoning else {})
 
 
 def _drawable(evolution: Evolution, round: int, *, may_follow: bool) -> Sequence[Operator]:
@@ -166,8 +172,7 @@ async def _decide_rewritten(
     evolution: Evolution, head: Record, blank: Record, operator: Operator, made: Rewritten
 ) -> Record | None:
     """Decides a child whose solution was edited first: worded again where the recipe asks, then screened by the rules."""
-    inherited = {k: v for k, v in head.task.fields.items() if k in INHERITED_FIELDS}
-    task = replace(made.task, fields={**inherited, **made.task.fields}, history=head.task.history)
+    task = replace(made.task, fields={**_inherited(head, operator), **made.task.fields}, history=head.task.history)
     child = replace(blank, task=task, answers=(Answer(text=made.solution, model=MODEL),))
     known = evolution.decided_earlier(child)
     if known is None and evolution.recipe.evolve.reword and operator.template:

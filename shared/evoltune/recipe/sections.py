@@ -223,8 +223,8 @@ class Curate(Section, frozen=True, kw_only=True):
     mode: Literal["all", "quality_diversity", "difficulty", "lima"] = "all"
     """With `size`: `all` draws uniformly, `quality_diversity` by quality-weighted k-center, `difficulty` in proportion to the difficulty
     (DART-Math, 2407.13690), `lima` by LIMA's rules."""
-    balance: Literal["none", "round", "level", "source", "skill"] = "none"
-    """Equal shares of `size` for each round, difficulty level, source or skill, as far as there are rows."""
+    balance: Literal["none", "round", "level", "source", "skill", "reasoning"] = "none"
+    """Equal shares of `size` for each round, difficulty level, source, skill or kind of reasoning, as far as there are rows."""
     quotas: dict[str, Count] = {}
     """Rows per source (LIMA: stackexchange 400, wikihow 200 ...); replaces `balance`."""
     mix: tuple[Source, ...] = ()

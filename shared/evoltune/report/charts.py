@@ -64,6 +64,16 @@ def verdicts(rows: Sequence[Row]) -> Spec:
     return _bars(rows, _height(rows, "operator", 24), encoding)
 
 
+def reasoning(rows: Sequence[Row]) -> Spec:
+    """Kept rows by round and kind of reasoning."""
+    encoding = {
+        "y": _category("reasoning"),
+        "x": _number("rows", "rows kept"),
+        "color": {"field": "round", "type": "ordinal", "title": "round", "legend": _legend()},
+    }
+    return _bars(rows, _height(rows, "reasoning", 24), encoding)
+
+
 def difficulty(rows: Sequence[Row]) -> Spec:
     """Rows by round and level of difficulty, as in the WizardCoder paper (2306.08568)."""
     levels = ["simple", "complex", "very complex", "not measured"]

@@ -37,6 +37,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     specs = {
         "funnel": charts.funnel(run.ledgers),
         "verdicts": charts.verdicts(run.verdicts),
+        "reasoning": charts.reasoning(run.reasoning),
         "difficulty": charts.difficulty(run.difficulty),
         "diversity": charts.diversity(run.diversity),
         "loss": charts.loss(run.loss),

@@ -38,6 +38,8 @@ class RunData:
     rows: Rows = ()
     verdicts: Rows = ()
     """{operator, verdict, rows} of evolved rows, since seeds would leave them no room; of seeds where nothing was evolved."""
+    reasoning: Rows = ()
+    """{reasoning, round, rows} of kept rows; empty where no operator or seed names a kind."""
     operators: Rows = ()
     """{operator, drawn, accepted, verified, kept}"""
     yields: Rows = ()
@@ -98,6 +100,9 @@ def read_run(folder: Path) -> RunData:
             ledgers=queries.ledgers(store),
             rows=rows,
             verdicts=_counted([r for r in rows if r["parents"]] or rows, "operator", "verdict"),
+            reasoning=_counted([{**r, "reasoning": r["reasoning"] or "not named"} for r in kept], "reasoning", "round")
+            if any(r["reasoning"] for r in kept)
+            else (),
             operators=_operators(rows),
             yields=store.noted("yields") or (),
             spent=store.spent(),
@@ -126,6 +131,7 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "operator": raw["operator"] or "seed",
             "verdict": verdict.get(raw["id"], "not judged"),
             "outcome": outcome.get(raw["id"], "kept"),
+            "reasoning": str(raw["task"].get("fields", {}).get("reasoning") or ""),
             "text": raw["task"]["instruction"][:MAX_TEXT],
             "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
             "rating": measured.get(raw["id"], median_rating(evidence.get(raw["id"], {}).get("difficulty", ()))),
