@@ -13,6 +13,7 @@ from evoltune_code.extraction import extract
 from evoltune_code.operators import OPERATORS, no_fusion, prompt, solution_given, stand_in
 from evoltune_code.overlap import behaviour
 from evoltune_code.profiles import PROFILES
+from evoltune_code.routes import route
 from evoltune_code.seeds import seeds
 from evoltune_code.verification import COLUMNS, POLICY, verify
 
@@ -30,6 +31,7 @@ domain = Domain(
     benchmarks=BENCHMARKS,
     profiles=PROFILES,
     columns=COLUMNS,
+    route=route,
     policy=POLICY,
     cases=cases,
     stand_in=stand_in,

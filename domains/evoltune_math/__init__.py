@@ -18,7 +18,7 @@ from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, stand_in
 from evoltune_math.overlap import skeleton
 from evoltune_math.scorers import profiles
 from evoltune_math.seeds import seeds
-from evoltune_math.steps import check_steps
+from evoltune_math.steps import check_steps, route
 from evoltune_math.verification import check, verify
 
 domain = Domain(
@@ -37,6 +37,7 @@ domain = Domain(
     columns=(),
     policy=asdict(DEFAULT),
     check_steps=check_steps,
+    route=route,
     reference_in=stated_reference,
     preload=("mpmath", "sympy"),
     stand_in=stand_in,

@@ -49,6 +49,9 @@ _OPERATING = frozenset(
     dozen hundred thousand million billion difference product quarter third average mean mod first last x""".split()
 ) | set(NUMBER_WORDS)  # fmt: skip
 """Words that make a number part of a larger expression, on either side of an equation."""
+_CLAUSE = re.compile(r"[.,;:!?]\s|\n|\b(?:and|then|so|after|because|since|which)\b", re.I)
+"""Between steps: a label must not join what a word stands between, but a route may."""
+_WORDS_FIRST = re.compile(r"^[^\d<($\\-]+")
 _AFTER = re.compile(r"[ \t]*(dozen|hundred|thousand|million|billion|times|and a|[a-z]\b(?!'))", re.I)
 
 
@@ -73,6 +76,15 @@ def check_steps(task: Task, steps: Sequence[str]) -> tuple[bool | None, ...]:
         known |= set(number_slots(step))
         found.append(False if False in verdicts else True if verdicts and None not in verdicts else None)
     return tuple(found)
+
+
+def route(task: Task, response: str) -> str:
+    """`Domain.route`: the results of the steps with the numbers that each uses, in any order; where no step can be read, the numbers
+    of the text. Equal for `3 * 4 = 12` and `4 x 3 = 12`, different for `12 + 5 = 17` after it and `3 * 4 + 5 = 17` alone."""
+    clauses = (_WORDS_FIRST.sub("", clause) for clause in _CLAUSE.split(response[:MAX_STEP]))
+    found = [equation for clause in clauses for equation in _equations(clause)]
+    steps = {(left, tuple(sorted(map(abs, used)))) for left, _, used in found if used}
+    return repr(sorted(steps) or sorted(set(number_slots(response))))
 
 
 def _holds(left: Fraction, right: Fraction) -> bool | None:

@@ -77,6 +77,9 @@ Eliminator = Callable[["Task | None", Task, "str | None"], "str | None"]
 CheckSteps = Callable[[Task, Sequence[str]], Sequence["bool | None"]]
 """(task, steps of a solution) -> for each step whether it is right by an exact check; None where there is nothing to check."""
 
+Route = Callable[[Task, str], str]
+"""(task, response) -> the way that a solution takes, in any text: equal for two that differ only in names, wording and layout."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rewritten:
@@ -217,6 +220,8 @@ class Domain:
     """Labels the steps of a solution for process rewards, without a teacher: see docs/reward.md."""
     reference_in: Callable[[str], str | None] | None = None
     """The reference that a worked solution states in so many words, or None; asked of the answers of seeds that bring none."""
+    route: Route | None = None
+    """Tells the ways of several verified answers apart, so that a dataset takes different ones first."""
     preload: tuple[str, ...] = ()
     """Modules that worker processes import once, e.g. ("sympy",)."""
     stand_in: Callable[[Task, str], str] | None = None

@@ -18,7 +18,7 @@ from evoltune.curate.certificate import certificate
 from evoltune.curate.stages import curate_stages
 from evoltune.curate.turns import failed_turn
 from evoltune.dataset.mix import mix_sources
-from evoltune.dataset.write import write_dataset
+from evoltune.dataset.write import rows_of_tasks, write_dataset
 from evoltune.evaluate.measure import evaluate as measure
 from evoltune.evolve import loop
 from evoltune.evolve.yields import operator_yield
@@ -121,7 +121,7 @@ def build(work: Run) -> None:
         store.note("ledgers", counts)
         store.note("steps", {step.name: step.key for step in chain})
         store.note("built", "")  # Invalidate first: a half-written dataset must not count.
-        write_dataset(rows, work.dataset, work.recipe, proof, counts)
+        write_dataset(rows, work.dataset, work.recipe, proof, counts, rows_of_tasks(store.kept(steps[-1]), work.recipe))
         store.note("built", work.dataset_version)
 
 

@@ -7,6 +7,7 @@ from evoltune.curate.quality import chosen_answers, difficulty, level_of
 from evoltune.dataset.schema import to_rows
 from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
 from evoltune.record import Record, Task, Verdict
+from evoltune.verification.records import REPAIRS, ROUTE, Repair
 
 PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable"))
 
@@ -45,6 +46,13 @@ def test_a_row_names_its_kind_of_reasoning(record):
     assert kinds == ["critical", ""]
 
 
+def test_repairs_do_not_count_for_the_difficulty(record):
+    answers = (("wrong", FAIL), ("right", PASS), ("wrong again", FAIL), ("repaired", PASS))
+    repairs = ("", "", "", Repair(of=2, reason="wrong").to_text())
+    plain = record(answers=answers)
+    assert difficulty(plain) == 5.5 and round(difficulty(replace(plain, evidence={REPAIRS: repairs})), 6) == 7.0
+
+
 def test_difficulty_is_the_teachers_number_else_the_share_that_failed(record):
     judged = record(answers=(("a", PASS), ("b", FAIL)))
     rated = Record(domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")})
@@ -66,3 +74,20 @@ def test_licence_and_terms_stand_on_each_row_and_gate_it(record):
     assert refusal(own, recipe) == "licence GPL-3.0 not allowed"
     assert refusal(evolved, recipe) == "teacher terms Apache-2.0 not allowed"
     assert refusal(own, Recipe(domain="toy")) == ""
+
+
+def by_route(*answers):
+    return tuple((text, replace(PASS, evidence={ROUTE: where})) for text, where in answers)
+
+
+def test_answers_of_different_routes_come_first(record):
+    answers = by_route(("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("c1", "c"))
+    chosen = [a.text for a in chosen_answers(record(answers=answers), most=9)]
+    assert sorted(chosen[:3]) == ["a1", "b1", "c1"] and chosen[3:] == ["a2", "a3"]
+    assert chosen == [a.text for a in chosen_answers(record(answers=answers), most=9)]
+
+
+def test_no_route_is_preferred_for_having_been_asked_first(record):
+    answers = by_route(*((f"a{i}", "a") for i in range(5)), ("b", "b"))
+    firsts = [chosen_answers(record(i, answers=answers))[0].text for i in range(200)]
+    assert 70 < firsts.count("b") < 130 and set(firsts) == {"a0", "b"}

@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evoltune.curate.certificate import build_certificate
-from evoltune.dataset.write import split_of, write_dataset
+from evoltune.dataset.write import rows_of_tasks, split_of, write_dataset
 from evoltune.errors import DataError
-from evoltune.recipe import Recipe
-from evoltune.record import Verdict
+from evoltune.recipe import Curate, Recipe
+from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.rows.readers import read_rows
 
 PASS, FAIL, UNKNOWN = (Verdict(status=s) for s in ("pass", "fail", "unverifiable"))
@@ -58,3 +60,25 @@ def test_a_writer_that_dies_leaves_no_manifest(record, write, tmp_path):
 def test_a_run_that_kept_nothing_says_what_to_do(record, write, tmp_path):
     with pytest.raises(DataError, match=r"no row was kept.*loosen verify\.keep"):
         write(tmp_path / "d", [record(answers=(("x", FAIL),))])
+
+
+def answered(number, answers):
+    verdict = Verdict(status="pass")
+    given = tuple(Answer(text=f"{number}/{i}", model="m", verdict=verdict) for i in range(answers))
+    return Record(domain="toy", task=Task(instruction=f"task {number}", name=str(number)), answers=given)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=12), st.integers(1, 40), st.integers(2, 5))
+def test_unique_prompts_come_before_more_answers(counts, size, most):
+    records = [answered(i, n) for i, n in enumerate(counts)][:size]  # as `select` leaves them
+    recipe = Recipe(domain="toy", curate=Curate(size=size, answers_per_task=most))
+    rows = rows_of_tasks(records, recipe)
+    assert rows is not None and set(rows) == {r.id for r in records} and min(rows.values()) >= 1
+    assert sum(rows.values()) == min(size, sum(min(n, most) for n in counts[:size]))
+    spare = [rows[r.id] for r in records if min(len(r.answers), most) > rows[r.id]]
+    assert not spare or max(rows.values()) <= min(spare) + 1
+
+
+def test_without_a_size_every_task_gives_all_its_answers():
+    assert rows_of_tasks([answered(0, 3)], Recipe(domain="toy", curate=Curate(answers_per_task=2))) is None
+    assert rows_of_tasks([answered(0, 3)], Recipe(domain="toy", curate=Curate(size=9))) is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.record import Task
-from evoltune_math.steps import check_steps
+from evoltune_math.steps import check_steps, route
 
 DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder")) / "gsm8k_model_solutions"
 ANY = Task(instruction="Tom has 20 pens at $3, 48 cups, 520 nuts, 350 and 4.2 and 9.45 and 1.35.")
@@ -105,3 +105,19 @@ def test_of_real_solutions_only_wrong_equations_are_called_wrong():
     # The few among right answers do state a wrong equation (0.5 - 0.4 = 0.5), and end at the right number.
     assert gold_flagged <= 1  # a slip of the key: 32 - 20 = 300
     assert flagged[True][0] <= 6 < 30 < flagged[False][0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("3 * 4 = 12, and 12 + 5 = 17.", "First 4 x 3 = 12. Then we add: 5 + 12 = 17.", True),
+        ("<<3*4=12>>12 then <<12+5=17>>17", "So $3 \\times 4 = 12$ and $12 + 5 = 17$.", True),
+        ("12 + 5 = 17 after 3 * 4 = 12", "3 * 4 = 12, and 12 + 5 = 17.", True),
+        ("3 * 4 + 5 = 17", "3 * 4 = 12, and 12 + 5 = 17.", False),
+        ("20 - 3 = 17", "3 * 4 = 12, and 12 + 5 = 17.", False),
+        ("The answer is 17.", "It is 17, clearly.", True),
+        ("", "words", True),
+    ],
+)
+def test_a_route_is_what_is_computed_and_not_how_it_is_worded(one, other, is_same):
+    assert (route(ANY, one) == route(ANY, other)) is is_same

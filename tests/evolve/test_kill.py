@@ -157,7 +157,7 @@ def test_a_killed_run_ends_in_the_same_data(tmp_path):
 
 
 REWRITTEN = {"domain": "towns:lamps_domain", "rounds": 2, "variants": 1, "fuse_after": 2, "answer_rewrites": True,
-             "pass_rate": {"k": 2}}  # fmt: skip
+             "pass_rate": {"k": 2}, "repair": 1, "tries": 3}  # fmt: skip
 
 
 def test_a_killed_run_of_rewrite_functions_ends_in_the_same_data(tmp_path):

@@ -184,3 +184,26 @@ def _children(pid="self"):
 def _below(pid):
     children = _children(pid)
     return children + [p for c in children for p in _below(c)]
+
+
+def test_routes_are_noted_where_several_answers_pass_and_only_for_the_verify_stage():
+    task = Task(instruction="Three boxes of 4 and 5 more?", reference="17")
+    texts = [
+        "3 * 4 = 12, 12 + 5 = 17\n#### 17",
+        "4 * 3 = 12 and 5 + 12 = 17\n#### 17",
+        "3 * 4 + 5 = 17\n#### 17",
+        "#### 15",
+    ]
+    several = Record(domain="math", task=task, answers=tuple(Answer(text=t, model="m") for t in texts))
+    alone = Record(domain="math", task=task, answers=several.answers[2:])
+
+    def routes(record):
+        return [a.verdict.evidence.get("route") for a in record.answers]
+
+    with open_checker("math", workers=1, confirm=True) as stage:
+        first, second = stage.verify([several, alone])
+    one, same, other, failed = routes(first)
+    assert one == same != other and failed is None and one and other and routes(second) == [None, None]
+    with open_checker("math", workers=1) as scores:
+        (plain,) = scores.verify([several])
+    assert routes(plain) == [None] * 4

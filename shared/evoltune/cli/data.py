@@ -21,6 +21,7 @@ from evoltune.curate import sources
 from evoltune.curate.audit import Audit, audit_dataset, certify
 from evoltune.curate.select import LIMA_SIZE
 from evoltune.dataset.export import FORMS, export_jsonl, push_to_hub
+from evoltune.dataset.repairs import REPAIR_FORMS, export_repairs
 from evoltune.dataset.rl_prompts import PROMPT_FORMS, export_prompts, prompts_of_rows, prompts_of_run
 from evoltune.dataset.write import SPLITS
 from evoltune.domain import load_domain
@@ -251,9 +252,10 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     add("dataset", help="dataset folder or run directory; for the forms of RL also any rows, with --domain")
     add(
         "--form",
-        choices=sorted({*FORMS, *PROMPT_FORMS}),
+        choices=sorted({*FORMS, *PROMPT_FORMS, *REPAIR_FORMS}),
         default="chat",
-        help="default: chat; trainers of RL read " + ", ".join(sorted(PROMPT_FORMS)),
+        help=f"default: chat; trainers of RL read {', '.join(sorted(PROMPT_FORMS))}; of a run that repaired answers: "
+        + ", ".join(sorted(REPAIR_FORMS)),
     )
     add("--domain", help="whose verifier judges the answers to the prompts, for the forms of RL")
     add("--split", choices=SPLITS, default="train")
@@ -266,6 +268,9 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def _export(args: argparse.Namespace) -> None:
     if args.form in PROMPT_FORMS:
         _export_prompts(args)
+        return
+    if args.form in REPAIR_FORMS:
+        _export_repairs(args)
         return
     given = Path(args.dataset)
     folder = given / DATASET if (given / DATASET).is_dir() else given
@@ -285,6 +290,19 @@ def _export(args: argparse.Namespace) -> None:
         facts["address"] = push_to_hub(folder, args.push, private=not args.public)
     if args.push or args.json:
         options.say(args, facts, [str(facts.get("address", ""))])
+
+
+def _export_repairs(args: argparse.Namespace) -> None:
+    """Failed answers beside their repairs, of a run."""
+    folder = Path(args.dataset)
+    if not args.out or args.push:
+        raise DataError(f"--form {args.form}: give --out FILE, and no --push: repairs are written as JSONL")
+    if not (folder / RECIPE).is_file():
+        raise DataError(f"{folder} is no run: repairs are read from a run whose recipe sets evolve.repair")
+    count = export_repairs(Run(recipe=load_recipe(str(folder / RECIPE)), folder=folder), args.out, args.form)
+    print(f"{count} repairs in {args.out} ({args.form})", file=sys.stderr)
+    if args.json:
+        options.say(args, {"rows": count, "file": args.out, "form": args.form}, [])
 
 
 def _export_prompts(args: argparse.Namespace) -> None:

@@ -6,12 +6,14 @@ quality(records)                                ->  [0.83, 0.41, ...]
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from math import exp, log
 from statistics import median
 from typing import Any
 
-from evoltune.record import Answer, Record
+from evoltune.record import Answer, Record, digest
 from evoltune.text.ratings import median_rating
+from evoltune.verification.records import ROUTE, repairs_of
 
 LEVELS = ("simple", "complex", "very complex")  # as in the WizardCoder paper (2306.08568)
 NOT_MEASURED = "not measured"
@@ -26,17 +28,28 @@ def is_verified(record: Record) -> bool:
 
 
 def chosen_answers(record: Record, keep: Sequence[str] = ("pass",), most: int = 1) -> list[Answer]:
-    """The answers that become outputs of the dataset: distinct ones that passed, in the order they were given, at most
+    """The answers that become outputs of the dataset: distinct ones that passed, those of different routes first, at most
     `most`; where none passed, the first whose status is in `keep`; where nothing was judged, the first."""
     passed: dict[str, Answer] = {}
     for answer in record.answers:
         if answer.verdict and answer.verdict.status == "pass":
             passed.setdefault(answer.text, answer)
     if passed:
-        return list(passed.values())[:most]
+        return _different_routes_first(record, list(passed.values()))[:most]
     allowed = [a for a in record.answers if a.verdict and a.verdict.status in keep]
     unjudged = [a for a in record.answers if a.verdict is None]
     return (allowed or unjudged)[:1]
+
+
+def _different_routes_first(record: Record, answers: Sequence[Answer]) -> list[Answer]:
+    """One answer of each route, then a second of each, and so on. The routes come in an order drawn for the record, so that none is
+    preferred for having been asked first; without routes, the answers in the order they were given."""
+    routes: dict[str, list[Answer]] = {}
+    for answer in answers:
+        found = answer.verdict.evidence.get(ROUTE) if answer.verdict else None
+        routes.setdefault(str(found or ""), []).append(answer)
+    drawn = sorted(routes, key=lambda route: digest([ROUTE, record.id, route]))
+    return [answer for turn in zip_longest(*(routes[route] for route in drawn)) for answer in turn if answer]
 
 
 def output_text(record: Record) -> str:
@@ -53,7 +66,9 @@ def difficulty(record: Record) -> float | None:
     rated = median_rating(record.evidence.get("difficulty", ()))
     if rated is not None:
         return rated
-    judged = [a.verdict.score for a in record.answers if a.verdict and a.verdict.score is not None]
+    asked = zip(record.answers, repairs_of(record), strict=True)
+    # A repair is asked for only after a failure, so it says nothing about how often a task is solved.
+    judged = [a.verdict.score for a, repair in asked if not repair and a.verdict and a.verdict.score is not None]
     return 1 + 9 * (1 - sum(judged) / len(judged)) if len(judged) >= 2 else None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from evoltune.dataset.write import SPLITS
 from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError, nearest
-from evoltune.record import Task
+from evoltune.record import Record, Task
 from evoltune.rows.columns import recognise
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_located, read_rows
@@ -66,20 +66,25 @@ def prompts_of_rows(ref: str, domain: Domain, left_out: list[str] | None = None)
             left_out.append(f"{where}: neither reference nor tests")
 
 
-def prompts_of_run(work: Run, left_out: list[str] | None = None) -> Iterator[VerifiablePrompt]:
-    """Of a run's finished dataset: its training rows' tasks. Raises DataError where there is none."""
+def trained_records(work: Run) -> Iterator[Record]:
+    """The verified records of a run's finished dataset, its training split. Raises DataError where there is none."""
     if not (work.dataset / MANIFEST).is_file() or not work.has_store:
         raise DataError(f"{work.folder}: no finished dataset and store: run `evoltune build` first, or give rows")
     trained = {str(row["id"]).partition(".")[0] for row in read_rows(work.dataset / f"{SPLITS[0]}.parquet")}
     with Store.open(work.folder) as store:
         for record in store.kept(work.verify_step):
-            if record.id not in trained:
-                continue
-            prompt = _prompt(work.domain, record.task, record.task.history, record.id)
-            if prompt:
-                yield prompt
-            elif left_out is not None:
-                left_out.append(f"{record.id}: neither reference nor tests")
+            if record.id in trained:
+                yield record
+
+
+def prompts_of_run(work: Run, left_out: list[str] | None = None) -> Iterator[VerifiablePrompt]:
+    """Of a run's finished dataset: its training rows' tasks. Raises DataError where there is none."""
+    for record in trained_records(work):
+        prompt = _prompt(work.domain, record.task, record.task.history, record.id)
+        if prompt:
+            yield prompt
+        elif left_out is not None:
+            left_out.append(f"{record.id}: neither reference nor tests")
 
 
 def _prompt(domain: Domain, task: Task, history: Iterable[tuple[str, str]], name: str) -> VerifiablePrompt | None:

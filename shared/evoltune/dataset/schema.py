@@ -10,6 +10,7 @@ from evoltune.curate.licences import licence_of, terms_of
 from evoltune.curate.quality import chosen_answers, difficulty
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Record
+from evoltune.verification.records import times_repaired
 
 Row = dict[str, Any]
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -33,16 +34,20 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 """Column -> (type, meaning), in the order in which they are written."""
 REASONING = "reasoning"
 """One more column where the recipe asks (`evolve.keep_reasoning`): the teacher's thought before the answer, or ""."""
+REPAIRED = "repaired"
+"""One more column where the recipe repairs (`evolve.repair`): how often the answer was sent back before it passed."""
 
 
-def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
-    """One row for each chosen answer (`curate.answers_per_task`); none where no answer may stay."""
-    task = record.task
-    answers = chosen_answers(record, recipe.verify.keep, recipe.curate.answers_per_task)
+def to_rows(record: Record, recipe: Recipe, most: int | None = None) -> Iterator[Row]:
+    """One row for each chosen answer, at most `most` (None: `curate.answers_per_task`); none where no answer may stay."""
+    task, most = record.task, recipe.curate.answers_per_task if most is None else most
+    answers = chosen_answers(record, recipe.verify.keep, most)
     for i, answer in enumerate(answers):
         turns = [*task.history, ("user", task.instruction), ("assistant", answer.text)]
         verified_by, confidence = _verified_by(answer)
-        thought = {REASONING: _thought(record, answer)} if recipe.evolve.keep_reasoning else {}
+        more: Row = {REASONING: _thought(record, answer)} if recipe.evolve.keep_reasoning else {}
+        if recipe.evolve.repair:
+            more[REPAIRED] = times_repaired(record, [a.text for a in record.answers].index(answer.text))
         yield {
             "id": f"{record.id}.{i}" if i else record.id,
             "domain": record.domain,
@@ -60,7 +65,7 @@ def to_rows(record: Record, recipe: Recipe) -> Iterator[Row]:
             "difficulty": round(difficulty(record) or 0.0, 3),
             "licence": licence_of(record, recipe),
             "teacher_terms": terms_of(record, recipe),
-            **thought,
+            **more,
         }
 
 
@@ -87,4 +92,6 @@ def arrow_schema(recipe: Recipe) -> Any:
     text = Value("string")
     types = {"messages": List({"role": text, "content": text}), "strings": List(text)}
     columns = {name: types.get(kind) or Value(kind) for name, (kind, _) in COLUMNS.items()}
-    return Features(columns | ({REASONING: text} if recipe.evolve.keep_reasoning else {})).arrow_schema
+    columns |= {REASONING: text} if recipe.evolve.keep_reasoning else {}
+    columns |= {REPAIRED: Value("int32")} if recipe.evolve.repair else {}
+    return Features(columns).arrow_schema

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune import __version__
-from evoltune.curate.quality import LEVELS, level_of
+from evoltune.curate.quality import LEVELS, chosen_answers, level_of
 from evoltune.dataset.card import render_card
 from evoltune.dataset.export import FORMS, export_jsonl
 from evoltune.dataset.schema import Row, arrow_schema, to_rows
@@ -52,7 +52,7 @@ class _Counts:
 
 def write_dataset(
     records: Iterable[Record], folder: Path, recipe: Recipe, certificate: Mapping[str, Any],
-    ledgers: Mapping[str, Mapping[str, int]],
+    ledgers: Mapping[str, Mapping[str, int]], rows_of: Mapping[str, int] | None = None,
 ) -> Path:  # fmt: skip
     """Writes both splits as Parquet and as JSONL in `curate.form`, the card, the certificate and the manifest.
 
@@ -60,8 +60,9 @@ def write_dataset(
         records: in id order, as the store gives them; without any row, DataError.
         certificate: without its `files`.
         ledgers: stage -> its ledger, for card and manifest.
+        rows_of: Record id -> its rows, where they are bounded; the others give `curate.answers_per_task`.
     """
-    rows = (row for record in records for row in to_rows(record, recipe))
+    rows = (row for record in records for row in to_rows(record, recipe, (rows_of or {}).get(record.id)))
     first = list(islice(rows, MIN_TO_SPLIT))
     if not first:
         raise DataError(f"{folder}: no row was kept: see the reasons above; loosen verify.keep or curate, or add seeds")
@@ -91,6 +92,24 @@ def write_dataset(
     }  # fmt: skip
     write_json(folder / MANIFEST, manifest, sort_keys=True)
     return folder
+
+
+def rows_of_tasks(records: Iterable[Record], recipe: Recipe) -> dict[str, int] | None:
+    """How many rows each task gives, by record id, where `curate.size` bounds them: unique prompts come before more answers, so a
+    task gives a second row only when every task has given one and `size` is not reached. None: all have `answers_per_task`."""
+    options = recipe.curate
+    if not options.size or options.answers_per_task == 1:
+        return None
+    available = {r.id: len(chosen_answers(r, recipe.verify.keep, options.answers_per_task)) for r in records}
+    rows = {record: min(1, n) for record, n in available.items()}
+    left = options.size - sum(rows.values())
+    for turn in range(2, options.answers_per_task + 1):
+        with_more = [record for record, n in available.items() if n >= turn]
+        with_more.sort(key=lambda record: digest(["rows", recipe.seed, turn, record]))
+        for record in with_more[: max(0, left)]:
+            rows[record] = turn
+        left -= len(with_more)
+    return rows
 
 
 def _remove_old(folder: Path) -> None:

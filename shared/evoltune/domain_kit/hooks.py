@@ -341,6 +341,11 @@ class Hooks:
         if self.domain.check_steps is not None and tasks:
             law, place = "check_steps labels each step", self.sources.function(self.domain.check_steps)
             yield self._steps(law, place)
+        if self.domain.route is not None and tasks:
+            law, place = "route gives a text for whatever answer", self.sources.function(self.domain.route)
+            outcomes = [self.first.call("route", tasks[0], text, name="route") for text in (*UNRELATED, "", "9" * 400)]
+            found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
+            yield found or holds(law, f"{len(outcomes)} answers")
         if self.domain.stand_in is not None:
             law, place = "stand_in replies as a teacher would", self.sources.function(self.domain.stand_in)
             pairs = [(task, name) for task in tasks for name in self.domain.evidence]

@@ -209,6 +209,8 @@ class _Probe:
             if any(label is not None and not isinstance(label, bool) for label in labels):
                 raise BreakContract(f"check_steps gives {labels!r}, which must be True, False or None for each step")
             return labels
+        if hook == "route" and domain.route:
+            return _text(domain.route(*args), "route", none=False)
         if hook == "cases" and domain.cases:
             found = _several(domain.cases(*args), "cases", object)
             json.dumps(found)

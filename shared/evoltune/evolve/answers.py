@@ -11,6 +11,7 @@ from dataclasses import replace
 from evoltune.evolve.evolution import Evolution, gather_all
 from evoltune.evolve.pass_rate import with_samples
 from evoltune.evolve.rules.registry import rejection_reason
+from evoltune.evolve.tries import with_tries
 from evoltune.recipe import Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.teacher.protocol import GivenUpError, Reply
@@ -50,7 +51,7 @@ async def with_evidence(evolution: Evolution, record: Record) -> Record:
         asked["difficulty"] = _difficulty(evolution, record)
     replies = await gather_all(asked.values())
     found = {name: reply.texts for name, reply in zip(asked, replies, strict=True)}
-    return await with_samples(evolution, replace(record, evidence={**record.evidence, **found}))
+    return await _with_verified(evolution, replace(record, evidence={**record.evidence, **found}))
 
 
 async def with_more(evolution: Evolution, record: Record, parent: Task) -> Record:
@@ -73,7 +74,7 @@ async def with_more(evolution: Evolution, record: Record, parent: Task) -> Recor
         with suppress(GivenUpError):
             reply = await _difficulty(evolution, record)
             record = replace(record, evidence={**record.evidence, "difficulty": reply.texts})
-    return await with_samples(evolution, record)
+    return await _with_verified(evolution, record)
 
 
 def needs_teacher(recipe: Recipe, seed: Record) -> bool:
@@ -96,7 +97,7 @@ async def complete_seed(evolution: Evolution, seed: Record) -> Record | Drop:
         with suppress(GivenUpError):
             reply = await _difficulty(evolution, result)
             result = replace(result, evidence={**result.evidence, "difficulty": reply.texts})
-    return await with_samples(evolution, result)
+    return await _with_verified(evolution, result)
 
 
 async def decide_new_seed(evolution: Evolution, record: Record) -> Record | None:
@@ -111,6 +112,11 @@ async def decide_new_seed(evolution: Evolution, record: Record) -> Record | None
     except GivenUpError as error:
         result = evolution.give_up(record, error)
     return evolution.decide(result)
+
+
+async def _with_verified(evolution: Evolution, record: Record) -> Record:
+    """The record with what needs a verdict: further tries until an answer passes, and samples of its difficulty."""
+    return await with_samples(evolution, await with_tries(evolution, record))
 
 
 def _difficulty(evolution: Evolution, record: Record) -> Awaitable[Reply]:

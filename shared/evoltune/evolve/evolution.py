@@ -9,7 +9,7 @@ lost are made again from it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
 from evoltune.errors import EvoltuneError
 from evoltune.evolve.rewriting import Rewriter
+from evoltune.evolve.verifying import AnswerVerifier
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record
 from evoltune.run.store import Step, Store
@@ -61,6 +62,7 @@ class Evolution:
     store: Store
     step: Step
     rewriter: Rewriter
+    verifier: AnswerVerifier
     draw_done: Callable[[], None]
     """Called once for each decided draw."""
     is_resumed: bool = True
@@ -76,11 +78,11 @@ class Evolution:
     _committed_at: float = 0.0
 
     async def ask(self, record: Record, purpose: str, prompt: str, *, round: int, n: int = 1, sample: int = 0,
-                  is_judgement: bool = False) -> Reply:  # fmt: skip
-        """One teacher call about a record, with the record's earlier turns before the prompt."""
+                  is_judgement: bool = False, after: Sequence[Message] = ()) -> Reply:  # fmt: skip
+        """One teacher call about a record, with the record's earlier turns, and those of `after`, before the prompt."""
         if self.errors:
             raise RunEnding
-        messages: list[Message] = [*record.task.history, ("user", prompt)]
+        messages: list[Message] = [*record.task.history, *after, ("user", prompt)]
         request = make_request(
             self.recipe.teacher, messages, purpose=purpose, n=n, record=record.id,
             seed=draw_seed(self.recipe.seed, record.id, round, purpose, sample),

@@ -24,7 +24,8 @@ from evoltune.evolve.evolution import Evolution, ReplyPending
 from evoltune.evolve.pass_rate import open_sampler
 from evoltune.evolve.prompt_folder import with_prompts
 from evoltune.evolve.rewriting import Rewriter
-from evoltune.evolve.rewriting import settings_of as rewriting_settings
+from evoltune.evolve.tries import REPAIR
+from evoltune.evolve.verifying import AnswerVerifier
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, digest
 from evoltune.rows.records import seed_records
@@ -35,9 +36,10 @@ from evoltune.teacher.protocol import Teacher
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
 from evoltune.text.credentials import masked
+from evoltune.verification.checker import limits_of
 
 ENGINE = 2  # raised when the same recipe would decide differently
-OUR_PROMPTS = digest([DIFFICULTY, EQUAL, SELF_INSTRUCT, SNIPPET])
+OUR_PROMPTS = digest([DIFFICULTY, EQUAL, REPAIR, SELF_INSTRUCT, SNIPPET])
 SEED_COMMIT = 512
 
 
@@ -74,7 +76,9 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
     prompts = [OUR_PROMPTS, operators, domain.answer_prompt, dict(domain.evidence)]
     if recipe.evolve.pass_rate is not None and recipe.evolve.pass_rate.model == "base":
         prompts.append(recipe.train.model_name_or_path)
-    prompts += rewriting_settings(recipe, operators_of(recipe, domain)) if recipe.evolve.rounds else []
+    rewrites = recipe.evolve.rounds and any(o.rewrite for o in operators_of(recipe, domain))
+    if rewrites or recipe.evolve.repair or recipe.evolve.tries:  # then draws depend on verdicts
+        prompts.append(limits_of(recipe.verify))
     parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
     return digest([parts, prompts])
 
@@ -102,10 +106,11 @@ def evolve(recipe: Recipe, domain: Domain, store: Store, *, max_round: int = 0, 
                 nullcontext(teacher) if teacher else open_teacher(recipe.teacher, store) as engine,
                 open_sampler(recipe, store, engine) as sampler,
                 Rewriter(recipe, domain, step, store) as rewriter,
+                AnswerVerifier(recipe, step, store) as verifier,
             ):
                 evolution = Evolution(
                     recipe=recipe, domain=domain, operators=operators_of(recipe, domain), teacher=engine, sampler=sampler,
-                    store=store, step=step, rewriter=rewriter, draw_done=lambda: advance(1), is_resumed=is_resumed,
+                    store=store, step=step, rewriter=rewriter, verifier=verifier, draw_done=lambda: advance(1), is_resumed=is_resumed,
                 )  # fmt: skip
                 try:
                     await _grow(evolution, seeds, rounds)

@@ -21,15 +21,9 @@ from evoltune.recipe import Recipe
 from evoltune.record import Json, Record, Task, Verdict, digest
 from evoltune.run.store import Step, Store
 from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost, verdict_from_row
-from evoltune.verification.checker import limits_of
 
 MODEL = "rewrite"
 """`Answer.model` of a solution that a rewrite function made."""
-
-
-def settings_of(recipe: Recipe, operators: Sequence[Operator]) -> list[Any]:
-    """What rewritten children depend on besides the recipe's `evolve` section; nothing where no function rewrites."""
-    return [limits_of(recipe.verify)] if any(o.rewrite for o in operators) else []
 
 
 class Rewriter:

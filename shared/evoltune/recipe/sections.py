@@ -9,7 +9,7 @@ import msgspec
 from evoltune.recipe.base import Section
 from evoltune.recipe.judging import System
 from evoltune.recipe.reinforcement import RL, Reward
-from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share
+from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share, Tries
 from evoltune.record import Status, digest
 
 
@@ -148,6 +148,12 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Ask the teacher to word again what a rewrite function made; a wording that states other facts is not used."""
     answer_rewrites: bool = False
     """Ask the teacher for `answers` to what a rewrite function made, too; its own solution comes first."""
+    repair: Tries = 0
+    """Send a failed answer back to the teacher with the verifier's reason, at most so often, while no answer of it passes; for tasks with
+    a reference or tests. Kept rows say so (column `repaired`)."""
+    tries: Tries = 0
+    """More tries for hard tasks: while none of the teacher's answers passes, ask for new ones, at most so many in all, repairs
+    included; 0: no new ones."""
     keep_reasoning: bool = False
     """Keep the thought of a reasoning teacher with each answer (column `reasoning`); it never is part of the answer."""
     stop_on: str | None = None
@@ -232,7 +238,8 @@ class Curate(Section, frozen=True, kw_only=True):
     validation: Fraction = 0.05
     """Share of the rows that go to validation.parquet."""
     answers_per_task: Positive = 1
-    """Rows per task, one for each of its first answers that pass."""
+    """Rows per task, of answers that pass and take different routes as far as there are such; with `size`, only as far as tasks are
+    too few to fill it."""
     form: Literal["alpaca", "chat", "sharegpt"] = "alpaca"
     """Form of the JSONL copy beside the Parquet files (`dataset/alpaca/train.jsonl`)."""
     licences: tuple[str, ...] = ()

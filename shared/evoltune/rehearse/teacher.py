@@ -75,6 +75,7 @@ class Knowledge:
         prompts = {
             "equal": read_prompt("evoltune.evolve", "equal"),
             "difficulty": read_prompt("evoltune.evolve", "difficulty"),
+            "repair": read_prompt("evoltune.evolve", "repair"),
             "self_instruct": read_prompt("evoltune.evolve", "self_instruct"),
             **{
                 f"judge {name}": read_prompt("evoltune.arena", name)
@@ -193,6 +194,8 @@ def serving_teacher(domain: Domain) -> Iterator[StandInTeacher]:
 
 def completion(knowledge: Knowledge, body: Mapping[str, Any]) -> dict[str, Any]:
     prompt = body["messages"][-1]["content"]
+    if knowledge.asked(prompt)[0] == "repair":  # the task stands before the answer that failed
+        prompt = body["messages"][-3]["content"]
     limit = int(body.get("max_tokens") or body.get("max_completion_tokens") or 2**20)
     choices, used = [], 0
     for i in range(int(body.get("n") or 1)):

@@ -20,6 +20,7 @@ from evoltune.run import paths, queries
 from evoltune.run.store import Store
 from evoltune.text.ratings import median_rating
 from evoltune.text.vectors import import_numpy, vectors
+from evoltune.verification.records import REPAIRS
 
 MAX_TEXT = 1200  # characters of one text in the row explorer; keeps 10,000 rows under 5 MB
 EXAMPLES = 8
@@ -45,6 +46,8 @@ class RunData:
     yields: Rows = ()
     """evolve.yields.Yield as JSON, noted when verify ended."""
     spent: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    repairs: tuple[int, int] | None = None
+    """(failed answers that were sent back, those whose repair passed)."""
     difficulty: Rows = ()
     """{round, level, rows}: kept rows by measured pass rate, else by the teacher's rating; "not measured" where there is neither."""
     ratings: Rows = ()
@@ -106,6 +109,7 @@ def read_run(folder: Path) -> RunData:
             operators=_operators(rows),
             yields=store.noted("yields") or (),
             spent=store.spent(),
+            repairs=_repairs(store),
             difficulty=_difficulty(kept, rated),
             ratings=_ratings(kept, rated),
             spread=store.noted("diversity") or (),
@@ -136,6 +140,18 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
             "rating": measured.get(raw["id"], median_rating(evidence.get(raw["id"], {}).get("difficulty", ()))),
         }
+
+
+def _repairs(store: Store) -> tuple[int, int] | None:
+    """(answers that were asked for with a reason, those of them that passed); None where nothing was sent back."""
+    passed = queries.passed_answers(store)
+    asked = [
+        (record, i)
+        for record, found in queries.evidence(store)
+        for i, text in enumerate(found.get(REPAIRS, ()))
+        if text
+    ]
+    return (len(asked), len(passed.intersection(asked))) if asked else None
 
 
 def _counted(rows: Rows, *names: str) -> list[dict[str, Any]]:

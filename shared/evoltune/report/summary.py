@@ -12,7 +12,7 @@ from evoltune.report.run_data import RunData
 
 def summary(run: RunData) -> list[str]:
     """A sentence each on rows, on what was lost, on scores, on judged answers and on cost, as far as there is something."""
-    return [*_rows(run), *_losses(run), *_scores(run), *_judged(run), *_cost(run)]
+    return [*_rows(run), *_losses(run), *_repairs(run), *_scores(run), *_judged(run), *_cost(run)]
 
 
 def _rows(run: RunData) -> Iterator[str]:
@@ -34,6 +34,12 @@ def _losses(run: RunData) -> Iterator[str]:
     if reasons:
         most = "; ".join(f"{n} {reason.replace(': ', ', ', 1)}" for reason, n in reasons.most_common(3))
         yield f"{_count(sum(reasons.values()), 'row was', 'rows were')} lost, most often: {most}."
+
+
+def _repairs(run: RunData) -> Iterator[str]:
+    if run.repairs:
+        asked, passed = run.repairs
+        yield f"{_count(asked, 'failed answer was', 'failed answers were')} sent back with the verifier's reason; {passed} passed then."
 
 
 def _scores(run: RunData) -> Iterator[str]:

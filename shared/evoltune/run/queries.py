@@ -146,6 +146,13 @@ def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
     return iter(store.sql(query, *keys))
 
 
+def passed_answers(store: Store) -> set[tuple[str, int]]:
+    """(record, number) of the answers that passed in the current steps."""
+    of_current, keys = _of_current(store, "step")
+    query = f"SELECT record, i FROM verdicts WHERE json_extract(body, '$.status')='pass' AND {of_current}"
+    return {(record, i) for record, i in store.sql(query, *keys)}
+
+
 def pass_rates(store: Store) -> Iterator[tuple[str, int, int]]:
     """(record, passes, samples judged) of each task whose difficulty was measured; the newest count last."""
     of_current, keys = _of_current(store, "step")

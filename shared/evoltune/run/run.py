@@ -21,6 +21,7 @@ from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.score import profile_of
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
+from evoltune.evolve.tries import check_tries
 from evoltune.recipe import Recipe, Teacher, dump_recipe
 from evoltune.record import Task, digest
 from evoltune.rows.files import read_json, write_file
@@ -219,6 +220,7 @@ class Run:
             self._check_prompts()
         if "evolve" in stages:
             operators_of(self.recipe, self.domain)
+            check_tries(self.recipe.evolve)
             # Reads every seed, so that a bad line is reported before anything is written.
             with naming("seeds.path" if self.recipe.seeds.path else ""):
                 count = sum(1 for _ in seed_records(self.recipe, self.domain))

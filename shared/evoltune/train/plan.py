@@ -15,6 +15,7 @@ from typing import Any
 
 from evoltune.domain import load_domain
 from evoltune.evolve.loop import operators_of
+from evoltune.evolve.tries import most_answers
 from evoltune.models.memory import ZEROS, Memory, Zero, memory_of
 from evoltune.models.shapes import Shape, shape_of
 from evoltune.models.template import FORMATS
@@ -178,11 +179,13 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     drawn = operators_of(recipe, domain)
     per_prompt = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
     per_prompt += int(evolve.pass_rate is not None)
-    per_rewrite = (
-        int(evolve.pass_rate is not None) + int(evolve.reword) + int(evolve.answer_rewrites) + int(evolve.difficulty)
-    )
+    further = max(0, most_answers(evolve) - evolve.answers)  # calls; only tasks with a reference or tests get them
+    per_rewrite = int(evolve.pass_rate is not None) + int(evolve.reword) + int(evolve.difficulty)
+    per_rewrite += int(evolve.answer_rewrites) * (1 + further)
     per_draw = max((per_rewrite if o.rewrite else per_prompt for o in drawn), default=0)
-    calls = evolve.draws(_seeds(recipe)) * per_draw
+    seeds = _seeds(recipe)
+    per_seed = int(evolve.answer_seeds) * (1 + further) + int(evolve.difficulty) + int(evolve.pass_rate is not None)
+    calls = evolve.draws(seeds) * per_draw + seeds * per_seed
     prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
     low, high = (calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS)

@@ -18,6 +18,7 @@ from typing import Any
 
 from evoltune.domain import Domain
 from evoltune.record import Record
+from evoltune.verification.records import repairs_of
 
 CLEARLY = 0.5
 """Difference of two pass rates from which they count."""
@@ -95,7 +96,8 @@ def _root(record: Record, by_id: Mapping[str, Record]) -> str:
 
 
 def _pass_rate(record: Record) -> float | None:
-    scores = [answer.verdict.score for answer in record.answers if answer.verdict]
+    asked = zip(record.answers, repairs_of(record), strict=True)
+    scores = [answer.verdict.score for answer, repair in asked if answer.verdict and not repair]
     known = [score for score in scores if score is not None]
     return sum(known) / len(known) if known else None
 
