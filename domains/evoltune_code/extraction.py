@@ -124,7 +124,7 @@ def _python(text: str, sought: _Sought) -> str | None:
             text = f"```python\n{text}"
     if completes and ((text[:1] in " \t\n" and "```" not in text) or _continues(prompt, entry_point, text)):
         return text  # a raw completion: right or wrong, it is what the model wrote
-    fenced = [block.code for block in _python_blocks(text)]
+    fenced = [block.code for block in _python_blocks(text, sought)]
     *_, behind = between = outside(text)
     if fenced and sought.anything and (last := _bare(behind, fenced, sought)):
         return last
@@ -139,11 +139,16 @@ def _python(text: str, sought: _Sought) -> str | None:
     return bare or chosen or (_broken_code(text, entry_point) if not completes and not blocks(text) else None)
 
 
-def _python_blocks(text: str) -> list[Block]:
-    """Blocks with a tag of Python, or those without a tag where there are none; not transcripts."""
-    found, tags = blocks(text), languages.tags("python")
-    own = [b for b in found if b.tag in tags] or [b for b in found if not b.tag]
-    return [b for b in own if b.code.strip() and not b.code.lstrip().startswith(_TRANSCRIPT)]
+def _python_blocks(text: str, sought: _Sought) -> list[Block]:
+    """Blocks with a tag of Python, or those without a tag where none of these defines what is sought; not transcripts."""
+    tags = languages.tags("python")
+    found = [b for b in blocks(text) if b.code.strip() and not b.code.lstrip().startswith(_TRANSCRIPT)]
+    tagged = [b for b in found if b.tag in tags]
+    if not tagged:
+        return [b for b in found if not b.tag]
+    if not sought.anything or any(sought.in_code(b.code) for b in tagged):
+        return tagged
+    return [b for b in found if b.tag in tags or (not b.tag and sought.in_code(b.code))]
 
 
 def _is_program(text: str, entry_point: str) -> bool:

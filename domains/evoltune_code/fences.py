@@ -11,6 +11,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evoltune.sandbox import languages
+from evoltune.sandbox.languages import LANGUAGES
+
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _AFTER_PROSE = re.compile(r"^[ \t]*[^\s`~][^`]*?(`{3,})[ \t]*([\w+#.:-]*)[ \t]*$")
 _QUOTE, _QUOTED_FENCE = re.compile(r"^> ?", re.M), re.compile(r"^> ?(?:```|~~~)", re.M)
@@ -19,6 +22,9 @@ _ONE_LINE = re.compile(
     re.I,
 )
 _FILE_NAME = re.compile(r"[\w./-]*\.([a-z+]+)")
+_NO_LANGUAGE = frozenset({"text", "txt", "plaintext", "plain", "code", "tool_code", "none", "raw"})
+"""Tags that say no more of a block than none."""
+_MARKDOWN, _LAYERS = ("markdown", "md"), 3
 _TAG = re.compile(r"[a-z+#_-]+")
 _STRINGS = re.compile(r"#[^\n]*|'''|\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"")
 
@@ -40,8 +46,18 @@ class _Opening:
     after_prose: bool = False
 
 
-def blocks(text: str) -> list[Block]:
-    """Fenced blocks in order. An unclosed last fence reaches to the end; a fence inside a docstring closes nothing."""
+def blocks(text: str, layer: int = 0) -> list[Block]:
+    """Fenced blocks in order. An unclosed last fence reaches to the end; a fence inside a docstring closes nothing; a block of
+    Markdown stands for the blocks in it."""
+    found = _blocks(text)
+    if layer == _LAYERS:
+        return found
+    return [
+        inner for block in found for inner in ((block.tag in _MARKDOWN and blocks(block.code, layer + 1)) or [block])
+    ]
+
+
+def _blocks(text: str) -> list[Block]:
     found: list[Block] = []
     lines, opened, kept_open = (
         _QUOTE.sub("", text).split("\n") if _QUOTED_FENCE.search(text) else text.split("\n"),
@@ -105,7 +121,7 @@ def _opening(line: str, number: int) -> _Opening | None:
 
 def _closed_by(line: str, opened: _Opening, inside: Sequence[str]) -> str | None:
     """The code of the block if this line closes it, also at the end of a line of code; else None."""
-    if _is_bare(line, opened):
+    if _is_bare(line, opened) or _closes_before_prose(line, opened):
         return "\n".join(inside)
     code, mark, _ = line.rstrip().rpartition(opened.mark)
     if mark and code.strip() and "`" not in code and line.rstrip().endswith(mark):
@@ -118,6 +134,15 @@ def _is_bare(line: str, opened: _Opening) -> bool:
     return bool(
         fence and fence[2].startswith(opened.mark) and not fence[3].strip() and len(fence[1]) <= opened.indent + 3
     )
+
+
+def _closes_before_prose(line: str, opened: _Opening) -> bool:
+    """Whether a sentence follows the closing fence on its line: "``` This adds two numbers."."""
+    fence = _FENCE.match(line)
+    if not fence or not fence[2].startswith(opened.mark) or not line[fence.end(2) :].startswith(" "):
+        return False
+    words = fence[3].split()
+    return len(words) > 1 and not set("={}:") & set(fence[3]) and languages.canonical(words[0]) not in LANGUAGES
 
 
 def _block(opened: _Opening, code: str) -> Block:
@@ -136,7 +161,8 @@ def _tag_of(info: str) -> str:
     tag = _TAG.match(word)
     if tag is None or re.match(r"=.", word[tag.end() :]):  # an attribute and no language
         return ""
-    return tag[0].rstrip("-")
+    found = tag[0].rstrip("-")
+    return "" if found in _NO_LANGUAGE else found
 
 
 def _ends_in_docstring(code: str) -> bool:

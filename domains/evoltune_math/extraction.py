@@ -19,6 +19,7 @@ from evoltune_math.answers.units import SHORT_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 from evoltune_math.boxes import Found, boxed, last_box
 
+_ANSWER_MARKS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))  # the second: GLM's
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
 MAX_BARE_WORDS = 6
@@ -207,10 +208,12 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def _tagged(text: str) -> Found | None:
     low = text.lower()
-    end = low.rfind("</answer>")
-    start = low.rfind("<answer>", 0, end) if end >= 0 else -1
-    inside = text[start + len("<answer>") : end].strip() if start >= 0 else ""
-    return Found(inside, "tagged") if inside else None
+    for opening, closing in _ANSWER_MARKS:
+        end = low.rfind(closing)
+        start = low.rfind(opening, 0, end) if end >= 0 else -1
+        if start >= 0 and (inside := text[start + len(opening) : end].strip()):
+            return Found(inside, "tagged")
+    return None
 
 
 def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> Found | None:

@@ -64,7 +64,16 @@ def test_an_empty_box_is_taken_as_it_is() -> None:
     assert find("\\boxed{}") == Found("\\boxed{}", "bare")
 
 
-@pytest.mark.parametrize("mark", ["<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>"])
+def test_the_marks_of_a_family_round_the_answer_are_a_box() -> None:
+    response = (
+        "5 or 4? <|begin_of_box|>5<|end_of_box|> No: the answer is <|begin_of_box|>4<|end_of_box|>, as 2 + 2 = 4."
+    )
+    assert find(response) == Found("4", "tagged")
+
+
+@pytest.mark.parametrize(
+    "mark", ["<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>", "<|EOT|>", "[|endofturn|]"]
+)
 def test_what_follows_an_end_mark_is_no_answer(mark: str) -> None:
     assert find(f"The answer is \\boxed{{4}}.{mark}\nNext: \\boxed{{5}}") == Found("4", "boxed")
 

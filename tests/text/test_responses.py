@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from evoltune.text.responses import final_text
 
-MARKS = ("<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<｜end▁of▁sentence｜>")
+MARKS = (
+    "<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<｜end▁of▁sentence｜>", "<|EOT|>", "<|file_sep|>",
+    "<|fim_pad|>", "<file_sep>", "<fim_middle>", "<jupyter_text>", "<reponame>", "[|endofturn|]", "<turn|>", "<|endofturn|>", "<|repo_name|>",
+    "<｜User｜>", "<|END_OF_TURN_TOKEN|>", "<eod>", "<seed:eos>", "<|message_end|>", "<|/assistant|>",
+)  # fmt: skip
 TAGS = (
     ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"), ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<seed:think>", "</seed:think>"),
@@ -32,6 +36,21 @@ def test_thoughts_that_never_end_leave_no_answer(thought, tags):
 @given(PLAIN, PLAIN, st.sampled_from(MARKS))
 def test_the_answer_ends_at_its_first_end_mark(answer, rest, mark):
     assert final_text(answer + mark + rest) == answer
+
+
+@given(PLAIN.filter(str.strip), st.from_regex(r"(?:end|eos|sep|pad|user|stop)_?[a-z_]{0,12}", fullmatch=True))
+def test_any_special_token_ends_the_answer_but_for_those_that_open_one(answer, name):
+    assert final_text(f"{answer}<|{name}|>\nAnd then?") == answer
+    assert (
+        final_text(f"It is <|begin_of_box|>{answer}<|end_of_box|>.") == f"It is <|begin_of_box|>{answer}<|end_of_box|>."
+    )
+
+
+@pytest.mark.parametrize("closing", ["</answer>", "</code>\n", "\n[DONE]\nNext", "\n</solution>"])
+def test_what_the_prompt_opened_ends_where_it_closes(closing):
+    assert final_text("x = 5" + closing).strip() == "x = 5"
+    assert final_text("[BEGIN]\nx = 5\n[DONE]") == "x = 5\n"
+    assert "</code>" in final_text("Use <code>x = 5</code>") and "[DONE]" in final_text("return [DONE]")
 
 
 def test_several_thoughts_are_cut_and_the_text_between_them_stays():

@@ -13,7 +13,7 @@ import evoltune
 from evoltune.errors import EvoltuneError
 from evoltune.record import STATUSES
 from evoltune.verification import reward as reward_module
-from evoltune.verification.row_forms import answer_text, each_answer, plain, plain_row, with_our_names
+from evoltune.verification.row_forms import answer_text, column_values, each_answer, plain, plain_row, with_our_names
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,23 @@ def test_numbers_may_be_tensors_and_arrays(math):
     assert math(numpy.array(["4", "5"]), reference=[numpy.int64(4), torch.tensor(4)]) == [1.0, 0.0]
 
 
+@given(st.decimals(-1000, 1000, places=3).map(float))
+def test_numbers_of_narrow_types_mean_what_was_written(number):
+    torch, pyarrow = pytest.importorskip("torch"), pytest.importorskip("pyarrow")
+    narrow = numpy.array([number], dtype="float32")
+    for form in (narrow, narrow[0], torch.tensor(narrow), pyarrow.array(narrow)):
+        assert column_values(form if hasattr(form, "__len__") else [form]) == [number]
+    half = numpy.float16(number)
+    assert numpy.float16(plain(half)) == half and len(repr(plain(half))) <= len(repr(float(half)))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "0.0", "-0.0", "65504", "3.4028235e38", "1e-45"])
+def test_extreme_numbers_of_narrow_types_come_back(number):
+    for kind in (numpy.float32, numpy.float16):
+        value = kind(float(number))
+        assert numpy.array_equal(kind(plain(value)), value, equal_nan=True)
+
+
 @pytest.mark.parametrize("name", ["answer", "solution", "ground_truth"])
 def test_the_reference_is_found_under_the_names_of_datasets(math, name):
     assert math(["\\boxed{4}", "5"], **{name: ["2 + 2 = 4\n#### 4", "4"]}) == [1.0, 0.0]
@@ -66,6 +83,14 @@ def test_a_column_that_does_not_fit_is_named(math):
         math(["4"], reference="4")
     with pytest.raises(ValueError, match="'solution' has 1 values for 2 completions"):
         math(["4", "5"], solution=["4"])
+    with pytest.raises(ValueError, match="'reference' is a set"):
+        math(["4", "5"], reference={"4", "5"})
+    with pytest.raises(ValueError, match="completions is a str"):
+        math("45", reference=["4", "5"])
+
+
+def test_a_completion_that_is_no_text_is_an_error_and_not_wrong(math):
+    assert math([None, 4, b"4", "4", []], reference=["4"] * 5) == [None, None, None, 1.0, 0.0]
 
 
 # ---- completions

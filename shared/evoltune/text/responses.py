@@ -15,14 +15,18 @@ import re
 from evoltune.text.reasoning import split_reasoning
 
 _START = re.compile(
-    r"\A(?:\s*(?:<\|im_start\|>(?:assistant)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|<\|start\|>assistant|"
-    r"<\|assistant\|>|<｜Assistant｜>|<\|begin_of_text\|>|<bos>|<s>|\[/INST\]))+[ \t]*\n?"
+    r"\A(?:\s*(?:<\|im_start\|>(?:assistant)?(?:<\|im_sep\|>)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|"
+    r"<\|turn>model|<\|start_of_role\|>assistant<\|end_of_role\|>|<\|start\|>assistant|<\|im_sep\|>|\[BEGIN\](?=\s)|"
+    r"<\|assistant\|>|\[\|assistant\|\]|<｜Assistant｜>|<｜begin▁of▁sentence｜>|<\|begin_of_text\|>|<bos>|<s>|\[/INST\]))+[ \t]*\n?"
 )
+_OPENS = r"(?!/?(?i:begin|channel\||message\||constrain|python_tag|think|tool_call|start_of_(?!turn|role)|end_of_(?:box|thought|solution|role))|START_|END_T)"
 _END = re.compile(
-    r"<\|(?:im_end|im_start|eot_id|eom_id|eot|eos|end|return|call|start|endoftext|end_of_text|end_of_turn|end_of_sentence|"
-    r"start_header_id|user|assistant|system|observation|END_OF_TURN_TOKEN|/s)\|>|"
-    r"<｜(?:end▁of▁sentence|User|Assistant)｜>|<(?:start|end)_of_turn>|<eos>|</s>|\[/?INST\]"
-)
+    rf"<\|{_OPENS}/?[A-Za-z▁][\w▁/]{{2,40}}\|>|<\|/s\|>|<｜{_OPENS}[^<>｜\n]{{2,40}}｜>|\[\|(?:endofturn|user|assistant|system)\|\]|"
+    r"<(?:\|turn|turn\||(?:start|end)_of_turn|end_of_text|eos|eo[adpt]|EOT|EOS_TOKEN|seed:eos)>|</s>|\[/?INST\]|^\[DONE\]|"
+    r"<(?:fim_(?:prefix|middle|suffix|pad)|file_sep|repo_?name|gh_stars|jupyter_\w+|issue_\w+|commit_\w+|empty_output)>|"
+    r"</(?P<tag>answer|solution|response|code)>\s*\Z", re.M,
+)  # fmt: skip
+"""Special tokens: any `<|name|>` but those that open a part of the answer, and what families write in other forms."""
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`\n]*$", re.M)
 _QUOTES = frozenset("\"'`\\")
 _QUOTE_AFTER = re.compile(r"[\"']|`(?!``)|\\(?:[nrt](?![a-z])|[\"'])")
@@ -45,6 +49,8 @@ def _up_to_end_mark(text: str) -> str:
             continue
         if mark[0] == "</s>" and "<s>" in before.rpartition("\n")[2]:
             continue  # struck-out text
+        if mark["tag"] and f"<{mark['tag']}" in before:
+            continue  # a tag round the answer or in it; only one whose beginning stood in the prompt is an end
         fences = fences if fences is not None else _closed_fences(text)
         if not _is_within(mark.start(), fences):
             return before

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,6 +65,8 @@ class Reward:
     ) -> list[float | None]:
         """Scores in the order of the completions. Keywords that the domain does not read are ignored, except the hooks of
         TRL's trainers (`log_metric`, `log_extra`), which get counts and reasons."""
+        if isinstance(completions, str | bytes | Mapping | set | frozenset):
+            raise ValueError(f"completions is a {type(completions).__name__}: pass a list of texts or of message lists")
         rows = self._rows(list(completions), prompts, columns)
         verdicts = self._verdicts(rows)
         scores = [verdict["score"] for verdict in verdicts]
@@ -94,7 +96,8 @@ class Reward:
         for number, completion in enumerate(completions):
             row = with_our_names(plain_row({name: values[number] for name, values in known.items()}), apart=True)
             row = {name: value for name, value in row.items() if name in self._columns or name == "instruction"}
-            rows.append({**row, "answer": answer_text(completion)})
+            speaks = isinstance(completion, str | Mapping | list | tuple)  # anything else is an error of its row
+            rows.append({**row, "answer": answer_text(completion) if speaks else completion})
         return rows
 
     def _verdicts(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ Invariant: a row that is in our own form already comes back equal.
 """
 
 import math
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from evoltune.rows.turns import read_turns
@@ -22,6 +24,12 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 row, as in a trainer's columns."""
 ANSWER_LISTS = ("answers", "completions", "responses", "generations", "samples")
 """Columns with several answers, beside an `answer` that is a list."""
+
+_NARROW = {
+    "float32": "f", "Float32": "f", "torch.float32": "f", "float": "f",
+    "float16": "e", "torch.float16": "e", "halffloat": "e",
+}  # fmt: skip
+"""Types of NumPy, pandas, PyTorch and Arrow that hold fewer digits than Python's floats -> their letter in `struct`."""
 
 
 def plain(value: Any) -> Any:
@@ -46,9 +54,24 @@ def _plain(value: Any, seen: dict[int, Any]) -> Any:
             if callable(convert := getattr(value, method, None)):
                 found = convert()
                 found = found if found is value else _plain(found, seen)
+                if form := _NARROW.get(str(getattr(value, "dtype", "") or getattr(value, "type", ""))):
+                    found = _as_written(found, form)
                 break
     seen[id(value)] = found
     return found
+
+
+def _as_written(value: Any, form: str) -> Any:
+    """Numbers of a narrow type with the fewest digits that mean them: 0.1, where a plain conversion gives 0.10000000149."""
+    if isinstance(value, list):
+        return [_as_written(part, form) for part in value]
+    if isinstance(value, float) and math.isfinite(value):
+        bits = struct.pack(form, value)
+        for digits in range(1, 9):
+            with suppress(OverflowError):  # rounded up beyond the largest
+                if struct.pack(form, shorter := float(f"{value:.{digits}g}")) == bits:
+                    return shorter
+    return value
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,8 +81,9 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def column_values(value: Any) -> list[Any] | None:
-    """A column's values: of a list, an array, a tensor, a series, a column of `datasets`; None for anything else."""
-    if isinstance(value, str | bytes | Mapping):
+    """A column's values: of a list, an array, a tensor, a series, a column of `datasets`; None for anything else, also for a
+    set, which has no order."""
+    if isinstance(value, str | bytes | Mapping | set | frozenset):
         return None
     found = plain(value)
     if isinstance(found, list | tuple):
