@@ -24,7 +24,7 @@ def chunk(index=0, end=None, **delta):
     return {"id": "x", "choices": [{"index": index, "delta": delta, "finish_reason": end}]}
 
 
-@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n \n"])
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n \n", b": PROCESSING\n\n: PROCESSING\n\n"])
 @pytest.mark.parametrize("after", [b"", b"\n\x00", b"   \r\n\r\n"])
 def test_what_stands_round_the_json_does_not_count(before, after):
     body = before + json.dumps(WHOLE, ensure_ascii=False).encode() + after
@@ -67,6 +67,22 @@ def _cut(text, index, size):
 def test_a_body_that_is_cut_is_no_reply(body):
     with pytest.raises(ValueError, match=r"is not JSON|stream"):
         json_of(body)
+
+
+def test_a_stream_of_parts_is_joined_and_an_index_that_is_none_counts_as_the_first():
+    parts = [chunk([1], content=[{"type": "text", "text": text}]) for text in ("It ", "rises.")]
+    assert parse_reply(events(*parts, chunk(end="stop")), ASKED).texts == ("It rises.",)
+
+
+def test_other_encodings_of_json_are_read():
+    for encoding in ("utf-16", "utf-16-le", "utf-8-sig"):
+        assert json_of(json.dumps(WHOLE, ensure_ascii=False).encode(encoding)) == WHOLE
+
+
+def test_a_completion_in_a_text_or_in_one_event_is_one():
+    assert json_of(json.dumps(json.dumps(WHOLE)).encode()) == WHOLE
+    assert json_of(b'"plain"') == "plain"
+    assert parse_reply(json.dumps(chunk(content="It rises.", end="stop")).encode(), ASKED).texts == ("It rises.",)
 
 
 def test_an_event_that_says_it_all_stands_for_itself():

@@ -94,6 +94,10 @@ def _choice(message, end="stop", **more):
     return {"choices": [{"index": 0, "message": message, "finish_reason": end}], **more}
 
 
+def _nested(depth):
+    return [{"text": _nested(depth - 1)}] if depth else None
+
+
 NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 SEEN = {
     "a limit beside an empty choice": (200, _choice({"role": "assistant", "content": None}, error={
@@ -106,6 +110,9 @@ SEEN = {
     "a limit as a bare text": (429, {"error": "you have reached your session usage limit"}),
     "an overload inside 200": (200, {"error": {"code": 503, "message": "no instance is free"}}),
     "an empty object": (200, {}),
+    "a stream with an index that is none": (200, 'data: {"choices": [{"index": [1], "delta": {}}]}\n\n'),
+    "an answer nested to exhaust the stack": (200, _choice({"content": _nested(400)})),
+    "a limit as HTTP 400": (400, {"__type": "com.example#ThrottlingException", "message": "Too many requests"}),
     "a page of a proxy": (502, "<html>bad gateway</html>"),
 }  # fmt: skip
 OF_ONE_ROW = {
@@ -141,6 +148,31 @@ def test_what_a_server_answers_to_one_row_costs_that_row(reply, openai_server):
     replies = call(config(server.url, concurrency=32, max_retries=2), 12, given_up=True)
     assert [i for i, r in enumerate(replies) if isinstance(r, GivenUpError)] == [7]
     assert all(len(r.texts) == 1 for i, r in enumerate(replies) if i != 7)
+
+
+SHORT = {"message": "Rejected by the limit of 600 requests a minute.", "type": "credit_limit"}
+
+
+def test_an_account_that_is_short_for_a_moment_is_waited_for_once_others_were_served(openai_server):
+    server = openai_server(nth_reply={n: [429, json.dumps({"error": SHORT})] for n in ("6", "7")})
+    assert len(call(config(server.url, concurrency=4), 12)) == 12
+    with pytest.raises(TeacherError, match=r"600 requests a minute.*check the account"):
+        call(config(openai_server(error=429, message=SHORT["message"], type=SHORT["type"]).url), 12)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"choices": null, "base_resp": {"status_code": 2013, "status_msg": "there is no model m"}}', "there is no model m"),
+        ('{"error_code": 336003, "error_msg": "the model is not open"}', "the model is not open"),
+        ("<!DOCTYPE html><html><head><title>Web UI</title><script>var a</script></head></html>", r"\(a web page\) Web UI"),
+        ("unsupported model: m", "unsupported model: m"),
+    ],
+)  # fmt: skip
+def test_what_a_server_says_in_place_of_a_completion_is_in_the_error(body, said, openai_server):
+    server = openai_server(nth_reply={str(n): [200, body] for n in range(1, 20)})
+    with pytest.raises(TeacherError, match=said):
+        call(config(server.url, max_retries=1), 2)
 
 
 def test_any_status_of_success_is_one(openai_server):

@@ -12,6 +12,7 @@ from openai_server import serving
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.teacher import endpoint
+from evoltune.teacher.access import access_of
 from evoltune.teacher.network import expand, is_listening, proxy_of
 from evoltune.teacher.protocol import make_request
 from evoltune.teacher.stack import open_teacher
@@ -51,6 +52,29 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
     with pytest.raises(RecipeError, match=r"HTTPS_PROXY: a socks5 proxy cannot be used.*NO_PROXY"):
         proxy_of("https://api.example/v1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "http://host:99999/v1"}, "must be http://HOST:PORT"),
+        ({"url": "http://[::1/v1"}, "must be http://HOST:PORT"),
+        ({"url": "https:///v1"}, "must be http://HOST:PORT"),
+        ({"headers": {"X-A": "a\r\nEvil: 1"}}, r"endpoints.0: the value of the header 'X-A' has a line break"),
+        ({"headers": {"X A": "a"}}, r"endpoints.0.headers: 'X A' is no name"),
+        ({"key": "sk-one\nsk-two"}, r"the value of the header 'Authorization' has a line break"),
+        ({"url": "http://ada:secret@host/v1", "key": "sk-one"}, r"login in the url and the key.*api_key_header"),
+        ({"extra_body": {"seed": 2**70}}, r"extra_body: cannot be sent as JSON"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_an_error_of_the_recipe(tmp_path, options, message):
+    key = options.pop("key", "")
+    (tmp_path / "key").write_text(key)
+    named = {"api_key_file": str(tmp_path / "key")} if key else {}
+    config = recipes.Endpoint(**{"url": "http://host/v1", **options}, **named)
+    with pytest.raises(RecipeError, match=message) as caught:
+        access_of(config, recipes.Teacher(kind="http", model="m"), "endpoints.0")
+    assert "sk-" not in str(caught.value)
 
 
 def ask(url, **options):

@@ -1,11 +1,13 @@
 """The adaptive limiter on a simulated clock: hidden limits of several kinds, and noise that is none."""
 
+import asyncio
 import heapq
 import itertools
 import random
 
 import pytest
 
+from evoltune.teacher.notices import clock_after
 from evoltune.teacher.rate_limit import RateLimiter, duration_s, retry_after_s
 
 
@@ -97,3 +99,40 @@ def test_durations_are_read_in_the_usual_spellings():
     assert retry_after_s({"retry-after-ms": "250"}) == 0.25
     assert retry_after_s({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after_s({"Retry-After": "later"}) == 0
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "-5", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 400])
+def test_a_time_that_cannot_be_waited_for_is_none(value):
+    for name in ("Retry-After", "retry-after-ms", "X-RateLimit-Reset"):
+        assert retry_after_s({name: value, "X-RateLimit-Remaining": "0"}) == 0
+
+
+def test_a_very_long_time_can_be_shown_on_a_clock():
+    assert clock_after(retry_after_s({"Retry-After": "1e300"}))
+
+
+def test_limits_below_one_request_a_minute_are_not_believed():
+    now = [0.0]
+    limiter = RateLimiter(clock=lambda: now[0])
+    named = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "60"}
+    limiter.served(1, named | {"x-ratelimit-limit-requests": "1e-9"})
+    limiter.leave()
+    assert limiter.ready_at() < 1
+
+
+def test_a_wait_for_a_known_limit_is_said_once_a_minute(capsys, monkeypatch):
+    now = [0.0]
+    limiter = RateLimiter(rpm=3, clock=lambda: now[0], name="http://host/v1")
+
+    async def sleep(seconds):
+        now[0] += seconds
+
+    async def main():
+        for _ in range(5):
+            await limiter.admit(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(main())
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and now[0] == pytest.approx(80, abs=1)
+    assert "http://host/v1: its limit is 3 requests a minute" in said[0]

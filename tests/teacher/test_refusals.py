@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evoltune.teacher.refusals import error_in_reply, error_of, read_error
+from evoltune.teacher.refusals import error_in_reply, error_of, read_error, said_instead
 
 
 def error(status, body):
@@ -24,7 +24,7 @@ def error(status, body):
             {"error": {"message": 'upstream - {"error": {"message": "too hot"}}'}},
             'upstream - {"error": {"message": "too hot"}}; too hot',
         ),
-        (b"<html>\n502  Bad Gateway", "<html> 502 Bad Gateway"),
+        (b"<html>\n502  Bad Gateway", "(a web page) 502 Bad Gateway"),
         (b"x" * 500, "x" * 299 + "\u2026"),
         (b"", ""),
     ],
@@ -81,13 +81,55 @@ def test_an_account_that_is_used_up_is_known_by_its_code(status, body, is_accoun
     assert error(status, body).is_account is is_account
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "is_throttled"),
+    [
+        (400, {"__type": "com.example#ThrottlingException"}, True),
+        (403, {"error": {"code": 403, "errors": [{"reason": "userRateLimitExceeded"}]}}, True),
+        (429, {"error": {"code": "Throttling.RateQuota"}}, True),
+        (413, {"error": {"type": "tokens", "code": "rate_limit_exceeded"}}, False),
+        (400, {"error": {"message": "rate_limit_exceeded", "code": "bad"}}, False),
+    ],
+)
+def test_a_slower_pace_is_asked_for_by_status_or_code(status, body, is_throttled):
+    assert error(status, body).is_throttled is is_throttled
+    assert not error(status, body).is_account
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<!doctype html>\n<title>Web &amp; UI</title><style>p {}</style><p>Log in", "(a web page) Web & UI Log in"),
+        (b"unsupported model: m", "unsupported model: m"),
+        (b'{"success": false, "errors": [{"code": 7000, "message": "No route"}], "result": null}', "No route"),
+        (b'"busy"', "busy"),
+        (b'{"choices": [{"message": {"content": null}}]}', ""),
+        (b'{"choices": [{"message": {"content": "half', ""),
+    ],
+)
+def test_what_is_said_in_place_of_a_completion(body, said):
+    assert said_instead(body) == said
+
+
 def test_filters_are_known_by_their_code_and_retry_delays_are_read():
     azure = {"error": {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}
     assert error(400, azure).is_content and not error(400, {"error": {"message": "content_filter"}}).is_content
     assert error(429, {"error": {"details": [{"retryDelay": "31.5s"}]}}).retry_after_s == 31.5
 
 
-@pytest.mark.parametrize("body", [b"null", b"[]", b"3", b'"x"', b'{"error": null}', b'{"error": [1]}', b"[" * 400])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"[]",
+        b"3",
+        b'"x"',
+        b'{"error": null}',
+        b'{"error": [1]}',
+        b"[" * 400,
+        b'{"a":' * 300 + b"1" + b"}" * 300,
+    ],
+)
 def test_odd_bodies_are_read_too(body):
     assert error(500, body).status == 500
 

@@ -1,10 +1,15 @@
 """Chat completions into replies: answers apart from reasoning, every way to end, errors inside HTTP 200, usage."""
 
 import json
+import math
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evoltune.teacher.protocol import GivenUpError, Request
+from evoltune.teacher.refusals import MAX_MESSAGE, read_error, said_instead
 from evoltune.teacher.replies import FailedReply, parse_reply, reply_of
 
 THOUGHT = "Short is best, I think."
@@ -137,6 +142,62 @@ def test_bytes_that_are_no_utf8_and_halves_of_surrogate_pairs_are_replaced():
     assert parse_reply(raw.replace(b"#", b"\\ud83d\\ude00"), ASKED).texts == ("caf\U0001f600",)
 
 
+def test_control_characters_are_left_out_except_of_a_raw_prompts_text():
+    assert one("\x1b[31mIt\x00 rises.\x1b[0m\x1b]0;title\x07\n\tYes.\x7f").texts == ("It rises.\n\tYes.",)
+    assert reply_of({"choices": [{"text": "a\x00b"}]}, is_raw_text=True).texts == ("a\x00b",)
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_details"])
+def test_a_reply_that_is_nested_to_exhaust_the_stack_is_read_as_far_as_is_sound(field):
+    nested = "x"
+    for _ in range(2000):
+        nested = [{"text": nested}]
+    message = {"content": "Hello.", field: nested}
+    if field == "content":
+        with pytest.raises(ValueError, match="content is null"):
+            reply_of({"choices": [{"message": message}]})
+    else:
+        assert reply_of({"choices": [{"message": message}]}).texts == ("Hello.",)
+
+
+def test_a_prompt_that_was_blocked_is_one_rows_fault():
+    with pytest.raises(GivenUpError, match="SAFETY") as caught:
+        reply_of({"choices": [], "promptFeedback": {"blockReason": "SAFETY"}})
+    assert caught.value.reason == "content filter"
+
+
+NAMES = (
+    "choices message messages content text index delta finish_reason error code status type message reasoning reasoning_details "
+    "thinking refusal tool_calls usage prompt_tokens completion_tokens total_tokens promptFeedback blockReason object detail loc "
+    "param retryDelay description base_resp errors"
+).split()
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["stop", "length", "<think>", "\ud800", "-1", "{}"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
+    st.sampled_from([b"", b"data: ", b": x\n", b"\xef\xbb\xbf"]),
+)
+def test_no_reply_is_an_error_of_ours(reply, before):
+    body = before + json.dumps(reply).encode()
+    with suppress(ValueError, GivenUpError):
+        parse_reply(body, ASKED)
+    error = read_error(400, body)
+    assert len(error.message) <= MAX_MESSAGE and math.isfinite(error.retry_after_s)
+    assert len(said_instead(body)) <= MAX_MESSAGE
+
+
 def test_choices_are_ordered_by_index_and_truncated_ones_are_known():
     choices = [{**choice("b", "length"), "index": 1}, choice("a")]
     reply = reply_of({"choices": choices, "usage": {"prompt_tokens": 3, "completion_tokens": -1}})
@@ -151,6 +212,10 @@ def test_choices_are_ordered_by_index_and_truncated_ones_are_known():
         ({"prompt_tokens": 9, "completion_tokens": 21, "total_tokens": 30}, (9, 21)),
         ({"input_tokens": 9, "output_tokens": 4}, (9, 4)),
         (None, (0, 0)),
+        ({"prompt_tokens": 9.0, "completion_tokens": "4"}, (9, 4)),
+        ({"prompt_tokens": 2**64 - 1, "completion_tokens": float("inf"), "total_tokens": float("nan")}, (0, 0)),
+        ({"prompt_tokens": True, "completion_tokens": [4], "total_tokens": "many"}, (0, 0)),
+        ({"prompt_tokens": -9, "completion_tokens": 4}, (0, 4)),
         ({"prompt_tokens": None}, (0, 0)),
     ],
 )

@@ -23,6 +23,21 @@ def test_calls_that_time_out_together_halve_the_window_once_and_it_grows_again()
     assert window.limit == UNLIMITED
 
 
+def test_most_of_a_wide_window_is_back_after_a_few_rounds_and_the_rest_call_by_call():
+    now = [10.0]
+    window = Window(256, clock=lambda: now[0])
+    window.in_flight = 256
+    assert window.timed_out(sent_at=5.0) == 128
+    for _ in range(10):  # rounds
+        for _ in range(int(window.limit)):
+            window.served()
+    assert 200 <= window.limit <= 220
+    before = window.limit
+    for _ in range(int(before)):
+        window.served()
+    assert window.limit - before < 1.1
+
+
 def test_a_call_that_is_alone_lowers_nothing():
     window = Window(32)
     window.in_flight = 1

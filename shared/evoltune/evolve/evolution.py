@@ -73,7 +73,7 @@ class Evolution:
     """The first one ends the run, after every call in flight has been journalled."""
     fusion_partners: list[str] = field(default_factory=list)
     """Ids of the chains' heads when fusion begins."""
-    _said_truncated: bool = False
+    _said: set[str] = field(default_factory=set)
     _uncommitted: dict[str, Record | Drop] = field(default_factory=dict)
     _committed_at: float = 0.0
 
@@ -91,13 +91,27 @@ class Evolution:
         if is_judgement:
             return await self._judge(request)
         reply = await self.teacher.complete(request)
-        if not self._said_truncated and any(not reply.texts[i].strip() for i in reply.truncated):
-            self._said_truncated = True
-            say(
+        self._say_thoughts_without_answers(reply)
+        return reply
+
+    def _say_thoughts_without_answers(self, reply: Reply) -> None:
+        """Says once, for each of both causes, that a model thinks and then says nothing."""
+        silent = [i for i, text in enumerate(reply.texts) if not text.strip()]
+        if any(i in reply.truncated for i in silent):
+            self._say_once(
                 f"a reply ended at the token limit inside its reasoning: raise teacher.max_tokens "
                 f"({self.recipe.teacher.max_tokens}), or lower the effort (teacher.extra_body: {{reasoning_effort: low}})"
             )
-        return reply
+        elif any(reply.thought(i) for i in silent):
+            self._say_once(
+                "a reply has reasoning and no answer: the server may take the answer for a part of it; ask the model not to "
+                "think (teacher.extra_body: {reasoning_effort: none}, or {chat_template_kwargs: {enable_thinking: false}})"
+            )
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            say(line)
 
     async def sample(self, record: Record, prompt: str, k: int, settings: recipes.Teacher) -> Reply:
         """`k` answers of the sampler to a record."""

@@ -33,6 +33,9 @@ from evoltune.text.credentials import (
     without_credentials,
 )  # fmt: skip
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
@@ -78,15 +81,34 @@ def access_of(config: recipes.Endpoint, teacher: recipes.Teacher, where: str) ->
     is_azure = "/openai/deployments/" in url.path
     name = config.api_key_header or ("api-key" if is_azure else "Authorization")
     named = {name: f"Bearer {key}" if name.lower() == "authorization" else key} if key else {}
+    headers = {"Content-Type": "application/json", **named, **given["headers"]}
+    _check_headers(headers, url, where)
     variables = (os.environ[v] for v in re.findall(r"\$\{(\w+)\}", orjson.dumps([raw, teacher.extra_body]).decode()))
     secrets = [key, *variables, *secrets_in(given), *secrets_in(teacher_extra), *secrets_of_url(chat)]
     note_secrets(secrets)
     shown = without_credentials(given["url"].partition("?")[0])
     return Access(
-        url=url, name=shown, headers={"Content-Type": "application/json", **named, **given["headers"]}, proxy=proxy_of(chat),
+        url=url, name=shown, headers=headers, proxy=proxy_of(chat),
         completions_url=url.with_path(f"{url.raw_path.removesuffix('/chat/completions')}/completions", encoded=True, keep_query=True),
         extra_body=given["extra_body"], teacher_extra=teacher_extra, secrets=tuple(dict.fromkeys(_bytes(secrets))), lacks=lacks,
     )  # fmt: skip
+
+
+def _check_headers(headers: Mapping[str, str], url: URL, where: str) -> None:
+    """Raises RecipeError for what HTTP cannot send. No message shows a value: it may be a key."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise RecipeError(f"{where}.headers: {name!r} is no name of a header")
+        if _CONTROLS.search(value):
+            raise RecipeError(
+                f"{where}: the value of the header {name!r} has a line break or another control character: give the key, or "
+                "the header, on one line"
+            )
+    if url.user is not None and any(name.lower() == "authorization" for name in headers):
+        raise RecipeError(
+            f"{where}: the login in the url and the key are both sent as the header Authorization: leave one out, or name "
+            "another header for the key (api_key_header)"
+        )
 
 
 def _bytes(secrets: list[str]) -> Iterator[bytes]:
@@ -105,7 +127,7 @@ def _read_key(config: recipes.Endpoint, where: str) -> str:
     if config.api_key_file:
         path = Path(config.api_key_file).expanduser()
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return path.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"{where}.api_key_file: {str(path)!r} cannot be read: {error}") from None
     return ""

@@ -4,6 +4,8 @@
     json_of(b'data: {"choices": [{"delta": {"content": "It "}}]}\\n\\ndata: ...\\n\\ndata: [DONE]')
         ->  {"choices": [{"index": 0, "message": {"content": "It rises."}, "finish_reason": "stop"}]}
 
+    json_of(b': PROCESSING\\n\\n{"choices": []}')                      ->  the same as without the comment
+
 Raises ValueError for anything else. Invariant: an event stream without its end is no reply, because its text is cut.
 """
 
@@ -14,16 +16,25 @@ from typing import Any
 import orjson
 
 _EVENTS = re.compile(r"(?::|data:|event:|id:|retry:)")
+_COMMENTS = re.compile(r"(?::[^\n]*(?:\n\s*|\Z))+")
+"""With which a gateway keeps a connection alive, also before a body that is no stream."""
 _DATA = re.compile(r"^data:[ ]?(.*)$", re.MULTILINE)
 
 
 def json_of(body: bytes) -> object:
-    """Also with a byte order mark, NULs or white space round it, bytes that are no UTF-8, halves of surrogate pairs; a stream of
+    """Also with a byte order mark, NULs or white space round it, UTF-16, bytes that are neither, halves of surrogate pairs; a stream of
     events, which some gateways send unasked, is joined."""
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body.decode("utf-8", "replace").strip("\ufeff\0 \t\r\n")
+        text = body.decode(json.detect_encoding(body), "replace").strip("\ufeff\0 \t\r\n")
+    else:
+        is_wrapped = isinstance(value, str) and value.lstrip().startswith(
+            "{"
+        )  # some gateways encode what is encoded already
+        return json_of(value.encode()) if is_wrapped else value
+    if comments := _COMMENTS.match(text):
+        text = text[comments.end() :]
     if _EVENTS.match(text):
         return _joined(_DATA.findall(text))
     try:
@@ -50,7 +61,8 @@ def _joined(events: list[str]) -> object:
         rest |= {key: value for key, value in chunk.items() if key not in ("choices", "object") and value is not None}
         for part in found:
             if isinstance(part, dict):
-                _add(choices.setdefault(int(part.get("index") or 0), {"message": {}}), part)
+                index = part.get("index")
+                _add(choices.setdefault(index if isinstance(index, int) else 0, {"message": {}}), part)
     ends = [choice.get("finish_reason") for choice in choices.values()]
     if not choices or not (is_done or all(ends)):
         raise ValueError("the reply is a stream that ends early")
@@ -58,11 +70,11 @@ def _joined(events: list[str]) -> object:
 
 
 def _add(choice: dict[str, Any], part: dict[str, Any]) -> None:
-    """Adds one event's part to a choice: texts grow, of everything else the last counts."""
+    """Adds one event's part to a choice: texts and lists of parts grow, of everything else the last counts."""
     delta = part.get("delta")
     for key, value in (delta if isinstance(delta, dict) else {}).items():
         known = choice["message"].get(key)
-        is_text = isinstance(value, str) and isinstance(known, str) and key != "role"
+        goes_on = any(isinstance(value, kind) and isinstance(known, kind) for kind in (str, list)) and key != "role"
         if value is not None:
-            choice["message"][key] = known + value if is_text else value
+            choice["message"][key] = known + value if goes_on else value
     choice |= {key: value for key, value in part.items() if key not in ("delta", "index") and value is not None}

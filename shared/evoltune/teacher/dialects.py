@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import orjson
+
 from evoltune.errors import RecipeError
 from evoltune.teacher.protocol import RAW_PROMPT, Message, Request
 
@@ -138,8 +140,12 @@ def until_stop(text: str, stop: tuple[str, ...]) -> str:
 def chat_url(url: str, where: str, query: Mapping[str, str] | None = None) -> str:
     """The chat completions URL of a base URL (`http://host:8000`, `.../v1`, or the full path), its query kept and extended.
     Raises RecipeError: not an HTTP URL; the message begins with `where`, the key in the recipe."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(url.strip())
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, brackets without an address
+        is_usable = False
+    if not is_usable:
         raise RecipeError(f"{where}.url: {url!r} must be http://HOST:PORT/v1 or https://HOST/v1")
     path = parts.path.rstrip("/")
     if not path.endswith("/chat/completions"):
@@ -152,3 +158,7 @@ def check_extra_body(extra_body: Mapping[str, Any], where: str) -> None:
     """Raises RecipeError for keys that the recipe has a key of its own for."""
     for key in sorted(OWN_KEYS & extra_body.keys()):
         raise RecipeError(f"{where}.extra_body.{key}: not allowed there: use the keys of `teacher:` (null: not sent)")
+    try:
+        orjson.dumps(extra_body)
+    except TypeError as error:  # an integer of more than 64 bits, a date of YAML
+        raise RecipeError(f"{where}.extra_body: cannot be sent as JSON: {error}") from None

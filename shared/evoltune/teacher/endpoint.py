@@ -36,7 +36,7 @@ from evoltune.teacher.negotiation import (
 from evoltune.teacher.notices import clock_after, say, span
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, probe_of
 from evoltune.teacher.rate_limit import RateLimiter, retry_after_s
-from evoltune.teacher.refusals import ServerError, read_error
+from evoltune.teacher.refusals import ServerError, read_error, said_instead
 from evoltune.teacher.replies import FailedReply, parse_reply
 from evoltune.teacher.window import Window
 
@@ -46,6 +46,8 @@ LATER = {408, 409, 424, 425, 429, 498, 499}
 OVERLOADED = 529
 BUSY = {498, 503, OVERLOADED}  # 498: no capacity (Groq)
 PROBE_ATTEMPTS = 4
+SHORT_S = 4.0
+"""So long after the last reply, an account that is said to be used up may be a limit for each minute."""
 MAX_REPLY_BYTES = 64 * 2**20
 """A reply of 100 texts of 8,192 tokens has about 4 MiB."""
 
@@ -70,9 +72,11 @@ class Endpoint:
         self.name, self.weight = self.access.name, config.weight
         self._session, self._attempts, self._store = session, attempts, store
         self._max_wait_s = teacher.max_wait_s
-        self.limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute)
+        self.limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute, name=self.name)
         self._window = Window(teacher.concurrency)
         self.in_flight, self._failures, self.cooldown_until = 0, 0, 0.0
+        self._short_since = 0.0
+        """Since when 429s speak of the account, without a reply in between; 0: they do not."""
         self.unusable = self.access.lacks
         """Why no further request is sent here; "" while the endpoint can be used."""
         self._gate, self._resolving = Gate(), asyncio.Lock()
@@ -148,8 +152,9 @@ class Endpoint:
         except FailedReply as failed:
             raise self._fault(failed.error, headers, sent_at) from None
         except ValueError as error:
-            raise AttemptError(str(error), where=self.name, charged=True, answered=True) from None
-        self._failures = 0
+            said = said_instead(content)
+            raise AttemptError(str(error), where=self.name, detail=said, charged=True, answered=True) from None
+        self._failures, self._short_since = 0, 0.0
         self.limiter.served(reply.usage.completion_tokens, headers)
         self._window.served()
         return reply
@@ -208,15 +213,15 @@ class Endpoint:
             )
         if error.status == 401:
             return self._stop(error, "check api_key_env or api_key_file")
-        if error.is_account and not (error.status == 429 and asked_s and "insufficient_quota" not in error.codes):
+        if error.is_account and not self._may_be_a_limit(error, asked_s):
             return self._stop(error, "check the account")
         if asked_s > self._max_wait_s:
             until = f"asks to wait {span(asked_s)}, until {clock_after(asked_s)}"
             return self._stop(error, f"it {until}: run again then, or raise teacher.max_wait_s ({self._max_wait_s:g})")
-        if error.status == 429:
+        if error.is_throttled:
             pause = self.limiter.refused(sent_at, headers, asked_s)
             return AttemptError(
-                "HTTP 429", where=self.name, detail=error.message, retry_after_s=pause, rate_limited=True,
+                f"HTTP {error.status}", where=self.name, detail=error.message, retry_after_s=pause, rate_limited=True,
                 busy=asked_s > 0, answered=True,
             )  # fmt: skip
         if (error.status < 500 and error.status not in LATER) or error.is_too_long:
@@ -227,6 +232,16 @@ class Endpoint:
             busy=error.status in BUSY, answered=True,
             charged=error.status >= 500 and error.status != OVERLOADED,  # a gateway may answer after the model has generated
         )  # fmt: skip
+
+    def _may_be_a_limit(self, error: ServerError, asked_s: float) -> bool:
+        """Whether waiting may help although the error's code speaks of the account: it says until when, or the server has just
+        served others. Some name a limit for each minute so (`credit_limit`, `insufficient_quota`)."""
+        if error.status != 429:
+            return False
+        if asked_s and "insufficient_quota" not in error.codes:
+            return True
+        self._short_since = self._short_since or time.monotonic()
+        return bool(self._served) and time.monotonic() - self._short_since < SHORT_S
 
     def _stop(self, error: ServerError, todo: str) -> AttemptError:
         self.unusable = self.unusable or f"{self.name}: {error}: {todo}"

@@ -3,6 +3,9 @@
 import sys
 import time
 
+SAID_FROM_S, SAID_EVERY_S = 5.0, 60.0
+"""A wait of this length is said, and no more often than this."""
+
 
 def say(line: str) -> None:
     """Prints one line."""

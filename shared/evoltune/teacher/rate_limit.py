@@ -8,12 +8,15 @@ Invariant: no call leaves while the endpoint is paused.
 """
 
 import asyncio
+import math
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+
+from evoltune.teacher.notices import SAID_EVERY_S, SAID_FROM_S, clock_after, say
 
 START_RATE = 1500.0  # calls a second until RAMP_REPLIES have come; 256 calls are out after 0.17 s
 RAMP_REPLIES = 64
@@ -22,15 +25,18 @@ SERVED_WINDOW_S = 4.0  # the served rate is measured over this time
 QUIET_S = 2.0  # no growth for this time after a lowering; a 429 within it means that the limit fell, or noise
 GROW_EVERY_S, GROW_FAST, GROW_SLOWLY = 0.5, 1.25, 1.0125
 NOISE_AFTER, NOISE_SHARE, LIMIT_SHARE = 3, 0.15, 0.25
+MAX_ASKED_S = 1e8  # three years: more than a run waits, and still a time that a clock can show
 UNLIMITED = float("inf")
 
 
 class RateLimiter:
     """Paces the calls to one endpoint."""
 
-    def __init__(self, rpm: int = 0, tpm: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        """rpm, tpm: the recipe's caps on requests and tokens a minute; 0: learn them."""
-        self._clock = clock
+    def __init__(
+        self, rpm: int = 0, tpm: int = 0, clock: Callable[[], float] = time.monotonic, *, name: str = ""
+    ) -> None:
+        """rpm, tpm: the recipe's caps on requests and tokens a minute; 0: learn them. name: of the endpoint, for what is said."""
+        self._clock, self._name, self._said_at = clock, name, -SAID_EVERY_S
         self._max_rate = rpm / 60 if rpm else UNLIMITED
         self._rate = self._max_rate
         self._max_token_rate = tpm / 60 if tpm else UNLIMITED
@@ -58,8 +64,22 @@ class RateLimiter:
             return now
         async with self._turn:
             while (at := self.ready_at()) > (now := self._clock()):
+                self._say_wait(at - now)
                 await asyncio.sleep(at - now)
             return self.leave(prompt_tokens)
+
+    def _say_wait(self, seconds: float) -> None:
+        """Says so where a known limit, and no 429, makes the next call wait for long."""
+        now = self._clock()
+        if seconds < SAID_FROM_S or self._paused_until > now or now - self._said_at < SAID_EVERY_S:
+            return
+        self._said_at = now
+        limit = (
+            f"{60 * self.rate:.3g} requests"
+            if self._next >= self._next_by_tokens
+            else f"{60 * self._token_rate:.3g} tokens"
+        )
+        say(f"waiting until {clock_after(seconds)} for the next call to {self._name}: its limit is {limit} a minute")
 
     def _is_free(self, now: float) -> bool:
         unlimited = self._rate == UNLIMITED == self._token_rate and self._served_total >= RAMP_REPLIES
@@ -149,7 +169,7 @@ def _limit_per_s(headers: Mapping[str, str], kind: str) -> float | None:
     limit = _number(headers.get(f"x-ratelimit-limit-{kind}"))
     remaining = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{kind}", ""))
-    if not limit or remaining is None or not reset_s:
+    if not limit or limit < 1 or remaining is None or not reset_s:
         return None
     # The limit is per minute, unless the reset says that it refills much faster.
     return limit / 60 if (limit - remaining) / reset_s <= 3 * limit / 60 else None
@@ -157,9 +177,10 @@ def _limit_per_s(headers: Mapping[str, str], kind: str) -> float | None:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text else None
+        value = float(text) if text else None
     except ValueError:
         return None
+    return value if value is not None and math.isfinite(value) else None
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -177,16 +198,20 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     """Seconds that the server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date, else the time at
     which an exhausted limit is reset (`X-RateLimit-Reset` since 1970, in s or ms); 0: nothing."""
     if ms := _number(headers.get("retry-after-ms")):
-        return ms / 1000
+        return _asked(ms / 1000)
     text = headers.get("Retry-After", "")
     if (seconds := _number(text)) is not None:
-        return max(0.0, seconds)
+        return _asked(seconds)
     try:
         if text:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+            return _asked(parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
         pass
     reset = _number(headers.get("X-RateLimit-Reset"))
     if reset and reset > 1e9 and _number(headers.get("X-RateLimit-Remaining")) == 0:
-        return max(0.0, (reset / 1000 if reset > 1e11 else reset) - time.time())
+        return _asked((reset / 1000 if reset > 1e11 else reset) - time.time())
     return 0.0
+
+
+def _asked(seconds: float) -> float:
+    return min(max(0.0, seconds), MAX_ASKED_S)

@@ -7,6 +7,7 @@ Decisions rest on fields that are made for programs (status, `code`, `type`, `pa
 a message only say in which order things are tried.
 """
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import orjson
 
 from evoltune.teacher.bodies import json_of
+from evoltune.teacher.rate_limit import MAX_ASKED_S
 from evoltune.text.unicode import without_surrogates
 
 MAX_MESSAGE = 300
@@ -30,7 +32,13 @@ ACCOUNT = {
 """Words of codes that speak of the account: no other request will be served until a person acts."""
 CONTENT = ("content_filter", "content_policy", "moderation", "safety", "responsible_ai", "inspection", "sensitive")
 """Parts of codes that speak of this prompt's content."""
+THROTTLED = ("throttl", "rate_limit", "ratelimit", "too_many_requests")
+"""Parts of codes that ask for a slower pace, also under a status that speaks of something else."""
+TOO_LARGE = 413
+"""With such a code, the request alone is larger than a minute's share: waiting does not help it."""
 _NAMED_BY = ("param", "parameter", "field")
+_PAGE = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
+_TAGS = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)|<!--.*?-->|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _IN_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*")
 MAX_DEPTH = 8
 ALIASES = {"stop_sequences": "stop", "candidate_count": "n"}
@@ -45,7 +53,7 @@ class ServerError:
     message: str = ""
     """The server's sentence in one line, shortened; "" when it sent none."""
     codes: frozenset[str] = frozenset()
-    """Every `code`, `type`, `status` and `reason` in it, in lower case."""
+    """Every `code`, `type`, `__type`, `status` and `reason` in it, in lower case."""
     refused: tuple[str, ...] = ()
     """Parameters that it says, in fields made for that, not to take."""
     mentioned: tuple[str, ...] = ()
@@ -56,8 +64,15 @@ class ServerError:
     @property
     def is_account(self) -> bool:
         """The account is empty, over its budget, or closed."""
-        words = {word for code in self.codes for word in re.split(r"[^a-z0-9]+", code)}
+        codes = (code for code in self.codes if not any(part in code for part in THROTTLED))  # `Throttling.RateQuota`
+        words = {word for code in codes for word in re.split(r"[^a-z0-9]+", code)}
         return self.status == 402 or bool(words & ACCOUNT)
+
+    @property
+    def is_throttled(self) -> bool:
+        """Requests come too fast: HTTP 429, or a code that says so (Google has sent 403, AWS 400)."""
+        says_so = any(part in code for code in self.codes for part in THROTTLED)
+        return self.status == 429 or (says_so and self.status != TOO_LARGE)
 
     @property
     def is_content(self) -> bool:
@@ -78,14 +93,35 @@ def read_error(status: int, body: bytes) -> ServerError:
     try:
         raw = json_of(body)
     except ValueError:
-        return ServerError(status=status, message=_one_line(body[:4000].decode(errors="replace")))
+        return ServerError(status=status, message=_one_line(_words_of(body[:20_000].decode(errors="replace"))))
     return error_of(status, raw)
+
+
+def said_instead(body: bytes) -> str:
+    """What the body of HTTP 200 says that is no completion: a page, a sentence, an object without choices. "" for a completion,
+    and for one that is cut."""
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[", b"data:")):
+        try:
+            raw = json_of(body)
+        except ValueError:
+            return ""
+        return "" if isinstance(raw, dict) and raw.get("choices") else error_of(200, raw).message
+    return read_error(200, body).message
+
+
+def _words_of(text: str) -> str:
+    """The words of a web page, as a proxy or a wrong address sends it; any other text as it is."""
+    if not _PAGE.match(text):
+        return text
+    return f"(a web page) {html.unescape(_TAGS.sub(' ', text))}"
 
 
 def error_of(status: int, raw: object) -> ServerError:
     """The same of a body that is parsed already, as a line of a batch file holds it."""
     found = [*_objects(raw, MAX_DEPTH)]
-    codes = {_snake(str(o[k])) for o in found for k in ("code", "type", "status", "reason") if _is_word(o.get(k))}
+    codes = {
+        _snake(str(o[k])) for o in found for k in ("code", "type", "__type", "status", "reason") if _is_word(o.get(k))
+    }
     named = [name for o in found for name in _names_in(o)]
     message = _message(raw)
     refused: tuple[str, ...] = ()
@@ -172,20 +208,27 @@ def _message(raw: object) -> str:
     """The server's sentence: the deepest `message`, `detail`, `msg` or `error` that is a text."""
     texts = []
     for found in _objects(raw, MAX_DEPTH):
-        for key in ("message", "detail", "msg", "error", "error_description", "title"):
+        for key in ("message", "detail", "msg", "error", "error_description", "error_msg", "status_msg", "title"):
             value = found.get(key)
             if isinstance(value, str) and value.strip():
                 texts.append(value)
     if not texts:
-        return _one_line(raw if isinstance(raw, str) else orjson.dumps(raw).decode()) if raw else ""
+        return _one_line(raw if isinstance(raw, str) else _as_json(raw)) if raw else ""
     plain = [text for text in texts if not text.lstrip().startswith(("{", "["))] or texts
     return _one_line("; ".join(dict.fromkeys(plain[:3])))
+
+
+def _as_json(raw: object) -> str:
+    try:
+        return orjson.dumps(raw).decode()
+    except TypeError:  # nested to exhaust the stack, or numbers of more than 64 bits
+        return ""
 
 
 def _retry_delay_s(found: list[dict[str, Any]]) -> float:
     """Google's RetryInfo: `retryDelay: 31s`."""
     delays = (re.fullmatch(r"(\d+(?:\.\d+)?)s", str(o.get("retryDelay", ""))) for o in found)
-    return max((float(d[1]) for d in delays if d), default=0.0)
+    return max((min(float(d[1]), MAX_ASKED_S) for d in delays if d), default=0.0)
 
 
 def _one_line(text: str) -> str:

@@ -14,7 +14,7 @@ from evoltune.teacher.bodies import json_of
 from evoltune.teacher.protocol import RAW_PROMPT, GivenUpError, Reply, Request
 from evoltune.teacher.refusals import ServerError, error_in_reply
 from evoltune.text.reasoning import split_reasoning
-from evoltune.text.unicode import without_surrogates
+from evoltune.text.unicode import clean, without_surrogates
 
 CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "token_limit", "model_context_window_exceeded"}
 FAILED = {"error", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource", "network_error"}
@@ -38,6 +38,10 @@ FILTERED = (
 Choice = tuple[str, str, bool]
 """(answer, thought, whether it ended at the token limit)."""
 _TEXT_PARTS = {"text", "output_text", "input_text", ""}
+MAX_NESTING = 20
+"""Of parts in parts: a reply that is nested more deeply is made to exhaust the stack."""
+MAX_COUNT = 2**31
+"""A larger number of tokens is no count, and as many would not fit into the store."""
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text")
 
 
@@ -64,6 +68,8 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
     if error := error_in_reply(completion):
         raise FailedReply(error)
     choices = completion.get("choices")
+    if not choices and (reason := _why_blocked(completion)):
+        raise GivenUpError("content filter", f"the prompt was blocked: {reason}")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
         raise ValueError("the reply has no choices")
     if len(choices) > 1 and all(isinstance(c.get("index"), int) for c in choices):
@@ -82,6 +88,13 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
     return Reply(texts=texts, usage=usage, truncated=truncated, thoughts=thoughts if any(thoughts) else ())
 
 
+def _why_blocked(completion: Mapping[str, Any]) -> str:
+    """The reason for which Gemini, and gateways before it, take no prompt: `promptFeedback: {blockReason: SAFETY}`."""
+    feedback = completion.get("promptFeedback") or completion.get("prompt_feedback")
+    reason = (feedback.get("blockReason") or feedback.get("block_reason")) if isinstance(feedback, dict) else None
+    return reason if isinstance(reason, str) else ""
+
+
 def _made_nothing(completion: Mapping[str, Any], found: list[Choice | GivenUpError]) -> bool:
     """Empty texts of which the server says itself that they cost nothing: a provider behind it failed."""
     usage = completion.get("usage")
@@ -91,7 +104,7 @@ def _made_nothing(completion: Mapping[str, Any], found: list[Choice | GivenUpErr
 
 def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpError:
     """What one choice says, or why it says nothing. Raises ValueError: worth another attempt."""
-    message = choice.get("message")
+    message = choice.get("message", choice.get("delta"))
     if message is None and "message" in choice:
         message = {}  # of a text that a filter took away
     end = str(choice.get("finish_reason") or "").lower()
@@ -103,7 +116,8 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
         answer, thought = _message(message)
     else:
         raise ValueError("the reply's content is null")
-    answer, thought = without_surrogates(answer), without_surrogates(thought)
+    to_store = without_surrogates if is_raw_text else clean
+    answer, thought = to_store(answer), to_store(thought)
     refusal = message.get("refusal") if isinstance(message, dict) else None
     if end != "stop" and any(part in end for part in FILTERED):
         return GivenUpError("content filter", f"the reply ended with finish_reason {end!r}")
@@ -115,7 +129,7 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
         return GivenUpError("tool call", "the model called a tool in place of an answer")
     if end in CUT:
         return answer, thought, True
-    if isinstance(message, dict) and message.get("content") is None and not answer:
+    if isinstance(message, dict) and not isinstance(message.get("content"), str) and not answer:
         raise ValueError("there is no answer after the reasoning" if thought else "the reply's content is null")
     if not answer.strip() and end not in ENDED:
         raise ValueError(f"the reply is empty and ended with finish_reason {end!r}")
@@ -144,15 +158,15 @@ def _message(message: Mapping[str, Any]) -> tuple[str, str]:
     return answer, "\n\n".join(t for t in (*thoughts, inside) if t.strip()).strip()
 
 
-def _all_text(value: object) -> str:
-    """The text in a part of any nesting."""
+def _all_text(value: object, depth: int = MAX_NESTING) -> str:
+    """The text in a part that may hold parts."""
     if isinstance(value, str):
         return value
-    if isinstance(value, list):
-        return "".join(_all_text(item) for item in value)
-    if isinstance(value, dict):
+    if isinstance(value, list) and depth:
+        return "".join(_all_text(item, depth - 1) for item in value)
+    if isinstance(value, dict) and depth:
         keys = ("text", "thinking", "reasoning", "summary", "content")
-        return next((text for key in keys if (text := _all_text(value.get(key)))), "")
+        return next((text for key in keys if (text := _all_text(value.get(key), depth - 1))), "")
     return ""
 
 
@@ -166,11 +180,18 @@ def usage_of(raw: object) -> Usage:
         return Usage()
 
     def count(name: str, other: str) -> int:
-        found = raw.get(name)
-        if not isinstance(found, int):
-            found = raw.get(other)
-        return max(0, found) if isinstance(found, int) else 0
+        found = _count(raw.get(name))
+        return (_count(raw.get(other)) if found is None else found) or 0
 
     prompt = count("prompt_tokens", "input_tokens")
     completion = count("completion_tokens", "output_tokens")
     return Usage(prompt_tokens=prompt, completion_tokens=max(completion, count("total_tokens", "") - prompt))
+
+
+def _count(value: object) -> int | None:
+    """A number of tokens, also as a float or as digits in a text; None for anything that cannot be one."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if isinstance(value, int | float) and not isinstance(value, bool) and value < MAX_COUNT:
+        return max(0, int(value))
+    return None

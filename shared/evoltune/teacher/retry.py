@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable
 
 from evoltune.errors import TeacherError
-from evoltune.teacher.notices import clock_after, say, span
+from evoltune.teacher.notices import SAID_EVERY_S, SAID_FROM_S, clock_after, say, span
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, Teacher, probe_of
 
 FIRST_DELAY_S, MAX_DELAY_S = 0.1, 20.0
 FIRST_CONTACT_RETRIES = 4  # while nothing listens and nothing has ever answered: about 1.5 s
 SILENT_429_S = 10.0  # a server that has served nothing yet, refuses with 429 and does not say until when
 FAILED_PROBE_S = 5.0  # a probe that failed speaks for the calls that fail within this time
-SAID_FROM_S, SAID_EVERY_S = 5.0, 60.0
 
 
 class Retried:

@@ -1,4 +1,4 @@
-"""How many calls one server gets at once: halved when calls time out, one more after each round that was served.
+"""How many calls one server gets at once: halved when calls time out, then more with each round that was served.
 
 A saturated server queues what it cannot serve, and queued calls time out: with fewer at once, each is served in time.
 Invariant: at least one call may always leave.
@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 UNLIMITED = float("inf")
+FAST, NEAR = 1 / 16, 0.8
+"""Growth of a round: a sixteenth until it is near the number at which calls timed out, from then on one call."""
 
 
 class Window:
@@ -18,6 +20,8 @@ class Window:
     def __init__(self, full: int, clock: Callable[[], float] = time.monotonic, *, limit: float = UNLIMITED) -> None:
         self._full, self._clock, self.limit = full, clock, limit
         self.in_flight = 0
+        self._failed = UNLIMITED
+        """How many were in flight when calls last timed out."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._lowered_at = 0.0
 
@@ -56,14 +60,16 @@ class Window:
         flight together lower it once."""
         if sent_at < self._lowered_at or self.in_flight <= 1:
             return 0
-        self.limit = max(1, int(min(self.limit, self.in_flight)) // 2)
+        self._failed = min(self.limit, self.in_flight)
+        self.limit = max(1, int(self._failed) // 2)
         self._lowered_at = self._clock()
         return int(self.limit)
 
     def served(self) -> None:
         """Call this after a reply that came in time: raises the limit again."""
         if self.limit < UNLIMITED:
-            self.limit += 1 / self.limit
+            share = 1 / self.limit  # of a round
+            self.limit += max(share, FAST) if self.limit < NEAR * self._failed else share
             if self.limit >= self._full:
                 self.limit = UNLIMITED
             self._admit()

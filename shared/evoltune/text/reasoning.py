@@ -11,22 +11,25 @@ Invariants: splitting what `join_reasoning` wrote gives its two parts back; an a
 import re
 from bisect import bisect_left
 
-_NAMES = r"think|thinking|thought|thoughts|reasoning|[a-z]{2,6}:think"
+_NAMES = r"think|thinking|thought|thoughts|reasoning|[a-z]{2,8}[:_]think"
 _OTHER_NAMES = r"reflection|reason|analysis|scratchpad|inner_?monologue|inner_?thoughts"
 """Names that people use for parts of an answer too: around a thought only where an answer follows."""
 _TOKENS = {
     "[THINK]": "[/THINK]", "◁think▷": "◁/think▷", "<|begin_of_thought|>": "<|end_of_thought|>", "<|think|>": "<|/think|>",
-    "<|START_THINKING|>": "<|END_THINKING|>", "<|channel>thought": "<channel|>",
+    "<|START_THINKING|>": "<|END_THINKING|>", "<|channel>thought": "<channel|>", "<|inner_prefix|>": "<|inner_suffix|>",
+    "[unused16]": "[unused17]",
 }  # fmt: skip
-"""Special tokens around a thought: Magistral, Kimi, Sky-T1 and OpenThinker, Command, Gemma."""
+"""Special tokens around a thought: Magistral, Kimi, Sky-T1 and OpenThinker, Command, Gemma, Apertus, Pangu."""
 _OPEN = re.compile(
-    rf"<(?P<tag>{_NAMES})>|<(?P<other>{_OTHER_NAMES})>|(?P<token>{'|'.join(map(re.escape, _TOKENS))})", re.IGNORECASE
+    rf"<(?P<tag>{_NAMES})(?:\s[^<>\n]{{0,80}})?>|<(?P<other>{_OTHER_NAMES})>|(?P<token>{'|'.join(map(re.escape, _TOKENS))})",
+    re.IGNORECASE,
 )
 _CLOSE = re.compile(rf"</(?:{_NAMES})>|{'|'.join(map(re.escape, _TOKENS.values()))}", re.IGNORECASE)
 _CLOSES = {opening.casefold(): closing for opening, closing in _TOKENS.items()}
 _SOLUTION = re.compile(
     r"^\s*<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>\s*)?$"
     r"|^\s*<\|START_(?:RESPONSE|TEXT)\|>(?P<response>.*?)(?:<\|END_(?:RESPONSE|TEXT)\|>\s*)?$"
+    r"|^\s*<\|begin_of_box\|>(?P<box>.*?)(?:<\|end_of_box\|>\s*)?$"
     r"|^\s*<(?P<tag>response|answer)>(?P<tagged>.*?)(?:</(?P=tag)>\s*)?$",
     re.DOTALL,
 )
@@ -67,7 +70,9 @@ def split_reasoning(text: str) -> tuple[str, str]:
         answer, thought = _split_once(text)
         thoughts.append(_without_closes(thought))
         if any(thoughts) and (solution := _SOLUTION.match(answer)):
-            answer = (solution["solution"] or solution["response"] or solution["tagged"] or "").strip()
+            answer = (
+                solution["solution"] or solution["response"] or solution["box"] or solution["tagged"] or ""
+            ).strip()
         if answer == text:
             break
         text = answer
