@@ -73,6 +73,12 @@ def test_what_is_missing_is_named_with_the_command():
     assert all("pip install" in line for line in found.missing)
 
 
+def test_liger_can_be_left_out_and_is_then_not_missed():
+    off = Train(use_liger_kernel=False)
+    assert not choose_kernels(off, "bf16", gpu=True, installed=lambda _: True).liger
+    assert choose_kernels(off, "bf16", gpu=True, installed=lambda _: False).missing == ()
+
+
 def test_the_loss_stays_ours():
     assert not LIGER["cross_entropy"]
     assert not LIGER["fused_linear_cross_entropy"]

@@ -106,7 +106,7 @@ def _installed(package: str) -> bool:
 def choose_kernels(
     train: Train, precision: str, *, gpu: bool, installed: Callable[[str], bool] = _installed
 ) -> Kernels:
-    """`train.attn_implementation` always wins where it is set."""
+    """`train.attn_implementation` and `train.use_liger_kernel: false` always win where they are set."""
     attention = train.attn_implementation
     if not gpu:
         if attention is None and precision == "bf16" and train.max_length <= EAGER_UP_TO:
@@ -118,8 +118,8 @@ def choose_kernels(
             attention = "flash_attention_2"
         else:
             missing.append("flash-attn is not installed: packed rows use sdpa attention (pip install flash-attn)")
-    liger = installed("liger_kernel")
-    if not liger:
+    liger = train.use_liger_kernel and installed("liger_kernel")
+    if train.use_liger_kernel and not liger:
         missing.append("liger-kernel is not installed: norms and MLPs are not fused (pip install liger-kernel)")
     return Kernels(attention, liger, tuple(missing))
 

@@ -281,6 +281,8 @@ class Train(Section, frozen=True, kw_only=True):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     gradient_checkpointing: bool = False
     attn_implementation: str | None = None
+    use_liger_kernel: bool = True
+    """Liger's fused norms, rotary embeddings and MLPs on a GPU, where liger-kernel is installed."""
     loss_chunk: Count = 0
     """Label tokens whose logits are in memory at once; 0: as many as fit into 1 GiB of fp32 logits."""
     lora_r: Positive = 16
