@@ -1,10 +1,11 @@
 """Tests in the program's own language: honest programs get what their interpreter or compiler says, and cheats do not pass."""
 
 import pytest
-from own_language_cheats import BY_LANGUAGE, QUICK
+from own_language_cheats import BY_LANGUAGE, PROVES, PROVES_NOTHING, QUICK
 
 from evoltune.domain import Job
 from evoltune.sandbox.languages import missing
+from evoltune.sandbox.own_tests import refusal
 
 
 def wrong_verdicts(run, language, cases):
@@ -31,6 +32,23 @@ def test_the_whole_suite_of_compiled_languages(run, language):
     if why := missing(language):
         pytest.skip(f"not run: {why}")
     assert wrong_verdicts(run, language, BY_LANGUAGE[language]) == []
+
+
+@pytest.mark.parametrize(("language", "program", "tests"), PROVES_NOTHING)
+def test_tests_that_cannot_fail_or_judge_by_what_the_program_defines_prove_nothing(language, program, tests):
+    assert refusal(language, program, tests)
+
+
+@pytest.mark.parametrize(
+    "case", [*PROVES, *((n, p, t) for n, cases in BY_LANGUAGE.items() for p, t, ok in cases if ok)]
+)
+def test_tests_of_honest_programs_are_run(case):
+    assert refusal(*case) == ""
+
+
+def test_a_pass_that_would_prove_nothing_is_unverifiable(one):
+    verdict = one("add() { :; }\ngrep() { :; }", "add 2 3 | grep -qx 5", language="bash")
+    assert (verdict.status, verdict.reason) == ("unverifiable", "the program defines 'grep', by which the tests judge")
 
 
 def test_a_program_that_is_ended_has_the_label_of_its_judge(one):

@@ -38,12 +38,23 @@ class Language:
     """Pattern that a whole program has and an example of its use lacks: how it starts, or reads its input."""
     header: str = r"(?!)"
     """Pattern of a line that must come before what uses it: an include, an import."""
+    fails: str = r""
+    """Pattern of the ways in which tests of this language can fail; empty: the status of any command does it."""
+    judged_by: frozenset[str] = frozenset()
+    """Names of the language and its library by which tests judge, where a program could define them anew."""
 
     @property
     def compile_s(self) -> float:
         return COMPILE_S if self.build else 0.0
 
 
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_C_FAILS = r"\b\w*(?:assert|check|expect|require|fail)\w*\s*\(|\babort\b|\b_?exit\b|\b_Exit\b|\bthrow\b|\braise\b|\breturn\b(?!\s*(?:0|EXIT_SUCCESS)\s*;)"
+_C_JUDGES = _names("strcmp strncmp strcasecmp memcmp strlen strstr strchr fabs fabsf abs labs llabs round isnan isinf")
+_JS_FAILS = r"assert|throw|expect|should|exit|reject|fail|\bt\.\w+\("
 _C_DEFINITION = (
     r"^(?![ \t]*(?:return|else|throw|new)\b)(?:[\w:<>,&*\[\]()~]+[ \t\n]+)+[*&]*(?:\w+::)?NAME[ \t]*\([^;{}]*\)[^;{}()]*\{|"
     r"^[ \t]*(?:typedef )?(?:struct|class|union|enum)[ \t]+NAME\b[^;()]*\{|^[ \t]*#[ \t]*define[ \t]+NAME\b|\bauto[ \t]+NAME[ \t]*=[ \t]*\["
@@ -63,44 +74,52 @@ LANGUAGES: dict[str, Language] = {
     ),
     "javascript": Language(
         names=("javascript", "js", "node", "nodejs", "node.js", "mjs", "cjs", "es", "ecmascript", "jsx"),
-        source="main.js", run=_NODE, tools=("node",), address_space=False, definition=_JS_DEFINITION, program=_JS_PROGRAM, header=_JS_HEADER,
+        source="main.js", run=_NODE, tools=("node",), address_space=False, definition=_JS_DEFINITION, program=_JS_PROGRAM, header=_JS_HEADER, fails=_JS_FAILS,
     ),
     "typescript": Language(
         names=("typescript", "ts", "tsx", "mts"), source="main.ts", run=_NODE, tools=("tsc", "node"), address_space=False,
         build=(("tsc", "--target", "es2020", "--lib", "es2020", "--module", "commonjs", "--esModuleInterop", "main.ts"),),
-        definition=_JS_DEFINITION + r"|\b(?:interface|type|enum)[ \t]+NAME\b", program=_JS_PROGRAM, header=_JS_HEADER,
+        definition=_JS_DEFINITION + r"|\b(?:interface|type|enum)[ \t]+NAME\b", program=_JS_PROGRAM, header=_JS_HEADER, fails=_JS_FAILS,
     ),
     "c": Language(
         names=("c", "h", "gcc", "ansi-c"), source="main.c", build=((*_CC, "-o", "main", "main.c", "-lm"),), run=("./main",), tools=("cc",),
-        definition=_C_DEFINITION, program=r"\bmain\s*\(", header=r"[ \t]*#[ \t]*(?:include|define)\b.*$",
+        definition=_C_DEFINITION, program=r"\bmain\s*\(", header=r"[ \t]*#[ \t]*(?:include|define)\b.*$", fails=_C_FAILS,
+        judged_by=_C_JUDGES,
     ),
     "cpp": Language(
         names=("cpp", "c++", "cc", "cxx", "hpp", "g++", "cplusplus"), source="main.cpp", build=((*_CXX, "-o", "main", "main.cpp"),),
         run=("./main",), tools=("c++",), definition=_C_DEFINITION, program=r"\bmain\s*\(",
-        header=r"[ \t]*(?:#[ \t]*(?:include|define)\b.*|using\b[^={]*;.*)$",
+        header=r"[ \t]*(?:#[ \t]*(?:include|define)\b.*|using\b[^={]*;.*)$", fails=_C_FAILS, judged_by=_C_JUDGES,
     ),
     "bash": Language(
         names=("bash", "sh", "shell", "zsh", "shellscript", "shell-script"), source="main.sh", run=("bash", "main.sh"), tools=("bash",),
         definition=r"^[ \t]*(?:function[ \t]+)?NAME[ \t]*\(\)|^[ \t]*function[ \t]+NAME\b",
         program=r"\bread\b|\bcat\b|\bawk\b|\bsed\b|\btr\b|\bmapfile\b|\bbc\b|/dev/stdin", header=r"#!.*$",
+        judged_by=_names("grep diff cmp comm test true false expr set awk sed sort uniq tr cut wc head tail cat echo printf bc jq eval declare"),
     ),
     "java": Language(
         names=("java", "jdk", "openjdk"), source="{file}.java", build=(("javac", "-nowarn", "-encoding", "UTF-8", "-d", ".", "{file}.java"),),
         run=("java", "-Xmx{memory_mb}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-ea", "-cp", ".", "{main}"),
         tools=("javac", "java"), address_space=False,
         definition=r"\b(?:class|interface|enum|record)[ \t]+NAME\b|^[ \t]*(?!return\b|new\b|else\b)[\w<>\[\], ?]+[ \t]NAME[ \t]*\([^;{}]*\)[^;{}()]*\{",
-        program=r"\bmain\s*\(", header=r"[ \t]*(?:import|package)\b.*;.*$",
+        program=r"\bmain\s*\(", header=r"[ \t]*(?:import|package)\b.*;.*$", fails=r"\bassert|\bthrow\b|\bexit\b|\bfail\w*\(|\bhalt\(",
+        judged_by=_names(
+            "Objects Arrays Collections List Set Map Math Object String Integer Long Double Boolean Character System Collectors Optional "
+            "AssertionError RuntimeException IllegalStateException Exception Error Throwable"
+        ),
     ),
     "go": Language(
         names=("go", "golang"), environment=(("GO111MODULE", "off"), ("CGO_ENABLED", "0"), ("GOFLAGS", "-p=2")), source="main.go", build=(("go", "build", "-o", "main", "main.go"),), run=("./main",), tools=("go",),
-        address_space=False, definition=r"\bfunc[ \t]+(?:\([^)]*\)[ \t]*)?NAME[ \t]*[\[(]|\btype[ \t]+NAME\b|\bvar[ \t]+NAME\b",
+        address_space=False, definition=r"\bfunc[ \t]+(?:\([^)]*\)[ \t]*)?NAME[ \t]*[\[(]|\btype[ \t]+NAME\b|\b(?:var|const)[ \t]+NAME\b",
         program=r"\bfunc\s+main\s*\(", header=r"[ \t]*(?:package\b.*|import[ \t]+\".*)$",
+        fails=r"\bpanic\b|\bExit\(|\b(?:t|log|b)\.\w+\(|\b(?:assert|require)\b", judged_by=_names("panic true false nil len append error"),
     ),
     "rust": Language(
         names=("rust", "rs"), source="main.rs", run=("./main",), tools=("rustc", "cc"),
         build=(("rustc", "--edition=2021", "-O", "-A", "warnings", "-o", "main", "main.rs"),),
-        definition=r"\bfn[ \t]+NAME\b|\b(?:struct|enum|trait|type|const|static)[ \t]+NAME\b", program=r"\bfn\s+main\s*\(",
-        header=r"[ \t]*(?:use|extern crate)\b.*;.*$",
+        definition=r"\bfn[ \t]+NAME\b|\b(?:struct|enum|trait|type|const|static)[ \t]+NAME\b|\bmacro_rules![ \t]*NAME\b", program=r"\bfn\s+main\s*\(",
+        header=r"[ \t]*(?:use|extern crate)\b.*;.*$", fails=r"\b\w*assert\w*!|\bpanic!|\bunreachable!|\bexit\(|\.unwrap\(|\.expect\(|\bErr\b|should_panic",
+        judged_by=_names("assert assert_eq assert_ne debug_assert debug_assert_eq panic matches unreachable"),
     ),
 }  # fmt: skip
 _JAVA_PARTS = re.compile(

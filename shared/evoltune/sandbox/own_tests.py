@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evoltune.sandbox.languages import LANGUAGES, java_names
+from evoltune.sandbox.languages import LANGUAGES, defined_names, java_names
 
 _FOLDER = Path(__file__).with_name("harness")
 # Read when this module is imported: no job can see this folder.
@@ -23,6 +23,14 @@ _HARNESS = {file.name: file.read_text(encoding="utf-8") for file in sorted(_FOLD
 _IMPORT = re.compile(r"^[ \t]*import\b[^\n;]*;[ \t]*\n?", re.M)
 _UNDONE = "if else for while do return switch case default break continue goto main assert NDEBUG exit abort true false".split()
 """Macros of a C program that its tests must not meet."""
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_PARTIAL_EQ = re.compile(r"\bPartialEq\s*<\s*([^>{;]+?)\s*>\s*for\s+(\w+)")
+_OPERATOR = re.compile(r"\boperator\s*[=!]=\s*\(([^)]*)\)")
+_DECLARED = re.compile(r"\b(?:struct|class|union|enum)\s+(\w+)|\}\s*(\w+)\s*;")
+_TEMPLATE = re.compile(r"\btemplate\s*<[^<>]*>")
+_EQUALS = re.compile(r"\bequals\s*\(\s*(?:final\s+)?Object\s+(\w+)\s*\)\s*\{([^{}]*)\}")
+_READONLY = re.compile(r"\b(?:readonly|declare|typeset)[ \t]+-\w*f\b.*")
+_PACKAGE = re.compile(r"^package[ \t]+\w+", re.M)
 _EXITS = ("exit", "_exit", "_Exit", "quick_exit")
 _NODE_TYPES = "".join(f"declare var {name}: any;\n" for name in "require module exports process console Buffer global __dirname __filename setTimeout setInterval setImmediate clearTimeout queueMicrotask performance structuredClone URL TextEncoder TextDecoder".split()) + 'declare module "*";\n'  # fmt: skip
 
@@ -38,6 +46,38 @@ class Prepared(NamedTuple):
 def prepare(language: str, program: str, tests: str) -> Prepared:
     """Program and tests with the harness of their language."""
     return _PREPARE[language](program, tests, os.urandom(8).hex())
+
+
+def refusal(name: str, program: str, tests: str) -> str:
+    """Why a pass of these tests would prove nothing: they cannot fail, or the program defines that by which they judge. Empty
+    where it would."""
+    language = LANGUAGES[name]
+    if not re.search(language.fails, tests):
+        return "the tests assert nothing"
+    defined = defined_names(name, program) & set(_WORD.findall(tests))
+    taken = defined & language.judged_by
+    # A function of the library that is itself under test is what the tests ask for.
+    what = min(taken) if taken and defined - taken else ""
+    if not what and re.search(r"[=!]=|assert_|equals", tests):
+        what = _foreign_equality(name, program)
+    if not what and name == "bash" and (fixed := _READONLY.search(program)):
+        what = fixed[0]
+    return f"the program defines {what!r}, by which the tests judge" if what else ""
+
+
+def _foreign_equality(name: str, program: str) -> str:
+    """A comparison that the program defines for types that are not its own, or that does not look at the other side: such an
+    object can equal anything."""
+    if name == "rust":
+        found = _PARTIAL_EQ.finditer(program)
+        return next((f"PartialEq<{m[1]}>" for m in found if m[1] not in ("Self", m[2])), "")
+    if name == "cpp":
+        own = {word for declared in _DECLARED.findall(_TEMPLATE.sub("", program)) for word in declared if word}
+        found = _OPERATOR.finditer(program)
+        return next((m[0] for m in found if not own & set(_WORD.findall(m[1]))), "")
+    if name == "java":
+        return next((m[0] for m in _EQUALS.finditer(program) if m[1] not in _WORD.findall(m[2])), "")
+    return ""
 
 
 def ended_well(report: str, secret: str) -> bool:
@@ -151,9 +191,10 @@ def _go(program: str, tests: str, nonce: str) -> Prepared:
     tests = re.sub(r"\bos\.Exit\(", f"exit_{nonce}(os.Exit, ", tests)
     uses_testing = bool(re.search(r"^func Test\w*\(\w+ \*testing\.T\)", tests, re.M))
     apart = bool(re.search(r"^(?:package|import)\b", tests, re.M))
-    head = "" if re.search(r"^package\b", program, re.M) else "package main\n"
-    tests_head = "" if re.search(r"^package\b", tests, re.M) else "package main\n"
-    harness = _harness("harness.go", nonce)
+    named = _PACKAGE.search(tests) or _PACKAGE.search(program)
+    package = named[0] if named and uses_testing else "package main"
+    program, tests = _PACKAGE.sub("", program), _PACKAGE.sub("", tests)
+    harness = _PACKAGE.sub(package, _harness("harness.go", nonce))
     if uses_testing:
         end = f"\nfunc TestMain(m *testing.M) {{\n\tcode := m.Run()\n\treport_{nonce}(code)\n\tos.Exit(code)\n}}\n"
         files = {"harness_test.go": harness.replace('import "os"', 'import (\n\t"os"\n\t"testing"\n)') + end}
@@ -163,9 +204,11 @@ def _go(program: str, tests: str, nonce: str) -> Prepared:
         files = {"harness.go": f"{harness}\nfunc main() {{\n\tmain_{nonce}()\n\treport_{nonce}(0)\n}}\n"}
     ending = "_test.go" if uses_testing else ".go"
     if apart:
-        files |= {"program.go": f"{head}{program}\n", f"tests{ending}": f"{tests_head}{tests}\n"}
+        # A package `x_test` is one of tests alone.
+        place = f"program{ending if package.endswith('_test') else '.go'}"
+        files |= {place: f"{package}\n{program}\n", f"tests{ending}": f"{package}\n{tests}\n"}
     else:
-        files |= {f"program{ending}": f"{head}{program}\n{tests}\n"}
+        files |= {f"program{ending}": f"{package}\n{program}\n{tests}\n"}
     command = ["go", "test", "-vet=off", "-c", "-o", "main"] if uses_testing else ["go", "build", "-o", "main"]
     return Prepared(files, [[*command, *sorted(files)], ["rm", "-f", *files]], list(LANGUAGES["go"].run))
 

@@ -51,6 +51,8 @@ def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
 def _run_own_tests(connection: SolutionConnection, job: dict[str, Any], tests: str) -> Outcome:
     """The outcome of tests in the program's own language: they must end, by the word of their harness, and with status 0."""
     name, secret = job["language"], os.urandom(16).hex()
+    if why := own_tests.refusal(name, job["program"], tests):
+        return Outcome("unverifiable", why, {"judge": "same process"})
     prepared = own_tests.prepare(name, job["program"], tests)
     if failed := _build(connection, name, dict(prepared.files), prepared.build):
         return failed

@@ -64,7 +64,15 @@ function restore() { // what comparisons in tests rest on means what it meant be
       }
     }
   });
+  assertLoudly();
   for (const event of ['uncaughtException', 'unhandledRejection', 'beforeExit', 'exit']) real.removeAllListeners(event);
+}
+
+const { console } = globalThis, { AssertionError } = comparing.get('assert');
+function assertLoudly() { // Node only prints what `console.assert` found wrong; in tests it is a failed assertion
+  const value = (condition, ...words) => { if (!condition) throw new AssertionError({ message: words.join(' ') || 'console.assert failed' }); };
+  defineProperty(console, 'assert', { value, writable: false, configurable: false });
+  defineProperty(globalThis, 'console', { value: console, writable: false, configurable: false });
 }
 
 const file = path.resolve('main.js'), load = vm.constants && vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
@@ -86,6 +94,7 @@ function testing() {
 async function together() { // ECMAScript modules cannot be cut in two
   const word = `_${nonce}`, text = tests.replace(/\bprocess\.(?:exit|reallyExit)\s*\(/g, `${word}.exit(`);
   defineProperty(globalThis, word, { value: testing() });
+  assertLoudly();
   fs.writeFileSync('main.mjs', `${program}\n${text}\n`);
   const url = require('url').pathToFileURL(path.resolve('main.mjs'));
   await import(url);
