@@ -4,7 +4,6 @@ A record is a snapshot. Its identity is its task and lineage; answers and eviden
 Invariant: `Record.id` is the same on every machine and in every process, and does not depend on answers.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ _canonical = json.JSONEncoder(sort_keys=True).encode
 
 def digest(value: object) -> str:
     """16 hex digits of SHA-256 over canonical JSON (sorted keys, ASCII); every id and key is made with it."""
+    import hashlib  # late: it would bring OpenSSL into every fork of a worker's
+
     return hashlib.sha256(_canonical(value).encode()).hexdigest()[:16]
 
 

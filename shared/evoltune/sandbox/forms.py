@@ -16,15 +16,17 @@ from evoltune.sandbox import reading, source_tests, values, whole_programs, wire
 from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection
 
+_PROGRAM_MODULES = sorted(reading.PROGRAM_MODULES)
+
 
 def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     """The outcome of one program on one set of tests. Raises SolutionExited when the solution process is gone."""
+    if "prepared" in job:
+        return same_process(connection, job)
     tests = job["tests"]
     if job["language"] != "python" or tests is None or (isinstance(tests, dict) and "stdio" in tests):
         return whole_programs.run(connection, job)
     sources = tests.get("each") if isinstance(tests, dict) else [tests] if isinstance(tests, str) else tests
-    if sources is not None and job["judge"] == reading.SAME_PROCESS:
-        return same_process(connection, job, sources, each=isinstance(tests, dict))
     names = _load(connection, job["program"], exact=sources is not None)
     if isinstance(names, Outcome):
         return names
@@ -54,13 +56,13 @@ def _load(connection: SolutionConnection, program: str, exact: bool) -> source_t
     return Outcome("fail", f"loading raised {names[0]}{place}: {text[:300]}", evidence)
 
 
-def same_process(connection: SolutionConnection, job: dict[str, Any], sources: list[str], each: bool) -> Outcome:
+def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     """The outcome of tests that run in the program's own process. It counts only under the secret that went there, moved on
     once for each assertion reported."""
     key = os.urandom(16)
     request = {
-        "key": key.hex(), "program": job["program"], "entry": job["entry"], "sources": sources, "each": each, "tests": job["prepared"],
-        "modules": sorted(reading.PROGRAM_MODULES),
+        "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": job["prepared"],
+        "modules": _PROGRAM_MODULES,
     }  # fmt: skip
     repeated, steps, (status, reason, evidence) = connection.ask(["judge", request])
     for _ in range(min(int(steps), reading.MAX_STEPS)):
@@ -166,8 +168,6 @@ def _results(connection: SolutionConnection, entry: str, tests: dict[str, Any]) 
 
 def _behaviour(connection: SolutionConnection, entry: str, cases: Any) -> Outcome:
     """A string for each call; equal strings mean equal results. Long ones end in a hash."""
-    import hashlib  # late: it would bring OpenSSL into every fork
-
     results: list[str] = []
     for reply in connection.replies(entry, cases, whole=True):
         try:
@@ -179,5 +179,9 @@ def _behaviour(connection: SolutionConnection, entry: str, cases: Any) -> Outcom
                 text = wire.encode(values.encode(got))
             except values.UnencodableError:
                 text = f"object {type(got).__name__}"
-        results.append(text if len(text) <= 200 else text[:100] + hashlib.sha256(text.encode()).hexdigest())
+        if len(text) > 200:
+            import hashlib  # late: it would bring OpenSSL into every fork
+
+            text = text[:100] + hashlib.sha256(text.encode()).hexdigest()
+        results.append(text)
     return Outcome("pass", "", {"results": results})

@@ -115,15 +115,21 @@ def confine_solution(limits: ResourceLimits) -> None:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def confine_shared_solution(cpu_s: float) -> None:
-    """On a solution process of a shared test runner: it may start no process, so that nothing outlives its verdict."""
-    _limit(resource.RLIMIT_NPROC, 0)
-    _limit_cpu(cpu_s)
+def confine_shared_solution(cpu_s: float, whole_s: int) -> None:
+    """On a solution process of a shared test runner: it may start no process, so that nothing outlives its verdict. `whole_s` is
+    `whole_seconds(cpu_s)`, reckoned before the fork."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    _limit(resource.RLIMIT_CPU, whole_s)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+
+
+def whole_seconds(cpu_s: float) -> int:
+    """RLIMIT_CPU counts whole seconds; the timer ends an honest loop in time."""
+    return math.ceil(cpu_s) + (cpu_s == int(cpu_s))
 
 
 def _limit_cpu(seconds: float) -> None:
-    """RLIMIT_CPU counts whole seconds; the timer ends an honest loop in time."""
-    _limit(resource.RLIMIT_CPU, math.ceil(seconds) + (seconds == int(seconds)))
+    _limit(resource.RLIMIT_CPU, whole_seconds(seconds))
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 

@@ -7,15 +7,17 @@ over which the verdict goes.
 Requests: ["load", program, whether subclasses of plain types stay with it], then on what it defines ["do", operation, target, arguments]
 or ["calls", function, argument lists, whether long results are sent whole], whose replies go to a pipe, a line each;
 ["script" | "build" | "exec", ...] for whole programs; ["judge", job] for a program and its tests together, which it
-answers once, under a secret; ["fork", cpu_s, core] for a solution process of the next job.
+answers once, under a secret; ["fork", cpu_s, core] for solution processes of further jobs, in structs from then on.
 """
 
+import _socket
 import gc
 import json
 import marshal
 import os
 import random
 import socket
+import struct
 from _blake2 import blake2b
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +29,10 @@ from evoltune.sandbox.same_process import private
 
 REPLIES = 4
 """The descriptor of the pipe for the replies to many calls. The test runner sees what stands in it when a call never returns."""
+FDS, NEXT, FORKED, ENDED = struct.Struct("ii"), struct.Struct("di"), struct.Struct("i"), struct.Struct("idq")
+"""A job's ends of its channel and its pipe of replies; its CPU seconds and core; the number of its process; how that ended:
+wait status, CPU seconds, peak KiB."""
+_FDS_SIZE = socket.CMSG_SPACE(FDS.size)
 LONG_TEXT, LONG_LIST = 2048, 512
 """Characters of a reply, and items of a list, from which on a result is known by its digest: thousands of calls then fit a
 message."""
@@ -51,7 +57,7 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
                 programs.offer_shared_memory(request[1]["program"])
                 private.judging().judge(channel, request[1])
             elif request[0] == "fork":
-                _fork_next(channel, request[1], request[2])
+                _serve_forks(channel, request[1], request[2])
             else:
                 programs.serve(channel, request)
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -62,22 +68,34 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
         os._exit(70)
 
 
-def _fork_next(channel: int, cpu_s: float, core: int) -> None:
-    """Forks a solution process for one job of a shared test runner, with a channel of its own. Returns in the child; and in
-    this process once the child is dead and the test runner knows how it ended."""
-    with socket.socket(fileno=os.dup(channel)) as line:
-        _, (fd, replies), *_ = socket.recv_fds(line, 1, 2)
-    if (child := kernel.fork()) == 0:
-        _keep_only(fd, replies)
+def _serve_forks(channel: int, cpu_s: float, core: int) -> None:
+    """Forks a solution process for each job of a shared test runner, with a channel of its own. Returns in a child; in this
+    process it goes on until the test runner closes the channel (EOFError). It does little between two forks: each page that
+    it writes to was shared with the last child, and is copied."""
+    private.judging().prepare()  # once: the children find it made
+    gc.freeze()
+    line = _socket.socket(fileno=channel)
+    while True:
+        _, control, _, _ = line.recvmsg(1, _FDS_SIZE)
+        if not control:
+            raise EOFError
+        fd, replies = FDS.unpack(control[0][2])
         if core >= 0:
-            os.sched_setaffinity(0, {core})
-        limits.confine_shared_solution(cpu_s)
-        return
-    os.close(fd)
-    os.close(replies)
-    wire.send(channel, ["forked", child])
-    _, status, usage = os.wait4(child, 0)
-    wire.send(channel, ["ended", status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
+            os.sched_setaffinity(0, (core,))
+        whole_s = limits.whole_seconds(cpu_s)
+        if (child := kernel.fork()) == 0:
+            os.dup2(fd, 3, False)
+            os.dup2(replies, REPLIES, False)
+            os.closerange(REPLIES + 1, 1 << 20)
+            line.detach()
+            limits.confine_shared_solution(cpu_s, whole_s)
+            return
+        os.close(fd)
+        os.close(replies)
+        os.write(channel, FORKED.pack(child))
+        _, status, usage = os.wait4(child, 0)
+        os.write(channel, ENDED.pack(status, usage[0] + usage[1], usage[2]))
+        cpu_s, core = NEXT.unpack(wire.read_exactly(channel, NEXT.size))
 
 
 def _keep_only(channel: int, replies: int) -> None:

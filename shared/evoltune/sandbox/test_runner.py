@@ -22,6 +22,7 @@ from evoltune.sandbox import forms, kernel, solution_process, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, Outcome, ResourceLimits
 from evoltune.sandbox.proxies import NeedsSameProcess, SolutionConnection, SolutionExited
 from evoltune.sandbox.reading import NEEDS_SAME_PROCESS
+from evoltune.sandbox.solution_process import ENDED, FDS, FORKED, NEXT
 
 GRACE_S = 2.0
 """How long a solution process may take to end after its channel closed."""
@@ -142,8 +143,10 @@ def _run_shared(connection: SolutionConnection, token: str, job: dict[str, Any],
     signal.signal(signal.SIGALRM, out_of_time)
     gc.enable()
     pinned = len(os.sched_getaffinity(0)) == 1
+    first = True
     while goes_on:
-        outcome = _run_in_child(connection, job, resources, pinned)
+        outcome = _run_in_child(connection, job, resources, pinned, first=first)
+        first = False
         goes_on = time.process_time() < resources.cpu_s
         wire.send(connection.verifier, [token, outcome, goes_on])
         if goes_on:
@@ -152,18 +155,18 @@ def _run_shared(connection: SolutionConnection, token: str, job: dict[str, Any],
 
 
 def _run_in_child(
-    connection: SolutionConnection, job: dict[str, Any], resources: ResourceLimits, pinned: bool
+    connection: SolutionConnection, job: dict[str, Any], resources: ResourceLimits, pinned: bool, *, first: bool
 ) -> Outcome:
     """The outcome of one job in a child of the solution process, at whose channel the connection is before and after."""
     control, no_replies = connection.channel, connection.replies_pipe
     connection.reset()
     cpu_s, core = float(job["cpu_s"]), kernel.current_cpu()
-    os.sched_setaffinity(0, {core})  # as the zygote does for the first job; it frees a job that runs for long
+    os.sched_setaffinity(0, (core,))  # as the zygote does for the first job; it frees a job that runs for long
     ours, theirs = _pair()
     replies, answers = os.pipe()
     signal.setitimer(signal.ITIMER_REAL, 2 * cpu_s + 1, 1.0)
     try:
-        child = _fork_solution(connection, control, (theirs, answers), [cpu_s, core if pinned else -1])
+        child = _fork_solution(connection, (theirs, answers), (cpu_s, core if pinned else -1), first)
         connection.use_channel(ours, replies)
         outcome = _run_tests(connection, job)
         output, silent, connection.dead = connection.drain(), connection.dead, False
@@ -172,7 +175,7 @@ def _run_in_child(
         os.close(ours)
         os.close(replies)
         connection.wait()
-        _, state, used_s, peak_kb = wire.receive(control)
+        state, used_s, peak_kb = ENDED.unpack(wire.read_exactly(control, ENDED.size))
     except (EOFError, OSError, SolutionExited):
         os._exit(0)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -185,14 +188,19 @@ def _run_in_child(
 
 
 def _fork_solution(
-    connection: SolutionConnection, control: int, ends: tuple[int, int], limits_of_job: list[Any]
+    connection: SolutionConnection, ends: tuple[int, int], limits_of_job: tuple[float, int], first: bool
 ) -> int:
     """Has the solution process fork a child that serves the channel and the pipe of replies whose ends these are. Returns its
     process number."""
-    wire.send(control, ["fork", *limits_of_job])
-    with socket.socket(fileno=os.dup(control)) as line:
-        socket.send_fds(line, [b"c"], ends)
+    control = connection.channel
+    if first:
+        wire.send(control, ["fork", *limits_of_job])
+    else:
+        os.write(control, NEXT.pack(*limits_of_job))
+    line = _socket.socket(fileno=control)
+    line.sendmsg([b"c"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, FDS.pack(*ends))])
+    line.detach()
     for fd in ends:
         os.close(fd)
     connection.wait()
-    return int(wire.receive(control)[1])
+    return int(FORKED.unpack(wire.read_exactly(control, FORKED.size))[0])

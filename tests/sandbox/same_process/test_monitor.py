@@ -26,9 +26,15 @@ def frames(*files, name="call"):
 PROGRAM, TESTS = "<candidate>", "<tests>"
 
 
+def begun():
+    state = monitor.State()
+    state.begin(b"k" * 16)
+    return state
+
+
 @pytest.fixture
 def watch():
-    state = monitor.State(b"k" * 16)
+    state = begun()
     marked = types.FunctionType(compile("0", "x", "eval"), {})
     return state, monitor._Watch(state, lambda function: function is marked), marked
 
@@ -95,7 +101,7 @@ def test_the_first_finding_is_kept(watch):
 
 def test_the_key_moves_on_with_each_of_the_first_assertions(monkeypatch):
     monkeypatch.setattr(monitor, "RATCHET", 3)
-    state, key = monitor.State(b"k" * 16), b"k" * 16
+    state, key = begun(), b"k" * 16
     for n, site in enumerate([4, 4, 5, 4, 6]):
         monitor.count(state, site)
         key = blake2b(key, digest_size=16).digest() if n < 3 else key

@@ -7,6 +7,7 @@ Invariant: for a program whose objects answer the same question alike, `compare`
 own operators give.
 """
 
+import _random
 import datetime
 import decimal
 import fractions
@@ -46,9 +47,11 @@ trusted: list[type] = []
 """Types of the tests' own helpers (approximations, matchers)."""
 
 
-def draw_anew() -> None:
-    """Decoys that no other job has: this module is the same in all forks of a zygote."""
-    _draw.seed(random.SystemRandom().getrandbits(64))
+def draw_anew(key: bytes) -> None:
+    """Decoys that no other job has: this module is the same in all forks of a zygote. The key is a job's secret."""
+    _random.Random.seed(
+        _draw, int.from_bytes(key, "big")
+    )  # without the Python function over it, which touches ten pages
 
 
 class _Lie(TypeError):

@@ -41,12 +41,17 @@ class State:
 
     __slots__ = ("broken", "busy", "counts", "failed", "key", "pid", "steps", "swallowed", "thread")
 
-    def __init__(self, key: bytes) -> None:
-        self.key, self.steps = key, 0
+    def __init__(self) -> None:
+        self.key, self.steps = b"", 0
         self.counts: dict[int, int] = {}
         self.failed = 0
         self.broken = ""
-        self.busy = False
+        self.busy = True
+        self.pid = self.thread = 0
+
+    def begin(self, key: bytes) -> None:
+        """Takes a job on, in the process that runs it."""
+        self.key, self.busy = key, False
         self.pid, self.thread = os.getpid(), get_ident()
 
 
@@ -128,12 +133,12 @@ class _Watch:
             self.refuse(args[0])
 
 
-def watch(state: State, is_tests: Callable[[Any], bool]) -> None:
-    """Installs the audit hook. `is_tests`: whether a function belongs to the tests."""
+def hook(state: State, is_tests: Callable[[Any], bool]) -> Callable[[str, tuple[Any, ...]], None]:
+    """The audit hook. `is_tests`: whether a function belongs to the tests."""
     getframe, ident, judge = sys._getframe, get_ident, _Watch(state, is_tests).judge
     watched = {"object.__getattr__", "object.__setattr__", "code.__new__", "compile", "import", "open", *_FRAMES}
 
-    def hook(event: str, args: tuple[Any, ...]) -> None:
+    def hear(event: str, args: tuple[Any, ...]) -> None:
         if (event not in watched and not event.startswith(_MEMORY)) or (state.busy and ident() == state.thread):
             return
         if ident() == state.thread:
@@ -146,7 +151,7 @@ def watch(state: State, is_tests: Callable[[Any], bool]) -> None:
             state.broken = state.broken or event
             raise PermissionError(event)
 
-    sys.addaudithook(hook)
+    return hear
 
 
 # ---- modules by which tests judge

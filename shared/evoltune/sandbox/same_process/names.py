@@ -6,19 +6,17 @@ Invariant: a name that the tests bind is theirs, unless the program had it first
 import types
 from typing import Any
 
+_SEEN = (type, types.FunctionType, types.ModuleType)
+
 
 class TestSpace(dict):  # type: ignore[type-arg]
     """The tests' global names: their own, then the program's as they are now, then the interpreter's."""
 
     def __init__(self, program: dict[str, Any], shared: frozenset[str]) -> None:
         super().__init__()
-        self.update(
-            {
-                n: v
-                for n, v in program.items()
-                if not n.startswith("__") and isinstance(v, type | types.FunctionType | types.ModuleType)
-            }
-        )
+        for name, value in program.items():
+            if isinstance(value, _SEEN) and not name.startswith("__"):
+                dict.__setitem__(self, name, value)
         self._program, self._shared = program, shared
 
     def __missing__(self, name: str) -> Any:
@@ -27,7 +25,7 @@ class TestSpace(dict):  # type: ignore[type-arg]
     def __setitem__(self, name: str, value: Any) -> None:
         if name in self._shared:
             self._program[name] = value
-            if not isinstance(value, type | types.FunctionType | types.ModuleType):
+            if not isinstance(value, _SEEN):
                 self.pop(name, None)
                 return
         dict.__setitem__(self, name, value)

@@ -34,7 +34,9 @@ _judges: list[types.ModuleType] = []
 def judging() -> types.ModuleType:
     """A private copy of `running`. The zygote makes it once: each job has it by its fork, as no program has touched it."""
     if not _judges:
-        _judges.append(load(f"{PACKAGE}.running"))
+        warming = load(f"{PACKAGE}.warming")
+        warming.warm_up()
+        _judges.append(warming.running)
     return _judges[0]
 
 

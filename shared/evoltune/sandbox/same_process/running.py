@@ -4,13 +4,15 @@ Order: the tests' code is there and their modules imported before the program's 
 loaded; then the tests run as their runner would run them. Invariant: `pass` is reported only where every test ran to its end,
 at least one assertion held, and every assertion on the way was reached.
 
-    judge(3, {"key": "00" * 16, "program": "def f(x): return x", "tests": prepared(...), "sources": [...], "entry": "f", ...})
+    judge(3, {"key": "00" * 16, "program": "def f(x): return x", "tests": prepared(...), "entry": "f", "each": False, "modules": []})
+
+What does not depend on a job is made by `prepare`, in the process that forks those that judge: a page that a new process is the
+first to write to costs it 2 microseconds, as much as a hundred bytecodes.
 """
 
 import builtins
 import gc
 import importlib
-import io
 import json
 import os
 import random
@@ -19,7 +21,6 @@ import struct
 import sys
 import traceback
 import types
-import warnings
 from typing import Any
 
 from evoltune.sandbox.same_process import (
@@ -27,6 +28,7 @@ from evoltune.sandbox.same_process import (
     captured,
     collecting,
     comparing,
+    environment,
     monitor,
     preparing,
     pytest_api,
@@ -46,24 +48,44 @@ EXIT_MEMORY = 86
 # Compiled here, once for all jobs of a zygote.
 _LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 _write, _exit, _getpid = os.write, os._exit, os.getpid
 _dumps = json.JSONEncoder(check_circular=False).encode
+
+
+Outcome = tuple[str, str, dict[str, Any]]
+_next: list["Run"] = []
+"""The run that the next job takes."""
 
 
 class TestsMissing(Exception):
     """The tests need a module that this host lacks."""
 
 
+def prepare() -> None:
+    """Makes what every job needs, unless it is there."""
+    if not _next:
+        _next.append(Run())
+
+
 def judge(channel: int, request: dict[str, Any]) -> None:
     """Runs one job and reports it. Never returns."""
-    state = monitor.State(bytes.fromhex(request.pop("key")))
-    comparing.draw_anew()
-    run = _Run(state, request)
+    prepare()
+    run, key = _next[0], bytes.fromhex(request["key"])
+    comparing.draw_anew(key)
+    run.begin(request, key)
+    del request["key"], key
     try:
         outcome = run.outcome()
     except MemoryError:
         _exit(EXIT_MEMORY)
+    body = report(run.state, outcome)
+    while body:
+        body = body[_write(channel, body) :]
+    os.read(channel, 1)  # until the test runner ends this process
+
+
+def report(state: monitor.State, outcome: Outcome) -> bytes:
+    """The message to the test runner."""
     state.busy = True
     if state.broken:
         outcome = ("unverifiable", f"the program asks for {state.broken}, by which it could change its own verdict", {})
@@ -77,19 +99,19 @@ def judge(channel: int, request: dict[str, Any]) -> None:
     status, reason, evidence = outcome
     evidence["assertions"] = sum(state.counts.values())
     body = _dumps([state.key.hex(), state.steps, [status, reason[:2000], evidence]]).encode("ascii", "replace")
-    body = struct.pack(">I", len(body)) + body
-    while body:
-        body = body[_write(channel, body) :]
-    os.read(channel, 1)  # until the test runner ends this process
+    return struct.pack(">I", len(body)) + body
 
 
-class _Run:
+class Run:
     """One job: what is known of its tests, and the state that they share."""
 
-    def __init__(self, state: monitor.State, request: dict[str, Any]) -> None:
-        self.state, self.request = state, request
-        self.entry: str = request["entry"]
-        self.sources: list[str] = request["sources"]
+    def __init__(self) -> None:
+        self.state = monitor.State()
+        self.streams = environment.Streams()
+        environment.ready_to_compile()
+        self.functions = bindings.bound(bindings.Judge(self.state, self._verify, self._lookup, self._unittest_main))
+        self.hook = monitor.hook(self.state, self._is_tests)
+        self.builtins = environment.Builtins(self._import)
         self.missing: set[str] = set()
         self.tests_ran: set[str] = set()
         self.program: dict[str, Any] = {}
@@ -99,21 +121,29 @@ class _Run:
         self.fixed: dict[str, Any] = {}
         """Global names of the tests that they bind once, and what they mean."""
 
+    def begin(self, request: dict[str, Any], key: bytes) -> None:
+        """Takes a job on."""
+        self.request, self.entry = request, request["entry"]
+        self.state.begin(key)
+
     # ---- before the program
 
-    def outcome(self) -> tuple[str, str, dict[str, Any]]:
-        known = self.request["tests"]
+    def outcome(self, watched: bool = True) -> Outcome:
+        """Status, reason and evidence. `watched`: under the audit hook, which cannot be removed again."""
+        known = preparing.restored(self.request["tests"])
         if "error" in known:
             return "error", known["error"], {}
-        self.names = {*known["names"]}
+        self.names, self.sources, self.defined = known["names"], known["sources"], known["defined"]
         self.catches_failures = known["catches_failures"]
         modules = self._import_modules(known["imports"], known["asynchronous"])
-        tests = [preparing.restored(part).bound(bindings.bound(self._judge())) for part in known["parts"]]
+        tests = [part.bound(self.functions) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
             comparing.learn_arrays(numpy)
-        _open_standard_streams()
+        if watched:
+            self.streams.use()
         self.watched = monitor.snapshot(modules)
-        monitor.watch(self.state, self._is_tests)
+        if watched:
+            sys.addaudithook(self.hook)
         return self._load() or self._run_tests(tests)
 
     def _import_modules(self, wanted: list[str], asynchronous: bool) -> list[types.ModuleType]:
@@ -148,11 +178,6 @@ class _Run:
             )
             found += [sys.modules[p] for p in parts if p in sys.modules]
         return list({id(m): m for m in found}.values())
-
-    def _judge(self) -> bindings.Judge:
-        return bindings.Judge(
-            state=self.state, verify=self._verify, lookup=self._lookup, unittest_main=self._unittest_main
-        )
 
     def _lookup(self, name: str) -> Any:
         """A global name, in the body of a class of the tests."""
@@ -208,11 +233,9 @@ class _Run:
 
     # ---- the program
 
-    def _load(self) -> tuple[str, str, dict[str, Any]] | None:
+    def _load(self) -> Outcome | None:
         """Loads the program. Returns the outcome where that fails."""
         module = types.ModuleType(PROGRAM)
-        for name in [n for n in sys.modules if n.partition(".")[0] == "evoltune"]:
-            del sys.modules[name]
         for name in (PROGRAM, "__main__", *self.request["modules"]):
             sys.modules[name] = module
         space = self.program = module.__dict__
@@ -222,9 +245,7 @@ class _Run:
             random.seed()
         gc.enable()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SyntaxWarning)
-                code = compile(program, PROGRAM_FILE, "exec", dont_inherit=True)
+            code = environment.compiled(program, PROGRAM_FILE)
             exec(code, space)  # noqa: S102 - the purpose of this process
         except MemoryError:
             raise
@@ -234,7 +255,7 @@ class _Run:
             return self._loading_failed(error)
         return None
 
-    def _loading_failed(self, error: BaseException) -> tuple[str, str, dict[str, Any]]:
+    def _loading_failed(self, error: BaseException) -> Outcome:
         self.state.busy = True
         line = _line_of(error, PROGRAM_FILE)
         if isinstance(error, SyntaxError) and error.filename == PROGRAM_FILE:
@@ -253,24 +274,22 @@ class _Run:
 
     # ---- the tests
 
-    def _run_tests(self, tests: list[rewriting.Tests]) -> tuple[str, str, dict[str, Any]]:
+    def _run_tests(self, tests: list[rewriting.Tests]) -> Outcome:
         program = self.program
         for name in self.names & {*program}:
             if isinstance(program[name], type) and (name != self.entry):
                 comparing.named_classes.add(program[name])
         self.space = space = TestSpace(program, frozenset(program))
-        own_builtins = dict(vars(builtins))
-        own_builtins["__import__"] = self._import
-        dict.__setitem__(space, "__builtins__", own_builtins)
+        dict.__setitem__(space, "__builtins__", self.builtins)
         dict.__setitem__(space, "__name__", "__main__")
         dict.__setitem__(space, "__file__", "test_solution.py")
         self._bind_judges()
         passed: list[int] = []
-        first: tuple[str, str, dict[str, Any]] | None = None
+        first: Outcome | None = None
         for number, part in enumerate(tests):
             self.tests = part
             before = sum(self.state.counts.values())
-            outcome = self._run_part(part, self.sources[number])
+            outcome = self._run_part(part, number)
             if outcome is None and sum(self.state.counts.values()) == before:
                 outcome = "unverifiable", "the tests assert nothing: no assertion was reached", {}
             passed.append(int(outcome is None))
@@ -296,14 +315,14 @@ class _Run:
                 continue
             dict.__setitem__(self.space, name, getattr(own, attribute) if attribute else own)
 
-    def _run_part(self, part: rewriting.Tests, source: str) -> tuple[str, str, dict[str, Any]] | None:
+    def _run_part(self, part: rewriting.Tests, number: int) -> Outcome | None:
         """The outcome of one source of tests; None: they passed."""
         assert self.space is not None
-        known, failed = {*dict.keys(self.space)}, self.state.failed
+        known, failed, source = {*dict.keys(self.space)}, self.state.failed, self.sources[number]
         try:
             exec(part.code, self.space)  # noqa: S102 - the tests
             self._missing_sites("")
-            self.own = [n for n in dict.keys(self.space) if n not in known or n in _defined(source)]
+            self.own = [n for n in dict.keys(self.space) if n not in known or n in self.defined[number]]
             self._export()
             self.fixed |= {n: dict.get(self.space, n) for n in part.once if dict.__contains__(self.space, n)}
             if not self.runner_ran:
@@ -326,10 +345,11 @@ class _Run:
     def _export(self) -> None:
         """Classes and functions of the tests that the program names without defining them are its names too."""
         assert self.space is not None
-        used = {*_NAME.findall(self.request["program"])}
+        program: str = self.request["program"]
         for name in self.own:
             value = dict.get(self.space, name)
-            if name in used and name not in self.program and isinstance(value, type | types.FunctionType):
+            wanted = name in program and name not in self.program and isinstance(value, type | types.FunctionType)
+            if wanted and name in _NAME.findall(program):
                 self.program[name] = value
 
     def _run_collected(self) -> None:
@@ -387,7 +407,7 @@ class _Run:
         self._run_collected()
         self.runner_ran = True
 
-    def _failed(self, error: BaseException, source: str) -> tuple[str, str, dict[str, Any]]:
+    def _failed(self, error: BaseException, source: str) -> Outcome:
         """What the exception says that ended the tests."""
         self.state.busy = True
         line, lines = _line_of(error, rewriting.FILE), source.splitlines()
@@ -415,10 +435,6 @@ def _parents(name: str) -> list[str]:
     return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
-def _defined(source: str) -> set[str]:
-    return {*_DEFINITION.findall(source)}
-
-
 def _line_of(error: BaseException, file: str) -> int:
     lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return lines[-1] if lines else 0
@@ -429,10 +445,3 @@ def _text(error: BaseException) -> str:
         return str(error)[:1000]
     except Exception:  # noqa: BLE001 - the program's own __str__
         return ""
-
-
-def _open_standard_streams() -> None:
-    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "replace")
-    output, errors = io.FileIO(1, "w", closefd=False), io.FileIO(2, "w", closefd=False)
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace")
-    sys.stderr = io.TextIOWrapper(errors, "utf-8", "backslashreplace", write_through=True)

@@ -1,0 +1,60 @@
+"""The interpreter as programs and tests find it: its built-ins and its standard streams."""
+
+import builtins
+import io
+import sys
+import types
+import warnings
+from typing import Any
+
+_public = vars(builtins)
+_mutated: Any = warnings._filters_mutated  # type: ignore[attr-defined]
+
+
+class Builtins(dict):  # type: ignore[type-arg]
+    """The built-ins of the tests: an `import` of their own, the interpreter's classes (exceptions among them) as they were before
+    there was a program, and its functions as they are now, since tests may patch `builtins.open`. A copy that each job made would
+    write to the reference count of each, on a hundred pages that a newly forked process shares so far."""
+
+    def __init__(self, import_: Any) -> None:
+        super().__init__({name: value for name, value in _public.items() if isinstance(value, type)})
+        self["__import__"] = import_
+
+    def __missing__(self, name: str) -> Any:
+        return _public[name]
+
+
+class Streams:
+    """Standard streams over the descriptors 0 to 2, made before there is a job."""
+
+    def __init__(self) -> None:
+        self.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8", "replace")
+        output, errors = io.FileIO(1, "w", closefd=False), io.FileIO(2, "w", closefd=False)
+        self.stdout = io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace")
+        self.stderr = io.TextIOWrapper(errors, "utf-8", "backslashreplace", write_through=True)
+
+    def use(self) -> None:
+        sys.stdin, sys.stdout, sys.stderr = self.stdin, self.stdout, self.stderr
+
+
+_quiet: list[Any] = []
+
+
+def ready_to_compile() -> None:
+    """Makes the filters under which programs are compiled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        _quiet[:] = [warnings.filters]
+
+
+def compiled(program: str, file: str) -> types.CodeType:
+    """The program's code, without warnings about its style. Raises the compiler's errors."""
+    before = warnings.filters
+    warnings.filters = _quiet[0]
+    _mutated()
+    try:
+        code: types.CodeType = compile(program, file, "exec", dont_inherit=True)
+        return code
+    finally:
+        warnings.filters = before
+        _mutated()
