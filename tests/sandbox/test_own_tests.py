@@ -4,7 +4,7 @@ import pytest
 from own_language_cheats import BY_LANGUAGE, PROVES, PROVES_NOTHING, QUICK
 
 from evoltune.domain import Job
-from evoltune.sandbox.languages import missing
+from evoltune.sandbox.languages import canonical, missing
 from evoltune.sandbox.own_tests import refusal
 
 
@@ -32,6 +32,24 @@ def test_the_whole_suite_of_compiled_languages(run, language):
     if why := missing(language):
         pytest.skip(f"not run: {why}")
     assert wrong_verdicts(run, language, BY_LANGUAGE[language]) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "language"),
+    [
+        (("C++", "c++17", "GNU C++17", "C++14 (GCC 6-32)", "GNU G++17 7.3.0", " CPP "), "cpp"),
+        (("Python 3.11", "Python (3.8)", "PyPy 3-64", "py3"), "python"),
+        (("GNU C11", "C99", "gcc"), "c"),
+        (("JS", "Node.js 12", "JavaScript (V8)"), "javascript"),
+        (("Java 8", "JDK 17"), "java"),
+        (("Python 2",), "python 2"),
+        (("python2.7",), "python2.7"),
+        (("PyPy 2-64",), "pypy 2-64"),
+        (("C#",), "c#"),
+    ],
+)
+def test_languages_are_known_as_people_and_judges_write_them_and_python_2_is_another(names, language):
+    assert {canonical(name) for name in names} == {language}
 
 
 @pytest.mark.parametrize(("language", "program", "tests"), PROVES_NOTHING)

@@ -131,10 +131,15 @@ _BY_NAME = {name: key for key, language in LANGUAGES.items() for name in languag
 
 
 def canonical(name: str) -> str:
-    """The table's name of a language as people write it (`C++`, ` JS`, `Python 3.11`); an unknown name comes back in lower case."""
+    """The table's name of a language as people write it (`C++`, ` JS`, `Python 3.11`, `GNU C++17 (64 bit)`); an unknown name comes back
+    in lower case, and so does Python 2, another language."""
     lowered = name.strip().lower()
-    base = re.sub(r"[\s-]*v?\d[\d.]*$", "", lowered)
-    return _BY_NAME.get(lowered) or _BY_NAME.get(base) or lowered
+    bare = re.sub(r"\s*\([^()]*\)$", "", lowered).removeprefix("gnu ")
+    word = bare
+    while word not in _BY_NAME and (shorter := re.sub(r"[\s-]*v?\d[\d.-]*$", "", word)) != word:
+        word = shorter
+    found = _BY_NAME.get(lowered) or _BY_NAME.get(word) or lowered
+    return lowered if found == "python" and re.match(r"[\s-]*v?2", bare[len(word) :]) else found
 
 
 def tags(name: str) -> frozenset[str]:

@@ -58,6 +58,7 @@ _REMARK_STARTS = word_set(
 _INTEGERS = word_set("integer integers")
 _ARBITRARY = word_set("arbitrary some parameter constant")
 _CONDITION_STARTS = ("for", "if", "when")
+_ELSE = word_set("otherwise else elsewhere")
 _INDICES = ("n", "k", "m", "i", "j")
 _CONDITIONS = (*_CONDITION_STARTS, "whenever", "where", "unless", "with", "provided")
 _INEQUALITIES = ("lt", "gt", "le", "ge", "leq", "geq", "leqslant", "geqslant", "ne", "neq", "in")
@@ -272,7 +273,8 @@ def _without_introduction(tokens: list[Token]) -> list[Token]:
 def _without_remark(tokens: list[Token]) -> list[Token]:
     """Cut at the first remark outside of brackets, unless several conditions make the answer a case distinction."""
     starts = {at: t.text.split()[0].lower() for at, t in enumerate(tokens) if t.kind in ("word", "text")}
-    if sum(word in _CONDITION_STARTS for word in starts.values()) > 1:
+    conditions = sum(word in _CONDITION_STARTS for word in starts.values())
+    if conditions > 1 or (conditions and any(w in _ELSE for at in starts for w in words_of(tokens[at]))):
         return tokens
     level = seen = 0
     for at, word in starts.items():
