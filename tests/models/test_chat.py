@@ -15,9 +15,10 @@ ASK = [{"role": "user", "content": "Add 3 and 6."}]
 
 
 def test_adapter_and_merged_model_answer_alike(adapter, merged):
-    from evoltune.models.chat import SamplingConfig, open_model
+    from evoltune.models.chat import open_model
+    from evoltune.models.decoding import Sampling
 
-    streams = [open_model(folder).stream(ASK, SamplingConfig(max_tokens=12)) for folder in (adapter, merged[0])]
+    streams = [open_model(folder).stream(ASK, Sampling(max_tokens=12)) for folder in (adapter, merged[0])]
     replies = [list(stream)[-1] for stream in streams]
     # Random weights nearly tie: the merge's rounding may turn a late token. The logits themselves are compared by `merge`.
     assert replies[0].text[:2] == replies[1].text[:2]

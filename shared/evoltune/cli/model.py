@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from evoltune.cli import options
-from evoltune.models.chat import SamplingConfig, open_model
+from evoltune.models.chat import open_model
+from evoltune.models.decoding import Sampling
 from evoltune.models.merge import merge
 
 SERVED = "a checkpoint, a merged model, or a base with a chat template"
@@ -42,7 +43,7 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
 
 def _chat(args: argparse.Namespace) -> None:
     model = open_model(args.checkpoint)
-    sampling = SamplingConfig(max_tokens=args.max_tokens, temperature=args.temperature)
+    sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature)
     if not args.once:
         print(f"{args.checkpoint}, template {model.template.template}; an empty line or Ctrl-D ends", file=sys.stderr)
     messages: list[dict[str, str]] = []
@@ -77,9 +78,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    from aiohttp import web
-
-    from evoltune.models.server import application, vllm_can_serve, vllm_command
+    from evoltune.models.server import serve, vllm_can_serve, vllm_command
 
     name = args.name or Path(args.checkpoint).resolve().name
     if args.engine == "vllm" or (args.engine == "auto" and vllm_can_serve(Path(args.checkpoint))):
@@ -87,4 +86,4 @@ def _serve(args: argparse.Namespace) -> None:
     model = open_model(args.checkpoint)
     where = f"http://{args.host}:{args.port}/v1 (template {model.template.template})"
     print(f"serving {name} on {where}", file=sys.stderr, flush=True)
-    web.run_app(application(model, name), host=args.host, port=args.port, print=None)
+    serve(model, name, args.host, args.port)

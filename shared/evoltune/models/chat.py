@@ -1,90 +1,87 @@
 """A checkpoint that is ready to answer; `evoltune model chat` and `evoltune model serve` use it.
 
-    model = open_model("runs/smoke-math/checkpoint")
-    for piece in model.stream([{"role": "user", "content": "What is 17 + 25?"}]): ...
+    with open_model("runs/smoke-math/checkpoint") as model:
+        for piece in model.stream([{"role": "user", "content": "What is 17 + 25?"}]): ...
 
 Invariant: prompts are rendered from the checkpoint's template.json, whose golden ids are checked when it is opened.
 """
 
+import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evoltune.errors import TrainingError, require
+from evoltune.models.decoding import Prompt, Reply, Sampling, decode
 from evoltune.models.load import load_adapted, precision_of, torch_dtype
 from evoltune.models.locate import ModelRef, locate_model
 from evoltune.models.proof import Template, check_golden
 from evoltune.models.template import Message, stop_of
 
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """How tokens are drawn; temperature 0 is greedy decoding."""
-
-    max_tokens: int = 512
-    temperature: float = 0.0
-    top_p: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """A whole answer. `finish_reason`: stop (the stop token was generated) or length."""
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
+MAX_BATCH = 16
+"""Prompts that are decoded together."""
 
 
 class ChatModel:
-    """One model in memory; it answers one request at a time."""
+    """One model in memory. A thread of its own decodes whatever waits, up to MAX_BATCH prompts at once; what comes meanwhile is
+    in the next batch."""
 
     def __init__(self, model: Any, tokenizer: Any, template: Template) -> None:
-        self._model, self._tokenizer, self.template = model, tokenizer, template
-        self._lock = threading.Lock()
+        self._model, self.tokenizer, self.template = model, tokenizer, template
+        self.context = int(getattr(model.config, "max_position_embeddings", 0) or 0) or None
+        """Tokens of prompt and answer together; None where the model names no limit."""
+        self._waiting: queue.Queue[Prompt | None] = queue.Queue()
+        self._worker = threading.Thread(target=self._decode_all, name="decoding", daemon=True)
+        self._worker.start()
 
-    def stream(self, messages: Sequence[Message], sampling: SamplingConfig | None = None) -> Iterator[str | Reply]:
+    def __enter__(self) -> "ChatModel":
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the thread once it has decoded what waits."""
+        self._waiting.put(None)
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        return self.template.prompt_ids(messages, self.tokenizer)
+
+    def submit(self, prompt: Prompt) -> None:
+        """Queues a prompt; its `emit` is called from the decoding thread."""
+        self._waiting.put(prompt)
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> Iterator[str | Reply]:
         """Yields pieces of text as they are generated, then the whole Reply. The stop token is not part of the text."""
-        from transformers import TextIteratorStreamer
-
-        ids = self.template.prompt_ids(messages, self._tokenizer)
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        outputs: list[list[int]] = []
-        arguments = (ids, sampling or SamplingConfig(), streamer, outputs)
-        worker = threading.Thread(target=self._generate, args=arguments, daemon=True)
-        text = ""
-        with self._lock:
-            worker.start()
-            for piece in streamer:
-                text += piece
-                if piece:
-                    yield piece
-            worker.join()
-        if not outputs:
-            raise TrainingError("the model failed while it answered: see the traceback above")
-        generated = outputs[0][len(ids) :]
-        reason = "stop" if generated[-1:] == [self.template.stop.id] else "length"
-        yield Reply(text=text, finish_reason=reason, prompt_tokens=len(ids), completion_tokens=len(generated))
-
-    def _generate(self, ids: list[int], sampling: SamplingConfig, streamer: Any, outputs: list[list[int]]) -> None:
-        """Runs in a thread of its own; appends prompt and answer to `outputs`, or nothing if the model fails."""
-        import torch
-
-        how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if sampling.temperature > 0:
-            how = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        tokens = torch.tensor([ids], device=self._model.device)
+        said: queue.Queue[str | Reply | Exception] = queue.Queue()
+        prompt = Prompt(ids=self.prompt_ids(messages), sampling=sampling or Sampling(), emit=said.put)
+        self.submit(prompt)
         try:
-            with torch.inference_mode():
-                out = self._model.generate(
-                    input_ids=tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=sampling.max_tokens,
-                    eos_token_id=self.template.stop.id, pad_token_id=self._tokenizer.pad_token_id, streamer=streamer, **how,
-                )  # fmt: skip
-            outputs.append(out[0].tolist())
+            while True:
+                piece = said.get()
+                if isinstance(piece, Exception):
+                    raise TrainingError(f"the model failed while it answered: {piece!r}") from piece
+                yield piece
+                if isinstance(piece, Reply):
+                    return
         finally:
-            streamer.end()
+            prompt.is_cancelled = True
+
+    def _decode_all(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, is_last = [first], False
+            while len(batch) < MAX_BATCH and not self._waiting.empty():
+                more = self._waiting.get()
+                if more is None:
+                    is_last = True
+                    break
+                batch.append(more)
+            batch = [prompt for prompt in batch if not prompt.is_cancelled]
+            if batch:
+                decode(self._model, self.tokenizer, batch, stop_id=self.template.stop.id)
+            if is_last:
+                return
 
 
 def open_model(checkpoint: str | Path) -> ChatModel:
