@@ -1,6 +1,7 @@
 """Oracles: long results are known by a digest, kept between runs, and still compared as values where the digests differ."""
 
 import json
+import os
 
 import pytest
 
@@ -115,3 +116,18 @@ def test_a_list_of_objects_in_place_of_values_fails(one):
     program = "class A: pass\ndef f(n):\n    return [A()]\n"
     verdict = one(program, {"cases": [[encode([1]), encode([1])]]})
     assert (verdict.status, verdict.reason) == ("fail", "case 0: got a list, expected [1]")
+
+
+def test_the_folder_is_bounded_and_keeps_what_was_asked_for_last(tmp_path):
+    kept, known = GroundTruth(str(tmp_path), max_bytes=1500), Expected(["x" * 100], {}, 1.5)
+    cleans_up = [n for n in range(500) if kept._file((n,)).rpartition("/")[2].startswith("0")]
+    others = [n for n in range(30) if n not in cleans_up]
+    for n in others:
+        kept.put((n,), known)
+    for file in tmp_path.iterdir():
+        os.utime(file, (1e9, 1e9))
+    assert kept.get((others[3],)) == known
+    assert len([*tmp_path.iterdir()]) == len(others)
+    kept.put((cleans_up[-1],), known)
+    assert 1000 < sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1500
+    assert kept.get((others[3],)) == kept.get((cleans_up[-1],)) == known
