@@ -14,7 +14,7 @@ from evoltune.errors import DataError, RecipeError
         ({"systems": []}, "length >= 2"),
         ({"systems": [{"name": "a", "answers": "x"}, {"name": "a", "answers": "y"}]}, "names must be unique"),
         ({"systems": [{"name": "a", "answers": "x"}, {"name": "b"}]}, "'b' needs exactly one of checkpoint, endpoint, answers"),
-        ({"protocol": "vibes"}, "study.yaml:\\d+: protocol: 'vibes': allowed: grades, preference, ranks, scores"),
+        ({"protocol": "vibes"}, "study.yaml:\\d+: protocol: 'vibes': allowed: criteria, grades, preference, ranks, scores"),
         ({"protocol": "score"}, "did you mean 'scores'"),
         ({"reference": "who"}, "reference: 'who' is no system"),
         ({"ours": "who"}, "ours: 'who' is no system"),

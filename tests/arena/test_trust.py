@@ -121,6 +121,18 @@ def test_a_study_without_tests_of_the_judge_has_only_its_position(study_file):
     assert (found["length"], found["accuracy"], found["repeats"], found["planted"]) == (None, None, None, {})
 
 
+def test_criteria_are_averaged_for_each_system_and_their_mean_decides(openai_server, study_file, tmp_path):
+    server = openai_server(judge="fair")
+    study = load_study(study_file(f"{server.url}/v1", protocol="criteria", planted=2, repeats=3))
+    result = judge_study(study, tmp_path / "out")
+    means = result["criteria"]["ours"]  # 8, 8, 3, 5
+    assert means == {"relevance": 6.0, "knowledge": 6.0, "reasoning": 10.0, "calculation": 10.0, "accuracy": 6.0}
+    pair = result["pairs"][0]  # against 4, 8, 6, 2
+    assert (pair["win"], pair["tie"], pair["lose"]) == (2, 1, 1)
+    assert pair["share"]["value"] == pytest.approx((4 * 20 + 3 * 24) / (4 * 20 + 3 * 20))
+    assert any("reasoning 10.0" in line for line in report(result))
+
+
 def test_grades_are_counted_and_compared(openai_server, study_file, tmp_path):
     server = openai_server(judge="fair")
     study = load_study(study_file(f"{server.url}/v1", protocol="grades", planted=2, repeats=3))

@@ -2,7 +2,8 @@
 
     result = judge_study(load_study(path), Path("runs/study"))
 
-Protocols: `scores`, two scores from 1 to 10 as in Vicuna's evaluation; `preference`, A, B or TIE as in LIMA (2305.11206,
+Protocols: `scores`, two scores from 1 to 10 as in Vicuna's evaluation; `criteria`, five such scores for each answer, by the criteria of
+WizardLM's human evaluation (2304.12244, section 4.3), whose mean counts; `preference`, A, B or TIE as in LIMA (2305.11206,
 section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.12244, section 4.3); `grades`, excellent, pass or fail
 for each answer by itself as in LIMA (section 4.3). Where the domain's verifier tells two answers apart, it decides first.
 A further protocol needs its name in study.py, its prompt in prompts/, and its reading in `read_reply`.
@@ -16,11 +17,12 @@ from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from evoltune.arena.comparisons import Checked, Comparison, comparisons
 from evoltune.arena.standings import standings
-from evoltune.arena.study import GRADES, Answers, Judgement, Study, collect_answers, suite_of
+from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, Study, collect_answers, suite_of
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import verify_samples
@@ -64,11 +66,22 @@ def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None
         last = lines[-1].upper() if lines else ""
         words = set(re.findall(rf"\b(?:{'|'.join(GRADES)})\b", last))
         return (float(GRADES.index(words.pop())),) if len(words) == 1 else None
+    if protocol == "criteria":
+        found = read_criteria(text, count)
+        return tuple(fmean(scores) for scores in found) if found else None
     low, high = (1, 10) if protocol == "scores" else (1, 5)
     for line in text.strip().splitlines()[:3]:
         numbers = numbers_in(line)
         if len(numbers) == count and all(low <= n <= high for n in numbers):
             return tuple(numbers) if protocol == "scores" else tuple(-n for n in numbers)
+    return None
+
+
+def read_criteria(text: str, count: int) -> tuple[tuple[float, ...], ...] | None:
+    """The scores of each answer by CRITERIA, from the first lines of a reply; None where it has no such lines."""
+    lines = [numbers_in(line) for line in text.splitlines() if line.strip()][:count]
+    if len(lines) == count and all(len(n) == len(CRITERIA) and all(1 <= x <= 10 for x in n) for n in lines):
+        return tuple(map(tuple, lines))
     return None
 
 
@@ -141,4 +154,5 @@ async def _judge(study: Study, judge: Teacher, comparison: Comparison) -> Judgem
     return Judgement(
         problem=task, shown=comparison.shown, values=values, replies=replies, text=text[:2000], kind=comparison.kind,
         repeat=comparison.repeat,
+        criteria=(read_criteria(text, len(comparison.shown)) or ()) if study.protocol == "criteria" else (),
     )  # fmt: skip

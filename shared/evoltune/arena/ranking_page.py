@@ -14,13 +14,11 @@ from pathlib import Path
 from string import ascii_uppercase as LETTERS
 from typing import Any
 
-from evoltune.arena.study import Study, Vote, collect_answers, suite_of
+from evoltune.arena.study import CRITERIA, Study, Vote, collect_answers, suite_of
 from evoltune.errors import DataError
 from evoltune.record import digest
 from evoltune.report.html import render
 from evoltune.rows.files import write_file, write_json
-
-CRITERIA = ("relevance", "knowledge", "reasoning", "calculation", "accuracy")
 
 
 def write_page(study: Study, folder: Path) -> tuple[Path, Path]:

@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from evoltune.arena.agreement import agreement, read_votes
 from evoltune.arena.comparisons import Checked, decided
-from evoltune.arena.study import GRADES, Answers, Judgement, PairResult, Study, pairs
+from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, PairResult, Study, pairs
 from evoltune.arena.trust import comparisons_read, sign, trust, trust_lines, winner_of
 from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, skills_of
 from evoltune.evaluate.results import percent, percent_interval
@@ -84,6 +85,8 @@ def standings(
         )  # fmt: skip
     if study.protocol == "grades":
         out["grades"] = _grades(study, judgements)
+    if study.protocol == "criteria":
+        out["criteria"] = _criteria(study, judgements)
     votes = read_votes(Path(study.human), Path(study.key) if study.key else None) if study.human else []
     if votes:
         out["human"] = agreement(results, votes, skills, answers)
@@ -106,6 +109,19 @@ def _grades(study: Study, judgements: Iterable[Judgement]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _criteria(study: Study, judgements: Iterable[Judgement]) -> dict[str, dict[str, float | None]]:
+    """For each system: its mean score by each criterion, over all judgements that could be read."""
+    found: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in study.systems}
+    for judgement in judgements:
+        if (judgement.kind, judgement.repeat) == ("systems", 0):
+            for name, scores in zip(judgement.shown, judgement.criteria, strict=False):
+                found[name].append(scores)
+    return {
+        name: {criterion: fmean(s[i] for s in scores) if scores else None for i, criterion in enumerate(CRITERIA)}
+        for name, scores in found.items()
+    }
+
+
 def _tally(results: Sequence[PairResult]) -> dict[str, Any]:
     points = [r.points for r in results]
     win, lose = points.count(1.0), points.count(0.0)
@@ -117,7 +133,7 @@ def _tally(results: Sequence[PairResult]) -> dict[str, Any]:
 
 def _share(results: Sequence[PairResult], protocol: str) -> dict[str, Any]:
     """a's total as a share of b's (WizardLM's "percentage of ChatGPT"), where the judge gave scores; else the win rate."""
-    if protocol == "scores":
+    if protocol in ("scores", "criteria"):
         results = [r for r in results if r.by == "judge"]
         a, b = sum(r.value_a for r in results), sum(r.value_b for r in results)
     else:
@@ -158,6 +174,9 @@ def report(result: Mapping[str, Any]) -> Iterator[str]:
             agree = "" if pair["consistent"] is None else f"; both orders agree on {pair['consistent']:.0%}"
             checked = f"; {pair['decided_by_checks']} decided by checks" if pair["decided_by_checks"] else ""
             yield f"{pair['a']} of {pair['b']}: {share}{agree}{checked}"
+    for system, means in result.get("criteria", {}).items():
+        scores = (f"{name} {value:.1f}" for name, value in means.items() if value is not None)
+        yield f"{system}: {', '.join(scores) or 'not judged'}"
     for system, grades in result.get("grades", {}).items():
         yield f"{system}: {grades['excellent']} excellent, {grades['pass']} pass, {grades['fail']} fail of {grades['n']}"
     yield from trust_lines(result["trust"])

@@ -5,7 +5,7 @@
       - {name: ours, checkpoint: runs/mine/checkpoint}
       - {name: theirs, endpoint: "http://localhost:8000/v1", model: vicuna-13b}
       - {name: old, answers: answers/alpaca.jsonl}
-    protocol: scores                  # scores (Vicuna, 1 to 10) | preference (LIMA) | ranks (1 to 5, all at once) | grades (LIMA)
+    protocol: scores                  # scores (Vicuna, 1 to 10) | criteria (five scores) | preference (LIMA) | ranks | grades (LIMA)
     judge: {kind: http, model: judge-70b, endpoints: [{url: "http://localhost:8001/v1"}], budget: {calls: 5000}}
 
 Invariant: a study that loads has at least two systems of different names, each with exactly one source of answers.
@@ -33,6 +33,8 @@ from evoltune.teacher.engines import check_engine
 
 Answers = Mapping[str, Mapping[str, str]]
 """system -> problem -> text"""
+CRITERIA = ("relevance", "knowledge", "reasoning", "calculation", "accuracy")
+"""By which WizardLM had people rank answers (2304.12244, section 4.3)."""
 GRADES = ("FAIL", "PASS", "EXCELLENT")
 """The three grades of LIMA's human evaluation (2305.11206, section 4.3), worst first."""
 
@@ -43,7 +45,7 @@ class Study(Section, frozen=True, kw_only=True):
     suite: str
     systems: Annotated[tuple[System, ...], Meta(min_length=2)]
     judge: Teacher
-    protocol: Literal["scores", "preference", "ranks", "grades"] = "scores"
+    protocol: Literal["scores", "criteria", "preference", "ranks", "grades"] = "scores"
     reference: str = ""
     """Each other system is compared with this one, and its own wins are counted; empty: every pair."""
     ours: str = ""
@@ -84,6 +86,8 @@ class Judgement:
     """`systems`, or the kind of a planted pair."""
     repeat: int = 0
     """1: asked a second time."""
+    criteria: tuple[tuple[float, ...], ...] = ()
+    """Under `criteria`, of each shown answer its scores by CRITERIA."""
 
 
 @dataclass(frozen=True, kw_only=True)

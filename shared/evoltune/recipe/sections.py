@@ -321,8 +321,8 @@ class Judge(Section, frozen=True, kw_only=True):
 
     teacher: Teacher
     """Who judges, with its budget: any kind of teacher."""
-    protocol: Literal["scores", "preference", "ranks", "grades"] = "scores"
-    """scores: 1 to 10 each (Vicuna, WizardLM); preference: A, B or neither (LIMA); ranks: 1 to 5 over all at once;
+    protocol: Literal["scores", "criteria", "preference", "ranks", "grades"] = "scores"
+    """scores: 1 to 10 each (Vicuna, WizardLM); criteria: the same by five criteria, of which the mean counts; preference: A, B or neither (LIMA); ranks: 1 to 5 over all at once;
     grades: excellent, pass or fail for each answer by itself (LIMA)."""
     suites: tuple[str, ...] = ()
     """Which of `eval.suites`; empty: those with answers that no verifier can judge."""

@@ -79,7 +79,7 @@ class Knowledge:
             "self_instruct": read_prompt("evoltune.evolve", "self_instruct"),
             **{
                 f"judge {name}": read_prompt("evoltune.arena", name)
-                for name in ("scores", "preference", "ranks", "grades")
+                for name in ("scores", "criteria", "preference", "ranks", "grades")
             },
             "answer": domain.answer_prompt,
             **{f"evidence {name}": text for name, text in domain.evidence.items()},
@@ -146,6 +146,8 @@ def judgement(protocol: str, slots: Mapping[str, str], rng: random.Random) -> st
         return "It says this much.\n" + ("EXCELLENT" if points[0] > 8 else "PASS" if points[0] > 3 else "FAIL")
     if protocol == "preference":
         return "One says more.\n" + ("TIE" if points[0] == points[1] else "A" if points[0] > points[1] else "B")
+    if protocol == "criteria":
+        return "\n".join(f"{name}: {' '.join([str(p)] * 5)}" for name, p in zip("AB", points, strict=True))
     return f"{points[0]} {points[1]}\nBy how much they say."
 
 
