@@ -92,6 +92,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in without_credentials(text))
 
 
+def visible(text: str) -> str:
+    """Text of several lines for people to judge, with control characters and changes of direction escaped: what it seems to say
+    is what it says."""
+    return _CONTROL.sub(lambda c: f"\\u{ord(c[0]):04x}", text.replace("\r\n", "\n"))
+
+
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """Lines of aligned columns: text to the left, numbers to the right.
 

@@ -54,6 +54,14 @@ def test_the_page_is_blind_and_escapes_what_it_shows(tmp_path):
     assert all(code in text for code in json.loads(key.read_text())["items"])
 
 
+def test_what_an_answer_seems_to_say_on_the_page_is_what_it_says(tmp_path):
+    answer = "line\r\nso \x1b[2J it is \u202e14\u2066\t!"
+    item = {"row": 1, "accepted": True, "question": "\u2067?", "reference": "41", "answer": answer}
+    write_audit([item], tmp_path / "v.audit.html", {"accepted": 1, "rejected": 0})
+    text = (tmp_path / "v.audit.html").read_text()
+    assert "line\nso \\u001b[2J it is \\u202e14\\u2066\t!" in text and "\\u2067?" in text
+
+
 def test_the_report_estimates_the_rate_with_its_interval(tmp_path):
     _, key = written(tmp_path)
     path = decide(tmp_path, key, lambda item: "reject" if item["row"] in (3, 7, 11) else "accept")

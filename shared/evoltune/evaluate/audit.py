@@ -19,6 +19,7 @@ from evoltune.evaluate.statistics import wilson
 from evoltune.record import digest
 from evoltune.report.pages import write_review
 from evoltune.rows.files import read_json, write_json
+from evoltune.terminal import visible
 
 CONTROLS = 4
 """One rejected answer is shown for this many accepted ones."""
@@ -49,7 +50,12 @@ def write_audit(items: Sequence[Item], page: Path, counts: Mapping[str, int]) ->
     """Writes the page and, beside it, its key, whose path it returns. `counts`: how many rows were accepted and rejected."""
     ids = [digest([i, item["row"], item["answer"]])[:8] for i, item in enumerate(items)]
     shown = [
-        {"id": code, "source": "is this answer right?", "instruction": _asked(item), "output": item["answer"]}
+        {
+            "id": code,
+            "source": "is this answer right?",
+            "instruction": visible(_asked(item)),
+            "output": visible(item["answer"]),
+        }
         for code, item in zip(ids, items, strict=True)
     ]
     key = key_beside(page)
