@@ -1,4 +1,5 @@
-"""confirm: verdicts on code answers of a task without tests, by tests that a model wrote, as far as these are any good.
+"""confirm: verdicts on code answers of a task without tests, by tests that a model wrote, as far as these are any good; where they
+are not, by what distinct solutions agree on (`mutual`).
 
 1. Asserts are read one by one from the teacher's text; those that never call the function, or that every useless function
    passes, are flagged and put aside.
@@ -15,6 +16,7 @@ import builtins
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from evoltune.domain import Context, Job
 from evoltune.record import Json, Task, Verdict
@@ -23,6 +25,7 @@ from evoltune_code.assembly import assemble, text_field
 from evoltune_code.extraction import normalised
 from evoltune_code.fences import blocks
 from evoltune_code.mutants import mutants, stubs
+from evoltune_code.mutual import agree, cases_as_tests, doubt_about, examples_in, inputs_of
 from evoltune_code.syntax import calls_by_name, local_names, parse, syntax_error, top_level_names
 from evoltune_code.verification import policy_number
 
@@ -39,7 +42,12 @@ def confirm(
     programs = [None if c is None else assemble(prompt, entry_point, c) for c in candidates]
     broken = [_broken(p) for p in programs]
     sound = [p for p, verdict in zip(programs, broken, strict=True) if p is not None and verdict is None]
-    shared = _confirm_programs(task, sound, evidence.get("tests", ()), context) if sound else {}
+    texts = evidence.get("tests", ())
+    shared = _confirm_programs(task, sound, texts, context) if sound else {}
+    if len(shared) >= policy_number(context, "mutual_solutions") and all(
+        v.status == "unverifiable" for v in shared.values()
+    ):
+        shared = _by_agreement(task, shared, texts, context)
     return [verdict or shared[p or ""] for p, verdict in zip(programs, broken, strict=True)]
 
 
@@ -80,6 +88,37 @@ def _confirm_programs(
         doubt = _too_lenient(killed, total, context)
     by_program = zip(distinct, passed_by, strict=True)
     return {program: _verdict(passed, best, doubt, figures) for program, passed in by_program}
+
+
+def _by_agreement(
+    task: Task, doubted: dict[str, Verdict], texts: Sequence[str], context: Context
+) -> dict[str, Verdict]:
+    """Verdicts by mutual verification; the doubts that there were where the solutions do not agree."""
+    programs = list(doubted)
+    written = [a for text in texts for a in asserts_of(text)]
+    entry_point = text_field(task, "entry_point") or inferred_entry_point(written, programs)
+    if not entry_point:
+        return doubted
+    inputs = inputs_of(task, entry_point, texts, context)
+    said = (text_field(task, "prompt"), task.instruction)
+    examples = [example for text in said for example in examples_in(text, entry_point)]
+    agreement = agree(programs, entry_point, inputs, context, examples)
+    if doubt := doubt_about(agreement, context):
+        return {
+            program: replace(
+                verdict, reason=f"{verdict.reason}; {doubt}", evidence={**verdict.evidence, "mutual": agreement.figures}
+            )
+            for program, verdict in doubted.items()
+        }
+    figures: dict[str, Json] = {
+        "verified_by": "agreement+mutants",
+        "mutual": agreement.figures,
+        "tests": cases_as_tests(agreement),
+    }
+    said_by = f"{agreement.agreeing} of {agreement.voters} distinct solutions"
+    passed = Verdict(status="pass", reason=f"{len(agreement.cases)} values that {said_by} agree on", evidence=figures)
+    failed = Verdict(status="fail", reason=f"returns another value than {said_by}", evidence=figures)
+    return {program: passed if i in agreement.passing else failed for i, program in enumerate(programs)}
 
 
 def _verdict(passed: frozenset[int], best: frozenset[int], doubt: str, figures: Mapping[str, Json]) -> Verdict:

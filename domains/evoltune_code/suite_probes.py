@@ -12,7 +12,7 @@ import marshal
 import random
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import islice
@@ -183,13 +183,14 @@ def count_operations(function: ast.FunctionDef) -> int:
 # lower-case letters; on ["xE 3a", ...] they differ.
 
 
-def variants(calls: Sequence[Sequence[object]], limit: int, seed: str) -> list[list[object]]:
-    """At most `limit` argument lists made from those of the calls; arguments of equal type also change places."""
-    rng = random.Random(seed)
+def variants(calls: Sequence[Sequence[object]], limit: int, seed: str, letters: str = SALT) -> list[list[object]]:
+    """At most `limit` argument lists made from those of the calls, texts with further `letters`; arguments of equal type also change
+    places."""
+    rng, change = random.Random(seed), _Changes(letters)
     seen = {repr(list(args)) for args in calls}
     found: list[list[object]] = []
     for turn in range(4 * limit if calls else 0):
-        args = [_changed(arg, rng) for arg in calls[turn % len(calls)]]
+        args = [change(arg, rng) for arg in calls[turn % len(calls)]]
         if len(args) == 2 and type(args[0]) is type(args[1]) and turn % 2:
             args.reverse()
         if repr(args) not in seen:
@@ -200,37 +201,46 @@ def variants(calls: Sequence[Sequence[object]], limit: int, seed: str) -> list[l
     return found
 
 
-def _changed(value: Any, rng: random.Random) -> Any:
-    change = _CHANGES.get(type(value))
-    return change(value, rng) if change else value
+class _Changes:
+    """Changes to a value of any plain type; others stay."""
 
+    def __init__(self, letters: str) -> None:
+        self.letters = letters
 
-def _text(value: str, rng: random.Random) -> str:
-    if len(value) == 1:  # a list of letters is a text too
-        return rng.choice(SALT)
-    if rng.random() < 0.25:
+    def __call__(self, value: Any, rng: random.Random) -> Any:
+        match value:
+            case bool():
+                return bool(rng.getrandbits(1))
+            case int():
+                return rng.choice((value, value + 1, value + rng.randint(2, 9), max(0, value - 1), value // 2 + 3))
+            case float():
+                return rng.choice((value, value + 1.5, value / 2 + 0.25, value * 1.75))
+            case str():
+                return self._text(value, rng)
+            case list():
+                return self._list(value, rng)
+            case tuple():
+                return tuple(self._list(list(value), rng))
+            case set():
+                return set(self._list(sorted(value, key=repr), rng))
+            case dict():
+                return {self(k, rng): self(v, rng) for k, v in value.items()}
         return value
-    letters = [*value, *rng.sample(SALT, rng.randint(2, 5))]
-    rng.shuffle(letters)
-    return "".join(letters)
 
+    def _text(self, value: str, rng: random.Random) -> str:
+        if len(value) == 1 and self.letters:  # a list of letters is a text too
+            return rng.choice(self.letters)
+        if rng.random() < 0.25:
+            return value
+        more = rng.randint(2, 5)
+        letters = [*value, *rng.sample(self.letters, min(more, len(self.letters)))]
+        rng.shuffle(letters)
+        return "".join(letters)
 
-def _list(value: list[Any], rng: random.Random) -> list[Any]:
-    items = [_changed(item, rng) for item in value]
-    if items:
-        items += [_changed(rng.choice(items), rng) for _ in range(rng.randint(0, 4))]
-    if rng.random() < 0.5:
-        rng.shuffle(items)
-    return items[1:] if len(items) > 2 and rng.random() < 0.25 else items
-
-
-_CHANGES: dict[type, Callable[[Any, random.Random], Any]] = {
-    bool: lambda value, rng: bool(rng.getrandbits(1)),
-    int: lambda v, rng: rng.choice((v, v + 1, v + rng.randint(2, 9), max(0, v - 1), v // 2 + 3)),
-    float: lambda v, rng: rng.choice((v, v + 1.5, v / 2 + 0.25, v * 1.75)),
-    str: _text,
-    list: _list,
-    tuple: lambda value, rng: tuple(_list(list(value), rng)),
-    set: lambda value, rng: set(_list(sorted(value, key=repr), rng)),
-    dict: lambda value, rng: {_changed(k, rng): _changed(v, rng) for k, v in value.items()},
-}
+    def _list(self, value: list[Any], rng: random.Random) -> list[Any]:
+        items = [self(item, rng) for item in value]
+        if items:
+            items += [self(rng.choice(items), rng) for _ in range(rng.randint(0, 4))]
+        if rng.random() < 0.5:
+            rng.shuffle(items)
+        return items[1:] if len(items) > 2 and rng.random() < 0.25 else items

@@ -37,6 +37,10 @@ POLICY: Mapping[str, Json] = {
     "mutation_score": 0.6,  # share of these that must be killed before model-written tests verify anything
     "mutant_cpu_s": 1.0,
     "max_asserts": 40,
+    "mutual_inputs": 24,  # varied inputs on which several solutions of a task without tests are compared
+    "mutual_solutions": 3,  # distinct solutions that must return a value before it is expected of the others
+    "mutual_share": 0.5,  # and the share of the distinct solutions that must be exceeded
+    "branch_coverage": 0.8,  # branches of the accepted solution that the agreed inputs must take
     "overlap_cpu_s": 2.0,  # behavioural overlap: one row's functions on one problem, or on all probes of a suite
     "variants_agree": 0.8,  # share of varied inputs on which a function must do what the problem's own solution does
     "trivial_operations": 1,  # a helper that solves a problem of so few operations (x + y) is no evidence of copying
