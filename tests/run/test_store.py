@@ -440,3 +440,27 @@ def test_a_run_on_a_read_only_disk_is_read_and_its_page_goes_elsewhere(tmp_path)
     assert "may not be written: name another place for the page with --out FILE" in done.stderr
     assert "<title>" in (elsewhere / "page.html").read_text()
     assert json.loads((elsewhere / "figures.json").read_text())["planned"] == 1
+
+
+def test_a_reply_that_waits_for_its_commit_is_written_with_whatever_is_written_next(tmp_path):
+    def kept():
+        with Store.read(tmp_path) as reader:
+            return [call["key"] for call in reader.calls()]
+
+    held = {"purpose": "answer", "model": "m", "request": {}, "texts": ["t"], "usage": Usage(), "at_once": False}
+    with Store.open(tmp_path) as store:
+        store.journal("a", **held)
+        assert kept() == []
+        store.note("budget", 1)
+        assert kept() == ["a"]
+        store.journal("b", **held)
+        with pytest.raises(ValueError, match="no reason"):
+            store.decide(
+                Step(name="evolve", version="1"),
+                [Drop(record=Record(domain="d", task=Task(instruction="x")), reason="")],
+            )
+        assert kept() == ["a"]
+        store.commit_held()
+        store.commit_held()
+        assert kept() == ["a", "b"]
+    Store.open(tmp_path).close()  # and the sums are right

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from towns import grown, recipe
@@ -9,8 +10,10 @@ from towns import grown, recipe
 from evoltune.errors import DataError, TeacherError
 from evoltune.recipe import Price
 from evoltune.run.store import Store, Usage
+from evoltune.teacher.attempts import Attempts, Paid
 from evoltune.teacher.journal import AllSamples, Journalled, commit_reply, export_cassette, load_cassette
 from evoltune.teacher.protocol import Reply, Request, cost, key_of, make_request, request_key, request_to_json
+from evoltune.teacher.stack import ConcurrencyLimited
 
 
 @pytest.mark.parametrize("name", ["calls.jsonl", "calls.jsonl.gz"])
@@ -149,3 +152,72 @@ def test_n_samples_come_from_a_server_that_makes_fewer_or_more(first, seed):
     )
     assert reply.truncated == tuple(i for i, s in enumerate(seeds) if s in server.truncated)
     assert [reply.thought(i) for i in range(n)] == [f"thought {s}" if s in server.thoughts else "" for s in seeds]
+
+
+class Bursts:
+    """Serves calls in bursts; notes, whenever one leaves, how many replies were made and how many the journal holds."""
+
+    def __init__(self, folder, burst):
+        self.folder, self.burst, self.waiting = folder, burst, []
+        self.made, self.at_each_call = 0, []
+
+    def committed(self):
+        with Store.read(self.folder) as store:
+            return int(sum(row["calls"] for row in store.spent().values()))
+
+    async def complete(self, request):
+        self.at_each_call.append((self.made, self.committed()))
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        if len(self.waiting) == self.burst:
+            asyncio.get_running_loop().call_soon(self.serve)
+        await turn
+        self.made += 1
+        return Reply(texts=(f"text {request.seed}",))
+
+    def serve(self):
+        turns, self.waiting = self.waiting, []
+        for turn in turns:
+            turn.set_result(None)
+
+
+@pytest.mark.parametrize(("burst", "calls"), [(1, 6), (4, 24), (8, 64)])
+def test_replies_of_one_moment_are_committed_before_they_are_used_and_before_another_call_leaves(
+    tmp_path, burst, calls
+):
+    async def main(store):
+        attempts, server = Attempts(), Bursts(tmp_path, burst)
+        journalled = Journalled(ConcurrencyLimited(Paid(server, attempts), burst), store)
+        attempts.before_each = journalled.commit
+        used = []
+
+        async def ask(i):
+            reply = await journalled.complete(replace(ONE, seed=i, n=1))
+            used.append((server.committed(), len(used) + 1))
+            return reply
+
+        replies = await asyncio.gather(*map(ask, range(calls)))
+        assert [r.texts for r in replies] == [(f"text {i}",) for i in range(calls)]
+        await attempts.stop(journalled, 1.0)
+        return server.at_each_call, used
+
+    with Store.open(tmp_path) as store:
+        at_each_call, used = asyncio.run(main(store))
+    assert len(at_each_call) == calls and all(made == committed for made, committed in at_each_call)
+    assert all(committed >= count for committed, count in used)
+
+
+def test_what_has_arrived_is_kept_when_a_run_is_stopped(tmp_path):
+    async def main(store):
+        attempts, server = Attempts(), Bursts(tmp_path, 3)
+        journalled = Journalled(Paid(server, attempts), store)
+        asked = [asyncio.create_task(journalled.complete(replace(ONE, seed=i, n=1))) for i in range(3)]
+        while server.made < 3:
+            await asyncio.sleep(0)
+        for task in asked:
+            task.cancel()
+        await attempts.stop(journalled, 1.0)
+
+    with Store.open(tmp_path) as store:
+        asyncio.run(main(store))
+        assert len(list(store.calls())) == 3

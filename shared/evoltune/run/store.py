@@ -26,6 +26,7 @@ from evoltune.run import digests, tables
 from evoltune.run.encoding import call_json, stored_json, stored_text
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
+from evoltune.run.sqlite import Rows, damaged, sqlite_errors
 from evoltune.text.credentials import without_credentials
 
 PAGE = 512  # records read per query by `todo` and `records`
@@ -105,6 +106,8 @@ class Store:
     def __init__(self, db: sqlite3.Connection, folder: Path, lock: int | None) -> None:
         self._db, self.folder, self._lock = db, folder, lock
         self._sums: digests.Sums = {}
+        self._held: list[tuple[str | int | float, ...]] = []
+        """Rows of the journal that wait for their commit."""
 
     # ---- opening
 
@@ -116,17 +119,17 @@ class Store:
         """
         lock = take_lock(folder, STORE_LOCK)
         try:
-            with _sqlite_errors(folder):
+            with sqlite_errors(folder):
                 db = sqlite3.connect(folder / STORE, isolation_level=None, check_same_thread=False)
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=NORMAL")
                 found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
-                    raise _damaged(folder, found)
+                    raise damaged(folder, found)
                 tables.create(db)
                 sums, wrong = digests.load(db)
                 if wrong:
-                    raise _damaged(folder, wrong)
+                    raise damaged(folder, wrong)
         except BaseException:
             os.close(lock)
             raise
@@ -139,7 +142,7 @@ class Store:
         """A read-only view, also while another process writes."""
         if not (folder / STORE).is_file():
             raise DataError(f"{folder}: no {STORE} there: give the directory of a run")
-        with _sqlite_errors(folder):
+        with sqlite_errors(folder):
             db = tables.connect_to_read(folder / STORE)
             tables.show_as_today(db)
         return cls(db, folder, None)
@@ -148,7 +151,7 @@ class Store:
         """Writes the write-ahead log into the file and releases the lock."""
         try:
             if self._lock is not None:
-                with _sqlite_errors(self.folder):
+                with sqlite_errors(self.folder):
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._db.close()
@@ -164,13 +167,16 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _sqlite_errors(self.folder):
+        with sqlite_errors(self.folder):
             self._db.execute("BEGIN IMMEDIATE")
             before = dict(self._sums)
             try:
+                for row in self._held:
+                    self._add("calls", *row)
                 yield self._db
                 digests.save(self._db, self._sums)
                 self._db.execute("COMMIT")
+                self._held.clear()
             except BaseException:
                 self._sums = before
                 if self._db.in_transaction:  # SQLite has rolled back already when the disk is full
@@ -289,7 +295,7 @@ class Store:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise _damaged(self.folder, f"a value is no JSON: {error}") from error
+            raise damaged(self.folder, f"a value is no JSON: {error}") from error
 
     # ---- the conservation law
 
@@ -358,13 +364,25 @@ class Store:
         usage: Usage,
         record: str = "",
         truncated: Sequence[int] = (),
+        at_once: bool = True,
     ) -> None:
-        """Commits one teacher reply. Must be called before anything uses the reply."""
-        with self._transaction():
-            self._add(
-                "calls", key, purpose, model, record, call_json(request), call_json([stored_text(text) for text in texts]),
-                usage.prompt_tokens, usage.completion_tokens, usage.usd, call_json(list(truncated)),
-            )  # fmt: skip
+        """Commits one teacher reply. Nothing may use the reply before.
+
+        at_once: False: it is committed by `commit_held`, or before that by any other write, so that what is written in this
+        order is never found in another.
+        """
+        self._held.append((
+            key, purpose, model, record, call_json(request), call_json([stored_text(text) for text in texts]),
+            usage.prompt_tokens, usage.completion_tokens, usage.usd, call_json(list(truncated)),
+        ))  # fmt: skip
+        if at_once:
+            self.commit_held()
+
+    def commit_held(self) -> None:
+        """Commits the replies that wait for it, in one transaction."""
+        if self._held:
+            with self._transaction():
+                pass
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
@@ -385,7 +403,8 @@ class Store:
 
     def note(self, key: str, value: Any) -> None:
         """Sets a small JSON value about the run (plans, versions, scores)."""
-        with _sqlite_errors(self.folder):
+        self.commit_held()
+        with sqlite_errors(self.folder):
             row = (key, without_credentials(json.dumps(value)))
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row)
 
@@ -398,49 +417,6 @@ class Store:
         return [key for (key,) in self.sql("SELECT DISTINCT step FROM decisions ORDER BY step")]
 
 
-class Rows:
-    """The rows of a query. A damaged page is a StoreError also when it is met after the first rows."""
-
-    def __init__(self, db: sqlite3.Connection, folder: Path, query: str, values: Sequence[object]) -> None:
-        self._folder = folder
-        with _sqlite_errors(folder):
-            self._cursor = db.execute(query, values)
-
-    @property
-    def names(self) -> list[str]:
-        return [d[0] for d in self._cursor.description]
-
-    def fetchone(self) -> Any:
-        with _sqlite_errors(self._folder):
-            return self._cursor.fetchone()
-
-    def __iter__(self) -> Iterator[Any]:
-        with _sqlite_errors(self._folder):
-            yield from self._cursor
-
-
 def limit(step: Step) -> int:
     """The last round of the step; without a limit, more than any run has."""
     return 2**31 if step.upto is None else step.upto
-
-
-def _damaged(folder: Path, what: str) -> StoreError:
-    todo = f"`evoltune doctor {folder} --repair` makes a new one of the replies that can be read; or restore a copy"
-    return StoreError(f"{folder / STORE}: damaged ({what}): {todo}, or start a new run directory")
-
-
-class _sqlite_errors:
-    """Errors of SQLite as StoreError. A class, because it is entered for each query and costs a third of a generator."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, sqlite3.DatabaseError):
-            raise StoreError(
-                f"{self._folder / STORE}: {error}: everything committed before is kept; check disk space, rights and the file, "
-                "then run again"
-            ) from error

@@ -26,6 +26,9 @@ class Attempts:
     def __init__(self, meter: BudgetMeter | None = None) -> None:
         self._meter, self._is_stopped = meter or BudgetMeter(Budget(), Price()), False
         self._at_work: set[asyncio.Task[Any] | None] = set()
+        self.before_each: Callable[[], None] = lambda: None
+        """Called before an attempt leaves: what others brought home is committed first, so that a `kill -9` never loses more
+        calls than may be in flight."""
 
     async def make(self, request: Request, send: Send, server: str = "") -> Reply:
         """One attempt, when its worst case fits into the budget. server: the name of what it goes to, where there are several."""
@@ -34,6 +37,7 @@ class Attempts:
     async def _tracked(self, send: Send) -> Reply:
         if self._is_stopped:
             raise TeacherError("the run is stopping")
+        self.before_each()
         task = asyncio.current_task()
         self._at_work.add(task)
         try:
