@@ -1,6 +1,6 @@
 """`evoltune domains check` finds what is wrong with a domain, and finds nothing in a sound one.
 
-The short form plants a fault of each group; the long one (`-m slow`) plants all of them.
+The short form plants a fault of some groups; the long one (`-m slow`) plants all of them, a group at a time.
 """
 
 from __future__ import annotations
@@ -9,11 +9,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from planted_faults import DECLARED, FAULTS, HOOKS, IMPORTS, OUTSIDE, SEEDED, STATE, TIME, Fault, in_verify, plant
+from authors_faults import BROUGHT, LENIENT, MACHINE, RESULTS, STATEFUL, plant_any, plant_river
+from planted_faults import (
+    CHANCE,
+    DECLARED,
+    ENDS,
+    EXTRACTS,
+    HOOKS,
+    IMPORTS,
+    OUTSIDE,
+    SEEDED,
+    STATE,
+    TIME,
+    VERDICTS,
+    Fault,
+    in_verify,
+    plant,
+)
 
 from evoltune.domain_kit.conformance import check_domain
 from evoltune.domain_kit.findings import Finding
 
+GROUPS: dict[str, list[Fault]] = {
+    "chance": CHANCE, "time": TIME, "state": STATE, "ends": ENDS, "outside": OUTSIDE, "verdicts": VERDICTS, "extracts": EXTRACTS,
+    "hooks": HOOKS, "seeds": SEEDED, "declared": DECLARED, "lenient": LENIENT, "stateful": STATEFUL, "machine": MACHINE,
+    "results": RESULTS, "brought": BROUGHT,
+}  # fmt: skip
 OPEN = '''"""Open questions: there is no right answer, so nothing is right or wrong."""
 
 from evoltune import Answer, Domain, Operator, Record, Task, Verdict
@@ -48,12 +69,16 @@ SLOW: Fault = (
 
 
 def broken(folder: Path) -> list[Finding]:
-    return [f for f in check_domain(str(folder)) if f.ok is False]
+    return [f for f in check_domain(str(folder), seconds=15) if f.ok is False]
 
 
 @pytest.mark.parametrize("sound", SOUND[:1], ids=lambda sound: str(sound[0]))
 def test_a_sound_domain_with_every_hook_gives_no_finding(sound: Fault, tmp_path: Path):
     assert broken(plant(tmp_path, sound)) == []
+
+
+def test_a_sound_domain_of_words_gives_no_finding(tmp_path: Path):
+    assert broken(plant_river(tmp_path)) == []
 
 
 def test_an_open_domain_without_references_gives_no_finding(tmp_path: Path):
@@ -77,14 +102,15 @@ def test_no_sound_domain_gives_a_finding(sound: Fault, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_planted_faults_are_found(tmp_path: Path):
+@pytest.mark.parametrize("group", GROUPS)
+def test_planted_faults_are_found(group: str, tmp_path: Path):
     """The bar is 110 of 120; here are more, and none may be missed."""
     missed, without_place = [], []
-    for i, fault in enumerate(FAULTS):
-        found = broken(plant(tmp_path / str(i), fault))
+    for i, fault in enumerate(GROUPS[group]):
+        found = broken(plant_any(tmp_path / str(i), fault))
         missed += [] if found else [fault[0]]
         without_place += [fault[0] for f in found if not (f.where and f.todo)]
-    assert (len(FAULTS) >= 120, missed, without_place) == (True, [], [])
+    assert (missed, without_place) == ([], [])
 
 
 def names(findings: Sequence[Finding], ok: bool | None) -> set[str]:

@@ -14,11 +14,15 @@ from pathlib import Path
 
 from evoltune.domain import load_domain
 from evoltune.domain_kit import declared
+from evoltune.domain_kit.cheats import Cheats
+from evoltune.domain_kit.costs import costs, too_dear
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
 from evoltune.domain_kit.hooks import FORM_ONLY, Hooks, side_effects
 from evoltune.domain_kit.judging import CHECK_S, FORM, Allowance, Judged, Laws
 from evoltune.domain_kit.near_misses import mutants
 from evoltune.domain_kit.probing import Jobs, Outcome, Probe
+from evoltune.domain_kit.seeds import laws_of_seeds
+from evoltune.domain_kit.small_hooks import SmallHooks
 from evoltune.domain_kit.suites import Suites
 from evoltune.record import Record, Task
 
@@ -39,8 +43,8 @@ def check_domain(ref: str, seconds: float = CHECK_S) -> Iterator[Finding]:
         ref = str(Path(ref).expanduser().resolve())  # the probes have a working directory of their own
     roots = list(sources.roots)
     try:
-        with Probe(ref, roots, jobs) as first, Probe(ref, roots, jobs, hash_seed=1) as second:
-            yield from _Check(ref, sources, first, second).findings(Allowance(seconds))
+        with Probe(ref, roots, jobs) as first, Probe(ref, roots, jobs, hash_seed=1, elsewhere=True) as second:
+            yield from _Check(ref, sources, first, second).findings(Allowance(seconds, (first, second)))
     finally:
         jobs.close()
 
@@ -73,7 +77,7 @@ class _Check:
                 "seeds can be read", outcome.error, shown(outcome.where) or self.sources.function(domain.seeds), todo
             )
         else:
-            yield from declared.laws_of_seeds(domain, seeds, self.sources)
+            yield from laws_of_seeds(domain, seeds, self.sources)
             yield from hooks.stable_seeds()
         yield from declared.laws_of_prompts(domain, self.sources)
         yield from declared.laws_of_options(domain, self.sources)
@@ -86,7 +90,9 @@ class _Check:
         yield from hooks.confirms(judged)
         yield from hooks.overlaps(problems)
         yield from hooks.eliminators()
-        yield from hooks.small()
+        yield from SmallHooks(domain, self.sources, self.first, self.second, time, seeds).findings(judged)
+        for probe in (self.first, self.second):
+            probe.call("state", name="a function")
         tasks = [*(s.task for s in seeds), *problems]
         yield from declared.laws_of_columns(domain, self.first.fields | self.second.fields, tasks, self.sources)
         yield from side_effects(self.first.notes | self.second.notes, self.sources.function(domain.verify))
@@ -102,6 +108,9 @@ class _Check:
         yield from found
         tasks = [s.task for s in seeds] or problems
         judges_form = any(f.ok and f.name == "references are accepted" for f in found) and not judged.right
+        if dear := too_dear(laws):
+            yield dear
+            return
         if judged.stopped:
             yield from laws.crashes.values()
             return
@@ -109,8 +118,7 @@ class _Check:
             yield holds(FORM_ONLY, "content laws do not apply")
         if judged.right:
             yield from laws.forms(judged)
-            yield from laws.mutated(judged)
-            yield from laws.others(judged)
+            yield from Cheats(laws, judged.right).findings()
             yield from laws.without_reference(judged)
         elif any(f.ok is False for f in found):
             yield unchecked("mutated references are rejected", "no reference is accepted yet")
@@ -121,4 +129,5 @@ class _Check:
         else:
             yield from laws.hostile(tasks)
             yield from laws.deterministic(judged, tasks)
+            yield from costs(laws, judged.right, tasks)
         yield from laws.crashes.values()

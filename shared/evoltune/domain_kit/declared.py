@@ -1,4 +1,4 @@
-"""Laws about what a domain declares: its fields, seeds, prompts, columns, policy. No function of the domain runs here.
+"""Laws about what a domain declares: its fields, prompts, columns, policy. No function of the domain runs here.
 
 for finding in laws_of_fields(domain, sources): ...
 """
@@ -12,15 +12,14 @@ from typing import Any
 
 from evoltune.domain import Benchmark, Domain, Operator, Profile
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds
+from evoltune.evaluate.prompts import DECODING_KEYS
 from evoltune.evolve.rules.leaks import repeats_label
-from evoltune.record import Record, Task
+from evoltune.record import Task
 from evoltune.text.residue import is_residue
 
 KINDS = ("depth", "breadth", "down", "fuse", "turn")
 SLOTS = {"fuse": {"instruction", "other"}, "turn": {"instruction", "answer"}}
 RESERVED = ("instruction", "reference", "tests")
-PLACEHOLDER = "Replace this line:"
-"""How the lines of a fresh skeleton begin."""
 _SLOT_LIKE = re.compile(r"(?<![\\\w^_}{$])\{ ?([A-Za-z][A-Za-z_]{2,30}) ?\}(?![}{])")
 _DOUBLED = re.compile(r"\{\{ ?(instruction|other|answer) ?\}\}")
 
@@ -90,75 +89,6 @@ def _wrong_fields(domain: Domain, sources: Sources) -> Iterator[Finding]:
                     "a function" if kind is None else f"a {kind.__name__}",
                     sources.named(key),
                 )
-
-
-def laws_of_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources) -> Iterator[Finding]:
-    answered = sum(bool(s.answers) for s in seeds)
-    law = "seeds have instructions, distinct ids, and answers"
-    found = next(_wrong_seeds(domain, seeds, sources, law), None)
-    known = sum(s.task.reference is not None or s.task.tests is not None for s in seeds)
-    yield found or holds(law, f"{len(seeds)} seeds, {answered} with an answer, {known} with a reference or tests")
-
-
-def _wrong_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources, law: str) -> Iterator[Finding]:
-    place = sources.function(domain.seeds)
-    if not seeds:
-        yield broken(law, "seeds() gives nothing", place, "give at least one Record with a task")
-    names: dict[str, str] = {}
-    texts: dict[Any, int] = {}
-    for seed in seeds:
-        task = seed.task
-        at = sources.line_of(task.instruction) or place
-        called = repr(task.name or task.instruction[:40])
-        key = (
-            " ".join(task.instruction.split()).casefold(),
-            tuple(task.history),
-            json.dumps(task.fields, sort_keys=True, default=str),
-        )
-        texts[key] = texts.get(key, 0) + 1
-        if not task.instruction.strip():
-            yield broken(
-                law,
-                f"the seed {called} has no instruction",
-                sources.line_of(task.name) or place,
-                "write one, or leave the seed out",
-            )
-        if task.instruction.startswith(PLACEHOLDER):
-            yield broken(
-                law, f"the seed {called} is the skeleton's own line", at, "write a task of your domain in its place"
-            )
-        if seed.domain != domain.name:
-            yield broken(
-                law,
-                f"the seed {called} says domain {seed.domain!r}",
-                sources.named(str(seed.domain), place),
-                f"write {domain.name!r}",
-            )
-        if seed.parents or seed.operator or seed.round or seed.draw:
-            yield broken(
-                law,
-                f"the seed {called} has a lineage (parents, operator, round or draw)",
-                place,
-                "a seed has none: leave them out",
-            )
-        if texts[key] > 1:
-            again = sources.line_of(task.instruction, nth=texts[key]) or place
-            yield broken(law, f"two seeds ask the same: {task.instruction[:60]!r}", again, "delete one of them")
-        if not task.name.strip():
-            yield broken(
-                law,
-                f"the seed {called} has no name",
-                at,
-                "give its Task a `name` of its own (file:line will do): rows are traced by it",
-            )
-        elif names.setdefault(task.name, seed.id) != seed.id or list(names).count(task.name) > 1:
-            yield broken(law, f"two seeds have the name {task.name!r}", at, "give each task a name of its own")
-        if any(not a.text.strip() for a in seed.answers):
-            yield broken(law, f"the seed {called} has an empty answer", at, "write the answer, or give no Answer")
-        if any(a.verdict is not None for a in seed.answers):
-            yield broken(law, f"the seed {called} brings a verdict", at, "leave `verdict` out: verify gives it")
-    if seeds and len({s.id for s in seeds}) != len(seeds):
-        yield broken(law, "two seeds have the same id", place, "give each task a name")
 
 
 def laws_of_prompts(domain: Domain, sources: Sources) -> Iterator[Finding]:
@@ -350,6 +280,9 @@ def _wrong_options(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
             yield broken(
                 law, f"profile {name!r}: prompt is a {type(profile.prompt).__name__}", at, "give a text or None"
             )
+        if isinstance(profile.decoding, Mapping) and (unknown := set(profile.decoding) - set(DECODING_KEYS)):
+            todo = f"use {', '.join(DECODING_KEYS)}"
+            yield broken(law, f"profile {name!r}: decoding has the unknown key {min(unknown, key=str)!r}", at, todo)
         if not isinstance(profile.decoding, Mapping):
             yield broken(
                 law,

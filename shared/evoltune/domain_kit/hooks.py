@@ -10,16 +10,16 @@ from typing import Any
 
 from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
-from evoltune.domain_kit.judging import FORM, Allowance, Judged
+from evoltune.domain_kit.judging import FORM, LEAPS, SHIFTS, Allowance, Judged
 from evoltune.domain_kit.near_misses import UNRELATED, near_misses
 from evoltune.domain_kit.probing import Outcome, Probe
 from evoltune.record import Answer, Record, Task, Verdict
 
-_BREADTH = 8
+BREADTH = 8
 """Seeds or problems that a function is called with."""
 _REWRITTEN = 24
 """Seeds of which a rewrite function must make something, unless it does so of others only."""
-_STRANGE = Task(instruction="I would rather talk about the weather today.", name="strange")
+STRANGE = Task(instruction="I would rather talk about the weather today.", name="strange")
 
 
 @dataclass
@@ -37,6 +37,27 @@ class Hooks:
         if not outcome.kind:
             return None
         return broken(law, outcome.error, shown(outcome.where) or place, todo)
+
+    def ask(self, hook: str, *args: Any, key: Any = "", name: str = "") -> Outcome:
+        """One call, whose result must be the same in another process, as on another machine, at other times of the clock and with
+        other random numbers where it looks at these."""
+        outcome = self.first.call(hook, *args, key=key, name=name)
+        modes: list[tuple[str, dict[str, Any]]] = [
+            ("asked again", {}),
+            ("in another process, as on another machine", {}),
+        ]
+        modes += [("at another time of the clock", {"shift": s}) for s in SHIFTS[::2] if outcome.clock]
+        modes += [("on a busy machine", {"leap": s}) for s in LEAPS if outcome.clock]
+        modes += [("with other random numbers", {"extreme": i}) for i in (0, 1) if outcome.random]
+        for how, mode in modes if not outcome.kind else ():
+            probe = self.first if how == "asked again" else self.second
+            again = probe.call(hook, *args, key=key, name=name, **mode)
+            if again.kind and "extreme" in mode:
+                continue
+            if again.kind or _said(again.value) != _said(outcome.value):
+                detail = f"{name or hook} gives {_said(outcome.value)[:80]}, and {how} {(again.error or _said(again.value))[:80]}"
+                return Outcome(error=detail, kind="type", where=again.where)
+        return outcome
 
     # ---- seeds
 
@@ -128,7 +149,7 @@ class Hooks:
         if self.domain.confirm is None:
             return
         tasks = [(s.task, s.answers[0].text if s.answers else (s.task.reference or "")) for s in self.seeds][
-            : _BREADTH // 2
+            : BREADTH // 2
         ]
         until = self.time.until(2)
         for task, text in until.over(tasks):
@@ -158,7 +179,7 @@ class Hooks:
         ]  # fmt: skip
         results: list[list[Verdict]] = []
         for candidates_, texts in lists:
-            outcome = self.first.call("confirm", task, candidates_, texts, name="confirm")
+            outcome = self.ask("confirm", task, candidates_, texts, name="confirm")
             if failure := self.failure(law, outcome, place, todo):
                 yield failure
                 return
@@ -209,7 +230,7 @@ class Hooks:
     # ---- overlap
 
     def overlaps(self, problems: Sequence[Task]) -> Iterator[Finding]:
-        tasks = [*problems[:_BREADTH], *(s.task for s in self.seeds[:_BREADTH])]
+        tasks = [*problems[:BREADTH], *(s.task for s in self.seeds[:BREADTH])]
         suite = [replace(t, name=t.name or f"task {i}") for i, t in enumerate(tasks)]
         for method, function in self.domain.overlap.items():
             law, place = f"overlap {method!r} names the problems that a row gives away", self.sources.function(function)
@@ -225,10 +246,10 @@ class Hooks:
                    answers=answers.get(t.instruction) or ((Answer(text=t.reference, model="check"),) if t.reference else ()))
             for i, t in enumerate(suite)
         ]  # fmt: skip
-        strange = Record(domain=self.domain.name, task=_STRANGE)
+        strange = Record(domain=self.domain.name, task=STRANGE)
         until, named, counts = self.time.until(2), 0, []
         for record, tasks in until.over([(strange, suite), (strange, []), *((c, suite) for c in copies)]):
-            outcome = self.first.call("overlap", record, tasks, key=method, name=f"overlap {method!r}")
+            outcome = self.ask("overlap", record, tasks, key=method, name=f"overlap {method!r}")
             if failure := self.failure(law, outcome, place, todo):
                 yield failure
                 return
@@ -238,7 +259,7 @@ class Hooks:
             if record is strange and outcome.value:
                 yield broken(
                     law,
-                    f"the row {_STRANGE.instruction!r} gives away {outcome.value[0]!r}",
+                    f"the row {STRANGE.instruction!r} gives away {outcome.value[0]!r}",
                     place,
                     "name only what the row gives away",
                 )
@@ -265,13 +286,13 @@ class Hooks:
             called = getattr(function, "__name__", f"number {i}")
             law, place = f"eliminator {called} keeps or drops for a reason", self.sources.function(function)
             yield next(self._eliminator(law, place, i), None) or holds(
-                law, f"{min(len(self.seeds), 4 * _BREADTH)} seeds as children, with and without a parent"
+                law, f"{min(len(self.seeds), 4 * BREADTH)} seeds as children, with and without a parent"
             )
 
     def _eliminator(self, law: str, place: str, key: int) -> Iterator[Finding]:
         todo = "return None to keep the child, or a reason; the parent may be None, and so may the answer"
         dropped, reasons = 0, Counter[str]()
-        seeds = self.seeds[: 4 * _BREADTH]
+        seeds = self.seeds[: 4 * BREADTH]
         until = self.time.until()
         for i, seed in enumerate(until.over(seeds)):
             child, parent = seed.task, seeds[i - 1].task
@@ -279,7 +300,7 @@ class Hooks:
             calls = [(None, child, None), (None, child, answer), (parent, child, None), (parent, child, answer)]
             results = []
             for arguments in [*calls, *calls[:1]]:
-                outcome = self.first.call("eliminator", *arguments, key=key, name="an eliminator")
+                outcome = self.ask("eliminator", *arguments, key=key, name="an eliminator")
                 if failure := self.failure(law, outcome, place, todo):
                     yield failure
                     return
@@ -297,16 +318,6 @@ class Hooks:
                 return
             dropped += results[0] is not None or results[1] is not None
             reasons.update(r for r in results[:2] if r)
-        again = (
-            self.second.call("eliminator", None, seeds[0].task, None, key=key, name="an eliminator") if seeds else None
-        )
-        first = (
-            self.first.call("eliminator", None, seeds[0].task, None, key=key, name="an eliminator") if seeds else None
-        )
-        if again and first and again.value != first.value:
-            yield broken(
-                law, f"{first.value!r}, and {again.value!r} in another process", place, "use nothing but the arguments"
-            )
         if until.looked and dropped > until.looked / 2:
             yield broken(
                 law,
@@ -315,80 +326,12 @@ class Hooks:
                 "keep what is like the seeds",
             )
 
-    # ---- cases, stand-ins, prompts of profiles
 
-    def small(self) -> Iterator[Finding]:
-        tasks = [s.task for s in self.seeds[:_BREADTH]]
-        if self.domain.cases is not None:
-            law, place = "cases gives a task's tests one by one", self.sources.function(self.domain.cases)
-            found, counts = None, []
-            for task in tasks:
-                outcome = self.first.call("cases", task, name="cases")
-                found = found or self.failure(
-                    law,
-                    outcome,
-                    place,
-                    "return a sequence of tests, each in a form of Task.tests; empty where there are none",
-                )
-                counts.append(len(outcome.value or ()))
-            bare = self.first.call("cases", _STRANGE, name="cases")
-            found = found or self.failure(law, bare, place, "return an empty sequence for a task without tests")
-            if not found and any(t.tests for t in tasks) and not any(counts):
-                found = broken(
-                    law, f"none for {len(tasks)} seeds that have tests", place, "return each test of task.tests"
-                )
-            yield found or holds(law, f"{sum(counts)} of {len(tasks)} seeds")
-        if self.domain.check_steps is not None and tasks:
-            law, place = "check_steps labels each step", self.sources.function(self.domain.check_steps)
-            yield self._steps(law, place)
-        if self.domain.route is not None and tasks:
-            law, place = "route gives a text for whatever answer", self.sources.function(self.domain.route)
-            outcomes = [self.first.call("route", tasks[0], text, name="route") for text in (*UNRELATED, "", "9" * 400)]
-            found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
-            yield found or holds(law, f"{len(outcomes)} answers")
-        if self.domain.stand_in is not None:
-            law, place = "stand_in replies as a teacher would", self.sources.function(self.domain.stand_in)
-            pairs = [(task, name) for task in tasks for name in self.domain.evidence]
-            outcomes = [self.first.call("stand_in", *pair, name="stand_in") for pair in pairs]
-            found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
-            if found or outcomes:
-                yield found or holds(law, f"{len(outcomes)} replies")
-        for name, profile in self.domain.profiles.items():
-            if profile.render is not None and tasks:
-                law, place = f"profile {name!r} renders tasks", self.sources.function(profile.render)
-                outcomes = [self.first.call("render", task, key=name, name="render") for task in tasks]
-                yield next(
-                    filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None
-                ) or holds(law, f"{len(tasks)} tasks")
-            if profile.extract is not None or profile.verify is not None:
-                yield self._profile(name, tasks)
-
-    def _steps(self, law: str, place: str) -> Finding:
-        todo = "return True, False or None for each step, in their order"
-        for seed in self.seeds[:_BREADTH]:
-            text = seed.answers[0].text if seed.answers else "1 + 1 = 2"
-            for steps in (text.splitlines(), [], [*UNRELATED, "", "1 + 1 = 3", "\x00" * 9, "9" * 400]):
-                outcome = self.first.call("check_steps", seed.task, steps, name="check_steps")
-                if failure := self.failure(law, outcome, place, todo):
-                    return failure
-                if len(outcome.value) != len(steps):
-                    return broken(law, f"{len(outcome.value)} labels for {len(steps)} steps", place, todo)
-        return holds(law, f"{min(len(self.seeds), _BREADTH)} solutions")
-
-    def _profile(self, name: str, tasks: Sequence[Task]) -> Finding:
-        profile = self.domain.profiles[name]
-        law, place = (
-            f"profile {name!r} judges whatever it is given",
-            self.sources.function(profile.verify or profile.extract),
-        )
-        for task in tasks[:3]:
-            for text in (*UNRELATED, "", "9" * 400, task.reference or ""):
-                outcome = self.first.call("answer", task, text, key=name, name=f"profile {name!r}")
-                if failure := self.failure(
-                    law, outcome, place, "return a Verdict instead of raising, whatever the answer is"
-                ):
-                    return failure
-        return holds(law, f"{len(tasks[:3])} tasks, good and bad answers")
+def _said(value: Any) -> str:
+    """A result as text, without what may differ: seconds, and which limit struck."""
+    if isinstance(value, list) and value and all(isinstance(v, Verdict) for v in value):
+        return "a limit" if _is_late([v.status for v in value]) else repr([(v.status, v.reason) for v in value])
+    return repr(value)
 
 
 def _is_late(statuses: Sequence[str]) -> bool:
@@ -401,6 +344,8 @@ def side_effects(notes: dict[tuple[str, str, str], Any], place: str) -> Iterator
         "network": "ship what it needs with the package: verification runs without a network and must give the same everywhere",
         "process": "run programs with context.run(Job(...)), which isolates and limits them",
         "file": "keep data in the package and write nothing: many workers run at once",
+        "machine": "use nothing but the arguments, context and the package's files; what is to be chosen belongs in Domain.policy",
+        "alarm": "measure nothing by the clock: each call has a limit of CPU time, whose handlers this replaces",
         "output": "write nothing to standard output: it is the command's own; give a reason in the Verdict",
         "sleep": "do not wait: thousands of answers are judged one after another",
         "state": "leave arguments and process as they were: the next answer is judged in the same one",

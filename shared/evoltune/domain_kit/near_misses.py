@@ -12,13 +12,28 @@ HOSTILE = (
     "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000, "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
-RIGHT_AT_TIMES = frozenset(f"{old.strip()!r} swapped" for old, _ in SWAPS)
+RIGHT_AT_TIMES = frozenset((*(f"{old.strip()!r} swapped" for old, _ in SWAPS), "words in reverse order", "a word lost"))
 """Kinds of change after which many an answer is still right (`SELECT DISTINCT`): they prove nothing by themselves."""
 _NUMBER = re.compile(r"\d+")
+_SIGNED = re.compile(r"(?<![\w.)\]}-])(?=\d)")
 
 
 def near_misses(text: str) -> dict[str, str]:
     """kind of change -> an answer near to `text` and nearly always wrong. Kinds that do not apply are left out."""
+    found: dict[str, str] = {"denied": f"not {text}", "doubted": f"I do not know; perhaps {text}, perhaps not"}
+    pieces = re.findall(r"\S+", text)
+    if len(pieces) > 3:
+        middle = len(pieces) // 2
+        found["a word lost"] = " ".join([*pieces[:middle], *pieces[middle + 1 :]])
+        found["a word replaced"] = " ".join([*pieces[:middle], "zq", *pieces[middle + 1 :]])
+    if len(pieces) > 2 and not set(text) & set(",;"):
+        found["words in reverse order"] = " ".join(pieces[::-1])
+    found |= _of_content(text) | _of_letters(text)
+    return {kind: wrong for kind, wrong in found.items() if wrong.strip() and wrong != text}
+
+
+def _of_content(text: str) -> dict[str, str]:
+    """Changes after which a text says something else, though it is of the same form."""
     found: dict[str, str] = {}
     digits = list(re.finditer(r"\d", text))
     for kind, place in (("last digit changed", -1), ("first digit changed", 0)):
@@ -28,6 +43,18 @@ def near_misses(text: str) -> dict[str, str]:
     for old, new in SWAPS:
         if old in text:
             found[f"{old.strip()!r} swapped"] = text.replace(old, new, 1)
+    signed = _SIGNED.sub("-", text, count=1)
+    if signed != text and re.search(r"[1-9]", text):
+        found["sign changed"] = signed
+    if _NUMBER.fullmatch(text.strip()) and int(text) > 0:
+        number = text.strip()
+        found |= {"fraction added": f"{number}.4", "ten times": f"{number}0"}
+    return found
+
+
+def _of_letters(text: str) -> dict[str, str]:
+    """Changes of the form: something lost, swapped or added."""
+    found: dict[str, str] = {}
     words, letters = text.split(" "), [m.start() for m in re.finditer(r"\w", text)]
     if len(words) > 2:
         found["second half cut off"] = " ".join(words[: len(words) // 2])
@@ -44,10 +71,14 @@ def near_misses(text: str) -> dict[str, str]:
     if letters:
         found["more at its end"] = text + ("7" if text[-1].isdigit() else "zq")
         found["more at its start"] = ("7" if text[0].isdigit() else "zq") + text
-    if _NUMBER.fullmatch(text.strip()) and int(text) > 0:
-        number = text.strip()
-        found |= {"sign changed": f"-{number}", "fraction added": f"{number}.4", "ten times": f"{number}0"}
-    return {kind: wrong for kind, wrong in found.items() if wrong.strip() and wrong != text}
+    return found
+
+
+def other_responses(response: str, candidate: str) -> dict[str, str]:
+    """kind of change -> a response of the same form that states something else than `candidate`, which `response` states."""
+    before, stated, after = response.rpartition(candidate)
+    changes = _of_content(candidate)
+    return {kind: before + wrong + after if stated else wrong for kind, wrong in changes.items() if wrong.strip()}
 
 
 def mutants(text: str) -> list[str]:

@@ -17,6 +17,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.domain import Context, Domain, Job, Operator, Rewritten, load_domain, policy_of
+from evoltune.domain_kit.bounds import held_by, out_of_bounds
 from evoltune.domain_kit.watching import Note, Watch
 from evoltune.record import STATUSES, Answer, Record, Task, Verdict
 from evoltune.sandbox import wire
@@ -66,7 +68,7 @@ def main(config: dict[str, Any]) -> None:
         notes.write(f"note {json.dumps(asdict(note))}\n")
 
     watch = Watch(config["roots"], tell)
-    watch.install()
+    watch.install(elsewhere=config["elsewhere"])
     probe = _Probe(config, line, watch)
     with suppress(EOFError, OSError):
         probe.send(probe.started())
@@ -100,27 +102,31 @@ class _Probe:
 
     def started(self) -> dict[str, Any]:
         """The import, as a reply like any other."""
-        reply = self._called(lambda: load_domain(self.config["ref"]), reads=False, cpu_s=self.config["cpu_s"])
+        reply = self._called("import", lambda: load_domain(self.config["ref"]), reads=False, cpu_s=self.config["cpu_s"])
         found = reply.pop("value")
         if isinstance(found, Domain):
             self.domain = found
             with suppress(Exception):  # a policy that is no mapping is a finding of its own
-                self.context = Context(
-                    run=self.run, many=self.run_many, policy=Seen(policy_of(found, {}), self.options)
-                )
+                self._set_policy({})
             pages = (
                 int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 1 << 20
             )
             limit = pages * os.sysconf("SC_PAGE_SIZE") + (VERIFIER_MB << 20)
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            self.watch.forget_settings()
         return reply
+
+    def _set_policy(self, chosen: Mapping[str, Any]) -> None:
+        assert self.domain is not None
+        policy = Seen(json.loads(json.dumps(policy_of(self.domain, chosen))), self.options)
+        self.context = Context(run=self.run, many=self.run_many, policy=policy)
 
     def run(self, job: Job) -> Verdict:
         return self.run_many([job])[0]
 
     def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
         """The caller's sandbox runs them; its time is not ours."""
-        rest = signal.setitimer(signal.ITIMER_PROF, 0)
+        rest = _setitimer(signal.ITIMER_PROF, 0)
         active, self.watch._active = self.watch._active, False
         try:
             wrong = next((job for job in jobs if not isinstance(job, Job)), None)
@@ -131,34 +137,56 @@ class _Probe:
             return verdicts
         finally:
             self.watch._active = active
-            signal.setitimer(signal.ITIMER_PROF, *rest)
+            _setitimer(signal.ITIMER_PROF, *rest)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One call: {"hook", "key", "args", "shift", "extreme"} -> value, error, where, notes, and what was used."""
-        domain = self.domain
+        """One call: {"hook", "key", "args", "policy", "shift", "leap", "extreme"} -> value, error, where, notes, and what was used."""
+        domain, surroundings = self.domain, self.watch.surroundings
         assert domain is not None
-        self.watch.clock_shift, self.watch.extreme = request.get("shift", 0.0), request.get("extreme")
-        self.watch.uses_clock = self.watch.uses_random = False
+        surroundings.set(**{name: request[name] for name in ("shift", "leap", "extreme") if name in request})
         hook, key, args = request["hook"], request.get("key", ""), request["args"]
-        before = pickle.dumps(args)
-        reads = hook not in ("seeds", "load")
         self.function = ""
-        reply = self._called(lambda: self._call(domain, hook, key, args), reads=reads, cpu_s=request["cpu_s"])
+        if request.get("policy") is not None:
+            self._set_policy(request["policy"])
+        before, declared = pickle.dumps(args), self._declared()
+        reply = self._called(
+            hook,
+            lambda: self._call(domain, hook, key, args),
+            reads=hook not in ("seeds", "load"),
+            cpu_s=request["cpu_s"],
+        )
         if not reply["error"] and repr(pickle.loads(before)) != repr(args):
             reply["notes"].append(Note(kind="state", text="changes its arguments", where=""))
-        used = {"clock": self.watch.uses_clock, "random": self.watch.uses_random}
+        if self._declared() != declared:
+            reply["notes"].append(Note(kind="state", text="changes the policy, or what the Domain declares", where=""))
+            self._set_policy({})
+        elif request.get("policy") is not None:
+            self._set_policy({})
+        if hook == "state":
+            self.watch.notes = []
+            self.watch.compare_bindings()
+            reply["notes"] = list(self.watch.notes)
+        used = {"clock": surroundings.uses_clock, "random": surroundings.uses_random}
         return reply | used | {"function": self.function, "fields": set(self.fields), "options": set(self.options)}
 
-    def _called(self, function: Callable[[], Any], *, reads: bool, cpu_s: float) -> dict[str, Any]:
-        reply: dict[str, Any] = {"value": None, "error": "", "kind": "", "where": ""}
+    def _declared(self) -> str:
+        """What a Domain declares and a function could change, as text."""
+        domain = self.domain
+        parts = [dict(self.context.policy), domain and [domain.policy, domain.evidence, domain.columns, domain.preload]]
+        return repr([*parts, domain and [p.decoding for p in domain.profiles.values()]]) if domain else ""
+
+    def _called(self, hook: str, function: Callable[[], Any], *, reads: bool, cpu_s: float) -> dict[str, Any]:
+        reply: dict[str, Any] = {"value": None, "error": "", "kind": "", "where": "", "cpu": 0.0}
         size = os.fstat(1).st_size
         try:
-            with self.watch.call(reads=reads):
-                signal.setitimer(signal.ITIMER_PROF, cpu_s)
+            with self.watch.call(hook, reads=reads):
+                _limit_cpu(cpu_s)
+                began = _cpu_now()
                 try:
                     reply["value"] = function()
                 finally:
-                    signal.setitimer(signal.ITIMER_PROF, 0)
+                    reply["cpu"] = _cpu_now() - began
+                    _limit_cpu(0)
         except BreakContract as error:
             reply |= {"error": str(error), "kind": "type"}
         except BaseException as error:  # noqa: BLE001 - whatever a domain raises is a finding
@@ -188,11 +216,20 @@ class _Probe:
             return [_task(t) for t in _several(benchmark.load(*args), "load()", Task)]
         if hook == "answer":
             return self._answer(domain, key, *args)
+        if hook == "state":
+            return None
         if hook == "verify":
             task, candidate = args
-            return _verdict(domain.verify(self._with_seen(task), candidate, self.context))
-        if hook == "extract":
-            return _text(domain.extract(*args), "extract")
+            verdict = _verdict(domain.verify(self._with_seen(task), candidate, self.context))
+            _bounded(verdict, (task, candidate), "verify")
+            return verdict
+        if hook == "verify_many":
+            return self._many(domain, *args)
+        if hook == "reference_in" and domain.reference_in:
+            return _text(domain.reference_in(*args), "reference_in")
+        if hook == "faithful":
+            faithful = domain.operators[key].faithful
+            return _text(faithful(*args) if faithful else "", "faithful", none=False)
         if hook == "confirm" and domain.confirm:
             task, candidates, evidence = args
             verdicts = domain.confirm(task, candidates, evidence, self.context)
@@ -241,11 +278,49 @@ class _Probe:
         if candidate is None:
             return None, Verdict(status="fail", reason=NO_ANSWER)
         self.function = "verify"
-        return candidate, _verdict(verify(self._with_seen(task), candidate, self.context))
+        _bounded(candidate, (task, response), "extract")
+        verdict = _verdict(verify(self._with_seen(task), candidate, self.context))
+        _bounded(verdict, (task, response), "verify")
+        return candidate, verdict
+
+    def _many(self, domain: Domain, task: Task, texts: Sequence[str], seconds: float) -> tuple[int, int, int]:
+        """(answers, how many more items, how many more bytes): what the package keeps after judging these, one after another."""
+        package, until = tuple(self.watch.roots), 0
+        end = _cpu_now() + seconds
+        for until, text in enumerate(texts, 1):
+            if until == WARM_UP:
+                before = held_by(package)
+            with suppress(Exception):
+                domain.verify(task, text, self.context)
+            if _cpu_now() > end and until > WARM_UP:
+                break
+        if until <= WARM_UP:
+            return 0, 0, 0
+        items, size = held_by(package)
+        return until - WARM_UP, items - before[0], size - before[1]
 
     def _with_seen(self, task: Task) -> Task:
         object.__setattr__(task, "fields", Seen(task.fields, self.fields))
         return task
+
+
+_cpu_now = time.process_time
+"""The clock itself: a domain is shown another one (`surroundings`)."""
+_setitimer = signal.setitimer
+WARM_UP = 100
+"""Answers after which what a package keeps is counted, so that its tables and libraries are there."""
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Kills the process at the limit even where the last call let the signal be ignored."""
+    if seconds and signal.getsignal(signal.SIGPROF) != signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    _setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _bounded(found: Any, given: Any, name: str) -> None:
+    if wrong := out_of_bounds(found, given):
+        raise BreakContract(f"{name} returns {wrong}")
 
 
 class BreakContract(Exception):
@@ -327,7 +402,7 @@ def _task(task: Task) -> Task:
 
 def _plain(value: Any, name: str) -> None:
     try:
-        json.dumps(value, default=lambda v: dict(v) if isinstance(v, Mapping) else _refuse(v))
+        json.dumps(value, allow_nan=False, default=lambda v: dict(v) if isinstance(v, Mapping) else _refuse(v))
     except (TypeError, ValueError, RecursionError) as error:
         raise BreakContract(f"{name} is no plain JSON: {error}") from error
 

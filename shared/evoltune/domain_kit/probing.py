@@ -36,6 +36,9 @@ IMPORT_CPU_S = 30.0
 LOAD_CPU_S = 20.0
 WAIT_S = 6.0
 POLL_S = 0.25
+SLACK_S = 1.0
+CALL_S = 0.0005
+"""CPU seconds that the probe takes for each call besides the function's own."""
 _RUN = "import sys, json; config = json.loads(sys.argv[1]); sys.path[:] = config['path']; from evoltune.domain_kit.probe import main; main(config)"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
@@ -53,6 +56,8 @@ class Outcome:
     notes: tuple[Note, ...] = ()
     clock: bool = False
     random: bool = False
+    cpu: float = 0.0
+    """CPU seconds."""
 
 
 @dataclass
@@ -85,10 +90,14 @@ class Probe:
     roots: list[str]
     jobs: Jobs
     hash_seed: int = 0
+    elsewhere: bool = False
+    """Started as on another machine: other time zone, home, user, folder, number of cores."""
     imported: Outcome = field(default_factory=Outcome)
     fields: set[str] = field(default_factory=set)
     """Names of `Task.fields` that verify asked for."""
     options: set[str] = field(default_factory=set)
+    cpu: float = 0.0
+    """CPU seconds of all calls."""
     notes: dict[tuple[str, str, str], Note] = field(default_factory=dict)
     """(function, kind, place) -> what that function did besides returning a value."""
 
@@ -107,12 +116,18 @@ class Probe:
         path = [str(Path(p).resolve()) if p else str(Path.cwd()) for p in sys.path]
         config = {
             "ref": self.ref, "roots": self.roots, "cpu_s": IMPORT_CPU_S, "line": theirs.fileno(), "notes": self._notes.fileno(), "path": path,
+            "elsewhere": self.elsewhere,
         }  # fmt: skip
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder), "PYTHONHASHSEED": str(self.hash_seed),
             **{k: os.environ[k] for k in ("LD_LIBRARY_PATH", "EVOLTUNE_DATA") if k in os.environ},
         }  # fmt: skip
+        if self.elsewhere:
+            env |= {"LANG": "C", "TZ": "AAA-13", "HOME": "/nonexistent", "USER": "somebody", "LOGNAME": "somebody", "COLUMNS": "40", "LINES": "9",
+                    "PATH": "/nonexistent", "OMP_NUM_THREADS": "1"}  # fmt: skip
         (folder / "cwd").mkdir()
+        (folder / "tmp").mkdir()
+        env["TMPDIR"] = str(folder / "tmp")
         with theirs, (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self._process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-B", "-c", _RUN, json.dumps(config)], env=env, cwd=folder / "cwd", stdin=subprocess.DEVNULL,
@@ -120,6 +135,7 @@ class Probe:
             )  # fmt: skip
         self._line = ours
         self._is_alive = True
+        self._cpu_s = IMPORT_CPU_S
         self.imported = self._read("import")
 
     def _end(self) -> None:
@@ -132,11 +148,12 @@ class Probe:
         self._folder.cleanup()
 
     def call(self, hook: str, *args: Any, key: Any = "", name: str = "", **mode: Any) -> Outcome:
-        """One call. `name`: the function as findings call it; `shift`, `extreme`: see `Watch`."""
+        """One call. `name`: the function as findings call it; `shift`, `leap`, `extreme`: see `Surroundings`; `policy`: options
+        that differ from their defaults."""
         if not self._is_alive:
             self._start()
-        cpu_s = LOAD_CPU_S if hook in ("seeds", "load") else CPU_S
-        request = {"hook": hook, "key": key, "args": args, "cpu_s": cpu_s, **mode}
+        self._cpu_s = LOAD_CPU_S if hook in ("seeds", "load", "verify_many") else CPU_S
+        request = {"hook": hook, "key": key, "args": args, "cpu_s": self._cpu_s, **mode}
         with suppress(OSError):  # an end is noticed on reading
             self._send(request)
         return self._read(name or hook)
@@ -147,8 +164,8 @@ class Probe:
 
     def _read(self, name: str) -> Outcome:
         while True:
-            if not self._wait():
-                return self._lost(name, f"did not come back: it only waited for {WAIT_S:g} s")
+            if why := self._wait():
+                return self._lost(name, why)
             try:
                 (size,) = struct.unpack(">Q", wire.read_exactly(self._line, 8))
                 reply = pickle.loads(wire.read_exactly(self._line, size))  # from the author's own domain
@@ -161,28 +178,34 @@ class Probe:
         self.fields |= reply.get("fields", set())
         self.options |= reply.get("options", set())
         self._keep(name, reply["notes"])
+        self.cpu += reply["cpu"] + CALL_S
         error = f"{name} raised {reply['error']}" if reply["kind"] == "raise" else reply["error"]
         return Outcome(
             value=reply.get("value"), error=error, kind=reply["kind"], where=reply["where"], notes=tuple(reply["notes"]),
-            clock=reply.get("clock", False), random=reply.get("random", False),
+            clock=reply.get("clock", False), random=reply.get("random", False), cpu=reply.get("cpu", 0.0),
         )  # fmt: skip
 
     def _keep(self, name: str, notes: list[Note]) -> None:
         for note in notes:
             self.notes.setdefault((name, note.kind, note.where), note)
 
-    def _wait(self) -> bool:
-        """Whether a reply came (or the end of the process) before it had only waited for `WAIT_S`."""
-        idle = 0
+    def _wait(self) -> str:
+        """ "" once a reply came (or the process ended); else why it is given up: it only waited for `WAIT_S`, or took more CPU
+        than its own limit should have let it."""
+        idle, began = 0, -1.0
         while not select.select([self._line], [], [], POLL_S)[0]:
             try:
-                state = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+                fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+                state, cpu = fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             except OSError:
-                state = "R"
+                state, cpu = "R", 0.0
+            began = cpu if began < 0 else began
             idle = idle + 1 if state in "ST" else 0
             if idle * POLL_S >= WAIT_S:
-                return False
-        return True
+                return f"did not come back: it only waited for {WAIT_S:g} s"
+            if cpu - began > self._cpu_s + SLACK_S:
+                return "did not come back within its limit of CPU time, whose signal (SIGPROF) it keeps from arriving"
+        return ""
 
     def _death(self) -> str:
         status = self._process.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from evoltune.domain import Benchmark
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
 from evoltune.domain_kit.hooks import Hooks
+from evoltune.domain_kit.seeds import gives_answer, same_question, unclean
 from evoltune.errors import DataError
 from evoltune.evaluate.suite_files import candidates, file_hashes, is_published
 from evoltune.record import Task
@@ -78,6 +79,8 @@ class Suites(Hooks):
         tasks: list[Task] = outcome.value
         problems += tasks
         found = self._problems(law, tasks, path, place)
+        if not found and not benchmark.sha256:  # a published file is as it is
+            found = self._own_file(law, benchmark, tasks, place)
         return found or self._references(law, benchmark, tasks, place)
 
     def _problems(self, law: str, tasks: list[Task], path: Path, place: str) -> Finding | None:
@@ -95,12 +98,63 @@ class Suites(Hooks):
             )
         if empty := [t for t in tasks if not t.instruction.strip()]:
             return broken(law, f"the problem {empty[0].name!r} has no instruction", place, "write one")
-        seeds = {(" ".join(s.task.instruction.split()).casefold(), s.task.history) for s in self.seeds}
-        if shared := [t for t in tasks if (" ".join(t.instruction.split()).casefold(), t.history) in seeds]:
+        seeds = {same_question(s.task)[:2] for s in self.seeds}
+        if shared := [t for t in tasks if same_question(t)[:2] in seeds]:
             at = self.sources.line_of(shared[0].instruction) or place
             todo = "take them out of the seeds or out of the suite: what is held out is never trained on"
             return broken(
                 law, f"{len(shared)} of {len(tasks)} problems are seeds, e.g. {shared[0].instruction[:60]!r}", at, todo
+            )
+        return None
+
+    def _own_file(self, law: str, benchmark: Benchmark, tasks: list[Task], place: str) -> Finding | None:
+        """A suite that the domain brings itself asks nothing twice, and each problem can be judged."""
+
+        def at(task: Task) -> str:
+            return self.sources.line_of(task.instruction) or place
+
+        asked: dict[object, Task] = {}
+        for task in tasks:
+            if asked.setdefault(key := same_question(task), task) is not task:
+                again = self.sources.line_of(task.instruction, nth=2) or at(task)
+                return broken(
+                    law,
+                    f"two problems ask the same: {task.instruction[:60]!r} ({asked[key].name}, {task.name})",
+                    again,
+                    "delete one of them: it counts twice",
+                )
+            if wrong := unclean(task):
+                return broken(law, f"the problem {task.name!r}: {wrong}", at(task), "correct this row, or leave it out")
+        if found := gives_answer([(t, t.reference or "") for t in tasks]):
+            return broken(
+                law,
+                f"the problems end with their answers: {found[-80:]!r}",
+                place,
+                "keep the answer out of the instruction",
+            )
+        judged = [t for t in tasks if t.reference is not None or t.tests is not None or any(t.fields.values())]
+        is_judged = any(s.task.reference is not None or s.task.tests is not None for s in self.seeds)
+        if len(judged) < len(tasks) and (judged or is_judged):
+            missing = next(t for t in tasks if t not in judged)
+            detail = f"{len(tasks) - len(judged)} of {len(tasks)} problems have neither reference nor tests, e.g. {missing.instruction[:60]!r}"
+            return broken(
+                law, detail, at(missing), "give each problem what verify judges it by: without it there is no score"
+            )
+        if is_judged and not any(t.reference is not None or t.tests is not None for t in tasks):
+            return self._without_reference(law, benchmark, tasks, place)
+        return None
+
+    def _without_reference(self, law: str, benchmark: Benchmark, tasks: list[Task], place: str) -> Finding | None:
+        """A suite whose problems have fields alone must be judged by them."""
+        profile = benchmark.profile if benchmark.profile != "sound" else ""
+        outcomes = [
+            self.first.call("answer", task, "an answer", key=profile, name="extract and verify") for task in tasks[:3]
+        ]
+        verdicts = [o.value[1] for o in outcomes if not o.kind]
+        if verdicts and all(v.status == "unverifiable" for v in verdicts):
+            detail = f"no problem has a reference or tests, and verify says: {verdicts[0].reason[:80]!r}"
+            return broken(
+                law, detail, place, "give each problem what verify judges it by: without it there is no score"
             )
         return None
 

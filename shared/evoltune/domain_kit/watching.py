@@ -4,14 +4,14 @@
     with watch.call(reads=True): verify(task, candidate, context)
     watch.notes        # [Note(kind="network", text="connects to ('10.0.0.1', 80)", where="/x/sums/__init__.py:12")]
 
-Python's audit events tell of sockets, files and processes; `sleep`, the clock and the module `random` are replaced before the
-domain is imported, so that the last two can be moved. Connections, processes and long sleeps are refused: a check must not do them.
+Python's audit events tell of sockets, files and processes; what has no event is replaced before the domain is imported. What the
+process is set to is compared before and after (`process_state`). Connections, processes and long sleeps are refused: a check
+must not do them.
 """
 
-import datetime
 import io
 import os
-import random
+import signal
 import sys
 import tempfile
 import threading
@@ -19,8 +19,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from evoltune.domain_kit import process_state
+from evoltune.domain_kit.surroundings import Surroundings
 
 ASLEEP_S = 2.0
 """Seconds that one call may sleep."""
@@ -34,6 +36,13 @@ NETWORK = (
 )
 PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "os.spawn", "os.kill", "os.killpg",
              "pty.spawn")  # fmt: skip
+LOOKS = (1, 2, 8, 64, 512)
+"""After how many calls of one function the names of all modules are looked at, which takes some 20 ms."""
+BETWEEN = (
+    "os", "posixpath", "genericpath", "pathlib", "pathlib._local", "_collections_abc", "collections.abc", "glob", "fnmatch", "shutil", "platform", "socket",
+    "evoltune.domain_kit.watching", "evoltune.domain_kit.surroundings",
+)  # fmt: skip
+"""Modules between a function that asks for a path, a variable or a fact of the machine, and its caller."""
 CHANGES = (
     "os.remove",
     "os.rename",
@@ -47,19 +56,6 @@ CHANGES = (
 )
 SYSTEM = ("/usr", "/lib", "/lib64", "/proc", "/dev", "/sys", "/etc/localtime", "/etc/mime.types", "/etc/ld.so.cache")
 """Folders that libraries read; the rest of the file system differs from machine to machine."""
-EXTREMES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "random": (lambda: 0.0, lambda: 1 - 2**-53),
-    "uniform": (lambda a, b: a, lambda a, b: b),
-    "randint": (lambda a, b: a, lambda a, b: b),
-    "randrange": (
-        lambda a, b=None, step=1: 0 if b is None else a,
-        lambda a, b=None, step=1: (a if b is None else b) - 1,
-    ),
-    "getrandbits": (lambda k: 0, lambda k: (1 << k) - 1),
-    "choice": (lambda seq: seq[0], lambda seq: seq[-1]),
-    "gauss": (lambda mu=0.0, sigma=1.0: mu - 9 * sigma, lambda mu=0.0, sigma=1.0: mu + 9 * sigma),
-}
-"""Functions of the module `random` -> their lowest and their highest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +63,7 @@ class Note:
     """Something that a function did and should not have done."""
 
     kind: str
-    """network, process, file, output, sleep, state, thread, exit"""
+    """network, process, file, machine, output, sleep, alarm, state, thread, exit"""
     text: str
     where: str
 
@@ -78,25 +74,28 @@ class Watch:
     def __init__(self, roots: list[str], tell: Callable[[Note], None] = lambda note: None) -> None:
         self.roots = roots
         self.notes: list[Note] = []
-        self.uses_clock = self.uses_random = False
-        self.clock_shift = 0.0
-        self.extreme: int | None = None
-        """0: the module `random` gives its lowest values; 1: its highest."""
-        self._active = self._reads = self._busy = False
+        self.surroundings = Surroundings(lambda: self._active, self._asked)
+        self._active = self._reads = self._busy = self._importing = False
+        self._bindings: process_state.Bindings | None = None
+        self._calls: dict[str, int] = {}
+        self._settings: dict[str, Any] = {}
+        self._descriptors = 0
         self._asleep = 0.0
         self._temporary: list[tuple[str, str]] = []
+        self._left: set[str] = set()
         self._readable: list[str] = []
         self._temp = os.path.realpath(tempfile.gettempdir())
         self._tell = tell
 
-    def install(self) -> None:
-        """Puts the hooks in place; before the domain is imported."""
-        places = [sys.prefix, sys.base_prefix, sys.exec_prefix, *SYSTEM, self._temp, *filter(None, sys.path)]
+    def install(self, *, elsewhere: bool = False) -> None:
+        """Puts the hooks in place; before the domain is imported. `elsewhere`: as on another machine."""
+        places = [sys.prefix, sys.base_prefix, sys.exec_prefix, *SYSTEM, *filter(None, sys.path)]
         data = os.environ.get("EVOLTUNE_DATA")
         self._readable = [os.path.realpath(p) for p in [*places, *([data] if data else []), *self.roots]]
         sys.stdout = _Stdout(self)
-        self._replace_clock()
-        self._replace_random()
+        process_state.preload(self.roots)
+        self.surroundings.install(elsewhere=elsewhere)
+        self._replace_functions()
         leave = os._exit
 
         def noted_exit(status: int) -> None:
@@ -107,31 +106,57 @@ class Watch:
         sys.addaudithook(self._event)
 
     @contextmanager
-    def call(self, *, reads: bool) -> Iterator[None]:
-        """While one function of the domain runs. `reads`: reading files outside the package counts."""
-        before = (Path.cwd(), dict(os.environ), threading.active_count())
+    def call(self, hook: str, *, reads: bool) -> Iterator[None]:
+        """While one function of the domain runs. `hook`: which one, or "import"; `reads`: reading files outside the package
+        counts."""
+        self._importing = hook == "import"
+        if self._bindings is None:
+            self._bindings = process_state.Bindings(self.roots)
+            self._descriptors = process_state.descriptors()
+        self._settings = self._settings or process_state.settings()
         self.notes, self._asleep, self._temporary = [], 0.0, []
         self._active, self._reads = True, reads
         try:
             yield
         finally:
             self._active = False
-            left = next((pair for pair in self._temporary if Path(pair[0]).exists()), None)
-            if left:
-                self._add("file", f"leaves {left[0]!r} behind", left[1])
-            self._state(*before)
+            if left := {*os.listdir(self._temp)} - self._left:  # noqa: PTH208 - after every call
+                self._left |= left
+                written = next(
+                    (where for path, where in self._temporary if path.startswith(f"{self._temp}/{min(left)}")), ""
+                )
+                self._add("file", f"leaves {min(left)!r} behind in the folder of temporary files", written)
+            self._compare(hook)
 
-    def _state(self, folder: Path, environment: dict[str, str], threads: int) -> None:
-        if Path.cwd() != folder:
-            self._add("state", "changes the working directory of its process", "")
-            os.chdir(folder)
-        if dict(os.environ) != environment:
-            changed = sorted(k for k in {*os.environ, *environment} if os.environ.get(k) != environment.get(k))
-            self._add("state", f"changes the environment variable {changed[0]}", "")
-            os.environ.clear()
-            os.environ.update(environment)
-        if threading.active_count() > threads:
-            self._add("thread", "leaves a thread running after it has returned", "")
+    def forget_settings(self) -> None:
+        """After the probe itself has changed a setting."""
+        self._settings = {}
+
+    def _compare(self, hook: str) -> None:
+        """Notes what a call left otherwise than it was; it is not noted again."""
+        before, now = self._settings, process_state.settings()
+        for name in process_state.changed(before, now):
+            if name == "threads":
+                self._add("thread", "leaves a thread running after it has returned", "")
+            elif not (self._importing and name in process_state.SET_BY_LIBRARIES):
+                self._add("state", f"changes {name}, for all that runs in the process", "")
+        os.chdir(before["the working directory"])
+        if now["an environment variable"] != before["an environment variable"]:
+            os.environ._data.clear()  # type: ignore[attr-defined]
+            os.environ._data.update(before["an environment variable"])  # type: ignore[attr-defined]
+            now["an environment variable"] = before["an environment variable"]
+        self._settings = now | {"the working directory": before["the working directory"]}
+        self._calls[hook] = self._calls.get(hook, 0) + 1
+        if (opened := process_state.descriptors()) > self._descriptors + process_state.DESCRIPTORS:
+            self._descriptors = opened
+            self._add("state", "leaves files open", "")
+        if self._calls[hook] in LOOKS:
+            self.compare_bindings()
+
+    def compare_bindings(self) -> None:
+        """Notes which functions, classes and constants of other modules were replaced since the last look."""
+        for name in (self._bindings.changed() if self._bindings else [])[:3]:
+            self._add("state", f"replaces {name}, for all that runs in the process", "")
 
     # ---- notes
 
@@ -182,6 +207,10 @@ class Watch:
             self._note("output", "reads from standard input")
         elif event == "sqlite3.connect" and str(args[0]) not in ("", ":memory:"):
             self._opened(args[0], "w", 0)
+        elif event in ("os.listdir", "os.scandir", "glob.glob") and self._reads and isinstance(args[0], str):
+            self._looked_for(args[0])
+        elif event == "os.mkdir" and self._is_temporary(args[0]):
+            self._temporary.append((self._real(args[0]), self._author()[0]))
         elif event in CHANGES and not self._is_temporary(args[0]):
             self._note("file", f"changes the file system ({event} {args[0]!r})")
 
@@ -199,7 +228,9 @@ class Watch:
     def _opened(self, path: Any, mode: Any, flags: Any) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
             return
-        real = os.path.realpath(os.fsdecode(path))
+        if os.fsdecode(path).startswith("<"):  # "<string>": the interpreter looks for the source of an error
+            return
+        real = self._real(path)
         writes = any(c in str(mode or "") for c in "wax+") or bool(
             int(flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         )
@@ -209,98 +240,94 @@ class Watch:
             self._temporary.append((real, self._author()[0]))
         elif writes:
             self._note("file", f"writes the file {real!r}")
-        elif self._reads and not any(real == p or real.startswith(p.rstrip("/") + "/") for p in self._readable):
+        elif self._reads and not self._is_readable(real):
             self._note("file", f"reads {real!r}, which is no part of its package")
+
+    def _real(self, path: Any) -> str:
+        active, self._active = self._active, False  # what is asked here is no question of the domain's
+        try:
+            return os.path.realpath(os.fsdecode(path))
+        finally:
+            self._active = active
 
     def _is_temporary(self, path: Any) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return False
-        real = os.path.realpath(os.fsdecode(path))
+        real = self._real(path)
         return real.startswith(self._temp + os.sep) and not real.startswith(tuple(self.roots))
 
-    # ---- clock and chance
+    # ---- functions without an audit event
 
-    def _replace_clock(self) -> None:
-        def moved(real: Callable[..., Any], unit: float = 1.0) -> Callable[..., Any]:
-            def read() -> Any:
-                self.uses_clock = self.uses_clock or self._active
-                return real() + (type(real())(self.clock_shift * unit))
-
-            return read
-
-        for name in ("time", "monotonic", "perf_counter"):
-            setattr(time, name, moved(getattr(time, name)))
-            setattr(time, f"{name}_ns", moved(getattr(time, f"{name}_ns"), 1e9))
-        sleep = time.sleep
+    def _replace_functions(self) -> None:
+        sleep, stat, access, getcwd = time.sleep, os.stat, os.access, os.getcwd
+        alarm, setitimer, item = signal.alarm, signal.setitimer, type(os.environ).__getitem__
 
         def watched_sleep(seconds: Any) -> None:
             self._slept(float(seconds))
             sleep(seconds)
 
-        time.sleep = watched_sleep
-        for name in ("localtime", "gmtime", "ctime"):
-            setattr(time, name, self._at(getattr(time, name)))
-        strftime, now = time.strftime, time.localtime
-        time.strftime = lambda form, t=None: strftime(form, t if t is not None else now())
-        datetime.datetime, datetime.date = self._dates()  # type: ignore[misc, assignment]
+        def watched_stat(path: Any, *args: Any, **named: Any) -> Any:
+            if self._active and self._reads:
+                self._looked_for(path)
+            return stat(path, *args, **named)
 
-    def _at(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda seconds=None: real(time.time() if seconds is None else seconds)
+        def watched_access(path: Any, *args: Any, **named: Any) -> Any:
+            if self._active and self._reads:
+                self._looked_for(path)
+            return access(path, *args, **named)
 
-    def _dates(self) -> tuple[type, type]:
-        real_datetime, real_date = datetime.datetime, datetime.date
+        def watched_getcwd() -> str:
+            if self._active and self._reads and self._is_asked_by_author():
+                self._note("machine", "asks for the working directory")
+            return getcwd()
 
-        class AnyDateTime(type):
-            def __instancecheck__(cls, value: object) -> bool:
-                return isinstance(value, real_datetime)
+        def watched_item(environ: Any, key: Any) -> Any:
+            if (
+                self._active
+                and (self._reads or self._importing)
+                and not str(key).startswith("EVOLTUNE_")
+                and self._is_asked_by_author()
+            ):
+                self._note("machine", f"reads the environment variable {key}")
+            return item(environ, key)
 
-        class AnyDate(type):
-            def __instancecheck__(cls, value: object) -> bool:
-                return isinstance(value, real_date)
+        def watched_alarm(seconds: Any) -> Any:
+            self._note("alarm", "sets an alarm (signal.alarm)")
+            return alarm(seconds)
 
-        class MovedDateTime(real_datetime, metaclass=AnyDateTime):  # type: ignore[valid-type, misc]
-            @classmethod
-            def now(cls, tz: Any = None) -> Any:
-                return real_datetime.fromtimestamp(time.time(), tz)
+        def watched_setitimer(which: Any, *args: Any) -> Any:
+            self._note("alarm", "sets a timer (signal.setitimer)")
+            return setitimer(which, *args)
 
-            @classmethod
-            def utcnow(cls) -> Any:
-                return real_datetime.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+        time.sleep, os.stat, os.access, os.getcwd = watched_sleep, watched_stat, watched_access, watched_getcwd
+        signal.alarm, signal.setitimer = watched_alarm, watched_setitimer
+        type(os.environ).__getitem__ = watched_item  # type: ignore[method-assign]
 
-            @classmethod
-            def today(cls) -> Any:
-                return cls.now()
+    def _looked_for(self, path: Any) -> None:
+        """A path that the domain's own code asks about: it must be in the package, or of the libraries."""
+        if not isinstance(path, str | bytes | os.PathLike) or not self._is_asked_by_author():
+            return
+        text = os.fsdecode(path)
+        if not text.startswith("/"):
+            self._note("machine", f"looks for {text!r} in the working directory")
+        elif not self._is_readable(text):
+            self._note("machine", f"looks for {text!r}, which is no part of its package")
 
-        class MovedDate(real_date, metaclass=AnyDate):  # type: ignore[valid-type, misc]
-            @classmethod
-            def today(cls) -> Any:
-                return real_date.fromtimestamp(time.time())
+    def _asked(self, name: str) -> None:
+        if self._active and (self._reads or self._importing) and self._is_asked_by_author():
+            self._note("machine", f"asks for {name}(), which differs from machine to machine")
 
-        return MovedDateTime, MovedDate
+    def _is_asked_by_author(self) -> bool:
+        """Whether the caller of a function of the standard library is the domain, and not a library that the domain uses."""
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_globals.get("__name__") in BETWEEN:
+            frame = frame.f_back  # type: ignore[assignment]
+        return frame is not None and frame.f_code.co_filename.startswith(tuple(self.roots))
 
-    def _replace_random(self) -> None:
-        def chosen(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-            def draw(*args: Any, **named: Any) -> Any:
-                self.uses_random = self.uses_random or self._active
-                return (
-                    EXTREMES[name][self.extreme](*args, **named) if self.extreme is not None else real(*args, **named)
-                )
-
-            return draw
-
-        for name in EXTREMES:
-            setattr(random, name, chosen(name, getattr(random, name)))
-        shuffle, sample, urandom = random.shuffle, random.sample, os.urandom
-
-        def noted(real: Callable[..., Any]) -> Callable[..., Any]:
-            def draw(*args: Any, **named: Any) -> Any:
-                self.uses_random = self.uses_random or self._active
-                return real(*args, **named)
-
-            return draw
-
-        random.shuffle, random.sample, os.urandom = noted(shuffle), noted(sample), noted(urandom)
-        random._urandom = os.urandom  # type: ignore[attr-defined]
+    def _is_readable(self, real: str) -> bool:
+        if real == self._temp or any(real.startswith(path) for path, _ in self._temporary):  # what it wrote itself
+            return True
+        return any(real == p or real.startswith(p.rstrip("/") + "/") for p in self._readable)
 
 
 class _Stdout(io.TextIOBase):

@@ -18,7 +18,7 @@ from typing import Any
 from evoltune.curate.certificate import unproven
 from evoltune.domain import Profile, load_domain, source_hash
 from evoltune.errors import CertificateError, DataError, RecipeError
-from evoltune.evaluate.prompts import refuse_other_prompt
+from evoltune.evaluate.prompts import DECODING_KEYS, refuse_other_prompt
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, verifier_version, verify_samples
 from evoltune.evaluate.suites import Suite, later_turns, load_suite
@@ -35,7 +35,6 @@ from evoltune.run.paths import CERTIFICATE, MANIFEST, SCORES
 from evoltune.text.prompts import fill_slots
 
 KS = (1, 10, 100)
-DECODING_KEYS = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
 
 
 def evaluate(

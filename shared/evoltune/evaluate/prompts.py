@@ -9,6 +9,8 @@ from evoltune.models.template import render_prompt
 from evoltune.recipe import Eval
 from evoltune.text.prompts import fill_slots
 
+DECODING_KEYS = ("n", "temperature", "top_p", "repetition_penalty", "max_tokens", "stop")
+"""What `Profile.decoding` may hold."""
 _PROBE = "Add 2 and 3.\n\nShow {each} step."
 
 

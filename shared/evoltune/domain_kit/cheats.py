@@ -1,0 +1,226 @@
+"""Laws about what must not pass: near misses, other tasks' answers, and texts that know nothing of the task.
+
+An answer counts as passing by rule, and not by chance, where nearly all tasks let its kind pass.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evoltune.domain_kit.findings import Finding, broken, holds
+from evoltune.domain_kit.judging import ALWAYS, MUST_REJECT, Laws, example
+from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses
+from evoltune.domain_kit.phrases import STOCK, phrases_of
+from evoltune.record import Task, Verdict
+
+Right = tuple[Task, str, str]
+"""A task, a response that passes, and the candidate in it."""
+WITNESSES = 3
+"""Tasks with different answers which one text must all pass, before it counts as passing whatever the task."""
+
+
+@dataclass
+class Tally:
+    """How many answers of each kind passed."""
+
+    tried: dict[str, int] = field(default_factory=dict)
+    passed: dict[str, int] = field(default_factory=dict)
+    example: dict[str, tuple[Task, str, Verdict]] = field(default_factory=dict)
+
+    def add(self, kind: str, task: Task, text: str, verdict: Verdict | None) -> None:
+        if verdict is None:
+            return
+        self.tried[kind] = self.tried.get(kind, 0) + 1
+        if verdict.status == "pass":
+            self.passed[kind] = self.passed.get(kind, 0) + 1
+            self.example.setdefault(kind, (task, text, verdict))
+
+    def by_rule(self, least: int = WITNESSES) -> str:
+        """The first kind that nearly always passes, as a sentence with an example; "" where there is none."""
+        for kind, count in self.passed.items():
+            tried = self.tried[kind]
+            if kind not in RIGHT_AT_TIMES and tried >= least and count / tried >= ALWAYS:
+                return f"{count} of {tried} pass with {kind}: {example(*self.example[kind])}"
+        return ""
+
+
+@dataclass
+class Cheats:
+    """The laws, for answers that were found to be right."""
+
+    laws: Laws
+    right: Sequence[Right]
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self.near_misses()
+        yield from self.responses()
+        yield from self.unrelated()
+        yield from self.phrases()
+
+    @property
+    def _place(self) -> str:
+        return self.laws.sources.function(self.laws.domain.verify)
+
+    def _response(self, task: Task, text: str) -> Verdict | None:
+        found = self.laws.judge(self.laws.first, task, text)
+        return found[1] if found else None
+
+    def _candidate(self, task: Task, text: str) -> Verdict | None:
+        return self.laws.verdict(self.laws.first, task, text)
+
+    def near_misses(self) -> Iterator[Finding]:
+        """Candidates, one kind of change after another for each seed, must not pass by rule."""
+        law, until, tally = "mutated references are rejected", self.laws.time.until(2), Tally()
+        todo = "compare the whole answer with the reference, exactly as far as the task asks"
+        rejecting = looked = 0
+        for (task, _, candidate), other in until.over([*zip(self.right, _others(self.right), strict=True)]):
+            wrong = near_misses(candidate)
+            if other:
+                wrong |= {
+                    "several answers": f"{candidate} or {other}",
+                    "several answers, the right one last": f"{other}, {candidate}",
+                }
+            verdicts = []
+            for kind, text in wrong.items():
+                verdict = self._candidate(task, text)
+                tally.add(kind, task, text, verdict)
+                verdicts += [verdict.status] if verdict else []
+            looked += bool(verdicts)
+            rejecting += any(status != "pass" for status in verdicts)
+        detail = f"{rejecting / max(1, looked):.0%} of {looked} seeds reject a mutant, {sum(tally.tried.values())} mutants of {len(tally.tried)} kinds"
+        if by_rule := tally.by_rule():
+            yield broken(law, by_rule, self._place, todo)
+        elif looked and rejecting / looked < MUST_REJECT:
+            yield broken(law, f"{detail}: {example(*next(iter(tally.example.values())))}", self._place, todo)
+        elif looked:
+            yield holds(law, detail)
+
+    def responses(self) -> Iterator[Finding]:
+        """Whole responses that state something else, or several things, must not pass by rule."""
+        law, until, tally = "responses that state another answer are rejected", self.laws.time.until(), Tally()
+        both = Tally()
+        for (task, response, candidate), other in until.over(
+            [*zip(self.right, _other_responses(self.right), strict=True)]
+        ):
+            for kind, text in other_responses(response, candidate).items():
+                tally.add(kind, task, text, self._response(task, text))
+            if other and "\n" not in candidate.strip():  # a program may well hold two functions
+                orders = [f"{response}\n\n{other}", f"{other}\n\n{response}"]
+                verdicts = [self._response(task, text) for text in orders]
+                if all(verdicts):
+                    passes = all(v is not None and v.status == "pass" for v in verdicts)
+                    both.add(
+                        "two answers, in either order",
+                        task,
+                        orders[0],
+                        verdicts[0] if passes else Verdict(status="fail"),
+                    )
+        if by_rule := tally.by_rule() or both.by_rule():
+            todo = "let extract find the one answer that the response gives, sign, digits and all, and verify judge that alone"
+            place = self.laws.sources.function(self.laws.domain.extract)
+            yield broken(
+                law, by_rule, place if self.laws.domain.extract.__module__ != "evoltune.domain" else self._place, todo
+            )
+        elif tally.tried:
+            yield holds(
+                law,
+                f"{sum(tally.tried.values())} responses of {len(tally.tried)} kinds, {sum(both.tried.values())} with two answers",
+            )
+
+    def unrelated(self) -> Iterator[Finding]:
+        """The right answers to other tasks, and answers to none."""
+        law, until, tally = "unrelated answers are never accepted", self.laws.time.until(), Tally()
+        texts = [(task, text) for task, _, _ in self.right[:24] for text in UNRELATED]
+        for task, text in until.over(texts):
+            for verdict in (self._response(task, text), self._candidate(task, text)):
+                if verdict and verdict.status == "pass":
+                    yield broken(law, example(task, text, verdict), self._place, "reject what does not answer the task")
+                    return
+        rest = self.laws.time.until()
+        for (task, _, own), (other, _, candidate) in rest.over(
+            [*zip(self.right, [*self.right[1:], *self.right[:1]], strict=True)]
+        ):
+            if candidate.strip() != own.strip() and task.reference != other.reference:
+                tally.add("answers to other tasks", task, candidate, self._candidate(task, candidate))
+            for kind, text in _given(task).items():
+                if text.strip() != own.strip():
+                    tally.add(kind, task, text, self._response(task, text))
+                    tally.add(f"{kind}, as a candidate", task, text, self._candidate(task, text))
+        if by_rule := tally.by_rule(2):
+            yield broken(law, by_rule, self._place, "judge the answer by this task's reference or tests")
+        else:
+            yield holds(
+                law,
+                f"{until.looked} unrelated texts, {sum(tally.tried.values())} answers to other tasks and texts of the task itself",
+            )
+
+    def phrases(self) -> Iterator[Finding]:
+        """No text makes every answer pass: none that the verifier's own source names, and none that models write anyway."""
+        law, until = "no phrase makes an answer pass", self.laws.time.until()
+        witnesses = _witnesses(self.right)
+        if len(witnesses) < 2:
+            return
+        task, _, own = witnesses[0]
+        wrong = next(iter(other_responses(own, own).values()), "zq")
+        forms: list[Callable[[str], str]] = [lambda p: p, lambda p: f"{wrong} {p}", lambda p: f"{p} {wrong}"]
+        for text in until.over(form(phrase) for phrase in (*STOCK, *phrases_of(self.laws.sources)) for form in forms):
+            for judge in (self._response, self._candidate):
+                verdict = judge(task, text)
+                if verdict and verdict.status == "pass" and self._always(judge, witnesses[1:], text):
+                    todo = (
+                        "let nothing pass but the right answer: a word or pattern that any answer can hold is no proof"
+                    )
+                    yield broken(law, f"whatever the task: {example(task, text, verdict)}", self._place, todo)
+                    return
+        yield holds(law, f"{until.looked} texts that the package's code or models use")
+
+    def _always(self, judge: Callable[[Task, str], Verdict | None], others: Sequence[Right], text: str) -> bool:
+        verdicts = [judge(task, text) for task, _, _ in others]
+        return all(v is not None and v.status == "pass" for v in verdicts)
+
+
+def _others(right: Sequence[Right]) -> list[str]:
+    """For each task the right candidate of the next one with another answer, where there is one."""
+    return [
+        next((c for _, _, c in (*right[i + 1 : i + 4], *right[:3]) if c.strip() != own.strip()), "")
+        for i, (_, _, own) in enumerate(right)
+    ]
+
+
+def _other_responses(right: Sequence[Right]) -> list[str]:
+    return [
+        next((r for _, r, c in (*right[i + 1 : i + 4], *right[:3]) if c.strip() != own.strip()), "")
+        for i, (_, _, own) in enumerate(right)
+    ]
+
+
+def _witnesses(right: Sequence[Right]) -> list[Right]:
+    """Tasks with different answers."""
+    found: dict[str, Right] = {}
+    for item in right:
+        found.setdefault(item[2].strip().casefold(), item)
+        if len(found) == WITNESSES:
+            break
+    return [*found.values()]
+
+
+def _given(task: Task) -> dict[str, str]:
+    """Texts that the task itself gives: its question, and the words that its fields and tests hold."""
+    words = list(dict.fromkeys(_strings([dict(task.fields), task.tests])))
+    found = {"the task's own text": task.instruction}
+    if len(words) > 1:
+        found["all texts of its fields and tests"] = " ".join(words)[:4000]
+        found["its fields and tests as JSON"] = json.dumps(words)[:4000]
+    return found
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)

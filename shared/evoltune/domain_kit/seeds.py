@@ -1,0 +1,132 @@
+"""Laws of seeds and of other rows that a domain brings: each is whole, clean, named, and there once.
+
+for finding in laws_of_seeds(domain, seeds, sources): ...
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from evoltune.domain import Domain
+from evoltune.domain_kit.findings import Finding, Sources, broken, holds
+from evoltune.record import Record, Task
+
+PLACEHOLDER = "Replace this line:"
+"""How the lines of a fresh skeleton begin."""
+_MISSING = re.compile(
+    r"\s*(nan|n/a|todo|tbd|fixme|xxx+|lorem ipsum.*|<\w+>|\.\.\.|undefined)\s*", re.IGNORECASE | re.DOTALL
+)
+"""Texts that stand for one that is missing."""
+_MOJIBAKE = re.compile(r"\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac|[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_LEAK = 0.8
+
+
+def same_question(task: Task) -> tuple[str, object, str]:
+    """Equal for tasks that ask the same, whatever their spacing, case and final punctuation."""
+    text = " ".join(unicodedata.normalize("NFKC", task.instruction).split()).casefold().rstrip(" .?!:;\"'")
+    return text, tuple(task.history), json.dumps(task.fields, sort_keys=True, default=str)
+
+
+def unclean(task: Task, answers: Sequence[str] = ()) -> str:
+    """What is wrong with a row's texts, in words; "" where nothing is."""
+    for name, text in (
+        ("instruction", task.instruction),
+        ("reference", task.reference or "-"),
+        *(("answer", a) for a in answers),
+    ):
+        if found := _MOJIBAKE.search(text):
+            return f"the {name} holds {found[0]!a}: its text was read in another encoding, or is broken"
+        if _MISSING.fullmatch(text):
+            return f"the {name} is {text.strip()[:20]!r}, which stands for a missing one"
+    return ""
+
+
+def gives_answer(tasks: Sequence[tuple[Task, str]]) -> str:
+    """Whether the questions end with their answers, as rows do that were joined; an example, or ""."""
+    known = [(t, a.strip()) for t, a in tasks if a.strip()]
+    leaks = [
+        t.instruction
+        for t, a in known
+        if t.instruction.rstrip(" .\n").endswith(a.rstrip(".")) and t.instruction.strip() != a
+    ]
+    return leaks[0] if len(known) >= 3 and len(leaks) >= _LEAK * len(known) else ""
+
+
+def laws_of_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources) -> Iterator[Finding]:
+    answered = sum(bool(s.answers) for s in seeds)
+    law = "seeds have instructions, distinct ids, and answers"
+    found = next(_wrong_seeds(domain, seeds, sources, law), None)
+    known = sum(s.task.reference is not None or s.task.tests is not None for s in seeds)
+    yield found or holds(law, f"{len(seeds)} seeds, {answered} with an answer, {known} with a reference or tests")
+
+
+def _wrong_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources, law: str) -> Iterator[Finding]:
+    place = sources.function(domain.seeds)
+    if not seeds:
+        yield broken(law, "seeds() gives nothing", place, "give at least one Record with a task")
+    names: dict[str, str] = {}
+    texts: dict[object, int] = {}
+    for seed in seeds:
+        task = seed.task
+        at = sources.line_of(task.instruction) or place
+        called = repr(task.name or task.instruction[:40])
+        key = same_question(task)
+        texts[key] = texts.get(key, 0) + 1
+        if not task.instruction.strip():
+            yield broken(
+                law,
+                f"the seed {called} has no instruction",
+                sources.line_of(task.name) or place,
+                "write one, or leave the seed out",
+            )
+        if task.instruction.startswith(PLACEHOLDER):
+            yield broken(
+                law, f"the seed {called} is the skeleton's own line", at, "write a task of your domain in its place"
+            )
+        if seed.domain != domain.name:
+            yield broken(
+                law,
+                f"the seed {called} says domain {seed.domain!r}",
+                sources.named(str(seed.domain), place),
+                f"write {domain.name!r}",
+            )
+        if seed.parents or seed.operator or seed.round or seed.draw:
+            yield broken(
+                law,
+                f"the seed {called} has a lineage (parents, operator, round or draw)",
+                place,
+                "a seed has none: leave them out",
+            )
+        if texts[key] > 1:
+            again = sources.line_of(task.instruction, nth=texts[key]) or place
+            yield broken(law, f"two seeds ask the same: {task.instruction[:60]!r}", again, "delete one of them")
+        if not task.name.strip():
+            yield broken(
+                law,
+                f"the seed {called} has no name",
+                at,
+                "give its Task a `name` of its own (file:line will do): rows are traced by it",
+            )
+        elif names.setdefault(task.name, seed.id) != seed.id or list(names).count(task.name) > 1:
+            yield broken(law, f"two seeds have the name {task.name!r}", at, "give each task a name of its own")
+        yield from _wrong_answers(seed, law, called, at)
+    if found := gives_answer([(s.task, s.task.reference or (s.answers[0].text if s.answers else "")) for s in seeds]):
+        yield broken(
+            law,
+            f"the instructions end with their answers: {found[-80:]!r}",
+            place,
+            "keep the answer out of the instruction",
+        )
+    if seeds and len({s.id for s in seeds}) != len(seeds):
+        yield broken(law, "two seeds have the same id", place, "give each task a name")
+
+
+def _wrong_answers(seed: Record, law: str, called: str, at: str) -> Iterator[Finding]:
+    """What is wrong with a seed's answers and with the texts of the row."""
+    if any(not a.text.strip() for a in seed.answers):
+        yield broken(law, f"the seed {called} has an empty answer", at, "write the answer, or give no Answer")
+    if any(a.verdict is not None for a in seed.answers):
+        yield broken(law, f"the seed {called} brings a verdict", at, "leave `verdict` out: verify gives it")
+    if wrong := unclean(seed.task, [a.text for a in seed.answers]):
+        yield broken(law, f"the seed {called}: {wrong}", at, "correct this row, or leave it out")

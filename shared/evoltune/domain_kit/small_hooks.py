@@ -1,0 +1,194 @@
+"""Laws of a domain's smaller functions: cases, check_steps, stand_in, render, profiles, reference_in, faithful, and of its options.
+
+Each is called with what its caller would give it, and held to its contract in `evoltune/domain.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from evoltune.domain_kit.findings import Finding, broken, holds, shown
+from evoltune.domain_kit.hooks import BREADTH, STRANGE, Hooks
+from evoltune.domain_kit.judging import Judged
+from evoltune.domain_kit.near_misses import UNRELATED
+from evoltune.record import Task
+
+
+class SmallHooks(Hooks):
+    """The smaller functions of one domain."""
+
+    def findings(self, judged: Judged) -> Iterator[Finding]:
+        yield from self.options(judged)
+        yield from self.stated(judged)
+        yield from self.faithful()
+        tasks = [s.task for s in self.seeds[:BREADTH]]
+        if self.domain.cases is not None:
+            law, place = "cases gives a task's tests one by one", self.sources.function(self.domain.cases)
+            found, counts = None, []
+            for task in tasks:
+                outcome = self.ask("cases", task, name="cases")
+                found = found or self.failure(
+                    law,
+                    outcome,
+                    place,
+                    "return a sequence of tests, each in a form of Task.tests; empty where there are none",
+                )
+                counts.append(len(outcome.value or ()))
+            bare = self.ask("cases", STRANGE, name="cases")
+            found = found or self.failure(law, bare, place, "return an empty sequence for a task without tests")
+            if not found and any(t.tests for t in tasks) and not any(counts):
+                found = broken(
+                    law, f"none for {len(tasks)} seeds that have tests", place, "return each test of task.tests"
+                )
+            yield found or holds(law, f"{sum(counts)} of {len(tasks)} seeds")
+        if self.domain.check_steps is not None and tasks:
+            law, place = "check_steps labels each step", self.sources.function(self.domain.check_steps)
+            yield self._steps(law, place)
+        if self.domain.route is not None and tasks:
+            law, place = "route gives a text for whatever answer", self.sources.function(self.domain.route)
+            outcomes = [self.ask("route", tasks[0], text, name="route") for text in (*UNRELATED, "", "9" * 400)]
+            found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
+            yield found or holds(law, f"{len(outcomes)} answers")
+        if self.domain.stand_in is not None:
+            law, place = "stand_in replies as a teacher would", self.sources.function(self.domain.stand_in)
+            pairs = [(task, name) for task in tasks for name in self.domain.evidence]
+            outcomes = [self.ask("stand_in", *pair, name="stand_in") for pair in pairs]
+            found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
+            if found or outcomes:
+                yield found or holds(law, f"{len(outcomes)} replies")
+        for name, profile in self.domain.profiles.items():
+            if profile.render is not None and tasks:
+                law, place = f"profile {name!r} renders tasks", self.sources.function(profile.render)
+                outcomes = [self.ask("render", task, key=name, name="render") for task in tasks]
+                yield next(
+                    filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None
+                ) or holds(law, f"{len(tasks)} tasks")
+            if profile.extract is not None or profile.verify is not None:
+                yield self._profile(name, tasks)
+
+    def _steps(self, law: str, place: str) -> Finding:
+        todo = "return True, False or None for each step, in their order"
+        for seed in self.seeds[:BREADTH]:
+            text = seed.answers[0].text if seed.answers else "1 + 1 = 2"
+            for steps in (text.splitlines(), [], [*UNRELATED, "", "1 + 1 = 3", "\x00" * 9, "9" * 400]):
+                outcome = self.ask("check_steps", seed.task, steps, name="check_steps")
+                if failure := self.failure(law, outcome, place, todo):
+                    return failure
+                if len(outcome.value) != len(steps):
+                    return broken(law, f"{len(outcome.value)} labels for {len(steps)} steps", place, todo)
+        return holds(law, f"{min(len(self.seeds), BREADTH)} solutions")
+
+    def _profile(self, name: str, tasks: Sequence[Task]) -> Finding:
+        profile = self.domain.profiles[name]
+        law, place = (
+            f"profile {name!r} judges whatever it is given",
+            self.sources.function(profile.verify or profile.extract),
+        )
+        for task in tasks[:3]:
+            for text in (*UNRELATED, "", "9" * 400, task.reference or ""):
+                outcome = self.first.call("answer", task, text, key=name, name=f"profile {name!r}")
+                if failure := self.failure(
+                    law, outcome, place, "return a Verdict instead of raising, whatever the answer is"
+                ):
+                    return failure
+        return holds(law, f"{len(tasks[:3])} tasks, good and bad answers")
+
+    # ---- options, stated references, wordings
+
+    def options(self, judged: Judged) -> Iterator[Finding]:
+        """With each option of the policy set otherwise, right and bad answers still get verdicts."""
+        law, place = "verify works with other options", self.sources.function(self.domain.verify)
+        until = self.time.until()
+        tries = [(t, r) for t, r, _ in judged.right[:2]] or [(s.task, "an answer") for s in self.seeds[:1]]
+        chosen = [{key: other} for key, default in self.domain.policy.items() for other in _otherwise(default)]
+        for policy, (task, text) in until.over([(p, attempt) for p in chosen for attempt in tries]):
+            outcome = self.first.call("answer", task, text, name="verify", policy=policy)
+            if outcome.kind and "DomainError" not in outcome.error:
+                at = shown(outcome.where) or place
+                yield broken(
+                    law,
+                    f"with policy {policy}: {outcome.error}",
+                    at,
+                    "judge with each option that a recipe may set, or raise a DomainError that says what is allowed",
+                )
+                return
+        if chosen and until.looked:
+            yield holds(law, f"{len(chosen)} other values of {len(self.domain.policy)} options")
+
+    def stated(self, judged: Judged) -> Iterator[Finding]:
+        """`reference_in` gives what a solution states, which its own verifier passes, and never a guess."""
+        if self.domain.reference_in is None:
+            return
+        law, place = "reference_in gives what a solution states", self.sources.function(self.domain.reference_in)
+        until, given = self.time.until(), 0
+        for text in until.over([*UNRELATED, "", *(r for _, r, _ in judged.right[: 4 * BREADTH])]):
+            outcome = self.ask("reference_in", text, name="reference_in")
+            if failure := self.failure(law, outcome, place, "return the stated reference, or None"):
+                yield failure
+                return
+            if outcome.value is not None and text in (*UNRELATED, ""):
+                yield broken(
+                    law,
+                    f"{outcome.value!r} for {text!r}, which states none",
+                    place,
+                    "return None where no reference is marked as such",
+                )
+                return
+            task = next((t for t, r, _ in judged.right if r == text), None)
+            if task is None or outcome.value is None:
+                continue
+            given += 1
+            verdict = self.first.call(
+                "verify",
+                replace(task, reference=outcome.value, tests=None),
+                next(c for _, r, c in judged.right if r == text),
+                name="verify",
+            )
+            if not verdict.kind and verdict.value.status == "fail":
+                yield broken(
+                    law,
+                    f"the answer {text[-80:]!r} fails against its own stated reference {outcome.value!r}",
+                    place,
+                    "return what verify takes as a reference",
+                )
+                return
+        yield holds(law, f"{until.looked} texts, {given} with a reference")
+
+    def faithful(self) -> Iterator[Finding]:
+        """`faithful` accepts a task's own wording, and refuses another task's."""
+        for key, operator in enumerate(self.domain.operators):
+            if operator.faithful is None or len(self.seeds) < 2:
+                continue
+            law, place = f"faithful of {operator.name!r} tells wordings apart", self.sources.function(operator.faithful)
+            until, accepted = self.time.until(0.5), 0
+            for seed, other in until.over([*zip(self.seeds[:BREADTH], self.seeds[1 : BREADTH + 1], strict=False)]):
+                outcomes = [
+                    self.ask("faithful", seed.task, text, key=key, name="faithful")
+                    for text in (seed.task.instruction, other.task.instruction, "")
+                ]
+                todo = 'return "" where the wording states the same task, else what differs'
+                if failure := next(filter(None, (self.failure(law, o, place, todo) for o in outcomes)), None):
+                    yield failure
+                    return
+                if outcomes[0].value:
+                    yield broken(law, f"it refuses a task's own wording: {outcomes[0].value!r}", place, todo)
+                    return
+                accepted += not outcomes[1].value
+            if until.looked > 2 and accepted == until.looked:
+                yield broken(
+                    law,
+                    f"it accepts the wording of another task {accepted} times of {until.looked}",
+                    place,
+                    "compare what the task states: its numbers, say",
+                )
+            else:
+                yield holds(law, f"{until.looked} seeds")
+
+
+def _otherwise(default: Any) -> list[Any]:
+    """Other values of an option's type."""
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, int | float):
+        return [default * 2 + 1, type(default)(default // 2)]
+    return []
