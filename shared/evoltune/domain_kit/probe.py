@@ -397,13 +397,14 @@ def _task(task: Task) -> Task:
         raise BreakContract(f"{name}: reference is {_kind(task.reference)}, not a string or None")
     if not isinstance(task.fields, Mapping):
         raise BreakContract(f"{name}: fields is {_kind(task.fields)}, not a mapping")
-    _plain({"fields": task.fields, "tests": task.tests, "history": task.history}, name)
+    # Expected values of benchmarks may be infinite.
+    _plain({"fields": task.fields, "tests": task.tests, "history": task.history}, name, allow_nan=True)
     return task
 
 
-def _plain(value: Any, name: str) -> None:
+def _plain(value: Any, name: str, *, allow_nan: bool = False) -> None:
     try:
-        json.dumps(value, allow_nan=False, default=lambda v: dict(v) if isinstance(v, Mapping) else _refuse(v))
+        json.dumps(value, allow_nan=allow_nan, default=lambda v: dict(v) if isinstance(v, Mapping) else _refuse(v))
     except (TypeError, ValueError, RecursionError) as error:
         raise BreakContract(f"{name} is no plain JSON: {error}") from error
 
