@@ -1,5 +1,6 @@
 """Programs that share a test runner: which may, and that nobody can tell."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -53,10 +54,10 @@ ADDS = "\ndef f(a, b): return a + b"
 
 
 def plain(verdict):
-    """Without what was measured, and whether the machine was so busy that a timeout was tried again."""
+    """Without what was measured, addresses, and whether the machine was so busy that a timeout was tried again."""
     return (
         verdict.status,
-        verdict.reason,
+        re.sub("0x[0-9a-f]+", "0x", verdict.reason),
         {k: v for k, v in verdict.evidence.items() if k not in ("cpu_s", "memory_mb", "retried")},
     )
 

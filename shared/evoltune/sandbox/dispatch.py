@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import time
+from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -29,7 +30,7 @@ from evoltune.sandbox.same_process.preparing import prepared
 PROCESSES = 64
 RESULTS_LIMIT = 16 << 20
 """Bytes of an oracle's results in one message: together with the arguments they go to the test runner in one again."""
-JOBS_PER_RUNNER = 32
+JOBS_PER_RUNNER = 128
 """A shared test runner is replaced after this many jobs."""
 STARVED = 0.25
 """Share of its time that a job waited for a core, above which its timeout is not believed at once."""
@@ -300,7 +301,8 @@ class Dispatcher:
         }  # fmt: skip
         if judge == reading.SAME_PROCESS and (sources := sources_of(job.tests)):
             keep = reading.own_meanings(sources, job.program, job.entry_point)
-            rest |= {"prepared": prepared(tuple(sources), frozenset(keep)), "each": isinstance(job.tests, dict)}
+            packed = b2a_base64(prepared(tuple(sources), frozenset(keep)), newline=False).decode("ascii")
+            rest |= {"prepared": packed, "each": isinstance(job.tests, dict)}
             tests = "null"  # what the test runner hands on is all that it needs
         limit = RESULTS_LIMIT if isinstance(job.tests, dict) and "results" in job.tests else wire.LIMIT
         try:

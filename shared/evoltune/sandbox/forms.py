@@ -9,6 +9,7 @@ that is judged by its output meets a fresh process.
 
 import os
 from _blake2 import blake2b
+from binascii import a2b_base64
 from typing import Any
 
 from evoltune.record import STATUSES
@@ -61,7 +62,7 @@ def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     once for each assertion reported."""
     key = os.urandom(16)
     request = {
-        "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": job["prepared"],
+        "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),
         "modules": _PROGRAM_MODULES,
     }  # fmt: skip
     repeated, steps, (status, reason, evidence) = connection.ask(["judge", request])

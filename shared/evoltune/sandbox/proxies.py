@@ -122,7 +122,7 @@ class SolutionConnection:
         if self.dead:
             raise SolutionExited
         try:
-            wire.send(self.channel, request)
+            wire.send_request(self.channel, request)
         except OSError as error:
             self.dead = True
             raise SolutionExited from error

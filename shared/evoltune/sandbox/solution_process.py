@@ -49,7 +49,7 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
     limits.confine_solution(resources)
     try:
         while True:
-            request = wire.receive(channel)
+            request = wire.receive_request(channel)
             if request[0] == "load":
                 programs.offer_shared_memory(request[1])
                 LoadedProgram(channel, request[1], request[2]).serve()
@@ -134,7 +134,7 @@ class LoadedProgram:
     def serve(self, replies: int = REPLIES) -> None:
         """Answers requests until the channel closes (EOFError)."""
         while True:
-            kind, *request = wire.receive(self.channel)
+            kind, *request = wire.receive_request(self.channel)
             if kind == "calls":
                 wire.send(self.channel, self._call_each(replies, *request))
             else:

@@ -194,7 +194,7 @@ def _fork_solution(
     process number."""
     control = connection.channel
     if first:
-        wire.send(control, ["fork", *limits_of_job])
+        wire.send_request(control, ["fork", *limits_of_job])
     else:
         os.write(control, NEXT.pack(*limits_of_job))
     line = _socket.socket(fileno=control)

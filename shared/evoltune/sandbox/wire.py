@@ -1,4 +1,4 @@
-"""Length-framed JSON over a stream socket, with a bound on the size of a message.
+"""Length-framed JSON over a stream socket, with a bound on the size of a message; requests to a solution process are marshalled.
 
 Test runners and solution processes pass bare descriptors: in a newly forked process a socket object costs more copied
 pages than the message does. Invariant: `receive` never reads more than `limit` bytes of a message and returns plain JSON.
@@ -7,6 +7,7 @@ pages than the message does. Invariant: `receive` never reads more than `limit` 
 """
 
 import json
+import marshal
 import os
 import socket
 import struct
@@ -53,6 +54,19 @@ def write(line: int, body: bytes) -> None:
         done += os.write(line, body[done : done + (1 << 20)])
 
 
+def send_request(line: int, request: list[Any]) -> None:
+    """Writes one request to a solution process. Raises OSError when nobody reads."""
+    body = marshal.dumps(request)
+    write(line, _HEAD.pack(len(body)) + body)
+
+
+def receive_request(line: int) -> list[Any]:
+    """One request of the test runner's, which is believed; marshalled, because in a new process reading JSON copies twice as many
+    pages. Raises EOFError, OSError, MessageTooLong."""
+    request: list[Any] = marshal.loads(_receive_body(line, LIMIT))
+    return request
+
+
 def read_exactly(line: socket.socket | int, n: int) -> bytes:
     """n bytes. Raises EOFError when the other side is gone."""
     got = os.read(line, n) if isinstance(line, int) else line.recv(min(n, 1 << 20))
@@ -75,10 +89,14 @@ def receive(line: socket.socket | int, decoder: json.JSONDecoder = DECODER, limi
 
 def receive_text(line: socket.socket | int, limit: int = LIMIT) -> str:
     """The text of one message, unread. Raises EOFError, OSError, MessageTooLong."""
+    return _receive_body(line, limit).decode("ascii", "replace")
+
+
+def _receive_body(line: socket.socket | int, limit: int) -> bytes:
     (n,) = _HEAD.unpack(read_exactly(line, 4))
     if n > limit:
         raise MessageTooLong(n, limit)
-    return read_exactly(line, n).decode("ascii", "replace")
+    return read_exactly(line, n)
 
 
 def parse(text: str, decoder: json.JSONDecoder = DECODER) -> Any:

@@ -311,7 +311,7 @@ def _warm_up() -> None:
 
 def _serve_warm_up(channel: int, replies: int) -> None:
     with suppress(EOFError, OSError):
-        LoadedProgram(channel, *wire.receive(channel)[1:]).serve(replies)
+        LoadedProgram(channel, *wire.receive_request(channel)[1:]).serve(replies)
 
 
 def _become_test_runner(line: int, resources: limits.ResourceLimits, isolated: isolation.Isolation) -> None:

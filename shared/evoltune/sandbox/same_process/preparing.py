@@ -1,7 +1,7 @@
 """What can be known of tests before there is a program: their code with marks for the functions of a run, and what they import.
 
 Done in the verifier process, once for all samples of a task: in a newly forked process reading and compiling tests costs more
-than running them. Invariant: the result is ASCII text, which the test runner hands on unread, and the same for equal tests.
+than running them. Invariant: the test runner hands the result on unread, and it is the same for equal tests.
 
     restored(prepared(("assert f(1) == 2",), frozenset()))["parts"][0].code
 """
@@ -9,7 +9,6 @@ than running them. Invariant: the result is ASCII text, which the test runner ha
 import ast
 import marshal
 import re
-from binascii import a2b_base64, b2a_base64
 from functools import lru_cache
 from typing import Any
 
@@ -19,9 +18,9 @@ _DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 
 
 @lru_cache(maxsize=64)
-def prepared(sources: tuple[str, ...], keep: frozenset[str]) -> str:
+def prepared(sources: tuple[str, ...], keep: frozenset[str]) -> bytes:
     """The parts of the tests, their names and imports; {"error": why} where they do not compile. Packed for `restored`."""
-    return b2a_base64(marshal.dumps(_known(sources, keep)), newline=False).decode("ascii")
+    return marshal.dumps(_known(sources, keep))
 
 
 def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
@@ -51,8 +50,8 @@ def _imported(node: ast.AST) -> list[str]:
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
 
 
-def restored(packed: str) -> dict[str, Any]:
+def restored(packed: bytes) -> dict[str, Any]:
     """What `prepared` has packed. What `marshal` reads here was written by the verifier process."""
-    known: dict[str, Any] = marshal.loads(a2b_base64(packed))
+    known: dict[str, Any] = marshal.loads(packed)
     known["parts"] = [rewriting.Tests(*part) for part in known.get("parts", ())]
     return known
