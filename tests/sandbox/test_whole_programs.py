@@ -115,3 +115,16 @@ def test_other_processes_are_out_of_sight(one):
 
 def test_running_out_of_memory_is_told_from_failing(one):
     assert one("x = []\nwhile True:\n    x.append(bytearray(1 << 24))", {"stdio": [["", ""]]}).status == "memory"
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("import os\nwhile True:\n    os.write(1, b'1\\n' * 32768)", "timeout"),
+        ("print('1' * (20 << 20))", "fail"),
+    ],
+)
+def test_output_without_end_is_told_from_much_output(one, program, status):
+    verdict = one(program, {"stdio": [["", "1"]]}, cpu_s=30)
+    assert verdict.status == status and "retried" not in verdict.evidence
+    assert ("still printing after 64 MB" in verdict.reason) == (status == "timeout")

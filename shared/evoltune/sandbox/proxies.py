@@ -23,6 +23,8 @@ PREDICATES = frozenset({"startswith", "endswith", "issubset", "issuperset", "isd
 """Methods that answer a question about their argument, which may be the expected value."""
 KEPT_OUTPUT = 64 << 10
 MAX_OUTPUT = 16 << 20
+ENDLESS_OUTPUT = 4 * MAX_OUTPUT
+"""Bytes after which a program whose output is compared is taken to print without end."""
 AHEAD = 1024
 """Items of an iterator in the program that are fetched at once, at most; it begins with one."""
 TICK_MS = 5
@@ -37,6 +39,10 @@ class SolutionExited(BaseException):
 
 class NeedsSameProcess(BaseException):
     """The tests use a value in a way that only the process in which it lives can answer."""
+
+
+class PrintsWithoutEnd(Exception):
+    """The program has printed more than the caller allows."""
 
 
 class SolutionConnection:
@@ -57,6 +63,8 @@ class SolutionConnection:
     def reset(self) -> None:
         """Forgets everything of the job before."""
         self.output, self.kept_output, self.dropped_output = bytearray(), KEPT_OUTPUT, 0
+        self.most_output = 0
+        """Bytes of output from which on nothing is waited for; 0: it may be any."""
         self.calls, self.dead = 0, False
         """Calls into the program; whether it is gone."""
         self.last_call: list[Any] = []
@@ -72,7 +80,7 @@ class SolutionConnection:
 
     def wait(self, timeout_ms: int | None = None) -> bool:
         """Until the solution process sends something on the channel, or the time is over; reads its output meanwhile. Returns
-        whether it sent something. Raises SolutionExited."""
+        whether it sent something. Raises SolutionExited, PrintsWithoutEnd."""
         if self.dead:
             raise SolutionExited
         while True:
@@ -82,6 +90,8 @@ class SolutionConnection:
                 raise SolutionExited("nobody waits for this verdict")
             if self._output_pipe in events and not self._read_output():
                 self._poll.unregister(self._output_pipe)
+            if self.most_output and self.dropped_output + len(self.output) > self.most_output:
+                raise PrintsWithoutEnd
             if self.channel in events:
                 return True
             if timeout_ms is not None:

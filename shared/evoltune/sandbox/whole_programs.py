@@ -16,7 +16,7 @@ from evoltune.sandbox import languages, own_tests
 from evoltune.sandbox.languages import LANGUAGES
 from evoltune.sandbox.limits import EXIT_MEMORY, OUT_OF_CPU, Outcome, of_exit_status
 from evoltune.sandbox.outputs import same_output
-from evoltune.sandbox.proxies import MAX_OUTPUT, SolutionConnection
+from evoltune.sandbox.proxies import ENDLESS_OUTPUT, MAX_OUTPUT, PrintsWithoutEnd, SolutionConnection
 
 Request = Callable[[str], list[Any]]
 """From the text on standard input to the request that runs the program once."""
@@ -104,13 +104,16 @@ def _run_once(connection: SolutionConnection, job: dict[str, Any], request: Requ
 
 def _compare_outputs(connection: SolutionConnection, tests: dict[str, Any], request: Request) -> Outcome:
     """One fresh process per [input, expected output], until one differs."""
-    connection.kept_output = MAX_OUTPUT
+    connection.kept_output, connection.most_output = MAX_OUTPUT, ENDLESS_OUTPUT
     atol = float(tests.get("atol") or 0.0)
     evidence: dict[str, Any] = {"ended": True, "cpu_s": 0.0, "peak_kb": 0}
     for number, (given, expected) in enumerate(tests["stdio"]):
         connection.output.clear()
         connection.dropped_output = 0
-        status, reason = _ended(connection.ask(request(str(given))), evidence)
+        try:
+            status, reason = _ended(connection.ask(request(str(given))), evidence)
+        except PrintsWithoutEnd:  # a limit of CPU time would come late, because it mostly waits for its reader
+            status, reason = "timeout", f"still printing after {ENDLESS_OUTPUT >> 20} MB"
         got = connection.drain().decode("utf-8", "replace")
         if status == "pass" and (connection.dropped_output or not same_output(got, str(expected), atol)):
             status, reason = "fail", f"printed {got[:200]!r}, expected {str(expected)[:200]!r}"
