@@ -182,11 +182,10 @@ def test_whichever_process_of_a_pool_is_killed_at_work_none_is_left_when_its_dri
 
 
 UNREAD = """
-import os, select, sys, tempfile
+import os, select, sys
 from evoltune.sandbox.pool import WorkerHandle
 from evoltune.sandbox.worker_protocol import WorkerConfig
-lock = tempfile.TemporaryFile()
-worker = WorkerHandle(WorkerConfig(domain="", require="L0", at_most="L0"), lock.fileno())
+worker = WorkerHandle(WorkerConfig(domain="", require="L0", at_most="L0"))
 select.select([worker.control], [], [])  # its notice is there, and is never read
 print(worker.process.pid, flush=True)
 os._exit(0)

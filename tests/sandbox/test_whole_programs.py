@@ -119,10 +119,7 @@ def test_running_out_of_memory_is_told_from_failing(one):
 
 @pytest.mark.parametrize(
     ("program", "status"),
-    [
-        ("import os\nwhile True:\n    os.write(1, b'1\\n' * 32768)", "timeout"),
-        ("print('1' * (20 << 20))", "fail"),
-    ],
+    [("import os\nwhile True:\n    os.write(1, b'1\\n' * 32768)", "timeout"), ("print('1' * (20 << 20))", "fail")],
 )
 def test_output_without_end_is_told_from_much_output(one, program, status):
     verdict = one(program, {"stdio": [["", "1"]]}, cpu_s=30)

@@ -6,15 +6,14 @@ Invariant: `run` returns a verdict for any job and never raises for what a progr
     dispatcher.run(Job(program="def f(x): return x", tests="assert f(1) == 1", entry_point="f"))
 """
 
-import fcntl
 import os
 import secrets
 import signal
 import socket
 import time
 from binascii import b2a_base64
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -33,27 +32,9 @@ RESULTS_LIMIT = 16 << 20
 JOBS_PER_RUNNER = 128
 """A shared test runner is replaced after this many jobs."""
 STARVED = 0.25
-"""Share of its time that a job waited for a core, above which its timeout is not believed at once."""
-
-
-class PoolLock:
-    """A readers-writer lock between the workers of a pool: jobs share it, and a job that is tried again alone excludes the
-    others. Byte 0 of the file is the lock; byte 1 is a gate, so that a stream of readers does not starve a writer."""
-
-    def __init__(self, fd: int) -> None:
-        # Opened again: locks of one open file do not exclude each other between forks.
-        self.fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
-
-    @contextmanager
-    def held(self, alone: bool) -> Iterator[None]:
-        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        fcntl.lockf(self.fd, kind, 1, 1)
-        fcntl.lockf(self.fd, kind, 1, 0)
-        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 1)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, 0)
+"""Share of its time that a job waited for a core, above which its timeout by the clock is not believed at once."""
+PATIENCE = 2.0
+"""How many times the usual limit by the clock its second try gets; endless programs end by their CPU time before."""
 
 
 class Dispatcher:
@@ -67,7 +48,6 @@ class Dispatcher:
         self.shared: socket.socket | None = None
         """The line to a test runner that waits for the next job."""
         self._shared_jobs = 0
-        self._lock = PoolLock(config["lock_fd"])
         self._expected = lru_cache(maxsize=256)(self._expected_cases)
         hidden = level in ("L2", "L3")  # below, a program could read or change what is kept
         self._ground_truth = GroundTruth(config.get("ground_truth", "") if hidden else "")
@@ -138,52 +118,52 @@ class Dispatcher:
         return replace(verdict, status="unverifiable", reason=reason)
 
     def _run_judged(self, job: Job, tests: str, judge: str) -> Verdict:
-        if verdict := self._run_shared(job, tests, judge):
-            return verdict
-        verdict, starved = self._run_alone(job, tests, judge)
-        if verdict.status == "timeout" and starved:
-            verdict, _ = self._run_alone(job, tests, judge, exclusive=True)
-            verdict = replace(verdict, evidence={**verdict.evidence, "retried": "alone"})
+        verdict, doubtful = self._run_shared(job, tests, judge)
+        if verdict is None and not doubtful:
+            verdict, doubtful = self._run_alone(job, tests, judge)
+        if verdict is None or doubtful:
+            verdict, _ = self._run_alone(job, tests, judge, patience=PATIENCE)
+            verdict = replace(verdict, evidence={**verdict.evidence, "retried": True})
         return verdict
 
-    def _run_shared(self, job: Job, tests: str, judge: str) -> Verdict | None:
+    def _run_shared(self, job: Job, tests: str, judge: str) -> tuple[Verdict | None, bool]:
         """The verdict of a shared test runner, started if need be. None where the job needs one of its own: also to confirm
-        that a program which ran out of time on a busy machine, or took the test runner down, is at fault itself."""
+        that a program which took the test runner down, or (True) ran out of time on a busy machine, is at fault itself."""
         if self.level != "L3" or not (self.shared or self.more_follow) or not shareable(job, judge):
-            return None
+            return None, False
         began = time.perf_counter()
-        with self._lock.held(alone=False):
-            if self.shared is None:
-                self.shared, self._shared_jobs = self._start_runner(self._limits(job, JOBS_PER_RUNNER)), 0
-            outcome, goes_on = self._ask(self.shared, job, tests, judge, shared=True)
+        if self.shared is None:
+            self.shared, self._shared_jobs = self._start_runner(self._limits(job, JOBS_PER_RUNNER)), 0
+        outcome, goes_on = self._ask(self.shared, job, tests, judge, shared=True)
         self._shared_jobs += 1
         if not goes_on or not self.more_follow or self._shared_jobs == JOBS_PER_RUNNER:
             self.close_shared()
         if outcome is None or (outcome.status == "error" and reading.NEEDS_SAME_PROCESS not in outcome.evidence):
-            return None
+            return None, False
         outcome.evidence["judge"] = judge
         verdict = self._verdict(outcome, began)
-        starved = float(outcome.evidence.get("cpu_s", 0.0)) < (1 - STARVED) * verdict.seconds
-        return None if verdict.status == "timeout" and starved else verdict
+        cpu_s = float(outcome.evidence.get("cpu_s", 0.0))
+        starved = cpu_s < min((1 - STARVED) * verdict.seconds, 0.9 * self._cpu_s(job))
+        return (None, True) if verdict.status == "timeout" and starved else (verdict, False)
 
     def _run_alone(
-        self, job: Job, tests: str, judge: str = reading.SEPARATE, *, exclusive: bool = False
+        self, job: Job, tests: str, judge: str = reading.SEPARATE, *, patience: float = 1.0
     ) -> tuple[Verdict, bool]:
-        """The verdict of a test runner of its own, and whether the job waited long for a core. `exclusive`: no other
-        worker of this pool runs a job meanwhile."""
+        """The verdict of a test runner of its own, and whether it is doubtful: out of time by the clock, of which the job waited
+        long for a core. `patience`: how many times the usual limit by the clock it gets."""
         self.close_shared()
-        with self._lock.held(alone=exclusive):
-            resources, began, starved = self._limits(job), time.perf_counter(), False
-            with self._start_runner(resources) as line:
-                outcome, _ = self._ask(line, job, tests, judge, shared=False)
-            if outcome is None or outcome.status == "timeout":
-                report = self._report(resources.number)
-                starved = report.waited_s > STARVED * report.wall_s
-                outcome = outcome or _outcome_of(report, resources)
-            # Also where a program of another language was ended before it could say so: its tests run in its own process.
-            in_its_own = job.language != "python" and sources_of(job.tests)
-            outcome.evidence.setdefault("judge", reading.SAME_PROCESS if in_its_own else judge)
-            return self._verdict(outcome, began), starved
+        resources, began, doubtful = self._limits(job), time.perf_counter(), False
+        resources = resources._replace(wall_s=patience * resources.wall_s)
+        with self._start_runner(resources) as line:
+            outcome, _ = self._ask(line, job, tests, judge, shared=False)
+        if outcome is None:  # a timeout that the test runner reports itself is one of CPU time
+            report = self._report(resources.number)
+            doubtful = report.killed == 1 and report.waited_s > STARVED * report.wall_s
+            outcome = _outcome_of(report, resources)
+        # Also where a program of another language was ended before it could say so: its tests run in its own process.
+        in_its_own = job.language != "python" and sources_of(job.tests)
+        outcome.evidence.setdefault("judge", reading.SAME_PROCESS if in_its_own else judge)
+        return self._verdict(outcome, began), doubtful
 
     def _verdict(self, outcome: Outcome, began: float) -> Verdict:
         seconds, evidence = time.perf_counter() - began, {**outcome.evidence, "isolation": self.level}

@@ -16,7 +16,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -55,10 +54,10 @@ _SELF_TEST: tuple[tuple[str, str], ...] = (
 
 class WorkerHandle:
     """One exec'd worker process: a supervisor, its zygote, and the verifier process that it forks and re-forks. It starts
-    in the background; `open` waits for it. `lock_fd`: a file that all workers of a pool share, for the lock between jobs."""
+    in the background; `open` waits for it."""
 
-    def __init__(self, config: WorkerConfig, lock_fd: int) -> None:
-        self.config, self._lock_fd = config, lock_fd
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
         self._interrupted = self._stopping = False
         self._launch()
 
@@ -66,7 +65,7 @@ class WorkerHandle:
         self._interrupts = 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = [p or str(Path.cwd()) for p in sys.path]
-        argument = {"path": path, "control": theirs.fileno(), "lock_fd": self._lock_fd, **asdict(self.config)}
+        argument = {"path": path, "control": theirs.fileno(), **asdict(self.config)}
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -79,7 +78,7 @@ class WorkerHandle:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-s", "-P", "-B", "-c", _RUN_WORKER, json.dumps(argument)], env=env,
-                pass_fds=(theirs.fileno(), self._lock_fd), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches the driver alone, which ends its workers
             )  # fmt: skip
 
@@ -230,7 +229,6 @@ class Pool:
         self._queue = FairQueue()
         self._seconds_per_item = 0.01
         self._closed = False
-        self._lock_file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
         self._workers: set[WorkerHandle] = set()
         started = [self._worker() for _ in range(self.size)]  # all start at once
         first = started[0]
@@ -252,7 +250,7 @@ class Pool:
         self._threads[0].start()
 
     def _worker(self) -> WorkerHandle:
-        worker = WorkerHandle(self.config, self._lock_file.fileno())
+        worker = WorkerHandle(self.config)
         self._workers.add(worker)
         return worker
 
@@ -345,4 +343,3 @@ class Pool:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=30)
-        self._lock_file.close()
