@@ -46,7 +46,7 @@ def classify(node: Node) -> Answer:
         return Text(str(node.value))
     if op == "ratio":
         return Ratio(tuple(_without_units(a) for a in node.args))
-    if op == "pmod":
+    if op == "pmod" or (op == "mod" and node.note == "residue"):
         return _congruence(*node.args)
     rows = matrix_of(node) if op in ("add", "mul", "neg", "div", "pow") and has(node, "matrix") else None
     if rows is not None:

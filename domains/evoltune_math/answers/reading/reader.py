@@ -22,7 +22,7 @@ from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
 from evoltune_math.answers.units import CURRENCY_SIGNS, known
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, word_set
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, RELATIONS, word_set
 
 MAX_TEXT, MAX_DEPTH = 12_000, 150
 _INT = r"(?:\{(\d+)\}|(\d+))"
@@ -51,13 +51,14 @@ _LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _REMARK_STARTS = word_set(
-    "which where since because using when if whenever unless assuming so thus therefore hence i.e. namely as rounded only exactly "
+    "which where since because using when if whenever assuming so thus therefore hence i.e. namely as rounded only exactly "
     "altogether for"
 )
 """Words after an answer that start a remark."""
 _INTEGERS = word_set("integer integers")
 _ARBITRARY = word_set("arbitrary some parameter constant")
 _CONDITION_STARTS = ("for", "if", "when")
+_CASES = word_set("if when whenever")
 _ELSE = word_set("otherwise else elsewhere")
 _INDICES = ("n", "k", "m", "i", "j")
 _CONDITIONS = (*_CONDITION_STARTS, "whenever", "where", "unless", "with", "provided")
@@ -281,8 +282,21 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
         level += sum(_LEVELS.get(t.text, 0) for t in tokens[seen:at] if t.kind == "op")
         seen = at
         if at and level == 0 and word in _REMARK_STARTS and tokens[at - 1].kind != "sep":  # `5 or so` is no remark
+            if word in _CASES and _states_another_value(tokens[at:]):
+                return tokens
             return tokens[:at] + (_condition(tokens[:at], tokens[at:]) or _declaration(tokens[at:]))
     return tokens
+
+
+def _states_another_value(remark: list[Token]) -> bool:
+    """`if x > 0, 5`: what follows the last comma is neither a condition nor words."""
+    comma = max((at for at, token in enumerate(remark) if token.is_op(",")), default=len(remark))
+    last = remark[comma + 1 :]
+    return bool(last) and not any(t.kind in ("word", "text", "sep") or _is_relation(t) for t in last)
+
+
+def _is_relation(token: Token) -> bool:
+    return _is_inequality(token) or token.is_op("=") or (token.kind == "cmd" and f"\\{token.text}" in RELATIONS)
 
 
 def _condition(formula: list[Token], remark: list[Token]) -> list[Token]:

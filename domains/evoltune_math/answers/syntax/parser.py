@@ -26,7 +26,7 @@ _BINARY_COMMANDS = {
         ("pm", Bind.SUM, "pm"),
         ("mp", Bind.SUM, "mp"),
         ("div", Bind.PRODUCT, "div"),
-        ("mod", Bind.PRODUCT, "bmod mod"),
+        ("mod", Bind.PRODUCT, "bmod"),
     )
     for name in names.split()
 }
@@ -141,6 +141,8 @@ class Parser:
             return self.relation(left) if power < Bind.RELATION else None
         if name in _BINARY_COMMANDS:
             return self.binary(left, *_BINARY_COMMANDS[name], power)
+        if name == "mod":
+            return quantities.modulo(self, left, power)
         if name in TIMES:
             return self.product(left, power)
         if name in ("pmod", "pod"):

@@ -43,6 +43,15 @@ def _is_proper(top: Fraction | str | None, bottom: Fraction | str | None) -> boo
     return 0 <= top < bottom and bottom.denominator == top.denominator == 1
 
 
+def modulo(cursor: Cursor, left: Node, power: int) -> Node | None:
+    """`10 mod 7` as the operation; `3 mod 7`, which is reduced already, is noted as a residue with its modulus."""
+    node = cursor.binary(left, "mod", Bind.PRODUCT, power)
+    if node is None or not all(n.op == "num" for n in node.args):
+        return node
+    residue, modulus = (n.value for n in node.args)
+    return node._replace(note="residue") if _is_proper(residue, modulus) else node
+
+
 def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | None:
     """`left` extended by the word at the cursor: a unit, a scale, `percent`, `mod`; otherwise a factor (`x sin(x)`)."""
     low = token.text.lower()
@@ -80,8 +89,8 @@ def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
         if is_out_of or low in ("to", "out of") or (low == "in" and cursor.peek(1).kind == "num"):
             cursor.at += is_out_of
             return cursor.binary(left, "ratio", Bind.RATIO, power)
-    if low == "mod":
-        return cursor.binary(left, "mod", Bind.PRODUCT, power)
+    if low in ("mod", "modulo"):
+        return modulo(cursor, left, power)
     if low in ("union", "cup"):
         return cursor.binary(left, "union", Bind.UNION, power)
     is_sign = low in ("times", "cdot") and cursor.peek(1).kind not in ("end", "sep", "word", "text")
