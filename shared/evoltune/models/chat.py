@@ -28,7 +28,7 @@ class ChatModel:
     in the next batch."""
 
     def __init__(self, model: Any, tokenizer: Any, template: Template) -> None:
-        self._model, self.tokenizer, self.template = model, tokenizer, template
+        self.model, self.tokenizer, self.template = model, tokenizer, template
         self.context = int(getattr(model.config, "max_position_embeddings", 0) or 0) or None
         """Tokens of prompt and answer together; None where the model names no limit."""
         self._waiting: queue.Queue[Prompt | None] = queue.Queue()
@@ -79,7 +79,7 @@ class ChatModel:
                 batch.append(more)
             batch = [prompt for prompt in batch if not prompt.is_cancelled]
             if batch:
-                decode(self._model, self.tokenizer, batch, stop_id=self.template.stop.id)
+                decode(self.model, self.tokenizer, batch, stop_id=self.template.stop.id)
             if is_last:
                 return
 
