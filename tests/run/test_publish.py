@@ -467,7 +467,7 @@ def test_a_run_killed_in_the_middle_of_a_stage_goes_on_elsewhere_from_its_last_s
     bucket, tmp_path, openai_server
 ):
     place = f"{bucket}/snapshots"
-    more = {"evolve": {"rounds": 30, "equal_check": False}, "compute": {"publish_every_s": 0.2}}
+    more = {"evolve": {"rounds": 12, "equal_check": False}, "compute": {"publish_every_s": 0.2}}
     server = openai_server(latency_s=0.05)
     recipe = towns(tmp_path, server.url, teacher={"concurrency": 2}, **more)
     command = [sys.executable, "-m", "evoltune", "run", recipe, "--stages", "evolve", "--out", place]
