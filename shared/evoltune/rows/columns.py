@@ -25,7 +25,9 @@ CONVERSATION_COLUMNS: Mapping[str, Form] = {
 }  # fmt: skip
 OTHER_COLUMNS = frozenset("reference tests id name licence license skill category".split())
 """Read as well, whatever the form."""
-OWN_COLUMNS = frozenset("domain operator round parents verified_by confidence difficulty teacher_terms".split())
+OWN_COLUMNS = frozenset(
+    "domain operator round parents verified_by confidence difficulty reasoning_kind repaired teacher_terms".split()
+)
 """Notes in datasets that Evoltune wrote: nothing that belongs into a prompt."""
 _SAMPLE = 200  # rows that a layout is taken from
 
