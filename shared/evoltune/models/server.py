@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -181,19 +181,21 @@ def _usage(replies: Sequence[Reply], choices: int) -> dict[str, int]:
 # ---- the two forms of an answer
 
 
-class _Form:
+class _Form(Protocol):
     """What differs between chats and raw completions."""
 
-    prefix = whole = chunk = ""
+    prefix: str
+    whole: str
+    chunk: str
 
     def choice(self, index: int, reply: Reply, tokenizer: Any) -> dict[str, Any]:
-        raise NotImplementedError
+        """A whole answer."""
 
     def piece(self, index: int, text: str | None, finish: str | None, *, is_first: bool) -> dict[str, Any]:
-        raise NotImplementedError
+        """A part of a streamed answer."""
 
 
-class _ChatForm(_Form):
+class _ChatForm:
     prefix, whole, chunk = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
     def choice(self, index: int, reply: Reply, tokenizer: Any) -> dict[str, Any]:
@@ -206,7 +208,7 @@ class _ChatForm(_Form):
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
-class _TextForm(_Form):
+class _TextForm:
     prefix, whole, chunk = "cmpl", "text_completion", "text_completion"
 
     def choice(self, index: int, reply: Reply, tokenizer: Any) -> dict[str, Any]:
