@@ -35,9 +35,10 @@ test: check
 pythons:
 	.ci/pythons
 
-# Long proofs: many kills, two nodes in full, million-row runs; each prints its figure.
+# Long proofs: many kills, two nodes in full, million-row runs, each with its figure; and the laws of `make test` over new examples.
 bars: $(VENV)/.test contracts
 	$(BIN)/pytest -m slow -s
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 -m "hypothesis and not slow"
 
 # The released RL trainers, without their GPU parts, read our files and call our rewards.
 $(VENV)/.trainers: $(VENV)/.test tests/contracts/requirements.txt

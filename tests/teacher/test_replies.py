@@ -5,7 +5,7 @@ import math
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evoltune.teacher.protocol import GivenUpError, Request
@@ -186,9 +186,11 @@ VALUES = st.recursive(
 
 
 @given(
-    st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
+    st.builds(dict, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6), choices=VALUES)
+    | st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
     st.sampled_from([b"", b"data: ", b": x\n", b"\xef\xbb\xbf"]),
 )
+@example({"choices": True}, b"")
 def test_no_reply_is_an_error_of_ours(reply, before):
     body = before + json.dumps(reply).encode()
     with suppress(ValueError, GivenUpError):

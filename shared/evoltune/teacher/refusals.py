@@ -137,10 +137,10 @@ def error_of(status: int, raw: object) -> ServerError:
 
 def error_in_reply(body: Mapping[str, Any]) -> ServerError | None:
     """The error that a reply with HTTP 200 holds: in place of its choices, or inside a choice that failed."""
-    raw = body.get("error")
-    if raw and not _says_something(body.get("choices")):
+    raw, choices = body.get("error"), body.get("choices")
+    if raw and not _says_something(choices):
         return error_of(_status_in(raw), {"error": raw})
-    for choice in body.get("choices") or ():
+    for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and choice.get("error"):
             return error_of(_status_in(choice["error"]), choice["error"])
     if body.get("object") == "error" or body.get("type") == "error":
