@@ -18,8 +18,12 @@ def test_adapter_and_merged_model_answer_alike(adapter, merged):
     from evoltune.models.chat import open_model
     from evoltune.models.decoding import Sampling
 
-    streams = [open_model(folder).stream(ASK, Sampling(max_tokens=12)) for folder in (adapter, merged[0])]
-    replies = [list(stream)[-1] for stream in streams]
+    replies = []
+    for folder in (adapter, merged[0]):
+        with open_model(folder) as model:
+            replies.append(list(model.stream(ASK, Sampling(max_tokens=12)))[-1])
+    with pytest.raises(TrainingError, match="the model was closed"):  # nothing would ever answer
+        next(model.stream(ASK))
     # Random weights nearly tie: the merge's rounding may turn a late token. The logits themselves are compared by `merge`.
     assert replies[0].text[:2] == replies[1].text[:2]
     assert replies[0].prompt_tokens == replies[1].prompt_tokens

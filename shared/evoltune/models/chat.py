@@ -32,6 +32,7 @@ class ChatModel:
         self.context = int(getattr(model.config, "max_position_embeddings", 0) or 0) or None
         """Tokens of prompt and answer together; None where the model names no limit."""
         self._waiting: queue.Queue[Prompt | None] = queue.Queue()
+        self._is_closed, self._closing = False, threading.Lock()
         self._worker = threading.Thread(target=self._decode_all, name="decoding", daemon=True)
         self._worker.start()
 
@@ -42,15 +43,21 @@ class ChatModel:
         self.close()
 
     def close(self) -> None:
-        """Ends the thread once it has decoded what waits."""
-        self._waiting.put(None)
+        """Ends the thread once it has decoded what waits; takes no prompt from then on."""
+        with self._closing:
+            self._is_closed = True
+            self._waiting.put(None)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         return self.template.prompt_ids(messages, self.tokenizer)
 
     def submit(self, prompt: Prompt) -> None:
-        """Queues a prompt; its `emit` is called from the decoding thread."""
-        self._waiting.put(prompt)
+        """Queues a prompt; its `emit` is called from the decoding thread. Raises TrainingError after `close`: nothing would
+        decode it."""
+        with self._closing:
+            if self._is_closed:
+                raise TrainingError("the model was closed and answers nothing more: open it again with open_model")
+            self._waiting.put(prompt)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling | None = None) -> Iterator[str | Reply]:
         """Yields pieces of text as they are generated, then the whole Reply. The stop token is not part of the text."""

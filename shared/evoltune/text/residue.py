@@ -18,10 +18,15 @@ from functools import cache
 from importlib.resources import files
 from urllib.parse import unquote
 
+from evoltune.text.words import plain_words
+
 _LOOKALIKES = str.maketrans("аеорсухіѕјԁԛԝμαορντкмвн", "aeopcyxisjdqwuaopvtkmbh")
 _LEET = str.maketrans("013457@$", "oieastas")
 _SPACED = re.compile(r"(?<!\w)\w(?:[ .\-_]\w(?!\w)){4,}")
 """A word with gaps: "r e w r i t t e n"."""
+_SHAPES = (
+    "".join("w" if chr(c).isalnum() else "-" if chr(c) in " .-" else " " for c in range(128)).encode() + b" " * 128
+)
 _WORDS = re.compile(r"[^\W_]+")
 """Markup, brackets and quotes of any kind separate words."""
 
@@ -75,18 +80,17 @@ def is_residue(text: str, asked: str | None = None) -> bool:
         asked: the instruction; what it speaks of itself (a prompt to improve, a question to rewrite) is no residue.
     """
     normal = _normalised(text)
-    found = _WORDS.findall(normal)
+    found = plain_words(normal) if normal.isascii() else _WORDS.findall(normal)
     flat = f" {' '.join(found)} "
     if _ROLE.search(flat) or (("#" in normal or "<" in normal) and _NUMBER_SIGNS.search(normal)):
         return True
-    if asked is not None and _speaks_of(asked, "prompt"):
-        return False
-    if ("prompt" in flat and _PROMPT.search(flat)) or _is_misspelt(flat) or _is_translated(text, found, flat):
-        return True
+    speaks = bool("prompt" in flat and _PROMPT.search(flat)) or _is_misspelt(flat) or _is_translated(text, found, flat)
     if asked is None:
-        return bool(_HEADING.match(normal) or _PREAMBLE.match(normal)) or _has_translated_label(text)
-    if _THINGS.isdisjoint(found):
+        return speaks or bool(_HEADING.match(normal) or _PREAMBLE.match(normal)) or _has_translated_label(text)
+    if (not speaks and _THINGS.isdisjoint(found)) or _speaks_of(asked, "prompt"):
         return False
+    if speaks:
+        return True
     labels = (*_OWN_LINE.finditer(normal), *_PREAMBLE.finditer(normal))
     things = {next(filter(None, match.groups())).removesuffix("s") for match in labels}
     return bool(things & _THINGS) and not any(_speaks_of(asked, thing) for thing in things)
@@ -123,7 +127,10 @@ def _normalised(text: str) -> str:
         text = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in text if c.isascii() or unicodedata.category(c) not in ("Mn", "Cf"))
         text = re.sub(r"\b\w*[A-Za-z]\w*\b", lambda m: m[0].translate(_LOOKALIKES), text.casefold())
-    return _SPACED.sub(lambda m: re.sub(r"[ .\-_]", "", m[0]), text.casefold())
+    text = text.casefold()
+    if text.isascii() and "_" not in text and b"w-w-w-w-w" not in text.encode().translate(_SHAPES):
+        return text  # without five letters and gaps in a row, which is cheap to see
+    return _SPACED.sub(lambda m: re.sub(r"[ .\-_]", "", m[0]), text)
 
 
 @cache

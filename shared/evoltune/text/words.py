@@ -38,6 +38,7 @@ _OPTIONAL = re.compile(
 )
 _ASCII_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 ASCII_TABLE = "".join(chr(c).lower() if chr(c).isalnum() or c == 95 else " " for c in range(128)).encode() + b" " * 128
+_PROSE_TABLE = ASCII_TABLE.replace(b"_", b" ")
 
 
 def normalise(text: str) -> str:
@@ -57,11 +58,16 @@ def words(text: str) -> list[str]:
     return _patterns()[0].findall(_without_optional_marks(text).lower())
 
 
+def plain_words(text: str) -> list[str]:
+    """Lower-case runs of letters and digits of an ASCII text; everything else separates."""
+    return text.encode().translate(_PROSE_TABLE).decode().split()
+
+
 @lru_cache(maxsize=256)
 def prose_words(text: str) -> tuple[str, ...]:
     """Case-folded words and numbers; an apostrophe inside a word belongs to it, an underscore separates."""
     if text.isascii():
-        return tuple(_ASCII_WORD.findall(text.casefold()))
+        return tuple(_ASCII_WORD.findall(text.casefold()) if "'" in text else plain_words(text))
     text = _without_optional_marks(text).casefold().replace("’", "'")
     return tuple(_patterns()[1].findall(text))
 

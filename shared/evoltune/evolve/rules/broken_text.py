@@ -20,6 +20,9 @@ _HANGING_END = re.compile(
     r"(\b(and|or|but|the|a|an|of|to|with|in|for|is|are|that|which|by|from|as|because)|[,(\[{:])$", re.IGNORECASE
 )
 _FINISHED_END = re.compile(r"""[.!?:;。！？…)\]}>"'”’»`*|$%=؟।」』）】》〉-]$""")
+MANY_LINES = 6
+ASCII_ENDS = ".!?\n\r\v\f\x1c\x1d\x1e"
+"""Characters at which an ASCII text is split into lines or sentences."""
 LONG_CHARS = 2400
 """From this length on, prose without an end mark counts as cut."""
 
@@ -65,10 +68,12 @@ def _ends_periodically(text: str) -> bool:
 
 def _repeats_lines(text: str) -> bool:
     """Nearly half of the lines (or sentences) occurred before, digits apart. Short lines and table rules do not count."""
+    if text.isascii() and sum(map(text.count, ASCII_ENDS)) < MANY_LINES - 1:
+        return False  # too few ends for as many parts; most texts
     masked = _DIGITS.sub("0", text)
     for parts in (masked.splitlines(), SENTENCE_END.split(masked)):
         units = [p.strip() for p in parts if len(p) >= 12]
-        if len(units) < 6 or len(units) - len(set(units)) < 4:
+        if len(units) < MANY_LINES or len(units) - len(set(units)) < 4:
             continue
         units = [u for u in units if _THREE_LETTERS.search(u)]
         repeated = len(units) - len(set(units))

@@ -7,7 +7,7 @@ Invariant: what the parent (of an instruction) or the instruction (of an answer)
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,16 +83,24 @@ def _labels(templates: tuple[str, ...]) -> Labels:
 
 def echoes_operator(template: str, parent: Task, child: Task) -> bool:
     """Whether the child repeats eight words in a row of the operator's prompt that the parent does not have."""
-    shared = _word_runs(template) & _word_runs(child.instruction)
-    return bool(shared and shared - _word_runs(parent.instruction))
+    return _echoes(template, child.instruction, parent.instruction)
 
 
 def echoes_answer_prompt(template: str, child: Task, answer: str) -> bool:
     """Whether an answer repeats eight words in a row of the prompt that asked for it, and not of the instruction."""
-    shared = _word_runs(template) & _word_runs(answer)
-    return bool(shared and shared - _word_runs(child.instruction))
+    return _echoes(template, answer, child.instruction)
+
+
+def _echoes(template: str, text: str, before: str) -> bool:
+    """Whether the text has eight words in a row of a prompt, and not all of them stood in the text before it."""
+    shared = _runs_of_prompt(template).intersection(_word_runs(text))
+    return bool(shared) and not shared.issubset(_word_runs(before))
 
 
 @lru_cache(maxsize=64)
-def _word_runs(text: str) -> frozenset[tuple[str, ...]]:
-    return frozenset(ngrams(prose_words(text), ECHO_WORDS))
+def _runs_of_prompt(template: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(_word_runs(template))
+
+
+def _word_runs(text: str) -> Iterator[tuple[str, ...]]:
+    return ngrams(prose_words(text), ECHO_WORDS)
