@@ -84,7 +84,7 @@ def _confirm_programs(
         accepted = distinct[passed_by.index(best)]
         tests = [asserts[i] for i in sorted(best)]
         killed, total = mutation_score(accepted, entry_point, tests, context)
-        figures |= {"mutants": total, "killed": killed}
+        figures |= {"mutants": total, "killed": killed, "entry_point": entry_point, "tests": "\n".join(tests)}
         doubt = _too_lenient(killed, total, context)
     by_program = zip(distinct, passed_by, strict=True)
     return {program: _verdict(passed, best, doubt, figures) for program, passed in by_program}
@@ -113,6 +113,7 @@ def _by_agreement(
     figures: dict[str, Json] = {
         "verified_by": "agreement+mutants",
         "mutual": agreement.figures,
+        "entry_point": entry_point,
         "tests": cases_as_tests(agreement),
     }
     said_by = f"{agreement.agreeing} of {agreement.voters} distinct solutions"

@@ -36,6 +36,7 @@ Args = Sequence[Any]
 Example = tuple[Args, Any]
 """(arguments, the value that the task states)"""
 LONGEST_CALL = 400
+LEAST_CASES = 6
 TOLERANCE = 1e-6
 _STATES = re.compile(
     r"[ \t`]*(?:==|=>|->|=|➞|→|⇒|#\s*(?:=>|->)?|(?:should |will |must )?(?:returns?|be|equals?|gives?|is|outputs?)\b|:)[ \t`:]*"
@@ -284,7 +285,8 @@ def doubt_about(agreement: Agreement, context: Context) -> str:
 
 
 def cases_as_tests(agreement: Agreement) -> Mapping[str, Json]:
-    """The kept cases in a form of `Task.tests`."""
-    return {
-        "cases": [[encode(list(args)), encode(value)] for args, value in (agreement.cases[i] for i in agreement.kept)]
-    }
+    """The kept cases in a form of `Task.tests`, and others after them where there are fewer than `LEAST_CASES`: an exercise that is
+    made from this one needs inputs."""
+    others = [i for i in range(len(agreement.cases)) if i not in agreement.kept]
+    chosen = [*agreement.kept, *others[: max(0, LEAST_CASES - len(agreement.kept))]]
+    return {"cases": [[encode(list(args)), encode(value)] for args, value in (agreement.cases[i] for i in chosen)]}

@@ -13,6 +13,7 @@ import random
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import islice
@@ -134,14 +135,17 @@ def _calls(task: Task) -> Iterator[list[object]]:
     if not isinstance(task.tests, Mapping):
         yield from islice(literal_calls(task), TRIED)
         return
-    cases = task.tests.get("cases")
-    found = [case for case in cases[: 4 * TRIED] if isinstance(case, list)] if isinstance(cases, list) else []
-    arguments = (list(decode(case[0])) for case in found)
-    yield from sorted(arguments, key=lambda args: len(repr(args)))[:TRIED]
+    yield from sorted(islice(literal_calls(task), 4 * TRIED), key=lambda args: len(repr(args)))[:TRIED]
 
 
 def literal_calls(task: Task) -> Iterator[list[object]]:
-    """The arguments of calls in the tests where they are literals."""
+    """The arguments of calls in the tests where they are literals, or of its cases."""
+    if isinstance(task.tests, Mapping):
+        cases = task.tests.get("cases")
+        for case in cases if isinstance(cases, list) else []:
+            with suppress(ValueError, TypeError, LookupError):
+                yield list(decode(case[0]))
+        return
     for name, call in calls_by_name(parse(str(task.tests))):
         if name not in (task.fields["entry_point"], "candidate") or call.keywords:
             continue

@@ -9,7 +9,7 @@ reference passes the tests of a child, and they kill most of the reference's mut
 
 import ast
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class Draft:
 def read_exercise(record: Record) -> Exercise | str:
     """The record's function, or in a few words why it cannot be edited."""
     task, name = record.task, text_field(record.task, "entry_point")
-    if not task.reference or not isinstance(task.tests, str) or not name:
+    if not task.reference or not isinstance(task.tests, str | Mapping) or not name:
         return "no reference solution with a function and tests"
     if "```" in task.instruction or len(task.instruction) > MAX_INSTRUCTION or text_field(task, "prompt"):
         return "the text holds code"

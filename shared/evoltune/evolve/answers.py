@@ -93,6 +93,11 @@ async def complete_seed(evolution: Evolution, seed: Record) -> Record | Drop:
         return evolution.give_up(seed, error)
     if isinstance(result, Drop):
         return result
+    if result is not seed and not (seed.task.reference or seed.task.tests):  # then agreement has to judge the answers
+        try:
+            return await with_evidence(evolution, result)
+        except GivenUpError as error:
+            return evolution.give_up(result, error)
     if evolution.recipe.evolve.difficulty:
         with suppress(GivenUpError):
             reply = await _difficulty(evolution, result)

@@ -19,6 +19,7 @@ from evoltune.evolve.evolution import Evolution, ReplyPending, RunEnding, gather
 from evoltune.evolve.rewriting import MODEL
 from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
+from evoltune.evolve.solving import solved
 from evoltune.record import Answer, Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
 from evoltune.text.prompts import fill_slots, read_prompt
@@ -90,7 +91,8 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
                 other = partner.task.instruction if partner else ""
                 kept = await _decide_draw(evolution, head, blank, operator, other=other, answer=answer)
             break
-        made = await evolution.rewriter.rewrite(blank, operator, _as_parents(evolution, head, partner))
+        solutions = [await solved(evolution, record) for record in (head, partner) if record is not None]
+        made = await evolution.rewriter.rewrite(blank, operator, solutions)
         if isinstance(made, Rewritten):
             kept = await _decide_rewritten(evolution, head, blank, operator, made)
             break
@@ -103,10 +105,6 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
             break
     evolution.draw_done()
     return kept
-
-
-def _as_parents(evolution: Evolution, head: Record, partner: Record | None) -> list[Record]:
-    return [evolution.as_decided(record) for record in (head, partner) if record is not None]
 
 
 def _last_reply(evolution: Evolution, head: Record) -> str:

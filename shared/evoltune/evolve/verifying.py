@@ -54,20 +54,26 @@ class AnswerVerifier:
         if (noted := self._store.noted(key)) is not None:
             return Finding(**noted)
         alone = replace(record, answers=(replace(record.answers[answer], verdict=None),), evidence={})
-        verdict = await asyncio.to_thread(self._verify, alone)
+        (verdict,) = await asyncio.to_thread(self._verify, alone)
         finding = Finding(status=verdict.status, feedback=feedback(record.task, verdict))
         self._store.note(key, asdict(finding))
         return finding
 
-    def _verify(self, record: Record) -> Verdict:
+    async def judge(self, record: Record) -> tuple[Verdict, ...]:
+        """The verdict on each answer, as the verify stage will give it: without a reference or tests, `Domain.confirm` decides."""
+        key = f"verdicts:{self._step.key}:{record.id}"
+        if (noted := self._store.noted(key)) is None:
+            noted = [asdict(verdict) for verdict in await asyncio.to_thread(self._verify, record)]
+            self._store.note(key, noted)
+        return tuple(Verdict(**verdict) for verdict in noted)
+
+    def _verify(self, record: Record) -> list[Verdict]:
         """In a thread of its own."""
         with self._opening:
             if self._checker is None:
-                self._checker = open_checker(self._recipe.domain, self._recipe.verify)
+                self._checker = open_checker(self._recipe.domain, self._recipe.verify, confirm=True)
         (judged,) = self._checker.verify([record])
-        verdict = judged.answers[0].verdict
-        assert verdict is not None
-        return verdict
+        return [answer.verdict for answer in judged.answers if answer.verdict]
 
 
 def feedback(task: Task, verdict: Verdict) -> str:

@@ -184,7 +184,11 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     per_rewrite += int(evolve.answer_rewrites) * (1 + further)
     per_draw = max((per_rewrite if o.rewrite else per_prompt for o in drawn), default=0)
     seeds = _seeds(recipe)
-    per_seed = int(evolve.answer_seeds) * (1 + further) + int(evolve.difficulty) + int(evolve.pass_rate is not None)
+    per_seed = (
+        int(evolve.answer_seeds) * (1 + max(further, len(domain.evidence)))
+        + int(evolve.difficulty)
+        + int(evolve.pass_rate is not None)
+    )
     calls = evolve.draws(seeds) * per_draw + seeds * per_seed
     prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price

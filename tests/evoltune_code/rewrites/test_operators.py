@@ -16,6 +16,7 @@ from evoltune.cluster.engine import open_pool
 from evoltune.domain import Rewritten, load_domain, policy_of
 from evoltune.evolve.rewriting import context_of, run_jobs
 from evoltune.evolve.rules.registry import rejection_reason
+from evoltune.evolve.solving import completed
 from evoltune.record import Answer, Record, Task
 from evoltune.sandbox.worker_protocol import WorkerConfig
 from evoltune_code.operators import SOLUTION_FIRST
@@ -172,6 +173,30 @@ def test_a_child_can_be_a_parent(context):
     answers = (Answer(text=child.solution, model="rewrite"),)
     parent = Record(domain="code", task=child.task, answers=answers)
     assert isinstance(OPERATORS["guard"][0]([parent], random.Random(1), context), Rewritten)
+
+
+CLAMP = "def clamp(x, low, high):\n    {}\n"
+BODIES = ["return max(low, min(x, high))", "return sorted((low, x, high))[1]", "return low if x < low else high if x > high else x",
+          "return x"]  # fmt: skip
+WRITTEN = "".join(f"assert clamp({x}, 1, 10) == {min(max(x, 1), 10)}\n" for x in (0, 1, 5, 7, 10, 12))
+
+
+@pytest.mark.parametrize(
+    ("bodies", "tests", "by"),
+    [(BODIES[:1], WRITTEN, "tests+mutants"), (BODIES, "assert clamp(5, 1, 10) == 5\nassert clamp(0, 1, 10) == 1", "agreement+mutants")],
+)  # fmt: skip
+def test_an_exercise_with_neither_tests_nor_reference_can_be_edited_once_an_answer_is_verified(
+    context, bodies, tests, by
+):
+    domain, task = load_domain("code"), Task(instruction="Write `clamp(x, low, high)`, for example clamp(12, 1, 10).")
+    answers = [f"```python\n{CLAMP.format(body)}```" for body in bodies]
+    verdicts = domain.confirm(task, [domain.extract(task, a) for a in answers], {"tests": (tests,)}, context)
+    assert verdicts[0].status == "pass" and verdicts[0].evidence["verified_by"] == by
+    done = completed(domain, task, [Answer(text=answers[0], model="m", verdict=verdicts[0])])
+    assert done.reference.strip() == CLAMP.format(bodies[0]).strip() and done.fields == {"entry_point": "clamp"}
+    parent = Record(domain="code", task=done, answers=(Answer(text=answers[0], model="m"),))
+    child = OPERATORS["batch"][0]([parent], random.Random(4), context)
+    assert isinstance(child, Rewritten) and domain.verify(child.task, child.task.reference, context).status == "pass"
 
 
 SQUARE = "def square(n):\n    return n * n\n"

@@ -15,7 +15,8 @@ import sympy
 
 from evoltune.domain import Rewritten, load_domain
 from evoltune.evolve.rules.registry import rejection_reason
-from evoltune.record import Answer, Record, Task
+from evoltune.evolve.solving import completed
+from evoltune.record import Answer, Record, Task, Verdict
 from evoltune_math.operators import SOLUTION_FIRST
 from evoltune_math.rewrites.problem import Problem, read_problem
 from evoltune_math.seeds import FOLDER, seeds
@@ -321,3 +322,14 @@ def test_a_wording_is_checked_against_the_facts(wording, why):
     from evoltune_math.rewrites.operators import faithful
 
     assert faithful(next(iter(seeds())).task, wording) == why
+
+
+@pytest.mark.parametrize("reference", ["48", None])
+def test_a_problem_without_a_worked_solution_can_be_edited_once_the_teachers_is_verified(reference):
+    text = "Ann has 12 red pens and 4 boxes of 9 blue pens each. How many pens does she have?"
+    answer = Answer(text="4 * 9 = 36\n12 + 36 = 48\n#### 48", model="m", verdict=Verdict(status="pass"))
+    task = completed(load_domain("math"), Task(instruction=text, reference=reference), [answer])
+    child = OPERATORS["renumber"][0]([Record(domain="math", task=task, answers=(answer,))], random.Random(1), None)
+    assert task.reference == "48" and isinstance(child, Rewritten)
+    red, boxes, blue = (int(n) for n in re.findall(r"\d+", child.task.instruction))
+    assert int(child.task.reference) == red + boxes * blue
