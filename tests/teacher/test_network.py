@@ -13,9 +13,10 @@ from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.teacher import endpoint
 from evoltune.teacher.access import access_of
-from evoltune.teacher.network import expand, is_listening, proxy_of
+from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.protocol import make_request
 from evoltune.teacher.stack import open_teacher
+from evoltune.text.credentials import expand
 
 PROXY = "http://proxy.example:3128"
 

@@ -86,6 +86,15 @@ def test_ordinary_settings_stay(value):
     assert masked(value) == value and not [*secrets_in(value)]
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["https://ada:${PW}@host/v1", "https://${TOKEN}@host", "https://host/v1?api_key=${KEY}&x=1", "Bearer ${KEY}"],
+)
+def test_a_name_that_says_where_the_secret_is_stays(value):
+    assert masked({"url": value, "env": {"PROXY": value}}) == {"url": value, "env": {"PROXY": value}}
+    assert not any("$" in secret for secret in secrets_in({"url": value}))
+
+
 def test_a_short_password_goes_under_its_name_and_in_its_url_but_takes_no_word_with_it():
     note_secret("guest")
     assert without_credentials("the guest came; amqp://guest:guest@host") == "the guest came; amqp://***@host"

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import msgspec
 
+from evoltune.cluster.variables import chosen_variables, written_variables
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe, dump_recipe
 from evoltune.rows.files import write_file
 from evoltune.run.paths import RECIPE, SLURM
-from evoltune.text.credentials import cuts_in, is_secret_variable, masked
+from evoltune.text.credentials import cuts_in, masked
 
 WARNING_S = 300
 """Slurm signals this long before the time limit: enough to write a checkpoint of tens of gigabytes."""
@@ -40,7 +41,7 @@ def batch_script(
 
     Args:
         options: sbatch options without dashes; they replace the defaults of the same name.
-        environment: Variables to export. Those with secrets are left to the environment of sbatch, which passes it on.
+        environment: Variables to export, without secrets.
         command: One line of shell.
         stop: Shell that makes the command end early; `$work` is its process id, or empty.
         requeue_if: Shell condition; may use `$again` (1: the warning came) and `$status` (the command's exit code).
@@ -53,7 +54,7 @@ def batch_script(
         *(f"#SBATCH --{key}={value}" for key, value in chosen.items()),
         "#SBATCH --requeue",
         "set -euo pipefail",
-        *(f"export {key}={shlex.quote(value)}" for key, value in environment.items() if not is_secret_variable(key)),
+        *(f"export {key}={shlex.quote(value)}" for key, value in environment.items()),
         *setup,
         "again=0 work=",
         f"stop_work() {{ {stop}; }}",
@@ -96,7 +97,7 @@ def stage_script(recipe: Recipe, folder: Path, stage: str) -> str:
     ]  # fmt: skip
     return batch_script(
         options,
-        recipe.compute.env,
+        written_variables(recipe),
         shlex.join(command),
         stop='[ -z "$work" ] || kill -TERM "$work" 2> /dev/null || true',
         requeue_if='[ "$again" = 1 ] && [ "$status" != 0 ]',
@@ -128,6 +129,7 @@ def submit(recipe: Recipe, folder: Path, stages: Sequence[str]) -> dict[str, str
             "--launcher slurm: no sbatch on this machine: run it where jobs are submitted, or add --print-launch to see the scripts"
         )
     _refuse_secrets(recipe)
+    variables = chosen_variables(recipe)
     on_slurm = msgspec.structs.replace(recipe.compute, launcher="slurm")
     write_file(folder / SLURM / RECIPE, dump_recipe(msgspec.structs.replace(recipe, compute=on_slurm)))
     jobs: dict[str, str] = {}
@@ -136,7 +138,7 @@ def submit(recipe: Recipe, folder: Path, stages: Sequence[str]) -> dict[str, str
         write_file(path, stage_script(recipe, folder, stage))
         after = [f"--dependency=afterok:{[*jobs.values()][-1]}"] if jobs else []
         command = ["sbatch", "--parsable", *after, str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | recipe.compute.env)
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
         if done.returncode:
             message = " ".join((done.stderr or done.stdout).split())[:300]
             raise RecipeError(f"sbatch refused {path}: {message}: see compute.slurm and compute.slurm_cpu")

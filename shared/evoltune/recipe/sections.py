@@ -405,7 +405,7 @@ class Compute(Section, frozen=True, kw_only=True):
     publish_every_s: NonNegative = 600.0
     """Seconds between snapshots that a running stage publishes to its `--out` address; 0: only between stages."""
     env: dict[str, str] = {}
-    """Environment variables of the training processes."""
+    """Environment variables of the training processes. `${NAME}` stands for a variable of the environment that starts the run."""
     slurm: dict[str, str] = {}
     """sbatch options of jobs that use GPUs, e.g. {partition: a100, time: "24:00:00"}."""
     slurm_cpu: dict[str, str] = {}

@@ -31,9 +31,9 @@ from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
-from evoltune.teacher.network import expand, is_listening, proxy_of
+from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.stack import open_teacher
-from evoltune.text.credentials import cuts_in
+from evoltune.text.credentials import cuts_in, expand
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.preflight import check_base, check_setup
 from evoltune.train.rl.launch import check_rl

@@ -20,11 +20,12 @@ from yarl import URL
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError
 from evoltune.teacher.dialects import chat_url, check_extra_body
-from evoltune.teacher.network import expand_all, proxy_of
+from evoltune.teacher.network import proxy_of
 from evoltune.teacher.protocol import Request
 from evoltune.text.credentials import (
     CUT,
     cuts_in,
+    expand_all,
     forms,
     is_telling,
     note_secrets,

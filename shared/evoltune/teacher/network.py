@@ -5,17 +5,13 @@ Imports aiohttp only where it is used, so that checks before a run start stay li
 """
 
 import asyncio
-import os
 import re
 import socket
 import time
 import urllib.request
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from evoltune.errors import RecipeError, TeacherError
-from evoltune.text.credentials import note_secret
 
 CONNECT_S = 5.0
 LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
@@ -52,28 +48,6 @@ def is_listening(url: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def expand(value: str, where: str) -> str:
-    """A text of the recipe with `${NAME}` replaced from the environment, from then on a secret. Raises RecipeError for one that
-    is not set."""
-
-    def variable(found: re.Match[str]) -> str:
-        if (text := os.environ.get(found[1])) is None:
-            raise RecipeError(f"{where}: the environment variable {found[1]!r} is not set")
-        note_secret(text)
-        return text.strip()
-
-    return re.sub(r"\$\{(\w+)\}", variable, value)
-
-
-def expand_all(value: Any, where: str) -> Any:
-    """`expand` for every text in a JSON value."""
-    if isinstance(value, str):
-        return expand(value, where)
-    if isinstance(value, Mapping):
-        return {key: expand_all(inner, f"{where}.{key}") for key, inner in value.items()}
-    return [expand_all(inner, where) for inner in value] if isinstance(value, list | tuple) else value
 
 
 async def wait_healthy(url: str, timeout_s: float) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
+from evoltune.errors import RecipeError
+
 CUT = "***"
 """Stands where a secret stood."""
 MIN_LENGTH, MIN_MIXED = 8, 5
@@ -45,8 +47,9 @@ _PLAIN_HEADERS = {
     "accept", "accept-language", "anthropic-beta", "anthropic-version", "content-type", "http-referer", "openai-organization",
     "openai-project", "referer", "user-agent", "x-title",
 }  # fmt: skip
-_USER = re.compile(r"(?<=://)(?:[^/\s@'\"<>\\]*:[^/\s'\"<>]*|[^/\s@'\"<>\\:]+)@")
-_PARAMETER = re.compile(rf"([?&;]{_NAME}=)[^&\s'\"<>#]*[^&\s'\"<>#:,.)\]}}]", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_USER = re.compile(r"(?<=://)(?!(?:[^/\s@:]*:)?\$\{\w+\}@)(?:[^/\s@'\"<>\\]*:[^/\s'\"<>]*|[^/\s@'\"<>\\:]+)@")
+_PARAMETER = re.compile(rf"([?&;]{_NAME}=)(?!\$\{{\w+\}}(?![\w-]))[^&\s'\"<>#]*[^&\s'\"<>#:,.)\]}}]", re.IGNORECASE)
 _SHAPE = re.compile(
     r"\b(?:sk-(?:[\w]+-)*[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|"
     r"xox[abprs]-[\w-]{10,}|AKIA[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})"
@@ -133,6 +136,8 @@ def secrets_of_url(url: str) -> Iterator[str]:
     whole = re.match(r"[^\s:/]+://([^\s/?#]+)@", url)  # one address, in which a password may have any character
     for login in {*(found.removesuffix("@") for found in _USER.findall(url)), *(whole.groups() if whole else ())}:
         user, colon, password = login.partition(":")
+        if _VARIABLE.fullmatch(password if colon else user):
+            continue
         yield password if colon else user
         if len(user) >= MIN_LENGTH and any(map(str.isdigit, user)):  # an access key's id, and no `postgres`
             yield user
@@ -141,7 +146,7 @@ def secrets_of_url(url: str) -> Iterator[str]:
         pairs = parse_qsl(urlsplit(url).query)
     except ValueError:
         return
-    yield from (value for name, value in pairs if _IS_NAME.fullmatch(name))
+    yield from (value for name, value in pairs if _IS_NAME.fullmatch(name) and not _VARIABLE.fullmatch(value))
 
 
 def is_secret_variable(name: str) -> bool:
@@ -176,6 +181,29 @@ def is_telling(secret: str) -> bool:
 def note_secrets(secrets: Iterable[str]) -> None:
     for secret in secrets:
         note_secret(secret)
+
+
+def expand(value: str, where: str, *, is_secret: bool = True) -> str:
+    """A text of the recipe with `${NAME}` replaced from the environment, from then on a secret (where `is_secret` is false, only
+    if NAME says so). Raises RecipeError for one that is not set."""
+
+    def variable(found: re.Match[str]) -> str:
+        if (text := os.environ.get(found[1])) is None:
+            raise RecipeError(f"{where}: the environment variable {found[1]!r} is not set")
+        if is_secret or is_secret_variable(found[1]):
+            note_secret(text)
+        return text.strip()
+
+    return _VARIABLE.sub(variable, value)
+
+
+def expand_all(value: Any, where: str) -> Any:
+    """`expand` for every text in a JSON value."""
+    if isinstance(value, str):
+        return expand(value, where)
+    if isinstance(value, Mapping):
+        return {key: expand_all(inner, f"{where}.{key}") for key, inner in value.items()}
+    return [expand_all(inner, where) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def note_environment() -> None:

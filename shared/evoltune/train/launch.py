@@ -22,15 +22,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from evoltune.cluster.variables import chosen_variables
 from evoltune.curate.certificate import certificate_path, require_certificate
-from evoltune.errors import EvoltuneError, RecipeError, TrainingError
+from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.orphans import tethered
 from evoltune.recipe import Recipe
 from evoltune.rows.files import read_json, write_file
 from evoltune.run.lock import locked
 from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, NODES, STEPS, STOP, TRAIN_LOCK
-from evoltune.text.credentials import CUT
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import (
     Job,
@@ -208,11 +208,7 @@ def environment(job: Job) -> dict[str, str]:
         # OpenMP threads that spin starve each other on a busy machine: 25 s a step, not 2.5 s, at load 4 on 2 cores.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    chosen = {name: value for name, value in job.recipe.compute.env.items() if value != CUT}
-    if missing := sorted({*job.recipe.compute.env} - {*chosen, *os.environ}):
-        raise RecipeError(
-            f"compute.env: {', '.join(missing)}: cut out when the recipe was kept: set it in the environment"
-        )
+    chosen = chosen_variables(job.recipe)
     if other := sorted(name for name, value in chosen.items() if os.environ.get(name, value) != value):
         print(f"  train: compute.env overrides the shell's {', '.join(other)}", file=sys.stderr)
     return {**defaults, **network_environment(job.recipe), **os.environ, **chosen}

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.hostfile import read_hostfile
 from evoltune.cluster.slurm import batch_script
+from evoltune.cluster.variables import written_variables
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import Recipe
 from evoltune.run.paths import CHECKPOINT, JOB, JOB_SCRIPT, STOP, default_folder
@@ -127,7 +128,7 @@ def slurm_script(job: Path, recipe: Recipe) -> str:
     ]  # fmt: skip
     return batch_script(
         options,
-        compute.env,
+        written_variables(recipe),
         f'srun --kill-on-bad-exit=1 {shlex.join(agent)} --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:{PORT}" '
         f"-m evoltune.train {shlex.quote(str(job))}",
         stop=f"touch {stop}",

@@ -9,6 +9,7 @@ A hub that cannot be asked now is no error here: training asks it again.
 import shutil
 from pathlib import Path
 
+from evoltune.cluster.variables import chosen_variables
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.models.locate import ModelRef, base_config, has_chat_template
 from evoltune.models.shapes import shape_of
@@ -21,11 +22,12 @@ from evoltune.train.step_checkpoints import check_selection
 
 
 def check_setup(recipe: Recipe, out: Path) -> None:
-    """Raises RecipeError for a launcher, nodes, a DeepSpeed configuration or a choice of checkpoints that cannot work."""
+    """Raises RecipeError for a launcher, nodes, variables, a DeepSpeed configuration or a choice of checkpoints that cannot work."""
     check_selection(recipe)
     deepspeed_config(recipe)
     launch_command(out / JOB, recipe)
     check_nodes(recipe)
+    chosen_variables(recipe)
 
 
 def check_base(recipe: Recipe, out: Path) -> None:
