@@ -1,15 +1,10 @@
 """Chat completions into replies: answers apart from reasoning, every way to end, errors inside HTTP 200, usage."""
 
 import json
-import math
-from contextlib import suppress
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from evoltune.teacher.protocol import GivenUpError, Request
-from evoltune.teacher.refusals import MAX_MESSAGE, read_error, said_instead
 from evoltune.teacher.replies import FailedReply, parse_reply, reply_of
 
 THOUGHT = "Short is best, I think."
@@ -164,40 +159,6 @@ def test_a_prompt_that_was_blocked_is_one_rows_fault():
     with pytest.raises(GivenUpError, match="SAFETY") as caught:
         reply_of({"choices": [], "promptFeedback": {"blockReason": "SAFETY"}})
     assert caught.value.reason == "content filter"
-
-
-NAMES = (
-    "choices message messages content text index delta finish_reason error code status type message reasoning reasoning_details "
-    "thinking refusal tool_calls usage prompt_tokens completion_tokens total_tokens promptFeedback blockReason object detail loc "
-    "param retryDelay description base_resp errors"
-).split()
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(["stop", "length", "<think>", "\ud800", "-1", "{}"])
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
-    max_leaves=20,
-)
-
-
-@given(
-    st.builds(dict, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6), choices=VALUES)
-    | st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6),
-    st.sampled_from([b"", b"data: ", b": x\n", b"\xef\xbb\xbf"]),
-)
-@example({"choices": True}, b"")
-def test_no_reply_is_an_error_of_ours(reply, before):
-    body = before + json.dumps(reply).encode()
-    with suppress(ValueError, GivenUpError):
-        parse_reply(body, ASKED)
-    error = read_error(400, body)
-    assert len(error.message) <= MAX_MESSAGE and math.isfinite(error.retry_after_s)
-    assert len(said_instead(body)) <= MAX_MESSAGE
 
 
 def test_choices_are_ordered_by_index_and_truncated_ones_are_known():

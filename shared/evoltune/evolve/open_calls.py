@@ -107,7 +107,10 @@ def import_results(recipe: Recipe, store: Store, requests: dict[str, Request], p
         else:
             served.add(shape_of(request))
             reply: Reply | None = outcome
-            if sample.isdigit():
+            if sample:
+                if sample not in map(str, range(request.n)):
+                    unknown += 1
+                    continue
                 samples[key][int(sample)] = outcome
                 reply = _joined(store, key, request, samples[key])
             if reply is not None and len(reply.texts) >= request.n:

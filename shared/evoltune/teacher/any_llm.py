@@ -18,6 +18,7 @@ from typing import Any
 from evoltune import recipe as recipes
 from evoltune.errors import MissingExtraError, RecipeError, TeacherError, require
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request
+from evoltune.teacher.rate_limit import retry_after_s
 from evoltune.teacher.replies import reply_of
 
 FATAL = (
@@ -104,8 +105,7 @@ class ProviderTeacher:
         if kind in ONE_REQUEST:
             return GivenUpError(ONE_REQUEST[kind], said)
         if kind == "RateLimitError":
-            wait = str(getattr(error, "retry_after", None) or "0")
-            seconds = float(wait) if wait.replace(".", "", 1).isdigit() else 0.0
+            seconds = retry_after_s({"Retry-After": str(getattr(error, "retry_after", None) or "")})
             return AttemptError("rate limited", where=said, retry_after_s=seconds, rate_limited=True)
         if isinstance(error, TypeError | NotImplementedError):
             return TeacherError(f"teacher.engine: {said}: this provider does not take these options")

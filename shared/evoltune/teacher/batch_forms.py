@@ -17,8 +17,8 @@ from typing import Any
 
 from evoltune.teacher.dialects import SYSTEM, Dialect, without_system
 from evoltune.teacher.protocol import GivenUpError, Reply, Request, request_key
-from evoltune.teacher.refusals import ServerError, error_of
-from evoltune.teacher.replies import FailedReply, reply_of
+from evoltune.teacher.refusals import ServerError, error_of, status_of
+from evoltune.teacher.replies import FailedReply, count_of, reply_of
 
 Line = dict[str, Any]
 STATUS_OF = {
@@ -131,10 +131,8 @@ def outcome_of(line: Mapping[str, Any]) -> Outcome:
 
 def _as_status(code: object) -> int:
     """An HTTP status; gRPC's INVALID_ARGUMENT (3) is 400, everything else that is none is worth another try."""
-    if isinstance(code, int | str) and str(code).isdigit():
-        number = int(code)
-        return 400 if number == 3 else number if 400 <= number < 600 else 500
-    return 500
+    number = status_of(code)
+    return 400 if number == 3 else number if 400 <= number < 600 else 500
 
 
 def _failed(error: ServerError) -> Unanswered:
@@ -162,23 +160,32 @@ def _from_anthropic(result: Mapping[str, Any]) -> Outcome:
         inner = nested if isinstance(nested, dict) else error
         return _failed(error_of(STATUS_OF.get(str(inner.get("type")), 500), error))
     message = result["message"]
-    usage = message.get("usage")
-    if isinstance(usage, dict):
-        read = sum(usage.get(k) or 0 for k in ("cache_creation_input_tokens", "cache_read_input_tokens"))
-        usage = {**usage, "input_tokens": (usage.get("input_tokens") or 0) + read}
+    usage = _object(message.get("usage"))
+    read = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    usage = {**usage, "input_tokens": _sum(usage, *read)}
     choice = {"message": {"content": message.get("content")}, "finish_reason": message.get("stop_reason")}
     return _completion({"choices": [choice], "usage": usage})
 
 
 def _from_gemini(response: Mapping[str, Any]) -> Outcome:
-    blocked = response.get("promptFeedback") or {}
-    if not response.get("candidates") and blocked.get("blockReason"):
+    candidates = response.get("candidates")
+    if not candidates and _object(response.get("promptFeedback")).get("blockReason"):
         return Unanswered(reason="content filter", is_final=True)
     choices = []
-    for candidate in response.get("candidates") or ():
-        parts = (candidate.get("content") or {}).get("parts")
+    for candidate in map(_object, candidates if isinstance(candidates, list) else ()):
+        parts = _object(candidate.get("content")).get("parts")
         choices.append({"message": {"content": parts}, "finish_reason": candidate.get("finishReason")})
-    raw = response.get("usageMetadata") or {}
+    raw = _object(response.get("usageMetadata"))
     usage = {"prompt_tokens": raw.get("promptTokenCount"), "total_tokens": raw.get("totalTokenCount")}
-    usage["completion_tokens"] = (raw.get("candidatesTokenCount") or 0) + (raw.get("thoughtsTokenCount") or 0)
+    usage["completion_tokens"] = _sum(raw, "candidatesTokenCount", "thoughtsTokenCount")
     return _completion({"choices": choices, "usage": usage})
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """The value, or an empty object where a provider sends something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _sum(counts: Mapping[str, Any], *names: str) -> int:
+    """The sum of these numbers of tokens, as far as they are numbers."""
+    return sum(count_of(counts.get(name)) or 0 for name in names)

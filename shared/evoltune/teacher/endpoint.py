@@ -39,6 +39,7 @@ from evoltune.teacher.rate_limit import RateLimiter, retry_after_s
 from evoltune.teacher.refusals import ServerError, read_error, said_instead
 from evoltune.teacher.replies import FailedReply, parse_reply
 from evoltune.teacher.window import Window
+from evoltune.text.unicode import without_surrogates
 
 FAILURES_BEFORE_COOLDOWN, COOLDOWN_S, MAX_COOLDOWN_S = 3, 1.0, 30.0
 LATER = {408, 409, 424, 425, 429, 498, 499}
@@ -58,6 +59,15 @@ class Refusal(Exception):
     def __init__(self, error: ServerError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _place(location: str) -> str:
+    """Where a redirect leads, without a query, which may hold a secret."""
+    try:
+        target = urlsplit(without_surrogates(location))
+    except ValueError:  # brackets without an address
+        return "another place"
+    return (f"{target.scheme}://{target.netloc}{target.path}" if target.netloc else target.path) or "another place"
 
 
 class Endpoint:
@@ -206,11 +216,8 @@ class Endpoint:
         """The exception for an error reply to the request that was sent at `sent_at`; updates this endpoint's state."""
         asked_s = max(retry_after_s(headers), error.retry_after_s)
         if 300 <= error.status < 400:
-            target = urlsplit(headers.get("Location", ""))
-            where = f"{target.scheme}://{target.netloc}{target.path}" if target.netloc else target.path
-            return self._stop(
-                error, f"it redirects to {where or 'another place'}, and a key is never sent on: set the url"
-            )
+            where = _place(headers.get("Location", ""))
+            return self._stop(error, f"it redirects to {where}, and a key is never sent on: set the url")
         if error.status == 401:
             return self._stop(error, "check api_key_env or api_key_file")
         if error.is_account and not self._may_be_a_limit(error, asked_s):

@@ -160,12 +160,16 @@ def _status_in(raw: object) -> int:
     """The HTTP status that an error object names; 500 where it names none, so that it is tried again."""
     if isinstance(raw, dict):
         for key in ("code", "status", "status_code", "http_status"):
-            value = raw.get(key)
-            if isinstance(value, str) and value.isdigit():
-                value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
-                return value
+            if 400 <= (status := status_of(raw.get(key))) < 600:
+                return status
     return 500
+
+
+def status_of(value: object) -> int:
+    """A number of three digits at most, also where it stands in a text; 0 for anything else."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"[0-9]{1,3}", value) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1000 else 0
 
 
 def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:

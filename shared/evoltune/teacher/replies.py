@@ -180,15 +180,15 @@ def usage_of(raw: object) -> Usage:
         return Usage()
 
     def count(name: str, other: str) -> int:
-        found = _count(raw.get(name))
-        return (_count(raw.get(other)) if found is None else found) or 0
+        found = count_of(raw.get(name))
+        return (count_of(raw.get(other)) if found is None else found) or 0
 
     prompt = count("prompt_tokens", "input_tokens")
     completion = count("completion_tokens", "output_tokens")
     return Usage(prompt_tokens=prompt, completion_tokens=max(completion, count("total_tokens", "") - prompt))
 
 
-def _count(value: object) -> int | None:
+def count_of(value: object) -> int | None:
     """A number of tokens, also as a float or as digits in a text; None for anything that cannot be one."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:20])
