@@ -14,15 +14,33 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evoltune import pipeline
 from evoltune.cli import options
-from evoltune.cluster import slurm
+from evoltune.cluster import engine, slurm
 from evoltune.errors import DataError, RecipeError, nearest
-from evoltune.recipe import fingerprint
+from evoltune.evolve.optimise.stage import optimise_prompts
+from evoltune.recipe import Optimise, fingerprint
+from evoltune.report.optimise_page import write_history
 from evoltune.report.pages import write_report
 from evoltune.rows.records import seed_records
 from evoltune.rows.storage import is_address
-from evoltune.run.paths import AFTER, BEFORE, CHECKPOINT, DATASET, MANIFEST, REPORT, RL, TRAINED, scores_path
+from evoltune.run.lock import locked
+from evoltune.run.paths import (
+    AFTER,
+    BEFORE,
+    CHECKPOINT,
+    DATASET,
+    MANIFEST,
+    OPTIMISE,
+    PROMPT_FOLDER,
+    REPORT,
+    RL,
+    RUN_LOCK,
+    TRAINED,
+    scores_path,
+)
 from evoltune.run.run import STAGES, Run
 from evoltune.train.deepspeed import zero_name
 from evoltune.train.launch_command import launch_text
@@ -43,12 +61,44 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_evolve(parser: argparse.ArgumentParser) -> None:
+    add_build(parser)
+    parser.add_argument(
+        "--optimise",
+        action="store_true",
+        help="improve the prompts instead, on a development set (evolve.optimise); into OUT/optimise",
+    )
+    parser.set_defaults(execute=lambda args: _optimise(args) if args.optimise else execute(args, (args.verb,)))
+
+
+def add_build(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
     _add_common(parser)
     parser.set_defaults(execute=lambda args: execute(args, (args.verb,)))
 
 
-add_build = add_evolve
+def _optimise(args: argparse.Namespace) -> None:
+    """Improves the prompts of the recipe; evolves nothing."""
+    recipe, folder = options.recipe_of(args)
+    if args.out and is_address(args.out):
+        raise RecipeError(f"--out {args.out}: --optimise works in a folder: `evoltune runs publish` uploads it later")
+    work = Run(recipe=recipe, folder=folder)
+    work.check(("evolve",))
+    settings = recipe.evolve.optimise or Optimise()
+    plan = f"optimise: at most {settings.steps} steps of {settings.candidates} prompts on {settings.seeds} seeds, into {folder / OPTIMISE}"
+    if args.dry_run:
+        options.say(args, {"folder": folder / OPTIMISE, **msgspec.to_builtins(settings)}, [plan])
+        return
+    print(plan, file=sys.stderr, flush=True)
+    with locked(folder, RUN_LOCK), engine.using(recipe.compute.engine, recipe.compute.ray_address):
+        history = optimise_prompts(work)
+    page = write_history(folder / OPTIMISE)
+    lines = [
+        f"{name}: {found['before']['score']:.3f} -> {found['after']['score']:.3f}{'' if found['changed'] else ', unchanged'}"
+        for name, found in history["operators"].items()
+    ]
+    options.say(
+        args, history, [*lines, f"prompts for evolve.prompts: {folder / OPTIMISE / PROMPT_FOLDER}", f"history: {page}"]
+    )
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:

@@ -66,7 +66,7 @@ def draws_step(recipe: Recipe, domain: Domain, upto: int | None = None) -> Step:
 def _settings(recipe: Recipe, domain: Domain) -> str:
     """A hash over everything but the seeds that a draw depends on."""
     evolution = msgspec.to_builtins(recipe.evolve)
-    for name in ("rounds", "stop_on", "stop_by", "sample"):
+    for name in ("rounds", "stop_on", "stop_by", "sample", "optimise"):
         del evolution[name]
     sampling = ("model", "temperature", "top_p", "frequency_penalty", "max_tokens", "stop", "extra_body")
     teacher = masked({name: getattr(recipe.teacher, name) for name in sampling})

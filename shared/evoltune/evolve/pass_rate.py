@@ -30,8 +30,13 @@ def sampler_of(recipe: Recipe) -> Teacher:
     if wanted.model == "base":
         base = recipe.train.model_name_or_path
         return msgspec.structs.replace(teacher, kind="transformers", model=base, endpoints=(), engine={}, price=Price())
-    endpoint, name = Endpoint(url=wanted.model), wanted.name or teacher.model
-    return msgspec.structs.replace(teacher, kind="http", model=name, endpoints=(endpoint,), engine={})
+    return behind_url(teacher, wanted.model, wanted.name)
+
+
+def behind_url(teacher: Teacher, url: str, name: str) -> Teacher:
+    """The teacher's settings for another model, behind a server's URL; `name` empty: of the same name."""
+    endpoint = Endpoint(url=url)
+    return msgspec.structs.replace(teacher, kind="http", model=name or teacher.model, endpoints=(endpoint,), engine={})
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ loads has no unknown key and no value of the wrong type; its `fingerprint` names
 """
 
 from evoltune.recipe.base import Section
+from evoltune.recipe.evolution import Evolve, Optimise, PassRate
 from evoltune.recipe.judging import System
 from evoltune.recipe.load import dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.reinforcement import RL, InstructionReward, Reward, StepReward
@@ -16,9 +17,7 @@ from evoltune.recipe.sections import (
     Curate,
     Endpoint,
     Eval,
-    Evolve,
     Judge,
-    PassRate,
     Price,
     Recipe,
     Sandbox,
@@ -31,7 +30,7 @@ from evoltune.recipe.sections import (
 )
 
 __all__ = [
-    "RL", "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "Judge", "PassRate", "Price", "Recipe", "Reward",
+    "RL", "Budget", "Compute", "Curate", "Endpoint", "Eval", "Evolve", "InstructionReward", "Judge", "Optimise", "PassRate", "Price", "Recipe", "Reward",
     "Sandbox", "Section", "Seeds", "Source", "StepReward", "System", "Teacher", "Train", "Verification", "dump_recipe", "find_recipe",
     "fingerprint", "load_recipe", "make_recipe", "shipped",
 ]  # fmt: skip

@@ -3,7 +3,8 @@
     evoltune recipes schema     > evoltune.schema.json
     evoltune recipes reference  > docs/recipes.md
 
-Descriptions are the string literals that follow the fields in sections.py, judging.py and reinforcement.py, so all always match the code.
+Descriptions are the string literals that follow the fields in sections.py, evolution.py, judging.py and reinforcement.py, so they always match the
+code.
 """
 
 import ast
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from evoltune.recipe import Recipe, Section, judging, reinforcement, sections
+from evoltune.recipe import Recipe, Section, evolution, judging, reinforcement, sections
 from evoltune.recipe.load import struct_of
 
 
@@ -32,7 +33,7 @@ def descriptions() -> dict[tuple[str, str], str]:
 @cache
 def _sections() -> list[ast.ClassDef]:
     """The source of the section classes."""
-    sources = map(inspect.getsource, (sections, judging, reinforcement))
+    sources = map(inspect.getsource, (sections, evolution, judging, reinforcement))
     return [node for source in sources for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
 
 

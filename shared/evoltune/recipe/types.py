@@ -7,6 +7,8 @@ from msgspec import Meta
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Tries = Annotated[int, Meta(ge=0, le=10)]
+Steps = Annotated[int, Meta(ge=1, le=12)]
+DevelopmentSeeds = Annotated[int, Meta(ge=200)]
 NonNegative = Annotated[float, Meta(ge=0)]
 AboveZero = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, le=1)]
