@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from towns import grown, recipe
 
-from evoltune.errors import DataError, TeacherError
+from evoltune.errors import DataError, StoreError, TeacherError
 from evoltune.recipe import Price
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.attempts import Attempts, Paid
@@ -205,6 +205,23 @@ def test_replies_of_one_moment_are_committed_before_they_are_used_and_before_ano
         at_each_call, used = asyncio.run(main(store))
     assert len(at_each_call) == calls and all(made == committed for made, committed in at_each_call)
     assert all(committed >= count for committed, count in used)
+
+
+def test_no_call_leaves_once_the_store_keeps_no_more(tmp_path):
+    async def main(store):
+        attempts, server = Attempts(), Bursts(tmp_path, 4)
+        journalled = Journalled(ConcurrencyLimited(Paid(server, attempts), 4), store)
+        attempts.before_each = journalled.commit_or_refuse
+        store._db.execute("PRAGMA max_page_count=1")  # at least what it has: the disk is full from now on
+        long = replace(ONE, messages=(("user", "x" * 100_000),))
+        calls = (journalled.complete(replace(long, seed=i, n=1)) for i in range(12))
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        await attempts.stop(journalled, 1.0)
+        return server.made, results
+
+    with Store.open(tmp_path) as store:
+        made, results = asyncio.run(main(store))
+        assert made == 4 and all(isinstance(result, StoreError) for result in results)
 
 
 def test_what_has_arrived_is_kept_when_a_run_is_stopped(tmp_path):

@@ -28,7 +28,7 @@ class Attempts:
         self._at_work: set[asyncio.Task[Any] | None] = set()
         self.before_each: Callable[[], None] = lambda: None
         """Called before an attempt leaves: what others brought home is committed first, so that a `kill -9` never loses more
-        calls than may be in flight."""
+        calls than may be in flight. It raises where no attempt should leave."""
 
     async def make(self, request: Request, send: Send, server: str = "") -> Reply:
         """One attempt, when its worst case fits into the budget. server: the name of what it goes to, where there are several."""

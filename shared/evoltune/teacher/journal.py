@@ -78,6 +78,8 @@ class Journalled:
         self._idle: list[tuple[asyncio.Task[None], asyncio.Future[_Call]]] = []
         self._arrived: list[tuple[_Call, Reply]] = []
         """Replies that the store holds and has not committed."""
+        self._refused: EvoltuneError | None = None
+        """Why the store took no more: a full disk."""
 
     @property
     def calls(self) -> list[asyncio.Task[None]]:
@@ -144,9 +146,17 @@ class Journalled:
                 self._end(call, error)
             if not isinstance(error, EvoltuneError):
                 raise
+            self._refused = error
         else:
             for call, reply in arrived:
                 self._end(call, reply)
+
+    def commit_or_refuse(self) -> None:
+        """Commits what has arrived, before another call leaves. Raises the store's error from the first one on: what it cannot
+        keep would be paid for in vain."""
+        self.commit()
+        if self._refused is not None:
+            raise self._refused
 
     def _end(self, call: _Call, result: Reply | BaseException) -> None:
         del self._in_flight[call.key]

@@ -55,6 +55,6 @@ async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> A
             yield AllSamples(teacher)
             return
         journalled = Journalled(teacher, store, config.price)
-        attempts.before_each = journalled.commit
+        attempts.before_each = journalled.commit_or_refuse
         stack.push_async_callback(attempts.stop, journalled, min(MAX_STOP_S, config.timeout_s))
         yield AllSamples(journalled)
