@@ -78,7 +78,7 @@ def test_exact_numbers_are_compared_with_their_tolerance():
 
 def test_arrays_are_near_by_their_elements():
     numpy = pytest.importorskip("numpy")
-    comparing.learn_arrays(numpy)
+    comparing.plain_values.learn_arrays(numpy)
     for got, wanted in (([0.3, 1.0], [0.3, 1]), ([0.3, 1.1], [0.3, 1]), ([0.3], [0.3, 1])):
         for a, b in ((numpy.array(got), wanted), (got, numpy.array(wanted)), (numpy.array(got), numpy.array(wanted))):
             assert comparing.compare("==", a, OURS.approx(b)) == (got == wanted)

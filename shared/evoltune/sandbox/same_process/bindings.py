@@ -5,7 +5,37 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from evoltune.sandbox.same_process import captured, comparing, expectations, monitor, rewriting, unittest_assertions
+from evoltune.sandbox.same_process import (
+    captured,
+    comparing,
+    expectations,
+    monitor,
+    plain_values,
+    rewriting,
+    unittest_assertions,
+)
+
+_OF_VALUES = frozenset({"numpy", "operator", "_operator"})
+"""Modules whose functions compare or compute with what they are given."""
+_COMPARES = ("assert", "array_eq", "equal", "not_equal", "isclose", "allclose", "isin")
+"""How names of numpy's functions begin that compare objects by their own methods."""
+_REMEMBERED = ("_mock_call_args", "_mock_call_args_list", "_mock_mock_calls", "_mock_method_calls")
+
+
+def _is_library(function: Any) -> bool:
+    """Whether a function, or a method, is one of a library's."""
+    function = getattr(function, "__func__", function)
+    return type(function) is types.FunctionType and monitor.is_library(function.__code__.co_filename)
+
+
+def _picture_calls(owner: Any) -> None:
+    """What a mock remembers of its calls becomes built-in values before they are compared."""
+    for name in _REMEMBERED:
+        calls = getattr(owner, "__dict__", {}).get(name)
+        if isinstance(calls, list):
+            calls[:] = [plain_values.pictured(call) for call in list.__iter__(calls)]
+        elif calls is not None:
+            owner.__dict__[name] = plain_values.pictured(calls)
 
 
 class Judge:
@@ -53,17 +83,50 @@ def bound(judge: Judge) -> dict[str, Any]:
 
     def function(site: int, called: Any, /, *args: Any, **kwargs: Any) -> Any:
         verify()
+        if _is_library(called):
+            args, kwargs = (
+                tuple(map(plain_values.pictured, args)),
+                {k: plain_values.pictured(v) for k, v in kwargs.items()},
+            )
         result = called(*args, **kwargs)
         monitor.count(state, site)
         return result
 
     own = {name: getattr(builtins, name) for name in rewriting.PURE}
     own["isinstance"] = comparing.is_instance
+    own |= {name: _of_values(own[name]) for name in ("abs", "round", "pow", "divmod")}
+    own["sum"] = _sum
     return {
         **own, "check": check, "gate": gate, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
-        "function": function, "lookup": judge.lookup, "compare": comparing.compare, "operate": comparing.operate, "answer": comparing.answer,
+        "function": function, "lookup": judge.lookup, "compare": comparing.compare, "compared": comparing.compared,
+        "matched": _matched, "operate": comparing.operate, "answer": comparing.answer,
         "AssertionError": AssertionError,
     }  # fmt: skip
+
+
+def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A built-in function of numbers, which meets the numbers that objects are."""
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not all(map(plain_values.is_plain, args)):
+            args = tuple(map(plain_values.pictured, args))
+        return function(*args, **kwargs)
+
+    return called
+
+
+def _sum(items: Any, /, start: Any = 0) -> Any:
+    if plain_values.is_plain(items):
+        return sum(items, start)
+    return sum((v if plain_values.is_plain(v) else plain_values.pictured(v) for v in items), start)
+
+
+def _matched(value: Any) -> Any:
+    """The subject of a `match`: constants in its patterns are compared with the built-in value that it is."""
+    pictured = plain_values.pictured(value)
+    if plain_values.is_opaque(pictured):
+        return plain_values.Shown(value)
+    return pictured if plain_values.is_plain(pictured) and not isinstance(value, tuple) else value
 
 
 def _chain(symbols: str, left: Any, *later: Callable[[], Any]) -> Any:
@@ -87,8 +150,18 @@ def _method(judge: Judge) -> Callable[..., Any]:
         if name == "main" and owner is captured.modules.get("unittest"):
             return judge.unittest_main()
         judge.verify()
-        if type(owner) is types.ModuleType and owner.__name__.partition(".")[0] == "numpy":
-            args = tuple(comparing.real_array(a) for a in args)
+        if type(owner) is types.ModuleType:
+            if owner.__name__ in ("operator", "_operator") and f"__{name}__" in comparing.DUNDERS:
+                return comparing.compare(comparing.DUNDERS[f"__{name}__"], *args)
+            if owner.__name__.partition(".")[0] in _OF_VALUES:
+                shown = plain_values.shown if name.startswith(_COMPARES) else comparing.real_array
+                args = tuple(map(shown, map(comparing.real_array, args)))
+        elif _is_library(getattr(owner, name, None)):
+            args, kwargs = (
+                tuple(map(plain_values.pictured, args)),
+                {k: plain_values.pictured(v) for k, v in kwargs.items()},
+            )
+            _picture_calls(owner)
         return getattr(owner, name)(*args, **kwargs)
 
     def method(site: int, owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:

@@ -12,12 +12,29 @@ import datetime
 import decimal
 import fractions
 import operator
-import pathlib
 import random
-import types
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
+
+from evoltune.sandbox.same_process import plain_values, rewriting
+from evoltune.sandbox.same_process.plain_values import (
+    ATOMS,
+    BUILT_IN,
+    MAPPINGS,
+    MAX_DEPTH,
+    SEQUENCES,
+    SETS,
+    computes,
+    has_own_rule,
+    is_array,
+    is_built_in,
+    is_named,
+    is_opaque,
+    is_plain,
+    pictured,
+    trusted,
+)  # fmt: skip
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -27,24 +44,28 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-OPERATE: dict[str, Callable[[Any, Any], Any]] = {"-": operator.sub, "/": operator.truediv}
-ATOMS: set[type] = {
-    type(None), bool, int, float, complex, str, bytes, bytearray, range, type(...), type(NotImplemented), type,
-    decimal.Decimal, datetime.timedelta, datetime.date, types.FunctionType, types.BuiltinFunctionType, types.ModuleType,
-    type(pathlib.Path()), type(pathlib.PurePath()), object,
+PLAIN: dict[str, Callable[[Any, Any], Any]] = {
+    **COMPARE, "in": lambda item, container: item in container, "not in": lambda item, container: item not in container
 }  # fmt: skip
-SEQUENCES: tuple[Any, ...] = (list, tuple, deque)
-MAPPINGS: tuple[Any, ...] = (dict, OrderedDict, defaultdict, Counter)
-SETS: tuple[Any, ...] = (set, frozenset, type({}.keys()), type({}.items()))
+OPERATE: dict[str, Callable[[Any, Any], Any]] = {
+    "-": operator.sub, "/": operator.truediv, "+": operator.add, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
+    "**": operator.pow, "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor, "<<": operator.lshift,
+    ">>": operator.rshift, "-=": operator.isub, "/=": operator.itruediv,
+}  # fmt: skip
+DUNDERS = {
+    "__eq__": "==",
+    "__ne__": "!=",
+    "__lt__": "<",
+    "__le__": "<=",
+    "__gt__": ">",
+    "__ge__": ">=",
+    "__contains__": "in",
+}
+STANDARD = frozenset({*SEQUENCES, *MAPPINGS, *SETS})
 NUMBERS = (int, float, complex, decimal.Decimal, fractions.Fraction)
 DECOYS = 4
 ASKED = 32
-MAX_DEPTH = 300
 _draw = random.Random()
-named_classes: set[type] = set()
-"""Classes of the program that the tests name; the runner fills it."""
-trusted: list[type] = []
-"""Types of the tests' own helpers (approximations, matchers)."""
 
 
 def draw_anew(key: bytes) -> None:
@@ -58,51 +79,13 @@ class _Lie(TypeError):
     """An object that answers a question about itself both ways."""
 
 
-def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether only the interpreter's own code runs when this value is compared."""
-    kind = type(value)
-    if kind in ATOMS or is_array(value):
-        return True
-    if depth > MAX_DEPTH:
-        return False
-    if isinstance(value, tuple) and _inherits_eq(kind):
-        return all(is_plain(v, depth + 1) for v in tuple.__iter__(value))
-    if kind in SEQUENCES or kind in SETS:
-        return all(is_plain(v, depth + 1) for v in value)
-    if kind in MAPPINGS:
-        return all(is_plain(k, depth + 1) and is_plain(v, depth + 1) for k, v in dict.items(value))
-    return False
-
-
-_TUPLE_EQ: Any = tuple.__eq__
-
-
-def _inherits_eq(kind: type) -> bool:
-    """Whether a subclass of tuple (a named one) compares as tuples do."""
-    return next(base.__dict__["__eq__"] for base in kind.__mro__ if "__eq__" in base.__dict__) is _TUPLE_EQ
-
-
-def is_array(value: Any) -> bool:
-    """A scalar or an array of numpy whose elements are no Python objects."""
-    return type(value) in _arrays and value.dtype.kind != "O"
-
-
-_arrays: set[type] = set()
-"""numpy's own types, once it is loaded."""
-
-
-def learn_arrays(numpy: Any) -> None:
-    """numpy's types, taken before the program runs."""
-    _arrays.add(numpy.ndarray)
-    _arrays.update(numpy.sctypeDict.values())
-
-
 def real_array(value: Any) -> Any:
     """The value as numpy's functions may see it: without methods of the program's own."""
+    value = pictured(value)
     kind = type(value)
     if is_plain(value) or not (hasattr(kind, "__array_function__") or hasattr(kind, "__array_ufunc__")):
         return value
-    array: Any = next((k for k in _arrays if k.__name__ == "ndarray"), None)
+    array: Any = next((k for k in plain_values.arrays if k.__name__ == "ndarray"), None)
     if array is not None and isinstance(value, array):
         return array.view(value, array)
     if kind.__module__.startswith(("numpy", "pandas")):
@@ -111,26 +94,61 @@ def real_array(value: Any) -> Any:
 
 
 def compare(symbol: str, left: Any, right: Any) -> Any:
-    """What `left symbol right` gives, in a test."""
+    """What `left symbol right` gives, in a test that decides by it: a bool where the objects are the program's."""
+    if is_plain(left) and is_plain(right):
+        return PLAIN[symbol](left, right)
+    if type(left) in trusted or type(right) in trusted:
+        return _by_helper(symbol, left, right)
+    left = pictured(left)
     if symbol in ("in", "not in"):
         found = _contains(right, left)
         return found if symbol == "in" else not found
+    right = pictured(right)
     if symbol == "==":
-        return equal(left, right)
+        return equal(left, right, 1)
     if symbol == "!=":
-        differs = left != right
-        return differs if is_plain(left) and is_plain(right) else _believed_difference(left, right, differs)
-    result = COMPARE[symbol](left, right)
+        return _differ(left, right)
+    return _believed_order(symbol, left, right)
+
+
+def compared(symbol: str, left: Any, right: Any) -> Any:
+    """What `left symbol right` gives where a test works on with it: it may be an expression, a query, a column of truths."""
     if is_plain(left) and is_plain(right):
-        return result
-    return _believed_order(symbol, left, right, result)
+        return compare(symbol, left, right)
+    if symbol in COMPARE and type(left) not in trusted and type(right) not in trusted:
+        for own, other in ((left, right), (right, left)):
+            if is_opaque(pictured(own)) and is_built_in(pictured(other)):
+                return compare(symbol, left, right)
+        result = COMPARE[symbol](pictured(left), pictured(right))
+        if type(result) not in (bool, type(NotImplemented)):
+            return result
+    return compare(symbol, left, right)
 
 
-def _believed_difference(left: Any, right: Any, differs: Any) -> Any:
-    """`left != right`; that two values do not differ is believed where they are believed to be equal."""
-    if is_array(differs) or differs:
+def _by_helper(symbol: str, left: Any, right: Any) -> Any:
+    """A comparison with a helper of the tests: the helper is asked, never the program's object."""
+    if symbol in ("in", "not in"):
+        found = _contains(right if type(right) in trusted else pictured(right), left)
+        return found if symbol == "in" else not found
+    if symbol in ("==", "!="):
+        same = equal(left, right)
+        return same if symbol == "==" else not same
+    return COMPARE[symbol](left, right)
+
+
+def _differ(left: Any, right: Any) -> Any:
+    """`left != right` of pictured values. That two values do not differ is believed where they are believed to be equal, and that
+    they do where they are not equal as well."""
+    if is_plain(left) and is_plain(right):
+        return left != right
+    if type(left) in STANDARD and type(right) in STANDARD:
+        return not equal(left, right, 1)
+    differs = left != right
+    if is_array(differs) or type(differs) is not bool:
         return differs
-    return not equal(left, right)
+    if not differs:
+        return not equal(left, right, 1)
+    return not (is_opaque(left) or is_opaque(right)) or not _truth(left, right) or left is right
 
 
 def equal(left: Any, right: Any, depth: int = 0) -> Any:
@@ -141,6 +159,8 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
         return left == right if type(left) in trusted else right == left
     if is_plain(left) and is_plain(right):
         return left == right
+    if not depth:
+        return equal(pictured(left), pictured(right), 1)
     if depth > MAX_DEPTH:
         raise RecursionError("maximum recursion depth exceeded in comparison")
     for kinds in (SEQUENCES, MAPPINGS):
@@ -148,7 +168,14 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
             return _equal_containers(left, right, depth)
     if type(left) in SETS and type(right) in SETS:
         return left == right and not any(_equals_anything(v) for v in (*left, *right) if not is_plain(v))
+    if (is_opaque(left) and is_built_in(right)) or (is_opaque(right) and is_built_in(left)):
+        return False  # an object of a class that the tests do not name has no built-in value
+    if type(left) in plain_values.arrays or type(right) in plain_values.arrays:
+        return left == right
     return _believed(left, right)
+
+
+plain_values.equality.append(equal)
 
 
 def _equal_containers(left: Any, right: Any, depth: int) -> Any:
@@ -183,12 +210,21 @@ def _believed(left: Any, right: Any) -> Any:
         _draw.shuffle(asked)
         if any(_truth(own, value) is not real for value, real in asked):
             return False
+    if _truth(left, right) and (is_opaque(left) or is_opaque(right)) and _differs(left, right):
+        return False
     return left == right
 
 
 def _truth(a: Any, b: Any) -> bool:
     try:
         return bool(a == b)
+    except Exception:  # noqa: BLE001 - the program's own method
+        return False
+
+
+def _differs(a: Any, b: Any) -> bool:
+    try:
+        return (a != b) is True
     except Exception:  # noqa: BLE001 - the program's own method
         return False
 
@@ -247,9 +283,12 @@ def _other(value: Any) -> Any:
 
 
 def _contains(container: Any, item: Any) -> Any:
-    kind = type(container)
+    """`item in container`, of a pictured item. A container whose own rule decides stays what it is."""
     if is_plain(item) and is_plain(container):
         return item in container
+    if not has_own_rule(container):
+        container = pictured(container)
+    kind = type(container)
     if kind in SEQUENCES:
         return any(_same(v, item, 0) for v in container)
     if kind in SETS or kind in MAPPINGS:
@@ -277,9 +316,13 @@ def _holds(container: Any, value: Any) -> bool:
         return False
 
 
-def _believed_order(symbol: str, left: Any, right: Any, result: Any) -> Any:
-    """An order between an object and a number is believed when it does not hold for every number."""
-    if not result or isinstance(result, type(NotImplemented)) or is_array(result):
+def _believed_order(symbol: str, left: Any, right: Any) -> Any:
+    """An order between an object and a number is believed when the tests name its class, and it does not hold for every number."""
+    result = COMPARE[symbol](left, right)
+    for own, other in ((left, right), (right, left)):
+        if is_opaque(own) and is_built_in(other):
+            raise _Lie(f"an object of the program's class {type(own).__name__!r} is ordered against a built-in value")
+    if not result or isinstance(result, type(NotImplemented)) or type(result) in plain_values.arrays:
         return result
     for own, number, turn in ((left, right, False), (right, left, True)):
         if is_plain(own) or type(number) not in (int, float):
@@ -288,38 +331,30 @@ def _believed_order(symbol: str, left: Any, right: Any, result: Any) -> Any:
         try:
             answer = COMPARE[symbol](beyond, own) if turn else COMPARE[symbol](own, beyond)
         except Exception:  # noqa: BLE001 - the program's own method: it refuses what it has just taken, and is not believed
-            answer = type(own) not in named_classes
+            answer = not is_named(type(own))
         if answer:
             return False
-        if type(own) not in named_classes and not isinstance(own, NUMBERS):
-            raise _Lie(f"an object of the program's class {type(own).__name__!r} is ordered against a number")
     return result
 
 
 def operate(symbol: str, left: Any, right: Any) -> Any:
-    """What `left - right` or `left / right` gives. A difference of 0 is how tolerances are tested, so an object must subtract
-    like a number."""
+    """What `left symbol right` gives, for an operator of arithmetic. A difference of 0 is how tolerances are tested: an object whose
+    class the tests do not name makes no number of theirs into another."""
     apply = OPERATE[symbol]
-    for own, number, turn in ((left, right, False), (right, left, True)):
-        if type(number) not in (int, float) or is_plain(own) or type(own) in named_classes:
-            continue
-        if not hasattr(type(own), "__array_ufunc__"):
-            return _believed_arithmetic(symbol, own, number, turn)
-    return apply(left, right)
+    if (type(left) in ATOMS and type(right) in ATOMS) or (symbol == "%" and isinstance(left, str | bytes)):
+        return apply(left, right)
+    left, right = _operand(left), _operand(right)
+    result = apply(left, right)
+    if is_plain(result) and isinstance(result, NUMBERS):
+        for own, number in ((left, right), (right, left)):
+            if type(number) in (int, float) and not is_plain(own) and computes(own, symbol):
+                raise _Lie(f"an object of the program's class {type(own).__name__!r} meets a number of the test's")
+    return result
 
 
-def _believed_arithmetic(symbol: str, own: Any, number: Any, turn: bool) -> Any:
-    apply = OPERATE[symbol]
-    other = number + _draw.choice((-1, 1)) * _draw.randrange(3, 1000)
-    decoy = apply(other, own) if turn else apply(own, other)
-    result = apply(number, own) if turn else apply(own, number)
-    if isinstance(result, NUMBERS) and is_plain(result) and is_plain(decoy):
-        if decoy == result:
-            raise _Lie(f"an object of the program's class {type(own).__name__!r} gives {result!r} for any number")
-        return result
-    if isinstance(own, NUMBERS) and isinstance(result, NUMBERS):
-        return result
-    raise _Lie(f"an object of the program's class {type(own).__name__!r} meets a number of the test's")
+def _operand(value: Any) -> Any:
+    """A number or text as it is; containers keep their identity, for `+=` and the like."""
+    return value if is_plain(value) or type(value) in STANDARD else pictured(value)
 
 
 def is_instance(value: Any, kind: Any) -> bool:
@@ -333,8 +368,16 @@ def is_instance(value: Any, kind: Any) -> bool:
 
 def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """What a method says about its argument (`x.startswith("abc")`). An object of the program's must not say so of any text."""
+    if name in DUNDERS and len(args) == 1 and _asks_programs(owner, args[0]):
+        symbol = DUNDERS[name]
+        return compare(symbol, args[0], owner) if symbol == "in" else compare(symbol, owner, args[0])
+    if type(owner) in BUILT_IN and type(owner) is not type:
+        args = tuple(map(pictured, args))
+    if name in rewriting.MEASURES:
+        return getattr(owner, name)(*args, **kwargs)
+    owner = owner if is_plain(owner) or type(owner) in STANDARD else pictured(owner)
     result = getattr(owner, name)(*args, **kwargs)
-    if result and not is_plain(owner) and type(owner) not in named_classes and args and is_plain(args[0]):
+    if result and not is_plain(owner) and not is_named(type(owner)) and args and is_plain(args[0]):
         for decoy in _decoys(args[0]):
             try:
                 if getattr(owner, name)(decoy, *args[1:], **kwargs):
@@ -342,3 +385,13 @@ def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
             except Exception:  # noqa: BLE001 - the program's own method: it refuses the type that it has just taken
                 return False
     return result
+
+
+def _asks_programs(owner: Any, other: Any) -> bool:
+    """Whether a comparison that is written as a call (`x.__eq__(5)`) is one of an object whose class the tests do not name."""
+    return (
+        type(owner) is not super
+        and not isinstance(owner, type)
+        and not is_named(type(owner))
+        and not (is_plain(owner) and is_plain(other))
+    )

@@ -9,6 +9,7 @@ than running them. Invariant: the test runner hands the result on unread, and it
 import ast
 import marshal
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +33,8 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
             "sources": sources,
             "defined": [frozenset(_DEFINITION.findall(source)) for source in sources],
             "names": frozenset(node.id for node in nodes if isinstance(node, ast.Name)),
+            "mentioned": frozenset(name for tree in trees for name in _mentioned(tree)),
+            "used_as_classes": frozenset(name for node in nodes for name in _used_as_class(node)),
             "catches_failures": any(map(rewriting.catches_failures, trees)),
             "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for node in nodes),
             "imports": [name for node in nodes for name in _imported(node)],
@@ -42,6 +45,50 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
         return {**known, "parts": [(part.code, part.straight, part.lines, part.once) for part in parts]}
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
         return {"error": f"the tests do not compile: {type(error).__name__}: {error}"[:300]}
+
+
+def _mentioned(tree: ast.Module) -> set[str]:
+    """Names by which tests may mean the program's: read and not bound by the tests, imported, or attributes of a module."""
+    nodes = [*ast.walk(tree)]
+    modules = {a.asname or a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    imported = {a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
+    bound = {name for n in nodes if not isinstance(n, ast.ImportFrom) for name in rewriting.bound_by(n)}
+    read = {n.id for n in nodes if isinstance(n, ast.Name)}
+    attributes = {
+        n.attr
+        for n in nodes
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in modules
+    }
+    return (read - bound) | imported | attributes
+
+
+def _used_as_class(node: ast.AST) -> list[str]:
+    """Names that a node uses as classes: inherits from, asks an instance or a member of, catches."""
+    if isinstance(node, ast.ClassDef):
+        parts: Sequence[ast.expr | None] = [*node.bases]
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+        parts = node.args[1:]
+    elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in (
+        "assertIsInstance",
+        "assertRaises",
+        "raises",
+    ):
+        parts = [*node.args]
+    elif isinstance(node, ast.ExceptHandler):
+        parts = [node.type]
+    elif isinstance(node, ast.MatchClass):
+        parts = [node.cls]
+    elif isinstance(node, ast.Compare) and any(isinstance(op, ast.Is | ast.Eq) for op in node.ops):
+        sides = [node.left, *node.comparators]
+        parts = [*sides] if any(isinstance(s, ast.Call) and getattr(s.func, "id", "") == "type" for s in sides) else []
+    else:
+        parts = [node.value] if isinstance(node, ast.Attribute) else []
+    names = [p for part in parts if part for p in (part.elts if isinstance(part, ast.Tuple) else [part])]
+    return [
+        str(getattr(name, "id", getattr(name, "attr", "")))
+        for name in names
+        if isinstance(name, ast.Name | ast.Attribute)
+    ]
 
 
 def _imported(node: ast.AST) -> list[str]:

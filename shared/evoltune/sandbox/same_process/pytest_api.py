@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from evoltune.sandbox.same_process import comparing
+from evoltune.sandbox.same_process import comparing, plain_values
 from evoltune.sandbox.same_process.expectations import Failed, Skipped, expect
 
 equal = comparing.equal
@@ -32,8 +32,9 @@ class _Approx:
         return f"approx({self.expected!r})"
 
     def _near(self, got: Any, wanted: Any) -> bool:
-        if type(got) in comparing.trusted:
+        if type(got) in plain_values.trusted:
             return False
+        got, wanted = plain_values.pictured(got), plain_values.pictured(wanted)
         if isinstance(wanted, dict):
             return (
                 isinstance(got, dict)
@@ -42,7 +43,7 @@ class _Approx:
             )
         if hasattr(wanted, "tolist"):
             wanted = wanted.tolist()
-        if comparing.is_array(got):
+        if plain_values.is_array(got):
             if not isinstance(wanted, list | tuple):
                 return all(self._near(v, wanted) for v in got.ravel().tolist())
             got = got.tolist()
@@ -51,7 +52,7 @@ class _Approx:
         got, wanted = _quotient(got), _quotient(wanted)
         if isinstance(wanted, bool) or not isinstance(wanted, comparing.NUMBERS):
             return (type(got) is bool or not isinstance(wanted, bool)) and bool(equal(got, wanted))
-        if not comparing.is_plain(got) or not isinstance(got, comparing.NUMBERS):
+        if not plain_values.is_plain(got) or not isinstance(got, comparing.NUMBERS):
             return False
         return self._close(got, wanted)
 
@@ -77,7 +78,7 @@ def approx(expected: Any, rel: Any = None, abs: Any = None, nan_ok: bool = False
     return _Approx(expected, rel, abs, nan_ok)
 
 
-comparing.trusted.append(_Approx)
+plain_values.trusted.append(_Approx)
 
 
 class _Mark:

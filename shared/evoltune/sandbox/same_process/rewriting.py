@@ -23,8 +23,12 @@ PURE = frozenset(
     "type zip".split()
 )
 """Built-ins by which tests judge: in tests they are the interpreter's own, whatever the program has made of the name."""
-PREDICATES = frozenset({"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "equals", "isclose"})
+PREDICATES = frozenset(
+    "startswith endswith issubset issuperset isdisjoint equals isclose __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __contains__".split()
+)
 """Methods that answer a question about their argument, which may be what a test expects."""
+MEASURES = frozenset("count index remove discard difference intersection union symmetric_difference".split())
+"""Methods of built-in containers that compare what they are given with what they hold."""
 CONTEXTS = frozenset(
     {"raises", "assertRaises", "assertRaisesRegex", "assertWarns", "assertWarnsRegex", "warns", "assertLogs"}
 )
@@ -35,8 +39,12 @@ _DIRECT = frozenset({"namedtuple", "NamedTuple", "NewType", "TypeVar", "stack", 
 _MARK = "\0evoltune:"
 _SYMBOLS: dict[type, str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.In: "in", ast.NotIn: "not in",
-    ast.Sub: "-", ast.Div: "/",
+    ast.Sub: "-", ast.Div: "/", ast.Add: "+", ast.Mult: "*", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**", ast.MatMult: "@",
+    ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>",
 }  # fmt: skip
+
+
+_LITERAL = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
 
 
 class Tests:
@@ -61,9 +69,9 @@ class Tests:
 def marked(tree: ast.Module, keep: frozenset[str], first_site: int = 0) -> Tests:
     """Compiles a tree, which it changes, with marks for the functions of a run. `keep`: names that mean the program's own
     although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
-    names = keep | {n for node in ast.walk(tree) for n in _bound_by(node)}
+    names = keep | {n for node in ast.walk(tree) for n in bound_by(node)}
     rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, first_site)
-    bindings = Counter(n for node in ast.walk(tree) for n in _bound_by(node))
+    bindings = Counter(n for node in ast.walk(tree) for n in bound_by(node))
     changeable = {n for node in ast.walk(tree) if isinstance(node, ast.Global) for n in node.names}
     once = frozenset(n for node in tree.body for n in _bound_at_top(node) if bindings[n] == 1 and n not in changeable)
     tree = ast.fix_missing_locations(rewriter.visit(tree))
@@ -73,7 +81,7 @@ def marked(tree: ast.Module, keep: frozenset[str], first_site: int = 0) -> Tests
     return Tests(code, rewriter.straight, rewriter.lines, once)
 
 
-def _bound_by(node: ast.AST) -> list[str]:
+def bound_by(node: ast.AST) -> list[str]:
     """Names that a node binds, in whatever scope."""
     if isinstance(node, ast.Name):
         return [] if isinstance(node.ctx, ast.Load) else [node.id]
@@ -91,12 +99,12 @@ def _bound_by(node: ast.AST) -> list[str]:
 def _bound_at_top(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.Assign):
         return [t.id for t in node.targets if isinstance(t, ast.Name)]
-    return _bound_by(node)
+    return bound_by(node)
 
 
 def _modules_of(node: ast.AST) -> list[str]:
     """Names under which a node imports modules, or what may be one."""
-    return _bound_by(node) if isinstance(node, ast.Import | ast.ImportFrom) else []
+    return bound_by(node) if isinstance(node, ast.Import | ast.ImportFrom) else []
 
 
 def _with_constants(code: types.CodeType, bound: Mapping[str, Any]) -> types.CodeType:
@@ -161,6 +169,8 @@ class _Rewriter(ast.NodeTransformer):
         """Depth of statements that may be skipped or repeated."""
         self.in_class_body = False
         self.class_names: set[str] = set()
+        self.used_further: set[ast.expr] = set()
+        """Comparisons of which a test wants more than whether they hold."""
 
     # ---- assertions
 
@@ -227,7 +237,7 @@ class _Rewriter(ast.NodeTransformer):
         self.nested -= 1
         return node
 
-    visit_For = visit_AsyncFor = visit_While = visit_Match = visit_AsyncWith = visit_IfExp = visit_BoolOp = _skippable
+    visit_For = visit_AsyncFor = visit_While = visit_AsyncWith = visit_IfExp = visit_BoolOp = _skippable
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _skippable
 
     # ---- scopes
@@ -264,7 +274,7 @@ class _Rewriter(ast.NodeTransformer):
         node.keywords = [self.visit(k) for k in node.keywords]
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         saved = self.in_class_body, self.class_names
-        self.class_names = {n for statement in node.body for inner in ast.walk(statement) for n in _bound_by(inner)}
+        self.class_names = {n for statement in node.body for inner in ast.walk(statement) for n in bound_by(inner)}
         self.in_class_body = True
         self.scope.append(node.name)
         node.body = self._statements(node.body)
@@ -302,7 +312,8 @@ class _Rewriter(ast.NodeTransformer):
             return node
         symbols = [_SYMBOLS[type(op)] for op in node.ops]
         if len(symbols) == 1:
-            changed: ast.expr = _call("compare", ast.Constant(value=symbols[0]), node.left, node.comparators[0])
+            function = "compared" if node in self.used_further else "compare"
+            changed: ast.expr = _call(function, ast.Constant(value=symbols[0]), node.left, node.comparators[0])
         elif self.in_class_body or any(isinstance(n, ast.Await | ast.Yield | ast.NamedExpr) for n in ast.walk(node)):
             return node
         else:
@@ -313,10 +324,36 @@ class _Rewriter(ast.NodeTransformer):
             )
         return ast.copy_location(changed, node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return self._using([node.value], node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        return self._using([node.slice], node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        return self._using([node.value], node)
+
+    def _using(self, parts: list[ast.expr], node: ast.AST) -> ast.AST:
+        self.used_further |= {part for part in parts if isinstance(part, ast.Compare)}
+        return self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         self.generic_visit(node)
-        simple = isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant)
-        if type(node.op) not in _SYMBOLS or simple:
+        if not isinstance(node.target, ast.Name) or not isinstance(node.op, ast.Sub | ast.Div):
+            return node
+        symbol = ast.Constant(value=f"{_SYMBOLS[type(node.op)]}=")
+        value = _call("operate", symbol, ast.Name(id=node.target.id, ctx=ast.Load()), node.value)
+        return ast.copy_location(ast.Assign(targets=[node.target], value=value), node)
+
+    def visit_Match(self, node: ast.Match) -> ast.AST:
+        self._skippable(node)
+        node.subject = ast.copy_location(_call("matched", node.subject), node.subject)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        simple = all(isinstance(n, _LITERAL) for n in ast.walk(node))
+        self._using([node.left, node.right], node)
+        if simple:
             return node
         return ast.copy_location(
             _call("operate", ast.Constant(value=_SYMBOLS[type(node.op)]), node.left, node.right), node
@@ -328,12 +365,13 @@ class _Rewriter(ast.NodeTransformer):
         site = self._new_site(node, straight=isinstance(function, ast.Attribute)) if asserts else None
         if name == "super" and not node.args:
             return node
-        self.generic_visit(node)
+        further = not asserts and name not in ("bool", "all", "any", "int")
+        self._using(node.args if further else [], node)
         function = node.func
         if isinstance(function, ast.Attribute) and (asserts or name in CONTEXTS or self._of_module(function)):
             start: list[ast.expr] = [site or ast.Constant(value=0), function.value, ast.Constant(value=function.attr)]
             changed = ast.Call(func=_mark("method"), args=[*start, *node.args], keywords=node.keywords)
-        elif isinstance(function, ast.Attribute) and name in PREDICATES:
+        elif isinstance(function, ast.Attribute) and name in PREDICATES | MEASURES:
             method = [function.value, ast.Constant(value=function.attr)]
             changed = ast.Call(func=_mark("answer"), args=[*method, *node.args], keywords=node.keywords)
         elif site is not None:

@@ -30,6 +30,7 @@ from evoltune.sandbox.same_process import (
     comparing,
     environment,
     monitor,
+    plain_values,
     preparing,
     pytest_api,
     rewriting,
@@ -134,11 +135,12 @@ class Run:
         if "error" in known:
             return "error", known["error"], {}
         self.names, self.sources, self.defined = known["names"], known["sources"], known["defined"]
+        self.mentioned, self.used_as_classes = known["mentioned"], known["used_as_classes"]
         self.catches_failures = known["catches_failures"]
         modules = self._import_modules(known["imports"], known["asynchronous"])
         tests = [part.bound(self.functions) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
-            comparing.learn_arrays(numpy)
+            plain_values.learn_arrays(numpy)
         if watched:
             self.streams.use()
         self.watched = monitor.snapshot(modules)
@@ -276,9 +278,7 @@ class Run:
 
     def _run_tests(self, tests: list[rewriting.Tests]) -> Outcome:
         program = self.program
-        for name in self.names & {*program}:
-            if isinstance(program[name], type) and (name != self.entry):
-                comparing.named_classes.add(program[name])
+        plain_values.name_classes(program, self.mentioned, self.used_as_classes)
         self.space = space = TestSpace(program, frozenset(program))
         dict.__setitem__(space, "__builtins__", self.builtins)
         dict.__setitem__(space, "__name__", "__main__")

@@ -9,6 +9,7 @@ from typing import Any
 
 from evoltune.sandbox.same_process import comparing
 from evoltune.sandbox.same_process.expectations import expect
+from evoltune.sandbox.same_process.plain_values import pictured
 
 equal, compare = comparing.equal, comparing.compare
 
@@ -55,7 +56,7 @@ def _sequence_equal(case: Any, first: Any, second: Any, msg: Any = None, seq_typ
     for value in (first, second) if seq_type else ():
         if not isinstance(value, seq_type):
             raise _wrong(msg, f"{_shorten(value)} is not a {seq_type.__name__}")
-    if not equal([*first], [*second]):
+    if not equal([*pictured(first)], [*pictured(second)]):
         raise _wrong(msg, f"sequences differ: {_shorten(first)} != {_shorten(second)}")
 
 
@@ -111,8 +112,8 @@ def _not_instance(case: Any, obj: Any, cls: Any, msg: Any = None) -> None:
 
 
 def _count_equal(case: Any, first: Any, second: Any, msg: Any = None) -> None:
-    left = [*second]
-    for item in first:
+    left = [*pictured(second)]
+    for item in pictured(first):
         place = next((i for i, other in enumerate(left) if equal(item, other)), None)
         if place is None:
             raise _wrong(msg, f"element counts differ: {_shorten(item)}")

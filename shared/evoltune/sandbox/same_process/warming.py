@@ -8,7 +8,7 @@ Invariant: the process judges nothing afterwards that it would not have judged b
 import gc
 import sys
 
-from evoltune.sandbox.same_process import comparing, preparing, running
+from evoltune.sandbox.same_process import comparing, plain_values, preparing, running
 
 _PROGRAM = "import math\nfrom typing import List\ndef f(x: List[int]) -> int:\n    return sum(x)\nclass Box:\n    def __init__(self, n):\n        self.n = n\n"
 _ASSERTS = "assert f([1, 2]) == 3\nassert isinstance(Box(1), Box) and Box(1) is not None\n"
@@ -39,7 +39,7 @@ def warm_up() -> None:
             del run
             gc.collect()  # the next one takes its place: a smaller zygote is forked faster
     preparing.prepared.cache_clear()
-    comparing.named_classes.clear()
+    plain_values.named_classes.clear()
     gc.disable()
     for name in [name for name in sys.modules if name not in before]:
         del sys.modules[name]
