@@ -17,7 +17,6 @@ from evoltune.errors import DataError
 from evoltune.evolve.open_calls import import_results
 from evoltune.run.store import Store
 from evoltune.teacher.attempts import Attempts
-from evoltune.teacher.batch_files import cut_short, read_results
 from evoltune.teacher.batch_forms import Unanswered, outcome_of, result_id
 from evoltune.teacher.bodies import json_of
 from evoltune.teacher.budget import charged_usage
@@ -152,15 +151,6 @@ def test_a_line_of_a_batch_is_a_reply_or_says_why_not(line):
         assert outcome.error is None or is_readable(outcome.error)
     else:
         assert is_usable(outcome)
-
-
-@given(st.lists(LINES.map(json.dumps) | VALUES.map(json.dumps) | st.sampled_from(["", "{", "\x00"]), max_size=4))
-def test_a_results_file_is_read_line_by_line(tmp_path_factory, lines):
-    path = tmp_path_factory.getbasetemp() / "any-results.jsonl"
-    path.write_text("\n".join(lines))
-    with suppress(DataError):
-        cut_short(path)
-    assert all(isinstance(outcome, Reply | Unanswered) for _, outcome in read_results(path))
 
 
 @pytest.fixture(scope="module")

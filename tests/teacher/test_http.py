@@ -1,8 +1,12 @@
 """The HTTP teacher against a real server that misbehaves: faults, limits, fail-over, keys, n."""
 
 import asyncio
+import gzip
 import json
+import re
 import socket
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -114,6 +118,8 @@ SEEN = {
     "an answer nested to exhaust the stack": (200, _choice({"content": _nested(400)})),
     "a limit as HTTP 400": (400, {"__type": "com.example#ThrottlingException", "message": "Too many requests"}),
     "a page of a proxy": (502, "<html>bad gateway</html>"),
+    "an overload as HTTP 400": (400, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+    "the status behind a gateway as a code": (400, {"error": {"code": "503", "message": "upstream is down"}}),
 }  # fmt: skip
 OF_ONE_ROW = {
     "a prompt too long as HTTP 500": (500, {"error": {
@@ -124,6 +130,8 @@ OF_ONE_ROW = {
         "code": 400, "message": "the request exceeds the context", "type": "exceed_context_size_error"}}),
     "a message that a filter took away": (200, _choice(None, "content_filter")),
     "no choices but tokens": SEEN["no choices but tokens"],
+    "a refusal as a part": (200, _choice({"content": [{"type": "refusal", "refusal": "I will not write that."}]})),
+    "a text that was stopped as toxic": (200, _choice({"content": "Half of it"}, "ERROR_TOXIC")),
     "a text of nothing": (200, _choice({"role": "assistant", "content": ""}, usage=NO_TOKENS)),
 }  # fmt: skip
 
@@ -173,6 +181,44 @@ def test_what_a_server_says_in_place_of_a_completion_is_in_the_error(body, said,
     server = openai_server(nth_reply={str(n): [200, body] for n in range(1, 20)})
     with pytest.raises(TeacherError, match=said):
         call(config(server.url, max_retries=1), 2)
+
+
+PACKED = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s"
+LATE_KEY = json.dumps(_choice({"content": "It is sk-0123456789abcdef here."})).encode()
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (PACKED % (len(LATE_KEY), b"Set-Cookie: a=" + b"x" * 20_000 + b"\r\n", LATE_KEY), "It is .* here"),
+        (PACKED % (len(gzip.compress(LATE_KEY)), b"", gzip.compress(LATE_KEY)), "It is .* here"),
+        (PACKED % (4, b"Content-Encoding: br\r\n", b"\x0b\x02\x80a"), "cannot be read: .*encoding"),
+        (b"SSH-2.0-OpenSSH_9 sk-0123456789abcdef\r\n", "cannot be read: Bad status line"),
+        (PACKED % (60, b"", b"\x1f\x8b\x08" + b"\xff" * 57), "60 bytes that are no text"),
+    ],
+    ids=["large headers", "packed unasked", "another packing", "no HTTP", "no text"],
+)
+def test_what_comes_over_the_wire_is_read_or_said_and_never_shows_the_key(reply, outcome, monkeypatch):
+    monkeypatch.setenv("WIRE_KEY", "sk-0123456789abcdef")
+
+    def serve(listener):
+        while True:
+            with suppress(OSError), listener.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(reply)
+            if listener.fileno() < 0:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        try:
+            said = call(config(recipes.Endpoint(url=url, api_key_env="WIRE_KEY"), max_retries=0), 1)[0].texts[0]
+        except TeacherError as error:
+            said = str(error)
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+    assert re.search(outcome, said) and "0123456789abcdef" not in said
 
 
 def test_any_status_of_success_is_one(openai_server):

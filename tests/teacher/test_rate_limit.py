@@ -96,6 +96,7 @@ def test_tokens_per_minute_pace_long_calls():
 def test_durations_are_read_in_the_usual_spellings():
     assert [duration_s(t) for t in ("6m0s", "120ms", "1.5", "1h2m", "", "soon")] == [360, 0.12, 1.5, 3720, 0, 0]
     assert retry_after_s({"Retry-After": "3"}) == 3
+    assert retry_after_s({"Retry-After": "1m30s"}) == 90
     assert retry_after_s({"retry-after-ms": "250"}) == 0.25
     assert retry_after_s({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after_s({"Retry-After": "later"}) == 0

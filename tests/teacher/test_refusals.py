@@ -24,6 +24,10 @@ def error(status, body):
             {"error": {"message": 'upstream - {"error": {"message": "too hot"}}'}},
             'upstream - {"error": {"message": "too hot"}}; too hot',
         ),
+        (
+            {"error": {"message": "Provider returned error", "metadata": {"raw": "m is busy upstream"}}},
+            "Provider returned error; m is busy upstream",
+        ),
         (b"<html>\n502  Bad Gateway", "(a web page) 502 Bad Gateway"),
         (b"x" * 500, "x" * 299 + "\u2026"),
         (b"", ""),

@@ -161,6 +161,11 @@ def test_a_prompt_that_was_blocked_is_one_rows_fault():
     assert caught.value.reason == "content filter"
 
 
+@pytest.mark.parametrize("end", [{"finish_reason": {"type": "length", "length": 5}}, {"finishReason": "MAX_TOKENS"}])
+def test_the_end_is_known_also_as_an_object_or_in_another_spelling(end):
+    assert reply_of({"choices": [{"message": {"content": "half a"}, **end}]}).truncated == (0,)
+
+
 def test_choices_are_ordered_by_index_and_truncated_ones_are_known():
     choices = [{**choice("b", "length"), "index": 1}, choice("a")]
     reply = reply_of({"choices": choices, "usage": {"prompt_tokens": 3, "completion_tokens": -1}})

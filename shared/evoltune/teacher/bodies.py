@@ -11,6 +11,7 @@ Raises ValueError for anything else. Invariant: an event stream without its end 
 
 import json
 import re
+import zlib
 from typing import Any
 
 import orjson
@@ -18,7 +19,18 @@ import orjson
 _EVENTS = re.compile(r"(?::|data:|event:|id:|retry:)")
 _COMMENTS = re.compile(r"(?::[^\n]*(?:\n\s*|\Z))+")
 """With which a gateway keeps a connection alive, also before a body that is no stream."""
+GZIP = b"\x1f\x8b\x08"
 _DATA = re.compile(r"^data:[ ]?(.*)$", re.MULTILINE)
+
+
+def unpacked(body: bytes, limit: int) -> bytes:
+    """The body, unpacked up to `limit` bytes where gzip packed it and no header said so; as it is where that fails."""
+    if not body.startswith(GZIP):
+        return body
+    try:
+        return zlib.decompressobj(wbits=31).decompress(body, limit)
+    except zlib.error:
+        return body
 
 
 def json_of(body: bytes) -> object:

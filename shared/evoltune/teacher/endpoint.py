@@ -23,6 +23,7 @@ from evoltune import recipe as recipes
 from evoltune.run.store import Store
 from evoltune.teacher.access import access_of
 from evoltune.teacher.attempts import Attempts
+from evoltune.teacher.bodies import unpacked
 from evoltune.teacher.dialects import HTTP_DIALECTS_NOTE, Dialect, describe, is_raw, until_stop
 from evoltune.teacher.negotiation import (
     Gate,
@@ -36,10 +37,10 @@ from evoltune.teacher.negotiation import (
 from evoltune.teacher.notices import clock_after, say, span
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, probe_of
 from evoltune.teacher.rate_limit import RateLimiter, retry_after_s
-from evoltune.teacher.refusals import ServerError, read_error, said_instead
+from evoltune.teacher.refusals import MAX_MESSAGE, ServerError, read_error, said_instead
 from evoltune.teacher.replies import FailedReply, parse_reply
 from evoltune.teacher.window import Window
-from evoltune.text.unicode import without_surrogates
+from evoltune.text.unicode import clean, without_surrogates
 
 FAILURES_BEFORE_COOLDOWN, COOLDOWN_S, MAX_COOLDOWN_S = 3, 1.0, 30.0
 LATER = {408, 409, 424, 425, 429, 498, 499}
@@ -154,7 +155,7 @@ class Endpoint:
         sent_at = await self.limiter.admit(sum(len(c) for _, c in request.messages) // 4)
         url = self.access.completions_url if is_raw(request) else self.access.url
         status, headers, content = await self._exchange(url, orjson.dumps(body))
-        content = self.access.without_secrets(content)
+        content = self.access.without_secrets(unpacked(content, MAX_REPLY_BYTES))
         if not 200 <= status < 300:
             raise self._fault(read_error(status, content), headers, sent_at)
         try:
@@ -189,6 +190,10 @@ class Endpoint:
             if lower := self._window.timed_out(began):
                 say(f"{self.name}: calls time out: going on with {lower} at once (it grows again when they are served)")
             raise AttemptError("timed out", where=self.name, charged=True) from None
+        except aiohttp.ClientResponseError as error:  # what came is no HTTP, or in an encoding that nobody asked for
+            self._record_failure()
+            said = self.access.without_secrets(clean(error.message).encode()[:MAX_MESSAGE]).decode(errors="replace")
+            raise AttemptError(f"the reply cannot be read: {said}", where=self.name, charged=True) from None
         except (aiohttp.ClientError, OSError) as error:
             self._record_failure()
             raise AttemptError(f"connection lost ({type(error).__name__})", where=self.name, charged=True) from None
@@ -231,12 +236,13 @@ class Endpoint:
                 f"HTTP {error.status}", where=self.name, detail=error.message, retry_after_s=pause, rate_limited=True,
                 busy=asked_s > 0, answered=True,
             )  # fmt: skip
-        if (error.status < 500 and error.status not in LATER) or error.is_too_long:
+        passes = error.status >= 500 or error.status in LATER or (error.is_overloaded and not error.is_content)
+        if not passes or error.is_too_long:
             return Refusal(error)
         self._record_failure()
         return AttemptError(
             f"HTTP {error.status}", where=self.name, detail=error.message, retry_after_s=asked_s,
-            busy=error.status in BUSY, answered=True,
+            busy=error.status in BUSY or error.is_overloaded, answered=True,
             charged=error.status >= 500 and error.status != OVERLOADED,  # a gateway may answer after the model has generated
         )  # fmt: skip
 

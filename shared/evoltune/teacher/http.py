@@ -23,6 +23,8 @@ from evoltune.teacher.endpoint import Endpoint
 from evoltune.teacher.protocol import Reply, Request
 
 CONNECT_TIMEOUT_S = 10.0
+MAX_HEADER_BYTES = 64 * 2**10
+"""Of one header; the policies and cookies of a company's proxy can have more than the 8 KiB that aiohttp takes by itself."""
 
 
 @asynccontextmanager
@@ -39,7 +41,8 @@ async def open_http(
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
     timeout = aiohttp.ClientTimeout(total=config.timeout_s, connect=min(CONNECT_TIMEOUT_S, config.timeout_s))
     jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as session:
+    limits = {"max_line_size": MAX_HEADER_BYTES, "max_field_size": MAX_HEADER_BYTES}
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar, **limits) as session:
         endpoints = [
             Endpoint(e, config, f"teacher.endpoints.{i}", session, attempts or Attempts(), store)
             for i, e in enumerate(config.endpoints)

@@ -195,11 +195,13 @@ def duration_s(text: str) -> float:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds that the server asks to wait: `retry-after-ms`, else `Retry-After` as seconds or as a date, else the time at
+    """Seconds that the server asks to wait: `retry-after-ms`, else `Retry-After` as seconds, as `1m30s` or as a date, else the time at
     which an exhausted limit is reset (`X-RateLimit-Reset` since 1970, in s or ms); 0: nothing."""
     if ms := _number(headers.get("retry-after-ms")):
         return _asked(ms / 1000)
-    text = headers.get("Retry-After", "")
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", text, re.ASCII):
+        return _asked(duration_s(text))
     if (seconds := _number(text)) is not None:
         return _asked(seconds)
     try:

@@ -17,7 +17,7 @@ import orjson
 
 from evoltune.teacher.bodies import json_of
 from evoltune.teacher.rate_limit import MAX_ASKED_S
-from evoltune.text.unicode import without_surrogates
+from evoltune.text.unicode import clean
 
 MAX_MESSAGE = 300
 REFUSES_A_PARAMETER = {
@@ -34,6 +34,8 @@ CONTENT = ("content_filter", "content_policy", "moderation", "safety", "responsi
 """Parts of codes that speak of this prompt's content."""
 THROTTLED = ("throttl", "rate_limit", "ratelimit", "too_many_requests")
 """Parts of codes that ask for a slower pace, also under a status that speaks of something else."""
+PASSING = {"408", "502", "503", "504", "529"}
+"""Statuses of the server behind a gateway that stand in the body as a code."""
 TOO_LARGE = 413
 """With such a code, the request alone is larger than a minute's share: waiting does not help it."""
 _NAMED_BY = ("param", "parameter", "field")
@@ -71,8 +73,15 @@ class ServerError:
     @property
     def is_throttled(self) -> bool:
         """Requests come too fast: HTTP 429, or a code that says so (Google has sent 403, AWS 400)."""
-        says_so = any(part in code for code in self.codes for part in THROTTLED)
+        says_so = "429" in self.codes or any(part in code for code in self.codes for part in THROTTLED)
         return self.status == 429 or (says_so and self.status != TOO_LARGE)
+
+    @property
+    def is_overloaded(self) -> bool:
+        """The server, or the one behind it, cannot serve now: by its code, also under a status that speaks of the request."""
+        words = [set(re.split(r"[^a-z0-9]+", code)) for code in self.codes]
+        is_busy = any(w & {"overloaded", "busy"} or ("unavailable" in w and "model" not in w) for w in words)
+        return is_busy or bool(self.codes & PASSING)
 
     @property
     def is_content(self) -> bool:
@@ -93,7 +102,7 @@ def read_error(status: int, body: bytes) -> ServerError:
     try:
         raw = json_of(body)
     except ValueError:
-        return ServerError(status=status, message=_one_line(_words_of(body[:20_000].decode(errors="replace"))))
+        return ServerError(status=status, message=_one_line(_words_of(_text_of(body[:20_000]))))
     return error_of(status, raw)
 
 
@@ -107,6 +116,12 @@ def said_instead(body: bytes) -> str:
             return ""
         return "" if isinstance(raw, dict) and raw.get("choices") else error_of(200, raw).message
     return read_error(200, body).message
+
+
+def _text_of(body: bytes) -> str:
+    """The body as text; what cannot be read as such is not shown."""
+    text = body.decode(errors="replace")
+    return f"({len(body)} bytes that are no text)" if 10 * text.count("\ufffd") > len(text) else text
 
 
 def _words_of(text: str) -> str:
@@ -212,7 +227,17 @@ def _message(raw: object) -> str:
     """The server's sentence: the deepest `message`, `detail`, `msg` or `error` that is a text."""
     texts = []
     for found in _objects(raw, MAX_DEPTH):
-        for key in ("message", "detail", "msg", "error", "error_description", "error_msg", "status_msg", "title"):
+        for key in (
+            "message",
+            "detail",
+            "msg",
+            "error",
+            "error_description",
+            "error_msg",
+            "status_msg",
+            "title",
+            "raw",
+        ):
             value = found.get(key)
             if isinstance(value, str) and value.strip():
                 texts.append(value)
@@ -236,7 +261,7 @@ def _retry_delay_s(found: list[dict[str, Any]]) -> float:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(without_surrogates(text).split())
+    line = " ".join(clean(text).split())
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
 
 

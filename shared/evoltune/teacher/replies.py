@@ -33,6 +33,7 @@ FILTERED = (
     "policy",
     "spii",
     "guardrail",
+    "toxic",
 )
 """Parts of finish reasons with which a text was stopped for its content."""
 Choice = tuple[str, str, bool]
@@ -107,7 +108,7 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
     message = choice.get("message", choice.get("delta"))
     if message is None and "message" in choice:
         message = {}  # of a text that a filter took away
-    end = str(choice.get("finish_reason") or "").lower()
+    end = _end_of(choice)
     if message is None and isinstance(choice.get("text"), str):
         answer, thought = choice["text"], ""  # of a raw prompt
         if not is_raw_text:
@@ -118,13 +119,12 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
         raise ValueError("the reply's content is null")
     to_store = without_surrogates if is_raw_text else clean
     answer, thought = to_store(answer), to_store(thought)
-    refusal = message.get("refusal") if isinstance(message, dict) else None
     if end != "stop" and any(part in end for part in FILTERED):
         return GivenUpError("content filter", f"the reply ended with finish_reason {end!r}")
-    if end in FAILED:
+    if end in FAILED or end.startswith("error"):
         raise ValueError(f"the reply ended with finish_reason {end!r}")
-    if isinstance(refusal, str) and refusal.strip() and not answer.strip():
-        return GivenUpError("refusal", refusal.strip()[:300])
+    if not answer.strip() and (refusal := _refusal_in(message)):
+        return GivenUpError("refusal", without_surrogates(refusal[:300]))
     if not answer.strip() and (end in TOOLS or (isinstance(message, dict) and message.get("tool_calls"))):
         return GivenUpError("tool call", "the model called a tool in place of an answer")
     if end in CUT:
@@ -134,6 +134,24 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
     if not answer.strip() and end not in ENDED:
         raise ValueError(f"the reply is empty and ended with finish_reason {end!r}")
     return answer, thought, False
+
+
+def _end_of(choice: Mapping[str, Any]) -> str:
+    """Its finish reason in lower case; some servers send an object (`{"type": "length"}`), or spell the field as Gemini does."""
+    end = choice.get("finish_reason") or choice.get("finishReason")
+    if isinstance(end, dict):
+        end = end.get("type") or end.get("reason")
+    return str(end or "").lower()
+
+
+def _refusal_in(message: object) -> str:
+    """What the model says in place of an answer, in a field or a part made for that."""
+    if not isinstance(message, dict):
+        return ""
+    parts = message.get("content")
+    found = [message, *(part for part in parts if isinstance(part, dict))] if isinstance(parts, list) else [message]
+    said = (one.get("refusal") for one in found)
+    return next((text.strip() for text in said if isinstance(text, str) and text.strip()), "")
 
 
 def _message(message: Mapping[str, Any]) -> tuple[str, str]:
