@@ -84,3 +84,6 @@ def test_stop_strings_that_cannot_be_sent_cut_the_text_here():
 def test_keys_of_the_recipe_are_not_given_twice():
     with pytest.raises(RecipeError, match=r"teacher.extra_body.max_tokens"):
         check_extra_body({"max_tokens": 5}, "teacher")
+    with pytest.raises(RecipeError, match=r"teacher.extra_body.n: not allowed"):
+        check_extra_body({"n": 3}, "teacher")
+    check_extra_body({"n": None, "top_k": 3}, "teacher")

@@ -48,6 +48,11 @@ def test_greedy_replies_do_not_depend_on_the_rest_of_the_batch(tiny_base):
     assert alone.texts == together.texts
 
 
+def test_a_folder_that_is_not_there_is_said():
+    with pytest.raises(TeacherError, match=r"'/no/such/model': no such folder"):
+        complete(recipes.Teacher(kind="transformers", model="/no/such/model"), "hi")
+
+
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(TeacherError, match=r"teacher.model: .* cannot be loaded"):

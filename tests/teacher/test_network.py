@@ -66,6 +66,14 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch):
         ({"key": "sk-one\nsk-two"}, r"the value of the header 'Authorization' has a line break"),
         ({"url": "http://ada:secret@host/v1", "key": "sk-one"}, r"login in the url and the key.*api_key_header"),
         ({"extra_body": {"seed": 2**70}}, r"extra_body: cannot be sent as JSON"),
+        (
+            {"api_key_env": "sk-0123456789abcdef0123"},
+            r"api_key_env: not the name of a variable: put the key into one, and its name here$",
+        ),
+        (
+            {"api_key_file": "sk-0123456789abcdef0123"},
+            r"api_key_file: '\*\*\*' cannot be read: No such file or directory$",
+        ),
     ],
 )
 def test_an_address_that_cannot_be_used_is_an_error_of_the_recipe(tmp_path, options, message):

@@ -32,7 +32,7 @@ def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
     operators = {operator.name: operator for operator in reversed(domain.operators)}
     operators = {name: operators[name] for name in dict.fromkeys(o.name for o in domain.operators)}
     versions: list[Operator] = []
-    known = [*operators, *recipe.evolve.operators, *domain.evidence, ANSWER]
+    known = list(dict.fromkeys([*operators, *recipe.evolve.operators, *domain.evidence, ANSWER]))
     for stem, text in texts.items():
         name, _, label = stem.partition("@")
         where = f"evolve.prompts: {stem}.txt"

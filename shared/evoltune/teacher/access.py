@@ -121,6 +121,12 @@ def _bytes(secrets: list[str]) -> Iterator[bytes]:
 def _read_key(config: recipes.Endpoint, where: str) -> str:
     """The API key from its variable or file; "" when the recipe names none. Raises RecipeError."""
     if config.api_key_env:
+        if not re.fullmatch(
+            r"[A-Za-z_]\w*", config.api_key_env, re.ASCII
+        ):  # perhaps the key itself, so it is not shown
+            raise RecipeError(
+                f"{where}.api_key_env: not the name of a variable: put the key into one, and its name here"
+            )
         key = os.environ.get(config.api_key_env, "").strip()
         if not key:
             raise RecipeError(f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set")
@@ -130,5 +136,10 @@ def _read_key(config: recipes.Endpoint, where: str) -> str:
         try:
             return path.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{where}.api_key_file: {str(path)!r} cannot be read: {error}") from None
+            said = error.strerror if isinstance(error, OSError) else error
+            # A name without a dot or a slash may be the key itself, so it is not shown.
+            shown = repr(str(path)) if re.search(r"[./]", config.api_key_file) else "what it names"
+            raise RecipeError(
+                f"{where}.api_key_file: {shown} cannot be read: {said}: give the path of a file"
+            ) from None
     return ""

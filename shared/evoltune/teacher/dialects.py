@@ -156,7 +156,8 @@ def chat_url(url: str, where: str, query: Mapping[str, str] | None = None) -> st
 
 def check_extra_body(extra_body: Mapping[str, Any], where: str) -> None:
     """Raises RecipeError for keys that the recipe has a key of its own for."""
-    for key in sorted(OWN_KEYS & extra_body.keys()):
+    counted = {"n"} if extra_body.get("n") is not None else set()  # how many texts a reply has is ours to say
+    for key in sorted((OWN_KEYS | counted) & extra_body.keys()):
         raise RecipeError(f"{where}.extra_body.{key}: not allowed there: use the keys of `teacher:` (null: not sent)")
     try:
         orjson.dumps(extra_body)
