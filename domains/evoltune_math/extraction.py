@@ -18,6 +18,7 @@ from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 from evoltune_math.boxes import Found, boxed, last_box
+from evoltune_math.claims import claim
 
 _ANSWER_MARKS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))  # the second: GLM's
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
@@ -25,7 +26,6 @@ MAX_CONCLUSION = 1_000
 MAX_BARE_WORDS = 6
 MAX_NAMING_WORDS = 3  # `5 identical layers` is no sentence
 MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
-MAX_WORDS = 40  # characters before and after a number in which words that change it are looked for
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
 
@@ -38,21 +38,11 @@ _NEXT_QUESTION = re.compile(
     r"\n\s*(?:#{1,4}\s*)?\**(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?\s*\**\s*[:.\n]",
     re.I,
 )
-_NOT_THIS = re.compile(
-    r"(?:\b(?:not|never|neither|nor|cannot(?: be)?|except|than|least|most|minus|negative|nearly|almost|twice|half|exceeding)|n['’]t(?: be)?"
-    r"|\b(?:anything|everything|nothing|(?:all|any|every)(?: \w+)?) but|(?:%|\b(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)) of"
-    r"|(?<!has )(?<!have )(?<!attains )(?<!reaches )\ba (?:minimum|maximum|min|max) of"
-    r"|\bdivisible by|\bother than|\bup to|\bover|\babove|\bbelow|\bunder|\bbeyond)[\s$}]+(?:the |a |an )?$",
-    re.I,
-)
-"""What makes the number that follows another statement."""
-_NOT_THAT = re.compile(
-    r"[\s$~]*(?:\\text\{)?\s*\(?(?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b|(?:is|was)(?:n['’]t|\s+not|\s+wrong|\s+incorrect)"
-    r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:the )?(?:very )?(?:least|most)|squared|cubed|below zero|degrees below)\b)", re.I,
-)  # fmt: skip
-"""The same for the number before."""
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
+_NOT_ANOTHER = re.compile(r"(?<=[\d$}])\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
+"""`7, not 5` at the end of an answer."""
+_CONTRACTED = re.compile(r"^\W*(it|that|there)['’]s\b", re.I)
 _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 """What stands before the one value that a sentence names: `Thus the total is $45.`"""
 _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
@@ -230,6 +220,8 @@ def _stated(text: str) -> Found | None:
     text = _CLOSING.sub("", text).strip()
     if not text:
         return None
+    if "'s " in text or "’s " in text:
+        text = _CONTRACTED.sub(r"\1 is", text)
     if "$" in text:
         text = _MONEY.sub(r"\\$", text)
     marked = _LETTER_A.search(text)
@@ -241,6 +233,9 @@ def _stated(text: str) -> Found | None:
     phrase = _phrase(text)
     if phrase is not None:
         return phrase
+    if len(text) <= MAX_SENTENCE and not _ALL_REALS.match(text) and (denied := _denied(text, text)) is not None:
+        return denied
+    text = _NOT_ANOTHER.sub("", text) if " not " in text else text
     if _is_bare_answer(text):
         return (_in_sentence(text) if _is_sentence(text) else None) or Found(text, "bare")
     formulas = [f for f in _FORMULA.finditer(text) if _is_formula(f)]
@@ -262,16 +257,20 @@ def _last_number(text: str) -> Found | None:
     """The last number that the text does not deny (`7, not 5`); with its words, where these make it another statement."""
     denied = None
     for found in reversed(deque(_NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
-        before, after = text[max(0, found.start() - MAX_WORDS) : found.start()], text[found.end() :][:MAX_WORDS]
-        start, end = _NOT_THIS.search(before), _NOT_THAT.match(after)
-        if start is None and end is None:
-            return Found(found[0].strip(), "number")
-        if denied is None:
-            first = found.start() - len(before) + start.start() if start else found.start()
-            denied = text[first : found.end() + (end.end() if end else 0)].strip()
-        if start is None or "not" not in start[0]:
-            break
+        said = claim(text, *found.span())
+        if not said.denied:
+            return Found(said.of(found[0].strip()), "number")
+        denied = denied or said.of(found[0].strip())
     return Found(denied, "number") if denied else None
+
+
+def _denied(sentence: str, text: str) -> Found | None:
+    """The last number of a sentence, if the text denies each number that it has there."""
+    at = text.rfind(sentence)
+    numbers = deque(_NUMBER.finditer(text, at, at + len(sentence)), maxlen=MAX_NUMBERS)
+    if not numbers or not all(claim(text, *number.span()).denied for number in reversed(numbers)):
+        return None
+    return Found(f"not {numbers[-1][0]}", "number")
 
 
 def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
@@ -301,6 +300,8 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
     if not sentence:
         return None
+    if (denied := _denied(sentence, text)) is not None:
+        return denied
     if _is_bare_answer(sentence):
         return Found(sentence, "phrase")
     formulas = list(_FORMULA.finditer(sentence))

@@ -12,6 +12,7 @@ from evoltune_math.answers.algebra.ellipsis import is_dots, written_out
 from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of, set_difference
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
+from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
 from evoltune_math.answers.nodes import Node, add, bare_items, difference, has, mul, neg, num, rel, symbols, walk
 from evoltune_math.answers.reading.agreement import contradicts
@@ -274,11 +275,14 @@ def _approximation(signs: tuple[str, ...], members: tuple[Node, ...]) -> Answer:
 def _equation(members: tuple[Node, ...]) -> Answer:
     """A name and its value, the value at the end of a computation, or a relation with all its members.
 
-    What a name equals is the end of the chain, whatever stands before; without a name, two values are no answer.
+    What a name equals is the end of a computation, whatever stands before it. Values that differ are no answer: `4 = 5`, `x = 4 = 5`.
     """
     first, last = members[0], members[-1]
     known = symbols(first)
-    if not known and any(map(contradicts, members, members[1:])):
+    lists_numbers = (
+        known and len(members) > 2 and all(known_rational(m) is not None and not m.args for m in members[1:])
+    )
+    if (not known or lists_numbers) and any(map(contradicts, members, members[1:])):
         raise Unreadable("the sides of an equation differ")
     if _takes_degrees(first) and first.args[0].op in ("sym", "fn") and not symbols(last):
         return Named(first, classify(last))

@@ -16,6 +16,7 @@ from evoltune_math.answers.kinds import Answer, Group, Named, Text, Value
 from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import cached, closing_brace, normalised, plain_number
+from evoltune_math.answers.reading.languages import in_english
 from evoltune_math.answers.reading.phrases import changes_meaning, in_signs, words_of
 from evoltune_math.answers.reading.special_forms import special_form
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
@@ -129,7 +130,7 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         special = special_form(text, read)
         if special is not None:
             return special
-        tokens = tokenize(text)
+        tokens = tokenize(in_english(text))
         if lists:
             tokens = [t for token in tokens for t in _split_thousands(token)]
         return _from_tokens(trimmed(in_signs(tokens)), text)

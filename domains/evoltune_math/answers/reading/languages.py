@@ -1,0 +1,123 @@
+"""Words of other languages that change what a number says, in English: denials, bounds, signs, fractions and scales.
+
+    in_english("mindestens 12")  ->  "at least 12";   in_english("12万")  ->  "12 \\\\times 10^{4} "
+
+Only these words are replaced, where they stand; the rest of the text stays. What the English words mean is decided elsewhere,
+once for all languages.
+"""
+
+import re
+
+# English = Spanish; German; French; Italian; Portuguese; Dutch, Polish; Russian; Hindi, Arabic. `/` parts the phrases.
+_ALPHABETIC = """
+is not = no es/no son/no vale/no puede ser/no sería; nicht gleich/kann nicht; ce n'est pas/n'est pas/ne sont pas/n'est jamais/ne vaut pas/ne peut pas être;
+ non è/non sono/non vale/non può essere/non e'; não é/nao é/nao e/não são/não pode ser; to nie; не равно/не равен/не равна/не равняется/не может быть/это не; नहीं है; ليس/ليست
+not = nunca; nicht/niemals/kein/keine/keinen/keineswegs; jamais/pas; mai; não/nao; niet/geen; nie; не/нет/никогда; नहीं; لا يساوي
+at least = al menos/por lo menos/como mínimo/como minimo/no menos de; mindestens/wenigstens/zumindest/nicht weniger als; au moins/au minimum/pas moins de; almeno/come minimo/non meno di;
+ pelo menos/no mínimo/ao menos/não menos de/não menos que; minstens/ten minste/co najmniej; не менее/не меньше/по крайней мере/как минимум/минимум; कम से कम; على الأقل
+at most = como máximo/como maximo/como mucho/a lo sumo/a lo más/no más de/no mas de/hasta; höchstens/hoechstens/maximal/nicht mehr als/bis zu; au plus/tout au plus/au maximum/pas plus de/jusqu'à;
+ al massimo/al più/non più di/fino a; no máximo/quando muito/não mais de/não mais que/até; hoogstens/ten hoogste/maximaal/co najwyżej; не более/не больше/самое большее/как максимум/до; अधिक से अधिक; على الأكثر
+more than = más de/mas de/más que/mayor que/mayor a/mayores que/superior a; mehr als/größer als/groesser als/über; plus de/plus que/plus grand que/supérieur à/supérieure à; più di/maggiore di/superiore a;
+ mais de/mais que/mais do que/maior que/maior do que; meer dan/groter dan/więcej niż; больше чем/больше/более/свыше; से अधिक; أكثر من
+less than = menos de/menos que/menor que/menor a/menores que/inferior a; weniger als/kleiner als/unter; moins de/moins que/plus petit que/inférieur à/inférieure à; meno di/minore di/inferiore a;
+ menos do que/menor do que; minder dan/kleiner dan/mniej niż; меньше чем/меньше/менее; से कम; أقل من
+almost = casi; fast/beinahe; presque; quasi; quase; bijna/prawie; почти
+minus = menos; ; moins; meno; ; ; минус; ; ناقص/سالب
+negative = negativo; negativ/negatives; négatif; ; ; ; отрицательное; ऋणात्मक
+half of = la mitad de/mitad de; die hälfte von/hälfte von/die hälfte der; la moitié de/moitié de; la metà di/metà di; a metade de/metade de; de helft van/połowa z; половина от/половина
+twice = el doble de/doble de; das doppelte von/doppelte von; le double de/double de; il doppio di/doppio di; o dobro de/dobro de; tweemaal; удвоенное
+or more = o más/o mas/o superior/en adelante; oder mehr/oder größer/und mehr; ou plus/ou davantage; o più; ou mais; of meer/lub więcej; или больше/или более; या अधिक; أو أكثر
+or less = o menos; oder weniger/oder kleiner; ou moins; o meno; ou menos; of minder/lub mniej; или меньше/или менее; या कम; أو أقل
+thousand = mil; tausend; ; mila/mille; ; duizend/tysięcy/tysiące; тысяч/тысяча/тысячи/тыс; हज़ार/हजार; ألف
+million = millones/millón; millionen; ; milioni/milione; milhões/milhão/milhoes; miljoen/milionów/miliony; миллионов/миллиона/миллион/млн; ; مليون
+billion = mil millones; milliarden/milliarde; milliards/milliard; miliardi/miliardo; bilhões/bilhão; miljard/miliardów; миллиардов/миллиарда/миллиард/млрд; ; مليار
+trillion = billones; billionen; ; ; trilhões/trilhão; biljoen; триллионов/триллиона/триллион
+wrong = incorrecto/incorrecta/falso/falsa/erróneo/errónea/equivocado/imposible; falsch/unrichtig/inkorrekt/unmöglich; faux/fausse/incorrecte/erroné; sbagliato/sbagliata/errato/errata/scorretto/impossibile;
+ errado/errada/incorreto/incorreta/impossível; fout/onjuist/błędne; неверно/неверный/неправильно/неправильный/ошибочно/невозможно/неверна; गलत; خطأ/خاطئ
+there are = ; ; il y a; ; há
+is = es/está; ist/sind; est; è; é; jest; это
+the answer = la respuesta/la solución/la correcta; die antwort/die lösung/das ergebnis/die richtige antwort; la réponse/la solution/la bonne réponse; la risposta/la soluzione; a resposta/a solução; het antwoord/odpowiedź; ответ/решение; उत्तर; الجواب/الإجابة
+correct = correcto/correcta; richtig/korrekt; juste/correcte; corretto/corretta/giusto; correto/correta; juist/poprawne; верно/правильно/верный ответ/правильный ответ; सही; صحيح
+or = sino que; ; ; oppure; ; lub; или
+but = sino; sondern; mais; ma; mas/e sim; maar; а/но
+"""
+# The words of scripts without spaces; `+` before a phrase: only behind a number.
+_UNSPACED = """
+is not = 不是/并不是/并非/不为/不等于/不可能是/不会是/不應是/不该是/绝不是
+is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
+wrong answer = 错误答案/错误的答案/不正解
+at least = 至少是/至少为/至少/不小于/不少于/不低于/少なくとも/最低でも/최소한/적어도
+at most = 至多是/至多为/至多/最多是/最多为/最多(?=[\\s\\d$])/不超过/不大于/不多于/不高于/高々/最大で/多くとも/せいぜい/기껏해야
+more than = 大于/超过/多于/高于/大於
+less than = 小于/少于/低于/不到/不足/小於
+almost = 将近/接近/几乎/ほぼ
+minus = 负(?=[\\s$\\\\({]*(?:boxed)?[\\s{]*\\d)/負の?(?=[\\s$\\\\({]*(?:boxed)?[\\s{]*\\d)/マイナス/마이너스
+or more = +以上/+より大きい/+より多い/+を超える/+이상/+초과
+or less = +以下/+以内/+未満/+より小さい/+より少ない/+이하/+미만
+or so = +左右/+上下/+ぐらい/+くらい
+halved = +的一半/+の半分/+의 절반
+doubled = +的两倍/+的二倍/+の2倍/+の二倍/+의 두 배
+\\times 10^{3} = +千(?![万萬])/+천(?!만)
+\\times 10^{4} = +万/+萬/+만
+\\times 10^{6} = +百万/+百萬/+백만
+\\times 10^{7} = +千万/+千萬/+천만
+\\times 10^{8} = +亿/+億/+억
+\\times 10^{12} = +兆/+万亿/+조
+\\times 10^{2} = +百(?![分万萬])
+"""
+_BARE_NUMBER = r"(?=[\s$\\({]*(?:boxed|fbox)?[\s{]*[-\d])"
+"""Short words that have other uses are read only right before a number."""
+_BESIDE = {
+    "pas": _BARE_NUMBER, "mai": _BARE_NUMBER, "über": _BARE_NUMBER, "unter": _BARE_NUMBER, "fast": _BARE_NUMBER,
+    "hasta": _BARE_NUMBER, "até": _BARE_NUMBER, "до": _BARE_NUMBER, "maximal": _BARE_NUMBER, "double de": _BARE_NUMBER, "quasi": _BARE_NUMBER,
+    "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)",
+}  # fmt: skip
+_NEVER_ALONE = frozenset("is or but correct".split()) | {"the answer"}
+"""What says nothing by itself: replaced only in texts that hold another of these words too."""
+_ENGLISH_TOO = frozenset("no in plus son minimum maximum double superior inferior quasi grand mas do a".split())
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def _phrases(table: str) -> list[tuple[str, str]]:
+    """(English, phrase) pairs of a table, the longest phrases first."""
+    pairs: list[tuple[str, str]] = []
+    for line in table.replace("\n ", " ").strip().split("\n"):
+        english, _, rest = line.partition(" = ")
+        pairs += [(english, p.strip()) for p in re.split("[;/]", rest) if p.strip()]
+    return sorted(pairs, key=lambda pair: -len(pair[1]))
+
+
+def _telling(phrase: str) -> str:
+    """The word of a phrase that English texts have least."""
+    words: list[str] = _WORD.findall(phrase)
+    return max(words, key=lambda word: (word not in _ENGLISH_TOO, len(word)))
+
+
+_PHRASES, _SIGNS = _phrases(_ALPHABETIC), _phrases(_UNSPACED)
+_ENGLISH = {phrase: english for english, phrase in _PHRASES}
+FOREIGN = frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii())))
+"""Texts without one of these words are returned at once."""
+_SPACED = re.compile(
+    r"(?<![^\W\d_\x00])(?<![-'’])(?:"
+    + "|".join(re.escape(p).replace("'", "['’]").replace(r"\ ", r"\s+") + _BESIDE.get(p, "") for _, p in _PHRASES)
+    + r")(?![^\W\d_])",
+    re.I,
+)
+_SCRIPTS = re.compile(r"[⺀-鿿豈-﫿가-힣぀-ヿ]")
+_JOINED = [
+    (
+        re.compile((r"(?<=[\d}$)\]])\s*" if phrase.startswith("+") else "") + phrase.removeprefix("+")),
+        f" {english} ".replace("\\", "\\\\"),
+    )
+    for english, phrase in _SIGNS
+]
+
+
+def in_english(text: str) -> str:
+    """`text` with the words of other languages that change a number's meaning in English."""
+    if not text.isascii() and _SCRIPTS.search(text):
+        for pattern, english in _JOINED:
+            text = pattern.sub(english, text)
+    if FOREIGN.isdisjoint(_WORD.findall(text.lower())):
+        return text
+    return _SPACED.sub(lambda m: _ENGLISH[" ".join(m[0].lower().replace("’", "'").split())], text)

@@ -1,0 +1,151 @@
+"""What the words around a number say about it: that it is denied, bounded, scaled, or one of several.
+
+    claim("We can rule out 9.", 16, 17).of("9")  ->  "not 9"
+    claim("At least 9 apples", 9, 10).of("9")    ->  "least 9"
+    claim("It is 9 million", 6, 7).of("9")       ->  "9 million"
+
+Windows of text are read in English first (`in_english`), so that each rule is written once.
+"""
+
+import re
+from dataclasses import dataclass
+
+from evoltune_math.answers.reading.languages import FOREIGN, in_english
+from evoltune_math.answers.units import known
+from evoltune_math.answers.vocabulary import word_set
+
+MAX_BESIDE = 60  # characters before and after a number that are read
+MAX_NEAR = 5  # words next to a number among which those are that change it
+_FILLER = (
+    r"(?:(?:that|for|the|this|it|its|it['’]s|answers?|value|result|total|solution|final|correct|right|number|is|are|be|being|was|were|equals?|equal|to|of|as|say|true|case|so|"
+    r"get|with|also|possibly|really|actually|definitely|claim|conclude|think|choose|pick|give|accept)(?![A-Za-z])|[A-Za-z](?=\s*=|\s+to\b|\s+is\b)|=|\\(?:text|mathrm|textbf|boldsymbol|mathbf)\{|\\[,;:! ]|[$~({\[*_`\"“«]|\\[(\[]|\s)*$"
+)
+"""What may stand between a word and the number that it is about."""
+_DENIES = (
+    r"(?:\b(?:not(?! only| just| merely| simply)|never|neither|nor|cannot|hardly|nobody \w+|no one \w+|refuse to|fail(?:s|ed)? to)\b|n['’]t\b"
+    r"|\b(?:false|untrue|incorrect|wrong|(?:a )?mistake|mistaken|impossible|unlikely|implausible|absurd)(?= (?:that|for|to)\b)"
+    r"|\b(?:wrong|incorrect|false|mistaken|bad|erroneous) (?:final )?(?:answer|value|result|solution|guess|choice|option)(?:s| (?:is|was|would be|of))?\b:?"
+    r"|(?<!\bno )(?<!without )(?<!without a )(?<!beyond )\bdoubt(?:s|ed|ful|less)?\b(?<!doubtless)"
+    r"|\b(?:rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)|eliminat(?:e|es|ed|ing)|reject(?:s|ed|ing)?|discard(?:s|ed|ing)?|refut(?:e|es|ed)|disprov(?:e|es|ed)|disagree with|"
+    r"except(?:ing|s)?|instead of|rather than|(?<!\bnone )(?<!\bno )other than|contrary to|den(?:y|ies|ied)|avoid|anything but|everything but|unequal to|different from|differs from)\b)"
+)
+_DENIED_BEFORE = re.compile(_DENIES + _FILLER, re.I)
+_OF = r"(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)"
+_CHANGED_BEFORE = re.compile(
+    r"(?:\b(?:(?<!\bnothing )(?!other)\w*(?:more|less|er|rather|worse|sooner) than|(?<!\bnone )(?<!\bno )other than|between [\d.,$]+ and|least|most|minus|negative|nearly|almost|twice|half"
+    r"|exceed(?:s|ed|ing)?|(?:all|any|every)(?: \w+)? but"
+    rf"|(?:%|\b{_OF}) of|(?<!has )(?<!have )(?<!attains )(?<!reaches )\ba (?:minimum|maximum|min|max) of"
+    r"|divisible by|up to|over|above|below|under|beyond)|%\s*of)[\s$}(]+(?:\\[(\[]\s*)?(?:the |a |an )?$",
+    re.I,
+)
+"""What makes the number that follows another statement."""
+_CHANGED_AFTER = re.compile(
+    r"[\s$~)\\}]*?(?:\\(?:text|mathrm)\{)?\s*\(?((?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b)"
+    r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:the )?(?:very )?(?:least|most)|squared|cubed|halved|doubled|tripled|below zero|degrees below)\b"
+    r"|(?:hundred|thousand|million|billion|trillion|dozen)\b|\\times\s*10\^(?:\{-?\d+\}|\d))",
+    re.I,
+)
+"""The same for the number before."""
+_BE = r"(?:is|are|was|were|seems?(?: to be)?|looks|(?:must|should|would|could|can|has to|have to|may|might)(?: now| thus| therefore)? be|(?:has|have) been|gets?|is to be)"
+_ADVERB = r"(?:clearly|certainly|obviously|definitely|simply|just|also|therefore|thus|actually|however|of course|completely|totally|then|really|quite|plainly|still|already)"
+_BAD = (
+    r"(?:wrong|incorrect|false|impossible(?! (?:for|with|if|unless|otherwise|when))|invalid|untrue|extraneous|inadmissible|ruled out|excluded|rejected|eliminated|discarded|refuted|"
+    r"mistaken|nonsense|absurd|out of the question|unacceptable|disproved|no (?:solution|root|answer)\b|far from (?:it|right|correct)|"
+    r"an? (?:(?:common|typical) )?(?:extraneous|wrong|incorrect|invalid|false|bad|spurious|mistake|trap|distractor|error)|too (?:large|small|big|high|low|much|many)(?=\s*(?:[.,;!]|$)))"
+)
+_GOOD = (
+    r"(?:the |an? |our |my |what |quite |possibly |even |any )*(?:valid |correct |right |true |final |actual |possible |real |required |desired |acceptable )*"
+    r"(?:answer|solution|result|root|correct|right|true|valid|possible(?! to)|it\b|acceptable|admissible|allowed|so\b|the case|we (?:want|need)|(?:[.!;)]|$))"
+)
+_NOT = r"(?:n['’]t|\s+not|\s+never)"
+_VERDICT = (
+    rf"(?:{_BE}(?:\s+{_ADVERB})*\s+{_BAD}|(?:is|was|are|were|seems|would be|could be){_NOT}(?:\s+{_ADVERB})*\s*{_GOOD}|not {_GOOD}"
+    rf"|(?:can(?:not|['’]t| not)|could{_NOT}|must{_NOT}|may{_NOT}|won['’]t|will{_NOT}|would{_NOT})(?:\s+possibly)?\s+(?:be\s+{_GOOD}|work|hold|happen|occur|satisfy|be$)"
+    rf"|(?:does|do|did){_NOT}\s+(?:work|satisfy|fit|hold|solve|check out|match|make sense|qualify|apply)\b|fails?(?=\s*(?:[.,;!]|$| the | to satisfy))|(?:wrong|incorrect)(?=\s*(?:[.,;)\]!]|$)))"
+)
+_DENIED_AFTER = re.compile(
+    rf"[\s$)\]}}*_`\"”»\\]*(?:(?!or\b|and\b)\\?(?:text\{{)?[A-Za-z]{{1,12}}\}}?\s+){{0,2}}?(?:[,;–—-]+\s*)?(?:\(|\[)?(?:(?:but|which|that|and|this|it|yet|though|as|for)\s+)*(?:(?:it|that|this)['’]s\s+{_BAD}|{_VERDICT})"
+    rf"|[\s$)\]}}*_`\"”»\\]*\?\s*(?:no\b|nope\b|{_BAD})"
+    rf"|[\s$)\]}}*_`\"”»\\]*[.!?]\s+(?:(?:but|however|wait|no|hmm|oops|actually|unfortunately|sorry|oh)[,!.\s—–-]*)*"
+    rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!])",
+    re.I,
+)
+_TENTATIVE = r"(?:(?:maybe|perhaps|possibly|even|just|also|probably|it could be|it might be|is it|else|either)\s+)*"
+_ALTERNATIVE = r"(\$?(?:[A-Za-z]\s*=\s*)?-?(?:\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\})(?![\d,.]*\d))"
+_OR_AFTER = re.compile(
+    rf"[\s$)}}\\]*((?:\\?(?:text|mathrm)?\{{?\s*[A-Za-z]{{1,12}}\}}?)?)[\s$)}}]*[.,;]?\s*[(\[]?\s*\b(?:or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?|to\s+){_ALTERNATIVE}"
+    r"(?!\$?\s*(?:[+*/^=]|\\times|\\cdot|\)?\s*(?:is|are|was|were|would|will|can|decimal|significant|sig|places?|d\.?p|s\.?f|digits?|figures?)\b))\s*([A-Za-z]{1,12}\b)?",
+    re.I,
+)
+_OR_BEFORE = re.compile(
+    rf"(?<![\w/*+^.,-])(?<![/*+^-] ){_ALTERNATIVE}[\s$)]*[.,;]?\s*\b(?:or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?)[\s$(\\]*(?:[A-Za-z]\s*=\s*)?$",
+    re.I,
+)
+
+
+_WORD = re.compile(r"[a-z]+")
+_DENYING = word_set(
+    "not never neither nor cannot hardly nobody no t refuse fail fails failed false untrue incorrect wrong mistake mistaken impossible unlikely "
+    "implausible absurd bad erroneous doubt doubts doubted doubtful rule rules ruled ruling exclude excludes excluded excluding eliminate eliminates "
+    "eliminated eliminating reject rejects rejected discard discards discarded refute refutes refuted disprove disproves disproved disagree except "
+    "excepting excepts instead rather other contrary deny denies denied avoid but unequal different differs invalid extraneous inadmissible nonsense "
+    "out unacceptable far spurious trap distractor error too nope"
+)
+_CHANGING = word_set(
+    "than and least most minus negative nearly almost twice half exceed exceeds exceeded exceeding all any every opposite square cube root "
+    "reciprocal inverse multiple multiples factor factors divisor divisors power powers percent third thirds quarter quarters fifth fifths minimum "
+    "maximum min max divisible up over above below under beyond or at squared cubed halved doubled tripled degrees hundred thousand million billion "
+    "trillion dozen times more less fewer greater zero"
+)
+_DOUBTING = word_set("or maybe perhaps possibly to")
+"""The words without which no rule above can match: most texts have none of them."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said about a number: `denied`, or the words `before` and `after` that belong to the answer."""
+
+    denied: bool = False
+    before: str = ""
+    after: str = ""
+
+    def of(self, answer: str) -> str:
+        """The statement that the text makes with this answer."""
+        if self.denied:
+            return f"not {answer}"
+        return f"{self.before} {answer} {self.after}".strip() if self.before or self.after else answer
+
+
+NOTHING = Claim()
+
+
+def claim(text: str, start: int, end: int) -> Claim:
+    """What the text before and after a number, text[start:end], says about it."""
+    before, after = text[max(0, start - MAX_BESIDE) : start], text[end : end + MAX_BESIDE]
+    words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
+    if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)):
+        before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]
+        words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
+    if not _DENYING.isdisjoint(words_before) and _DENIED_BEFORE.search(before):
+        return Claim(denied=True)
+    if not _DENYING.isdisjoint(words_after) and _DENIED_AFTER.match(after):
+        return Claim(denied=True)
+    last, first = words_before[-MAX_NEAR:], words_after[:MAX_NEAR]
+    lead = tail = ""
+    if ("%" in before or not _CHANGING.isdisjoint(last)) and (changed := _CHANGED_BEFORE.search(before)):
+        lead = changed[0].strip(" $(}\\")
+    if not _CHANGING.isdisjoint(first) and (changed := _CHANGED_AFTER.match(after)):
+        tail = changed[1].strip()
+    if not lead and not _DOUBTING.isdisjoint(last) and not after.lstrip(" $").startswith("="):
+        other = _OR_BEFORE.search(before)
+        lead = f"{other[1].strip(' $')} or" if other else ""
+    if not tail and not _DOUBTING.isdisjoint(first) and (other := _OR_AFTER.match(after)):
+        tail = _alternative(*other.groups(""))
+    return Claim(before=lead, after=tail) if lead or tail else NOTHING
+
+
+def _alternative(unit: str, number: str, unit_after: str) -> str:
+    """`or 10` with the units on both sides; a decimal is the rounding of what stands before it, or contradicts it."""
+    unit, unit_after = (u if known(u) else "" for u in (re.sub(r"\\(?:text|mathrm)|[{}\s]", "", unit), unit_after))
+    sign = "\\approx" if "." in number and not unit_after else "or"
+    return f"{unit} {sign} {number.strip(' $')} {unit_after}".strip()
