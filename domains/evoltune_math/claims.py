@@ -10,9 +10,10 @@ Windows of text are read in English first (`in_english`), so that each rule is w
 import re
 from dataclasses import dataclass
 
+from evoltune_math.answers.opposites import TURNING, turning_words
 from evoltune_math.answers.reading.languages import FOREIGN, in_english
 from evoltune_math.answers.units import known
-from evoltune_math.answers.vocabulary import word_set
+from evoltune_math.answers.vocabulary import MODIFIERS, word_set
 
 MAX_BESIDE = 60  # characters before and after a number that are read
 MAX_NEAR = 5  # words next to a number among which those are that change it
@@ -83,6 +84,17 @@ _OR_BEFORE = re.compile(
 )
 
 
+_AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°)?")
+_ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
+"""Words that make another statement where they stand alone: `5 and up`, `below 5`."""
+_CARRIED = "|".join(sorted(TURNING - MODIFIERS | _ALIASES.keys(), key=len, reverse=True))
+_TURNED_AFTER = re.compile(
+    rf"[\s$)}}\\]*?(\\?%|percent)?[\s$)}}\\]*((?:(?!than\b)[A-Za-z]{{1,12}}\s+){{0,3}}?)((?:counter-|anti-)?(?:{_CARRIED}))\b(?!\s+than)",
+    re.I,
+)
+_TURNED_BEFORE = re.compile(
+    rf"\b((?:{_CARRIED}))(?:(?:\s+[a-z]+)?\s+(?:of|by))?\s+(?:about |exactly |only |a |\\?\$)*[\s$(\\]*$", re.I
+)
 _WORD = re.compile(r"[a-z]+")
 _DENYING = word_set(
     "not never neither nor cannot hardly nobody no t refuse fail fails failed false untrue incorrect wrong mistake mistaken impossible unlikely "
@@ -103,16 +115,23 @@ _DOUBTING = word_set("or maybe perhaps possibly to")
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said about a number: `denied`, or the words `before` and `after` that belong to the answer."""
+    """What is said about a number: `denied`, or the words `before` and `after` that belong to the answer.
+
+    `turning`: words such as `decrease`, which matter only beside an answer with their opposites.
+    """
 
     denied: bool = False
     before: str = ""
     after: str = ""
+    turning: str = ""
 
     def of(self, answer: str) -> str:
         """The statement that the text makes with this answer."""
         if self.denied:
             return f"not {answer}"
+        if self.turning and _AMOUNT.fullmatch(answer):
+            percent = "\\%" if self.turning[0] == "%" and "%" not in answer else ""
+            return f"{answer}{percent} \\text{{{self.turning.lstrip('%')}}}"
         return f"{self.before} {answer} {self.after}".strip() if self.before or self.after else answer
 
 
@@ -141,7 +160,17 @@ def claim(text: str, start: int, end: int) -> Claim:
         lead = f"{other[1].strip(' $')} or" if other else ""
     if not tail and not _DOUBTING.isdisjoint(first) and (other := _OR_AFTER.match(after)):
         tail = _alternative(*other.groups(""))
-    return Claim(before=lead, after=tail) if lead or tail else NOTHING
+    turning = "" if lead or tail else _turning(before, after, words_before, words_after)
+    return Claim(before=lead, after=tail, turning=turning) if lead or tail or turning else NOTHING
+
+
+def _turning(before: str, after: str, words_before: list[str], words_after: list[str]) -> str:
+    """The words beside a number up to one that has an opposite: `minutes late`, `decrease` of `a decrease of 20%`."""
+    if not TURNING.isdisjoint(words_after[:MAX_NEAR]) and (behind := _TURNED_AFTER.match(after)):
+        return ("%" if behind[1] else "") + behind[2] + _ALIASES.get(behind[3].lower(), behind[3])
+    if turning_words(" ".join(words_before[-MAX_NEAR:])) and (ahead := _TURNED_BEFORE.search(before)):
+        return _ALIASES.get(ahead[1].lower(), ahead[1])
+    return ""
 
 
 def _alternative(unit: str, number: str, unit_after: str) -> str:

@@ -15,10 +15,10 @@ from evoltune_math.answers.kinds import Text
 from evoltune_math.answers.reading.cleanup import repair_escapes, to_ascii, unwrapped
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
-from evoltune_math.answers.units import SHORT_UNITS
+from evoltune_math.answers.units import SHORT_UNITS, known
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 from evoltune_math.boxes import Found, boxed, last_box
-from evoltune_math.claims import claim
+from evoltune_math.claims import NOTHING, claim
 
 _ANSWER_MARKS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))  # the second: GLM's
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
@@ -70,6 +70,7 @@ _NUMBER = re.compile(
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
     r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
+_UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)(?![\w/^*-])")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
 _TRUTH_VALUE = re.compile(
@@ -259,7 +260,10 @@ def _last_number(text: str) -> Found | None:
     for found in reversed(deque(_NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
         said = claim(text, *found.span())
         if not said.denied:
-            return Found(said.of(found[0].strip()), "number")
+            unit = _UNIT_AFTER.match(text, found.end()) if said == NOTHING else None
+            return Found(
+                f"{found[0].strip()} {unit[1]}" if unit and known(unit[1]) else said.of(found[0].strip()), "number"
+            )
         denied = denied or said.of(found[0].strip())
     return Found(denied, "number") if denied else None
 

@@ -18,6 +18,7 @@ from evoltune_math.answers.equality import compare
 from evoltune_math.answers.equality.expressions import is_undefined
 from evoltune_math.answers.equality.values import same_words
 from evoltune_math.answers.kinds import Answer, Group, Text, Value
+from evoltune_math.answers.opposites import opposed, without_direction
 from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
 from evoltune_math.answers.reading.reader import OUR_FAULTS, read
@@ -26,6 +27,7 @@ from evoltune_math.extraction import find, find_for, is_prose
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _COMMA_DECIMAL, _POINT_DECIMAL = re.compile(r"-\d+,\d|-?\d+,\d\d"), re.compile(r"-?\d+\.\d{1,2}")
+_DIRECTION = re.compile(r"clockwise|north|south|east|west", re.I)
 _PROSE = "\0prose"
 MAX_EVIDENCE = 2_000
 MAX_LIST_TEXT = 400
@@ -101,7 +103,14 @@ def _is_undefined(answer: str) -> bool:
 
 
 def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
-    """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..."""
+    """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..., opposites."""
+    equal, method = _compared(a, b, policy)
+    if not equal and (_DIRECTION.search(a[-12:]) or _DIRECTION.search(b[-12:])):
+        equal, method = _compared(without_direction(a), without_direction(b), policy)
+    return (False, "opposites") if equal and method != "string" and opposed(a, b) else (equal, method)
+
+
+def _compared(a: str, b: str, policy: Policy) -> tuple[bool, str]:
     x, y = plain_number(a.strip()), plain_number(b.strip())
     if x is not None and y is not None and "." not in a + b:
         return x == y, "rational"

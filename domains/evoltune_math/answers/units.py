@@ -115,7 +115,10 @@ def factor(a: str, b: str) -> Fraction | None:
 
 
 def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
-    """((dimension, power) pairs, factor to the base units), or None if a part is no known unit."""
+    """((dimension, power) pairs, factor to the base units), or None if a part is no known unit.
+
+    What follows a unit is what is measured and in which direction: `km east` is a length, `cups of milk` a volume.
+    """
     unit = _SPEEDS.get(unit.lower(), unit)
     if not unit:
         return None
@@ -131,6 +134,8 @@ def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | Non
         elif part.isalpha():
             found = known(part)
             power = _power(parts[at + 1 : at + 3], power)
+            if found is None and dimensions and sign == 1 and len(part) > 1:
+                break
             if found is None or abs(power) > MAX_POWER:
                 return None
             base, factor_to_base = _DERIVED.get(found[0], ({found[0]: 1}, Fraction(1)))
