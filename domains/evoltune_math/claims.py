@@ -87,9 +87,9 @@ _OR_BEFORE = re.compile(
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°)?")
 _ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
 """Words that make another statement where they stand alone: `5 and up`, `below 5`."""
-_CARRIED = "|".join(sorted(TURNING - MODIFIERS | _ALIASES.keys(), key=len, reverse=True))
+_CARRIED = "|".join(sorted(TURNING - MODIFIERS - {"minimum", "maximum"} | _ALIASES.keys(), key=len, reverse=True))
 _TURNED_AFTER = re.compile(
-    rf"[\s$)}}\\]*?(\\?%|percent)?[\s$)}}\\]*((?:(?!than\b)[A-Za-z]{{1,12}}\s+){{0,3}}?)((?:counter-|anti-)?(?:{_CARRIED}))\b(?!\s+than)",
+    rf"[\s$)}}\\]*?(\\?%|percent)?[\s$)}}\\]*((?:(?!than\b|from\b|the\b|to\b|of\b)[A-Za-z]{{1,12}}\s+(?:to the\s+)?)?)((?:counter-|anti-)?(?:{_CARRIED}))\b(?!\s+than)",
     re.I,
 )
 _TURNED_BEFORE = re.compile(

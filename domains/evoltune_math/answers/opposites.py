@@ -10,7 +10,7 @@ import re
 # A group on each line, its sides parted by `/`.
 _TABLE = """
 increase increases increased increasing rise rises rising rose raised raise growth grew gain gained gains up markup more surplus profit profits earn earned deposit win won wins credit credits / decrease decreases decreased decreasing drop dropped drops fall falls fell fallen decline declined reduce reduced reduction down loss losses lost lose loses deficit discount fewer less withdrawal withdraw off debit debits cut shrink shrank
-early earlier before prior ago previous / late later after afterwards hence
+early earlier before prior ago previous / late later after afterwards
 north northern northward northwards / south southern southward southwards / east eastern eastward eastwards / west western westward westwards / northeast / northwest / southeast / southwest
 clockwise / counterclockwise anticlockwise
 am / pm
@@ -31,7 +31,6 @@ minimum smallest least / maximum largest greatest
 vowel vowels / consonant consonants
 head heads / tail tails
 even / odd
-bc bce / ad ce
 prime primes / composite composites
 married / single unmarried
 buy bought buys purchase / sell sold sells sale
@@ -42,7 +41,7 @@ acute / obtuse
 convex / concave
 horizontal / vertical
 """
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"(?<![\\a-z])[a-z]+")
 _SPELLED = re.compile(r"(counter|anti)-\s?(clockwise)|\b([ap])\.\s?m\b\.?|\b(north|south)-?\s?(east|west)\b", re.I)
 _COMPASS = re.compile(r"(?:\d\s*(?:\^\s*\{?\\circ\}?|°|degrees)?|\})\s*(?:\\(?:text|mathrm)\{\s*)?([NSEW])\b\}?\s*$")
 _POINTS = {"N": "north", "S": "south", "E": "east", "W": "west"}
