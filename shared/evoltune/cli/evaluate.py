@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from evoltune.cli import options, stages
-from evoltune.curate.ablations import AXES
+from evoltune.curate.ablations import AXES, EVOLUTION
 from evoltune.errors import DataError, RecipeError, nearest
 from evoltune.evaluate import ablation
 from evoltune.evaluate.measure import environment, evaluate, score
@@ -20,6 +20,7 @@ from evoltune.evaluate.results import score_table
 from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import judging_domain, load_suite
 from evoltune.recipe import make_recipe
+from evoltune.report.ablation_page import write_ablation
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import is_address
 from evoltune.run.paths import ABLATION, EVAL, RUNS, SCORES
@@ -139,8 +140,15 @@ def _rescore(args: argparse.Namespace) -> None:
 def add_ablate(parser: argparse.ArgumentParser) -> None:
     options.add_recipe(parser)
     add = parser.add_argument
-    add("--axes", default=",".join(AXES), help=f"default: {','.join(AXES)}")
-    add("--size", type=options.count, default=0, metavar="ROWS", help="rows per variant (default: all that fit)")
+    usual = ",".join(axis for axis in AXES if axis != EVOLUTION)
+    add(
+        "--axes",
+        "--axis",
+        default=usual,
+        help=f"default: {usual}; {EVOLUTION}: seeds against what was made of them, at equal tokens",
+    )
+    size_help = f"rows per variant (default: all that fit); of {EVOLUTION}: seeds that it begins with"
+    add("--size", type=options.count, default=0, metavar="ROWS", help=size_help)
     add("--repeats", type=options.positive_int, default=1, help="seeds per variant (default: 1)")
     add("--dry-run", action="store_true", help="print what would be trained and stop")
     options.finish(parser, _ablate)
@@ -165,4 +173,5 @@ def _ablate(args: argparse.Namespace) -> None:
         options.say(args, facts, ("{axis}: {variant}, seed {seed}: {rows} rows".format(**f) for f in facts))
         return
     results = ablation.run_all(work, plan)
-    options.say(args, results, ablation.report(results))
+    page = write_ablation(folder)
+    options.say(args, results, [*ablation.report(results), f"page: {page}"])

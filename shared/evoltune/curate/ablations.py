@@ -2,16 +2,17 @@
 
     variants(pool, "quantity", size=1000, seed=0)  ->  {"250 rows": [...], "500 rows": [...], "1000 rows": [...]}
 
-Except under `quantity`, all variants of an axis have the same number of rows. Invariant: the same pool, in any order, and
+Except under `quantity` and `evolution`, all variants of an axis have the same number of rows. Invariant: the same pool, in any order, and
 the same seed give the same variants.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evoltune.curate.diversity import choose_diverse, spherical_kmeans
 from evoltune.curate.select import grouped, source_of
 from evoltune.errors import DataError
+from evoltune.evolve.rewriting import MODEL as REWRITE
 from evoltune.record import Record, digest
 from evoltune.text.vectors import import_numpy, vectors
 
@@ -26,7 +27,11 @@ class Pool:
     kept: Sequence[Record]
     """The rows of the dataset."""
     rejected: Sequence[Record] = ()
-    """Rows that the verifier rejected; `quality` trains on them too, for comparison."""
+    """Rows that the verifier rejected; `quality` and `evolution` train on them too, for comparison."""
+    verified: Sequence[Record] = ()
+    """Rows that the verifier kept, before anything was selected."""
+    roots: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Id of each row that was evolved -> the seeds that it comes from."""
 
 
 def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
@@ -103,10 +108,34 @@ def _round_mix(pool: Pool, size: int, seed: int) -> Variants:
     return {"seeds" if n == 0 else f"rounds 0 to {n}": _drawn(rows, count, seed) for n, rows in upto.items()}
 
 
+def _evolution(pool: Pool, size: int, seed: int) -> Variants:
+    """What evolution brings, from the same seeds: `size` of those that chains grew from, and what was made of these alone."""
+    grown = frozenset().union(*pool.roots.values())
+    seeds = _drawn([r for r in pool.verified if r.id in grown], size, seed)
+    chosen = {r.id for r in seeds}
+
+    def evolved(rows: Sequence[Record], *, computed: bool) -> list[Record]:
+        own = (r for r in rows if r.parents and pool.roots.get(r.id, frozenset({""})) <= chosen)
+        return [r for r in own if (r.answers[0].model == REWRITE) == computed]
+
+    unverified = [_without_verdict(r) for r in evolved([*pool.verified, *pool.rejected], computed=False)]
+    found = {
+        "seeds only": seeds,
+        "evolved, unverified": [*seeds, *unverified],
+        "evolved, verified": [*seeds, *evolved(pool.verified, computed=False)],
+        "verified and selected": [r for r in pool.kept if r.id in chosen] + evolved(pool.kept, computed=False),
+        "solution first": [*seeds, *evolved(pool.verified, computed=True)],
+    }
+    return found if len(found["evolved, unverified"]) > len(seeds) or len(found["solution first"]) > len(seeds) else {}
+
+
 AXES: Mapping[str, Callable[[Pool, int, int], Variants]] = {
     "diversity": _diversity,
     "quality": _quality,
     "quantity": _quantity,
     "task-mix": _task_mix,
     "round-mix": _round_mix,
+    "evolution": _evolution,
 }
+EVOLUTION = "evolution"
+"""The axis whose variants are trained at equal tokens, and compared with its first."""

@@ -3,7 +3,7 @@
     plan = planned(work, read_pool(work), ["quality", "quantity"], size=200, repeats=3)
     results = run_all(work, plan)          # mean over seeds with 95% intervals; a stopped ablation resumes
 
-Everything is written to RUN/ablation/AXIS/VARIANT/SEED; `ablation.json` and `ablation.svg` come last.
+Everything is written to RUN/ablation/AXIS/VARIANT/SEED; the results and the chart come last.
 """
 
 import json
@@ -13,28 +13,41 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import msgspec
 
-from evoltune.curate.ablations import Pool, variants
+from evoltune.curate.ablations import EVOLUTION, Pool, variants
 from evoltune.curate.certificate import build_certificate, methods_of
 from evoltune.curate.decontaminate import decontaminate, domain_overlap, overlap_methods, seed_texts
 from evoltune.dataset.write import write_dataset
-from evoltune.errors import DataError
+from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.results import percent, percent_interval, solved_problems
-from evoltune.evaluate.statistics import mean
+from evoltune.evaluate.statistics import mean, paired
+from evoltune.recipe import Recipe
 from evoltune.record import Record
 from evoltune.report.charts import scores_svg
 from evoltune.rows.files import write_file, write_json
 from evoltune.rows.records import seed_records
-from evoltune.run.paths import ABLATION, AFTER, CHECKPOINT, DATASET, EVAL, SCORES
+from evoltune.run.paths import (
+    ABLATION,
+    ABLATION_CHART,
+    ABLATION_RESULTS,
+    AFTER,
+    CHECKPOINT,
+    DATASET,
+    EVAL,
+    MANIFEST,
+    SCORES,
+)
 from evoltune.run.queries import decisions
 from evoltune.run.run import Run
 from evoltune.run.store import Step, Store
 from evoltune.terminal import table
 from evoltune.train.launch import train
+from evoltune.train.plan import row_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +68,10 @@ def planned(work: Run, pool: Pool, axes: Sequence[str], size: int, repeats: int)
 
     `size`: rows per variant; 0: as many as the dataset has. `repeats`: seeds per variant, counted up from the recipe's.
     """
+    if EVOLUTION in axes and work.recipe.train.max_steps <= 0:
+        raise RecipeError(
+            f"train.max_steps: the axis {EVOLUTION!r} trains at equal tokens, so it needs a number of steps"
+        )
     return [
         Training(axis=axis, variant=variant, seed=seed, rows=rows)
         for axis in axes
@@ -74,23 +91,54 @@ def read_pool(work: Run) -> Pool:
         judged = next(step for step in selected.chain() if step.name == "verify")
         ids = [d.record for d in decisions(store, judged) if d.reason]
         rejected = [record for i in ids if (record := store.record(i, judged)).answers]
+        verified, roots = list(store.kept(judged)), _roots(store, selected.origin)
     with ExitStack() as stack:
         curate, overlap = work.recipe.curate, None
-        if overlap_methods(work.domain, curate) and work.targets and rejected:
+        if overlap_methods(work.domain, curate) and work.targets and (rejected or verified):
             checker = stack.enter_context(work.checker())
             overlap = domain_overlap(work.domain, curate, work.targets, checker)
         seeds = seed_texts(seed_records(work.recipe, work.domain))
-        checked = decontaminate(work.targets, curate, overlap, seeds=seeds)(rejected)
-        return Pool(kept=kept, rejected=[r for r in checked if isinstance(r, Record)])
+        stage = decontaminate(work.targets, curate, overlap, seeds=seeds)
+        rejected, verified = ([r for r in stage(rows) if isinstance(r, Record)] for rows in (rejected, verified))
+        return Pool(kept=kept, rejected=rejected, verified=verified, roots=roots)
+
+
+def _roots(store: Store, evolved: Step) -> dict[str, frozenset[str]]:
+    """The seeds that each kept draw comes from."""
+    parents = {record.id: record.parents for record in store.kept(evolved) if record.parents}
+    found: dict[str, frozenset[str]] = {}
+
+    def roots(record: str) -> frozenset[str]:
+        if record not in found:
+            found[record] = (
+                frozenset().union(*map(roots, parents[record])) if record in parents else frozenset({record})
+            )
+        return found[record]
+
+    return {record: roots(record) for record in parents}
 
 
 def run_all(work: Run, trainings: Sequence[Training]) -> list[dict[str, Any]]:
     """Trains and scores everything that is not finished; returns and writes the mean results of each variant."""
     for training in trainings:
-        _train_and_score(work, training)
-    names = dict.fromkeys((t.axis, t.variant) for t in trainings)
-    results = [_mean_over_seeds(work, [t for t in trainings if (t.axis, t.variant) == name]) for name in names]
-    bars = [
+        first = next(t for t in trainings if (t.axis, t.seed) == (training.axis, training.seed))
+        _train_and_score(work, training, first)
+    groups: dict[tuple[str, str], list[Training]] = {}
+    for training in trainings:
+        groups.setdefault((training.axis, training.variant), []).append(training)
+    results = [_mean_over_seeds(work, group) for group in groups.values()]
+    for entry, group in zip(results, groups.values(), strict=True):
+        first_group = next(found for (axis, _), found in groups.items() if axis == entry["axis"])
+        if entry["axis"] == EVOLUTION and group is not first_group:
+            entry["against"] = {"variant": first_group[0].variant, "suites": _against(work, first_group, group)}
+    write_json(work.folder / ABLATION / ABLATION_RESULTS, results)
+    write_file(work.folder / ABLATION / ABLATION_CHART, scores_svg(bars(results)))
+    return results
+
+
+def bars(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the chart."""
+    return [
         {
             "label": f"{entry['variant']} ({entry['rows']})", "suite": f"{entry['axis']}: {suite}", "measure": "mean",
             "value": m["value"], "low": m["interval"][0], "high": m["interval"][1],
@@ -98,12 +146,10 @@ def run_all(work: Run, trainings: Sequence[Training]) -> list[dict[str, Any]]:
         for entry in results
         for suite, m in entry["suites"].items()
     ]  # fmt: skip
-    write_json(work.folder / ABLATION / "ablation.json", results)
-    write_file(work.folder / ABLATION / "ablation.svg", scores_svg(bars))
-    return results
 
 
-def _train_and_score(work: Run, training: Training) -> None:
+def _train_and_score(work: Run, training: Training, first: Training) -> None:
+    """`first`: the variant of the same axis and seed whose tokens the others are trained on, where tokens are to be equal."""
     out, rows, suites = training.folder(work.folder), training.rows, work.suites
     replace = msgspec.structs.replace
     recipe = replace(work.recipe, train=replace(work.recipe.train, seed=training.seed, dataset=None))
@@ -112,19 +158,59 @@ def _train_and_score(work: Run, training: Training) -> None:
     no_validation = replace(recipe, curate=replace(recipe.curate, validation=0.0))
     counts = {"variant": {"in": len(rows), "kept": len(rows)}}
     write_dataset(rows, out / DATASET, no_validation, proof, counts)
+    if training.axis == EVOLUTION:
+        steps = _equal_steps(recipe, out / DATASET, first.folder(work.folder) / DATASET)
+        recipe = replace(recipe, train=replace(recipe.train, max_steps=steps))
     score = partial(evaluate, baseline=False, allow_uncertified=True)
     train(recipe, out / DATASET, out / CHECKPOINT, suites=suites, score=score)
     evaluate(recipe, str(out / CHECKPOINT), out / EVAL / AFTER, baseline=False)
+
+
+def _equal_steps(recipe: Recipe, dataset: Path, first: Path) -> int:
+    """The steps in which a dataset gives as many tokens as the first does in `train.max_steps`."""
+    if recipe.train.max_steps <= 0:
+        raise RecipeError(
+            f"train.max_steps: the axis {EVOLUTION!r} trains at equal tokens, so it needs a number of steps"
+        )
+    mean_of_first, own = (fmean(row_lengths(place, recipe.train.template)) for place in (first, dataset))
+    return max(1, round(recipe.train.max_steps * mean_of_first / own))
+
+
+def _tokens_trained(work: Run, training: Training) -> int:
+    """The tokens of all steps of a finished training."""
+    manifest = json.loads((training.folder(work.folder) / CHECKPOINT / MANIFEST).read_text(encoding="utf-8"))
+    train, data = work.recipe.train, manifest["data"]
+    batch = train.global_batch_size or train.per_device_train_batch_size * train.gradient_accumulation_steps
+    rows: int = manifest["steps"] * batch
+    tokens_a_row = float(data["tokens"]) / float(data["kept"])
+    return round(rows * tokens_a_row)
+
+
+def _solved(work: Run, training: Training) -> dict[str, dict[str, float]]:
+    """suite -> problem -> pass@1."""
+    after = training.folder(work.folder) / EVAL / AFTER
+    scores = json.loads((after / SCORES).read_text(encoding="utf-8"))
+    return {suite: solved_problems(after, suite, entry) for suite, entry in scores["suites"].items()}
+
+
+def _against(work: Run, first: Sequence[Training], others: Sequence[Training]) -> dict[str, Any]:
+    """The paired comparison with the first variant, suite by suite: of the means over seeds, and of each seed by itself."""
+    found: dict[str, Any] = {}
+    pairs = [(_solved(work, a), _solved(work, b)) for a, b in zip(first, others, strict=True)]
+    for suite in pairs[0][0]:
+        problems = sorted(pairs[0][0][suite])
+        a, b = ([fmean(pair[i][suite][p] for pair in pairs) for p in problems] for i in (0, 1))
+        each = [fmean(pair[1][suite][p] - pair[0][suite][p] for p in problems) for pair in pairs]
+        found[suite] = {**asdict(paired(a, b, work.recipe.seed)), "each_seed": each}
+    return found
 
 
 def _mean_over_seeds(work: Run, trainings: Sequence[Training]) -> dict[str, Any]:
     """The mean of each suite over seeds and problems, with the bootstrap interval over problems."""
     found: dict[str, dict[str, list[float]]] = {}
     for training in trainings:
-        after = training.folder(work.folder) / EVAL / AFTER
-        scores = json.loads((after / SCORES).read_text(encoding="utf-8"))
-        for suite, entry in scores["suites"].items():
-            for problem, value in solved_problems(after, suite, entry).items():
+        for suite, problems in _solved(work, training).items():
+            for problem, value in problems.items():
                 found.setdefault(suite, {}).setdefault(problem, []).append(value)
     suites = {
         suite: asdict(mean([sum(v) / len(v) for _, v in sorted(problems.items())], work.recipe.seed))
@@ -132,15 +218,33 @@ def _mean_over_seeds(work: Run, trainings: Sequence[Training]) -> dict[str, Any]
     }
     first = trainings[0]
     seeds = len(trainings)
-    return {"axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": seeds, "suites": suites}
+    tokens = round(fmean(_tokens_trained(work, training) for training in trainings))
+    return {
+        "axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": seeds, "tokens": tokens, "suites": suites,
+    }  # fmt: skip
 
 
 def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A table with one line per variant and suite."""
-    head = ["axis", "variant", "rows", "seeds", "suite", "score", "95% interval"]
+    head = ["axis", "variant", "rows", "seeds", "tokens", "suite", "score", "95% interval", "against the first"]
     body = [
-        [*(entry[key] for key in head[:4]), suite, percent(m["value"]), percent_interval(m["interval"])]
+        [
+            *(entry[key] for key in head[:5]),
+            suite,
+            percent(m["value"]),
+            percent_interval(m["interval"]),
+            _gain(entry, suite),
+        ]
         for entry in results
         for suite, m in entry["suites"].items()
     ]
     return table(head, body)
+
+
+def _gain(entry: dict[str, Any], suite: str) -> str:
+    """The paired difference to the axis's first variant, with its interval over problems."""
+    if "against" not in entry:
+        return ""
+    found = entry["against"]["suites"][suite]
+    low, high = found["interval"]
+    return f"{found['difference']:+.1%} ({low:+.1%} to {high:+.1%})"

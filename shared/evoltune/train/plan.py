@@ -147,7 +147,7 @@ def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict
 def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Sequence[int]]:
     """(number of training rows, where it comes from, estimated tokens of each row)."""
     if dataset is not None and dataset.exists():
-        lengths = [_tokens(row, recipe.train.template) for row in read_rows(str(dataset))]
+        lengths = row_lengths(dataset, recipe.train.template)
         return len(lengths), f"rows of {dataset}", lengths
     for count, key in ((rows, "--rows"), (recipe.curate.size, "curate.size"), (recipe.evolve.sample, "evolve.sample")):
         if count:
@@ -155,6 +155,11 @@ def _rows(recipe: Recipe, rows: int, dataset: Path | None) -> tuple[int, str, Se
     seeds = _seeds(recipe)
     rows = seeds + recipe.evolve.draws(seeds)
     return rows, f"at most: {seeds} seeds and all their draws (--rows N for another number)", ()
+
+
+def row_lengths(dataset: Path, template: str) -> list[int]:
+    """An estimate of the tokens of each row of a dataset."""
+    return [_tokens(row, template) for row in read_rows(str(dataset))]
 
 
 def _tokens(row: Mapping[str, Any], template: str) -> int:
