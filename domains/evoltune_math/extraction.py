@@ -29,13 +29,23 @@ MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
 
+_THOUGHT = re.compile(r"(?<![`'\"])<(think|thinking|thought|thoughts|reasoning)>(?![`'\"])", re.I)
+_REFUSES = re.compile(
+    r"\bI(?:['’]m| am)? (?:can(?:not|['’]t| not)|could(?: not|n['’]t)|(?:was |am )?(?:unable|not able) to|must|have to) (?:help|solve|determine|answer|find|compute|provide|do|assist|figure|say|tell|give|decline|refuse)"
+    r"|\bI (?:do not|don['’]t|did not|didn['’]t) know\b|\bI(?: am|['’]m) not (?:sure|certain)\b|\bno idea\b|\bI (?:give up|refuse)\b|\b(?:unable|not able) to (?:answer|solve|determine|provide|help)"
+    r"|\b(?:impossible|not possible|hard|difficult) to (?:determine|say|tell|know|solve|answer|compute)\b|(?:can(?:not|['’]t| not)|could not) be (?:determined|solved|answered|computed|found|known)\b"
+    r"|\b(?:not enough|insufficient|lack of) (?:information|data)\b|\bsorry,? (?:but )?(?:I|we)\b|\b(?:has|have|is|are) no (?:unique |definite )?(?:solution|answer)",
+    re.I,
+)
+"""What takes a number back: behind it, or shortly before it, the last number of a text is not its answer."""
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
 _LABEL = re.compile(r"(?:answer|result)\W{0,4}(?::|=|\bis\b|\bare\b)", re.I)
 """What a label after a box looks like; without it nothing there is searched."""
 _OPTION_LETTER = re.compile(r"[*$\s]*(?:\\(?:text|mathrm|textbf|mathbf)\{)?\(?[A-J]\)?\}?[*$.\s]*")
 _ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
 _NEXT_QUESTION = re.compile(
-    r"\n\s*(?:#{1,4}\s*)?\**(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?\s*\**\s*[:.\n]",
+    r"\n\s*(?:#{1,4}\s*)?\**(?:(?:next|new|another)\s+)?(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?\s*\**\s*[:.\n]"
+    r"|\n\s*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
     re.I,
 )
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
@@ -154,6 +164,8 @@ def is_prose(reference: str) -> bool:
 
 def find(response: str) -> Found | None:
     """The final answer of a response, or None. A bare answer is returned whole."""
+    if "<" in response and _is_thinking(response):
+        return None
     response = final_text(response)
     is_bare = "boxed" not in response and "####" not in response and " " not in response[:2000].strip()
     text = repair_escapes(response if is_bare else response[-MAX_TAIL:])
@@ -167,6 +179,12 @@ def find(response: str) -> Found | None:
     if in_box is not None:
         return _labelled_after(text[last_box(text) :]) or in_box
     return _tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
+
+
+def _is_thinking(response: str) -> bool:
+    """Whether a thought that begins behind some text never ends: what stands before it was not final."""
+    opened = last_match(_THOUGHT, response)
+    return opened is not None and f"</{opened[1].lower()}>" not in response[opened.end() :].lower()
 
 
 def _before_next_question(text: str) -> str:
@@ -236,6 +254,8 @@ def _stated(text: str) -> Found | None:
         return phrase
     if len(text) <= MAX_SENTENCE and not _ALL_REALS.match(text) and (denied := _denied(text, text)) is not None:
         return denied
+    if _REFUSES.search(text[-MAX_SENTENCE:]) and any(c.isdigit() for c in text[-MAX_SENTENCE:]):
+        return None
     text = _NOT_ANOTHER.sub("", text) if " not " in text else text
     if _is_bare_answer(text):
         return (_in_sentence(text) if _is_sentence(text) else None) or Found(text, "bare")

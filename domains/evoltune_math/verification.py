@@ -27,6 +27,9 @@ from evoltune_math.extraction import find, find_for, is_prose
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _COMMA_DECIMAL, _POINT_DECIMAL = re.compile(r"-\d+,\d|-?\d+,\d\d"), re.compile(r"-?\d+\.\d{1,2}")
+_ABBREVIATED = re.compile(r"\s*\$?((?:\\\$)?\s?\d[\d,]*(?:\.\d+)?)\s?([kKMB]|[bm]n)\$?\.?\s*")
+"""`1.2k`, `\\$3M`: only beside a number that is the same."""
+_THOUSANDS = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion"}
 _DIRECTION = re.compile(r"clockwise|north|south|east|west", re.I)
 _PROSE = "\0prose"
 MAX_EVIDENCE = 2_000
@@ -105,9 +108,15 @@ def _is_undefined(answer: str) -> bool:
 def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
     """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..., opposites."""
     equal, method = _compared(a, b, policy)
+    if not equal and (_ABBREVIATED.fullmatch(a) or _ABBREVIATED.fullmatch(b)):
+        equal, method = _compared(_ABBREVIATED.sub(_written_out, a), _ABBREVIATED.sub(_written_out, b), policy)
     if not equal and (_DIRECTION.search(a[-12:]) or _DIRECTION.search(b[-12:])):
         equal, method = _compared(without_direction(a), without_direction(b), policy)
     return (False, "opposites") if equal and method != "string" and opposed(a, b) else (equal, method)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return f"{found[1]} {_THOUSANDS[found[2].lower()]}"
 
 
 def _compared(a: str, b: str, policy: Policy) -> tuple[bool, str]:

@@ -22,6 +22,7 @@ _NAMED_SETS: dict[str, Spans] = {
     **dict.fromkeys(["R-", "R<0"], (Span(NEG_INF, ZERO, False, False),)),
 }
 _SET_OPS = ("union", "inter", "minus", "builder")
+MAX_INTEGERS = 200
 _equal = partial(math.isclose, rel_tol=1e-12)  # whether two ends are the same
 
 
@@ -123,6 +124,28 @@ def _builder(head: Node, condition: Node) -> Region | None:
     if head.op == "rel" and head.value == "in" and head.args[1].op == "const" and head.args[1].value != "R":
         return None
     return region_of(condition)
+
+
+def integers_of(node: Node) -> tuple[Node, ...] | None:
+    """The members of `{x \\in Z : 1 \\le x \\le 3}`; None for another set, and for one without end or with too many."""
+    head, condition = node.args
+    if head.op != "rel" or head.value != "in" or head.args[0].op != "sym":
+        return None
+    region = region_of(condition)
+    least = {"Z": None, "N": 1, "Z+": 1, "Z^+": 1, "N+": 1}.get(str(head.args[1].value), 0)
+    if least == 0 or region is None or region.variable != head.args[0].value:
+        return None
+    members: list[Node] = []
+    for span in region.spans:
+        low, high = _position(span.low), _position(span.high)
+        low = least if low is not None and least is not None and low < least else low
+        if low is None or high is None or not high - low < MAX_INTEGERS:
+            return None
+        whole = range(math.ceil(low), math.floor(high) + 1)
+        members += [
+            num(n) for n in whole if (n > low or span.low_closed or n == least) and (n < high or span.high_closed)
+        ]
+    return tuple(members)
 
 
 def _inequality(signs: list[str], members: tuple[Node, ...]) -> Region | None:

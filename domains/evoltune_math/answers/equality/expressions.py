@@ -21,6 +21,7 @@ from evoltune_math.answers.vocabulary import word_set
 
 T = TypeVar("T")
 _WITHOUT_VALUE = word_set("text seq rel union inter minus builder cases ratio pmod row")
+_ELSE = ("other", "else")
 FLOAT_DIGITS = (16, 17)  # a binary double that is not exact prints so many digits: `0.30000000000000004` is 0.3
 _FLOAT_ERROR = Fraction(23, 10**17)
 
@@ -113,10 +114,12 @@ def _is_symbolic(node: Node) -> bool:
 
 
 def _same_shape(a: Node, b: Node) -> bool:
-    """Equality of structure that ignores notes and the order of sums and products."""
+    """Equality of structure that ignores notes and the order of sums, products and cases with a condition each."""
     if a.op != b.op or len(a.args) != len(b.args):
         return False
-    if a.op in ("add", "mul"):
+    if a.op in ("add", "mul") or (
+        a.op == "cases" and not any(n.op == "text" and str(n.value).lower().startswith(_ELSE) for n in walk(a))
+    ):
         return same_in_any_order(a.args, b.args, _same_shape)
     return a.value == b.value and all(map(_same_shape, a.args, b.args))
 

@@ -27,7 +27,7 @@ def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
     is_set = "{}" in kinds
     if is_set and kinds & {"()", "<>"}:
         return False
-    if len(a.items) == 2 and kinds == {"()", "[]"}:  # an open and a closed interval
+    if len(a.items) == 2 and kinds in ({"()", "[]"}, {"{}", "[]"}):  # `[1,2]` is a closed interval, not two numbers
         return False
     if max(len(a.items), len(b.items)) > MAX_ITEMS:
         return False
@@ -166,7 +166,11 @@ def _value_region(comparison: Comparison, a: Value, b: Region) -> bool:
 def _time_of(ratio: Ratio) -> str:
     """`22:30` on a clock of 24 hours, as `special_forms` writes a time. Minutes below 10 look like a ratio, `3:4`."""
     hour, minutes, *more = (*map(known_rational, ratio.parts), None)
-    return f"time {hour}:{minutes}" if minutes is not None and 10 <= minutes < 60 and more == [None] else ""
+    return (
+        f"time {hour}:{int(minutes):02d}"
+        if minutes is not None and (10 <= minutes < 60 or minutes == 0) and more == [None]
+        else ""
+    )
 
 
 RULES: Rules = {

@@ -27,6 +27,7 @@ _SYNONYMS = {
     "empty set": "no solution", "emptyset": "no solution", "convergent": "converges", "divergent": "diverges",
     "converge": "converges", "diverge": "diverges", "linear function": "linear",
 }  # fmt: skip
+HOURS = 12  # on a clock's face
 MAX_CANONICAL = 5_000
 MAX_STATEMENT = 100
 MAX_LIST = 500
@@ -146,6 +147,8 @@ def names_value(words: str, value: Value) -> bool:
     """Whether words name a value: `infinity`, `three`; a symbol or a product of letters spelled as a word."""
     if words.startswith("ordinal "):  # `12th` is 12
         return value.node == num(int(words.split()[1]))
+    if words.startswith("time ") and words.endswith(":00"):  # `3 o'clock` is 3
+        return value.node == num(int(words[5:-3])) and int(words[5:-3]) <= HOURS
     plain = canonical(words)
     if plain in ("infinity", "positive infinity", "negative infinity"):
         return value.node == (NEG_INF if plain.startswith("negative") else INF)

@@ -10,7 +10,7 @@ from itertools import chain
 from evoltune_math.answers import units
 from evoltune_math.answers.algebra.ellipsis import is_dots, written_out
 from evoltune_math.answers.algebra.evaluation import approximate
-from evoltune_math.answers.algebra.intervals import alternatives, joined, region_of, set_difference
+from evoltune_math.answers.algebra.intervals import alternatives, integers_of, joined, region_of, set_difference
 from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
 from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
@@ -35,7 +35,8 @@ def classify(node: Node) -> Answer:
     if op == "rel":
         return _relation(tuple(str(node.value).split()), node.args)
     if op == "builder":
-        return region_of(node) or _builder(node)
+        whole = integers_of(node)
+        return Group(tuple(map(Value, whole)), "{}") if whole else region_of(node) or _builder(node)
     is_reals = op == "const" and str(node.value).startswith("R")
     if op == "add" and (left_out := set_difference(node)) is not None:
         return classify(left_out)

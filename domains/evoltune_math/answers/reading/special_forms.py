@@ -13,6 +13,7 @@ from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Region, Span, Text, Value, unnamed
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.reading.classify import classify
+from evoltune_math.answers.reading.cleanup import plain_number
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]
@@ -36,6 +37,14 @@ _ORDINAL = re.compile(
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I)
+_CLOCK = re.compile(
+    r"(\d{1,2})(?::00)?\s*o['’]?\s?clock(?:\s*(noon|midnight|[ap]\.?\s?m\.?))?|(12(?::00)?\s*)?(noon|midnight)", re.I
+)
+_COMPARED = re.compile(
+    r"([\w-]+(?: [a-z-]+)?|-?\d+\.\d+)\s+(more|greater|larger|higher|less|fewer|smaller|lower)\s+than\s+(-?\d[\d,]*(?:\.\d+)?|[a-z-]+)",
+    re.I,
+)
+"""`two more than 5`."""
 _MONTHS = "january february march april may june july august september october november december".split()
 _MONTH = "(?P<month>" + "|".join(f"{m[:3]}(?:{m[3:]})?\\.?" for m in _MONTHS) + ")"
 _DAY, _YEAR = r"(?P<day>\d\d?)(?:st|nd|rd|th)?", r"(?:,?\s+(?P<year>\d{4}))?"
@@ -79,7 +88,7 @@ def special_form(text: str, read: Read) -> Answer | None:
     if first in "([\\ABCDEFGHIJOoCcPpa":
         found = _choice(text, read) or _parts(text, read)
     if found is None and (first.isdigit() or first == "-" or first.isalpha()):
-        found = _dated(text) or _in_base(text)
+        found = _dated(text) or _in_base(text) or _difference(text)
     if found is None and first == "[" and ";" in text:
         found = _matrix_rows(text)
     if found is None and (first.isalpha() or text.startswith("\\text")):
@@ -124,6 +133,10 @@ def _dated(text: str) -> Text | None:
     if found and int(found[1]) <= 12 and int(found[2] or 0) < 60:
         hour = int(found[1]) % 12 + (12 if found[3].lower() == "p" else 0)
         return Text(f"time {hour}:{int(found[2] or 0):02d}")
+    if (clock := _CLOCK.fullmatch(text)) and int(clock[1] or 12) <= 12:
+        half = (clock[2] or clock[4] or "").lower()
+        hour = int(clock[1] or 12) % 12 + (12 if half == "noon" or half.startswith("p") else 0)
+        return Text(f"time {hour if half else int(clock[1])}:00")
     plain = _TEXT_COMMAND.sub(r" \1 ", text).strip()
     found = _REMAINDER.fullmatch(plain)
     if found:
@@ -156,6 +169,22 @@ def _in_base(text: str) -> Answer | None:
     if found is None or found[1].isdigit():
         return None
     return Value(Node("base", (num(_BASES.get(found[2]) or int(found[2])),), None, found[1]))
+
+
+def _difference(text: str) -> Answer | None:
+    """`two more than 5`, `3 less than 10`."""
+    found = _COMPARED.fullmatch(text)
+    if found is None:
+        return None
+    by, base = _number(found[1]), _number(found[3])
+    if by is None or base is None:
+        return None
+    value = base + by if found[2].lower() in ("more", "greater", "larger", "higher") else base - by
+    return Value(num(value) if value >= 0 else neg(num(-value)))
+
+
+def _number(text: str) -> Fraction | None:
+    return plain_number(text.replace(",", "")) or number_in_words(text)
 
 
 def _matrix_rows(text: str) -> Answer | None:

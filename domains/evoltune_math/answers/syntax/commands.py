@@ -80,6 +80,12 @@ def _accent(cursor: Cursor, name: str) -> Node:
         return const(f"{inside.value}{_set_suffix(cursor)}")
     if inside.op == "const" and name in _ARROWS:
         return sym(str(inside.value), "v")
+    if (
+        name in ("overline", "bar")
+        and inside.op in ("add", "mul", "neg")
+        and any(n == const("i") for n in walk(inside))
+    ):
+        return fn("conj", inside)
     text = "".join(str(n.value) for n in walk(inside) if n.value is not None)
     if inside.op != "sym":
         return sym(f"{name}:{text}")
