@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from towns import THINGS, ScriptedTeacher, recipe, towns
 
+from evoltune.cli import main
 from evoltune.domain import Operator
 from evoltune.errors import TeacherError
 from evoltune.evolve.optimise.candidates import SLOT, read, shown
@@ -214,3 +215,12 @@ def test_functions_fusions_and_turns_are_left_out():
     turn = Operator(name="t", template="{instruction}{answer}", kind="turn")
     function = Operator(name="r", rewrite=lambda parents, rng, context: "no")
     assert [o.name for o in optimisable([*prompts(""), fuse, turn, function])] == ["o0"]
+
+
+def test_the_command_says_what_it_would_do_and_wants_two_hundred_seeds(tmp_path, capsys):
+    file, out = tmp_path / "towns.yaml", tmp_path / "run"
+    file.write_text("domain: towns:domain\nverify: {workers: 1}\nevolve: {optimise: {steps: 5}}\n")
+    assert main(["evolve", str(file), "--optimise", "--out", str(out), "--dry-run"]) == 0
+    assert "at most 5 steps of 3 prompts on 200 seeds" in capsys.readouterr().out and not out.exists()
+    assert main(["evolve", str(file), "--optimise", "--out", str(out)]) == 2
+    assert "30 of 30 seeds share nothing with the suites of the recipe, 200 are asked for" in capsys.readouterr().err
