@@ -24,17 +24,18 @@ HEAVY = {
 """Libraries that a light command must not load."""
 BELOW: dict[str, set[str]] = {
     "errors": set(),
+    "interrupts": set(),
     "orphans": set(),
     "record": set(),
     "domain": {"errors", "record"},
     "run.paths": set(),
     "text": {"errors"},
     "recipe": {"errors", "record", "text"},
-    "sandbox": {"errors", "record", "domain", "verification.records"},
+    "sandbox": {"errors", "record", "domain", "interrupts", "verification.records"},
     "rows": {"errors", "record", "domain", "recipe", "text", "run.paths"},
     "run.store": {"errors", "record", "run", "text"},
     "models": {"errors", "record", "recipe", "rows", "text", "cluster", "run.paths"},
-    "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "text", "cluster", "sandbox", "orphans"},
+    "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "text", "cluster", "sandbox", "interrupts", "orphans"},
 }
 """What these packages may import of ours, beside themselves: the lower floors of the house."""
 

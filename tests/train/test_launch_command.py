@@ -100,10 +100,10 @@ def test_the_slurm_script_requeues_after_a_graceful_stop(tmp_path):
     path.write_text(slurm_script(tmp_path / "job.json", recipe))
     env = {"PATH": f"{tools}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_ID": "7"}
     process = subprocess.Popen(["bash", str(path)], env=env)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (tmp_path / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=20) == 3
+    assert process.wait(timeout=120) == 3
     assert (tmp_path / "scontrol.log").read_text().splitlines()[-1] == "requeue 7"
     assert not stop.exists()

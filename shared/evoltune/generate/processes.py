@@ -19,7 +19,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -31,6 +31,7 @@ from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.ray_engine import import_ray
 from evoltune.errors import EngineError, EvoltuneError, RecipeError, require
 from evoltune.generate.job import Batches, GenerationError, GenerationSettings, GeneratorLost, ModelSource, Save
+from evoltune.interrupts import TURN_S
 from evoltune.sandbox.pool import default_workers
 
 ATTEMPTS = 4
@@ -199,10 +200,12 @@ class _Dispatcher:
             open_generator, local = RayGenerator, generator_slots()
         count, threads = min(len(self.waiting), local), max(1, default_workers() // local)
         with ThreadPoolExecutor(count) as pool:
-            futures = [pool.submit(self._work, open_generator, rank, threads) for rank in range(count)]
+            futures = {pool.submit(self._work, open_generator, rank, threads) for rank in range(count)}
             try:
-                for future in as_completed(futures):
-                    future.result()
+                while futures:
+                    done, futures = wait(futures, timeout=TURN_S, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
             except BaseException:
                 self.waiting.clear()
                 for generator in self.started:

@@ -29,6 +29,7 @@ from typing import Any, Self
 
 from evoltune.domain import Job
 from evoltune.errors import DomainError, IsolationError
+from evoltune.interrupts import result_of
 from evoltune.sandbox import wire
 from evoltune.sandbox.fair_queue import FairQueue, Lane, Task
 from evoltune.sandbox.worker_protocol import TURN_OVER, Level, WorkerConfig, WorkerLost
@@ -324,7 +325,7 @@ class Pool:
                         pending.append(self.submit(kind, batch, lane))
                         ahead += len(batch)
                 if pending:
-                    results = pending.popleft().result()
+                    results = result_of(pending.popleft())
                     ahead -= len(results)
                     yield from results
         finally:

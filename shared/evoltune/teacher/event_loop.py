@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from evoltune.interrupts import result_of
+
 
 def run_to_end(main: Coroutine[object, object, None]) -> None:
     """`asyncio.run`; called from inside a running loop (a notebook), it uses a thread of its own.
@@ -29,7 +31,7 @@ def run_to_end(main: Coroutine[object, object, None]) -> None:
         run()
         return
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(run).result()
+        result_of(pool.submit(run))
 
 
 async def _stopped_by_signals(main: Coroutine[object, object, None]) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evoltune.errors import ServiceError
+from evoltune.interrupts import result_of
 from evoltune.record import Verdict
 from evoltune.terminal import printable
 from evoltune.verification.row_forms import plain_row
@@ -79,7 +80,7 @@ class VerifierClient:
                     if batch:
                         pending.append(threads.submit(self._batch, domain, batch, stop))
                 if pending:
-                    yield from pending.popleft().result()
+                    yield from result_of(pending.popleft())
         finally:
             stop.set()
             threads.shutdown(wait=False, cancel_futures=True)
