@@ -35,7 +35,19 @@ BELOW: dict[str, set[str]] = {
     "rows": {"errors", "record", "domain", "recipe", "text", "run.paths"},
     "run.store": {"errors", "record", "run", "text"},
     "models": {"errors", "record", "recipe", "rows", "text", "cluster", "run.paths"},
-    "teacher": {"errors", "record", "domain", "recipe", "rows", "run", "text", "cluster", "sandbox", "interrupts", "orphans"},
+    "teacher": {
+        "errors",
+        "record",
+        "domain",
+        "recipe",
+        "rows",
+        "run",
+        "text",
+        "cluster",
+        "sandbox",
+        "interrupts",
+        "orphans",
+    },
 }
 """What these packages may import of ours, beside themselves: the lower floors of the house."""
 
