@@ -56,6 +56,10 @@ _INDENTED = re.compile(r"(?:^|(?<=\n\n))(?:(?:    |\t)[^\n]*(?:\n|$)|\n(?=    |\
 _MAX_STARTS, _MAX_TRIMS, _MAX_PARSED = 60, 24, 4_000_000
 
 
+_STARTS_FILE = re.compile(r"\b(?:runpy|subprocess|Popen|create_subprocess_\w+)\b")
+"""Words of tests that run the program as a script, with what is under its main guard."""
+
+
 def extract(task: Task, response: str) -> str | None:
     """The candidate of a response in the task's language (`fields.language`, Python by default), or None."""
     text = normalised(response)
@@ -64,7 +68,8 @@ def extract(task: Task, response: str) -> str | None:
     if language != "python":
         return foreign_extraction.extract(text, language, entry_point)
     found = _python(text, _Sought(prompt=prompt, entry_point=entry_point, used=_names_of(task.tests)))
-    return without_main(found) if found and entry_point else found
+    guarded = found and entry_point and not _STARTS_FILE.search(str(task.tests))
+    return without_main(found) if found and guarded else found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,8 @@ POLICY: Mapping[str, Json] = {
     "variants_agree": 0.8,  # share of varied inputs on which a function must do what the problem's own solution does
     "trivial_operations": 1,  # a helper that solves a problem of so few operations (x + y) is no evidence of copying
 }
+_OFFERED = frozenset({"__main__", "pytest"})
+"""Modules that a program finds on any host: itself, and a `pytest` with which the tests that it brings can be defined."""
 _NAME = re.compile(r"[^\W\d]\w*")
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_]\w*)", re.M)
 
@@ -96,7 +98,7 @@ def disallowed_imports(program: str, context: Context) -> str:
     """Packages beyond the standard library that the program imports at its top level and that the policy does not allow,
     else "". Without this a verdict would depend on what happens to be installed on the host."""
     given = context.policy.get("packages", POLICY["packages"])
-    allowed = {*sys.stdlib_module_names, *map(str, given if isinstance(given, list | tuple) else ())}
+    allowed = {*sys.stdlib_module_names, *_OFFERED, *map(str, given if isinstance(given, list | tuple) else ())}
     if not {*_IMPORT.findall(program)} - allowed:
         return ""  # the cheap way out; the rest decides whether the line is code
     found: list[str] = []

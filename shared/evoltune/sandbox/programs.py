@@ -25,10 +25,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
-from evoltune.sandbox import limits, wire
+from evoltune.sandbox import limits, pytest_of_programs, wire
 from evoltune.sandbox.filesystem import SHARED_MEMORY
 from evoltune.sandbox.languages import ENVIRONMENT, LANGUAGES
 
+_IMPORTS_PYTEST = re.compile(r"^\s*(?:import|from)\s+pytest\b", re.M)
 NAME = "candidate"
 """Name of the module that holds a program whose functions are called; programs see it in `__module__` and in reprs."""
 SCRIPT = "main.py"
@@ -94,6 +95,13 @@ def serve(channel: int, request: list[Any]) -> None:
         wire.send(channel, ["exit", *_in_child(partial(_execute, language, command), stdin, secret=secret)])
     else:
         wire.send(channel, _build(*rest))
+
+
+def prepare_for(program: str) -> None:
+    """What a program that is loaded may expect: shared memory, and a module `pytest` on any host."""
+    offer_shared_memory(program)
+    if _IMPORTS_PYTEST.search(program):
+        sys.modules["pytest"] = pytest_of_programs
 
 
 def offer_shared_memory(program: str) -> None:

@@ -223,7 +223,10 @@ class SolutionConnection:
     def reply(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> str | Exception:
         """The text of the reply to an operation, unread, for `result`; equal texts hold equal results. Or what is wrong."""
         self.calls += operation == "call"
-        text = wire.encode([values.encode(list(args), _outgoing), values.encode(kwargs, _outgoing)])
+        try:
+            text = wire.encode([values.encode(list(args), _outgoing), values.encode(kwargs, _outgoing)])
+        except values.UnencodableError as error:
+            raise NeedsSameProcess(f"an argument cannot be copied: {error}") from None
         try:
             return self._ask(["do", operation, target, text])
         except wire.ProtocolError as error:

@@ -51,10 +51,10 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
         while True:
             request = wire.receive_request(channel)
             if request[0] == "load":
-                programs.offer_shared_memory(request[1])
+                programs.prepare_for(request[1])
                 LoadedProgram(channel, request[1], request[2]).serve()
             elif request[0] == "judge":
-                programs.offer_shared_memory(request[1]["program"])
+                programs.prepare_for(request[1]["program"])
                 private.judging().judge(channel, request[1])
             elif request[0] == "fork":
                 _serve_forks(channel, request[1], request[2])
@@ -175,6 +175,8 @@ class LoadedProgram:
         except MemoryError:
             os._exit(limits.EXIT_MEMORY)
         except values.UnencodableError as error:
+            if self._other == self._exact_handle:  # nested too deep for a copy: it stays here
+                return wire.encode(["ok", self._exact_handle(result)])
             answer = ["raise", ["TypeError", "Exception"], str(error), 0]
         except SystemExit:
             os._exit(0)

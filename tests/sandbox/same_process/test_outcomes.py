@@ -56,7 +56,7 @@ CASES = {
     "check not called": (ADD, "def check(candidate):\n    assert candidate(1, 2) == 3\n    assert candidate is f", "pass", "", {"assertions": 2}),
     "a test called by the source": (ADD, "seen = []\ndef test_it():\n    seen.append(1)\n    assert f(1, 2) == 3 and len(seen) == 1 and f is f\ntest_it()", "pass", "", {"assertions": 1}),
     "a test with the function": (ADD, "def test_add(candidate):\n    assert candidate is f and candidate(1, 2) == 3", "pass", "", {"assertions": 1}),
-    "a test with a parameter that nothing gives": (ADD, "def test_it():\n    assert f(1, 2) == 3 and f is f\ndef test_other(nothing):\n    assert nothing == 1", "fail", "fixture 'nothing' not found", {}),
+    "a test with a parameter that nothing gives": (ADD, "def test_it():\n    assert f(1, 2) == 3 and f is f\ndef test_other(nothing):\n    assert nothing == 1", "error", "the fixture 'nothing', which is not supported", {}),
     "a helper with one parameter, called like a runner's": (ADD, "def helper(x):\n    assert x == 1\ndef test_it():\n    helper(1)\n    assert f is f", "pass", "", {"assertions": 2}),
     "a helper with a parameter": (ADD, "def check_one(x):\n    assert f(x, 1) == 0\ndef test_it():\n    assert f is f", "pass", "", {"assertions": 1}),
     "names of the tests come first": ("N = 1\ndef helper(): return 1\ndef f(a, b): return helper()\n", "def helper(): return 2\nN = 5\ndef test_it():\n    assert helper() == 2 and N == 5 and f is f", "pass", "", {}),

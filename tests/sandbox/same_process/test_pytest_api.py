@@ -113,6 +113,10 @@ PARAMETRIZED = [
 ]  # fmt: skip
 
 
+def cases_of(function):
+    return pytest_api.Metafunc(function, None, [], getattr(function, "pytestmark", ())).cases
+
+
 @pytest.mark.parametrize(("names", "values"), PARAMETRIZED)
 def test_each_row_of_parameters_is_a_run(names, values):
     keys = [n.strip() for n in names.split(",")] if isinstance(names, str) else [*names]
@@ -123,7 +127,7 @@ def test_each_row_of_parameters_is_a_run(names, values):
         OURS.mark.parametrize(names, argvalues=values),
     ):
         function = mark(lambda **k: None)
-        assert pytest_api.parameter_sets(function) == rows
+        assert [case.given for case in cases_of(function)] == rows
 
 
 def test_marks_multiply_and_skipped_rows_are_left_out():
@@ -144,16 +148,20 @@ def test_marks_multiply_and_skipped_rows_are_left_out():
     def function(a, b, c):
         pass
 
-    rows = pytest_api.parameter_sets(function)
-    assert [*map(tuple, map(dict.values, rows))] == [(6, 7, 1), (8, 9, 1), (6, 7, 3), (8, 9, 3), (6, 7, 5), (8, 9, 5)]
+    rows = [case.given for case in cases_of(function) if not pytest_api.is_skipped(None, case.marks)]
+    assert len(rows) == 8 and {(r["b"], r["c"], r["a"]) for r in rows} == {
+        (b, b + 1, a) for b in (6, 8) for a in (1, 3, 4, 5)
+    }
     assert set(rows[0]) == {"a", "b", "c"}
-    assert pytest_api.parameter_sets(len) == [{}]
+    failing = [case for case in cases_of(function) if pytest_api.expected_to_fail(case.marks, {})]
+    assert [case.given["a"] for case in failing] == [4, 4]
+    assert [case.given for case in cases_of(len)] == [{}]
 
 
 def test_marks_say_what_is_skipped():
     mark = OURS.mark
     for decorate, skipped in (
-        (mark.skip, True), (mark.skip(reason="x"), True), (mark.xfail, True), (mark.skipif(True, reason="x"), True), (mark.skipif(False, reason="x"), False),
+        (mark.skip, True), (mark.skip(reason="x"), True), (mark.xfail, False), (mark.xfail(run=False), True), (mark.skipif("1 > 0", reason="x"), True), (mark.skipif(True, reason="x"), True), (mark.skipif(False, reason="x"), False),
         (mark.skipif(1), True), (mark.slow, False), (mark.parametrize("a", [1]), False), (mark.usefixtures("x"), False),
     ):  # fmt: skip
         for target in (lambda: None, type("T", (), {})):

@@ -2,31 +2,22 @@
 
 Invariant: what a test raises reaches the caller; a test that is skipped raises Skipped.
 
-    for test in collected(space, entry, done): test.run()
+    for test in collected(space, own, entry): test.run()
 """
 
 import inspect
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evoltune.sandbox.same_process import captured, pytest_api, pytest_fixtures
+from evoltune.sandbox.same_process import captured, pytest_api
+from evoltune.sandbox.same_process.expectations import Failed, Unsupported
+from evoltune.sandbox.same_process.fixtures import CANDIDATES, Fixtures, finish, required
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
 TAKES_ENTRY = frozenset(
-    {
-        "check",
-        "check_solution",
-        "test",
-        "test_solution",
-        "check_function",
-        "check_candidate",
-        "test_candidate",
-        "test_check",
-    }
+    "check check_solution test test_solution check_function check_candidate test_candidate test_check".split()
 )
 """Functions that are called with the function under test."""
-_CANDIDATES = frozenset({"candidate", "solution", "func", "function", "fn", "f", "entry_point", "solve"})
 
 
 class Test:
@@ -36,228 +27,253 @@ class Test:
         self.name, self.run = name, run
 
 
-def finish(result: Any) -> Any:
-    """The result of a call that may have given a coroutine."""
-    if not inspect.iscoroutine(result):
-        return result
-    if not captured.run_coroutine:
-        captured.take_asyncio()
-    return captured.run_coroutine[0](result)
-
-
 def collected(space: dict[str, Any], own: list[str], entry: Any) -> Iterator[Test]:
     """The tests among the names that the tests' source defines, in the order of definition. `entry`: gives the function under
     test, or raises."""
-    for name in own:
-        value = space.get(name)
-        if isinstance(value, type):
-            if issubclass(value, captured.of_unittest("TestCase")):
-                yield from _cases(name, value)
-            elif name.startswith("Test") and "__init__" not in value.__dict__:
-                yield from _class(name, value, space, entry)
-        elif callable(value) and not isinstance(value, Fixture) and (name.startswith("test") or name in TAKES_ENTRY):
-            yield from _function(name, value, space, entry)
-
-
-def _parameters(function: Any) -> dict[str, Any]:
-    """Name -> default of the parameters that can be given by name."""
-    if type(function) is types.FunctionType and not function.__dict__:  # as below, at a tenth of the cost
-        code, defaults = function.__code__, function.__defaults__ or ()
-        names, given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], {}
-        if defaults:
-            given = dict(zip(names[: code.co_argcount][-len(defaults) :], defaults, strict=True))
-        given |= function.__kwdefaults__ or {}
-        return {name: given.get(name, inspect.Parameter.empty) for name in names}
-    try:
-        signature = inspect.signature(function, follow_wrapped=False)
-    except (TypeError, ValueError):
-        return {}
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {name: p.default for name, p in signature.parameters.items() if p.kind in kinds}
-
-
-def _function(
-    name: str, function: Any, space: dict[str, Any], entry: Any, holder: Any = None, prefix: str = ""
-) -> Iterator[Test]:
-    if pytest_api.is_skipped(function):
+    fixtures = Fixtures(space, entry)
+    found = Collector(space, fixtures)
+    tests = [*found.tests(own)]
+    if not tests:
         return
-    required = [p for p, default in _parameters(function).items() if default is inspect.Parameter.empty]
-    sets = pytest_api.parameter_sets(function)
-    fixed = {p for given in sets for p in given}
-    open_names = [p for p in required if p not in fixed]
-    fixtures = _Fixtures(space, holder, entry)
-    if len(open_names) == 1 and not fixed and not fixtures.knows(open_names[0]):
-        if name in TAKES_ENTRY or open_names[0] in _CANDIDATES:
-            yield Test(prefix + name, lambda: finish(function(entry())))
+    for name in ("setUpModule", "setup_module"):
+        if name in own and callable(space.get(name)):
+            yield Test("", _with_optional(space[name], None))
+    yield from tests
+    yield Test("", fixtures.close)
+    for name in ("tearDownModule", "teardown_module"):
+        if name in own and callable(space.get(name)):
+            yield Test("", _with_optional(space[name], None))
+    if "unittest" in captured.modules:
+        yield Test("", captured.modules["unittest"].doModuleCleanups)
+
+
+def _with_optional(function: Any, argument: Any) -> Callable[[], None]:
+    """A call with an argument where the function takes one."""
+
+    def call() -> None:
+        finish(function() if not required(function) else function(argument))
+
+    return call
+
+
+class Collector:
+    """Collects from one namespace."""
+
+    def __init__(self, space: dict[str, Any], fixtures: Fixtures) -> None:
+        self.space, self.fixtures = space, fixtures
+        marks = space.get("pytestmark", ())
+        self.marks = [*marks] if isinstance(marks, list | tuple) else [marks]
+
+    def tests(self, own: list[str]) -> Iterator[Test]:
+        load = self.space.get("load_tests") if "load_tests" in own and "unittest" in captured.modules else None
+        if callable(load):
+            yield from self._loaded(load, own)
+        for name in own:
+            value = self.space.get(name)
+            if isinstance(value, type):
+                if issubclass(value, captured.of_unittest("TestCase")):
+                    if load is None:
+                        yield from self.cases(name, value)
+                elif name.startswith("Test") and "__init__" not in value.__dict__:
+                    yield from self.in_class(name, value)
+            elif (
+                callable(value) and not isinstance(value, Fixture) and (name.startswith("test") or name in TAKES_ENTRY)
+            ):
+                before, after = self.space.get("setup_function"), self.space.get("teardown_function")
+                for test in self.function(name, value):
+                    yield Test(test.name, _surrounded(test.run, before, after, value))
+
+    # ---- pytest
+
+    def function(self, name: str, function: Any, holder: Any = None, prefix: str = "") -> Iterator[Test]:
+        marks = [*self.marks, *getattr(type(holder), "pytestmark", ()), *getattr(function, "pytestmark", ())]
+        if pytest_api.is_skipped(function, marks, self.space):
             return
-        if not name.startswith("test"):
+        names = required(function)
+        cases = self._parameter_sets(function, marks, names, holder)
+        fixed = {name for case in cases for name in case.given}
+        open_names = [name for name in names if name not in fixed]
+        if len(open_names) == 1 and not fixed and not self.fixtures.knows(open_names[0], holder):
+            if name in TAKES_ENTRY or open_names[0] in CANDIDATES:
+                yield Test(prefix + name, lambda: finish(function(self.fixtures.entry())))
+                return
+            if not name.startswith("test"):
+                return
+        elif open_names and not name.startswith("test"):
             return
-    elif open_names and not name.startswith("test"):
-        return
-    for variant in fixtures.variants(open_names):
-        for given in sets:
-            yield Test(prefix + name, _run_with(fixtures, function, given, open_names, variant))
+        used = [str(name) for mark in marks if mark.name == "usefixtures" for name in mark.args]
+        for case in cases:
+            if pytest_api.is_skipped(None, case.marks, self.space):
+                continue
+            for chosen in self.fixtures.variants([*used, *open_names], holder, case.indirect):
+                run = self._run_with(function, case.given, open_names, used, chosen, holder)
+                failing = pytest_api.expected_to_fail([*marks, *case.marks], self.space)
+                yield Test("" if failing else prefix + name, _expecting(run, failing, name) if failing else run)
+
+    def _parameter_sets(self, function: Any, marks: list[Any], names: list[str], holder: Any) -> list[Any]:
+        metafunc = pytest_api.Metafunc(function, holder, self.fixtures.needed(names, holder), marks)
+        generate = self.space.get("pytest_generate_tests")
+        for hook in (generate, getattr(holder, "pytest_generate_tests", None)):
+            if callable(hook):
+                hook(metafunc)
+        return metafunc.cases
+
+    def _run_with(
+        self, function: Any, given: Any, names: list[str], used: list[str], chosen: Any, holder: Any
+    ) -> Callable[[], None]:
+        def run() -> None:
+            with self.fixtures.opened(given, chosen, holder, function) as value:
+                for name in used:
+                    value(name)
+                arguments = {name: value(name) for name in names}
+                finish(function(**{**given, **arguments}))
+
+        return run
+
+    def in_class(self, name: str, kind: Any) -> Iterator[Test]:
+        """pytest's test classes."""
+        if pytest_api.is_skipped(kind, self.marks, self.space):
+            return
+        methods = [m for m in _in_order(kind) if m.startswith("test") and callable(getattr(kind, m))]
+        if callable(setup := getattr(kind, "setup_class", None)):
+            yield Test("", _with_optional(setup, kind))
+        for method in methods:
+            instance = kind()
+            before, after = getattr(instance, "setup_method", None), getattr(instance, "teardown_method", None)
+            bound = getattr(instance, method)
+            for test in self.function(method, bound, instance, f"{name}."):
+                yield Test(test.name, _surrounded(test.run, before, after, bound))
+        yield Test("", self.fixtures.of_class.close)
+        if callable(teardown := getattr(kind, "teardown_class", None)):
+            yield Test("", _with_optional(teardown, kind))
+
+    # ---- unittest
+
+    def cases(self, name: str, kind: Any) -> Iterator[Test]:
+        """unittest's cases."""
+        if pytest_api.is_skipped(kind, self.marks, self.space):
+            return
+        methods = sorted(m for m in dir(kind) if m.startswith("test") and callable(getattr(kind, m)))
+        if methods:
+            yield Test("", kind.setUpClass)
+        for method in methods:
+            function = getattr(kind, method)
+            if not pytest_api.is_skipped(function, (), self.space):
+                fails = getattr(function, "__unittest_expecting_failure__", False)
+                yield Test("" if fails else f"{name}.{method}", self._run_case(lambda m=method: kind(m), method, fails))  # type: ignore[misc]
+        if methods:
+            yield Test("", kind.tearDownClass)
+            yield Test("", kind.doClassCleanups)
+
+    def _loaded(self, load: Any, own: list[str]) -> Iterator[Test]:
+        """The cases of the suite that `load_tests` makes of those that a loader finds."""
+        unittest: Any = captured.modules["unittest"]
+        loader = unittest.TestLoader()
+        kinds = [self.space[n] for n in own if isinstance(self.space.get(n), type)]
+        kinds = [kind for kind in kinds if issubclass(kind, unittest.TestCase)]
+        suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, kinds))
+        waiting, kind = [load(loader, suite, None)], None
+        while waiting:
+            test = waiting.pop(0)
+            if not isinstance(test, unittest.TestCase):
+                waiting = [*test, *waiting]
+                continue
+            if type(test).__module__.startswith("unittest"):
+                raise Unsupported(f"load_tests with {type(test).__name__}")
+            if type(test) is not kind:
+                if kind is not None:
+                    yield Test("", kind.tearDownClass)
+                kind = type(test)
+                yield Test("", kind.setUpClass)
+            method = test._testMethodName
+            yield Test(f"{kind.__name__}.{method}", self._run_case(lambda case=test: case, method, False))  # type: ignore[misc]
+        if kind is not None:
+            yield Test("", kind.tearDownClass)
+
+    def _run_case(self, make: Callable[[], Any], method: str, expects_failure: bool) -> Callable[[], None]:
+        def run() -> None:
+            case = make()
+            function = getattr(case, method)
+            used = [
+                str(name)
+                for mark in getattr(function, "pytestmark", ())
+                if mark.name == "usefixtures"
+                for name in mark.args
+            ]
+            with self.fixtures.opened({}, {}, case, function) as value:
+                for name in used:
+                    value(name)
+                if hasattr(case, "asyncSetUp"):
+                    finish(_async_case(case, method))
+                else:
+                    _sync_case(case, method)
+
+        return _expecting(run, pytest_api.Expected(strict=True), method) if expects_failure else run
 
 
-def _run_with(fixtures: Any, function: Any, given: Any, names: list[str], variant: Any) -> Callable[[], None]:
-    def run() -> None:
-        with fixtures.opened(variant) as values:
-            for fixture in fixtures.automatic():
-                values(fixture)
-            arguments = {name: values(name) for name in names}
-            finish(function(**{**given, **arguments}))
-
-    return run
+def _in_order(kind: Any) -> list[str]:
+    """Names of a class and of those that it inherits from, as they are defined."""
+    return list(dict.fromkeys(name for base in reversed(kind.__mro__) for name in base.__dict__))
 
 
-class _Fixtures:
-    """The fixtures that a test can ask for."""
+def _expecting(run: Callable[[], None], failing: Any, name: str) -> Callable[[], None]:
+    """A run that is expected to fail."""
 
-    def __init__(self, space: dict[str, Any], holder: Any, entry: Any) -> None:
-        self.holder, self.entry = holder, entry
-        self.found: dict[str, Any] = {}
-        for source in (space, {n: getattr(holder, n, None) for n in dir(holder)} if holder is not None else {}):
-            for value in list(source.values()):
-                if isinstance(value, Fixture):
-                    self.found[value.name] = value
+    def expecting() -> None:
+        try:
+            run()
+        except Exception as error:
+            if failing.raises and not isinstance(error, failing.raises):
+                raise
+        else:
+            if failing.strict:
+                raise Failed(f"{name}: unexpected success")
 
-    def knows(self, name: str) -> bool:
-        return name in self.found or name in pytest_fixtures.BUILT_IN or name == "request"
-
-    def automatic(self) -> list[str]:
-        return [name for name, fixture in self.found.items() if fixture.autouse]
-
-    def variants(self, names: list[str]) -> list[dict[str, Any]]:
-        """One for each parameter of a parametrized fixture among those needed."""
-        variants: list[dict[str, Any]] = [{}]
-        for name in names:
-            fixture = self.found.get(name)
-            if fixture is not None and fixture.params is not None:
-                values = [v.values[0] if isinstance(v, pytest_api.Parameters) else v for v in fixture.params]
-                variants = [{**given, name: value} for value in values for given in variants]
-        return variants
-
-    def opened(self, variant: dict[str, Any]) -> Any:
-        return _Opened(self, variant)
+    return expecting
 
 
-class _Opened:
-    """The fixtures of one run, made when asked for and finished in the reverse order."""
+def _surrounded(run: Any, before: Any, after: Any, function: Any) -> Callable[[], None]:
+    if not callable(before) and not callable(after):
+        return run  # type: ignore[no-any-return]
 
-    def __init__(self, fixtures: _Fixtures, variant: dict[str, Any]) -> None:
-        self.fixtures, self.variant = fixtures, variant
-        self.values: dict[str, Any] = {}
-        self.open: list[Any] = []
-
-    def __enter__(self) -> Callable[[str], Any]:
-        return self.value
-
-    def __exit__(self, *_: object) -> None:
-        while self.open:
-            for _value in self.open.pop():
-                break
-
-    def value(self, name: str) -> Any:
-        if name in self.values:
-            return self.values[name]
-        if name == "request":
-            return _Request(None)
-        fixture = self.fixtures.found.get(name)
-        if fixture is None and name not in pytest_fixtures.BUILT_IN:
-            if name in _CANDIDATES:
-                return self.fixtures.entry()
-            raise LookupError(f"fixture {name!r} not found")
-        function = fixture.function if fixture else pytest_fixtures.BUILT_IN[name]
-        names = [p for p, default in _parameters(function).items() if default is inspect.Parameter.empty]
-        request = _Request(self.variant.get(name))
-        result = finish(function(**{p: request if p == "request" else self.value(p) for p in names}))
-        if inspect.isgenerator(result):
-            self.open.append(result)
-            result = next(result)
-        self.values[name] = result
-        return result
-
-
-class _Request:
-    def __init__(self, param: Any) -> None:
-        self.param = param
-
-
-def _class(name: str, kind: Any, space: dict[str, Any], entry: Any) -> Iterator[Test]:
-    """pytest's test classes."""
-    if pytest_api.is_skipped(kind):
-        return
-    if callable(setup := getattr(kind, "setup_class", None)):
-        yield Test("", setup)
-    for method in [m for m in dir(kind) if m.startswith("test")]:
-        if not callable(getattr(kind, method)):
-            continue
-        instance = kind()
-        before, after = getattr(instance, "setup_method", None), getattr(instance, "teardown_method", None)
-        for test in _function(method, getattr(instance, method), space, entry, instance, f"{name}."):
-            yield Test(test.name, _surrounded(test.run, before, after))
-
-
-def _surrounded(run: Any, before: Any, after: Any) -> Callable[[], None]:
     def surrounded() -> None:
         if callable(before):
-            before() if not [*_parameters(before)] else before(None)
+            _with_optional(before, function)()
         try:
             run()
         finally:
             if callable(after):
-                after() if not [*_parameters(after)] else after(None)
+                _with_optional(after, function)()
 
     return surrounded
 
 
-def _cases(name: str, kind: Any) -> Iterator[Test]:
-    """unittest's cases."""
-    if pytest_api.is_skipped(kind):
-        return
-    methods = sorted(m for m in dir(kind) if m.startswith("test") and callable(getattr(kind, m)))
-    if methods:
-        yield Test("", kind.setUpClass)
-    for method in methods:
-        function = getattr(kind, method)
-        if not pytest_api.is_skipped(function):
-            fails = getattr(function, "__unittest_expecting_failure__", False)
-            yield Test("" if fails else f"{name}.{method}", _run_case(kind, method, fails))
-    if methods:
-        yield Test("", kind.tearDownClass)
-
-
-def _run_case(kind: Any, method: str, expects_failure: bool) -> Callable[[], None]:
-    def run() -> None:
-        case = kind(method)
-        if hasattr(case, "asyncSetUp"):
-            finish(_async_case(case, method))
-            return
+def _sync_case(case: Any, method: str) -> None:
+    try:
+        case.setUp()
         try:
-            case.setUp()
-            try:
-                finish(getattr(case, method)())
-            except Exception:
-                if not expects_failure:
-                    raise
-            else:
-                if expects_failure:
-                    raise AssertionError(f"{method}: unexpected success")
-            finally:
-                case.tearDown()
+            finish(getattr(case, method)())
         finally:
-            case.doCleanups()
-
-    return run
+            case.tearDown()
+    finally:
+        case.doCleanups()
 
 
 async def _async_case(case: Any, method: str) -> None:
-    case.setUp()
-    await case.asyncSetUp()
-    try:
-        result = getattr(case, method)()
+    async def call(function: Any, *args: Any, **kwargs: Any) -> None:
+        result = function(*args, **kwargs)
         if inspect.isawaitable(result):
             await result
+
+    try:
+        await call(case.setUp)
+        await case.asyncSetUp()
+        try:
+            await call(getattr(case, method))
+        finally:
+            await case.asyncTearDown()
+            case.tearDown()
     finally:
-        await case.asyncTearDown()
-        case.tearDown()
+        while case._cleanups:
+            function, args, kwargs = case._cleanups.pop()
+            await call(function, *args, **kwargs)

@@ -1,10 +1,14 @@
 """The interpreter as programs and tests find it: its built-ins and its standard streams."""
 
 import builtins
+import importlib.util
 import io
+import os
+import re
 import sys
 import types
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 _public = vars(builtins)
@@ -35,6 +39,29 @@ class Streams:
 
     def use(self) -> None:
         sys.stdin, sys.stdout, sys.stderr = self.stdin, self.stdout, self.stderr
+
+
+_NEEDS_FILE = re.compile(
+    r"\b(?:reload|runpy|getsource\w*|getfile|subprocess|Popen|create_subprocess_\w+|__file__|\w+\.py)\b"
+)
+"""Words of tests that need the program as a file."""
+
+
+def file_of(module: types.ModuleType, program: str, sources: Iterable[str], names: Iterable[str]) -> str:
+    """The name of the program's file. Where the tests need one, it is written into the current folder, under the name by which
+    they import the program, and the module is what an import of it would give."""
+    text = "\n".join(sources)
+    if not _NEEDS_FILE.search(text):
+        return f"<{module.__name__}>"
+    name = next((n for n in sorted(names) if re.search(rf"\b{n}\b", text)), "solution")
+    path = os.path.join(os.getcwd(), f"{name}.py")
+    with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:
+        file.write(program)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    module.__name__, module.__file__, module.__spec__, module.__loader__ = name, path, spec, spec.loader
+    sys.path.insert(0, os.getcwd())
+    return path
 
 
 _quiet: list[Any] = []

@@ -11,6 +11,10 @@ class Skipped(BaseException):
     """A test that is skipped: it neither passes nor fails."""
 
 
+class Unsupported(BaseException):
+    """The tests need what we do not offer: they are in error, and not the program."""
+
+
 class Failed(AssertionError):
     """pytest.fail, or an expectation that was not met."""
 
@@ -19,7 +23,7 @@ class Expected:
     """The context of `raises`: the exception that came."""
 
     def __init__(self, kinds: Any, match: Any) -> None:
-        self.kinds, self.match = kinds, match
+        self.kinds, self.pattern = kinds, match
         self.exception: Any = None
 
     @property
@@ -30,6 +34,20 @@ class Expected:
     def type(self) -> Any:
         return type(self.exception)
 
+    @property
+    def typename(self) -> str:
+        return type(self.exception).__name__
+
+    def match(self, pattern: Any) -> bool:
+        if not re.search(pattern, str(self.exception)):
+            raise Failed(f"{str(self.exception)[:200]!r} does not match {str(pattern)[:200]!r}")
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise Unsupported(f"an attribute {name!r} of what `raises` gives")
+
     def __enter__(self) -> Any:
         return self
 
@@ -39,8 +57,8 @@ class Expected:
         if not issubclass(kind, self.kinds):
             return False
         self.exception = error.with_traceback(None)
-        if self.match is not None and not re.search(self.match, str(error)):
-            raise Failed(f"{str(error)[:200]!r} does not match {str(self.match)[:200]!r}")
+        if self.pattern is not None:
+            self.match(self.pattern)
         met.append(None)
         return True
 

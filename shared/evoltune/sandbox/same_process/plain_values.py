@@ -96,7 +96,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if kind in ATOMS or is_array(value):
         return True
     if depth > MAX_DEPTH:
-        return False
+        return _is_plain_deep(value)
     if isinstance(value, tuple) and _method(kind, "__eq__") is _TUPLE_EQ:
         return all(is_plain(v, depth + 1) for v in tuple.__iter__(value))
     if kind in SEQUENCES or kind in SETS:
@@ -104,6 +104,20 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if kind in MAPPINGS and (kind is not Counter or Counter.__dict__["__eq__"] is _COUNTER_EQ):
         return all(is_plain(k, depth + 1) and is_plain(v, depth + 1) for k, v in dict.items(value))
     return False
+
+
+def _is_plain_deep(value: Any) -> bool:
+    """The same for lists and tuples in each other, at any depth and also in a circle."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        item = waiting.pop()
+        if type(item) in (list, tuple):
+            if id(item) not in seen:
+                seen.add(id(item))
+                waiting += item
+        elif type(item) not in ATOMS:
+            return False
+    return True
 
 
 def is_named(kind: type) -> bool:

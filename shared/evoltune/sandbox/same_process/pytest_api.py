@@ -4,15 +4,20 @@ Invariant: an expectation is decided here, whatever the program has done to a mo
 """
 
 import fractions
+import importlib
 import itertools
 import math
+import os
+import platform
 import re
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from evoltune.sandbox.same_process import comparing, plain_values
-from evoltune.sandbox.same_process.expectations import Failed, Skipped, expect
+from evoltune.sandbox.same_process import comparing, plain_values, pytest_fixtures
+from evoltune.sandbox.same_process.expectations import Expected as Raised
+from evoltune.sandbox.same_process.expectations import Failed, Skipped, Unsupported, expect
 
 equal = comparing.equal
 
@@ -81,10 +86,15 @@ def approx(expected: Any, rel: Any = None, abs: Any = None, nan_ok: bool = False
 plain_values.trusted.append(_Approx)
 
 
+_UNSUPPORTED_MARKS = frozenset({"flaky", "benchmark", "django_db", "hypothesis", "depends", "dependency", "repeat"})
+
+
 class _Mark:
     """`pytest.mark.NAME(...)`: remembers what it was given on the function."""
 
     def __init__(self, name: str, args: Any = (), kwargs: Any = None) -> None:
+        if name in _UNSUPPORTED_MARKS:
+            raise Unsupported(f"pytest.mark.{name}")
         self.name, self.args, self.kwargs = name, args, kwargs or {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -151,7 +161,7 @@ def _fail(reason: str = "", **_: Any) -> None:
 
 def _import_or_skip(name: str, *_: Any, **__: Any) -> Any:
     try:
-        return __import__(name)
+        return importlib.import_module(name)
     except ImportError:
         raise Skipped(f"no module {name}") from None
 
@@ -170,7 +180,8 @@ class _Warns:
         self.manager = warnings.catch_warnings(record=True)
         self.found = self.manager.__enter__()
         warnings.simplefilter("always")
-        return self.found
+        self.record = pytest_fixtures.WarningsRecorder(self.found)
+        return self.record
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         found = [*(self.found or ())]
@@ -191,39 +202,92 @@ def pytest_module(run_all: Callable[[], int]) -> types.ModuleType:
         "importorskip": _import_or_skip, "main": lambda *args, **kwargs: run_all(), "warns": lambda expected=Warning, match=None: _Warns(expected, match),
         "param": lambda *values, marks=(), id=None: Parameters(values, marks), "exit": _skip, "deprecated_call": lambda: _Warns(DeprecationWarning, None),
     }  # fmt: skip
-    module.__dict__.update(offers)
+    module.__dict__.update({**offers, **pytest_fixtures.TYPES, "ExceptionInfo": Raised, "Metafunc": Metafunc})
+    module.__dict__["__getattr__"] = _lacks
     return module
 
 
-def parameter_sets(function: Any) -> list[dict[str, Any]]:
-    """The arguments of each run of a parametrized test; [{}] where it is not."""
-    sets: list[dict[str, Any]] = [{}]
-    for mark in getattr(function, "pytestmark", ()):
-        if getattr(mark, "name", "") != "parametrize":
-            continue
-        names, values = (
-            (mark.args[0] if mark.args else mark.kwargs["argnames"]),
-            (mark.args[1] if len(mark.args) > 1 else mark.kwargs["argvalues"]),
-        )
-        names = [n.strip() for n in names.split(",")] if isinstance(names, str) else [*names]
+def _lacks(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    raise Unsupported(f"pytest.{name}")
+
+
+class Case:
+    """One row of a parametrized test: values by name, parameters of fixtures by name, and its marks."""
+
+    def __init__(self, given: dict[str, Any], indirect: dict[str, Any], marks: Any = ()) -> None:
+        self.given, self.indirect, self.marks = given, indirect, [*marks]
+
+    def joined(self, other: "Case") -> "Case":
+        marks = [*self.marks, *other.marks]
+        return Case({**self.given, **other.given}, {**self.indirect, **other.indirect}, marks)
+
+
+class Metafunc:
+    """A test's parameters: from its marks, and from what `pytest_generate_tests` adds to them."""
+
+    def __init__(self, function: Any, holder: Any, names: list[str], marks: Any) -> None:
+        self.function, self.cls = function, None if holder is None else type(holder)
+        self.fixturenames, self.cases = names, [Case({}, {})]
+        for mark in marks:
+            if getattr(mark, "name", "") == "parametrize":
+                self.parametrize(*mark.args, **mark.kwargs)
+
+    def parametrize(
+        self, argnames: Any, argvalues: Any, indirect: Any = False, ids: Any = None, scope: Any = None
+    ) -> None:
+        """Multiplies the cases by these."""
+        several = "," in argnames if isinstance(argnames, str) else len(argnames) > 1
+        names = [n.strip() for n in argnames.split(",") if n.strip()] if isinstance(argnames, str) else [*argnames]
+        by_fixture = {*names} if indirect is True else {*indirect} if indirect else set()
         rows = []
-        for value in values:
-            skipped = isinstance(value, Parameters) and any(
-                getattr(m, "name", "") in ("skip", "xfail") for m in value.marks
-            )
-            value = value.values if isinstance(value, Parameters) else (value,) if len(names) == 1 else value
-            if not skipped:
-                rows.append(dict(zip(names, value, strict=True)))
-        sets = [{**given, **row} for row, given in itertools.product(rows, sets)]
-    return sets
+        for value in argvalues:
+            marks = value.marks if isinstance(value, Parameters) else ()
+            row = value.values if isinstance(value, Parameters) else value if several else (value,)
+            found = dict(zip(names, row, strict=True))
+            indirectly = {n: v for n, v in found.items() if n in by_fixture}
+            rows.append(Case({n: v for n, v in found.items() if n not in by_fixture}, indirectly, marks))
+        self.cases = [case.joined(row) for row, case in itertools.product(rows, self.cases)]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise Unsupported(f"metafunc.{name}")
 
 
-def is_skipped(function: Any) -> bool:
-    """Whether a mark or unittest's decorator says that the test is not to be run."""
+def _holds(mark: Any, space: Any) -> bool:
+    """Whether the condition of `skipif` or `xfail` holds; a text is an expression."""
+    conditions = [*mark.args, *([mark.kwargs["condition"]] if "condition" in mark.kwargs else [])]
+    modules = {"os": os, "sys": sys, "platform": platform}
+    return any(eval(c, {**modules, **space}) if isinstance(c, str) else c for c in conditions)  # noqa: S307 - the tests' own
+
+
+def is_skipped(function: Any, marks: Any = (), space: Any = types.MappingProxyType({})) -> bool:
+    """Whether a mark or unittest's decorator says that the test is not to be run. `marks`: of what the test is in, too."""
     if getattr(function, "__unittest_skip__", False):
         return True
-    for mark in getattr(function, "pytestmark", ()):
-        name, args = getattr(mark, "name", ""), getattr(mark, "args", ())
-        if name in ("skip", "xfail") or (name == "skipif" and args and args[0]):
+    for mark in (*getattr(function, "pytestmark", ()), *marks):
+        name = getattr(mark, "name", "")
+        if name == "skip" or (name == "skipif" and _holds(mark, space)):
+            return True
+        if name == "xfail" and mark.kwargs.get("run") is False:
             return True
     return False
+
+
+class Expected:
+    """That a test is expected to fail: with which exceptions, and whether it must."""
+
+    def __init__(self, raises: Any = (), strict: bool = False) -> None:
+        self.raises, self.strict = raises, strict
+
+
+def expected_to_fail(marks: Any, space: Any) -> Expected | None:
+    """What an `xfail` among the marks says whose condition holds."""
+    for mark in marks:
+        if getattr(mark, "name", "") == "xfail":
+            conditional = mark.args or "condition" in mark.kwargs
+            if not conditional or _holds(mark, space):
+                return Expected(mark.kwargs.get("raises") or (), bool(mark.kwargs.get("strict")))
+    return None

@@ -1,9 +1,12 @@
-"""pytest's own fixtures: `capsys`, `monkeypatch`, `tmp_path`."""
+"""pytest's own fixtures: `capsys`, `caplog`, `monkeypatch`, `recwarn`, `tmp_path` and the like."""
 
+import contextlib
 import io
 import os
+import pathlib
 import pkgutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,11 +20,15 @@ class _Patch:
             path, _, attribute = target.rpartition(".")
             target, name, value = pkgutil.resolve_name(path), attribute, name
         old = getattr(target, name, ...)
+        if old is ... and raising:
+            raise AttributeError(f"{target!r} has no attribute {name!r}")
         setattr(target, name, value)
         self.undo_list.append(lambda: delattr(target, name) if old is ... else setattr(target, name, old))
 
     def delattr(self, target: Any, name: str, raising: bool = True) -> None:
-        old = getattr(target, name)
+        old = getattr(target, name, ...)
+        if old is ... and not raising:
+            return
         delattr(target, name)
         self.undo_list.append(lambda: setattr(target, name, old))
 
@@ -31,7 +38,7 @@ class _Patch:
         self.undo_list.append(lambda: mapping.pop(key, None) if old is ... else mapping.__setitem__(key, old))
 
     def delitem(self, mapping: Any, key: Any, raising: bool = True) -> None:
-        if key in mapping:
+        if key in mapping or raising:
             old = mapping.pop(key)
             self.undo_list.append(lambda: mapping.__setitem__(key, old))
 
@@ -39,12 +46,25 @@ class _Patch:
         self.setitem(os.environ, name, str(value))
 
     def delenv(self, name: str, raising: bool = True) -> None:
-        self.delitem(os.environ, name)
+        self.delitem(os.environ, name, raising)
 
     def chdir(self, path: Any) -> None:
         old = os.getcwd()
         os.chdir(path)
         self.undo_list.append(lambda: os.chdir(old))
+
+    def syspath_prepend(self, path: Any) -> None:
+        before = [*sys.path]
+        sys.path.insert(0, str(path))
+        self.undo_list.append(lambda: sys.path.__setitem__(slice(None), before))
+
+    @contextlib.contextmanager
+    def context(self) -> Iterator[Any]:
+        patch = _Patch()
+        try:
+            yield patch
+        finally:
+            patch.undo()
 
     def undo(self) -> None:
         while self.undo_list:
@@ -57,8 +77,17 @@ class _CaptureResult(NamedTuple):
 
 
 class _Captured:
+    """What is printed, in turn to texts and to where it went before."""
+
     def __init__(self) -> None:
         self.streams = io.StringIO(), io.StringIO()
+        self.before = sys.stdout, sys.stderr
+
+    def start(self) -> None:
+        sys.stdout, sys.stderr = self.streams
+
+    def stop(self) -> None:
+        sys.stdout, sys.stderr = self.before
 
     def readouterr(self) -> Any:
         texts = [s.getvalue() for s in self.streams]
@@ -67,14 +96,162 @@ class _Captured:
             stream.truncate()
         return _CaptureResult(*texts)
 
+    @contextlib.contextmanager
+    def disabled(self) -> Iterator[None]:
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
-def _capsys() -> Iterator[Any]:
-    captured, old = _Captured(), (sys.stdout, sys.stderr)
-    sys.stdout, sys.stderr = captured.streams
+
+class _CapturedDescriptors(_Captured):
+    """Also what child processes print."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed with the test
+        self.saved = [os.dup(number) for number in (1, 2)]
+
+    def start(self) -> None:
+        for number, file in zip((1, 2), self.files, strict=True):
+            os.dup2(file.fileno(), number)
+
+    def stop(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, saved in zip((1, 2), self.saved, strict=True):
+            os.dup2(saved, number)
+
+    def readouterr(self) -> Any:
+        texts = []
+        for stream, file in zip((sys.stdout, sys.stderr), self.files, strict=True):
+            stream.flush()
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+            file.seek(0)
+            file.truncate()
+        return _CaptureResult(*texts)
+
+
+def _capturing(captured: _Captured) -> Iterator[Any]:
+    captured.start()
     try:
         yield captured
     finally:
-        sys.stdout, sys.stderr = old
+        captured.stop()
+
+
+def _capsys() -> Iterator[Any]:
+    yield from _capturing(_Captured())
+
+
+def _capfd() -> Iterator[Any]:
+    yield from _capturing(_CapturedDescriptors())
+
+
+class _LogCapture:
+    """Records of logging, kept by a handler of the root logger."""
+
+    def __init__(self) -> None:
+        import logging
+
+        self._logging, self.handler = logging, logging.StreamHandler(io.StringIO())
+        self.records: list[Any] = []
+        self.handler.emit = self.records.append  # type: ignore[method-assign,assignment]
+        self._levels: list[tuple[Any, int]] = []
+
+    def start(self) -> None:
+        self._logging.getLogger().addHandler(self.handler)
+
+    def stop(self) -> None:
+        self._logging.getLogger().removeHandler(self.handler)
+        while self._levels:
+            logger, level = self._levels.pop()
+            logger.setLevel(level)
+
+    @property
+    def messages(self) -> list[str]:
+        return [record.getMessage() for record in self.records]
+
+    @property
+    def record_tuples(self) -> list[tuple[str, int, str]]:
+        return [(record.name, record.levelno, record.getMessage()) for record in self.records]
+
+    @property
+    def text(self) -> str:
+        lines = (f"{r.levelname:8} {r.name}:{r.filename}:{r.lineno} {r.getMessage()}\n" for r in self.records)
+        return "".join(lines)
+
+    def clear(self) -> None:
+        self.records.clear()
+
+    def set_level(self, level: Any, logger: Any = None) -> None:
+        found = self._logging.getLogger(logger)
+        self._levels.append((found, found.level))
+        found.setLevel(level)
+        self.handler.setLevel(level)
+
+    @contextlib.contextmanager
+    def at_level(self, level: Any, logger: Any = None) -> Iterator[None]:
+        found = self._logging.getLogger(logger)
+        before, own = found.level, self.handler.level
+        found.setLevel(level)
+        self.handler.setLevel(level)
+        try:
+            yield
+        finally:
+            found.setLevel(before)
+            self.handler.setLevel(own)
+
+    def get_records(self, when: str) -> list[Any]:
+        return self.records if when == "call" else []
+
+
+def _caplog() -> Iterator[Any]:
+    log = _LogCapture()
+    log.start()
+    try:
+        yield log
+    finally:
+        log.stop()
+
+
+class WarningsRecorder(list):  # type: ignore[type-arg]
+    """The warnings that came, as `warns` and `recwarn` give them."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__()
+        self.list = found
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.list[place]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.list)
+
+    def __len__(self) -> int:
+        return len(self.list)
+
+    def __bool__(self) -> bool:
+        return bool(self.list)
+
+    def pop(self, cls: Any = Warning) -> Any:
+        for place, found in enumerate(self.list):
+            if issubclass(found.category, cls):
+                return self.list.pop(place)
+        raise AssertionError(f"{cls!r} not found in warning list")
+
+    def clear(self) -> None:
+        self.list[:] = []
+
+
+def _recwarn() -> Iterator[Any]:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        yield WarningsRecorder(found)
 
 
 def _monkeypatch() -> Iterator[Any]:
@@ -85,13 +262,73 @@ def _monkeypatch() -> Iterator[Any]:
         patch.undo()
 
 
-def _tmp_path() -> Any:
-    import pathlib
-    import tempfile
-
-    return pathlib.Path(tempfile.mkdtemp())
+def _folder() -> Any:
+    """A new folder, under the name that `os.getcwd` has for it."""
+    return pathlib.Path(tempfile.mkdtemp()).resolve()
 
 
-BUILT_IN: dict[str, Callable[[], Any]] = {
-    "capsys": _capsys, "capfd": _capsys, "monkeypatch": _monkeypatch, "tmp_path": _tmp_path, "tmpdir": _tmp_path,
+class _LocalPath(type(pathlib.Path())):  # type: ignore[misc]
+    """What `tmpdir` gives: a path with the methods that tests call most of those of py.path."""
+
+    @property
+    def strpath(self) -> str:
+        return str(self)
+
+    @property
+    def basename(self) -> str:
+        return str(self.name)
+
+    def join(self, *names: Any) -> Any:
+        return self.joinpath(*map(str, names))
+
+    def mkdir(self, *names: Any, **options: Any) -> Any:
+        folder = self.join(*names) if names else self
+        pathlib.Path(folder).mkdir(**options)
+        return folder
+
+    def write(self, text: Any, mode: str = "w") -> None:
+        with self.open(mode) as file:
+            file.write(text)
+
+    def read(self, mode: str = "r") -> Any:
+        with self.open(mode) as file:
+            return file.read()
+
+    def check(self) -> bool:
+        return bool(self.exists())
+
+    def listdir(self) -> list[Any]:
+        return [*self.iterdir()]
+
+    def chdir(self) -> Any:
+        before = os.getcwd()
+        os.chdir(self)
+        return _LocalPath(before)
+
+
+class _Factory:
+    """What `tmp_path_factory` gives."""
+
+    def __init__(self) -> None:
+        self.base, self.made = _folder(), dict[str, int]()
+
+    def getbasetemp(self) -> Any:
+        return self.base
+
+    def mktemp(self, basename: str, numbered: bool = True) -> Any:
+        number = self.made[basename] = self.made.get(basename, -1) + 1
+        folder = self.base / (f"{basename}{number}" if numbered else basename)
+        folder.mkdir()
+        return folder
+
+
+TYPES = {
+    "MonkeyPatch": _Patch, "CaptureFixture": _Captured, "LogCaptureFixture": _LogCapture, "WarningsRecorder": WarningsRecorder,
+    "TempPathFactory": _Factory, "FixtureRequest": object, "Function": object, "Item": object,
 }  # fmt: skip
+"""pytest's names of types, by which tests annotate."""
+BUILT_IN: dict[str, Callable[[], Any]] = {
+    "capsys": _capsys, "capfd": _capfd, "monkeypatch": _monkeypatch, "tmp_path": _folder, "tmpdir": lambda: _LocalPath(_folder()),
+    "caplog": _caplog, "recwarn": _recwarn, "tmp_path_factory": _Factory,
+}  # fmt: skip
+OF_SESSION = frozenset({"tmp_path_factory"})

@@ -151,10 +151,8 @@ def catches_failures(tree: ast.AST) -> bool:
             names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"BaseException"}
             if names & {"AssertionError", "Exception", "BaseException"}:
                 return True
-        if (
-            isinstance(node, ast.Name | ast.Attribute)
-            and getattr(node, "id", getattr(node, "attr", "")) == "AssertionError"
-        ):
+        name = getattr(node, "id", getattr(node, "attr", "")) if isinstance(node, ast.Name | ast.Attribute) else ""
+        if name in ("AssertionError", "xfail", "expectedFailure"):
             return True
     return False
 

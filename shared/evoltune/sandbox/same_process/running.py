@@ -35,7 +35,7 @@ from evoltune.sandbox.same_process import (
     pytest_api,
     rewriting,
 )
-from evoltune.sandbox.same_process.expectations import Skipped
+from evoltune.sandbox.same_process.expectations import Skipped, Unsupported
 from evoltune.sandbox.same_process.names import TestSpace
 
 JUDGES = {
@@ -44,7 +44,6 @@ JUDGES = {
 }  # fmt: skip
 """Names by which tests judge that are the libraries' own, whatever the program makes of them."""
 PROGRAM = "candidate"
-PROGRAM_FILE = "<candidate>"
 EXIT_MEMORY = 86
 # Compiled here, once for all jobs of a zygote.
 _LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
@@ -247,7 +246,8 @@ class Run:
             random.seed()
         gc.enable()
         try:
-            code = environment.compiled(program, PROGRAM_FILE)
+            self.file = environment.file_of(module, program, self.sources, self.request["modules"])
+            code = environment.compiled(program, self.file)
             exec(code, space)  # noqa: S102 - the purpose of this process
         except MemoryError:
             raise
@@ -259,12 +259,12 @@ class Run:
 
     def _loading_failed(self, error: BaseException) -> Outcome:
         self.state.busy = True
-        line = _line_of(error, PROGRAM_FILE)
-        if isinstance(error, SyntaxError) and error.filename == PROGRAM_FILE:
+        line = _line_of(error, self.file)
+        if isinstance(error, SyntaxError) and error.filename == self.file:
             line = error.lineno or 0
         place, kind = f" on line {line}" if line else "", type(error).__name__
         evidence = {"exception": kind, "line": line}
-        if isinstance(error, SyntaxError) and error.filename == PROGRAM_FILE:
+        if isinstance(error, SyntaxError) and error.filename == self.file:
             return "fail", f"syntax error{place}: {error}", evidence
         return "fail", f"loading raised {kind}{place}: {_text(error)[:300]}", evidence
 
@@ -416,6 +416,8 @@ class Run:
         evidence: dict[str, Any] = {"test": test, "line": line}
         if isinstance(error, TestsMissing):
             return "error", f"the tests import {text!r}, which this host lacks", evidence
+        if isinstance(error, Unsupported):
+            return "error", f"the tests need {text}, which is not supported", evidence
         if isinstance(error, LookupError) and text.startswith("no function "):
             defined = sorted(n for n in self.program if not n.startswith("__"))[:20]
             return "fail", text, {"defined": defined}
