@@ -18,17 +18,17 @@ from evoltune_math.answers.vocabulary import MODIFIERS, word_set
 MAX_BESIDE = 60  # characters before and after a number that are read
 MAX_NEAR = 5  # words next to a number among which those are that change it
 _FILLER = (
-    r"(?:(?:that|for|the|this|it|its|it['’]s|answers?|value|result|total|solution|final|correct|right|number|is|are|be|being|was|were|equals?|equal|to|of|as|say|true|case|so|"
-    r"get|with|also|possibly|really|actually|definitely|claim|conclude|think|choose|pick|give|accept)(?![A-Za-z])|[A-Za-z](?=\s*=|\s+to\b|\s+is\b)|=|\\(?:text|mathrm|textbf|boldsymbol|mathbf)\{|\\[,;:! ]|[$~({\[*_`\"“«]|\\[(\[]|\s)*$"
+    r"(?:(?:that|for|the|this|it|its|it['’]s|answers?|value|result|total|solution|final|correct|right|number|is|are|be|being|was|were|would|equals?|equal|to|of|as|say|true|case|so|"
+    r"get|with|also|possibly|really|actually|definitely|claim|conclude|think|believe|suppose|feel|equals|choose|pick|give|accept)(?![A-Za-z])|[A-Za-z](?=\s*=|\s+to\b|\s+is\b|\s+equals?\b)|=|\\(?:text|mathrm|textbf|boldsymbol|mathbf)\{|\\[,;:! ]|[$~({\[*_`\"“«]|\\[(\[]|\s)*$"
 )
 """What may stand between a word and the number that it is about."""
 _DENIES = (
-    r"(?:\b(?:not(?! only| just| merely| simply)|never|neither|nor|cannot|hardly|nobody \w+|no one \w+|refuse to|fail(?:s|ed)? to)\b|n['’]t\b"
+    r"(?:\b(?:not(?! only| just| merely| simply)|never|neither|nor|cannot|hardly|by no means|(?<!by )no way|far from|nobody \w+|no one \w+|refuse to|fail(?:s|ed)? to|suppose|supposing|assuming)\b|n['’]t\b"
     r"|\b(?:false|untrue|incorrect|wrong|(?:a )?mistake|mistaken|impossible|unlikely|implausible|absurd)(?= (?:that|for|to)\b)"
-    r"|\b(?:wrong|incorrect|false|mistaken|bad|erroneous) (?:final )?(?:answer|value|result|solution|guess|choice|option)(?:s| (?:is|was|would be|of))?\b:?"
+    r"|\b(?:wrong|incorrect|false|mistaken|bad|erroneous|naive|tempting) (?:final )?(?:answer|value|result|solution|guess|choice|option)(?:s| (?:is|was|would be|of))?\b:?"
     r"|(?<!\bno )(?<!without )(?<!without a )(?<!beyond )\bdoubt(?:s|ed|ful|less)?\b(?<!doubtless)"
     r"|\b(?:rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)|eliminat(?:e|es|ed|ing)|reject(?:s|ed|ing)?|discard(?:s|ed|ing)?|refut(?:e|es|ed)|disprov(?:e|es|ed)|disagree with|"
-    r"except(?:ing|s)?|instead of|rather than|(?<!\bnone )(?<!\bno )other than|contrary to|den(?:y|ies|ied)|avoid|anything but|everything but|unequal to|different from|differs from)\b)"
+    r"except(?:ing|s)?|instead of|rather than|(?<!\bnone )(?<!\bno )other than|contrary to|den(?:y|ies|ied)|avoid|anything but|everything but|unequal to|different from|differs from)\b(?! (?:value|number|root|case|point|item)s?\b))"
 )
 _DENIED_BEFORE = re.compile(_DENIES + _FILLER, re.I)
 _OF = r"(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)"
@@ -41,7 +41,7 @@ _CHANGED_BEFORE = re.compile(
 )
 """What makes the number that follows another statement."""
 _CHANGED_AFTER = re.compile(
-    r"[\s$~)\\}]*?(?:\\(?:text|mathrm)\{)?\s*\(?((?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b)"
+    r"[\s$~)\\}]*?(?:\\(?:text|mathrm)\{)?\s*\(?((?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b(?!\s+(?:is|are|was|would|will|can|does|do)\b))"
     r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:the )?(?:very )?(?:least|most)|squared|cubed|halved|doubled|tripled|below zero|degrees below)\b"
     r"|(?:hundred|thousand|million|billion|trillion|dozen)\b|\\times\s*10\^(?:\{-?\d+\}|\d))",
     re.I,
@@ -50,8 +50,8 @@ _CHANGED_AFTER = re.compile(
 _BE = r"(?:is|are|was|were|seems?(?: to be)?|looks|(?:must|should|would|could|can|has to|have to|may|might)(?: now| thus| therefore)? be|(?:has|have) been|gets?|is to be)"
 _ADVERB = r"(?:clearly|certainly|obviously|definitely|simply|just|also|therefore|thus|actually|however|of course|completely|totally|then|really|quite|plainly|still|already)"
 _BAD = (
-    r"(?:wrong|incorrect|false|impossible(?! (?:for|with|if|unless|otherwise|when))|invalid|untrue|extraneous|inadmissible|ruled out|excluded|rejected|eliminated|discarded|refuted|"
-    r"mistaken|nonsense|absurd|out of the question|unacceptable|disproved|no (?:solution|root|answer)\b|far from (?:it|right|correct)|"
+    r"(?:wrong|incorrect|false|impossible(?! (?:for|with|if|unless|otherwise|when|to))|invalid|untrue|extraneous|inadmissible|inconsistent|ruled out|excluded|rejected|eliminated|discarded|refuted|"
+    r"mistaken|nonsense|absurd|out of the question|unacceptable|disproved|no (?:solution|root|answer)\b|far from (?:it|right|correct|the answer|the truth)|"
     r"an? (?:(?:common|typical) )?(?:extraneous|wrong|incorrect|invalid|false|bad|spurious|mistake|trap|distractor|error)|too (?:large|small|big|high|low|much|many)(?=\s*(?:[.,;!]|$)))"
 )
 _GOOD = (
@@ -62,13 +62,13 @@ _NOT = r"(?:n['’]t|\s+not|\s+never)"
 _VERDICT = (
     rf"(?:{_BE}(?:\s+{_ADVERB})*\s+{_BAD}|(?:is|was|are|were|seems|would be|could be){_NOT}(?:\s+{_ADVERB})*\s*{_GOOD}|not {_GOOD}"
     rf"|(?:can(?:not|['’]t| not)|could{_NOT}|must{_NOT}|may{_NOT}|won['’]t|will{_NOT}|would{_NOT})(?:\s+possibly)?\s+(?:be\s+{_GOOD}|work|hold|happen|occur|satisfy|be$)"
-    rf"|(?:does|do|did){_NOT}\s+(?:work|satisfy|fit|hold|solve|check out|match|make sense|qualify|apply)\b|fails?(?=\s*(?:[.,;!]|$| the | to satisfy))|(?:wrong|incorrect)(?=\s*(?:[.,;)\]!]|$)))"
+    rf"|(?:does|do|did){_NOT}\s+(?:work|satisfy|fit|hold|solve|check out|match|make sense|qualify|apply)\b|fails?(?=\s*(?:[.,;!]|$| the | to satisfy))|a contradiction\b|(?:contradicts|violates)\s+(?:the|our|its|that|this)\b|cannot be(?=\s*(?:[.,;!)]|$))|(?:wrong|incorrect)(?=\s*(?:[.,;)\]!]|$)))"
 )
 _DENIED_AFTER = re.compile(
     rf"[\s$)\]}}*_`\"”»\\]*(?:(?!or\b|and\b)\\?(?:text\{{)?[A-Za-z]{{1,12}}\}}?\s+){{0,2}}?(?:[,;–—-]+\s*)?(?:\(|\[)?(?:(?:but|which|that|and|this|it|yet|though|as|for)\s+)*(?:(?:it|that|this)['’]s\s+{_BAD}|{_VERDICT})"
     rf"|[\s$)\]}}*_`\"”»\\]*\?\s*(?:no\b|nope\b|{_BAD})"
     rf"|[\s$)\]}}*_`\"”»\\]*[.!?]\s+(?:(?:but|however|wait|no|hmm|oops|actually|unfortunately|sorry|oh)[,!.\s—–-]*)*"
-    rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!])",
+    rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!]|correction\b)",
     re.I,
 )
 _TENTATIVE = r"(?:(?:maybe|perhaps|possibly|even|just|also|probably|it could be|it might be|is it|else|either)\s+)*"
@@ -84,6 +84,7 @@ _OR_BEFORE = re.compile(
 )
 
 
+_CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°)?")
 _ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
 """Words that make another statement where they stand alone: `5 and up`, `below 5`."""
@@ -101,7 +102,7 @@ _DENYING = word_set(
     "implausible absurd bad erroneous doubt doubts doubted doubtful rule rules ruled ruling exclude excludes excluded excluding eliminate eliminates "
     "eliminated eliminating reject rejects rejected discard discards discarded refute refutes refuted disprove disproves disproved disagree except "
     "excepting excepts instead rather other contrary deny denies denied avoid but unequal different differs invalid extraneous inadmissible nonsense "
-    "out unacceptable far spurious trap distractor error too nope"
+    "out unacceptable far spurious trap distractor error too nope contradiction contradicts violates inconsistent means way correction suppose supposing assuming naive tempting"
 )
 _CHANGING = word_set(
     "than and least most minus negative nearly almost twice half exceed exceeds exceeded exceeding all any every opposite square cube root "
@@ -145,6 +146,9 @@ def claim(text: str, start: int, end: int) -> Claim:
     if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)):
         before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]
         words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
+    is_struck = before.endswith("~~") and after.startswith("~~")
+    if is_struck or _CROSSED.match(after):
+        return Claim(denied=True)
     if not _DENYING.isdisjoint(words_before) and _DENIED_BEFORE.search(before):
         return Claim(denied=True)
     if not _DENYING.isdisjoint(words_after) and _DENIED_AFTER.match(after):

@@ -16,7 +16,7 @@ from evoltune_math.answers.reading.cleanup import repair_escapes, to_ascii, unwr
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS, known
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, word_set
 from evoltune_math.boxes import Found, boxed, last_box
 from evoltune_math.claims import NOTHING, claim
 
@@ -38,6 +38,10 @@ _REFUSES = re.compile(
     re.I,
 )
 """What takes a number back: behind it, or shortly before it, the last number of a text is not its answer."""
+_REFUSING = word_set(
+    "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry,"
+)
+"""The words without which `_REFUSES` cannot match."""
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
 _LABEL = re.compile(r"(?:answer|result)\W{0,4}(?::|=|\bis\b|\bare\b)", re.I)
 """What a label after a box looks like; without it nothing there is searched."""
@@ -254,7 +258,8 @@ def _stated(text: str) -> Found | None:
         return phrase
     if len(text) <= MAX_SENTENCE and not _ALL_REALS.match(text) and (denied := _denied(text, text)) is not None:
         return denied
-    if _REFUSES.search(text[-MAX_SENTENCE:]) and any(c.isdigit() for c in text[-MAX_SENTENCE:]):
+    end = text[-MAX_SENTENCE:]
+    if not _REFUSING.isdisjoint(end.lower().split()) and _REFUSES.search(end) and any(c.isdigit() for c in end):
         return None
     text = _NOT_ANOTHER.sub("", text) if " not " in text else text
     if _is_bare_answer(text):

@@ -18,7 +18,7 @@ _START = re.compile(r"\\begin\{[A-Za-z]+\*?\}(?:\{[^{}]*\}|\[[^\[\]]*\])*|\\[(\[
 _END = re.compile(r"\\end\{|\\[)\]]|\$\$?|\n\s*\n")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mbox|mathrm|operatorname)\*?\s*\{[^{}]*\}")
 _WORD = re.compile(
-    r"(?<![\\A-Za-z])(?:[A-Z]?[a-z]{3,}|[IAa](?= [a-z]{2,})|(?:so|is|we|of|to|it|by|as|be|in|if|at|he|an|or|do|go|my|no|on|up|us|So|Is|We|It|By|As|If|At|He|An|In|Or))"
+    r"(?<![\\A-Za-z])(?:[A-Z]?[a-z]{3,}|[A-Z][a-z]{2}|[IAa](?= [a-z]{2,})|(?:so|is|we|of|to|it|by|as|be|in|if|at|he|an|or|do|go|my|no|on|up|us|So|Is|We|It|By|As|If|At|He|An|In|Or))"
     r"(?![A-Za-z])(?!\*?\})|[^\W\d_A-Za-z]{2,}"
 )
 """A word of prose; `xy` and `ABC` may be products."""
@@ -88,7 +88,7 @@ def _touching(text: str, before: str, after: str) -> tuple[str, str]:
         rest = ""
     rest = _DANGLING.sub("", rest)
     is_mark = (is_first and _LIST_MARK.fullmatch(inside)) or re.fullmatch(r"\s*[-–—>*_|]+\s+|\s*\*+|\s*_+", inside)
-    if is_mark or not _OPERATOR_END.search(inside) or re.fullmatch(r"\s*[.)\]}]*\s*[<>+*/^|=(\[{]\s*", inside):
+    if is_mark or not _OPERATOR_END.search(inside) or re.fullmatch(r"\s*[.)\]}]*\s*[<>+*/^|=(\[{]{1,2}\s*", inside):
         inside = inside if inside.strip() in ("|", "(") and rest[:1] in "|)" and rest else ""
     if not _OPERATOR_START.match(rest) or re.fullmatch(r"[\s*_)\]}|]*", rest):
         rest = rest if inside.strip() else ""

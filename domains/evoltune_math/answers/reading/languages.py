@@ -10,7 +10,7 @@ import re
 
 # English = Spanish; German; French; Italian; Portuguese; Dutch, Polish; Russian; Hindi, Arabic. `/` parts the phrases.
 _ALPHABETIC = """
-is not = no es/no son/no vale/no puede ser/no sería; nicht gleich/kann nicht; ce n'est pas/n'est pas/ne sont pas/n'est jamais/ne vaut pas/ne peut pas être;
+is not = no es/imposible que sea/no son/no vale/no puede ser/no sería; nicht gleich/kann nicht; ce n'est pas/n'est pas/ne sont pas/n'est jamais/ne vaut pas/ne peut pas être;
  non è/non sono/non vale/non può essere/non e'; não é/nao é/nao e/não são/não pode ser; to nie; не равно/не равен/не равна/не равняется/не может быть/это не; नहीं है; ليس/ليست
 not = nunca; nicht/niemals/kein/keine/keinen/keineswegs; jamais/pas; mai; não/nao; niet/geen; nie; не/нет/никогда; नहीं; لا يساوي
 at least = al menos/por lo menos/como mínimo/como minimo/no menos de; mindestens/wenigstens/zumindest/nicht weniger als; au moins/au minimum/pas moins de; almeno/come minimo/non meno di;
@@ -34,6 +34,10 @@ billion = mil millones; milliarden/milliarde; milliards/milliard; miliardi/milia
 trillion = billones; billionen; ; ; trilhões/trilhão; biljoen; триллионов/триллиона/триллион
 wrong = incorrecto/incorrecta/falso/falsa/erróneo/errónea/equivocado/imposible; falsch/unrichtig/inkorrekt/unmöglich; faux/fausse/incorrecte/erroné; sbagliato/sbagliata/errato/errata/scorretto/impossibile;
  errado/errada/incorreto/incorreta/impossível; fout/onjuist/błędne; неверно/неверный/неправильно/неправильный/ошибочно/невозможно/неверна; गलत; خطأ/خاطئ
+percent = por ciento; prozent; pour cent; per cento; por cento; procent; процентов/процента/процент
+squared = al cuadrado; zum quadrat; au carré; al quadrato; ao quadrado; в квадрате
+square of = el cuadrado de/cuadrado de; das quadrat von; le carré de/carré de; il quadrato di; o quadrado de
+square root of = la raíz cuadrada de/raíz cuadrada de/la raíz de; die wurzel aus/wurzel aus/quadratwurzel von; la racine carrée de/racine carrée de; la radice quadrata di/radice quadrata di; a raiz quadrada de/raiz quadrada de; корень из
 there are = ; ; il y a; ; há
 is = es/está; ist/sind; est; è; é; jest; это
 the answer = la respuesta/la solución/la correcta; die antwort/die lösung/das ergebnis/die richtige antwort; la réponse/la solution/la bonne réponse; la risposta/la soluzione; a resposta/a solução; het antwoord/odpowiedź; ответ/решение; उत्तर; الجواب/الإجابة
@@ -44,7 +48,7 @@ but = sino; sondern; mais; ma; mas/e sim; maar; а/но
 # The words of scripts without spaces; `+` before a phrase: only behind a number.
 _UNSPACED = """
 is not = 不是/并不是/并非/不为/不等于/不可能是/不会是/不應是/不该是/绝不是
-is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
+is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+は正しくない/+は違/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
 wrong answer = 错误答案/错误的答案/不正解
 at least = 至少是/至少为/至少/不小于/不少于/不低于/少なくとも/最低でも/최소한/적어도
 at most = 至多是/至多为/至多/最多是/最多为/最多(?=[\\s\\d$])/不超过/不大于/不多于/不高于/高々/最大で/多くとも/せいぜい/기껏해야
@@ -54,7 +58,8 @@ almost = 将近/接近/几乎/ほぼ
 minus = 负(?=[\\s$\\\\({]*(?:boxed)?[\\s{]*\\d)/負の?(?=[\\s$\\\\({]*(?:boxed)?[\\s{]*\\d)/マイナス/마이너스
 or more = +以上/+より大きい/+より多い/+を超える/+이상/+초과
 or less = +以下/+以内/+未満/+より小さい/+より少ない/+이하/+미만
-or so = +左右/+上下/+ぐらい/+くらい
+or so = +の平方根/+的平方根/+分之/+左右/+上下/+ぐらい/+くらい
+squared = +的平方(?!根)/+の二乗/+の2乗
 halved = +的一半/+の半分/+의 절반
 doubled = +的两倍/+的二倍/+の2倍/+の二倍/+의 두 배
 \\times 10^{3} = +千(?![万萬])/+천(?!만)
@@ -106,7 +111,9 @@ _SPACED = re.compile(
 _SCRIPTS = re.compile(r"[⺀-鿿豈-﫿가-힣぀-ヿ]")
 _JOINED = [
     (
-        re.compile((r"(?<=[\d}$)\]])\s*" if phrase.startswith("+") else "") + phrase.removeprefix("+")),
+        re.compile(
+            (r"(?<=[\d}$)\]個个人本枚名只件元円回])\s*" if phrase.startswith("+") else "") + phrase.removeprefix("+")
+        ),
         f" {english} ".replace("\\", "\\\\"),
     )
     for english, phrase in _SIGNS
@@ -115,6 +122,8 @@ _JOINED = [
 
 def in_english(text: str) -> str:
     """`text` with the words of other languages that change a number's meaning in English."""
+    if " " not in text and text.isascii():
+        return text
     if not text.isascii() and _SCRIPTS.search(text):
         for pattern, english in _JOINED:
             text = pattern.sub(english, text)

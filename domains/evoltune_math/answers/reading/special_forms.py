@@ -133,7 +133,8 @@ def _dated(text: str) -> Text | None:
     if found and int(found[1]) <= 12 and int(found[2] or 0) < 60:
         hour = int(found[1]) % 12 + (12 if found[3].lower() == "p" else 0)
         return Text(f"time {hour}:{int(found[2] or 0):02d}")
-    if (clock := _CLOCK.fullmatch(text)) and int(clock[1] or 12) <= 12:
+    is_clock = text.lower().endswith(("clock", "m", "m.", "noon", "midnight"))
+    if is_clock and (clock := _CLOCK.fullmatch(text)) and int(clock[1] or 12) <= 12:
         half = (clock[2] or clock[4] or "").lower()
         hour = int(clock[1] or 12) % 12 + (12 if half == "noon" or half.startswith("p") else 0)
         return Text(f"time {hour if half else int(clock[1])}:00")
@@ -173,7 +174,7 @@ def _in_base(text: str) -> Answer | None:
 
 def _difference(text: str) -> Answer | None:
     """`two more than 5`, `3 less than 10`."""
-    found = _COMPARED.fullmatch(text)
+    found = _COMPARED.fullmatch(text) if " than " in text else None
     if found is None:
         return None
     by, base = _number(found[1]), _number(found[3])
