@@ -10,7 +10,7 @@ Windows of text are read in English first (`in_english`), so that each rule is w
 import re
 from dataclasses import dataclass
 
-from evoltune_math.answers.opposites import TURNING, turning_words
+from evoltune_math.answers.opposites import TURNING
 from evoltune_math.answers.reading.languages import FOREIGN, in_english
 from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import MODIFIERS, word_set
@@ -172,7 +172,7 @@ def _turning(before: str, after: str, words_before: list[str], words_after: list
     """The words beside a number up to one that has an opposite: `minutes late`, `decrease` of `a decrease of 20%`."""
     if not TURNING.isdisjoint(words_after[:MAX_NEAR]) and (behind := _TURNED_AFTER.match(after)):
         return ("%" if behind[1] else "") + behind[2] + _ALIASES.get(behind[3].lower(), behind[3])
-    if turning_words(" ".join(words_before[-MAX_NEAR:])) and (ahead := _TURNED_BEFORE.search(before)):
+    if not TURNING.isdisjoint(words_before[-MAX_NEAR:]) and (ahead := _TURNED_BEFORE.search(before)):
         return _ALIASES.get(ahead[1].lower(), ahead[1])
     return ""
 

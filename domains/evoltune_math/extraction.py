@@ -256,7 +256,12 @@ def _stated(text: str) -> Found | None:
     phrase = _phrase(text)
     if phrase is not None:
         return phrase
-    if len(text) <= MAX_SENTENCE and not _ALL_REALS.match(text) and (denied := _denied(text, text)) is not None:
+    if (
+        " " in text
+        and len(text) <= MAX_SENTENCE
+        and not _ALL_REALS.match(text)
+        and (denied := _denied(text, text)) is not None
+    ):
         return denied
     end = text[-MAX_SENTENCE:]
     if not _REFUSING.isdisjoint(end.lower().split()) and _REFUSES.search(end) and any(c.isdigit() for c in end):
