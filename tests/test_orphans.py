@@ -198,3 +198,24 @@ def test_a_driver_that_ends_without_reading_its_workers_notice_leaves_no_traceba
     _, said = driver.communicate(timeout=60)  # until the worker has closed its end, too
     wait_for_end([worker])
     assert said == ""
+
+
+SLOW = """
+import os, time
+open("pids", "a").write(f"{os.getpid()} " * 2)
+time.sleep(300)  # as long as an import may take
+"""
+PARENT = """
+import subprocess, sys
+from evoltune.orphans import module_with_parent
+sys.exit(subprocess.Popen(module_with_parent("slow"), start_new_session=True).wait())
+"""
+
+
+def test_a_module_ends_with_its_parent_while_it_is_still_being_imported(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    driver = subprocess.Popen([sys.executable, "-c", PARENT], cwd=tmp_path)
+    running = pids(tmp_path)
+    driver.kill()
+    driver.wait()
+    wait_for_end(running)

@@ -1,6 +1,7 @@
 """Processes that must not outlive the one that started them, however it ended.
 
 end_with_parent(pid)                   # in a child: a thread that ends this process when its parent, `pid`, is gone
+command = module_with_parent("a.b")    # a command that runs a module in such a child
 command = tethered(["torchrun", ...])  # a command that ends, with all its descendants, when this process is gone
 
 A parent-death signal would do for one child. It follows the thread that forked, and does not reach the ranks that torchrun
@@ -8,6 +9,7 @@ or deepspeed start in sessions of their own.
 """
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+MODULE = "--module"
 POLL_S = 0.2
 GRACE_S = 8.0
 """After SIGTERM, how long the command may take to end by itself."""
@@ -37,13 +40,24 @@ def end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True, name="end with parent").start()
 
 
+def module_with_parent(module: str) -> list[str]:
+    """The command that runs a module in a process which ends with this one. The watch begins before the module is imported: torch
+    takes seconds, in which nothing would notice that the parent is gone."""
+    return [sys.executable, "-m", "evoltune.orphans", MODULE, str(os.getpid()), module]
+
+
 def tethered(command: Sequence[str]) -> list[str]:
     """The command, started by a small process that ends it with all its descendants when this process is gone."""
     return [sys.executable, "-m", "evoltune.orphans", str(os.getpid()), *command]
 
 
 def main() -> int:
-    """Runs a command for the process whose id is the first argument. Returns the command's exit code."""
+    """Runs a command for the process whose id is the first argument, or a module in this process. Returns the exit code."""
+    if sys.argv[1] == MODULE:
+        end_with_parent(int(sys.argv[2]))
+        module, sys.argv = sys.argv[3], sys.argv[3:]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return 0
     driver, command = int(sys.argv[1]), sys.argv[2:]
     with suppress(OSError):
         _become_subreaper()

@@ -93,4 +93,5 @@ def test_each_row_has_an_id_of_its_own_and_keeps_its_turns(toy, capsys):
     rows = {row["id"]: row for row in map(json.loads, Path("c.jsonl").read_text().splitlines())}
     assert set(rows) == {"a.jsonl:1", "1", "1#2"}
     assert rows["1"]["messages"] == [*turns, *asked] and "messages" not in rows["1#2"]
-    assert "1 unreadable" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "1 unreadable" in told and "\n  b.jsonl:2: " in told

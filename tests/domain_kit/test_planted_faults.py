@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from authors_faults import BROUGHT, LENIENT, MACHINE, RESULTS, STATEFUL, plant_any, plant_river
+from careless_faults import CARELESS, COMPUTED, PROGRAMS, TOLD_OF_ITSELF, plant_lamps, plant_texts, plant_unseen
 from planted_faults import (
     CHANCE,
     DECLARED,
@@ -34,6 +35,9 @@ GROUPS: dict[str, list[Fault]] = {
     "chance": CHANCE, "time": TIME, "state": STATE, "ends": ENDS, "outside": OUTSIDE, "verdicts": VERDICTS, "extracts": EXTRACTS,
     "hooks": HOOKS, "seeds": SEEDED, "declared": DECLARED, "lenient": LENIENT, "stateful": STATEFUL, "machine": MACHINE,
     "results": RESULTS, "brought": BROUGHT,
+}  # fmt: skip
+UNSEEN: dict[str, list[Fault]] = {
+    "programs": PROGRAMS, "computed": COMPUTED, "careless": CARELESS, "told of itself": TOLD_OF_ITSELF,
 }  # fmt: skip
 OPEN = '''"""Open questions: there is no right answer, so nothing is right or wrong."""
 
@@ -101,13 +105,22 @@ def test_no_sound_domain_gives_a_finding(sound: Fault, tmp_path: Path):
     assert broken(plant(tmp_path, sound)) == []
 
 
+def test_a_sound_domain_with_computed_rewrites_gives_no_finding(tmp_path: Path):
+    assert broken(plant_lamps(tmp_path)) == []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("group", GROUPS)
+def test_a_sound_domain_of_programs_gives_no_finding(tmp_path: Path):
+    assert broken(plant_texts(tmp_path)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [*GROUPS, *UNSEEN])
 def test_planted_faults_are_found(group: str, tmp_path: Path):
     """The bar is 110 of 120; here are more, and none may be missed."""
     missed, without_place = [], []
-    for i, fault in enumerate(GROUPS[group]):
-        found = broken(plant_any(tmp_path / str(i), fault))
+    for i, fault in enumerate((GROUPS | UNSEEN)[group]):
+        found = broken((plant_any if group in GROUPS else plant_unseen)(tmp_path / str(i), fault))
         missed += [] if found else [fault[0]]
         without_place += [fault[0] for f in found if not (f.where and f.todo)]
     assert (missed, without_place) == ([], [])

@@ -35,13 +35,13 @@ from evoltune.report.pages import write_review
 from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.dumps import is_dump
 from evoltune.rows.files import jsonl_writer
-from evoltune.rows.readers import left_out, read_located, read_rows
+from evoltune.rows.readers import BadRow, left_out, read_located, read_rows
 from evoltune.run.paths import DATASET, RECIPE
 from evoltune.run.run import Run
 from evoltune.terminal import table
 
 SHOWN_CHARS = 100
-EXAMPLES = 5  # hits and unreadable rows that `decontaminate` prints; --json prints all
+EXAMPLES = 5  # hits that `decontaminate` prints, and half of the unreadable rows; --json prints all
 MODES = ("lima", "quality_diversity", "all")
 
 
@@ -169,7 +169,7 @@ def _audit_facts(audit: Audit, sizes: Mapping[str, int]) -> dict[str, object]:
         "suites": sizes,
         "hits": msgspec.to_builtins(audit.hits),
         "unchecked": msgspec.to_builtins(audit.unchecked),
-        "unreadable": [{"where": bad.where, "reason": bad.reason} for bad in audit.unreadable],
+        "unreadable": _told(audit.unreadable),
     }
 
 
@@ -192,7 +192,14 @@ def _audit_lines(audit: Audit, sizes: Mapping[str, int]) -> Iterator[str]:
             yield f"  {row}: {checks[0].suite} by {checks[0].method}: {checks[0].reason}"
     if audit.unreadable:
         yield f"\n{len(audit.unreadable)} rows could not be read, and are in no clean copy:"
-        yield from (f"  {bad.where}: {bad.reason}" for bad in audit.unreadable[: 2 * EXAMPLES])
+        yield from _bad_rows(audit.unreadable)
+
+
+def _bad_rows(rows: Sequence[BadRow]) -> Iterator[str]:
+    """A line for each of the first."""
+    yield from (f"  {bad.where}: {bad.reason}" for bad in rows[: 2 * EXAMPLES])
+    if len(rows) > 2 * EXAMPLES:
+        yield f"  and {len(rows) - 2 * EXAMPLES} more"
 
 
 def add_select(parser: argparse.ArgumentParser) -> None:
@@ -229,12 +236,20 @@ def _select(args: argparse.Namespace) -> int:
             write(sources.selected_row(record))
     if args.page:
         write_review(args.page, args.out.stem, map(sources.selected_row, selection.rows))
-    facts = {"file": args.out, "rows": len(selection.rows), "left_out": selection.left_out}
+    facts = {
+        "file": args.out, "rows": len(selection.rows), "left_out": selection.left_out, "unreadable": _told(selection.unreadable),
+    }  # fmt: skip
     head = ["source", "rows", "words asked", "words answered", *(["tokens"] if count_tokens else [])]
     options.say(args, facts, table(head, list(sources.counts_by_source(selection.rows, count_tokens))))
     dropped = "; ".join(f"{n} {reason}" for reason, n in selection.left_out.most_common())
     print(f"{len(selection.rows)} rows in {args.out}{f'; left out: {dropped}' if dropped else ''}", file=sys.stderr)
+    for line in _bad_rows(selection.unreadable):
+        print(line, file=sys.stderr)
     return int(not selection.rows)
+
+
+def _told(rows: Sequence[BadRow]) -> list[dict[str, str]]:
+    return [{"where": bad.where, "reason": bad.reason} for bad in rows]
 
 
 def _quotas(text: str) -> dict[str, int]:

@@ -28,6 +28,7 @@ class Selection:
 
     rows: Sequence[Record]
     left_out: Counter[str]
+    unreadable: Sequence[BadRow] = ()
 
 
 def select_from_sources(
@@ -74,7 +75,7 @@ def select_from_sources(
     chosen = [*required, *choose(others, options, max(0, options.size - len(required)))]
     left_out["unreadable"] += len(bad)
     left_out["not selected"] += len(candidates) - len(chosen)
-    return Selection(rows=sorted(chosen, key=lambda r: r.id), left_out=+left_out)
+    return Selection(rows=sorted(chosen, key=lambda r: r.id), left_out=+left_out, unreadable=bad)
 
 
 def selected_row(record: Record) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Cheats:
         """Candidates, one kind of change after another for each seed, must not pass by rule."""
         law, until, tally = "mutated references are rejected", self.laws.time.until(2), Tally()
         todo = "compare the whole answer with the reference, exactly as far as the task asks"
-        rejecting = looked = 0
+        rejecting = looked = silent = 0
         for (task, _, candidate), other in until.over([*zip(self.right, _others(self.right), strict=True)]):
             wrong = near_misses(candidate)
             if other:
@@ -87,10 +87,19 @@ class Cheats:
                 tally.add(kind, task, text, verdict)
                 verdicts += [verdict.status] if verdict else []
             looked += bool(verdicts)
+            silent += bool(verdicts) and all(status in ("unverifiable", "error") for status in verdicts)
             rejecting += any(status != "pass" for status in verdicts)
         detail = f"{rejecting / max(1, looked):.0%} of {looked} seeds reject a mutant, {sum(tally.tried.values())} mutants of {len(tally.tried)} kinds"
         if by_rule := tally.by_rule():
             yield broken(law, by_rule, self._place, todo)
+        elif looked >= WITNESSES and silent == looked:
+            detail = f"none of the wrong answers to {looked} tasks is a `fail`: they are unverifiable, so that no score counts them"
+            yield broken(
+                law,
+                detail,
+                self._place,
+                "return `fail` where the answer is wrong, and `unverifiable` where nobody can tell",
+            )
         elif looked and rejecting / looked < MUST_REJECT:
             yield broken(law, f"{detail}: {example(*next(iter(tally.example.values())))}", self._place, todo)
         elif looked:

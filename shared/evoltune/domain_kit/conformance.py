@@ -20,7 +20,9 @@ from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown,
 from evoltune.domain_kit.hooks import FORM_ONLY, Hooks, side_effects
 from evoltune.domain_kit.judging import CHECK_S, FORM, Allowance, Judged, Laws
 from evoltune.domain_kit.near_misses import mutants
-from evoltune.domain_kit.probing import Jobs, Outcome, Probe
+from evoltune.domain_kit.probing import WRONG_S, Jobs, Outcome, Probe
+from evoltune.domain_kit.programs import Programs
+from evoltune.domain_kit.rewrites import Rewrites
 from evoltune.domain_kit.seeds import laws_of_seeds
 from evoltune.domain_kit.small_hooks import SmallHooks
 from evoltune.domain_kit.suites import Suites
@@ -43,7 +45,10 @@ def check_domain(ref: str, seconds: float = CHECK_S) -> Iterator[Finding]:
         ref = str(Path(ref).expanduser().resolve())  # the probes have a working directory of their own
     roots = list(sources.roots)
     try:
-        with Probe(ref, roots, jobs) as first, Probe(ref, roots, jobs, hash_seed=1, elsewhere=True) as second:
+        with (
+            Probe(ref, roots, jobs) as first,
+            Probe(ref, roots, jobs, hash_seed=1, elsewhere=True, hidden=sources.optional()) as second,
+        ):
             yield from _Check(ref, sources, first, second).findings(Allowance(seconds, (first, second)))
     finally:
         jobs.close()
@@ -86,7 +91,7 @@ class _Check:
         laws = Laws(domain, self.sources, self.first, self.second, time)
         judged = Judged()
         yield from self._verifier(laws, judged, seeds, problems)
-        yield from hooks.rewrites()
+        yield from Rewrites(domain, self.sources, self.first, self.second, time, seeds).findings()
         yield from hooks.confirms(judged)
         yield from hooks.overlaps(problems)
         yield from hooks.eliminators()
@@ -118,8 +123,11 @@ class _Check:
             yield holds(FORM_ONLY, "content laws do not apply")
         if judged.right:
             yield from laws.forms(judged)
-            yield from Cheats(laws, judged.right).findings()
+            with self.first.jobs.limited(WRONG_S):
+                yield from Cheats(laws, judged.right).findings()
+                yield from Programs(laws, judged.right).findings()
             yield from laws.without_reference(judged)
+            yield from laws.columns_suffice(judged)
         elif any(f.ok is False for f in found):
             yield unchecked("mutated references are rejected", "no reference is accepted yet")
         if judged.silent or not tasks:
@@ -127,7 +135,8 @@ class _Check:
             yield unchecked("bad candidates end as verdicts, within the time limit", why)
             yield unchecked("the same answer gets the same verdict", why)
         else:
-            yield from laws.hostile(tasks)
-            yield from laws.deterministic(judged, tasks)
-            yield from costs(laws, judged.right, tasks)
+            with self.first.jobs.limited(WRONG_S):
+                yield from laws.hostile(tasks)
+                yield from laws.deterministic(judged, tasks)
+                yield from costs(laws, judged.right, tasks)
         yield from laws.crashes.values()

@@ -283,6 +283,11 @@ def _wrong_options(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
         if isinstance(profile.decoding, Mapping) and (unknown := set(profile.decoding) - set(DECODING_KEYS)):
             todo = f"use {', '.join(DECODING_KEYS)}"
             yield broken(law, f"profile {name!r}: decoding has the unknown key {min(unknown, key=str)!r}", at, todo)
+        decoding = profile.decoding if isinstance(profile.decoding, Mapping) else {}
+        count = decoding.get("n", 1)
+        if isinstance(count, int) and count > 1 and not decoding.get("temperature"):
+            todo = "give a temperature above 0, or n=1"
+            yield broken(law, f"profile {name!r}: {count} samples at temperature 0 are all the same", at, todo)
         if not isinstance(profile.decoding, Mapping):
             yield broken(
                 law,

@@ -6,9 +6,11 @@
 The domain is not imported for this: its files are read as text.
 """
 
+import ast
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -111,6 +113,27 @@ class Sources:
                             return last
         return last
 
+    def optional(self) -> list[str]:
+        """Packages that the code can do without: they are imported where an ImportError is caught."""
+        own = {Path(root).name for root in self.roots} | {"evoltune", *sys.stdlib_module_names}
+        found: set[str] = set()
+        for file in self.files():
+            if file.suffix != ".py":
+                continue
+            try:
+                tree = ast.parse(file.read_text(encoding="utf-8", errors="replace"))
+            except (SyntaxError, ValueError):
+                continue
+            for node in (
+                n for n in ast.walk(tree) if isinstance(n, ast.Try) and any(map(_catches_imports, n.handlers))
+            ):
+                for inner in (i for statement in node.body for i in ast.walk(statement)):
+                    if isinstance(inner, ast.Import):
+                        found |= {alias.name.partition(".")[0] for alias in inner.names}
+                    elif isinstance(inner, ast.ImportFrom) and inner.module and not inner.level:
+                        found.add(inner.module.partition(".")[0])
+        return sorted(found - own)
+
     def named(self, name: str, default: str = "") -> str:
         """Where a name stands in quotes in the package's code, e.g. an operator's."""
         found = self.line_of(f'"{name}"', (".py",)) or self.line_of(f"'{name}'", (".py",))
@@ -129,6 +152,13 @@ class Sources:
         found = getattr(found, "__func__", found)
         code = getattr(found, "__code__", None) or getattr(getattr(type(found), "__call__"), "__code__", None)  # noqa: B004, B009
         return f"{shown(code.co_filename)}:{code.co_firstlineno}" if code else self.start()
+
+
+def _catches_imports(handler: ast.ExceptHandler) -> bool:
+    caught = (
+        {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} if handler.type else {"Exception"}
+    )
+    return bool(caught & {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
 def shown(path: str) -> str:

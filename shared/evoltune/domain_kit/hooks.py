@@ -17,8 +17,6 @@ from evoltune.record import Answer, Record, Task, Verdict
 
 BREADTH = 8
 """Seeds or problems that a function is called with."""
-_REWRITTEN = 24
-"""Seeds of which a rewrite function must make something, unless it does so of others only."""
 STRANGE = Task(instruction="I would rather talk about the weather today.", name="strange")
 
 
@@ -82,55 +80,6 @@ class Hooks:
                 return
         yield holds(law, f"{len(self.seeds)} seeds, three calls, two processes")
 
-    # ---- rewrites
-
-    def rewrites(self) -> Iterator[Finding]:
-        """Each rewrite function makes a task of some seed; its own solution passes, and the same parents give the same child."""
-        law = "rewritten tasks are passed by their own solution"
-        made, found = 0, None
-        for key, operator in enumerate(self.domain.operators):
-            if operator.rewrite is not None and self.seeds and found is None:
-                children, found = self._rewrite(law, key, self.sources.function(operator.rewrite))
-                made += children
-        if found or made:
-            yield found or holds(law, f"{made} children")
-
-    def _rewrite(self, law: str, key: int, place: str) -> tuple[int, Finding | None]:
-        operator, until, made, reason = self.domain.operators[key], self.time.until(), 0, ""
-        count, wanted = len(self.seeds), 2 if operator.kind == "fuse" else 1
-        step = max(1, count // _REWRITTEN)
-        order = [i for start in range(step) for i in range(start, count, step)]  # some of every part come first
-        for i in until.over(order):
-            if made and until.looked > _REWRITTEN:
-                break
-            parents = [*self.seeds, *self.seeds][i : i + wanted]
-            outcomes = [
-                probe.call("rewrite", parents, i, key=key, name=f"rewrite of {operator.name!r}")
-                for probe in (self.first, self.second)
-            ]
-            if failure := self.failure(law, outcomes[0], place, "return a Rewritten, or a reason where there is none"):
-                return made, failure
-            child = outcomes[0].value
-            if child != outcomes[1].value:
-                detail = f"operator {operator.name!r} gives another child of {parents[0].task.name!r} when it is called again"
-                return made, broken(
-                    law, detail, place, "take all chance from rng, and depend on nothing but the arguments"
-                )
-            if isinstance(child, str):
-                reason = reason or child
-                continue
-            made += 1
-            outcome = self.first.call("answer", child.task, child.solution, name="extract and verify")
-            verdict = outcome.value[1] if not outcome.kind else None
-            if verdict is None or verdict.status not in ("pass", "timeout"):
-                what = outcome.error if verdict is None else f"{verdict.status} ({verdict.reason[:80]!r})"
-                detail = f"operator {operator.name!r}: {what} for {child.solution[:80]!r} of {child.task.instruction[:120]!r}"
-                return made, broken(law, detail, place, "let the solution state the reference as a seed's answer does")
-        if not made and until.looked == count:
-            detail = f"operator {operator.name!r} makes nothing of {count} seeds: {reason!r}"
-            return made, broken(law, detail, place, "let it make something of some seeds, or delete the operator")
-        return made, None
-
     # ---- confirm and evidence
 
     def confirms(self, judged: Judged) -> Iterator[Finding]:
@@ -176,6 +125,7 @@ class Hooks:
         lists: list[tuple[list[str | None], Mapping[str, tuple[str, ...]]]] = [
             ([right, right, wrong, None], evidence), ([None, wrong, right, right], evidence), ([right, right, wrong, None], evidence),
             ([], {}), ([None], {}), ([*UNRELATED[:2]], {}), ([right, wrong], dict.fromkeys(evidence, ())),
+            ([None, None, None, right], evidence),
         ]  # fmt: skip
         results: list[list[Verdict]] = []
         for candidates_, texts in lists:
@@ -194,7 +144,7 @@ class Hooks:
             results.append(outcome.value)
         statuses = [[v.status for v in verdicts] for verdicts in results]
         if any(
-            v.status == "pass" for i in (0, 1, 4) for v, c in zip(results[i], lists[i][0], strict=True) if c is None
+            v.status == "pass" for i in (0, 1, 4, 7) for v, c in zip(results[i], lists[i][0], strict=True) if c is None
         ):
             yield broken(law, "a candidate that is None (no answer found) passes", place, "give None a `fail`")
         elif statuses[0] != statuses[2] and not _is_late(statuses[0] + statuses[2]):
@@ -263,6 +213,11 @@ class Hooks:
                     place,
                     "name only what the row gives away",
                 )
+                return
+            turned = self.first.call("overlap", record, tasks[::-1], key=method, name=f"overlap {method!r}")
+            if not turned.kind and {*turned.value} != {*outcome.value}:
+                detail = f"it names {sorted(outcome.value)[:3]}, and {sorted(turned.value)[:3]} where the same problems come in another order"
+                yield broken(law, detail, place, "look at each problem, whatever its place")
                 return
             if record is not strange:
                 counts.append(len(outcome.value))
@@ -347,6 +302,7 @@ def side_effects(notes: dict[tuple[str, str, str], Any], place: str) -> Iterator
         "machine": "use nothing but the arguments, context and the package's files; what is to be chosen belongs in Domain.policy",
         "alarm": "measure nothing by the clock: each call has a limit of CPU time, whose handlers this replaces",
         "output": "write nothing to standard output: it is the command's own; give a reason in the Verdict",
+        "limit": "give Job.cpu_s a few seconds, or leave it out: an answer that never ends takes all of it",
         "sleep": "do not wait: thousands of answers are judged one after another",
         "state": "leave arguments and process as they were: the next answer is judged in the same one",
         "thread": "finish what was begun before returning",

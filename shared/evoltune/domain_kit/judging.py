@@ -13,7 +13,7 @@ from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
 from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses
 from evoltune.domain_kit.probing import Outcome, Probe
-from evoltune.record import STATUSES, Record, Task, Verdict
+from evoltune.record import STATUSES, Json, Record, Task, Verdict
 from evoltune.verification.records import NO_ANSWER
 
 CHECK_S = 40.0
@@ -251,11 +251,28 @@ class Laws:
                 smallest = example(child, UNRELATED[0], accepted[1])
                 yield broken(law, smallest, self.sources.function(self.domain.verify), todo)
                 return
+            if found := self._judged_by_nothing(child, text):
+                todo = "return Verdict(status='unverifiable', reason=...) where the task has nothing to judge by: no tests are no proof"
+                yield broken(law, found, self.sources.function(self.domain.verify), todo)
+                return
             bare = self.first.call("answer", replace(child, tests=None, fields={}), text, name="verify")
             if bare.kind == "raise":
                 note = f"; without its fields {bare.error[:80]}, which counts as `error`: better `unverifiable`"
         if until.looked:
             yield holds(law, f"{until.looked} tasks{note}")
+
+    def _judged_by_nothing(self, child: Task, right: str) -> str:
+        """An answer that is judged though its task has neither reference nor tests; "" where there is none."""
+        empty: Json = type(child.tests)() if isinstance(child.tests, list | tuple | dict | str) else None
+        for bare in (replace(child, tests=empty), replace(child, tests=None), replace(child, tests=None, fields={})):
+            for text in UNRELATED[:2]:
+                verdict = self.first.call("verify", bare, text, name="verify").value
+                if verdict and verdict.status == "pass":
+                    return example(bare, text, verdict)
+            found = self.first.call("answer", bare, right, name="extract and verify").value
+            if found and found[0] is not None and found[1].status == "fail":
+                return f"a right answer gets {example(bare, right, found[1])}, though nothing says what is right"
+        return ""
 
     # ---- the same answer, the same verdict
 
@@ -277,7 +294,13 @@ class Laws:
         known = [*zip(tries, first, strict=False)]
         for (attempt, a), b in [*zip(known, again, strict=False), *zip(known[::-1], second, strict=False)]:
             if a and b and _differ(a, b):
-                yield broken(law, f"first {a.status} ({a.reason[:60]!r}), then {example(*attempt, b)}", place, todo)
+                same = (a.status, a.reason) == (b.status, b.reason)
+                evidence = (
+                    f", with the evidence {dict(a.evidence)!r:.100} and then {dict(b.evidence)!r:.100}" if same else ""
+                )
+                yield broken(
+                    law, f"first {a.status} ({a.reason[:60]!r}), then {example(*attempt, b)}{evidence}", place, todo
+                )
                 return
         if found := self._repeated(tries, first, used):
             yield broken(law, found, place, todo)
@@ -328,12 +351,43 @@ class Laws:
                     return f"first {expected.status}, {how} {example(*attempt, verdict)}"
         return ""
 
+    def columns_suffice(self, judged: Judged) -> Iterator[Finding]:
+        """Rows files and rewards pass on the columns alone: with these the verdict is the same."""
+        law, until, kept = "columns are enough to judge by", self.time.until(0.5), self.domain.columns
+        for task, text, candidate in until.over([item for item in judged.right if {*item[0].fields} - {*kept}][:12]):
+            bare = replace(task, fields={name: value for name, value in task.fields.items() if name in kept})
+            for answer in (text, *list(near_misses(candidate).values())[:1]):
+                whole, again = self.judge(self.first, task, answer), self.judge(self.first, bare, answer)
+                if (
+                    whole
+                    and again
+                    and whole[1].status != again[1].status
+                    and not {whole[1].status, again[1].status} & LATE
+                ):
+                    missing = sorted({*task.fields} - {*kept})
+                    detail = f"{whole[1].status}, and without the fields {', '.join(missing)} {example(bare, answer, again[1])}"
+                    todo = "name in Domain.columns each field that verify needs: rows files and rewards keep only these"
+                    yield broken(law, detail, self.sources.function(self.domain.verify), todo)
+                    return
+        if until.looked:
+            yield holds(law, f"{until.looked} tasks with further fields")
+
+
+LATE = frozenset(("timeout", "memory"))
+MEASURED = frozenset(("cpu_s", "wall_s", "memory_mb"))
+"""What the sandbox's verdicts measure; it never enters a dataset."""
+
 
 def _differ(a: Verdict, b: Verdict) -> bool:
     """Whether two verdicts on one answer differ; a limit of time or memory may strike once."""
-    if {a.status, b.status} & {"timeout", "memory"}:
+    if {a.status, b.status} & LATE:
         return False
-    return (a.status, a.reason) != (b.status, b.reason)
+    return (a.status, a.reason, _shown_evidence(a)) != (b.status, b.reason, _shown_evidence(b))
+
+
+def _shown_evidence(verdict: Verdict) -> dict[str, Json]:
+    """The evidence without what the sandbox measured."""
+    return {key: value for key, value in verdict.evidence.items() if key not in MEASURED}
 
 
 def _spread(items: Sequence[Attempt]) -> list[Attempt]:

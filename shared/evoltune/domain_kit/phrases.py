@@ -41,8 +41,38 @@ def _literals(tree: ast.AST) -> Iterator[str]:
     """All strings but docstrings, keys of mappings that are read, and names."""
     docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-            yield node.value
+        if isinstance(node, ast.Constant | ast.BinOp | ast.Call | ast.Subscript) and id(node) not in docstrings:
+            text = _folded(node)
+            if isinstance(text, str):
+                yield text
+
+
+def _folded(node: ast.AST) -> Any:
+    """The value of an expression of literals: joined, added, turned round, or of characters' numbers; else None."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Tuple | ast.List):
+        parts = [_folded(item) for item in node.elts]
+        return parts if None not in parts else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _folded(node.left), _folded(node.right)
+        return left + right if isinstance(left, str) and isinstance(right, str) else None
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and ast.unparse(node.slice) == "::-1":
+        text = _folded(node.value)
+        return text[::-1] if isinstance(text, str) else None
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        return _called(node.func, _folded(node.args[0]))
+    return None
+
+
+def _called(function: ast.expr, given: Any) -> str | None:
+    """What `"".join` and `chr` make of literals."""
+    if isinstance(function, ast.Name) and function.id == "chr" and isinstance(given, int) and 0 <= given < 0x110000:
+        return chr(given)
+    if isinstance(function, ast.Attribute) and function.attr == "join" and isinstance(given, list):
+        between = _folded(function.value)
+        return between.join(given) if isinstance(between, str) and all(isinstance(g, str) for g in given) else None
+    return None
 
 
 def _as_texts(literal: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from typing import Any
 
 from evoltune.domain import Context, Domain, Job, Operator, Rewritten, load_domain, policy_of
 from evoltune.domain_kit.bounds import held_by, out_of_bounds
+from evoltune.domain_kit.surroundings import Hidden
 from evoltune.domain_kit.watching import Note, Watch
 from evoltune.record import STATUSES, Answer, Record, Task, Verdict
 from evoltune.sandbox import wire
@@ -67,6 +68,8 @@ def main(config: dict[str, Any]) -> None:
     def tell(note: Note) -> None:
         notes.write(f"note {json.dumps(asdict(note))}\n")
 
+    if config["hidden"]:
+        sys.meta_path.insert(0, Hidden(config["hidden"]))
     watch = Watch(config["roots"], tell)
     watch.install(elsewhere=config["elsewhere"])
     probe = _Probe(config, line, watch)
@@ -86,6 +89,8 @@ class _Probe:
         self.context = Context(run=self.run, policy={})
         self.function = ""
         """Which of several functions of one request runs: extract or verify."""
+        self.given: tuple[Any, str] = (None, "None")
+        """The last value that was returned, and what it was then."""
 
     def send(self, message: dict[str, Any]) -> None:
         try:
@@ -126,6 +131,7 @@ class _Probe:
 
     def run_many(self, jobs: Sequence[Job]) -> list[Verdict]:
         """The caller's sandbox runs them; its time is not ours."""
+        self.watch.limited(max((getattr(job, "cpu_s", None) or 0.0 for job in jobs), default=0.0))
         rest = _setitimer(signal.ITIMER_PROF, 0)
         active, self.watch._active = self.watch._active, False
         try:
@@ -157,6 +163,9 @@ class _Probe:
         )
         if not reply["error"] and repr(pickle.loads(before)) != repr(args):
             reply["notes"].append(Note(kind="state", text="changes its arguments", where=""))
+        if repr(self.given[0]) != self.given[1]:
+            reply["notes"].append(Note(kind="state", text="changes what it returned before", where=""))
+        self.given = (reply["value"], repr(reply["value"])) if hook in ("answer", "verify") else (None, "None")
         if self._declared() != declared:
             reply["notes"].append(Note(kind="state", text="changes the policy, or what the Domain declares", where=""))
             self._set_policy({})
@@ -397,6 +406,11 @@ def _task(task: Task) -> Task:
         raise BreakContract(f"{name}: reference is {_kind(task.reference)}, not a string or None")
     if not isinstance(task.fields, Mapping):
         raise BreakContract(f"{name}: fields is {_kind(task.fields)}, not a mapping")
+    turns = task.history
+    if not isinstance(turns, tuple) or any(
+        not isinstance(t, tuple | list) or len(t) != 2 or not all(isinstance(part, str) for part in t) for t in turns
+    ):
+        raise BreakContract(f"{name}: history is {repr(turns)[:120]}, not a tuple of (role, content) pairs")
     # Expected values of benchmarks may be infinite.
     _plain({"fields": task.fields, "tests": task.tests, "history": task.history}, name, allow_nan=True)
     return task

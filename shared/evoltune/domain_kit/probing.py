@@ -7,6 +7,7 @@ Limits per call: `CPU_S` of CPU, and `WAIT_S` in which the process only waits. A
 """
 
 import json
+import math
 import os
 import pickle
 import re
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +34,9 @@ from evoltune.sandbox.worker_protocol import WorkerConfig, verdict_from_row
 
 CPU_S = Verification().check_s
 """CPU seconds of one call: the default of `verify.check_s`."""
+PROGRAM_S = Verification().program_s
+WRONG_S = 1.0
+"""CPU seconds of a program that is a wrong answer."""
 IMPORT_CPU_S = 30.0
 LOAD_CPU_S = 20.0
 WAIT_S = 6.0
@@ -66,9 +71,21 @@ class Jobs:
 
     pool: Pool | None = None
     seconds: float = 0.0
+    most_s: float = math.inf
+    """CPU seconds of one program at most, whatever the domain asks for."""
+
+    @contextmanager
+    def limited(self, most_s: float) -> Iterator[None]:
+        """While answers are judged that are known to be wrong: the sooner an endless program ends, the better."""
+        before, self.most_s = self.most_s, most_s
+        try:
+            yield
+        finally:
+            self.most_s = before
 
     def run(self, jobs: list[Any]) -> list[Verdict]:
         began = time.monotonic()
+        jobs = [replace(job, cpu_s=min(job.cpu_s or PROGRAM_S, self.most_s)) for job in jobs]
         if self.pool is None:
             self.pool = Pool(WorkerConfig(domain=""), workers=1)
         (rows,) = self.pool.map("jobs", [jobs])
@@ -92,6 +109,8 @@ class Probe:
     hash_seed: int = 0
     elsewhere: bool = False
     """Started as on another machine: other time zone, home, user, folder, number of cores."""
+    hidden: list[str] = field(default_factory=list)
+    """Packages that this machine is to lack."""
     imported: Outcome = field(default_factory=Outcome)
     fields: set[str] = field(default_factory=set)
     """Names of `Task.fields` that verify asked for."""
@@ -116,7 +135,7 @@ class Probe:
         path = [str(Path(p).resolve()) if p else str(Path.cwd()) for p in sys.path]
         config = {
             "ref": self.ref, "roots": self.roots, "cpu_s": IMPORT_CPU_S, "line": theirs.fileno(), "notes": self._notes.fileno(), "path": path,
-            "elsewhere": self.elsewhere,
+            "elsewhere": self.elsewhere, "hidden": self.hidden,
         }  # fmt: skip
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder), "PYTHONHASHSEED": str(self.hash_seed),
@@ -130,7 +149,7 @@ class Probe:
         env["TMPDIR"] = str(folder / "tmp")
         with theirs, (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-B", "-c", _RUN, json.dumps(config)], env=env, cwd=folder / "cwd", stdin=subprocess.DEVNULL,
+                [sys.executable, "-s", "-P", "-B", *(["-O"] if self.elsewhere else []), "-c", _RUN, json.dumps(config)], env=env, cwd=folder / "cwd", stdin=subprocess.DEVNULL,
                 stdout=out, stderr=err, pass_fds=(theirs.fileno(), self._notes.fileno()), start_new_session=True,
             )  # fmt: skip
         self._line = ours

@@ -9,8 +9,8 @@ from typing import Any
 
 from evoltune.domain_kit.findings import Finding, broken, holds, shown
 from evoltune.domain_kit.hooks import BREADTH, STRANGE, Hooks
-from evoltune.domain_kit.judging import Judged
-from evoltune.domain_kit.near_misses import UNRELATED
+from evoltune.domain_kit.judging import ALWAYS, Judged
+from evoltune.domain_kit.near_misses import UNRELATED, near_misses
 from evoltune.record import Task
 
 
@@ -76,7 +76,21 @@ class SmallHooks(Hooks):
                     return failure
                 if len(outcome.value) != len(steps):
                     return broken(law, f"{len(outcome.value)} labels for {len(steps)} steps", place, todo)
-        return holds(law, f"{min(len(self.seeds), BREADTH)} solutions")
+        return self._wrong_steps(law, place) or holds(law, f"{min(len(self.seeds), BREADTH)} solutions")
+
+    def _wrong_steps(self, law: str, place: str) -> Finding | None:
+        """Steps that it calls right, with a digit changed."""
+        steps = [(s.task, line) for s in self.seeds[: 4 * BREADTH] for a in s.answers for line in a.text.splitlines()]
+        right = []
+        for task, step in self.time.until(0.5).over(steps):
+            changed = near_misses(step).get("last digit changed")
+            if changed and self.first.call("check_steps", task, [step], name="check_steps").value == [True]:
+                right.append((changed, self.first.call("check_steps", task, [changed], name="check_steps").value))
+        passed = [step for step, labels in right if labels == [True]]
+        if len(right) < 3 or len(passed) < ALWAYS * len(right):
+            return None
+        detail = f"{len(passed)} of {len(right)} steps with another last digit are still right, e.g. {passed[0][:80]!r}"
+        return broken(law, detail, place, "give True only where an exact check says so, else None")
 
     def _profile(self, name: str, tasks: Sequence[Task]) -> Finding:
         profile = self.domain.profiles[name]
@@ -84,6 +98,7 @@ class SmallHooks(Hooks):
             f"profile {name!r} judges whatever it is given",
             self.sources.function(profile.verify or profile.extract),
         )
+        passed = 0
         for task in tasks[:3]:
             for text in (*UNRELATED, "", "9" * 400, task.reference or ""):
                 outcome = self.first.call("answer", task, text, key=name, name=f"profile {name!r}")
@@ -91,6 +106,10 @@ class SmallHooks(Hooks):
                     law, outcome, place, "return a Verdict instead of raising, whatever the answer is"
                 ):
                     return failure
+                passed += text in UNRELATED and outcome.value[1].status == "pass"
+        if tasks and passed >= len(UNRELATED) * min(3, len(tasks)):
+            detail = f"every answer passes, e.g. {UNRELATED[0]!r} to {tasks[0].instruction[:60]!r}"
+            return broken(law, detail, place, "let it reject what does not answer the task")
         return holds(law, f"{len(tasks[:3])} tasks, good and bad answers")
 
     # ---- options, stated references, wordings

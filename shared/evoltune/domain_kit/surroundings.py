@@ -13,7 +13,7 @@ import platform
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 EXTREMES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
@@ -35,6 +35,17 @@ ELSEWHERE: dict[tuple[Any, str], Any] = {
     (platform, "machine"): "other", (platform, "platform"): "other", (platform, "processor"): "other",
 }  # fmt: skip
 """(module, function) -> what it says on another machine; None: what it says here."""
+
+
+class Hidden:
+    """Packages that are not installed on another machine; stands first in `sys.meta_path`."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(names)
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name.partition(".")[0] in self._names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 class Surroundings:
@@ -63,7 +74,7 @@ class Surroundings:
         real = getattr(module, name)
 
         def ask(*args: Any, **named: Any) -> Any:
-            self._asked(f"{module.__name__}.{name}")
+            self._asked(f"{module.__name__}.{name}()")
             return real(*args, **named) if other is None else other
 
         return ask

@@ -26,6 +26,8 @@ from evoltune.domain_kit.surroundings import Surroundings
 
 ASLEEP_S = 2.0
 """Seconds that one call may sleep."""
+LONGEST_PROGRAM_S = 120.0
+"""CPU seconds of a program that somebody waits for."""
 NETWORK = (
     "socket.connect",
     "socket.bind",
@@ -39,7 +41,7 @@ PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.
 LOOKS = (1, 2, 8, 64, 512)
 """After how many calls of one function the names of all modules are looked at, which takes some 20 ms."""
 BETWEEN = (
-    "os", "posixpath", "genericpath", "pathlib", "pathlib._local", "_collections_abc", "collections.abc", "glob", "fnmatch", "shutil", "platform", "socket",
+    "os", "posixpath", "genericpath", "pathlib", "pathlib._local", "_collections_abc", "collections.abc", "glob", "fnmatch", "shutil", "platform", "socket", "ctypes",
     "evoltune.domain_kit.watching", "evoltune.domain_kit.surroundings",
 )  # fmt: skip
 """Modules between a function that asks for a path, a variable or a fact of the machine, and its caller."""
@@ -63,7 +65,7 @@ class Note:
     """Something that a function did and should not have done."""
 
     kind: str
-    """network, process, file, machine, output, sleep, alarm, state, thread, exit"""
+    """network, process, file, machine, output, sleep, limit, alarm, state, thread, exit"""
     text: str
     where: str
 
@@ -138,7 +140,9 @@ class Watch:
         for name in process_state.changed(before, now):
             if name == "threads":
                 self._add("thread", "leaves a thread running after it has returned", "")
-            elif not (self._importing and name in process_state.SET_BY_LIBRARIES):
+            elif not (self._importing and name in process_state.SET_BY_LIBRARIES) or self._is_own_path(
+                name, before, now
+            ):
                 self._add("state", f"changes {name}, for all that runs in the process", "")
         os.chdir(before["the working directory"])
         if now["an environment variable"] != before["an environment variable"]:
@@ -152,6 +156,11 @@ class Watch:
             self._add("state", "leaves files open", "")
         if self._calls[hook] in LOOKS:
             self.compare_bindings()
+
+    def _is_own_path(self, name: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
+        """Whether the package put itself into sys.path, so that its modules hide others of their names."""
+        added = {*now[name]} - {*before[name]} if name == "sys.path" else ()
+        return any((os.path.realpath(path) + os.sep).startswith(tuple(self.roots)) for path in added)
 
     def compare_bindings(self) -> None:
         """Notes which functions, classes and constants of other modules were replaced since the last look."""
@@ -203,6 +212,8 @@ class Watch:
                 self._refuse("network", f"uses the network ({event} {target!r})")
         elif event in PROCESSES:
             self._refuse("process", f"starts or signals a process ({event} {args[0] if args else ''!r})")
+        elif event == "ctypes.dlopen" and (args[0] is None or "libc" in str(args[0])) and self._is_asked_by_author():
+            self._note("process", "loads the C library (ctypes), whose calls nothing here can see")
         elif event == "builtins.input":
             self._note("output", "reads from standard input")
         elif event == "sqlite3.connect" and str(args[0]) not in ("", ":memory:"):
@@ -213,6 +224,11 @@ class Watch:
             self._temporary.append((self._real(args[0]), self._author()[0]))
         elif event in CHANGES and not self._is_temporary(args[0]):
             self._note("file", f"changes the file system ({event} {args[0]!r})")
+
+    def limited(self, cpu_s: float) -> None:
+        """A program in the sandbox is given this limit."""
+        if cpu_s > LONGEST_PROGRAM_S:
+            self._note("limit", f"lets a program run for {cpu_s:g} s of CPU (at most {LONGEST_PROGRAM_S:g})")
 
     def _refuse(self, kind: str, text: str) -> None:
         if self._note(kind, text):
@@ -299,6 +315,7 @@ class Watch:
             self._note("alarm", "sets a timer (signal.setitimer)")
             return setitimer(which, *args)
 
+        sys.argv = _Arguments(sys.argv, lambda: self._asked("sys.argv"))
         time.sleep, os.stat, os.access, os.getcwd = watched_sleep, watched_stat, watched_access, watched_getcwd
         signal.alarm, signal.setitimer = watched_alarm, watched_setitimer
         type(os.environ).__getitem__ = watched_item  # type: ignore[method-assign]
@@ -315,7 +332,7 @@ class Watch:
 
     def _asked(self, name: str) -> None:
         if self._active and (self._reads or self._importing) and self._is_asked_by_author():
-            self._note("machine", f"asks for {name}(), which differs from machine to machine")
+            self._note("machine", f"asks for {name}, which differs from machine to machine")
 
     def _is_asked_by_author(self) -> bool:
         """Whether the caller of a function of the standard library is the domain, and not a library that the domain uses."""
@@ -346,3 +363,23 @@ class _Stdout(io.TextIOBase):
 
     def fileno(self) -> int:
         return 1
+
+
+class _Arguments(list[str]):
+    """`sys.argv`, which tells when somebody looks at it."""
+
+    def __init__(self, values: list[str], asked: Callable[[], None]) -> None:
+        super().__init__(values)
+        self._asked = asked
+
+    def __getitem__(self, index: Any) -> Any:
+        self._asked()
+        return super().__getitem__(index)
+
+    def __contains__(self, value: object) -> bool:
+        self._asked()
+        return super().__contains__(value)
+
+    def __iter__(self) -> Iterator[str]:
+        self._asked()
+        return super().__iter__()

@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
@@ -32,6 +31,7 @@ from evoltune.cluster.ray_engine import import_ray
 from evoltune.errors import EngineError, EvoltuneError, RecipeError, require
 from evoltune.generate.job import Batches, GenerationError, GenerationSettings, GeneratorLost, ModelSource, Save
 from evoltune.interrupts import TURN_S
+from evoltune.orphans import module_with_parent
 from evoltune.sandbox.pool import default_workers
 
 ATTEMPTS = 4
@@ -41,7 +41,7 @@ START_S = 900.0
 
 
 class GeneratorProcess:
-    """`python -m MODULE PARENT`, which calls `worker_protocol.serve`: started with a job, then asked batch by batch.
+    """A module that calls `worker_protocol.serve`: started with a job, then asked batch by batch.
 
     The process ends with `close`, and when this process dies, which closes its standard input.
     """
@@ -50,7 +50,7 @@ class GeneratorProcess:
         self._job = job
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, str(os.getpid())],
+            module_with_parent(module),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
             env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # spinning threads starve each other on a busy machine
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What every generator process (`python -m MODULE PARENT`) shares: prompt ids, stop tokens, the template proof, and the line protocol.
+"""What every generator process shares: prompt ids, stop tokens, the template proof, and the line protocol.
 
 Invariant: prompts are rendered as in training, and a checkpoint's template proof is repeated with this tokenizer before
 anything is generated. Imports no torch.
@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from evoltune.models.proof import check_golden
 from evoltune.models.template import prompt_ids, stop_of
-from evoltune.orphans import end_with_parent
 
 
 class Prompter:
@@ -69,8 +68,7 @@ class Generator(Protocol):
 
 def serve(make: Callable[[Mapping[str, Any]], Generator]) -> None:
     """Reads the job, writes the proof, then answers one batch (a list) or one more job for the same model (an object) per
-    line until standard input closes. Ends also in the middle of a batch when the driver is gone."""
-    end_with_parent(int(sys.argv[1]))
+    line until standard input closes."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
     generator = make(json.loads(sys.stdin.readline()))
