@@ -41,6 +41,7 @@ class Rewrites(Hooks):
         step = max(1, count // _SEEDS)
         order = [i for start in range(step) for i in range(start, count, step)]  # some of every part come first
         children: list[tuple[Sequence[Record], Rewritten]] = []
+        began = self.first.jobs.seconds
         for i in until.over(order):
             if made and until.looked > _SEEDS:
                 break
@@ -71,18 +72,22 @@ class Rewrites(Hooks):
         if not made and until.looked == count:
             detail = f"operator {operator.name!r} makes nothing of {count} seeds: {reason!r}"
             return made, broken(law, detail, place, "let it make something of some seeds, or delete the operator")
-        return made, next(self._children(law, key, place, children), None)
+        return made, next(self._children(law, key, place, began, children), None)
 
     def _children(
-        self, law: str, key: int, place: str, children: Sequence[tuple[Sequence[Record], Rewritten]]
+        self, law: str, key: int, place: str, began: float, children: Sequence[tuple[Sequence[Record], Rewritten]]
     ) -> Iterator[Finding]:
         """What is wrong with the children of one operator, besides what their own solution says."""
         name = self.domain.operators[key].name
-        for parents, child in children[:_ENOUGH]:
-            drawn = [self.first.call("rewrite", parents, 1000 + i, key=key).value for i in range(_DRAWS)]
-            for other in (c for c in drawn if isinstance(c, Rewritten)):
-                if _asked(other.task) == _asked(child.task) and other.task.reference != child.task.reference:
-                    detail = f"operator {name!r} asks {child.task.instruction[-120:]!r} with the reference {str(child.task.reference)[:60]!r}, and with {str(other.task.reference)[:60]!r}"
+        few = 0 if self.first.jobs.seconds > began else _ENOUGH  # what runs programs for each child takes seconds
+        for parents, child in self.time.until(0.3).over([c for c in children if c[1].task.reference is not None][:few]):
+            for i in range(_DRAWS):
+                other = self.first.call("rewrite", parents, 1000 + i, key=key).value
+                if not isinstance(other, Rewritten) or _asked(other.task) != _asked(child.task):
+                    break  # the text tells the children apart
+                if other.task.reference != child.task.reference:
+                    references = f"{str(child.task.reference)[:60]!r}, and with {str(other.task.reference)[:60]!r}"
+                    detail = f"operator {name!r} asks {child.task.instruction[-120:]!r} with the reference {references}"
                     yield broken(law, detail, place, "say in the new instruction all that the reference depends on")
                     return
         telling = [
