@@ -34,6 +34,7 @@ _DIRECTION = re.compile(r"clockwise|north|south|east|west", re.I)
 _PROSE = "\0prose"
 MAX_EVIDENCE = 2_000
 MAX_LIST_TEXT = 400
+MAX_ABBREVIATED = 40
 
 
 def verify(task: Task, candidate: str, context: Context) -> Verdict:
@@ -108,7 +109,7 @@ def _is_undefined(answer: str) -> bool:
 def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
     """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..., opposites."""
     equal, method = _compared(a, b, policy)
-    if not equal and (_ABBREVIATED.fullmatch(a) or _ABBREVIATED.fullmatch(b)):
+    if not equal and any(len(text) < MAX_ABBREVIATED and _ABBREVIATED.fullmatch(text) for text in (a, b)):
         equal, method = _compared(_ABBREVIATED.sub(_written_out, a), _ABBREVIATED.sub(_written_out, b), policy)
     if not equal and (_DIRECTION.search(a[-12:]) or _DIRECTION.search(b[-12:])):
         equal, method = _compared(without_direction(a), without_direction(b), policy)
