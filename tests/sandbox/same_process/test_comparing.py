@@ -1,5 +1,6 @@
 """Comparisons of tests: plain values and honest objects compare as the interpreter compares them, and liars equal nothing."""
 
+import copy
 import datetime
 import operator
 import pathlib
@@ -543,6 +544,7 @@ def test_only_values_of_the_interpreters_own_types_are_plain(comparing):
         len,
         datetime,
         nested(200, 1),
+        nested(400, 1),
     ):
         assert comparing.is_plain(value), value
     sub = type("T", (tuple,), {"__eq__": lambda s, o: True, "__hash__": tuple.__hash__})
@@ -557,7 +559,7 @@ def test_only_values_of_the_interpreters_own_types_are_plain(comparing):
         sub((1,)),
         Colour.RED,
         type("L", (list,), {})(),
-        nested(400, 1),
+        nested(400, Box(1)),
     ):
         assert not comparing.is_plain(value), value
 
@@ -570,16 +572,18 @@ def test_nesting_ends_as_the_interpreters_recursion_does(comparing):
     )
 
 
-def test_types_of_the_tests_own_helpers_are_believed(comparing):
-    class Helper:
-        def __eq__(self, other):
-            return True
-
-        __hash__ = None
-
-    assert not comparing.equal(Helper(), 5)
-    comparing.trusted.append(Helper)
-    assert comparing.equal(Helper(), 5) and comparing.equal(5, Helper()) and comparing.equal([Helper()], [5])
+def test_matchers_of_the_tests_are_believed_and_copies_of_them_are_not(comparing):
+    own = comparing.is_matcher.__globals__["ANY"]
+    other = comparing.is_matcher.__globals__["taken"](liar(__eq__=lambda s, o: NotImplemented))
+    for value in (5, [1], Box(1), liar(__eq__=lambda s, o: False), None):
+        assert comparing.equal({"a": own}, {"a": value}) and comparing.equal((value,), (own,)), value
+        assert not comparing.compare("!=", value, own) and comparing.compare("in", own, [value])
+    for stray in (copy.copy(own), type(own)(), type("Sub", (type(own),), {})(), ANY, copy.deepcopy(ANY)):
+        for value in (5, [1], None, "x"):
+            assert not comparing.equal([stray], [value]) and not comparing.compare("==", value, stray)
+    assert not comparing.equal(other, liar(__eq__=lambda s, o: True)), (
+        "a matcher that has no opinion leaves it to no liar"
+    )
     only_three = liar(__eq__=lambda s, o: o == 3)
     assert not comparing.equal(only_three, 3), "it has no built-in value"
     comparing.plain_values.named_classes.add(type(only_three))

@@ -9,6 +9,7 @@ from evoltune.sandbox.same_process import (
     captured,
     comparing,
     expectations,
+    matchers,
     monitor,
     plain_values,
     rewriting,
@@ -100,7 +101,7 @@ def bound(judge: Judge) -> dict[str, Any]:
         **own, "check": check, "gate": gate, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
         "function": function, "lookup": judge.lookup, "compare": comparing.compare, "compared": comparing.compared,
         "matched": _matched, "operate": comparing.operate, "answer": comparing.answer,
-        "AssertionError": AssertionError,
+        "AssertionError": AssertionError, "matching": matchers.matching,
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evoltune.sandbox.same_process import plain_values, rewriting
+from evoltune.sandbox.same_process.matchers import is_matcher
 from evoltune.sandbox.same_process.plain_values import (
     ATOMS,
     BUILT_IN,
@@ -26,6 +27,7 @@ from evoltune.sandbox.same_process.plain_values import (
     SEQUENCES,
     SETS,
     computes,
+    equals_anything,
     has_own_rule,
     is_array,
     is_built_in,
@@ -33,7 +35,6 @@ from evoltune.sandbox.same_process.plain_values import (
     is_opaque,
     is_plain,
     pictured,
-    trusted,
 )  # fmt: skip
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -65,6 +66,7 @@ STANDARD = frozenset({*SEQUENCES, *MAPPINGS, *SETS})
 NUMBERS = (int, float, complex, decimal.Decimal, fractions.Fraction)
 DECOYS = 4
 ASKED = 32
+_MATCHED = frozenset({"==", "!=", "in", "not in"})
 _draw = random.Random()
 
 
@@ -97,8 +99,8 @@ def compare(symbol: str, left: Any, right: Any) -> Any:
     """What `left symbol right` gives, in a test that decides by it: a bool where the objects are the program's."""
     if is_plain(left) and is_plain(right):
         return PLAIN[symbol](left, right)
-    if type(left) in trusted or type(right) in trusted:
-        return _by_helper(symbol, left, right)
+    if symbol in _MATCHED and (is_matcher(left) or is_matcher(right)):
+        return _by_matcher(symbol, left, right)
     left = pictured(left)
     if symbol in ("in", "not in"):
         found = _contains(right, left)
@@ -115,7 +117,7 @@ def compared(symbol: str, left: Any, right: Any) -> Any:
     """What `left symbol right` gives where a test works on with it: it may be an expression, a query, a column of truths."""
     if is_plain(left) and is_plain(right):
         return compare(symbol, left, right)
-    if symbol in COMPARE and type(left) not in trusted and type(right) not in trusted:
+    if symbol in COMPARE and not is_matcher(left) and not is_matcher(right):
         for own, other in ((left, right), (right, left)):
             if is_opaque(pictured(own)) and is_built_in(pictured(other)):
                 return compare(symbol, left, right)
@@ -125,15 +127,28 @@ def compared(symbol: str, left: Any, right: Any) -> Any:
     return compare(symbol, left, right)
 
 
-def _by_helper(symbol: str, left: Any, right: Any) -> Any:
-    """A comparison with a helper of the tests: the helper is asked, never the program's object."""
-    if symbol in ("in", "not in"):
-        found = _contains(right if type(right) in trusted else pictured(right), left)
-        return found if symbol == "in" else not found
+def _by_matcher(symbol: str, left: Any, right: Any) -> Any:
+    """A comparison with a matcher of the tests."""
     if symbol in ("==", "!="):
         same = equal(left, right)
         return same if symbol == "==" else not same
-    return COMPARE[symbol](left, right)
+    found = left in right if is_matcher(right) and has_own_rule(right) else _contains(pictured(right), left)
+    return found if symbol == "in" else not found
+
+
+def _by_rule(left: Any, right: Any) -> Any:
+    """`left == right` where one of them is a matcher: its rule decides, and not what the other one would answer to it."""
+    own, other = (left, right) if is_matcher(left) else (right, left)
+    if plain_values.has_programs_rule(own):
+        return False  # the program has put another rule in its place
+    kind: Any = type(own)
+    result = kind.__eq__(own, other)
+    opaque = is_opaque(pictured(other))
+    if result is NotImplemented:
+        return not opaque and left == right
+    if own is left or opaque or is_plain(other) or not plain_values.has_rule(other):
+        return result
+    return result and _truth(left, right)  # an honest class on the left may say no before the matcher is asked
 
 
 def _differ(left: Any, right: Any) -> Any:
@@ -155,8 +170,8 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
     """What `left == right` gives."""
     if left is right and type(left) in ATOMS:
         return left == right
-    if type(left) in trusted or type(right) in trusted:  # the helper is asked, never the program's object
-        return left == right if type(left) in trusted else right == left
+    if is_matcher(left) or is_matcher(right):
+        return _by_rule(left, right)
     if is_plain(left) and is_plain(right):
         return left == right
     if not depth:
@@ -167,7 +182,7 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
         if type(left) in kinds and type(right) in kinds:
             return _equal_containers(left, right, depth)
     if type(left) in SETS and type(right) in SETS:
-        return left == right and not any(_equals_anything(v) for v in (*left, *right) if not is_plain(v))
+        return left == right and not any(map(equals_anything, (*left, *right)))
     if (is_opaque(left) and is_built_in(right)) or (is_opaque(right) and is_built_in(left)):
         return False  # an object of a class that the tests do not name has no built-in value
     if type(left) in plain_values.arrays or type(right) in plain_values.arrays:
@@ -186,7 +201,7 @@ def _equal_containers(left: Any, right: Any, depth: int) -> Any:
         if type(left) is Counter and type(right) is Counter:
             left, right = {k: v for k, v in left.items() if v}, {k: v for k, v in right.items() if v}
         if not all(map(is_plain, (*left, *right))):
-            return left == right and not any(map(_equals_anything, (*left, *right, *left.values(), *right.values())))
+            return left == right and not any(map(equals_anything, (*left, *right, *left.values(), *right.values())))
         return left.keys() == right.keys() and all(_same(left[k], right[k], depth) for k in left)
     if type(left) is not type(right) or len(left) != len(right):
         return False
@@ -200,9 +215,9 @@ def _same(a: Any, b: Any, depth: int) -> bool:
 def _believed(left: Any, right: Any) -> Any:
     """`left == right` where methods of a class decide. Asked first about values that differ."""
     for own, other in ((left, right), (right, left)):
-        if is_plain(own) or type(own) in trusted:
+        if is_plain(own):
             continue
-        if _equals_anything(own):
+        if equals_anything(own):
             return False
         # The real value among many others, each twice and in random order: counting calls or values does not tell which it is.
         decoys = [d for _ in range(ASKED // DECOYS) for d in _decoys(other)]
@@ -227,10 +242,6 @@ def _differs(a: Any, b: Any) -> bool:
         return (a != b) is True
     except Exception:  # noqa: BLE001 - the program's own method
         return False
-
-
-def _equals_anything(value: Any) -> bool:
-    return not is_plain(value) and _truth(value, object())
 
 
 def _decoys(value: Any, n: int = DECOYS, far: bool = False) -> list[Any]:

@@ -1,10 +1,12 @@
 """The global names of tests that share a process with the program.
 
-Invariant: a name that the tests bind is theirs, unless the program had it first and may see the change.
+Invariant: a name that the tests bind is theirs, unless the program had it first and may see the change: a matcher it never sees.
 """
 
 import types
 from typing import Any
+
+from evoltune.sandbox.same_process.matchers import leads_to_matcher
 
 _SEEN = (type, types.FunctionType, types.ModuleType)
 
@@ -23,7 +25,7 @@ class TestSpace(dict):  # type: ignore[type-arg]
         return self._program[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if name in self._shared:
+        if name in self._shared and not leads_to_matcher(value):
             self._program[name] = value
             if not isinstance(value, _SEEN):
                 self.pop(name, None)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from evoltune.sandbox.same_process import monitor
+from evoltune.sandbox.same_process.matchers import is_matcher, is_stray
 
 ATOMS: set[type] = {
     type(None), bool, int, float, complex, str, bytes, bytearray, range, type(...), type(NotImplemented), type,
@@ -32,8 +33,8 @@ BUILT_IN = frozenset({*ATOMS, *SEQUENCES, *MAPPINGS, *SETS})
 MAX_DEPTH = 300
 named_classes: set[type] = set()
 """Classes of the program that the tests name; the runner fills it."""
-trusted: list[type] = []
-"""Types of the tests' own helpers (approximations, matchers)."""
+exported: set[type] = set()
+"""Classes of the tests that the program uses."""
 
 COMPARING = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 _ARITHMETIC = {
@@ -130,8 +131,10 @@ def is_opaque(value: Any) -> bool:
     kind = type(value)
     if kind in (weakref.ProxyType, weakref.CallableProxyType):
         return True
-    if kind in BUILT_IN or kind in trusted or is_named(kind):
+    if kind in BUILT_IN or is_matcher(value) or is_named(kind):
         return False
+    if is_stray(value) and kind not in exported:
+        return True
     return any(_is_programs(_method(kind, name), name) for name in COMPARING)
 
 
@@ -170,6 +173,16 @@ def _is_programs(method: Any, name: str) -> bool:
     return not own or (code.co_name.startswith("__") and code.co_name != name)
 
 
+def has_rule(value: Any) -> bool:
+    """Whether a class has an `__eq__` in Python code."""
+    return type(_method(type(value), "__eq__")) is types.FunctionType
+
+
+def has_programs_rule(value: Any) -> bool:
+    """Whether the `__eq__` of a class is the program's."""
+    return _is_programs(_method(type(value), "__eq__"), "__eq__")
+
+
 def _slice(kind: Any) -> Callable[[Any], Any]:
     return lambda value: kind.__getitem__(value, slice(None))
 
@@ -199,7 +212,7 @@ def pictured(value: Any, depth: int = 0) -> Any:
     """The value with the instances of classes that the tests do not name replaced by the built-in values that they are, in
     containers too; anything else as it is."""
     kind = type(value)
-    if kind in ATOMS or is_plain(value) or kind in trusted or is_named(kind):
+    if kind in ATOMS or is_plain(value) or is_matcher(value) or is_named(kind):
         return _with_pictured_fields(value, depth) if is_named(kind) else value
     if depth > MAX_DEPTH:
         raise RecursionError("maximum recursion depth exceeded in comparison")
@@ -217,7 +230,17 @@ def pictured(value: Any, depth: int = 0) -> Any:
 
 def _field(value: Any, depth: int) -> Any:
     value = pictured(value, depth + 1)
-    return Shown(value) if is_opaque(value) else value
+    return Shown(value) if is_opaque(value) or equals_anything(value) else value
+
+
+def equals_anything(value: Any) -> bool:
+    """Whether an object that the tests have not made equals whatever it is compared with, as `mock.ANY` does."""
+    if is_plain(value) or is_matcher(value):
+        return False
+    try:
+        return bool(value == object())
+    except Exception:  # noqa: BLE001 - the program's own method
+        return False
 
 
 def shown(value: Any) -> Any:
@@ -303,8 +326,10 @@ def _argument(value: Any, depth: int) -> Any:
 
 
 def _with_pictured_fields(value: Any, depth: int) -> Any:
-    """A dataclass's instance with pictured fields: its generated comparison compares these."""
+    """A named tuple's or a dataclass's instance with pictured fields: the comparison that it is given compares these."""
     kind = type(value)
+    if isinstance(value, tuple) and _method(kind, "__eq__") is _TUPLE_EQ and not is_plain(value):
+        return tuple.__new__(kind, [_field(item, depth) for item in tuple.__iter__(value)])
     fields = _names(kind).get("__dataclass_fields__")
     names = getattr(value, "__dict__", None) if fields is not None else None
     if type(names) is not dict or all(map(is_plain, names.values())):

@@ -94,7 +94,10 @@ def _used_as_class(node: ast.AST) -> list[str]:
 def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+    if not isinstance(node, ast.ImportFrom) or not node.module or node.level:
+        return []
+    mock = node.module == "unittest" and any(alias.name == "mock" for alias in node.names)
+    return [node.module, "unittest.mock"] if mock else [node.module]
 
 
 def restored(packed: bytes) -> dict[str, Any]:

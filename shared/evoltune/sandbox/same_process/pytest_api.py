@@ -15,7 +15,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from evoltune.sandbox.same_process import comparing, plain_values, pytest_fixtures
+from evoltune.sandbox.same_process import comparing, matchers, plain_values, pytest_fixtures
 from evoltune.sandbox.same_process.expectations import Expected as Raised
 from evoltune.sandbox.same_process.expectations import Failed, Skipped, Unsupported, expect
 
@@ -37,7 +37,7 @@ class _Approx:
         return f"approx({self.expected!r})"
 
     def _near(self, got: Any, wanted: Any) -> bool:
-        if type(got) in plain_values.trusted:
+        if matchers.is_matcher(got):
             return False
         got, wanted = plain_values.pictured(got), plain_values.pictured(wanted)
         if isinstance(wanted, dict):
@@ -80,10 +80,10 @@ def _quotient(value: Any) -> Any:
 
 
 def approx(expected: Any, rel: Any = None, abs: Any = None, nan_ok: bool = False) -> Any:
-    return _Approx(expected, rel, abs, nan_ok)
+    return matchers.taken(_Approx(expected, rel, abs, nan_ok))
 
 
-plain_values.trusted.append(_Approx)
+matchers.kinds.add(_Approx)
 
 
 _UNSUPPORTED_MARKS = frozenset({"flaky", "benchmark", "django_db", "hypothesis", "depends", "dependency", "repeat"})

@@ -271,6 +271,8 @@ class _Rewriter(ast.NodeTransformer):
         node.bases = [self.visit(b) for b in node.bases]
         node.keywords = [self.visit(k) for k in node.keywords]
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        if any(name == "__eq__" for statement in node.body for name in bound_by(statement)):
+            node.decorator_list.append(ast.copy_location(_mark("matching"), node))
         saved = self.in_class_body, self.class_names
         self.class_names = {n for statement in node.body for inner in ast.walk(statement) for n in bound_by(inner)}
         self.in_class_body = True

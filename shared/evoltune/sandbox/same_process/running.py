@@ -29,13 +29,14 @@ from evoltune.sandbox.same_process import (
     collecting,
     comparing,
     environment,
+    hiding,
     monitor,
     plain_values,
     preparing,
-    pytest_api,
     rewriting,
 )
 from evoltune.sandbox.same_process.expectations import Skipped, Unsupported
+from evoltune.sandbox.same_process.importing import PROGRAM, Imports, TestsMissing
 from evoltune.sandbox.same_process.names import TestSpace
 
 JUDGES = {
@@ -43,10 +44,7 @@ JUDGES = {
     "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
 }  # fmt: skip
 """Names by which tests judge that are the libraries' own, whatever the program makes of them."""
-PROGRAM = "candidate"
 EXIT_MEMORY = 86
-# Compiled here, once for all jobs of a zygote.
-_LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
 _dumps = json.JSONEncoder(check_circular=False).encode
@@ -57,13 +55,10 @@ _next: list["Run"] = []
 """The run that the next job takes."""
 
 
-class TestsMissing(Exception):
-    """The tests need a module that this host lacks."""
-
-
 def prepare() -> None:
     """Makes what every job needs, unless it is there."""
     if not _next:
+        hiding.hide()
         _next.append(Run())
 
 
@@ -111,8 +106,8 @@ class Run:
         environment.ready_to_compile()
         self.functions = bindings.bound(bindings.Judge(self.state, self._verify, self._lookup, self._unittest_main))
         self.hook = monitor.hook(self.state, self._is_tests)
-        self.builtins = environment.Builtins(self._import)
-        self.missing: set[str] = set()
+        self.imports = Imports(self._pytest_main, self._unittest_main, self._broken)
+        self.builtins = environment.Builtins(self.imports)
         self.tests_ran: set[str] = set()
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
@@ -136,7 +131,7 @@ class Run:
         self.names, self.sources, self.defined = known["names"], known["sources"], known["defined"]
         self.mentioned, self.used_as_classes = known["mentioned"], known["used_as_classes"]
         self.catches_failures = known["catches_failures"]
-        modules = self._import_modules(known["imports"], known["asynchronous"])
+        modules = self.imports.take(known["imports"], self.request, "unittest" in self.names, known["asynchronous"])
         tests = [part.bound(self.functions) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
             plain_values.learn_arrays(numpy)
@@ -146,39 +141,6 @@ class Run:
         if watched:
             sys.addaudithook(self.hook)
         return self._load() or self._run_tests(tests)
-
-    def _import_modules(self, wanted: list[str], asynchronous: bool) -> list[types.ModuleType]:
-        """Imports what the tests will import. Returns these modules."""
-        found: list[types.ModuleType] = []
-        if asynchronous:
-            captured.take_asyncio()
-        if "unittest" in self.names:
-            captured.take("unittest")
-        for name in wanted:
-            if name.partition(".")[0] in ("pytest", *self.request["modules"]):
-                continue
-            try:
-                found.append(captured.take(name))
-            except ModuleNotFoundError:
-                self.missing.add(name)
-            except Exception:  # noqa: BLE001 - the tests' own import says so
-                continue
-        for name in _LIBRARY_IMPORT.findall(self.request["program"]):
-            try:
-                importlib.import_module(name)
-            except Exception:  # noqa: BLE001 - the program says so itself
-                continue
-        if "unittest" in captured.modules:
-            found += [captured.take("unittest"), captured.take("unittest.case")]
-        if "numpy" in captured.modules:
-            parts = (
-                "numpy.testing._private.utils",
-                "numpy.core.numeric",
-                "numpy.core.fromnumeric",
-                "numpy.core._methods",
-            )
-            found += [sys.modules[p] for p in parts if p in sys.modules]
-        return list({id(m): m for m in found}.values())
 
     def _lookup(self, name: str) -> Any:
         """A global name, in the body of a class of the tests."""
@@ -224,6 +186,8 @@ class Run:
         return mocked or getattr(value, "__globals__", None) is self.space or not callable(value)
 
     def _is_tests(self, function: Any) -> bool:
+        if hiding.is_hidden(function):
+            return True
         if getattr(function, "__globals__", None) is not self.space:
             return False
         code = function.__code__
@@ -239,7 +203,7 @@ class Run:
         module = types.ModuleType(PROGRAM)
         for name in (PROGRAM, "__main__", *self.request["modules"]):
             sys.modules[name] = module
-        space = self.program = module.__dict__
+        space = self.program = self.imports.program = module.__dict__
         space["__builtins__"] = builtins
         program = self.request["program"].removeprefix("\ufeff")
         if "random" in program:
@@ -351,6 +315,8 @@ class Run:
             wanted = name in program and name not in self.program and isinstance(value, type | types.FunctionType)
             if wanted and name in _NAME.findall(program):
                 self.program[name] = value
+                if isinstance(value, type):
+                    plain_values.exported.add(value)
 
     def _run_collected(self) -> None:
         assert self.space is not None
@@ -375,28 +341,6 @@ class Run:
         for site in self.tests.straight.get(name, ()):
             if site not in self.state.counts:
                 self._broken(f"an assertion of the tests (line {self.tests.lines[site]}) to be left out")
-
-    def _import(self, name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        """`import` in tests."""
-        if name == "unittest" and "main" in (fromlist or ()):
-            module = types.ModuleType(name)
-            main = {"main": lambda *args, **kwargs: self._unittest_main()}
-            module.__dict__.update({**vars(captured.take(name)), **main})
-            return module
-        if name == "pytest":
-            return pytest_api.pytest_module(self._pytest_main)
-        top = name.partition(".")[0]
-        if name in self.missing:
-            names = [n for n in fromlist or () if n in self.program]
-            if fromlist and (len(names) == len(fromlist) or fromlist == ("*",)):
-                return sys.modules[PROGRAM]
-            raise TestsMissing(name)
-        if top in self.request["modules"] and name not in captured.modules:
-            return sys.modules[PROGRAM]
-        for part in _parents(name) if not level else ():
-            if part in captured.modules and sys.modules.get(part) is not captured.modules[part]:
-                self._broken(f"the module {part} to be another than it was")
-        return builtins.__import__(name, space, local, fromlist, level)
 
     def _pytest_main(self) -> int:
         self._run_now()
@@ -429,12 +373,6 @@ class Run:
 def _raised_by_tests(end: SystemExit) -> bool:
     """Whether the tests themselves called `sys.exit`: no frame of the program was on the way."""
     return all(monitor.is_own(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(end.__traceback__))
-
-
-def _parents(name: str) -> list[str]:
-    """A module's name and those of the packages round it."""
-    parts = name.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 def _line_of(error: BaseException, file: str) -> int:

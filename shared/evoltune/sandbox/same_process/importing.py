@@ -1,0 +1,111 @@
+"""What `import` gives in tests, and the modules that they will import, taken before the program runs.
+
+Invariant: a module by which tests judge is the one that was there before the program; what the host lacks is the program's
+only where the program has those names.
+"""
+
+import builtins
+import importlib
+import re
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from evoltune.sandbox.same_process import captured, matchers, pytest_api
+
+PROGRAM = "candidate"
+# Compiled here, once for all jobs of a zygote.
+_LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
+_OF_NUMPY = ("numpy.testing._private.utils", "numpy.core.numeric", "numpy.core.fromnumeric", "numpy.core._methods")
+
+
+class TestsMissing(Exception):
+    """The tests need a module that this host lacks."""
+
+
+class Imports:
+    """The `import` of one job's tests.
+
+    Args:
+        run_pytest, run_unittest: what `pytest.main` and `unittest.main` call.
+        broken: raises, and takes down what the program has changed.
+    """
+
+    def __init__(
+        self, run_pytest: Callable[[], int], run_unittest: Callable[[], Any], broken: Callable[[str], None]
+    ) -> None:
+        self.run_pytest, self.run_unittest, self.broken = run_pytest, run_unittest, broken
+        self.missing: set[str] = set()
+        self.program: dict[str, Any] = {}
+        self.copies: dict[str, types.ModuleType] = {}
+
+    def take(
+        self, wanted: list[str], request: dict[str, Any], unittest: bool, asynchronous: bool
+    ) -> list[types.ModuleType]:
+        """Imports what the tests will import. Returns these modules."""
+        self.names: list[str] = request["modules"]
+        found: list[types.ModuleType] = []
+        if asynchronous:
+            captured.take_asyncio()
+        if unittest:
+            captured.take("unittest")
+        for name in wanted:
+            if name.partition(".")[0] in ("pytest", *self.names):
+                continue
+            try:
+                found.append(captured.take(name))
+            except ModuleNotFoundError:
+                self.missing.add(name)
+            except Exception:  # noqa: BLE001 - the tests' own import says so
+                continue
+        for name in _LIBRARY_IMPORT.findall(request["program"]):
+            try:
+                importlib.import_module(name)
+            except Exception:  # noqa: BLE001 - the program says so itself
+                continue
+        if "unittest" in captured.modules:
+            found += [captured.take("unittest"), captured.take("unittest.case")]
+        if "numpy" in captured.modules:
+            found += [sys.modules[name] for name in _OF_NUMPY if name in sys.modules]
+        return list({id(m): m for m in found}.values())
+
+    def __call__(self, name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        """`import` in tests."""
+        if name == "pytest":
+            return pytest_api.pytest_module(self.run_pytest)
+        top = name.partition(".")[0]
+        if name in self.missing:
+            names = [n for n in fromlist or () if n in self.program]
+            if fromlist and (len(names) == len(fromlist) or fromlist == ("*",)):
+                return sys.modules[PROGRAM]
+            raise TestsMissing(name)
+        if top in self.names and name not in captured.modules:
+            return sys.modules[PROGRAM]
+        for part in _parents(name) if not level else ():
+            if part in captured.modules and sys.modules.get(part) is not captured.modules[part]:
+                self.broken(f"the module {part} to be another than it was")
+        if top == "unittest" and ("main" in (fromlist or ()) or "unittest.mock" in captured.modules):
+            return self._unittest(name, fromlist)
+        return builtins.__import__(name, space, local, fromlist, level)
+
+    def _unittest(self, name: str, fromlist: Any) -> types.ModuleType:
+        """unittest with the tests' own `main`, and `mock` with their own `ANY`."""
+        changes: dict[str, dict[str, Any]] = {
+            "unittest": {"main": lambda *args, **kwargs: self.run_unittest()},
+            "unittest.mock": {"ANY": matchers.ANY},
+        }
+        if not self.copies:
+            for module in changes.keys() & captured.modules.keys():
+                copy = self.copies[module] = types.ModuleType(module)
+                copy.__dict__.update({**vars(captured.modules[module]), **changes[module]})
+            if mock := self.copies.get("unittest.mock"):
+                self.copies["unittest"].__dict__["mock"] = mock
+        wanted = name if fromlist else "unittest"
+        return self.copies.get(wanted) or importlib.import_module(wanted)
+
+
+def _parents(name: str) -> list[str]:
+    """A module's name and those of the packages round it."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
