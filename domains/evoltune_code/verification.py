@@ -19,6 +19,7 @@ from evoltune.record import Json, Task, Verdict
 from evoltune.sandbox import languages
 from evoltune_code.assembly import assemble, cpu_limit, preamble, text_field
 from evoltune_code.ds1000 import verify as verify_ds1000
+from evoltune_code.harness_imports import with_harness_imports
 from evoltune_code.known_forms import UnreadableFormError, method_of, recognised, with_method
 from evoltune_code.other_languages import verify as verify_other_language
 from evoltune_code.syntax import is_code, statements, syntax_error, top_level_names
@@ -79,6 +80,8 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
     if names := disallowed_imports(program, context):
         reason = f"imports {names}, which verify.policy.packages does not allow"
         return Verdict(status="fail", reason=reason)
+    if isinstance(tests, Mapping) and tests.get("lists"):  # a form of a set whose harness imports names for programs
+        program = with_harness_imports(program)
     job = Job(
         program=program, tests=tests, entry_point=entry_point, stdin=text_field(task, "stdin"), cpu_s=cpu_limit(task),
         judge=judge_of(context),

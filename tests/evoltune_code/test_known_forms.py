@@ -20,6 +20,13 @@ CALLS = {"fn_name": "two_sum", "inputs": [[[2, 7, 11], 9], [[3, 3], 6]], "output
 BENCH = [{"input": "[2, 7, 11]\n9", "output": "[0, 1]", "testtype": "functional"}]
 BENCH_STDIN = [{"input": "3", "output": "9", "testtype": "stdin"}]
 LEETCODE = "def check(candidate):\n    assert candidate([2, 7, 11], 9) == (0, 1)\n"
+STARTED = (
+    "class Solution:\n    def two_sum(self, nums: List[int], target: int) -> Optional[Tuple[int, int]]:\n"
+    + TWO_SUM.partition(":\n")[2].partition(":\n")[2]
+)
+"""As LeetCode's starter code begins: the harness has imported the names of `typing`."""
+FUTURE = "from __future__ import annotations\n" + TWO_SUM.replace("range(i)", "range(min(i, inf))")
+BY_NAME = "def check(candidate):\n    assert candidate(nums=[2, 7, 11], target=9) == (0, 1)\n"
 KODCODE = (
     "from solution import inc\n\ndef test_inc():\n    assert inc(1) == 2\n\ndef test_zero():\n    assert inc(-1) == 0\n"
 )
@@ -34,6 +41,10 @@ ROWS = [
     (TWO_SUM, TWO_SUM_WRONG, {"tests": json.dumps(CALLS)}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": json.dumps(BENCH), "entry_point": "two_sum"}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": LEETCODE, "entry_point": "Solution().two_sum"}),
+    (TWO_SUM, TWO_SUM_WRONG, {"tests": BY_NAME, "entry_point": "Solution().two_sum"}),
+    (STARTED, STARTED.replace("(j, i)", "(i, j)"), {"tests": json.dumps(BENCH), "entry_point": "two_sum"}),
+    (STARTED, STARTED.replace("Tuple[", "Pair["), {"tests": CALLS}),
+    (FUTURE, FUTURE.replace("inf", "big"), {"tests": CALLS}),
     ("def inc(x):\n    return x + 1", "def inc(x):\n    return 2", {"tests": KODCODE, "entry_point": "inc"}),
     ("def inc(x):\n    return x + 1", "def inc(x):\n    return 2", {"tests": '["assert inc(1) == 2", "assert inc(-1) == 0"]'}),
 ]  # fmt: skip

@@ -215,12 +215,12 @@ class SolutionConnection:
                 parts.append(chunk)
         return b"".join(parts)
 
-    def perform(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> Any:
+    def perform(self, operation: str, target: Any, /, *args: Any, **kwargs: Any) -> Any:
         """The result of an operation on an object in the solution process; raises the builtin exception nearest to what that
         raised."""
         return self.result(self.reply(operation, target, *args, **kwargs), operation)
 
-    def reply(self, operation: str, target: Any, *args: Any, **kwargs: Any) -> str | Exception:
+    def reply(self, operation: str, target: Any, /, *args: Any, **kwargs: Any) -> str | Exception:
         """The text of the reply to an operation, unread, for `result`; equal texts hold equal results. Or what is wrong."""
         self.calls += operation == "call"
         try:
@@ -292,7 +292,7 @@ class Proxy:
         for name, value in (("_connection", connection), ("_target", target)):  # past our own __setattr__
             object.__setattr__(self, name, value)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._connection.perform("call", self._target, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

@@ -225,7 +225,7 @@ def _take(iterator: Any, count: int) -> tuple[list[Any], bool]:
 
 
 OPERATIONS: dict[str, Any] = {
-    "call": lambda target, *args, **kwargs: target(*args, **kwargs),
+    "call": lambda target, /, *args, **kwargs: target(*args, **kwargs),
     "getattr": getattr,
     "iter": iter,
     "next": next,

@@ -260,7 +260,7 @@ def _sync_case(case: Any, method: str) -> None:
 
 
 async def _async_case(case: Any, method: str) -> None:
-    async def call(function: Any, *args: Any, **kwargs: Any) -> None:
+    async def call(function: Any, /, *args: Any, **kwargs: Any) -> None:
         result = function(*args, **kwargs)
         if inspect.isawaitable(result):
             await result

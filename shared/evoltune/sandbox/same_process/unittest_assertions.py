@@ -132,12 +132,12 @@ def _not_regex(case: Any, text: Any, unexpected_regex: Any, msg: Any = None) -> 
         raise _wrong(msg, f"{_shorten(text)} matches {_shorten(unexpected_regex)}")
 
 
-def _raises(case: Any, expected: Any, *args: Any, **kwargs: Any) -> Any:
+def _raises(case: Any, expected: Any, /, *args: Any, **kwargs: Any) -> Any:
     kwargs.pop("msg", None) if not args else None
     return expect(expected, None, args, kwargs)
 
 
-def _raises_regex(case: Any, expected: Any, expected_regex: Any, *args: Any, **kwargs: Any) -> Any:
+def _raises_regex(case: Any, expected: Any, expected_regex: Any, /, *args: Any, **kwargs: Any) -> Any:
     kwargs.pop("msg", None) if not args else None
     return expect(expected, expected_regex, args, kwargs)
 
