@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from evoltune_math.answers.reading.cleanup import closing_brace
-from evoltune_math.claims import claim
+from evoltune_math.claims import NOTHING, claim, unit_after
 from evoltune_math.formulas import part_of, without_boxes
 
 Box = tuple[int, int, str]  # (start, end, content)
@@ -94,6 +94,8 @@ def _statement(text: str, boxes: list[Box], at: int) -> tuple[str, bool] | None:
         is_number = _DIGITS.fullmatch(content) is not None
         content = without_boxes(lead) + (content if is_number else f"({content})") + without_boxes(tail)
     said = claim(text, start - len(lead), end + len(tail))
+    if said == NOTHING and not (lead or tail):
+        return content + unit_after(text, end, content), False
     return (said.of(content) if content else content), said.denied
 
 

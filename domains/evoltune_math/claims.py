@@ -96,6 +96,13 @@ _TURNED_AFTER = re.compile(
 _TURNED_BEFORE = re.compile(
     rf"\b((?:{_CARRIED}))(?:(?:\s+[a-z]+)?\s+(?:of|by))?\s+(?:about |exactly |only |a |\\?\$)*[\s$(\\]*$", re.I
 )
+_MEASURABLE = re.compile(r"(?:[\d\s.+*/^{}-]|,\d{3}(?!\d)|\\(?:[dt]?frac|sqrt|pi|cdot|times)(?![A-Za-z])|\\[,!]){1,80}")
+"""A single number, which may have a unit."""
+_UNIT_AFTER = re.compile(
+    r"(?:\$|\\\)|\*\*)?(?:[ ~]|\\[ ,;!])*(\\(?:text|mathrm|textrm|rm)\s?\{)?[ ~]*((?:(?:square|cubic|sq|cu)\.? )?)(?!in\b)([A-Za-z]{1,12})"
+    r"((?:\s?/\s?|[ ]per[ ])[A-Za-z]{1,12})?\}?((?:\^\{?-?\d\}?)?)(?![\w/^*-]|[ ~]?\\|[ ](?:and[ ])?\d)(\s*(?:[$.,;)\]]|$))?"
+)
+"""A unit behind a formula or a box, plain or in `\\text{}`."""
 _WORD = re.compile(r"[a-z]+")
 _DENYING = word_set(
     "not never neither nor cannot hardly nobody no t refuse fail fails failed false untrue incorrect wrong mistake mistaken impossible unlikely "
@@ -166,6 +173,29 @@ def claim(text: str, start: int, end: int) -> Claim:
         tail = _alternative(*other.groups(""))
     turning = "" if lead or tail else _turning(before, after, words_before, words_after)
     return Claim(before=lead, after=tail, turning=turning) if lead or tail or turning else NOTHING
+
+
+def stated(text: str, start: int, end: int, content: str) -> str:
+    """What the text says with the formula or box text[start:end] of this content: its claim, or else its unit: `$12$ minutes`."""
+    said = claim(text, start, end)
+    return said.of(content) if said != NOTHING else content + unit_after(text, end, content)
+
+
+def unit_after(text: str, end: int, content: str) -> str:
+    """The unit that follows a number at text[end:], as LaTeX; "" where there is none, or what follows is no known unit."""
+    found = (
+        _UNIT_AFTER.match(text[end : end + MAX_BESIDE])
+        if _MEASURABLE.fullmatch(content) and any(map(str.isdigit, content))
+        else None
+    )
+    if found is None or not known(found[3]):
+        return ""
+    is_letter = len(found[3]) == 1 and not (found[1] or found[4])
+    if is_letter and (
+        found[3] not in "gmshLNJWV" or (found[3] != "g" and found[6] is None)
+    ):  # `\\boxed{5} s` ends there
+        return ""
+    return f" \\text{{ {found[2]}{found[3]}{found[4] or ''}}}{found[5]}"
 
 
 def _turning(before: str, after: str, words_before: list[str], words_after: list[str]) -> str:

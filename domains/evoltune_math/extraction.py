@@ -12,13 +12,13 @@ from collections import deque
 from evoltune.record import Task
 from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import Text
-from evoltune_math.answers.reading.cleanup import repair_escapes, to_ascii, unwrapped
+from evoltune_math.answers.reading.cleanup import repair_escapes, to_ascii, unwrapped, without_emphasis
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS, known
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, word_set
 from evoltune_math.boxes import Found, boxed, last_box
-from evoltune_math.claims import NOTHING, claim
+from evoltune_math.claims import NOTHING, claim, stated
 
 _ANSWER_MARKS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))  # the second: GLM's
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
@@ -240,7 +240,7 @@ def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> F
 
 
 def _stated(text: str) -> Found | None:
-    text = _CLOSING.sub("", text).strip()
+    text = without_emphasis(_CLOSING.sub("", text).strip())
     if not text:
         return None
     if "'s " in text or "’s " in text:
@@ -314,7 +314,7 @@ def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
         first -= 1
     if first < len(formulas) - 1:
         return text[formulas[first].start() : formulas[-1].end()]
-    return _formula_content(formulas[-1])
+    return stated(text, *formulas[-1].span(), _formula_content(formulas[-1]))
 
 
 def _phrase(text: str, after_box: bool = False) -> Found | None:
@@ -346,7 +346,7 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     if behind:
         return Found(behind, "phrase") if _is_bare_answer(behind) else _stated(behind)
     if formulas:
-        return Found(_formula_content(formulas[-1]), "phrase")
+        return Found(stated(sentence, *formulas[-1].span(), _formula_content(formulas[-1])), "phrase")
     return _last_number(sentence) or Found(sentence, "phrase")
 
 

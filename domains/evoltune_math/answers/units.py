@@ -84,7 +84,8 @@ CURRENCY_SIGNS = {
 }
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _SPEEDS = {"mph": "mi / h", "kph": "km / h", "kmh": "km / h", "kmph": "km / h"}
-_PART = re.compile(r"[A-Za-z]+|/|\^|-?\d+|\*")
+_PART = re.compile(r"(?<![A-Za-z])(?!(?:cdot|times|ast)\b)[A-Za-z]+|/|\^|-?\d+|\*")
+_MINUS = re.compile(r"-\s+(?=\d)")
 MAX_POWER = 9
 
 
@@ -125,7 +126,7 @@ def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | Non
     dimensions: dict[str, int] = {}
     scale = Fraction(1)
     sign = power = 1
-    parts = _PART.findall(unit.replace("per ", "/ "))
+    parts = _PART.findall(_MINUS.sub("-", unit.replace("per ", "/ ")))
     for at, part in enumerate(parts):
         if part == "/":
             sign = -1

@@ -60,7 +60,13 @@ _TABLE = str.maketrans({**_SIGNS, **{k: f"\\{v} " for k, v in _GREEK.items()}})
 _SUPER_RUN = re.compile(f"[{''.join(map(re.escape, _SUPER))}]+")
 _SUB_RUN = re.compile(f"[{''.join(map(re.escape, _SUB))}]+")
 _ROOT_INDEX = re.compile(f"([{''.join(map(re.escape, _SUPER))}])√")
+_EMPHASIS = re.compile(r"(?<![\w)*])(\*\*|__)(?=[^\s*_])([^\n]{1,200}?)(?<=[^\s*_])\1(?![\w*])")
 _OVERLINE = re.compile("((?:\\d[\u0305\u0304])+)|(\\d)\u0307")
+
+
+def without_emphasis(text: str) -> str:
+    """Prose without Markdown's marks of bold words; `2**3` has none."""
+    return _EMPHASIS.sub(r"\2", text) if "**" in text or "__" in text else text
 
 
 def repair_escapes(text: str) -> str:

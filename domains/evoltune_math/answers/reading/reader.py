@@ -48,6 +48,9 @@ _UNIT_FRACTION = re.compile(
     r"\s?\{(?:\\(?:text|mathrm|rm)\s?)?\{?\s?([A-Za-z]{1,8})\s?\}?(\^\{?[23]\}?)?\s?\}"
 )
 """A number, a space and a fraction of units: `5 \\frac{\\text{m}}{\\text{s}^2}`."""
+_UNITS_BELOW = re.compile(
+    r"((?:\d|\})(?:\s|\\[,; ]|~)*(?:\\(?:text|mathrm|rm)\s?\{\s*)?)([A-Za-z]{1,8})\s?/\s?\(\s?([A-Za-z]{1,8}(?:(?:\s|\\cdot|\\[,; ]|[*·.])+[A-Za-z]{1,8}){1,3})\s?\)"
+)
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -125,6 +128,8 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
             text = ", ".join(lines) if all("=" in line for line in lines) else text
     if "frac" in text:
         text = _with_unit_fraction(text)
+    if "(" in text and "/" in text:
+        text = _UNITS_BELOW.sub(_each_below, text)
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
         special = special_form(text, read)
@@ -156,6 +161,12 @@ def _with_unit_fraction(text: str) -> str:
     if found is None or not known(found[2]) or not known(found[3]):
         return text
     return f"{found[1]} \\text{{ {found[2]}/{found[3]}{found[4] or ''}}}"
+
+
+def _each_below(found: re.Match[str]) -> str:
+    """`5 J/(mol K)` as `5 J/mol/K`, where all are units."""
+    units = [found[2], *re.findall(r"[A-Za-z]+", found[3].replace("cdot", ""))]
+    return f"{found[1]}{'/'.join(units)}" if all(map(known, units)) else found[0]
 
 
 def _with_statistic(text: str) -> str:
