@@ -1,5 +1,7 @@
 """What is watched: which events of the interpreter are refused to whom, and which names have changed their meaning."""
 
+import builtins
+import sys
 import types
 from _blake2 import blake2b
 
@@ -11,10 +13,14 @@ LIBRARY = types.__file__
 OWN = monitor._OWN + "running.py"
 
 
-def frames(*files, name="call"):
-    """The innermost frame of calls through code of these files, the innermost file first."""
-    inner = {}
-    exec(compile(f"import sys\ndef {name}():\n    return sys._getframe()", files[0], "exec"), inner)
+def frames(*files, name="call", mentions=True):
+    """The innermost frame of calls through code of these files, the innermost file first. `mentions`: its code names frames."""
+    named = [f"sys.{n}" for n in ("tb_frame", "gi_frame", "f_code", "_current_frames", "_current_exceptions")]
+    inner = {"sys": sys, "callback": sys._getframe}
+    code = f"def {name}():\n    return callback()"
+    if mentions:
+        code = f"def {name}():\n    if sys:\n        return sys._getframe()\n    return {', '.join(named)}"
+    exec(compile(code, files[0], "exec"), inner)
     call = inner[name]
     for file in files[1:]:
         outer = {"call": call}
@@ -57,14 +63,14 @@ OWN_FUNCTION = types.SimpleNamespace(__globals__={"__file__": "<candidate>"})
 EVENTS = [
     ("sys._getframe", (), True, False), ("sys._current_frames", (), True, False), ("sys._current_exceptions", (), True, False),
     ("gc.get_objects", (), True, True), ("gc.get_referrers", (), True, True), ("sys.settrace", (), True, True), ("sys.setprofile", (), True, True), ("sys.addaudithook", (), True, True),
-    ("cpython.run_stdin", (), True, True), ("ctypes.dlopen", (), True, False), ("ctypes.cdata", (), True, False), ("marshal.loads", (), True, False),
+    ("cpython.run_stdin", (), True, True), ("ctypes.dlopen", (), True, False), ("ctypes.cdata", (), True, False), ("marshal.loads", (), True, True), ("marshal.load", (), True, True),
     ("object.__getattr__", (1, "tb_frame"), True, False), ("object.__getattr__", (1, "gi_frame"), True, False), ("object.__getattr__", (1, "f_code"), True, False),
     ("object.__getattr__", (1, "__code__"), False, False), ("object.__getattr__", (1, "__name__"), False, False), ("object.__getattr__", ("tests", "__code__"), True, True),
     ("object.__getattr__", ("tests", "__name__"), False, False), ("object.__setattr__", ("tests", "__code__"), True, False), ("object.__setattr__", ("tests", "__defaults__"), True, False),
     ("object.__setattr__", ("tests", "__kwdefaults__"), True, False), ("object.__setattr__", ("tests", "__name__"), False, False),
     ("object.__setattr__", (LIBRARY_FUNCTION, "__code__"), True, False), ("object.__setattr__", (OWN_FUNCTION, "__code__"), False, False), ("object.__setattr__", (1, "__code__"), False, False),
-    ("code.__new__", (), True, False), ("compile", (None, "<string>"), False, False), ("compile", (None, "<tests>"), True, False), ("compile", (None, b"<tests>"), True, False),
-    ("compile", (None, LIBRARY), True, False), ("compile", (None, LIBRARY.encode()), True, False), ("compile", (None, OWN), True, False), ("compile", (None, "<frozen x>"), True, False), ("compile", (None, None), False, False),
+    ("code.__new__", (), True, False), ("compile", (None, "<string>"), False, False), ("compile", (None, "<tests>"), True, True), ("compile", (None, b"<tests>"), True, True),
+    ("compile", (None, LIBRARY), True, True), ("compile", (None, LIBRARY.encode()), True, True), ("compile", (None, OWN), True, True), ("compile", (None, "<frozen x>"), True, True), ("compile", (None, None), False, False),
     ("compile", (None, b"\xff<string>"), False, False), ("import", ("ctypes",), True, False), ("import", ("_ctypes.x",), True, False), ("import", ("json",), False, False), ("import", ("ctypesx",), False, False),
     ("import", ("_interpreters",), True, False), ("open", ("/proc/self/mem", "r"), True, False), ("open", ("/process", "r"), True, False), ("open", ("/tmp/x", "r"), False, False), ("open", (3, "r"), False, False), ("open", (b"/x", "r"), False, False),
     ("socket.connect", (), False, False),
@@ -89,6 +95,21 @@ def test_a_library_that_hands_frames_on_gets_none_for_the_program(watch, name):
         assert refused(watch, event, args, frames(LIBRARY, PROGRAM, name=name))
         assert not refused(watch, event, args, frames(LIBRARY, LIBRARY, PROGRAM, name=name))
         assert not refused(watch, event, args, frames(LIBRARY, PROGRAM, name="other"))
+
+
+def test_a_library_gets_only_the_frames_that_its_own_code_asks_for(watch):
+    for event, args in (("sys._getframe", ()), ("object.__getattr__", (1, "tb_frame"))):
+        assert refused(watch, event, args, frames(LIBRARY, PROGRAM, mentions=False)), "a callback of the program's"
+    debugger = LIBRARY.replace("types.py", "pdb.py")
+    assert refused(watch, "sys._getframe", (), frames(debugger, LIBRARY, PROGRAM))
+
+
+def test_code_that_took_the_name_of_the_tests_file_is_not_theirs(watch):
+    state, own = watch[0], dict(vars(builtins))
+    frame = types.SimpleNamespace(f_code=compile("0", TESTS, "eval"), f_back=None, f_builtins=own)
+    for spaces, expected in (((), True), ((own,), False)):
+        judge = monitor._Watch(state, lambda function: False, spaces)
+        assert refused((state, judge, None), "sys._getframe", (), frame) is expected
 
 
 def test_the_first_finding_is_kept(watch):

@@ -34,6 +34,7 @@ from evoltune.sandbox.same_process import (
     plain_values,
     preparing,
     rewriting,
+    signals,
 )
 from evoltune.sandbox.same_process.expectations import Skipped, Unsupported
 from evoltune.sandbox.same_process.importing import PROGRAM, Imports, TestsMissing
@@ -105,9 +106,10 @@ class Run:
         self.streams = environment.Streams()
         environment.ready_to_compile()
         self.functions = bindings.bound(bindings.Judge(self.state, self._verify, self._lookup, self._unittest_main))
-        self.hook = monitor.hook(self.state, self._is_tests)
         self.imports = Imports(self._pytest_main, self._unittest_main, self._broken)
         self.builtins = environment.Builtins(self.imports)
+        self.hook = monitor.hook(self.state, self._is_tests, (self.builtins,))
+        self.hidden: tuple[Any, ...] = ()
         self.tests_ran: set[str] = set()
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
@@ -137,6 +139,7 @@ class Run:
             plain_values.learn_arrays(numpy)
         if watched:
             self.streams.use()
+            self.hidden = signals.hide_frames()
         self.watched = monitor.snapshot(modules)
         if watched:
             sys.addaudithook(self.hook)
@@ -153,10 +156,8 @@ class Run:
     def _unittest_main(self) -> Any:
         """`unittest.main()`: runs the cases now, whatever becomes of its result."""
         self._run_now()
-        result = types.SimpleNamespace(
-            wasSuccessful=lambda: True, failures=[], errors=[], skipped=[], testsRun=len(self.tests_ran)
-        )
-        return types.SimpleNamespace(result=result)
+        ran = {"wasSuccessful": lambda: True, "failures": [], "errors": [], "skipped": []}
+        return types.SimpleNamespace(result=types.SimpleNamespace(**ran, testsRun=len(self.tests_ran)))
 
     def _verify(self) -> None:
         """Raises where the program has changed a module by which the tests judge."""
@@ -186,7 +187,7 @@ class Run:
         return mocked or getattr(value, "__globals__", None) is self.space or not callable(value)
 
     def _is_tests(self, function: Any) -> bool:
-        if hiding.is_hidden(function):
+        if hiding.is_hidden(function) or any(function is h for h in self.hidden):
             return True
         if getattr(function, "__globals__", None) is not self.space:
             return False

@@ -1,0 +1,61 @@
+"""Signal handlers that get no frame: the interpreter hands each the frame that it interrupted, and from there all others are in reach,
+which no audit event reports.
+
+Invariant: what a program registers with the signal module is called with None in place of the frame.
+"""
+
+from __future__ import annotations  # these functions have no names by which to evaluate any
+
+import _signal  # type: ignore[import-not-found]
+import types
+from collections.abc import Callable
+from typing import Any
+
+
+def _register(number: Any, handler: Any) -> Any:
+    """`signal.signal`. Its strings in capitals are constants that `_with_constants` replaces: no name leads to them."""
+    real: Any
+    is_callable: Any
+    missing: Any
+    real, is_callable, missing = ("REAL", "CALLABLE", "ATTRIBUTE")
+    if is_callable(handler):
+
+        def without_frame(signalled: Any, frame: Any) -> Any:
+            return handler(signalled, None)
+
+        without_frame.registered = handler  # type: ignore[attr-defined]
+        previous = real(number, without_frame)
+    else:
+        previous = real(number, handler)
+    try:
+        return previous.registered
+    except missing:
+        return previous
+
+
+def _registered(number: Any) -> Any:
+    """`signal.getsignal`."""
+    real: Any
+    missing: Any
+    real, _, missing = ("REAL", "CALLABLE", "ATTRIBUTE")
+    found = real(number)
+    try:
+        return found.registered
+    except missing:
+        return found
+
+
+def _with_constants(function: Callable[..., Any], real: Any) -> types.FunctionType:
+    """The function over the interpreter's own, without a way to our modules' globals."""
+    code = function.__code__
+    constants = tuple(
+        (real, callable, AttributeError) if c == ("REAL", "CALLABLE", "ATTRIBUTE") else c for c in code.co_consts
+    )
+    return types.FunctionType(code.replace(co_consts=constants), {"__builtins__": {}}, real.__name__)
+
+
+def hide_frames() -> tuple[Any, ...]:
+    """Puts both functions into the signal module, for the rest of this process. Returns them: their code is not for programs."""
+    _signal.signal = _with_constants(_register, _signal.signal)
+    _signal.getsignal = _with_constants(_registered, _signal.getsignal)
+    return _signal.signal, _signal.getsignal
