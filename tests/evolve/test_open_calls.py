@@ -232,6 +232,34 @@ def test_samples_in_lines_of_their_own_are_joined_over_several_files(tmp_path):
         assert all(store.reply(key).texts == ["It is 0.", "It is 1."] for key in calls)
 
 
+def test_texts_of_a_provider_that_ignores_n_are_kept_and_only_the_others_asked(tmp_path):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    with Store.open(tmp_path / "run") as store:
+        made = Counter()
+        for _ in range(20):
+            if not (calls := open_calls(RECIPE, TOWNS, store)):
+                break
+            export_calls(store, calls, requests)
+            made.update(orjson.loads(line)["custom_id"] for line in requests.read_text().splitlines())
+            results(found, requests, lambda i, _: None)  # one text, whatever is asked
+            imported = import_results(RECIPE, store, calls, found)
+            assert imported.journalled + imported.incomplete == len(calls)
+        assert not calls
+        assert set(made.values()) == {1}  # nothing is asked, and paid, twice
+        assert any(line.endswith("-1") for line in made)
+        assert not any(f"{line}-0" in made for line in made)
+
+
+def test_a_file_of_requests_is_no_file_of_results(tmp_path):
+    requests = tmp_path / "requests.jsonl"
+    with Store.open(tmp_path / "run") as store:
+        calls = open_calls(RECIPE, TOWNS, store)
+        for form in ("openai", "anthropic", "gemini"):
+            export_calls(store, calls, requests, form)
+            with pytest.raises(DataError, match=r"requests\.jsonl:1: this line is a request"):
+                import_results(RECIPE, store, calls, requests)
+
+
 def test_the_commands_export_import_and_replay(tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text(

@@ -87,6 +87,9 @@ CHOICE = {"message": {"content": "Yes.", "reasoning_content": THOUGHT}, "finish_
     "line",
     [
         openai(200, {"choices": [CHOICE], "usage": {"prompt_tokens": 9, "completion_tokens": 10}}),
+        openai("200", {"choices": [CHOICE], "usage": {"prompt_tokens": 9, "completion_tokens": 10}})
+        | {"error": {"code": None}},
+        {"custom_id": "k", "response": {"choices": [CHOICE], "usage": {"prompt_tokens": 9, "completion_tokens": 10}}},
         anthropic(type="succeeded", message=MESSAGE),
         gemini({"text": THOUGHT, "thought": True}, {"text": "Yes."}),
     ],

@@ -97,8 +97,13 @@ def _batch_import(args: argparse.Namespace) -> None:
         print(f"failed: {line}", file=sys.stderr)
     for key, why in list(counts.refused.items())[:SHOWN_FAILURES]:
         print(f"given up: {key}: {why}", file=sys.stderr)
-    if counts.failed and (line := describe(counts.dialect)):
-        print(f"from the next export on: {line} (the provider refused it otherwise)", file=sys.stderr)
+    if counts.incomplete:
+        print(
+            f"{counts.incomplete} calls have some of their samples: these are kept, the next export asks for the others",
+            file=sys.stderr,
+        )
+    if (counts.failed or counts.incomplete) and (line := describe(counts.dialect)):
+        print(f"from the next export on: {line} (the provider refused or ignored it otherwise)", file=sys.stderr)
     facts = {
         "journalled": counts.journalled, "failed": counts.failed, "refused": sorted(counts.refused),
         "unknown": counts.unknown, "open": still_open,

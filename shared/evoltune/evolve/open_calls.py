@@ -63,6 +63,8 @@ class ImportCounts:
     """By key: calls that no attempt would bring through; pass them to `open_calls`, which gives their rows up."""
     dialect: Dialect = field(default_factory=Dialect)
     """What the next export does otherwise."""
+    incomplete: int = 0
+    """Calls of which some samples are kept and others missing; the next export asks for these alone."""
     cut: str = ""
     """`file:line` of an incomplete last line."""
 
@@ -97,6 +99,7 @@ def import_results(recipe: Recipe, store: Store, requests: dict[str, Request], p
     unanswered: dict[str, Unanswered] = {}
     samples: dict[str, dict[int, Reply]] = defaultdict(dict)
     served: set[Shape] = set()
+    ignores_n = False
     for custom_id, outcome in read_results(path):
         key, _, sample = custom_id.partition("-")
         request = still_open.get(key)
@@ -107,38 +110,34 @@ def import_results(recipe: Recipe, store: Store, requests: dict[str, Request], p
         else:
             served.add(shape_of(request))
             reply: Reply | None = outcome
-            if sample:
-                if sample not in map(str, range(request.n)):
-                    unknown += 1
-                    continue
-                samples[key][int(sample)] = outcome
+            if sample and sample not in map(str, range(request.n)):
+                unknown += 1
+                continue
+            if sample or len(outcome.texts) < request.n:  # some providers ignore n: what they made was paid for
+                ignores_n = ignores_n or not sample
+                samples[key] |= {int(sample): outcome} if sample else _as_samples(outcome)
                 reply = _joined(store, key, request, samples[key])
-            if reply is not None and len(reply.texts) >= request.n:
+            if reply is not None:
                 del still_open[key]
-                body, price = request_to_json(request), recipe.teacher.price
-                commit_reply(
-                    store,
-                    key,
-                    body,
-                    request,
-                    replace(reply, usage=charged_usage(request, reply)),
-                    price,
-                    discount=BATCH_DISCOUNT,
-                )
+                usage, body = charged_usage(request, reply), request_to_json(request)
+                reply, price = replace(reply, usage=usage), recipe.teacher.price
+                commit_reply(store, key, body, request, reply, price, discount=BATCH_DISCOUNT)
                 imported += 1
     failed = {key: outcome for key, outcome in unanswered.items() if key in still_open}
-    dialect, refused = _judged(store, requests, failed, served)
+    dialect, refused = _judged(store, requests, failed, served, ignores_n)
     return ImportCounts(
         journalled=imported, unknown=unknown, refused=refused, dialect=dialect, cut=cut,
+        incomplete=sum(key in still_open for key in samples),
         failed=tuple(f"{key}: {outcome.reason}" for key, outcome in failed.items() if key not in refused),
     )  # fmt: skip
 
 
 def _judged(
-    store: Store, requests: Mapping[str, Request], failed: Mapping[str, Unanswered], served: set[Shape]
+    store: Store, requests: Mapping[str, Request], failed: Mapping[str, Unanswered], served: set[Shape], ignores_n: bool
 ) -> tuple[Dialect, dict[str, GivenUpError]]:
     """(the dialect that the refusals teach, the calls that no attempt would bring through)."""
-    before = dialect = learnt_dialect(store)
+    before = learnt_dialect(store)
+    dialect = before.without("n") if ignores_n else before
     refused: dict[str, GivenUpError] = {}
     for key, outcome in failed.items():
         request, error = requests[key], outcome.error
@@ -159,6 +158,15 @@ def _taught(dialect: Dialect, before: Dialect, request: Request, error: ServerEr
     sent = before.sent(request)
     named = named_in(error, sent) or mentioned_in(error, sent)[:1]
     return without_named(dialect, request, named, set())
+
+
+def _as_samples(reply: Reply) -> dict[int, Reply]:
+    """The texts of a reply one by one; the first has what all of them cost."""
+    return {
+        i: Reply(texts=(text,), thoughts=(reply.thought(i),), truncated=(0,) if i in reply.truncated else (),
+                 usage=Usage() if i else reply.usage)
+        for i, text in enumerate(reply.texts)
+    }  # fmt: skip
 
 
 def _joined(store: Store, key: str, request: Request, found: dict[int, Reply]) -> Reply | None:

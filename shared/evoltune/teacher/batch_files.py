@@ -20,6 +20,9 @@ from evoltune.teacher.dialects import Dialect
 from evoltune.teacher.protocol import Reply, Request, request_key
 from evoltune.text.credentials import masked
 
+_REQUEST, _RESULT = frozenset(("body", "params", "request")), frozenset(("response", "result", "error", "status"))
+"""What only a request, or only its result, has."""
+
 
 def write_requests(
     requests: Iterable[Request], path: Path, form: str = "openai", dialect: Dialect | None = None,
@@ -71,6 +74,10 @@ def cut_short(path: Path) -> str:
             bad = line
         elif result_id(line) is None:
             raise DataError(f"{where}: not a line of a batch file: it has no custom_id")
+        elif not _RESULT.intersection(line) and _REQUEST.intersection(line):
+            raise DataError(
+                f"{where}: this line is a request, not a result: give the file that the provider made of it"
+            )
     return bad.where if bad else ""
 
 

@@ -118,15 +118,23 @@ def outcome_of(line: Mapping[str, Any]) -> Outcome:
     response = line.get("response")
     if isinstance(response, dict) and ("candidates" in response or "promptFeedback" in response):
         return _from_gemini(response)
-    if isinstance(response, dict) and "status_code" in response and not line.get("error"):
-        body, status = response.get("body"), response["status_code"]
-        return _completion(body) if status == 200 else _failed(error_of(_as_status(status), body))
+    if isinstance(response, dict) and not _says_something(line.get("error")):
+        if "choices" in response:  # without the status of a call over HTTP
+            return _completion(response)
+        if "status_code" in response:
+            body, status = response.get("body"), status_of(response["status_code"])
+            return _completion(body) if 200 <= status < 300 else _failed(error_of(_as_status(status), body))
     for raw in (line.get("error"), line.get("status")):
-        if isinstance(raw, dict) and raw:
+        if isinstance(raw, dict) and _says_something(raw):
             return _failed(error_of(_as_status(raw.get("code")), raw))
         if isinstance(raw, str) and raw:
             return Unanswered(reason=raw)
     return Unanswered(reason="no response")
+
+
+def _says_something(error: object) -> bool:
+    """Whether an error says anything; some providers send one whose fields are all null beside a reply."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def _as_status(code: object) -> int:
