@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from evoltune.errors import DataError, DomainError, EvoltuneError, nearest
 from evoltune.record import Json, Record, Task, Verdict, digest
+from evoltune.run.paths import user_path
 
 API_VERSION = 1
 ENTRY_POINTS = "evoltune.domains"
@@ -244,7 +245,7 @@ def load_domain(ref: str) -> Domain:
     """
     looks_like_path = ref.startswith((".", "/", "~")) or Path(ref).is_dir()
     if looks_like_path:
-        found: object = _from_path(Path(ref).expanduser())
+        found: object = _from_path(user_path(ref))
     elif ":" in ref:
         found = _from_attribute(ref, where=f"domain {ref!r}")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -294,3 +295,20 @@ def test_a_revision_with_slashes_is_a_revision_and_no_path(capsys, monkeypatch, 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert main(["verify", "owner/name@refs/pr/1:main:train", "--domain", "math"]) == 2
     assert "no such file or folder" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "data --help", "recipes ls"])
+@pytest.mark.parametrize(("to", "code"), [(">&-", 0), ("2>&- >&- <&-", 0), (">/dev/full", 1)])
+def test_output_that_nobody_takes_is_no_traceback(words: str, to: str, code: int):
+    command = f"{sys.executable} -m evoltune {words} {to}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == code and len(done.stderr.splitlines()) == code and "internal" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_help_in_a_pipe_that_is_closed_ends_in_silence():
+    read, written = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "evoltune", "--help"], stdout=written, stderr=subprocess.PIPE)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (0, b"")

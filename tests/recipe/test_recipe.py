@@ -265,3 +265,54 @@ def test_an_unfinished_section_of_deepspeed_is_named_with_its_line(tmp_path: Pat
 )
 def test_lora_targets_may_be_names_in_one_text(given: str, targets: object):
     assert load_recipe("smoke/math", [f"train.lora_target_modules={given!r}"]).train.lora_targets == targets
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("train: {packing: !!bool maybe}", "r.yaml:2: not YAML: 'maybe' cannot be read as bool: put it in quotes"),
+        ("train: {learning_rate: !!timestamp now}", "r.yaml:2: not YAML: 'now' cannot be read as timestamp"),
+        ("seeds: !!map [1]", "r.yaml:2: not YAML: expected a mapping node"),
+        ("seed: !!int x", "r.yaml:2: not YAML: 'x' cannot be read as int"),
+        ("train:\n  # max_steps: 3", "r.yaml:2: train: is empty: fill it in, or remove the key"),
+        ("name: no", "name: Expected `str`, got `bool` .value False.: put it in quotes"),
+        ("train: 5", "train: Expected a mapping of keys, got `int`"),
+        ("train: {max_steps: 010}", "train.max_steps: Expected `int`, got `str` .value '010'."),
+        ("train: {max_steps: 1:30}", "train.max_steps: Expected `int`, got `str`"),
+        ('name: "a\\nb"', "one folder name"),
+        ("name: ' '", "one folder name"),
+        (f"name: {'x' * 300}", "one folder name"),
+        ("extends: nosuch", "r.yaml:2: extends: recipe 'nosuch' is neither"),
+        ("extends: .", "r.yaml:2: extends: .* is a folder"),
+        ("extends: ~nobody-has-this-name/x.yaml", "r.yaml:2: extends: recipe '~nobody"),
+    ],
+)  # fmt: skip
+def test_a_value_that_yaml_reads_otherwise_than_it_was_meant_is_named_with_its_line(
+    tmp_path: Path, text: str, says: str
+):
+    with pytest.raises(RecipeError, match=says):
+        load_recipe(write(tmp_path, f"domain: math\n{text}\n"))
+
+
+def test_a_time_needs_no_quotes(tmp_path: Path):
+    recipe = load_recipe(write(tmp_path, "domain: math\ncompute: {slurm: {time: 24:00:00, account: 007}}\n"))
+    assert recipe.compute.slurm == {"time": "24:00:00", "account": "007"}
+
+
+def test_a_merge_key_gives_what_the_mapping_has_not_itself(tmp_path: Path):
+    text = "domain: math\neval: {judge: {teacher: &t {model: a, top_p: 0.5}}}\nteacher:\n  <<: *t\n  model: b\n"
+    recipe = load_recipe(write(tmp_path, text))
+    assert (recipe.teacher.model, recipe.teacher.top_p) == ("b", 0.5)
+    with pytest.raises(RecipeError, match=r"r\.yaml:6: duplicate key teacher\.model"):
+        load_recipe(write(tmp_path, text + "  model: c\n"))
+
+
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for place, says in (
+        (tmp_path, "is a folder"),
+        (Path("/dev/null"), "device"),
+        (tmp_path / "loop", "cannot be read"),
+    ):
+        with pytest.raises(RecipeError, match=says):
+            load_recipe(place)

@@ -16,11 +16,11 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from evoltune import __version__
 from evoltune.errors import EvoltuneError, nearest
-from evoltune.terminal import safe_streams
+from evoltune.terminal import open_standard_streams, safe_streams
 from evoltune.text.credentials import note_secrets, secrets_in
 
 Command = tuple[str, str]
@@ -107,6 +107,7 @@ def leaves() -> dict[str, Command]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script. Returns the exit code."""
+    open_standard_streams()
     with safe_streams():
         return _main(argv)
 
@@ -117,16 +118,13 @@ def _main(argv: Sequence[str] | None) -> int:
         name, _, value = word.lstrip("-").rpartition("=")
         note_secrets(secrets_in({name.rpartition(".")[2]: value}))
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0 if argv else 2
+        return _guarded("--help", lambda: _print(_help(), 0 if argv else 2))
     if argv[0] in ("-V", "--version"):
-        print(f"evoltune {__version__}")
-        return 0
+        return _guarded("--version", lambda: _print(f"evoltune {__version__}", 0))
     known = [*_commands()]
     if argv[0] in GROUPS:
         if len(argv) == 1 or argv[1] in ("-h", "--help", "help"):
-            print(_group_help(argv[0]))
-            return 0 if argv[1:] else 2
+            return _guarded(argv[0], lambda: _print(_group_help(argv[0]), 0 if argv[1:] else 2))
         argv[:2], known = [f"{argv[0]} {argv[1]}"], [f"{argv[0]} {verb}" for verb in GROUPS[argv[0]]]
     if argv[0] not in known:
         print(f"evoltune: unknown command {argv[0]!r}: {nearest(argv[0], known)}", file=sys.stderr)
@@ -144,15 +142,30 @@ def parser_of(name: str, parser: argparse.ArgumentParser | None = None) -> argpa
     return parser
 
 
+def _print(text: str, code: int) -> int:
+    print(text)
+    return code
+
+
 def _execute(name: str, argv: list[str]) -> int:
-    """Runs one command; what it raises becomes one line on standard error and an exit code."""
+    """Runs one command."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: go on when the terminal is closed
             signal.signal(signal.SIGHUP, _interrupt)
-    try:
+
+    def work() -> int | None:
         args = _parsed(parser_of(name), argv)
         code: int | None = args.execute(args)
+        return code
+
+    return _guarded(name, work)
+
+
+def _guarded(name: str, work: Callable[[], int | None]) -> int:
+    """Runs the work of a command; what it raises becomes one line on standard error and an exit code."""
+    try:
+        code = work()
         sys.stdout.flush()
         return code or 0
     except EvoltuneError as error:

@@ -36,7 +36,7 @@ from evoltune.rows.columns import Conversation, layout, recognise
 from evoltune.rows.dumps import is_dump
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import BadRow, left_out, read_located, read_rows
-from evoltune.run.paths import DATASET, RECIPE
+from evoltune.run.paths import DATASET, RECIPE, user_path
 from evoltune.run.run import Run
 from evoltune.terminal import table
 
@@ -119,7 +119,7 @@ def _decontaminate(args: argparse.Namespace) -> int:
     if not names:
         raise DataError("--against: name at least one suite, e.g. humaneval")
     suites = {name: load_suite(name, args.data) for name in names}
-    dataset = Path(args.dataset).expanduser()
+    dataset = user_path(args.dataset)
     if args.write and not dataset.exists():
         raise DataError(f"--write: {args.dataset!r} is no file or folder here: use --clean OUT to write what is clean")
     _say_layout(args.dataset)

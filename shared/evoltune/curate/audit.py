@@ -31,6 +31,7 @@ from evoltune.rows.columns import recognise
 from evoltune.rows.files import WriteRow, file_digest, jsonl_writer, write_json
 from evoltune.rows.readers import BadRow, Row, read_located
 from evoltune.rows.records import to_record
+from evoltune.run.paths import user_path
 from evoltune.terminal import row_counter
 from evoltune.verification.checker import open_checker
 
@@ -100,7 +101,7 @@ def audit_dataset(
 
 
 def _read(ref: str, domain: Domain, bad: list[BadRow]) -> Iterator[tuple[Record, Row]]:
-    splits = sorted(str(path) for path in Path(ref).expanduser().glob("*.parquet"))
+    splits = sorted(str(path) for path in user_path(ref).glob("*.parquet"))
     for source in splits or [ref]:
         for where, row in read_located(source, bad):
             turns = recognise(row)

@@ -10,7 +10,6 @@ function that hangs, exits or connects is a finding, never the end of the check.
 import contextlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from evoltune.domain import load_domain
 from evoltune.domain_kit import declared
@@ -27,6 +26,7 @@ from evoltune.domain_kit.seeds import laws_of_seeds
 from evoltune.domain_kit.small_hooks import SmallHooks
 from evoltune.domain_kit.suites import Suites
 from evoltune.record import Record, Task
+from evoltune.run.paths import user_path
 
 __all__ = ["FORM", "Finding", "check_domain", "mutants"]
 
@@ -42,7 +42,7 @@ def check_domain(ref: str, seconds: float = CHECK_S) -> Iterator[Finding]:
     """
     sources, jobs = Sources.of(ref), Jobs()
     if sources.is_path:
-        ref = str(Path(ref).expanduser().resolve())  # the probes have a working directory of their own
+        ref = str(user_path(ref).resolve())  # the probes have a working directory of their own
     roots = list(sources.roots)
     try:
         with (

@@ -19,6 +19,7 @@ from typing import Any
 
 from evoltune.domain import entry_point_of
 from evoltune.errors import DomainError
+from evoltune.run.paths import user_path
 
 MAX_FILE = 4 << 20
 TEXTS = (".py", ".txt", ".jsonl", ".json", ".md", ".yaml", ".yml", ".toml", ".csv", ".j2", ".prompt")
@@ -65,7 +66,7 @@ class Sources:
     @staticmethod
     def of(ref: str) -> "Sources":
         """The sources behind a reference as `load_domain` takes it."""
-        path = Path(ref).expanduser()
+        path = user_path(ref)
         if ref.startswith((".", "/", "~")) or path.is_dir():
             path = path.resolve()
             if not path.is_dir():

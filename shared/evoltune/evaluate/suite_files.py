@@ -20,11 +20,12 @@ from evoltune.domain import Benchmark
 from evoltune.errors import DataError, require
 from evoltune.rows.files import cache_folder, jsonl_writer, write_json
 from evoltune.rows.hub import parse_address
+from evoltune.run.paths import user_path
 
 
 def candidates(name: str, benchmark: Benchmark, data: Path | None) -> Iterator[Path]:
     """The paths to try: the user's folder, EVOLTUNE_DATA, each with and without .gz; then the copy from the hub."""
-    folders = [data.expanduser()] if data else []
+    folders = [user_path(data)] if data else []
     if os.environ.get("EVOLTUNE_DATA"):
         folders.append(Path(os.environ["EVOLTUNE_DATA"]))
     if benchmark.file:

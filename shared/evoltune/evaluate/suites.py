@@ -30,6 +30,7 @@ from evoltune.evaluate.results import percent
 from evoltune.evaluate.suite_files import candidates, check_hash, file_hashes, locate
 from evoltune.record import Task
 from evoltune.rows.readers import read_located
+from evoltune.run.paths import user_path
 from evoltune.terminal import table
 
 LATER_TURNS = "later_turns"
@@ -158,7 +159,7 @@ def _find(name: str, domain: str) -> DeclaredSuite:
 def _own_suite(path: Path, ref: str) -> Suite:
     """The user's rows, in any form that evoltune.rows.readers reads."""
     domain = load_domain(ref)
-    path = path.expanduser()
+    path = user_path(path)
     if not path.is_file():
         raise DataError(f"suite {str(path)!r}: no such file")
     tasks = []

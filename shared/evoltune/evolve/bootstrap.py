@@ -23,6 +23,7 @@ from evoltune.evolve.answers import decide_new_seed
 from evoltune.evolve.evolution import Evolution, gather_all
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task, digest
+from evoltune.run.paths import user_path
 from evoltune.teacher.protocol import GivenUpError
 from evoltune.text.prompts import fill_slots, read_prompt
 from evoltune.text.words import STOP_WORDS, prose_words
@@ -163,7 +164,7 @@ def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
 
 async def _from_snippets(evolution: Evolution, folder: str) -> list[Record]:
     """One seed per source file below `folder`, inspired by a few of its lines. Raises DataError."""
-    snippets = list(read_snippets(Path(folder).expanduser(), evolution.recipe.seed))
+    snippets = list(read_snippets(user_path(folder), evolution.recipe.seed))
     if not snippets:
         raise DataError(f"seeds.snippets: {folder!r} holds no text file with code")
     evolution.plan(len(snippets))

@@ -17,6 +17,7 @@ from pathlib import Path
 from evoltune.domain import Domain, Operator
 from evoltune.errors import RecipeError, nearest
 from evoltune.recipe import Recipe
+from evoltune.run.paths import user_path
 from evoltune.text.prompts import without_comments
 
 ANSWER = "answer"
@@ -27,7 +28,7 @@ def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
     """The domain with the prompts of `evolve.prompts`. Raises RecipeError for a file that is unreadable or names nothing."""
     if not recipe.evolve.prompts:
         return domain
-    texts = dict(_read_folder(Path(recipe.evolve.prompts).expanduser()))
+    texts = dict(_read_folder(user_path(recipe.evolve.prompts)))
     # The first of each name: applied to its own result, this changes nothing.
     operators = {operator.name: operator for operator in reversed(domain.operators)}
     operators = {name: operators[name] for name in dict.fromkeys(o.name for o in domain.operators)}

@@ -15,7 +15,7 @@ from evoltune.models.locate import locate_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval
 from evoltune.record import digest
-from evoltune.run.paths import MANIFEST
+from evoltune.run.paths import MANIFEST, user_path
 
 _SUFFIXES = (".safetensors", ".json", ".bin", ".model", ".jinja")
 _NOT_WEIGHTS = frozenset({MANIFEST, "trainer_state.json"})
@@ -109,7 +109,7 @@ def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
             model=model, endpoint=chosen.endpoint or "", api_key_env=chosen.api_key_env or "",
             concurrency=chosen.batch_size or 16, fingerprint=digest(["server", model]),
         )  # fmt: skip
-    folder = Path(model).expanduser()
+    folder = user_path(model)
     adapter = folder / "adapter_config.json"
     checkpoint = str(folder) if read_template(folder) else ""
     if not adapter.is_file():

@@ -18,6 +18,7 @@ from pathlib import Path
 from evoltune.errors import TrainingError, require
 from evoltune.rows import hub
 from evoltune.rows.files import cache_folder, read_json
+from evoltune.run.paths import user_path
 
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 """Patterns of what is downloaded: no second copy of the weights in another format."""
@@ -40,7 +41,7 @@ def locate_model(name: str) -> Path | str:
     first call, which takes about 20 s), the hub. Raises TrainingError if the name can only be a path and nothing is
     there, or the hub cannot be reached.
     """
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         return folder
     if hub.has_local_model(name):
@@ -85,7 +86,7 @@ def base_config(model: ModelRef) -> Path | None:
 
     Raises TrainingError for a folder that holds no model, and for a repository that is missing or gated.
     """
-    folder = Path(model.name).expanduser()
+    folder = user_path(model.name)
     if folder.is_dir():
         if not (folder / "config.json").is_file() and not any(folder.glob("*.gguf")):
             raise TrainingError(f"{model.name!r} holds no config.json: give the folder of a model, or a hub id")
@@ -118,7 +119,7 @@ def base_config(model: ModelRef) -> Path | None:
 
 def has_chat_template(model: str) -> bool:
     """Whether the tokenizer of a folder or hub id has a chat template; True where the hub cannot say."""
-    folder = Path(model).expanduser()
+    folder = user_path(model)
     for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
         file = folder / name if folder.is_dir() else _from_hub(model, name)
         if file is None or not file.is_file():

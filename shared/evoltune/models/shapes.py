@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from evoltune.errors import RecipeError, nearest
+from evoltune.run.paths import user_path
 
 FAMILIES = ("gpt_bigcode", "llama", "mistral", "qwen2", "qwen3", "starcoder2")
 CONFIGS = Path(__file__).with_name("base_configs.yaml")
@@ -118,7 +119,7 @@ class Shape:
 
 def shape_of(name: str) -> Shape:
     """The shape of a local folder with a config.json, or of a base that shipped recipes name (base_configs.yaml)."""
-    config = Path(name).expanduser() / "config.json"
+    config = user_path(name) / "config.json"
     if config.is_file():
         return from_config(json.loads(config.read_text(encoding="utf-8")), where=str(config))
     known = known_configs()

@@ -5,8 +5,11 @@
 On PyYAML and not ruamel.yaml: both need the walk that gives each key its line, and PyYAML is there anyway to write YAML.
 """
 
+import datetime
+import errno
 import math
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,34 +21,65 @@ from msgspec import Struct
 
 from evoltune.errors import RecipeError, nearest
 from evoltune.recipe.sections import Recipe
+from evoltune.run.paths import user_path
 from evoltune.text.credentials import masked, note_secrets, secrets_in
 
 S = TypeVar("S", bound=Struct)
 Lines = dict[tuple[str, ...], str]
 """Key path -> `file:line`, or the command line."""
+_NO_TEXT = (bool, int, float, datetime.date)
+"""What YAML makes of a text such as `no`, `1.0` or `2024-01-05` without quotes."""
 _DEEPSPEED_SECTIONS = frozenset(
     "zero_optimization offload_optimizer offload_param optimizer scheduler params bf16 fp16 amp aio activation_checkpointing".split()
 )
 MAX_SIZE = 2**20  # characters of a file; the longest shipped recipe has about 3,000
 MAX_NODES = 20_000  # values, with aliases expanded
 MAX_DEPTH = 60
+MAX_NAME = 200  # bytes; file systems take 255, and temporary names are longer
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 2e-5 as a float, as YAML 1.2 does (in PyYAML's YAML 1.1 it is a string), and every key as text
-    (`on` is no boolean there)."""
+    """Safe YAML with the numbers of YAML 1.2: 2e-5 is a float, 24:00:00 a text (in PyYAML's YAML 1.1 a text, and 86400), and 010
+    a text that no number's key takes (it would be 8). Every key is text (`on` is no boolean there)."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except (
+            Exception
+        ) as error:  # PyYAML's own, of a value with a tag that does not fit: KeyError, AttributeError ...
+            what = f"{str(node.value)[:80]!r} cannot be read as {node.tag.rpartition(':')[2]}: put it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                key.tag = "tag:yaml.org,2002:str"
+        if isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                    key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
 
+    def flatten_mapping(self, node: Any) -> None:
+        """`<<: *base` without the keys that the mapping has itself: they win, and are not there twice."""
+        own = [pair for pair in node.value if pair[0].tag != _MERGE]
+        super().flatten_mapping(node)
+        merged = {str(key.value): (key, value) for key, value in node.value[: len(node.value) - len(own)]}
+        named = {str(key.value) for key, _ in own}
+        node.value = [*(pair for name, pair in merged.items() if name not in named), *own]
 
-_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)
+
+_MERGE = "tag:yaml.org,2002:merge"
+_NUMBERS = {
+    "int": r"[-+]?(0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+)",
+    "float": r"[-+]?((\d[\d_]*\.[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if tag.rpartition(":")[2] not in _NUMBERS]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _name, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"({_pattern})$"), list("-+0123456789."))
 
 
 def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -101,14 +135,30 @@ def shipped() -> dict[str, Path]:
 
 def find_recipe(ref: str | Path, beside: Path | None = None) -> Path:
     """The file of a recipe: a path (also relative to the file that extends it), else a shipped name."""
-    for candidate in [Path(ref).expanduser(), *([beside.parent / ref] if beside else [])]:
+    for candidate in (candidates := [user_path(ref), *([beside.parent / ref] if beside else [])]):
         if _is_file(candidate):
             return candidate
     name = re.sub(r"\.ya?ml$", "", str(ref)).removeprefix("recipes/")
     known = shipped()
     if name in known:
         return known[name]
-    raise RecipeError(f"recipe {str(ref)!r} is neither a file nor a shipped recipe: {nearest(name, known)}")
+    for candidate in candidates:
+        if ref and (found := _kind_of(candidate)):
+            raise RecipeError(f"{candidate}: {found}: a recipe is a file: give its path")
+    shown = repr(str(ref)) if len(str(ref)) <= 200 else f"{str(ref)[:200]!r}..."
+    raise RecipeError(f"recipe {shown} is neither a file nor a shipped recipe: {nearest(name, known)}")
+
+
+def _kind_of(path: Path) -> str:
+    """What is there in the place of a file; "" where nothing is."""
+    try:
+        return "is a folder" if stat.S_ISDIR(path.stat().st_mode) else "is a device or a pipe"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:  # a loop of links, a folder without permission
+        return "" if error.errno == errno.ENAMETOOLONG else f"cannot be read ({error.strerror})"
+    except ValueError:  # NUL
+        return ""
 
 
 def _is_file(path: Path) -> bool:
@@ -136,7 +186,11 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Li
         return tree, lines
     if not isinstance(base, str):
         raise RecipeError(f"{lines[('extends',)]}: extends: {base!r} must be the name or path of one recipe")
-    parent, parent_lines = _read(find_recipe(base, beside=path), (*extended_by, path))
+    try:
+        parent_path = find_recipe(base, beside=path)
+    except RecipeError as error:
+        raise RecipeError(f"{lines[('extends',)]}: extends: {error}") from error
+    parent, parent_lines = _read(parent_path, (*extended_by, path))
     return _merge(parent, tree), {**parent_lines, **lines}
 
 
@@ -279,7 +333,11 @@ def _located(message: str, tree: Any, section: type[Struct], lines: Lines) -> st
     name = f"{'.'.join(keys)}: " if keys else ""
     if what.startswith("Invalid enum value"):
         return f"{_line_of(keys, lines)}: {name}{value!r}: {nearest(str(value), _allowed(section, keys))}"
-    return f"{_line_of(keys, lines)}: {name}{what}" + (f" (value {value!r})" if keys else "")
+    what = what.replace("`object`", "a mapping of keys").replace("`object | null`", "a mapping of keys")
+    if keys and value is None:
+        return f"{_line_of(keys, lines)}: {name}is empty: fill it in, or remove the key ({what})"
+    todo = ": put it in quotes" if what.startswith("Expected `str") and isinstance(value, _NO_TEXT) else ""
+    return f"{_line_of(keys, lines)}: {name}{what}" + (f" (value {repr(value)[:200]}){todo}" if keys else "")
 
 
 def _allowed(section: type[Struct], keys: Sequence[str]) -> list[str]:
@@ -346,8 +404,17 @@ def _problem(value: Any, path: tuple[str, ...]) -> str:
     if isinstance(value, str):
         if re.search("[\0\ud800-\udfff]", value):
             return "holds NUL or half of a surrogate pair: must be text"
-        if path == ("name",) and (value in ("", ".", "..") or re.search(r"[/\\]", value)):
-            return "names the run's directory: must be one folder name, without slashes; choose the place with --out"
+        if path == ("name",) and not _is_folder_name(value):
+            return (
+                f"names the run's directory: must be one folder name, without slashes and control characters, at most {MAX_NAME} "
+                "bytes; choose the place with --out"
+            )
     if path[:2] == ("evolve", "operators") and isinstance(value, int | float) and value < 0:
         return "is the weight of an operator: must be 0 or more"
     return ""
+
+
+def _is_folder_name(name: str) -> bool:
+    """Whether a name can be that of a run: it also stands in batch scripts, where a line end would begin a new line."""
+    fits = name.strip() == name and name not in ("", ".", "..") and len(name.encode()) <= MAX_NAME
+    return fits and name.isprintable() and not re.search(r"[/\\]", name)

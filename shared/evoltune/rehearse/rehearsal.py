@@ -29,6 +29,7 @@ from evoltune.rehearse.shrink import KEY_ENV, Shrunk, not_covered, shrink
 from evoltune.rehearse.teacher import serving_teacher
 from evoltune.rows.files import write_file
 from evoltune.rows.hub import parse_address
+from evoltune.run.paths import user_path
 from evoltune.run.run import Run
 from evoltune.train.nodes import NODE_RANK
 
@@ -119,7 +120,7 @@ def write_hub(recipe: Recipe, domain: Domain, hub: Path) -> list[str]:
         datasets.write_dataset_repository(hub, name)
         written.append(name)
     base = recipe.train.model_name_or_path
-    if not Path(base).expanduser().exists() and "/" in base:
+    if not user_path(base).exists() and "/" in base:
         texts = [text for seed in seeds_of(domain) for text in (seed.task.instruction, *(a.text for a in seed.answers))]
         write_base_repository(hub, base, texts)
         written.append(base)
@@ -134,7 +135,7 @@ def datasets_named(recipe: Recipe, domain: Domain) -> Iterator[str]:
     sources += [recipe.train.dataset] if recipe.train.dataset else []
     sources += [benchmark.hub for benchmark in benchmarks_named(recipe) if benchmark.hub]
     for source in sources:
-        if "/" in source and not Path(source).expanduser().exists() and "://" not in source:
+        if "/" in source and not user_path(source).exists() and "://" not in source:
             yield parse_address(source).repo
 
 

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 from evoltune.errors import DataError, nearest
 from evoltune.record import digest
 from evoltune.rows.readers import BadRow, Row, read_located
+from evoltune.run.paths import user_path
 from evoltune.text.markup import plain_markdown, plain_text
 
 LEAST_SCORE = 10  # of an answer, by votes
@@ -166,7 +167,7 @@ def _submission(where: str, row: Row, comments: Mapping[str, _Best], bad: list[B
 
 
 def _existing(path: str) -> Path:
-    file = Path(path).expanduser()
+    file = user_path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file")
     return file

@@ -24,7 +24,7 @@ import orjson
 
 from evoltune.errors import DataError, require
 from evoltune.rows import hub, storage
-from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows
+from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows, user_path
 
 MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
@@ -83,7 +83,7 @@ def read_found(ref: str | Path) -> Iterator[Found]:
         return _reading("standard input", _parsed_lines(sys.stdin.buffer, "standard input"))
     if storage.is_address(ref):
         ref = storage.download(str(ref))
-    path = Path(ref).expanduser()
+    path = user_path(ref)
     if path.is_dir():
         return _folder(path)
     if path.is_file():
@@ -138,7 +138,7 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
 
 def left_out(ref: str | Path) -> str:
     """`set: test.jsonl is not read (another split than train.jsonl)`, or "" when every file of a source is read."""
-    path = Path(ref).expanduser()
+    path = user_path(ref)
     if not path.is_dir():
         return ""
     files, others = source_files(path)

@@ -94,3 +94,12 @@ def scores_path(folder: Path, label: str) -> Path:
 def train_rows(folder: Path) -> Path | None:
     """The training rows of a run's folder or a dataset's; None when neither is there."""
     return next((file for file in (folder / DATASET / TRAIN_ROWS, folder / TRAIN_ROWS) if file.is_file()), None)
+
+
+def user_path(given: str | Path) -> Path:
+    """A path as people write it: `~` is the home directory. Where there is none (`~nobody`, no HOME), the path stays as it is,
+    as in a shell, so that what is missing is named."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        return Path(given)

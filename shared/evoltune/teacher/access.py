@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from yarl import URL
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError
+from evoltune.run.paths import user_path
 from evoltune.teacher.dialects import chat_url, check_extra_body
 from evoltune.teacher.network import proxy_of
 from evoltune.teacher.protocol import Request
@@ -132,7 +132,7 @@ def _read_key(config: recipes.Endpoint, where: str) -> str:
             raise RecipeError(f"{where}.api_key_env: the environment variable {config.api_key_env!r} is not set")
         return key
     if config.api_key_file:
-        path = Path(config.api_key_file).expanduser()
+        path = user_path(config.api_key_file)
         try:
             return path.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:

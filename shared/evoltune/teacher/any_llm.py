@@ -12,11 +12,11 @@ Invariant: one `complete` is one request; the library's own retries are off, so 
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import MissingExtraError, RecipeError, TeacherError, require
+from evoltune.run.paths import user_path
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request
 from evoltune.teacher.rate_limit import retry_after_s
 from evoltune.teacher.replies import reply_of
@@ -64,7 +64,7 @@ def _client(provider: str, config: recipes.Teacher) -> Any:
 
 def _key_of(endpoint: recipes.Endpoint) -> str | None:
     if endpoint.api_key_file:
-        return Path(endpoint.api_key_file).expanduser().read_text(encoding="utf-8").strip()
+        return user_path(endpoint.api_key_file).read_text(encoding="utf-8").strip()
     return os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
 
 

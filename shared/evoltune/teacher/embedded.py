@@ -23,6 +23,7 @@ import orjson
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError, require
+from evoltune.run.paths import user_path
 from evoltune.sandbox.pool import default_workers
 from evoltune.teacher.attempts import Attempts
 from evoltune.teacher.http import open_http
@@ -40,7 +41,7 @@ START_S = 180.0  # reading a 7B GGUF from a slow disk takes a minute
 def find_gguf(model: str) -> Path:
     """The GGUF of `teacher.model`: a path, else a file of the hub, else the packaged model of that name. Raises RecipeError;
     TeacherError when the hub does not give the file."""
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.is_file():
         return path.resolve()
     if hub := HUB_FILE.fullmatch(model):

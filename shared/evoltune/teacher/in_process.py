@@ -14,11 +14,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError, require
+from evoltune.run.paths import user_path
 from evoltune.run.store import Usage
 from evoltune.teacher.protocol import Reply, Request
 
@@ -39,7 +39,7 @@ async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeach
         raise RecipeError(
             f"teacher.max_tokens: null is for servers, which have a default: teacher.kind {config.kind!r} has none"
         )
-    if config.model.startswith(("/", "./", "../", "~")) and not Path(config.model).expanduser().exists():
+    if config.model.startswith(("/", "./", "../", "~")) and not user_path(config.model).exists():
         raise TeacherError(f"teacher.model: {config.model!r}: no such folder: give the folder of a model, or a hub id")
     try:
         generate = await asyncio.to_thread(load, config)

@@ -23,6 +23,7 @@ from evoltune import recipe as recipes
 from evoltune.errors import DataError, EvoltuneError, TeacherError
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_json_lines
+from evoltune.run.paths import user_path
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_key, request_to_json
 from evoltune.text.reasoning import join_reasoning, split_reasoning
@@ -223,7 +224,7 @@ def export_cassette(store: Store, path: Path) -> int:
 
 def read_cassette(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The calls on a cassette. Raises DataError with file and line."""
-    for where, call in read_json_lines(Path(path).expanduser()):
+    for where, call in read_json_lines(user_path(path)):
         texts = call.get("texts")
         if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts) or "key" not in call:
             raise DataError(f"{where}: not a line of a cassette: needs `key` and a list `texts`")

@@ -16,6 +16,7 @@ from typing import Any
 from zlib import crc32
 
 from evoltune.errors import DataError, MissingExtraError, require
+from evoltune.run.paths import user_path
 from evoltune.text.words import words
 
 WIDTH = 1024
@@ -62,7 +63,7 @@ def _embedded(texts: Sequence[str], model: str) -> Any:
     """Mean-pooled last hidden states, as sentence-transformers uses its MiniLM models."""
     np = import_numpy()
     where = locate_model(model)
-    if where.startswith((".", "/", "~")) and not Path(where).expanduser().is_dir():
+    if where.startswith((".", "/", "~")) and not user_path(where).is_dir():
         raise _unknown_model(model, "no such folder")
     try:
         import torch

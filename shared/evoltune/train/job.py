@@ -25,7 +25,7 @@ from evoltune.record import digest
 from evoltune.rows.files import file_digest, read_json, write_file, write_json
 from evoltune.rows.readers import finished_rows, source_files
 from evoltune.run.lock import locked
-from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, TRAIN_LOCK
+from evoltune.run.paths import HEARTBEAT, JOB, MANIFEST, STEPS, TRAIN_LOCK, user_path
 from evoltune.text.credentials import masked
 
 # Settings that decide how the work is done, but not its result; the rows' content and the batch are hashed apart.
@@ -175,7 +175,7 @@ def _content(rows: str) -> Any:
 
 def rows_of(dataset: str) -> str:
     """The training file of a dataset folder or run; a file or hub id unchanged."""
-    path = Path(dataset).expanduser()
+    path = user_path(dataset)
     if (rows := finished_rows(path)) is not None:
         return str(rows.resolve())
     return str(path.resolve()) if path.exists() else dataset

@@ -22,6 +22,7 @@ from typing import Any, Self
 from evoltune.domain import Domain, load_domain, package_of
 from evoltune.errors import DomainError
 from evoltune.record import STATUSES
+from evoltune.run.paths import user_path
 from evoltune.verification.checker import Checker, checked_options, open_checker
 from evoltune.verification.partial_credit import with_fractions
 from evoltune.verification.row_forms import OTHER_NAMES, answer_text, column_values, plain_row, with_our_names
@@ -172,7 +173,7 @@ def reference_to(domain: str | Domain) -> str:
     """A reference that loads the domain in another process, whatever its current folder. Raises DomainError."""
     if isinstance(domain, str):
         is_path = domain.startswith((".", "/", "~")) or Path(domain).is_dir()
-        return str(Path(domain).expanduser().resolve()) if is_path else domain
+        return str(user_path(domain).resolve()) if is_path else domain
     package = package_of(domain)
     modules = [name for name in sys.modules if name == package or name.startswith(f"{package}.")]
     for name in modules if package != "__main__" else ():
