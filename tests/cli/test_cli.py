@@ -312,3 +312,12 @@ def test_help_in_a_pipe_that_is_closed_ends_in_silence():
     done = subprocess.run([sys.executable, "-m", "evoltune", "--help"], stdout=written, stderr=subprocess.PIPE)
     os.close(written)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", ""), ("b.jsonl", "\n \n"), ("c.csv", "question,answer\n"), ("d.json", "[]")]
+)
+def test_a_file_without_a_row_is_no_success(tmp_path: Path, capsys, name: str, content: str):
+    (tmp_path / name).write_text(content)
+    assert main(["verify", str(tmp_path / name), "--domain", "math", "--out", str(tmp_path / "out.jsonl")]) == 2
+    assert "holds no row" in capsys.readouterr().err and not (tmp_path / "out.jsonl").exists()

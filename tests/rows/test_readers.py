@@ -116,6 +116,9 @@ def test_a_ragged_csv_row_and_a_csv_in_another_encoding_are_named(tmp_path):
     (tmp_path / "b.csv").write_bytes("instruction\ncafé\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"b\.csv:.*not CSV in UTF-8"):
         list(read_rows(tmp_path / "b.csv"))
+    (tmp_path / "c.csv").write_text("question,answer,answer\nWhat is 1+1?,2,3\n")
+    with pytest.raises(DataError, match=r"c\.csv:1: the header has the column 'answer' twice"):
+        list(read_rows(tmp_path / "c.csv"))
 
 
 def test_a_file_that_is_not_parquet_is_a_data_error(tmp_path):

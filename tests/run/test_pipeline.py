@@ -241,9 +241,10 @@ def test_what_training_needs_is_asked_for_before_the_first_stage(overrides, mess
 def test_a_missing_store_beside_a_finished_dataset_is_an_error_and_not_a_second_purchase(toy: Path, tmp_path: Path):
     recipe, out = load_recipe(toy / "toy.yaml"), tmp_path / "run"
     pipeline.run(recipe, out, STAGES.split(","))
-    (out / "store.sqlite").unlink()
-    with pytest.raises(DataError, match=r"a finished dataset is there, but store\.sqlite is missing"):
-        pipeline.run(recipe, out, STAGES.split(","))
+    for damage in (lambda store: store.write_bytes(b""), Path.unlink):
+        damage(out / "store.sqlite")
+        with pytest.raises(DataError, match=r"a finished dataset is there, but store\.sqlite is missing or empty"):
+            pipeline.run(recipe, out, STAGES.split(","))
 
 
 def test_a_domain_that_is_edited_during_a_run_is_said_and_the_next_run_is_whole(tmp_path: Path):

@@ -170,6 +170,8 @@ class _Verification:
         )
         ours = dict.fromkeys((*samples, *load_domain(args.domain).columns))
         first = list(islice(located, 1))
+        if not first:
+            raise DataError(f"{args.file}: holds no row: is this the file, and was it written to its end?")
         row = first[0][1] if first and isinstance(first[0][1], Mapping) else dict.fromkeys(renames.values())
         for name, theirs in renames.items():
             for word, known, whose in ((name, ours, "we read no"), (theirs, row, "the first row has no")):

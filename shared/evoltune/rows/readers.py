@@ -263,6 +263,10 @@ def _csv(path: Path) -> Iterator[Found]:
                 continue
             if not header:
                 header = cells
+                if twice := next((name for name in cells if name and cells.count(name) > 1), None):
+                    raise DataError(
+                        f"{where}: the header has the column {twice!r} twice, and only one would be read: rename one"
+                    )
             elif len(cells) != len(header):
                 yield where, BadRow(where=where, reason=f"{len(cells)} cells, the header has {len(header)}")
             else:

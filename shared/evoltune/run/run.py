@@ -90,7 +90,9 @@ class Run:
 
     @property
     def has_store(self) -> bool:
-        return (self.folder / STORE).is_file()
+        """Whether there is a store. An empty file is none: SQLite would begin a new one in it."""
+        file = self.folder / STORE
+        return file.is_file() and file.stat().st_size > 0
 
     @cached_property
     def domain(self) -> Domain:
@@ -195,7 +197,7 @@ class Run:
         check_policy(self.domain, self.recipe.verify.policy)
         if "evolve" in stages and not self.has_store and (self.folder / DATASET / MANIFEST).is_file():
             raise DataError(
-                f"{self.folder}: a finished dataset is there, but {STORE} is missing, so every reply would be paid again: "
+                f"{self.folder}: a finished dataset is there, but {STORE} is missing or empty, so every reply would be paid again: "
                 "restore it (`evoltune runs fetch`), or give another --out"
             )
         if stages and stages[0] in ("verify", "build") and not self.has_store:
