@@ -321,3 +321,13 @@ def test_a_file_without_a_row_is_no_success(tmp_path: Path, capsys, name: str, c
     (tmp_path / name).write_text(content)
     assert main(["verify", str(tmp_path / name), "--domain", "math", "--out", str(tmp_path / "out.jsonl")]) == 2
     assert "holds no row" in capsys.readouterr().err and not (tmp_path / "out.jsonl").exists()
+
+
+def test_the_home_directory_is_known_in_every_path(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["report", "~/nope"]) == 2
+    assert f"{tmp_path}/nope: no such run" in capsys.readouterr().err
+    assert main(["run", "smoke/math", "--stages", "evolve", "--dry-run", "--out=~/run"]) == 0
+    assert f"run {tmp_path}/run" in capsys.readouterr().out
+    assert main(["report", "~nobody-has-this-name/run"]) == 2
+    assert "~nobody-has-this-name/run: no such run" in capsys.readouterr().err

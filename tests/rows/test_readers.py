@@ -174,6 +174,17 @@ def test_blank_lines_of_a_csv_file_are_no_rows_and_other_separators_are_seen(tmp
         assert list(read_rows(path)) == [{"instruction": "Add 1, 2", "output": "3"}]
 
 
+def test_a_parquet_column_twice_is_named(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(
+        pa.table([pa.array(["q"]), pa.array(["1"]), pa.array(["2"])], ["q", "a", "a"]), tmp_path / "a.parquet"
+    )
+    with pytest.raises(DataError, match=r"a\.parquet: has the column 'a' twice"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
 def test_text_that_parquet_holds_as_binary_is_read_as_text(tmp_path):
     path = write_parquet(tmp_path / "rows.parquet", [{"instruction": "Grüße".encode(), "blob": b"\xff"}])
     assert list(read_rows(path)) == [{"instruction": "Grüße", "blob": b"\xff"}]

@@ -25,7 +25,7 @@ from evoltune.cluster.hostfile import read_hostfile
 from evoltune.domain import installed, load_domain
 from evoltune.errors import DataError, EvoltuneError
 from evoltune.rows.files import cache_folder
-from evoltune.run.paths import STORE
+from evoltune.run.paths import STORE, user_path
 from evoltune.run.repair import problem_of, repair
 from evoltune.sandbox.languages import LANGUAGES, missing
 from evoltune.train.deepspeed import refuse_stale_locks
@@ -54,9 +54,9 @@ ok, note, fix = partial(Finding, "ok"), partial(Finding, "note"), partial(Findin
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, nargs="?", help="run directory: check its store and nothing else")
+    parser.add_argument("run", type=user_path, nargs="?", help="run directory: check its store and nothing else")
     parser.add_argument("--repair", action="store_true", help="make a new store of the replies that can be read")
-    parser.add_argument("--hostfile", type=Path, help="DeepSpeed hostfile: check each node by ssh")
+    parser.add_argument("--hostfile", type=user_path, help="DeepSpeed hostfile: check each node by ssh")
     options.add_json(parser, "print JSON lines")
     parser.set_defaults(execute=run)
 

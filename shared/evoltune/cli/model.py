@@ -13,13 +13,14 @@ from evoltune.cli import options
 from evoltune.models.chat import open_model
 from evoltune.models.decoding import Sampling
 from evoltune.models.merge import merge
+from evoltune.run.paths import user_path
 
 SERVED = "a checkpoint, a merged model, or a base with a chat template"
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a LoRA checkpoint of `evoltune train`")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: CHECKPOINT-merged")
+    parser.add_argument("checkpoint", type=user_path, help="a LoRA checkpoint of `evoltune train`")
+    parser.add_argument("--out", type=user_path, metavar="DIR", help="default: CHECKPOINT-merged")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     options.finish(parser, _merge)
 

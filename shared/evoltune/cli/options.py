@@ -16,7 +16,7 @@ from evoltune.recipe.load import parse_value
 from evoltune.recipe.types import Level
 from evoltune.rows.files import refuse_device
 from evoltune.rows.storage import is_address, working_copy
-from evoltune.run.paths import default_folder
+from evoltune.run.paths import default_folder, user_path
 from evoltune.run.publish import working_on
 
 N = TypeVar("N", int, float)
@@ -26,7 +26,7 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="recipe file, or a shipped name such as smoke/math")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="e.g. train.learning_rate=1e-5")
     place = "run directory, or an address such as s3://bucket/run (default: runs/NAME)"
-    parser.add_argument("--out", metavar="DIR", help=place)
+    parser.add_argument("--out", type=out_path, metavar="DIR", help=place)
 
 
 def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
@@ -46,9 +46,14 @@ def published(args: argparse.Namespace, recipe: Recipe, folder: Path) -> Iterato
         yield publish
 
 
+def out_path(text: str) -> str:
+    """Argument type of what is written: a path, or an address. The shell leaves `~` as it is in `--out=~/x` and in quotes."""
+    return str(user_path(text)) if text.startswith("~") else text
+
+
 def jsonl_path(text: str) -> Path:
     """Argument type of a JSONL file to write."""
-    path = Path(text)
+    path = user_path(text)
     if path.suffix not in (".jsonl", ".ndjson"):
         raise DataError(f"{path}: rows are written as JSON lines: use a name that ends in .jsonl")
     return path
@@ -103,7 +108,9 @@ def add_json(parser: argparse.ArgumentParser, help: str = "print JSON on standar
 
 
 def add_data(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)")
+    parser.add_argument(
+        "--data", type=user_path, metavar="DIR", help="folder with suite files (default: EVOLTUNE_DATA)"
+    )
 
 
 def finish(parser: argparse.ArgumentParser, execute: Callable[[argparse.Namespace], int | None]) -> None:

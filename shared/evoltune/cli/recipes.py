@@ -19,6 +19,7 @@ from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_
 from evoltune.recipe.convert import convert
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
+from evoltune.run.paths import user_path
 from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
 from evoltune.text.credentials import masked
@@ -49,7 +50,7 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument("file", type=Path)
     foreign.add_argument("--from", dest="source", required=True, help="axolotl, llamafactory or trl")
     foreign.add_argument("--domain", default="general", help="domain of the new recipe (default: general)")
-    foreign.add_argument("--out", type=Path, help="write the recipe here")
+    foreign.add_argument("--out", type=user_path, help="write the recipe here")
     options.finish(foreign, _import)
     page = verbs.add_parser("reference", help="print the reference of all keys, as Markdown")
     page.set_defaults(execute=lambda args: print(reference(), end=""))

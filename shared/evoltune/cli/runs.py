@@ -22,7 +22,7 @@ from evoltune.recipe import load_recipe
 from evoltune.rows.storage import is_address
 from evoltune.run import queries
 from evoltune.run.lock import is_locked
-from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, REPORT, RUN_LOCK, STORE
+from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, REPORT, RUN_LOCK, STORE, user_path
 from evoltune.run.publish import fetch, publish
 from evoltune.run.store import Store
 from evoltune.terminal import console, printable
@@ -34,7 +34,7 @@ ANSWER_LINES = 12
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("run", type=user_path, help="run directory")
     parser.add_argument("--once", action="store_true", help="print the view once and stop")
     options.add_json(parser, "print the figures once as JSON")
     parser.add_argument(
@@ -179,7 +179,7 @@ def _last_metrics(path: Path) -> dict[str, Any] | None:
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("run", type=user_path, help="run directory")
     parser.add_argument("id", help="record id, or its first characters")
     options.add_json(parser, "print JSON")
     parser.set_defaults(execute=_explain)

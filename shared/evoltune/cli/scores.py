@@ -9,7 +9,6 @@ evoltune profiles --lock tests/profiles.lock.json            accept the present 
 import argparse
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from evoltune.arena import standings
@@ -26,7 +25,7 @@ from evoltune.evaluate.suites import share_tables, suite_rows, suite_shares
 from evoltune.report.pages import write_comparison
 from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.rows.readers import read_rows
-from evoltune.run.paths import JUDGED, RUNS
+from evoltune.run.paths import JUDGED, RUNS, user_path
 from evoltune.terminal import table
 
 SUITES_EXAMPLES = """\
@@ -41,8 +40,8 @@ def _say_table(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", type=Path, help="run, eval folder or scores.json")
-    parser.add_argument("b", type=Path, help="the other one")
+    parser.add_argument("a", type=user_path, help="run, eval folder or scores.json")
+    parser.add_argument("b", type=user_path, help="the other one")
     page = "write an HTML page that compares two runs, beside the first"
     parser.add_argument("--page", action="store_true", help=page)
     options.finish(parser, _compare)
@@ -74,9 +73,9 @@ def _compare(args: argparse.Namespace) -> int:
 
 def add_judge(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("study", type=Path, help="systems, suite, protocol and judge: see docs/evaluate.md")
+    add("study", type=user_path, help="systems, suite, protocol and judge: see docs/evaluate.md")
     add("--page", action="store_true", help="no judge: write a blinded ranking page for people, and its key")
-    add("--out", type=Path, metavar="DIR", help="where to write (default: runs/judge/STUDY)")
+    add("--out", type=user_path, metavar="DIR", help="where to write (default: runs/judge/STUDY)")
     add("--dry-run", action="store_true", help="print what would be done and stop")
     options.finish(parser, _judge)
 
@@ -140,7 +139,7 @@ def _build_suite(args: argparse.Namespace) -> None:
 
 def add_profiles(parser: argparse.ArgumentParser) -> None:
     lock = "write version and hash of every profile to FILE"
-    parser.add_argument("--lock", type=Path, metavar="FILE", help=lock)
+    parser.add_argument("--lock", type=user_path, metavar="FILE", help=lock)
     options.finish(parser, _profiles)
 
 

@@ -40,6 +40,7 @@ from evoltune.run.paths import (
     RUN_LOCK,
     TRAINED,
     scores_path,
+    user_path,
 )
 from evoltune.run.run import STAGES, Run
 from evoltune.train.deepspeed import zero_name
@@ -270,9 +271,9 @@ def _plan(args: argparse.Namespace) -> None:
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("run", type=user_path, help="run directory")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where to write the page (default: report.html in the run)"
+        "--out", type=user_path, metavar="FILE", help="where to write the page (default: report.html in the run)"
     )
     options.finish(parser, _report)
 

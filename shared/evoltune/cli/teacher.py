@@ -10,7 +10,6 @@ import argparse
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 from evoltune.cli import options
 from evoltune.cluster import engine
@@ -19,6 +18,7 @@ from evoltune.errors import WorkError
 from evoltune.evolve.loop import evolve
 from evoltune.evolve.open_calls import export_calls, import_results, open_calls
 from evoltune.recipe import load_recipe
+from evoltune.run.paths import user_path
 from evoltune.run.store import Store
 from evoltune.teacher.batch_forms import FORMS
 from evoltune.teacher.dialects import describe
@@ -59,8 +59,8 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     ):
         verb = verbs.add_parser(name, help=about)
         verb.add_argument("recipe", metavar="RECIPE", help=ANY_RECIPE)
-        verb.add_argument("run", type=Path, metavar="RUN", help="run directory")
-        verb.add_argument("file", type=Path, metavar="FILE", help="requests to write, or results to read (JSONL)")
+        verb.add_argument("run", type=user_path, metavar="RUN", help="run directory")
+        verb.add_argument("file", type=user_path, metavar="FILE", help="requests to write, or results to read (JSONL)")
         verb.add_argument("overrides", nargs="*", metavar="a.b=c")
         if name == "export":
             verb.add_argument(
@@ -70,8 +70,8 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("run", help="answer a batch file with vLLM engines on a Ray cluster")
     add = verb.add_argument
     add("recipe", metavar="RECIPE", help="recipe file or shipped name: its teacher.model answers")
-    add("file", type=Path, metavar="REQUESTS", help="requests that `batch export` wrote")
-    add("results", type=Path, metavar="RESULTS", help="results to append to; what it holds is not asked again")
+    add("file", type=user_path, metavar="REQUESTS", help="requests that `batch export` wrote")
+    add("results", type=user_path, metavar="RESULTS", help="results to append to; what it holds is not asked again")
     add("overrides", nargs="*", metavar="a.b=c")
     add("--replicas", type=options.positive_int, default=1, metavar="N", help="engines (default: 1)")
     add("--gpus-each", type=options.positive_int, default=1, metavar="G", help="GPUs of an engine (default: 1)")
@@ -136,17 +136,17 @@ def _batch_run(args: argparse.Namespace) -> int:
 def add_cassette(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="export|replay|info")
     export = verbs.add_parser("export", help="write a run's journal as JSON lines (gzip when FILE ends in .gz)")
-    export.add_argument("run", type=Path, metavar="RUN")
-    export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument("run", type=user_path, metavar="RUN")
+    export.add_argument("file", type=user_path, metavar="FILE")
     options.finish(export, _cassette_export)
     replay = verbs.add_parser("replay", help="evolve a recipe again, with answers from a cassette alone")
-    replay.add_argument("file", type=Path, metavar="FILE")
+    replay.add_argument("file", type=user_path, metavar="FILE")
     replay.add_argument("recipe", metavar="RECIPE", help=ANY_RECIPE)
-    replay.add_argument("run", type=Path, metavar="RUN", help="run directory to write")
+    replay.add_argument("run", type=user_path, metavar="RUN", help="run directory to write")
     replay.add_argument("overrides", nargs="*", metavar="a.b=c")
     options.finish(replay, _cassette_replay)
     info = verbs.add_parser("info", help="count the calls on a cassette by purpose")
-    info.add_argument("file", type=Path, metavar="FILE")
+    info.add_argument("file", type=user_path, metavar="FILE")
     options.finish(info, _cassette_info)
 
 

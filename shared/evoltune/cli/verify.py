@@ -34,6 +34,7 @@ from evoltune.recipe import Verification
 from evoltune.record import STATUSES, Record
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import download, is_address
+from evoltune.run.paths import user_path
 from evoltune.verification.checker import open_checker
 from evoltune.verification.reasons import Reasons, name_of, why
 from evoltune.verification.row_forms import ANSWER_LISTS, answer_text, each_answer, with_our_names
@@ -66,9 +67,14 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     add("--profiles", default="", help="scorers, comma-separated; more than one: print disagreements")
     add("--map", action="append", default=[], metavar="OURS=THEIRS", help="rename a column: answer=output")
     add("--suite", default="", help="join rows (task_id, completion) with the problems of a suite")
-    add("--data", type=Path, help="folder with suite files (default: EVOLTUNE_DATA)")
+    add("--data", type=user_path, help="folder with suite files (default: EVOLTUNE_DATA)")
     add("--policy", action="append", default=[], metavar="KEY=VALUE", help="set an option of the domain's verifier")
-    add("--out", default="", help="write verdict rows here (JSONL, in input order), and scores beside them")
+    add(
+        "--out",
+        type=options.out_path,
+        default="",
+        help="write verdict rows here (JSONL, in input order), and scores beside them",
+    )
     options.add_json(parser, "verdict rows and counts as JSON on standard output")
     add("--fail-under", type=options.share, default=None, help="exit 1 when fewer than this share pass (0 to 1)")
     add("--k", type=options.counts, default=[], metavar="K,K", help="pass@k, maj@k and best@k of several answers a row")

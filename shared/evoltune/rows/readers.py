@@ -282,6 +282,9 @@ def _parquet(path: Path) -> Iterator[Found]:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: not a Parquet file: {error}") from error
+    names = file.schema_arrow.names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"{path}: has the column {twice!r} twice, and only one would be read: rename one")
     rows = (_as_text(row) for batch in file.iter_batches(1024) for row in batch.to_pylist())
     return ((f"{path.name}:{i}", row) for i, row in enumerate(rows, start=1))
 

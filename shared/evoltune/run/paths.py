@@ -5,6 +5,7 @@
 Imports nothing of ours, so that every room may import it.
 """
 
+from os import PathLike
 from pathlib import Path
 
 RUNS = Path("runs")
@@ -96,7 +97,7 @@ def train_rows(folder: Path) -> Path | None:
     return next((file for file in (folder / DATASET / TRAIN_ROWS, folder / TRAIN_ROWS) if file.is_file()), None)
 
 
-def user_path(given: str | Path) -> Path:
+def user_path(given: "str | PathLike[str]") -> Path:
     """A path as people write it: `~` is the home directory. Where there is none (`~nobody`, no HOME), the path stays as it is,
     as in a shell, so that what is missing is named."""
     try:
