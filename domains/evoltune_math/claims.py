@@ -68,7 +68,8 @@ _DENIED_AFTER = re.compile(
     rf"[\s$)\]}}*_`\"”»\\]*(?:(?!or\b|and\b)\\?(?:text\{{)?[A-Za-z]{{1,12}}\}}?\s+){{0,2}}?(?:[,;–—-]+\s*)?(?:\(|\[)?(?:(?:but|which|that|and|this|it|yet|though|as|for)\s+)*(?:(?:it|that|this)['’]s\s+{_BAD}|{_VERDICT})"
     rf"|[\s$)\]}}*_`\"”»\\]*\?\s*(?:no\b|nope\b|{_BAD})"
     rf"|[\s$)\]}}*_`\"”»\\]*[.!?]\s+(?:(?:but|however|wait|no|hmm|oops|actually|unfortunately|sorry|oh)[,!.\s—–-]*)*"
-    rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!]|correction\b)",
+    rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!]|correction\b)"
+    r"|[\s$)\]}*_`\"”»\\]*[.!?,;]?\s+\**(?:(?:correction|edit)\**\s*:|(?:scratch that|on second thoughts?|just kidding)\b)",
     re.I,
 )
 _TENTATIVE = r"(?:(?:maybe|perhaps|possibly|even|just|also|probably|it could be|it might be|is it|else|either)\s+)*"
@@ -84,6 +85,10 @@ _OR_BEFORE = re.compile(
 )
 
 
+_SIGN_APART = re.compile(
+    r"(?:\$\s*(?:\\[,;:! ]\s*)*[-−]\s*(?:\\[,;:! ]\s*)*\$|(?<![\w)}−])−|(?<![\w)}-])-(?:\\[,;:!]\s*)+|(?<=[\s=])-\$)\s*$"
+)
+"""A minus sign with a delimiter or a space of TeX between it and its number; after `- ` an item of a list begins."""
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°)?")
 _ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
@@ -109,7 +114,7 @@ _DENYING = word_set(
     "implausible absurd bad erroneous doubt doubts doubted doubtful rule rules ruled ruling exclude excludes excluded excluding eliminate eliminates "
     "eliminated eliminating reject rejects rejected discard discards discarded refute refutes refuted disprove disproves disproved disagree except "
     "excepting excepts instead rather other contrary deny denies denied avoid but unequal different differs invalid extraneous inadmissible nonsense "
-    "out unacceptable far spurious trap distractor error too nope contradiction contradicts violates inconsistent means way correction suppose supposing assuming naive tempting"
+    "out unacceptable far spurious trap distractor error too nope contradiction contradicts violates inconsistent means way correction edit scratch thought thoughts kidding suppose supposing assuming naive tempting"
 )
 _CHANGING = word_set(
     "than and least most minus negative nearly almost twice half exceed exceeds exceeded exceeding all any every opposite square cube root "
@@ -149,6 +154,8 @@ NOTHING = Claim()
 def claim(text: str, start: int, end: int) -> Claim:
     """What the text before and after a number, text[start:end], says about it."""
     before, after = text[max(0, start - MAX_BESIDE) : start], text[end : end + MAX_BESIDE]
+    if ("-" in before[-12:] or "−" in before[-12:]) and (sign := _SIGN_APART.search(before)):
+        before = f"{before[: sign.start()]} minus "
     words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
     if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)):
         before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]

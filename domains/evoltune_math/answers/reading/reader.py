@@ -53,6 +53,8 @@ _UNITS_BELOW = re.compile(
 )
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
+_FUNCTION_IN_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{\s?([A-Za-z]{2,8})\s?\}(?=\s?(?:\\left\s?)?\()")
+_OTHER_FUNCTIONS = word_set("round int trunc nint frac sign")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _REMARK_STARTS = word_set(
     "which where since because using when if whenever assuming so thus therefore hence i.e. namely as rounded only exactly "
@@ -130,6 +132,8 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         text = _with_unit_fraction(text)
     if "(" in text and "/" in text:
         text = _UNITS_BELOW.sub(_each_below, text)
+    if "(" in text and "{" in text:
+        text = _FUNCTION_IN_TEXT.sub(_as_function, text)
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
         special = special_form(text, read)
@@ -167,6 +171,12 @@ def _each_below(found: re.Match[str]) -> str:
     """`5 J/(mol K)` as `5 J/mol/K`, where all are units."""
     units = [found[2], *re.findall(r"[A-Za-z]+", found[3].replace("cdot", ""))]
     return f"{found[1]}{'/'.join(units)}" if all(map(known, units)) else found[0]
+
+
+def _as_function(found: re.Match[str]) -> str:
+    """`\\text{floor}(x)` as a call; other words before a bracket are words."""
+    name = found[1]
+    return f"\\operatorname{{{name}}}" if name in FUNCTIONS or name in _OTHER_FUNCTIONS else found[0]
 
 
 def _with_statistic(text: str) -> str:
