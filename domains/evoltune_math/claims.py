@@ -105,7 +105,7 @@ _MEASURABLE = re.compile(r"(?:[\d\s.+*/^{}-]|,\d{3}(?!\d)|\\(?:[dt]?frac|sqrt|pi
 """A single number, which may have a unit."""
 _UNIT_AFTER = re.compile(
     r"(?:\$|\\\)|\*\*)?(?:[ ~]|\\[ ,;!])*(\\(?:text|mathrm|textrm|rm)\s?\{)?[ ~]*((?:(?:square|cubic|sq|cu)\.? )?)(?!in\b)([A-Za-z]{1,12})"
-    r"((?:\s?/\s?|[ ]per[ ])[A-Za-z]{1,12})?\}?((?:\^\{?-?\d\}?)?)(?![\w/^*-]|[ ~]?\\|[ ](?:and[ ])?\d)(\s*(?:[$.,;)\]]|$))?"
+    r"((?:\s?/\s?|[ ]per[ ])[A-Za-z]{1,12})?\}?(?:\^\{?(-?\d)\}?)?(?![\w/^*-]|[ ~]?\\|[ ](?:and[ ])?\d)(\s*(?:[$.,;)\]]|$))?"
 )
 """A unit behind a formula or a box, plain or in `\\text{}`."""
 _WORD = re.compile(r"[a-z]+")
@@ -202,7 +202,8 @@ def unit_after(text: str, end: int, content: str) -> str:
         found[3] not in "gmshLNJWV" or (found[3] != "g" and found[6] is None)
     ):  # `\\boxed{5} s` ends there
         return ""
-    return f" \\text{{ {found[2]}{found[3]}{found[4] or ''}}}{found[5]}"
+    power = f"^{{{found[5]}}}" if found[5] else ""
+    return f" \\text{{ {found[2]}{found[3]}{found[4] or ''}}}{power}"
 
 
 def _turning(before: str, after: str, words_before: list[str], words_after: list[str]) -> str:

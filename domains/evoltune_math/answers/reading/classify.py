@@ -69,7 +69,15 @@ def _value(node: Node) -> Answer:
         node, unit = node.args[0], node.note
         if node.op in ("seq", "rel", "pm"):
             return classify(node)
-    return Value(_without_units(node), unit, _is_in_degrees(node))
+    return Value(_without_units(node), unit or _unit_at_end(node), _is_in_degrees(node))
+
+
+def _unit_at_end(node: Node) -> str:
+    """The unit of a formula, which the parser binds to its last number: `2 \\times 10^3 kg`; "" where another part has one too."""
+    last = node
+    while last.op in ("neg", "mul", "add", "div", "pow"):
+        last = last.args[-1]
+    return last.note if last.op == "unit" and sum(n.op == "unit" for n in walk(node)) == 1 else ""
 
 
 def _is_in_degrees(node: Node) -> bool:
