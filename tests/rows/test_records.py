@@ -90,3 +90,15 @@ def test_a_worked_solution_gives_its_task_a_reference_where_the_row_brings_none(
         None,
         "4",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [("72", r"a number \(72\)"), ('{"value": 72}', "an object"), ("[72]", "a list")]
+)
+def test_a_seed_whose_answer_is_no_text_is_refused_and_not_taken_for_a_question_alone(tmp_path, answer, kind):
+    (tmp_path / "s.jsonl").write_text(f'{{"question": "How many?", "answer": {answer}}}\n')
+    with pytest.raises(DataError, match=rf"s\.jsonl:1: column 'answer' holds {kind}, must be text"):
+        list(read_records(str(tmp_path / "s.jsonl"), load_domain("math")))
+    for rest in ("", ', "answer": null', ', "answer": []', f', "answer": {answer}, "reference": "72"'):
+        (tmp_path / "s.jsonl").write_text(f'{{"question": "How many?"{rest}}}\n')
+        assert len(list(read_records(str(tmp_path / "s.jsonl"), load_domain("math")))) == 1

@@ -70,6 +70,16 @@ def recognise(row: Mapping[str, Any]) -> Conversation | str:
     return _plain(row, prompt)
 
 
+def lost_answer(row: Mapping[str, Any], found: Conversation) -> str:
+    """Why a row that is read as a question alone should not be: it brings an answer that is no text, as `{"answer": 72}`."""
+    if found.output.strip() or row.get("reference") is not None or row.get("tests") is not None:
+        return ""
+    wrong = next(
+        (c for c in RESPONSE_COLUMNS if not isinstance(row.get(c), str) and row.get(c) not in (None, [], {})), ""
+    )
+    return wrong and f"column {wrong!r} holds {_kind(row[wrong])}, must be text, else this answer would be lost"
+
+
 def _is_messages(value: Any) -> bool:
     messages = as_turns(value)
     return messages is not None and all(isinstance(message, Mapping) for message in messages)

@@ -15,7 +15,7 @@ from evoltune.domain import Domain, author_code, seeds_of, to_task
 from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
-from evoltune.rows.columns import Conversation, recognise
+from evoltune.rows.columns import RESPONSE_COLUMNS, Conversation, lost_answer, recognise
 from evoltune.rows.dumps import read_any
 from evoltune.rows.readers import BadRow, read_located
 
@@ -32,6 +32,8 @@ def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> I
     """Records of any source: an output becomes an answer of the model "seed". Bad rows: see `read_located`."""
     for where, row in read_located(ref, bad):
         found = recognise(row)
+        if not isinstance(found, str) and not any(c in domain.columns for c in RESPONSE_COLUMNS):
+            found = lost_answer(row, found) or found
         if not isinstance(found, str):
             yield with_stated_reference(domain, to_record(domain, row, found, where))
         elif bad is None:
