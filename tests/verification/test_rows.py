@@ -226,6 +226,8 @@ def test_out_may_be_compressed_and_is_never_a_device(verify, tmp_path, capsys):
     with gzip.open(tmp_path / "v.jsonl.gz", "rt") as found:
         assert [json.loads(line)["status"] for line in found] == ["pass"] * 3
     assert verify(file, "--out", "/dev/null") == 2 and "is a device" in capsys.readouterr().err
+    for folder in (".", "/", str(tmp_path)):
+        assert verify(file, "--out", folder) == 2 and "is a folder" in capsys.readouterr().err
 
 
 def test_an_id_cannot_imitate_a_line_of_ours(verify, tmp_path, capsys):

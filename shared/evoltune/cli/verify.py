@@ -122,6 +122,8 @@ def _written(args: argparse.Namespace) -> Iterator[Path]:
     """The files that --out makes the command write."""
     if args.out:
         out = Path(args.out)
+        if not out.name:  # `.` and `/`, to which no ending can be given
+            raise DataError(f"--out {args.out} is a folder: name a file to write")
         page = audit_page(out)
         yield from (out, partial_beside(out), scores_beside(out), page, key_beside(page))
 
