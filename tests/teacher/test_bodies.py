@@ -25,7 +25,7 @@ def chunk(index=0, end=None, **delta):
 
 
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n \n", b": PROCESSING\n\n: PROCESSING\n\n"])
-@pytest.mark.parametrize("after", [b"", b"\n\x00", b"   \r\n\r\n"])
+@pytest.mark.parametrize("after", [b"", b"\n\x00", b"   \r\n\r\n", b"\n<!-- cached -->"])
 def test_what_stands_round_the_json_does_not_count(before, after):
     body = before + json.dumps(WHOLE, ensure_ascii=False).encode() + after
     assert parse_reply(body, ASKED).texts == ("Héllo.",)
@@ -60,7 +60,7 @@ def _cut(text, index, size):
 @pytest.mark.parametrize(
     "body",
     [
-        events(chunk(content="It ri"), done=False), events(done=True), b'data: {"choices": [{"delta\n\n', b"", b"null and void",
+        events(chunk(content="It ri"), done=False), events(done=True), b'data: {"choices": [{"delta\n\n', b"", b'{"done": false}\n{"done": true}', b"null and void",
         b"<html>", json.dumps(WHOLE).encode()[:-4],
     ],
 )  # fmt: skip
@@ -89,3 +89,10 @@ def test_an_event_that_says_it_all_stands_for_itself():
     assert json_of(events(WHOLE)) == WHOLE
     failed = {"error": {"message": "overloaded", "code": 529}}
     assert json_of(events(chunk(content="Half"), failed)) == failed
+
+
+def test_events_beside_the_choices_end_no_stream():
+    ping, usage = {"type": "ping"}, {"usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+    reply = parse_reply(events(ping, chunk(content="It "), ping, chunk(content="rises.", end="stop"), usage), ASKED)
+    assert (reply.texts, reply.usage.completion_tokens) == (("It rises.",), 4)
+    assert json_of(events({"detail": "no such model"}, ping)) == {"detail": "no such model"}

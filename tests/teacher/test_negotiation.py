@@ -15,14 +15,14 @@ CALLS = CONCURRENCY = 256
 
 
 @asynccontextmanager
-async def serving(refused, failures=0):
-    """A server that refuses one parameter; its first `failures` requests end in 502. Yields (address, statuses so far)."""
+async def serving(refused, failures=0, refuses=lambda number: True):
+    """A server of which the requests with these numbers refuse one parameter; its first `failures` requests end in 502. Yields (address, statuses so far)."""
     statuses = []
 
     async def chat(request):
         body = await request.json()
         sent = {*body, *(SYSTEM for m in body["messages"] if m["role"] == SYSTEM)}
-        statuses.append(502 if len(statuses) < failures else 400 if refused in sent else 200)
+        statuses.append(502 if len(statuses) < failures else 400 if refused in sent and refuses(len(statuses)) else 200)
         if statuses[-1] == 502:
             return web.Response(status=502, text="<html>502 Bad Gateway</html>")
         if statuses[-1] == 400:
@@ -78,3 +78,15 @@ def test_failures_of_a_gateway_teach_nothing_and_what_follows_is_learnt(refused)
     replies, statuses = asyncio.run(asked(refused, failures=3))
     assert len({reply.texts for reply in replies}) == CALLS
     assert statuses.count(400) <= 4
+
+
+def test_a_parameter_that_one_server_behind_a_balancer_refuses_costs_no_row():
+    async def main():
+        async with serving("seed", refuses=lambda number: number % 2 == 0) as (url, statuses):
+            config = recipes.Teacher(kind="http", model="m", endpoints=(recipes.Endpoint(url=url),))
+            async with open_teacher(config) as teacher:
+                for i in range(6):
+                    await teacher.complete(make_request(config, f"Tell {i}.", purpose="answer", seed=i))
+        return statuses
+
+    assert asyncio.run(main()) == [400, 200, 200, 200, 200, 200, 200, 200]  # refused, the probe, and as it was wanted

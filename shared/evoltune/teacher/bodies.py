@@ -50,9 +50,15 @@ def json_of(body: bytes) -> object:
     if _EVENTS.match(text):
         return _joined(_DATA.findall(text))
     try:
-        return json.loads(text)
+        value, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         raise ValueError("the reply is not JSON (malformed or truncated)") from None
+    behind = text[end:].lstrip()
+    if behind.startswith(("{", "[")):
+        raise ValueError("the reply is a stream of JSON values, not one completion: is it an OpenAI-compatible server?")
+    if behind and not isinstance(value, dict):  # behind an object, proxies put remarks
+        raise ValueError("the reply is not JSON (malformed or truncated)")
+    return value
 
 
 def _joined(events: list[str]) -> object:
@@ -60,6 +66,8 @@ def _joined(events: list[str]) -> object:
     is_done = "[DONE]" in (event.strip() for event in events)
     choices: dict[int, dict[str, Any]] = {}
     rest: dict[str, Any] = {}
+    beside: list[object] = []
+    """Events without choices; where no other came, the first one says what happened."""
     for event in events:
         if event.strip() in ("", "[DONE]"):
             continue
@@ -68,6 +76,10 @@ def _joined(events: list[str]) -> object:
         except ValueError:
             raise ValueError("the reply is a stream with an event that is not JSON") from None
         found = chunk.get("choices") if isinstance(chunk, dict) else None
+        if found is None and not _is_error(chunk):  # a ping, or the usage alone
+            beside.append(chunk)
+            rest |= {"usage": chunk["usage"]} if isinstance(chunk, dict) and chunk.get("usage") else {}
+            continue
         if not isinstance(found, list) or any(isinstance(c, dict) and "message" in c for c in found):
             return chunk
         rest |= {key: value for key, value in chunk.items() if key not in ("choices", "object") and value is not None}
@@ -75,10 +87,17 @@ def _joined(events: list[str]) -> object:
             if isinstance(part, dict):
                 index = part.get("index")
                 _add(choices.setdefault(index if isinstance(index, int) else 0, {"message": {}}), part)
+    if not choices and beside:
+        return beside[0]
     ends = [choice.get("finish_reason") for choice in choices.values()]
     if not choices or not (is_done or all(ends)):
         raise ValueError("the reply is a stream that ends early")
     return {**rest, "choices": [{"index": i, **choice} for i, choice in sorted(choices.items())]}
+
+
+def _is_error(chunk: object) -> bool:
+    """Whether an event ends its stream with an error."""
+    return isinstance(chunk, dict) and (bool(chunk.get("error")) or "error" in (chunk.get("type"), chunk.get("object")))
 
 
 def _add(choice: dict[str, Any], part: dict[str, Any]) -> None:

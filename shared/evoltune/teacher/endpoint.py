@@ -32,6 +32,7 @@ from evoltune.teacher.negotiation import (
     named_in,
     search,
     shape_of,
+    without_mentioned,
     without_named,
 )  # fmt: skip
 from evoltune.teacher.notices import clock_after, say, span
@@ -45,7 +46,7 @@ from evoltune.text.unicode import clean, without_surrogates
 FAILURES_BEFORE_COOLDOWN, COOLDOWN_S, MAX_COOLDOWN_S = 3, 1.0, 30.0
 LATER = {408, 409, 424, 425, 429, 498, 499}
 """Statuses below 500 that are no refusal: the same request may succeed later."""
-OVERLOADED = 529
+NOT_IMPLEMENTED, OVERLOADED = 501, 529
 BUSY = {498, 503, OVERLOADED}  # 498: no capacity (Groq)
 PROBE_ATTEMPTS = 4
 SHORT_S = 4.0
@@ -117,19 +118,23 @@ class Endpoint:
 
     async def _served_by(self, request: Request) -> Reply:
         """Asks until the request is served, or it is clear whose fault it is that it is not."""
+        trial: Dialect | None = None
         while True:
             if self.unusable:
                 raise AttemptError(self.unusable)  # another endpoint, or the end
-            dialect = self.dialect
+            dialect = trial or self.dialect
             try:
                 reply = await self._send(request, dialect)
             except Refusal as refusal:
-                await self._resolve(request, refusal.error, dialect)
+                if trial is not None:
+                    raise self._given_up(refusal.error) from None
+                trial = await self._resolve(request, refusal.error, dialect)
             except AttemptError as error:
                 if not error.answered:
                     self._gate.accept(shape_of(request))  # nothing can be learnt from it
                 raise
             else:
+                self.dialect = trial or self.dialect
                 self._gate.accept(shape_of(request))
                 self._served |= {("temperature", request.temperature), ("top_p", request.top_p)}
                 self._remember()
@@ -236,7 +241,11 @@ class Endpoint:
                 f"HTTP {error.status}", where=self.name, detail=error.message, retry_after_s=pause, rate_limited=True,
                 busy=asked_s > 0, answered=True,
             )  # fmt: skip
-        passes = error.status >= 500 or error.status in LATER or (error.is_overloaded and not error.is_content)
+        passes = (
+            (error.status >= 500 and error.status != NOT_IMPLEMENTED)
+            or error.status in LATER
+            or (error.is_overloaded and not error.is_content)
+        )
         if not passes or error.is_too_long:
             return Refusal(error)
         self._record_failure()
@@ -260,9 +269,13 @@ class Endpoint:
         self.unusable = self.unusable or f"{self.name}: {error}: {todo}"
         return AttemptError(str(error), where=self.name, answered=True)  # another endpoint, or the end
 
-    async def _resolve(self, request: Request, error: ServerError, dialect: Dialect) -> None:
-        """Returns when the request should be asked again; raises what is to happen with it otherwise."""
-        given_up = GivenUpError(f"HTTP {error.status}", f"{self.name}: {error.message}")
+    def _given_up(self, error: ServerError) -> GivenUpError:
+        return GivenUpError(f"HTTP {error.status}", f"{self.name}: {error.message}")
+
+    async def _resolve(self, request: Request, error: ServerError, dialect: Dialect) -> Dialect | None:
+        """Returns when the request should be asked again, with the dialect to try for it alone or None; raises what is to happen
+        with it otherwise."""
+        given_up = self._given_up(error)
         if error.is_content:
             raise given_up
         refused_at = time.monotonic()
@@ -270,24 +283,30 @@ class Endpoint:
             if self.unusable:
                 raise AttemptError(self.unusable)
             if self.dialect != dialect:
-                return  # learnt while this one was waiting
+                return None  # learnt while this one was waiting
             if named := named_in(error, dialect.sent(request)):
                 self._learn(without_named(dialect, request, named, self._served), dialect, error)
-                return
+                return None
+            by_words = without_mentioned(dialect, request, error)
             if self._probed_at.get(shape_of(request), 0.0) > refused_at:
-                raise given_up
+                if by_words == dialect:
+                    raise given_up
+                return by_words
             left_at = time.monotonic()
             if (refused := await self._probe(request, dialect)) is None:
                 self._probed_at[shape_of(request)] = left_at
-                raise given_up
+                if by_words == dialect:
+                    raise given_up
+                return by_words  # a balancer may have sent the probe to a server that takes the parameter
             error = refused  # the probe has no fault of its own: what it is refused for holds for all
             if mentioned := mentioned_in(error, dialect.sent(request)):
                 first = min(mentioned, key=lambda name: name == "temperature")  # a judgement needs it more than top_p
                 changed = without_named(dialect, request, [first], self._served)
                 if changed != dialect:
                     self._learn(changed, dialect, error)
-                    return
+                    return None
             self._learn(await self._search(request, error, dialect), dialect, error)
+        return None
 
     def _learn(self, dialect: Dialect, before: Dialect, error: ServerError) -> None:
         if dialect == before:
@@ -302,7 +321,7 @@ class Endpoint:
             found = await search(probe, dialect, dialect.sent(request))
         except SettingRefusedError as refused:
             key = f"teacher.{refused.key}"
-            raise self._stop(error, f"it refuses {key} = {getattr(request, refused.key)}: lower it") from None
+            raise self._stop(error, f"it refuses {key} = {getattr(request, refused.key)}: set another value") from None
         if found is None:
             raise self._stop(
                 error, "nothing is served: check teacher.model, the url, and what the server says"

@@ -4,7 +4,8 @@ The first request of each shape (which parameters, which temperature, more than 
 server refuses it, the refusal names a parameter in a field made for that, and the request is asked again without it; or a
 small probe with the same parameters tells whose fault it is:
 
-    probe served                 ->  this row's prompt was refused: the row is given up, with the server's words
+    probe served                 ->  this row's prompt was refused: the row is given up, with the server's words; where these
+                                     mention an option, it is asked once more without: servers behind a balancer may differ
     probe refused                ->  the parameters: those that the message mentions are left out first, then one by one
     refused with none of them    ->  the run: model, path, key or account; the server's sentence ends it
 
@@ -19,6 +20,7 @@ from evoltune.teacher.dialects import MAX_COMPLETION_TOKENS, MAX_TOKENS, SEARCH_
 from evoltune.teacher.protocol import Request
 from evoltune.teacher.refusals import ServerError
 
+OPTIONS = frozenset(("frequency_penalty", "seed", "top_p", "temperature"))
 Shape = tuple[object, ...]
 Probe = Callable[[Dialect | None], Awaitable[ServerError | None]]
 """Sends a small request in this dialect (None: nothing but model and message); the refusal, or None when it was served."""
@@ -93,6 +95,13 @@ def mentioned_in(error: ServerError, sent: list[str]) -> list[str]:
     if MAX_COMPLETION_TOKENS in found:
         found.add(MAX_TOKENS)
     return [name for name in sent if name in found]
+
+
+def without_mentioned(dialect: Dialect, request: Request, error: ServerError) -> Dialect:
+    """The dialect without the options that the words of a refusal mention, as far as a request means the same without them."""
+    for name in mentioned_in(error, [name for name in dialect.sent(request) if name in OPTIONS]):
+        dialect = dialect.without(name)
+    return dialect
 
 
 async def search(probe: Probe, dialect: Dialect, sent: list[str]) -> Dialect | None:
