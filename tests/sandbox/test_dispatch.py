@@ -82,3 +82,10 @@ def test_memory_of_all_processes_of_a_job_is_added_up(one):
     )
     verdict = one(program, "assert f() is None", cpu_s=10.0)  # so long that memory is used up before the time is
     assert verdict.status == ("memory" if verdict.evidence["isolation"] >= "L1" else "timeout"), verdict
+
+
+def test_a_slow_job_is_not_killed_at_the_limit_of_a_quick_one_before_it(run):
+    limit = "from resource import RLIMIT_CPU, getrlimit\ndef f():\n    return getrlimit(RLIMIT_CPU)[1]"
+    limits = [(1.0, 2), (9.0, 10), (1.0, 2), (1.0, 2)]
+    jobs = [Job(program=limit, tests=f"assert f() == {n}", entry_point="f", cpu_s=cpu_s) for cpu_s, n in limits]
+    assert [(v.status, v.reason) for v in run(*jobs)] == [("pass", "")] * 4

@@ -48,6 +48,7 @@ class Dispatcher:
         self.shared: socket.socket | None = None
         """The line to a test runner that waits for the next job."""
         self._shared_jobs = 0
+        self._shared_cpu_s = 0.0
         self._expected = lru_cache(maxsize=256)(self._expected_cases)
         hidden = level in ("L2", "L3")  # below, a program could read or change what is kept
         self._ground_truth = GroundTruth(config.get("ground_truth", "") if hidden else "")
@@ -131,9 +132,12 @@ class Dispatcher:
         that a program which took the test runner down, or (True) ran out of time on a busy machine, is at fault itself."""
         if self.level != "L3" or not (self.shared or self.more_follow) or not shareable(job, judge):
             return None, False
+        if self.shared and self._cpu_s(job) > self._shared_cpu_s:
+            return None, False  # it would be killed at the limit of the job for which the test runner was started
         began = time.perf_counter()
         if self.shared is None:
             self.shared, self._shared_jobs = self._start_runner(self._limits(job, JOBS_PER_RUNNER)), 0
+            self._shared_cpu_s = self._cpu_s(job)
         outcome, goes_on = self._ask(self.shared, job, tests, judge, shared=True)
         self._shared_jobs += 1
         if not goes_on or not self.more_follow or self._shared_jobs == JOBS_PER_RUNNER:
