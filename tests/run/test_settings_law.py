@@ -35,7 +35,7 @@ OTHER = {
 GIVEN = {
     "evolve.operators": [{"rarer": 1.0}, {"harder": 3.0, "rarer": 1.0}], "evolve.chains": [3], "evolve.sample": [9],
     "evolve.rounds": [0, 1, 3], "curate.size": [9], "curate.quotas": [{"x": 4}], "curate.mode": ["quality_diversity", "difficulty"],
-    "evolve.pass_rate": [{"k": 2}], "curate.band": [[0.4, 0.9]],
+    "evolve.pass_rate": [{"k": 2}], "evolve.optimise": [{"steps": 3}], "curate.band": [[0.4, 0.9]],
     "curate.licences": [["mit"]], "verify.keep": [["pass", "fail"]], "verify.policy": [{"digit": "3"}],
     "teacher.requests_per_minute": [6000], "teacher.tokens_per_minute": [10**7],  # one a minute would take an hour
     "teacher.max_tokens": [64], "teacher.stop": [["###"]], "teacher.timeout_s": [60.0], "curate.ngrams": [[5]],
