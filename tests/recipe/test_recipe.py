@@ -174,8 +174,15 @@ def test_a_copied_recipe_names_the_schema_and_still_loads(tmp_path: Path):
         ("domain: math\nevolve: {operators: {deepen: -1}}\n", "evolve.operators.deepen"),
         ("domain: math\nname: 2020-99-99\n", "quotes"),
         ("domain: ma\x00th\n", "not YAML"),
+        ("", "r.yaml: is empty"),
+        ("domain: math\ntrain:\n\tmax_steps: 3\n", "r.yaml:3: not YAML: a tab, which cannot indent: use spaces"),
+        ("extend: smoke/math\n", "did you mean 'extends'"),
+        ("domain: math\nextends: smoke/maths\n", "r.yaml:2: extends: .*did you mean 'smoke/math'"),
+        ("domain: math\nname: no\n", "r.yaml:2: name: .*put it in quotes"),
+        ("domain: math\ncurate: {band: [0.8, 0.1]}\n", "r.yaml:2: curate.band: .*lower end first"),
+        ("domain: math\ncurate: {validation: 1.0}\n", "r.yaml:2: curate.validation: 1.0 .*less than 1"),
     ],
-    ids=["alias to itself", "list of itself", "bomb", "deep", "long", "inf", "huge", "name", "NUL", "surrogate", "weight", "date", "raw NUL"],
+    ids=["alias to itself", "list of itself", "bomb", "deep", "long", "inf", "huge", "name", "NUL", "surrogate", "weight", "date", "raw NUL", "empty", "tab", "extend", "base", "boolean", "band", "validation"],
 )  # fmt: skip
 def test_hostile_recipes_are_refused_in_one_line(tmp_path: Path, text: str, says: str):
     (tmp_path / "r.yaml").write_text(text)
@@ -203,7 +210,14 @@ def test_check_finds_names_that_nothing_has(tmp_path: Path, capsys, text: str, s
     recipe = tmp_path / "r.yaml"
     recipe.write_text(f"domain: math\n{text}\n")
     assert main(["recipes", "check", str(recipe)]) == 2
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said and str(recipe) in said
+
+
+def test_check_says_what_a_recipe_lacks_before_it_runs(capsys):
+    assert main(["recipes", "check", "code/wizardcoder-starcoder-15b", "smoke/math"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "teacher.endpoints" in first and "teacher.endpoints" not in second
 
 
 def test_check_passes_every_shipped_recipe(capsys):

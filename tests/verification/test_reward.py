@@ -278,15 +278,27 @@ def test_what_data_frames_mark_as_missing_is_none():
 
 def test_a_row_with_several_answers_stands_for_several_rows():
     row = {"id": "a", "reference": "4"}
-    assert list(each_answer({**row, "answer": "4"})) == [{**row, "answer": "4"}]
+    assert list(each_answer([{**row, "answer": "4"}])) == [{**row, "answer": "4"}]
     expected = [{**row, "answer": "4", "sample": 0}, {**row, "answer": "5", "sample": 1}]
     for column in ("answer", "answers", "generations"):
-        assert list(each_answer({**row, column: ["4", "5"]})) == expected
+        assert list(each_answer([{**row, column: ["4", "5"]}])) == expected
     conversation = [assistant("4")]
-    assert list(each_answer({**row, "answer": conversation})) == [{**row, "answer": conversation}]
-    assert [r["answer"] for r in each_answer({**row, "answer": [conversation, conversation]})] == [conversation] * 2
+    assert list(each_answer([{**row, "answer": conversation}])) == [{**row, "answer": conversation}]
+    assert [r["answer"] for r in each_answer([{**row, "answer": [conversation, conversation]}])] == [conversation] * 2
     verdicts = list(evoltune.verify([{**row, "answer": ["4", [assistant("5")]]}], domain="math", workers=1))
     assert [(v["id"], v["sample"], v["status"]) for v in verdicts] == [("a", 0, "pass"), ("a", 1, "fail")]
+
+
+def test_the_answers_of_a_row_without_an_id_have_its_number():
+    rows = [
+        {"answer": ["4", "5"]},
+        {"id": None, "answer": "6"},
+        "no object",
+        {"answers": ["7"]},
+        {"id": "x", "answer": []},
+    ]
+    found = [r if isinstance(r, str) else (r["id"], r.get("sample"), r["answer"]) for r in each_answer(rows)]
+    assert found == [(1, 0, "4"), (1, 1, "5"), (2, None, "6"), "no object", (4, 0, "7"), ("x", None, None)]
 
 
 def test_our_own_names_win_and_a_models_answer_is_no_reference():

@@ -11,7 +11,7 @@ import yaml
 
 from evoltune.cli import options
 from evoltune.domain import check_policy, load_domain
-from evoltune.errors import RecipeError, nearest
+from evoltune.errors import DataError, DomainError, RecipeError, nearest
 from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.suites import judging_domain
 from evoltune.evolve.loop import operators_of
@@ -19,6 +19,7 @@ from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_
 from evoltune.recipe.convert import convert
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
+from evoltune.run.named_files import check_named_files
 from evoltune.run.paths import user_path
 from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
@@ -29,6 +30,7 @@ from evoltune.train.step_checkpoints import check_selection
 MODELINE = (
     "# yaml-language-server: $schema=evoltune.schema.json   (made by: evoltune recipes schema > evoltune.schema.json)\n"
 )
+NO_SERVER = "; before you run it, name the teacher's server: teacher.endpoints: [{url: http://HOST:PORT/v1}]"
 
 
 def add_recipes(parser: argparse.ArgumentParser) -> None:
@@ -71,14 +73,19 @@ def _show(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     for ref in args.recipe:
         recipe = load_recipe(ref)
-        _check_names(recipe)
+        try:
+            _check_names(recipe)
+            check_named_files(recipe)
+        except (RecipeError, DataError, DomainError) as error:  # they name the key alone
+            raise type(error)(f"{ref}: {error}") from error
         kind, model = recipe.train.finetuning_type, recipe.train.model_name_or_path
         facts = {"recipe": ref, "domain": recipe.domain, "finetuning_type": kind, "model": model}
-        options.say(args, facts, [f"{ref}: ok ({recipe.domain}, {kind} {model})"])
+        open_end = "" if recipe.teacher.kind != "http" or recipe.teacher.endpoints else NO_SERVER
+        options.say(args, facts, [f"{ref}: ok ({recipe.domain}, {kind} {model}){open_end}"])
 
 
 def _check_names(recipe: Recipe) -> None:
-    """What can be checked without data and without a server: policies, operators, suites, profiles, addresses."""
+    """What can be checked without reading data and without a server: policies, operators, suites, profiles, addresses."""
     domain = load_domain(recipe.domain)
     check_policy(domain, recipe.verify.policy)
     if recipe.evolve.operators:

@@ -168,7 +168,7 @@ class _Verification:
         if self.suite:
             return records_of(self._renamed(located_samples(self.args.file, self.suite)), self.suite)
         located = read_any_rows(self.args.file, self.renames)
-        return (answer for _, row in self._renamed(located) for answer in each_answer(row))
+        return each_answer(row for _, row in self._renamed(located))
 
     def _renamed(self, located: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Raises DataError where --map names a column that we or the first row lack."""

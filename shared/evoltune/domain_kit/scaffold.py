@@ -17,7 +17,10 @@ from evoltune.errors import DomainError
 def scaffold(name: str, parent: Path) -> Path:
     """Writes `parent/evoltune-NAME` and returns it. Raises DomainError for a bad or taken name, or an existing folder."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
-        raise DomainError(f"domain name {name!r}: must be lower-case letters, digits and underscores, e.g. 'sql'")
+        raise DomainError(
+            f"domain name {name!r}: must begin with a lower-case letter, go on with such letters, digits and underscores (41 "
+            "characters at most), and be no keyword of Python: e.g. 'sql'"
+        )
     if name in installed():
         raise DomainError(f"domain name {name!r} is taken by an installed domain: choose another")
     target = parent / f"evoltune-{name}"

@@ -177,7 +177,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Li
         raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*extended_by, path))}")
     node, tree = _parse(_text(path), path)
     if not isinstance(node, yaml.MappingNode):
-        raise RecipeError(f"{path}: a recipe is a mapping of sections, e.g. `domain: math`")
+        found = "is empty" if node is None else "holds no mapping"
+        raise RecipeError(f"{path}: {found}: a recipe is a mapping of sections, e.g. `domain: math`")
     lines: Lines = {}
     _note_lines(node, (), lines, path)
     _locate_domain(tree, path)
@@ -229,6 +230,8 @@ def _parse(text: str, where: Path | str) -> tuple[yaml.Node | None, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark and isinstance(where, Path) else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", "")
+        if mark and "'\\t'" in str(problem):
+            problem = "a tab, which cannot indent: use spaces"
         raise RecipeError(f"{where}{line}: not YAML: {problem}") from error
 
 
@@ -311,7 +314,8 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
     for key, value in tree.items():
         here = (*path, str(key))
         if key not in fields:
-            raise RecipeError(f"{_line_of(here, lines)}: unknown key {'.'.join(here)!r}: {nearest(str(key), fields)}")
+            known = [*fields, "extends"] if section is Recipe else fields
+            raise RecipeError(f"{_line_of(here, lines)}: unknown key {'.'.join(here)!r}: {nearest(str(key), known)}")
         inner = struct_of(fields[key])
         if inner and isinstance(value, list):
             for i, item in enumerate(value):
@@ -385,10 +389,16 @@ def _problems_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
         for key, inner in value.items():
             yield from _problems_of(inner, (*path, str(key)))
     elif isinstance(value, list):
+        if path == ("curate", "band") and len(value) == 2 and all(map(_is_number, value)) and value[0] > value[1]:
+            yield path, value, "is upside down, so no measured task lies in it: give the lower end first"
         for i, inner in enumerate(value):
             yield from _problems_of(inner, (*path, str(i)))
     elif problem := _problem(value, path):
         yield path, value, problem
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _problem(value: Any, path: tuple[str, ...]) -> str:
@@ -409,6 +419,8 @@ def _problem(value: Any, path: tuple[str, ...]) -> str:
                 f"names the run's directory: must be one folder name, without slashes and control characters, at most {MAX_NAME} "
                 "bytes; choose the place with --out"
             )
+    if path == ("curate", "validation") and _is_number(value) and value == 1:
+        return "is the share of the rows that validate, so none is left to train on: must be less than 1"
     if path[:2] == ("evolve", "operators") and isinstance(value, int | float) and value < 0:
         return "is the weight of an operator: must be 0 or more"
     return ""

@@ -151,7 +151,8 @@ def repair(path: Path) -> int:
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """The complete lines of a journal; none when it does not exist. Raises DataError that names a damaged line."""
+    """The complete lines of a journal; none when it does not exist. NaN and infinities, which JSON lacks, are None. Raises
+    DataError that names a damaged line."""
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -159,10 +160,17 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                row = orjson.loads(line)
+                row = _decoded(line)
             except ValueError as error:
                 todo = "delete this line; its work is repeated"
                 raise DataError(f"{path}:{number}: not JSON: {error}: {todo}") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path}:{number}: a row must be a JSON object, this is a {type(row).__name__}")
             yield row
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except ValueError:  # Python's own encoder writes NaN and Infinity
+        return json.loads(line, parse_constant=lambda _: None)

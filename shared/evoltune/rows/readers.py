@@ -88,11 +88,18 @@ def read_found(ref: str | Path) -> Iterator[Found]:
         return _folder(path)
     if path.is_file():
         return _file(path)
-    text = str(ref)
+    refuse_missing(ref)
+    return _hub(str(ref))
+
+
+def refuse_missing(ref: str | Path) -> None:
+    """Raises DataError for a path where nothing is. Hub ids and addresses are asked for only when they are read."""
+    path, text = user_path(ref), str(ref)
+    if storage.is_address(ref) or path.is_dir() or path.is_file():
+        return
     looks_like_file = path.is_absolute() or text.startswith((".", "~")) or _suffix(path) in SUFFIXES
     if looks_like_file or text.partition("@")[0].count("/") > 1:  # a revision may hold slashes: refs/pr/1
         raise DataError(f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz) or a hub id")
-    return _hub(text)
 
 
 def _suffix(path: Path) -> str:

@@ -28,6 +28,7 @@ from evoltune.rows.files import read_json, write_file
 from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
+from evoltune.run.named_files import check_named_files
 from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
@@ -195,6 +196,7 @@ class Run:
         """Raises the first error that the stages would run into later: domain, policy, suites, seeds, stale results."""
         self.unedited()
         check_policy(self.domain, self.recipe.verify.policy)
+        check_named_files(self.recipe, stages)
         if "evolve" in stages and not self.has_store and (self.folder / DATASET / MANIFEST).is_file():
             raise DataError(
                 f"{self.folder}: a finished dataset is there, but {STORE} is missing or empty, so every reply would be paid again: "

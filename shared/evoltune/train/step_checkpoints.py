@@ -20,7 +20,7 @@ from typing import Any
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
-from evoltune.rows.files import atomic_path, file_digest, write_json
+from evoltune.rows.files import atomic_path, file_digest, read_journal, write_json
 from evoltune.run.dev_suite import dev_recipe, dev_score, refuse_reported
 from evoltune.run.paths import HEARTBEAT, MANIFEST, METRICS, SELECTION, STEP_HASHES
 from evoltune.train.job import Job
@@ -100,9 +100,8 @@ def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint
         raise TypeError("train(): checkpoint_select: generations needs the argument `score`")
     dev = job.recipe.train.dev_suite
     recipe = dev_recipe(job.recipe, dev)
-    metrics = job.folder / METRICS  # may hold NaN
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
-    perplexities = {row["step"]: math.exp(row["loss"]) for row in map(json.loads, lines)}
+    lines = read_journal(job.folder / METRICS)
+    perplexities = {row["step"]: math.exp(row["loss"]) for row in lines if row["loss"] is not None}
     table: list[dict[str, Any]] = []
     for step, folder in _candidates(job, manifest["steps"]):
         found, perplexity = (

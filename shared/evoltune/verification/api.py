@@ -33,7 +33,7 @@ def verify(rows: Iterable[Any], *, domain: str | Domain, service: str = "", **op
         One row per answer, in order: id, status, reason, score (1.0, 0.0 or None), seconds, evidence; with several answers in
         a row also `sample`, the number of the answer.
     """
-    answers = (answer for row in rows_of(rows) for answer in each_answer(row))
+    answers = each_answer(rows_of(rows))
     if service:
         name = domain if isinstance(domain, str) else domain.name
         yield from VerifierClient(service, **options).verify(answers, domain=name)

@@ -3,7 +3,7 @@ references under other names.
 
     plain({"reference": numpy.float64(0.5)})                                  # {"reference": 0.5}
     answer_text([{"role": "assistant", "content": "4"}, {"role": "tool", "content": "ok"}])     # "4"
-    [*each_answer({"id": 1, "answer": ["4", "5"]})]     # two rows of the id 1, with `sample` 0 and 1
+    [*each_answer([{"answer": ["4", "5"]}])]            # two rows of the id 1, with `sample` 0 and 1
 
 Invariant: a row that is in our own form already comes back equal.
 """
@@ -142,11 +142,19 @@ def _has_role(message: Mapping[str, Any]) -> bool:
     return any(isinstance(message.get(key), str) for key in ("role", "from"))
 
 
-def each_answer(row: Any) -> Iterator[Any]:
+def each_answer(rows: Iterable[Any]) -> Iterator[Any]:
+    """A row for each answer. A row without an id gets its number, so that all its answers are counted as one problem's."""
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, Mapping):
+            row_id = row.get("id")
+            is_missing = row_id is None or (isinstance(row_id, str) and not row_id)
+            yield from _answers_of({**row, "id": number} if is_missing else row)
+        else:
+            yield row
+
+
+def _answers_of(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The row, or where it holds several answers a row for each, numbered by `sample`."""
-    if not isinstance(row, Mapping):
-        yield row
-        return
     column = "answer"
     if row.get("answer") is None:
         column = next((name for name in ANSWER_LISTS if isinstance(row.get(name), list | tuple)), "answer")

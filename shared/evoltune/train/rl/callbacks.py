@@ -5,7 +5,6 @@ and stop a run that goes wrong.
 held-out prompts that are solved. A continued run reads it, so the guards remember what they saw.
 """
 
-import json
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from transformers import TrainerCallback
 
 from evoltune.errors import TrainingError
 from evoltune.run.paths import METRICS, STOP
+from evoltune.train import metrics
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.rl.guards import Guard
 from evoltune.train.step_checkpoints import mark_complete
@@ -43,14 +43,13 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         signal.signal(signal.SIGTERM, self._on_signal)
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
-        kept = [row for row in map(json.loads, lines) if row["step"] <= state.global_step]
+        kept = metrics.up_to(self._path, state.global_step)
         for row in kept:
             self._guard.step(row) if "reward" in row else None
             if "held_out" in row:
                 self._guard.measured(step=row["step"], solved=row["held_out"])
         if self._first:
-            self._path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+            metrics.replace(self._path, kept)
         if self._guard.first is None:
             self._measure(state.global_step, kwargs["model"])
 
@@ -85,8 +84,7 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._first:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            metrics.append(self._path, line)
 
     def _stop_if(self, problem: str) -> None:
         if problem:

@@ -4,7 +4,6 @@ train_policy(recipe, prompts=Path("prompts.jsonl"), start=Path("runs/x/checkpoin
 """
 
 import importlib.metadata
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from evoltune.errors import RecipeError, require
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import RL, Recipe
+from evoltune.rows.files import read_journal
 from evoltune.run.paths import CERTIFICATE, MANIFEST, METRICS
 from evoltune.train.job import make_job
 from evoltune.train.launch import finish_job
@@ -74,9 +74,9 @@ def train_policy(
 
 def summary(metrics: Path) -> str:
     """First and last reward, and held-out accuracy before and after, as one line."""
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()] if metrics.is_file() else []
-    rewards = [line["reward"] for line in lines if "reward" in line]
-    accuracy = [line["accuracy"] for line in lines if "accuracy" in line]
+    lines = list(read_journal(metrics))
+    rewards = [line["reward"] for line in lines if line.get("reward") is not None]
+    accuracy = [line["accuracy"] for line in lines if line.get("accuracy") is not None]
     parts = [f"reward {rewards[0]:.3f} to {rewards[-1]:.3f}"] if rewards else []
     parts += [f"held-out prompts solved {accuracy[0]:.1%} to {accuracy[-1]:.1%}"] if accuracy else []
     return ", ".join(parts) or "no step was logged"

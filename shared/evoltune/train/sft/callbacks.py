@@ -7,7 +7,6 @@ stop. So all ranks act alike, and a lost rank shows at once. Invariant: a run do
 utilisation (MFU) is the floating-point operations of a step as a share of the device's peak.
 """
 
-import json
 import math
 import os
 import shutil
@@ -28,6 +27,7 @@ from transformers import TrainerCallback
 from evoltune.errors import TrainingError
 from evoltune.rows.files import write_json
 from evoltune.run.paths import EVENTS, METRICS, STOP
+from evoltune.train import metrics
 from evoltune.train.job import Job, Watchdog, leads_node
 from evoltune.train.schedule import BatchLayout
 from evoltune.train.sft.examples import Counts
@@ -131,8 +131,7 @@ class TrainingMonitor(TrainerCallback):  # type: ignore[misc]
             return
         batch = self._save_batches(f"spike-{step}.json")
         event = {"step": step, "event": "spike", "loss": loss, "mean": mean, "batch": str(batch)}
-        with (self._job.folder / EVENTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        metrics.append(self._job.folder / EVENTS, event)
         print(f"  train: loss spike at step {step}: {loss:.3f} after {mean:.3f} on average", file=sys.stderr)
 
     def _save_batches(self, name: str) -> Path:
@@ -172,9 +171,7 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero:
             return
-        old = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
-        current = [line for line in old if json.loads(line)["step"] <= state.global_step]
-        self._path.write_text("".join(f"{line}\n" for line in current), encoding="utf-8")
+        metrics.replace(self._path, metrics.up_to(self._path, state.global_step))
         self._peak = peak_flops(self._precision)
         per_token, per_label = flops_per_token(kwargs["model"])
         self._flops = per_token + per_label * self._counts.label_tokens / max(1, self._counts.tokens)
@@ -200,8 +197,7 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
             "tokens_per_second": round(speed, 1),
             "mfu": round(mfu, 4) if mfu else None,
         }
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        metrics.append(self._path, line)
         note = f"loss {logs['loss']:.3f}, {speed:.0f} tokens/s" + (f", MFU {mfu:.0%}" if mfu else "")
         self._progress.update(self._bar, completed=step, note=note)
 
