@@ -68,7 +68,7 @@ class Agreement:
 
     @property
     def figures(self) -> dict[str, Json]:
-        """For the evidence of verdicts."""
+        """The counts of the mutual verification, which each verdict's evidence holds."""
         return {
             "solutions": self.voters, "inputs": self.inputs, "agreed": len(self.cases), "tests_kept": len(self.kept),
             "mutants": self.mutants, "killed": self.killed, "branches": self.branches, "branches_taken": self.taken,

@@ -25,7 +25,9 @@ def _reader(to_task: Callable[[str, Row], Task]) -> Callable[[Path], Iterator[Ta
             try:
                 yield to_task(place.rpartition(":")[2], row)
             except KeyError as error:
-                raise DataError(f"{path}: {place}: no field {error} (found: {', '.join(row)})") from error
+                raise DataError(
+                    f"{path}: {place}: no field {error} (found: {', '.join(row)}): is this the published file?"
+                ) from error
             except ValueError as error:
                 raise DataError(f"{path}: {place}: {error}") from error
 

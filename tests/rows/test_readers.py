@@ -89,7 +89,7 @@ def test_a_cut_gzip_file_is_a_data_error(tmp_path):
 
 BAD = {
     b'{"instruction": "x"': "not JSON",
-    b'{"instruction": "\xff"}': "not JSON",
+    b'{"instruction": "\xff"}': "not UTF-8",
     b"[1, 2]": "a list, must be an object",
     b'{"instruction": "' + b"x" * MAX_ROW_BYTES + b'"}': "bytes, at most",
 }

@@ -26,7 +26,7 @@ def write_page(study: Study, folder: Path) -> tuple[Path, Path]:
     suite = suite_of(study)
     answers = collect_answers(study, suite, folder)
     if len(answers) > len(LETTERS):
-        raise DataError(f"{len(answers)} systems: a page can show {len(LETTERS)}")
+        raise DataError(f"{len(answers)} systems: a page for people shows at most {len(LETTERS)}: leave some out")
     order = {task.name: _shuffled(list(answers), study.seed, task.name) for task in suite.tasks}
     page_id = digest([suite.sha256, order, study.seed])
     questions = [
@@ -68,5 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
-        raise DataError(f"{path}: must hold a JSON object")
+        raise DataError(
+            f"{path}: holds a JSON {type(value).__name__}, must be an object: give a file that the page exported, or its key"
+        )
     return value

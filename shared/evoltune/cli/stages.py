@@ -46,7 +46,7 @@ from evoltune.run.run import STAGES, Run
 from evoltune.train.deepspeed import zero_name
 from evoltune.train.launch_command import launch_text
 from evoltune.train.nodes import is_first_node
-from evoltune.train.plan import as_json, describe, make_plan
+from evoltune.train.plan import as_json, describe, make_plan, most_calls
 from evoltune.train.reward.stage import check_rewards
 
 
@@ -190,9 +190,11 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
     if "evolve" in stages:
         seeds = sum(1 for _ in seed_records(recipe, work.domain))
         draws = recipe.evolve.draws(seeds)
-        calls = draws * (1 + int(recipe.evolve.equal_check) + 1)
-        teacher = f"{recipe.teacher.kind} {recipe.teacher.model}"
-        lines.append(f"evolve: {seeds} seeds, {draws} draws, at most {calls} calls + evidence to {teacher}")
+        calls = most_calls(recipe, seeds)
+        teacher = (
+            f"at most {calls} calls to {recipe.teacher.kind} {recipe.teacher.model}" if calls else "no teacher is asked"
+        )
+        lines.append(f"evolve: {seeds} seeds, {draws} draws, {teacher}")
     if "verify" in stages:
         keep, level = ", ".join(recipe.verify.keep), recipe.verify.sandbox.require
         lines.append(f"verify: keep {keep}; isolation at least {level}")

@@ -35,7 +35,7 @@ class Pool:
 
 
 def variants(pool: Pool, axis: str, size: int, seed: int) -> Variants:
-    """Label -> rows. Raises DataError where the pool cannot give two variants of this axis."""
+    """The datasets to compare along an axis, each a label and its rows. Raises DataError where the pool gives fewer than two."""
     found = AXES[axis](pool, size, seed)
     found = {label: sorted(rows, key=lambda r: r.id) for label, rows in found.items() if len(rows) >= MIN_ROWS}
     if len(found) < 2:

@@ -124,7 +124,7 @@ class Laws:
     def failed(
         self, outcome: Outcome, about: str, law: str = "extract and verify come back with what they promise"
     ) -> bool:
-        """Whether a call failed; the finding is kept, one for each place."""
+        """Whether a call of the domain's code failed. If so, a finding under `law` is noted, one for each place in the code."""
         if not outcome.kind:
             return False
         self.lost += outcome.kind == "lost"

@@ -132,7 +132,7 @@ def settings() -> dict[str, Any]:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Names of the settings that differ, in words; threads and children only where there are more."""
+    """What of the process differs after a call, in words for people. Threads and children count only where there are more."""
     names = []
     for name, value in before.items():
         now = after.get(name, value)

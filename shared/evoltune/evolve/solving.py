@@ -21,7 +21,8 @@ from evoltune.record import Answer, Json, Record, Task
 
 
 async def solved(evolution: Evolution, head: Record) -> Record:
-    """A head as its children are made from it. Without any solution that can be built on, it has no answers."""
+    """A chain's newest record with those answers alone that rewrites may edit: the author's, else the teacher's that pass
+    verification; none where there is neither."""
     record = evolution.as_decided(head)
     model = evolution.recipe.teacher.model
     own = tuple(answer for answer in record.answers if answer.model != model)

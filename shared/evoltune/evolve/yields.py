@@ -16,7 +16,8 @@ from evoltune.text.ratings import read_rating
 
 @dataclass(frozen=True, kw_only=True)
 class Yield:
-    """The line of one version of an operator. Means are None where there is nothing to divide by."""
+    """How many rewrites of one version of an operator were kept, why others were not, and what they cost. A mean over no row
+    is None."""
 
     operator: str
     version: str

@@ -85,7 +85,8 @@ def read_completion(body: Any, served: str) -> Asked:
 
 
 def fitted(asked: Asked, prompt_tokens: int, context: int | None) -> Sampling:
-    """The sampling for a prompt of so many tokens. Raises RequestError where prompt and answer go beyond the model's context."""
+    """The request's sampling settings, with the answer shortened to what the model's context leaves beside the prompt. Raises
+    RequestError where nothing is left, or the request itself set a longer limit."""
     wanted = asked.sampling.max_tokens
     if context is None or prompt_tokens + wanted <= context:
         return asked.sampling

@@ -11,7 +11,7 @@ def whole_number(value: Any) -> int:
 
 
 def boolean(value: Any) -> bool:
-    """A boolean, also as text; another text is a path, as in `resume_from_checkpoint`, and means yes."""
+    """True or false, also written as text. Other text is a path where trainers allow one (`resume_from_checkpoint`): true."""
     return value.lower() not in ("false", "no", "") if isinstance(value, str) else bool(value)
 
 

@@ -208,7 +208,15 @@ def _object(where: str, text: bytes) -> Row | BadRow:
     try:
         return _checked(where, _value(text), text)
     except orjson.JSONDecodeError as error:
-        return BadRow(where=where, reason=f"not JSON: {error.msg} at column {error.colno}", text=text)
+        return BadRow(where=where, reason=_why(error, text, f"column {error.colno}"), text=text)
+
+
+def _why(error: orjson.JSONDecodeError, text: bytes, place: str) -> str:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return "not UTF-8 (save the file in this encoding)"
+    return f"not JSON: {error.msg} at {place}"
 
 
 def _value(text: bytes) -> Any:
@@ -233,7 +241,7 @@ def _json(path: Path) -> Iterator[Found]:
     except orjson.JSONDecodeError as error:
         if text.lstrip()[:1] == b"{":
             return _lines(path)
-        raise DataError(f"{path}: not JSON: {error.msg} at line {error.lineno}") from error
+        raise DataError(f"{path}: {_why(error, text, f'line {error.lineno}')}") from error
     if isinstance(tree, dict):
         inner = next((tree[k] for k in ("data", "rows", "examples", "train") if isinstance(tree.get(k), list)), None)
         tree = [tree] if inner is None else inner

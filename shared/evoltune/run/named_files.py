@@ -28,7 +28,9 @@ def check_named_files(recipe: Recipe, stages: Collection[str] = ("evolve", "buil
         ("train", "compute.hostfile", recipe.compute.hostfile, Path.is_file, "file"),
     ):
         if path and stage in stages and not is_right(user_path(path)):
-            raise DataError(f"{key}: {path}: no such {kind}: correct the path (it is relative to the working directory)")
+            raise DataError(
+                f"{key}: {path}: no such {kind}: correct the path (it is relative to the working directory)"
+            )
 
 
 def _rows(recipe: Recipe) -> Iterator[tuple[str, str, str]]:

@@ -101,7 +101,8 @@ class StoredReply:
 
 
 class Store:
-    """Opened with `Store.open` (one writer, which holds the lock) or `Store.read` (any number of readers)."""
+    """The SQLite file of a run: records, verdicts, decisions, and the teacher's replies. Opened with `Store.open` (one writer,
+    which holds the lock) or `Store.read` (any number of readers)."""
 
     def __init__(self, db: sqlite3.Connection, folder: Path, lock: int | None) -> None:
         self._db, self.folder, self._lock = db, folder, lock

@@ -58,8 +58,8 @@ def _load(connection: SolutionConnection, program: str, exact: bool) -> source_t
 
 
 def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
-    """The outcome of tests that run in the program's own process. It counts only under the secret that went there, moved on
-    once for each assertion reported."""
+    """The outcome of tests that run in the program's own process. It counts only if the reply carries the secret key of the
+    request, hashed once for each assertion that the reply reports: a program that forges a reply does not know it."""
     key = os.urandom(16)
     request = {
         "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),

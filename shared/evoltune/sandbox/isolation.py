@@ -126,7 +126,8 @@ def enclose_zygote(isolation: Isolation) -> tuple[int, int]:
 
 
 def restrict(isolation: Isolation, proc: int = -1) -> None:
-    """Landlock and seccomp: once in the zygote where namespaces confine signals, else in each test runner."""
+    """Puts this process and its children under Landlock and seccomp. Called once, in the zygote, where namespaces confine
+    signals; else in each test runner."""
     if isolation.level == "L0":
         return
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)

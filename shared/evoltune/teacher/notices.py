@@ -20,7 +20,7 @@ def clock_after(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """`45 s`, `12 min`, `14.9 hours`."""
+    """A length of time for people to read: `45 s`, `12 min`, `14.9 hours`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -86,7 +86,7 @@ class RateLimiter:
         return unlimited and now >= self._paused_until and not self._turn.locked()
 
     def ready_at(self) -> float:
-        """When the next call may leave."""
+        """The earliest time at which the next call may leave."""
         return max(self._next, self._next_by_tokens, self._paused_until)
 
     def leave(self, prompt_tokens: int = 0) -> float:

@@ -116,7 +116,7 @@ def wait_for_first_node(recipe: Recipe, *, say_every_s: float = SAY_EVERY_S) -> 
 
 
 def others_line(recipe: Recipe) -> str:
-    """For whom the first node waits."""
+    """Which nodes the first one waits for, and what to start there: the end of a line that the user sees."""
     host, port = rendezvous(recipe)
     others = recipe.compute.nodes - 1
     which = "the other node" if others == 1 else f"the other {others} nodes"

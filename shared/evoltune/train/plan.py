@@ -177,8 +177,8 @@ def _seeds(recipe: Recipe) -> int:
     return recipe.seeds.limit or sum(1 for _ in seed_records(recipe, load_domain(recipe.domain)))
 
 
-def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
-    """The most calls that evolve can make, and their cost in dollars if replies are short or long."""
+def most_calls(recipe: Recipe, seeds: int) -> int:
+    """The most calls to the teacher that evolve can make from so many seeds."""
     domain = load_domain(recipe.domain)
     evolve = recipe.evolve
     drawn = operators_of(recipe, domain)
@@ -188,13 +188,17 @@ def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     per_rewrite = int(evolve.pass_rate is not None) + int(evolve.reword) + int(evolve.difficulty)
     per_rewrite += int(evolve.answer_rewrites) * (1 + further)
     per_draw = max((per_rewrite if o.rewrite else per_prompt for o in drawn), default=0)
-    seeds = _seeds(recipe)
     per_seed = (
         int(evolve.answer_seeds) * (1 + max(further, len(domain.evidence)))
         + int(evolve.difficulty)
         + int(evolve.pass_rate is not None)
     )
-    calls = evolve.draws(seeds) * per_draw + seeds * per_seed
+    return evolve.draws(seeds) * per_draw + seeds * per_seed
+
+
+def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
+    """The most calls that evolve can make, and their cost in dollars if replies are short or long."""
+    calls, drawn = most_calls(recipe, _seeds(recipe)), operators_of(recipe, load_domain(recipe.domain))
     prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
     low, high = (calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS)

@@ -68,7 +68,7 @@ def half_open(cursor: Cursor, opener: str) -> Node:
 
 
 def vector(cursor: Cursor) -> Node:
-    """`<1, 2>`, with the closing sign."""
+    """Reads a vector `<1, 2>` after its `<`, and its `>`."""
     cursor.closers.append(">")
     inside = cursor.items(closes(">"))
     cursor.closers.pop()

@@ -119,7 +119,7 @@ class Run:
         """Global names of the tests that they bind once, and what they mean."""
 
     def begin(self, request: dict[str, Any], key: bytes) -> None:
-        """Takes a job on."""
+        """Starts a job: its request, and the key that makes the reports of its outcome unforgeable."""
         self.request, self.entry = request, request["entry"]
         self.state.begin(key)
 

@@ -67,7 +67,8 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
     stop, _ = prepare_tokenizer(tokenizer, train_settings.template)
     if not attach_chat_template(tokenizer, train_settings.template, train_settings.system_prompt):
         raise TrainingError(
-            f"train.template: {train_settings.template}: this tokenizer's chat template cannot build its ids, which TRL needs"
+            f"train.template: {train_settings.template}: TRL builds prompts by a chat template, "
+            "and this tokenizer's gives other token ids than this template: train with template: chat, or with another base"
         )
     rows, held_out = read_prompts(job)
     check_prompts(rows[:16], job, tokenizer)

@@ -38,12 +38,12 @@ def for_verl(rewards: Mapping[str, Reward], *, truth: str = "reference", unjudge
 
     Args:
         rewards: domain -> its reward.
-        truth: the column that a `ground_truth` is which is not JSON of columns, e.g. "tests".
+        truth: the name of the column that a plain `ground_truth` stands for, e.g. "tests"; a JSON object names its own.
         unjudged: the score of an answer that could not be judged.
 
     Returns:
-        A function `(data_source, solution_str, ground_truth, extra_info)` -> {"score", "acc", "unjudged"}; the last two are
-        columns of verl's log: whether the score is above 0, and whether there was none.
+        A function `(data_source, solution_str, ground_truth, extra_info)` -> {"score", "acc", "unjudged"}. verl logs the last
+        two: 1.0 where the score is above 0, and 1.0 where the answer could not be judged.
     """
 
     def compute_score(

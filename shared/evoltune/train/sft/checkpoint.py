@@ -166,7 +166,10 @@ def _write_generation_config(model: Any, folder: Path, stop: Stop, tokenizer: An
     config.pad_token_id = tokenizer.pad_token_id
     config.save_pretrained(folder)
     if GenerationConfig.from_pretrained(folder).eos_token_id != stop.id:
-        raise TrainingError(f"{folder}/generation_config.json does not name the stop token {stop.token!r} ({stop.id})")
+        raise TrainingError(
+            f"{folder}/generation_config.json does not name the stop token {stop.token!r} ({stop.id}), so servers would not stop "
+            "there: this transformers release writes another token; reinstall the extra `train`"
+        )
 
 
 def compare_saved(model: torch.nn.Module, folder: Path, rank: int) -> int:
