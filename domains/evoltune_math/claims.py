@@ -108,6 +108,10 @@ _UNIT_AFTER = re.compile(
     r"((?:\s?/\s?|[ ]per[ ])[A-Za-z]{1,12})?\}?(?:\^\{?(-?\d)\}?)?(?![\w/^*-]|[ ~]?\\|[ ](?:and[ ])?\d)(\s*(?:[$.,;)\]]|$))?"
 )
 """A unit behind a formula or a box, plain or in `\\text{}`."""
+_SCALE_AFTER = re.compile(
+    r"\$?\s?(?:\^\s?\{?\s?\\circ\s?\}?|°|degrees?\s)\s?(?:\\[,; ])?\$?(?:\\(?:text|mathrm|rm)\s?\{\s?)?([CF])(?:elsius|ahrenheit)?(?![A-Za-z])"
+)
+"""The scale of a temperature."""
 _WORD = re.compile(r"[a-z]+")
 _DENYING = word_set(
     "not never neither nor cannot hardly nobody no t refuse fail fails failed false untrue incorrect wrong mistake mistaken impossible unlikely "
@@ -190,6 +194,8 @@ def stated(text: str, start: int, end: int, content: str) -> str:
 
 def unit_after(text: str, end: int, content: str) -> str:
     """The unit that follows a number at text[end:], as LaTeX; "" where there is none, or what follows is no known unit."""
+    if any(map(str.isdigit, content)) and (scale := _SCALE_AFTER.match(text, end)):
+        return f"^\\circ\\text{{{scale[1]}}}"
     found = (
         _UNIT_AFTER.match(text[end : end + MAX_BESIDE])
         if _MEASURABLE.fullmatch(content) and any(map(str.isdigit, content))
