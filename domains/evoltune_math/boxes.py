@@ -1,4 +1,5 @@
-"""Answers in boxes: `\\boxed{5}`, several that belong together, and the signs beside a box that belong to its number.
+"""Answers in boxes and tags: `\\boxed{5}`, `<answer>5</answer>`, several that belong together, and what stands beside one and belongs
+to its number.
 
 boxed("$-\\\\boxed{5}$")  ->  Found("-5", "boxed");      boxed("\\\\boxed{2} and \\\\boxed{3}")  ->  Found("2, 3", "boxed")
 """
@@ -19,6 +20,8 @@ class Found:
     method: str  # bare, boxed, tagged, hashes, phrase, formula or number
 
 
+_TAGS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))  # the second: GLM's
+_BETWEEN_TAGS = re.compile(r"\s*(?:[,;]|[,;]?\s*(?:and/or|and|or))\s*", re.I)
 MAX_GAP = 90  # characters between two boxes that belong together
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
 _BOXED_WORD = re.compile(r"[-+]?[\w.,/]*[^\W_][\w.,/]*")
@@ -68,6 +71,22 @@ def _joined(parts: list[str], after: str) -> Found | None:
     if len(parts) == 1 and "%" not in answer and _PERCENT_AFTER.match(after[:16]):
         answer += "\\%"
     return Found(answer, "boxed")
+
+
+def tagged(text: str) -> Found | None:
+    """The last answer between tags, with the one before it that only `or`, `and` or a comma separates from it."""
+    low = text.lower()
+    for opening, closing in _TAGS:
+        end = low.rfind(closing)
+        start = low.rfind(opening, 0, end) if end >= 0 else -1
+        if start < 0 or not (inside := text[start + len(opening) : end].strip()):
+            continue
+        before = low.rfind(closing, 0, start)
+        if before >= 0 and _BETWEEN_TAGS.fullmatch(text[before + len(closing) : start]):
+            other = text[low.rfind(opening, 0, before) + len(opening) : before].strip()
+            return Found(inside if other == inside else f"{other}, {inside}", "tagged")
+        return Found(inside + unit_after(text, end + len(closing), inside), "tagged")
+    return None
 
 
 def last_box(text: str) -> int:

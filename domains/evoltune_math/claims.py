@@ -32,6 +32,15 @@ _DENIES = (
 )
 _DENIED_BEFORE = re.compile(_DENIES + _FILLER, re.I)
 _OF = r"(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)"
+_ANSWER = r"the (?:final |correct |right )?answer"
+_OF_ANSWER = re.compile(
+    rf"(?:\b(?:twice|thrice|half|double|triple|times|plus|minus|divided by|(?:more|less|fewer|greater) than|(?:half|double|triple|square|cube|root|negative|"
+    rf"opposite|reciprocal|inverse|factorial|absolute value|logarithm) of) {_ANSWER}"
+    rf"|\b{_ANSWER}(?: (?:plus|minus|times|divided by|over) [\w$.]+|,? (?:squared|cubed|doubled|halved|tripled)))\s+(?:is|equals|=){_FILLER}"
+    rf"|\b{_ANSWER} has[\s$(]*$",
+    re.I,
+)
+"""What tells a function of the answer, and so another number: `twice the answer is 7`."""
 _CHANGED_BEFORE = re.compile(
     r"(?:\b(?:(?<!\bnothing )(?!other)\w*(?:more|less|er|rather|worse|sooner) than|(?<!\bnone )(?<!\bno )other than|between [\d.,$]+ and|least|most|minus|negative|nearly|almost|twice|half"
     r"|exceed(?:s|ed|ing)?|(?:all|any|every)(?: \w+)? but"
@@ -69,18 +78,18 @@ _DENIED_AFTER = re.compile(
     rf"|[\s$)\]}}*_`\"”»\\]*\?\s*(?:no\b|nope\b|{_BAD})"
     rf"|[\s$)\]}}*_`\"”»\\]*[.!?]\s+(?:(?:but|however|wait|no|hmm|oops|actually|unfortunately|sorry|oh)[,!.\s—–-]*)*"
     rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!]|correction\b)"
-    r"|[\s$)\]}*_`\"”»\\]*[.!?,;]?\s+\**(?:(?:correction|edit)\**\s*:|(?:scratch that|on second thoughts?|just kidding)\b)",
+    r"|[\s$)\]}*_`\"”»\\]*[.!?,;]?\s+\**(?:(?:correction|edit)\**\s*:|(?:scratch that|on second thoughts?|just kidding)\b|(?:no, )?make (?:that|it) \$?[\d\\]|(?:though|but|although) (?:it|that)(?: is|['’]s) (?:really|actually) \$?[\d\\])",
     re.I,
 )
 _TENTATIVE = r"(?:(?:maybe|perhaps|possibly|even|just|also|probably|it could be|it might be|is it|else|either)\s+)*"
 _ALTERNATIVE = r"(\$?(?:[A-Za-z]\s*=\s*)?-?(?:\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\})(?![\d,.]*\d))"
 _OR_AFTER = re.compile(
-    rf"[\s$)}}\\]*((?:\\?(?:text|mathrm)?\{{?\s*[A-Za-z]{{1,12}}\}}?)?)[\s$)}}]*[.,;]?\s*[(\[]?\s*\b(?:or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?|to\s+){_ALTERNATIVE}"
+    rf"[\s$)}}\\]*((?:\\?(?:text|mathrm)?\{{?\s*[A-Za-z]{{1,12}}\}}?)?)[\s$)}}]*[.,;]?\s*[(\[]?\s*\b(?:(?:and/)?or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?|to\s+){_ALTERNATIVE}"
     r"(?!\$?\s*(?:[+*/^=]|\\times|\\cdot|\)?\s*(?:is|are|was|were|would|will|can|decimal|significant|sig|places?|d\.?p|s\.?f|digits?|figures?)\b))\s*([A-Za-z]{1,12}\b)?",
     re.I,
 )
 _OR_BEFORE = re.compile(
-    rf"(?<![\w/*+^.,-])(?<![/*+^-] ){_ALTERNATIVE}[\s$)]*[.,;]?\s*\b(?:or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?)[\s$(\\]*(?:[A-Za-z]\s*=\s*)?$",
+    rf"(?<![\w/*+^.,-])(?<![/*+^-] ){_ALTERNATIVE}[\s$)]*[.,;]?\s*\b(?:(?:and/)?or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?)[\s$(\\]*(?:[A-Za-z]\s*=\s*)?$",
     re.I,
 )
 
@@ -118,7 +127,7 @@ _DENYING = word_set(
     "implausible absurd bad erroneous doubt doubts doubted doubtful rule rules ruled ruling exclude excludes excluded excluding eliminate eliminates "
     "eliminated eliminating reject rejects rejected discard discards discarded refute refutes refuted disprove disproves disproved disagree except "
     "excepting excepts instead rather other contrary deny denies denied avoid but unequal different differs invalid extraneous inadmissible nonsense "
-    "out unacceptable far spurious trap distractor error too nope contradiction contradicts violates inconsistent means way correction edit scratch thought thoughts kidding suppose supposing assuming naive tempting"
+    "out unacceptable far spurious trap distractor error too nope contradiction contradicts violates inconsistent means way correction edit scratch thought thoughts kidding make really actually suppose supposing assuming naive tempting"
 )
 _CHANGING = word_set(
     "than and least most minus negative nearly almost twice half exceed exceeds exceeded exceeding all any every opposite square cube root "
@@ -170,6 +179,8 @@ def claim(text: str, start: int, end: int) -> Claim:
     if not _DENYING.isdisjoint(words_before) and _DENIED_BEFORE.search(before):
         return Claim(denied=True)
     if not _DENYING.isdisjoint(words_after) and _DENIED_AFTER.match(after):
+        return Claim(denied=True)
+    if "answer" in words_before and _OF_ANSWER.search(before):
         return Claim(denied=True)
     last, first = words_before[-MAX_NEAR:], words_after[:MAX_NEAR]
     lead = tail = ""

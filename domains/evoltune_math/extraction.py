@@ -17,10 +17,9 @@ from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS, known
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, word_set
-from evoltune_math.boxes import Found, boxed, last_box
+from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 
-_ANSWER_MARKS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))  # the second: GLM's
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
 MAX_BARE_WORDS = 6
@@ -91,7 +90,7 @@ _TRUTH_VALUE = re.compile(
     r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
-_BETWEEN_FORMULAS = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;)\s*")
+_BETWEEN_FORMULAS = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;|,?\s*for (?:all|every|each|any))\s*")
 _OPTION = re.compile(r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\(?([A-J])\)?\*{0,2}(?![\w)])", re.I)
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
@@ -182,7 +181,7 @@ def find(response: str) -> Found | None:
     in_box = boxed(text)
     if in_box is not None:
         return _labelled_after(text[last_box(text) :]) or in_box
-    return _tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
+    return tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
 
 
 def _is_thinking(response: str) -> bool:
@@ -202,7 +201,7 @@ def _before_next_question(text: str) -> str:
 def _labelled_after(text: str) -> Found | None:
     """The answer that a label states after the last box: `\\boxed{x > 2}, so the answer is B`. The label's word counts more
     than an earlier box; a sentence about the answer (`The answer is correct`) is no label."""
-    stated = _tagged(text) or _last(_HASHES, text, "hashes", 1)
+    stated = tagged(text) or _last(_HASHES, text, "hashes", 1)
     if stated is None and _LABEL.search(text):
         stated = _phrase(text, after_box=True)
     if stated is None or not _is_bare_answer(stated.text):
@@ -217,16 +216,6 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 # ---- marked answers --------------------------------------------------------------------------------------------------
-
-
-def _tagged(text: str) -> Found | None:
-    low = text.lower()
-    for opening, closing in _ANSWER_MARKS:
-        end = low.rfind(closing)
-        start = low.rfind(opening, 0, end) if end >= 0 else -1
-        if start >= 0 and (inside := text[start + len(opening) : end].strip()):
-            return Found(inside, "tagged")
-    return None
 
 
 def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> Found | None:

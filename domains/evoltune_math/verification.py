@@ -20,6 +20,7 @@ from evoltune_math.answers.equality.values import same_words
 from evoltune_math.answers.kinds import Answer, Group, Text, Value
 from evoltune_math.answers.opposites import opposed, without_direction
 from evoltune_math.answers.policy import DEFAULT, Policy
+from evoltune_math.answers.quantified import bounds_differ
 from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
 from evoltune_math.answers.reading.reader import OUR_FAULTS, read
 from evoltune_math.extraction import find, find_for, is_prose
@@ -107,13 +108,18 @@ def _is_undefined(answer: str) -> bool:
 
 
 def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
-    """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..., opposites."""
+    """Whether two extracted answers are the same, and the stage that decided: string, rational, structure, ..., opposites, quantifier."""
     equal, method = _compared(a, b, policy)
     if not equal and any(len(text) < MAX_ABBREVIATED and _ABBREVIATED.fullmatch(text) for text in (a, b)):
         equal, method = _compared(_ABBREVIATED.sub(_written_out, a), _ABBREVIATED.sub(_written_out, b), policy)
     if not equal and (_DIRECTION.search(a[-12:]) or _DIRECTION.search(b[-12:])):
         equal, method = _compared(without_direction(a), without_direction(b), policy)
-    return (False, "opposites") if equal and method != "string" and opposed(a, b) else (equal, method)
+    if equal and method != "string":
+        if opposed(a, b):
+            return False, "opposites"
+        if bounds_differ(a, b):
+            return False, "quantifier"
+    return equal, method
 
 
 def _written_out(found: re.Match[str]) -> str:
