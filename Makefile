@@ -34,7 +34,7 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
 
 # What needs no torch, on the other supported Pythons that are at hand.
 pythons:

@@ -55,7 +55,7 @@ FAULTS: list[tuple[str, list[str], str]] = [
     (QWEN, NODES, "compute.rendezvous: '' must be HOST or HOST:PORT"),
     (QWEN, [*NODES, "compute.rendezvous=127.0.0.1"], "compute.rendezvous: 127.0.0.1 is every machine's own address"),
     (QWEN, ["compute.nodes=2"], "compute.launcher: 'local' runs on one machine, compute.nodes is 2"),
-    (QWEN, ["compute.nodes=2", "compute.launcher=deepspeed", "compute.hostfile=hosts"], "compute.hostfile: hosts: cannot be"),
+    (QWEN, ["compute.nodes=2", "compute.launcher=deepspeed", "compute.hostfile=hosts"], "compute.hostfile: hosts: no such file"),
     (QWEN, [f"train.deepspeed={ZERO3}"], "train.deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save"),
     (QWEN, ["train.checkpoint_select=generations", "train.dev_suite=mbpp"], "train.dev_suite: 'mbpp' is also one of eval"),
     (QWEN, ["evolve.operators={nosuch: 1}"], "evolve.operators: domain 'code' has no operator 'nosuch'"),
