@@ -9,6 +9,7 @@ import pytest
 from evoltune.domain_kit.conformance import check_domain, mutants
 
 
+@pytest.mark.slow  # in short, docs/domains.md does the same from the command line
 def test_with_verify_filled_in_every_law_holds(regex: Path, fill_in):
     fill_in(regex, "regex_kit")
     findings = list(check_domain(str(regex)))

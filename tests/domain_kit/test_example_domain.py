@@ -74,6 +74,7 @@ def test_its_own_tests_pass(python: Path, tmp_path: Path):
     assert run.returncode == 0, run.stdout[-2000:]
 
 
+@pytest.mark.slow  # in short: tests/domain_kit/test_scaffold.py without training, tests/rehearse with it
 @pytest.mark.model
 def test_it_runs_from_seeds_to_report(python: Path, tmp_path: Path):
     pytest.importorskip("xllamacpp", reason="needs evoltune[local]")
