@@ -49,6 +49,7 @@ _CODE_START = re.compile(
 _READS_INPUT = re.compile(
     r"\binput\s*\(|\bstdin\b|\bopen\s*\(\s*0\s*[,)]|\bfileinput\b|\bos\.read\s*\(\s*0\b|/dev/stdin"
 )
+_DEFINED = re.compile(r"^(?:(?:async )?def (?=\w+\s*\()|class (?=\w+\s*[:(])|(?=\w+\s*=[^=]))(\w+)", re.M)
 _PASSIVE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
 _TRANSCRIPT = (">>> ", "$ ", "In [")
 _INDENTED = re.compile(r"(?:^|(?<=\n\n))(?:(?:    |\t)[^\n]*(?:\n|$)|\n(?=    |\t))+")
@@ -86,6 +87,12 @@ class _Sought:
             return int(self.entry_point in top_level_names(code))
         own = (node for node in statements(code) if not isinstance(node, ast.Import | ast.ImportFrom))
         return len(self.used & {name for node in own for name in bound_names(node)})
+
+    def in_broken(self, code: str) -> int:
+        """The same for code that does not compile. A mere signature, which a comment may follow, is no version of its own."""
+        if statements(code) or parse(code.rstrip() + "\n    pass\n"):
+            return 0
+        return len({*_DEFINED.findall(code)} & ({self.entry_point} if self.entry_point else self.used))
 
     @property
     def anything(self) -> bool:
@@ -129,7 +136,7 @@ def _python(text: str, sought: _Sought) -> str | None:
             text = f"```python\n{text}"
     if completes and ((text[:1] in " \t\n" and "```" not in text) or _continues(prompt, entry_point, text)):
         return text  # a raw completion: right or wrong, it is what the model wrote
-    fenced = [block.code for block in _python_blocks(text, sought)]
+    fenced = [block.code for block in _finished(_python_blocks(text, sought), sought)]
     *_, behind = between = outside(text)
     if fenced and sought.anything and (last := _bare(behind, fenced, sought)):
         return last
@@ -154,6 +161,15 @@ def _python_blocks(text: str, sought: _Sought) -> list[Block]:
     if not sought.anything or any(sought.in_code(b.code) for b in tagged):
         return tagged
     return [b for b in found if b.tag in tags or (not b.tag and sought.in_code(b.code))]
+
+
+def _finished(found: Sequence[Block], sought: _Sought) -> Sequence[Block]:
+    """The blocks without a last one in which the response was cut off, where another one is an answer."""
+    if not found or found[-1].closed or syntax_error(found[-1].code) is None:
+        return found
+    others = found[:-1]
+    answers = any(sought.in_code(b.code) if sought.anything else _is_program(b.code, "") for b in others)
+    return others if answers else found
 
 
 def _is_program(text: str, entry_point: str) -> bool:
@@ -191,19 +207,17 @@ def _chosen(codes: Sequence[str], sought: _Sought) -> str | None:
 
 
 def _last_definer(codes: Sequence[str], sought: _Sought) -> int:
-    """The number of the last code that defines most of what is sought; -1 where none does."""
-    score, last = max(((sought.in_code(code), i) for i, code in enumerate(codes)), default=(0, -1))
-    if score or not sought.entry_point:
-        return last if score else -1
-    name = re.escape(sought.entry_point)
-    broken = re.compile(rf"^(async )?def {name}\s*\(|^class {name}\b|^{name}\s*=", re.M)
-    return max((i for i, code in enumerate(codes) if broken.search(code)), default=-1)
+    """The number of the last code that defines most of what is sought, also one that does not compile; -1 where none does."""
+    score, last = max(
+        ((sought.in_code(code) or sought.in_broken(code), i) for i, code in enumerate(codes)), default=(0, -1)
+    )
+    return last if score else -1
 
 
 def _last_program(codes: Sequence[str]) -> int:
     """The number of the last code that reads input; if that only defines functions, of the last that calls them."""
     compiling = [i for i, code in enumerate(codes) if syntax_error(code) is None]
-    reading = [i for i in compiling if _READS_INPUT.search(codes[i])]
+    reading = [i for i, code in enumerate(codes) if _READS_INPUT.search(code)]
     last = (reading or compiling or [len(codes) - 1])[-1]
     if not reading or any(
         not isinstance(node, _PASSIVE) and not is_docstring(node) for node in statements(codes[last])
@@ -229,6 +243,8 @@ def _bare(text: str, fenced: Sequence[str], sought: _Sought) -> str | None:
     inside = {number for start, end in places for number in range(start, end)}
     for number, line in enumerate(lines):
         if number not in inside and _is_broken_code(line, before=number < places[found[0]][0]):
+            return text
+        if number not in inside and number > places[found[-1]][0] and _is_broken_version(lines[number:], sought):
             return text
     return _chosen([*fenced, *codes] if sought.anything else [codes[i] for i in found], sought)
 
@@ -287,6 +303,18 @@ def _is_broken_code(line: str, before: bool) -> bool:
     if any(not _KEYWORDS & {*pair.split()} for pair in _TWO_WORDS.findall(text)):
         return False
     return before or any(text.count(a) != text.count(b) for a, b in ("()", "[]", "{}"))
+
+
+def _is_broken_version(lines: list[str], sought: _Sought) -> bool:
+    """Whether lines begin with a definition of what is sought that does not compile, and not because they break off."""
+    named = _DEFINED.match(lines[0])
+    if not named or named[1] not in ({sought.entry_point} if sought.entry_point else sought.used):
+        return False
+    if any(not _KEYWORDS & {*pair.split()} for pair in _TWO_WORDS.findall(_STRING_OR_COMMENT.sub("", lines[0]))):
+        return False
+    source = "\n".join(lines).rstrip()
+    error = syntax_error(source)
+    return error is not None and error[0] <= source.count("\n")
 
 
 def _broken_code(text: str, entry_point: str) -> str | None:

@@ -9,7 +9,7 @@ Invariant: what stands in one well-formed fence comes back unchanged but for the
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from evoltune.sandbox import languages
 from evoltune.sandbox.languages import LANGUAGES
@@ -31,10 +31,12 @@ _STRINGS = re.compile(r"#[^\n]*|'''|\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One fenced block: its tag in lower case ("" when untagged) and its text, dedented by the fence's indent."""
+    """One fenced block: its tag in lower case ("" when untagged), its text, dedented by the fence's indent, and whether the
+    response came to its end."""
 
     tag: str
     code: str
+    closed: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,8 @@ def _blocks(text: str) -> list[Block]:
         found.append(_block(opened, code))
         opened = None
     if opened is not None:  # cut off; or every later fence stood in a string that never ends
-        found.append(_block(opened, "\n".join(lines[opened.line + 1 : kept_open or None])))
+        rest = _block(opened, "\n".join(lines[opened.line + 1 : kept_open or None]))
+        found.append(replace(rest, closed=bool(kept_open)))
     return found
 
 

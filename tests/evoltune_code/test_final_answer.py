@@ -51,6 +51,17 @@ def test_the_last_version_counts_and_drafts_do_not(frame, first, second):
 
 @pytest.mark.parametrize("entry_point", ["inc", ""])
 @pytest.mark.parametrize(
+    "last",
+    ["def inc(x)\n    return x + 1\n", "def inc(x):\n    return (x + 1\n    # done\n", "inc = lambda x: x +\n#\n"],
+)
+@pytest.mark.parametrize("frame", [fenced, lambda code: fenced(code, ""), lambda code: code + "\nDone.\n"])
+def test_a_last_version_that_does_not_compile_is_the_answer(frame, last, entry_point):
+    assert not holds(frame(RIGHT) + "\nBetter, as it is shorter:\n\n" + frame(last), entry_point=entry_point)
+    assert holds(frame(last) + "\nBetter, as it compiles:\n\n" + fenced(RIGHT), entry_point=entry_point)
+
+
+@pytest.mark.parametrize("entry_point", ["inc", ""])
+@pytest.mark.parametrize(
     "response",
     [
         fenced(RIGHT) + "Use it:\n" + fenced(LONG_USE),
@@ -82,6 +93,8 @@ def test_the_last_version_counts_and_drafts_do_not(frame, first, second):
         "<|channel|>final<|message|>" + fenced(RIGHT) + "<|return|>",
         fenced(RIGHT) + "<|eot_id|>" + fenced(WRONG),
         fenced(RIGHT) + "Faster:\n```python\ndef inc(x, step=1):\n    if step ==",
+        fenced(RIGHT) + "Its signature:\n" + fenced("def inc(x):\n    # adds one\n"),
+        RIGHT + "\ndef inc(x) adds one to its argument.\n",
     ],
 )
 def test_the_function_is_found_in_any_frame(response, entry_point):

@@ -6,6 +6,7 @@ only where the program has those names.
 
 import builtins
 import importlib
+import importlib.util
 import re
 import sys
 import types
@@ -20,7 +21,7 @@ _LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", 
 _OF_NUMPY = ("numpy.testing._private.utils", "numpy.core.numeric", "numpy.core.fromnumeric", "numpy.core._methods")
 
 
-class TestsMissing(Exception):
+class TestsMissing(ModuleNotFoundError):
     """The tests need a module that this host lacks."""
 
 
@@ -85,9 +86,25 @@ class Imports:
         for part in _parents(name) if not level else ():
             if part in captured.modules and sys.modules.get(part) is not captured.modules[part]:
                 self.broken(f"the module {part} to be another than it was")
+        if name == "importlib" or (top == "importlib" and not fromlist):
+            builtins.__import__(name, space, local, fromlist, level)
+            return self._importlib()
         if top == "unittest" and ("main" in (fromlist or ()) or "unittest.mock" in captured.modules):
             return self._unittest(name, fromlist)
         return builtins.__import__(name, space, local, fromlist, level)
+
+    def _importlib(self) -> types.ModuleType:
+        """importlib with an `import_module` that gives what `import` gives."""
+        if "importlib" not in self.copies:
+
+            def import_module(name: str, package: str | None = None) -> Any:
+                name = importlib.util.resolve_name(name, package) if package else name
+                return self(name, fromlist=("*",))
+
+            self.copies["importlib"] = types.ModuleType("importlib")
+            self.own_import = {"import_module": import_module}
+        self.copies["importlib"].__dict__.update({**vars(importlib), **self.own_import})
+        return self.copies["importlib"]
 
     def _unittest(self, name: str, fromlist: Any) -> types.ModuleType:
         """unittest with the tests' own `main`, and `mock` with their own `ANY`."""
@@ -95,7 +112,7 @@ class Imports:
             "unittest": {"main": lambda *args, **kwargs: self.run_unittest()},
             "unittest.mock": {"ANY": matchers.ANY},
         }
-        if not self.copies:
+        if "unittest" not in self.copies:
             for module in changes.keys() & captured.modules.keys():
                 copy = self.copies[module] = types.ModuleType(module)
                 copy.__dict__.update({**vars(captured.modules[module]), **changes[module]})

@@ -15,6 +15,7 @@ from typing import Any
 
 from evoltune.sandbox.same_process import rewriting
 
+_IMPORTING = ("import_module", "__import__", "importorskip")
 _DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 
 
@@ -92,6 +93,10 @@ def _used_as_class(node: ast.AST) -> list[str]:
 
 
 def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _IMPORTING:
+        texts = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        name = "".join(reversed(texts[:2])) if texts and texts[0].startswith(".") else "".join(texts[:1])
+        return [name] if name.strip(".") else []
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom) or not node.module or node.level:
