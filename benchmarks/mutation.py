@@ -177,11 +177,7 @@ class Tree:
     def tested(self, group: str, timeout_s: float) -> tuple[bool, str, float]:
         """Whether the group's tests pass here, what ended them, and the seconds they took."""
         paths = f"{self.folder / 'shared'}{os.pathsep}{self.folder / 'domains'}"
-        environment = os.environ | {
-            "PYTHONPATH": paths,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "HYPOTHESIS_PROFILE": "mutants",
-        }
+        environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         command = [
             sys.executable,
             "-m",
@@ -200,16 +196,18 @@ class Tree:
             cwd=self.folder,
             env=environment,
             start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         try:
-            code = process.wait(timeout=timeout_s)
+            said, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.communicate()
             return False, "timeout", time.monotonic() - started
-        return code == 0, f"pytest exit {code}", time.monotonic() - started
+        last = said.strip().splitlines()[-1:] or [f"pytest exit {process.returncode}"]
+        return process.returncode == 0, last[0], time.monotonic() - started
 
     def run(self, mutant: Mutant, timeout_s: float) -> Outcome:
         place = self.folder / mutant.module

@@ -211,7 +211,7 @@ def test_check_finds_names_that_nothing_has(tmp_path: Path, capsys, text: str, s
     recipe.write_text(f"domain: math\n{text}\n")
     assert main(["recipes", "check", str(recipe)]) == 2
     said = capsys.readouterr().err
-    assert says in said and str(recipe) in said
+    assert says in said and f"{recipe}:2: " in said
 
 
 def test_check_says_what_a_recipe_lacks_before_it_runs(capsys):
@@ -244,6 +244,14 @@ def test_a_value_on_the_command_line_has_the_type_of_its_key(override: str, valu
     for key in override.partition("=")[0].split("."):
         found = found[key] if isinstance(found, dict) else getattr(found, key)
     assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "key", ["train.max_steps", "train.learning_rate", "eval.temperature", "teacher.max_tokens", "rl.beta"]
+)
+def test_a_number_below_its_range_is_refused(key: str):
+    with pytest.raises(RecipeError, match=f"{key}: Expected .* >"):
+        load_recipe("smoke/math", [f"{key}=-3"])
 
 
 @pytest.mark.parametrize("key", ["on", "no", "2024", "1.5", "null"])

@@ -17,6 +17,7 @@ from evoltune.evaluate.suites import judging_domain
 from evoltune.evolve.loop import operators_of
 from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.convert import convert
+from evoltune.recipe.load import place_of
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
 from evoltune.run.named_files import check_named_files
@@ -76,8 +77,8 @@ def _check(args: argparse.Namespace) -> None:
         try:
             _check_names(recipe)
             check_named_files(recipe)
-        except (RecipeError, DataError, DomainError) as error:  # they name the key alone
-            raise type(error)(f"{ref}: {error}") from error
+        except (RecipeError, DataError, DomainError) as error:  # they name the key, not its line
+            raise type(error)(f"{place_of(ref, str(error))}: {error}") from error
         kind, model = recipe.train.finetuning_type, recipe.train.model_name_or_path
         facts = {"recipe": ref, "domain": recipe.domain, "finetuning_type": kind, "model": model}
         open_end = "" if recipe.teacher.kind != "http" or recipe.teacher.endpoints else NO_SERVER
@@ -91,14 +92,14 @@ def _check_names(recipe: Recipe) -> None:
     if recipe.evolve.operators:
         operators_of(recipe, domain)
     if recipe.evolve.stop_on:
-        judging_domain(recipe.evolve.stop_on, recipe.domain)
+        _judge_of("evolve.stop_on", recipe.evolve.stop_on, recipe)
     for suite in recipe.eval.suites:
-        known = load_domain(judging_domain(suite, recipe.domain)).profiles
+        domain_name = _judge_of("eval.suites", suite, recipe)
+        known = load_domain(domain_name).profiles
         named = [("eval.profile", recipe.eval.profile), *(("eval.beside", name) for name in recipe.eval.beside)]
         for key, name in named:
             if name and name not in known:
                 raise RecipeError(f"{key}: suite {suite!r} has no profile {name!r}: {nearest(name, known)}")
-        domain_name = judging_domain(suite, recipe.domain)
         own = load_domain(domain_name).benchmarks.get(suite.rpartition("/")[2])
         name = recipe.eval.profile or (own.profile if own else "")
         if name in known:
@@ -110,6 +111,14 @@ def _check_names(recipe: Recipe) -> None:
         chat_url(endpoint.url, f"teacher.endpoints.{i}")
     if recipe.eval.endpoint:
         chat_url(recipe.eval.endpoint, "eval.endpoint")
+
+
+def _judge_of(key: str, suite: str, recipe: Recipe) -> str:
+    """The domain that judges a suite which a key names."""
+    try:
+        return judging_domain(suite, recipe.domain)
+    except (RecipeError, DataError, DomainError) as error:
+        raise type(error)(f"{key}: {error}") from error
 
 
 def _copy(args: argparse.Namespace) -> None:

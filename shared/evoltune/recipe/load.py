@@ -93,6 +93,14 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return _checked(tree, lines, overrides)
 
 
+def place_of(ref: str | Path, problem: str) -> str:
+    """File and line of the key that a problem begins with (`evolve.operators: ...`), else the recipe as it was named."""
+    _, lines = _read(find_recipe(ref), extended_by=())
+    keys = tuple(problem.partition(":")[0].split("."))
+    found = next((keys[:n] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
+    return lines[found] if found else str(ref)
+
+
 def load_section(path: Path, section: type[S]) -> S:
     """A file with the keys of one section, e.g. a study, checked like a recipe. Raises RecipeError."""
     tree, lines = _read(path, extended_by=())

@@ -10,7 +10,7 @@ from evoltune.recipe.base import Section
 from evoltune.recipe.evolution import Evolve
 from evoltune.recipe.judging import System
 from evoltune.recipe.reinforcement import RL, Reward
-from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share
+from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share, StepLimit
 from evoltune.record import Status, digest
 
 
@@ -213,7 +213,8 @@ class Train(Section, frozen=True, kw_only=True):
     warmup_steps: Count = 0
     warmup_ratio: Fraction = 0.0
     num_train_epochs: AboveZero = 3.0
-    max_steps: int = -1
+    max_steps: StepLimit = -1
+    """Optimizer steps, whatever `num_train_epochs` says; -1: as many as the epochs have."""
     weight_decay: NonNegative = 0.0
     adam_beta1: Fraction = 0.9
     adam_beta2: Fraction = 0.999
@@ -294,7 +295,7 @@ class Eval(Section, frozen=True, kw_only=True):
     """Problems per suite; 0: all."""
     n: Count = 0
     """Samples per problem; 0: the profile's."""
-    temperature: float | None = None
+    temperature: NonNegative | None = None
     """Default: the profile's."""
     top_p: Share | None = None
     """Default: the profile's."""
