@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+from evoltune.arena.choosing import score_candidate
 from evoltune.arena.judged_run import judge_run
 from evoltune.cluster import engine
 from evoltune.curate.certificate import certificate
@@ -26,10 +27,10 @@ from evoltune.models.card import write_card
 from evoltune.recipe import Recipe
 from evoltune.report.pages import write_report
 from evoltune.run.apply import apply_stage, close_step
-from evoltune.run.dev_suite import dev_recipe, dev_score
+from evoltune.run.dev_suite import dev_recipe
 from evoltune.run.evol_stop import evolve_until_best, verify_rate
 from evoltune.run.lock import locked
-from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, RUN_LOCK, TRAINED, scores_path
+from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, ROUNDS, RUN_LOCK, TRAINED, scores_path
 from evoltune.run.run import Run
 from evoltune.run.store import Store
 from evoltune.train import launch
@@ -92,8 +93,7 @@ def _score_by_training(work: Run) -> float:
     for stage in (verify, build, train):
         stage(work)
     recipe, out = dev_recipe(work.recipe, work.recipe.evolve.stop_on or ""), work.checkpoint.parent / DEV
-    # A dev suite is not reported, so the dataset needs no certificate for it.
-    return dev_score(measure(recipe, str(work.checkpoint), out, baseline=False, allow_uncertified=True))
+    return score_candidate(work.folder, recipe, str(work.checkpoint), out, work.folder / ROUNDS / "1" / DEV)
 
 
 def verify(work: Run) -> None:
@@ -130,7 +130,7 @@ def train(work: Run) -> None:
         scores_path(work.checkpoint.parent, AFTER).unlink(missing_ok=True)
     launch.train(
         work.recipe, work.training_data, work.checkpoint, suites=work.suites,
-        score=partial(measure, baseline=False, allow_uncertified=True), allow_uncertified=work.allow_uncertified,
+        score=partial(score_candidate, work.folder), allow_uncertified=work.allow_uncertified,
     )  # fmt: skip
 
 

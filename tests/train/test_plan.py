@@ -94,3 +94,26 @@ def test_calls_to_the_judge_are_planned(judge, said):
     (line,) = (line for line in describe(make_plan(recipe), "zero3") if line.startswith("judge: "))
     assert said in line
     assert make_plan(load_recipe("general/wizardlm-llama-7b", ["eval.judge=null"])).judge == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            ["evolve.stop_on=dev"],
+            "at most 6 to choose a round (evolve.stop_on)",
+        ),  # four rounds, three of them after the first
+        (["evolve.stop_on=dev", "evolve.stop_by=verify_rate"], None),
+        (["train.max_steps=10", "train.save_steps=4"], "at most 4 to choose a checkpoint (train.dev_suite)"),  # 4 and 8
+        (["train.max_steps=8", "train.save_steps=4"], "at most 2 to choose a checkpoint"),
+        (
+            ["evolve.stop_on=dev", "train.max_steps=100", "train.save_steps=4"],
+            "at most 6 to choose a round (evolve.stop_on) and 16 to choose a checkpoint",  # two kept of each of four rounds
+        ),
+    ],
+)
+def test_calls_by_which_the_judge_chooses_are_planned(more, said):
+    select = [] if said and "checkpoint" not in said else ["train.checkpoint_select=generations", "train.dev_suite=dev"]
+    judge = "eval.judge={teacher: {kind: http}}"
+    line = make_plan(load_recipe("general/wizardlm-llama-7b", [judge, *select, *more])).judge
+    assert said in line if said else "choose" not in line

@@ -28,16 +28,19 @@ def test_the_best_answers_choose_the_checkpoint_and_perplexity_is_only_shown(job
         "".join(json.dumps({"step": n, "loss": 3.0 - n / 4}) + "\n" for n in range(1, 7))
     )
 
-    def score(recipe, model, out):
+    compared = []
+
+    def score(recipe, model, out, reference):
         assert recipe.eval.suites == ("dev",)
-        weight = load_file(f"{model}/model.safetensors")["w"][0].item()
-        return {"suites": {"dev": {"measures": {"pass@1": {"value": {2: 0.3, 4: 0.7, 6: 0.5}[int(weight)]}}}}}
+        compared.append((out.name, reference.name))
+        return {2: 0.3, 4: 0.7, 6: 0.5}[int(load_file(f"{model}/model.safetensors")["w"][0].item())]
 
     manifest = select_checkpoint(job, {"steps": 6, "files": {}}, score)
     assert manifest["selected_step"] == 4
     assert load_file(tmp_path / "model.safetensors")["w"][0].item() == 4.0
     table = json.loads((tmp_path / "selection.json").read_text())["table"]
     assert [row["step"] for row in table] == [2, 4, 6]
+    assert compared == [("6", "6"), ("2", "6"), ("4", "6")]  # by a judge, all are compared with the last state
     assert table[-1]["train_perplexity"] < table[0]["train_perplexity"]  # and yet step 6 was not chosen
     assert "step 4: 70.0% on dev" in capsys.readouterr().err
 
@@ -51,8 +54,7 @@ def test_among_equal_scores_the_last_state_stays(job_in, tmp_path):
     save_file({"w": torch.full((2,), 2.0)}, folder / "model.safetensors")
     mark_complete(folder)
     save_file({"w": torch.full((2,), 6.0)}, tmp_path / "model.safetensors")
-    equal = {"suites": {"dev": {"measures": {"pass@1": {"value": 0.0}}}}}
-    assert select_checkpoint(job, {"steps": 6, "files": {}}, lambda *args: equal)["selected_step"] == 6
+    assert select_checkpoint(job, {"steps": 6, "files": {}}, lambda *args: 0.0)["selected_step"] == 6
     assert load_file(tmp_path / "model.safetensors")["w"][0].item() == 6.0
 
 

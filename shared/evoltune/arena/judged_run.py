@@ -41,11 +41,7 @@ def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
                 f"eval.judge: {name}: only {systems[0].name if systems else 'nothing'} has answers: set eval.baseline: true, or "
                 "name eval.judge.baselines"
             )
-        study = Study(
-            suite=name, systems=tuple(systems), judge=judge.teacher, protocol=judge.protocol, ours=systems[0].name,
-            limit=recipe.eval.limit, seed=recipe.seed, tries=judge.tries, planted=judge.planted, repeats=judge.repeats,
-            trust=judge.trust, data=recipe.eval.data,
-        )  # fmt: skip
+        study = study_of(recipe, judge, name, systems, planted=judge.planted, repeats=judge.repeats)
         result = judge_study(study, place, journal=folder / EVAL / JUDGED)
         print("\n".join(f"  {line}" for line in report(result)), file=sys.stderr, flush=True)
         found.append(result)
@@ -60,24 +56,40 @@ def _judged_suites(recipe: Recipe, judge: Judge, after: Mapping[str, Any]) -> It
         suite = load_suite(name, data, domain=recipe.domain).first(recipe.eval.limit)
         entry = after.get("suites", {}).get(suite.name, {})
         if suite.name in wanted if wanted else entry.get("statuses", {}).get("unverifiable", 0):
-            own = name if ":" in name else f"{suite.domain}:{name}"
-            yield (own if ROWS_FILE.search(name) else f"{suite.domain}/{suite.name}"), suite
+            yield full_name(name, suite), suite
 
 
-def _own_systems(folder: Path, place: Path, suite: Suite, scores: Mapping[str, Mapping[str, Any]]) -> Sequence[System]:
-    """Writes the answers of the run's own models as files, and returns the systems. Of each problem the first sample is taken;
-    where the problem has later turns, the whole dialogue."""
-    systems = []
-    for label, found in scores.items():
-        entry = found.get("suites", {}).get(suite.name)
-        if entry is None:
-            continue
-        texts = finished_samples(folder / EVAL / label / f"{suite.name}.jsonl", entry["settings_key"])
-        path = place / "texts" / f"{label}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with jsonl_writer(path) as write:
-            for task in suite.tasks:
-                if turns := answers_by_turn(texts, task.name, 0, 1 + len(later_turns(task))):
-                    write({"problem": task.name, "text": dialogue(task, turns)})
-        systems.append(System(name=label, answers=str(path)))
-    return systems
+def full_name(name: str, suite: Suite) -> str:
+    """The name under which a suite is found without the recipe's domain."""
+    own = name if ":" in name else f"{suite.domain}:{name}"
+    return own if ROWS_FILE.search(name) else f"{suite.domain}/{suite.name}"
+
+
+def study_of(
+    recipe: Recipe, judge: Judge, suite: str, systems: Sequence[System], *, planted: int, repeats: int
+) -> Study:
+    """The study of a recipe's own answers; the first system is compared with each other one."""
+    return Study(
+        suite=suite, systems=tuple(systems), judge=judge.teacher, protocol=judge.protocol, ours=systems[0].name,
+        limit=recipe.eval.limit, seed=recipe.seed, tries=judge.tries, planted=planted, repeats=repeats, trust=judge.trust,
+        data=recipe.eval.data,
+    )  # fmt: skip
+
+
+def _own_systems(folder: Path, place: Path, suite: Suite, scores: Mapping[str, Mapping[str, Any]]) -> list[System]:
+    """The run's own models that answered the suite."""
+    entries = {label: found.get("suites", {}).get(suite.name) for label, found in scores.items()}
+    return [own_system(place, suite, label, folder / EVAL / label, entry) for label, entry in entries.items() if entry]
+
+
+def own_system(place: Path, suite: Suite, label: str, folder: Path, entry: Mapping[str, Any]) -> System:
+    """Writes the answers in an evaluation's folder as a file below `place`, and returns it as a system. Of each problem the first
+    sample is taken; where the problem has later turns, the whole dialogue. `entry`: the suite's part of `scores.json`."""
+    texts = finished_samples(folder / f"{suite.name}.jsonl", entry["settings_key"])
+    path = place / "texts" / f"{label}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with jsonl_writer(path) as write:
+        for task in suite.tasks:
+            if turns := answers_by_turn(texts, task.name, 0, 1 + len(later_turns(task))):
+                write({"problem": task.name, "text": dialogue(task, turns)})
+    return System(name=label, answers=str(path))

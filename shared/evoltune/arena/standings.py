@@ -56,7 +56,7 @@ def _over_orders(problem: str, a: str, b: str, orders: Sequence[Mapping[str, flo
 def standings(
     study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement], checked: Checked | None = None
 ) -> dict[str, Any]:
-    """Counts wins, ties and losses of each pair: overall, by difficulty, and by skill (`radar`). Adds how far the judge can be
+    """Counts wins, ties and losses of each pair: overall, by difficulty, by skill (`radar`) and by problem (`points`). Adds how far the judge can be
     trusted and how far it agrees with people. Returns a JSON-ready dict."""
     results = pair_results(study, judgements, checked)
     levels = {task.name: _level(difficulties_of(task.fields)) for task in suite.tasks}
@@ -81,6 +81,7 @@ def standings(
                 "by_difficulty": {k: _tally(v) for k, v in _grouped(own, levels)},
                 "radar": {k: _share(v, study.protocol) for k, v in _grouped(own, skills)},
                 "share": _share(own, study.protocol),
+                "points": {r.problem: r.points for r in own},
             }
         )  # fmt: skip
     if study.protocol == "grades":

@@ -177,6 +177,7 @@ def _ablate(args: argparse.Namespace) -> None:
         facts = [{"axis": t.axis, "variant": t.variant, "seed": t.seed, "rows": len(t.rows)} for t in plan]
         options.say(args, facts, ("{axis}: {variant}, seed {seed}: {rows} rows".format(**f) for f in facts))
         return
+    ablation.check_scored(work)
     results = ablation.run_all(work, plan)
     page = write_ablation(folder)
     options.say(args, results, [*ablation.report(results), f"page: {page}"])

@@ -8,7 +8,7 @@ Everything is written to RUN/ablation/AXIS/VARIANT/SEED; the results and the cha
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,13 +18,15 @@ from typing import Any
 
 import msgspec
 
+from evoltune.arena.choosing import is_for_judge, points_against, score_candidate
 from evoltune.curate.ablations import EVOLUTION, Pool, variants
 from evoltune.curate.certificate import build_certificate, methods_of
 from evoltune.curate.decontaminate import decontaminate, domain_overlap, overlap_methods, seed_texts
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.measure import evaluate
-from evoltune.evaluate.results import percent, percent_interval, solved_problems
+from evoltune.evaluate.results import load_scores, percent, percent_interval, solved_problems
+from evoltune.evaluate.score import NOT_JUDGED, is_open
 from evoltune.evaluate.statistics import mean, paired
 from evoltune.recipe import Recipe
 from evoltune.record import Record
@@ -39,11 +41,11 @@ from evoltune.run.paths import (
     CHECKPOINT,
     DATASET,
     EVAL,
+    JUDGED,
     MANIFEST,
-    SCORES,
 )
 from evoltune.run.queries import decisions
-from evoltune.run.run import Run
+from evoltune.run.run import Run, check_reachable
 from evoltune.run.store import Step, Store
 from evoltune.terminal import table
 from evoltune.train.launch import train
@@ -78,6 +80,19 @@ def planned(work: Run, pool: Pool, axes: Sequence[str], size: int, repeats: int)
         for seed in range(work.recipe.seed, work.recipe.seed + repeats)
         for variant, rows in variants(pool, axis, size or len(pool.kept), seed).items()
     ]
+
+
+def check_scored(work: Run) -> None:
+    """Raises when the judge of open suites cannot be asked, and DataError when nothing could score a single suite."""
+    judge = work.recipe.eval.judge
+    open_suites = [name for name, suite in work.suites.items() if is_open(suite, work.recipe.verify)]
+    if judge and (open_suites or judge.suites):
+        check_reachable(judge.teacher, "eval.judge.teacher")
+    elif len(open_suites) == len(work.suites):
+        raise DataError(
+            f"eval.suites: no verifier can judge answers to {', '.join(open_suites)}, so there is nothing to score by: name a judge (eval.judge), "
+            "or another suite"
+        )
 
 
 def read_pool(work: Run) -> Pool:
@@ -121,26 +136,31 @@ def _roots(store: Store, evolved: Step) -> dict[str, frozenset[str]]:
 def run_all(work: Run, trainings: Sequence[Training]) -> list[dict[str, Any]]:
     """Trains and scores everything that is not finished; returns and writes the mean results of each variant."""
     for training in trainings:
-        first = next(t for t in trainings if (t.axis, t.seed) == (training.axis, training.seed))
-        _train_and_score(work, training, first)
+        _train_and_score(work, training, _first(trainings, training))
     groups: dict[tuple[str, str], list[Training]] = {}
     for training in trainings:
         groups.setdefault((training.axis, training.variant), []).append(training)
-    results = [_mean_over_seeds(work, group) for group in groups.values()]
+    solved = {t.folder(work.folder): _solved(work, t, _first(trainings, t)) for t in trainings}
+    results = [_mean_over_seeds(work, group, _first(trainings, group[0]), solved) for group in groups.values()]
     for entry, group in zip(results, groups.values(), strict=True):
         first_group = next(found for (axis, _), found in groups.items() if axis == entry["axis"])
         if entry["axis"] == EVOLUTION and group is not first_group:
-            entry["against"] = {"variant": first_group[0].variant, "suites": _against(work, first_group, group)}
+            entry["against"] = {"variant": first_group[0].variant, "suites": _against(work, first_group, group, solved)}
     write_json(work.folder / ABLATION / ABLATION_RESULTS, results)
     write_file(work.folder / ABLATION / ABLATION_CHART, scores_svg(bars(results)))
     return results
+
+
+def _first(trainings: Sequence[Training], training: Training) -> Training:
+    """The first variant of the same axis and seed, with which the others are compared."""
+    return next(t for t in trainings if (t.axis, t.seed) == (training.axis, training.seed))
 
 
 def bars(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of the chart."""
     return [
         {
-            "label": f"{entry['variant']} ({entry['rows']})", "suite": f"{entry['axis']}: {suite}", "measure": "mean",
+            "label": f"{entry['variant']} ({entry['rows']})", "suite": f"{entry['axis']}: {judged_by(suite, m)}", "measure": "mean",
             "value": m["value"], "low": m["interval"][0], "high": m["interval"][1],
         }
         for entry in results
@@ -161,8 +181,7 @@ def _train_and_score(work: Run, training: Training, first: Training) -> None:
     if training.axis == EVOLUTION:
         steps = _equal_steps(recipe, out / DATASET, first.folder(work.folder) / DATASET)
         recipe = replace(recipe, train=replace(recipe.train, max_steps=steps))
-    score = partial(evaluate, baseline=False, allow_uncertified=True)
-    train(recipe, out / DATASET, out / CHECKPOINT, suites=suites, score=score)
+    train(recipe, out / DATASET, out / CHECKPOINT, suites=suites, score=partial(score_candidate, work.folder))
     evaluate(recipe, str(out / CHECKPOINT), out / EVAL / AFTER, baseline=False)
 
 
@@ -186,41 +205,59 @@ def _tokens_trained(work: Run, training: Training) -> int:
     return round(rows * tokens_a_row)
 
 
-def _solved(work: Run, training: Training) -> dict[str, dict[str, float]]:
-    """suite -> problem -> pass@1."""
-    after = training.folder(work.folder) / EVAL / AFTER
-    scores = json.loads((after / SCORES).read_text(encoding="utf-8"))
-    return {suite: solved_problems(after, suite, entry) for suite, entry in scores["suites"].items()}
+Solved = Mapping[Path, Mapping[str, Mapping[str, float]]]
+"""folder of a training -> suite -> problem -> pass@1, or points before the judge"""
 
 
-def _against(work: Run, first: Sequence[Training], others: Sequence[Training]) -> dict[str, Any]:
+def _solved(work: Run, training: Training, first: Training) -> dict[str, dict[str, float]]:
+    """suite -> problem -> pass@1; of a suite that the judge compares, the points against the first variant's answers. A suite that
+    nothing judged is left out."""
+    after, reference = (found.folder(work.folder) / EVAL / AFTER for found in (training, first))
+    entries, found = load_scores(after)["suites"], {}
+    for name, suite in work.suites.items():
+        entry = entries[suite.name]
+        if is_for_judge(work.recipe, suite.name, entry):
+            found[suite.name] = points_against(work.recipe, name, after, reference, work.folder / EVAL / JUDGED)
+        elif entry["measures"]:
+            found[suite.name] = solved_problems(after, suite.name, entry)
+    return found
+
+
+def _against(work: Run, first: Sequence[Training], others: Sequence[Training], solved: Solved) -> dict[str, Any]:
     """The paired comparison with the first variant, suite by suite: of the means over seeds, and of each seed by itself."""
     found: dict[str, Any] = {}
-    pairs = [(_solved(work, a), _solved(work, b)) for a, b in zip(first, others, strict=True)]
+    pairs = [(solved[a.folder(work.folder)], solved[b.folder(work.folder)]) for a, b in zip(first, others, strict=True)]
     for suite in pairs[0][0]:
-        problems = sorted(pairs[0][0][suite])
+        problems = sorted(set.intersection(*(set(one[suite]) for pair in pairs for one in pair)))
         a, b = ([fmean(pair[i][suite][p] for pair in pairs) for p in problems] for i in (0, 1))
+        if not problems:
+            continue
         each = [fmean(pair[1][suite][p] - pair[0][suite][p] for p in problems) for pair in pairs]
         found[suite] = {**asdict(paired(a, b, work.recipe.seed)), "each_seed": each}
     return found
 
 
-def _mean_over_seeds(work: Run, trainings: Sequence[Training]) -> dict[str, Any]:
+def _mean_over_seeds(work: Run, trainings: Sequence[Training], reference: Training, solved: Solved) -> dict[str, Any]:
     """The mean of each suite over seeds and problems, with the bootstrap interval over problems."""
     found: dict[str, dict[str, list[float]]] = {}
     for training in trainings:
-        for suite, problems in _solved(work, training).items():
+        for suite, problems in solved[training.folder(work.folder)].items():
             for problem, value in problems.items():
                 found.setdefault(suite, {}).setdefault(problem, []).append(value)
     suites = {
         suite: asdict(mean([sum(v) / len(v) for _, v in sorted(problems.items())], work.recipe.seed))
         for suite, problems in found.items()
     }
+    entries = load_scores(trainings[0].folder(work.folder) / EVAL / AFTER)["suites"]
+    for suite, measure in suites.items():
+        if is_for_judge(work.recipe, suite, entries[suite]):
+            measure["won_against"] = reference.variant
     first = trainings[0]
     seeds = len(trainings)
     tokens = round(fmean(_tokens_trained(work, training) for training in trainings))
     return {
         "axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": seeds, "tokens": tokens, "suites": suites,
+        "not_judged": [suite for suite in entries if suite not in suites],
     }  # fmt: skip
 
 
@@ -230,7 +267,7 @@ def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     body = [
         [
             *(entry[key] for key in head[:5]),
-            suite,
+            judged_by(suite, m),
             percent(m["value"]),
             percent_interval(m["interval"]),
             _gain(entry, suite),
@@ -238,12 +275,19 @@ def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         for entry in results
         for suite, m in entry["suites"].items()
     ]
-    return table(head, body)
+    yield from table(head, body)
+    for suite in dict.fromkeys(suite for entry in results for suite in entry.get("not_judged", ())):
+        yield f"{suite}: not judged: {NOT_JUDGED}"
+
+
+def judged_by(suite: str, measure: Mapping[str, Any]) -> str:
+    """The suite, and what its score is where the judge gave it."""
+    return f"{suite}, won against {measure['won_against']}" if "won_against" in measure else suite
 
 
 def _gain(entry: dict[str, Any], suite: str) -> str:
     """The paired difference to the axis's first variant, with its interval over problems."""
-    if "against" not in entry:
+    if suite not in entry.get("against", {}).get("suites", {}):
         return ""
     found = entry["against"]["suites"][suite]
     low, high = found["interval"]

@@ -161,6 +161,15 @@ def passes(outcomes: Iterable[Outcome], k: int = 1) -> dict[str, float]:
     return {p: pass_at_k(len(g), sum(o.passed for o in g), k) for p, g in by_problem(outcomes).items()}
 
 
+def is_open(suite: Suite, verification: Verification) -> bool:
+    """Whether no verifier can judge answers to any of the suite's problems, which one word as the answer to each shows."""
+    if any(task.reference is not None or task.tests is not None for task in suite.tasks):
+        return False
+    with open_checker(suite.domain, verification) as checker:
+        judged = list(checker.verify(answered(suite, task, "?") for task in suite.tasks))
+    return all(answer.verdict and answer.verdict.status == "unverifiable" for r in judged for answer in r.answers)
+
+
 def nothing_judged(outcomes: Sequence[Outcome]) -> bool:
     """Whether no answer at all could be judged, as in a suite of open questions."""
     return bool(outcomes) and all(o.status == "unverifiable" for o in outcomes)

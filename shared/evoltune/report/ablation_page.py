@@ -19,7 +19,9 @@ def write_ablation(run: Path) -> Path:
     results = json.loads((folder / ABLATION_RESULTS).read_text(encoding="utf-8"))
     rows = bars(results)
     spec = scores(rows, order=tuple(dict.fromkeys(row["label"] for row in rows)))
-    write_file(
-        folder / ABLATION_PAGE, render_with_charts("variants.html", {"scores": spec}, name=run.name, results=results)
+    not_judged = dict.fromkeys(suite for entry in results for suite in entry.get("not_judged", ()))
+    page = render_with_charts(
+        "variants.html", {"scores": spec}, name=run.name, results=results, not_judged=list(not_judged)
     )
+    write_file(folder / ABLATION_PAGE, page)
     return folder / ABLATION_PAGE

@@ -5,7 +5,7 @@ work.check(("evolve", "verify"))
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +18,7 @@ import msgspec
 from evoltune.domain import Domain, check_policy, load_domain, source_hash
 from evoltune.errors import DataError, RecipeError, WorkError, naming
 from evoltune.evaluate.prompts import refuse_other_prompt
-from evoltune.evaluate.score import profile_of
+from evoltune.evaluate.score import is_open, profile_of
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.evolve.tries import check_tries
@@ -230,8 +230,7 @@ class Run:
                 count = sum(1 for _ in seed_records(self.recipe, self.domain))
             if not count:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
-        if "eval" in stages:
-            self._check_judge()
+        self._check_judge(stages)
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:
         """Raises DataError when an earlier recipe's rows would be missed, its dataset trained on, or its checkpoint scored."""
@@ -301,20 +300,42 @@ class Run:
                 )
         refuse_replacement(self.recipe, self.checkpoint, content)
 
-    def _check_judge(self) -> None:
-        """Raises when the judge's key, address or suites are wrong, or when there is nothing to compare with."""
-        judge = self.recipe.eval.judge
-        if judge is None:
+    def _check_judge(self, stages: Sequence[str]) -> None:
+        """Raises when the judge's key, address or suites are wrong, when there is nothing to compare with, and when an open suite
+        is to choose a round or a checkpoint without a judge."""
+        judge, choices = self.recipe.eval.judge, self._choices(stages)
+        is_needed = self._choose_openly(choices) or "eval" in stages
+        if judge is None or not is_needed:
             return
         check_reachable(judge.teacher, "eval.judge.teacher")
-        names = {suite.name for suite in self.suites.values()}
+        names = {name.rpartition("/")[2] for name in choices.values()} | {suite.name for suite in self.suites.values()}
         for name in judge.suites:
             if name.rpartition("/")[2] not in names:
                 raise RecipeError(f"eval.judge.suites: {name!r} is not one of eval.suites: {', '.join(sorted(names))}")
-        if not self.recipe.eval.baseline and not judge.baselines:
+        if "eval" in stages and not self.recipe.eval.baseline and not judge.baselines:
             raise RecipeError(
                 "eval.judge: nothing to compare the trained model with: set eval.baseline: true, or name eval.judge.baselines"
             )
+
+    def _choices(self, stages: Sequence[str]) -> dict[str, str]:
+        """key of the recipe -> suite, of the suites that choose something in these stages."""
+        recipe, chosen = self.recipe, {}
+        rounds = "evolve" in stages and recipe.evolve.stop_by == "train"
+        if rounds and recipe.evolve.stop_on:
+            chosen["evolve.stop_on"] = recipe.evolve.stop_on
+        if recipe.train.checkpoint_select == "generations" and ("train" in stages or chosen):
+            chosen["train.dev_suite"] = recipe.train.dev_suite
+        return chosen
+
+    def _choose_openly(self, chosen: Mapping[str, str]) -> bool:
+        """Whether one of these suites (key -> name) is open. Raises RecipeError when there is no judge for it."""
+        found = [key for key, name in chosen.items() if is_open(self._suite(name, key), self.recipe.verify)]
+        if found and self.recipe.eval.judge is None:
+            raise RecipeError(
+                f"{found[0]}: no verifier can judge answers to {chosen[found[0]]!r}, so it cannot choose: name a judge (eval.judge), "
+                "or another suite"
+            )
+        return bool(found)
 
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""

@@ -83,14 +83,15 @@ def make_plan(recipe: Recipe, *, gpu_gib: float = 80.0, rows: int = 0, dataset: 
         row_tokens = sum(kept) // packed
     full = train.finetuning_type == "full"
     calls, cost = _teacher(recipe)
+    steps = number_of_steps(train, packed or len(kept) or count, layout)
     return Plan(
         recipe=recipe.name, parameters=shape.parameters,
         trained=shape.parameters if full else shape.lora_parameters(train.lora_r, train.lora_targets),
         world=world, micro_batch=layout.micro, accumulation=layout.accumulation, tokens=train.max_length,
         memory=memory, fits=fits, gpu_bytes=int(gpu_gib * GIB), rows=count, rows_are=source,
-        packed=packed, steps=number_of_steps(train, packed or len(kept) or count, layout), step_tokens=layout.batch * row_tokens,
+        packed=packed, steps=steps, step_tokens=layout.batch * row_tokens,
         truncated=sum(n > train.max_length for n in lengths) if lengths else None,
-        calls=calls, cost_usd=cost, rl=_rollouts(recipe), judge=_judgements(recipe), launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
+        calls=calls, cost_usd=cost, rl=_rollouts(recipe), judge=_judgements(recipe, steps), launch=launch_text(recipe), deepspeed=deepspeed_config(recipe, world=world),
     )  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def _rollouts(recipe: Recipe) -> str:
     )
 
 
-def _judgements(recipe: Recipe) -> str:
+def _judgements(recipe: Recipe, steps: int) -> str:
     """How many calls the judge of open answers gets, where each of its replies can be read."""
     judge = recipe.eval.judge
     if judge is None:
@@ -121,8 +122,22 @@ def _judgements(recipe: Recipe) -> str:
     cap = f"; the budget allows {judge.teacher.budget.calls:,}" if judge.teacher.budget.calls else ""
     return (
         f"{each} calls for each open problem ({judge.protocol}, {systems} systems), and at most {6 * judge.planted + judge.repeats} a suite "
-        f"to measure the judge{cap}"
+        f"to measure the judge{_choices(recipe, steps)}{cap}"
     )
+
+
+def _choices(recipe: Recipe, steps: int) -> str:
+    """How many calls it takes to choose rounds and checkpoints by suites that no verifier can judge."""
+    train, by_training = recipe.train, recipe.evolve.stop_on and recipe.evolve.stop_by == "train"
+    rounds = recipe.evolve.rounds if by_training else 0
+    trainings = max(1, rounds)
+    found = []
+    if rounds > 1:
+        found.append(f"{2 * (rounds - 1)} to choose a round (evolve.stop_on)")
+    if train.checkpoint_select == "generations" and train.save_steps:
+        kept = min((steps - 1) // train.save_steps, train.save_total_limit or steps)  # beside the last state
+        found.append(f"{2 * kept * trainings} to choose a checkpoint (train.dev_suite)")
+    return f"; for each problem of an open dev suite at most {' and '.join(found)}" if found else ""
 
 
 def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict[Zero, Memory], dict[Zero, int]]:

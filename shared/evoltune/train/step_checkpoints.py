@@ -21,7 +21,7 @@ from typing import Any
 from evoltune.errors import RecipeError
 from evoltune.recipe import Recipe
 from evoltune.rows.files import atomic_path, file_digest, read_journal, write_json
-from evoltune.run.dev_suite import dev_recipe, dev_score, refuse_reported
+from evoltune.run.dev_suite import dev_recipe, refuse_reported
 from evoltune.run.paths import HEARTBEAT, MANIFEST, METRICS, SELECTION, STEP_HASHES
 from evoltune.train.job import Job
 
@@ -29,8 +29,8 @@ _HASHED_WHOLE = 64 * 2**20
 """Larger files are hashed only at both ends: reading 100 GB again would take minutes for each checkpoint."""
 _END = 8 * 2**20
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
-ScoreCheckpoint = Callable[[Recipe, str, Path], dict[str, Any]]
-"""(recipe, model folder, output folder) -> scores, as `evoltune.evaluate.measure.evaluate` returns them."""
+ScoreCheckpoint = Callable[[Recipe, str, Path, Path], float]
+"""(recipe with the dev suite alone, model folder, output folder, output folder of the checkpoint to compare with) -> score."""
 
 
 def step_folders(steps: Path) -> list[tuple[int, Path]]:
@@ -93,8 +93,8 @@ def check_selection(recipe: Recipe) -> None:
 def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:
     """Scores the kept checkpoints and the last state, and copies the best weights over the final ones.
 
-    The last state stays unless another scores better; of several such, the earliest. The scores are written to selection.json. Returns the manifest, with
-    `selected_step`.
+    The last state stays unless another scores better; of several such, the earliest. The scores are written to selection.json. Returns
+    the manifest, with `selected_step`.
     """
     if score is None:
         raise TypeError("train(): checkpoint_select: generations needs the argument `score`")
@@ -102,15 +102,16 @@ def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint
     recipe = dev_recipe(job.recipe, dev)
     lines = read_journal(job.folder / METRICS)
     perplexities = {row["step"]: math.exp(row["loss"]) for row in lines if row["loss"] is not None}
+    scored = job.folder / "select"
     table: list[dict[str, Any]] = []
-    for step, folder in _candidates(job, manifest["steps"]):
-        found, perplexity = (
-            dev_score(score(recipe, str(folder), job.folder / "select" / str(step))),
-            perplexities.get(step),
-        )
+    last, *others = sorted(_candidates(job, manifest["steps"]), key=lambda found: found[0] != manifest["steps"])
+    for step, folder in (last, *others):  # the last state first: an open suite's judge compares the others with it
+        found = score(recipe, str(folder), scored / str(step), scored / str(last[0]))
+        perplexity = perplexities.get(step)
         table.append({"step": step, "score": found, "train_perplexity": perplexity, "folder": str(folder)})
         shown = math.nan if perplexity is None else perplexity
         print(f"  select: step {step}: {found:.1%} on {dev}, training perplexity {shown:.2f}", file=sys.stderr)
+    table.sort(key=lambda row: row["step"])
     best = max(table, key=lambda row: (row["score"], row["step"] == manifest["steps"], -row["step"]))
     if best["step"] != manifest["steps"]:
         for path in _weights(job.folder):
