@@ -105,7 +105,8 @@ def test_labels_that_the_task_is_about_are_no_leak_in_an_answer(asked, text):
 @pytest.mark.parametrize(("count", "is_label"), [(1, True), (7, True), (8, True), (9, False), (12, False)])
 def test_a_line_of_more_than_eight_words_is_a_sentence_and_no_label(count, is_label):
     line = " ".join(f"w{i}" for i in range(count))
-    assert [label for label, _ in label_lines(f"{line}:\n{{instruction}}")] == [line] * is_label
+    for template in (f"{line}:\n{{instruction}}", f"{line}: {{instruction}}\nMore."):
+        assert [label for label, _ in label_lines(template)] == [line] * is_label
 
 
 @pytest.mark.parametrize("written", ["New task\n", "**New task**\n", "new  task:", "#New task# "])
