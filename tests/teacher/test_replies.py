@@ -161,6 +161,16 @@ def test_a_prompt_that_was_blocked_is_one_rows_fault():
     assert caught.value.reason == "content filter"
 
 
+@pytest.mark.parametrize("envelope", [{"code": 0, "msg": "ok"}, {"success": True, "errors": []}, {"choices": None}])
+@pytest.mark.parametrize("name", ["data", "result", "output"])
+def test_a_completion_in_an_envelope_is_read(envelope, name):
+    inside = {"choices": [choice("An answer.")], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    reply = reply_of({**envelope, name: inside})
+    assert (reply.texts, reply.usage.completion_tokens) == (("An answer.",), 2)
+    with pytest.raises(FailedReply):
+        reply_of({**envelope, name: {"choices": [{"error": {"message": "no slot", "code": 503}}]}})
+
+
 @pytest.mark.parametrize("end", [{"finish_reason": {"type": "length", "length": 5}}, {"finishReason": "MAX_TOKENS"}])
 def test_the_end_is_known_also_as_an_object_or_in_another_spelling(end):
     assert reply_of({"choices": [{"message": {"content": "half a"}, **end}]}).truncated == (0,)

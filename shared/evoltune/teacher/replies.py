@@ -66,6 +66,7 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
     """
     if not isinstance(completion, dict):
         raise ValueError("the reply has no choices")
+    completion = _unwrapped(completion)
     if error := error_in_reply(completion):
         raise FailedReply(error)
     choices = completion.get("choices")
@@ -87,6 +88,14 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
     texts, thoughts = tuple(text for text, _, _ in kept), tuple(thought for _, thought, _ in kept)
     truncated = tuple(i for i, (_, _, is_cut) in enumerate(kept) if is_cut)
     return Reply(texts=texts, usage=usage, truncated=truncated, thoughts=thoughts if any(thoughts) else ())
+
+
+def _unwrapped(completion: dict[str, Any]) -> dict[str, Any]:
+    """The completion inside an envelope of a gateway: `{"code": 0, "data": {"choices": [...]}}`."""
+    if completion.get("choices"):
+        return completion
+    inside = [value for value in completion.values() if isinstance(value, dict) and value.get("choices")]
+    return inside[0] if len(inside) == 1 else completion
 
 
 def _why_blocked(completion: Mapping[str, Any]) -> str:
