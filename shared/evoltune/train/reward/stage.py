@@ -15,9 +15,6 @@ from pathlib import Path
 from evoltune.dataset.rl_prompts import VerifiablePrompt, prompts_of_run
 from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError, RecipeError
-from evoltune.generate.completions import finished_samples, generate
-from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
-from evoltune.models.proof import read_template
 from evoltune.recipe import StepReward
 from evoltune.record import Answer, Record, Task, digest
 from evoltune.rows.files import jsonl_writer
@@ -30,6 +27,7 @@ from evoltune.train.reward.launch import replace_train, settings_of, train_rewar
 from evoltune.train.reward.pairs import pairs_of
 from evoltune.train.reward.planting import plant
 from evoltune.train.reward.steps import HALF, Label, Solution, hard_labels, split_steps
+from evoltune.train.samples import Sampling, sample_answers
 
 VERDICT = "verdict"
 
@@ -95,7 +93,11 @@ def label_samples(work: Run, settings: StepReward) -> Path:
             f"reward.steps: none of the training rows in {work.dataset} has a reference or tests, so that no sample can be judged "
             "and no step labelled: give reward.steps.rows, or seeds with references"
         )
-    texts = sample_solutions(work, prompts, settings)
+    sampling = Sampling(
+        n=settings.samples, temperature=settings.temperature, max_new_tokens=work.recipe.eval.max_new_tokens or 512
+    )
+    samples = sample_answers(work, prompts, sampling, work.folder / f"{REWARD_STEPS}.samples.jsonl")
+    texts = [[sample.text for sample in found] for found in samples]
     records = [_record(work.domain, prompt, found) for prompt, found in zip(prompts, texts, strict=True)]
     target = work.folder / f"{REWARD_STEPS}.jsonl"
     with work.checker() as checker:
@@ -137,30 +139,6 @@ def planted_twins(domain: Domain, solutions: Sequence[Solution], each: int, seed
         made = (plant(domain, task, solution, rng) for _ in range(each))
         twins += {twin.text: twin for twin in made if twin}.values()
     return twins
-
-
-def sample_solutions(work: Run, prompts: Sequence[VerifiablePrompt], settings: StepReward) -> list[list[str]]:
-    """For each prompt the texts that the checkpoint writes."""
-    source, template = find_model(str(work.checkpoint)), read_template(work.checkpoint)
-    if template is None:
-        raise DataError(f"{work.checkpoint}: no finished training: run `evoltune train` first")
-    chosen = GenerationSettings(
-        model=str(work.checkpoint), weights=source.fingerprint, template=template.template, system=template.system_prompt,
-        n=settings.samples, temperature=settings.temperature, max_new_tokens=work.recipe.eval.max_new_tokens or 512,
-        seed=work.recipe.seed,
-    )  # fmt: skip
-    requests = [
-        SampleRequest(
-            suite="reward", problem=prompt.id, sample=i, prompt=prompt.messages[-1]["content"],
-            history=tuple((m["role"], m["content"]) for m in prompt.messages[:-1]),
-        )
-        for prompt in prompts
-        for i in range(settings.samples)
-    ]  # fmt: skip
-    file = work.folder / f"{REWARD_STEPS}.samples.jsonl"
-    generate(requests, chosen, source, file, batch_size=work.recipe.eval.batch_size)
-    done = finished_samples(file, chosen.key)
-    return [[done[prompt.id, i]["text"] for i in range(settings.samples)] for prompt in prompts]
 
 
 def _record(domain: Domain, prompt: VerifiablePrompt, texts: Sequence[str]) -> Record:
