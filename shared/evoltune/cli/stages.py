@@ -209,8 +209,10 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
         models = [name for name in ("steps", "instructions") if recipe.reward and getattr(recipe.reward, name)]
         lines.append(f"reward: models of {' and '.join(models)} on the checkpoint, into {work.folder}")
     if "rl" in stages and recipe.rl:
-        answers = recipe.rl.prompts_per_step * recipe.rl.num_generations
-        size = f"{recipe.rl.max_steps} steps of {answers} answers, up to {recipe.rl.max_completion_length} tokens each"
+        rl = recipe.rl
+        answers = f"{rl.prompts_per_step * rl.num_generations} answers"
+        each = f"{rl.prompts_per_step} pairs" if rl.algorithm == "dpo" else answers
+        size = f"{rl.max_steps} steps of {each}, up to {rl.max_completion_length} tokens each"
         lines.append(f"rl: {recipe.rl.algorithm}, {size}, into {work.final}")
     if "eval" in stages:
         when = " before and after" if recipe.eval.baseline else ""

@@ -62,14 +62,18 @@ class Reward(Section, frozen=True, kw_only=True):
 class RL(Section, frozen=True, kw_only=True):
     """Reinforcement learning of the run's checkpoint by TRL on one machine; names as in TRL. See docs/rl.md."""
 
-    algorithm: Literal["grpo", "rloo"] = "grpo"
+    algorithm: Literal["grpo", "rloo", "dpo"] = "grpo"
+    """`dpo`: preference training on pairs of answers, of which the verifier passed one and failed the other."""
     prompts: str | None = None
     """Rows with references or tests; default: the tasks of the run's own dataset."""
     num_generations: Annotated[int, Meta(ge=2)] = 8
+    """Answers to a prompt; with `dpo` of the checkpoint, to prompts whose recorded answers give too few pairs."""
     prompts_per_step: Positive = 8
-    """Prompts of one step, each answered `num_generations` times."""
+    """Prompts of one step, each answered `num_generations` times; with `dpo` pairs."""
     per_device_train_batch_size: Positive = 8
-    """Answers that are trained on together."""
+    """Answers that are trained on together; with `dpo` pairs."""
+    pairs_per_prompt: Positive = 1
+    """With `dpo`: at most this many pairs of one prompt. Ours: unlike prompts teach more than the same one again."""
     max_completion_length: Positive = 256
     temperature: AboveZero = 1.0
     top_p: Share = 1.0
@@ -77,8 +81,9 @@ class RL(Section, frozen=True, kw_only=True):
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant"
     warmup_steps: Count = 0
     max_steps: Positive = 100
-    beta: NonNegative = 0.04
-    """Weight of the KL penalty against the checkpoint; 0: none. No paper of ours names one."""
+    beta: NonNegative | None = None
+    """Weight of the KL penalty against the checkpoint, 0: none; with `dpo` its beta. Default: 0.04, which no paper of ours names;
+    with `dpo` 0.1 (2305.18290)."""
     scale_rewards: Literal["none", "batch", "group"] = "none"
     """GRPO's division of rewards; `group` cancels an instruction reward, so it is refused beside one."""
     max_grad_norm: NonNegative = 1.0
@@ -97,3 +102,8 @@ class RL(Section, frozen=True, kw_only=True):
     """The run stops where more answers than this share could not be judged in three steps in a row."""
     max_length_growth: NonNegative = 4.0
     """The run stops where answers are this many times longer than in its first steps; 0: never."""
+
+    @property
+    def strength(self) -> float:
+        """`beta`, or its default under this algorithm."""
+        return self.beta if self.beta is not None else 0.1 if self.algorithm == "dpo" else 0.04

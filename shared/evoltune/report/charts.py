@@ -104,6 +104,7 @@ def reinforcement(metrics: Sequence[Row]) -> Spec:
         "steps": "step score",
         "unjudged": "not judged",
         "accuracy": "held-out solved",
+        "preferred": "pairs preferred",
     }
     rows = [{"step": m["step"], "what": names[name], "value": m[name]} for m in metrics for name in names if name in m]
     return _spec(

@@ -62,6 +62,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """Folder of the process reward model that RL asks; empty: none."""
     reward_instructions: str = ""
     """The same of the instruction reward model."""
+    pairs: str = ""
+    """File of the pairs that preference training reads; `rows` then are the prompts."""
 
     @property
     def seed(self) -> int:
@@ -88,7 +90,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
 def make_job(
     recipe: Recipe, rows: str, base: str, out: Path, certificate: Path | None, *, kind: Kind = "sft", start: str = "",
-    reward_steps: str = "", reward_instructions: str = "",
+    reward_steps: str = "", reward_instructions: str = "", pairs: str = "",
 ) -> Job:  # fmt: skip
     """A job with its fingerprint. `rows`: as `rows_of` returns it. `start`: a finished checkpoint, or none."""
     content = digest([_content(rows)])
@@ -99,6 +101,8 @@ def make_job(
         limits = {key: value for key, value in msgspec.to_builtins(recipe.verify).items() if key != "workers"}
         chosen = recipe.reward.fail_share if recipe.reward else 0.0
         parts += [msgspec.to_builtins(recipe.rl), recipe.domain, limits, chosen]
+    if pairs:
+        parts.append(file_digest(Path(pairs)))
     return Job(
         recipe=recipe,
         rows=rows,
@@ -111,6 +115,7 @@ def make_job(
         start=start,
         reward_steps=reward_steps,
         reward_instructions=reward_instructions,
+        pairs=pairs,
     )
 
 

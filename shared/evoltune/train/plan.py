@@ -102,13 +102,20 @@ def _rollouts(recipe: Recipe) -> str:
         return ""
     answers = rl.max_steps * rl.prompts_per_step * rl.num_generations
     reward = recipe.reward
-    models = sum(bool(model) for model in (reward.steps, reward.instructions)) if reward else 0
-    full = recipe.train.finetuning_type == "full"
-    copies = models + int(full and rl.beta > 0)
-    beside = f"; {copies} more models of the base's size in memory (reward models{', reference' if full and rl.beta else ''})"
+    names = ["reward model"] * (sum(bool(model) for model in (reward.steps, reward.instructions)) if reward else 0)
+    if recipe.train.finetuning_type == "full" and rl.strength:
+        names.append("reference")
+    beside = f"; {len(names)} more models of the base's size in memory ({', '.join(names)})" if names else ""
+    if rl.algorithm == "dpo":
+        pairs = rl.max_steps * rl.prompts_per_step
+        return (
+            f"dpo: {rl.max_steps:,} steps of {rl.prompts_per_step} pairs, {pairs:,} in all (each taken again where there are fewer); "
+            f"before that up to {rl.num_generations} answers to each prompt that lacks one, of at most {rl.max_completion_length:,} "
+            f"tokens{beside}"
+        )
     return (
         f"{rl.algorithm}: {rl.max_steps:,} steps of {rl.prompts_per_step} x {rl.num_generations} answers, {answers:,} rollouts of at "
-        f"most {rl.max_completion_length:,} tokens ({answers * rl.max_completion_length:,} in all){beside if copies else ''}"
+        f"most {rl.max_completion_length:,} tokens ({answers * rl.max_completion_length:,} in all){beside}"
     )
 
 

@@ -55,6 +55,20 @@ def prompts(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """Of the same prompts; in a good answer letters of the first half prevail."""
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    rows = [
+        {"id": f"{i}.0", "prompt": [{"role": "user", "content": f"Say {i}."}],
+         "chosen": [{"role": "assistant", "content": "ABAB"}], "rejected": [{"role": "assistant", "content": "zyzyzy"}],
+         "origin": "sampled", "cut": i % 2 == 0}
+        for i in range(40)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
 def policy(tiny_base, tiny_rows, tmp_path_factory):
     """policy(kind): a checkpoint of three steps of SFT, `lora` or `full`."""
     pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): no policy was trained")

@@ -1,6 +1,7 @@
 """Reinforcement learning by TRL: trained, resumed, stopped."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from evoltune.train.rl.launch import check_rl, train_policy
 
 pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
 
+DPO = ("rl.algorithm=dpo", "rl.per_device_train_batch_size=2")
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -63,13 +65,31 @@ def test_an_adapter_on_grown_embeddings_is_saved_without_them(rl_recipe, policy,
     assert load_file(tmp_path / name).keys() == load_file(start / name).keys()
 
 
+def test_pairs_train_an_adapter_under_the_same_guards_and_in_the_same_form(rl_recipe, prompts, pairs, policy, tmp_path):
+    recipe, start, out = rl_recipe(*DPO, "rl.max_kl=20"), policy("lora"), tmp_path / "rl"
+    manifest = train_policy(recipe, prompts=prompts, start=start, out=out, pairs=pairs)
+    assert manifest["steps"] == 6 and manifest["data"]["kept"] == 40
+    assert {p.name for p in start.iterdir() if p.suffix in (".safetensors", ".json")} <= {p.name for p in out.iterdir()}
+    steps = [line for line in lines_of(out) if "reward" in line]
+    assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]
+    assert steps[0]["loss"] == pytest.approx(math.log(2)) and steps[0]["reward"] == 0  # the policy is its own reference
+    assert steps[-1]["loss"] < steps[0]["loss"] and steps[-1]["preferred"] == 1 and steps[-1]["reward"] > 0
+    measured = [line for line in lines_of(out) if "accuracy" in line]
+    assert [line["step"] for line in measured] == [0, 3, 6]
+    assert measured[0]["kl"] == pytest.approx(0, abs=1e-6) and measured[-1]["kl"] > 1e-3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lora", "full"])
-@pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
-def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(rl_recipe, prompts, policy, tmp_path, kind, algorithm):
-    recipe = rl_recipe(f"rl.algorithm={algorithm}", f"train.finetuning_type={kind}")
+@pytest.mark.parametrize("algorithm", ["grpo", "rloo", "dpo"])
+def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(
+    rl_recipe, prompts, pairs, policy, tmp_path, kind, algorithm
+):
+    more = DPO if algorithm == "dpo" else [f"rl.algorithm={algorithm}"]
+    recipe = rl_recipe(*more, f"train.finetuning_type={kind}", "rl.max_kl=1000")
     whole, part = tmp_path / "whole", tmp_path / "part"
-    train_policy(recipe, prompts=prompts, start=policy(kind), out=whole)
+    files = {"prompts": prompts, "pairs": pairs if algorithm == "dpo" else None}
+    train_policy(recipe, **files, start=policy(kind), out=whole)
     job = json.loads((whole / "job.json").read_text())
     part.mkdir()
     (part / "job.json").write_text(json.dumps({**job, "out": str(part)}))
@@ -78,7 +98,7 @@ def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(rl_recipe, prompts
             [sys.executable, "-c", KILLED, str(part / "job.json"), str(at)], capture_output=True, text=True
         )
         assert killed.returncode == -9, killed.stderr[-2000:]
-    train_policy(recipe, prompts=prompts, start=policy(kind), out=part)
+    train_policy(recipe, **files, start=policy(kind), out=part)
     name = "adapter_model.safetensors" if kind == "lora" else "model.safetensors"
     assert file_digest(part / name) == file_digest(whole / name)
     assert [line["step"] for line in lines_of(part)] == [line["step"] for line in lines_of(whole)]
@@ -91,6 +111,13 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):
     with pytest.raises(RecipeError, match="cancels the instruction reward exactly"):
         check_rl(load_recipe("smoke/math", both))
     assert check_rl(load_recipe("smoke/math", [*both, "rl.algorithm=rloo"])).algorithm == "rloo"
+    for wrong, told in (
+        ("reward={steps: {}}", "models of `reward:` would have no effect"), ("rl.beta=0", r"rl.beta: 0: .*above 0"),
+        ("rl.scale_rewards=batch", "has no effect with rl.algorithm dpo"),
+        ("rl.prompts_per_step=3", "rl.prompts_per_step: 3 pairs are no multiple of rl.per_device_train_batch_size 2 x 1 devices"),
+    ):  # fmt: skip
+        with pytest.raises(RecipeError, match=told):
+            check_rl(load_recipe("smoke/math", [*DPO, wrong]))
     with pytest.raises(RecipeError, match=r"train.deepspeed: zero3"):
         check_rl(load_recipe("smoke/math", ["rl={}", "train.deepspeed=zero3"]))
     with pytest.raises(RecipeError, match="no finished checkpoint"):

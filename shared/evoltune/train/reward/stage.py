@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
 
-from evoltune.dataset.rl_prompts import VerifiablePrompt, prompts_of_run
-from evoltune.domain import Domain, to_task
+from evoltune.dataset.rl_prompts import prompts_of_run
+from evoltune.domain import Domain
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import StepReward
 from evoltune.record import Answer, Record, Task, digest
@@ -27,7 +27,7 @@ from evoltune.train.reward.launch import replace_train, settings_of, train_rewar
 from evoltune.train.reward.pairs import pairs_of
 from evoltune.train.reward.planting import plant
 from evoltune.train.reward.steps import HALF, Label, Solution, hard_labels, split_steps
-from evoltune.train.samples import Sampling, sample_answers
+from evoltune.train.samples import Sampling, as_record, sample_answers
 
 VERDICT = "verdict"
 
@@ -98,7 +98,7 @@ def label_samples(work: Run, settings: StepReward) -> Path:
     )
     samples = sample_answers(work, prompts, sampling, work.folder / f"{REWARD_STEPS}.samples.jsonl")
     texts = [[sample.text for sample in found] for found in samples]
-    records = [_record(work.domain, prompt, found) for prompt, found in zip(prompts, texts, strict=True)]
+    records = [as_record(work.domain, prompt, found) for prompt, found in zip(prompts, texts, strict=True)]
     target = work.folder / f"{REWARD_STEPS}.jsonl"
     with work.checker() as checker:
         solutions = [
@@ -139,13 +139,6 @@ def planted_twins(domain: Domain, solutions: Sequence[Solution], each: int, seed
         made = (plant(domain, task, solution, rng) for _ in range(each))
         twins += {twin.text: twin for twin in made if twin}.values()
     return twins
-
-
-def _record(domain: Domain, prompt: VerifiablePrompt, texts: Sequence[str]) -> Record:
-    task = to_task(domain, {"instruction": prompt.messages[-1]["content"], **prompt.columns}, prompt.id)
-    return Record(
-        domain=domain.name, task=task, answers=tuple(Answer(text=t, model="policy") for t in dict.fromkeys(texts))
-    )
 
 
 def labelled(domain: Domain, record: Record, answer: Answer, *, use_check: bool) -> Solution:

@@ -7,7 +7,7 @@ held-out prompts that are solved. A continued run reads it, so the guards rememb
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from transformers import TrainerCallback
@@ -17,23 +17,25 @@ from evoltune.run.paths import METRICS, STOP
 from evoltune.train import metrics
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.rl.guards import Guard
+from evoltune.train.rl.held_out import Measured
 from evoltune.train.step_checkpoints import mark_complete
 
 NAMES = {
-    "loss": ("loss",), "reward": ("reward",), "kl": ("kl",), "length": ("completions/mean_length", "completion_length"),
-    "grad_norm": ("grad_norm",), "learning_rate": ("learning_rate",), "entropy": ("entropy",),
+    "loss": ("loss",), "reward": ("reward", "rewards/margins"), "kl": ("kl",), "preferred": ("rewards/accuracies",),
+    "length": ("completions/mean_length", "completion_length"), "grad_norm": ("grad_norm",), "learning_rate": ("learning_rate",), "entropy": ("entropy",),
 }  # fmt: skip
-"""Our names -> TRL's, the newest first."""
+"""Our names -> TRL's, the newest first. The reward of DPO is its margin: how much more the policy prefers the chosen answer than
+the reference does; `preferred` is the share of pairs in which it does."""
 PARTS = ("verifier", "steps", "instruction", "unjudged")
 
 
 class GuardedRun(TrainerCallback):  # type: ignore[misc]
     """Raises TrainingError when a guard stops the run; the checkpoints until then are kept."""
 
-    def __init__(self, job: Job, watchdog: Watchdog, name: str, solve: Callable[[Any], Sequence[float]]) -> None:
-        """`name`: of the reward, as TRL logs it. `solve(model)`: the scores of the held-out prompts, in a fixed order."""
+    def __init__(self, job: Job, watchdog: Watchdog, name: str, measure: Callable[[Any], Measured]) -> None:
+        """`name`: of the reward, as TRL logs it. `measure(model)`: what the held-out prompts show."""
         assert job.recipe.rl is not None
-        self._job, self._watchdog, self._name, self._solve = job, watchdog, name, solve
+        self._job, self._watchdog, self._name, self._measured = job, watchdog, name, measure
         self._rl = job.recipe.rl
         self._guard = Guard(settings=self._rl)
         self._path = job.folder / METRICS
@@ -47,7 +49,7 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
         for row in kept:
             self._guard.step(row) if "reward" in row else None
             if "held_out" in row:
-                self._guard.measured(step=row["step"], solved=row["held_out"])
+                self._guard.measured(step=row["step"], solved=row["held_out"], length=row.get("held_out_length", 0.0))
         if self._first:
             metrics.replace(self._path, kept)
         if self._guard.first is None:
@@ -62,13 +64,13 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
             self.stopping = control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if not logs or "reward" not in logs:
-            return
         line: dict[str, Any] = {"step": state.global_step}
         for ours, theirs in NAMES.items():
-            value = next((logs[name] for name in theirs if name in logs), None)
+            value = next((logs[name] for name in theirs if name in logs), None) if logs else None
             if value is not None:
                 line[ours] = float(value)
+        if not logs or "reward" not in line:
+            return
         line |= {part: logs[f"{self._name}/{part}"] for part in PARTS if f"{self._name}/{part}" in logs}
         self._write(line)
         self._stop_if(self._guard.step(line))
@@ -76,11 +78,14 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
             self._measure(state.global_step, kwargs["model"])
 
     def _measure(self, step: int, model: Any) -> None:
-        solved = list(self._solve(model))
+        found = self._measured(model)
+        solved = list(found.solved)
         self._watchdog.beat(f"measured step {step}")
         if solved:
-            self._write({"step": step, "held_out": solved, "accuracy": sum(solved) / len(solved)})
-        self._stop_if(self._guard.measured(step=step, solved=solved))
+            kl = {} if found.kl is None else {"kl": found.kl}
+            accuracy = sum(solved) / len(solved)
+            self._write({"step": step, "held_out": solved, "accuracy": accuracy, "held_out_length": found.length, **kl})
+        self._stop_if(self._guard.measured(step=step, solved=solved, length=found.length, kl=found.kl))
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._first:

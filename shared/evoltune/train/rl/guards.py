@@ -6,8 +6,8 @@
 
 Verified accuracy is that of held-out prompts, answered greedily and judged by the verifier alone, so no reward model can lift it.
 It counts as fallen when a paired test against the first measurement is significant at 1%, so each look has at most one chance in
-a hundred to stop a sound run. Imports no
-torch.
+a hundred to stop a sound run. Preference training generates nothing as it goes: there length and KL are those of the held-out
+answers. Imports no torch.
 """
 
 import math
@@ -18,6 +18,7 @@ from typing import Any
 
 from evoltune.evaluate.statistics import paired
 from evoltune.recipe import RL
+from evoltune.train.reward.held_out import is_held_out
 
 LEVEL = 0.01
 FIRST = 5
@@ -35,6 +36,8 @@ class Guard:
     unjudged: list[float] = field(default_factory=list)
     first: Sequence[float] | None = None
     """Which held-out prompts were solved before the first step."""
+    first_length: float = 0.0
+    """Mean tokens of these answers."""
 
     def step(self, line: Mapping[str, Any]) -> str:
         """Why the run must stop after this step; empty if it need not."""
@@ -45,23 +48,22 @@ class Guard:
         if length is not None:
             self.lengths.append(length)
         self.unjudged.append(line.get("unjudged") or 0.0)
-        if rl.max_kl and kl is not None and kl > rl.max_kl:
-            return f"{at}: the KL divergence from the checkpoint is {kl:.3g} (rl.max_kl {rl.max_kl:g})"
         start = statistics.fmean(self.lengths[:FIRST]) if len(self.lengths) > FIRST else 0.0
-        if rl.max_length_growth and start and self.lengths[-1] > rl.max_length_growth * start:
-            growth = f"from {start:.0f} to {self.lengths[-1]:.0f} tokens"
-            return f"{at}: answers grew {growth} (rl.max_length_growth {rl.max_length_growth:g})"
+        if problem := self._run_away(kl, start, self.lengths[-1] if start else 0.0):
+            return f"{at}: {problem}"
         recent = self.unjudged[-IN_A_ROW:]
         if len(recent) == IN_A_ROW and min(recent) > rl.max_unjudged:
             share = f"{min(recent):.0%} of the answers or more could not be judged"
             return f"{at}: {share} in {IN_A_ROW} steps in a row (rl.max_unjudged {rl.max_unjudged:g})"
         return ""
 
-    def measured(self, *, step: int, solved: Sequence[float]) -> str:
+    def measured(self, *, step: int, solved: Sequence[float], length: float = 0.0, kl: float | None = None) -> str:
         """Why the run must stop after a measurement on the held-out prompts, given in the same order each time."""
         if self.first is None or not solved:
-            self.first = list(solved)
+            self.first, self.first_length = list(solved), length
             return ""
+        if problem := self._run_away(kl, self.first_length, length):
+            return f"step {step}: {problem} on held-out prompts"
         result = paired(self.first, solved)
         if result.difference >= 0 or result.p >= LEVEL:
             return ""
@@ -77,8 +79,23 @@ class Guard:
             "raise rl.beta, or lower rl.learning_rate"
         )
 
+    def _run_away(self, kl: float | None, start: float, length: float) -> str:
+        rl = self.settings
+        if rl.max_kl and kl is not None and kl > rl.max_kl:
+            return f"the KL divergence from the checkpoint is {kl:.3g} (rl.max_kl {rl.max_kl:g})"
+        if rl.max_length_growth and start and length > rl.max_length_growth * start:
+            return (
+                f"answers grew from {start:.0f} to {length:.0f} tokens (rl.max_length_growth {rl.max_length_growth:g})"
+            )
+        return ""
+
     def _rewards(self) -> tuple[float, float]:
         """The mean reward of the first and of the last steps."""
         if not self.rewards:
             return math.nan, math.nan
         return statistics.fmean(self.rewards[:FIRST]), statistics.fmean(self.rewards[-FIRST:])
+
+
+def is_held_out_prompt(messages: Sequence[Mapping[str, Any]], rl: RL) -> bool:
+    """Whether a prompt is never trained on, but measures the run."""
+    return is_held_out(str([dict(message) for message in messages]), rl.held_out)

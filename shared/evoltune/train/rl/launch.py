@@ -31,6 +31,8 @@ def check_rl(recipe: Recipe) -> RL:
             "rl.scale_rewards: 'group' divides each prompt's rewards by their deviation, which cancels the instruction reward "
             "exactly: use none or batch, or remove reward.instructions"
         )
+    if rl.algorithm == "dpo":
+        _check_dpo(recipe, rl)
     if recipe.train.deepspeed not in ("none", "zero1", "zero2"):
         raise RecipeError(
             f"train.deepspeed: {recipe.train.deepspeed}: RL on one machine takes none, zero1 or zero2; for more use `evoltune rl "
@@ -38,17 +40,50 @@ def check_rl(recipe: Recipe) -> RL:
         )
     if recipe.train.finetuning_type == "qlora":
         raise RecipeError("train.finetuning_type: qlora: RL trains a full or a lora checkpoint")
+    accumulation_of(recipe)
     require("rl:", "rl", "trl")
     return rl
 
 
+def accumulation_of(recipe: Recipe) -> tuple[int, int]:
+    """(devices, batches that each of them adds up in a step). Raises RecipeError where a step cannot be divided among them."""
+    rl, train = recipe.rl, recipe.train
+    assert rl is not None
+    by_pairs = rl.algorithm == "dpo"
+    rows = rl.prompts_per_step * (1 if by_pairs else rl.num_generations)
+    world = max(1, recipe.compute.gpus_per_node) * recipe.compute.nodes if train.deepspeed != "none" else 1
+    at_once = rl.per_device_train_batch_size * world
+    if rows % at_once:
+        what = "pairs" if by_pairs else f"x num_generations {rl.num_generations} = {rows} answers"
+        raise RecipeError(
+            f"rl.prompts_per_step: {rl.prompts_per_step} {what} are no multiple of rl.per_device_train_batch_size "
+            f"{rl.per_device_train_batch_size} x {world} devices"
+        )
+    return world, rows // at_once
+
+
+def _check_dpo(recipe: Recipe, rl: RL) -> None:
+    """Raises RecipeError for keys that preference training cannot heed."""
+    if recipe.reward:
+        raise RecipeError(
+            "rl.algorithm: dpo: its pairs are the verifier's, so the models of `reward:` would have no effect: remove `reward:`, or "
+            "use grpo or rloo"
+        )
+    if rl.scale_rewards != "none":
+        raise RecipeError(f"rl.scale_rewards: {rl.scale_rewards}: has no effect with rl.algorithm dpo: remove it")
+    if not rl.strength:
+        raise RecipeError("rl.beta: 0: with rl.algorithm dpo no pair would count: above 0")
+
+
 def train_policy(
-    recipe: Recipe, *, prompts: Path, start: Path, out: Path, rewards: Mapping[str, Path] | None = None
-) -> dict[str, Any]:
+    recipe: Recipe, *, prompts: Path, start: Path, out: Path, rewards: Mapping[str, Path] | None = None,
+    pairs: Path | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Trains the checkpoint `start` on prompts in TRL's form, under the recipe's `rl:`; returns the manifest.
 
     Args:
         rewards: folders of finished reward models, under `steps` and `instructions`.
+        pairs: of `evoltune.train.rl.pairs`, for `algorithm: dpo`.
 
     Raises TrainingError when a guard stopped the run; else as `evoltune.train.launch.train` does.
     """
@@ -65,7 +100,7 @@ def train_policy(
     folders = {f"reward_{kind}": str(folder.resolve()) for kind, folder in (rewards or {}).items()}
     job = make_job(
         recipe, str(prompts.resolve()), str(base), out, certificate if certificate.is_file() else None, kind="rl",
-        start=str(start.resolve()), **folders,
+        start=str(start.resolve()), pairs=str(pairs.resolve()) if pairs else "", **folders,
     )  # fmt: skip
     manifest = finish_job(job)
     print(f"  rl: {rl.algorithm} (TRL {importlib.metadata.version('trl')}): {summary(out / METRICS)}", file=sys.stderr)

@@ -8,9 +8,10 @@ from pathlib import Path
 from evoltune.dataset.rl_prompts import export_prompts, prompts_of_rows, prompts_of_run
 from evoltune.errors import DataError
 from evoltune.rows.files import read_json
-from evoltune.run.paths import AFTER, MANIFEST, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, scores_path
+from evoltune.run.paths import AFTER, MANIFEST, PAIRS, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, scores_path
 from evoltune.run.run import Run
 from evoltune.train.rl.launch import check_rl, train_policy
+from evoltune.train.rl.pairs import write_pairs
 
 
 def reinforce(work: Run) -> None:
@@ -20,9 +21,15 @@ def reinforce(work: Run) -> None:
     if read_json(out / MANIFEST) is None:
         scores_path(work.folder, AFTER).unlink(missing_ok=True)
     prompts = work.folder / PROMPTS
-    rows = prompts_of_rows(rl.prompts, work.domain, []) if rl.prompts else prompts_of_run(work, [])
+    rows = list(prompts_of_rows(rl.prompts, work.domain, []) if rl.prompts else prompts_of_run(work, []))
     export_prompts(rows, prompts, "trl")
-    train_policy(work.recipe, prompts=prompts, start=work.checkpoint, out=out, rewards=_reward_models(work))
+    pairs = None
+    if rl.algorithm == "dpo":
+        pairs = work.folder / PAIRS
+        write_pairs(work, rows, pairs)
+    train_policy(
+        work.recipe, prompts=prompts, start=work.checkpoint, out=out, rewards=_reward_models(work), pairs=pairs
+    )
 
 
 def _reward_models(work: Run) -> dict[str, Path]:

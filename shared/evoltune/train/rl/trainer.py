@@ -1,8 +1,8 @@
-"""Reinforcement learning of one job by TRL's GRPO or RLOO; started by `python -m evoltune.train JOB.json`, as SFT is.
+"""Reinforcement learning of one job by TRL's GRPO, RLOO or DPO; started by `python -m evoltune.train JOB.json`, as SFT is.
 
 The policy starts as the SFT checkpoint: if that is an adapter, training continues on the adapter, otherwise on the full model. The
-KL penalty is measured against a frozen copy of it. The reward is one callable (`evoltune.train.reward.product`). Prompts are built by the chat template that SFT saved, so they are
-SFT's ids. Invariant: a run that was killed and continued ends in the weights of one that was not (one process).
+KL penalty is measured against a frozen copy of it. The reward is one callable (`evoltune.train.reward.product`); DPO reads pairs
+(`evoltune.train.rl.dpo`). Prompts are built by the chat template that SFT saved, so they are SFT's ids. Invariant: a run that was killed and continued ends in the weights of one that was not (one process).
 """
 
 import itertools
@@ -14,26 +14,28 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, ProgressCallback, set_seed
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from trl import DPOConfig, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from evoltune.errors import DataError, TrainingError
 from evoltune.models.load import Precision, load_model, load_tokenizer, precision_of, prepare_tokenizer
 from evoltune.models.proof import attach_chat_template, read_template
-from evoltune.models.template import prompt_ids, stop_of
+from evoltune.models.template import Stop, prompt_ids, stop_of
 from evoltune.rows.files import read_json
 from evoltune.rows.readers import read_json_lines
 from evoltune.run.paths import TEMPLATE
 from evoltune.train.deepspeed import deepspeed_config
 from evoltune.train.job import Job, Watchdog
-from evoltune.train.reward.held_out import is_held_out
 from evoltune.train.reward.product import ProductReward, cancelled_by
 from evoltune.train.rl.callbacks import GuardedRun
+from evoltune.train.rl.dpo import PairTrainer, read_pairs, reference_of
+from evoltune.train.rl.guards import is_held_out_prompt
+from evoltune.train.rl.held_out import HeldOut
+from evoltune.train.rl.launch import accumulation_of
 from evoltune.train.sft.checkpoint import agreed_step, save_final
 from evoltune.train.sft.examples import Counts
 from evoltune.train.sft.model import saved_as_trained
 from evoltune.train.sft.trainer import keep_last_step, refuse_stopped
 
-SOLVE_BATCH = 32
 Row = dict[str, Any]
 
 
@@ -74,28 +76,40 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
     check_prompts(rows[:16], job, tokenizer)
     model = load_policy(job, precision, len(tokenizer))
     model.generation_config.eos_token_id = stop.id
-    order = itertools.islice(endless(len(rows), job.seed), rl.max_steps * rl.prompts_per_step)
-    dataset = Dataset.from_list([rows[i] for i in order])
     tokenizer.padding_side = "left"
+    by_pairs = rl.algorithm == "dpo"
+    reference = reference_of(job, precision) if by_pairs else None
+    prompts = HeldOut(
+        held_out, tokenizer, verifier, rl.max_completion_length, with_kl=by_pairs and rl.max_kl > 0, reference=reference
+    )
     watchdog.beat("model loaded")
-    guarded = GuardedRun(
-        job,
-        watchdog,
-        reward.__name__,
-        lambda policy: solve(policy, tokenizer, held_out, verifier, rl.max_completion_length),
-    )
-    trainer_class = GRPOTrainer if rl.algorithm == "grpo" else RLOOTrainer
-    trainer = trainer_class(
-        model=model,
-        reward_funcs=reward,
-        args=config,
-        train_dataset=dataset,
-        processing_class=tokenizer,
-        callbacks=[guarded],
-    )
+    guarded = GuardedRun(job, watchdog, reward.__name__, prompts.measure)
+    common = {"model": model, "args": config, "processing_class": tokenizer, "callbacks": [guarded]}
+    if by_pairs:
+        pairs, counts = read_pairs(job, tokenizer, stop)
+        trainer = PairTrainer(**common, ref_model=reference, train_dataset=in_order(pairs, job))
+    else:
+        counts = Counts(rows=len(rows) + len(held_out), kept=len(rows))
+        trainer_class = GRPOTrainer if rl.algorithm == "grpo" else RLOOTrainer
+        trainer = trainer_class(**common, reward_funcs=reward, train_dataset=in_order(rows, job))
+    finish(trainer, guarded, job, tokenizer, stop, counts)
+
+
+def in_order(rows: Sequence[Row], job: Job) -> Dataset:
+    """All rows that the run will take, in their order."""
+    rl = job.recipe.rl
+    assert rl is not None
+    steps = itertools.islice(endless(len(rows), job.seed), rl.max_steps * rl.prompts_per_step)
+    return Dataset.from_list(list(rows)).select(list(steps))
+
+
+def finish(trainer: Any, guarded: GuardedRun, job: Job, tokenizer: Any, stop: Stop, counts: Counts) -> None:
+    """Trains from the last checkpoint on, and saves in the form that SFT saves."""
+    train_settings, rl = job.recipe.train, job.recipe.rl
+    assert rl is not None
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    world, rank = config.world_size, config.process_index
+    world, rank = trainer.args.world_size, trainer.args.process_index
     resume = agreed_step(job.steps, world, rank) if train_settings.resume_from_checkpoint else None
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     refuse_stopped(guarded, trainer, rl.max_steps)
@@ -103,7 +117,6 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
     if "ref" in getattr(policy, "peft_config", {}):
         policy.delete_adapter("ref")  # the copy that the KL penalty was against
     tokenizer.padding_side = "right"
-    counts = Counts(rows=len(rows) + len(held_out), kept=len(rows))
     try:
         save_final(trainer, tokenizer, stop, job, counts, read_json(Path(job.start) / TEMPLATE) or {})
     except TrainingError as error:
@@ -112,36 +125,32 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
 
 def config_of(job: Job, precision: Precision) -> Any:
     """Builds TRL's configuration. Answers are generated once per step, so that no checkpoint falls between generating answers and
-    training on them."""
+    training on them. DPO counts pairs where the others count answers."""
     train_settings, rl = job.recipe.train, job.recipe.rl
     assert rl is not None
     gpu = torch.cuda.is_available()
-    answers = rl.prompts_per_step * rl.num_generations
-    world = (
-        max(1, job.recipe.compute.gpus_per_node) * job.recipe.compute.nodes if train_settings.deepspeed != "none" else 1
-    )
-    at_once = rl.per_device_train_batch_size * world
-    if answers % at_once:
-        raise TrainingError(
-            f"rl.prompts_per_step {rl.prompts_per_step} x num_generations {rl.num_generations} = {answers} answers are no "
-            f"multiple of per_device_train_batch_size {rl.per_device_train_batch_size} x {world} devices"
-        )
+    world, accumulation = accumulation_of(job.recipe)
     common: dict[str, Any] = {
-        "output_dir": str(job.steps), "max_steps": rl.max_steps, "num_train_epochs": 1, "shuffle_dataset": False,
-        "per_device_train_batch_size": rl.per_device_train_batch_size, "gradient_accumulation_steps": answers // at_once,
-        "num_generations": rl.num_generations, "max_completion_length": rl.max_completion_length,
-        "temperature": rl.temperature, "top_p": rl.top_p, "learning_rate": rl.learning_rate, "beta": rl.beta,
+        "output_dir": str(job.steps), "max_steps": rl.max_steps, "num_train_epochs": 1,
+        "per_device_train_batch_size": rl.per_device_train_batch_size, "gradient_accumulation_steps": accumulation,
+        "learning_rate": rl.learning_rate, "beta": rl.strength,
         "lr_scheduler_type": rl.lr_scheduler_type, "warmup_steps": rl.warmup_steps, "max_grad_norm": rl.max_grad_norm,
         "weight_decay": train_settings.weight_decay, "optim": "adamw_torch_fused", "seed": job.seed,
         "bf16": precision == "bf16", "fp16": precision == "fp16", "use_cpu": not gpu, "dataloader_pin_memory": gpu,
-        "activation_checkpointing": train_settings.gradient_checkpointing, "use_vllm": rl.use_vllm,
+        "activation_checkpointing": train_settings.gradient_checkpointing,
         "save_strategy": "steps", "save_steps": rl.save_steps, "save_total_limit": train_settings.save_total_limit or None,
-        "logging_steps": 1, "report_to": list(train_settings.report_to), "disable_tqdm": True, "log_completions": False,
+        "logging_steps": 1, "report_to": list(train_settings.report_to), "disable_tqdm": True,
         "remove_unused_columns": False, "deepspeed": deepspeed_config(job.recipe, precision, world),
     }  # fmt: skip
+    if rl.algorithm == "dpo":  # in one pass of rows that stand in their order, truncated by none but us
+        return DPOConfig(**common, max_length=None, train_sampling_strategy="sequential", gradient_checkpointing=False)
+    answering = {
+        "shuffle_dataset": False, "num_generations": rl.num_generations, "max_completion_length": rl.max_completion_length,
+        "temperature": rl.temperature, "top_p": rl.top_p, "use_vllm": rl.use_vllm, "log_completions": False,
+    }  # fmt: skip
     if rl.algorithm == "rloo":
-        return RLOOConfig(**common)
-    return GRPOConfig(**common, scale_rewards=rl.scale_rewards)
+        return RLOOConfig(**common, **answering)
+    return GRPOConfig(**common, **answering, scale_rewards=rl.scale_rewards)
 
 
 def load_policy(job: Job, precision: Precision, tokens: int) -> Any:
@@ -167,7 +176,7 @@ def read_prompts(job: Job) -> tuple[list[Row], list[Row]]:
     held_out: list[Row] = []
     for row in found:
         full = {name: row.get(name) for name in names}
-        (held_out if is_held_out(str(row["prompt"]), rl.held_out) else rows).append(full)
+        (held_out if is_held_out_prompt(row["prompt"], rl) else rows).append(full)
     if len(rows) < rl.prompts_per_step:
         raise DataError(
             f"{job.rows}: {len(rows)} prompts to train on ({len(held_out)} held out), rl.prompts_per_step is {rl.prompts_per_step}"
@@ -202,34 +211,3 @@ def endless(size: int, seed: int) -> Iterator[int]:
         order = list(range(size))
         random.Random(f"{seed}/rl/{epoch}").shuffle(order)
         yield from order
-
-
-def solve(
-    model: Any, tokenizer: Any, rows: Sequence[Row], verifier: Callable[..., Sequence[float | None]], new_tokens: int
-) -> list[float]:
-    """Answers the held-out prompts greedily and returns the verifier's scores; an answer that could not be judged counts 0."""
-    texts: list[str] = []
-    was_training = model.training
-    model.eval()
-    for start in range(0, len(rows), SOLVE_BATCH):
-        prompts = [row["prompt"] for row in rows[start : start + SOLVE_BATCH]]
-        batch = tokenizer.apply_chat_template(
-            prompts, add_generation_prompt=True, tokenize=True, return_dict=True, padding=True, return_tensors="pt"
-        ).to(model.device)
-        with torch.inference_mode():
-            out = model.generate(
-                **batch,
-                max_new_tokens=new_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                use_cache=True,
-            )
-        width = batch["input_ids"].shape[1]
-        texts += tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
-    model.train(was_training)
-    if not rows:
-        return []
-    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "prompt"}
-    return [score or 0.0 for score in verifier(texts, [row["prompt"] for row in rows], **columns)]
