@@ -143,7 +143,7 @@ def config_of(job: Job, precision: Precision) -> Any:
         "remove_unused_columns": False, "deepspeed": deepspeed_config(job.recipe, precision, world),
     }  # fmt: skip
     if rl.algorithm == "dpo":  # in one pass of rows that stand in their order, truncated by none but us
-        return DPOConfig(**common, max_length=None, train_sampling_strategy="sequential", gradient_checkpointing=False)
+        return DPOConfig(**common, max_length=None, train_sampling_strategy="sequential")
     answering = {
         "shuffle_dataset": False, "num_generations": rl.num_generations, "max_completion_length": rl.max_completion_length,
         "temperature": rl.temperature, "top_p": rl.top_p, "use_vllm": rl.use_vllm, "log_completions": False,
