@@ -37,6 +37,7 @@ def test_build_draws_a_balanced_set_and_refuses_to_overwrite(tmp_path, capsys):
         ("eval judge page s.yaml", "judge s.yaml --page"),
         ("eval --suite gsm8k --rescore f.jsonl --k 1", "rescore --suite gsm8k f.jsonl --k 1"),
         ("report a b", "compare a b --page"),
+        ("report a b c", "compare a b c --page"),
     ],
 )  # fmt: skip
 def test_the_forms_of_version_0_1_still_work_and_warn(old, new, capsys):

@@ -103,3 +103,17 @@ def test_the_command_says_why_scores_are_not_comparable_and_exits_1(measured, tm
     facts = json.loads(capsys.readouterr().out)
     assert facts["paired"] == {} and "different verifiers" in facts["not_compared"]
     assert [cause["cause"] for cause in facts["causes"]] == ["scorer"]
+
+
+def test_several_are_each_compared_with_the_first_and_open_suites_are_no_zeros(measured, tmp_path, capsys):
+    others = []
+    for number, edit in enumerate((lambda s, e: None, lambda s, e: e.update(measures={}, not_judged="open"))):
+        place = tmp_path / str(number)
+        place.mkdir()
+        others.append(str(copied(measured[0], place, edit)))
+    assert main(["compare", str(measured[0]), *others, "--json"]) == 1
+    same, not_judged = json.loads(capsys.readouterr().out)["compared"]
+    assert (same["b"], same["paired"]["sums"]["difference"], same["not_compared"]) == (others[0], 0.0, "")
+    assert not_judged["paired"] == {} and "sums: no verifier can judge these answers" in not_judged["not_compared"]
+    assert main(["compare", str(measured[0]), *others]) == 1
+    assert f"{others[0]} against {measured[0]}:" in capsys.readouterr().out

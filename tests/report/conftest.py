@@ -44,7 +44,7 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
     accepted = [record for record in evolved if rng.random() > 0.3]
     known = {record.id for record in accepted}
     dropped = [Drop(record=r, reason="no information gain") for r in evolved if r.id not in known]
-    judged: list[Record | Drop] = []
+    judged: list[Record | Drop] = list(seeds)
     for record in accepted:
         status = rng.choice(["pass", "pass", "fail"])
         verdict = Verdict(status=status, reason="because")
@@ -58,6 +58,8 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
         passed = sum(isinstance(j, Record) for j in judged)
         ledger = {"in": len(judged), "kept": passed, "fail": len(judged) - passed, "pending": 0}
         store.note("ledgers", {"evolve": store.ledger(evolve), "verify": ledger})
+        store.note("steps", {step.name: step.key for step in (evolve, verify)})
+        store.note("built", "v")
         usage = Usage(prompt_tokens=5, completion_tokens=7, usd=0.25)
         store.journal("k", purpose="evolve", model="m", request={}, texts=["t"], usage=usage)
     (folder / "recipe.yaml").write_text("domain: math\nname: demo\n")

@@ -9,7 +9,8 @@ import pytest
 
 from evoltune.curate.sources import read_decisions
 from evoltune.errors import DataError
-from evoltune.report.pages import write_comparison, write_report, write_review
+from evoltune.report.comparison_page import write_comparison
+from evoltune.report.pages import write_report, write_review
 from evoltune.report.run_data import read_run
 
 pytest.importorskip("jinja2", reason="needs evoltune[report]")
@@ -135,14 +136,32 @@ pytest.importorskip("jinja2", reason="needs evoltune[report]")
 pytest.importorskip("vl_convert", reason="needs evoltune[report]")
 
 
-def test_two_runs_are_compared(browser, small: Path, make_run, tmp_path: Path):
-    other = make_run(tmp_path / "other", 12)
+def test_runs_are_compared_on_one_page(browser, small: Path, make_run, tmp_path: Path):
+    other, third = (make_run(tmp_path / name / "demo", 12) for name in ("other", "third"))
     (other / "recipe.yaml").write_text("domain: math\nname: other\n")
-    page = browser.new_page()
-    page.goto(write_comparison(small, other).as_uri())
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    path = write_comparison([small, other, third])
+    page.goto(path.as_uri())
     page.wait_for_selector(".chart svg")
     text = page.inner_text("main")
-    assert "gradeschool-heldout" in text and "+ name: other" in text and "- name: demo" in text
+    assert "gradeschool-heldout" in text and "60.0%" in text
+    names = [f"{folder.parent.name}/demo" for folder in (small, other, third)]  # three runs called demo
+    assert (
+        page.locator("th", has_text="other/demo").count() >= 4
+        and path.name == f"compare-{'-'.join(names).replace('/', '-')}.html"
+    )
+    run = read_run(other)
+    kept = sum(r["outcome"] == "kept" for r in run.rows if r["operator"] == "deepen")
+    assert f"{kept} of {sum(r['operator'] == 'deepen' for r in run.rows)}" in page.inner_text("#h-operators + .scroll")
+    page.locator("summary").first.click()
+    assert "+ name: other" in page.inner_text("main") and "- name: demo" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_comparison_of_many_runs_has_a_short_name(make_run, tmp_path: Path):
+    runs = [make_run(tmp_path / name, 4) for name in "abcd"]
+    page = write_comparison(runs)
+    assert page == tmp_path / "a" / "compare-a-and-3-others.html" and "How d differs from a" in page.read_text()
 
 
 def test_the_review_page_escapes_everything_and_its_decisions_read_back(tmp_path):

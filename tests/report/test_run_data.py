@@ -102,6 +102,16 @@ def test_the_map_does_not_depend_on_the_order_of_rows():
     assert diversity_map(some) == diversity_map(some[::-1])
 
 
+def test_the_map_shows_the_two_principal_components():
+    numpy = pytest.importorskip("numpy")
+    rng = numpy.random.default_rng(1)
+    for size, width in ((3, 40), (60, 20), (200, 64)):
+        points = rng.normal(size=(size, width)) * numpy.linspace(3, 1, width) ** 2
+        flat = module._projected(points)
+        exact = numpy.linalg.svd(points - points.mean(axis=0), compute_uv=False)[:2]
+        assert numpy.allclose(numpy.linalg.norm(flat, axis=0), exact, rtol=1e-3)
+
+
 def test_few_rows_give_no_map_and_many_are_sampled(monkeypatch):
     assert diversity_map(rows("one", "two")) == []
     monkeypatch.setattr(module, "POINTS", 20)

@@ -51,7 +51,7 @@ def test_draws_know_operator_and_parent(store):
 
 
 def test_drops_of_all_steps_are_listed_the_newest_first(store):
-    assert set(queries.drops(store)) == {(SORRY.id, "evolve", "sorry"), (CHILD.id, "verify", "fail")}
+    assert queries.outcomes(store) == {SEED.id: "kept", SORRY.id: "evolve: sorry", CHILD.id: "verify: fail"}
     assert queries.latest_drops(store, 5) == [("evolve", "sorry", "sorry"), ("verify", "fail", "child")]
     assert queries.latest_drops(store, 1) == [("evolve", "sorry", "sorry")]
 
@@ -62,8 +62,25 @@ def test_steps_are_counted(store):
 
 
 def test_verdicts_are_counted_and_listed_by_record(store):
-    assert queries.verdict_counts(store) == {"pass": 1, "fail": 1}
-    assert dict(queries.verdict_statuses(store)) == {SEED.id: "pass", CHILD.id: "fail"}
+    assert queries.row_verdicts(store) == {SEED.id: "pass", CHILD.id: "fail"}
+
+
+def test_a_row_is_kept_only_when_the_last_step_kept_it_in_a_round_that_counts(store, tmp_path):
+    """`current` of the store is verify; another step begins, and evol-stop chooses the rounds before the child's."""
+    dedup = Step(name="dedup", version="1", before=VERIFY)
+    with Store.open(tmp_path / "other") as writer:
+        writer.plan(EVOLVE, 3)
+        writer.decide(EVOLVE, [SEED, CHILD, SORRY])
+        writer.begin(VERIFY)
+        writer.decide(VERIFY, [SEED, CHILD])
+        assert queries.outcomes(writer) == {SEED.id: "kept", CHILD.id: "kept", SORRY.id: queries.PENDING}
+        writer.begin(dedup)
+        writer.decide(dedup, [SEED])
+        assert queries.outcomes(writer) == {SEED.id: "kept", CHILD.id: queries.PENDING, SORRY.id: queries.PENDING}
+        writer.begin(Step.from_keys([EVOLVE.key, VERIFY.key], upto=0))
+        later = queries.LATER_ROUND
+        assert queries.outcomes(writer) == {SEED.id: "kept", CHILD.id: later, SORRY.id: later}
+        assert queries.step_counts(writer) == [("evolve", 1, 1), ("verify", 1, 1)]
 
 
 def test_records_come_with_first_answer_and_evidence(store):
@@ -109,15 +126,14 @@ def test_what_earlier_settings_decided_is_not_shown(tmp_path):
         assert queries.ledgers(store)["verify"]["fail"] == 1 == queries.ledgers(store)["evolve"]["sorry"]
         store.plan(new, 2)
         store.decide(new, [record("seed"), CHILD])
-        assert list(queries.drops(store)) == [] == queries.latest_drops(store, 5)
+        assert set(queries.outcomes(store).values()) == {"kept"} and queries.latest_drops(store, 5) == []
         assert {body["id"] for body in queries.record_bodies(store)} == {SEED.id, CHILD.id}
-        assert queries.verdict_counts(store) == {} and queries.step_counts(store) == [("evolve", 2, 2)]
+        assert queries.row_verdicts(store) == {} and queries.step_counts(store) == [("evolve", 2, 2)]
         assert queries.ledgers(store) == {"evolve": {"in": 2, "kept": 2, "pending": 0}}
         store.begin(verify)
         store.decide(
             verify, [record("seed", PASS), record("child", PASS, parents=(SEED.id,), operator="deepen", round=1)]
         )
-        assert queries.verdict_counts(store) == {"pass": 2}
-        assert dict(queries.verdict_statuses(store)) == {SEED.id: "pass", CHILD.id: "pass"}
+        assert queries.row_verdicts(store) == {SEED.id: "pass", CHILD.id: "pass"}
         assert [name for name, *_ in queries.step_counts(store)] == ["evolve", "verify"]
         assert queries.ledgers(store)["verify"] == {"in": 2, "kept": 2, "pending": 0}

@@ -248,8 +248,8 @@ def present_words(argv: Sequence[str]) -> list[str]:
     elif first == "eval" and any(word.split("=")[0] == "--rescore" for word in rest):
         words = (word.removeprefix("--rescore=") for word in rest if word != "--rescore")
         old, new = "eval --rescore", ["rescore", *words]
-    elif first == "report" and "--out" not in rest and sum(not word.startswith("-") for word in rest) == 2:
-        old, new = "report with two runs", ["compare", *rest, "--page"]
+    elif first == "report" and "--out" not in rest and sum(not word.startswith("-") for word in rest) >= 2:
+        old, new = "report with several runs", ["compare", *rest, "--page"]
     else:
         return list(argv)
     now = MOVED.get(first) or " ".join(new)

@@ -8,7 +8,7 @@ evoltune runs publish runs/mine s3://bucket/mine
 import argparse
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -106,7 +106,7 @@ def snapshot(folder: Path) -> Snapshot:
             stage="training" if training else (steps[-1]["step"] if steps else "starting"),
             decided=sum(s["decided"] for s in steps),
             kept=sum(s["kept"] for s in steps),
-            verdicts=queries.verdict_counts(store),
+            verdicts=dict(Counter(queries.row_verdicts(store).values())),
             calls=int(sum(s["calls"] for s in spent)),
             tokens=int(sum(s["prompt_tokens"] + s["completion_tokens"] for s in spent)),
             usd=float(sum(s["usd"] for s in spent)),

@@ -1,6 +1,6 @@
 """Scores side by side, and what they are scores of: compare, judge, suites, profiles.
 
-evoltune compare runs/a runs/b                               is the difference real, and what is its first cause
+evoltune compare runs/a runs/b runs/c                        is the difference real, and what is its first cause
 evoltune judge study.yaml --page                             a blinded ranking page for people
 evoltune suites build rows.jsonl --size 218 --out set.jsonl
 evoltune profiles --lock tests/profiles.lock.json            accept the present ways to score
@@ -9,6 +9,7 @@ evoltune profiles --lock tests/profiles.lock.json            accept the present 
 import argparse
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from evoltune.arena import standings
@@ -22,7 +23,7 @@ from evoltune.evaluate.difficulty import balanced_set, difficulty_in, numeric_or
 from evoltune.evaluate.profiles import present_lock, profile_rows
 from evoltune.evaluate.results import load_scores, score_table
 from evoltune.evaluate.suites import share_tables, suite_rows, suite_shares
-from evoltune.report.pages import write_comparison
+from evoltune.report.comparison_page import write_comparison
 from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.rows.readers import read_rows
 from evoltune.run.paths import JUDGED, RUNS, user_path
@@ -40,35 +41,50 @@ def _say_table(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("a", type=user_path, help="run, eval folder or scores.json")
-    parser.add_argument("b", type=user_path, help="the other one")
-    page = "write an HTML page that compares two runs, beside the first"
+    parser.add_argument("a", type=user_path, help="run, eval folder or scores.json: the others are compared with it")
+    parser.add_argument("b", type=user_path, help="another one")
+    parser.add_argument("more", nargs="*", type=user_path, help="and more")
+    page = "write an HTML page of these runs side by side, into the folder of the first"
     parser.add_argument("--page", action="store_true", help=page)
     options.finish(parser, _compare)
 
 
 def _compare(args: argparse.Namespace) -> int:
-    """1: the scores cannot be compared (other profile, scorer or problems); the causes are printed all the same."""
-    scores = {str(place): load_scores(place) for place in (args.a, args.b)}
-    causes = differences(args.a, args.b)
+    """1: some scores cannot be compared (other profile, scorer or problems); the causes are printed all the same."""
+    places = (args.a, args.b, *args.more)
+    lines = list(score_table({str(place): load_scores(place) for place in places}, beside=False))
+    compared: list[dict[str, Any]] = []
+    for other in places[1:]:
+        facts, said = _pair(args.a, other)
+        compared.append(facts)
+        lines += [f"{other} against {args.a}:", *(f"  {line}" for line in said)] if args.more else said
+    result: dict[str, Any] = {"compared": compared} if args.more else compared[0]
+    if args.page:
+        result["page"] = str(write_comparison(places))
+        lines.append(f"page: {result['page']}")
+    options.say(args, result, lines)
+    return int(any(facts["not_compared"] for facts in compared))
+
+
+def _pair(a: Path, b: Path) -> tuple[dict[str, Any], list[str]]:
+    """What is known about b against a, as JSON and as lines."""
+    causes = differences(a, b)
     try:
-        paired, refusal = compare(args.a, args.b), ""
+        paired, refusal = compare(a, b), ""
     except DataError as error:
         paired, refusal = {}, str(error)
-    lines = [*score_table(scores, beside=False), *(f"{name}: {p.sentence}" for name, p in paired.items())]
+    lines = [f"{name}: {p.sentence}" for name, p in paired.items()]
     lines += [f"not compared: {refusal}"] if refusal else []
     lines.append(f"first cause: {causes[0]}" if causes else "nothing that decides a score differs")
     lines += [f"  also: {cause}" for cause in causes[1:]]
     facts = {
+        "a": str(a),
+        "b": str(b),
         "paired": {name: asdict(p) for name, p in paired.items()},
         "not_compared": refusal,
         "causes": [asdict(cause) for cause in causes],
     }
-    if args.page:
-        facts["page"] = str(write_comparison(args.a, args.b))
-        lines.append(f"page: {facts['page']}")
-    options.say(args, facts, lines)
-    return int(bool(refusal))
+    return facts, lines
 
 
 def add_judge(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from evoltune.errors import DataError
 from evoltune.evaluate.results import load_scores, scores_file, solved_problems
+from evoltune.evaluate.score import NOT_JUDGED
 from evoltune.evaluate.statistics import PairedResult, paired
 from evoltune.rows.files import read_journal, read_json
 from evoltune.run.paths import DATASET, MANIFEST
@@ -38,14 +39,18 @@ _ENTRY_KEYS = {
 def compare(a: Path, b: Path) -> dict[str, PairedResult]:
     """For each suite of both, compares b with a on the problems that both answered.
 
-    Raises DataError when profile, scorer or problems of a common suite differ; `differences` says how.
+    Leaves out suites that no verifier could judge. Raises DataError when there is no other one, or when profile, scorer or problems of a
+    common suite differ; `differences` says how.
     """
     left, right = load_scores(a)["suites"], load_scores(b)["suites"]
     common = [name for name in left if name in right]
     if not common:
         raise DataError(f"{a} and {b} have no suite in common: {', '.join(left)} and {', '.join(right)}")
+    judged = [name for name in common if left[name].get("measures") and right[name].get("measures")]
+    if not judged:
+        raise DataError(f"{', '.join(common)}: {NOT_JUDGED}")
     results = {}
-    for name in common:
+    for name in judged:
         one, two = left[name], right[name]
         for key, word in (("profile", "profiles"), ("sha256", "problem files"), ("verifier", "verifiers")):
             if one[key] != two[key]:

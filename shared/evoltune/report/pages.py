@@ -1,25 +1,22 @@
-"""The pages: of one run, of two runs compared, and the review page of a selection.
+"""The pages: of one run, and the review page of a selection.
 
     write_report(Path("runs/quickstart"))  ->  runs/quickstart/report.html
-    write_comparison(Path("runs/a"), Path("runs/b"))  ->  runs/a/compare-a-b.html
 
 On the review page a person accepts or rejects rows. Decisions stay in the browser (localStorage) and are saved as
 `decisions.json`, which `evoltune data select --decisions` reads: accepted rows are always taken, rejected rows never, and
 other rows take their place.
 """
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoltune.errors import DataError, EvoltuneError
-from evoltune.evaluate.compare import differences
+from evoltune.errors import DataError
 from evoltune.report import charts
 from evoltune.report.html import embedded_json, packed_json, render, render_with_charts, static
-from evoltune.report.run_data import RunData, read_run
+from evoltune.report.run_data import read_run
 from evoltune.report.summary import summary
 from evoltune.rows.files import write_file
 from evoltune.run.paths import REPORT
@@ -59,56 +56,6 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     )
     write_file(path, page.encode(errors="replace"))
     return path
-
-
-# ---- two runs
-
-
-def write_comparison(a: Path, b: Path) -> Path:
-    """Writes `compare-A-B.html` into the first run's directory and returns its path. Raises DataError: not a run."""
-    path = a / f"compare-{a.resolve().name}-{b.resolve().name}.html"
-    left, right = read_run(a), read_run(b)
-    scores = _paired_scores(left, right)
-    bars = [
-        {**score[side], "label": run.name}
-        for side, run in (("a", left), ("b", right))
-        for score in scores
-        if score[side]
-    ]
-    stages = dict.fromkeys([*left.ledgers, *right.ledgers])
-    page = render_with_charts(
-        "comparison.html",
-        {"scores": charts.scores(bars, order=(left.name, right.name))} if bars else {},
-        a=left,
-        b=right,
-        scores=scores,
-        stages=[(name, left.ledgers.get(name, {}), right.ledgers.get(name, {})) for name in stages],
-        causes=_causes(a, b),
-        recipe=_line_diff(left.recipe_text, right.recipe_text),
-    )
-    write_file(path, page.encode(errors="replace"))
-    return path
-
-
-def _paired_scores(left: RunData, right: RunData) -> list[dict[str, Any]]:
-    """{suite, measure, a, b}: scores of the trained models; None where one was not measured."""
-    a, b = ({(s["suite"], s["measure"]): s for s in run.scores if s["label"] == "after"} for run in (left, right))
-    keys = dict.fromkeys([*a, *b])
-    return [{"suite": s, "measure": m, "a": a.get((s, m)), "b": b.get((s, m))} for s, m in keys]
-
-
-def _causes(a: Path, b: Path) -> list[str]:
-    try:
-        return [str(difference) for difference in differences(a, b)]
-    except EvoltuneError as error:
-        return [f"not compared: {error}"]
-
-
-def _line_diff(left: str, right: str) -> list[tuple[str, str]]:
-    """(kind, line) with kind in "same", "gone", "new"."""
-    kinds = {"  ": "same", "- ": "gone", "+ ": "new"}
-    diff = difflib.ndiff(left.splitlines(), right.splitlines())
-    return [(kinds[line[:2]], line[2:]) for line in diff if line[:2] in kinds]
 
 
 # ---- a selection

@@ -37,6 +37,8 @@ class RunData:
     recipe_text: str
     ledgers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     rows: Rows = ()
+    is_built: bool = False
+    """The rows that are kept are in the dataset."""
     verdicts: Rows = ()
     """{operator, verdict, rows} of evolved rows, since seeds would leave them no room; of seeds where nothing was evolved."""
     reasoning: Rows = ()
@@ -102,6 +104,7 @@ def read_run(folder: Path) -> RunData:
             **from_files,
             ledgers=queries.ledgers(store),
             rows=rows,
+            is_built=bool(store.noted("built")) and queries.is_of_dataset(store),
             verdicts=_counted([r for r in rows if r["parents"]] or rows, "operator", "verdict"),
             reasoning=_counted([{**r, "reasoning": r["reasoning"] or "not named"} for r in kept], "reasoning", "round")
             if any(r["reasoning"] for r in kept)
@@ -120,10 +123,7 @@ def read_run(folder: Path) -> RunData:
 
 def _rows(store: Store) -> Iterator[dict[str, Any]]:
     """One small dict per record, seeds first, in (round, id) order."""
-    outcome = {record: f"{step}: {reason}" for record, step, reason in queries.drops(store)}
-    verdict: dict[str, str] = {}
-    for record, status in queries.verdict_statuses(store):
-        verdict[record] = "pass" if "pass" in (status, verdict.get(record)) else status
+    outcome, verdict = queries.outcomes(store), queries.row_verdicts(store)
     answers = queries.first_answers(store)
     evidence = dict(queries.evidence(store))
     measured = {record: 1 + 9 * (1 - passes / of) for record, passes, of in queries.pass_rates(store)}
@@ -134,7 +134,7 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "round": raw["round"],
             "operator": raw["operator"] or "seed",
             "verdict": verdict.get(raw["id"], "not judged"),
-            "outcome": outcome.get(raw["id"], "kept"),
+            "outcome": outcome[raw["id"]],
             "reasoning": str(raw["task"].get("fields", {}).get("reasoning") or ""),
             "text": raw["task"]["instruction"][:MAX_TEXT],
             "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
@@ -260,15 +260,13 @@ def diversity_map(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _projected(points: Any) -> Any:
-    """float[n, 2]: the first two principal components."""
+    """float[n, 2]: the first two principal components, by subspace iteration from a fixed start (0.2 s of CPU for 1,500 points of
+    width 1024, where all eigenvectors take 2 s; of pure noise, where it converges worst, the two hold 98% of the variance)."""
     np = import_numpy()
     centred = points - points.mean(axis=0)
-    # Both products have the same eigenvalues; the smaller one takes 0.01 s instead of 2 s for 40 rows of width 1024.
-    if len(centred) < centred.shape[1]:
-        values, basis = np.linalg.eigh(centred @ centred.T)
-        flat = basis[:, :-3:-1] * np.sqrt(np.maximum(values[:-3:-1], 0))
-    else:
-        flat = centred @ np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
-    axes = centred.T @ flat
+    basis = np.random.default_rng(0).normal(size=(centred.shape[1], min(12, *centred.shape))).astype(centred.dtype)
+    for _ in range(12):
+        basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
+    axes = basis @ np.linalg.svd(centred @ basis, full_matrices=False)[2][:2].T
     # The sign of an eigenvector is arbitrary: fixing it makes the page repeatable.
-    return flat * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])
+    return centred @ axes * np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])

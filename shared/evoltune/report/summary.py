@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evoltune.report.run_data import RunData
+from evoltune.run.queries import PENDING
 
 
 def summary(run: RunData) -> list[str]:
@@ -23,14 +24,14 @@ def _rows(run: RunData) -> Iterator[str]:
     if evolved:
         yield (
             f"From {_count(seeds, 'seed')} {_count(len(evolved), 'row was', 'rows were')} evolved, of which {kept} "
-            f"({kept / len(evolved):.0%}) are in the dataset."
+            f"({kept / len(evolved):.0%}) {'are in the dataset' if run.is_built else 'are kept so far'}."
         )
     else:
         yield f"{_count(seeds, 'seed')}; nothing was evolved."
 
 
 def _losses(run: RunData) -> Iterator[str]:
-    reasons = Counter(row["outcome"] for row in run.rows if row["outcome"] != "kept")
+    reasons = Counter(row["outcome"] for row in run.rows if row["outcome"] not in ("kept", PENDING))
     if reasons:
         most = "; ".join(f"{n} {reason.replace(': ', ', ', 1)}" for reason, n in reasons.most_common(3))
         yield f"{_count(sum(reasons.values()), 'row was', 'rows were')} lost, most often: {most}."

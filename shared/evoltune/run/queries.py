@@ -77,11 +77,37 @@ def _made_now(store: Store, column: str) -> tuple[str, tuple[str, ...]]:
     return (f"{column}=?", (step.origin.key,)) if step else ("1", ())
 
 
-def drops(store: Store) -> Iterator[tuple[str, str, str]]:
-    """(record, step's name, reason) of every drop of the current steps."""
+PENDING, LATER_ROUND = "pending: not decided yet", "evolve: a later round than the chosen one"
+"""Outcomes beside "kept" and "STEP: REASON"."""
+
+
+def outcomes(store: Store) -> dict[str, str]:
+    """What became of each record under today's settings: "kept" by the step that ran last, the drop ("verify: fail"), PENDING, or
+    LATER_ROUND of evol-stop."""
+    step = store.current()
+    if step is None:
+        rows = store.sql("SELECT record, step, reason FROM decisions ORDER BY reason")
+        return {record: f"{step_name(key)}: {reason}" if reason else "kept" for record, key, reason in rows}
+    found: dict[str, str] = {}
+    for one in reversed(step.chain()):
+        for record, reason, round in store.sql("SELECT record, reason, round FROM decisions WHERE step=?", one.key):
+            if round > limit(step):
+                found[record] = LATER_ROUND
+            elif reason:
+                found[record] = f"{one.name}: {reason}"
+            else:
+                found[record] = "kept" if one.key == step.key else PENDING
+    return found
+
+
+def row_verdicts(store: Store) -> dict[str, str]:
+    """The verdict on each record in the current steps: `pass` if one of its answers passed, else that on its first answer."""
     of_current, keys = _of_current(store, "step")
-    query = f"SELECT record, step, reason FROM decisions WHERE reason<>'' AND {of_current}"
-    return ((record, step_name(key), reason) for record, key, reason in store.sql(query, *keys))
+    query = f"SELECT record, json_extract(body, '$.status') FROM verdicts WHERE {of_current} ORDER BY record, i DESC"
+    found: dict[str, str] = {}
+    for record, status in store.sql(query, *keys):
+        found[record] = "pass" if "pass" in (status, found.get(record)) else status
+    return found
 
 
 def latest_drops(store: Store, count: int) -> list[tuple[str, str, str]]:
@@ -97,17 +123,21 @@ def latest_drops(store: Store, count: int) -> list[tuple[str, str, str]]:
 def step_counts(store: Store) -> list[tuple[str, int, int]]:
     """(step's name, records decided, records kept) of each current step."""
     of_current, keys = _of_current(store, "step")
-    query = f"SELECT step, count(*), sum(reason='') FROM decisions WHERE {of_current} GROUP BY step"
-    return [(step_name(key), decided, kept) for key, decided, kept in store.sql(query, *keys)]
+    last = limit(current) if (current := store.current()) else limit(Step(name="", version=""))
+    query = f"SELECT step, count(*), sum(reason='') FROM decisions WHERE {of_current} AND round<=? GROUP BY step"
+    return [(step_name(key), decided, kept) for key, decided, kept in store.sql(query, *keys, last)]
+
+
+def is_of_dataset(store: Store) -> bool:
+    """Whether the last step that ran is the last one of the dataset that `build` noted."""
+    step = store.current()
+    return step is None or store.noted("steps") == {s.name: s.key for s in step.chain()}
 
 
 def ledgers(store: Store) -> dict[str, dict[str, int]]:
     """The ledger of each current step by its name; what `build` noted beside them, where it was the last stage that ran."""
     step = store.current()
-    if step is None:
-        return store.noted("ledgers") or {}
-    chain = {s.name: s.key for s in step.chain()}
-    if store.noted("steps") == chain:
+    if step is None or is_of_dataset(store):
         return store.noted("ledgers") or {}
     return {s.name: store.ledger(s) for s in reversed(step.chain())}
 
@@ -139,13 +169,6 @@ def first_answers(store: Store) -> dict[str, str]:
     return dict(store.sql(f"SELECT record, text FROM answers WHERE i=0 AND {now} ORDER BY rowid", *keys))
 
 
-def verdict_statuses(store: Store) -> Iterator[tuple[str, str]]:
-    """(record, status) of every verdict of the current steps, by record, the first answer last."""
-    of_current, keys = _of_current(store, "step")
-    query = f"SELECT record, json_extract(body, '$.status') FROM verdicts WHERE {of_current} ORDER BY record, i DESC"
-    return iter(store.sql(query, *keys))
-
-
 def passed_answers(store: Store) -> set[tuple[str, int]]:
     """(record, number) of the answers that passed in the current steps."""
     of_current, keys = _of_current(store, "step")
@@ -161,13 +184,6 @@ def pass_rates(store: Store) -> Iterator[tuple[str, int, int]]:
         f"FROM verdicts WHERE json_extract(body, '$.evidence.pass_rate.of') IS NOT NULL AND {of_current} ORDER BY rowid"
     )
     return iter(store.sql(query, *keys))
-
-
-def verdict_counts(store: Store) -> dict[str, int]:
-    """The number of verdicts of the current steps by status."""
-    of_current, keys = _of_current(store, "step")
-    query = f"SELECT json_extract(body, '$.status'), count(*) FROM verdicts WHERE {of_current} GROUP BY 1"
-    return dict(store.sql(query, *keys))
 
 
 def evidence(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -307,13 +307,15 @@ class Store:
         self.note("planned", planned)
 
     def begin(self, step: Step) -> None:
-        """Notes the step's chain as the current one: pages and views show its decisions, not those of earlier settings."""
+        """Notes the step's chain and its rounds as the current ones: pages and views show its decisions, not those of earlier
+        settings or of rounds that evol-stop did not choose."""
         self.note("current", [s.key for s in reversed(step.chain())])
+        self.note("current rounds", step.upto)
 
     def current(self) -> Step | None:
         """The last step that was begun, with those before it; None in a store that no step was begun in."""
         keys = self.noted("current")
-        return Step.from_keys(keys) if keys else None
+        return Step.from_keys(keys, self.noted("current rounds")) if keys else None
 
     def planned(self, step: Step) -> int | None:
         """What `plan` noted for this step and its rounds; None when it was never begun."""
