@@ -61,6 +61,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "report": ("stages", "write the run's page (one static HTML file)"),
     },
     "scores": {
+        "reward": ("reward", "score answers by verifier and reward models, as a trainer's reward"),
         "rescore": ("evaluate", "score generations from any source under one or several profiles"),
         "compare": ("scores", "compare two scores: paired test, and the first cause of a difference"),
         "judge": ("scores", "compare several systems with a model as judge, or let people rank them"),

@@ -13,12 +13,15 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evoltune.cli import options
+from evoltune.cli.reward import add_models, product_of
 from evoltune.domain import Domain, load_domain
 from evoltune.errors import DomainError, ServiceError, nearest
+from evoltune.train.reward.rows import rewarded
 from evoltune.verification.checker import open_checker
 from evoltune.verification.service.row_queue import Limits
 
@@ -36,6 +39,7 @@ def add_serve_verifier(parser: argparse.ArgumentParser) -> None:
     own = "(a request may have its own)"
     add("--policy", action="append", default=[], metavar="KEY=VALUE", help=f"option of the served verifiers {own}")
     add("--profile", action="append", default=[], metavar="[DOMAIN=]NAME", help=f"scoring profile {own}")
+    add_models(parser)
     add("--timeout-s", type=options.positive_float, default=60.0, help="time limit of a request (504)")
     add("--read-s", type=options.positive_float, default=10.0, help="time limit of a body's arrival (408)")
     add("--max-body-mb", type=options.positive_int, default=16, help="largest body (413)")
@@ -58,18 +62,22 @@ def run(args: argparse.Namespace) -> None:
         references = options.words(args.domain)
         if not references:
             raise ServiceError(f"--domain {args.domain!r} names no domain: e.g. --domain code,math")
-        domains, checkers = {reference: load_domain(reference) for reference in references}, {}
+        if len(references) > 1 and (args.steps or args.instructions):
+            raise ServiceError(f"--domain {args.domain}: a reward model is one domain's: serve that domain alone")
+        domains = {reference: load_domain(reference) for reference in references}
+        checkers, rewards = {}, {}
         policies, profiles = _policies(args.policy, domains), _profiles(args.profile, domains)
         for reference, domain in domains.items():
             settings = options.verification_of(args, policies[reference])
             checker = open_checker(reference, settings, profile=profiles[reference], cache=False)
             checkers[domain.name] = stack.enter_context(checker)
+            rewards[domain.name] = partial(rewarded, stack.enter_context(product_of(args, reference)))
         host, port = listener.getsockname()[:2]
         served = ", ".join(f"{name} (isolation {c.level})" for name, c in checkers.items())
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         without = "" if token else ", without a token"
         print(f"verifying {served} on {address}{without}; documentation at /docs", file=sys.stderr, flush=True)
-        asyncio.run(serve(Service(checkers, token, limits), listener))
+        asyncio.run(serve(Service(checkers, token, limits, rewards), listener))
 
 
 def _policies(texts: list[str], domains: Mapping[str, Domain]) -> dict[str, dict[str, Any]]:

@@ -1,16 +1,26 @@
 """The reward of verifier, step scores and instruction score: its laws, and how trainers call it."""
 
+import asyncio
+import json
 import math
 import pickle
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evoltune.cli import main
 from evoltune.errors import DataError
+from evoltune.recipe import Verification
 from evoltune.train.reward.product import ProductReward, cancelled_by, combined, solution_score
+from evoltune.train.reward.rows import rewarded
+from evoltune.verification.checker import open_checker
+from evoltune.verification.service.row_queue import Limits
+from evoltune.verification.service.server import Service
 
 UNIT = st.floats(0, 1)
 SCORES = st.lists(UNIT, min_size=1, max_size=6)
@@ -121,3 +131,40 @@ def test_an_exact_check_that_finds_a_wrong_equation_scores_0(step_model):
 def test_without_models_it_is_the_verifiers_reward():
     with ProductReward("math", workers=1) as reward:
         assert reward(["4", "5", "6"], reference=["4", "4", None]) == [1.0, 0.0, None]
+
+
+def test_a_request_and_a_file_get_the_reward_that_a_trainer_gets(step_model, instruction_model, tmp_path, capsys):
+    """Through the service's own application, the command line, and the callable."""
+    prompt, texts = "Work out 2 + 2, please.", ["step 0: good\n#### 4", "step 0: BAD\n#### 4", "#### 5", "#### 4"]
+    references = ["4", "4", "4", None]
+    rows = [{"id": f"r{i}", "prompt": prompt, "answer": t, "reference": references[i]} for i, t in enumerate(texts)]
+    with ProductReward("math", steps=step_model, instructions=instruction_model, workers=1) as reward:
+        wanted = reward(texts, [prompt] * 4, reference=references)
+        served = asyncio.run(_posted(reward, {"domain": "math", "rows": [*rows, {"answer": "4", "reference": "4"}]}))
+    assert [row["reward"] for row in served] == pytest.approx([*wanted, None])
+    assert "no reference" in served[3]["reason"] and served[3]["status"] == "unverifiable"
+    assert served[4]["status"] == "pass" and "no prompt" in served[4]["reason"]
+    good = served[0]["parts"]
+    assert good["steps"] * good["instruction"] == pytest.approx(wanted[0]) and good["verifier"] == 1
+    file, out = tmp_path / "rows.jsonl", tmp_path / "rewards.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    models = ["--steps", str(step_model), "--instructions", str(instruction_model), "--workers", "1"]
+    assert main(["reward", str(file), "--domain", "math", *models, "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_judged"] == 1
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    drop = {"seconds", "evidence"}
+    assert [{k: v for k, v in row.items() if k not in drop} for row in written] == [
+        {k: pytest.approx(v) if k in ("reward", "parts") else v for k, v in row.items() if k not in drop}
+        for row in served[:4]
+    ]
+
+
+async def _posted(reward: ProductReward, body: dict) -> list[dict]:
+    with open_checker("math", Verification(workers=1)) as checker:
+        service = Service({"math": checker}, "secret-of-the-test", Limits(), {"math": partial(rewarded, reward)})
+        async with TestClient(TestServer(service.application())) as client:
+            assert (await client.post("/score", json=body)).status == 401
+            allowed = {"Authorization": "Bearer secret-of-the-test"}
+            assert (await client.post("/score", json={**body, "rows": [{}] * 1025}, headers=allowed)).status == 422
+            response = await client.post("/score", json=body, headers=allowed)
+            return (await response.json())["scores"]

@@ -65,3 +65,12 @@ def test_without_a_domain_of_programs_there_is_no_route_for_them():
         assert service.request("POST", "/verify", body)[2]["reward"] == 1.0
     finally:
         service.stop()
+
+
+def test_without_reward_models_a_score_is_the_verdict_and_null_where_nothing_could_be_judged(live):
+    rows = [{"answer": "The answer is 5", "reference": "5"}, {"answer": "6", "reference": "5"}, {"answer": "5"}, 7]
+    status, _, found = live.request("POST", "/score", {"domain": "math", "rows": rows})
+    assert (status, [row["reward"] for row in found["scores"]]) == (200, [1.0, 0.0, None, None])
+    assert "no reference" in found["scores"][2]["reason"] and "must be an object" in found["scores"][3]["reason"]
+    assert live.request("POST", "/score", {"domain": "math", "rows": rows}, token=None)[0] == 401
+    assert live.request("POST", "/score", {"domain": "math", "row": rows[0]})[0] == 422

@@ -115,7 +115,7 @@ def test_other_encodings_and_lengths_are_refused(live):
 def test_the_openapi_document_names_what_is_served(live):
     document = live.request("GET", "/openapi.json")[2]
     assert document["components"]["schemas"]["Batch"]["properties"]["domain"]["enum"] == ["code", "math"]
-    assert set(document["paths"]) == {"/v1/verify", "/v1/verify-one", "/verify", "/seed_session", "/test_program", "/test_program_stdio", "/health", "/ready", "/metrics", "/openapi.json", "/docs"}  # fmt: skip
+    assert set(document["paths"]) == {"/v1/verify", "/v1/verify-one", "/score", "/verify", "/seed_session", "/test_program", "/test_program_stdio", "/health", "/ready", "/metrics", "/openapi.json", "/docs"}  # fmt: skip
 
 
 def schemathesis(folder, url, *options):

@@ -108,14 +108,21 @@ class ProductReward:
                 f"{len(texts)} completions with {len(asked)} prompts: reward models need a prompt for each"
             )
         verdicts = self.verifier(completions, prompts, **columns)
-        solutions = self.solution_scores(asked, texts) if self.steps else [1.0] * len(texts)
-        weights = self.instructions.instructions(asked) if self.instructions else [1.0] * len(texts)
+        parts = self.parts(verdicts, asked, texts)
+        self._log(columns, **parts)
+        return parts["reward"]
+
+    def parts(
+        self, verdicts: Sequence[float | None], prompts: Sequence[str], texts: Sequence[str]
+    ) -> dict[str, list[float | None]]:
+        """The reward of answers that are verified already, and what it is made of: verifier, steps, instruction."""
+        solutions = self.solution_scores(prompts, texts) if self.steps else [1.0] * len(texts)
+        weights = self.instructions.instructions(prompts) if self.instructions else [1.0] * len(texts)
         rewards = [
             combined(verdict, solution, weight, self.fail_share)
             for verdict, solution, weight in zip(verdicts, solutions, weights, strict=True)
         ]
-        self._log(columns, verifier=verdicts, steps=solutions, instruction=weights, reward=rewards)
-        return rewards
+        return {"verifier": list(verdicts), "steps": [*solutions], "instruction": [*weights], "reward": rewards}
 
     def solution_scores(self, prompts: Sequence[str], texts: Sequence[str]) -> list[float]:
         """The aggregated step score of each solution; 0 where an exact check finds a wrong step."""

@@ -140,7 +140,7 @@ def config_of(job: Job, precision: Precision) -> Any:
         "activation_checkpointing": train_settings.gradient_checkpointing,
         "save_strategy": "steps", "save_steps": rl.save_steps, "save_total_limit": train_settings.save_total_limit or None,
         "logging_steps": 1, "report_to": list(train_settings.report_to), "disable_tqdm": True,
-        "remove_unused_columns": False, "deepspeed": deepspeed_config(job.recipe, precision, world),
+        "remove_unused_columns": False, "deepspeed": _deepspeed(job, precision, world, accumulation),
     }  # fmt: skip
     if rl.algorithm == "dpo":  # in one pass of rows that stand in their order, truncated by none but us
         return DPOConfig(**common, max_length=None, train_sampling_strategy="sequential")
@@ -151,6 +151,18 @@ def config_of(job: Job, precision: Precision) -> Any:
     if rl.algorithm == "rloo":
         return RLOOConfig(**common, **answering)
     return GRPOConfig(**common, **answering, scale_rewards=rl.scale_rewards)
+
+
+def _deepspeed(job: Job, precision: Precision, world: int, accumulation: int) -> dict[str, Any] | None:
+    """DeepSpeed's JSON with the batches of RL in place of SFT's; Transformers refuses one that differs from its own arguments."""
+    rl, config = job.recipe.rl, deepspeed_config(job.recipe, precision, world)
+    if config is None or rl is None:
+        return None
+    batches = {
+        "train_micro_batch_size_per_gpu": rl.per_device_train_batch_size,
+        "gradient_accumulation_steps": accumulation, "gradient_clipping": rl.max_grad_norm,
+    }  # fmt: skip
+    return {key: value for key, value in config.items() if key != "train_batch_size"} | batches
 
 
 def load_policy(job: Job, precision: Precision, tokens: int) -> Any:

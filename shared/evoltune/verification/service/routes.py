@@ -18,6 +18,8 @@ import msgspec
 from evoltune.verification.service.schema import NotJsonError, parse_json, request_types
 
 VerdictRows = Sequence[Mapping[str, Any]]
+Rewarding = Callable[[Sequence[Any], VerdictRows], list[dict[str, Any]]]
+"""Of rows and their verdicts: the verdict rows with the reward of each."""
 _PICKLED = re.compile(r"\A(?:gA[A-Z]|eJ)[A-Za-z0-9+/=\s]+\Z")
 """Base64 of a pickle, or of a compressed one."""
 FAILED_S = -1.0
@@ -34,6 +36,8 @@ class Task:
     first_row: int = 1
     profile: str = ""
     policy: Mapping[str, Any] | None = None
+    has_models: bool = False
+    """`answer` asks reward models, which takes longer than the service may be deaf to others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +61,18 @@ class TestProgram(msgspec.Struct):
     max_execution_time: float = 1.0
 
 
-def routes_of(domains: Sequence[str], most_rows: int, programs: str = "") -> dict[str, Route]:
-    """Path -> route. `programs` is the served domain that runs programs, if any."""
+def routes_of(
+    domains: Sequence[str], most_rows: int, programs: str = "", rewards: Mapping[str, Rewarding] | None = None
+) -> dict[str, Route]:
+    """Path -> route. `programs` is the served domain that runs programs, if any; `rewards`: of each domain, for /score."""
     batch, single = request_types(domains, most_rows)
     own = {
         "/v1/verify": Route(body=batch, task=_batch),
         "/v1/verify-one": Route(body=single, task=_single),
         "/verify": Route(body=_gym_body(domains), task=_gym),
     }
+    if rewards:
+        own["/score"] = Route(body=batch, task=lambda body, value: _score(body, rewards[body.domain]))
     if not programs:
         return own
     return own | {
@@ -77,6 +85,13 @@ def _batch(body: Any, value: dict[str, Any]) -> Task:
     return Task(
         domain=body.domain, rows=body.rows, first_row=body.first_row, profile=body.profile, policy=body.policy,
         answer=lambda verdicts: {"verdicts": verdicts},
+    )  # fmt: skip
+
+
+def _score(body: Any, reward: Rewarding) -> Task:
+    return Task(
+        domain=body.domain, rows=body.rows, first_row=body.first_row, profile=body.profile, policy=body.policy,
+        answer=lambda verdicts: {"scores": reward(body.rows, verdicts)}, has_models=True,
     )  # fmt: skip
 
 

@@ -55,6 +55,24 @@ class VerdictRow(msgspec.Struct, forbid_unknown_fields=True):
     )
 
 
+class ScoreRow(VerdictRow, forbid_unknown_fields=True, kw_only=True):
+    """The verdict on one row, and its reward: instruction score x least step score where it passes."""
+
+    reward: Annotated[
+        float | None, msgspec.Meta(description="0 to 1; null where the row could not be judged: see reason")
+    ]
+    parts: Annotated[
+        dict[str, float | None],
+        msgspec.Meta(description="verifier, steps and instruction; 1 where the service has no such model"),
+    ]
+
+
+class Scores(msgspec.Struct, forbid_unknown_fields=True):
+    """One score row per row, in the order of the rows."""
+
+    scores: list[ScoreRow]
+
+
 class Verdicts(msgspec.Struct, forbid_unknown_fields=True):
     """One verdict per row, in the order of the rows."""
 
@@ -94,7 +112,7 @@ class State(msgspec.Struct, forbid_unknown_fields=True):
     status: str
 
 
-ANSWERS = (Verdicts, VerdictRow, TestResults, GymReward)
+ANSWERS = (Verdicts, VerdictRow, Scores, TestResults, GymReward)
 
 
 def request_types(domains: Sequence[str], most_rows: int) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:

@@ -26,7 +26,7 @@ from aiohttp import web
 from evoltune import __version__
 from evoltune.errors import DomainError, MissingExtraError
 from evoltune.verification.checker import Checker
-from evoltune.verification.service.routes import routes_of
+from evoltune.verification.service.routes import Rewarding, routes_of
 from evoltune.verification.service.row_queue import Limits, QueuedRequest, QueueFullError, RowQueue
 from evoltune.verification.service.schema import NotJsonError, docs_page, dump_body, openapi
 
@@ -63,14 +63,20 @@ class Metrics:
 class Service:
     """The handlers and what they share. With an empty `token`, requests to loopback names are answered."""
 
-    def __init__(self, checkers: Mapping[str, Checker], token: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        checkers: Mapping[str, Checker],
+        token: str,
+        limits: Limits,
+        rewards: Mapping[str, Rewarding] | None = None,
+    ) -> None:
         self.limits, self._token = limits, token.encode()
         self.draining, self.open_requests = False, 0
         self.held, self._lock = 0, threading.Lock()
         self.metrics = Metrics()
         self.queues = {name: self._queue(name, checker) for name, checker in checkers.items()}
         programs = next((name for name, checker in checkers.items() if "entry_point" in checker.domain.columns), "")
-        self.routes = routes_of(list(checkers), limits.most_rows, programs)
+        self.routes = routes_of(list(checkers), limits.most_rows, programs, rewards)
         self.document = openapi(__version__, {path: route.body for path, route in self.routes.items()}, limits)
 
     def _queue(self, name: str, checker: Checker) -> RowQueue:
@@ -166,7 +172,8 @@ class Service:
             queued = self.queues[task.domain].accept(task.rows, task.first_row, task.profile, task.policy)
             async with asyncio.timeout_at(deadline):
                 verdicts = await asyncio.wrap_future(queued.future)
-            return answer(task.answer(verdicts))
+                value = await asyncio.to_thread(task.answer, verdicts) if task.has_models else task.answer(verdicts)
+            return answer(value)
         except TimeoutError:
             if queued is None:
                 return problem(408, f"the body did not arrive in {self.limits.read_s:g} s")
