@@ -16,14 +16,14 @@ from datasets import Dataset
 from transformers import PrinterCallback, ProgressCallback, set_seed
 from trl import DPOConfig, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from evoltune.errors import DataError, TrainingError
+from evoltune.errors import DataError, TrainingError, require
 from evoltune.models.load import Precision, load_model, load_tokenizer, precision_of, prepare_tokenizer
 from evoltune.models.proof import attach_chat_template, read_template
 from evoltune.models.template import Stop, prompt_ids, stop_of
 from evoltune.rows.files import read_json
 from evoltune.rows.readers import read_json_lines
 from evoltune.run.paths import TEMPLATE
-from evoltune.train.deepspeed import deepspeed_config
+from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.reward.product import ProductReward, cancelled_by
 from evoltune.train.rl.callbacks import GuardedRun
@@ -140,7 +140,8 @@ def config_of(job: Job, precision: Precision) -> Any:
         "activation_checkpointing": train_settings.gradient_checkpointing,
         "save_strategy": "steps", "save_steps": rl.save_steps, "save_total_limit": train_settings.save_total_limit or None,
         "logging_steps": 1, "report_to": list(train_settings.report_to), "disable_tqdm": True,
-        "remove_unused_columns": False, "deepspeed": _deepspeed(job, precision, world, accumulation),
+        "remove_unused_columns": False, "ddp_backend": None if gpu or world == 1 else "gloo",
+        "ddp_timeout": int(job.recipe.compute.hang_timeout_s), "deepspeed": _deepspeed(job, precision, world, accumulation),
     }  # fmt: skip
     if rl.algorithm == "dpo":  # in one pass of rows that stand in their order, truncated by none but us
         return DPOConfig(**common, max_length=None, train_sampling_strategy="sequential")
@@ -158,6 +159,8 @@ def _deepspeed(job: Job, precision: Precision, world: int, accumulation: int) ->
     rl, config = job.recipe.rl, deepspeed_config(job.recipe, precision, world)
     if config is None or rl is None:
         return None
+    require(f"train.deepspeed: {job.recipe.train.deepspeed}", "deepspeed", "deepspeed")
+    avoid_compilation()
     batches = {
         "train_micro_batch_size_per_gpu": rl.per_device_train_batch_size,
         "gradient_accumulation_steps": accumulation, "gradient_clipping": rl.max_grad_norm,
