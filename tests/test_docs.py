@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from evoltune.recipe import load_recipe
+from evoltune.rehearse.rehearsal import free_port
+from evoltune.rows.readers import read_rows
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(bash|python)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -45,6 +49,33 @@ def test_every_block_of_the_page_runs(page: Path, tmp_path: Path):
             command = ["bash", "-euo", "pipefail", "-c", body] if kind == "bash" else [sys.executable, "-c", body]
         run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, f"{page.name}, block {number}:\n{body}\n{run.stdout[-1500:]}\n{run.stderr[-1500:]}"
+
+
+@pytest.mark.parametrize("is_whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_worked_example_of_ones_own_rows_runs_from_the_file_to_the_server(
+    tiny_base: Path, tmp_path: Path, is_whole: bool
+):
+    """Only the base and the port are others than on the page; the short form ends with a dry run of the training."""
+    page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
+    example = page[page.index("## Your own rows") :].partition("\n## ")[0]
+    port = free_port()
+    commands = "\n".join(body for _, _, body in FENCE.findall(example)).replace("8000", str(port))
+    base = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    commands = commands.replace("sed -i '", f"sed -i 's|{base}|{tiny_base}|; ")
+    if not is_whole:
+        commands = commands.partition("evoltune train mine/shop.yaml")[0] + "evoltune train mine/shop.yaml --dry-run"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
+    assert [row["instruction"][:5] for row in read_rows(tmp_path / "mine" / "clean.jsonl")] == ["A pen", "Ada p"]
+    if not is_whole:
+        assert f"train: lora of {tiny_base}" in done.stdout
+        return
+    assert "3 steps on 2 rows" in done.stderr and '"object": "chat.completion"' in done.stdout
+    kept = load_recipe(tmp_path / "runs" / "shop" / "recipe.yaml")
+    assert kept.train.dataset and Path(kept.train.dataset).samefile(tmp_path / "mine" / "clean.jsonl")
 
 
 def test_the_pages_link_only_to_files_that_exist():

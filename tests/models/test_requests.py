@@ -25,7 +25,8 @@ def test_what_is_asked_for_is_read():
     assert plain.texts == ("a", "b") and plain.is_streamed and plain.has_usage and not plain.has_limit
     assert plain.sampling == Sampling(max_tokens=16, temperature=1.0)
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert read_chat({"messages": [{"role": "user", "content": parts}]}, "tiny").messages[0]["content"] == "ab"
+    asked = read_chat({"messages": [{"role": "developer", "content": parts}]}, "tiny")
+    assert asked.messages == ({"role": "system", "content": "ab"},)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_what_is_asked_for_is_read():
         ({"response_format": {"type": "json_object"}}, "response_format"), ({"tools": [{"type": "function"}]}, "tools"), ({"logit_bias": {"5": 1}}, "logit_bias"),
         ({"guided_json": {}}, "guided_json"), ({"messages": []}, "messages"), ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"), ({"messages": ["hi"]}, "messages[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "text": "x"}]}]}, "messages[0].content"), ({"max_tokens": float("inf")}, "max_tokens"),
         ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}, "messages[0].tool_calls"),
     ],
 )  # fmt: skip

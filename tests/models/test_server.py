@@ -115,6 +115,8 @@ def test_raw_prompts_are_completed_as_they_are(talk, model):
         (CHAT, body(model="gpt-4"), 404, "model_not_found"), (CHAT, body(max_tokens=0), 400, "invalid_value"),
         (CHAT, body(max_tokens=100_000), 400, "context_length_exceeded"), (CHAT, body(messages=[{"role": "user", "content": "x" * 3000}]), 400, "context_length_exceeded"),
         (CHAT, body(messages=[{"role": "assistant", "content": "x"}]), 400, "invalid_value"), (CHAT, "no JSON", 400, "invalid_value"),
+        (CHAT, "[" * 100_000, 400, "invalid_value"), (CHAT, '{"messages": [{"role": "user", "content": "\\ud800"}]}', 400, "invalid_value"),
+        (CHAT, '{"messages": [{"role": "user", "content": "x"}], "max_tokens": 1e400}', 400, "invalid_value"),
         (CHAT, body(response_format={"type": "json_object"}), 400, "unsupported_parameter"), (RAW, {"prompt": ""}, 400, "invalid_value"),
         (RAW, {"prompt": [10**6]}, 400, "invalid_value"), ("/v1/embeddings", {}, 404, "not_served"),
     ],

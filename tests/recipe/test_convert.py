@@ -90,7 +90,7 @@ def test_axolotl_values_arrive_where_they_belong(tmp_path: Path):
     assert (train["finetuning_type"], train["max_length"], train["packing"]) == ("qlora", 4096, True)
     assert (train["lora_target_modules"], train["deepspeed"], train["num_train_epochs"]) == ("all-linear", "zero2", 4.0)
     fates = {line.key: line.fate for line in result.lines}
-    assert fates["made_up_key"] == "unsupported" and fates["lora_r"] == "mapped" and fates["base_model"] == "changed"
+    assert fates["made_up_key"] == "lost" and fates["lora_r"] == "mapped" and fates["base_model"] == "changed"
 
 
 def test_llamafactory_and_trl_values_arrive_where_they_belong():
@@ -175,6 +175,9 @@ def train_of(suite: str, text: str) -> dict[str, Any]:
         ("llamafactory", "finetuning_type: freeze", "freezing"), ("llamafactory", "finetuning_type: oft", "oft"),
         ("llamafactory", "adapter_name_or_path: ./old", "this adapter"),
         ("trl", "beta: 0.1", "preference training"), ("trl", "loss_type: sigmoid", "only the cross-entropy"),
+        ("axolotl", "gkd_trainer: true", "distillation"), ("axolotl", "reinit_weights: true", "random weights"),
+        ("axolotl", "block_diffusion: {canvas_length: 256}", "diffusion"), ("llamafactory", "train_from_scratch: true", "random weights"),
+        ("trl", "use_vllm: true\nreward_weights: [1.0]", "reinforcement learning"),
         ("trl", "num_generations: 8", "reinforcement learning"), ("trl", "use_peft: true\nlora_task_type: SEQ_CLS", "another kind"),
     ],
 )  # fmt: skip
@@ -223,6 +226,14 @@ def test_the_method_does_not_depend_on_the_order_of_keys(suite: str, keys: list[
         ("trl", "dataset_name: o/n\ndataset_config: main\ndataset_train_split: val", {"dataset": "o/n:main:val", "template": "chat"}),
         ("trl", "datasets: [{path: o/n, name: main}]", {"dataset": "o/n:main:train"}), ("trl", "dataset_mixer: {o/n: 1.0}", {"dataset": "o/n"}),
         ("trl", "use_peft: true", {"lora_target_modules": ["q_proj", "v_proj"], "lora_dropout": 0.05}),
+        ("axolotl", "adapter: lora\nlora_target_modules: 'layers.[\\d]+.(mlp|self_attn).(up|q)_proj'",
+         {"lora_target_modules": "layers.[\\d]+.(mlp|self_attn).(up|q)_proj"}),
+        ("axolotl", "float16: true\nnoisy_embedding_alpha: 5", {"precision": "fp16", "neftune_noise_alpha": 5.0}),
+        ("trl", "dataset_mixture: {datasets: [{id: o/n, config: main, split: a, weight: 1.0}], seed: 0}", {"dataset": "o/n:main:a"}),
+        ("trl", "dataset_mixer: {o/n: 1}\ndataset_splits: [train_a, train_b, test_a]\ndataset_configs: [tiny]",
+         {"dataset": "o/n:tiny:train_a+train_b"}),
+        ("trl", "system_prompt: Be brief.\nuse_flash_attention_2: true",
+         {"system_prompt": "Be brief.", "attn_implementation": "flash_attention_2"}),
         ("trl", "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 1e-6}", {"min_learning_rate": 1e-6}),
     ],
 )  # fmt: skip
@@ -242,6 +253,12 @@ def test_values_and_defaults_of_the_other_suite_are_kept(suite: str, text: str, 
         ("axolotl", "unfrozen_parameters: [a]\noptimizer: lion_8bit\ntrain_on_inputs: true", ["unfrozen_parameters", "optimizer", "train_on_inputs"]),
         ("axolotl", "optimizer: adamw_bnb_8bit\ntrain_on_inputs: false\npeft_use_dora: false", []),
         ("axolotl", "lr_scheduler: rex", ["lr_scheduler"]),
+        ("axolotl", "plugins: [axolotl.integrations.liger.LigerPlugin]\nuse_dft: true\nuse_eaft: false", ["use_dft"]),
+        ("axolotl", "plugins: [axolotl.integrations.liger.LigerPlugin, my.Plugin]\nload_in_8bit: true", ["plugins", "load_in_8bit"]),
+        ("llamafactory", "use_eaft_loss: true\nenable_qat: true\nfp8: true\nenable_thinking: false",
+         ["use_eaft_loss", "enable_qat", "fp8", "enable_thinking"]),
+        ("llamafactory", "finetuning_type: full\nquantization_bit: 4", ["quantization_bit"]),
+        ("trl", "dataset_mixture: {datasets: [{id: a/b, weight: 0.5}]}\nrun_name: x\nhub_strategy: end", ["dataset_mixture"]),
         ("llamafactory", "mask_history: true\nmax_samples: 100\nuse_dora: true", ["mask_history", "max_samples", "use_dora"]),
         ("llamafactory", "quantization_bit: 8", ["quantization_bit"]), ("llamafactory", "template: default", ["template"]),
         ("llamafactory", "dataset: a,b", ["dataset"]), ("llamafactory", "mask_history: false\ntrain_on_prompt: false", []),
@@ -253,6 +270,18 @@ def test_values_and_defaults_of_the_other_suite_are_kept(suite: str, text: str, 
 def test_what_makes_another_training_is_a_line_that_says_so(suite: str, text: str, keys: list[str]):
     result = convert(suite, f"{text}\n{BASES[suite]}\n", domain="general")
     assert sorted(line.key for line in result.lost) == sorted(keys)
+
+
+def test_paths_of_the_result_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "in.yaml").write_text(
+        "base_model: models/b\ndatasets: [{path: json, data_files: data/a.jsonl, type: alpaca}]\n"
+    )
+    (tmp_path / "models" / "b").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["recipes", "import", "--from", "axolotl", "in.yaml", "--out", "mine/out.yaml"]) == 0
+    train = load_recipe("mine/out.yaml").train
+    assert (train.dataset, train.model_name_or_path) == ("data/a.jsonl", "models/b")
 
 
 def test_a_key_without_a_value_counts_as_not_set():

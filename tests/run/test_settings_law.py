@@ -89,6 +89,8 @@ def changes() -> list[tuple[str, Any]]:
 
 
 def others(kind: inspect.Type, default: Any) -> list[Any]:
+    if isinstance(kind, inspect.Metadata):
+        return others(kind.type, default)
     if isinstance(kind, inspect.BoolType):
         return [not default]
     if isinstance(kind, inspect.LiteralType):

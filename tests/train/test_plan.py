@@ -44,6 +44,8 @@ def test_calls_and_rows_are_of_the_chains_that_grow_and_not_of_all_seeds():
     seeds = whole.rows // 3
     assert few.rows == seeds + 6
     assert few.calls * seeds == whole.calls * 3
+    own = make_plan(load_recipe("smoke/math", ["train.dataset=rows.jsonl"]))  # starts at train
+    assert own.calls == 0 and "teacher: none is asked" in describe(own, "none")
 
 
 def test_chat_rows_and_packed_rows_are_counted_by_their_whole_text(tmp_path):

@@ -27,7 +27,7 @@ from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, System, Teacher
 from evoltune.recipe.load import load_section
-from evoltune.recipe.types import Count, Positive, Share
+from evoltune.recipe.types import Count, FilePath, NameOrPath, Positive, Share
 from evoltune.record import Task
 from evoltune.teacher.engines import check_engine
 
@@ -42,7 +42,7 @@ GRADES = ("FAIL", "PASS", "EXCELLENT")
 class Study(Section, frozen=True, kw_only=True):
     """What is compared, and how. The file of the module docstring."""
 
-    suite: str
+    suite: NameOrPath
     systems: Annotated[tuple[System, ...], Meta(min_length=2)]
     judge: Teacher
     protocol: Literal["scores", "criteria", "preference", "ranks", "grades"] = "scores"
@@ -64,10 +64,10 @@ class Study(Section, frozen=True, kw_only=True):
     """Where the domain's verifier passes one answer and fails the other, that decides, and the judge is not asked."""
     temperature: float = 0.7
     max_new_tokens: Positive = 1024
-    data: str | None = None
-    human: str = ""
+    data: FilePath | None = None
+    human: FilePath = ""
     """File with votes of people: exported by the ranking page, or rows problem, a, b, vote."""
-    key: str = ""
+    key: FilePath = ""
     """The key file of the ranking page, to open its votes."""
 
 

@@ -11,11 +11,12 @@ from typing import Any, TypeVar, get_args
 
 from evoltune.cluster import engine
 from evoltune.errors import DataError
-from evoltune.recipe import Recipe, Sandbox, Verification, load_recipe
+from evoltune.recipe import Recipe, Sandbox, Verification, find_recipe, load_recipe
 from evoltune.recipe.load import parse_value
 from evoltune.recipe.types import Level
 from evoltune.rows.files import refuse_device
 from evoltune.rows.storage import is_address, working_copy
+from evoltune.run.origin import note_origin, refuse_other
 from evoltune.run.paths import default_folder, user_path
 from evoltune.run.publish import working_on
 
@@ -34,7 +35,11 @@ def recipe_of(args: argparse.Namespace) -> tuple[Recipe, Path]:
     recipe = load_recipe(args.recipe, args.overrides)
     if args.out and is_address(args.out):
         return recipe, working_copy(args.out)
-    return recipe, Path(args.out) if args.out else default_folder(recipe.name)
+    if args.out:
+        return recipe, Path(args.out)
+    folder = default_folder(recipe.name)
+    refuse_other(folder, find_recipe(args.recipe))
+    return recipe, folder
 
 
 @contextmanager
@@ -43,7 +48,11 @@ def published(args: argparse.Namespace, recipe: Recipe, folder: Path) -> Iterato
     at_address = args.out and is_address(args.out)
     place = working_on(args.out, folder, recipe.compute.publish_every_s) if at_address else nullcontext(lambda: None)
     with place as publish, engine_of(args):
-        yield publish
+        try:
+            yield publish
+        finally:
+            if not at_address:
+                note_origin(folder, find_recipe(args.recipe))
 
 
 def out_path(text: str) -> str:

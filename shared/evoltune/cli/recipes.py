@@ -18,6 +18,7 @@ from evoltune.evolve.loop import operators_of
 from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.convert import convert
 from evoltune.recipe.load import place_of
+from evoltune.recipe.relative import relocated
 from evoltune.recipe.schema import recipe_schema, reference
 from evoltune.rows.files import write_file
 from evoltune.run.named_files import check_named_files
@@ -136,7 +137,9 @@ def _import(args: argparse.Namespace) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{args.file}: cannot be read: {error}") from error
     result = convert(args.source, text, args.domain, name=str(args.file))
-    dumped = yaml.safe_dump(result.recipe, sort_keys=False, allow_unicode=True)
+    # The other suite's paths are relative to the working directory, ours to the file that is written.
+    recipe = relocated(result.recipe, Recipe, args.out.parent) if args.out else result.recipe
+    dumped = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
     lines = [f"{line.fate:11} {line.key}: {line.value!r}  ->  {line.note}" for line in result.lines]
     try:
         make_recipe(yaml.safe_load(dumped))

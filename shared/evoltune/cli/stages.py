@@ -135,13 +135,11 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _stages_of(args: argparse.Namespace) -> tuple[str, ...]:
-    """All stages; of a recipe with rows of its own (`train.dataset`) those from training on."""
+    """All stages of the recipe."""
     recipe, folder = options.recipe_of(args)
-    stages = Run(recipe=recipe, folder=folder).stages
-    if not recipe.train.dataset:
-        return stages
-    print(f"train.dataset is {recipe.train.dataset}: starting at train (--stages for others)", file=sys.stderr)
-    return stages[stages.index("train") :]
+    if recipe.train.dataset:
+        print(f"train.dataset is {recipe.train.dataset}: starting at train (--stages for others)", file=sys.stderr)
+    return Run(recipe=recipe, folder=folder).stages
 
 
 def _slurm(args: argparse.Namespace, stages: tuple[str, ...]) -> None:

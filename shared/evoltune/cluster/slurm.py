@@ -131,7 +131,8 @@ def submit(recipe: Recipe, folder: Path, stages: Sequence[str]) -> dict[str, str
     _refuse_secrets(recipe)
     variables = chosen_variables(recipe)
     on_slurm = msgspec.structs.replace(recipe.compute, launcher="slurm")
-    write_file(folder / SLURM / RECIPE, dump_recipe(msgspec.structs.replace(recipe, compute=on_slurm)))
+    submitted = msgspec.structs.replace(recipe, compute=on_slurm)
+    write_file(folder / SLURM / RECIPE, dump_recipe(submitted, folder / SLURM))
     jobs: dict[str, str] = {}
     for stage in stages:
         path = folder / SLURM / f"{stage}.sh"

@@ -17,7 +17,7 @@ import msgspec
 from evoltune.domain import Domain, Operator, source_hash
 from evoltune.errors import DomainError, RecipeError, nearest
 from evoltune.evolve.answers import DIFFICULTY, needs_teacher
-from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds
+from evoltune.evolve.bootstrap import SELF_INSTRUCT, SNIPPET, more_seeds, read_snippets
 from evoltune.evolve.chain import EQUAL, grow_chains
 from evoltune.evolve.diversity import note_diversity
 from evoltune.evolve.evolution import Evolution, ReplyPending
@@ -29,6 +29,7 @@ from evoltune.evolve.verifying import AnswerVerifier
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record, digest
 from evoltune.rows.records import seed_records
+from evoltune.run.paths import user_path
 from evoltune.run.queries import decisions
 from evoltune.run.store import Step, Store
 from evoltune.teacher.event_loop import run_to_end
@@ -79,7 +80,10 @@ def _settings(recipe: Recipe, domain: Domain) -> str:
     rewrites = recipe.evolve.rounds and any(o.rewrite for o in operators_of(recipe, domain))
     if rewrites or recipe.evolve.repair or recipe.evolve.tries:  # then draws depend on verdicts
         prompts.append(limits_of(recipe.verify))
-    parts = [ENGINE, recipe.seed, msgspec.to_builtins(recipe.seeds), evolution, teacher, source_hash(domain)]
+    seeds = msgspec.to_builtins(recipe.seeds) | {"path": bool(recipe.seeds.path)}  # their ids count, not where they are
+    if recipe.seeds.snippets:
+        seeds["snippets"] = digest(sorted(read_snippets(user_path(recipe.seeds.snippets), recipe.seed)))
+    parts = [ENGINE, recipe.seed, seeds, evolution, teacher, source_hash(domain)]
     return digest([parts, prompts])
 
 

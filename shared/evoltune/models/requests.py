@@ -17,6 +17,8 @@ CHAT_TOKENS, COMPLETION_TOKENS = 512, 16
 """Tokens of an answer where the request names no limit, as far as the context reaches."""
 WITHOUT_EFFECT = frozenset(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"])
 """Keys that say nothing about the answer."""
+TEXT_PARTS = (None, "text", "input_text", "output_text")
+"""Types of a message's parts that hold text."""
 _SHARED = frozenset(
     ["max_tokens", "temperature", "top_p", "top_k", "stop", "seed", "frequency_penalty", "presence_penalty", "repetition_penalty", "n", "stream",
      "stream_options"]
@@ -158,10 +160,8 @@ def _number(
     value = body.get(key)
     if value is None:
         return default
-    is_number = (
-        isinstance(value, int | float) and not isinstance(value, bool) and (kind is float or value == int(value))
-    )
-    if not is_number or not least <= value <= most:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    if not fits or (kind is int and value != int(value)):
         bounds = f"from {least:g} to {most:g}" if most < 10**9 else f"of at least {least:g}"
         name = "a whole number" if kind is int else "a number"
         raise RequestError(f"{key}: {value!r}: {name} {bounds} is allowed", key=key)
@@ -188,7 +188,8 @@ def _message(message: Any, where: str) -> dict[str, str]:
     for key in ("tool_calls", "function_call", "audio"):
         if message.get(key):
             raise RequestError(f"{where}.{key}: is not served", key=f"{where}.{key}", code="unsupported_parameter")
-    return {"role": message["role"], "content": _text(message.get("content"), f"{where}.content")}
+    role = "system" if message["role"] == "developer" else message["role"]  # the newer name of the same
+    return {"role": role, "content": _text(message.get("content"), f"{where}.content")}
 
 
 def _text(content: Any, where: str) -> str:
@@ -196,7 +197,9 @@ def _text(content: Any, where: str) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else None
-    if parts is None or not all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in parts):
+    if parts is None or not all(
+        isinstance(p, dict) and isinstance(p.get("text"), str) and p.get("type") in TEXT_PARTS for p in parts
+    ):
         raise RequestError(f"{where}: a text, or a list of parts of type text, is allowed", key=where)
     return "".join(part["text"] for part in parts)
 

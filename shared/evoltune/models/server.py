@@ -39,7 +39,7 @@ def application(model: ChatModel, name: str) -> web.Application:
     app["model"], app["name"], app["prompts"] = model, name, set()
     app.router.add_get("/health", _health)
     app.router.add_get("/v1/models", _models)
-    app.router.add_get("/v1/models/{name}", _model)
+    app.router.add_get("/v1/models/{name:.+}", _model)
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_post("/v1/completions", _complete)
     app.on_shutdown.append(_cancel_all)
@@ -115,11 +115,7 @@ async def _complete(request: web.Request) -> web.StreamResponse:
 
 async def _answered(request: web.Request, read: Callable[[Any, str], Asked], form: "_Form") -> web.StreamResponse:
     model: ChatModel = request.app["model"]
-    try:
-        body = await request.json()
-    except ValueError as error:
-        raise RequestError(f"the body is not JSON: {error}") from error
-    asked = read(body, request.app["name"])
+    asked = read(await _body_of(request), request.app["name"])
     prompts = await asyncio.to_thread(ids_of, asked, model.prompt_ids, model.tokenizer)
     jobs = [(ids, fitted(asked, len(ids), model.context)) for ids in prompts for _ in range(asked.choices)]
     envelope = {"id": f"{form.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": request.app["name"]}
@@ -130,6 +126,17 @@ async def _answered(request: web.Request, read: Callable[[Any, str], Asked], for
     choices = [form.choice(i, replies[i], model.tokenizer) for i in sorted(replies)]
     usage = _usage(list(replies.values()), asked.choices)
     return web.json_response({**envelope, "object": form.whole, "choices": choices, "usage": usage})
+
+
+async def _body_of(request: web.Request) -> Any:
+    try:
+        body = await request.json()
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise RequestError("the body holds half of a surrogate pair, which is no text") from error
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON: {error}") from error
+    return body
 
 
 @contextmanager
@@ -222,7 +229,8 @@ class _TextForm:
 def _chat_logprob(one: TokenLogprob, tokenizer: Any) -> dict[str, Any]:
     def entry(token: int, logprob: float) -> dict[str, Any]:
         text = tokenizer.decode([token])
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+        # A token that is a part of a character has no text of its own, so its bytes are not known.
+        return {"token": text, "logprob": logprob, "bytes": None if "\ufffd" in text else list(text.encode())}
 
     return {**entry(one.token, one.logprob), "top_logprobs": [entry(*other) for other in one.top]}
 

@@ -23,6 +23,10 @@ from evoltune.recipe.convert_values import CONVERTERS
 SUITES = ("axolotl", "llamafactory", "trl")
 
 
+_UNKNOWN = "not known here, so nothing of it is carried over: look up whether it changes what is learnt"
+_HARMLESS = "has no effect on what is learnt"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
     recipe: dict[str, Any]
@@ -55,6 +59,8 @@ class Limit:
     off: tuple[Any, ...] = (False, 0, "", "none", "None", [], {})
 
     def allows(self, value: Any) -> bool:
+        if isinstance(value, list) and value:
+            return all(item in self.allowed for item in value)
         return any(
             value == other and isinstance(value, bool) == isinstance(other, bool)
             for other in (*self.allowed, *self.off)
@@ -125,9 +131,12 @@ def _line(table: Table, key: str, given: Mapping[str, Any], train: dict[str, Any
         if limit.allows(value):
             return Line(key=key, value=value, fate="mapped", note="as it is here")
         return Line(key=key, value=value, fate="lost", note=limit.why)
+    if key in table.unsupported:
+        return Line(key=key, value=value, fate="unsupported", note=table.unsupported[key])
     if key not in table.mapped:
-        unknown = "not known here, so nothing of it is carried over: look up what it does"
-        return Line(key=key, value=value, fate="unsupported", note=table.unsupported.get(key, unknown))
+        if Limit(why="").allows(value):
+            return Line(key=key, value=value, fate="unsupported", note="not known here, and off")
+        return Line(key=key, value=value, fate="lost", note=_UNKNOWN)
     rule = table.mapped[key]
     try:
         converted = rule.converter(value)
@@ -172,7 +181,8 @@ def tables(suite: str) -> Table:
     }
     taken = {*own["unsupported"], *own["lost"], *own["refused"]}
     mapped = {key: _rule(entry) for key, entry in {**shared["mapped"], **own["mapped"]}.items() if key not in taken}
-    unsupported = {**shared["unsupported"], **own["unsupported"]}
+    harmless = dict.fromkeys([*shared["harmless"], *own["harmless"]], _HARMLESS)
+    unsupported = {**harmless, **shared["unsupported"], **own["unsupported"]}
     return Table(
         base=own["base"],
         mapped=mapped,

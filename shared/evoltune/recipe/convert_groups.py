@@ -52,9 +52,12 @@ def llamafactory_method(given: Given) -> tuple[Values, list[Line]]:
     values, lines = _method(
         "qlora" if bits == 4 and kind == "lora" else kind, given, ("finetuning_type", "quantization_bit")
     )
-    if bits and bits != 4:
-        note = f"{bits}-bit base weights are not offered: they stay in 16 bits; set finetuning_type: qlora for 4"
-        lines = [*lines[:-1], Line(key="quantization_bit", value=bits, fate="lost", note=note)]
+    if bits and (bits != 4 or kind != "lora"):
+        note = f"{bits}-bit base weights are not offered for {kind}: they stay in 16 bits; finetuning_type: qlora has 4"
+        lines = [
+            *(line for line in lines if line.key != "quantization_bit"),
+            Line(key="quantization_bit", value=bits, fate="lost", note=note),
+        ]
     alpha = given.get("lora_alpha") or 2 * int(given.get("lora_rank") or 8)
     if values["finetuning_type"] != "full" and not given.get("lora_alpha"):
         values["lora_alpha"] = alpha
@@ -128,7 +131,8 @@ def _floor(given: Given, options: Given) -> float | None:
 
 # ---- dataset and prompt format
 
-_SPLIT = re.compile(r"(?P<name>[\w.-]+)(?P<cut>\[.*\])?")
+_MIXTURES = ("datasets", "dataset_mixture", "dataset_mixer")
+_SPLIT = re.compile(r"(?P<name>[\w.+-]+)(?P<cut>\[.*\])?")
 _LOCAL = ("json", "csv", "parquet", "text", "arrow")
 _OUR_CONVERSATIONS = ("messages", "conversations", "conversation")
 _OUR_MESSAGE_KEYS = {"role": ("role", "from"), "content": ("content", "value", "text")}
@@ -262,7 +266,7 @@ def _one_dataset(given: Given, key: str) -> tuple[Values, list[Line]]:
 
 def trl_dataset(given: Given) -> tuple[Values, list[Line]]:
     """`dataset_name` with its configuration and split, or a mixture of one; messages are rendered by the chat template."""
-    if "datasets" in given or "dataset_mixer" in given:
+    if any(key in given for key in _MIXTURES):
         values, lines = _trl_mixture(given)
     else:
         values, lines = _one_dataset(given, "dataset_name")
@@ -296,36 +300,44 @@ def trl_dataset(given: Given) -> tuple[Values, list[Line]]:
 
 
 def _trl_mixture(given: Given) -> tuple[Values, list[Line]]:
-    key = "datasets" if "datasets" in given else "dataset_mixer"
-    value = given[key]
-    listed = (
-        [{"path": name} for name in value]
-        if isinstance(value, Mapping)
-        else value
-        if isinstance(value, list)
-        else [value]
-    )
-    whole = not isinstance(value, Mapping) or all(float(share) == 1 for share in value.values())
-    if len(listed) != 1 or not whole:
+    key = next(key for key in _MIXTURES if key in given)
+    value, entries = given[key], _mixture_entries(given, key)
+    if len(entries) != 1 or float(entries[0].get("weight") or 1) != 1:
         note = "several datasets, or a share of one: give each a place under curate.mix, or train.dataset one file"
         return {}, [Line(key=key, value=value, fate="lost", note=note)]
-    entry: Given = listed[0] if isinstance(listed[0], Mapping) else {"path": listed[0]}
-    path, config, split = (str(entry.get(name) or "") for name in ("path", "name", "split"))
+    (entry,) = entries
+    path, config, split = (str(entry.get(name) or "") for name in ("path", "config", "split"))
     address, cut = _address(path, config, split)
     lines = [Line(key=key, value=value, fate="changed", note=f"train.dataset: {address!r}")]
     if cut:
         lines.append(Line(key=f"{key}[0].split", value=split, fate="lost", note=f"the cut {cut} is not carried over"))
+    for name in ("dataset_splits", "dataset_configs"):
+        if name in given:
+            note = f"part of train.dataset: {address!r}"
+            lines.append(Line(key=name, value=given[name], fate="changed", note=note))
     for name in entry:
-        if name not in ("path", "name", "split"):
-            lines.append(
-                Line(
-                    key=f"{key}[0].{name}",
-                    value=entry[name],
-                    fate="unsupported",
-                    note="columns are found by their names",
-                )
-            )
+        if name not in ("path", "config", "split", "weight"):
+            note = "columns are found by their names"
+            lines.append(Line(key=f"{key}[0].{name}", value=entry[name], fate="unsupported", note=note))
     return {"dataset": address}, lines
+
+
+def _mixture_entries(given: Given, key: str) -> list[Values]:
+    """The datasets of a mixture, each with `path`, and `config`, `split` and `weight` where they are set."""
+    value = given[key]
+    if key == "dataset_mixer" and isinstance(value, Mapping):  # the handbook's: shares by name, splits for all of them
+        splits = [str(split) for split in given.get("dataset_splits") or ["train"] if "test" not in str(split)]
+        configs = list(given.get("dataset_configs") or [])
+        found = [{"path": name, "weight": share, "split": "+".join(splits)} for name, share in value.items()]
+        return [{**entry, "config": configs[i] if i < len(configs) else ""} for i, entry in enumerate(found)]
+    listed = value.get("datasets", []) if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
+    ours = {"id": "path", "name": "config"}
+    return [
+        {ours.get(str(name), str(name)): inner for name, inner in entry.items()}
+        if isinstance(entry, Mapping)
+        else {"path": entry}
+        for entry in listed
+    ]
 
 
 GROUPS: Mapping[str, tuple[Group, ...]] = {

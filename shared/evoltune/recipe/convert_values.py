@@ -1,5 +1,6 @@
 """Values of other suites as ours; each function raises ValueError, or another error, for one that has no counterpart."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ def boolean(value: Any) -> bool:
 
 
 def modules(value: Any) -> Any:
+    """Names of layers; a text that can be no list of names is a regular expression."""
+    if isinstance(value, str) and not re.fullmatch(r"[\w.,\s-]+", value):
+        return value
     listed = value.split(",") if isinstance(value, str) else list(value)
     found = [str(name).strip() for name in listed]
     return "all-linear" if found in (["all"], ["all-linear"]) else found

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from evoltune.recipe.base import Section
-from evoltune.recipe.types import Count, DevelopmentSeeds, Positive, Steps, Tries
+from evoltune.recipe.types import Count, DevelopmentSeeds, FilePath, NameOrPath, Positive, Steps, Tries
 
 
 class PassRate(Section, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Answers to each new instruction (the k of maj@k and of the agreement checks)."""
     operators: dict[str, float] = {}
     """Operator name -> weight; empty: the domain's weights."""
-    prompts: str | None = None
+    prompts: FilePath | None = None
     """A folder of prompts (`NAME.txt`) that replace the domain's, or add operators; see docs/generate.md."""
     equal_check: bool = True
     """Ask the teacher whether a rewrite adds nothing to its original (elimination rule 1)."""
@@ -76,7 +76,7 @@ class Evolve(Section, frozen=True, kw_only=True):
     """Keep the thought of a reasoning teacher with each answer (column `reasoning`); it never is part of the answer."""
     optimise: Optimise | None = None
     """How `evolve --optimise` improves the prompts; it changes nothing else."""
-    stop_on: str | None = None
+    stop_on: NameOrPath | None = None
     """Evol-stop: the dev suite that scores each round; the best round is kept. It must not overlap with `eval.suites`."""
     stop_by: Literal["train", "verify_rate"] = "train"
     """Score of a round: of a model trained on it, or the share of its rows that verify kept (needs no training)."""

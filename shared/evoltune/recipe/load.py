@@ -11,6 +11,7 @@ import math
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -20,6 +21,7 @@ import yaml
 from msgspec import Struct
 
 from evoltune.errors import RecipeError, nearest
+from evoltune.recipe.relative import located, relocated, struct_of
 from evoltune.recipe.sections import Recipe
 from evoltune.run.paths import user_path
 from evoltune.text.credentials import masked, note_secrets, secrets_in
@@ -87,7 +89,7 @@ def load_recipe(ref: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises RecipeError, one line: file:line, key path, the value, what is allowed.
     """
-    tree, lines = _read(find_recipe(ref), extended_by=())
+    tree, lines = _read_located(find_recipe(ref), Recipe)
     is_file = not isinstance(ref, str) or ref.endswith((".yaml", ".yml"))
     tree.setdefault("name", Path(ref).stem if is_file else str(ref).replace("/", "-"))
     return _checked(tree, lines, overrides)
@@ -103,7 +105,7 @@ def place_of(ref: str | Path, problem: str) -> str:
 
 def load_section(path: Path, section: type[S]) -> S:
     """A file with the keys of one section, e.g. a study, checked like a recipe. Raises RecipeError."""
-    tree, lines = _read(path, extended_by=())
+    tree, lines = _read_located(path, section)
     return _converted(tree, section, lines)
 
 
@@ -129,9 +131,12 @@ def _converted(tree: dict[str, Any], section: type[S], lines: Lines) -> S:
         raise RecipeError(_located(str(error), tree, section, lines)) from error
 
 
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, with every default written out and every secret cut out; `load_recipe` reads it back."""
-    return yaml.safe_dump(masked(msgspec.to_builtins(recipe)), sort_keys=False, allow_unicode=True)
+def dump_recipe(recipe: Recipe, beside: Path | None = None) -> str:
+    """The recipe as YAML, with every default written out and every secret cut out; `load_recipe` reads it back, also in the
+    folder `beside`."""
+    tree = msgspec.to_builtins(recipe)
+    tree = masked(relocated(tree, Recipe, beside) if beside else tree)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def shipped() -> dict[str, Path]:
@@ -179,6 +184,11 @@ def _is_file(path: Path) -> bool:
 # ---- YAML
 
 
+def _read_located(path: Path, section: type[Struct]) -> tuple[dict[str, Any], Lines]:
+    tree, lines = _read(path, extended_by=())
+    return located(tree, section, partial(_line_of, lines=lines)), lines
+
+
 def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
     path = path.resolve()
     if path in extended_by:
@@ -189,7 +199,6 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Li
         raise RecipeError(f"{path}: {found}: a recipe is a mapping of sections, e.g. `domain: math`")
     lines: Lines = {}
     _note_lines(node, (), lines, path)
-    _locate_domain(tree, path)
     base = tree.pop("extends", None)
     if base is None:
         return tree, lines
@@ -200,15 +209,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Li
     except RecipeError as error:
         raise RecipeError(f"{lines[('extends',)]}: extends: {error}") from error
     parent, parent_lines = _read(parent_path, (*extended_by, path))
+    parent.pop("name", None)  # a recipe that shared its parent's name would share its folder
     return _merge(parent, tree), {**parent_lines, **lines}
-
-
-def _locate_domain(tree: dict[str, Any], path: Path) -> None:
-    """A domain given as a path (`./mine`) is relative to the file that names it; where that is no folder, to the working
-    directory."""
-    ref = tree.get("domain")
-    if isinstance(ref, str) and ref.startswith(".") and (beside := path.parent / ref).is_dir():
-        tree["domain"] = str(beside.resolve())
 
 
 def _text(path: Path) -> str:
@@ -291,7 +293,7 @@ def _as_declared(keys: Sequence[str], value: Any, raw: str) -> Any:
         fields = {f.name: f.type for f in msgspec.structs.fields(owner)} if owner else {}
         values = get_args(kind) if get_origin(kind) is dict else ()
         kind = fields.get(key, values[1] if values else None)
-    accepts_text = kind is str or str in get_args(kind)
+    accepts_text = kind is str or any(str in (part, *get_args(part)) for part in get_args(kind))
     if not accepts_text or value is None or isinstance(value, str | list | dict):
         return value
     try:
@@ -306,13 +308,6 @@ def parse_value(text: str, raw: str) -> Any:
 
 
 # ---- sections
-
-
-def struct_of(annotation: Any) -> type[Struct] | None:
-    """The section class in a field's type, also inside `tuple[...]` or a union."""
-    if isinstance(annotation, type) and issubclass(annotation, Struct):
-        return annotation
-    return next((s for a in get_args(annotation) if (s := struct_of(a))), None)
 
 
 def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[str, ...]) -> None:

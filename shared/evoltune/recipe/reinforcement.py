@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from evoltune.recipe.base import Section
-from evoltune.recipe.types import AboveZero, Count, Fraction, NonNegative, Positive, Share
+from evoltune.recipe.types import AboveZero, Count, FilePath, Fraction, NonNegative, PathOrHubId, Positive, Share
 
 
 class StepReward(Section, frozen=True, kw_only=True):
     """A process reward model, trained on top of the run's checkpoint."""
 
-    rows: str | None = None
+    rows: FilePath | None = None
     """Labelled solutions in any form of docs/reward.md; default: the checkpoint's own solutions of the run's tasks."""
     samples: Positive = 4
     """Solutions that the checkpoint writes of each task."""
@@ -35,7 +35,7 @@ class StepReward(Section, frozen=True, kw_only=True):
 class InstructionReward(Section, frozen=True, kw_only=True):
     """An instruction reward model (Bradley-Terry on pairs), trained on top of the run's checkpoint."""
 
-    rows: str | None = None
+    rows: FilePath | None = None
     """Pairs {chosen, rejected}; default: the run's own, by `pairs`."""
     pairs: tuple[Literal["degraded", "parents", "siblings"], ...] = ("degraded", "parents", "siblings")
     """degraded: an instruction against a copy that lacks or garbles something; parents: a harder rewrite against its
@@ -64,7 +64,7 @@ class RL(Section, frozen=True, kw_only=True):
 
     algorithm: Literal["grpo", "rloo", "dpo"] = "grpo"
     """`dpo`: preference training on pairs of answers, of which the verifier passed one and failed the other."""
-    prompts: str | None = None
+    prompts: PathOrHubId | None = None
     """Rows with references or tests; default: the tasks of the run's own dataset."""
     num_generations: Annotated[int, Meta(ge=2)] = 8
     """Answers to a prompt; with `dpo` of the checkpoint, to prompts whose recorded answers give too few pairs."""

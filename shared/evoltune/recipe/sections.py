@@ -10,14 +10,26 @@ from evoltune.recipe.base import Section
 from evoltune.recipe.evolution import Evolve
 from evoltune.recipe.judging import System
 from evoltune.recipe.reinforcement import RL, Reward
-from evoltune.recipe.types import AboveZero, Count, Fraction, Level, NonNegative, Positive, Share, StepLimit
+from evoltune.recipe.types import (
+    AboveZero,
+    Count,
+    FilePath,
+    Fraction,
+    Level,
+    NameOrPath,
+    NonNegative,
+    PathOrHubId,
+    Positive,
+    Share,
+    StepLimit,
+)
 from evoltune.record import Status, digest
 
 
 class Seeds(Section, frozen=True, kw_only=True):
     """What evolution starts from. Without `path`, the domain's own seeds are used."""
 
-    path: str | tuple[str, ...] | None = None
+    path: PathOrHubId | tuple[PathOrHubId, ...] | None = None
     """File(s), folder or hub id; see docs/datasets.md for the formats."""
     limit: Count = 0
     """Use only the first N; 0: all."""
@@ -27,7 +39,7 @@ class Seeds(Section, frozen=True, kw_only=True):
     """`self_instruct`: the teacher writes more seeds after the pattern of these (2212.10560)."""
     bootstrap_size: Count = 0
     """Seeds that there are after bootstrapping."""
-    snippets: str | None = None
+    snippets: FilePath | None = None
     """A folder of source files: the teacher writes seeds inspired by snippets of them (OSS-Instruct, 2312.02120)."""
 
 
@@ -53,7 +65,7 @@ class Endpoint(Section, frozen=True, kw_only=True):
     url: str
     weight: AboveZero = 1.0
     api_key_env: str | None = None
-    api_key_file: str | None = None
+    api_key_file: FilePath | None = None
     api_key_header: str = ""
     """Header that holds the key; empty: `Authorization: Bearer KEY`, and `api-key` where the URL is an Azure deployment's."""
     headers: dict[str, str] = {}
@@ -71,10 +83,10 @@ class Teacher(Section, frozen=True, kw_only=True):
 
     kind: str = "embedded"
     """`embedded`, `http`, `replay`, `transformers`, `vllm`, `any-llm` (providers' own interfaces), or an installed plug-in's."""
-    model: str = "SmolLM2-135M-Instruct"
+    model: PathOrHubId = "SmolLM2-135M-Instruct"
     """`http`: the name sent to the server; `embedded`: a GGUF path, OWNER/NAME:FILE.gguf on the hub, or the packaged model; `transformers`: a path or hub id."""
     endpoints: tuple[Endpoint, ...] = ()
-    cassette: str | None = None
+    cassette: FilePath | None = None
     """For `replay`: a file written by `evoltune cassette export`."""
     temperature: NonNegative | None = 1.0
     """`null` here, or for the three that follow: the parameter is not sent, and the server's default holds."""
@@ -136,7 +148,7 @@ class Verification(Section, frozen=True, kw_only=True):
 class Source(Section, frozen=True, kw_only=True):
     """One more dataset in the mix."""
 
-    path: str
+    path: PathOrHubId
     """File, folder, run, hub id, or a community dump (`stackexchange:physics/Posts.xml`); see docs/datasets.md."""
     weight: AboveZero = 1.0
     """Rows of this source per row of the run's own."""
@@ -153,7 +165,7 @@ class Curate(Section, frozen=True, kw_only=True):
     """Jaccard of word 3-shingles above which two instructions are near-duplicates; 1: exact dedup only."""
     semantic_threshold: Fraction = 1.0
     """Cosine of embeddings above which two rows are duplicates; 1: off."""
-    embeddings: str = ""
+    embeddings: PathOrHubId = ""
     """Embedding model for these; empty: hashed n-gram vectors."""
     ngrams: tuple[Positive, ...] = (13,)
     """Lengths n of word n-grams that a row may not share with a suite; common choices: 8, 10, 13."""
@@ -190,9 +202,9 @@ class Curate(Section, frozen=True, kw_only=True):
 class Train(Section, frozen=True, kw_only=True):
     """Fine-tuning; names as in Transformers and TRL."""
 
-    model_name_or_path: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    model_name_or_path: PathOrHubId = "HuggingFaceTB/SmolLM2-135M-Instruct"
     model_revision: str = "main"
-    dataset: str | None = None
+    dataset: PathOrHubId | None = None
     """A path, hub id or run to train on instead of this run's own dataset."""
     template: Literal["alpaca", "wizardcoder", "wizardmath", "chat", "lima"] = "alpaca"
     system_prompt: str = ""
@@ -242,7 +254,7 @@ class Train(Section, frozen=True, kw_only=True):
     save_total_limit: Count = 2
     logging_steps: Positive = 1
     checkpoint_select: Literal["last", "generations"] = "last"
-    dev_suite: str = ""
+    dev_suite: NameOrPath = ""
     """The suite by which `checkpoint_select: generations` chooses; never one of eval.suites."""
     resume_from_checkpoint: bool = True
     report_to: tuple[str, ...] = ()
@@ -266,7 +278,7 @@ class Judge(Section, frozen=True, kw_only=True):
     protocol: Literal["scores", "criteria", "preference", "ranks", "grades"] = "scores"
     """scores: 1 to 10 each (Vicuna, WizardLM); criteria: the same by five criteria, of which the mean counts; preference: A, B or neither (LIMA); ranks: 1 to 5 over all at once;
     grades: excellent, pass or fail for each answer by itself (LIMA)."""
-    suites: tuple[str, ...] = ()
+    suites: tuple[NameOrPath, ...] = ()
     """Which of `eval.suites`; empty: those with answers that no verifier can judge."""
     baselines: tuple[System, ...] = ()
     """More systems to compare with: files of answers, endpoints or checkpoints."""
@@ -283,7 +295,7 @@ class Judge(Section, frozen=True, kw_only=True):
 class Eval(Section, frozen=True, kw_only=True):
     """What is measured before and after."""
 
-    suites: tuple[str, ...] = ()
+    suites: tuple[NameOrPath, ...] = ()
     """Suites of any installed domain: `gsm8k`, or `math/gsm8k` where two domains have a suite of that name."""
     profile: str = ""
     """How answers are prompted for and scored; empty: each suite's own profile."""
@@ -317,7 +329,7 @@ class Eval(Section, frozen=True, kw_only=True):
     """For `http`: the URL of an OpenAI-compatible server."""
     api_key_env: str | None = None
     """For `http`: name of the environment variable that holds the key."""
-    data: str | None = None
+    data: FilePath | None = None
     """Folder with suite files; default: EVOLTUNE_DATA."""
     judge: Judge | None = None
     """Who compares open answers, which no verifier can judge; see docs/evaluate.md."""
@@ -332,7 +344,7 @@ class Compute(Section, frozen=True, kw_only=True):
     """0: all that the machine has. On a CPU: the number of training processes."""
     launcher: Literal["local", "deepspeed", "torchrun", "slurm"] = "local"
     """What starts the training processes."""
-    hostfile: str | None = None
+    hostfile: FilePath | None = None
     """`deepspeed` on several nodes: a file of lines `HOST slots=N`."""
     engine: Literal["local", "ray"] = "local"
     """Where verification, deduplication and decontamination run."""
@@ -357,7 +369,7 @@ class Compute(Section, frozen=True, kw_only=True):
 class Recipe(Section, frozen=True, kw_only=True):
     """One experiment, from seeds to scores."""
 
-    domain: str
+    domain: NameOrPath
     """Name of an installed domain, `module:attribute`, or a path."""
     name: str = ""
     description: str = ""

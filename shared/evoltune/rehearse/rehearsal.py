@@ -92,7 +92,7 @@ def rehearse(recipe: Recipe, folder: Path, *, processes: int = 1, nodes: int = 1
         rendezvous = f"127.0.0.1:{free_port()}" if nodes > 1 else ""
         small, shrunk = shrink(recipe, teacher_url=teacher.url, processes=processes, nodes=nodes, rendezvous=rendezvous)
         path = folder / RECIPE_FILE
-        write_file(path, dump_recipe(small))
+        write_file(path, dump_recipe(small, folder))
         with other_nodes(path, folder, environment, nodes) as others:
             started = run_small(path, folder, environment | ({NODE_RANK: "0"} if nodes > 1 else {}))
             stages = list(results_of(started, Run(recipe=recipe, folder=folder).stages))

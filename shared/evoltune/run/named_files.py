@@ -29,7 +29,7 @@ def check_named_files(recipe: Recipe, stages: Collection[str] = ("evolve", "buil
     ):
         if path and stage in stages and not is_right(user_path(path)):
             raise DataError(
-                f"{key}: {path}: no such {kind}: correct the path (it is relative to the working directory)"
+                f"{key}: {path}: no such {kind}: correct the path (in a recipe it is relative to that file)"
             )
 
 

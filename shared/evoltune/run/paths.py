@@ -14,6 +14,8 @@ RUNS = Path("runs")
 # ---- in the run's folder
 RECIPE = "recipe.yaml"
 """The resolved recipe: a run can be repeated from its own folder."""
+ORIGIN = "origin.txt"
+"""The recipe file that the run was started from."""
 STORE = "store.sqlite"
 STORE_LOCK = "store.lock"
 RUN_LOCK = "run.lock"

@@ -80,9 +80,10 @@ class Run:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that this recipe has, in order."""
+        """The stages that this recipe has, in order; with rows of its own (`train.dataset`) those from training on."""
         absent = {name for name in ("reward", "rl") if getattr(self.recipe, name) is None}
-        return tuple(stage for stage in STAGES if stage not in absent)
+        first = STAGES.index("train") if self.recipe.train.dataset else 0
+        return tuple(stage for stage in STAGES[first:] if stage not in absent)
 
     @property
     def training_data(self) -> str:
@@ -188,7 +189,7 @@ class Run:
 
     def write_recipe(self) -> None:
         """Writes the resolved recipe, so that the run can be repeated from its own folder."""
-        write_file(self.folder / RECIPE, dump_recipe(self.recipe))
+        write_file(self.folder / RECIPE, dump_recipe(self.recipe, self.folder))
 
     # ---- checks
 

@@ -220,6 +220,8 @@ def most_calls(recipe: Recipe, seeds: int) -> int:
 
 def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
     """The most calls that evolve can make, and their cost in dollars if replies are short or long."""
+    if recipe.train.dataset:  # such a run starts at train
+        return 0, (0.0, 0.0)
     calls, drawn = most_calls(recipe, _seeds(recipe)), operators_of(recipe, load_domain(recipe.domain))
     prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
@@ -252,7 +254,8 @@ def describe(plan: Plan, chosen: str) -> list[str]:
     if plan.judge:
         out.append(f"judge: {plan.judge}")
     low, high = plan.cost_usd
-    out.append(f"teacher: at most {plan.calls:,} calls" + (f", ${low:,.0f} to ${high:,.0f}" if high else ""))
+    cost = f", ${low:,.0f} to ${high:,.0f}" if high else ""
+    out.append(f"teacher: at most {plan.calls:,} calls{cost}" if plan.calls else "teacher: none is asked")
     if plan.fits.get(chosen, 0) < plan.micro_batch:  # type: ignore[call-overload]
         fitting = (f"use {zero} with micro-batch {micro}" for zero, micro in plan.fits.items() if micro)
         advice = next(fitting, "use more or larger devices, or qlora")
