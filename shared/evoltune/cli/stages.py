@@ -47,6 +47,7 @@ from evoltune.train.deepspeed import zero_name
 from evoltune.train.launch_command import launch_text
 from evoltune.train.nodes import is_first_node
 from evoltune.train.plan import as_json, describe, make_plan, most_calls
+from evoltune.train.reward import siblings
 from evoltune.train.reward.stage import check_rewards
 
 
@@ -205,7 +206,9 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
     if "reward" in stages:
         check_rewards(work)
         models = [name for name in ("steps", "instructions") if recipe.reward and getattr(recipe.reward, name)]
-        lines.append(f"reward: models of {' and '.join(models)} on the checkpoint, into {work.folder}")
+        judgements = siblings.most_calls(recipe, recipe.evolve.draws(sum(1 for _ in seed_records(recipe, work.domain))))
+        judged = f", at most {judgements} calls to the teacher as judge" if judgements else ""
+        lines.append(f"reward: models of {' and '.join(models)} on the checkpoint, into {work.folder}{judged}")
     if "rl" in stages and recipe.rl:
         rl = recipe.rl
         answers = f"{rl.prompts_per_step * rl.num_generations} answers"

@@ -37,9 +37,10 @@ class InstructionReward(Section, frozen=True, kw_only=True):
 
     rows: FilePath | None = None
     """Pairs {chosen, rejected}; default: the run's own, by `pairs`."""
-    pairs: tuple[Literal["degraded", "parents", "siblings"], ...] = ("degraded", "parents", "siblings")
+    pairs: tuple[Literal["degraded", "parents", "siblings", "judged"], ...] = ("degraded", "parents", "siblings")
     """degraded: an instruction against a copy that lacks or garbles something; parents: a harder rewrite against its
-    original; siblings: rewrites of one parent whose answers pass clearly more or less often."""
+    original, and an original against an easier one; siblings: rewrites of one parent whose answers pass clearly more or less
+    often; judged: siblings that the teacher compares in both orders, which costs calls."""
     limit: Count = 0
     """Instructions that are paired; 0: all."""
     validation: Fraction = 0.1

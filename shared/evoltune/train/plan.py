@@ -25,6 +25,7 @@ from evoltune.rows.readers import read_rows
 from evoltune.rows.records import seed_records
 from evoltune.train.deepspeed import deepspeed_config
 from evoltune.train.launch_command import launch_text
+from evoltune.train.reward import siblings
 from evoltune.train.schedule import batch_layout, number_of_steps
 
 GIB = 2**30
@@ -219,10 +220,11 @@ def most_calls(recipe: Recipe, seeds: int) -> int:
 
 
 def _teacher(recipe: Recipe) -> tuple[int, tuple[float, float]]:
-    """The most calls that evolve can make, and their cost in dollars if replies are short or long."""
+    """The most calls that evolve, and rewards that ask the teacher, can make, and their cost in dollars if replies are short or long."""
     if recipe.train.dataset:  # such a run starts at train
         return 0, (0.0, 0.0)
-    calls, drawn = most_calls(recipe, _seeds(recipe)), operators_of(recipe, load_domain(recipe.domain))
+    seeds, drawn = _seeds(recipe), operators_of(recipe, load_domain(recipe.domain))
+    calls = most_calls(recipe, seeds) + siblings.most_calls(recipe, recipe.evolve.draws(seeds))
     prompt = sum(len(o.template) for o in drawn) / max(1, len(drawn)) / CHARACTERS_PER_TOKEN + 120
     price = recipe.teacher.price
     low, high = (calls * (prompt * price.prompt + reply * price.completion) / 1e6 for reply in COMPLETION_TOKENS)

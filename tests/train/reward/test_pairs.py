@@ -55,6 +55,16 @@ def test_pairs_come_from_degradations_parents_and_siblings_that_clearly_differ()
     assert only == list(pairs_of(records, DOMAIN, ("degraded",), seed=1, limit=2))
 
 
+def test_what_an_easing_operator_was_given_is_above_what_it_wrote():
+    easing = Operator(name="easier", template="{instruction}", kind="down")
+    domain = Domain(name="toy", seeds=list, verify=DOMAIN.verify, operators=(easing,))
+    seed = record(TEXT, None, "", True)
+    rows = list(pairs_of([seed, record("Easy?", seed, "easier", True)], domain, ("parents",), seed=1))
+    assert [(row["chosen"], row["rejected"]) for row in rows] == [(TEXT, "Easy?")]
+    unsolved = record(TEXT, None, "", False)
+    assert not list(pairs_of([unsolved, record("Easy?", unsolved, "easier", True)], domain, ("parents",), seed=1))
+
+
 EXACT = hard_labels(3, first_error=-1, method="check")
 
 

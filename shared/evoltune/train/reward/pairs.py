@@ -1,4 +1,4 @@
-"""Pairs of instructions, the better one first, out of what a run already knows. No teacher is asked.
+"""Pairs of instructions, the better one first, out of what a run already knows. No teacher is asked (`siblings.py` asks one).
 
     degrade("Tom has 3 pens and buys 4. How many has he?", random.Random(0))     # without its question, its numbers ...
 
@@ -6,6 +6,7 @@
 |---|---|---|
 | degraded | an instruction of the run | the same without its question, numbers, order of words or second half |
 | parents | a kept rewrite of a deepening operator | what it was made from (2308.09583 ranks by difficulty and clarity) |
+| parents | what an easing (`down`) operator was given | the easier rewrite |
 | siblings | of two rewrites of one parent that whose answers pass clearly more often | the other |
 """
 
@@ -13,7 +14,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 from evoltune.domain import Domain
@@ -67,28 +68,33 @@ def pairs_of(
     """Returns rows {chosen, rejected, method, group}. All pairs that descend from one seed have the same group."""
     chosen = list(records)[: limit or None]
     by_id = {record.id: record for record in chosen}
-    deepening = {operator.name for operator in domain.operators if operator.kind == "depth"}
+    deepening, easing = (
+        {operator.name for operator in domain.operators if operator.kind == kind} for kind in ("depth", "down")
+    )
     kinds = set(kinds)
     for record in chosen:
-        group = _root(record, by_id)
+        group = root_of(record, by_id)
         if "degraded" in kinds and (found := degrade(record.task.instruction, random.Random(f"{seed}/{record.id}"))):
-            yield _row(record.task.instruction, found[0], f"degraded: {found[1]}", group)
+            yield pair_row(record.task.instruction, found[0], f"degraded: {found[1]}", group)
         parent = by_id.get(record.parents[0]) if len(record.parents) == 1 else None
         if "parents" in kinds and parent and record.operator in deepening and _pass_rate(record):
-            yield _row(record.task.instruction, parent.task.instruction, "parent", group)
+            yield pair_row(record.task.instruction, parent.task.instruction, "parent", group)
+        if "parents" in kinds and parent and record.operator in easing and _pass_rate(parent):
+            yield pair_row(parent.task.instruction, record.task.instruction, "parent of an easier one", group)
     if "siblings" in kinds:
-        for a, b in _siblings(chosen):
+        for a, b in chain.from_iterable(combinations(family, 2) for family in families(chosen)):
             rates = _pass_rate(a), _pass_rate(b)
             if rates[0] is not None and rates[1] is not None and abs(rates[0] - rates[1]) >= CLEARLY:
                 better, worse = (a, b) if rates[0] > rates[1] else (b, a)
-                yield _row(better.task.instruction, worse.task.instruction, "pass rate", _root(a, by_id))
+                yield pair_row(better.task.instruction, worse.task.instruction, "pass rate", root_of(a, by_id))
 
 
-def _row(chosen: str, rejected: str, method: str, group: str) -> dict[str, Any]:
+def pair_row(chosen: str, rejected: str, method: str, group: str) -> dict[str, Any]:
+    """A row; rows of one group are never on both sides of the split."""
     return {"chosen": chosen, "rejected": rejected, "method": method, "group": group}
 
 
-def _root(record: Record, by_id: Mapping[str, Record]) -> str:
+def root_of(record: Record, by_id: Mapping[str, Record]) -> str:
     """The id of the seed that a record descends from, as far as it is known."""
     while record.parents and record.parents[0] in by_id:
         record = by_id[record.parents[0]]
@@ -102,10 +108,10 @@ def _pass_rate(record: Record) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _siblings(records: Iterable[Record]) -> Iterator[tuple[Record, Record]]:
-    families: dict[tuple[tuple[str, ...], int], list[Record]] = defaultdict(list)
+def families(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """The siblings of each family: rewrites of the same parents in one round."""
+    found: dict[tuple[tuple[str, ...], int], list[Record]] = defaultdict(list)
     for record in records:
         if record.parents:
-            families[record.parents, record.round].append(record)
-    for family in families.values():
-        yield from combinations(family, 2)
+            found[record.parents, record.round].append(record)
+    yield from found.values()

@@ -6,11 +6,14 @@ Beside each model stands the file of its rows (`reward-steps.jsonl`). Samples ar
 killed stage goes on where it stopped; a finished model of the same rows and settings is left as it is.
 """
 
+import asyncio
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from evoltune.dataset.rl_prompts import prompts_of_run
 from evoltune.domain import Domain
@@ -21,11 +24,13 @@ from evoltune.rows.files import jsonl_writer
 from evoltune.run.paths import REWARD_INSTRUCTIONS, REWARD_STEPS
 from evoltune.run.run import Run
 from evoltune.run.store import Store
+from evoltune.teacher.stack import open_teacher
 from evoltune.train.reward.formats import write_solutions
 from evoltune.train.reward.labelling import checked
 from evoltune.train.reward.launch import replace_train, settings_of, train_reward_model
 from evoltune.train.reward.pairs import pairs_of
 from evoltune.train.reward.planting import plant
+from evoltune.train.reward.siblings import judged_pairs
 from evoltune.train.reward.steps import HALF, Label, Solution, hard_labels, split_steps
 from evoltune.train.samples import Sampling, as_record, sample_answers
 
@@ -74,14 +79,26 @@ def pair_instructions(work: Run) -> Path:
     target = work.folder / f"{REWARD_INSTRUCTIONS}.jsonl"
     if not work.has_store:
         raise DataError(f"{work.folder}: no store to pair instructions from: give reward.instructions.rows")
-    count = 0
-    with Store.read(work.folder) as store, jsonl_writer(target) as write:
-        kinds = getattr(settings, "pairs", ())
-        for row in pairs_of(store.kept(work.verify_step), work.domain, kinds, work.recipe.seed, settings.limit):
+    kinds = getattr(settings, "pairs", ())
+    with Store.read(work.folder) as store:
+        records = list(islice(store.kept(work.verify_step), settings.limit or None))
+    rows = list(pairs_of(records, work.domain, kinds, work.recipe.seed))
+    if "judged" in kinds:
+        rows += asyncio.run(_judged(work, records))
+    with jsonl_writer(target) as write:
+        for row in rows:
             write(row)
-            count += 1
-    print(f"  reward: {count} pairs of instructions in {target}", file=sys.stderr)
+    told = ", ".join(f"{count} {method}" for method, count in sorted(Counter(row["method"] for row in rows).items()))
+    print(f"  reward: {len(rows)} pairs of instructions in {target} ({told or 'none'})", file=sys.stderr)
     return target
+
+
+async def _judged(work: Run, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Siblings compared by the recipe's teacher; its replies are journalled and within its budget."""
+    settings = work.recipe.teacher
+    with Store.open(work.folder) as store:
+        async with open_teacher(settings, store) as judge:
+            return await judged_pairs(records, judge, settings, work.recipe.seed)
 
 
 def label_samples(work: Run, settings: StepReward) -> Path:
