@@ -24,6 +24,7 @@ from evoltune.sandbox import control, languages, reading, wire
 from evoltune.sandbox.ground_truth import Expected, GroundTruth
 from evoltune.sandbox.job_checks import judge_of_job, refusal, shareable, sources_of, without_program_imports
 from evoltune.sandbox.limits import EXIT_MEMORY, LIMITS, REPORT, JobReport, Outcome, ResourceLimits
+from evoltune.sandbox.same_process.names import SHARED_NAMES
 from evoltune.sandbox.same_process.preparing import prepared
 
 PROCESSES = 64
@@ -106,7 +107,16 @@ class Dispatcher:
         return self._controlled(job, tests, self._run_judged(job, tests, reading.SAME_PROCESS))
 
     def _controlled(self, job: Job, tests: str, verdict: Verdict) -> Verdict:
-        """The verdict of tests in the program's own process; a pass only where they fail without what they test."""
+        """The verdict of tests in the program's own process; a pass only where they fail without what they test, and do not depend
+        on names of theirs that the program had too: it could read there what they expect."""
+        evidence: dict[str, Any] = {**verdict.evidence}
+        shared = evidence.pop(SHARED_NAMES, None)
+        verdict = replace(verdict, evidence=evidence)
+        if verdict.status == "pass" and shared:
+            apart = self._run_judged(job, tests, reading.SAME_PROCESS, apart=True)
+            if apart.status != "pass":
+                reason = f"the tests bind {', '.join(map(repr, shared))}, which the program reads: they pass only where it can"
+                return replace(verdict, status="unverifiable", reason=reason[:300])
         if verdict.status != "pass" or not control.may_judge_itself(job.program):
             return verdict
         programs = control.emptied(job.program, sources_of(job.tests) or (), job.entry_point)
@@ -118,12 +128,13 @@ class Dispatcher:
         reason = "the tests pass with the functions under test emptied: they prove nothing"
         return replace(verdict, status="unverifiable", reason=reason)
 
-    def _run_judged(self, job: Job, tests: str, judge: str) -> Verdict:
-        verdict, doubtful = self._run_shared(job, tests, judge)
+    def _run_judged(self, job: Job, tests: str, judge: str, apart: bool = False) -> Verdict:
+        """`apart`: the tests' global names are theirs alone."""
+        verdict, doubtful = (None, False) if apart else self._run_shared(job, tests, judge)
         if verdict is None and not doubtful:
-            verdict, doubtful = self._run_alone(job, tests, judge)
+            verdict, doubtful = self._run_alone(job, tests, judge, apart=apart)
         if verdict is None or doubtful:
-            verdict, _ = self._run_alone(job, tests, judge, patience=PATIENCE)
+            verdict, _ = self._run_alone(job, tests, judge, patience=PATIENCE, apart=apart)
             verdict = replace(verdict, evidence={**verdict.evidence, "retried": True})
         return verdict
 
@@ -151,7 +162,7 @@ class Dispatcher:
         return (None, True) if verdict.status == "timeout" and starved else (verdict, False)
 
     def _run_alone(
-        self, job: Job, tests: str, judge: str = reading.SEPARATE, *, patience: float = 1.0
+        self, job: Job, tests: str, judge: str = reading.SEPARATE, *, patience: float = 1.0, apart: bool = False
     ) -> tuple[Verdict, bool]:
         """The verdict of a test runner of its own, and whether it is doubtful: out of time by the clock, of which the job waited
         long for a core. `patience`: how many times the usual limit by the clock it gets."""
@@ -159,7 +170,7 @@ class Dispatcher:
         resources, began, doubtful = self._limits(job), time.perf_counter(), False
         resources = resources._replace(wall_s=patience * resources.wall_s)
         with self._start_runner(resources) as line:
-            outcome, _ = self._ask(line, job, tests, judge, shared=False)
+            outcome, _ = self._ask(line, job, tests, judge, shared=False, apart=apart)
         if outcome is None:  # a timeout that the test runner reports itself is one of CPU time
             report = self._report(resources.number)
             doubtful = report.killed == 1 and report.waited_s > STARVED * report.wall_s
@@ -275,7 +286,7 @@ class Dispatcher:
         return ours
 
     def _ask(
-        self, line: socket.socket, job: Job, tests: str, judge: str, *, shared: bool
+        self, line: socket.socket, job: Job, tests: str, judge: str, *, shared: bool, apart: bool = False
     ) -> tuple[Outcome | None, bool]:
         """The test runner's outcome (None: nothing that counts), and whether it goes on."""
         token = secrets.token_hex(16)
@@ -286,7 +297,7 @@ class Dispatcher:
         if judge == reading.SAME_PROCESS and (sources := sources_of(job.tests)):
             keep = reading.own_meanings(sources, job.program, job.entry_point)
             packed = b2a_base64(prepared(tuple(sources), frozenset(keep)), newline=False).decode("ascii")
-            rest |= {"prepared": packed, "each": isinstance(job.tests, dict)}
+            rest |= {"prepared": packed, "each": isinstance(job.tests, dict), "apart": apart}
             tests = "null"  # what the test runner hands on is all that it needs
         limit = RESULTS_LIMIT if isinstance(job.tests, dict) and "results" in job.tests else wire.LIMIT
         try:

@@ -63,7 +63,7 @@ def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     key = os.urandom(16)
     request = {
         "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),
-        "modules": _PROGRAM_MODULES,
+        "modules": _PROGRAM_MODULES, "apart": job.get("apart", False),
     }  # fmt: skip
     repeated, steps, (status, reason, evidence) = connection.ask(["judge", request])
     for _ in range(min(int(steps), reading.MAX_STEPS)):

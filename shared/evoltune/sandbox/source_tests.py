@@ -16,11 +16,20 @@ from typing import Any
 from evoltune.sandbox import reading
 from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection, SolutionExited
+from evoltune.sandbox.same_process.expectations import without_stop
 
 _FILE = "<tests>"
 
 _JUDGES: dict[str, Any] = {"math": math, "isclose": math.isclose}
 """By these tests judge, also where they leave it to the program to import them."""
+
+_CALLING: dict[str, Any] = {
+    "map": lambda function, *items: map(without_stop(function) if isinstance(function, Proxy) else function, *items),
+    "filter": lambda function, items: filter(
+        without_stop(function) if isinstance(function, Proxy) else function, items
+    ),
+}
+"""A StopIteration of the function that they call would be the end of its arguments. They are no types: not for `isinstance`."""
 
 Names = list[list[str]]
 """[name, "call" or "value"] of each name that the program defines (`solution_process`)."""
@@ -127,7 +136,8 @@ def _add_names(
     entry: str,
 ) -> None:
     """Binds what the tests name and do not define."""
-    space |= {name: value for name, value in _JUDGES.items() if name in wanted and name != entry}
+    judges = _JUDGES if "isinstance" in wanted else {**_JUDGES, **_CALLING}
+    space |= {name: value for name, value in judges.items() if name in wanted and name != entry}
     for name, kind in names:
         if (
             name not in wanted

@@ -20,6 +20,9 @@ _OF_VALUES = frozenset({"numpy", "operator", "_operator"})
 """Modules whose functions compare or compute with what they are given."""
 _COMPARES = ("assert", "array_eq", "equal", "not_equal", "isclose", "allclose", "isin")
 """How names of numpy's functions begin that compare objects by their own methods."""
+_ELEMENTWISE = frozenset(
+    "subtract add multiply divide true_divide less less_equal greater greater_equal maximum minimum".split()
+)
 _REMEMBERED = ("_mock_call_args", "_mock_call_args_list", "_mock_mock_calls", "_mock_method_calls")
 
 
@@ -97,6 +100,7 @@ def bound(judge: Judge) -> dict[str, Any]:
     own["isinstance"] = comparing.is_instance
     own |= {name: _of_values(own[name]) for name in ("abs", "round", "pow", "divmod")}
     own["sum"] = _sum
+    own |= {f"{name}()": _calling(getattr(builtins, name)) for name in rewriting.CALLING}
     return {
         **own, "check": check, "gate": gate, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
         "function": function, "lookup": judge.lookup, "compare": comparing.compare, "compared": comparing.compared,
@@ -112,6 +116,15 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
         if not all(map(plain_values.is_plain, args)):
             args = tuple(map(plain_values.pictured, args))
         return function(*args, **kwargs)
+
+    return called
+
+
+def _calling(function: Any) -> Callable[..., Any]:
+    """A function that calls its first argument once for each item of the others: an exception of it is not their end."""
+
+    def called(first: Any, /, *items: Any) -> Any:
+        return function(first if type(first) in (type, type(None)) else expectations.without_stop(first), *items)
 
     return called
 
@@ -152,11 +165,15 @@ def _method(judge: Judge) -> Callable[..., Any]:
             return judge.unittest_main()
         judge.verify()
         if type(owner) is types.ModuleType:
+            if owner.__name__ == "itertools" and args and name in ("starmap", "takewhile", "dropwhile", "filterfalse"):
+                args = (expectations.without_stop(args[0]), *args[1:])
             if owner.__name__ in ("operator", "_operator") and f"__{name}__" in comparing.DUNDERS:
                 return comparing.compare(comparing.DUNDERS[f"__{name}__"], *args)
             if owner.__name__.partition(".")[0] in _OF_VALUES:
                 shown = plain_values.shown if name.startswith(_COMPARES) else comparing.real_array
                 args = tuple(map(shown, map(comparing.real_array, args)))
+                if len(args) > 1 and (name.startswith(_COMPARES) or name in _ELEMENTWISE):
+                    comparing.not_empty_beside(args[0], args[1], scalars=name.startswith(_COMPARES))
         elif _is_library(getattr(owner, name, None)):
             args, kwargs = (
                 tuple(map(plain_values.pictured, args)),

@@ -95,8 +95,16 @@ def real_array(value: Any) -> Any:
     raise _Lie(f"an object of the program's class {kind.__name__!r} takes over numpy's functions")
 
 
+def not_empty_beside(left: Any, right: Any, scalars: bool = False) -> None:
+    """Raises where one of the values is an empty array and the other is not."""
+    if plain_values.is_empty_beside(left, right, scalars):
+        raise _Lie("an array without elements stands beside one that has some")
+
+
 def compare(symbol: str, left: Any, right: Any) -> Any:
     """What `left symbol right` gives, in a test that decides by it: a bool where the objects are the program's."""
+    if plain_values.arrays and symbol in COMPARE:
+        not_empty_beside(left, right)
     if is_plain(left) and is_plain(right):
         return PLAIN[symbol](left, right)
     if symbol in _MATCHED and (is_matcher(left) or is_matcher(right)):
@@ -355,6 +363,7 @@ def operate(symbol: str, left: Any, right: Any) -> Any:
     if (type(left) in ATOMS and type(right) in ATOMS) or (symbol == "%" and isinstance(left, str | bytes)):
         return apply(left, right)
     left, right = _operand(left), _operand(right)
+    not_empty_beside(left, right)
     result = apply(left, right)
     if is_plain(result) and isinstance(result, NUMBERS):
         for own, number in ((left, right), (right, left)):

@@ -76,3 +76,17 @@ def expect(kinds: Any, match: Any, args: Any, kwargs: Any) -> Any:
         return context
     context.__exit__(None, None, None)
     return context
+
+
+def without_stop(function: Any) -> Any:
+    """The function, with a StopIteration that it raises as the RuntimeError that a generator makes of one."""
+    if not callable(function):
+        return function
+
+    def called(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except StopIteration as error:
+            raise RuntimeError("the function raised StopIteration") from error
+
+    return called

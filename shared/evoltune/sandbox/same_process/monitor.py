@@ -18,6 +18,8 @@ RATCHET = 10_000
 """The key moves on with each of the first so many assertions."""
 MAX_VERIFIED = 400
 """Assertions before which all watched modules are verified; after that every 16th."""
+ALL_VERIFIED = 4
+"""Assertions before which what these modules are made of is verified too; after that at each power of two, and at the end."""
 _FRAMES = frozenset({"sys._getframe", "sys._current_frames", "sys._current_exceptions"})
 _MEMORY = ("gc.get_", "ctypes.", "sys.settrace", "sys.setprofile", "sys.addaudithook", "marshal.load", "cpython.")
 _FRAME_ATTRIBUTES = frozenset(
@@ -225,6 +227,11 @@ def hook(
                 others.discard(ident())
 
     return hear
+
+
+def is_due(number: int) -> bool:
+    """Whether all libraries are verified at an assertion: at the first few, then more and more seldom."""
+    return number <= ALL_VERIFIED or number & (number - 1) == 0
 
 
 # ---- modules by which tests judge

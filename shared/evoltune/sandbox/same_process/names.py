@@ -8,6 +8,8 @@ from typing import Any
 
 from evoltune.sandbox.same_process.matchers import leads_to_matcher
 
+SHARED_NAMES = "shared_names"
+"""Key in the evidence of tests that bind names which the program had, and read them."""
 _SEEN = (type, types.FunctionType, types.ModuleType)
 
 
@@ -20,6 +22,8 @@ class TestSpace(dict):  # type: ignore[type-arg]
             if isinstance(value, _SEEN) and not name.startswith("__"):
                 dict.__setitem__(self, name, value)
         self._program, self._shared = program, shared
+        self.written: set[str] = set()
+        """Names of the program that the tests gave a value: it can read what they expect."""
 
     def __missing__(self, name: str) -> Any:
         return self._program[name]
@@ -28,6 +32,7 @@ class TestSpace(dict):  # type: ignore[type-arg]
         if name in self._shared and not leads_to_matcher(value):
             self._program[name] = value
             if not isinstance(value, _SEEN):
+                self.written.add(name)
                 self.pop(name, None)
                 return
         dict.__setitem__(self, name, value)

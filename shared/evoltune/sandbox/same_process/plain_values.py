@@ -91,6 +91,18 @@ def is_array(value: Any) -> bool:
     return type(value) in arrays and value.dtype.kind != "O"
 
 
+def is_empty_beside(left: Any, right: Any, scalars: bool = False) -> bool:
+    """Whether an array without elements meets one with elements, or a list (or, with `scalars`, a number): numpy spreads them to an
+    array without elements, of which all hold."""
+    for own, other in ((left, right), (right, left)):
+        if type(own) in arrays and own.size == 0:
+            if type(other) in arrays and other.size and (other.ndim or scalars):
+                return True
+            if (type(other) in (list, tuple) and other) or (scalars and type(other) in (int, float, complex)):
+                return True
+    return False
+
+
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether only the interpreter's own code runs when this value is compared."""
     kind = type(value)

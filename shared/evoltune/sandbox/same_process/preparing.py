@@ -34,6 +34,7 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
             "sources": sources,
             "defined": [frozenset(_DEFINITION.findall(source)) for source in sources],
             "names": frozenset(node.id for node in nodes if isinstance(node, ast.Name)),
+            "read": frozenset(name for tree in trees for name in _expected_values(tree)),
             "mentioned": frozenset(name for tree in trees for name in _mentioned(tree)),
             "used_as_classes": frozenset(name for node in nodes for name in _used_as_class(node)),
             "catches_failures": any(map(rewriting.catches_failures, trees)),
@@ -61,6 +62,19 @@ def _mentioned(tree: ast.Module) -> set[str]:
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in modules
     }
     return (read - bound) | imported | attributes
+
+
+def _expected_values(tree: ast.Module) -> set[str]:
+    """Names that tests read, but for those that their first lines read before they bind them: these are the program's state."""
+    read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    bound: set[str] = set()
+    state: set[str] = set()
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            state |= {n.id for n in names if isinstance(n.ctx, ast.Load)} - bound
+            bound |= {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+    return read - state
 
 
 def _used_as_class(node: ast.AST) -> list[str]:

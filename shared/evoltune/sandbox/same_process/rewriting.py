@@ -23,6 +23,8 @@ PURE = frozenset(
     "type zip".split()
 )
 """Built-ins by which tests judge: in tests they are the interpreter's own, whatever the program has made of the name."""
+CALLING = frozenset({"map", "filter"})
+"""Built-ins that take a StopIteration of the function that they call for the end of its arguments."""
 PREDICATES = frozenset(
     "startswith endswith issubset issuperset isdisjoint equals isclose __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __contains__".split()
 )
@@ -360,7 +362,8 @@ class _Rewriter(ast.NodeTransformer):
         )
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        name, function = _name_of(node.func), node.func
+        name, original = _name_of(node.func), node.func
+        function = original
         asserts = name.startswith("assert") and name not in CONTEXTS
         site = self._new_site(node, straight=isinstance(function, ast.Attribute)) if asserts else None
         if name == "super" and not node.args:
@@ -374,6 +377,8 @@ class _Rewriter(ast.NodeTransformer):
         elif isinstance(function, ast.Attribute) and name in PREDICATES | MEASURES:
             method = [function.value, ast.Constant(value=function.attr)]
             changed = ast.Call(func=_mark("answer"), args=[*method, *node.args], keywords=node.keywords)
+        elif isinstance(original, ast.Name) and name in CALLING and name not in self.names:
+            changed = ast.Call(func=_mark(f"{name}()"), args=node.args, keywords=node.keywords)
         elif site is not None:
             changed = ast.Call(func=_mark("function"), args=[site, function, *node.args], keywords=node.keywords)
         else:

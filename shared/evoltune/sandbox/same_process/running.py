@@ -21,6 +21,7 @@ import struct
 import sys
 import traceback
 import types
+from collections.abc import Iterable
 from typing import Any
 
 from evoltune.sandbox.same_process import (
@@ -30,6 +31,7 @@ from evoltune.sandbox.same_process import (
     comparing,
     environment,
     hiding,
+    libraries,
     monitor,
     plain_values,
     preparing,
@@ -38,13 +40,14 @@ from evoltune.sandbox.same_process import (
 )
 from evoltune.sandbox.same_process.expectations import Skipped, Unsupported
 from evoltune.sandbox.same_process.importing import PROGRAM, Imports, TestsMissing
-from evoltune.sandbox.same_process.names import TestSpace
+from evoltune.sandbox.same_process.names import SHARED_NAMES, TestSpace
 
 JUDGES = {
     "math": "math", "isclose": "math:isclose", "np": "numpy", "numpy": "numpy", "allclose": "numpy:allclose", "array_equal": "numpy:array_equal",
     "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
 }  # fmt: skip
 """Names by which tests judge that are the libraries' own, whatever the program makes of them."""
+_BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.testing", "strptime": "_strptime"}
 EXIT_MEMORY = 86
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
@@ -60,6 +63,7 @@ def prepare() -> None:
     """Makes what every job needs, unless it is there."""
     if not _next:
         hiding.hide()
+        libraries.prepare()
         _next.append(Run())
 
 
@@ -114,6 +118,7 @@ class Run:
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
         self.watched: list[monitor.Entry] = []
+        self.libraries = libraries.Libraries()
         self.runner_ran = False
         self.fixed: dict[str, Any] = {}
         """Global names of the tests that they bind once, and what they mean."""
@@ -132,7 +137,7 @@ class Run:
             return "error", known["error"], {}
         self.names, self.sources, self.defined = known["names"], known["sources"], known["defined"]
         self.mentioned, self.used_as_classes = known["mentioned"], known["used_as_classes"]
-        self.catches_failures = known["catches_failures"]
+        self.catches_failures, self.read = known["catches_failures"], known["read"]
         modules = self.imports.take(known["imports"], self.request, "unittest" in self.names, known["asynchronous"])
         tests = [part.bound(self.functions) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
@@ -141,6 +146,7 @@ class Run:
             self.streams.use()
             self.hidden = signals.hide_frames()
         self.watched = monitor.snapshot(modules)
+        self.libraries.take([*modules, *self._of_fixtures()])
         if watched:
             sys.addaudithook(self.hook)
         return self._load() or self._run_tests(tests)
@@ -159,19 +165,37 @@ class Run:
         ran = {"wasSuccessful": lambda: True, "failures": [], "errors": [], "skipped": []}
         return types.SimpleNamespace(result=types.SimpleNamespace(**ran, testsRun=len(self.tests_ran)))
 
-    def _verify(self) -> None:
-        """Raises where the program has changed a module by which the tests judge."""
+    def _verify(self, last: bool = False) -> None:
+        """Raises where the program has changed a module by which the tests judge, or (often, and at the last) what such modules
+        are made of."""
         n = len(self.state.counts)
-        if n > monitor.MAX_VERIFIED and self.state.steps % 16:
+        if n > monitor.MAX_VERIFIED and self.state.steps % 16 and not last:
             return
-        if found := [e for e in monitor.changed(self.watched) if not self._changed_by_tests(e[1], e[0].get(e[1]))]:
-            owner, name, _ = found[0]
-            self._broken(
-                f"{owner.get('__name__', owner.get('__module__', 'a module'))}.{name} to be another than it was"
-            )
+        if self.libraries.drop_patterns():
+            self._broken("re's table of patterns to be another than it was")
+        self._unchanged(e for e in monitor.changed(self.watched) if not self._changed_by_tests(e[1], e[0].get(e[1])))
+        if last or monitor.is_due(self.state.steps):
+            found = self.libraries.changed()
+            self._unchanged(e for e in found if not self._is_tests_own(str(e[1]), e[0].get(e[1])))
         for name, value in self.fixed.items():
             if dict.get(self.space or {}, name) is not value:
                 self._broken(f"the tests' own {name} to be another than it was")
+
+    def _unchanged(self, found: Iterable[monitor.Entry]) -> None:
+        """Raises where there is one."""
+        for owner, name, _ in found:
+            module = owner.get("__name__", owner.get("__module__", "a module"))
+            self._broken(f"{module}.{name} to be another than it was")
+
+    def _of_fixtures(self) -> list[types.ModuleType]:
+        """Modules by which the tests judge without importing them: of paths that a fixture gives, of patterns, of libraries that
+        import a part of themselves late."""
+        wanted = {name for word, name in _BY_WORD.items() if any(word in source for source in self.sources)}
+        return [
+            importlib.import_module(n)
+            for n in sorted(wanted)
+            if n.startswith("_") or n.partition(".")[0] in sys.modules
+        ]
 
     def _broken(self, what: str) -> None:
         """The program has reached for the judge. Raises PermissionError, and no verdict will be believed."""
@@ -182,6 +206,11 @@ class Run:
         """Whether a changed name of a module is the tests' own doing: a mock, or a function of theirs, and they mention it."""
         if not any(name in source for source in self.sources):
             return not callable(value) and not name.isupper()
+        return self._is_tests_own(name, value)
+
+    def _is_tests_own(self, name: str, value: Any) -> bool:
+        if not any(name in source for source in self.sources):
+            return False
         mock = captured.modules.get("unittest.mock")
         mocked = mock is not None and isinstance(value, mock.NonCallableMock)
         return mocked or getattr(value, "__globals__", None) is self.space or not callable(value)
@@ -244,7 +273,7 @@ class Run:
     def _run_tests(self, tests: list[rewriting.Tests]) -> Outcome:
         program = self.program
         plain_values.name_classes(program, self.mentioned, self.used_as_classes)
-        self.space = space = TestSpace(program, frozenset(program))
+        self.space = space = TestSpace(program, frozenset(() if self.request["apart"] else program))
         dict.__setitem__(space, "__builtins__", self.builtins)
         dict.__setitem__(space, "__name__", "__main__")
         dict.__setitem__(space, "__file__", "test_solution.py")
@@ -266,6 +295,8 @@ class Run:
             if not self.request["each"] or outcome[0] == "error":
                 break
         evidence: dict[str, Any] = {"passed": passed} if self.request["each"] else {}
+        if shared := sorted(space.written & self.read):
+            evidence[SHARED_NAMES] = shared
         status, reason, more = first or ("pass", "", {})
         return status, reason, {**evidence, **more}
 
@@ -292,11 +323,11 @@ class Run:
             self.fixed |= {n: dict.get(self.space, n) for n in part.once if dict.__contains__(self.space, n)}
             if not self.runner_ran:
                 self._run_collected()
-            self._verify()
+            self._verify(last=True)
         except SystemExit as end:
             if end.code or not _raised_by_tests(end):
                 return self._failed(end, source)
-            self._verify()
+            self._verify(last=True)
         except Skipped as skipped:
             return "unverifiable", f"the tests were skipped: {skipped}", {}
         except MemoryError:

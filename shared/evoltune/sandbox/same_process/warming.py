@@ -31,7 +31,9 @@ def warm_up() -> None:
         for _ in range(TIMES):
             run, key = running.Run(), bytes(16)
             comparing.draw_anew(key)
-            run.begin({"program": _PROGRAM, "tests": tests, "entry": "f", "each": False, "modules": []}, key)
+            run.begin(
+                {"program": _PROGRAM, "tests": tests, "entry": "f", "each": False, "modules": [], "apart": False}, key
+            )
             running.report(run.state, run.outcome(watched=False))
             for event, args in _EVENTS:
                 run.state.busy = False
