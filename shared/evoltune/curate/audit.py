@@ -23,6 +23,7 @@ from evoltune.curate.decontaminate import (
     overlap_methods,
     seed_texts,
 )  # fmt: skip
+from evoltune.curate.embedding_matches import build_embedding_index
 from evoltune.curate.text_matches import Hit, build_index
 from evoltune.domain import Domain, load_domain, seeds_of
 from evoltune.recipe import Curate, Verification
@@ -118,7 +119,8 @@ def audit_records(
     stream: Iterator[tuple[Record, Findings]] = ((record, Findings()) for record in records)
     for group in groups:
         index = build_index(group.suites, options, group.seeds)
-        stream = find_overlap(stream, index, group.suites, group.overlap, every_method=True)
+        embeddings = build_embedding_index(group.suites, options, group.seeds)
+        stream = find_overlap(stream, index, group.suites, group.overlap, embeddings=embeddings, every_method=True)
     for record, findings in stream:
         audit.rows += 1
         if findings.hits:

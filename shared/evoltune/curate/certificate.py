@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evoltune.curate.decontaminate import CONTAMINATED, UNCHECKED
+from evoltune.curate.embedding_matches import METHOD as EMBEDDING
+from evoltune.curate.embedding_matches import embedding_settings
 from evoltune.curate.paraphrase import THRESHOLD
 from evoltune.curate.text_matches import CONTAINMENT
 from evoltune.domain import load_domain
@@ -59,6 +61,7 @@ def methods_of(curate: Curate, overlap: Iterable[str]) -> dict[str, Any]:
         "containment": CONTAINMENT,
         "paraphrase": dict(THRESHOLD) if curate.paraphrase else {},
         "overlap": sorted(overlap) if curate.overlap else [],
+        **({EMBEDDING: embedding} if (embedding := embedding_settings(curate)) else {}),
     }
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 import msgspec
 
 from evoltune.curate.dedup import Note, key_text
+from evoltune.curate.embedding_matches import EmbeddingIndex, build_embedding_index, embedding_hits
 from evoltune.curate.text_matches import Hit, TextIndex, build_index, find_hits
 from evoltune.domain import Domain
 from evoltune.errors import DomainError
@@ -81,13 +82,18 @@ def text_hits(index: TextIndex, record: Record) -> list[Hit]:
 
 def find_overlap(
     stream: Iterator[tuple[Record, Findings]], index: TextIndex, suites: Suites, overlap: DomainOverlap | None,
-    *, every_method: bool = False,
+    *, embeddings: EmbeddingIndex | None = None, every_method: bool = False,
 ) -> Iterator[tuple[Record, Findings]]:  # fmt: skip
-    """Adds what is found to each record's findings, in order. Domain functions see only what text let pass, unless
+    """Adds what is found to each record's findings, in order. Embeddings and domain functions see only what text let pass, unless
     `every_method`."""
     while batch := list(islice(stream, BATCH)):
         for record, findings in batch:
             findings.hits += text_hits(index, record)
+        if embeddings:
+            left = [(record, findings) for record, findings in batch if every_method or findings.clean]
+            found = embedding_hits(embeddings, [key_text(record.task) for record, _ in left])
+            for (_, findings), hits in zip(left, found, strict=True):
+                findings.hits += hits
         if overlap:
             left = [(record, findings) for record, findings in batch if every_method or findings.clean]
             _add_domain_overlap(left, suites, overlap)
@@ -127,11 +133,11 @@ def decontaminate(
     note: Note = lambda record_id, text: None,
 ) -> Stage:  # fmt: skip
     """The stage. It streams, so that a long behaviour check can be stopped and resumed. `seeds`: from `seed_texts`."""
-    index = build_index(suites, options, seeds)
+    index, embeddings = build_index(suites, options, seeds), build_embedding_index(suites, options, seeds)
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
         stream = ((record, Findings()) for record in records)
-        for record, findings in find_overlap(stream, index, suites, overlap):
+        for record, findings in find_overlap(stream, index, suites, overlap, embeddings=embeddings):
             if findings.clean:
                 yield record
                 continue

@@ -10,6 +10,7 @@ import msgspec
 from evoltune.curate.certificate import note_key, suite_hash
 from evoltune.curate.decontaminate import decontaminate, domain_overlap, seed_texts
 from evoltune.curate.dedup import Note, dedup
+from evoltune.curate.embedding_matches import embedding_settings
 from evoltune.curate.licences import refusal
 from evoltune.curate.quality import outside_band
 from evoltune.curate.select import select
@@ -54,7 +55,8 @@ def curate_stages(
     licences = (options.licences, recipe.seeds.licence, recipe.teacher.terms)
     unique = step("dedup", before, *thresholds, licences, options.band)
     hashes = {name: suite_hash(tasks) for name, tasks in suites.items()}
-    by_text = (options.ngrams, options.contamination_jaccard, options.paraphrase)
+    by_text: tuple[object, ...] = (options.ngrams, options.contamination_jaccard, options.paraphrase)
+    by_text += (embedding,) if (embedding := embedding_settings(options)) else ()
     by_domain = (source_hash(domain), sorted(domain.overlap)) if options.overlap else ()
     clean = step("decontaminate", unique, hashes, by_text, by_domain)
     selection = (options.size, options.mode, options.balance, options.quotas, options.embeddings, recipe.seed)

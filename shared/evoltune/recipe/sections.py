@@ -166,13 +166,16 @@ class Curate(Section, frozen=True, kw_only=True):
     semantic_threshold: Fraction = 1.0
     """Cosine of embeddings above which two rows are duplicates; 1: off."""
     embeddings: PathOrHubId = ""
-    """Embedding model for these; empty: hashed n-gram vectors."""
+    """Embedding model for this, for `contamination_embeddings` and for selection; empty: hashed n-gram vectors."""
     ngrams: tuple[Positive, ...] = (13,)
     """Lengths n of word n-grams that a row may not share with a suite; common choices: 8, 10, 13."""
     contamination_jaccard: Fraction = 0.6
     """Jaccard of word 3-shingles with a problem above which a row is contaminated; 1: off."""
     paraphrase: bool = True
     """Also drop rows that reword a problem (same numbers or same code structure); see docs/contamination.md."""
+    contamination_embeddings: Fraction = 1.0
+    """Also drop rows whose embedding, without what the suite and the seeds have in common, has this cosine with a problem's: open text
+    in other words; needs `embeddings`; 1: off."""
     overlap: bool = True
     """Also drop rows that the domain's own overlap functions find (same behaviour, same skeleton)."""
     band: tuple[Fraction, Fraction] = (0.1, 0.8)

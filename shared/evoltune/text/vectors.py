@@ -62,19 +62,11 @@ def _unit_length(matrix: Any) -> Any:
 def _embedded(texts: Sequence[str], model: str) -> Any:
     """Mean-pooled last hidden states, as sentence-transformers uses its MiniLM models."""
     np = import_numpy()
-    where = locate_model(model)
-    if where.startswith((".", "/", "~")) and not user_path(where).is_dir():
-        raise _unknown_model(model, "no such folder")
-    try:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError(error.name or "transformers", "train", f"embeddings by {model!r}") from error
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(where)
-        encoder = AutoModel.from_pretrained(where).eval()
-    except (OSError, ValueError) as error:
-        raise _unknown_model(model, f"{type(error).__name__}: {error}") from error
+    if not texts:
+        return np.zeros((0, 1), dtype=np.float32)
+    tokenizer, encoder = _encoder(model)
+    import torch
+
     parts = []
     with torch.inference_mode():
         for start in range(0, len(texts), BATCH):
@@ -83,7 +75,26 @@ def _embedded(texts: Sequence[str], model: str) -> Any:
             states = encoder(**tokens).last_hidden_state
             mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
             parts.append(((states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)).float().numpy())
-    return _unit_length(np.concatenate(parts)) if parts else np.zeros((0, 1), dtype=np.float32)
+    return _unit_length(np.concatenate(parts))
+
+
+@lru_cache(maxsize=1)
+def _encoder(model: str) -> tuple[Any, Any]:
+    """Tokenizer and model. Loaded once: decontamination asks for one batch of rows after the other."""
+    where = locate_model(model)
+    if where.startswith((".", "/", "~")) and not user_path(where).is_dir():
+        raise _unknown_model(model, "no such folder")
+    try:
+        import torch  # noqa: F401  (what is missing is said by name)
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError(error.name or "transformers", "train", f"embeddings by {model!r}") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where)
+        encoder = AutoModel.from_pretrained(where).eval()
+    except (OSError, ValueError) as error:
+        raise _unknown_model(model, f"{type(error).__name__}: {error}") from error
+    return tokenizer, encoder
 
 
 def _unknown_model(model: str, why: str) -> DataError:
