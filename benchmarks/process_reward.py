@@ -1,14 +1,13 @@
 """How well a process reward model finds planted errors, and whether its votes beat the majority: after the quickstart, on two cores.
 
     make quickstart && python benchmarks/process_reward.py               # half an hour
-    python benchmarks/process_reward.py --steps 0 --problems 100         # a few minutes: the checkpoint's own probabilities
+    python benchmarks/process_reward.py --steps 0 --problems 100         # ten minutes: the likelihood alone
 
-The seeds are evolved by editing their solutions (no teacher); each right solution and one twin with a planted error train the model on
-top of the quickstart's checkpoint. It is tested on held-out problems, which share no template and no equation with the seeds: as many
-right solutions (half of them the checkpoint's own, passed by the verifier) as solutions with a planted error. Printed: ProcessBench's
-F1 of the model alone, of the domain's exact check alone, and of both, as the reward uses them; and, without any training, that of the
-checkpoint's own probability of a step's result, under a threshold chosen on solutions of the seeds. Then majority vote, votes weighted
-by the model, and best-of-N over the checkpoint's own samples. `--steps 0` trains no model.
+The checkpoint's own likelihood (`reward.steps.method: likelihood`) is fitted on solutions of the evolved seeds and wrong twins of
+them; a head is trained on some thousand more of them. Both are tested on held-out problems, which share no template and no
+equation with the seeds: as many right solutions (half of them the checkpoint's own, passed by the verifier) as solutions with a
+planted error. Printed: ProcessBench's F1 of each model alone, of the domain's exact check alone, and of both, as the reward uses
+them; then majority vote, votes weighted by the model, and best-of-N over the checkpoint's own samples. `--steps 0` trains no head.
 """
 
 from __future__ import annotations
@@ -20,14 +19,12 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 
 from evoltune.domain import Domain, load_domain
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
-from evoltune.models.chat import ChatModel, open_model
 from evoltune.models.proof import read_template
 from evoltune.pipeline import run
 from evoltune.recipe import load_recipe
@@ -47,13 +44,7 @@ from evoltune.verification.checker import open_checker
 SEED, N = 7, 8
 CHOSEN = 300
 """Right solutions of the seeds, and as many wrong ones, on which the threshold is chosen."""
-EVOLUTION = (
-    "evolve.chains=3000",
-    "evolve.rounds=2",
-    "evolve.variants=6",
-    "evolve.operators.renumber=8",
-    "eval.suites=[gradeschool-heldout]",
-)
+EVOLUTION = ("evolve.chains=3000", "evolve.rounds=2", "evolve.variants=6", "evolve.operators.renumber=8")
 """4,000 distinct right solutions: numbers teach arithmetic, so `renumber` is drawn most."""
 
 
@@ -64,74 +55,61 @@ def main() -> None:
     parser.add_argument(
         "--train", default="learning_rate: 5e-4, max_steps: 500, per_device_train_batch_size: 16, warmup_steps: 20"
     )
-    parser.add_argument("--steps", type=int, help="fewer steps of training; 0: no model")
+    parser.add_argument("--steps", type=int, help="fewer steps of training; 0: no head")
     parser.add_argument("--tests", type=int, default=500, help="right solutions, and as many wrong ones")
     parser.add_argument("--problems", type=int, default=282, help=f"held-out problems of which {N} answers are sampled")
     args = parser.parse_args()
     settings = args.train + (f", max_steps: {args.steps}" if args.steps else "")
-    recipe = load_recipe("smoke/math", [f"reward.steps={{validation: 0.03, train: {{{settings}}}}}", *EVOLUTION])
     domain, checkpoint = load_domain("math"), args.run / "checkpoint"
-    work = Run(recipe=recipe, folder=args.out)
-    run(recipe, work.folder, ("evolve", "verify", "build"))
-    ids = {json.loads(line)["id"] for line in (work.dataset / "alpaca" / "train.jsonl").read_text().splitlines()}
-    right = dataset_solutions(work, ids)
-    twins = planted_twins(domain, right, 1, SEED)
+    is_trained = args.steps != 0
     suite = load_suite("gradeschool-heldout", None, domain="math")
     judged = own_answers(suite, checkpoint, args.out / "samples.jsonl", args.problems)
     tests = planted_tests(domain, suite, judged, args.tests)
     truth = [-1 if test.first_error is None else test.first_error for test in tests]
     exact = [exact_check(domain, test) for test in tests]
     report("exact check alone", exact, truth)
-    report("the checkpoint's own probability", *by_probability(checkpoint, tests, [*right[:CHOSEN], *twins[:CHOSEN]]))
-    if args.steps == 0:
+    right, twins = labelled_solutions(domain, args.out / "few", [])
+    write_solutions(rows := args.out / "few.jsonl", [*right[:CHOSEN], *twins[:CHOSEN]])
+    with by_likelihood(rows, checkpoint, args.out / "likelihood") as scorer:
+        report_all("likelihood", scorer, domain, tests, exact, truth, judged)
+    if not is_trained:
         return
-    rows, model = args.out / "rows.jsonl", args.out / "model"
-    write_solutions(rows, [*right, *twins])
-    train_reward_model(recipe, "steps", rows=rows, start=checkpoint, out=model)
-    with Scorer(model) as scorer:
-        scores = scorer.solutions([t.prompt for t in tests], [t.text for t in tests])
-        report("model alone", scores, truth)
-        report("model and check", [list(map(min, a, b)) for a, b in zip(scores, exact, strict=True)], truth)
-        report_votes(domain, judged, scorer)
+    settings = args.train + (f", max_steps: {args.steps}" if args.steps else "")
+    recipe = load_recipe("smoke/math", [f"reward.steps={{validation: 0.03, train: {{{settings}}}}}"])
+    right, twins = labelled_solutions(domain, args.out, EVOLUTION)
+    write_solutions(rows := args.out / "rows.jsonl", [*right, *twins])
+    train_reward_model(recipe, "steps", rows=rows, start=checkpoint, out=args.out / "model")
+    with Scorer(args.out / "model") as scorer:
+        report_all("head", scorer, domain, tests, exact, truth, judged)
 
 
-def by_probability(
-    checkpoint: Path, tests: Sequence[Solution], known: Sequence[Solution]
-) -> tuple[list[list[float]], list[int]]:
-    """(scores of the tests' steps, the tests' first errors): 1 where the least logarithm of a probability among the digits of a step's
-    result is above a threshold, else 0; the threshold is the one with the best F1 on the known solutions."""
-    with open_model(checkpoint) as model:
-        least = [[least_logprobs(model, solution) for solution in group] for group in (known, tests)]
-    truth = [[-1 if s.first_error is None else s.first_error for s in group] for group in (known, tests)]
-
-    def f1(threshold: float) -> float:
-        return float(process_bench([predicted_error(steps, threshold) for steps in least[0]], truth[0])["f1"])
-
-    best = max((-step / 4 for step in range(2, 40)), key=f1)
-    print(f"threshold {best:g} nats, F1 {f1(best):.3f} on {len(known)} solutions of the seeds")
-    return [[float(value >= best) for value in steps] for steps in least[1]], truth[1]
+def labelled_solutions(domain: Domain, folder: Path, evolution: Sequence[str]) -> tuple[list[Solution], list[Solution]]:
+    """(right solutions of the evolved seeds, a wrong twin of each)."""
+    recipe = load_recipe("smoke/math", evolution)
+    work = Run(recipe=recipe, folder=folder)
+    run(recipe, folder, ("evolve", "verify", "build"))
+    ids = {json.loads(line)["id"] for line in (work.dataset / "alpaca" / "train.jsonl").read_text().splitlines()}
+    right = dataset_solutions(work, ids)
+    random.Random(SEED).shuffle(right)
+    return right, planted_twins(domain, right, 1, SEED)
 
 
-def least_logprobs(model: ChatModel, solution: Solution) -> list[float]:
-    """For each step the least log probability of a digit behind its last equals sign; of any token where there is none."""
-    import torch
+def report_all(
+    name: str, scorer: Scorer, domain: Domain, tests: Sequence[Solution], exact: Sequence[Sequence[float]],
+    truth: Sequence[int], judged: Sequence[Record],
+) -> None:  # fmt: skip
+    """F1 of the model with and without the exact check, and its votes."""
+    scores = scorer.solutions([t.prompt for t in tests], [t.text for t in tests])
+    report(f"{name} alone", scores, truth)
+    report(f"{name} and check", [list(map(min, a, b)) for a, b in zip(scores, exact, strict=True)], truth)
+    report_votes(name, domain, judged, scorer)
 
-    ids = model.prompt_ids([{"role": "user", "content": solution.prompt}])
-    begins = [len(ids)]
-    for i, step in enumerate(solution.steps):
-        ids += model.tokenizer((solution.separator if i else "") + step, add_special_tokens=False).input_ids
-        begins.append(len(ids))
-    with torch.inference_mode():
-        logs = model.model(input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
-    found = []
-    for begin, end in pairwise(begins):
-        texts = [model.tokenizer.decode([token]) for token in ids[begin:end]]
-        behind = max((i for i, text in enumerate(texts) if "=" in text or "#" in text), default=-1)
-        places = [begin + i for i, text in enumerate(texts) if i > behind and any(map(str.isdigit, text))] or range(
-            begin, end
-        )
-        found.append(min(float(logs[place - 1, ids[place]]) for place in places))
-    return found
+
+def by_likelihood(rows: Path, checkpoint: Path, out: Path) -> Scorer:
+    """The checkpoint's own likelihood as a step reward, its threshold fitted on labelled solutions of the seeds."""
+    recipe = load_recipe("smoke/math", ["reward.steps={method: likelihood, validation: 0.1}"])
+    train_reward_model(recipe, "steps", rows=rows, start=checkpoint, out=out)
+    return Scorer(out)
 
 
 def own_answers(suite: Suite, checkpoint: Path, file: Path, limit: int) -> list[Record]:
@@ -210,7 +188,7 @@ def report(name: str, scores: Sequence[Sequence[float]], truth: Sequence[int]) -
     print(f"{name}: F1 {bench['f1']:.3f} ({parts}; {len(truth)} solutions)", flush=True)
 
 
-def report_votes(domain: Domain, judged: Sequence[Record], scorer: Scorer) -> None:
+def report_votes(model: str, domain: Domain, judged: Sequence[Record], scorer: Scorer) -> None:
     prompts = [record.task.instruction for record in judged for _ in record.answers]
     scored = iter(scorer.solutions(prompts, [a.text for record in judged for a in record.answers]))
     groups: dict[str, list[list[Sampled]]] = defaultdict(list)
@@ -219,7 +197,7 @@ def report_votes(domain: Domain, judged: Sequence[Record], scorer: Scorer) -> No
             (answer, next(scored), exact_check(domain, solution_of(record.task, answer.text)))
             for answer in record.answers
         ]
-        for name, is_checked in (("model alone", False), ("model and check", True)):
+        for name, is_checked in ((f"{model} alone", False), (f"{model} and check", True)):
             groups[name].append(
                 [
                     Sampled(

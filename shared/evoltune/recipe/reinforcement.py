@@ -9,8 +9,11 @@ from evoltune.recipe.types import AboveZero, Count, FilePath, Fraction, NonNegat
 
 
 class StepReward(Section, frozen=True, kw_only=True):
-    """A process reward model, trained on top of the run's checkpoint."""
+    """A process reward model on top of the run's checkpoint."""
 
+    method: Literal["head", "likelihood"] = "head"
+    """`head`: a score head and the model's layers are trained on the labels; `likelihood`: nothing is trained, a step is scored by
+    how likely the checkpoint finds what it says, under a threshold fitted on the labels. For small models the second."""
     rows: FilePath | None = None
     """Labelled solutions in any form of docs/reward.md; default: the checkpoint's own solutions of the run's tasks."""
     samples: Positive = 4
@@ -27,9 +30,9 @@ class StepReward(Section, frozen=True, kw_only=True):
     limit: Count = 0
     """Tasks whose solutions are labelled; 0: all."""
     validation: Fraction = 0.1
-    """Share of the prompts that are not trained on, and measure the model."""
+    """Share of the prompts that are not trained or fitted on, and measure the model."""
     train: dict[str, Any] = {}
-    """Keys of `train:` that this model is trained with instead, e.g. `{learning_rate: 1e-4, num_train_epochs: 1}`."""
+    """Keys of `train:` that this model is trained with instead, e.g. `{learning_rate: 1e-4, num_train_epochs: 1}`; of a `head`."""
 
 
 class InstructionReward(Section, frozen=True, kw_only=True):

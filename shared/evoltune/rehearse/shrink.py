@@ -128,10 +128,11 @@ def _reward(recipe: Recipe) -> Changes:
     changes: Changes = {}
     for name in ("steps", "instructions"):
         if model := getattr(recipe.reward, name, None):
-            train = {**model.train, "max_steps": STEPS, "per_device_train_batch_size": 2}
-            small = replace(model, limit=min(model.limit or SEEDS, SEEDS), train=train)
+            small = replace(model, limit=min(model.limit or SEEDS, SEEDS))
             if isinstance(small, StepReward):
                 small = replace(small, samples=min(small.samples, 2))
+            if getattr(small, "method", "head") == "head":
+                small = replace(small, train={**small.train, "max_steps": STEPS, "per_device_train_batch_size": 2})
             changes[name] = (small, "few rows and steps")
     return changes
 

@@ -30,6 +30,8 @@ def _run(job: Job, watchdog: Watchdog) -> None:
         from evoltune.train.sft.trainer import run
     elif job.kind == "rl":
         from evoltune.train.rl.trainer import run
+    elif job.is_likelihood:
+        from evoltune.train.reward.likelihood_trainer import run
     else:
         from evoltune.train.reward.trainer import run
     run(job, watchdog)

@@ -70,6 +70,11 @@ class Job(Struct, frozen=True, kw_only=True):
         return self.recipe.seed if self.recipe.train.seed is None else self.recipe.train.seed
 
     @property
+    def is_likelihood(self) -> bool:
+        """Whether it makes a reward model of the checkpoint's own likelihood, which trains nothing."""
+        return _is_likelihood(self.recipe, self.kind)
+
+    @property
     def folder(self) -> Path:
         return Path(self.out)
 
@@ -97,6 +102,8 @@ def make_job(
     parts: list[Any] = [settings_of(recipe), content]
     if kind != "sft":
         parts += [kind, *(_made_by(folder) for folder in (start, reward_steps, reward_instructions))]
+    if _is_likelihood(recipe, kind):
+        parts.append(["likelihood", recipe.reward and recipe.reward.steps and recipe.reward.steps.validation])
     if kind == "rl":
         limits = {key: value for key, value in msgspec.to_builtins(recipe.verify).items() if key != "workers"}
         chosen = recipe.reward.fail_share if recipe.reward else 0.0
@@ -116,6 +123,12 @@ def make_job(
         reward_steps=reward_steps,
         reward_instructions=reward_instructions,
         pairs=pairs,
+    )
+
+
+def _is_likelihood(recipe: Recipe, kind: Kind) -> bool:
+    return kind == "steps" and bool(
+        recipe.reward and recipe.reward.steps and recipe.reward.steps.method == "likelihood"
     )
 
 

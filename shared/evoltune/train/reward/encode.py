@@ -44,23 +44,33 @@ def encode_solution(
     prompting: Prompting, prompt: str, steps: Sequence[str], values: Sequence[float | None], separator: str
 ) -> Scored:
     """A solution with a score at the end of each step; a step whose value is None carries no loss."""
-    before = prompt_ids(prompting.template, prompt, prompting.tokenizer, prompting.system, prompting.at)
-    out = prompting.tokenizer(separator.join(steps), add_special_tokens=False, return_offsets_mapping=True)
-    ends, at = [], 0
-    for step in steps:
-        ends.append(at + len(step))
-        at = ends[-1] + len(separator)
-    spans = out["offset_mapping"]
-    places, token = [], 0
-    for end in ends:
-        while token < len(spans) - 1 and spans[token][1] < end:
-            token += 1
-        places.append(len(before) + token)
+    before, ids, spans = solution_ids(prompting, prompt, steps, separator)
     return Scored(
-        ids=[*before, *out["input_ids"], prompting.stop.id],
-        places=tuple(places),
+        ids=[*before, *ids, prompting.stop.id],
+        places=tuple(len(before) + place for place in last_tokens(steps, separator, spans)),
         values=tuple(UNLABELLED if value is None else value for value in values),
     )
+
+
+def solution_ids(
+    prompting: Prompting, prompt: str, steps: Sequence[str], separator: str
+) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+    """(ids of the prompt, ids of the solution, the characters of the solution that each of them stands for)."""
+    before = prompt_ids(prompting.template, prompt, prompting.tokenizer, prompting.system, prompting.at)
+    out = prompting.tokenizer(separator.join(steps), add_special_tokens=False, return_offsets_mapping=True)
+    return before, list(out["input_ids"]), [(begin, end) for begin, end in out["offset_mapping"]]
+
+
+def last_tokens(steps: Sequence[str], separator: str, spans: Sequence[tuple[int, int]]) -> list[int]:
+    """The index of the token that each step ends in."""
+    places, token, at = [], 0, 0
+    for step in steps:
+        end = at + len(step)
+        while token < len(spans) - 1 and spans[token][1] < end:
+            token += 1
+        places.append(token)
+        at = end + len(separator)
+    return places
 
 
 def encode_instruction(prompting: Prompting, instruction: str, value: float = 1.0) -> Scored:

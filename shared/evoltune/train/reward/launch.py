@@ -13,6 +13,8 @@ from evoltune.errors import RecipeError
 from evoltune.models.locate import ModelRef, download_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import InstructionReward, Recipe, StepReward, Train
+from evoltune.rows.files import read_json
+from evoltune.run.paths import MANIFEST
 from evoltune.train.job import Kind, make_job
 from evoltune.train.launch import finish_job
 
@@ -24,7 +26,9 @@ def train_reward_model(
 
     Returns the manifest, with the measures on held-out rows under `held_out`. Raises as `evoltune.train.launch.train` does.
     """
-    chosen = replace_train(recipe, settings_of(recipe, kind), start)
+    section = settings_of(recipe, kind)
+    chosen = replace_train(recipe, section, start)
+    refuse_other_method(section, out)
     base = download_model(ModelRef(chosen.train.model_name_or_path, chosen.train.model_revision))
     folder = str(start.resolve()) if start else ""
     job = make_job(chosen, str(Path(rows).resolve()), str(base), out, None, kind=kind, start=folder)
@@ -41,12 +45,27 @@ def settings_of(recipe: Recipe, kind: Kind) -> StepReward | InstructionReward:
     return found
 
 
+def refuse_other_method(section: StepReward | InstructionReward, out: Path) -> None:
+    """Raises RecipeError where the folder holds a finished model that was made in the other way."""
+    manifest = read_json(out / MANIFEST)
+    method = section.method if isinstance(section, StepReward) else "head"
+    if manifest is not None and (found := manifest.get("method", "head")) != method:
+        raise RecipeError(
+            f"{out}: holds a reward model of method {found}, reward.steps.method is {method}: set this back, or move that folder away"
+        )
+
+
 def replace_train(recipe: Recipe, section: StepReward | InstructionReward, start: Path | None) -> Recipe:
     """The recipe with the section's own keys over its `train:`, and the template of the checkpoint that it goes on from."""
     kind = "steps" if isinstance(section, StepReward) else "instructions"
     fixed = {"model_name_or_path", "template", "system_prompt", "dataset", "packing", "checkpoint_select", "reasoning"}
     if wrong := sorted(fixed & set(section.train)):
         raise RecipeError(f"reward.{kind}.train.{wrong[0]}: a reward model has the checkpoint's: remove it")
+    is_likelihood = isinstance(section, StepReward) and section.method == "likelihood"
+    if is_likelihood and section.train:
+        raise RecipeError(
+            f"reward.steps.train.{next(iter(section.train))}: has no effect with method: likelihood, which trains nothing: remove it"
+        )
     trained = read_template(start) if start else None
     prompt = {"template": trained.template, "system_prompt": trained.system_prompt} if trained else {}
     plain = {"packing": False, "checkpoint_select": "last", "save_steps": 0, "dataset": None}
@@ -55,6 +74,10 @@ def replace_train(recipe: Recipe, section: StepReward | InstructionReward, start
         train = msgspec.convert(merged, Train)
     except msgspec.ValidationError as error:
         raise RecipeError(f"reward.{kind}.train: {str(error).replace('`$.', '`')}") from error
+    if is_likelihood:  # one process, on this machine or in a batch job
+        launcher = recipe.compute.launcher if recipe.compute.launcher == "slurm" else "local"
+        compute = msgspec.structs.replace(recipe.compute, nodes=1, gpus_per_node=1, launcher=launcher)
+        return msgspec.structs.replace(recipe, train=msgspec.structs.replace(train, deepspeed="none"), compute=compute)
     if train.finetuning_type == "qlora" or train.deepspeed not in ("none", "zero1", "zero2"):
         raise RecipeError(
             f"reward.{kind}.train: finetuning_type {train.finetuning_type}, deepspeed {train.deepspeed}: a reward model is "

@@ -1,4 +1,4 @@
-"""Scores by a trained reward model, between 0 and 1.
+"""Scores by a finished reward model, between 0 and 1.
 
     with Scorer("runs/x/reward-steps") as steps:
         steps.solutions(["Add 1 and 2."], ["1 + 2 = 3\\n#### 3"])        # [[0.98, 0.97]]: one score a step
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from evoltune.errors import DataError, require
-from evoltune.models.load import load_tokenizer, prepare_tokenizer
+from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer, torch_dtype
 from evoltune.rows.files import read_json
 from evoltune.run.paths import MANIFEST, SCORER
 from evoltune.train.reward.encode import Prompting, Scored, encode_instruction, encode_solution
+from evoltune.train.reward.evidence import logit, write_out
 from evoltune.train.reward.held_out import sigmoid
-from evoltune.train.reward.steps import split_steps
+from evoltune.train.reward.steps import HALF, split_steps
 
 
 class Scorer:
@@ -46,6 +47,8 @@ class Scorer:
         """For each solution the scores of its steps, as `split_steps` finds them; none for a text without a step."""
         model, prompting = self._open()
         parts = [split_steps(text) for text in texts]
+        if self.facts.get("method") == "likelihood":
+            return self._likelihoods(model, prompting, prompts, parts)
         documents = [
             encode_solution(prompting, prompt, steps, [0.0] * len(steps), separator)
             for prompt, (steps, separator) in zip(prompts, parts, strict=True)
@@ -53,6 +56,25 @@ class Scorer:
         ]
         scores = iter(self._scores(model, prompting, documents))
         return [next(scores) if steps else [] for steps, _ in parts]
+
+    def _likelihoods(
+        self, model: Any, prompting: Prompting, prompts: Sequence[str], parts: Sequence[tuple[Sequence[str], str]]
+    ) -> list[list[float]]:
+        from evoltune.train.reward.likelihood import step_evidence
+
+        limit, weights = int(self.facts["max_length"]), self.facts["weights"]
+        written = [
+            write_out(prompting, prompt, steps, [0.0] * len(steps), separator, limit)
+            for prompt, (steps, separator) in zip(prompts, parts, strict=True)
+        ]
+        with self._lock:
+            rows = step_evidence(model, written, self.batch_size)
+        scores = [[sigmoid(logit(evidence, weights)) for evidence in row] for row in rows]
+        # A step beyond the model's length has the score of the last one before it, as with a head.
+        return [
+            row + [row[-1] if row else HALF] * (len(steps) - len(row))
+            for row, (steps, _) in zip(scores, parts, strict=True)
+        ]
 
     def instructions(self, prompts: Sequence[str]) -> list[float]:
         """For each instruction its score; equal instructions are scored once."""
@@ -85,9 +107,13 @@ class Scorer:
     def _load(self) -> tuple[Any, Prompting]:
         require("a reward model", "train", "torch", "transformers")
         import torch
-        from transformers import AutoModelForTokenClassification
+        from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 
-        model = AutoModelForTokenClassification.from_pretrained(self.folder, dtype=torch.float32).eval()
+        if self.facts.get("method") == "likelihood":
+            dtype = torch_dtype(precision_of("auto"))
+            model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype).eval()
+        else:
+            model = AutoModelForTokenClassification.from_pretrained(self.folder, dtype=torch.float32).eval()
         if torch.cuda.is_available():
             model = model.to("cuda")
         tokenizer, template = load_tokenizer(self.folder), str(self.facts["template"])
