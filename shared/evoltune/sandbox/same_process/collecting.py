@@ -143,6 +143,10 @@ class Collector:
             bound = getattr(instance, method)
             for test in self.function(method, bound, instance, f"{name}."):
                 yield Test(test.name, _surrounded(test.run, before, after, bound))
+        for inner in _in_order(kind):
+            value = getattr(kind, inner)
+            if inner.startswith("Test") and isinstance(value, type) and "__init__" not in value.__dict__:
+                yield from self.in_class(f"{name}.{inner}", value)
         yield Test("", self.fixtures.of_class.close)
         if callable(teardown := getattr(kind, "teardown_class", None)):
             yield Test("", _with_optional(teardown, kind))
