@@ -24,7 +24,7 @@ def contract(folder: Path) -> dict:
         "url": args.reward.remote_url,
         "critic": args.critic.model_name_or_path,
         "scores": asyncio.run(scores(args, tokenizer, rows, answers)),
-        "misspelt": refusal([w.replace("--reward.remote_url", "--remote_rm_url") for w in words]),
+        "accepted": [flag for flag in words if flag.startswith("--") and refusal(misspelt(words, flag)) == "accepted"],
     }
 
 
@@ -49,6 +49,11 @@ def standard(node):
     return isinstance(node, ast.Import | ast.ImportFrom) and all(
         n.split(".")[0] in sys.stdlib_module_names for n in names
     )
+
+
+def misspelt(words, flag):
+    """Its last letters turned round: one that only grew could still be a prefix that argparse completes."""
+    return [f"{flag[:-2]}{flag[:-3:-1]}x" if word == flag else word for word in words]
 
 
 def refusal(words):

@@ -34,9 +34,7 @@ def contract(folder: Path) -> dict:
         "rows": len(rows),
         "critic": need_critic(config),
         "scores": asyncio.run(scores(manager, tokenizer, rows, answers)),
-        "misspelt": refusal(
-            lambda: composed([o.replace("custom_reward_function.path", "custom_reward_fn.path") for o in overrides])
-        ),
+        "accepted": [key for key in overrides if not is_refused(overrides, key)],
         "unread": refusal(lambda: unread(overrides, tokenizer, rows, answers)),
     }
 
@@ -47,6 +45,14 @@ def composed(overrides):
         config = compose("ppo_trainer", overrides=overrides)
     OmegaConf.resolve(config)
     return config
+
+
+def is_refused(overrides, setting):
+    """Whether verl refuses the settings once this one's last word is misspelt."""
+    key, _, value = setting.partition("=")
+    return "ConfigCompositionException" in refusal(
+        lambda: composed([*(o for o in overrides if o != setting), f"{key}_={value}"])
+    )
 
 
 def unread(overrides, tokenizer, rows, answers):

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def test_an_answer_that_was_cut_off_is_never_chosen_and_has_no_end():
     assert [p.cut for p in sampled_pairs(both, None, {"7 and"})] == [True]
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_asked_for_what_nobody_recorded_and_once(rl_recipe, policy, tmp_path):
     rows, target = tmp_path / "rows.jsonl", tmp_path / "pairs.jsonl"
     rows.write_text("".join(json.dumps({"instruction": f"Say {i}.", "reference": "x"}) + "\n" for i in range(16)))

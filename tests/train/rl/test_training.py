@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from evoltune.errors import RecipeError
+from evoltune.errors import RecipeError, TrainingError
 from evoltune.models.proof import read_template
 from evoltune.recipe import load_recipe
 from evoltune.rows.files import file_digest
@@ -102,6 +102,28 @@ def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(
     name = "adapter_model.safetensors" if kind == "lora" else "model.safetensors"
     assert file_digest(part / name) == file_digest(whole / name)
     assert [line["step"] for line in lines_of(part)] == [line["step"] for line in lines_of(whole)]
+
+
+@pytest.mark.slow
+def test_a_run_whose_reward_was_sabotaged_is_stopped_while_its_reward_rises(
+    rl_recipe, prompts, pairs, policy, tmp_path
+):
+    """A policy that solves the held-out prompts, then pairs in which the wrong answer is the chosen one."""
+    recipe = rl_recipe(*DPO, "rl.max_steps=10", "rl.eval_steps=5")
+    good, out = tmp_path / "good", tmp_path / "sabotaged"
+    train_policy(recipe, prompts=prompts, start=policy("lora"), out=good, pairs=pairs)
+    assert lines_of(good)[-1]["accuracy"] == 1.0
+    swapped = tmp_path / "swapped.jsonl"
+    rows = [json.loads(line) for line in pairs.read_text().splitlines()]
+    swapped.write_text("".join(
+        json.dumps({**row, "chosen": row["rejected"], "rejected": row["chosen"], "cut": False}) + "\n" for row in rows
+    ))  # fmt: skip
+    longer = rl_recipe(*DPO, "rl.max_steps=60", "rl.eval_steps=5")
+    with pytest.raises(TrainingError, match=r"fell from 100.0% to 0.0% .* while the reward rose .*reward hacking"):
+        train_policy(longer, prompts=prompts, start=good, out=out, pairs=swapped)
+    rewards = [line["reward"] for line in lines_of(out) if "reward" in line]
+    assert rewards[-1] > rewards[0] == 0 and len(rewards) < 60
+    assert list((out / "steps").glob("checkpoint-*")) and not (out / "manifest.json").exists()
 
 
 def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):

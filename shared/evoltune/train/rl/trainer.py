@@ -124,7 +124,13 @@ def finish(trainer: Any, guarded: GuardedRun, job: Job, tokenizer: Any, stop: St
 
 
 def config_of(job: Job, precision: Precision) -> Any:
-    """Builds TRL's configuration. Answers are generated once per step, so that no checkpoint falls between generating answers and
+    """TRL's configuration of this job."""
+    kind, arguments = arguments_of(job, precision)
+    return kind(**arguments)
+
+
+def arguments_of(job: Job, precision: Precision) -> tuple[type[Any], dict[str, Any]]:
+    """TRL's class of configuration, and its arguments. Answers are generated once per step, so that no checkpoint falls between generating answers and
     training on them. DPO counts pairs where the others count answers."""
     train_settings, rl = job.recipe.train, job.recipe.rl
     assert rl is not None
@@ -144,14 +150,14 @@ def config_of(job: Job, precision: Precision) -> Any:
         "ddp_timeout": int(job.recipe.compute.hang_timeout_s), "deepspeed": _deepspeed(job, precision, world, accumulation),
     }  # fmt: skip
     if rl.algorithm == "dpo":  # in one pass of rows that stand in their order, truncated by none but us
-        return DPOConfig(**common, max_length=None, train_sampling_strategy="sequential")
+        return DPOConfig, {**common, "max_length": None, "train_sampling_strategy": "sequential"}
     answering = {
         "shuffle_dataset": False, "num_generations": rl.num_generations, "max_completion_length": rl.max_completion_length,
         "temperature": rl.temperature, "top_p": rl.top_p, "use_vllm": rl.use_vllm, "log_completions": False,
     }  # fmt: skip
     if rl.algorithm == "rloo":
-        return RLOOConfig(**common, **answering)
-    return GRPOConfig(**common, **answering, scale_rewards=rl.scale_rewards)
+        return RLOOConfig, {**common, **answering}
+    return GRPOConfig, {**common, **answering, "scale_rewards": rl.scale_rewards}
 
 
 def _deepspeed(job: Job, precision: Precision, world: int, accumulation: int) -> dict[str, Any] | None:
