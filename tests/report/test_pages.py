@@ -41,7 +41,7 @@ def test_the_page_shows_the_ledger_scores_and_losses_of_the_run(small: Path, sma
     page = read_run(small)
     assert len(page.rows) == 40 and len(page.loss) == 40 and len(page.scores) == 2
     assert (
-        sum(o["drawn"] for o in page.operators) == 40 and sum(v["rows"] for v in page.verdicts) == 30
+        sum(o["drawn"] for o in page.operators) == 40 and sum(f["rows"] for f in page.fates) == 30
     )  # of 10 seeds none
     text = small_page.read_text()
     assert "gradeschool-heldout" in text and "60.0%" in text and "no information gain" in text

@@ -9,7 +9,7 @@ import pytest
 from evoltune.errors import DataError
 from evoltune.report import run_data as module
 from evoltune.report.pages import write_report
-from evoltune.report.run_data import diversity_map, read_run, word_diff
+from evoltune.report.run_data import RunData, diversity_map, read_run, word_diff
 from evoltune.report.summary import summary
 
 pytest.importorskip("jinja2", reason="needs evoltune[report]")
@@ -61,14 +61,73 @@ def test_the_summary_says_what_was_made_lost_and_reached(small):
     evolved = [r for r in run.rows if r["parents"]]
     kept = sum(r["outcome"] == "kept" for r in evolved)
     lost = [sum(r["outcome"] == fate for r in evolved) for fate in ("evolve: no information gain", "verify: fail")]
-    rows, losses, scores, cost = summary(run)
-    assert rows == f"From 10 seeds 30 rows were evolved, of which {kept} ({kept / 30:.0%}) are in the dataset."
+    rows, losses, operators, scores, cost = summary(run)
+    assert rows == (
+        f"From 10 seeds 30 rows were evolved, of which {kept} ({kept / 30:.0%}) are in the dataset; with 10 seeds it has {kept + 10} rows."
+    )
     assert losses.startswith(f"{sum(lost)} rows were lost, most often: ")
-    assert f"{lost[0]} evolve, no information gain" in losses and f"{lost[1]} verify, fail" in losses
+    assert f"{lost[0]} in evolve (no information gain)" in losses and f"{lost[1]} in verify (fail)" in losses
+    share = {o["operator"]: o["kept"] / o["drawn"] for o in run.operators if o["operator"] != "seed"}
+    assert f"pays most is {max(share, key=share.get)}: " in operators and "without a call" in operators
     assert scores == (
         "gradeschool-heldout, lenient: 60.0% solved (95% 55.0% to 65.0%, n = 200), 10.0% before training."
     )
     assert cost == "The teacher was called 1 time: 12 tokens, 0.25 dollars."
+
+
+def judged(**more):
+    pair = {"a": "after", "b": "before", "win": 0, "tie": 0, "lose": 0, "not_counted": 6} | more
+    study = {
+        "suite": "own",
+        "judge": "j",
+        "judgements": 24,
+        "unreadable": 21,
+        "pairs": [pair],
+        "trust": {"warnings": []},
+    }
+    return RunData(name="x", recipe_text="", judged=[study])
+
+
+def test_the_summary_names_what_could_not_be_judged_the_cheapest_operator_and_the_check(small):
+    assert "no result, since 21 of 24 of its replies could not be read" in summary(judged())[0]
+    assert "2 won, 0 tied, 1 lost, 3 not counted" in summary(judged(win=2, lose=1, not_counted=3))[0]
+    operators = [
+        {"operator": name, "drawn": 10, "accepted": 9, "verified": 9, "kept": kept}
+        for name, kept in (("a", 8), ("b", 2), ("c", 0), ("seed", 9))
+    ]
+    tokens = [{"operator": "a", "tokens": 8000}, {"operator": "b", "tokens": 500}]
+    score = {
+        "label": "after",
+        "suite": "own",
+        "measure": "pass@1",
+        "n": 6,
+        "unjudged": 5,
+        "value": 0.1,
+        "low": 0,
+        "high": 0.5,
+    }
+    settings = {"name": "r", "domain": "d", "train": {"model_name_or_path": "base"}, "teacher": {"model": "t"}}
+    proof = {"suites": {"own": {}}, "hits": [{}], "unchecked": []}
+    run = RunData(
+        name="x",
+        recipe_text="",
+        operators=operators,
+        yields=tokens,
+        scores=[score],
+        settings=settings,
+        certificate=proof,
+    )
+    said = "\n".join(summary(run))
+    assert "pays most is b: 2 of 10 rows kept, 250 tokens for each. Nothing was kept of c." in said
+    assert "Nothing could judge 5 answers, counted as not solved." in said
+    assert "checked against own: 1 row that gave a problem away was left out." in said and "base is fine-tuned" in said
+
+
+def test_evolved_rows_are_counted_by_where_they_ended(small):
+    run = read_run(small)
+    assert {f["fate"] for f in run.fates} == {"kept", "lost in evolve", "lost in verify"}
+    kept = sum(f["rows"] for f in run.fates if f["fate"] == "kept")
+    assert kept == sum(r["outcome"] == "kept" and bool(r["parents"]) for r in run.rows)
 
 
 def test_a_run_that_has_only_begun_has_a_short_summary(tmp_path):

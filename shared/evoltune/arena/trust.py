@@ -22,6 +22,8 @@ from evoltune.evaluate.statistics import bootstrap, mean
 BIAS = 0.2
 """Bias towards a position or towards length from which on the report warns: one judgement in five."""
 SELF_AGREEMENT = 0.8
+UNREADABLE = 0.2
+"""Share of unreadable replies from which on the report warns."""
 
 Key = tuple[str, int, str, frozenset[str]]
 """(kind, repeat, problem, the two that are compared)"""
@@ -63,7 +65,7 @@ def winner_of(orders: Sequence[Mapping[str, float]], a: str, b: str) -> str:
 
 
 def trust(study: Study, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Returns a JSON-ready dict with `position`, `length`, `planted`, `accuracy` and `repeats`, and `warnings` as sentences."""
+    """Returns a JSON-ready dict with `position`, `length`, `planted`, `accuracy`, `repeats` and `unreadable`, and `warnings` as sentences."""
     read = comparisons_read(judgements, study.protocol)
     planted = {kind: _planted(kind, read) for kind in KINDS}
     points = [point for kind in KINDS for point in _points(kind, read)]
@@ -74,6 +76,7 @@ def trust(study: Study, judgements: Sequence[Judgement]) -> dict[str, Any]:
         "accuracy": asdict(mean(points)) | {"n": len(points)} if points else None,
         "repeats": _repeats(judgements),
         "bar": study.trust,
+        "unreadable": sum(j.values is None for j in judgements) / len(judgements) if judgements else 0.0,
     }
     return found | {"warnings": list(_warnings(found))}
 
@@ -156,6 +159,8 @@ def _order(values: tuple[float, ...]) -> object:
 
 def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
     accuracy, repeats = found["accuracy"], found["repeats"]
+    if found["unreadable"] >= UNREADABLE:
+        yield f"{percent(found['unreadable'])} of the judge's replies could not be read, and what it says of the others may be chance"
     if accuracy and accuracy["value"] < found["bar"]:
         yield (
             f"the judge told {percent(accuracy['value'])} of {accuracy['n']} answers from worse twins of them, below the bar of "

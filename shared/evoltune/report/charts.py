@@ -27,7 +27,8 @@ def _category(field: str, **more: Any) -> Spec:
 
 
 def _number(field: str, title: str) -> Spec:
-    return {"field": field, "type": "quantitative", "title": title}
+    whole = {"axis": {"tickMinStep": 1, "format": "d"}} if title.startswith("rows") else {}  # no 0.2 of a row
+    return {"field": field, "type": "quantitative", "title": title, **whole}
 
 
 def _legend(**more: Any) -> Spec:
@@ -54,12 +55,19 @@ def _bars(rows: Sequence[Row], height: int, encoding: Spec) -> Spec:
     return _spec(rows, mark={"type": "bar", "tooltip": True}, height=height, encoding=encoding)
 
 
-def verdicts(rows: Sequence[Row]) -> Spec:
-    """Rows by operator and verdict."""
+def fates(rows: Sequence[Row]) -> Spec:
+    """Rows by operator and where they ended."""
+    lost = ["evolve", "sample", "verify", "dedup", "decontaminate", "select"]
+    order = ["kept", "pending", *(f"lost in {step}" for step in lost)]
+    colours = ["#5aa469", "#8d99ae", "#d7603e", "#c9a66b", "#b23a48", "#e9a03b", "#7b5ea7", "#4a7fb5"]
+    known = [fate for fate in order if any(row["fate"] == fate for row in rows)]
+    scale = {"domain": known, "range": [colours[order.index(fate)] for fate in known]}
+    rows = [{**row, "order": order.index(row["fate"])} for row in rows if row["fate"] in order]
     encoding = {
         "y": _category("operator"),
-        "x": _number("rows", "rows"),
-        "color": _category("verdict", legend=_legend(columns=3)),
+        "x": _number("rows", "rows drawn"),
+        "color": _category("fate", scale=scale, legend=_legend(columns=3)),
+        "order": {"field": "order"},
     }
     return _bars(rows, _height(rows, "operator", 24), encoding)
 
@@ -177,6 +185,7 @@ def judged(studies: Sequence[Row]) -> Spec:
         for pair in study["pairs"]
         for group, tally in [("all", pair), *pair["by_difficulty"].items()]
         for result in ("win", "tie", "lose")
+        if tally["n"]
     ]
     encoding = {
         "y": _category("pair", sort=None, axis={"labelLimit": 300}),

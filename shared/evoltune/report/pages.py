@@ -33,7 +33,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         raise DataError(f"{folder}: may not be written: name another place for the page with --out FILE")
     specs = {
         "funnel": charts.funnel(run.ledgers),
-        "verdicts": charts.verdicts(run.verdicts),
+        "fates": charts.fates(run.fates),
         "reasoning": charts.reasoning(run.reasoning),
         "difficulty": charts.difficulty(run.difficulty),
         "diversity": charts.diversity(run.diversity),

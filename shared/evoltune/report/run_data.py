@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import yaml
+
 from evoltune.curate.diversity import spherical_kmeans
 from evoltune.curate.quality import level_of
 from evoltune.errors import DataError
@@ -39,8 +41,10 @@ class RunData:
     rows: Rows = ()
     is_built: bool = False
     """The rows that are kept are in the dataset."""
-    verdicts: Rows = ()
-    """{operator, verdict, rows} of evolved rows, since seeds would leave them no room; of seeds where nothing was evolved."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe as the run's folder holds it."""
+    fates: Rows = ()
+    """{operator, fate, rows} of evolved rows, since seeds would leave them no room; of seeds where nothing was evolved."""
     reasoning: Rows = ()
     """{reasoning, round, rows} of kept rows; empty where no operator or seed names a kind."""
     operators: Rows = ()
@@ -64,7 +68,7 @@ class RunData:
     rl: Rows = ()
     """Steps of reinforcement learning, and measurements on its held-out prompts."""
     scores: Rows = ()
-    """{label, suite, measure, n, value, low, high}"""
+    """{label, suite, measure, n, unjudged, value, low, high}"""
     judged: Rows = ()
     """Standings of open suites, as the judge's `study.json` has them."""
     certificate: Mapping[str, Any] | None = None
@@ -78,10 +82,12 @@ def read_run(folder: Path) -> RunData:
     recipe = folder / paths.RECIPE
     if not recipe.is_file() and not (folder / paths.STORE).is_file():
         raise DataError(f"{folder}: neither {paths.RECIPE} nor {paths.STORE} is there: give the directory of a run")
+    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
     evaluations = {label: read_json(paths.scores_path(folder, label)) or {} for label in LABELS}
     from_files: dict[str, Any] = {
         "name": folder.resolve().name,
-        "recipe_text": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+        "recipe_text": text,
+        "settings": _settings(text),
         "loss": list(read_journal(folder / paths.CHECKPOINT / paths.METRICS)),
         "rl": list(read_journal(folder / paths.RL / paths.METRICS)),
         "scores": _scores(evaluations),
@@ -105,7 +111,11 @@ def read_run(folder: Path) -> RunData:
             ledgers=queries.ledgers(store),
             rows=rows,
             is_built=bool(store.noted("built")) and queries.is_of_dataset(store),
-            verdicts=_counted([r for r in rows if r["parents"]] or rows, "operator", "verdict"),
+            fates=_counted(
+                [{**r, "fate": fate(r)} for r in rows if r["parents"]] or [{**r, "fate": fate(r)} for r in rows],
+                "operator",
+                "fate",
+            ),
             reasoning=_counted([{**r, "reasoning": r["reasoning"] or "not named"} for r in kept], "reasoning", "round")
             if any(r["reasoning"] for r in kept)
             else (),
@@ -140,6 +150,21 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
             "answer": (answers.get(raw["id"]) or "")[:MAX_TEXT],
             "rating": measured.get(raw["id"], median_rating(evidence.get(raw["id"], {}).get("difficulty", ()))),
         }
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """A recipe's keys; none where somebody has broken the file since: the page shows it as it is."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def fate(row: Mapping[str, Any]) -> str:
+    """Where a row ended: "kept", or the step that dropped it."""
+    step, _, reason = row["outcome"].partition(": ")
+    return f"lost in {step}" if reason and row["outcome"] != queries.PENDING else step
 
 
 def _repairs(store: Store) -> tuple[int, int] | None:
@@ -229,7 +254,13 @@ def _scores(evaluations: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
         for suite, entry in (scores.get("suites") or {}).items():
             for measure, value in entry.get("measures", {}).items():
                 low, high = value["interval"]
-                row = {"label": label, "suite": suite, "measure": measure, "n": entry["n"]}
+                row = {
+                    "label": label,
+                    "suite": suite,
+                    "measure": measure,
+                    "n": entry["n"],
+                    "unjudged": entry.get("unjudged", 0),
+                }
                 found.append(row | {"value": value["value"], "low": low, "high": high})
     return found
 

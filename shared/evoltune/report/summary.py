@@ -12,8 +12,19 @@ from evoltune.run.queries import PENDING
 
 
 def summary(run: RunData) -> list[str]:
-    """A sentence each on rows, on what was lost, on scores, on judged answers and on cost, as far as there is something."""
-    return [*_rows(run), *_losses(run), *_repairs(run), *_scores(run), *_judged(run), *_cost(run)]
+    """A sentence each on the recipe, rows, losses, operators, contamination, scores, judged answers and cost, as far as there is something."""
+    parts = (_recipe, _rows, _losses, _operators, _repairs, _certificate, _scores, _judged, _cost)
+    return [sentence for part in parts for sentence in part(run)]
+
+
+def _recipe(run: RunData) -> Iterator[str]:
+    train, teacher = run.settings.get("train") or {}, run.settings.get("teacher") or {}
+    if train.get("model_name_or_path") and teacher.get("model"):
+        how = train.get("finetuning_type", "")
+        yield (
+            f"Recipe {run.settings.get('name')}, domain {run.settings.get('domain')}: {train['model_name_or_path']} is fine-tuned ({how}) on rows "
+            f"that {teacher['model']} evolves."
+        )
 
 
 def _rows(run: RunData) -> Iterator[str]:
@@ -22,9 +33,12 @@ def _rows(run: RunData) -> Iterator[str]:
     evolved = [row for row in run.rows if row["parents"]]
     seeds, kept = len(run.rows) - len(evolved), sum(row["outcome"] == "kept" for row in evolved)
     if evolved:
+        all_kept = sum(row["outcome"] == "kept" for row in run.rows)
+        share = f"{kept} ({kept / len(evolved):.0%})"
+        whole = f"; with {_count(all_kept - kept, 'seed')} it has {_count(all_kept, 'row')}" if run.is_built else ""
+        where = "are in the dataset" if run.is_built else "are kept so far"
         yield (
-            f"From {_count(seeds, 'seed')} {_count(len(evolved), 'row was', 'rows were')} evolved, of which {kept} "
-            f"({kept / len(evolved):.0%}) {'are in the dataset' if run.is_built else 'are kept so far'}."
+            f"From {_count(seeds, 'seed')} {_count(len(evolved), 'row was', 'rows were')} evolved, of which {share} {where}{whole}."
         )
     else:
         yield f"{_count(seeds, 'seed')}; nothing was evolved."
@@ -33,8 +47,40 @@ def _rows(run: RunData) -> Iterator[str]:
 def _losses(run: RunData) -> Iterator[str]:
     reasons = Counter(row["outcome"] for row in run.rows if row["outcome"] not in ("kept", PENDING))
     if reasons:
-        most = "; ".join(f"{n} {reason.replace(': ', ', ', 1)}" for reason, n in reasons.most_common(3))
+        most = "; ".join(f"{n} in {_reason(reason)}" for reason, n in reasons.most_common(3))
         yield f"{_count(sum(reasons.values()), 'row was', 'rows were')} lost, most often: {most}."
+
+
+def _reason(outcome: str) -> str:
+    """ "verify: fail" as "verify (fail)"."""
+    step, _, reason = outcome.partition(": ")
+    return f"{step} ({reason})"
+
+
+def _operators(run: RunData) -> Iterator[str]:
+    """The operator with most kept rows for its tokens, or, where none was spent, for its draws."""
+    tokens: dict[str, float] = {}
+    for row in run.yields:
+        tokens[row["operator"]] = tokens.get(row["operator"], 0) + row["tokens"]
+    of = {o["operator"]: o for o in run.operators if o["operator"] != "seed" and o["kept"]}
+    if len(of) < 2:
+        return
+    each = {name: tokens.get(name, 0) / o["kept"] for name, o in of.items()}
+    share = {name: o["kept"] / o["drawn"] for name, o in of.items()}
+    best = min(of, key=lambda name: (each[name], -share[name], name))
+    price = f", {each[best]:,.0f} tokens for each" if each[best] else ", without a call to the teacher"
+    none = [o["operator"] for o in run.operators if o["operator"] != "seed" and not o["kept"]]
+    rest = f" Nothing was kept of {', '.join(none)}." if none else ""
+    yield f"The operator that pays most is {best}: {of[best]['kept']} of {of[best]['drawn']} rows kept{price}.{rest}"
+
+
+def _certificate(run: RunData) -> Iterator[str]:
+    if run.certificate and (suites := run.certificate.get("suites")):
+        hits, unchecked = (len(run.certificate.get(key, ())) for key in ("hits", "unchecked"))
+        more = f", {unchecked} that could not be checked" if unchecked else ""
+        found = f"{_count(hits, 'row')} that gave a problem away{more} {'was' if hits + unchecked == 1 else 'were'} left out"
+        clean = "no row gave a problem away"
+        yield f"The dataset was checked against {', '.join(suites)}: {found if hits + unchecked else clean}."
 
 
 def _repairs(run: RunData) -> Iterator[str]:
@@ -53,17 +99,26 @@ def _scores(run: RunData) -> Iterator[str]:
             continue
         interval = f"95% {after['low']:.1%} to {after['high']:.1%}, n = {after['n']}"
         start = f", {before['value']:.1%} before training" if before else ""
-        yield f"{suite}, {measure}: {after['value']:.1%} solved ({interval}){start}."
+        open_ones = (
+            f" Nothing could judge {_count(after['unjudged'], 'answer')}, counted as not solved."
+            if after["unjudged"]
+            else ""
+        )
+        yield f"{suite}, {measure}: {after['value']:.1%} solved ({interval}){start}.{open_ones}"
 
 
 def _judged(run: RunData) -> Iterator[str]:
     for study in run.judged:
+        doubt = " This judge is not to be trusted far: see below." if study["trust"]["warnings"] else ""
         for pair in study["pairs"]:
-            doubt = " This judge is not to be trusted far: see below." if study["trust"]["warnings"] else ""
-            yield (
-                f"{study['suite']}, '{pair['a']}' against '{pair['b']}': {pair['win']} won, {pair['tie']} tied, {pair['lose']} lost "
-                f"(judge: {study['judge']}).{doubt}"
-            )
+            counts = f"{pair['win']} won, {pair['tie']} tied, {pair['lose']} lost"
+            if not pair["win"] + pair["tie"] + pair["lose"]:
+                counts = (
+                    f"no result, since {study['unreadable']} of {study['judgements']} of its replies could not be read"
+                )
+            elif pair["not_counted"]:
+                counts += f", {pair['not_counted']} not counted (unreadable replies)"
+            yield f"{study['suite']}, judged by {study['judge']}: '{pair['a']}' against '{pair['b']}': {counts}.{doubt}"
 
 
 def _cost(run: RunData) -> Iterator[str]:
