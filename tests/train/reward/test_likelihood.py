@@ -167,6 +167,31 @@ def test_a_likelier_token_never_lowers_a_score(rows):
         assert logit(better, weights) >= logit(evidence, weights)
 
 
+@settings(max_examples=25)
+@given(st.lists(st.tuples(LOGS, LOGS, st.sampled_from([0.0, 1.0, 0.3])), min_size=2, max_size=15))
+def test_no_other_weights_nearby_explain_the_labels_better(rows):
+    """The threshold moves the constant alone, so the weights are compared before it."""
+    from evoltune.train.reward.evidence import RIDGE, _minimised
+
+    values = [row[2] for row in rows]
+    points = [(max(row[0], -20.0), max(row[1], -20.0), 1.0) for row in rows]
+    found = _minimised(points, values)
+    right, wrong_ones = max(sum(values), 1.0), max(len(values) - sum(values), 1.0)
+
+    def loss(weights: list[float]) -> float:
+        at = torch.tensor(points, dtype=torch.float64) @ torch.tensor(weights, dtype=torch.float64)
+        labels = torch.tensor(values, dtype=torch.float64)
+        shares = labels / right + (1 - labels) / wrong_ones
+        each = torch.nn.functional.binary_cross_entropy_with_logits(at, labels, reduction="none")
+        return float((shares * each).sum()) + RIDGE / 2 * sum(weight * weight for weight in weights)
+
+    least = loss(found)
+    for k in range(3):
+        for change in (-0.1, 0.1):
+            other = [weight + change * (i == k) for i, weight in enumerate(found)]
+            assert min(other[:2]) < 0 or loss(other) >= least - 1e-3
+
+
 def test_the_threshold_lies_between_what_is_right_and_what_is_wrong():
     solutions = [([(-0.1 * i, 0.0), (0.0, -0.2)], [1.0, 1.0]) for i in range(8)]
     solutions += [([(-0.1, 0.0), (-4.0 - i, 0.0)], [1.0, 0.0]) for i in range(8)]

@@ -11,6 +11,7 @@ solutions are found best. The step's other numbers and words were tried too: the
 were called right.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ EVIDENCE = ("result", "text")
 LEAST = -20.0
 """Log probabilities below count as this one, so that a single strange token cannot outweigh all others in the fit."""
 RIDGE = 1e-2
-ROUNDS = 200
+ROUNDS, HALVINGS = 100, 20
+"""Of the fit: rounds at most, and of a step that would raise the loss (Newton's does, far from the minimum)."""
 NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 Evidence = tuple[float, ...]
 """Of one step, in the order of EVIDENCE; 0, as for a certain token, where the step has none of a kind."""
@@ -118,24 +120,39 @@ def _minimised(rows: Sequence[tuple[float, ...]], values: Sequence[float]) -> li
     """The weights of least cross entropy, by Newton's method on one weight at a time; all but the last are at least 0."""
     right = sum(values)
     shares = [value / max(right, 1.0) + (1 - value) / max(len(values) - right, 1.0) for value in values]
-    weights = [0.0] * len(EVIDENCE) + [0.0]
-    logits = [0.0] * len(rows)
+    weights, logits = [0.0] * (len(EVIDENCE) + 1), [0.0] * len(rows)
+
+    def loss(at: Sequence[float], weight: float) -> float:
+        """Without the ridge of the weights that stay as they are."""
+        parts = (share * (_softplus(x) - value * x) for x, value, share in zip(at, values, shares, strict=True))
+        return sum(parts) + RIDGE * weight * weight / 2
+
     for _ in range(ROUNDS):
         moved = 0.0
-        for k in range(len(weights)):
-            slope, curve = RIDGE * weights[k], RIDGE
+        for k, weight in enumerate(weights):
+            slope, curve = RIDGE * weight, RIDGE
             for row, value, share, at in zip(rows, values, shares, logits, strict=True):
                 score = sigmoid(at)
                 slope += share * (score - value) * row[k]
                 curve += share * score * (1 - score) * row[k] * row[k]
-            changed = weights[k] - slope / curve
-            step = (changed if k == len(EVIDENCE) else max(0.0, changed)) - weights[k]
-            weights[k] += step
-            logits = [at + step * row[k] for at, row in zip(logits, rows, strict=True)]
-            moved = max(moved, abs(step))
-        if moved < 1e-4:
+            step = -slope / curve
+            if k < len(EVIDENCE):
+                step = max(-weight, step)
+            before = loss(logits, weight)
+            for _ in range(HALVINGS):
+                tried = [at + step * row[k] for at, row in zip(logits, rows, strict=True)]
+                if loss(tried, weight + step) <= before:
+                    weights[k], logits = weight + step, tried
+                    moved = max(moved, abs(step))
+                    break
+                step /= 2
+        if moved < 1e-3:
             break
     return weights
+
+
+def _softplus(value: float) -> float:
+    return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
 
 
 def _threshold(solutions: Sequence[tuple[Sequence[Evidence], Sequence[float]]], weights: Sequence[float]) -> float:
