@@ -60,8 +60,7 @@ def run(
     if not is_first_node(recipe):
         return launch.take_part(recipe, work.checkpoint, stages)
     work.check(stages)  # raises what is wrong with recipe and data before anything is written
-    if "evolve" in stages and not work.has_store:
-        work.check_teacher()
+    work.check_here(stages)
     with locked(folder, RUN_LOCK), engine.using(recipe.compute.engine, recipe.compute.ray_address):
         work.write_recipe()
         for stage in stages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -58,6 +59,18 @@ FAULTS: list[tuple[str, list[str], str]] = [
     (QWEN, ["compute.nodes=2", "compute.launcher=deepspeed", "compute.hostfile=hosts"], "compute.hostfile: hosts: no such file"),
     (QWEN, [f"train.deepspeed={ZERO3}"], "train.deepspeed.zero_optimization.stage3_gather_16bit_weights_on_model_save"),
     (QWEN, ["train.checkpoint_select=generations", "train.dev_suite=mbpp"], "train.dev_suite: 'mbpp' is also one of eval"),
+    (QWEN, ["curate.mix=[{path: acme/none}]"], "curate.mix.0.path: acme/none: neither a file nor a dataset"),
+    (QWEN, ["curate.embeddings=acme/none"], "curate.embeddings: the hub has no model 'acme/none'"),
+    (QWEN, ["train.dataset=acme/none"], "train.dataset: acme/none: neither a file nor a dataset"),
+    (QWEN, ["train.report_to=[wandbb]"], "train.report_to: 'wandbb': did you mean 'wandb'"),
+    (QWEN, ["train.attn_implementation=xformers"], "train.attn_implementation: 'xformers': allowed: eager"),
+    (QWEN, ["train.global_batch_size=7", "train.per_device_train_batch_size=2"], "train.global_batch_size: 7 is not a multiple"),
+    (QWEN, ["eval.engine=http"], "eval.endpoint: engine 'http' needs the server's URL"),
+    (QWEN, ["eval.beside=[nosuch]"], "eval.beside: profile 'nosuch'"),
+    (QWEN, ["eval.data=nowhere"], "eval.data: nowhere: no such folder"),
+    (QWEN, ["reward={steps: {rows: lost.jsonl}}"], "reward.steps.rows: lost.jsonl: no such file"),
+    (QWEN, ["rl={prompts: lost.jsonl}"], "rl.prompts: lost.jsonl: no such file"),
+    (WIZARDMATH, ["seeds.path=acme/columns:main:train"], "seeds.path: .*no instruction"),
     (QWEN, ["evolve.operators={nosuch: 1}"], "evolve.operators: domain 'code' has no operator 'nosuch'"),
     (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1', api_key_env: NO_KEY}]"], "teacher.endpoints.0.api_key_env"),
     (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1'}]"], "teacher.endpoints: nothing answers at http://127.0.0.1:9"),
@@ -78,6 +91,8 @@ def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., li
     write_config(root / "hub", "bigcode/starcoderbase-1b")
     huge = {"hidden_size": 2**20, "num_hidden_layers": 2**10, "intermediate_size": 2**20}
     write_config(root / "hub", "acme/huge", **{**TINY, **huge, "model_type": "llama"})
+    shutil.copytree(root / "hub" / "datasets" / "openai" / "gsm8k", root / "hub" / "datasets" / "acme" / "columns")
+    lose_column(root / "hub" / "datasets" / "acme" / "columns", "question")
     lose_column(root / "hub" / "datasets" / "evalplus" / "humanevalplus", "test")
     with serving_hub(root / "hub") as url:
         yield lambda faults, token="hf_x": said(faults, url, root, token)

@@ -16,7 +16,9 @@ from evoltune.rows.readers import refuse_missing
 from evoltune.run.paths import user_path
 
 
-def check_named_files(recipe: Recipe, stages: Collection[str] = ("evolve", "build", "train", "eval")) -> None:
+def check_named_files(
+    recipe: Recipe, stages: Collection[str] = ("evolve", "build", "train", "reward", "rl", "eval")
+) -> None:
     """Raises DataError for the first path, named by its key, that these stages would look for in vain."""
     for stage, key, ref in _rows(recipe):
         if stage in stages and not is_dump(ref):
@@ -24,6 +26,21 @@ def check_named_files(recipe: Recipe, stages: Collection[str] = ("evolve", "buil
                 refuse_missing(ref)
     for stage, key, path, is_right, kind in (
         ("evolve", "seeds.snippets", recipe.seeds.snippets, Path.is_dir, "folder"),
+        ("eval", "eval.data", recipe.eval.data, Path.is_dir, "folder"),
+        (
+            "reward",
+            "reward.steps.rows",
+            recipe.reward and recipe.reward.steps and recipe.reward.steps.rows,
+            Path.is_file,
+            "file",
+        ),
+        (
+            "reward",
+            "reward.instructions.rows",
+            recipe.reward and recipe.reward.instructions and recipe.reward.instructions.rows,
+            Path.is_file,
+            "file",
+        ),
         ("evolve", "teacher.cassette", recipe.teacher.cassette, Path.is_file, "file"),
         ("train", "compute.hostfile", recipe.compute.hostfile, Path.is_file, "file"),
     ):
@@ -42,6 +59,8 @@ def _rows(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         yield "build", f"curate.mix.{i}.path", source.path
     if recipe.train.dataset:
         yield "train", "train.dataset", recipe.train.dataset
+    if recipe.rl and recipe.rl.prompts:
+        yield "rl", "rl.prompts", recipe.rl.prompts
     for i, system in enumerate(recipe.eval.judge.baselines if recipe.eval.judge else ()):
         if system.answers:
             yield "eval", f"eval.judge.baselines.{i}.answers", system.answers

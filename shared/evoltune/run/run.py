@@ -28,15 +28,16 @@ from evoltune.rows.files import read_json, write_file
 from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
+from evoltune.run.later_stages import check_later
 from evoltune.run.named_files import check_named_files
-from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE
+from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE, user_path
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
 from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.stack import open_teacher
 from evoltune.text.credentials import cuts_in, expand
 from evoltune.train.job import make_job, refuse_replacement, rows_of
-from evoltune.train.preflight import check_base, check_setup
+from evoltune.train.preflight import check_base, check_machine, check_setup
 from evoltune.train.rl.launch import check_rl
 from evoltune.train.sft.examples import messages_of
 from evoltune.verification.checker import Checker, core_version, open_checker
@@ -221,8 +222,9 @@ class Run:
             check_base(self.recipe, self.checkpoint)
         if "rl" in stages:
             check_rl(self.recipe)
-        if {"train", "eval"} <= set(stages):
-            self._check_prompts()
+        check_later(self.recipe, stages)
+        if "eval" in stages:
+            self._check_prompts(stages)
         if "evolve" in stages:
             operators_of(self.recipe, self.domain)
             check_tries(self.recipe.evolve)
@@ -270,13 +272,18 @@ class Run:
             if is_begun and (pending := store.ledger(step)["pending"]) > 0:
                 raise DataError(f"{self.folder}: {pending} rows are not {done} yet: run `evoltune {first}` first")
 
-    def _check_prompts(self) -> None:
-        """Raises where a suite would prompt the trained model with another text than training does."""
+    def _check_prompts(self, stages: Sequence[str]) -> None:
+        """Raises for a profile that there is not, and where a suite would prompt the trained model with another text than training
+        does."""
         train = self.recipe.train
         for suite in self.suites.values():
             with naming("eval.profile" if self.recipe.eval.profile else ""):
                 label, profile = profile_of(suite, self.recipe.eval.profile or suite.profile)
-            refuse_other_prompt(label, profile, train.template, self.recipe.eval, train.system_prompt)
+            with naming("eval.beside"):
+                for name in self.recipe.eval.beside:
+                    profile_of(suite, name)
+            if "train" in stages:
+                refuse_other_prompt(label, profile, train.template, self.recipe.eval, train.system_prompt)
 
     def _check_training(self, stages: Sequence[str]) -> None:
         """Raises when the training rows are not there or the first of them cannot be trained on, and when another training's
@@ -288,8 +295,11 @@ class Run:
                     f"{self.dataset}: nothing was built there: run `evoltune build` first, or give train.dataset"
                 )
             rows = rows_of(self.training_data)
-            for where, row in islice(read_located(rows), _CHECKED_ROWS):
-                messages_of(row, where)
+            with naming(
+                "train.dataset" if given and not user_path(rows).exists() else ""
+            ):  # errors of rows name the file
+                for where, row in islice(read_located(rows), _CHECKED_ROWS):
+                    messages_of(row, where)
             content = make_job(self.recipe, rows, "", self.checkpoint, None).content
         elif self.has_store and read_json(self.checkpoint / MANIFEST) is not None:
             with Store.read(self.folder) as store:
@@ -337,6 +347,13 @@ class Run:
                 "or another suite"
             )
         return bool(found)
+
+    def check_here(self, stages: Sequence[str]) -> None:
+        """Raises what this machine lacks for the stages: a GPU that training needs, a teacher that answers."""
+        if "train" in stages:
+            check_machine(self.recipe)
+        if "evolve" in stages and not self.has_store:
+            self.check_teacher()
 
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""

@@ -2,23 +2,37 @@
 
     check_setup(recipe, Path("runs/mine/checkpoint"))     # from the recipe alone
     check_base(recipe, Path("runs/mine/checkpoint"))      # with one small file of the base, and the disk
+    check_machine(recipe)                                 # on the machine that is about to train
 
 A hub that cannot be asked now is no error here: training asks it again.
 """
 
+import importlib.util
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.variables import chosen_variables
-from evoltune.errors import RecipeError, TrainingError
+from evoltune.errors import RecipeError, TrainingError, nearest
 from evoltune.models.locate import ModelRef, base_config, has_chat_template
 from evoltune.models.shapes import shape_of
 from evoltune.recipe import Recipe
 from evoltune.run.paths import JOB
 from evoltune.train.deepspeed import deepspeed_config
-from evoltune.train.launch_command import launch_command
+from evoltune.train.launch_command import launch_command, ranks_per_node
 from evoltune.train.nodes import check_nodes
+from evoltune.train.schedule import batch_layout
 from evoltune.train.step_checkpoints import check_selection
+
+ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+LOGGERS: Mapping[str, tuple[str, ...]] = {
+    "none": (), "all": (), "wandb": ("wandb",), "tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",),
+    "comet_ml": ("comet_ml",), "clearml": ("clearml",), "codecarbon": ("codecarbon",), "dagshub": ("dagshub",),
+    "dvclive": ("dvclive",), "flyte": ("flytekit",), "neptune": ("neptune",), "swanlab": ("swanlab",), "trackio": ("trackio",),
+    "azure_ml": ("azureml",),
+}  # fmt: skip
+"""What `report_to` may name (Transformers' integrations), with the packages of which one must be installed."""
 
 
 def check_setup(recipe: Recipe, out: Path) -> None:
@@ -26,8 +40,48 @@ def check_setup(recipe: Recipe, out: Path) -> None:
     check_selection(recipe)
     deepspeed_config(recipe)
     launch_command(out / JOB, recipe)
+    _check_loggers(recipe.train.report_to)
+    attention = recipe.train.attn_implementation
+    if attention and attention not in ATTENTION and "/" not in attention:
+        raise RecipeError(f"train.attn_implementation: {attention!r}: {nearest(attention, ATTENTION)}")
+    if recipe.compute.launcher != "slurm":
+        batch_layout(recipe.train, recipe.compute.nodes * ranks_per_node(recipe))
     check_nodes(recipe)
     chosen_variables(recipe)
+
+
+def check_machine(recipe: Recipe) -> None:
+    """Raises RecipeError for what the trainer would refuse on this machine. Other nodes may have what this one has not."""
+    train, launcher = recipe.train, recipe.compute.launcher
+    if launcher == "slurm":
+        if shutil.which("sbatch") is None:
+            raise RecipeError("compute.launcher: slurm: no sbatch on this machine: run it where jobs are submitted")
+        return
+    if launcher == "deepspeed" and recipe.compute.hostfile:
+        return
+    for key, asked, todo in (
+        ("finetuning_type: qlora", train.finetuning_type == "qlora", "use lora on a CPU"),
+        ("precision: fp16", train.precision == "fp16", "use bf16, fp32 or auto on a CPU"),
+        (
+            "attn_implementation: flash_attention_2",
+            train.attn_implementation == "flash_attention_2",
+            "use sdpa on a CPU",
+        ),
+    ):
+        if asked and gpu_count() == 0:
+            raise RecipeError(f"train.{key}: needs a GPU, and this machine has none: {todo}")
+
+
+def _check_loggers(names: Sequence[str]) -> None:
+    """Transformers would raise when the ranks have loaded the base."""
+    for name in names:
+        if name not in LOGGERS:
+            raise RecipeError(f"train.report_to: {name!r}: {nearest(name, LOGGERS)}")
+        packages = LOGGERS[name]
+        if packages and not any(importlib.util.find_spec(package) for package in packages):
+            raise RecipeError(
+                f"train.report_to: {name!r} is not installed: pip install {packages[0].replace('_', '-')}"
+            )
 
 
 def check_base(recipe: Recipe, out: Path) -> None:
