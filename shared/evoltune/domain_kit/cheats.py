@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evoltune.domain_kit.findings import Finding, broken, holds
-from evoltune.domain_kit.judging import ALWAYS, MUST_REJECT, Laws, example
-from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses
+from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, Laws, example
+from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses, several_answers
 from evoltune.domain_kit.phrases import STOCK, phrases_of
 from evoltune.record import Task, Verdict
 
@@ -73,14 +73,12 @@ class Cheats:
         """Candidates, one kind of change after another for each seed, must not pass by rule."""
         law, until, tally = "mutated references are rejected", self.laws.time.until(2), Tally()
         todo = "compare the whole answer with the reference, exactly as far as the task asks"
-        rejecting = looked = silent = 0
+        rejecting = looked = silent = late = 0
+        began, spent = self.laws.first.jobs.seconds, self.laws.first.cpu
         for (task, _, candidate), other in until.over([*zip(self.right, _others(self.right), strict=True)]):
             wrong = near_misses(candidate)
             if other:
-                wrong |= {
-                    "several answers": f"{candidate} or {other}",
-                    "several answers, the right one last": f"{other}, {candidate}",
-                }
+                wrong |= several_answers(candidate, other)
             verdicts = []
             for kind, text in wrong.items():
                 verdict = self._candidate(task, text)
@@ -88,6 +86,7 @@ class Cheats:
                 verdicts += [verdict.status] if verdict else []
             looked += bool(verdicts)
             silent += bool(verdicts) and all(status in ("unverifiable", "error") for status in verdicts)
+            late += bool(verdicts) and all(status in LATE for status in verdicts)
             rejecting += any(status != "pass" for status in verdicts)
         detail = f"{rejecting / max(1, looked):.0%} of {looked} seeds reject a mutant, {sum(tally.tried.values())} mutants of {len(tally.tried)} kinds"
         if by_rule := tally.by_rule():
@@ -100,10 +99,21 @@ class Cheats:
                 self._place,
                 "return `fail` where the answer is wrong, and `unverifiable` where nobody can tell",
             )
+        elif looked >= WITNESSES and late == looked and self._was_quick(began, spent, sum(tally.tried.values())):
+            detail = f"none of the wrong answers to {looked} tasks is a `fail`: each is a timeout or out of memory, though none took long"
+            yield broken(
+                law,
+                detail,
+                self._place,
+                "return `fail` where the answer is wrong; a limit is for what context.run or a computation met",
+            )
         elif looked and rejecting / looked < MUST_REJECT:
             yield broken(law, f"{detail}: {example(*next(iter(tally.example.values())))}", self._place, todo)
         elif looked:
             yield holds(law, detail)
+
+    def _was_quick(self, jobs_s: float, cpu_s: float, calls: int) -> bool:
+        return self.laws.first.jobs.seconds == jobs_s and self.laws.first.cpu - cpu_s < 0.05 * calls
 
     def responses(self) -> Iterator[Finding]:
         """Whole responses that state something else, or several things, must not pass by rule."""

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 
 from evoltune.domain import load_domain
-from evoltune.domain_kit import declared
+from evoltune.domain_kit import declared, prompts
+from evoltune.domain_kit.carried import Carried
 from evoltune.domain_kit.cheats import Cheats
 from evoltune.domain_kit.costs import costs, too_dear
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
@@ -84,10 +85,12 @@ class _Check:
         else:
             yield from laws_of_seeds(domain, seeds, self.sources)
             yield from hooks.stable_seeds()
-        yield from declared.laws_of_prompts(domain, self.sources)
+        yield from declared.laws_of_package(domain, self.sources, self.first.imported)
+        yield from prompts.laws_of_prompts(domain, self.sources)
         yield from declared.laws_of_options(domain, self.sources)
         problems: list[Task] = []
         yield from Suites(domain, self.sources, self.first, self.second, time, seeds).benchmarks(problems)
+        yield from prompts.laws_of_what_prompts_hold(domain, problems, self.sources)
         laws = Laws(domain, self.sources, self.first, self.second, time)
         judged = Judged()
         yield from self._verifier(laws, judged, seeds, problems)
@@ -126,6 +129,7 @@ class _Check:
             with self.first.jobs.limited(WRONG_S):
                 yield from Cheats(laws, judged.right).findings()
                 yield from Programs(laws, judged.right).findings()
+            yield from Carried(laws, judged.right).findings()
             yield from laws.without_reference(judged)
             yield from laws.columns_suffice(judged)
         elif any(f.ok is False for f in found):

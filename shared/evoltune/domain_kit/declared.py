@@ -1,4 +1,4 @@
-"""Laws about what a domain declares: its fields, prompts, columns, policy. No function of the domain runs here.
+"""Laws about what a domain declares: its fields, columns, policy, profiles. No function of the domain runs here.
 
 for finding in laws_of_fields(domain, sources): ...
 """
@@ -7,21 +7,39 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from evoltune.domain import Benchmark, Domain, Operator, Profile
-from evoltune.domain_kit.findings import Finding, Sources, broken, holds
+from evoltune.domain import ENTRY_POINTS, Benchmark, Domain, Operator, Profile, installed, package_of
+from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
+from evoltune.domain_kit.probing import Outcome
 from evoltune.evaluate.prompts import DECODING_KEYS
-from evoltune.evolve.rules.leaks import repeats_label
 from evoltune.record import Task
-from evoltune.text.residue import is_residue
 
-KINDS = ("depth", "breadth", "down", "fuse", "turn")
-SLOTS = {"fuse": {"instruction", "other"}, "turn": {"instruction", "answer"}}
+HEAVY = ("torch", "tensorflow", "jax", "transformers", "vllm", "ray")
+"""Libraries that take seconds and gigabytes: commands that only list a domain import it too."""
+IMPORT_S = 5.0
+"""CPU seconds in which a package is imported."""
+
+
+def _number(value: Any, least: float, most: float = math.inf) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most and value < math.inf
+    )
+
+
+_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "n": ("a whole number from 1", lambda v: isinstance(v, int) and _number(v, 1)),
+    "max_tokens": ("a whole number from 1", lambda v: isinstance(v, int) and _number(v, 1)),
+    "temperature": ("a number from 0 to 2", lambda v: _number(v, 0, 2)),
+    "top_p": ("a number above 0 and up to 1", lambda v: _number(v, 1e-9, 1)),
+    "repetition_penalty": ("a number above 0", lambda v: _number(v, 1e-9, 100)),
+    "stop": ("a list of texts", lambda v: isinstance(v, list | tuple) and all(isinstance(t, str) and t for t in v)),
+}
 RESERVED = ("instruction", "reference", "tests")
-_SLOT_LIKE = re.compile(r"(?<![\\\w^_}{$])\{ ?([A-Za-z][A-Za-z_]{2,30}) ?\}(?![}{])")
-_DOUBLED = re.compile(r"\{\{ ?(instruction|other|answer) ?\}\}")
 
 
 def laws_of_fields(domain: Domain, sources: Sources) -> Iterator[Finding]:
@@ -91,145 +109,84 @@ def _wrong_fields(domain: Domain, sources: Sources) -> Iterator[Finding]:
                 )
 
 
-def laws_of_prompts(domain: Domain, sources: Sources) -> Iterator[Finding]:
-    law = "prompts render"
-    found = next(_wrong_prompts(domain, sources, law), None)
-    count = len(domain.operators) + 1 + len(domain.evidence)
-    yield found or holds(law, f"{len(domain.operators)} operators, {count} prompts")
-    law = "no marker of a prompt can leak into a row unseen"
-    leak = next(
-        (
-            (o, line)
-            for o in domain.operators
-            if isinstance(o.template, str) and o.template
-            for line in _leaks(o.template)
-        ),
-        None,
-    )
-    if leak:
-        todo = "word the marker otherwise (as a sentence, say), so that a copy of it is noticed"
+def laws_of_package(domain: Domain, sources: Sources, imported: Outcome) -> Iterator[Finding]:
+    """How the package is found and what its import costs."""
+    law = "the package is found by its name and imported quickly"
+    if heavy := [name for name in HEAVY if name in imported.heavy]:
+        todo = "import it within the function that needs it, and name it in Domain.preload: every command imports the package"
         yield broken(
             law,
-            f"operator {leak[0].name!r}: {leak[1]!r}",
-            sources.line_of(leak[1]) or sources.named(leak[0].name),
+            f"importing it imports {', '.join(heavy)}",
+            sources.line_of(f"import {heavy[0]}", (".py",)) or sources.start(),
             todo,
         )
-    elif domain.operators:
-        yield holds(law, f"{len(domain.operators)} templates")
-
-
-def _wrong_prompts(domain: Domain, sources: Sources, law: str) -> Iterator[Finding]:
-    if not domain.operators:
+    elif imported.cpu > IMPORT_S:
+        todo = "import and build within the functions what only they need: every command and each worker imports the package"
         yield broken(
-            law,
-            "there is no operator",
-            sources.start(),
-            "give at least one: Operator(name=..., template='... {instruction}')",
+            law, f"importing it takes {imported.cpu:.1f} s of CPU (at most {IMPORT_S:g})", sources.start(), todo
         )
-    seen: dict[str, str] = {}
-    texts: dict[str, str] = {}
-    for o in domain.operators:
-        at, called = sources.named(str(o.name)), f"operator {o.name!r}"
-        yield from _wrong_operator(o, law, called, at)
-        if not isinstance(o.template, str):
+    elif found := next(_wrong_entry(domain, sources), None):
+        yield broken(law, *found)
+    else:
+        yield holds(law, f"{imported.cpu:.1f} s of CPU")
+
+
+def _wrong_entry(domain: Domain, sources: Sources) -> Iterator[tuple[str, str, str]]:
+    """(what, where, what to do) where the name means another domain, or leads nowhere."""
+    package, known = package_of(domain), installed()
+    other = known.get(domain.name, "").partition(":")[0].partition(".")[0]
+    if other and other != package:
+        detail = f"the name {domain.name!r} is that of an installed domain of the package {other}"
+        yield (
+            detail,
+            sources.line_of(f"{domain.name!r}".replace("'", '"'), (".py",)) or sources.start(),
+            "give it a name of its own",
+        )
+    for root in sources.roots:
+        file = next(
+            (
+                f
+                for f in (Path(root).parent / "pyproject.toml", Path(root).parents[1] / "pyproject.toml")
+                if f.is_file()
+            ),
+            None,
+        )
+        if file is None:
             continue
-        if o.name in seen:
-            yield broken(
-                law, f"operator names are not distinct: {o.name!r}", at, "rename one: results are counted by name"
+        try:
+            tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            yield (
+                f"pyproject.toml cannot be read: {error}",
+                f"{shown(str(file))}:1",
+                "correct it: without it nothing can be installed",
             )
-        if o.rewrite is not None and not o.template:  # it words the new task itself
-            seen[o.name] = o.name
-            continue
-        if o.rewrite is None and o.template.strip() in texts:
-            yield broken(
-                law,
-                f"{called} has the template of {texts[o.template.strip()]!r}",
-                at,
-                "give it a template of its own, or a larger weight to one",
+            return
+        points = tree.get("project", {}).get("entry-points", {}).get(ENTRY_POINTS, {})
+        ours = {
+            name: value
+            for name, value in points.items()
+            if str(value).startswith(f"{package}:") or str(value).startswith(f"{package}.")
+        }
+        right = f'{domain.name} = "{package}:domain"'
+        if ours and domain.name not in ours:
+            yield (
+                f"pyproject.toml has the entry point {min(ours)!r}, the domain's name is {domain.name!r}",
+                f"{shown(str(file))}:1",
+                f"write {right}",
             )
-        seen[o.name] = o.name
-        if o.rewrite is None:  # rewrites may share the prompt that words their tasks again
-            texts[o.template.strip()] = o.name
-        needs = SLOTS.get(o.kind, {"instruction"}) if o.rewrite is None else {"instruction"}
-        yield from _slots(
-            law, called, o.template, needs, needs - {"instruction"} if o.kind == "turn" else needs, sources, at
-        )
-    weights = [o.weight for o in domain.operators if isinstance(o.weight, int | float)]
-    if weights and not any(weight > 0 for weight in weights):
-        yield broken(
-            law, "every operator has the weight 0", sources.start(), "give one a weight above 0: none would be drawn"
-        )
-    yield from _slots(
-        law, "answer_prompt", domain.answer_prompt, {"instruction"}, {"instruction"}, sources, sources.start()
-    )
-    for name, prompt in domain.evidence.items():
-        yield from _slots(
-            law, f"evidence {name!r}", prompt, {"instruction"}, {"instruction"}, sources, sources.named(name)
-        )
-    for name, profile in domain.profiles.items():
-        if isinstance(profile.prompt, str) and "{instruction}" not in profile.prompt:
-            yield broken(
-                law, f"profile {name!r}: the prompt has no {{instruction}} slot", sources.named(name), "add it"
+        elif ours and not _leads_to(ours[domain.name], domain):
+            yield (
+                f"the entry point {ours[domain.name]!r} in pyproject.toml leads to no domain",
+                f"{shown(str(file))}:1",
+                f"write {right}",
             )
 
 
-def _wrong_operator(o: Operator, law: str, called: str, at: str) -> Iterator[Finding]:
-    """What is wrong with one operator by itself, its slots aside."""
-    if not isinstance(o.name, str) or not re.fullmatch(r"[\w.-]+", o.name):
-        yield broken(law, f"{called}: the name is no word", at, "use letters, digits, hyphens and underscores")
-    if o.kind not in KINDS:
-        yield broken(law, f"{called}: unknown kind {o.kind!r}", at, f"use one of {', '.join(KINDS)}")
-    if (
-        isinstance(o.weight, bool)
-        or not isinstance(o.weight, int | float)
-        or not math.isfinite(o.weight)
-        or o.weight < 0
-    ):
-        yield broken(law, f"{called}: weight {o.weight!r}", at, "give a number of at least 0")
-    if not isinstance(o.template, str):
-        yield broken(law, f"{called}: the template is a {type(o.template).__name__}", at, "give a text")
-    if o.rewrite is not None and not callable(o.rewrite):
-        yield broken(law, f"{called}: rewrite is a {type(o.rewrite).__name__}", at, "give a function or None")
-
-
-def _slots(
-    law: str, called: str, text: str, known: set[str], needed: set[str], sources: Sources, at: str
-) -> Iterator[Finding]:
-    """Slots that are missing, unknown, or of another kind of operator."""
-    place = (sources.line_of(text) if text.strip() else "") or at
-    for slot in sorted(needed | {"instruction"}):
-        if f"{{{slot}}}" not in text:
-            yield broken(
-                law, f"{called}: the template has no {{{slot}}} slot", place, f"write {{{slot}}} where the text belongs"
-            )
-    if doubled := _DOUBLED.search(text):
-        yield broken(
-            law,
-            f"{called}: {doubled[0]} keeps its outer braces",
-            place,
-            f"write {{{doubled[1]}}}: this is no str.format",
-        )
-    for like in _SLOT_LIKE.finditer(text):
-        if like[1] not in known and (like[1].casefold() in ("instruction", "other", "answer") or like[0].islower()):
-            filled = " and ".join(f"{{{s}}}" for s in sorted(known))
-            yield broken(
-                law,
-                f"{called}: {like[0]} is filled with nothing",
-                sources.line_of(like[0]) or place,
-                f"only {filled} is replaced here",
-            )
-    if not re.sub(r"\{\w+\}", "", text).strip() and called.startswith(("operator", "evidence")):
-        yield broken(law, f"{called}: the template asks for nothing", place, "write what the teacher shall do")
-
-
-def _leaks(template: str) -> Iterator[str]:
-    """Marker lines (`### Rewritten:`) that an echoing teacher would copy and the eliminator would not notice."""
-    for line in template.splitlines():
-        bare = line.strip().replace("{instruction}", "").replace("{other}", "").strip()
-        marker = re.fullmatch(r"[#*\[\s]*[\w ]{3,40}[#*\]\s]*:?", bare) and re.match(r"[#*\[]", bare)
-        leaked = Task(instruction=f"{bare}\nName a prime number.")
-        if marker and not (is_residue(leaked.instruction) or repeats_label((template,), None, leaked)):
-            yield bare
+def _leads_to(value: str, domain: Domain) -> bool:
+    module, _, attribute = value.partition(":")
+    found = sys.modules.get(module)
+    return found is not None and getattr(found, attribute.strip(), None) is domain
 
 
 def laws_of_options(domain: Domain, sources: Sources) -> Iterator[Finding]:
@@ -284,6 +241,7 @@ def _wrong_options(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
             todo = f"use {', '.join(DECODING_KEYS)}"
             yield broken(law, f"profile {name!r}: decoding has the unknown key {min(unknown, key=str)!r}", at, todo)
         decoding = profile.decoding if isinstance(profile.decoding, Mapping) else {}
+        yield from _out_of_range(law, name, decoding, at)
         count = decoding.get("n", 1)
         if isinstance(count, int) and count > 1 and not decoding.get("temperature"):
             todo = "give a temperature above 0, or n=1"
@@ -299,6 +257,12 @@ def _wrong_options(domain: Domain, sources: Sources, law: str) -> Iterator[Findi
             if getattr(profile, field) is not None and not callable(getattr(profile, field)):
                 yield broken(law, f"profile {name!r}: {field} is no function", at, "give a function or None")
     yield from _wrong_names(domain, sources, law)
+
+
+def _out_of_range(law: str, name: str, decoding: Mapping[str, Any], at: str) -> Iterator[Finding]:
+    for key, value in decoding.items():
+        if key in _RANGES and not _RANGES[key][1](value):
+            yield broken(law, f"profile {name!r}: decoding has {key} {value!r}", at, f"give {_RANGES[key][0]}")
 
 
 def _wrong_names(domain: Domain, sources: Sources, law: str) -> Iterator[Finding]:

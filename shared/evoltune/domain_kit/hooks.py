@@ -17,6 +17,32 @@ from evoltune.record import Answer, Record, Task, Verdict
 
 BREADTH = 8
 """Seeds or problems that a function is called with."""
+FOREIGN = Task(instruction="Which of the two roads is the shorter one?", name="foreign:1")
+"""A problem of another domain's suite: it has none of this domain's fields."""
+MOST_REASON = 200
+"""Characters of an eliminator's reason: reasons are counted, so they are few and short."""
+LONG = 30_000
+COSTLY_S = 2.0
+ODD = (
+    "",
+    " ",
+    "\n\n",
+    "?",
+    "\x00",
+    "\u202e\u200b",
+    "\U0001f600" * 9,
+    "word",
+    "\u4e00\u4e01",
+    "```",
+    "{",
+    "%s",
+    "\\",
+    "- \n- \n",
+    "1.",
+    "Answer:",
+    "\r\n",
+)
+"""Texts that a teacher may send for a task or an answer."""
 STRANGE = Task(instruction="I would rather talk about the weather today.", name="strange")
 
 
@@ -125,7 +151,7 @@ class Hooks:
         lists: list[tuple[list[str | None], Mapping[str, tuple[str, ...]]]] = [
             ([right, right, wrong, None], evidence), ([None, wrong, right, right], evidence), ([right, right, wrong, None], evidence),
             ([], {}), ([None], {}), ([*UNRELATED[:2]], {}), ([right, wrong], dict.fromkeys(evidence, ())),
-            ([None, None, None, right], evidence),
+            ([None, None, None, right], evidence), ([UNRELATED[0]], {}), ([wrong], {}),
         ]  # fmt: skip
         results: list[list[Verdict]] = []
         for candidates_, texts in lists:
@@ -142,40 +168,8 @@ class Hooks:
                 )
                 return
             results.append(outcome.value)
-        statuses = [[v.status for v in verdicts] for verdicts in results]
-        if any(
-            v.status == "pass" for i in (0, 1, 4, 7) for v, c in zip(results[i], lists[i][0], strict=True) if c is None
-        ):
-            yield broken(law, "a candidate that is None (no answer found) passes", place, "give None a `fail`")
-        elif statuses[0] != statuses[2] and not _is_late(statuses[0] + statuses[2]):
-            yield broken(
-                law,
-                f"the same candidates get {statuses[0]}, then {statuses[2]}",
-                place,
-                "use nothing but the arguments",
-            )
-        elif statuses[0] != statuses[1][::-1] and not _is_late(statuses[0] + statuses[1]):
-            detail = f"candidates in another order get other verdicts: {statuses[0]}, reversed {statuses[1][::-1]}"
-            yield broken(
-                law,
-                detail,
-                place,
-                "let no verdict depend on a candidate's place, and return them in the candidates' order",
-            )
-        elif all(s == "pass" for s in statuses[5]):
-            yield broken(
-                law,
-                f"two unlike answers without evidence pass: {UNRELATED[:2]!r}",
-                place,
-                "pass only what the candidates' agreement or the evidence shows",
-            )
-        elif statuses[0][:3] == ["pass"] * 3 and statuses[6] == ["pass"] * 2:
-            yield broken(
-                law,
-                f"{right[:60]!r} and {wrong[:60]!r} both pass, without evidence",
-                place,
-                "at most one of two unlike answers is right",
-            )
+        if found := _wrong_votes(lists, [[v.status for v in verdicts] for verdicts in results], right, wrong):
+            yield broken(law, found[0], place, found[1])
 
     # ---- overlap
 
@@ -198,7 +192,10 @@ class Hooks:
         ]  # fmt: skip
         strange = Record(domain=self.domain.name, task=STRANGE)
         until, named, counts = self.time.until(2), 0, []
-        for record, tasks in until.over([(strange, suite), (strange, []), *((c, suite) for c in copies)]):
+        mixed = [*suite, FOREIGN]
+        for record, tasks in until.over(
+            [(strange, suite), (strange, []), (strange, mixed), *((c, suite) for c in copies)]
+        ):
             outcome = self.ask("overlap", record, tasks, key=method, name=f"overlap {method!r}")
             if failure := self.failure(law, outcome, place, todo):
                 yield failure
@@ -222,10 +219,10 @@ class Hooks:
             if record is not strange:
                 counts.append(len(outcome.value))
                 named += suite[copies.index(record)].name in outcome.value
-        if copies and not named and until.looked > 2:
+        if copies and not named and until.looked > 3:
             yield broken(
                 law,
-                f"of {until.looked - 2} rows that copy a problem none is named",
+                f"of {until.looked - 3} rows that copy a problem none is named",
                 place,
                 "name at least a problem whose copy the row is",
             )
@@ -273,6 +270,7 @@ class Hooks:
                 return
             dropped += results[0] is not None or results[1] is not None
             reasons.update(r for r in results[:2] if r)
+        yield from self._odd_children(law, place, key)
         if until.looked and dropped > until.looked / 2:
             yield broken(
                 law,
@@ -280,6 +278,68 @@ class Hooks:
                 place,
                 "keep what is like the seeds",
             )
+
+    def _odd_children(self, law: str, place: str, key: int) -> Iterator[Finding]:
+        """Children as a teacher may write them: none of them may stop a run, and few reasons tell why they go."""
+        first = self.seeds[0].task if self.seeds else STRANGE
+        long = (first.instruction + " ") * (LONG // (len(first.instruction) + 1) + 1)
+        children = [
+            STRANGE,
+            *(replace(first, instruction=text, reference=None, tests=None, fields={}) for text in (*ODD, long[:LONG])),
+        ]
+        calls: list[tuple[Task | None, Task, str | None]] = [
+            (parent, child, None) for child in children for parent in (None, first)
+        ]
+        calls += [(None, first, text) for text in (*ODD, long[:LONG], "word " * (LONG // 5))]
+        for parent, child, answer in self.time.until(0.5).over(calls):
+            outcome = self.first.call("eliminator", parent, child, answer, key=key, name="an eliminator")
+            text = child.instruction if answer is None else answer
+            if failure := self.failure(
+                law, outcome, place, "keep or drop whatever the teacher writes: it may be empty, or of any length"
+            ):
+                yield replace(failure, detail=f"{failure.detail}, for {text[:40]!r} ({len(text)} characters)")
+                return
+            if outcome.cpu > COSTLY_S:
+                yield broken(
+                    law,
+                    f"it takes {outcome.cpu:.1f} s of CPU for {len(text)} characters",
+                    place,
+                    "make it cheaper: each rewrite is looked at",
+                )
+                return
+            reason = outcome.value or ""
+            if len(reason) > MOST_REASON or (len(text) > 30 and text in reason):
+                detail = f"the reason {reason[:60]!r} has {len(reason)} characters and holds what was dropped"
+                yield broken(law, detail, place, "give a few words that many rows share: reasons are counted")
+                return
+
+
+def _wrong_votes(
+    lists: Sequence[tuple[Sequence[str | None], Any]], statuses: Sequence[Sequence[str]], right: str, wrong: str
+) -> tuple[str, str] | None:
+    """(what is wrong with the verdicts of `confirm` on these lists of candidates, what to do)."""
+    named = [pair for i in (0, 1, 4, 7) for pair in zip(statuses[i], lists[i][0], strict=True)]
+    if ("pass", None) in named:
+        return "a candidate that is None (no answer found) passes", "give None a `fail`"
+    if statuses[0] != statuses[2] and not _is_late([*statuses[0], *statuses[2]]):
+        return f"the same candidates get {statuses[0]}, then {statuses[2]}", "use nothing but the arguments"
+    if statuses[0] != statuses[1][::-1] and not _is_late([*statuses[0], *statuses[1]]):
+        detail = f"candidates in another order get other verdicts: {statuses[0]}, reversed {statuses[1][::-1]}"
+        return detail, "let no verdict depend on a candidate's place, and return them in the candidates' order"
+    if all(status == "pass" for status in statuses[5]):
+        detail = f"two unlike answers without evidence pass: {UNRELATED[:2]!r}"
+        return detail, "pass only what the candidates' agreement or the evidence shows"
+    if lone := next((lists[i][0][0] for i in (8, 9) if statuses[i] == ["pass"]), None):
+        return (
+            f"a single answer without evidence passes: {lone[:80]!r}",
+            "one voice is no agreement: call it `unverifiable`",
+        )
+    if statuses[0][:3] == ["pass"] * 3 and statuses[6] == ["pass"] * 2:
+        return (
+            f"{right[:60]!r} and {wrong[:60]!r} both pass, without evidence",
+            "at most one of two unlike answers is right",
+        )
+    return None
 
 
 def _said(value: Any) -> str:

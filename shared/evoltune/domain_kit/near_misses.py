@@ -1,5 +1,6 @@
 """Answers that are nearly right, made from right ones; and answers that no domain should accept or stumble over."""
 
+import ast
 import re
 
 SWAPS = (
@@ -9,6 +10,8 @@ SWAPS = (
 HOSTILE = (
     "", " ", "\x00", "\ud800", "\u202e\u200b", "A" * 1_000_000, "(" * 5_000, "9" * 4_000, "9**9**9**9", "{" * 999 + "}" * 999,
     "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
+    "1/0", "0/0", "1e999999999", "1e-999999999", "{}", "[]", '{"answer": null}', '{"answer": [1]}', "[1, 2]", "[{}]", "<a>", "2023-02-30", "25:61", "\u0663\u00b2\u00bd\u4e00",
+    *"*+?\\%$={}<>'\"().-,e:;/|&^~#@!", "--1", "1..2", "1,,2", "$$", "\\boxed{", "\\frac{}{}", "**", "()", ",", "0x", "1e", "=1", "1=", "A", "z",
     "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000, "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
@@ -72,6 +75,28 @@ def _of_letters(text: str) -> dict[str, str]:
         found["more at its end"] = text + ("7" if text[-1].isdigit() else "zq")
         found["more at its start"] = ("7" if text[0].isdigit() else "zq") + text
     return found
+
+
+def several_answers(candidate: str, other: str) -> dict[str, str]:
+    """kind -> a text that gives two answers, of which one is right: whoever gives several has not answered."""
+    found = {
+        "several answers": f"{candidate} or {other}",
+        "several answers, the right one last": f"{other}, {candidate}",
+    }
+    if "\n" not in candidate + other and not python_functions(candidate):
+        found |= {
+            "several answers, one on each line": f"{other}\n{candidate}",
+            "several answers between semicolons": f"{candidate}; {other}",
+        }
+    return found
+
+
+def python_functions(candidate: str) -> list[str]:
+    """The names of the functions that a Python program defines; none where it is no program."""
+    try:
+        return [node.name for node in ast.parse(candidate).body if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def other_responses(response: str, candidate: str) -> dict[str, str]:

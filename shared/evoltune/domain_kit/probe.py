@@ -21,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,10 @@ class _Probe:
         self.context = Context(run=self.run, policy={})
         self.function = ""
         """Which of several functions of one request runs: extract or verify."""
+        self.lost = ""
+        """A status with which the sandbox answers every program in place of running it."""
+        self.ran = False
+        """Whether this call ran a program."""
         self.given: tuple[Any, str] = (None, "None")
         """The last value that was returned, and what it was then."""
 
@@ -107,7 +111,9 @@ class _Probe:
 
     def started(self) -> dict[str, Any]:
         """The import, as a reply like any other."""
+        before = {*sys.modules}
         reply = self._called("import", lambda: load_domain(self.config["ref"]), reads=False, cpu_s=self.config["cpu_s"])
+        reply["heavy"] = tuple(sorted(name for name in {*sys.modules} - before if "." not in name))
         found = reply.pop("value")
         if isinstance(found, Domain):
             self.domain = found
@@ -138,6 +144,9 @@ class _Probe:
             wrong = next((job for job in jobs if not isinstance(job, Job)), None)
             if wrong is not None:
                 raise TypeError(f"context.run takes a Job, not {type(wrong).__name__}")
+            self.ran = True
+            if self.lost:
+                return [Verdict(status=self.lost, reason="the sandbox was lost") for _ in jobs]  # type: ignore[arg-type]
             self.send({"run": list(jobs)})
             verdicts: list[Verdict] = self.receive()["verdicts"]
             return verdicts
@@ -146,12 +155,15 @@ class _Probe:
             _setitimer(signal.ITIMER_PROF, *rest)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One call: {"hook", "key", "args", "policy", "shift", "leap", "extreme"} -> value, error, where, notes, and what was used."""
+        """One call: {"hook", "key", "args", "policy", "shift", "leap", "extreme", "lost", "one_by_one"} -> value, error, where, notes, and what was used."""
         domain, surroundings = self.domain, self.watch.surroundings
         assert domain is not None
         surroundings.set(**{name: request[name] for name in ("shift", "leap", "extreme") if name in request})
         hook, key, args = request["hook"], request.get("key", ""), request["args"]
-        self.function = ""
+        self.function, self.lost, self.ran = "", request.get("lost", ""), False
+        whole = self.context
+        if request.get("one_by_one"):
+            self.context = replace(whole, many=None)
         if request.get("policy") is not None:
             self._set_policy(request["policy"])
         before, declared = pickle.dumps(args), self._declared()
@@ -171,11 +183,13 @@ class _Probe:
             self._set_policy({})
         elif request.get("policy") is not None:
             self._set_policy({})
+        if request.get("one_by_one"):
+            self.context = whole
         if hook == "state":
             self.watch.notes = []
             self.watch.compare_bindings()
             reply["notes"] = list(self.watch.notes)
-        used = {"clock": surroundings.uses_clock, "random": surroundings.uses_random}
+        used = {"clock": surroundings.uses_clock, "random": surroundings.uses_random, "ran": self.ran}
         return reply | used | {"function": self.function, "fields": set(self.fields), "options": set(self.options)}
 
     def _declared(self) -> str:
@@ -402,6 +416,11 @@ def _task(task: Task) -> Task:
     for attribute in ("instruction", "name"):
         if not isinstance(getattr(task, attribute), str):
             raise BreakContract(f"{name}: {attribute} is {_kind(getattr(task, attribute))}, not a string")
+    for attribute in ("instruction", "name", "reference"):
+        if (kind := type(getattr(task, attribute))) not in (str, type(None)) and issubclass(kind, str):
+            raise BreakContract(
+                f"{name}: {attribute} is a {kind.__name__}, which comes back from the store as a plain string: give a str"
+            )
     if not isinstance(task.reference, str | None):
         raise BreakContract(f"{name}: reference is {_kind(task.reference)}, not a string or None")
     if not isinstance(task.fields, Mapping):

@@ -61,8 +61,12 @@ class Outcome:
     notes: tuple[Note, ...] = ()
     clock: bool = False
     random: bool = False
+    ran: bool = False
+    """Whether it ran programs in the sandbox."""
     cpu: float = 0.0
     """CPU seconds."""
+    heavy: tuple[str, ...] = ()
+    """Of an import: the top-level modules that it brought."""
 
 
 @dataclass
@@ -143,7 +147,7 @@ class Probe:
         }  # fmt: skip
         if self.elsewhere:
             env |= {"LANG": "C", "TZ": "AAA-13", "HOME": "/nonexistent", "USER": "somebody", "LOGNAME": "somebody", "COLUMNS": "40", "LINES": "9",
-                    "PATH": "/nonexistent", "OMP_NUM_THREADS": "1"}  # fmt: skip
+                    "PATH": "/nonexistent", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "0"}  # fmt: skip
         (folder / "cwd").mkdir()
         (folder / "tmp").mkdir()
         env["TMPDIR"] = str(folder / "tmp")
@@ -166,9 +170,19 @@ class Probe:
         self._notes.close()
         self._folder.cleanup()
 
+    def renew(self) -> None:
+        """From the next call on a process in which nothing was called before."""
+        if self._is_alive:
+            self._end()
+
     def call(self, hook: str, *args: Any, key: Any = "", name: str = "", **mode: Any) -> Outcome:
-        """One call. `name`: the function as findings call it; `shift`, `leap`, `extreme`: see `Surroundings`; `policy`: options
-        that differ from their defaults."""
+        """One call.
+
+        Args:
+            name: the function as findings call it.
+            mode: `shift`, `leap`, `extreme`: see `Surroundings`; `policy`: options that differ from their defaults; `lost`: a status
+                with which the sandbox answers without running anything; `one_by_one`: a context without `many`.
+        """
         if not self._is_alive:
             self._start()
         self._cpu_s = LOAD_CPU_S if hook in ("seeds", "load", "verify_many") else CPU_S
@@ -202,6 +216,7 @@ class Probe:
         return Outcome(
             value=reply.get("value"), error=error, kind=reply["kind"], where=reply["where"], notes=tuple(reply["notes"]),
             clock=reply.get("clock", False), random=reply.get("random", False), cpu=reply.get("cpu", 0.0),
+            ran=reply.get("ran", False), heavy=reply.get("heavy", ()),
         )  # fmt: skip
 
     def _keep(self, name: str, notes: list[Note]) -> None:

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -109,6 +110,9 @@ _OF_LIBRARIES: dict[str, dict[str, Callable[[Any], Any]]] = {
 def preload(roots: list[str]) -> None:
     """Imports those libraries with settings of their own that the package's code names: what a first call sets would go
     unseen if the same call imported them."""
+    weakref.finalize(
+        preload, int
+    ).detach()  # the first one anywhere, e.g. of a TemporaryDirectory, registers itself at exit
     files = [f for root in roots for f in (Path(root).rglob("*.py") if Path(root).is_dir() else [Path(root)])]
     code = "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file())
     for name in _OF_LIBRARIES:

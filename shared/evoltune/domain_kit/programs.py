@@ -4,12 +4,12 @@ must not pass, and a right one passes whatever stands in its comments.
     python_functions("def f(x):\n    return x")     # ["f"]
 """
 
-import ast
 from collections.abc import Iterator, Sequence
 
 from evoltune.domain_kit.cheats import Right, Tally
 from evoltune.domain_kit.findings import Finding, broken, holds
 from evoltune.domain_kit.judging import ALWAYS, Laws, example
+from evoltune.domain_kit.near_misses import python_functions
 from evoltune.domain_kit.phrases import STOCK, phrases_of
 from evoltune.record import Json, Task, Verdict
 
@@ -36,14 +36,6 @@ def _of_a_part(function):
     return answer
 
 """
-
-
-def python_functions(candidate: str) -> list[str]:
-    """The names of the functions that a Python program defines; none where it is no program."""
-    try:
-        return [node.name for node in ast.parse(candidate).body if isinstance(node, ast.FunctionDef)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
 
 
 class Programs:

@@ -19,6 +19,8 @@ _SEEDS = 24
 _DRAWS = 6
 """Children of one parent that are compared."""
 _ENOUGH = 3
+_ROUNDS = 2
+"""Further rounds in which children of a rewrite are rewritten."""
 
 
 class Rewrites(Hooks):
@@ -101,6 +103,8 @@ class Rewrites(Hooks):
             yield broken(
                 law, detail, place, "give the child's Task the fields that verify needs: dict(parent.task.fields)"
             )
+        yield from self._unchanged(law, name, place, children)
+        yield from self._again(law, key, place, children[: 0 if self.first.jobs.seconds > began else _ENOUGH])
         for i, parents in enumerate(self._bare(len(children[0][0]) if children else 1)):
             todo = (
                 "say in a few words why there is no child: a rewrite of the teacher's own tasks meets parents like this"
@@ -110,6 +114,50 @@ class Rewrites(Hooks):
                 detail = f"{failure.detail}, for a parent without reference, tests and fields: {parents[0].task.instruction[:60]!r}"
                 yield replace(failure, detail=detail)
                 return
+
+    def _unchanged(
+        self, law: str, name: str, place: str, children: Sequence[tuple[Sequence[Record], Rewritten]]
+    ) -> Iterator[Finding]:
+        same = [child for parents, child in children if any(_asked(child.task) == _asked(p.task) for p in parents)]
+        if len(children) >= _ENOUGH and len(same) >= ALWAYS * len(children):
+            detail = f"operator {name!r}: {len(same)} of {len(children)} children ask what their parent asks, e.g. {same[0].task.instruction[-120:]!r}"
+            yield broken(law, detail, place, "change the task, or say in a few words why there is no child")
+
+    def _again(
+        self, law: str, key: int, place: str, children: Sequence[tuple[Sequence[Record], Rewritten]]
+    ) -> Iterator[Finding]:
+        """Its children are parents in the next round: they give children that hold, or a reason."""
+        name = self.domain.operators[key].name
+        for parents, child in self.time.until(0.5).over(children):
+            made = child
+            for number in range(1, _ROUNDS + 1):
+                answers = (Answer(text=made.solution, model="check"),)
+                record = Record(
+                    domain=self.domain.name,
+                    task=made.task,
+                    parents=(parents[0].id,),
+                    operator=name,
+                    round=number,
+                    answers=answers,
+                )
+                outcome = self.first.call(
+                    "rewrite", [record, *parents[1:]], number, key=key, name=f"rewrite of {name!r}"
+                )
+                todo = "return a Rewritten or a reason also for children of its own: they are parents in the next round"
+                if failure := self.failure(law, outcome, place, todo):
+                    detail = (
+                        f"{failure.detail}, for a child of its own in round {number}: {made.task.instruction[-80:]!r}"
+                    )
+                    yield replace(failure, detail=detail)
+                    return
+                if isinstance(outcome.value, str):
+                    break
+                made = outcome.value
+                judged = self.first.call("answer", made.task, made.solution, name="extract and verify")
+                if not judged.kind and judged.value[1].status == "fail":
+                    reason = f"{judged.value[1].reason[:80]!r}, for {made.solution[:80]!r} of {made.task.instruction[-120:]!r}"
+                    yield broken(law, f"operator {name!r}: in round {number + 1} fail ({reason})", place, todo)
+                    return
 
     def _bare(self, wanted: int) -> Iterator[list[Record]]:
         """Parents as the teacher writes them."""

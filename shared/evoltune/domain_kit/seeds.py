@@ -18,7 +18,7 @@ _MISSING = re.compile(
     r"\s*(nan|n/a|todo|tbd|fixme|xxx+|lorem ipsum.*|<\w+>|\.\.\.|undefined)\s*", re.IGNORECASE | re.DOTALL
 )
 """Texts that stand for one that is missing."""
-_MOJIBAKE = re.compile(r"\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac|[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_MOJIBAKE = re.compile(r"\ufffd|\ufeff|\u00c3[\u0080-\u00bf]|\u00e2\u20ac|[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _LEAK = 0.8
 
 
@@ -28,6 +28,17 @@ def same_question(task: Task) -> tuple[str, object, str]:
     return text, tuple(task.history), json.dumps(task.fields, sort_keys=True, default=str)
 
 
+def unclean_text(text: str) -> str:
+    """What a text holds that no author wrote; "" where there is nothing of the kind."""
+    found = _MOJIBAKE.search(text)
+    return f"holds {found[0]!a}: its text was read in another encoding, or is broken" if found else ""
+
+
+def is_missing(text: str) -> bool:
+    """Whether a text stands for one that is still to be written."""
+    return _MISSING.fullmatch(text) is not None
+
+
 def unclean(task: Task, answers: Sequence[str] = ()) -> str:
     """What is wrong with a row's texts, in words; "" where nothing is."""
     for name, text in (
@@ -35,9 +46,9 @@ def unclean(task: Task, answers: Sequence[str] = ()) -> str:
         ("reference", task.reference or "-"),
         *(("answer", a) for a in answers),
     ):
-        if found := _MOJIBAKE.search(text):
-            return f"the {name} holds {found[0]!a}: its text was read in another encoding, or is broken"
-        if _MISSING.fullmatch(text):
+        if wrong := unclean_text(text):
+            return f"the {name} {wrong}"
+        if is_missing(text):
             return f"the {name} is {text.strip()[:20]!r}, which stands for a missing one"
     return ""
 
@@ -110,7 +121,7 @@ def _wrong_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources, law:
             )
         elif names.setdefault(task.name, seed.id) != seed.id or list(names).count(task.name) > 1:
             yield broken(law, f"two seeds have the name {task.name!r}", at, "give each task a name of its own")
-        yield from _wrong_answers(seed, law, called, at)
+        yield from _wrong_answers(seed, law, called, at, sources.roots)
     if found := gives_answer([(s.task, s.task.reference or (s.answers[0].text if s.answers else "")) for s in seeds]):
         yield broken(
             law,
@@ -122,11 +133,14 @@ def _wrong_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources, law:
         yield broken(law, "two seeds have the same id", place, "give each task a name")
 
 
-def _wrong_answers(seed: Record, law: str, called: str, at: str) -> Iterator[Finding]:
-    """What is wrong with a seed's answers and with the texts of the row."""
+def _wrong_answers(seed: Record, law: str, called: str, at: str, roots: Sequence[str]) -> Iterator[Finding]:
+    """What is wrong with a seed's answers and with the texts of the row. `roots`: the package's folders."""
     if any(not a.text.strip() for a in seed.answers):
         yield broken(law, f"the seed {called} has an empty answer", at, "write the answer, or give no Answer")
     if any(a.verdict is not None for a in seed.answers):
         yield broken(law, f"the seed {called} brings a verdict", at, "leave `verdict` out: verify gives it")
+    if machine := next((root for root in roots if root.rstrip("/") in repr(seed.task)), ""):
+        todo = "name rows by the file's name and line: this path is another one on each machine, and so is the row's id"
+        yield broken(law, f"the seed {called} holds the path {machine!r}", at, todo)
     if wrong := unclean(seed.task, [a.text for a in seed.answers]):
         yield broken(law, f"the seed {called}: {wrong}", at, "correct this row, or leave it out")

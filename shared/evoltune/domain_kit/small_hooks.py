@@ -9,9 +9,15 @@ from typing import Any
 
 from evoltune.domain_kit.findings import Finding, broken, holds, shown
 from evoltune.domain_kit.hooks import BREADTH, STRANGE, Hooks
-from evoltune.domain_kit.judging import ALWAYS, Judged
+from evoltune.domain_kit.judging import ALWAYS, LATE, Judged
 from evoltune.domain_kit.near_misses import UNRELATED, near_misses
 from evoltune.record import Task
+
+_STATED = (
+    "@", "The answer is @.", "The answer is: @", "#### @", "\\boxed{@}", "$\\boxed{@}$", "Answer: @", "**Answer: @**", "Final Answer: The final answer is $@$. I hope it is correct.",
+    "```\n@\n```", "```python\n@\n```", "<answer>@</answer>", '{"answer": "@"}', "A: @",
+)  # fmt: skip
+"""Forms in which answers are given (`@`)."""
 
 
 class SmallHooks(Hooks):
@@ -40,6 +46,7 @@ class SmallHooks(Hooks):
                 found = broken(
                     law, f"none for {len(tasks)} seeds that have tests", place, "return each test of task.tests"
                 )
+            found = found or self._cases(law, place, judged)
             yield found or holds(law, f"{sum(counts)} of {len(tasks)} seeds")
         if self.domain.check_steps is not None and tasks:
             law, place = "check_steps labels each step", self.sources.function(self.domain.check_steps)
@@ -48,7 +55,7 @@ class SmallHooks(Hooks):
             law, place = "route gives a text for whatever answer", self.sources.function(self.domain.route)
             outcomes = [self.ask("route", tasks[0], text, name="route") for text in (*UNRELATED, "", "9" * 400)]
             found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
-            yield found or holds(law, f"{len(outcomes)} answers")
+            yield found or self._layouts(law, place) or holds(law, f"{len(outcomes)} answers")
         if self.domain.stand_in is not None:
             law, place = "stand_in replies as a teacher would", self.sources.function(self.domain.stand_in)
             pairs = [(task, name) for task in tasks for name in self.domain.evidence]
@@ -60,11 +67,46 @@ class SmallHooks(Hooks):
             if profile.render is not None and tasks:
                 law, place = f"profile {name!r} renders tasks", self.sources.function(profile.render)
                 outcomes = [self.ask("render", task, key=name, name="render") for task in tasks]
-                yield next(
-                    filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None
-                ) or holds(law, f"{len(tasks)} tasks")
+                found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
+                texts, asked = {o.value for o in outcomes}, {t.instruction for t in tasks}
+                if not found and len(asked) > 1 and len(texts) == 1:
+                    detail = f"{len(asked)} tasks are rendered as the same text, {outcomes[0].value[:80]!r}"
+                    found = broken(law, detail, place, "put the task's instruction into the text")
+                yield found or holds(law, f"{len(tasks)} tasks")
             if profile.extract is not None or profile.verify is not None:
-                yield self._profile(name, tasks)
+                yield self._profile(name, tasks, judged)
+
+    def _layouts(self, law: str, place: str) -> Finding | None:
+        """Blank lines and line ends are layout: the way of a solution is the same."""
+        for seed in self.time.until(0.5).over([s for s in self.seeds if s.answers][:BREADTH]):
+            text = seed.answers[0].text
+            forms = (text, f"\n{text}\n\n", text.replace("\n", "\r\n"), text.replace("\n", "\n\n"), f"{text}  ")
+            ways = [self.first.call("route", seed.task, form, name="route").value for form in forms]
+            other = next((form for form, way in zip(forms, ways, strict=True) if way != ways[0]), None)
+            if other is not None:
+                detail = f"{text[-60:]!r} and {other[-60:]!r} go two ways, and differ in blanks and line ends alone"
+                return broken(
+                    law,
+                    detail,
+                    place,
+                    "build the text of what the solution does (its equations, its syntax tree), not of its layout",
+                )
+        return None
+
+    def _cases(self, law: str, place: str, judged: Judged) -> Finding | None:
+        """Each case is a form of `Task.tests`: a right answer passes it."""
+        tried, wrong = 0, []
+        for task, _, candidate in self.time.until(0.5).over([r for r in judged.right if r[0].tests][: BREADTH // 2]):
+            for case in (self.first.call("cases", task, name="cases").value or [])[:3]:
+                outcome = self.first.call("verify", replace(task, tests=case), candidate, name="verify")
+                tried += 1
+                if outcome.kind or outcome.value.status not in ("pass", *LATE):
+                    what = outcome.error or f"{outcome.value.status} ({outcome.value.reason[:60]!r})"
+                    wrong.append(f"{what} for the case {case!r:.80} of {task.instruction[:60]!r}")
+        if tried < 3 or len(wrong) < ALWAYS * tried:
+            return None
+        todo = "give each case the form that verify reads in Task.tests, e.g. [case] where tests is a list"
+        return broken(law, f"right answers fail {len(wrong)} of {tried} single cases: {wrong[0]}", place, todo)
 
     def _steps(self, law: str, place: str) -> Finding:
         todo = "return True, False or None for each step, in their order"
@@ -76,7 +118,33 @@ class SmallHooks(Hooks):
                     return failure
                 if len(outcome.value) != len(steps):
                     return broken(law, f"{len(outcome.value)} labels for {len(steps)} steps", place, todo)
-        return self._wrong_steps(law, place) or holds(law, f"{min(len(self.seeds), BREADTH)} solutions")
+        return (
+            self._right_steps(law, place)
+            or self._wrong_steps(law, place)
+            or holds(law, f"{min(len(self.seeds), BREADTH)} solutions")
+        )
+
+    def _right_steps(self, law: str, place: str) -> Finding | None:
+        """Of the steps of the seeds' own answers, which are right, most must not be called wrong."""
+        labels: list[tuple[str, bool]] = []
+        for task, text in self.time.until(0.5).over(
+            [(s.task, a.text) for s in self.seeds[: 4 * BREADTH] for a in s.answers]
+        ):
+            steps = text.splitlines()
+            found = self.first.call("check_steps", task, steps, name="check_steps").value or []
+            labels += [(step, label) for step, label in zip(steps, found, strict=False) if label is not None]
+        false = [step for step, label in labels if not label]
+        if len(labels) < 3 or len(false) < 0.5 * len(labels):
+            return None
+        detail = (
+            f"{len(false)} of {len(labels)} steps of the seeds' own answers are called wrong, e.g. {false[0][:80]!r}"
+        )
+        return broken(
+            law,
+            detail,
+            place,
+            "give True for a step that is right, False for one that is wrong, None where no check decides",
+        )
 
     def _wrong_steps(self, law: str, place: str) -> Finding | None:
         """Steps that it calls right, with a digit changed."""
@@ -92,7 +160,22 @@ class SmallHooks(Hooks):
         detail = f"{len(passed)} of {len(right)} steps with another last digit are still right, e.g. {passed[0][:80]!r}"
         return broken(law, detail, place, "give True only where an exact check says so, else None")
 
-    def _profile(self, name: str, tasks: Sequence[Task]) -> Finding:
+    def _passes_nothing(self, name: str, judged: Judged) -> str:
+        """A right answer that no form makes a profile accept, of several that it judges; "" where there is none."""
+        tried: list[str] = []
+        for task, response, candidate in self.time.until(0.5).over(judged.right[:4]):
+            forms = (form.replace("@", candidate) for form in _STATED)
+            verdicts = [
+                self.first.call("answer", task, text, key=name, name=f"profile {name!r}").value
+                for text in (response, *forms)
+            ]
+            statuses = {v[1].status for v in verdicts if v}
+            if statuses - {"fail"}:
+                return ""
+            tried.append(candidate)
+        return tried[0] if len(tried) > 2 else ""
+
+    def _profile(self, name: str, tasks: Sequence[Task], judged: Judged) -> Finding:
         profile = self.domain.profiles[name]
         law, place = (
             f"profile {name!r} judges whatever it is given",
@@ -110,6 +193,9 @@ class SmallHooks(Hooks):
         if tasks and passed >= len(UNRELATED) * min(3, len(tasks)):
             detail = f"every answer passes, e.g. {UNRELATED[0]!r} to {tasks[0].instruction[:60]!r}"
             return broken(law, detail, place, "let it reject what does not answer the task")
+        if refused := self._passes_nothing(name, judged):
+            detail = f"no right answer passes in any of {len(_STATED) + 1} forms, e.g. {refused[:60]!r}"
+            return broken(law, detail, place, "let it accept the right answer in the form that its prompt asks for")
         return holds(law, f"{len(tasks[:3])} tasks, good and bad answers")
 
     # ---- options, stated references, wordings
@@ -180,6 +266,8 @@ class SmallHooks(Hooks):
                 continue
             law, place = f"faithful of {operator.name!r} tells wordings apart", self.sources.function(operator.faithful)
             until, accepted = self.time.until(0.5), 0
+            digits: list[str] = []
+            numbered = 0
             for seed, other in until.over([*zip(self.seeds[:BREADTH], self.seeds[1 : BREADTH + 1], strict=False)]):
                 outcomes = [
                     self.ask("faithful", seed.task, text, key=key, name="faithful")
@@ -192,8 +280,22 @@ class SmallHooks(Hooks):
                 if outcomes[0].value:
                     yield broken(law, f"it refuses a task's own wording: {outcomes[0].value!r}", place, todo)
                     return
+                if not outcomes[2].value:
+                    yield broken(law, "it accepts the empty wording", place, todo)
+                    return
+                if changed := near_misses(seed.task.instruction).get("last digit changed"):
+                    numbered += 1
+                    told = self.ask("faithful", seed.task, changed, key=key, name="faithful")
+                    digits += [changed] if not told.kind and not told.value else []
                 accepted += not outcomes[1].value
-            if until.looked > 2 and accepted == until.looked:
+            if numbered > 2 and len(digits) == numbered:
+                yield broken(
+                    law,
+                    f"it accepts another number in {numbered} of {numbered} wordings, e.g. {digits[0][-80:]!r}",
+                    place,
+                    "compare the numbers that the task states",
+                )
+            elif until.looked > 2 and accepted == until.looked:
                 yield broken(
                     law,
                     f"it accepts the wording of another task {accepted} times of {until.looked}",

@@ -1,6 +1,8 @@
 """Laws of a domain's benchmarks: what each declares, whether its file is the published one, and what the file holds."""
 
 import re
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +10,13 @@ from pathlib import Path
 from evoltune.domain import Benchmark
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
 from evoltune.domain_kit.hooks import Hooks
-from evoltune.domain_kit.seeds import gives_answer, same_question, unclean
+from evoltune.domain_kit.seeds import gives_answer, is_missing, same_question, unclean
 from evoltune.errors import DataError
 from evoltune.evaluate.suite_files import candidates, file_hashes, is_published
 from evoltune.record import Task
+
+_COPIED = 4 << 20
+"""Bytes of a suite's file that is read in two places."""
 
 
 class Suites(Hooks):
@@ -23,6 +28,7 @@ class Suites(Hooks):
             law, place = f"benchmark {name}", self.sources.named(name)
             wrong = self._declared(law, name, benchmark, place)
             path = next((p for p in candidates(f"{self.domain.name}/{name}", benchmark, None) if p.exists()), None)
+            wrong = wrong or self._elsewhere(law, benchmark, path, place)
             if wrong:
                 yield wrong
             elif path is None and not Path(benchmark.file).is_absolute():
@@ -54,11 +60,63 @@ class Suites(Hooks):
             )
         if not benchmark.file and not benchmark.hub:
             return broken(law, "it has neither file nor hub", place, "say where its problems are")
-        if not isinstance(benchmark.licence, str) or not benchmark.licence.strip():
+        if twice := [
+            p for p in (benchmark.profile, *benchmark.beside) if [benchmark.profile, *benchmark.beside].count(p) > 1
+        ]:
+            return broken(law, f"it is scored by {twice[0]!r} twice", place, "name in `beside` further profiles only")
+        if benchmark.hub and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?([:@]\S*)?", benchmark.hub):
+            return broken(
+                law, f"hub {benchmark.hub!r} is no dataset's id", place, "write owner/name, or owner/name:config:split"
+            )
+        if not isinstance(benchmark.licence, str) or not benchmark.licence.strip() or is_missing(benchmark.licence):
             return broken(law, "it states no licence", place, "write its licence, e.g. 'Apache-2.0'")
         if not callable(benchmark.load):
             return broken(law, "load is no function", place, "give a function from a path to tasks")
         return None
+
+    def _elsewhere(self, law: str, benchmark: Benchmark, path: Path | None, place: str) -> Finding | None:
+        """A file that other machines will not find where this one does."""
+        file = Path(benchmark.file)
+        if file.is_absolute() and not str(file.resolve()).startswith(self.sources.roots):
+            todo = "put the file into the package and write str(HERE / ...), or give its path below EVOLTUNE_DATA"
+            return broken(
+                law, f"its file {benchmark.file} lies outside the package, so that no other machine has it", place, todo
+            )
+        inside = next(
+            (r for r in self.sources.roots if benchmark.file and not file.is_absolute() and (Path(r) / file).is_file()),
+            None,
+        )
+        if path is None and inside:
+            todo = "write str(HERE / ...), with HERE = Path(__file__).parent: what is relative is looked for below EVOLTUNE_DATA"
+            return broken(
+                law,
+                f"its file {benchmark.file!r} is in the package and given by a relative path, so that it is never found",
+                place,
+                todo,
+            )
+        return None
+
+    def _reads_its_path(
+        self, law: str, name: str, benchmark: Benchmark, path: Path, tasks: list[Task], place: str
+    ) -> Finding | None:
+        """`load` reads the file that it is given, wherever it lies, and names problems by its content."""
+        called, at = f"load of {name!r}", self.sources.function(benchmark.load)
+        gone = self.first.call("load", path.with_name(f"no-such-{path.name}"), key=name, name=called)
+        if not gone.kind and gone.value:
+            detail = f"load gives {len(gone.value)} problems for a file that does not exist"
+            return broken(law, detail, at, "read the path that is given: it is the user's own copy, or a newer one")
+        if not path.is_file() or path.stat().st_size > _COPIED:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.name
+            shutil.copyfile(path, copy)
+            moved = self.first.call("load", copy, key=name, name=called)
+        if moved.kind or moved.value == tasks:  # a suite of several files may miss the others
+            return None
+        other = next((t for t, u in zip(tasks, moved.value, strict=False) if t != u), None)
+        what = f"{len(moved.value)} problems" if other is None else f"e.g. another {other.name!r}"
+        todo = "name problems by their ids, or by the file's name and line, never by the whole path: scores are compared by name"
+        return broken(law, f"load gives {what} where the same file lies in another folder", at, todo)
 
     def _suite(
         self, law: str, name: str, benchmark: Benchmark, path: Path, place: str, problems: list[Task]
@@ -78,7 +136,9 @@ class Suites(Hooks):
             return failure
         tasks: list[Task] = outcome.value
         problems += tasks
-        found = self._problems(law, tasks, path, place)
+        found = self._problems(law, tasks, path, place) or self._reads_its_path(
+            law, name, benchmark, path, tasks, place
+        )
         if not found and not benchmark.sha256:  # a published file is as it is
             found = self._own_file(law, benchmark, tasks, place)
         return found or self._references(law, benchmark, tasks, place)

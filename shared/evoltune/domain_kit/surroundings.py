@@ -7,7 +7,9 @@
 The functions of `time`, `datetime`, `random` and a few of `os`, `socket` and `platform` are replaced, once in a probe process.
 """
 
+import builtins
 import datetime
+import io
 import os
 import platform
 import random
@@ -48,12 +50,37 @@ class Hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
+class _Turned:
+    """What `os.scandir` gives, from its end."""
+
+    def __init__(self, entries: Any) -> None:
+        with entries:
+            self._entries = iter([*entries][::-1])
+
+    def __iter__(self) -> Any:
+        return self._entries
+
+    def __next__(self) -> Any:
+        return next(self._entries)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._entries = iter(())
+
+
 class Surroundings:
     """The surroundings of one probe process."""
 
-    def __init__(self, is_active: Callable[[], bool], asked: Callable[[str], None] = lambda name: None) -> None:
-        """`asked`: called with the name of a function that tells one machine from another."""
-        self._is_active, self._asked = is_active, asked
+    def __init__(
+        self, is_active: Callable[[], bool], asked: Callable[[str], None] = lambda name: None, roots: Sequence[str] = ()
+    ) -> None:
+        """`asked`: called with the name of a function that tells one machine from another. `roots`: the package's folders."""
+        self._is_active, self._asked, self.roots = is_active, asked, tuple(roots)
         self.uses_clock = self.uses_random = False
         self.shift = 0.0
         """Seconds by which all clocks are put forward."""
@@ -69,6 +96,29 @@ class Surroundings:
         self._replace_random()
         for (module, name), value in ELSEWHERE.items():
             setattr(module, name, self._noted(module, name, value if elsewhere else None))
+        if elsewhere:
+            self._replace_files()
+
+    def _replace_files(self) -> None:
+        """Folders are listed in another order, and text is read in another encoding where none is named, as on Windows."""
+        listdir, scandir, opened = os.listdir, os.scandir, io.open
+
+        def turned(path: Any = ".") -> list[Any]:
+            return listdir(path)[::-1] if self._is_active() else listdir(path)
+
+        def scanned(path: Any = ".") -> Any:
+            return _Turned(scandir(path)) if self._is_active() and not isinstance(path, int) else scandir(path)
+
+        def text_file(
+            file: Any, mode: str = "r", buffering: int = -1, encoding: str | None = None, *rest: Any, **named: Any
+        ) -> Any:
+            is_own = isinstance(file, str | os.PathLike) and os.path.realpath(os.fspath(file)).startswith(self.roots)
+            if self._is_active() and "b" not in mode and encoding in (None, "locale") and is_own:
+                encoding = "latin-1"
+            return opened(file, mode, buffering, encoding, *rest, **named)
+
+        os.listdir, os.scandir = turned, scanned
+        builtins.open = io.open = text_file
 
     def _noted(self, module: Any, name: str, other: Any) -> Callable[..., Any]:
         real = getattr(module, name)

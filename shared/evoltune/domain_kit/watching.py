@@ -76,7 +76,7 @@ class Watch:
     def __init__(self, roots: list[str], tell: Callable[[Note], None] = lambda note: None) -> None:
         self.roots = roots
         self.notes: list[Note] = []
-        self.surroundings = Surroundings(lambda: self._active, self._asked)
+        self.surroundings = Surroundings(lambda: self._active, self._asked, roots)
         self._active = self._reads = self._busy = self._importing = False
         self._bindings: process_state.Bindings | None = None
         self._calls: dict[str, int] = {}
@@ -220,9 +220,9 @@ class Watch:
             self._opened(args[0], "w", 0)
         elif event in ("os.listdir", "os.scandir", "glob.glob") and self._reads and isinstance(args[0], str):
             self._looked_for(args[0])
-        elif event == "os.mkdir" and self._is_temporary(args[0]):
+        elif event == "os.mkdir" and self._is_temporary(_below(*args)):
             self._temporary.append((self._real(args[0]), self._author()[0]))
-        elif event in CHANGES and not self._is_temporary(args[0]):
+        elif event in CHANGES and not self._is_temporary(_below(*args)):
             self._note("file", f"changes the file system ({event} {args[0]!r})")
 
     def limited(self, cpu_s: float) -> None:
@@ -345,6 +345,14 @@ class Watch:
         if real == self._temp or any(real.startswith(path) for path, _ in self._temporary):  # what it wrote itself
             return True
         return any(real == p or real.startswith(p.rstrip("/") + "/") for p in self._readable)
+
+
+def _below(path: Any, *rest: Any) -> Any:
+    """A path of an audit event, whose last argument may be the open folder that it is relative to (`shutil.rmtree`)."""
+    folder = rest[-1] if rest else -1
+    if not isinstance(folder, int) or folder < 0 or not isinstance(path, str | bytes):
+        return path
+    return f"/proc/self/fd/{folder}/{os.fsdecode(path)}"
 
 
 class _Stdout(io.TextIOBase):
