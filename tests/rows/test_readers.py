@@ -91,28 +91,29 @@ BAD = {
     b'{"instruction": "x"': "not JSON",
     b'{"instruction": "\xff"}': "not UTF-8",
     b"[1, 2]": "a list, must be an object",
+    b'{"instruction": "x", "input": {"a" : 1, "a" : 2}}': "the key 'a' stands twice",
     b'{"instruction": "' + b"x" * MAX_ROW_BYTES + b'"}': "bytes, at most",
 }
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"), BAD.items(), ids=["cut", "invalid UTF-8", "not an object", "8 MiB and more"]
+    ("line", "reason"), BAD.items(), ids=["cut", "invalid UTF-8", "not an object", "a key twice", "8 MiB and more"]
 )
 def test_a_bad_line_is_refused_with_file_and_line_or_collected(tmp_path, line, reason):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"instruction": "a"}\n' + line + b'\n{"instruction": "b"}\n')
-    with pytest.raises(DataError, match=rf"rows\.jsonl:2: .*{reason}"):
+    with pytest.raises(DataError, match=rf"{tmp_path}/rows\.jsonl:2: .*{reason}"):
         list(read_rows(path))
     bad: list[BadRow] = []
     assert [row["instruction"] for row in read_rows(path, bad)] == ["a", "b"]
-    assert [b.where for b in bad] == ["rows.jsonl:2"] and reason in bad[0].reason
+    assert [b.where for b in bad] == [f"{path}:2"] and reason in bad[0].reason
 
 
 def test_a_ragged_csv_row_and_a_csv_in_another_encoding_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("instruction,output\na,b\nc\n")
     bad: list[BadRow] = []
     assert len(list(read_rows(tmp_path / "a.csv", bad))) == 1
-    assert bad == [BadRow(where="a.csv:3", reason="1 cells, the header has 2")]
+    assert bad == [BadRow(where=f"{tmp_path}/a.csv:3", reason="1 cells, the header has 2")]
     (tmp_path / "b.csv").write_bytes("instruction\ncafé\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"b\.csv:.*not CSV in UTF-8"):
         list(read_rows(tmp_path / "b.csv"))

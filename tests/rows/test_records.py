@@ -55,7 +55,7 @@ def test_a_seed_without_an_instruction_is_refused_with_file_and_line(tmp_path):
     with pytest.raises(DataError, match=r"s\.jsonl:2: no instruction"):
         seeds(str(path))
     bad: list[BadRow] = []
-    assert len(list(read_records(str(path), TOY, bad))) == 1 and bad[0].where == "s.jsonl:2"
+    assert len(list(read_records(str(path), TOY, bad))) == 1 and bad[0].where == f"{path}:2"
 
 
 def test_a_mixed_source_gives_its_answered_rows_with_licence_and_source(tmp_path):
@@ -67,8 +67,8 @@ def test_a_mixed_source_gives_its_answered_rows_with_licence_and_source(tmp_path
     assert first.task.fields == {"licence": "CC0", "source": path}
     assert second.task.fields["licence"] == "MIT" and second.task.fields["source"] == "site"
     assert [(b.where, b.reason.split(":")[0]) for b in bad] == [
-        ("s.jsonl:2", "no answer"),
-        ("s.jsonl:3", "no instruction"),
+        (f"{path}:2", "no answer"),
+        (f"{path}:3", "no instruction"),
     ]
 
 

@@ -59,7 +59,7 @@ def test_a_malformed_file_is_one_line_with_its_number(verify, tmp_path, capsys):
     file.write_text('{"id": 1, "answer": "1"}\n{"id": 2,\n')
     assert verify(file) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("evoltune verify: in.jsonl:2: not JSON")
+    assert error.startswith(f"evoltune verify: {file}:2: not JSON")
 
 
 def test_every_json_value_gets_a_verdict(verify, tmp_path):

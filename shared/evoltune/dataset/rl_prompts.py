@@ -20,7 +20,7 @@ from evoltune.errors import DataError, nearest
 from evoltune.record import Record, Task
 from evoltune.rows.columns import recognise
 from evoltune.rows.files import jsonl_writer
-from evoltune.rows.readers import read_located, read_rows
+from evoltune.rows.readers import in_full, read_located, read_rows
 from evoltune.run.paths import MANIFEST
 from evoltune.run.run import Run
 from evoltune.run.store import Store
@@ -51,7 +51,7 @@ def prompts_of_rows(ref: str, domain: Domain, left_out: list[str] | None = None)
     for where, row in read_located(ref):
         found = recognise(row)
         if isinstance(found, str):
-            raise DataError(f"{where}: {found}")
+            raise DataError(f"{in_full(ref, where)}: {found}")
         own = with_our_names(plain_row(row), apart=True)
         try:
             task = to_task(domain, {**own, "instruction": found.instruction}, where)
@@ -61,9 +61,9 @@ def prompts_of_rows(ref: str, domain: Domain, left_out: list[str] | None = None)
         if prompt:
             yield prompt
         elif left_out is None:
-            raise DataError(f"{where}: neither reference nor tests: nothing can verify an answer to it")
+            raise DataError(f"{in_full(ref, where)}: neither reference nor tests: nothing can verify an answer to it")
         else:
-            left_out.append(f"{where}: neither reference nor tests")
+            left_out.append(f"{in_full(ref, where)}: neither reference nor tests")
 
 
 def trained_records(work: Run) -> Iterator[Record]:

@@ -29,7 +29,7 @@ from evoltune.evaluate.difficulty import (
 from evoltune.evaluate.results import percent
 from evoltune.evaluate.suite_files import candidates, check_hash, file_hashes, locate
 from evoltune.record import Task
-from evoltune.rows.readers import read_located
+from evoltune.rows.readers import in_full, read_located
 from evoltune.run.paths import user_path
 from evoltune.terminal import table
 
@@ -166,7 +166,9 @@ def _own_suite(path: Path, ref: str) -> Suite:
     for where, row in read_located(path):
         task = to_task(domain, row, where)
         if not task.instruction:
-            raise DataError(f"{where}: no column instruction, prompt, question or problem: nothing to ask a model")
+            raise DataError(
+                f"{in_full(path, where)}: no column instruction, prompt, question or problem: nothing to ask a model"
+            )
         names = (row.get(column) for column in ("task_id", "problem_id"))
         name = task.name or next((str(name) for name in names if isinstance(name, str | int)), where)
         columns = (*SKILL_COLUMNS, *DIFFICULTY_COLUMNS, LATER_TURNS)

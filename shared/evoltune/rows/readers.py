@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,17 +30,18 @@ MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a long
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
 STANDARD_INPUT = "-"
 _OTHER_SPLITS = frozenset("test testing validation valid val dev eval evaluation holdout heldout".split())
+_TWICE = "the key {!r} stands twice in one object, and only the last would be read: delete one of them"
 DIGITS_AS_0 = bytes(ord("0") if chr(i).isdigit() and i < 128 else i for i in range(256))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BadRow:
-    """A row that cannot be read: where (file:line) and why."""
+    """A row that cannot be read: where (path:line) and why."""
 
     where: str
     reason: str
     text: bytes = b""
-    """The JSON line as it is in the file; empty when it is too long or was no JSON line."""
+    """The JSON line as it is in the file; empty when it is too long, has a key twice or was no JSON line."""
 
 
 Row = dict[str, Any]
@@ -171,9 +172,16 @@ def _binary(path: Path) -> BinaryIO:
 
 def _reading(path: Path | str, found: Iterable[Found]) -> Iterator[Found]:
     try:
-        yield from found
+        for where, row in found:
+            yield where, replace(row, where=in_full(path, where)) if isinstance(row, BadRow) else row
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def in_full(ref: str | Path, where: str) -> str:
+    """`train.jsonl:3`, which names a row, as a message says it: with the folder of the file that was read."""
+    path = Path(ref)
+    return str(path.parent / where) if where.startswith(f"{path.name}:") else where
 
 
 def _lines(path: Path) -> Iterator[Found]:
@@ -206,9 +214,12 @@ def _bounded(handle: BinaryIO) -> Iterator[bytes | int]:
 
 def _object(where: str, text: bytes) -> Row | BadRow:
     try:
-        return _checked(where, _value(text), text)
+        value = _value(text)
     except orjson.JSONDecodeError as error:
         return BadRow(where=where, reason=_why(error, text, f"column {error.colno}"), text=text)
+    if twice := _key_twice(text, value):
+        return BadRow(where=where, reason=_TWICE.format(twice))
+    return _checked(where, value, text)
 
 
 def _why(error: orjson.JSONDecodeError, text: bytes, place: str) -> str:
@@ -223,6 +234,24 @@ def _value(text: bytes) -> Any:
     """The JSON value. orjson is four times as fast as json, but reads integers from 2**64 up as floats."""
     value = orjson.loads(text)
     return json.loads(text) if b"0" * 20 in text.translate(DIGITS_AS_0) else value
+
+
+def _key_twice(text: bytes, value: Any) -> str:
+    """A key that an object of this text has twice, of which a parser keeps the last; "" where there is none.
+
+    The value written again has fewer colons then; only where this is so is the text parsed key by key, which is slow.
+    """
+    with suppress(TypeError):  # an integer of more than 64 bits
+        if text.count(b":") <= orjson.dumps(value).count(b":"):
+            return ""
+    twice: list[str] = []
+
+    def noted(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        twice.extend(name for name in names if names.count(name) > 1) if len({*names}) < len(names) else None
+
+    json.loads(text, object_pairs_hook=noted)
+    return next(iter(twice), "")
 
 
 def _checked(where: str, row: object, text: bytes = b"") -> Row | BadRow:
@@ -242,6 +271,8 @@ def _json(path: Path) -> Iterator[Found]:
         if text.lstrip()[:1] == b"{":
             return _lines(path)
         raise DataError(f"{path}: {_why(error, text, f'line {error.lineno}')}") from error
+    if twice := _key_twice(text, tree):
+        raise DataError(f"{path}: {_TWICE.format(twice)}")
     if isinstance(tree, dict):
         inner = next((tree[k] for k in ("data", "rows", "examples", "train") if isinstance(tree.get(k), list)), None)
         tree = [tree] if inner is None else inner
@@ -270,7 +301,7 @@ def _csv(path: Path) -> Iterator[Found]:
             try:
                 cells = next(reader, None)
             except (csv.Error, UnicodeDecodeError) as error:
-                raise DataError(f"{path.name}:{reader.line_num + 1}: not CSV in UTF-8: {error}") from error
+                raise DataError(f"{path}:{reader.line_num + 1}: not CSV in UTF-8: {error}") from error
             if cells is None:
                 return
             where = f"{path.name}:{reader.line_num}"
@@ -280,7 +311,7 @@ def _csv(path: Path) -> Iterator[Found]:
                 header = cells
                 if twice := next((name for name in cells if name and cells.count(name) > 1), None):
                     raise DataError(
-                        f"{where}: the header has the column {twice!r} twice, and only one would be read: rename one"
+                        f"{path}:{reader.line_num}: the header has the column {twice!r} twice, and only one would be read: rename one"
                     )
             elif len(cells) != len(header):
                 yield where, BadRow(where=where, reason=f"{len(cells)} cells, the header has {len(header)}")

@@ -17,7 +17,7 @@ from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
 from evoltune.rows.columns import RESPONSE_COLUMNS, Conversation, lost_answer, recognise
 from evoltune.rows.dumps import read_any
-from evoltune.rows.readers import BadRow, read_located
+from evoltune.rows.readers import BadRow, in_full, read_located
 
 
 def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
@@ -37,9 +37,9 @@ def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> I
         if not isinstance(found, str):
             yield with_stated_reference(domain, to_record(domain, row, found, where))
         elif bad is None:
-            raise DataError(f"{where}: {found}")
+            raise DataError(f"{in_full(ref, where)}: {found}")
         else:
-            bad.append(BadRow(where=where, reason=found))
+            bad.append(BadRow(where=in_full(ref, where), reason=found))
 
 
 def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterator[Record]:
@@ -47,7 +47,7 @@ def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterato
     for where, row in read_any(source.path, bad):
         found = recognise(row)
         if isinstance(found, str) or (problem := _not_for_training(found)):
-            bad.append(BadRow(where=where, reason=found if isinstance(found, str) else problem))
+            bad.append(BadRow(where=in_full(source.path, where), reason=found if isinstance(found, str) else problem))
             continue
         record = with_stated_reference(domain, to_record(domain, row, found, where))
         known = {"licence": source.licence, "source": str(row.get("source") or source.path)}

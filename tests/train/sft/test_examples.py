@@ -198,7 +198,7 @@ def test_what_a_user_should_know_of_the_rows_is_said_before_training(tiny_tokeni
     first, control = notes(tiny_tokenizer, template="chat")
     assert first.startswith("rows.jsonl: ") and "not read: topic" in first
     assert control == (
-        "rows.jsonl:2: the text holds '<|im_end|>', which this base reads as a control token (1 more turns do)"
+        f"{path}:2: the text holds '<|im_end|>', which this base reads as a control token (1 more turns do)"
     )
     said = notes(dated, template="chat", system_prompt="Be long.")
     assert said[1] == "1 of 3 rows have a system message of their own; it takes the place of train.system_prompt"

@@ -22,7 +22,7 @@ from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer
 from evoltune.models.proof import attach_chat_template
 from evoltune.recipe import Train
 from evoltune.rows.files import file_digest, write_json
-from evoltune.rows.readers import read_located
+from evoltune.rows.readers import in_full, read_located
 from evoltune.run.paths import MANIFEST, SCORER
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.reward.encode import Prompting, Scored, encode_instruction, encode_solution
@@ -132,6 +132,7 @@ def _encoded(job: Job, prompting: Prompting) -> Any:
                 yield solution.name, solution.prompt, [document]
         return
     for where, pair in read_located(job.rows):
+        where = in_full(job.rows, where)
         texts = pair.get("chosen"), pair.get("rejected")
         if not all(isinstance(text, str) and text.strip() for text in texts):
             raise DataError(f"{where}: needs the texts `chosen` and `rejected`")

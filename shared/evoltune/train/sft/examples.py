@@ -16,7 +16,7 @@ from evoltune.errors import DataError, located
 from evoltune.models.template import Encoded, Message, encode, has_clock, stop_of
 from evoltune.rows.columns import Conversation as Columns
 from evoltune.rows.columns import Layout, recognise
-from evoltune.rows.readers import left_out, read_located
+from evoltune.rows.readers import in_full, left_out, read_located
 from evoltune.text.reasoning import join_reasoning
 from evoltune.train.job import Job
 
@@ -51,7 +51,7 @@ def read_conversations(source: str, layout: Layout | None = None, *, reasoning: 
     column `reasoning`, as `<think>` and `</think>` enclose it. Raises DataError for a row that cannot be trained on.
     """
     for where, row in read_located(source):
-        found = recognise(row)
+        where, found = in_full(source, where), recognise(row)
         if layout is not None:
             layout.add(row, found)
         messages = _messages(found, where)
