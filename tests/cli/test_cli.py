@@ -331,3 +331,19 @@ def test_the_home_directory_is_known_in_every_path(tmp_path: Path, monkeypatch, 
     assert f"run {tmp_path}/run" in capsys.readouterr().out
     assert main(["report", "~nobody-has-this-name/run"]) == 2
     assert "~nobody-has-this-name/run: no such run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("when", ["at once", "in a function at exit", "while the interpreter ends"])
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
+def test_a_signal_after_the_work_is_done_changes_no_exit_code(when, name):
+    """The handlers of a program are gone for the last part of the interpreter's end, and the default ends a process by the signal."""
+    kill = f"os.kill(os.getpid(), signal.{name})"
+    late = {
+        "at once": f"code = main(); {kill}; sys.exit(code)",
+        "in a function at exit": f"code = main(); atexit.register(lambda: {kill}); sys.exit(code)",
+        "while the interpreter ends": f"L = type('L', (), {{'__del__': lambda self, os=os, kill=os.kill, me=os.getpid(): kill(me, signal.{name})}})()\n"
+        "sys.exit(main())",
+    }
+    program = f"import atexit, os, signal, sys\nfrom evoltune.cli import main\nsys.argv = ['evoltune', '--version']\n{late[when]}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "") and run.stdout.startswith("evoltune ")

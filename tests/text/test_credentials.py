@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import urllib.parse
@@ -17,6 +18,7 @@ from evoltune.text.credentials import (
     cuts_in,
     forget_secrets,
     forms,
+    is_telling,
     masked,
     note_environment,
     note_secret,
@@ -35,6 +37,9 @@ def test_a_known_secret_is_cut_out_of_every_form_in_which_it_is_written(secret):
     note_secret(secret)
     for form in forms(secret):
         assert secret not in without_credentials(f"before {form} after"), form
+    header = base64.b64encode(f"ada:{secret}".encode()).decode()
+    said = without_credentials(f"refused: Basic {header}").partition("Basic ")[2]
+    assert not is_telling(secret) or (CUT in said and len(said) < len(header) - len(secret) + 3)
     assert secret not in json.loads(without_credentials(json.dumps({"said": secret})))["said"]
 
 

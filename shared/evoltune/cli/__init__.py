@@ -9,6 +9,7 @@ Invariant: `evoltune --help` imports none of the commands.
 """
 
 import argparse
+import atexit
 import importlib
 import os
 import re
@@ -91,6 +92,7 @@ COMMANDS: dict[str, dict[str, Command]] = {
 
 MOVED = {verb: f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs} | {"diff": "compare"}
 """Names of version 0.1 that still work, with a warning; `present_words` knows the forms of several words."""
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SPLIT_FROM_EVAL = ("suites", "profiles", "compare", "judge")
 
 
@@ -107,10 +109,23 @@ def leaves() -> dict[str, Command]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the console script. Returns the exit code."""
+    """Entry point of the console script. Returns the exit code.
+
+    Args:
+        argv: the words of the command line; None: those of this process, which then ends with the command.
+    """
     open_standard_streams()
-    with safe_streams():
-        return _main(argv)
+    ends = argv is None and threading.current_thread() is threading.main_thread()
+    if ends:
+        atexit.register(_ignore_endings)  # what is registered first is called last
+    try:
+        with safe_streams():
+            code = _main(argv)
+            if ends:
+                _leave_with(code)
+    except KeyboardInterrupt:  # between the end of the work and here
+        code = 130
+    return code
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -161,6 +176,20 @@ def _execute(name: str, argv: list[str]) -> int:
         return code
 
     return _guarded(name, work)
+
+
+def _leave_with(code: int) -> None:
+    """From here on the work is done, or its failure was told: a signal to end makes leaving quicker and changes no exit code."""
+    for number in _ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(code))
+
+
+def _ignore_endings() -> None:
+    """The last function that is called at exit. After it the interpreter resets all handlers of ours, and a SIGHUP would end the
+    process by the signal; what is ignored it leaves alone."""
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _guarded(name: str, work: Callable[[], int | None]) -> int:

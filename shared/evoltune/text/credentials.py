@@ -163,6 +163,18 @@ def forms(secret: str) -> Iterator[str]:
         yield from (text, escaped, unicode, json.dumps(escaped)[1:-1], html.escape(text), quote(text, safe=""))
         yield from (quote_plus(text), quote(text), repr(text)[1:-1])
         yield html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")  # as markupsafe writes them
+        yield from _in_base64(text.encode("utf-8", "surrogatepass"))
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """The secret in base64, alone and within a longer text (`user:secret`, a header): what does not depend on its neighbours is
+    the same at each of three places."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
+        first, last = -(-8 * before // 6), 8 * (before + len(secret)) // 6
+        for text in (encoded[first:], encoded[first:last]) if not before else (encoded[first:last],):
+            if len(text) >= MIN_LENGTH:
+                yield from (text, text.replace("+", "-").replace("/", "_"))
 
 
 def note_secret(secret: str) -> None:
