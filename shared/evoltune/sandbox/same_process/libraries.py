@@ -11,7 +11,7 @@ import re
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from evoltune.sandbox.same_process.monitor import Entry
 
@@ -25,8 +25,21 @@ _PER_CLASS = 1 << 9
 _MAX_TABLE = 1000
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _METHODS = (*_FUNCTIONS, property, classmethod, staticmethod)
-_known: dict[str, list[Entry]] = {}
-"""Module -> its entries, where they were made before there was a job."""
+
+
+class Parts(NamedTuple):
+    """What a module is made of."""
+
+    entries: list[Entry]
+    """Functions, classes, modules, instances, and tables of functions, by the dict that holds them."""
+    kinds: list[tuple[Any, type]]
+    """The classes of instances, and of the module itself."""
+    classes: list[tuple[Any, int, frozenset[str]]]
+    """The names of classes, how many and which: one that is new hides a base's."""
+
+
+_known: dict[str, Parts] = {}
+"""Module -> its parts, where they were read before there was a job."""
 _used: dict[str, list[str]] = {}
 """Module -> the modules that it uses, likewise."""
 
@@ -35,14 +48,14 @@ def prepare() -> None:
     """Reads the modules that are loaded, which no program has touched yet."""
     for name, module in list(sys.modules.items()):
         if name not in _known and name not in _NEVER and type(module) is types.ModuleType:
-            _known[name], _used[name] = [*_entries(module)], [*_modules_of(module)]
+            _known[name], _used[name] = _parts(module), [*_modules_of(module)]
 
 
 class Libraries:
     """The libraries of one job."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.parts = Parts([], [], [])
         self.patterns: dict[Any, Any] | None = None
         """The table of compiled patterns, where tests use it."""
 
@@ -59,12 +72,19 @@ class Libraries:
         for name in found:
             module = sys.modules.get(name)
             if type(module) is types.ModuleType:
-                self.entries += _known[name] if name in _known else _entries(module)
+                for mine, its in zip(self.parts, _known.get(name) or _parts(module), strict=True):
+                    mine.extend(its)  # type: ignore[attr-defined]
         self.patterns = re._cache if "re" in found else None  # type: ignore[attr-defined]
 
     def changed(self) -> list[Entry]:
-        """Those of the entries that mean something else now."""
-        return [entry for entry in self.entries if entry[0].get(entry[1]) is not entry[2]]
+        """What means something else now, or is new where it hides something."""
+        entries, kinds, classes = self.parts
+        found = [entry for entry in entries if entry[0].get(entry[1]) is not entry[2]]
+        found += [({"__class__": type(value)}, "__class__", kind) for value, kind in kinds if type(value) is not kind]
+        for space, size, names in classes:
+            if len(space) != size:
+                found += [(space, k, None) for k in space if k not in names and not k.startswith("__")]
+        return found
 
     def drop_patterns(self) -> bool:
         """Drops compiled patterns that are not what their key says. Returns whether the table itself is another."""
@@ -104,26 +124,32 @@ def _modules_of(module: types.ModuleType) -> Iterator[str]:
     yield from (n for n in names if isinstance(n, str) and n not in _NEVER and n in sys.modules)
 
 
-def _entries(module: types.ModuleType) -> Iterator[Entry]:
-    """What a module's functions, classes, tables of functions and instances mean now."""
-    space = vars(module)
+def _parts(module: types.ModuleType) -> Parts:
+    space, found = vars(module), Parts([], [(module, types.ModuleType)], [])
     for name, value in list(space.items()):
         if name.startswith("__") or name.endswith("hook"):
             continue
         kind: Any = type(value)
-        if isinstance(value, type):
-            yield space, name, value
-            if getattr(value, "__module__", None) == module.__name__ and value.__flags__ & _PER_CLASS:
-                yield from ((value.__dict__, k, v) for k, v in list(value.__dict__.items()) if isinstance(v, _METHODS))
-        elif kind is dict and len(value) <= _MAX_TABLE and any(map(callable, value.values())):
-            yield space, name, value
-            yield from ((value, k, v) for k, v in value.items() if callable(v))
-        else:
-            if callable(value):
-                yield space, name, value
-            if kind.__flags__ & _PER_CLASS and type(kind) is type and type(names := _names(value)) is dict:
-                own = [k for k, v in names.items() if callable(v)]
-                yield from ((names, k, names.get(k)) for k in {*own, *_methods(kind)} if not k.startswith("__"))
+        if isinstance(value, type) and value.__flags__ & _PER_CLASS:
+            found.entries.append((space, name, value))
+            if getattr(value, "__module__", None) == module.__name__:
+                own = value.__dict__
+                found.entries.extend((own, k, v) for k, v in list(own.items()) if isinstance(v, _METHODS))
+                found.classes.append((own, len(own), frozenset(own)))
+        elif kind is dict:
+            if len(value) <= _MAX_TABLE and any(map(callable, value.values())):
+                found.entries.append((space, name, value))
+                found.entries.extend((value, k, v) for k, v in value.items() if callable(v))
+        elif kind is types.ModuleType or callable(value):
+            found.entries.append((space, name, value))
+            keywords = getattr(value, "__kwdefaults__", None) if kind is types.FunctionType else None
+            found.entries.extend((keywords, k, v) for k, v in (keywords or {}).items())
+        if kind.__flags__ & _PER_CLASS and type(kind) is type and type(names := _names(value)) is dict:
+            found.entries.append((space, name, value))
+            found.kinds.append((value, kind))
+            methods = {*(k for k, v in names.items() if callable(v)), *_methods(kind)}
+            found.entries.extend((names, k, names.get(k)) for k in methods if not k.startswith("__"))
+    return found
 
 
 def _names(value: Any) -> Any:

@@ -211,6 +211,8 @@ class _Rewriter(ast.NodeTransformer):
         self.nested -= 1
         return node
 
+    visit_TryStar = visit_Try  # type: ignore[assignment]
+
     def visit_With(self, node: ast.With) -> ast.AST:
         calls = [n for item in node.items for n in ast.walk(item.context_expr) if isinstance(n, ast.Call)]
         names = {_name_of(call.func) for call in calls} & CONTEXTS

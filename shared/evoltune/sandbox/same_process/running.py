@@ -213,7 +213,8 @@ class Run:
             return False
         mock = captured.modules.get("unittest.mock")
         mocked = mock is not None and isinstance(value, mock.NonCallableMock)
-        return mocked or getattr(value, "__globals__", None) is self.space or not callable(value)
+        state = not callable(value) and type(value) is not types.ModuleType
+        return mocked or state or getattr(value, "__globals__", None) is self.space
 
     def _is_tests(self, function: Any) -> bool:
         if hiding.is_hidden(function) or any(function is h for h in self.hidden):
