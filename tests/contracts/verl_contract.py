@@ -21,8 +21,11 @@ from verl.utils.config import validate_config
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 
-def contract(folder: Path) -> dict:
+def contract(folder: Path, checked: set[str]) -> dict:
+    """`checked`: keys that were misspelt already, in the job of another algorithm; those of this one are added."""
     overrides = json.loads((folder / "words.json").read_text())
+    new = {key: setting for setting in overrides if (key := setting.partition("=")[0]) not in checked}
+    checked |= new.keys()
     config = composed(overrides)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     tokenizer = AutoTokenizer.from_pretrained(config.actor_rollout_ref.model.path)
@@ -34,7 +37,7 @@ def contract(folder: Path) -> dict:
         "rows": len(rows),
         "critic": need_critic(config),
         "scores": asyncio.run(scores(manager, tokenizer, rows, answers)),
-        "accepted": [key for key in overrides if not is_refused(overrides, key)],
+        "accepted": [key for key, setting in new.items() if not is_refused(overrides, setting)],
         "unread": refusal(lambda: unread(overrides, tokenizer, rows, answers)),
     }
 
@@ -86,4 +89,5 @@ def sample(tokenizer, row, answer):
 
 
 if __name__ == "__main__":
-    print(json.dumps([contract(Path(folder)) for folder in sys.argv[1:]]))
+    checked: set[str] = set()
+    print(json.dumps([contract(Path(folder), checked) for folder in sys.argv[1:]]))
