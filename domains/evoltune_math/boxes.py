@@ -28,7 +28,7 @@ _BOXED_WORD = re.compile(r"[-+]?[\w.,/]*[^\W_][\w.,/]*")
 _JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _APPROXIMATELY = re.compile(r"\\approx|\\simeq|≈|approx|numerical|\babout\b|\broughly\b|decimal", re.I)
-_PERCENT_AFTER = re.compile(r"[\s$\\)}]*(?:\\?%|percent)")
+_PERCENT_AFTER = re.compile(r"[\s$\\)}]*(?:\\?%|per\s?cent)")
 _DIGITS = re.compile(r"[\d.,]+")
 
 
@@ -45,6 +45,10 @@ def boxed(text: str) -> Found | None:
         first = _first_of_group(text, boxes)
         statements = [s for s in (_statement(text, boxes, at) for at in range(first, len(boxes))) if s is not None]
         parts = [s for s, is_denied in statements if not is_denied]
+        if parts and parts[-1] == boxes[-1][2].strip():  # a bound of it before it says no more
+            parts = [
+                p for p, box in zip(parts, boxes[first:], strict=False) if p == parts[-1] or box[2] != boxes[-1][2]
+            ]
         if parts:
             return _joined(parts, text[boxes[-1][1] :])
         denied = denied or Found(", ".join(s for s, _ in statements), "boxed")

@@ -1,10 +1,12 @@
-"""What the words around a number say about it: that it is denied, bounded, scaled, or one of several.
+"""What the sentences around a number say about it: that it is denied, doubted, conditional, bounded, scaled, or one of several.
 
     claim("We can rule out 9.", 16, 17).of("9")  ->  "not 9"
     claim("At least 9 apples", 9, 10).of("9")    ->  "least 9"
-    claim("It is 9 million", 6, 7).of("9")       ->  "9 million"
+    claim("9, but it is really 8", 0, 1).of("9") ->  "8"
 
-Windows of text are read in English first (`in_english`), so that each rule is written once.
+Texts are read in English first (`in_english`), then as a line of word classes (sentences.py), so that each rule is written once:
+a governor stands before the number (`NOT`, `REJECT`), a predicate behind it (`BE BAD`), in its clause, in the next one or with a
+pronoun in the next sentence; an alternative, a condition and a correction name a second number.
 """
 
 import re
@@ -13,93 +15,113 @@ from dataclasses import dataclass
 from evoltune_math.answers.opposites import TURNING
 from evoltune_math.answers.reading.languages import FOREIGN, in_english
 from evoltune_math.answers.units import known
-from evoltune_math.answers.vocabulary import MODIFIERS, word_set
+from evoltune_math.answers.vocabulary import MODIFIERS
+from evoltune_math.sentences import NUMBER, Line, rule, tagged, words_of
 
-MAX_BESIDE = 60  # characters before and after a number that are read
-MAX_NEAR = 5  # words next to a number among which those are that change it
-_FILLER = (
-    r"(?:(?:that|for|the|this|it|its|it['’]s|answers?|value|result|total|solution|final|correct|right|number|is|are|be|being|was|were|would|equals?|equal|to|of|as|say|true|case|so|"
-    r"get|with|also|possibly|really|actually|definitely|claim|conclude|think|believe|suppose|feel|equals|choose|pick|give|accept)(?![A-Za-z])|[A-Za-z](?=\s*=|\s+to\b|\s+is\b|\s+equals?\b)|=|\\(?:text|mathrm|textbf|boldsymbol|mathbf)\{|\\[,;:! ]|[$~({\[*_`\"“«]|\\[(\[]|\s)*$"
-)
-"""What may stand between a word and the number that it is about."""
-_DENIES = (
-    r"(?:\b(?:not(?! only| just| merely| simply)|never|neither|nor|cannot|hardly|by no means|(?<!by )no way|far from|nobody \w+|no one \w+|refuse to|fail(?:s|ed)? to|suppose|supposing|assuming)\b|n['’]t\b"
-    r"|\b(?:false|untrue|incorrect|wrong|(?:a )?mistake|mistaken|impossible|unlikely|implausible|absurd)(?= (?:that|for|to)\b)"
-    r"|\b(?:wrong|incorrect|false|mistaken|bad|erroneous|naive|tempting) (?:final )?(?:answer|value|result|solution|guess|choice|option)(?:s| (?:is|was|would be|of))?\b:?"
-    r"|(?<!\bno )(?<!without )(?<!without a )(?<!beyond )\bdoubt(?:s|ed|ful|less)?\b(?<!doubtless)"
-    r"|\b(?:rul(?:e|es|ed|ing) out|exclud(?:e|es|ed|ing)|eliminat(?:e|es|ed|ing)|reject(?:s|ed|ing)?|discard(?:s|ed|ing)?|refut(?:e|es|ed)|disprov(?:e|es|ed)|disagree with|"
-    r"except(?:ing|s)?|instead of|rather than|(?<!\bnone )(?<!\bno )other than|contrary to|den(?:y|ies|ied)|avoid|anything but|everything but|unequal to|different from|differs from)\b(?! (?:value|number|root|case|point|item)s?\b))"
-)
-_DENIED_BEFORE = re.compile(_DENIES + _FILLER, re.I)
-_OF = r"(?:half|negative|opposite|square|cube|root|reciprocal|inverse|multiples?|factors?|divisors?|powers?|percent|thirds?|quarters?|fifths?)"
-_ANSWER = r"the (?:final |correct |right )?answer"
-_OF_ANSWER = re.compile(
-    rf"(?:\b(?:twice|thrice|half|double|triple|times|plus|minus|divided by|(?:more|less|fewer|greater) than|(?:half|double|triple|square|cube|root|negative|"
-    rf"opposite|reciprocal|inverse|factorial|absolute value|logarithm) of) {_ANSWER}"
-    rf"|\b{_ANSWER}(?: (?:plus|minus|times|divided by|over) [\w$.]+|,? (?:squared|cubed|doubled|halved|tripled)))\s+(?:is|equals|=){_FILLER}"
-    rf"|\b{_ANSWER} has[\s$(]*$",
-    re.I,
-)
-"""What tells a function of the answer, and so another number: `twice the answer is 7`."""
-_CHANGED_BEFORE = re.compile(
-    r"(?:\b(?:(?<!\bnothing )(?!other)\w*(?:more|less|er|rather|worse|sooner) than|(?<!\bnone )(?<!\bno )other than|between [\d.,$]+ and|least|most|minus|negative|nearly|almost|twice|half"
-    r"|exceed(?:s|ed|ing)?|(?:all|any|every)(?: \w+)? but"
-    rf"|(?:%|\b{_OF}) of|(?<!has )(?<!have )(?<!attains )(?<!reaches )\ba (?:minimum|maximum|min|max) of"
-    r"|divisible by|up to|over|above|below|under|beyond)|%\s*of)[\s$}(]+(?:\\[(\[]\s*)?(?:the |a |an )?$",
-    re.I,
-)
-"""What makes the number that follows another statement."""
-_CHANGED_AFTER = re.compile(
-    r"[\s$~)\\}]*?(?:\\(?:text|mathrm)\{)?\s*\(?((?:,?\s*(?:or|and)\s+(?:more|less|fewer|greater|higher|lower|above|below|up|over|so)\b(?!\s+(?:is|are|was|would|will|can|does|do)\b))"
-    r"|(?:more|less|fewer|greater) than \$?[b-z]\b|(?:at (?:the )?(?:very )?(?:least|most)|squared|cubed|halved|doubled|tripled|below zero|degrees below)\b"
-    r"|(?:hundred|thousand|million|billion|trillion|dozen)\b|\\times\s*10\^(?:\{-?\d+\}|\d))",
-    re.I,
-)
-"""The same for the number before."""
-_BE = r"(?:is|are|was|were|seems?(?: to be)?|looks|(?:must|should|would|could|can|has to|have to|may|might)(?: now| thus| therefore)? be|(?:has|have) been|gets?|is to be)"
-_ADVERB = r"(?:clearly|certainly|obviously|definitely|simply|just|also|therefore|thus|actually|however|of course|completely|totally|then|really|quite|plainly|still|already)"
-_BAD = (
-    r"(?:wrong|incorrect|false|impossible(?! (?:for|with|if|unless|otherwise|when|to))|invalid|untrue|extraneous|inadmissible|inconsistent|ruled out|excluded|rejected|eliminated|discarded|refuted|"
-    r"mistaken|nonsense|absurd|out of the question|unacceptable|disproved|no (?:solution|root|answer)\b|far from (?:it|right|correct|the answer|the truth)|"
-    r"an? (?:(?:common|typical) )?(?:extraneous|wrong|incorrect|invalid|false|bad|spurious|mistake|trap|distractor|error)|too (?:large|small|big|high|low|much|many)(?=\s*(?:[.,;!]|$)))"
-)
-_GOOD = (
-    r"(?:the |an? |our |my |what |quite |possibly |even |any )*(?:valid |correct |right |true |final |actual |possible |real |required |desired |acceptable )*"
-    r"(?:answer|solution|result|root|correct|right|true|valid|possible(?! to)|it\b|acceptable|admissible|allowed|so\b|the case|we (?:want|need)|(?:[.!;)]|$))"
-)
-_NOT = r"(?:n['’]t|\s+not|\s+never)"
-_VERDICT = (
-    rf"(?:{_BE}(?:\s+{_ADVERB})*\s+{_BAD}|(?:is|was|are|were|seems|would be|could be){_NOT}(?:\s+{_ADVERB})*\s*{_GOOD}|not {_GOOD}"
-    rf"|(?:can(?:not|['’]t| not)|could{_NOT}|must{_NOT}|may{_NOT}|won['’]t|will{_NOT}|would{_NOT})(?:\s+possibly)?\s+(?:be\s+{_GOOD}|work|hold|happen|occur|satisfy|be$)"
-    rf"|(?:does|do|did){_NOT}\s+(?:work|satisfy|fit|hold|solve|check out|match|make sense|qualify|apply)\b|fails?(?=\s*(?:[.,;!]|$| the | to satisfy))|a contradiction\b|(?:contradicts|violates)\s+(?:the|our|its|that|this)\b|cannot be(?=\s*(?:[.,;!)]|$))|(?:wrong|incorrect)(?=\s*(?:[.,;)\]!]|$)))"
-)
-_DENIED_AFTER = re.compile(
-    rf"[\s$)\]}}*_`\"”»\\]*(?:(?!or\b|and\b)\\?(?:text\{{)?[A-Za-z]{{1,12}}\}}?\s+){{0,2}}?(?:[,;–—-]+\s*)?(?:\(|\[)?(?:(?:but|which|that|and|this|it|yet|though|as|for)\s+)*(?:(?:it|that|this)['’]s\s+{_BAD}|{_VERDICT})"
-    rf"|[\s$)\]}}*_`\"”»\\]*\?\s*(?:no\b|nope\b|{_BAD})"
-    rf"|[\s$)\]}}*_`\"”»\\]*[.!?]\s+(?:(?:but|however|wait|no|hmm|oops|actually|unfortunately|sorry|oh)[,!.\s—–-]*)*"
-    rf"(?:(?:that|this|it|which)(?: (?:answer|value|result|solution|one))?(?:['’]s\s+(?:{_BAD}|not\s+{_GOOD})|\s+{_VERDICT})|(?:wrong|incorrect|false)\b\s*[.!]|correction\b)"
-    r"|[\s$)\]}*_`\"”»\\]*[.!?,;]?\s+\**(?:(?:correction|edit)\**\s*:|(?:scratch that|on second thoughts?|just kidding)\b|(?:no, )?make (?:that|it) \$?[\d\\]|(?:though|but|although) (?:it|that)(?: is|['’]s) (?:really|actually) \$?[\d\\])",
-    re.I,
-)
-_TENTATIVE = r"(?:(?:maybe|perhaps|possibly|even|just|also|probably|it could be|it might be|is it|else|either)\s+)*"
-_ALTERNATIVE = r"(\$?(?:[A-Za-z]\s*=\s*)?-?(?:\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\})(?![\d,.]*\d))"
-_OR_AFTER = re.compile(
-    rf"[\s$)}}\\]*((?:\\?(?:text|mathrm)?\{{?\s*[A-Za-z]{{1,12}}\}}?)?)[\s$)}}]*[.,;]?\s*[(\[]?\s*\b(?:(?:and/)?or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?|to\s+){_ALTERNATIVE}"
-    r"(?!\$?\s*(?:[+*/^=]|\\times|\\cdot|\)?\s*(?:is|are|was|were|would|will|can|decimal|significant|sig|places?|d\.?p|s\.?f|digits?|figures?)\b))\s*([A-Za-z]{1,12}\b)?",
-    re.I,
-)
-_OR_BEFORE = re.compile(
-    rf"(?<![\w/*+^.,-])(?<![/*+^-] ){_ALTERNATIVE}[\s$)]*[.,;]?\s*\b(?:(?:and/)?or\s+{_TENTATIVE}|(?:maybe|perhaps|possibly)\s+(?:even\s+)?)[\s$(\\]*(?:[A-Za-z]\s*=\s*)?$",
-    re.I,
-)
+MAX_BESIDE = 90  # characters before and after a number that are read
+MAX_NEAR = 5  # words next to a number among which those are that turn it round
+
+_PARTS = {
+    "UNIT": "[WORD LETTER PERCENT VALUE]{0,2}?",
+    "STOP": "[END PAUSE BRACKET QUESTION] | $",
+    "IS": "(?:MODAL | HEDGE | HAVE)? [ADVERB ALSO]* [BE WAS SEEM]+",
+    "LINK": "[PAUSE BRACKET BUT AND INSTEAD AS PRON THAT ADVERB ALSO]",
+    "TRANSPARENT": "[THAT PRON A DET BE WAS ANSWER GOOD VALUE MAYBE OF TO AS FOR THINK GIVE ADVERB ALSO MODAL EQUALS LETTER BRACKET PERSON]",
+    "RIGHT": "(?:[DET A GOOD AS ADVERB ALSO VALUE PERSON]* (?:ANSWER | GOOD | WHAT PERSON) | PRON STOP | STOP)",
+    "REFUTED": """(?: IS ADVERB* (?:A WORD? | DET)? (?:BAD (?! [FOR IF UNLESS TO ELSE]) | REJECTED | TOO STOP)
+        | IS ADVERB* NOT ADVERB* RIGHT | (?:MODAL | HEDGE) NOT ADVERB* (?:BE RIGHT | HOLD | STOP) | NOT RIGHT
+        | IS [ADVERB ALSO]* [A DET] WORD? ESTIMATE | A BAD | AGAINST [DET A PRON THAT])""",
+    "OTHER": "NUMBER (?! [OPERATOR EQUALS BE WAS MODAL HEDGE PLACES LETTER])",
+    "SUBJECT": "(?:[PRON THAT] | [DET A]? GOOD* (?:ANSWER | VALUE | TRUTH | GOOD))",
+    "VALUED": "(?<! OPERATOR) NUMBER",
+    "NAME": "(?: LETTER EQUALS )",
+    "CHOICE": "(?: (?:AND OPERATOR?)? OR PAUSE? HINT* | MAYBE HINT*)",
+    "HINT": "(?:MAYBE | ADVERB | CASE | HEDGE | PRON | BE | ELSE | DET | ANSWER | GOOD | THAT)",
+}
+"""The phrases of the grammar. `UNIT` also stands for the noun that is counted; `REFUTED` is what a predicate says against its subject."""
 
 
+def _rules(*patterns: str) -> "re.Pattern[str]":
+    return rule(" | ".join(f"(?:{p})" for p in patterns), **_PARTS)
+
+
+_DENIED = _rules(
+    # governors
+    "(?:NOT | REJECT | REJECTED | NOBODY [WORD GIVE THINK HOLD]) TRANSPARENT* HERE",
+    "BAD [THAT FOR AS TO] TRANSPARENT* HERE",
+    "(?<!OF) BAD [GOOD DET]* (?:ANSWER | VALUE) PAUSE? TRANSPARENT* HERE",
+    "ANYONE [HEDGE MODAL WORD ADVERB ALSO BE]{0,3} TO? (?: THINK | ANSWER (?! [BE WAS EQUALS])) TRANSPARENT* HERE",
+    "PERSON MODAL HAVE THINK TRANSPARENT* HERE",
+    "NOT [WORD HOLD] THAT TRANSPARENT* HERE | NO [WORD VALUE] [TO THAT FOR] TRANSPARENT* HERE",
+    # functions of the answer
+    "(?:FUNCTION | HALF | BOUND | [MORE BEYOND] THAN | TIMES | [PART EXTREME HALF] OF) DET GOOD* ANSWER [BE EQUALS]+ TRANSPARENT* HERE",
+    "DET GOOD* ANSWER (?:[TIMES BOUND BEYOND FUNCTION] [NUMBER LETTER WORD ANYONE] | PAUSE? POWERED) [BE EQUALS]+ TRANSPARENT* HERE",
+    "DET GOOD* ANSWER HAVE HERE",
+    # predicates, in this clause, the next one, the next sentence
+    "HERE UNIT LINK* REFUTED",
+    "HERE LINK* (?:DO | DOES) NOT ADVERB* HOLD | HERE UNIT LINK* DOES NOT ADVERB* HOLD",
+    "HERE LINK* FAILS (?:STOP | DET | TO)",
+    "HERE UNIT [PAUSE BRACKET] LINK* BAD STOP",
+    "HERE UNIT [END QUESTION BRACKET]+ [BUT INSTEAD NO PAUSE]* [PRON THAT] (?:GOOD* ANSWER | VALUE)? (?:REFUTED | (?:DO | DOES) NOT ADVERB* HOLD)",
+    "HERE UNIT [END QUESTION BRACKET]+ [BUT INSTEAD NO PAUSE]* BAD STOP",
+    "HERE UNIT QUESTION (?:NO | BAD)",
+    # what is taken back
+    "HERE [^END HERE NUMBER]{0,12}? BUT (?:[ADVERB ALSO]* [PRON THAT])? [ADVERB ALSO]* (?:REFUTED | DOES NOT [ADVERB ALSO]* HOLD)",
+    "HERE UNIT STOP* (?:CORRECTION PAUSE | RETRACT)",
+    "HERE [^HERE]{0,10}? [BUT PAUSE END AND] [BUT INSTEAD PERSON PRON HAVE ADVERB ALSO PAUSE]* ERROR (?! (?:WORD | AS | PAUSE){0,2} EARLY)",
+    "HERE [BE WAS] [ADVERB ALSO]* WHAT [WORD ADVERB ALSO]* ANYONE [HEDGE MODAL WORD ADVERB ALSO BE]{0,3} THINK",
+    "EARLY (?:THINK | GIVE) TRANSPARENT* HERE [^END HERE]{0,6}? BUT",
+)
+_CORRECTED = _rules(
+    "HERE [^END NUMBER HERE]{0,10}? [PAUSE END] [END PAUSE BRACKET]* (?:[BUT INSTEAD NO] [PAUSE BUT INSTEAD NO ADVERB ALSO]*)+ SUBJECT [MODAL HEDGE]? HAVE? [BE EQUALS]+ INSTEAD? [ADVERB ALSO PAUSE DET]* (?P<other>OTHER) UNIT STOP",
+    "HERE UNIT [PAUSE END]+ [BUT NO PAUSE]* [INSTEAD MAKE] [PAUSE ADVERB ALSO DET INSTEAD PRON MODAL HAVE BE]* (?P<last>OTHER) UNIT (?:[END BRACKET] | $)",
+)
+_DOUBTED = _rules(
+    "HEDGE ADVERB* BE (?:THAT TRANSPARENT*)? [DET A ADVERB ALSO LETTER EQUALS AS BRACKET]* HERE",
+    "MAYBE [PAUSE]? TRANSPARENT* HERE",
+    "HERE UNIT PAUSE? MAYBE STOP | HERE UNIT PAUSE? BRACKET? MARGIN",
+    "(?: ^ | [END PAUSE QUESTION NUMBER AND OR BUT]) (?:[BE WAS DO DOES MODAL HEDGE HAVE] [^END PAUSE QUESTION]{0,6})? HERE UNIT BRACKET? QUESTION (?! [PAUSE END BRACKET]* [YES GOOD])",
+)
+_CONDITIONAL = _rules(
+    "HERE UNIT PAUSE? [BUT AND]? UNLESS",
+    "HERE UNIT PAUSE? [IF AS FOR] DET? (?:LETTER | VALUE) (?:BE NOT? A? [CASE BOUND] | OPERATOR | CASE)",
+    "HERE UNIT PAUSE? [IF AS FOR] CASE (?:LETTER | VALUE)",
+    "HERE [^HERE QUESTION]{0,9}? [END PAUSE AND BUT OR]+ ELSE [PAUSE BRACKET]* TRANSPARENT* OTHER",
+    "HERE UNIT [PAUSE AND BUT]+ OTHER UNIT PAUSE? ELSE",
+    "ELSE PAUSE? TRANSPARENT* HERE",
+    "IF [^END]{1,9}? HERE UNIT [PAUSE END AND BUT]+ IF [^END HERE NUMBER]{1,6} PAUSE? TRANSPARENT* OTHER",
+    "IF [^END]{1,9}? NUMBER UNIT [PAUSE END AND BUT]+ IF [^END HERE NUMBER]{1,6} PAUSE? TRANSPARENT* HERE",
+)
+_BOUNDED = _rules(
+    "(?P<before>(?:[BOUND LEAST HALF BEYOND FUNCTION] | [NUMBER LETTER] TIMES | (?:MORE | WORD | AND | OR)? THAN | BETWEEN NUMBER AND | EVERY WORD? BUT | (?:PERCENT | [PART HALF]) OF | (?<! HAVE) (?<! ATTAINS) A EXTREME OF)) [DET A BRACKET]? HERE",
+    "NUMBER PERCENT? OF [DET A]? HERE",
+)
+_CHANGED = _rules(
+    "HERE [BRACKET PAUSE]* [WORD VALUE]?? (?P<after> [OR AND] [MORE BEYOND UP GOOD] (?! [BE WAS MODAL DO DOES]) | AT DET? LEAST | POWERED | BEYOND CASE)",
+    "HERE BRACKET? (?P<scale> SCALE)",
+    "HERE (?:WORD)? (?P<after2> MORE THAN (?:LETTER | OTHER))",
+)
+_OR_AFTER = _rules(
+    "HERE (?P<unit>[WORD LETTER PERCENT]?) [PAUSE END]? BRACKET? (?: (?:AND OPERATOR?)? OR PAUSE? HINT* | MAYBE HINT* | TO ) NAME? (?P<other>OTHER) (?P<behind>WORD?)",
+    "ANSWER BE+ NAME? HERE [^END NUMBER HERE]{0,4}? [PAUSE END AND BUT]+ DET? ANOTHER [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? (?P<second>OTHER)",
+    "HERE [^END NUMBER HERE]{0,4}? [PAUSE END AND BUT]+ DET? ANOTHER (?:GOOD* ANSWER | GOOD+ VALUE) [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? (?P<third>OTHER)",
+    "HERE UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET GOOD* ANSWER) [HEDGE MODAL] [ADVERB ALSO]+ BE [ADVERB ALSO]* NAME? (?P<fourth>OTHER)",
+    "HERE UNIT [PAUSE END AND BUT OR]+ NAME? (?P<fifth>NUMBER) [BE MODAL HEDGE ADVERB DO DOES]* ALSO [ADVERB BE A]* [HOLD GOOD ANSWER]",
+    "HERE BRACKET? AND (?: [ADVERB ALSO]+ NAME?)? (?P<sixth>OTHER) STOP",
+)
+_OR_BEFORE = _rules(
+    "VALUED (?: [LETTER PERCENT]? [PAUSE END]? | WORD) BRACKET? CHOICE BRACKET? NAME? HERE | VALUED WORD PAUSE CHOICE NAME? HERE STOP",
+    "ANSWER BE+ NAME? VALUED [^END NUMBER HERE]{0,4}? [PAUSE END]+ [AND BUT]* DET? ANOTHER [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? HERE",
+    "VALUED [^END NUMBER HERE]{0,4}? [PAUSE END]+ [AND BUT]* DET? ANOTHER (?:GOOD* ANSWER | GOOD+ VALUE) [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? HERE",
+    "VALUED UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET GOOD* ANSWER) [HEDGE MODAL] [ADVERB ALSO]+ BE [ADVERB ALSO]* NAME? HERE",
+)
 _SIGN_APART = re.compile(
     r"(?:\$\s*(?:\\[,;:! ]\s*)*[-−]\s*(?:\\[,;:! ]\s*)*\$|(?<![\w)}−])−|(?<![\w)}-])-(?:\\[,;:!]\s*)+|(?<=[\s=])-\$)\s*$"
 )
 """A minus sign with a delimiter or a space of TeX between it and its number; after `- ` an item of a list begins."""
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°)?")
+_TEN_POWER = re.compile(r"[\s$)}]*(\\times\s*10\^(?:\{-?\d+\}|\d))")
 _ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
 """Words that make another statement where they stand alone: `5 and up`, `below 5`."""
 _CARRIED = "|".join(sorted(TURNING - MODIFIERS - {"minimum", "maximum"} | _ALIASES.keys(), key=len, reverse=True))
@@ -121,40 +143,68 @@ _SCALE_AFTER = re.compile(
     r"\$?\s?(?:\^\s?\{?\s?\\circ\s?\}?|°|degrees?\s)\s?(?:\\[,; ])?\$?(?:\\(?:text|mathrm|rm)\s?\{\s?)?([CF])(?:elsius|ahrenheit)?(?![A-Za-z])"
 )
 """The scale of a temperature."""
+_DEGREES_AFTER = re.compile(
+    r"\$?(?:\s?\^\s?\{?\s?\\circ\s?\}?|\s?°|[\s~]*(?:\\text\{\s*)?degrees\b(?! ?(?:below|above|celsius|fahrenheit|of\b)))(?!\s*\\?[A-Za-z]*\{?[CFK]\b)",
+    re.I,
+)
+_SMALLER = "min(?:ute)?s?|sec(?:ond)?s?|inch(?:es)?|in|cents?|ounces?|oz|hours?|days?|months?|cm|grams?|g|meters?|m"
+_PARTS_AFTER = re.compile(
+    rf"\$?\s?\b(hours?|hrs?|min(?:ute)?s?|days?|weeks?|years?|feet|foot|ft|dollars?|pounds?|lbs?|kg|km|m|meters?)\b,?\s(?:and\s)?\$?(\d+(?:\.\d+)?)\$?\s({_SMALLER})\b"
+)
+"""A second part in a smaller unit: `hours and 20 minutes`."""
 _WORD = re.compile(r"[a-z]+")
-_DENYING = word_set(
-    "not never neither nor cannot hardly nobody no t refuse fail fails failed false untrue incorrect wrong mistake mistaken impossible unlikely "
-    "implausible absurd bad erroneous doubt doubts doubted doubtful rule rules ruled ruling exclude excludes excluded excluding eliminate eliminates "
-    "eliminated eliminating reject rejects rejected discard discards discarded refute refutes refuted disprove disproves disproved disagree except "
-    "excepting excepts instead rather other contrary deny denies denied avoid but unequal different differs invalid extraneous inadmissible nonsense "
-    "out unacceptable far spurious trap distractor error too nope contradiction contradicts violates inconsistent means way correction edit scratch thought thoughts kidding make really actually suppose supposing assuming naive tempting"
-)
-_CHANGING = word_set(
-    "than and least most minus negative nearly almost twice half exceed exceeds exceeded exceeding all any every opposite square cube root "
-    "reciprocal inverse multiple multiples factor factors divisor divisors power powers percent third thirds quarter quarters fifth fifths minimum "
-    "maximum min max divisible up over above below under beyond or at squared cubed halved doubled tripled degrees hundred thousand million billion "
-    "trillion dozen times more less fewer greater zero"
-)
-_DOUBTING = word_set("or maybe perhaps possibly to")
-"""The words without which no rule above can match: most texts have none of them."""
+_NUMBERS = ("other", "second", "third", "fourth", "fifth", "sixth")
+_WRAPPING = re.compile(r"\\(?:boxed|text|mathrm)|[{}\s$]")
+_ANYWHERE = words_of(
+    "NOT", "NO", "REJECT", "REJECTED", "BAD", "FAILS", "AGAINST", "NOBODY", "MAYBE", "HEDGE", "ERROR", "INSTEAD", "CORRECTION", "RETRACT", "MAKE", "TRUTH",
+    "BUT", "UNLESS", "ELSE", "ANOTHER", "ALSO", "ESTIMATE",
+) | {"cannot", "t"}  # fmt: skip
+_NEAR_BEFORE = words_of(
+    "THINK",
+    "OR",
+    "THAN",
+    "BEYOND",
+    "BOUND",
+    "LEAST",
+    "BETWEEN",
+    "EVERY",
+    "HALF",
+    "PART",
+    "EXTREME",
+    "TIMES",
+    "FUNCTION",
+    "POWERED",
+    "ANYONE",
+) | {"has"}
+_NEAR_AFTER = words_of("OR", "MORE", "UP", "POWERED", "SCALE", "TOO", "AT", "IF", "BEYOND", "WHAT") | {"to", "for"}
+"""The words without one of which, anywhere or next to the number, no rule above can match: most texts have none of them."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said about a number: `denied`, or the words `before` and `after` that belong to the answer.
+    """What is said about a number: `not`, `perhaps` or `sometimes`, the value that takes its place, or the words `before` and `after`
+    that belong to the answer.
 
     `turning`: words such as `decrease`, which matter only beside an answer with their opposites.
     """
 
-    denied: bool = False
+    doubt: str = ""
     before: str = ""
     after: str = ""
     turning: str = ""
+    correction: str = ""
+
+    @property
+    def denied(self) -> bool:
+        """Whether the text does not claim the number."""
+        return self.doubt != ""
 
     def of(self, answer: str) -> str:
         """The statement that the text makes with this answer."""
-        if self.denied:
-            return f"not {answer}"
+        if self.correction:
+            return self.correction
+        if self.doubt:
+            return f"{self.doubt} {answer}"
         if self.turning and _AMOUNT.fullmatch(answer):
             percent = "\\%" if self.turning[0] == "%" and "%" not in answer else ""
             return f"{answer}{percent} \\text{{{self.turning.lstrip('%')}}}"
@@ -173,40 +223,53 @@ def claim(text: str, start: int, end: int) -> Claim:
     if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)):
         before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]
         words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
-    is_struck = before.endswith("~~") and after.startswith("~~")
-    if is_struck or _CROSSED.match(after):
-        return Claim(denied=True)
-    if not _DENYING.isdisjoint(words_before) and _DENIED_BEFORE.search(before):
-        return Claim(denied=True)
-    if not _DENYING.isdisjoint(words_after) and _DENIED_AFTER.match(after):
-        return Claim(denied=True)
-    if "answer" in words_before and _OF_ANSWER.search(before):
-        return Claim(denied=True)
-    last, first = words_before[-MAX_NEAR:], words_after[:MAX_NEAR]
-    lead = tail = ""
-    if ("%" in before or not _CHANGING.isdisjoint(last)) and (changed := _CHANGED_BEFORE.search(before)):
-        lead = changed[0].strip(" $(}\\")
-    if not _CHANGING.isdisjoint(first) and (changed := _CHANGED_AFTER.match(after)):
-        tail = changed[1].strip()
-    if not lead and not _DOUBTING.isdisjoint(last) and not after.lstrip(" $").startswith("="):
-        other = _OR_BEFORE.search(before)
-        lead = f"{other[1].strip(' $')} or" if other else ""
-    if not tail and not _DOUBTING.isdisjoint(first) and (other := _OR_AFTER.match(after)):
-        tail = _alternative(*other.groups(""))
-    turning = "" if lead or tail else _turning(before, after, words_before, words_after)
-    return Claim(before=lead, after=tail, turning=turning) if lead or tail or turning else NOTHING
+    if (before.endswith("~~") and after.startswith("~~")) or _CROSSED.match(after):
+        return Claim("not")
+    near, behind = words_before[-MAX_NEAR:], words_after[:MAX_NEAR]
+    is_told = (
+        not (_ANYWHERE.isdisjoint(words_before) and _ANYWHERE.isdisjoint(words_after))
+        or not (_NEAR_BEFORE.isdisjoint(near) and _NEAR_AFTER.isdisjoint(behind))
+        or "?" in after[:30]
+        or words_after[:1] == ["and"]
+        or "%" in before[-8:]
+    )
+    if is_told:
+        said = _said(before, after, _WRAPPING.sub("", text[start:end]))
+        if said != NOTHING:
+            return said
+    if scale := _TEN_POWER.match(after):
+        return Claim(after=scale[1])
+    turning = _turning(before, after, words_before, words_after)
+    return Claim(turning=turning) if turning else NOTHING
 
 
-def stated(text: str, start: int, end: int, content: str) -> str:
-    """What the text says with the formula or box text[start:end] of this content: its claim, or else its unit: `$12$ minutes`."""
-    said = claim(text, start, end)
-    return said.of(content) if said != NOTHING else content + unit_after(text, end, content)
+def _said(before: str, after: str, answer: str) -> Claim:
+    """What the rules find around a number."""
+    tokens = tagged(before, after)
+    line, text = tokens.line, before + after
+    if (found := _CORRECTED.search(line)) and (other := _part(tokens, text, found)) != answer:
+        return Claim("not", correction=other)
+    if _DENIED.search(line):
+        return Claim("not")
+    alternative = _alternatives(tokens, text, before)
+    if alternative != NOTHING:
+        return alternative
+    if _CONDITIONAL.search(line):
+        return Claim("sometimes")
+    lead, tail = _BOUNDED.search(line), _CHANGED.search(line)
+    if lead or tail:
+        return Claim(before=_words(tokens, text, lead), after=_words(tokens, text, tail))
+    return Claim("perhaps") if _DOUBTED.search(line) else NOTHING
 
 
 def unit_after(text: str, end: int, content: str) -> str:
     """The unit that follows a number at text[end:], as LaTeX; "" where there is none, or what follows is no known unit."""
     if any(map(str.isdigit, content)) and (scale := _SCALE_AFTER.match(text, end)):
         return f"^\\circ\\text{{{scale[1]}}}"
+    if any(map(str.isdigit, content)) and "circ" not in content and _DEGREES_AFTER.match(text, end):
+        return "^\\circ"
+    if parts := _PARTS_AFTER.match(text, end):
+        return f" \\text{{ {parts[1]}}} {parts[2]} \\text{{ {parts[3]}}}"
     found = (
         _UNIT_AFTER.match(text[end : end + MAX_BESIDE])
         if _MEASURABLE.fullmatch(content) and any(map(str.isdigit, content))
@@ -223,6 +286,32 @@ def unit_after(text: str, end: int, content: str) -> str:
     return f" \\text{{ {found[2]}{found[3]}{found[4] or ''}}}{power}"
 
 
+def _alternatives(tokens: Line, text: str, before: str) -> Claim:
+    """`9 or 10`, `one answer is 9, another is 10`: a decimal beside `or` is the rounding of the number, or contradicts it."""
+    if found := _OR_AFTER.search(tokens.line):
+        number, unit, behind = (
+            _part(tokens, text, found, *_NUMBERS),
+            *(_part(tokens, text, found, name) for name in ("unit", "behind")),
+        )
+        unit, behind = (u if known(u) else "" for u in (unit, behind))
+        sign = "\\approx" if "." in number and not behind else "or"
+        return Claim(after=f"{unit} {sign} {number} {behind}".strip())
+    if found := _OR_BEFORE.search(tokens.line):
+        start, end = tokens.places[found.start() + found[0].index(NUMBER)]
+        return Claim(before=f"{text[start:end]} or")
+    return NOTHING
+
+
+def _part(tokens: Line, text: str, found: re.Match[str], *names: str) -> str:
+    """The text of the first group that took part in the match, or of the named one."""
+    name = next((n for n in names or found.re.groupindex if found[n]), "")
+    return text[tokens.places[found.start(name)][0] : tokens.places[found.end(name) - 1][1]] if name else ""
+
+
+def _words(tokens: Line, text: str, found: re.Match[str] | None) -> str:
+    return _part(tokens, text, found).strip(" $(}\\") if found else ""
+
+
 def _turning(before: str, after: str, words_before: list[str], words_after: list[str]) -> str:
     """The words beside a number up to one that has an opposite: `minutes late`, `decrease` of `a decrease of 20%`."""
     if not TURNING.isdisjoint(words_after[:MAX_NEAR]) and (behind := _TURNED_AFTER.match(after)):
@@ -232,8 +321,7 @@ def _turning(before: str, after: str, words_before: list[str], words_after: list
     return ""
 
 
-def _alternative(unit: str, number: str, unit_after: str) -> str:
-    """`or 10` with the units on both sides; a decimal is the rounding of what stands before it, or contradicts it."""
-    unit, unit_after = (u if known(u) else "" for u in (re.sub(r"\\(?:text|mathrm)|[{}\s]", "", unit), unit_after))
-    sign = "\\approx" if "." in number and not unit_after else "or"
-    return f"{unit} {sign} {number.strip(' $')} {unit_after}".strip()
+def stated(text: str, start: int, end: int, content: str) -> str:
+    """What the text says with the formula or box text[start:end] of this content: its claim, or else its unit: `$12$ minutes`."""
+    said = claim(text, start, end)
+    return said.of(content) if said != NOTHING else content + unit_after(text, end, content)

@@ -61,6 +61,7 @@ _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
 """What makes the value before it hold under a condition: `There are 3 ways, but only if n is odd`."""
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
+_REASON = re.compile(r"[^.!?\n]*\b(?:since|because)\b[^.!?\n]*", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
 _MONEY = re.compile(
     r"(?<![\\$\w])\$(?=\d[\d,]*(?:\.\d+)?(?:\s+(?!mod\b)[A-Za-z]{2,}(?![\w\s]*\$(?!\d))|/[a-z]{3}|[.,;:!?)]?(?:\s|$)(?![^$\n]{0,20}\$(?!\d))))"
@@ -84,6 +85,7 @@ _NUMBER = re.compile(
     r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
 _UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)(?![\w/^*-])")
+_EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
 _TRUTH_VALUE = re.compile(
@@ -230,6 +232,7 @@ def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> F
 
 def _stated(text: str) -> Found | None:
     text = without_emphasis(_CLOSING.sub("", text).strip())
+    text = text if text.isascii() else _EMOJI.sub("", text)
     if not text:
         return None
     if "'s " in text or "’s " in text:
@@ -298,12 +301,19 @@ def _denied(sentence: str, text: str) -> Found | None:
 
 def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
     """The last formula, with those before it that only `and`, `or` or a comma separates from it."""
+    while len(formulas) > 1 and (_is_reason(text, *formulas[-2:]) or claim(text, *formulas[-1].span()).denied):
+        formulas = formulas[:-1]
     first = len(formulas) - 1
     while first and _BETWEEN_FORMULAS.fullmatch(text[formulas[first - 1].end() : formulas[first].start()]):
         first -= 1
     if first < len(formulas) - 1:
         return text[formulas[first].start() : formulas[-1].end()]
     return stated(text, *formulas[-1].span(), _formula_content(formulas[-1]))
+
+
+def _is_reason(text: str, formula: re.Match[str], following: re.Match[str]) -> bool:
+    """Whether the second formula only gives a reason for the first: `only $n=7$ works since $5$ is too small`."""
+    return _REASON.fullmatch(text, formula.end(), following.start()) is not None
 
 
 def _phrase(text: str, after_box: bool = False) -> Found | None:
@@ -326,7 +336,9 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     if (denied := _denied(sentence, text)) is not None:
         return denied
     if _is_bare_answer(sentence):
-        return Found(sentence, "phrase")
+        at = text.find(sentence, last.end())
+        is_number = at >= 0 and _NUMBER.fullmatch(sentence.strip("$"))
+        return Found(claim(text, at, at + len(sentence)).of(sentence) if is_number else sentence, "phrase")
     formulas = list(_FORMULA.finditer(sentence))
     if formulas and not _WORD.search(sentence[: formulas[0].start()]):
         return Found(_first_formulas(formulas, sentence), "phrase")

@@ -34,7 +34,20 @@ RELATIONS = {
 """A sign or command -> the relation it stands for; `~` is approximate equality."""
 FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 """The sign after the sides are exchanged."""
-SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+SCALES = {
+    "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "quadrillion": 10**15, "quintillion": 10**18,
+    "dozen": 12, "score": 20, "gross": 144, "lakh": 10**5, "lakhs": 10**5, "crore": 10**7, "crores": 10**7,
+}  # fmt: skip
+PARTS = {
+    "tenth": 10,
+    "tenths": 10,
+    "hundredth": 100,
+    "hundredths": 100,
+    "thousandth": 1000,
+    "thousandths": 1000,
+    "halves": 2,
+}
+"""Words that divide the number before them."""
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 UNDER_100 = {word: 10 * n for n, word in enumerate(TENS, 2)} | {word: n for n, word in enumerate(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -66,7 +79,8 @@ TEXT_WORDS = word_set(
 MODIFIERS = word_set(
     "not never neither nor cannot isn aren wasn weren doesn don didn except excluding excepting other anything everything but than "
     "least most over under above below up beyond exceed exceeds exceeding between from halves halved doubled tripled "
-    "divisible multiple multiples wrong incorrect false nearly almost minus plus negative divided multiplied raised unlike without"
+    "divisible multiple multiples wrong incorrect false nearly almost minus plus negative divided multiplied raised unlike without "
+    "perhaps maybe possibly sometimes"
 )
 """Words that turn the number beside them into another statement, and are no part of a unit."""
 SEPARATOR_WORDS = word_set("and or und oder et ou y o")

@@ -10,8 +10,8 @@ import re
 
 # English = Spanish; German; French; Italian; Portuguese; Dutch, Polish; Russian; Hindi, Arabic. `/` parts the phrases.
 _ALPHABETIC = """
-is not = no es/imposible que sea/no son/no vale/no puede ser/no sería; nicht gleich/kann nicht; ce n'est pas/n'est pas/ne sont pas/n'est jamais/ne vaut pas/ne peut pas être;
- non è/non sono/non vale/non può essere/non e'; não é/nao é/nao e/não são/não pode ser; to nie; не равно/не равен/не равна/не равняется/не может быть/это не; नहीं है; ليس/ليست
+is not = no está/no es/imposible que sea/no son/no vale/no puede ser/no sería; nicht gleich/kann nicht; ce n'est pas/n'est pas/ne sont pas/n'est jamais/ne vaut pas/ne peut pas être;
+ non è/non sono/non vale/non può essere/non e'; não é/nao é/nao e/não são/não pode ser/não está/nao está/não esta; to nie; не равно/не равен/не равна/не равняется/не может быть/это не; नहीं है; ليس/ليست
 not = nunca; nicht/niemals/kein/keine/keinen/keineswegs; jamais/pas; mai; não/nao; niet/geen; nie; не/нет/никогда; नहीं; لا يساوي
 at least = al menos/por lo menos/como mínimo/como minimo/no menos de; mindestens/wenigstens/zumindest/nicht weniger als; au moins/au minimum/pas moins de; almeno/come minimo/non meno di;
  pelo menos/no mínimo/ao menos/não menos de/não menos que; minstens/ten minste/co najmniej; не менее/не меньше/по крайней мере/как минимум/минимум; कम से कम; على الأقل
@@ -33,7 +33,8 @@ million = millones/millón; millionen; ; milioni/milione; milhões/milhão/milho
 billion = mil millones; milliarden/milliarde; milliards/milliard; miliardi/miliardo; bilhões/bilhão; miljard/miliardów; миллиардов/миллиарда/миллиард/млрд; ; مليار
 trillion = billones; billionen; ; ; trilhões/trilhão; biljoen; триллионов/триллиона/триллион
 wrong = incorrecto/incorrecta/falso/falsa/erróneo/errónea/equivocado/imposible; falsch/unrichtig/inkorrekt/unmöglich; faux/fausse/incorrecte/erroné; sbagliato/sbagliata/errato/errata/scorretto/impossibile;
- errado/errada/incorreto/incorreta/impossível; fout/onjuist/błędne; неверно/неверный/неправильно/неправильный/ошибочно/невозможно/неверна; गलत; خطأ/خاطئ
+ errado/errada/incorreto/incorreta/impossível; fout/onjuist/błędne; неверный/неправильный/невозможно/неверна; गलत; خطأ/خاطئ
+is wrong = ; ; ; ; ; ; неверно/неправильно/ошибочно
 percent = por ciento; prozent; pour cent; per cento; por cento; procent; процентов/процента/процент
 squared = al cuadrado; zum quadrat; au carré; al quadrato; ao quadrado; в квадрате
 square of = el cuadrado de/cuadrado de; das quadrat von; le carré de/carré de; il quadrato di; o quadrado de
@@ -43,11 +44,26 @@ is = es/está; ist/sind; est; è; é; jest; это
 the answer = la respuesta/la solución/la correcta; die antwort/die lösung/das ergebnis/die richtige antwort; la réponse/la solution/la bonne réponse; la risposta/la soluzione; a resposta/a solução; het antwoord/odpowiedź; ответ/решение; उत्तर; الجواب/الإجابة
 correct = correcto/correcta; richtig/korrekt; juste/correcte; corretto/corretta/giusto; correto/correta; juist/poprawne; верно/правильно/верный ответ/правильный ответ; सही; صحيح
 or = sino que; ; ; oppure; ; lub; или
-but = sino; sondern; mais; ma; mas/e sim; maar; а/но
+otherwise = si no/de lo contrario/en caso contrario/en otro caso; sonst/andernfalls/ansonsten; sinon/autrement/dans le cas contraire; altrimenti/in caso contrario;
+ caso contrário/senão/do contrário; anders/w przeciwnym razie; иначе/в противном случае; अन्यथा; وإلا
+if = si; wenn/falls; lorsque; ; ; als/jeśli; если; यदि/अगर; إذا
+even = ; ; pair; pari; ; ; чётное/четное/чётно/четно/чётном
+odd = impar; ungerade; impair; dispari; ímpar; oneven; нечётное/нечетное/нечётно/нечетно
+perhaps = quizás/quizá/quizas/tal vez/a lo mejor/posiblemente; vielleicht/möglicherweise/eventuell; peut-être/peut être/possiblement; forse/magari; talvez/possivelmente; misschien/wellicht/być może; возможно/может быть; शायद; ربما
+might be = podría ser/puede que sea/podrían ser; könnte/könnten; pourrait être/serait peut-être; potrebbe essere; poderia ser/pode ser; zou kunnen zijn; мог бы быть/могло бы быть
+another = otra/otro; eine andere/ein anderer/eine weitere; une autre/un autre; un'altra/un altro; outra/outro; een andere; другой/другое/другая
+also = también/además; auch/ebenfalls; aussi/également; anche; também; ook; также/тоже
+answer = respuesta/solución; antwort/lösung; réponse; risposta/soluzione; resposta/solução
+but = pero/sino; sondern; mais; ma; mas/e sim; maar; а/но
 """
 # The words of scripts without spaces; `+` before a phrase: only behind a number.
 _UNSPACED = """
 is not = 不是/并不是/并非/不为/不等于/不可能是/不会是/不應是/不该是/绝不是
+otherwise = 否则/否則/不然/それ以外/そうでなければ/そうでない場合/그렇지 않으면
+or maybe = 也可能是/也可能为/也有可能是
+maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると/もしかしたら/아마도/아마
+? no = +かもしれない/+かもしれません/+일지도/+일 수도
+or = 或者是/或者/或是/(?<=[}\\d$])\\s*或/または/あるいは/もしくは/또는/혹은
 is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+は正しくない/+は違/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
 wrong answer = 错误答案/错误的答案/不正解
 at least = 至少是/至少为/至少/不小于/不少于/不低于/少なくとも/最低でも/최소한/적어도
@@ -77,7 +93,7 @@ _BESIDE = {
     "hasta": _BARE_NUMBER, "até": _BARE_NUMBER, "до": _BARE_NUMBER, "maximal": _BARE_NUMBER, "double de": _BARE_NUMBER, "quasi": _BARE_NUMBER,
     "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)",
 }  # fmt: skip
-_NEVER_ALONE = frozenset("is or but correct".split()) | {"the answer"}
+_NEVER_ALONE = frozenset("is or but correct answer if also even odd".split()) | {"the answer"}
 """What says nothing by itself: replaced only in texts that hold another of these words too."""
 _ENGLISH_TOO = frozenset("no in plus son minimum maximum double superior inferior quasi grand mas do a".split())
 _WORD = re.compile(r"[^\W\d_]+")

@@ -54,6 +54,10 @@ _UNITS_BELOW = re.compile(
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 _FUNCTION_IN_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{\s?([A-Za-z]{2,8})\s?\}(?=\s?(?:\\left\s?)?\()")
+_CALL_IN_TEXT = re.compile(
+    r"^\\(?:text|textrm|mathrm|mbox)\s?\{\s?([A-Za-z]{2,12})\s?\}(?=\([A-Za-z](?:,\s?[A-Za-z])*\)$)"
+)
+"""An unknown function of letters, as a whole answer: `\\text{foo}(x)`."""
 _OTHER_FUNCTIONS = word_set("round int trunc nint frac sign")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _REMARK_STARTS = word_set(
@@ -74,7 +78,8 @@ _LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
     "approximately about approx roughly exactly is are equals answer solution solutions the final total value result "
-    "be only just around either both thus so hence therefore it that we have get and or namely there to of at all every any"
+    "be only just around either both thus so hence therefore it that we have get and or namely there to of at all every any "
+    "insgesamt altogether en au totale 共 一共 总共 共有 一共有 总共有 共计 合计 合計 合計で 全部で 总计 총 모두 всего итого"
 )
 _PROSE_SIGNS = {"sym": "aI", "op": ",.'-;:!?"}  # what may stand between words
 _LEADING_COMMANDS = ("approx", "sim", "simeq", "therefore", "implies", "Rightarrow", "to", "rightarrow")
@@ -133,7 +138,7 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
     if "(" in text and "/" in text:
         text = _UNITS_BELOW.sub(_each_below, text)
     if "(" in text and "{" in text:
-        text = _FUNCTION_IN_TEXT.sub(_as_function, text)
+        text = _CALL_IN_TEXT.sub(r"\\operatorname{\1}", _FUNCTION_IN_TEXT.sub(_as_function, text))
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
         special = special_form(text, read)

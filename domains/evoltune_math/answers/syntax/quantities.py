@@ -6,7 +6,7 @@ from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
 from evoltune_math.answers.syntax import scripts
 from evoltune_math.answers.syntax.grammar import FRACTIONS, TIMES, Bind, Cursor, Token, Unreadable
 from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
-from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, SCALES
+from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, PARTS, SCALES
 
 _PERCENT = frozenset(["percent", "pct", "percentage", "percents", "per cent", "percentage points"])
 _NUMERIC_OPS = frozenset(["num", "dec", "neg", "div", "add", "mul", "pow", "pm", "base", "pct", "seq", "ratio", "root"])
@@ -67,6 +67,9 @@ def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | N
         if low in SCALES:
             cursor.take()
             return mul(left, num(SCALES[low]))
+        if low in PARTS:
+            cursor.take()
+            return Node("div", (left, num(PARTS[low])))
         scale, _, unit = low.partition(" ")
         if scale in SCALES and unit:  # `5 \\text{ million dollars}`
             cursor.take()
