@@ -43,7 +43,9 @@ def boxed(text: str) -> Found | None:
     denied = None
     while boxes:
         first = _first_of_group(text, boxes)
-        statements = [s for s in (_statement(text, boxes, at) for at in range(first, len(boxes))) if s is not None]
+        statements = [
+            s for s in (_statement(text, boxes, at, first) for at in range(first, len(boxes))) if s is not None
+        ]
         parts = [s for s, is_denied in statements if not is_denied]
         if parts and parts[-1] == boxes[-1][2].strip():  # a bound of it before it says no more
             parts = [
@@ -106,7 +108,7 @@ def _is_rounding(text: str, exact: Box, rounded: Box) -> bool:
     return bool(_APPROXIMATELY.search(gap) or rounded[2].lstrip().startswith(("\\approx", "≈", "\\simeq")))
 
 
-def _statement(text: str, boxes: list[Box], at: int) -> tuple[str, bool] | None:
+def _statement(text: str, boxes: list[Box], at: int, first: int) -> tuple[str, bool] | None:
     """What the text says with a box, and whether it denies that; None for a box that is part of the next one's formula."""
     start, end, content = boxes[at]
     content = content.strip()
@@ -116,7 +118,11 @@ def _statement(text: str, boxes: list[Box], at: int) -> tuple[str, bool] | None:
     if content and (lead or tail) and lead.strip() != content:
         is_number = _DIGITS.fullmatch(content) is not None
         content = without_boxes(lead) + (content if is_number else f"({content})") + without_boxes(tail)
-    said = claim(text, start - len(lead), end + len(tail))
+    since = boxes[at - 1][1] if at > first else 0
+    until = boxes[at + 1][0] if at + 1 < len(boxes) else len(text)
+    said = claim(
+        text[since:until] + " box" * (until < len(text)), max(start - len(lead) - since, 0), end + len(tail) - since
+    )
     if said == NOTHING and not (lead or tail):
         return content + unit_after(text, end, content), False
     return (said.of(content) if content else content), said.denied

@@ -16,27 +16,31 @@ from evoltune_math.answers.opposites import TURNING
 from evoltune_math.answers.reading.languages import FOREIGN, in_english
 from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import MODIFIERS
-from evoltune_math.sentences import NUMBER, Line, rule, tagged, words_of
+from evoltune_math.sentences import HERE, NUMBER, Line, rule, tagged, words_of
 
 MAX_BESIDE = 90  # characters before and after a number that are read
 MAX_NEAR = 5  # words next to a number among which those are that turn it round
 
 _PARTS = {
+    "ADV": "[ADVERB ALSO]*",
+    "ADJ": "[GOOD REAL]*",
+    "GAP": "[^END NUMBER HERE]{0,4}?",
+    "ARE": "[BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+",
     "UNIT": "[WORD LETTER PERCENT VALUE]{0,2}?",
     "STOP": "[END PAUSE BRACKET QUESTION] | $",
-    "IS": "(?:MODAL | HEDGE | HAVE)? [ADVERB ALSO]* [BE WAS SEEM]+",
+    "IS": "(?:MODAL | HEDGE | HAVE)? ADV [BE WAS SEEM]+",
     "LINK": "[PAUSE BRACKET BUT AND INSTEAD AS PRON THAT ADVERB ALSO]",
-    "TRANSPARENT": "[THAT PRON A DET BE WAS ANSWER GOOD VALUE MAYBE OF TO AS FOR THINK GIVE ADVERB ALSO MODAL EQUALS LETTER BRACKET PERSON]",
-    "RIGHT": "(?:[DET A GOOD AS ADVERB ALSO VALUE PERSON]* (?:ANSWER | GOOD | WHAT PERSON) | PRON STOP | STOP)",
-    "REFUTED": """(?: IS ADVERB* (?:A WORD? | DET)? (?:BAD (?! [FOR IF UNLESS TO ELSE]) | REJECTED | TOO STOP)
-        | IS ADVERB* NOT ADVERB* RIGHT | (?:MODAL | HEDGE) NOT ADVERB* (?:BE RIGHT | HOLD | STOP) | NOT RIGHT
-        | IS [ADVERB ALSO]* [A DET] WORD? ESTIMATE | A BAD | AGAINST [DET A PRON THAT])""",
+    "TRANSPARENT": "[THAT PRON A DET BE WAS ANSWER GOOD REAL VALUE MAYBE OF TO AS FOR THINK GIVE ADVERB ALSO MODAL EQUALS LETTER BRACKET PERSON]",
+    "RIGHT": "(?:[DET A GOOD REAL AS ADVERB ALSO VALUE PERSON]* (?:ANSWER | GOOD | REAL | WHAT PERSON) | PRON STOP | STOP)",
+    "REFUTED": """(?: IS ADV (?:A WORD? | DET)? (?:BAD (?! [FOR IF UNLESS TO ELSE]) | REJECTED | TOO (?:STOP | TO BE | ADVERB))
+        | IS ADV NOT ADV RIGHT | (?:MODAL | HEDGE) NOT ADV (?:BE RIGHT | HOLD | STOP) | NOT RIGHT
+        | IS ADV [A DET] WORD? ESTIMATE | A BAD | AGAINST [DET A PRON THAT])""",
     "OTHER": "NUMBER (?! [OPERATOR EQUALS BE WAS MODAL HEDGE PLACES LETTER])",
-    "SUBJECT": "(?:[PRON THAT] | [DET A]? GOOD* (?:ANSWER | VALUE | TRUTH | GOOD))",
+    "SUBJECT": "(?:[PRON THAT] | [DET A]? ADJ (?:ANSWER | VALUE | TRUTH | GOOD | REAL) REAL?)",
     "VALUED": "(?<! OPERATOR) NUMBER",
     "NAME": "(?: LETTER EQUALS )",
-    "CHOICE": "(?: (?:AND OPERATOR?)? OR PAUSE? HINT* | MAYBE HINT*)",
-    "HINT": "(?:MAYBE | ADVERB | CASE | HEDGE | PRON | BE | ELSE | DET | ANSWER | GOOD | THAT)",
+    "CHOICE": "(?: (?:AND OPERATOR?)? OR PAUSE? HINT*? | MAYBE HINT*)",
+    "HINT": "(?:LETTER | MAYBE | ADVERB | CASE | HEDGE | PRON | BE | ELSE | DET | ANSWER | GOOD | THAT)",
 }
 """The phrases of the grammar. `UNIT` also stands for the noun that is counted; `REFUTED` is what a predicate says against its subject."""
 
@@ -47,44 +51,48 @@ def _rules(*patterns: str) -> "re.Pattern[str]":
 
 _DENIED = _rules(
     # governors
-    "(?:NOT | REJECT | REJECTED | NOBODY [WORD GIVE THINK HOLD]) TRANSPARENT* HERE",
+    "(?:NOT (?! [GOOD REAL] BE) | REJECT | REJECTED | NOBODY [WORD GIVE THINK HOLD]) TRANSPARENT* HERE",
     "BAD [THAT FOR AS TO] TRANSPARENT* HERE",
-    "(?<!OF) BAD [GOOD DET]* (?:ANSWER | VALUE) PAUSE? TRANSPARENT* HERE",
+    "(?<!OF) BAD [GOOD REAL DET]* (?:ANSWER | VALUE) PAUSE? TRANSPARENT* HERE",
     "ANYONE [HEDGE MODAL WORD ADVERB ALSO BE]{0,3} TO? (?: THINK | ANSWER (?! [BE WAS EQUALS])) TRANSPARENT* HERE",
-    "PERSON MODAL HAVE THINK TRANSPARENT* HERE",
+    "PERSON (?:MODAL HAVE | WAS WORD TO | WORD TO | BOUND) THINK TRANSPARENT* HERE",
+    "(?<! OF) BAD [BE WAS] [TO THAT]? TRANSPARENT* HERE",
     "NOT [WORD HOLD] THAT TRANSPARENT* HERE | NO [WORD VALUE] [TO THAT FOR] TRANSPARENT* HERE",
     # functions of the answer
-    "(?:FUNCTION | HALF | BOUND | [MORE BEYOND] THAN | TIMES | [PART EXTREME HALF] OF) DET GOOD* ANSWER [BE EQUALS]+ TRANSPARENT* HERE",
-    "DET GOOD* ANSWER (?:[TIMES BOUND BEYOND FUNCTION] [NUMBER LETTER WORD ANYONE] | PAUSE? POWERED) [BE EQUALS]+ TRANSPARENT* HERE",
-    "DET GOOD* ANSWER HAVE HERE",
+    "(?:FUNCTION | HALF | BOUND | [MORE BEYOND] THAN | TIMES | [PART EXTREME HALF] OF) DET ADJ ANSWER [BE EQUALS]+ TRANSPARENT* HERE",
+    "DET ADJ ANSWER (?:[TIMES BOUND BEYOND FUNCTION] [NUMBER LETTER WORD ANYONE] | PAUSE? POWERED) [BE EQUALS]+ TRANSPARENT* HERE",
+    "DET ADJ ANSWER HAVE HERE",
     # predicates, in this clause, the next one, the next sentence
     "HERE UNIT LINK* REFUTED",
-    "HERE LINK* (?:DO | DOES) NOT ADVERB* HOLD | HERE UNIT LINK* DOES NOT ADVERB* HOLD",
+    "HERE LINK* (?:DO | DOES) NOT ADV HOLD | HERE UNIT LINK* DOES NOT ADV HOLD",
     "HERE LINK* FAILS (?:STOP | DET | TO)",
     "HERE UNIT [PAUSE BRACKET] LINK* BAD STOP",
-    "HERE UNIT [END QUESTION BRACKET]+ [BUT INSTEAD NO PAUSE]* [PRON THAT] (?:GOOD* ANSWER | VALUE)? (?:REFUTED | (?:DO | DOES) NOT ADVERB* HOLD)",
+    "HERE UNIT [END QUESTION BRACKET]+ [BUT INSTEAD NO PAUSE]* [PRON THAT] (?:ADJ ANSWER | VALUE)? (?:REFUTED | (?:DO | DOES) NOT ADV HOLD)",
     "HERE UNIT [END QUESTION BRACKET]+ [BUT INSTEAD NO PAUSE]* BAD STOP",
     "HERE UNIT QUESTION (?:NO | BAD)",
     # what is taken back
-    "HERE [^END HERE NUMBER]{0,12}? BUT (?:[ADVERB ALSO]* [PRON THAT])? [ADVERB ALSO]* (?:REFUTED | DOES NOT [ADVERB ALSO]* HOLD)",
+    "HERE [^END HERE NUMBER]{0,12}? BUT (?:ADV [PRON THAT])? ADV (?:REFUTED | DOES NOT ADV HOLD)",
     "HERE UNIT STOP* (?:CORRECTION PAUSE | RETRACT)",
-    "HERE [^HERE]{0,10}? [BUT PAUSE END AND] [BUT INSTEAD PERSON PRON HAVE ADVERB ALSO PAUSE]* ERROR (?! (?:WORD | AS | PAUSE){0,2} EARLY)",
-    "HERE [BE WAS] [ADVERB ALSO]* WHAT [WORD ADVERB ALSO]* ANYONE [HEDGE MODAL WORD ADVERB ALSO BE]{0,3} THINK",
+    "HERE [^HERE]{0,10}? [BUT PAUSE END AND BRACKET] [BUT INSTEAD PERSON PRON HAVE ADVERB ALSO PAUSE THINK]* ERROR (?! (?:WORD | AS | PAUSE){0,2} EARLY)",
+    "HERE [BE WAS] ADV WHAT [WORD ADVERB ALSO]* ANYONE [HEDGE MODAL WORD ADVERB ALSO BE]{0,3} THINK",
+    "HERE [^END HERE NUMBER]{0,12}? BUT DET ADJ (?:ANSWER | VALUE | TRUTH) DIFFERS",
     "EARLY (?:THINK | GIVE) TRANSPARENT* HERE [^END HERE]{0,6}? BUT",
 )
 _CORRECTED = _rules(
-    "HERE [^END NUMBER HERE]{0,10}? [PAUSE END] [END PAUSE BRACKET]* (?:[BUT INSTEAD NO] [PAUSE BUT INSTEAD NO ADVERB ALSO]*)+ SUBJECT [MODAL HEDGE]? HAVE? [BE EQUALS]+ INSTEAD? [ADVERB ALSO PAUSE DET]* (?P<other>OTHER) UNIT STOP",
-    "HERE UNIT [PAUSE END]+ [BUT NO PAUSE]* [INSTEAD MAKE] [PAUSE ADVERB ALSO DET INSTEAD PRON MODAL HAVE BE]* (?P<last>OTHER) UNIT (?:[END BRACKET] | $)",
+    "HERE [^END NUMBER HERE]{0,10}? [PAUSE END] [END PAUSE BRACKET]* (?:[BUT INSTEAD NO] [PAUSE BUT INSTEAD NO ADVERB ALSO]*)+ SUBJECT [MODAL HEDGE]? HAVE? [BE EQUALS]+ INSTEAD? [ADVERB ALSO PAUSE DET]* OTHER UNIT STOP",
+    "HERE [^END NUMBER HERE]{0,6}? [PAUSE END] [PAUSE END BRACKET]* DET REAL+ ADJ (?:ANSWER | VALUE) [BE EQUALS]+ [ADVERB ALSO PAUSE DET]* OTHER UNIT STOP",
+    "HERE UNIT [PAUSE END]+ [BUT NO PAUSE]* [INSTEAD MAKE] [PAUSE ADVERB ALSO DET INSTEAD PRON MODAL HAVE BE]* OTHER UNIT (?:[END BRACKET] | $)",
 )
 _DOUBTED = _rules(
-    "HEDGE ADVERB* BE (?:THAT TRANSPARENT*)? [DET A ADVERB ALSO LETTER EQUALS AS BRACKET]* HERE",
+    "HEDGE ADV BE (?:THAT TRANSPARENT*)? [DET A ADVERB ALSO LETTER EQUALS AS BRACKET]* HERE",
     "MAYBE [PAUSE]? TRANSPARENT* HERE",
-    "HERE UNIT PAUSE? MAYBE STOP | HERE UNIT PAUSE? BRACKET? MARGIN",
-    "(?: ^ | [END PAUSE QUESTION NUMBER AND OR BUT]) (?:[BE WAS DO DOES MODAL HEDGE HAVE] [^END PAUSE QUESTION]{0,6})? HERE UNIT BRACKET? QUESTION (?! [PAUSE END BRACKET]* [YES GOOD])",
+    "(?:VAGUE | AROUND NUMBER TO | AT A? EXTREME) HERE",
+    "HERE UNIT PAUSE? MAYBE (?:STOP | A WORD MORE | ADVERB? MORE) | HERE UNIT [PAUSE OPERATOR]? BRACKET? MARGIN",
+    "(?: ^ | [END PAUSE QUESTION NUMBER AND OR BUT]) (?:[BE WAS DO DOES MODAL HEDGE HAVE] [^END PAUSE QUESTION]{0,6})? HERE UNIT BRACKET? QUESTION (?! [PAUSE END BRACKET]* [YES GOOD REAL])",
 )
 _CONDITIONAL = _rules(
     "HERE UNIT PAUSE? [BUT AND]? UNLESS",
-    "HERE UNIT PAUSE? [IF AS FOR] DET? (?:LETTER | VALUE) (?:BE NOT? A? [CASE BOUND] | OPERATOR | CASE)",
+    "HERE UNIT PAUSE? [IF AS FOR] THAT? DET? (?:LETTER | VALUE) (?:BE NOT? A? [CASE BOUND] | OPERATOR | CASE)",
     "HERE UNIT PAUSE? [IF AS FOR] CASE (?:LETTER | VALUE)",
     "HERE [^HERE QUESTION]{0,9}? [END PAUSE AND BUT OR]+ ELSE [PAUSE BRACKET]* TRANSPARENT* OTHER",
     "HERE UNIT [PAUSE AND BUT]+ OTHER UNIT PAUSE? ELSE",
@@ -93,27 +101,30 @@ _CONDITIONAL = _rules(
     "IF [^END]{1,9}? NUMBER UNIT [PAUSE END AND BUT]+ IF [^END HERE NUMBER]{1,6} PAUSE? TRANSPARENT* HERE",
 )
 _BOUNDED = _rules(
-    "(?P<before>(?:[BOUND LEAST HALF BEYOND FUNCTION] | [NUMBER LETTER] TIMES | (?:MORE | WORD | AND | OR)? THAN | BETWEEN NUMBER AND | EVERY WORD? BUT | (?:PERCENT | [PART HALF]) OF | (?<! HAVE) (?<! ATTAINS) A EXTREME OF)) [DET A BRACKET]? HERE",
+    "(?:(?:[BOUND LEAST HALF BEYOND FUNCTION] | [NUMBER LETTER] TIMES | (?:NUMBER? WORD? MORE | WORD | AND | OR)? THAN | BETWEEN NUMBER AND | EVERY WORD? BUT | (?:PERCENT | [PART HALF]) OF | (?<! HAVE) (?<! ATTAINS) A EXTREME OF)) [DET A BRACKET]? HERE",
     "NUMBER PERCENT? OF [DET A]? HERE",
 )
 _CHANGED = _rules(
-    "HERE [BRACKET PAUSE]* [WORD VALUE]?? (?P<after> [OR AND] [MORE BEYOND UP GOOD] (?! [BE WAS MODAL DO DOES]) | AT DET? LEAST | POWERED | BEYOND CASE)",
-    "HERE BRACKET? (?P<scale> SCALE)",
-    "HERE (?:WORD)? (?P<after2> MORE THAN (?:LETTER | OTHER))",
+    "HERE [BRACKET PAUSE]* [WORD VALUE]?? (?: [OR AND] [MORE BEYOND UP GOOD REAL] (?! [BE WAS MODAL DO DOES]) | AT DET? LEAST | POWERED | BEYOND CASE)",
+    "HERE BRACKET? (?: SCALE | [TIMES BOUND] (?:NUMBER | ANYONE))",
+    "HERE (?:WORD)? MORE THAN (?:LETTER | OTHER)",
 )
 _OR_AFTER = _rules(
-    "HERE (?P<unit>[WORD LETTER PERCENT]?) [PAUSE END]? BRACKET? (?: (?:AND OPERATOR?)? OR PAUSE? HINT* | MAYBE HINT* | TO ) NAME? (?P<other>OTHER) (?P<behind>WORD?)",
-    "ANSWER BE+ NAME? HERE [^END NUMBER HERE]{0,4}? [PAUSE END AND BUT]+ DET? ANOTHER [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? (?P<second>OTHER)",
-    "HERE [^END NUMBER HERE]{0,4}? [PAUSE END AND BUT]+ DET? ANOTHER (?:GOOD* ANSWER | GOOD+ VALUE) [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? (?P<third>OTHER)",
-    "HERE UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET GOOD* ANSWER) [HEDGE MODAL] [ADVERB ALSO]+ BE [ADVERB ALSO]* NAME? (?P<fourth>OTHER)",
-    "HERE UNIT [PAUSE END AND BUT OR]+ NAME? (?P<fifth>NUMBER) [BE MODAL HEDGE ADVERB DO DOES]* ALSO [ADVERB BE A]* [HOLD GOOD ANSWER]",
-    "HERE BRACKET? AND (?: [ADVERB ALSO]+ NAME?)? (?P<sixth>OTHER) STOP",
+    "HERE (?P<unit>[WORD LETTER PERCENT]?) [PAUSE END BUT]* BRACKET? (?: (?:AND OPERATOR?)? OR PAUSE? HINT*? | MAYBE HINT*? | TO ) NAME? OTHER (?P<behind>WORD?)",
+    "ANSWER BE+ NAME? HERE GAP [PAUSE END AND BUT]+ DET? ANOTHER ARE NAME? OTHER",
+    "HERE GAP [PAUSE END AND BUT]+ DET? ANOTHER (?:ADJ ANSWER | [GOOD REAL]+ VALUE) ARE NAME? OTHER",
+    "HERE UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET ADJ ANSWER) [HEDGE MODAL] [ADVERB ALSO]+ BE ADV NAME? OTHER",
+    "HERE UNIT [PAUSE END AND BUT OR]+ NAME? NUMBER [BE MODAL HEDGE ADVERB DO DOES]* ALSO [ADVERB BE A]* [HOLD GOOD REAL ANSWER]",
+    "HERE GAP [PAUSE AND]+ SODOES NAME? NUMBER",
+    "ALSO HERE AND NAME? NUMBER | HERE AND NAME? NUMBER [BE MODAL ALSO ADVERB]+ [GOOD ANSWER HOLD]",
+    "ANSWER PAUSE HERE PAUSE NAME? OTHER STOP",
+    "HERE BRACKET? AND (?: [ADVERB ALSO]+ NAME?)? OTHER STOP",
 )
 _OR_BEFORE = _rules(
     "VALUED (?: [LETTER PERCENT]? [PAUSE END]? | WORD) BRACKET? CHOICE BRACKET? NAME? HERE | VALUED WORD PAUSE CHOICE NAME? HERE STOP",
-    "ANSWER BE+ NAME? VALUED [^END NUMBER HERE]{0,4}? [PAUSE END]+ [AND BUT]* DET? ANOTHER [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? HERE",
-    "VALUED [^END NUMBER HERE]{0,4}? [PAUSE END]+ [AND BUT]* DET? ANOTHER (?:GOOD* ANSWER | GOOD+ VALUE) [BE WAS MODAL HEDGE EQUALS ADVERB ALSO]+ NAME? HERE",
-    "VALUED UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET GOOD* ANSWER) [HEDGE MODAL] [ADVERB ALSO]+ BE [ADVERB ALSO]* NAME? HERE",
+    "ANSWER BE+ NAME? VALUED GAP [PAUSE END]+ [AND BUT]* DET? ANOTHER ARE NAME? HERE",
+    "VALUED GAP [PAUSE END]+ [AND BUT]* DET? ANOTHER (?:ADJ ANSWER | [GOOD REAL]+ VALUE) ARE NAME? HERE",
+    "VALUED UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET ADJ ANSWER) [HEDGE MODAL] [ADVERB ALSO]+ BE ADV NAME? HERE",
 )
 _SIGN_APART = re.compile(
     r"(?:\$\s*(?:\\[,;:! ]\s*)*[-−]\s*(?:\\[,;:! ]\s*)*\$|(?<![\w)}−])−|(?<![\w)}-])-(?:\\[,;:!]\s*)+|(?<=[\s=])-\$)\s*$"
@@ -153,30 +164,14 @@ _PARTS_AFTER = re.compile(
 )
 """A second part in a smaller unit: `hours and 20 minutes`."""
 _WORD = re.compile(r"[a-z]+")
-_NUMBERS = ("other", "second", "third", "fourth", "fifth", "sixth")
 _WRAPPING = re.compile(r"\\(?:boxed|text|mathrm)|[{}\s$]")
 _ANYWHERE = words_of(
-    "NOT", "NO", "REJECT", "REJECTED", "BAD", "FAILS", "AGAINST", "NOBODY", "MAYBE", "HEDGE", "ERROR", "INSTEAD", "CORRECTION", "RETRACT", "MAKE", "TRUTH",
-    "BUT", "UNLESS", "ELSE", "ANOTHER", "ALSO", "ESTIMATE",
-) | {"cannot", "t"}  # fmt: skip
+    "NOT NO REJECT REJECTED BAD FAILS AGAINST NOBODY MAYBE HEDGE ERROR INSTEAD CORRECTION RETRACT MAKE TRUTH REAL BUT UNLESS ELSE ANOTHER ALSO ESTIMATE"
+) | {"cannot", "t"}
 _NEAR_BEFORE = words_of(
-    "THINK",
-    "OR",
-    "THAN",
-    "BEYOND",
-    "BOUND",
-    "LEAST",
-    "BETWEEN",
-    "EVERY",
-    "HALF",
-    "PART",
-    "EXTREME",
-    "TIMES",
-    "FUNCTION",
-    "POWERED",
-    "ANYONE",
+    "THINK OR THAN BEYOND BOUND LEAST BETWEEN EVERY HALF PART EXTREME TIMES FUNCTION POWERED ANYONE AROUND VAGUE"
 ) | {"has"}
-_NEAR_AFTER = words_of("OR", "MORE", "UP", "POWERED", "SCALE", "TOO", "AT", "IF", "BEYOND", "WHAT") | {"to", "for"}
+_NEAR_AFTER = words_of("OR MORE UP MARGIN TIMES BOUND SODOES POWERED SCALE TOO AT IF BEYOND WHAT") | {"to", "for"}
 """The words without one of which, anywhere or next to the number, no rule above can match: most texts have none of them."""
 
 
@@ -247,18 +242,20 @@ def _said(before: str, after: str, answer: str) -> Claim:
     """What the rules find around a number."""
     tokens = tagged(before, after)
     line, text = tokens.line, before + after
-    if (found := _CORRECTED.search(line)) and (other := _part(tokens, text, found)) != answer:
+    if (found := _CORRECTED.search(line)) and (other := _other(tokens, text, found)) != answer:
         return Claim("not", correction=other)
     if _DENIED.search(line):
         return Claim("not")
-    alternative = _alternatives(tokens, text, before)
+    alternative = _alternatives(tokens, text)
     if alternative != NOTHING:
         return alternative
     if _CONDITIONAL.search(line):
         return Claim("sometimes")
-    lead, tail = _BOUNDED.search(line), _CHANGED.search(line)
+    here = line.index(HERE)
+    lead = _words(tokens, text, found.start(), here - 1) if (found := _BOUNDED.search(line)) else ""
+    tail = _words(tokens, text, here + 1, found.end() - 1) if (found := _CHANGED.search(line)) else ""
     if lead or tail:
-        return Claim(before=_words(tokens, text, lead), after=_words(tokens, text, tail))
+        return Claim(before=lead, after=tail)
     return Claim("perhaps") if _DOUBTED.search(line) else NOTHING
 
 
@@ -286,30 +283,29 @@ def unit_after(text: str, end: int, content: str) -> str:
     return f" \\text{{ {found[2]}{found[3]}{found[4] or ''}}}{power}"
 
 
-def _alternatives(tokens: Line, text: str, before: str) -> Claim:
+def _alternatives(tokens: Line, text: str) -> Claim:
     """`9 or 10`, `one answer is 9, another is 10`: a decimal beside `or` is the rounding of the number, or contradicts it."""
     if found := _OR_AFTER.search(tokens.line):
-        number, unit, behind = (
-            _part(tokens, text, found, *_NUMBERS),
-            *(_part(tokens, text, found, name) for name in ("unit", "behind")),
-        )
+        number = _other(tokens, text, found)
+        unit, behind = (_words(tokens, text, found.start(name), found.end(name) - 1) for name in ("unit", "behind"))
         unit, behind = (u if known(u) else "" for u in (unit, behind))
         sign = "\\approx" if "." in number and not behind else "or"
         return Claim(after=f"{unit} {sign} {number} {behind}".strip())
     if found := _OR_BEFORE.search(tokens.line):
-        start, end = tokens.places[found.start() + found[0].index(NUMBER)]
-        return Claim(before=f"{text[start:end]} or")
+        return Claim(before=f"{_other(tokens, text, found)} or")
     return NOTHING
 
 
-def _part(tokens: Line, text: str, found: re.Match[str], *names: str) -> str:
-    """The text of the first group that took part in the match, or of the named one."""
-    name = next((n for n in names or found.re.groupindex if found[n]), "")
-    return text[tokens.places[found.start(name)][0] : tokens.places[found.end(name) - 1][1]] if name else ""
+def _other(tokens: Line, text: str, found: re.Match[str]) -> str:
+    """The second number of a match."""
+    behind = found[0].find(NUMBER, found[0].index(HERE))
+    return _words(tokens, text, found.start() + (behind if behind >= 0 else found[0].index(NUMBER)))
 
 
-def _words(tokens: Line, text: str, found: re.Match[str] | None) -> str:
-    return _part(tokens, text, found).strip(" $(}\\") if found else ""
+def _words(tokens: Line, text: str, first: int, last: int | None = None) -> str:
+    """The text of these tokens."""
+    last = first if last is None else last
+    return text[tokens.places[first][0] : tokens.places[last][1]].strip(" $") if first <= last else ""
 
 
 def _turning(before: str, after: str, words_before: list[str], words_after: list[str]) -> str:

@@ -28,7 +28,6 @@ MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
 
-_THOUGHT = re.compile(r"(?<![`'\"])<(think|thinking|thought|thoughts|reasoning)>(?![`'\"])", re.I)
 _REFUSES = re.compile(
     r"\bI(?:['’]m| am)? (?:can(?:not|['’]t| not)|could(?: not|n['’]t)|(?:was |am )?(?:unable|not able) to|must|have to) (?:help|solve|determine|answer|find|compute|provide|do|assist|figure|say|tell|give|decline|refuse)"
     r"|\bI (?:do not|don['’]t|did not|didn['’]t) know\b|\bI(?: am|['’]m) not (?:sure|certain)\b|\bno idea\b|\bI (?:give up|refuse)\b|\b(?:unable|not able) to (?:answer|solve|determine|provide|help)"
@@ -51,6 +50,7 @@ _NEXT_QUESTION = re.compile(
     r"|\n\s*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
     re.I,
 )
+_IN_BRACKETS = re.compile(r"\s*\((?:and )?(?:not|rather than|instead of)\b[^()]*\)$", re.I)
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
 _NOT_ANOTHER = re.compile(r"(?<=[\d$}])\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
@@ -169,8 +169,6 @@ def is_prose(reference: str) -> bool:
 
 def find(response: str) -> Found | None:
     """The final answer of a response, or None. A bare answer is returned whole."""
-    if "<" in response and _is_thinking(response):
-        return None
     response = final_text(response)
     is_bare = "boxed" not in response and "####" not in response and " " not in response[:2000].strip()
     text = repair_escapes(response if is_bare else response[-MAX_TAIL:])
@@ -184,12 +182,6 @@ def find(response: str) -> Found | None:
     if in_box is not None:
         return _labelled_after(text[last_box(text) :]) or in_box
     return tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
-
-
-def _is_thinking(response: str) -> bool:
-    """Whether a thought that begins behind some text never ends: what stands before it was not final."""
-    opened = last_match(_THOUGHT, response)
-    return opened is not None and f"</{opened[1].lower()}>" not in response[opened.end() :].lower()
 
 
 def _before_next_question(text: str) -> str:
@@ -386,7 +378,7 @@ def _conclusion(text: str) -> Found | None:
     verb = last_match(_VERB_OR_EQUALS, sentence)
     if verb is None or _DENIED.search(sentence, 0, verb.start()):
         return None
-    behind = _CLAUSE.split(sentence[verb.end() :].strip())[-1]
+    behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
     return Found(behind, "phrase") if behind and _is_bare_answer(behind) and re.search(r"\d", behind) else None
 
 

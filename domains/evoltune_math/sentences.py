@@ -25,16 +25,17 @@ MAYBE = maybe perhaps possibly conceivably
 ADVERB = clearly certainly obviously definitely simply just therefore thus then completely totally really quite plainly still already now surely probably likely
  always about exactly only; of course; not only; not just; not merely; not simply; no doubt; no doubts; without doubt; without a doubt; beyond doubt; beyond a doubt;
  beyond any doubt; none other than; no other than; nothing but; nothing more than; nothing other than; nothing else than; I suppose; I guess; to be; not more and not less; at first glance
-REJECT = except excepting excepts deny denies denied avoid avoiding doubt doubts doubted doubtful unequal suppose supposing assuming; disagree with; disagrees with; instead of;
+REJECT = except excepting excepts deny denies denied avoid avoiding doubt doubts doubted doubtful unequal suppose supposing assuming strike scrap ignore disregard; disagree with; disagrees with; instead of;
  rather than; other than; contrary to; anything but; everything but; unequal to; different from; differs from; differ from; far from; by no means; no way; refuse to; refuses to; fail to;
  fails to; failed to; as opposed to
 REJECTED = exclude excludes excluded excluding eliminate eliminates eliminated eliminating reject rejects rejected rejecting discard discards discarded discarding refute
  refutes refuted refuting disprove disproves disproved disproving dismiss dismisses dismissed; rule out; rules out; ruled out; ruling out; out of the question
 BAD = wrong incorrect false impossible invalid untrue extraneous inadmissible inconsistent mistaken nonsense absurd unacceptable erroneous implausible unlikely bad spurious mistake trap
- distractor error naive naïve tempting contradiction misprint typo; far from it; far from right; far from correct; far from the answer; far from the truth; no solution; no root; no answer
+ distractor error naive naïve tempting contradiction misprint typo; far from it; far from right; far from correct; far from the answer; far from the truth; off by; off by one; no solution; no root; no answer
 TOO = ; too large; too small; too big; too high; too low; too much; too many; too few; too long; too short
-ANSWER = answer answers solution solutions root roots option choice guess candidate
-GOOD = correct right true valid acceptable admissible allowed possible so final actual real required desired case enough; the case; what we want; what we need; what I want
+ANSWER = answer answers solution solutions root roots option choice guess candidate candidates
+REAL = correct right true actual real exact proper
+GOOD = valid acceptable admissible allowed possible so final required desired case enough; the case; what we want; what we need; what I want
 VALUE = value values number numbers total sum result results
 HOLD = work works satisfy satisfies fit fits hold holds solve solves happen happens occur match matches qualify qualifies apply applies suffice; check out; checks out; make sense; makes sense
 ESTIMATE = overestimate underestimate placeholder; upper bound; lower bound; red herring; rough estimate; first guess; first attempt
@@ -59,12 +60,12 @@ ERROR = miscalculated miscounted misread misspoke erred; made an error; made a m
 BUT = but yet though although however whereas while
 INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; after rechecking; I meant; should have been
 TRUTH = truth reality
-CORRECTION = correction edit erratum
+CORRECTION = correction edit erratum corrected; let me correct that; let me correct this; let me fix that; correcting that
 RETRACT = ; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
 MAKE = ; make that; make it
 OR = or alternatively
 ALSO = also equally both too; as well
-MARGIN = ; give or take; plus or minus
+MARGIN = ish thereabouts tops; give or take; plus or minus; or so; or thereabouts; at the earliest; at the latest; at the outside
 AND = and
 TO = to
 AT = at
@@ -80,6 +81,10 @@ MORE = more less fewer greater higher lower larger smaller
 BEYOND = above below over under
 UP = up
 POWERED = squared cubed halved doubled tripled
+DIFFERS = differs differ; is different; is another
+SODOES = ; so does; so is; so do; as does; as is; as do
+VAGUE = ; upwards of; north of; just shy of; shy of; close to; in the region of; on the order of
+AROUND = around roughly somewhere approximately
 SCALE = hundred thousand million billion trillion quadrillion quintillion lakh lakhs crore crores dozen score gross tenth tenths hundredth hundredths thousandth thousandths halves
 BOUND = minus negative nearly almost twice exceed exceeds exceeded exceeding beyond; divisible by; up to
 BETWEEN = between
@@ -157,9 +162,9 @@ def rule(pattern: str, **groups: str) -> re.Pattern[str]:
     )
 
 
-def words_of(*classes: str) -> frozenset[str]:
+def words_of(classes: str) -> frozenset[str]:
     """A word of each phrase of these classes, the one that texts have least."""
-    signs = {_SIGN[name] for name in classes}
+    signs = {_SIGN[name] for name in classes.split()}
     phrases = (phrase.split() for phrase, sign in _CLASS.items() if sign in signs)
     return frozenset(max(words, key=lambda word: (word not in _COMMON, len(word))) for words in phrases)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evoltune_math import check
+from evoltune_math import check, claims
 
 
 def _groups() -> dict[str, list[tuple[bool, str, str]]]:
@@ -35,3 +35,18 @@ def test_a_response_passes_only_if_it_says_the_reference(kind: str) -> None:
         if (check(response, reference).status == "pass") is not passes
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_not_read_for_want_of_a_telling_word_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most texts are not read by the grammar, because they have none of its words: reading them all must change no verdict."""
+    cases = [(reference, response) for group in GROUPS.values() for _, reference, response in group]
+    before = [check(response, reference).evidence for reference, response in cases]
+    monkeypatch.setattr(claims, "_ANYWHERE", _Everything())
+    assert [check(response, reference).evidence for reference, response in cases] == before
+
+
+class _Everything:
+    """A set of all words."""
+
+    def isdisjoint(self, words: object) -> bool:
+        return False

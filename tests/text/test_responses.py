@@ -58,8 +58,9 @@ def test_several_thoughts_are_cut_and_the_text_between_them_stays():
 
 
 @given(PLAIN.filter(str.strip), PLAIN, st.sampled_from(TAGS))
-def test_a_thought_behind_a_preface_that_never_ends_holds_no_answer(preface, thought, tags):
-    assert final_text(f"{preface}\n{tags[0]}\n{thought}") == preface.strip()
+def test_a_thought_that_never_ends_takes_back_what_stands_before_it(preface, thought, tags):
+    assert final_text(f"{preface}\n{tags[0]}\n{thought}") == ""
+    assert final_text(f"{preface.strip()}. {tags[0]} {thought}") == ""
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,18 @@ def _without_unfinished(text: str, marks: "_Marks") -> tuple[str, str]:
     return text[: opened.start()].strip(), text[opened.end() :].strip()
 
 
+def is_unfinished(text: str) -> bool:
+    """Whether the last thought of a text never ends: what stands before it was not final. A tag that is quoted, stands in a fence or
+    in the middle of a sentence begins no thought."""
+    marks = None
+    for opened in reversed([m for m in _OPEN.finditer(text) if not m["other"]]):
+        marks = marks or _Marks(text)
+        if not marks.are_around(opened, 0):
+            close = f"</{opened['tag']}>" if opened["tag"] else _CLOSES[opened[0].casefold()]
+            return close.lower() not in text[opened.end() :].lower()
+    return False
+
+
 class _Marks:
     """Where tags of a text close nothing: in a quotation, in a fence, in the middle of a sentence."""
 

@@ -12,7 +12,7 @@ about chat templates contain them too.
 
 import re
 
-from evoltune.text.reasoning import split_reasoning
+from evoltune.text.reasoning import is_unfinished, split_reasoning
 
 _START = re.compile(
     r"\A(?:\s*(?:<\|im_start\|>(?:assistant)?(?:<\|im_sep\|>)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|"
@@ -38,6 +38,8 @@ def final_text(response: str) -> str:
     if not ("<" in response or "[" in response or "◁" in response or response.startswith("analysis")):
         return response  # every mark has one of these signs
     text = _START.sub("", response) if response.lstrip()[:1] in "<[" else response
+    if is_unfinished(text):
+        return ""
     return _up_to_end_mark(split_reasoning(text)[0])
 
 

@@ -34,16 +34,17 @@ billion = mil millones; milliarden/milliarde; milliards/milliard; miliardi/milia
 trillion = billones; billionen; ; ; trilhões/trilhão; biljoen; триллионов/триллиона/триллион
 wrong = incorrecto/incorrecta/falso/falsa/erróneo/errónea/equivocado/imposible; falsch/unrichtig/inkorrekt/unmöglich; faux/fausse/incorrecte/erroné; sbagliato/sbagliata/errato/errata/scorretto/impossibile;
  errado/errada/incorreto/incorreta/impossível; fout/onjuist/błędne; неверный/неправильный/невозможно/неверна; गलत; خطأ/خاطئ
-is wrong = ; ; ; ; ; ; неверно/неправильно/ошибочно
+is wrong = es un error; ist ein fehler; est une erreur; è un errore; é um erro; ; это ошибка/неверно/неправильно/ошибочно
 percent = por ciento; prozent; pour cent; per cento; por cento; procent; процентов/процента/процент
 squared = al cuadrado; zum quadrat; au carré; al quadrato; ao quadrado; в квадрате
 square of = el cuadrado de/cuadrado de; das quadrat von; le carré de/carré de; il quadrato di; o quadrado de
 square root of = la raíz cuadrada de/raíz cuadrada de/la raíz de; die wurzel aus/wurzel aus/quadratwurzel von; la racine carrée de/racine carrée de; la radice quadrata di/radice quadrata di; a raiz quadrada de/raiz quadrada de; корень из
 there are = ; ; il y a; ; há
-is = es/está; ist/sind; est; è; é; jest; это
+is = es/está; ist/sind/sei; est/c'est; è; é; jest; это
 the answer = la respuesta/la solución/la correcta; die antwort/die lösung/das ergebnis/die richtige antwort; la réponse/la solution/la bonne réponse; la risposta/la soluzione; a resposta/a solução; het antwoord/odpowiedź; ответ/решение; उत्तर; الجواب/الإجابة
 correct = correcto/correcta; richtig/korrekt; juste/correcte; corretto/corretta/giusto; correto/correta; juist/poprawne; верно/правильно/верный ответ/правильный ответ; सही; صحيح
-or = sino que; ; ; oppure; ; lub; или
+or = sino que; oder; ou; oppure; ou; lub; или
+that = que; dass; que; che; que; dat; что
 otherwise = si no/de lo contrario/en caso contrario/en otro caso; sonst/andernfalls/ansonsten; sinon/autrement/dans le cas contraire; altrimenti/in caso contrario;
  caso contrário/senão/do contrário; anders/w przeciwnym razie; иначе/в противном случае; अन्यथा; وإلا
 if = si; wenn/falls; lorsque; ; ; als/jeśli; если; यदि/अगर; إذا
@@ -54,17 +55,25 @@ might be = podría ser/puede que sea/podrían ser; könnte/könnten; pourrait ê
 another = otra/otro; eine andere/ein anderer/eine weitere; une autre/un autre; un'altra/un altro; outra/outro; een andere; другой/другое/другая
 also = también/además; auch/ebenfalls; aussi/également; anche; também; ook; также/тоже
 answer = respuesta/solución; antwort/lösung; réponse; risposta/soluzione; resposta/solução
-but = pero/sino; sondern; mais; ma; mas/e sim; maar; а/но
+one might think = se podría pensar/uno podría pensar/podría pensarse/podría parecer; man könnte denken, es sei/man könnte denken, dass es/man könnte meinen, es sei/man könnte denken/man könnte meinen/man könnte glauben; on pourrait croire/on pourrait penser;
+ si potrebbe pensare/si potrebbe credere; poderia-se pensar/pode-se pensar; ; можно подумать/можно было бы подумать
+too large = demasiado grande/demasiado pequeño/demasiado alto; zu groß/zu klein/zu hoch/zu niedrig; trop grand/trop petit/trop élevé; troppo grande/troppo piccolo; grande demais/pequeno demais;
+ te groot/te klein; слишком велико/слишком мало/слишком большое
+but = pero/sino; sondern/aber/jedoch; mais; ma; mas/e sim; maar; а/но
 """
 # The words of scripts without spaces; `+` before a phrase: only behind a number.
 _UNSPACED = """
 is not = 不是/并不是/并非/不为/不等于/不可能是/不会是/不應是/不该是/绝不是
+if = 当(?=[\\s$]*[A-Za-z\\\\])/若(?=[\\s$]*[A-Za-z\\\\])
+is even = 为偶数/是偶数/为奇数/是奇数/が偶数/が奇数
+, wrong. = ，不对/，错了/。不对/。错了
+is too large. = +太大/+太小/+は大きすぎ/+は小さすぎ
 otherwise = 否则/否則/不然/それ以外/そうでなければ/そうでない場合/그렇지 않으면
 or maybe = 也可能是/也可能为/也有可能是
 maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると/もしかしたら/아마도/아마
 ? no = +かもしれない/+かもしれません/+일지도/+일 수도
-or = 或者是/或者/或是/(?<=[}\\d$])\\s*或/または/あるいは/もしくは/또는/혹은
-is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+は正しくない/+は違/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
+or = 或者是/或者/或是/+或(?![许者是])/または/あるいは/もしくは/또는/혹은
+is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではなく/+じゃなく/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+は正しくない/+は違/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
 wrong answer = 错误答案/错误的答案/不正解
 at least = 至少是/至少为/至少/不小于/不少于/不低于/少なくとも/最低でも/최소한/적어도
 at most = 至多是/至多为/至多/最多是/最多为/最多(?=[\\s\\d$])/不超过/不大于/不多于/不高于/高々/最大で/多くとも/せいぜい/기껏해야
@@ -93,7 +102,7 @@ _BESIDE = {
     "hasta": _BARE_NUMBER, "até": _BARE_NUMBER, "до": _BARE_NUMBER, "maximal": _BARE_NUMBER, "double de": _BARE_NUMBER, "quasi": _BARE_NUMBER,
     "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)",
 }  # fmt: skip
-_NEVER_ALONE = frozenset("is or but correct answer if also even odd".split()) | {"the answer"}
+_NEVER_ALONE = frozenset("is correct answer if also even odd that".split()) | {"the answer"}
 """What says nothing by itself: replaced only in texts that hold another of these words too."""
 _ENGLISH_TOO = frozenset("no in plus son minimum maximum double superior inferior quasi grand mas do a".split())
 _WORD = re.compile(r"[^\W\d_]+")
