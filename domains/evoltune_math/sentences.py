@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _WORDS = """
 BE = is are be been being equals equal becomes become remains remain lautet
 WAS = was were
-SEEM = seems seem appears appear looks look
+SEEM = seems seem appears appear looks look proved proves; turned out; turns out
 MODAL = must should would will can shall ought; has to; have to; had to; ought to
 HEDGE = might could may
 DO = do did
@@ -33,7 +33,7 @@ REJECTED = exclude excludes excluded excluding eliminate eliminates eliminated e
 BAD = wrong incorrect false impossible invalid untrue extraneous inadmissible inconsistent mistaken nonsense absurd unacceptable erroneous implausible unlikely bad spurious mistake trap
  distractor error naive naïve tempting contradiction misprint typo; far from it; far from right; far from correct; far from the answer; far from the truth; off by; off by one; no solution; no root; no answer
 TOO = ; too large; too small; too big; too high; too low; too much; too many; too few; too long; too short
-ANSWER = answer answers solution solutions root roots option choice guess candidate candidates
+ANSWER = answer answers solution solutions root roots option choice guess candidate candidates possibility possibilities
 REAL = correct right true actual real exact proper
 GOOD = valid acceptable admissible allowed possible so final required desired case enough; the case; what we want; what we need; what I want
 VALUE = value values number numbers total sum result results
@@ -50,11 +50,11 @@ ANYONE = you one they people someone anyone many some everyone students
 NOBODY = nobody; no one
 A = a an
 DET = the our my any its his her their your each
-THINK = think thinks thought believe believes guessed expect expects expected say says said suspect assume assumed imagine answered answering
-GIVE = claim claimed conclude feel choose pick give gives accept wrote write written got get gets put
+THINK = think thinks guesses suspects thought believe believes guessed expect expects expected say says said suspect assume assumed imagine answered answering
+GIVE = writing putting choosing giving taking saying claim claimed conclude feel choose pick give gives accept wrote write written got get gets put
 EARLY = initially first originally previously earlier once before formerly; at first
 WHAT = what
-ERROR = miscalculated miscounted misread misspoke erred; made an error; made a mistake; made a miscalculation; made errors; made mistakes; made an arithmetic error; made a sign error;
+ERROR = forgot overlooked overlooks overcounts overcounted undercounts undercounted miscalculated miscounted misread misspoke erred; double counts; double counted; made an error; made a mistake; made a miscalculation; made errors; made mistakes; made an arithmetic error; made a sign error;
  made an arithmetic mistake; made a calculation error; made a slip; made a small error; made a small mistake; make an error; make a mistake; was wrong; am wrong; was mistaken; am mistaken; were wrong;
  got it wrong; got that wrong; messed up; slipped up
 BUT = but yet though although however whereas while
@@ -64,6 +64,7 @@ CORRECTION = correction edit erratum corrected; let me correct that; let me corr
 RETRACT = ; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
 MAKE = ; make that; make it
 OR = or alternatively
+EITHER = either
 ALSO = also equally both too; as well
 MARGIN = ish thereabouts tops; give or take; plus or minus; or so; or thereabouts; at the earliest; at the latest; at the outside
 AND = and
@@ -118,10 +119,10 @@ _SUBJECTS = frozenset("it that this there what he she i we you they one who here
 _STARTERS = frozenset("The So Thus Therefore Hence This It Then We In However But Therefore".split())
 """Words that begin a sentence with their capital, also where its full stop is missing."""
 _TOKEN = re.compile(
-    r"(?P<NUMBER>(?:(?<![\w)}\]])-)?(?:\d[\d,]*(?<!,)(?:\.\d+)?(?:/\d+)?|\.\d+)(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\s*\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\})"
-    r"|(?P<word>[^\W\d_]+(?:['’][a-zA-Z]+)?)"
+    r"(?P<word>[^\W\d_]+(?:['’][a-zA-Z]+)?)"
+    r"|(?P<NUMBER>(?:(?<![\w)}\]])-)?(?:\d[\d,]*(?<!,)(?:\.\d+)?(?:/\d+)?|\.\d+)(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\s*\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\})"
     r"|(?P<END>[.!](?=[\s\"'”)\]}*$]|$)|\.\.\.|…|。|\n\s*\n|\n(?=\s*[A-Z*#>-]))"
-    r"|(?P<PAUSE>[,;:—–，；：]|(?<=\s)--?(?=\s))|(?P<QUESTION>[?？])|(?P<PERCENT>\\?%)"
+    r"|(?P<PAUSE>[,;:—–，；：、]|(?<=\s)--?(?=\s))|(?P<QUESTION>[?？])|(?P<PERCENT>\\?%)"
     r"|\\(?:[\[\](),;:! ]|(?:text|mathrm|boxed|fbox|textbf|mathbf|left|right|quad|qquad|displaystyle)(?![A-Za-z]))|(?P<BRACKET>[()\[\]])"
     r"|(?P<EQUALS>=|\\approx|≈)|(?P<OPERATOR>[<>≤≥≠+/^×·÷±]|-|\\(?:times|cdot|pm|le|ge|leq|geq|neq?|lt|gt|equiv)(?![A-Za-z])|(?<=[\d)}])\s?\*\s?(?=[\d(]))"
 )

@@ -34,16 +34,16 @@ billion = mil millones; milliarden/milliarde; milliards/milliard; miliardi/milia
 trillion = billones; billionen; ; ; trilhões/trilhão; biljoen; триллионов/триллиона/триллион
 wrong = incorrecto/incorrecta/falso/falsa/erróneo/errónea/equivocado/imposible; falsch/unrichtig/inkorrekt/unmöglich; faux/fausse/incorrecte/erroné; sbagliato/sbagliata/errato/errata/scorretto/impossibile;
  errado/errada/incorreto/incorreta/impossível; fout/onjuist/błędne; неверный/неправильный/невозможно/неверна; गलत; خطأ/خاطئ
-is wrong = es un error; ist ein fehler; est une erreur; è un errore; é um erro; ; это ошибка/неверно/неправильно/ошибочно
+is wrong = es un error; ist ein fehler/stimmt nicht/kann nicht stimmen/passt nicht; est une erreur; è un errore; é um erro; ; это ошибка/неверно/неправильно/ошибочно
 percent = por ciento; prozent; pour cent; per cento; por cento; procent; процентов/процента/процент
 squared = al cuadrado; zum quadrat; au carré; al quadrato; ao quadrado; в квадрате
 square of = el cuadrado de/cuadrado de; das quadrat von; le carré de/carré de; il quadrato di; o quadrado de
 square root of = la raíz cuadrada de/raíz cuadrada de/la raíz de; die wurzel aus/wurzel aus/quadratwurzel von; la racine carrée de/racine carrée de; la radice quadrata di/radice quadrata di; a raiz quadrada de/raiz quadrada de; корень из
 there are = ; ; il y a; ; há
-is = es/está; ist/sind/sei; est/c'est; è; é; jest; это
+is = es/está/sea/sean; ist/sind/sei; est/c'est/soit; è; é; jest; это
 the answer = la respuesta/la solución/la correcta; die antwort/die lösung/das ergebnis/die richtige antwort; la réponse/la solution/la bonne réponse; la risposta/la soluzione; a resposta/a solução; het antwoord/odpowiedź; ответ/решение; उत्तर; الجواب/الإجابة
 correct = correcto/correcta; richtig/korrekt; juste/correcte; corretto/corretta/giusto; correto/correta; juist/poprawne; верно/правильно/верный ответ/правильный ответ; सही; صحيح
-or = sino que; oder; ou; oppure; ou; lub; или
+or = sino que/o; oder; ou; oppure; ou; lub; или
 that = que; dass; que; che; que; dat; что
 otherwise = si no/de lo contrario/en caso contrario/en otro caso; sonst/andernfalls/ansonsten; sinon/autrement/dans le cas contraire; altrimenti/in caso contrario;
  caso contrário/senão/do contrário; anders/w przeciwnym razie; иначе/в противном случае; अन्यथा; وإلا
@@ -75,8 +75,8 @@ maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると
 or = 或者是/或者/或是/+或(?![许者是])/または/あるいは/もしくは/또는/혹은
 is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではなく/+じゃなく/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+は正しくない/+は違/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
 wrong answer = 错误答案/错误的答案/不正解
-at least = 至少是/至少为/至少/不小于/不少于/不低于/少なくとも/最低でも/최소한/적어도
-at most = 至多是/至多为/至多/最多是/最多为/最多(?=[\\s\\d$])/不超过/不大于/不多于/不高于/高々/最大で/多くとも/せいぜい/기껏해야
+at least = 至少有/至少是/至少为/至少/不小于/不少于/不低于/少なくとも/最低でも/최소한/적어도
+at most = 至多有/最多有/至多是/至多为/至多/最多是/最多为/最多(?=[\\s\\d$])/不超过/不大于/不多于/不高于/高々/最大で/多くとも/せいぜい/기껏해야
 more than = 大于/超过/多于/高于/大於
 less than = 小于/少于/低于/不到/不足/小於
 almost = 将近/接近/几乎/ほぼ
@@ -100,7 +100,7 @@ _BARE_NUMBER = r"(?=[\s$\\({]*(?:boxed|fbox)?[\s{]*[-\d])"
 _BESIDE = {
     "pas": _BARE_NUMBER, "mai": _BARE_NUMBER, "über": _BARE_NUMBER, "unter": _BARE_NUMBER, "fast": _BARE_NUMBER,
     "hasta": _BARE_NUMBER, "até": _BARE_NUMBER, "до": _BARE_NUMBER, "maximal": _BARE_NUMBER, "double de": _BARE_NUMBER, "quasi": _BARE_NUMBER,
-    "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)",
+    "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)", "o": _BARE_NUMBER,
 }  # fmt: skip
 _NEVER_ALONE = frozenset("is correct answer if also even odd that".split()) | {"the answer"}
 """What says nothing by itself: replaced only in texts that hold another of these words too."""
@@ -125,7 +125,7 @@ def _telling(phrase: str) -> str:
 
 _PHRASES, _SIGNS = _phrases(_ALPHABETIC), _phrases(_UNSPACED)
 _ENGLISH = {phrase: english for english, phrase in _PHRASES}
-FOREIGN = frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii())))
+FOREIGN = frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii()))) - {"o"}
 """Texts without one of these words are returned at once."""
 _SPACED = re.compile(
     r"(?<![^\W\d_\x00])(?<![-'’])(?:"
