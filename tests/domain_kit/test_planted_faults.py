@@ -66,6 +66,16 @@ SOUND: list[Fault] = [
     ("its own chance", [in_verify("import random\nassert 0 <= random.Random(7).random() < 1")]),
     ("measures its time", [in_verify("import time\nbegan = time.time()\nassert time.time() - began < 60")]),
     ("a folder of its own", [in_verify("import tempfile\nwith tempfile.TemporaryDirectory() as d: (Path(d) / 'x').write_text('1')")]),
+    ("uses and gives back", [
+        (IMPORTS, f"{IMPORTS}\nimport multiprocessing\nimport warnings\n\nwith warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n"),
+        in_verify("import asyncio, logging\nassert multiprocessing.get_start_method() and asyncio.run(asyncio.sleep(0)) is None\nlogging.getLogger('sums').debug(candidate)"),
+    ]),
+    ("asks twice, and names what is allowed", [
+        (IMPORTS, f"{IMPORTS}\n\nfrom evoltune.errors import DomainError\n"), ('{"again": "Add up once more:\\n\\n{instruction}"}', '{"again": "Add it up: {instruction}", "more": "Add it up: {instruction}"}'),
+        ('policy={"strict": True}', 'policy={"strict": True, "mode": "exact"}'),
+        in_verify("mode = context.policy['mode']\nif mode != 'exact': raise DomainError(f'mode: {mode!r}: it must be exact')"),
+        ('    return "the sum again"\n', '    return "the sum is " + task.reference.strip()\n'),
+    ]),
     ("imports late", [(IMPORTS, IMPORTS), in_verify("import decimal, sqlite3, ctypes.util\nassert decimal and sqlite3")]),
 ]  # fmt: skip
 SLOW: Fault = (
@@ -127,17 +137,17 @@ def test_planted_faults_are_found(group: str, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", range(10))
 def test_broken_contracts_are_found_with_a_message_that_fits(part: int, tmp_path: Path):
     wrong = []
-    for i, fault in enumerate(CONTRACTS[part::6]):
+    for i, fault in enumerate(CONTRACTS[part::10]):
         found = broken(plant_contract(tmp_path / str(i), fault))
         if not any(re.search(fault[4], f"{f.name} {f.detail} {f.todo}") for f in found):
             wrong.append((fault[0], [f.detail for f in found]))
     assert wrong == []
 
 
-@pytest.mark.parametrize("kind", ["hidden attribute", "any line is enough", "wrong way round", "another file than"])
+@pytest.mark.parametrize("kind", ["hidden attribute", "event loop policy", "refusals as seed", "another file than"])
 def test_a_broken_contract_is_found(kind: str, tmp_path: Path):
     (fault,) = [fault for fault in CONTRACTS if kind in fault[0]]
     assert any(re.search(fault[4], f"{f.name} {f.detail} {f.todo}") for f in broken(plant_contract(tmp_path, fault)))

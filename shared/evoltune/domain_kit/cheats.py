@@ -228,6 +228,8 @@ def _given(task: Task) -> dict[str, str]:
     """Texts that the task itself gives: its question, and the words that its fields and tests hold."""
     words = list(dict.fromkeys(_strings([dict(task.fields), task.tests])))
     found = {"the task's own text": task.instruction}
+    if task.name.strip():
+        found["the task's name"] = task.name
     if len(words) > 1:
         found["all texts of its fields and tests"] = " ".join(words)[:4000]
         found["its fields and tests as JSON"] = json.dumps(words)[:4000]

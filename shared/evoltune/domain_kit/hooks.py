@@ -152,6 +152,8 @@ class Hooks:
             ([right, right, wrong, None], evidence), ([None, wrong, right, right], evidence), ([right, right, wrong, None], evidence),
             ([], {}), ([None], {}), ([*UNRELATED[:2]], {}), ([right, wrong], dict.fromkeys(evidence, ())),
             ([None, None, None, right], evidence), ([UNRELATED[0]], {}), ([wrong], {}),
+            ([right, wrong], dict.fromkeys(evidence, ("word " * (LONG // 5), "__import__('os').system('true')", "1/0", "(" * 999))),
+            (["word " * (LONG // 5), right], evidence),
         ]  # fmt: skip
         results: list[list[Verdict]] = []
         for candidates_, texts in lists:
@@ -193,6 +195,13 @@ class Hooks:
         strange = Record(domain=self.domain.name, task=STRANGE)
         until, named, counts = self.time.until(2), 0, []
         mixed = [*suite, FOREIGN]
+        long = replace(
+            strange, task=replace(STRANGE, instruction=(STRANGE.instruction + " ") * (LONG // len(STRANGE.instruction)))
+        )
+        late = self.first.call("overlap", long, suite, key=method, name=f"overlap {method!r}")
+        if failure := self.failure(law, late, place, todo):
+            yield replace(failure, detail=f"{failure.detail}, for a row of {LONG} characters")
+            return
         for record, tasks in until.over(
             [(strange, suite), (strange, []), (strange, mixed), *((c, suite) for c in copies)]
         ):
@@ -361,7 +370,7 @@ def side_effects(notes: dict[tuple[str, str, str], Any], place: str) -> Iterator
         "file": "keep data in the package and write nothing: many workers run at once",
         "machine": "use nothing but the arguments, context and the package's files; what is to be chosen belongs in Domain.policy",
         "alarm": "measure nothing by the clock: each call has a limit of CPU time, whose handlers this replaces",
-        "output": "write nothing to standard output: it is the command's own; give a reason in the Verdict",
+        "output": "write nothing: standard output is the command's own, and a line for each answer hides what is said on standard error; give a reason in the Verdict",
         "limit": "give Job.cpu_s a few seconds, or leave it out: an answer that never ends takes all of it",
         "sleep": "do not wait: thousands of answers are judged one after another",
         "state": "leave arguments and process as they were: the next answer is judged in the same one",

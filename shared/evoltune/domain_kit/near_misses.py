@@ -72,6 +72,8 @@ def _of_letters(text: str) -> dict[str, str]:
             first = min(pairs, key=lambda i: abs(i - middle))
             found["characters swapped"] = text[:first] + text[first + 1] + text[first] + text[first + 2 :]
     if letters:
+        if any(word != word[::-1] for word in re.findall(r"\w+", text)):
+            found["read from behind"] = text[::-1]
         found["more at its end"] = text + ("7" if text[-1].isdigit() else "zq")
         found["more at its start"] = ("7" if text[0].isdigit() else "zq") + text
     return found

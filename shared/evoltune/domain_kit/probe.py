@@ -8,7 +8,6 @@ or in the file of notes where no reply comes. `context.run` goes to the caller, 
 
 import faulthandler
 import json
-import math
 import os
 import pickle
 import random
@@ -21,21 +20,22 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from evoltune.domain import Context, Domain, Job, Operator, Rewritten, load_domain, policy_of
-from evoltune.domain_kit.bounds import held_by, out_of_bounds
+from evoltune.domain_kit.bounds import held_by
+from evoltune.domain_kit.contract import BreakContract, bounded, kind_of, seed_of, several, task_of, text_of, verdict_of
 from evoltune.domain_kit.surroundings import Hidden
 from evoltune.domain_kit.watching import Note, Watch
-from evoltune.record import STATUSES, Answer, Record, Task, Verdict
+from evoltune.record import Record, Task, Verdict
 from evoltune.sandbox import wire
 from evoltune.sandbox.worker import VERIFIER_MB
 from evoltune.verification.records import NO_ANSWER
 
-MAX_ITEMS = 200_000
-"""Seeds or problems that are read; an endless generator ends here."""
+OFTEN = 20
+"""Calls that may write to standard error: a warning now and then."""
 
 
 class Seen(dict[str, Any]):
@@ -91,6 +91,8 @@ class _Probe:
         """Which of several functions of one request runs: extract or verify."""
         self.lost = ""
         """A status with which the sandbox answers every program in place of running it."""
+        self.wrote = 0
+        """Calls that wrote to standard error."""
         self.ran = False
         """Whether this call ran a program."""
         self.given: tuple[Any, str] = (None, "None")
@@ -200,7 +202,7 @@ class _Probe:
 
     def _called(self, hook: str, function: Callable[[], Any], *, reads: bool, cpu_s: float) -> dict[str, Any]:
         reply: dict[str, Any] = {"value": None, "error": "", "kind": "", "where": "", "cpu": 0.0}
-        size = os.fstat(1).st_size
+        size, errors = os.fstat(1).st_size, os.fstat(2).st_size
         try:
             with self.watch.call(hook, reads=reads):
                 _limit_cpu(cpu_s)
@@ -219,6 +221,11 @@ class _Probe:
         reply["notes"] = list(self.watch.notes)
         if os.fstat(1).st_size > size:
             reply["notes"].append(Note(kind="output", text="writes to standard output", where=""))
+        self.wrote += os.fstat(2).st_size > errors
+        if self.wrote == OFTEN:
+            reply["notes"].append(
+                Note(kind="output", text=f"writes to standard error again and again ({OFTEN} calls)", where="")
+            )
         return reply
 
     def _where(self, error: BaseException) -> str:
@@ -233,63 +240,63 @@ class _Probe:
     def _call(self, domain: Domain, hook: str, key: Any, args: tuple[Any, ...]) -> Any:
         """Calls one function and holds its result to its type. Raises BreakContract."""
         if hook == "seeds":
-            return [_seed(s) for s in _several(domain.seeds(), "seeds()", Record)]
+            return [seed_of(s) for s in several(domain.seeds(), "seeds()", Record)]
         if hook == "load":
             benchmark = domain.benchmarks[key]
-            return [_task(t) for t in _several(benchmark.load(*args), "load()", Task)]
+            return [task_of(t) for t in several(benchmark.load(*args), "load()", Task)]
         if hook == "answer":
             return self._answer(domain, key, *args)
         if hook == "state":
             return None
         if hook == "verify":
             task, candidate = args
-            verdict = _verdict(domain.verify(self._with_seen(task), candidate, self.context))
-            _bounded(verdict, (task, candidate), "verify")
+            verdict = verdict_of(domain.verify(self._with_seen(task), candidate, self.context))
+            bounded(verdict, (task, candidate), "verify")
             return verdict
         if hook == "verify_many":
             return self._many(domain, *args)
         if hook == "reference_in" and domain.reference_in:
-            return _text(domain.reference_in(*args), "reference_in")
+            return text_of(domain.reference_in(*args), "reference_in")
         if hook == "faithful":
             faithful = domain.operators[key].faithful
-            return _text(faithful(*args) if faithful else "", "faithful", none=False)
+            return text_of(faithful(*args) if faithful else "", "faithful", none=False)
         if hook == "confirm" and domain.confirm:
             task, candidates, evidence = args
             verdicts = domain.confirm(task, candidates, evidence, self.context)
-            return [_verdict(v) for v in _several(verdicts, "confirm", Verdict)]
+            return [verdict_of(v) for v in several(verdicts, "confirm", Verdict)]
         if hook == "overlap":
             overlap: Any = domain.overlap[key]
-            return _several(overlap(*args, self.context), f"overlap {key!r}", str)
+            return several(overlap(*args, self.context), f"overlap {key!r}", str)
         if hook == "eliminator":
-            return _text(domain.eliminators[key](*args), "an eliminator")
+            return text_of(domain.eliminators[key](*args), "an eliminator")
         if hook == "rewrite":
             return self._rewritten(domain.operators[key], *args)
         if hook == "check_steps" and domain.check_steps:
-            labels = _several(domain.check_steps(*args), "check_steps", object)
+            labels = several(domain.check_steps(*args), "check_steps", object)
             if any(label is not None and not isinstance(label, bool) for label in labels):
                 raise BreakContract(f"check_steps gives {labels!r}, which must be True, False or None for each step")
             return labels
         if hook == "route" and domain.route:
-            return _text(domain.route(*args), "route", none=False)
+            return text_of(domain.route(*args), "route", none=False)
         if hook == "cases" and domain.cases:
-            found = _several(domain.cases(*args), "cases", object)
+            found = several(domain.cases(*args), "cases", object)
             json.dumps(found)
             return found
         if hook == "render":
             render = domain.profiles[key].render
-            return _text(render(*args) if render else None, "render", none=False)
+            return text_of(render(*args) if render else None, "render", none=False)
         if hook == "stand_in" and domain.stand_in:
-            return _text(domain.stand_in(*args), "stand_in", none=False)
+            return text_of(domain.stand_in(*args), "stand_in", none=False)
         raise AssertionError(hook)
 
     def _rewritten(self, operator: Operator, parents: Sequence[Record], number: int) -> Rewritten | str:
         assert operator.rewrite is not None
         found = operator.rewrite(parents, random.Random(number), self.context)
         if not isinstance(found, Rewritten | str):
-            raise BreakContract(f"rewrite returns {_kind(found)}, not a Rewritten or a reason")
+            raise BreakContract(f"rewrite returns {kind_of(found)}, not a Rewritten or a reason")
         if isinstance(found, Rewritten):
-            _task(found.task)
-            _text(found.solution, "the solution of a Rewritten", none=False)
+            task_of(found.task)
+            text_of(found.solution, "the solution of a Rewritten", none=False)
         return found
 
     def _answer(self, domain: Domain, profile: str, task: Task, response: str) -> tuple[str | None, Verdict]:
@@ -297,13 +304,13 @@ class _Probe:
         extract = (chosen.extract if chosen else None) or domain.extract
         verify = (chosen.verify if chosen else None) or domain.verify
         self.function = "extract"
-        candidate = _text(extract(task, response), "extract")
+        candidate = text_of(extract(task, response), "extract")
         if candidate is None:
             return None, Verdict(status="fail", reason=NO_ANSWER)
         self.function = "verify"
-        _bounded(candidate, (task, response), "extract")
-        verdict = _verdict(verify(self._with_seen(task), candidate, self.context))
-        _bounded(verdict, (task, response), "verify")
+        bounded(candidate, (task, response), "extract")
+        verdict = verdict_of(verify(self._with_seen(task), candidate, self.context))
+        bounded(verdict, (task, response), "verify")
         return candidate, verdict
 
     def _many(self, domain: Domain, task: Task, texts: Sequence[str], seconds: float) -> tuple[int, int, int]:
@@ -340,111 +347,3 @@ def _limit_cpu(seconds: float) -> None:
     if seconds and signal.getsignal(signal.SIGPROF) != signal.SIG_DFL:
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
     _setitimer(signal.ITIMER_PROF, seconds)
-
-
-def _bounded(found: Any, given: Any, name: str) -> None:
-    if wrong := out_of_bounds(found, given):
-        raise BreakContract(f"{name} returns {wrong}")
-
-
-class BreakContract(Exception):
-    """A function of the domain returned what its contract does not allow."""
-
-
-def _several(found: Any, name: str, kind: type) -> list[Any]:
-    if isinstance(found, str | bytes | Mapping) or not hasattr(found, "__iter__"):
-        raise BreakContract(f"{name} returns {_kind(found)}, not a sequence of {kind.__name__}")
-    items = []
-    for item in found:
-        if not isinstance(item, kind):
-            raise BreakContract(f"{name} gives {_kind(item)}, not {kind.__name__}")
-        items.append(item)
-        if len(items) > MAX_ITEMS:
-            raise BreakContract(f"{name} gives more than {MAX_ITEMS} items: does it end?")
-    return items
-
-
-def _text(found: Any, name: str, *, none: bool = True) -> str | None:
-    if isinstance(found, str) or (found is None and none):
-        return found
-    raise BreakContract(f"{name} returns {_kind(found)}, not a string{' or None' if none else ''}")
-
-
-def _verdict(found: Any) -> Verdict:
-    if not isinstance(found, Verdict):
-        raise BreakContract(f"verify returns {_kind(found)}, not a Verdict")
-    if found.status not in STATUSES:
-        raise BreakContract(f"verify returns the status {found.status!r}, which must be one of {', '.join(STATUSES)}")
-    if not isinstance(found.reason, str):
-        raise BreakContract(f"verify returns a Verdict whose reason is {_kind(found.reason)}, not a string")
-    if (
-        isinstance(found.seconds, bool)
-        or not isinstance(found.seconds, int | float)
-        or not 0 <= found.seconds < math.inf
-    ):
-        raise BreakContract(f"verify returns a Verdict whose seconds are {found.seconds!r}")
-    if not isinstance(found.evidence, Mapping):
-        raise BreakContract(f"verify returns a Verdict whose evidence is {_kind(found.evidence)}, not a mapping")
-    _plain(found.evidence, "a Verdict whose evidence")
-    return found
-
-
-def _seed(record: Record) -> Record:
-    _task(record.task)
-    for name, kind in (
-        ("domain", str),
-        ("operator", str),
-        ("round", int),
-        ("draw", int),
-        ("answers", tuple),
-        ("parents", tuple),
-    ):
-        if not isinstance(getattr(record, name), kind):
-            raise BreakContract(f"a seed's {name} is {_kind(getattr(record, name))}, not {kind.__name__}")
-    for answer in record.answers:
-        if not isinstance(answer, Answer) or not isinstance(answer.text, str):
-            raise BreakContract(
-                f"a seed's answer is {_kind(getattr(answer, 'text', answer))}, not an Answer with a text"
-            )
-    return record
-
-
-def _task(task: Task) -> Task:
-    if not isinstance(task, Task):
-        raise BreakContract(f"a task is {_kind(task)}, not a Task")
-    name = f"the task {str(task.name or task.instruction)[:60]!r}"
-    for attribute in ("instruction", "name"):
-        if not isinstance(getattr(task, attribute), str):
-            raise BreakContract(f"{name}: {attribute} is {_kind(getattr(task, attribute))}, not a string")
-    for attribute in ("instruction", "name", "reference"):
-        if (kind := type(getattr(task, attribute))) not in (str, type(None)) and issubclass(kind, str):
-            raise BreakContract(
-                f"{name}: {attribute} is a {kind.__name__}, which comes back from the store as a plain string: give a str"
-            )
-    if not isinstance(task.reference, str | None):
-        raise BreakContract(f"{name}: reference is {_kind(task.reference)}, not a string or None")
-    if not isinstance(task.fields, Mapping):
-        raise BreakContract(f"{name}: fields is {_kind(task.fields)}, not a mapping")
-    turns = task.history
-    if not isinstance(turns, tuple) or any(
-        not isinstance(t, tuple | list) or len(t) != 2 or not all(isinstance(part, str) for part in t) for t in turns
-    ):
-        raise BreakContract(f"{name}: history is {repr(turns)[:120]}, not a tuple of (role, content) pairs")
-    # Expected values of benchmarks may be infinite.
-    _plain({"fields": task.fields, "tests": task.tests, "history": task.history}, name, allow_nan=True)
-    return task
-
-
-def _plain(value: Any, name: str, *, allow_nan: bool = False) -> None:
-    try:
-        json.dumps(value, allow_nan=allow_nan, default=lambda v: dict(v) if isinstance(v, Mapping) else _refuse(v))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BreakContract(f"{name} is no plain JSON: {error}") from error
-
-
-def _refuse(value: object) -> None:
-    raise TypeError(f"{_kind(value)} cannot be stored")
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}{' (dataclass)' if is_dataclass(value) else ''}"

@@ -9,11 +9,14 @@ Nothing here knows what a domain may do wrong: it lists what Python and the syst
 """
 
 import atexit
+import builtins
+import codecs
 import csv
 import decimal
 import gc
 import locale
 import logging
+import numbers
 import os
 import random
 import resource
@@ -22,6 +25,7 @@ import socket
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -32,11 +36,13 @@ from typing import Any
 
 _LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
 _SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})[:32]
+_CODECS = ("strict", "ignore", "replace", "backslashreplace", "xmlcharrefreplace", "surrogateescape", "surrogatepass")
 _PLAIN = (int, float, str, bytes, tuple)
 DESCRIPTORS = 3
 """Open files that may come to stay, such as a library's; more of them are a leak."""
 SET_BY_LIBRARIES = frozenset(
-    ("the filters of warnings", "the set-up of logging", "sys.path", "sys.meta_path", "functions to call at exit", "the garbage collector", "the state of random")
+    ("the filters of warnings", "the set-up of logging", "sys.path", "sys.meta_path", "functions to call at exit", "the garbage collector", "the state of random",
+     "the names of builtins")
 )  # fmt: skip
 """What importing a library may change."""
 
@@ -63,6 +69,19 @@ def _children() -> bool:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return True
     return False
+
+
+def _event_loop_policy() -> str:
+    """Python sets its own policy at the first use, as in `asyncio.run`: that is no change."""
+    kind = type(getattr(sys.modules.get("asyncio.events"), "_event_loop_policy", None))
+    return "" if kind.__module__.startswith(("asyncio.", "builtins")) else kind.__qualname__
+
+
+def _start_method() -> str:
+    """Python sets its own default at the first use, e.g. of a lock: that is no change."""
+    default = getattr(sys.modules.get("multiprocessing.context"), "_default_context", None)
+    chosen = getattr(default, "_actual_context", None)
+    return "" if chosen in (None, getattr(default, "_default_context", None)) else str(chosen.get_start_method())
 
 
 _SETTINGS: dict[str, Callable[[], Any]] = {
@@ -93,6 +112,17 @@ _SETTINGS: dict[str, Callable[[], Any]] = {
     "the default time limit of sockets": socket.getdefaulttimeout,
     "the field size limit of csv": csv.field_size_limit,
     "functions to call at exit": lambda: getattr(atexit, "_ncallbacks", int)(),
+    "the event loop policy": lambda: _event_loop_policy(),
+    "the start method of multiprocessing": lambda: _start_method(),
+    "the tracing of memory (tracemalloc)": tracemalloc.is_tracing,
+    "the stack size of threads": threading.stack_size,
+    "how codecs handle errors": lambda: [codecs.lookup_error(name) for name in _CODECS],
+    "a standard descriptor": lambda: [(os.fstat(fd).st_dev, os.fstat(fd).st_ino) for fd in (0, 1, 2)],
+    "the process group": lambda: (os.getpgrp(), os.getsid(0)),
+    "the names of builtins": lambda: sorted(vars(builtins)),
+    "what counts as a number": lambda: [
+        isinstance(v, kind) for v in ("", b"", ()) for kind in (numbers.Number, numbers.Integral)
+    ],
     "threads": lambda: [t.name for t in threading.enumerate()],
     "child processes": _children,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from evoltune.domain import Domain, Operator
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds
-from evoltune.domain_kit.seeds import unclean_text
+from evoltune.domain_kit.seeds import CONTROL, unclean_text
 from evoltune.evolve.rules.leaks import repeats_label
 from evoltune.record import Task
 from evoltune.text.residue import is_residue
@@ -132,7 +132,9 @@ def laws_of_what_prompts_hold(domain: Domain, problems: Sequence[Task], sources:
     """Prompts are whole and clean texts, and hold no problem of a suite: the teacher would write rows like it."""
     law = "prompts are whole texts and hold no problem of a suite"
     asked = {key: t for t in problems if len(key := _plain(t.instruction)) > 12}
-    count = 0
+    count, said = 0, dict[str, str]()
+    # Rewrites may share their wording, and evidence may ask the same twice: each reply is drawn anew.
+    evolving = {f"operator {o.name!r}" for o in domain.operators if o.rewrite is None}
     for called, text in _texts(domain):
         count += 1
         place, plain = sources.line_of(text) or sources.start(), _plain(text)
@@ -141,6 +143,18 @@ def laws_of_what_prompts_hold(domain: Domain, problems: Sequence[Task], sources:
             return
         if wrong := unclean_text(text):
             yield broken(law, f"{called} {wrong}", place, "save the file in UTF-8 and write the text again")
+            return
+        if not called.startswith("profile") and (token := CONTROL.search(text)):
+            yield broken(
+                law,
+                f"{called} holds {token[0]!r}",
+                place,
+                "leave it out: the teacher's chat template puts such tokens around turns",
+            )
+            return
+        if called in evolving and (same := said.setdefault(plain, called)) != called:
+            todo = "ask for something else, or delete one and give the other its weight"
+            yield broken(law, f"{called} says what {same} says, blanks and signs aside", place, todo)
             return
         if len(text) > MOST:
             yield broken(

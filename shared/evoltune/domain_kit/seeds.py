@@ -20,6 +20,16 @@ _MISSING = re.compile(
 """Texts that stand for one that is missing."""
 _MOJIBAKE = re.compile(r"\ufffd|\ufeff|\u00c3[\u0080-\u00bf]|\u00e2\u20ac|[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _LEAK = 0.8
+CONTROL = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|eot_id|begin_of_text|start_header_id|end_header_id|user|assistant|system)\|>|\[/?INST\]|<</?SYS>>"
+)
+"""Tokens that a chat template puts around turns; a model reads them as turns wherever they stand."""
+_SLOT = re.compile(r"(?<![\w\\{$^])\{\{? ?(?:instruction|question|input|prompt|problem|text|query|answer) ?\}?\}(?!\})")
+_ENTITY = re.compile(r"&(?:quot|amp|lt|gt|nbsp|apos|#39|#x27|#34);")
+_REFUSAL = re.compile(
+    r"^\W*(?:as an ai\b|i'?m sorry,? but|i am sorry,? but|i cannot (?:help|assist)|i can't (?:help|assist))",
+    re.IGNORECASE,
+)
 
 
 def same_question(task: Task) -> tuple[str, object, str]:
@@ -53,6 +63,27 @@ def unclean(task: Task, answers: Sequence[str] = ()) -> str:
     return ""
 
 
+def in_most_rows(tasks: Sequence[Task], answers: Sequence[str]) -> str:
+    """What most rows hold that no author wrote: it comes from the source or from a script that made them; "" where there is nothing."""
+    for what, pattern, texts in (
+        ("instructions hold a slot that was never filled", _SLOT, [t.instruction for t in tasks]),
+        ("instructions hold entities of HTML", _ENTITY, [t.instruction for t in tasks]),
+        ("instructions hold control tokens of a chat template", CONTROL, [t.instruction for t in tasks]),
+        ("answers hold control tokens of a chat template", CONTROL, answers),
+        ("answers begin as a refusal does", _REFUSAL, answers),
+    ):
+        held = [found[0] for text in texts if (found := pattern.search(text))]
+        if len(held) >= 3 and len(held) >= 0.5 * len(texts):
+            return f"{len(held)} of {len(texts)} {what}: {held[0][:40]!r}"
+    references = [t.reference for t in tasks if t.reference and t.tests is None]
+    if len(references) >= 5 and len({*references}) == 1:
+        return f"all {len(references)} rows have the same reference, {references[0][:60]!r}"
+    asked = [t for t in tasks if t.reference and len(t.reference) > 12 and t.reference.strip() == t.instruction.strip()]
+    if len(asked) >= 2 and len(asked) >= 0.5 * len(tasks):
+        return f"{len(asked)} of {len(tasks)} rows have their own question as reference"
+    return ""
+
+
 def gives_answer(tasks: Sequence[tuple[Task, str]]) -> str:
     """Whether the questions end with their answers, as rows do that were joined; an example, or ""."""
     known = [(t, a.strip()) for t, a in tasks if a.strip()]
@@ -69,6 +100,10 @@ def laws_of_seeds(domain: Domain, seeds: Sequence[Record], sources: Sources) -> 
     law = "seeds have instructions, distinct ids, and answers"
     found = next(_wrong_seeds(domain, seeds, sources, law), None)
     known = sum(s.task.reference is not None or s.task.tests is not None for s in seeds)
+    held = in_most_rows([s.task for s in seeds], [a.text for s in seeds for a in s.answers])
+    if held and not found:
+        todo = "read the rows as their source means them, and look at one of them"
+        found = broken(law, held, sources.function(domain.seeds), todo)
     yield found or holds(law, f"{len(seeds)} seeds, {answered} with an answer, {known} with a reference or tests")
 
 

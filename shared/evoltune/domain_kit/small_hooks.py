@@ -10,9 +10,29 @@ from typing import Any
 from evoltune.domain_kit.findings import Finding, broken, holds, shown
 from evoltune.domain_kit.hooks import BREADTH, STRANGE, Hooks
 from evoltune.domain_kit.judging import ALWAYS, LATE, Judged
-from evoltune.domain_kit.near_misses import UNRELATED, near_misses
+from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses
 from evoltune.record import Task
 
+_SUMS = (
+    "1 / 0",
+    "1 // 0",
+    "1 % 0",
+    "0 / 0",
+    "9 ** 9 ** 9",
+    "2 ** 99999999",
+    "1e999",
+    "10 / 3",
+    "1 + ",
+    "(1 + 2",
+    "\u0663 + 1",
+    "1,000 + 1",
+    "__import__('os').getpid()",
+)
+_MARKED = (
+    *(f"{mark} {text}" for mark in ("####", "Answer:", "The answer is") for text in ("", "x", "1,234", "\u00bd", "-")),
+    "\\boxed{}", "\\boxed{", "####", "Answer:",
+)  # fmt: skip
+"""Worked solutions whose mark is followed by nothing, or by something odd."""
 _STATED = (
     "@", "The answer is @.", "The answer is: @", "#### @", "\\boxed{@}", "$\\boxed{@}$", "Answer: @", "**Answer: @**", "Final Answer: The final answer is $@$. I hope it is correct.",
     "```\n@\n```", "```python\n@\n```", "<answer>@</answer>", '{"answer": "@"}', "A: @",
@@ -54,6 +74,7 @@ class SmallHooks(Hooks):
         if self.domain.route is not None and tasks:
             law, place = "route gives a text for whatever answer", self.sources.function(self.domain.route)
             outcomes = [self.ask("route", tasks[0], text, name="route") for text in (*UNRELATED, "", "9" * 400)]
+            outcomes += [self.first.call("route", tasks[0], text, name="route") for text in HOSTILE]
             found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
             yield found or self._layouts(law, place) or holds(law, f"{len(outcomes)} answers")
         if self.domain.stand_in is not None:
@@ -112,7 +133,8 @@ class SmallHooks(Hooks):
         todo = "return True, False or None for each step, in their order"
         for seed in self.seeds[:BREADTH]:
             text = seed.answers[0].text if seed.answers else "1 + 1 = 2"
-            for steps in (text.splitlines(), [], [*UNRELATED, "", "1 + 1 = 3", "\x00" * 9, "9" * 400]):
+            odd = [[f"{text} = 1" for text in _SUMS], [*HOSTILE[6:]]] if seed is self.seeds[0] else []
+            for steps in (text.splitlines(), [], [*UNRELATED, "", "1 + 1 = 3", "\x00" * 9, "9" * 400], *odd):
                 outcome = self.ask("check_steps", seed.task, steps, name="check_steps")
                 if failure := self.failure(law, outcome, place, todo):
                     return failure
@@ -226,10 +248,18 @@ class SmallHooks(Hooks):
             return
         law, place = "reference_in gives what a solution states", self.sources.function(self.domain.reference_in)
         until, given = self.time.until(), 0
-        for text in until.over([*UNRELATED, "", *(r for _, r, _ in judged.right[: 4 * BREADTH])]):
+        for text in until.over([*UNRELATED, "", *_MARKED, *(r for _, r, _ in judged.right[: 4 * BREADTH])]):
             outcome = self.ask("reference_in", text, name="reference_in")
             if failure := self.failure(law, outcome, place, "return the stated reference, or None"):
                 yield failure
+                return
+            if outcome.value is not None and not outcome.value.strip():
+                yield broken(
+                    law,
+                    f"it gives {outcome.value!r} for {text!r}",
+                    place,
+                    "return None where a mark is followed by nothing",
+                )
                 return
             if outcome.value is not None and text in (*UNRELATED, ""):
                 yield broken(
@@ -310,6 +340,10 @@ def _otherwise(default: Any) -> list[Any]:
     """Other values of an option's type."""
     if isinstance(default, bool):
         return [not default]
+    if isinstance(default, str):
+        return [f"no-{default}"]
+    if isinstance(default, list | tuple) and default:
+        return [[]]
     if isinstance(default, int | float):
         return [default * 2 + 1, type(default)(default // 2)]
     return []

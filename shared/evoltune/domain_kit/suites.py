@@ -10,7 +10,7 @@ from pathlib import Path
 from evoltune.domain import Benchmark
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
 from evoltune.domain_kit.hooks import Hooks
-from evoltune.domain_kit.seeds import gives_answer, is_missing, same_question, unclean
+from evoltune.domain_kit.seeds import gives_answer, in_most_rows, is_missing, same_question, unclean
 from evoltune.errors import DataError
 from evoltune.evaluate.suite_files import candidates, file_hashes, is_published
 from evoltune.record import Task
@@ -185,6 +185,8 @@ class Suites(Hooks):
                 )
             if wrong := unclean(task):
                 return broken(law, f"the problem {task.name!r}: {wrong}", at(task), "correct this row, or leave it out")
+        if held := in_most_rows(tasks, []):
+            return broken(law, held, place, "read the rows as their source means them, and look at one of them")
         if found := gives_answer([(t, t.reference or "") for t in tasks]):
             return broken(
                 law,

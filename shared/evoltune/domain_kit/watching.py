@@ -10,12 +10,15 @@ must not do them.
 """
 
 import io
+import logging
 import os
+import random
 import signal
 import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +48,10 @@ BETWEEN = (
     "evoltune.domain_kit.watching", "evoltune.domain_kit.surroundings",
 )  # fmt: skip
 """Modules between a function that asks for a path, a variable or a fact of the machine, and its caller."""
+_FOR_ALL: tuple[tuple[Any, str], ...] = (
+    (logging, "basicConfig"), (warnings, "simplefilter"), (warnings, "filterwarnings"), (random, "seed"), (os, "register_at_fork"),
+)  # fmt: skip
+"""Functions that set something for the whole process and that a package could call while it is imported."""
 CHANGES = (
     "os.remove",
     "os.rename",
@@ -214,6 +221,8 @@ class Watch:
             self._refuse("process", f"starts or signals a process ({event} {args[0] if args else ''!r})")
         elif event == "ctypes.dlopen" and (args[0] is None or "libc" in str(args[0])) and self._is_asked_by_author():
             self._note("process", "loads the C library (ctypes), whose calls nothing here can see")
+        elif event == "sys.addaudithook":
+            self._note("state", "adds an audit hook (sys.addaudithook), which can never be taken away")
         elif event == "builtins.input":
             self._note("output", "reads from standard input")
         elif event == "sqlite3.connect" and str(args[0]) not in ("", ":memory:"):
@@ -315,10 +324,30 @@ class Watch:
             self._note("alarm", "sets a timer (signal.setitimer)")
             return setitimer(which, *args)
 
+        for module, name in _FOR_ALL:
+            setattr(module, name, self._for_all(module, name))
         sys.argv = _Arguments(sys.argv, lambda: self._asked("sys.argv"))
         time.sleep, os.stat, os.access, os.getcwd = watched_sleep, watched_stat, watched_access, watched_getcwd
         signal.alarm, signal.setitimer = watched_alarm, watched_setitimer
         type(os.environ).__getitem__ = watched_item  # type: ignore[method-assign]
+
+    def _for_all(self, module: Any, name: str) -> Callable[..., Any]:
+        """A function that sets something for the whole process: libraries may call it while they are imported, a domain may not.
+        Of later calls only what stays counts, which is compared."""
+        real, filters = getattr(module, name), warnings.filters
+
+        def told(*args: Any, **named: Any) -> Any:
+            stays = module is not warnings or warnings.filters is filters  # `warnings.catch_warnings` works on a copy
+            if (
+                self._active
+                and stays
+                and (self._importing or name == "register_at_fork")
+                and self._is_asked_by_author()
+            ):
+                self._note("state", f"calls {module.__name__}.{name}(), for all that runs in the process")
+            return real(*args, **named)
+
+        return told
 
     def _looked_for(self, path: Any) -> None:
         """A path that the domain's own code asks about: it must be in the package, or of the libraries."""
