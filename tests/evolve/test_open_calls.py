@@ -197,7 +197,7 @@ def test_a_file_that_was_cut_short_leaves_what_it_held_and_a_broken_one_nothing(
         assert not list(store.calls())
         found.write_text(whole[:-40])
         imported = import_results(RECIPE, store, calls, found)
-        assert (imported.journalled, imported.cut) == (4, "results.jsonl:5")
+        assert (imported.journalled, imported.cut) == (4, f"{found}:5")
 
 
 def test_samples_in_lines_of_their_own_are_joined_over_several_files(tmp_path):
