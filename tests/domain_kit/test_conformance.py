@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from evoltune.domain_kit.conformance import check_domain, mutants
+from evoltune.domain_kit.programs import hollow_programs
 
 
 @pytest.mark.slow  # in short, docs/domains.md does the same from the command line
@@ -51,6 +53,13 @@ def test_mutants_differ_from_the_answer_and_are_not_empty():
     for text in ("#### 42", "def f(a, b):\n    return a + b", "x", "SELECT a FROM t WHERE b < 3"):
         assert all(m.strip() and m != text for m in mutants(text))
     assert "#### 43" in mutants("#### 42")
+
+
+@pytest.mark.parametrize("names", [[], ["f"], ["f", "g"], ["f", "g", "h"]])
+def test_programs_that_solve_nothing_define_every_function(names: list[str]):
+    for program in hollow_programs(names, ["ok"]).values():
+        defined = {node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)}
+        assert defined >= {*names}
 
 
 @pytest.mark.parametrize("name", ["code", "math", "general"])

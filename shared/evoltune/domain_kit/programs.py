@@ -61,7 +61,7 @@ class Programs:
         said = [*STOCK, *phrases_of(self.laws.sources)]
         todo = "let the tests call the program from outside (Job.tests): neither its exit code nor what it prints says that it is right"
         for task, _, candidate in until.over(self.right):
-            for kind, program in _cheats(python_functions(candidate), said).items():
+            for kind, program in hollow_programs(python_functions(candidate), said).items():
                 tally.add(kind, task, program, self._judged(task, program))
         by_rule = tally.by_rule(ENOUGH)
         if by_rule:
@@ -109,9 +109,9 @@ def cases_in(tests: Json) -> int:
     return len(tests) if isinstance(tests, list | tuple) else 0
 
 
-def _cheats(names: Sequence[str], said: Sequence[str]) -> dict[str, str]:
+def hollow_programs(names: Sequence[str], said: Sequence[str]) -> dict[str, str]:
     """kind -> a program that solves nothing."""
-    hollow = "".join(f"\n\ndef {name}(*args, **named):\n    return {{}}\n" for name in names)
+    hollow = "".join(f"\n\ndef {name}(*args, **named):\n    return {{0}}\n" for name in names)  # filled in for each
     return {
         "an exit before the tests": f"{hollow.format('None')}\nimport os\nos._exit(0)\n",
         "SystemExit before the tests": f"{hollow.format('None')}\nraise SystemExit(0)\n",
