@@ -9,7 +9,6 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ import msgspec
 import torch
 
 from evoltune.errors import DataError, TrainingError
-from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer, torch_dtype
-from evoltune.models.proof import attach_chat_template
+from evoltune.models.load import precision_of, torch_dtype
 from evoltune.rows.files import Journal, file_digest, read_journal, write_json
 from evoltune.run.paths import EVIDENCE, MANIFEST, SCORER, STOP
 from evoltune.train.job import Job, Watchdog
@@ -27,7 +25,7 @@ from evoltune.train.reward.evidence import Evidence, Written, fit, logit, write_
 from evoltune.train.reward.formats import read_solutions
 from evoltune.train.reward.held_out import is_held_out, sigmoid, step_quality
 from evoltune.train.reward.likelihood import by_prompt, load_language_model, step_evidence
-from evoltune.train.reward.trainer import SCORE_BATCH, aggregate_of, validation_of
+from evoltune.train.reward.trainer import SCORE_BATCH, aggregate_of, prompting_of, validation_of
 from evoltune.train.sft.checkpoint import compare_saved
 from evoltune.train.sft.examples import Counts
 
@@ -35,12 +33,8 @@ from evoltune.train.sft.examples import Counts
 def run(job: Job, watchdog: Watchdog) -> None:
     """Fits and saves. Raises an EvoltuneError for anything that the user can fix."""
     train = job.recipe.train
-    tokenizer = load_tokenizer(job.start or job.base)
-    stop, _ = prepare_tokenizer(tokenizer, train.template)
-    attach_chat_template(tokenizer, train.template, train.system_prompt)
-    prompting = Prompting(
-        template=train.template, tokenizer=tokenizer, stop=stop, system=train.system_prompt, at=datetime.now()
-    )
+    prompting = prompting_of(job)
+    tokenizer = prompting.tokenizer
     names, solutions, counts = read_rows(job, prompting)
     model = load_language_model(job.base, job.start, len(tokenizer)).eval()
     saved = _save(model, tokenizer, job.folder)

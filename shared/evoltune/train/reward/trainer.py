@@ -63,12 +63,8 @@ def run(job: Job, watchdog: Watchdog) -> None:
     layout, precision = batch_layout(train, world), precision_of(train.precision)
     arguments = training_arguments(job, layout, precision)
     set_seed(job.seed)
-    tokenizer = load_tokenizer(job.start or job.base)
-    stop, _ = prepare_tokenizer(tokenizer, train.template)
-    attach_chat_template(tokenizer, train.template, train.system_prompt)
-    prompting = Prompting(
-        template=train.template, tokenizer=tokenizer, stop=stop, system=train.system_prompt, at=datetime.now()
-    )
+    prompting = prompting_of(job)
+    tokenizer = prompting.tokenizer
     rows, held_out, counts = read_rows(job, prompting)
     dataset, pad = RewardRows(rows), tokenizer.pad_token_id or 0
     arguments.max_steps = steps = number_of_steps(train, len(dataset), layout)
@@ -90,6 +86,17 @@ def run(job: Job, watchdog: Watchdog) -> None:
             publish(trainer, prompting, job, counts, held_out)
         except (OSError, TrainingError) as error:
             raise TrainingError(f"{error}; {keep_last_step(trainer, job)}") from error
+
+
+def prompting_of(job: Job) -> Prompting:
+    """How the checkpoint was prompted, with its tokenizer."""
+    train = job.recipe.train
+    tokenizer = load_tokenizer(job.start or job.base)
+    stop, _ = prepare_tokenizer(tokenizer, train.template)
+    attach_chat_template(tokenizer, train.template, train.system_prompt)
+    return Prompting(
+        template=train.template, tokenizer=tokenizer, stop=stop, system=train.system_prompt, at=datetime.now()
+    )
 
 
 def read_rows(job: Job, prompting: Prompting) -> tuple[list[Row], list[Row], Counts]:
