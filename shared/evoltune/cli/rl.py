@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from evoltune.cli import options
-from evoltune.dataset.rl_prompts import export_prompts, prompts_of_rows, prompts_of_run
+from evoltune.dataset.outside_prompts import outside_prompts
+from evoltune.dataset.rl_prompts import export_prompts, prompts_of_run
 from evoltune.errors import DataError, WorkError
 from evoltune.run.paths import MANIFEST
 from evoltune.run.run import Run
@@ -66,7 +67,7 @@ def _rl(args: argparse.Namespace) -> int:
         service=args.service, options={"policy": dict(recipe.verify.policy)} if recipe.verify.policy else {},
     )  # fmt: skip
     left_out: list[str] = []
-    rows = prompts_of_rows(args.rows, work.domain, left_out) if args.rows else prompts_of_run(work, left_out)
+    rows, counts = outside_prompts(args.rows, work) if args.rows else (list(prompts_of_run(work, left_out)), {})
     count = export_prompts(rows, job.out / PROMPTS, job.trainer)
     script = write_job(job)
     print(f"{count} prompts in {job.out / PROMPTS}", file=sys.stderr)
@@ -77,7 +78,12 @@ def _rl(args: argparse.Namespace) -> int:
             sep="\n  ",
             file=sys.stderr,
         )
-    facts = {"prompts": count, "left_out": len(left_out), "folder": job.out, "script": script}
+    facts = {
+        "prompts": count,
+        "left_out": counts.get("in", count) - count + len(left_out),
+        "folder": job.out,
+        "script": script,
+    }
     if args.print_launch:
         options.say(args, facts, [script.read_text(encoding="utf-8").rstrip()])
         return 0

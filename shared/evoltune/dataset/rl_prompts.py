@@ -9,15 +9,15 @@ Invariant: an answer has the same verdict under the exported columns as under th
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evoltune.dataset.write import SPLITS
 from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError, nearest
-from evoltune.record import Record, Task
+from evoltune.record import Answer, Record, Task
 from evoltune.rows.columns import recognise
 from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import in_full, read_located, read_rows
@@ -98,6 +98,17 @@ def _prompt(domain: Domain, task: Task, history: Iterable[tuple[str, str]], name
         id=name, domain=domain.name,
         messages=tuple({"role": role, "content": content} for role, content in turns),
         columns={key: value for key, value in known.items() if value not in (None, "", [], {})},
+    )  # fmt: skip
+
+
+def as_record(domain: Domain, prompt: VerifiablePrompt, texts: Sequence[str]) -> Record:
+    """The different texts as answers to a prompt, to be verified. The verdict is on the last turn: reference and tests are its
+    own, and what was said before it is the task's history."""
+    *before, last = ((message["role"], message["content"]) for message in prompt.messages)
+    task = to_task(domain, {"instruction": last[1], **prompt.columns}, prompt.id)
+    return Record(
+        domain=domain.name, task=replace(task, history=tuple(before)),
+        answers=tuple(Answer(text=text, model="policy") for text in dict.fromkeys(texts)),
     )  # fmt: skip
 
 

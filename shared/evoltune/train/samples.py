@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evoltune.dataset.rl_prompts import VerifiablePrompt
-from evoltune.domain import Domain, to_task
 from evoltune.errors import DataError
 from evoltune.generate.completions import finished_samples, generate
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
-from evoltune.record import Answer, Record
 from evoltune.run.run import Run
 
 
@@ -65,11 +63,3 @@ def sample_answers(
     done = finished_samples(file, chosen.key)
     rows = ([done[prompt.id, i] for i in range(sampling.n)] for prompt in prompts)
     return [[Sample(text=row["text"], cut=row["stop"] == "length") for row in found] for found in rows]
-
-
-def as_record(domain: Domain, prompt: VerifiablePrompt, texts: Sequence[str]) -> Record:
-    """The different texts as answers to a prompt, to be verified."""
-    task = to_task(domain, {"instruction": prompt.messages[-1]["content"], **prompt.columns}, prompt.id)
-    return Record(
-        domain=domain.name, task=task, answers=tuple(Answer(text=t, model="policy") for t in dict.fromkeys(texts))
-    )

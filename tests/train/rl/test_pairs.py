@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.dataset.rl_prompts import prompts_of_rows
+from evoltune.dataset.rl_prompts import as_record, prompts_of_rows
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.run.run import Run
 from evoltune.train.rl.guards import is_held_out_prompt
 from evoltune.train.rl.pairs import Pair, matched, recorded_pairs, sampled_pairs, write_pairs
-from evoltune.train.samples import as_record
 from evoltune.verification.records import REPAIRS, Repair
 
 ENOUGH = (

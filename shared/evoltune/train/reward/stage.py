@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from evoltune.dataset.rl_prompts import prompts_of_run
+from evoltune.dataset.rl_prompts import as_record, prompts_of_run
 from evoltune.domain import Domain
 from evoltune.errors import DataError, RecipeError
 from evoltune.recipe import StepReward
@@ -32,7 +32,7 @@ from evoltune.train.reward.pairs import pairs_of
 from evoltune.train.reward.planting import plant
 from evoltune.train.reward.siblings import judged_pairs
 from evoltune.train.reward.steps import HALF, Label, Solution, hard_labels, split_steps
-from evoltune.train.samples import Sampling, as_record, sample_answers
+from evoltune.train.samples import Sampling, sample_answers
 
 VERDICT = "verdict"
 

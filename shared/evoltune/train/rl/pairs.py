@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evoltune.dataset.repairs import repairs_in
-from evoltune.dataset.rl_prompts import VerifiablePrompt, trained_records
+from evoltune.dataset.rl_prompts import VerifiablePrompt, as_record, trained_records
 from evoltune.errors import DataError
 from evoltune.generate.job import find_model
 from evoltune.recipe import RL
@@ -28,7 +28,7 @@ from evoltune.record import Record, digest
 from evoltune.rows.files import jsonl_writer, read_json, write_json
 from evoltune.run.run import Run
 from evoltune.train.rl.guards import is_held_out_prompt
-from evoltune.train.samples import Sampling, as_record, sample_answers
+from evoltune.train.samples import Sampling, sample_answers
 
 Origin = Literal["repair", "recorded", "sampled"]
 

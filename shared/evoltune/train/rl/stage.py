@@ -5,24 +5,27 @@ reinforce(Run(recipe=recipe, folder=folder))
 
 from pathlib import Path
 
-from evoltune.dataset.rl_prompts import export_prompts, prompts_of_rows, prompts_of_run
+from evoltune.dataset.outside_prompts import outside_prompts
+from evoltune.dataset.rl_prompts import export_prompts, prompts_of_run
 from evoltune.errors import DataError
-from evoltune.rows.files import read_json
-from evoltune.run.paths import AFTER, MANIFEST, PAIRS, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, scores_path
+from evoltune.rows.files import read_json, write_json
+from evoltune.run.paths import AFTER, DATASET, MANIFEST, PAIRS, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, scores_path
 from evoltune.run.run import Run
 from evoltune.train.rl.launch import check_rl, train_policy
 from evoltune.train.rl.pairs import write_pairs
 
 
 def reinforce(work: Run) -> None:
-    """Trains `rl:` on the run's own tasks, or on `rl.prompts`. Scores of an older result are removed first."""
+    """Trains `rl:` on the run's own tasks, or on those of `rl.prompts` that give away none of its suites; how many these are is
+    noted beside them. Scores of an older result are removed first."""
     rl = check_rl(work.recipe)
     out = work.final
     if read_json(out / MANIFEST) is None:
         scores_path(work.folder, AFTER).unlink(missing_ok=True)
     prompts = work.folder / PROMPTS
-    rows = list(prompts_of_rows(rl.prompts, work.domain, []) if rl.prompts else prompts_of_run(work, []))
+    rows, counts = outside_prompts(rl.prompts, work) if rl.prompts else (list(prompts_of_run(work, [])), {})
     export_prompts(rows, prompts, "trl")
+    write_json(prompts.with_suffix(".json"), {"source": rl.prompts or DATASET, "kept": len(rows), **counts})
     pairs = None
     if rl.algorithm == "dpo":
         pairs = work.folder / PAIRS
