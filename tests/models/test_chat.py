@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 
@@ -28,6 +29,17 @@ def test_adapter_and_merged_model_answer_alike(adapter, merged):
     assert replies[0].text[:2] == replies[1].text[:2]
     assert replies[0].prompt_tokens == replies[1].prompt_tokens
     assert replies[0].finish_reason in ("stop", "length")
+
+
+def test_a_model_that_is_closed_computes_nothing_any_more(adapter):
+    """A process that ends while torch still computes is aborted, so whoever closes the model waits for its last step."""
+    from evoltune.models.chat import open_model
+    from evoltune.models.decoding import Sampling
+
+    with open_model(adapter) as model:
+        next(model.stream(ASK, Sampling(max_tokens=900, temperature=1.0)))
+        assert "decoding" in {thread.name for thread in threading.enumerate()}
+    assert "decoding" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_checkpoint_whose_tokenizer_was_changed_does_not_open(adapter, tmp_path):

@@ -43,23 +43,25 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
 
 
 def _chat(args: argparse.Namespace) -> None:
-    model = open_model(args.checkpoint)
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature)
-    if not args.once:
-        print(f"{args.checkpoint}, template {model.template.template}; an empty line or Ctrl-D ends", file=sys.stderr)
-    messages: list[dict[str, str]] = []
-    while question := args.once or _ask():
-        messages = [] if args.single else messages
-        messages.append({"role": "user", "content": question})
-        reply = ""
-        for piece in model.stream(messages, sampling):
-            if isinstance(piece, str):
-                print(piece, end="", flush=True)
-                reply += piece
-        print()
-        messages.append({"role": "assistant", "content": reply})
-        if args.once:
-            break
+    with open_model(args.checkpoint) as model:
+        if not args.once:
+            print(
+                f"{args.checkpoint}, template {model.template.template}; an empty line or Ctrl-D ends", file=sys.stderr
+            )
+        messages: list[dict[str, str]] = []
+        while question := args.once or _ask():
+            messages = [] if args.single else messages
+            messages.append({"role": "user", "content": question})
+            reply = ""
+            for piece in model.stream(messages, sampling):
+                if isinstance(piece, str):
+                    print(piece, end="", flush=True)
+                    reply += piece
+            print()
+            messages.append({"role": "assistant", "content": reply})
+            if args.once:
+                break
 
 
 def _ask() -> str:
@@ -84,7 +86,7 @@ def _serve(args: argparse.Namespace) -> None:
     name = args.name or Path(args.checkpoint).resolve().name
     if args.engine == "vllm" or (args.engine == "auto" and vllm_can_serve(Path(args.checkpoint))):
         os.execv(sys.executable, vllm_command(args.checkpoint, args.host, args.port, name))
-    model = open_model(args.checkpoint)
-    where = f"http://{args.host}:{args.port}/v1 (template {model.template.template})"
-    print(f"serving {name} on {where}", file=sys.stderr, flush=True)
-    serve(model, name, args.host, args.port)
+    with open_model(args.checkpoint) as model:
+        where = f"http://{args.host}:{args.port}/v1 (template {model.template.template})"
+        print(f"serving {name} on {where}", file=sys.stderr, flush=True)
+        serve(model, name, args.host, args.port)

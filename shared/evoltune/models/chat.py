@@ -43,10 +43,12 @@ class ChatModel:
         self.close()
 
     def close(self) -> None:
-        """Ends the thread once it has decoded what waits; takes no prompt from then on."""
+        """Waits until the thread has decoded what waits, which is at most one step for prompts that were cancelled; takes no prompt
+        from then on. A process must not end before: what torch still does then aborts it."""
         with self._closing:
             self._is_closed = True
             self._waiting.put(None)
+        self._worker.join()
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         return self.template.prompt_ids(messages, self.tokenizer)
