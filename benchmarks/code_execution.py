@@ -31,6 +31,8 @@ import time
 import venv
 from pathlib import Path
 
+from public_data import data_folder
+
 PRELOAD = (
     "collections copy datetime functools hashlib heapq itertools json math random re statistics string typing".split()
 )
@@ -43,7 +45,7 @@ def read(path: Path) -> list[dict]:
 
 def load(problems: int) -> list[dict]:
     """The first problems with a canonical and a broken program each, and EvalPlus's base inputs."""
-    data = Path(os.environ["EVOLTUNE_DATA"])
+    data = data_folder()
     rows = read(data / "humaneval/HumanEval.jsonl.gz")
     plus = {r["task_id"]: r for r in read(data / "humaneval_plus/HumanEvalPlus.jsonl.gz")}
     out = []
@@ -194,7 +196,7 @@ SUITE_FILES = {"humaneval": "humaneval_plus/HumanEvalPlus.jsonl.gz", "mbpp": "mb
 
 def whole_suites(names: list[str], rounds: int, theirs: Path) -> None:
     """Seconds of either program on each suite, interleaved, and their ratio a round."""
-    data = Path(os.environ["EVOLTUNE_DATA"])
+    data = data_folder()
     print(
         "| suite | samples | evalplus.evaluate s (CPU) | evoltune rescore s (CPU) | ratio (CPU) | load |\n|---|---:|---:|---:|---:|---:|"
     )

@@ -11,14 +11,14 @@ import difflib
 import functools
 import gzip
 import json
-import os
 import random
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from public_data import data_folder
 
 from evoltune.curate.audit import Audit, SuiteGroup, audit_records
 from evoltune.curate.decontaminate import DomainOverlap
@@ -36,10 +36,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def data(name: str) -> list[dict]:
-    folder = os.environ.get("EVOLTUNE_DATA")
-    if not folder:
-        sys.exit("set EVOLTUNE_DATA to the folder of the public suites (docs/datasets.md)")
-    with gzip.open(Path(folder) / name, "rt", encoding="utf-8") as file:
+    with gzip.open(data_folder() / name, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file.read().split("\n") if line]
 
 

@@ -25,9 +25,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from public_data import data_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".venv-peers" / "evaluation"
-DATA = Path(os.environ.get("EVOLTUNE_DATA", ROOT.parent / "shared" / "data"))
+DATA = data_folder()
 CODEGEN = DATA / "humaneval_model_solutions" / "codegen16b_20_samples.jsonl.gz"
 
 OURS = """

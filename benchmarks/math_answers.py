@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -24,13 +23,15 @@ import time
 import venv
 from pathlib import Path
 
+from public_data import data_folder
+
 PROFILES = ["hendrycks", "minerva", "wizardmath"]
 HERE = Path(__file__).resolve().parent
 
 
 def pairs() -> list[dict]:
     """The labelled pairs whose label does not depend on the policy."""
-    path = Path(os.environ["EVOLTUNE_DATA"]) / "math_pairs/dev.jsonl.gz"
+    path = data_folder() / "math_pairs/dev.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [r for r in rows if not r["category"].startswith("policy/")]

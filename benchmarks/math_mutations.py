@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from pathlib import Path
+
+from public_data import data_folder
 
 MAX_FALSE_POSITIVES, MAX_FALSE_NEGATIVES = 0.002, 0.02
 Rule = Callable[[str], "str | None"]
@@ -377,7 +377,7 @@ MISSES: dict[str, Rule] = {
 
 
 def references(count: int) -> list[str]:
-    path = Path(os.environ["EVOLTUNE_DATA"]) / "math_answers/math_test_gold_answers.jsonl.gz"
+    path = data_folder() / "math_answers/math_test_gold_answers.jsonl.gz"
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         found = [json.loads(line)["answer"] for line in lines]
     return found[:: max(1, len(found) // count)][:count]

@@ -11,12 +11,12 @@ Reference solutions of HumanEval never vote. rStar-Coder reports 96.8% right lab
 import argparse
 import gzip
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from public_data import data_folder
 
 from evoltune.cluster.engine import open_pool
 from evoltune.domain import Context
@@ -29,7 +29,7 @@ from evoltune_code.mutual import agree, doubt_about, examples_in, inputs_of
 from evoltune_code.rewrites.exercise import results_of
 from evoltune_code.verification import POLICY
 
-DATA = Path(os.environ.get("EVOLTUNE_DATA", "../shared/data"))
+DATA = data_folder()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ import venv
 from functools import partial
 from pathlib import Path
 
+from public_data import data_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".venv-peers" / "training"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -68,7 +70,7 @@ def _again() -> None:
 
 def rows(kind: str, count: int) -> list[tuple[str, str]]:
     """(question, answer) pairs; `mixed` takes equal shares of GSM8K, OASST and self-instruct."""
-    data = Path(os.environ["EVOLTUNE_DATA"])
+    data = data_folder()
 
     def lines(path: str) -> list[dict]:
         opener = gzip.open if path.endswith(".gz") else open
