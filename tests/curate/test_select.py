@@ -1,10 +1,9 @@
 """The selection stage: modes, balance, quotas; independent of order."""
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.curate.select import objection, select
+from evoltune.curate.select import select
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 
@@ -98,24 +97,3 @@ def test_lima_mode_counts_every_refusal_and_takes_a_thousand_by_default():
     out = list(select(Recipe(domain="toy", curate=Curate(mode="lima")))(rows))
     assert sum(isinstance(r, Record) for r in out) == 5
     assert [r.reason for r in out if isinstance(r, Drop)] == ["lima: too short"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [
-        ("short", "too short"),
-        (KETTLE * 4, "too long"),
-        (KETTLE + "I would wait.", "first person"),
-        (KETTLE + "In my view it is fine.", "first person"),
-        (KETTLE + "As mentioned above, wait.", "refers to other answers"),
-        (KETTLE + "The accepted answer is wrong.", "refers to other answers"),
-        (KETTLE + "See https://example.com/x", "markup left"),
-        (KETTLE + "<p>x", "markup left"),
-        (KETTLE, ""),
-        (KETTLE + "```\nI = my_list  # as mentioned above\n```", ""),
-        (KETTLE + 'He says "I am here".', ""),
-        (KETTLE + "World War I ended.", "first person"),  # a numeral: refused too, pools are large
-    ],
-)
-def test_limas_rules_refuse_by_name_and_leave_code_and_quotations_alone(answer, why):
-    assert objection(answer) == why

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from evoltune.curate.select import objection
 from evoltune.domain import Context
 from evoltune.errors import DataError
+from evoltune.rows.lima_rules import objection
 from evoltune.rows.records import read_records
 from evoltune.run.dev_suite import refuse_overlap
 from evoltune_general import domain

@@ -18,7 +18,7 @@ domain: general
 seeds: {path: [rows.jsonl, "openai/gsm8k:main", ../up.csv], snippets: code}
 teacher: {model: teachers/m.gguf}
 evolve: {prompts: prompts}
-curate: {mix: [{path: extra.jsonl}, {path: "stackexchange:dump/Posts.xml"}, {path: "s3://bucket/rows.jsonl"}]}
+curate: {mix: [{path: extra.jsonl}, {path: "stackexchange:dump/Posts.xml"}, {path: "natural-instructions:./ni"}, {path: "s3://bucket/rows.jsonl"}]}
 train: {model_name_or_path: base, dataset: ./own}
 rl: {prompts: asked.jsonl}
 reward: {steps: {rows: steps.jsonl}}
@@ -31,7 +31,7 @@ eval:
 compute: {hostfile: hosts}
 """
 FOUND = """
-rows.jsonl openai/gsm8k:main up.csv code teachers/m.gguf prompts extra.jsonl dump/Posts.xml s3://bucket/rows.jsonl base own asked.jsonl
+rows.jsonl openai/gsm8k:main up.csv code teachers/m.gguf prompts extra.jsonl dump/Posts.xml ni s3://bucket/rows.jsonl base own asked.jsonl
 steps.jsonl gsm8k mine.jsonl /abs/rows.csv suites judge key.txt a.jsonl hosts
 """.split()
 

@@ -150,7 +150,7 @@ def _decontaminate(args: argparse.Namespace) -> int:
 def _say_layout(ref: str, known: Sequence[str] = ()) -> None:
     """Prints what is read of a source, and what is not."""
     if is_dump(ref):
-        print(f"{ref}: community dump", file=sys.stderr)
+        print(f"{ref}: one of the sources of LIMA", file=sys.stderr)
         return
     print(f"{ref}: {layout(read_rows(ref, []), known)}", file=sys.stderr)
     if others := left_out(ref):
@@ -214,7 +214,11 @@ def _bad_rows(rows: Sequence[BadRow]) -> Iterator[str]:
 
 def add_select(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("sources", nargs="+", help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit: and a path")
+    add(
+        "sources",
+        nargs="+",
+        help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit:, natural-instructions: and a path",
+    )
     add("--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)")
     add("--size", type=options.positive_int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
     add("--mode", choices=MODES, default="lima", help="default: lima (the paper's rules, then quality x diversity)")

@@ -10,28 +10,18 @@
 """
 
 import random
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from evoltune.curate.diversity import choose_diverse, equal_shares
 from evoltune.curate.quality import difficulty, level_of, output_text, quality
 from evoltune.recipe import Curate, Recipe
 from evoltune.record import Drop, Record, Stage, digest
-from evoltune.rows.dumps import LONGEST, SHORTEST
+from evoltune.rows.lima_rules import objection
 from evoltune.text.vectors import import_numpy, vectors
 
 LIMA_SIZE = 1000
 LEAST_WEIGHT = 0.05
 """Of a task that every sample solved: it is drawn rarely, not never."""
-_CODE = re.compile(r"```.*?```|`[^`\n]*`|\"[^\"\n]*\"", re.S)
-_FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]yself)\b")
-_OTHERS = re.compile(
-    r"\b(?:as (?:mentioned|stated|noted|said|pointed out)(?: \w+)? (?:above|below|before|earlier|by|in)|"
-    r"as (?:mentioned|others)\b|(?:other|previous|accepted|above|earlier) (?:answers?|posts?|comments?|repl(?:y|ies))|"
-    r"@\w+[,:'’]|stack ?(?:exchange|overflow)|edit:|update:|(?:this|your|the) question (?:was|is) (?:closed|a duplicate))",
-    re.I,
-)
-_MARKUP = re.compile(r"<(?:a|img|p|div|span|br|table|h[1-6]|blockquote|ul|li)\b|!?\[[^\]\n]+\]\(|https?://\S+", re.I)
 
 
 def select(recipe: Recipe) -> Stage:
@@ -45,7 +35,7 @@ def select(recipe: Recipe) -> Stage:
             return
         allowed = []
         for record in sorted(records, key=lambda r: r.id):
-            if options.mode == "lima" and (reason := objection(output_text(record))):
+            if options.mode == "lima" and (reason := objection(output_text(record), source_of(record))):
                 yield Drop(record=record, reason=f"lima: {reason}")
             else:
                 allowed.append(record)
@@ -54,20 +44,6 @@ def select(recipe: Recipe) -> Stage:
             yield record if record.id in chosen else Drop(record=record, reason="not selected")
 
     return stage
-
-
-def objection(answer: str) -> str:
-    """Why LIMA's rules refuse the answer, e.g. "first person", or empty. Code and quotations are not looked at."""
-    if len(answer) <= SHORTEST:
-        return "too short"
-    if len(answer) >= LONGEST:
-        return "too long"
-    prose = _CODE.sub(" ", answer)
-    if _FIRST_PERSON.search(prose):
-        return "first person"
-    if _OTHERS.search(prose):
-        return "refers to other answers"
-    return "markup left" if _MARKUP.search(prose) else ""
 
 
 def choose(records: Sequence[Record], options: Curate, size: int, seed: int = 0) -> list[Record]:

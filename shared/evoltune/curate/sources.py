@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.curate.dedup import dedup
-from evoltune.curate.select import choose, grouped, objection, source_of
+from evoltune.curate.select import choose, grouped, source_of
 from evoltune.domain import Domain
 from evoltune.errors import DataError, require
 from evoltune.recipe import Curate, Source
 from evoltune.record import Drop, Record
+from evoltune.rows.lima_rules import objection
 from evoltune.rows.readers import BadRow
 from evoltune.rows.records import source_records
 from evoltune.text.words import words
@@ -46,7 +47,7 @@ def select_from_sources(
     def refuse(record: Record) -> str:
         if record.task.name in rejected:
             return "rejected by hand"
-        return objection(record.answers[0].text) if options.mode == "lima" else ""
+        return objection(record.answers[0].text, source_of(record)) if options.mode == "lima" else ""
 
     left_out: Counter[str] = Counter()
     bad: list[BadRow] = []

@@ -119,7 +119,9 @@ def _beside(ref: str, mark: str, folder: Path, say: Callable[[str], None]) -> st
 def _apart(ref: str, mark: str) -> tuple[str, str]:
     """(what stands before a path, the path): `math:rows.jsonl`, `stackexchange:physics/Posts.xml`."""
     prefix, colon, rest = ref.partition(":")
-    is_prefix = mark != PATH and re.fullmatch(r"[\w-]+", prefix) and _DATA_FILE.search(rest)
+    is_prefix = (
+        mark != PATH and re.fullmatch(r"[\w-]+", prefix) and (_DATA_FILE.search(rest) or rest.startswith(("./", "../")))
+    )
     return (prefix + colon, rest) if is_prefix else ("", ref)
 
 

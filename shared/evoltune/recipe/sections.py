@@ -149,7 +149,7 @@ class Source(Section, frozen=True, kw_only=True):
     """One more dataset in the mix."""
 
     path: PathOrHubId
-    """File, folder, run, hub id, or a community dump (`stackexchange:physics/Posts.xml`); see docs/datasets.md."""
+    """File, folder, run, hub id, or a source of LIMA's (`stackexchange:physics/Posts.xml`, `wikihow:`, `reddit:`, `natural-instructions:`); see docs/datasets.md."""
     weight: AboveZero = 1.0
     """Rows of this source per row of the run's own."""
     cap: Count = 0

@@ -1,1 +1,1 @@
-"""Rows that people bring: readers, columns, conversations, community dumps, the hub, storage; atomic writes; journals."""
+"""Rows that people bring: readers, columns, conversations, LIMA's sources, the hub, storage; atomic writes; journals."""

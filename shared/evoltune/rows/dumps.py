@@ -1,7 +1,9 @@
-"""Readers of the community dumps that LIMA used: Stack Exchange Posts.xml, wikiHow CSV, Pushshift-style Reddit files.
+"""Readers of the sources that LIMA used: Stack Exchange Posts.xml, wikiHow CSV, Pushshift-style Reddit files, and
+Super-NaturalInstructions.
 
     for row in read_dump("stackexchange:physics/Posts.xml"): ...
     for row in read_dump("reddit:RS_2022-01.ndjson+RC_2022-01.ndjson"): ...
+    for row in read_dump("natural-instructions:natural-instructions"): ...
 
 Each row is {instruction, output, source, licence, id, score}: plain text without links and images, with the best answer to
 a question. Files are streamed; only answers that can still be chosen are in memory.
@@ -15,12 +17,13 @@ from xml.etree import ElementTree
 
 from evoltune.errors import DataError, nearest
 from evoltune.record import digest
+from evoltune.rows.lima_rules import LONGEST, NATURAL_INSTRUCTIONS, SHORTEST
+from evoltune.rows.natural_instructions import natural_instructions
 from evoltune.rows.readers import BadRow, Row, read_located
 from evoltune.run.paths import user_path
 from evoltune.text.markup import plain_markdown, plain_text
 
 LEAST_SCORE = 10  # of an answer, by votes
-SHORTEST, LONGEST = 1200, 4096  # characters of an answer, both excluded (LIMA, 2305.11206, section 2.1)
 _TRAILING_NUMBER = re.compile(r"(?<=\D)\d{1,2}$")  # wikihowAll.csv numbers its variants: "How to Juggle2"
 _PROMPT_TAG = re.compile(r"^\s*\[(?:WP|EU|PI|CW|IP|PM|SP|TT|RF|MP|OT)\]\s*", re.I)
 
@@ -177,6 +180,7 @@ DUMPS: Mapping[str, Callable[[str, list[BadRow]], Iterator[Row]]] = {
     "stackexchange": stack_exchange,
     "wikihow": wikihow,
     "reddit": reddit,
+    NATURAL_INSTRUCTIONS: natural_instructions,
 }
 
 
