@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
 import yaml
@@ -60,6 +63,24 @@ def test_the_win_rate_against_the_reference_chooses_and_nothing_is_paid_twice(op
     assert chosen(recipe, tmp_path, "better") > 0.5 > chosen(recipe, tmp_path, "worse")
     asked = server.stats()["ok"]
     assert chosen(recipe, tmp_path, "better") > 0.5 and server.stats()["ok"] == asked
+
+
+def test_a_choice_that_is_killed_while_the_judge_replies_is_the_same_and_pays_only_what_was_in_flight_again(openai_server, candidates, tmp_path):  # fmt: skip
+    server = openai_server(judge="fair", latency_s=0.1)
+    recipe = load_recipe(candidates(f"{server.url}/v1", teacher={"concurrency": 2}))
+    child = os.fork()
+    if child == 0:
+        try:
+            chosen(recipe, tmp_path, "better")
+        finally:
+            os._exit(0)
+    while server.stats().get("ok", 0) < 3:
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert chosen(recipe, tmp_path, "better") == 0.625
+    paid = server.stats()
+    assert paid["duplicates"] <= 2 and paid["ok"] - paid["duplicates"] == 8
 
 
 def test_points_are_of_each_problem_and_a_judge_of_one_place_ties_all(openai_server, candidates, tmp_path):

@@ -46,7 +46,7 @@ from evoltune.train.job import (
 from evoltune.train.launch_command import launch_command, network_environment, slurm_script
 from evoltune.train.nodes import SAY_EVERY_S, is_first_node, meets_others, node_name, others_line, wait_for_first_node
 from evoltune.train.preflight import check_setup
-from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, select_checkpoint
+from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, chosen_by_another, select_checkpoint
 
 INTERRUPTED = 130  # exit code
 _START = "start"
@@ -89,8 +89,11 @@ def train(
     base = download_model(ModelRef(recipe.train.model_name_or_path, recipe.train.model_revision))
     job = make_job(recipe, rows, str(base), out, certificate)
     manifest = finish_job(job)
-    if recipe.train.checkpoint_select == "generations" and "selected_step" not in manifest:
-        manifest = select_checkpoint(job, manifest, score)
+    if recipe.train.checkpoint_select == "generations":
+        if "selected_step" not in manifest:
+            manifest = select_checkpoint(job, manifest, score)
+        elif other := chosen_by_another(job):
+            print(f"  train: {other}", file=sys.stderr)
     shutil.rmtree(job.steps, ignore_errors=True)
     return manifest
 
