@@ -6,6 +6,7 @@ import json
 
 import pytest
 import yaml
+from echoing_server import echoing
 
 from evoltune.arena.comparisons import Comparison
 from evoltune.arena.judge import judge_prompt, judge_study, read_reply
@@ -42,6 +43,17 @@ def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tm
     path.write_text(yaml.safe_dump(tree))
     result = judge_study(load_study(path), tmp_path / "out")
     assert server.stats()["ok"] == 8 and result["pairs"][0]["win"] == 2
+
+
+@pytest.mark.parametrize(("given", "sent"), [(24, 24), (2048, 512), (None, 512)])
+def test_a_judgement_is_short_and_shorter_where_the_judges_limit_is(tmp_path, study_file, given, sent):
+    with echoing() as server:
+        path = study_file(f"http://{server.address}/v1")
+        tree = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump(tree | {"tries": 1, "judge": {**tree["judge"], "max_tokens": given}}))
+        judge_study(load_study(path), tmp_path / "out")
+        bodies = [body if isinstance(body, dict) else json.loads(body) for _, _, body in server.seen if body]
+    assert len(bodies) >= 8 and {body["max_tokens"] for body in bodies} == {sent}
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from evoltune.terminal import progress
 from evoltune.text.prompts import fill_slots
 from evoltune.text.ratings import numbers_in
 
-JUDGE_TOKENS = 512
+JUDGE_TOKENS = 512  # at most: a judgement is short, and a reply that goes on is not read better
 _PREFERENCES = {"A": (1.0, 0.0), "B": (0.0, 1.0), "TIE": (0.5, 0.5)}
 
 
@@ -142,7 +142,7 @@ async def _judge(study: Study, judge: Teacher, comparison: Comparison) -> Judgem
     while values is None and replies < study.tries:
         request = make_request(
             study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, comparison.name, 0, "judge", replies),
-            max_tokens=JUDGE_TOKENS, record=task,
+            max_tokens=min(JUDGE_TOKENS, study.judge.max_tokens or JUDGE_TOKENS), record=task,
             temperature=0.0 if replies == 0 and not comparison.repeat else study.judge.temperature,
         )  # fmt: skip
         try:
