@@ -144,7 +144,11 @@ def _choose(job: Job, last: int, score: ScoreCheckpoint) -> dict[str, Any]:
 
 def _judge_of(recipe: Recipe) -> dict[str, str] | None:
     judge = recipe.eval.judge
-    return judge and {"kind": judge.teacher.kind, "model": judge.teacher.model, "protocol": judge.protocol}
+    return (
+        None
+        if judge is None
+        else {"kind": judge.teacher.kind, "model": judge.teacher.model, "protocol": judge.protocol}
+    )
 
 
 def chosen_by_another(job: Job) -> str:
