@@ -29,6 +29,9 @@ _JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _APPROXIMATELY = re.compile(r"\\approx|\\simeq|≈|approx|numerical|\babout\b|\broughly\b|decimal", re.I)
 _PERCENT_AFTER = re.compile(r"[\s$\\)}]*(?:\\?%|per\s?cent)")
+_BOUND_BEFORE = re.compile(r"(?:[≤≥]|\\(?:le|ge|leq|geq|leqslant|geqslant)(?![A-Za-z])|[<>]=)\s*$")
+_REACHED = re.compile(r"\b(?:equality|attained|achieved|reached|attainable|achievable|sharp|tight)\b", re.I)
+"""What makes a bound the extreme value: `$S \\le \\boxed{36}$ with equality at $a=b$`."""
 _DIGITS = re.compile(r"[\d.,]+")
 
 
@@ -115,6 +118,8 @@ def _statement(text: str, boxes: list[Box], at: int, first: int) -> tuple[str, b
     lead, tail = part_of(text, start, end)
     if at + 1 < len(boxes) and "\\boxed" in tail:
         return None
+    if _BOUND_BEFORE.search(lead) and _REACHED.search(text[end : end + MAX_GAP]):
+        lead = tail = ""
     if content and (lead or tail) and lead.strip() != content:
         is_number = _DIGITS.fullmatch(content) is not None
         content = without_boxes(lead) + (content if is_number else f"({content})") + without_boxes(tail)

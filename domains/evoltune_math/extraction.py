@@ -41,7 +41,10 @@ _REFUSING = word_set(
 )
 """The words without which `_REFUSES` cannot match."""
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
-_LABEL = re.compile(r"(?:answer|result)\W{0,4}(?::|=|\bis\b|\bare\b)", re.I)
+_LABEL = re.compile(
+    r"(?:answer|result|(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3})\W{0,4}(?::|=|\bis\b|\bare\b)",
+    re.I,
+)
 """What a label after a box looks like; without it nothing there is searched."""
 _OPTION_LETTER = re.compile(r"[*$\s]*(?:\\(?:text|mathrm|textbf|mathbf)\{)?\(?[A-J]\)?\}?[*$.\s]*")
 _ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
@@ -71,6 +74,7 @@ _LINE_LABEL = re.compile(r"(?:^|\n)[ \t]*[^\W\d_]+[ \t]*[:：][ \t]*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
     r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:is|are|=|:|：|to the (?:question|problem) is)?\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
+    r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
     r"|(?:la\s+)?(?:réponse(?:\s+finale)?|respuesta(?:\s+final)?|risposta|resposta|antwort|ответ|उत्तर|الجواب|الإجابة)\s{0,3}(?:est|es|è|é|ist|lautet|है|هو|هي)?\s*[:：]?\s{0,3}(?=\S)",

@@ -40,12 +40,18 @@ _CLEAR = re.compile(
 _OPERATOR_END = re.compile(
     r"(?:[+*/^_<>|({\[≤≥√·×÷±≠-]|\\(?!text|boxed|therefore|implies)[A-Za-z]+|\d)\s*$|[A-Za-z.)}]$"
 )
-_OPERATOR_START = re.compile(r"\s*(?:[+*/^_<>|)\]}≤≥·×÷±≠-]|\\[A-Za-z]+)|[A-Za-z\d!'(]|\.\d|:\d")
+_OPERATOR_START = re.compile(
+    r"\s*(?:[+*/^_<>|)\]}≤≥·×÷±≠-]|\\[A-Za-z]+|\s:\s\d|=\s*-?\d[\d.,]*\s*(?:$|[.,;$&]))|[A-Za-z\d!'(]|\.\d|:\d|\{?,\}?\d{3}(?!\d)"
+)
 _LIST_MARK = re.compile(r"(?:^|\n)\s*(?:[-*•>#|+]+|\(?\w{1,2}[.)]|\([a-z]{1,4}\))\s+$")
 _DANGLING = re.compile(r"(?:\s|[+*/<>=-]|\\(?:times|cdot|pm))*$")
 _ENDS_IN_NUMBER = re.compile(r"=\s*-?\d[\d.,]*\s*(?=$|[.,;$&]|\\\\)")
 _MATRIX = re.compile(r"\\begin\{(\w*matrix|cases)\}")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+
+
+_RELATED = re.compile(r"\s*(?:[<>≤≥≠]|\\(?:le|ge|leq|geq|leqslant|geqslant|neq?|lt|gt)(?![A-Za-z]))")
+"""A bound behind a value: `x = \\boxed{8} > 7`."""
 
 
 def part_of(text: str, start: int, end: int) -> tuple[str, str]:
@@ -82,7 +88,7 @@ def _touching(text: str, before: str, after: str) -> tuple[str, str]:
     rest = after.partition("\n")[0].partition("$")[0]
     word = _WORD.search(rest)
     rest = rest[: word.start()] if word else rest
-    rest = re.split(r"[.!?,](?:\s|$)", rest)[0] if not rest.startswith("!") else rest
+    rest = re.split(r"(?:[.?,]|(?<!\d)!)(?:\s|$)", rest)[0] if not rest.startswith("!") else rest
     has_prose = bool(words or word or _WORD.search(text[:200]))
     if rest.startswith("!") and has_prose:
         rest = ""
@@ -98,7 +104,7 @@ def _touching(text: str, before: str, after: str) -> tuple[str, str]:
 def _statement(before: str, after: str) -> tuple[str, str]:
     """The statement around the box, without it: brackets that are open at the box are closed in it."""
     opened: list[tuple[int, bool]] = []
-    cut = 0
+    cut, is_value = 0, False
     for token in _TOKEN.finditer(before):
         if token["open"]:
             opened.append((token.start(), token[0] == "{" and _STYLE.search(before, 0, token.start()) is not None))
@@ -106,7 +112,7 @@ def _statement(before: str, after: str) -> tuple[str, str]:
             if opened:
                 opened.pop()
         elif all(is_style for _, is_style in opened):
-            cut = token.end()
+            cut, is_value = token.end(), token[0] == "="
     inner = sum(at >= cut for at, _ in opened)
     for token in _TOKEN.finditer(after):
         if token["open"]:
@@ -116,10 +122,10 @@ def _statement(before: str, after: str) -> tuple[str, str]:
             if inner < 0:
                 return before[cut:], after[: token.start()]
         elif inner == 0:
-            tail = after[: token.start()]
+            tail = "" if is_value and not before[cut:].strip() and _RELATED.match(after) else after[: token.start()]
             value = _ENDS_IN_NUMBER.match(after, token.start())
             return before[cut:], tail + (value[0].rstrip(".,;$& ") if value else "")
-    return before[cut:], after
+    return before[cut:], "" if is_value and not before[cut:].strip() and _RELATED.match(after) else after
 
 
 def without_boxes(formula: str) -> str:

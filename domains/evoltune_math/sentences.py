@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _WORDS = """
 BE = is are be been being equals equal becomes become remains remain lautet
 WAS = was were
-SEEM = seems seem appears appear looks look proved proves; turned out; turns out
+SEEM = seems seem appears appear looks look proved proves; turned out; turns out; shown to be; proven to be; known to be; found to be; thought to be; considered to be; proved to be
 MODAL = must should would will can shall ought; has to; have to; had to; ought to
 HEDGE = might could may
 DO = do did
@@ -22,12 +22,30 @@ NOT = not never neither nor hardly scarcely; no longer
 NO = no nope none
 YES = yes indeed
 MAYBE = maybe perhaps possibly conceivably
-ADVERB = clearly certainly obviously definitely simply just therefore thus then completely totally really quite plainly still already now surely probably likely
+ADVERB = clearly certainly obviously definitely simply just then completely totally really quite plainly still already now surely probably likely
  always about exactly only; of course; not only; not just; not merely; not simply; no doubt; no doubts; without doubt; without a doubt; beyond doubt; beyond a doubt;
  beyond any doubt; none other than; no other than; nothing but; nothing more than; nothing other than; nothing else than; I suppose; I guess; to be; not more and not less; at first glance
 REJECT = except excepting excepts deny denies denied avoid avoiding doubt doubts doubted doubtful unequal suppose supposing assuming strike scrap ignore disregard; disagree with; disagrees with; instead of;
  rather than; other than; contrary to; anything but; everything but; unequal to; different from; differs from; differ from; far from; by no means; no way; refuse to; refuses to; fail to;
  fails to; failed to; as opposed to
+OPERATE = multiply multiplying multiplied divide dividing divided subtract subtracting subtracted deduct deducting add adding added halve halving doubling tripling squaring cubing
+RESTATE = namely meaning; i e; in other words; to be precise; to be exact; the same as; identical to; equivalent to; or rather; same thing as
+PARTIAL = intermediate partial preliminary provisional tentative interim unfinished; only half; only part; only a part; only one part; only the first; only for the first; only for part; half of the story; not yet the answer
+CHECK = check checking verify verification verifying confirm confirming indeed proof probe backwards
+SUFFIX = factorial ppm permille ‰; basis points; per mille; per thousand; per million; parts per million; and counting; and change; and then some; and something; raised to; to the power;
+ and a half; and a third; and a quarter
+TOTAL = altogether overall combined together; in total; in all; all together; together; taken together
+NEED = need needs needed; remains to; still to; yet to; left to
+BASE = base
+CHOOSE = choose
+FROM = from
+PLUS = plus
+FORGET = forget forgetting forgets overlooking
+ASKED = asked asks wanted want wants seek
+DIVIDED = ; divided by; multiplied by
+READ = read
+REPLACE = replace replacing
+CONCLUDE = thus hence therefore consequently
 REJECTED = exclude excludes excluded excluding eliminate eliminates eliminated eliminating reject rejects rejected rejecting discard discards discarded discarding refute
  refutes refuted refuting disprove disproves disproved disproving dismiss dismisses dismissed; rule out; rules out; ruled out; ruling out; out of the question
 BAD = wrong incorrect false impossible invalid untrue extraneous inadmissible inconsistent mistaken nonsense absurd unacceptable erroneous implausible unlikely bad spurious mistake trap
@@ -36,9 +54,9 @@ TOO = ; too large; too small; too big; too high; too low; too much; too many; to
 ANSWER = answer answers solution solutions root roots option choice guess candidate candidates possibility possibilities
 REAL = correct right true actual real exact proper
 GOOD = valid acceptable admissible allowed possible so final required desired case enough; the case; what we want; what we need; what I want
-VALUE = value values number numbers total sum result results
+VALUE = value values number numbers total sum product difference quotient result results
 HOLD = work works satisfy satisfies fit fits hold holds solve solves happen happens occur match matches qualify qualifies apply applies suffice; check out; checks out; make sense; makes sense
-ESTIMATE = overestimate underestimate placeholder; upper bound; lower bound; red herring; rough estimate; first guess; first attempt
+ESTIMATE = overestimate underestimate placeholder; upper bound; lower bound; lower bound; red herring; rough estimate; first guess; first attempt
 FAILS = fails fail
 AGAINST = contradicts violates
 PRON = it this these those which
@@ -51,7 +69,7 @@ NOBODY = nobody; no one
 A = a an
 DET = the our my any its his her their your each
 THINK = think thinks guesses suspects thought believe believes guessed expect expects expected say says said suspect assume assumed imagine answered answering
-GIVE = writing putting choosing giving taking saying claim claimed conclude feel choose pick give gives accept wrote write written got get gets put
+GIVE = writing putting choosing giving yield yields yielding obtain obtains makes making taking saying claim claimed conclude feel pick give gives accept wrote write written got get gets put
 EARLY = initially first originally previously earlier once before formerly; at first
 WHAT = what
 ERROR = forgot overlooked overlooks overcounts overcounted undercounts undercounted miscalculated miscounted misread misspoke erred; double counts; double counted; made an error; made a mistake; made a miscalculation; made errors; made mistakes; made an arithmetic error; made a sign error;
@@ -71,8 +89,9 @@ AND = and
 TO = to
 AT = at
 OF = of
+BY = by
 THAN = than
-AS = as with say namely
+AS = as with say
 FOR = for
 IF = if when whenever provided
 UNLESS = unless; only if; only when; except if; except when; but only
@@ -87,15 +106,15 @@ SODOES = ; so does; so is; so do; as does; as is; as do
 VAGUE = ; upwards of; north of; just shy of; shy of; close to; in the region of; on the order of
 AROUND = around roughly somewhere approximately
 SCALE = hundred thousand million billion trillion quadrillion quintillion lakh lakhs crore crores dozen score gross tenth tenths hundredth hundredths thousandth thousandths halves
-BOUND = minus negative nearly almost twice exceed exceeds exceeded exceeding beyond; divisible by; up to
+BOUND = minus negative nearly almost twice exceed exceeds exceeded exceeding beyond; divisible by; up to; starting at; starting from; starting with; counting from; less than or equal to; greater than or equal to; more than or equal to; smaller than or equal to; larger than or equal to; not exceeding; bounded by; bounded above by; bounded below by; outside of; torn between
 BETWEEN = between
 EVERY = every all
 HALF = half
-PART = opposite square cube root reciprocal inverse multiple multiples factor factors divisor divisors power powers percent third thirds quarter quarters fifth fifths
+PART = opposite complement derivative integral antiderivative conjugate square cube root reciprocal inverse multiple multiples factor factors divisor divisors power powers percent third thirds quarter quarters fifth fifths
 EXTREME = minimum maximum min max
 ATTAINS = attains reaches
-TIMES = times plus
-FUNCTION = thrice double triple; divided by; absolute value of; logarithm of
+TIMES = times
+FUNCTION = thrice double triple; absolute value of; logarithm of
 CASE = even odd positive nonnegative zero prime composite rational irrational divisible large small integer integral
 PLACES = decimal significant sig place places dp sf digit digits figure figures
 """
@@ -108,7 +127,20 @@ _OTHER_SENSE = {
     "one": "of third half quarter fifth sixth tenth more less", "fail": "to", "case": "of", "some": "of", "other": "words hand than side",
 }  # fmt: skip
 """Words that have another sense before these: `it is impossible to do better`."""
-_SIGNS = ("HERE", "NUMBER", "LETTER", "WORD", "EQUALS", "OPERATOR", "END", "PAUSE", "BRACKET", "QUESTION", "PERCENT")
+_SIGNS = (
+    "HERE",
+    "NUMBER",
+    "LETTER",
+    "WORD",
+    "EQUALS",
+    "OPERATOR",
+    "END",
+    "PAUSE",
+    "BRACKET",
+    "QUESTION",
+    "PERCENT",
+    "ARROW",
+)
 _COMMON = frozenset(
     "answer means made from first one right make only should before to have been the of was up in on too that it by at if when for a this everything and i".split()
 )
@@ -119,12 +151,12 @@ _SUBJECTS = frozenset("it that this there what he she i we you they one who here
 _STARTERS = frozenset("The So Thus Therefore Hence This It Then We In However But Therefore".split())
 """Words that begin a sentence with their capital, also where its full stop is missing."""
 _TOKEN = re.compile(
-    r"(?P<word>[^\W\d_]+(?:['’][a-zA-Z]+)?)"
-    r"|(?P<NUMBER>(?:(?<![\w)}\]])-)?(?:\d[\d,]*(?<!,)(?:\.\d+)?(?:/\d+)?|\.\d+)(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\s*\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\})"
+    r"(?P<word>[^\W\d_]+(?:['’][a-zA-Z]+)?|‰)"
+    r"|(?P<NUMBER>(?:(?<![\w)}\]])-)?(?:\d[\d,]*(?<!,)(?:\.\d+)?(?:/\d+)?|\.\d+)(?:\s?\\?%)?|\\[dt]?frac\s*\{[^{}]{1,20}\}\s*\{[^{}]{1,20}\}|\\sqrt\s*\{[^{}]{1,20}\}|[(\[]\s?-?\d[\d./]*(?:,\s?-?\d[\d./]*){1,3}\s?[)\]])"
     r"|(?P<END>[.!](?=[\s\"'”)\]}*$]|$)|\.\.\.|…|。|\n\s*\n|\n(?=\s*[A-Z*#>-]))"
     r"|(?P<PAUSE>[,;:—–，；：、]|(?<=\s)--?(?=\s))|(?P<QUESTION>[?？])|(?P<PERCENT>\\?%)"
     r"|\\(?:[\[\](),;:! ]|(?:text|mathrm|boxed|fbox|textbf|mathbf|left|right|quad|qquad|displaystyle)(?![A-Za-z]))|(?P<BRACKET>[()\[\]])"
-    r"|(?P<EQUALS>=|\\approx|≈)|(?P<OPERATOR>[<>≤≥≠+/^×·÷±]|-|\\(?:times|cdot|pm|le|ge|leq|geq|neq?|lt|gt|equiv)(?![A-Za-z])|(?<=[\d)}])\s?\*\s?(?=[\d(]))"
+    r"|(?P<ARROW>→|⟶|⇒|[-=]>|\\(?:to|rightarrow|longrightarrow|Rightarrow)(?![A-Za-z]))|(?P<EQUALS>=|\\approx|≈)|(?P<OPERATOR>[<>≤≥≠+/^×·÷±]|-|\\(?:times|cdot|pm|le|ge|leq|geq|neq?|lt|gt|equiv)(?![A-Za-z])|(?<=[\d)}])\s?\*\s?(?=[\d(]))"
 )
 
 
@@ -148,7 +180,8 @@ for _phrase in _CLASS:
     _LONGEST[_first] = max(_LONGEST.get(_first, 1), _phrase.count(" ") + 1)
 _OTHER = {word: frozenset(after.split()) for word, after in _OTHER_SENSE.items()}
 _PLAIN = {
-    name: _SIGN[name] for name in ("NUMBER", "END", "PAUSE", "QUESTION", "PERCENT", "BRACKET", "EQUALS", "OPERATOR")
+    name: _SIGN[name]
+    for name in ("NUMBER", "END", "PAUSE", "QUESTION", "PERCENT", "BRACKET", "EQUALS", "OPERATOR", "ARROW")
 }
 WORD, LETTER, END, HERE, NUMBER = (_SIGN[name] for name in ("WORD", "LETTER", "END", "HERE", "NUMBER"))
 

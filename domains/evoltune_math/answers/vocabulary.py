@@ -80,7 +80,8 @@ MODIFIERS = word_set(
     "not never neither nor cannot isn aren wasn weren doesn don didn except excluding excepting other anything everything but than "
     "least most over under above below up beyond exceed exceeds exceeding between from halves halved doubled tripled "
     "divisible multiple multiples wrong incorrect false nearly almost minus plus negative divided multiplied raised unlike without "
-    "perhaps maybe possibly sometimes"
+    "perhaps maybe possibly sometimes factorial ppm permille basis mille subtracted subtract subtracting deducting adding add halving doubling tripling "
+    "squaring cubing multiply multiplying divide dividing starting counting modulo outside bounded complement derivative integral"
 )
 """Words that turn the number beside them into another statement, and are no part of a unit."""
 SEPARATOR_WORDS = word_set("and or und oder et ou y o")

@@ -59,6 +59,10 @@ one might think = se podría pensar/uno podría pensar/podría pensarse/podría 
  si potrebbe pensare/si potrebbe credere; poderia-se pensar/pode-se pensar; ; можно подумать/можно было бы подумать
 too large = demasiado grande/demasiado pequeño/demasiado alto; zu groß/zu klein/zu hoch/zu niedrig; trop grand/trop petit/trop élevé; troppo grande/troppo piccolo; grande demais/pequeno demais;
  te groot/te klein; слишком велико/слишком мало/слишком большое
+, that is, = es decir/o sea/esto es; das heißt/d.h./sprich; c'est-à-dire/autrement dit; cioè/ossia/vale a dire; ou seja/isto é; dat wil zeggen/czyli; то есть/т.е.
+actually = en realidad/mejor dicho/más bien; eigentlich/genauer gesagt/vielmehr; en fait/en réalité/plutôt; in realtà/anzi; na verdade/aliás; eigenlijk; на самом деле/точнее
+or = ; bzw; ou bien
+and = y/e; und; et; e; e; en
 but = pero/sino; sondern/aber/jedoch; mais; ma; mas/e sim; maar; а/но
 """
 # The words of scripts without spaces; `+` before a phrase: only behind a number.
@@ -72,6 +76,8 @@ otherwise = 否则/否則/不然/それ以外/そうでなければ/そうでな
 or maybe = 也可能是/也可能为/也有可能是
 maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると/もしかしたら/아마도/아마
 ? no = +かもしれない/+かもしれません/+일지도/+일 수도
+, that is, = +，?即/+，?也就是/+，?换句话说/+，?つまり/+、つまり/+，?亦即/즉
+, actually = ，准确地说是?/，确切地说是?/，更准确地说是?/，其实是?/，实际上是?/、正確には/、実は
 or = 或者是/或者/或是/+或(?![许者是])/または/あるいは/もしくは/또는/혹은
 is wrong = +不是答案/+不是正确/+是错误/+是错/+是不对/+是不正确/+不对/+不正确/+是不可能/+不可能/+ではない/+ではなく/+じゃなく/+ではありません/+じゃない/+でない/+は間違/+は誤り/+は不正解/+は正しくない/+は違/+가 아니/+이 아니/+은 아니/+는 아니/+가 아닙/+이 아닙/+은 틀/+는 틀/+은 오답
 wrong answer = 错误答案/错误的答案/不正解
@@ -83,7 +89,9 @@ almost = 将近/接近/几乎/ほぼ
 minus = 负(?=[\\s$\\\\({]*(?:boxed)?[\\s{]*\\d)/負の?(?=[\\s$\\\\({]*(?:boxed)?[\\s{]*\\d)/マイナス/마이너스
 or more = +以上/+より大きい/+より多い/+を超える/+이상/+초과
 or less = +以下/+以内/+未満/+より小さい/+より少ない/+이하/+미만
-or so = +の平方根/+的平方根/+分之/+左右/+上下/+ぐらい/+くらい
+plus = +多(?=\\s*\\d)
+minus = +少(?=\\s*\\d)
+or so = +的倍数/+の倍数/+의 배수/+の平方根/+的平方根/+分之/+左右/+上下/+ぐらい/+くらい
 squared = +的平方(?!根)/+の二乗/+の2乗
 halved = +的一半/+の半分/+의 절반
 doubled = +的两倍/+的二倍/+の2倍/+の二倍/+의 두 배
@@ -101,6 +109,7 @@ _BESIDE = {
     "pas": _BARE_NUMBER, "mai": _BARE_NUMBER, "über": _BARE_NUMBER, "unter": _BARE_NUMBER, "fast": _BARE_NUMBER,
     "hasta": _BARE_NUMBER, "até": _BARE_NUMBER, "до": _BARE_NUMBER, "maximal": _BARE_NUMBER, "double de": _BARE_NUMBER, "quasi": _BARE_NUMBER,
     "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)", "o": _BARE_NUMBER,
+    **{word: rf"(?<=[\d}}$)] {word})(?=\s)(?!\s*-){_BARE_NUMBER}" for word in ("y", "e", "und", "et", "en")},
 }  # fmt: skip
 _NEVER_ALONE = frozenset("is correct answer if also even odd that".split()) | {"the answer"}
 """What says nothing by itself: replaced only in texts that hold another of these words too."""
@@ -152,6 +161,6 @@ def in_english(text: str) -> str:
     if not text.isascii() and _SCRIPTS.search(text):
         for pattern, english in _JOINED:
             text = pattern.sub(english, text)
-    if FOREIGN.isdisjoint(_WORD.findall(text.lower())):
+    if FOREIGN.isdisjoint(_WORD.findall(text.lower())) and " o " not in text:
         return text
     return _SPACED.sub(lambda m: _ENGLISH[" ".join(m[0].lower().replace("’", "'").split())], text)
