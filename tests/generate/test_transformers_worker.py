@@ -133,3 +133,19 @@ def test_sampled_tokens_follow_the_distribution():
     assert torch.allclose(share, torch.tensor([0.1, 0.6, 0.3]), atol=0.03)
     narrow = Sampler({"temperature": 1.0, "top_p": 0.7}, range(4000), 1, torch.device("cpu"))
     assert set(narrow.draw(logits, torch.arange(4000), 0).tolist()) == {1, 2}  # 0.6 alone is less than 0.7
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.999, 0.9, 0.3])
+def test_tokens_are_those_that_sorting_the_whole_vocabulary_gives(top_p):
+    torch = pytest.importorskip("torch")
+    from evoltune.generate.transformers_worker import SORTED, Sampler
+
+    rows, vocabulary = torch.arange(60), 8 * SORTED
+    noise = torch.Generator().manual_seed(3)
+    # from rows in which one token has everything to rows in which all have about the same: these are sorted whole
+    logits = torch.randn(60, vocabulary, generator=noise) * torch.linspace(0.01, 12, 60)[:, None]
+    sampler = Sampler({"temperature": 0.8, "top_p": top_p}, rows.tolist(), 1, torch.device("cpu"))
+    probability, order = torch.softmax(logits / 0.8, -1).sort(-1, descending=True)
+    kept = probability * (probability.cumsum(-1) - probability < top_p)
+    reached = (kept.cumsum(-1) < sampler.uniform * kept.sum(-1, keepdim=True)).sum(-1, keepdim=True)
+    assert sampler.draw(logits, rows, 0).tolist() == order.gather(-1, reached)[:, 0].tolist()
