@@ -66,6 +66,15 @@ def _make_run(folder: Path, rows: int, texts: list[str] | None = None) -> Path:
     (folder / "checkpoint").mkdir()
     lines = [json.dumps({"step": i, "loss": 2.0 / (i + 1)}) + "\n" for i in range(40)]
     (folder / "checkpoint" / "metrics.jsonl").write_text("".join(lines) + '{"step": 41, "lo')
+    (folder / "rl").mkdir()
+    steps = [{"step": i, "reward": 0.1 * i, "verifier": 0.2 * i} for i in (1, 2, 3)]
+    (folder / "rl" / "metrics.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    sampled = [
+        {"step": step, "prompt": text(step), "answer": f"answer of step {step}", "reward": None if step == 2 else 0.25 * step,
+         "verifier": 1.0, "steps": 0.5, "status": "pass", "reason": ""}
+        for step in (1, 2, 3)
+    ]  # fmt: skip
+    (folder / "rl" / "sampled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sampled))
     for label, value in (("before", 0.1), ("after", 0.6)):
         (folder / "eval" / label).mkdir(parents=True)
         entry = {"n": 200, "measures": {"lenient": {"value": value, "interval": [value - 0.05, value + 0.05]}}}

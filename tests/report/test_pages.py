@@ -47,6 +47,13 @@ def test_the_page_shows_the_ledger_scores_and_losses_of_the_run(small: Path, sma
     assert "gradeschool-heldout" in text and "60.0%" in text and "no information gain" in text
 
 
+def test_the_page_shows_what_was_rewarded_first_and_last(small: Path, small_page: Path):
+    page = " ".join(small_page.read_text().split())
+    assert "Step 1: reward 0.250" in page and "Step 3: reward 0.750" in page and "Step 2: reward" not in page
+    assert "verdict: pass &middot; step reward: 0.500</p>" in page and "answer of step 3" in page
+    assert "instruction reward" not in page
+
+
 def test_the_page_asks_the_network_for_nothing(small_page: Path):
     text = small_page.read_text()
     assert not re.search(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//""", text)

@@ -30,6 +30,9 @@ def verify(task, candidate, context):
 def lenient(task, candidate, context):
     return Verdict(status="pass")
 
+def asked(task, candidate, context):
+    return Verdict(status="pass" if candidate == task.instruction else "fail", reason=task.instruction)
+
 def confirm(task, candidates, evidence, context):
     return [Verdict(status="pass", reason="vote") for _ in candidates]
 
@@ -41,7 +44,8 @@ def load(path):
 
 domain = Domain(
     name="toy", verify=verify, operators=(), seeds=lambda: [], columns=("entry_point",), policy={"COUNT": ""}, confirm=confirm,
-    overlap={"same": overlap}, profiles={"sound": Profile(version=1), "lenient": Profile(version=1, verify=lenient)},
+    overlap={"same": overlap},
+    profiles={n: Profile(version=1, verify=v) for n, v in (("sound", None), ("lenient", lenient), ("asked", asked))},
     benchmarks={"tiny": Benchmark(load=load, sha256="", licence="", file="tiny.txt")},
 )
 """

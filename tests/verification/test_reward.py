@@ -13,7 +13,15 @@ import evoltune
 from evoltune.errors import EvoltuneError
 from evoltune.record import STATUSES
 from evoltune.verification import reward as reward_module
-from evoltune.verification.row_forms import answer_text, column_values, each_answer, plain, plain_row, with_our_names
+from evoltune.verification.row_forms import (
+    answer_text,
+    column_values,
+    each_answer,
+    plain,
+    plain_row,
+    prompt_text,
+    with_our_names,
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +129,30 @@ CALL = {"tool_calls": [{"function": {"name": "add", "arguments": "{}"}}]}
 )
 def test_the_answer_of_a_conversation_is_the_last_that_the_assistant_says(messages, text):
     assert answer_text(messages) == text
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("2 + 2?", "2 + 2?"),
+        ([{"role": "system", "content": "Be brief."}, user("2 + 2?")], "2 + 2?"),
+        ([user("2 + 2?"), assistant("4"), user("And twice that?")], "And twice that?"),
+        ([user("2 + 2?"), assistant("", **CALL), {"role": "tool", "content": "9"}], "2 + 2?"),
+        ([user("2 + 2?"), assistant("Let me see.")], "2 + 2?"),
+        ([{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}], "2 + 2?"),
+        ([user([{"type": "text", "text": "2 + 2?"}])], "2 + 2?"),
+        ({"role": "user", "content": "2 + 2?"}, "2 + 2?"),
+        ([{"role": "system", "content": "Say something."}], "Say something."),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_what_is_asked_is_what_the_user_said_last(prompt, text):
+    assert prompt_text(prompt) == text
 
 
 # ---- processes and threads

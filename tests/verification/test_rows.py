@@ -48,6 +48,15 @@ def test_columns_can_be_renamed_and_json_is_printed(verify, tmp_path, capsys):
     assert (row["status"], counts["pass"], counts["rows"]) == ("pass", 1, 1)
 
 
+def test_a_prompt_of_messages_asks_what_its_user_said_last(verify, tmp_path):
+    turns = [("user", "first"), ("assistant", "no"), ("user", "last"), ("tool", "5")]
+    prompt = [{"role": role, "content": text} for role, text in turns]
+    rows = [{"prompt": prompt, "answer": "last"}, {"prompt": "plain", "answer": "plain"}]
+    out = tmp_path / "out.jsonl"
+    assert verify(rows_file(tmp_path / "in.jsonl", rows), "--profile", "asked", "--out", str(out)) == 0
+    assert [(row["status"], row["reason"]) for row in lines(out)] == [("pass", "last"), ("pass", "plain")]
+
+
 def test_fail_under_is_exit_code_1(verify, tmp_path):
     file = rows_file(tmp_path / "in.jsonl", [{"answer": a, "reference": "1"} for a in "12"])
     assert verify(file, "--fail-under", "0.9") == 1

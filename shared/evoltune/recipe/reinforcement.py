@@ -84,12 +84,13 @@ class RL(Section, frozen=True, kw_only=True):
     learning_rate: AboveZero = 1e-6
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "constant"
     warmup_steps: Count = 0
+    """Not with `constant`."""
     max_steps: Positive = 100
     beta: NonNegative | None = None
     """Weight of the KL penalty against the checkpoint, 0: none; with `dpo` its beta. Default: 0.04, which no paper of ours names;
     with `dpo` 0.1 (2305.18290)."""
     scale_rewards: Literal["none", "batch", "group"] = "none"
-    """GRPO's division of rewards; `group` cancels an instruction reward, so it is refused beside one."""
+    """Of GRPO alone: what its rewards are divided by; `group` cancels an instruction reward, so it is refused beside one."""
     max_grad_norm: NonNegative = 1.0
     save_steps: Positive = 10
     use_vllm: bool = False

@@ -67,6 +67,8 @@ class RunData:
     loss: Sequence[Mapping[str, float]] = ()
     rl: Rows = ()
     """Steps of reinforcement learning, and measurements on its held-out prompts."""
+    sampled: Rows = ()
+    """Answers that reinforcement rewarded, each with the parts of its reward: of the first and of the last recorded step."""
     scores: Rows = ()
     """{label, suite, measure, n, unjudged, value, low, high}"""
     judged: Rows = ()
@@ -90,6 +92,7 @@ def read_run(folder: Path) -> RunData:
         "settings": _settings(text),
         "loss": list(read_journal(folder / paths.CHECKPOINT / paths.METRICS)),
         "rl": list(read_journal(folder / paths.RL / paths.METRICS)),
+        "sampled": _first_and_last(list(read_journal(folder / paths.RL / paths.SAMPLED))),
         "scores": _scores(evaluations),
         "judged": [
             found
@@ -129,6 +132,11 @@ def read_run(folder: Path) -> RunData:
             diversity=diversity_map(kept),
             examples=_examples(rows),
         )
+
+
+def _first_and_last(sampled: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    steps = [sample["step"] for sample in sampled]
+    return [sample for sample in sampled if sample["step"] in (min(steps), max(steps))]
 
 
 def _rows(store: Store) -> Iterator[dict[str, Any]]:

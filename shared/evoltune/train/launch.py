@@ -30,7 +30,7 @@ from evoltune.orphans import tethered
 from evoltune.recipe import Recipe
 from evoltune.rows.files import read_json, write_file
 from evoltune.run.lock import locked
-from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, NODES, STEPS, STOP, TRAIN_LOCK
+from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, NODES, SAMPLED, STEPS, STOP, TRAIN_LOCK
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import (
     Job,
@@ -188,7 +188,8 @@ def _remove_leftovers(job: Job) -> None:
     remove_errors(job)
     if job.recipe.train.resume_from_checkpoint or not any(job.steps.glob("checkpoint-*")):
         if job.file.is_file() and read_job(job.file).fingerprint != job.fingerprint:
-            (job.folder / METRICS).unlink(missing_ok=True)
+            for name in (METRICS, SAMPLED):
+                (job.folder / name).unlink(missing_ok=True)
         return
     number = next(n for n in itertools.count(1) if not (job.folder / f"{STEPS}-{n}").exists())
     job.steps.rename(job.folder / f"{STEPS}-{number}")

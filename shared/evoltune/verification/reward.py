@@ -25,7 +25,14 @@ from evoltune.record import STATUSES
 from evoltune.run.paths import user_path
 from evoltune.verification.checker import Checker, checked_options, open_checker
 from evoltune.verification.partial_credit import with_fractions
-from evoltune.verification.row_forms import OTHER_NAMES, answer_text, column_values, plain_row, with_our_names
+from evoltune.verification.row_forms import (
+    OTHER_NAMES,
+    answer_text,
+    column_values,
+    plain_row,
+    prompt_text,
+    with_our_names,
+)
 from evoltune.verification.rows import verify_rows
 from evoltune.verification.service.client import VerifierClient
 
@@ -159,14 +166,6 @@ def _general(reason: str) -> str:
     """A reason without the number of its row, in one line, so that equal ones count together."""
     text = " ".join(reason.split())
     return (text.partition(": ")[2] if text.startswith("row ") else text)[:120] or "no reason given"
-
-
-def prompt_text(prompt: Any) -> str:
-    """A prompt's text: of a conversation, its last message's."""
-    if isinstance(prompt, str):
-        return prompt
-    last = prompt[-1] if isinstance(prompt, Sequence) and prompt else prompt
-    return answer_text([{**last, "role": "assistant"}]) if isinstance(last, dict) else ""
 
 
 def reference_to(domain: str | Domain) -> str:

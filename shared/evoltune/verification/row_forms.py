@@ -138,6 +138,18 @@ def answer_text(completion: Any) -> str:
     return next((t.content for t in reversed(turns.turns) if t.role == "assistant" and t.content.strip()), "")
 
 
+def prompt_text(prompt: Any) -> str:
+    """What a prompt asks: of a conversation, what the user said last. An assistant's or a tool's turns behind it, as in a
+    trainer's several-turn rollouts, are not the task."""
+    if isinstance(prompt, str):
+        return prompt
+    messages = [prompt] if isinstance(prompt, Mapping) else list(prompt) if isinstance(prompt, Sequence) else []
+    read = [read_turns([message], "prompt") for message in messages if isinstance(message, Mapping)]
+    turns = [turn for found in read if not isinstance(found, str) for turn in found.turns]
+    asked = [turn.content for turn in turns if turn.role == "user"] or [turn.content for turn in turns]
+    return asked[-1] if asked else ""
+
+
 def _has_role(message: Mapping[str, Any]) -> bool:
     return any(isinstance(message.get(key), str) for key in ("role", "from"))
 

@@ -27,11 +27,12 @@ from evoltune.rows.files import atomic_path, file_digest, packed, repair
 from evoltune.rows.readers import BadRow, read_found
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.verification.checker import Checker, limits_of
-from evoltune.verification.row_forms import answer_text, is_conversation, plain, plain_row, with_our_names
+from evoltune.verification.row_forms import answer_text, is_conversation, plain, plain_row, prompt_text, with_our_names
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
-ROW_COLUMNS = ("answer", "id", "name", "sample", "instruction", "prompt", "question", "problem", "reference", "tests")
+ASKED = ("instruction", "prompt", "question", "problem")
+ROW_COLUMNS = ("answer", "id", "name", "sample", *ASKED, "reference", "tests")
 """What a row is read by, besides the domain's own columns."""
 CHUNK = 256
 """Rows that all profiles verify before the next rows are read."""
@@ -101,6 +102,8 @@ def _to_record(domain: Domain, row: Any, where: str) -> Record | Verdict:
             raise DataError(f"{where}: has no 'answer'")
         if not isinstance(answer, str) and not is_conversation(answer):
             raise DataError(f"{where}: 'answer' is a {type(answer).__name__}, must be a string or a list of messages")
+        if not any(isinstance(row.get(name), str) for name in ASKED):
+            row |= {"instruction": prompt_text(next((row[n] for n in ASKED if is_conversation(row.get(n))), ""))}
         task = to_task(domain, row, where)
     except (DataError, ValueError) as error:  # ValueError: an integer of more digits than str() allows
         return Verdict(status="error", reason=str(error))

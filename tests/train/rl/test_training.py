@@ -46,6 +46,11 @@ def test_an_adapter_is_trained_on_and_saved_in_the_form_that_sft_saves(rl_recipe
     assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]
     assert all({"reward", "kl", "length", "verifier", "unjudged"} <= line.keys() for line in steps)
     assert [line["step"] for line in lines_of(out) if "accuracy" in line] == [0, 3, 6]
+    sampled = [json.loads(line) for line in (out / "sampled.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(row["step"] for row in sampled)) == [1, 3, 6] and len(sampled) <= 12
+    for row in sampled:
+        assert row["prompt"].startswith("Say ") and row["reward"] == row["verifier"] == float(row["status"] == "pass")
+        assert not row.keys() & {"steps", "instruction"}
     assert train_policy(rl_recipe(), prompts=prompts, start=start, out=out) == manifest
 
 
@@ -132,7 +137,16 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):
     both = ["reward.instructions={}", "rl.scale_rewards=group"]
     with pytest.raises(RecipeError, match="cancels the instruction reward exactly"):
         check_rl(load_recipe("smoke/math", both))
-    assert check_rl(load_recipe("smoke/math", [*both, "rl.algorithm=rloo"])).algorithm == "rloo"
+    for algorithm, idle, told in (
+        ("rloo", "rl.scale_rewards=group", "rl.scale_rewards: group: has no effect with rl.algorithm rloo"),
+        ("rloo", "rl.scale_rewards=batch", "rl.scale_rewards: batch: has no effect with rl.algorithm rloo"),
+        ("grpo", "rl.pairs_per_prompt=2", "rl.pairs_per_prompt: 2: has no effect with rl.algorithm grpo"),
+        ("grpo", "rl.warmup_steps=5", "rl.warmup_steps: 5: has no effect with rl.lr_scheduler_type constant"),
+    ):
+        with pytest.raises(RecipeError, match=told):
+            check_rl(load_recipe("smoke/math", [f"rl.algorithm={algorithm}", idle]))
+    rloo = ["rl.algorithm=rloo", "rl.warmup_steps=5", "rl.lr_scheduler_type=constant_with_warmup"]
+    assert check_rl(load_recipe("smoke/math", [*both[:1], *rloo])).algorithm == "rloo"
     for wrong, told in (
         ("reward={steps: {}}", "models of `reward:` would have no effect"), ("rl.beta=0", r"rl.beta: 0: .*above 0"),
         ("rl.scale_rewards=batch", "has no effect with rl.algorithm dpo"),

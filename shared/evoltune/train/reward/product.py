@@ -22,8 +22,8 @@ from evoltune.record import Task
 from evoltune.train.reward.metrics import predicted_error
 from evoltune.train.reward.scorer import Scorer
 from evoltune.train.reward.steps import split_steps
-from evoltune.verification.reward import Reward, prompt_text
-from evoltune.verification.row_forms import answer_text, column_values
+from evoltune.verification.reward import Reward
+from evoltune.verification.row_forms import answer_text, column_values, prompt_text
 
 Aggregate = Literal["min", "last"]
 _LOG = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ from typing import Any
 
 from evoltune.train.reward.product import ProductReward
 from evoltune.verification.checker import Checker
-from evoltune.verification.reward import prompt_text
-from evoltune.verification.row_forms import answer_text
+from evoltune.verification.row_forms import answer_text, prompt_text
 from evoltune.verification.rows import verify_rows
 
 PROMPTS = ("prompt", "instruction", "question", "problem")

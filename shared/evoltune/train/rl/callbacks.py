@@ -13,7 +13,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from evoltune.errors import TrainingError
-from evoltune.run.paths import METRICS, STOP
+from evoltune.run.paths import METRICS, SAMPLED, STOP
 from evoltune.train import metrics
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.rl.guards import Guard
@@ -52,6 +52,8 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
                 self._guard.measured(step=row["step"], solved=row["held_out"], length=row.get("held_out_length", 0.0))
         if self._first:
             metrics.replace(self._path, kept)
+            sampled = self._job.folder / SAMPLED
+            metrics.replace(sampled, metrics.up_to(sampled, state.global_step)) if sampled.exists() else None
         if self._guard.first is None:
             self._measure(state.global_step, kwargs["model"])
 

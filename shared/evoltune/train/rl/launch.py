@@ -33,6 +33,7 @@ def check_rl(recipe: Recipe) -> RL:
         )
     if rl.algorithm == "dpo":
         _check_dpo(recipe, rl)
+    _refuse_idle_keys(rl)
     if recipe.train.deepspeed not in ("none", "zero1", "zero2"):
         raise RecipeError(
             f"train.deepspeed: {recipe.train.deepspeed}: RL on one machine takes none, zero1 or zero2; for more use `evoltune rl "
@@ -69,10 +70,24 @@ def _check_dpo(recipe: Recipe, rl: RL) -> None:
             "rl.algorithm: dpo: its pairs are the verifier's, so the models of `reward:` would have no effect: remove `reward:`, or "
             "use grpo or rloo"
         )
-    if rl.scale_rewards != "none":
-        raise RecipeError(f"rl.scale_rewards: {rl.scale_rewards}: has no effect with rl.algorithm dpo: remove it")
     if not rl.strength:
         raise RecipeError("rl.beta: 0: with rl.algorithm dpo no pair would count: above 0")
+
+
+def _refuse_idle_keys(rl: RL) -> None:
+    """Raises RecipeError for a key that the trainer would not read: TRL's RLOO scales no rewards, a pair is DPO's, and a constant
+    learning rate has no warm-up."""
+    algorithm = f"rl.algorithm {rl.algorithm}"
+    for key, is_idle, beside, instead in (
+        ("scale_rewards", rl.scale_rewards != "none" and rl.algorithm != "grpo", algorithm, "it is GRPO's"),
+        ("pairs_per_prompt", rl.pairs_per_prompt != 1 and rl.algorithm != "dpo", algorithm, "it is DPO's"),
+        (
+            "warmup_steps", rl.warmup_steps and rl.lr_scheduler_type == "constant", "rl.lr_scheduler_type constant",
+            "use constant_with_warmup",
+        ),
+    ):  # fmt: skip
+        if is_idle:
+            raise RecipeError(f"rl.{key}: {getattr(rl, key)}: has no effect with {beside}: remove it ({instead})")
 
 
 def train_policy(

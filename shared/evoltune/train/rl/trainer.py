@@ -22,7 +22,7 @@ from evoltune.models.proof import attach_chat_template, read_template
 from evoltune.models.template import Stop, prompt_ids, stop_of
 from evoltune.rows.files import read_json
 from evoltune.rows.readers import read_json_lines
-from evoltune.run.paths import TEMPLATE
+from evoltune.run.paths import SAMPLED, TEMPLATE
 from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.reward.product import ProductReward, cancelled_by
@@ -31,6 +31,7 @@ from evoltune.train.rl.dpo import PairTrainer, read_pairs, reference_of
 from evoltune.train.rl.guards import is_held_out_prompt
 from evoltune.train.rl.held_out import HeldOut
 from evoltune.train.rl.launch import accumulation_of
+from evoltune.train.rl.recorded import RecordedReward
 from evoltune.train.sft.checkpoint import agreed_step, save_final
 from evoltune.train.sft.examples import Counts
 from evoltune.train.sft.model import saved_as_trained
@@ -91,7 +92,13 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
     else:
         counts = Counts(rows=len(rows) + len(held_out), kept=len(rows))
         trainer_class = GRPOTrainer if rl.algorithm == "grpo" else RLOOTrainer
-        trainer = trainer_class(**common, reward_funcs=reward, train_dataset=in_order(rows, job))
+        parts = [
+            "verifier",
+            *(["steps"] if job.reward_steps else []),
+            *(["instruction"] if job.reward_instructions else []),
+        ]
+        recorded = RecordedReward(reward, job.folder / SAMPLED, steps=rl.eval_steps, last=rl.max_steps, parts=parts)
+        trainer = trainer_class(**common, reward_funcs=recorded, train_dataset=in_order(rows, job))
     finish(trainer, guarded, job, tokenizer, stop, counts)
 
 
