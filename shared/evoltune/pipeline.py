@@ -31,7 +31,7 @@ from evoltune.run.dev_suite import dev_recipe
 from evoltune.run.evol_stop import evolve_until_best, verify_rate
 from evoltune.run.lock import locked
 from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, ROUNDS, RUN_LOCK, TRAINED, scores_path
-from evoltune.run.run import Run
+from evoltune.run.run import BUILT, Run
 from evoltune.run.store import Store
 from evoltune.train import launch
 from evoltune.train.nodes import is_first_node
@@ -119,9 +119,9 @@ def build(work: Run) -> None:
         counts |= {"mix": dict(mix)} if mix else {}
         store.note("ledgers", counts)
         store.note("steps", {step.name: step.key for step in chain})
-        store.note("built", "")  # Invalidate first: a half-written dataset must not count.
+        store.note(BUILT, "")  # Invalidate first: a half-written dataset must not count.
         write_dataset(rows, work.dataset, work.recipe, proof, counts, rows_of_tasks(store.kept(steps[-1]), work.recipe))
-        store.note("built", work.dataset_version)
+        work.note_built(store)
 
 
 def train(work: Run) -> None:

@@ -12,11 +12,14 @@ transformers = pytest.importorskip("transformers", reason="needs evoltune[train]
 
 
 @pytest.mark.parametrize("name", ["llama", "llama-grouped", "qwen2", "qwen3", "mistral", "starcoder2", "gpt_bigcode"])
-def test_parameters_equal_those_of_the_real_model(name, config_of):
+def test_parameters_and_names_equal_those_of_the_real_model(name, config_of):
     config = config_of(name)
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config)
-    assert from_config(config.to_dict()).parameters == sum(p.numel() for p in model.parameters())
+    shape = from_config(config.to_dict())
+    assert shape.parameters == sum(p.numel() for p in model.parameters())
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    assert shape.layer_names == {name for name in names if name and not name.isdigit()}
 
 
 @pytest.mark.parametrize("name", ["llama-grouped", "qwen2", "gpt_bigcode"])

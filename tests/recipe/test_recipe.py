@@ -158,6 +158,39 @@ def test_a_copied_recipe_names_the_schema_and_still_loads(tmp_path: Path):
     assert main(["recipes", "cp", "smoke/math", str(tmp_path / "mine.yaml")]) == 2
 
 
+MINE = """# of mine
+extends: base.yaml   # the base
+seeds:
+  path: [rows.jsonl, org/data, "sub/more rows.jsonl"]   # three
+curate: {mix: [{path: ./rows.jsonl, weight: 0.5}]}
+train: {model_name_or_path: org/base}
+"""
+
+
+def test_a_copy_of_a_local_recipe_reads_the_same_files_and_keeps_its_comments(tmp_path: Path, monkeypatch):
+    (tmp_path / "mine" / "sub").mkdir(parents=True)
+    (tmp_path / "mine" / "base.yaml").write_text("domain: math\nseeds: {licence: MIT}\n")
+    for name in ("rows.jsonl", "sub/more rows.jsonl"):
+        (tmp_path / "mine" / name).write_text('{"instruction": "2 + 2?", "output": "4"}\n')
+    source, copy, beside = tmp_path / "mine" / "r.yaml", tmp_path / "other" / "r.yaml", tmp_path / "mine" / "again.yaml"
+    source.write_text(MINE)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for dest in (copy, beside):
+        dest.parent.mkdir(exist_ok=True)
+        assert main(["recipes", "cp", str(source), str(dest)]) == 0
+    assert beside.read_text().endswith(MINE)
+    copied = copy.read_text()
+    assert "extends: ../mine/base.yaml   # the base" in copied and "# three" in copied and "org/data" in copied
+    old, new = load_recipe(source), load_recipe(copy)
+
+    def places(recipe: Recipe) -> list[Path | str]:
+        refs = [*(recipe.seeds.path or ()), *(mixed.path for mixed in recipe.curate.mix)]
+        return [Path(ref).resolve() if Path(ref).exists() else ref for ref in refs]
+
+    assert places(old) == places(new) and sum(isinstance(place, Path) for place in places(new)) == 3
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

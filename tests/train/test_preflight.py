@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from evoltune.errors import RecipeError
+from evoltune.cluster.ray_engine import check_address
+from evoltune.errors import EngineError, RecipeError
 from evoltune.recipe import load_recipe
-from evoltune.train.preflight import check_machine, check_setup
+from evoltune.run.run import Run
+from evoltune.train.preflight import check_layers, check_machine, check_setup
 
 NEEDS_GPU = ["train.finetuning_type=qlora", "train.precision=fp16", "train.attn_implementation=flash_attention_2"]
 
@@ -37,3 +39,26 @@ def test_a_logger_that_is_not_installed_is_named(tmp_path) -> None:
     with pytest.raises(RecipeError, match=r"train\.report_to: 'flyte' is not installed: pip install flytekit"):
         check_setup(load_recipe("smoke/math", ["train.report_to=[flyte]"]), tmp_path)
     check_setup(load_recipe("smoke/math", ["train.report_to=[none]"]), tmp_path)
+
+
+def test_a_layer_that_the_base_has_not_is_named_before_anything_starts(tmp_path) -> None:
+    told = r"train\.lora_modules_to_save: 'embed_token' is no layer of qwen2: did you mean 'embed_tokens'"
+    lora = ["train.model_name_or_path=Qwen/Qwen2.5-Coder-1.5B", "train.finetuning_type=lora"]
+    recipe = load_recipe("smoke/math", [*lora, "train.lora_modules_to_save=[lm_head, embed_token]"])
+    with pytest.raises(RecipeError, match=told):
+        check_layers(recipe)
+    check_layers(load_recipe("smoke/math", [*lora, "train.lora_modules_to_save=[lm_head, layers.0.mlp]"]))
+    check_layers(load_recipe("smoke/math", ["train.model_name_or_path=org/unknown", "train.lora_modules_to_save=[x]"]))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_ray_cluster_that_does_not_answer_is_named_before_anything_starts(address: str, tmp_path) -> None:
+    recipe = load_recipe("smoke/math", ["compute.engine=ray", f"compute.ray_address={address}"])
+    with pytest.raises(EngineError, match=f"compute.ray_address: no Ray cluster answers at {address}"):
+        Run(recipe=recipe, folder=tmp_path).check_here(("verify",))
+
+
+def test_a_ray_address_without_a_port_is_refused() -> None:
+    with pytest.raises(EngineError, match="'head': must be auto, local, HOST:PORT or ray://HOST:PORT"):
+        check_address("head")
+    check_address("auto")

@@ -17,6 +17,7 @@ from evoltune.evaluate.suites import judging_domain
 from evoltune.evolve.loop import operators_of
 from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.convert import convert
+from evoltune.recipe.copying import text_beside
 from evoltune.recipe.load import place_of
 from evoltune.recipe.relative import relocated
 from evoltune.recipe.schema import recipe_schema, reference
@@ -27,6 +28,8 @@ from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
 from evoltune.text.credentials import masked
 from evoltune.train.deepspeed import deepspeed_config
+from evoltune.train.preflight import check_layers
+from evoltune.train.rl.launch import check_settings
 from evoltune.train.step_checkpoints import check_selection
 
 MODELINE = (
@@ -45,7 +48,7 @@ def add_recipes(parser: argparse.ArgumentParser) -> None:
     check = verbs.add_parser("check", help="check recipes without running anything")
     check.add_argument("recipe", nargs="+")
     options.finish(check, _check)
-    copy = verbs.add_parser("cp", help="copy a shipped recipe to edit it")
+    copy = verbs.add_parser("cp", help="copy a recipe to edit it; relative paths in one of yours are rewritten")
     copy.add_argument("recipe")
     copy.add_argument("dest", nargs="?", type=Path)
     copy.set_defaults(execute=_copy)
@@ -107,6 +110,9 @@ def _check_names(recipe: Recipe) -> None:
             refuse_other_prompt(name, known[name], recipe.train.template, recipe.eval, recipe.train.system_prompt)
     check_selection(recipe)
     deepspeed_config(recipe)
+    check_layers(recipe)
+    if recipe.rl:
+        check_settings(recipe)
     check_engine(recipe.teacher)
     for i, endpoint in enumerate(recipe.teacher.endpoints):
         chat_url(endpoint.url, f"teacher.endpoints.{i}")
@@ -127,7 +133,7 @@ def _copy(args: argparse.Namespace) -> None:
     dest = args.dest or Path(source.name)
     if dest.is_dir():
         dest = dest / source.name
-    _write_new(dest, MODELINE + source.read_text(encoding="utf-8"))
+    _write_new(dest, MODELINE + text_beside(source, dest.parent).removeprefix(MODELINE))
     print(dest)
 
 

@@ -53,25 +53,35 @@ def connected(address: str | None) -> Iterator[None]:
         return
     alone = address in (None, "local")
     options: dict[str, Any] = {"include_dashboard": False} if alone else {"address": address}
+    check_address(address)
     try:
-        _check_port(address or "")
         ray.init(**options, log_to_driver=False, configure_logging=False)
     except (OSError, ValueError, RuntimeError) as error:
-        raise EngineError(
-            f"compute.ray_address: no Ray cluster answers at {address or 'local'} ({str(error).splitlines()[0][:200]}): "
-            "start one with `ray start --head`, or leave the address out for one of this machine alone"
-        ) from error
+        raise _no_cluster(address, error) from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _check_port(address: str) -> None:
-    """Raises OSError when nothing listens at HOST:PORT: Ray itself would end the process."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=10).close()
+def check_address(address: str | None) -> None:
+    """Raises EngineError when nothing listens at HOST:PORT or ray://HOST:PORT: Ray itself would end the process, or wait."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if address in (None, "", "auto", "local"):
+        return
+    if not host or not port.isdigit():
+        raise EngineError(f"compute.ray_address: {address!r}: must be auto, local, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str | None, error: Exception) -> EngineError:
+    return EngineError(
+        f"compute.ray_address: no Ray cluster answers at {address or 'local'} ({str(error).splitlines()[0][:200]}): "
+        "start one with `ray start --head`, or leave the address out for one of this machine alone"
+    )
 
 
 class WorkerActor:

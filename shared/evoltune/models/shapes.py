@@ -7,7 +7,7 @@ Invariant: for every family `parameters` equals the count of the real model (a t
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,6 +86,24 @@ class Shape:
         else:
             chosen = [self._named(name) for name in targets]
         return self.layers * sum(r * (i + o) for i, o in chosen)
+
+    @property
+    def layer_names(self) -> frozenset[str]:
+        """The last names of all modules, as of `embed_tokens` and `lm_head`."""
+        own = "transformer wte wpe drop h ln_1 attn resid_dropout ln_2 act dropout ln_f"
+        if self.family != "gpt_bigcode":
+            own = "model embed_tokens layers self_attn input_layernorm post_attention_layernorm norm rotary_emb "
+            own += "act" if self.family == "starcoder2" else "act_fn"
+            own += " q_norm k_norm" if self.qk_norm else ""
+        return frozenset({"lm_head", "mlp", *own.split(), *(name.rpartition(".")[2] for name in self._linear_names())})
+
+    def check_whole(self, names: Iterable[str]) -> None:
+        """Raises RecipeError for a module that is to be trained whole and is not there; paths are left to the trainer."""
+        for name in names:
+            if "." not in name and name not in self.layer_names:
+                raise RecipeError(
+                    f"train.lora_modules_to_save: {name!r} is no layer of {self.family}: {nearest(name, self.layer_names)}"
+                )
 
     def _matched(self, pattern: str) -> list[tuple[int, int]]:
         blocks = ("model.layers.0.self_attn", "model.layers.0.mlp", "transformer.h.0.attn", "transformer.h.0.mlp")

@@ -124,7 +124,7 @@ def _converted(tree: dict[str, Any], section: type[S], lines: Lines) -> S:
     note_secrets(secrets_in(tree))
     _reject_unknown(section, tree, lines, ())
     for path, value, problem in _problems_of(tree):
-        raise RecipeError(f"{_line_of(path, lines)}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
+        raise RecipeError(f"{line_of(path, lines)}: {'.'.join(path)}: {repr(value)[:80]} {problem}")
     try:
         return msgspec.convert(tree, section, strict=True)
     except msgspec.ValidationError as error:
@@ -186,19 +186,26 @@ def _is_file(path: Path) -> bool:
 
 def _read_located(path: Path, section: type[Struct]) -> tuple[dict[str, Any], Lines]:
     tree, lines = _read(path, extended_by=())
-    return located(tree, section, partial(_line_of, lines=lines)), lines
+    return located(tree, section, partial(line_of, lines=lines)), lines
+
+
+def read_nodes(path: Path) -> tuple[str, yaml.MappingNode, dict[str, Any], Lines]:
+    """A file's text, its YAML node, which knows where each value stands, its own keys, and their lines. Raises RecipeError."""
+    text = _text(path)
+    node, tree = _parse(text, path)
+    if not isinstance(node, yaml.MappingNode):
+        found = "is empty" if node is None else "holds no mapping"
+        raise RecipeError(f"{path}: {found}: a recipe is a mapping of sections, e.g. `domain: math`")
+    lines: Lines = {}
+    _note_lines(node, (), lines, path)
+    return text, node, tree, lines
 
 
 def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
     path = path.resolve()
     if path in extended_by:
         raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*extended_by, path))}")
-    node, tree = _parse(_text(path), path)
-    if not isinstance(node, yaml.MappingNode):
-        found = "is empty" if node is None else "holds no mapping"
-        raise RecipeError(f"{path}: {found}: a recipe is a mapping of sections, e.g. `domain: math`")
-    lines: Lines = {}
-    _note_lines(node, (), lines, path)
+    _, _, tree, lines = read_nodes(path)
     base = tree.pop("extends", None)
     if base is None:
         return tree, lines
@@ -318,7 +325,7 @@ def _reject_unknown(section: type[Struct], tree: Any, lines: Lines, path: tuple[
         here = (*path, str(key))
         if key not in fields:
             known = [*fields, "extends"] if section is Recipe else fields
-            raise RecipeError(f"{_line_of(here, lines)}: unknown key {'.'.join(here)!r}: {nearest(str(key), known)}")
+            raise RecipeError(f"{line_of(here, lines)}: unknown key {'.'.join(here)!r}: {nearest(str(key), known)}")
         inner = struct_of(fields[key])
         if inner and isinstance(value, list):
             for i, item in enumerate(value):
@@ -339,12 +346,12 @@ def _located(message: str, tree: Any, section: type[Struct], lines: Lines) -> st
             break
     name = f"{'.'.join(keys)}: " if keys else ""
     if what.startswith("Invalid enum value"):
-        return f"{_line_of(keys, lines)}: {name}{value!r}: {nearest(str(value), _allowed(section, keys))}"
+        return f"{line_of(keys, lines)}: {name}{value!r}: {nearest(str(value), _allowed(section, keys))}"
     what = what.replace("`object`", "a mapping of keys").replace("`object | null`", "a mapping of keys")
     if keys and value is None:
-        return f"{_line_of(keys, lines)}: {name}is empty: fill it in, or remove the key ({what})"
+        return f"{line_of(keys, lines)}: {name}is empty: fill it in, or remove the key ({what})"
     todo = ": put it in quotes" if what.startswith("Expected `str") and isinstance(value, _NO_TEXT) else ""
-    return f"{_line_of(keys, lines)}: {name}{what}" + (f" (value {repr(value)[:200]}){todo}" if keys else "")
+    return f"{line_of(keys, lines)}: {name}{what}" + (f" (value {repr(value)[:200]}){todo}" if keys else "")
 
 
 def _allowed(section: type[Struct], keys: Sequence[str]) -> list[str]:
@@ -361,7 +368,7 @@ def _choices(kind: Any) -> Iterator[Any]:
         yield from [part] if get_origin(kind) is Literal else _choices(part)
 
 
-def _line_of(keys: tuple[str, ...], lines: Lines) -> str:
+def line_of(keys: tuple[str, ...], lines: Lines) -> str:
     """Where a key stands: its own line, else that of the nearest section around it."""
     return next(lines[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in lines)
 

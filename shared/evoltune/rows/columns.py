@@ -6,6 +6,7 @@ Each row is recognised by itself, in one fixed order, so mixed files work. What 
 it, and it is printed before work begins.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ OWN_COLUMNS = frozenset(
     "domain operator round parents verified_by confidence difficulty reasoning_kind repaired teacher_terms".split()
 )
 """Notes in datasets that Evoltune wrote: nothing that belongs into a prompt."""
+_SURELY = 20
+"""Characters of an answer that no question ends with by chance."""
+_ANNOUNCED = re.compile(r"(response|answer|assistant|output)\W*$", re.IGNORECASE)
 _SAMPLE = 200  # rows that a layout is taken from
 
 
@@ -67,7 +71,7 @@ def recognise(row: Mapping[str, Any]) -> Conversation | str:
         return _no_instruction(row)
     if not row[prompt].strip():
         return f"column {prompt!r} is empty"
-    return _plain(row, prompt)
+    return (_answered_already(row) if prompt == "text" else "") or _plain(row, prompt)
 
 
 def lost_answer(row: Mapping[str, Any], found: Conversation) -> str:
@@ -102,6 +106,19 @@ def _kind(value: Any) -> str:
         return f"a number ({value!r})"
     names = {"str": "text", "list": "a list", "dict": "an object", "bytes": "binary data", "NoneType": "nothing"}
     return names.get(type(value).__name__, f"a {type(value).__name__}")
+
+
+def _answered_already(row: Mapping[str, Any]) -> str:
+    """Why `text` is no question: it ends with the row's answer, as in copies of Alpaca that lost `instruction`."""
+    for column in RESPONSE_COLUMNS:
+        answer = row[column].strip() if isinstance(row.get(column), str) else ""
+        before, found, after = row["text"].rpartition(answer) if answer else ("", "", "")
+        if found and not after.strip() and (len(answer) >= _SURELY or _ANNOUNCED.search(before)):
+            return (
+                f"column 'text' holds question and answer together (it ends with column {column!r}), and no column has the "
+                f"question alone: columns are {', '.join(map(str, row))}; known: {', '.join(PROMPT_COLUMNS[:-1])}"
+            )
+    return ""
 
 
 def _plain(row: Mapping[str, Any], prompt: str) -> Conversation:

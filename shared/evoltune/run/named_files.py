@@ -11,9 +11,11 @@ from pathlib import Path
 
 from evoltune.errors import DataError, naming
 from evoltune.recipe import Recipe
+from evoltune.record import digest
 from evoltune.rows.dumps import is_dump
+from evoltune.rows.files import file_digest
 from evoltune.rows.readers import refuse_missing
-from evoltune.run.paths import user_path
+from evoltune.run.paths import train_rows, user_path
 
 
 def check_named_files(
@@ -48,6 +50,23 @@ def check_named_files(
             raise DataError(
                 f"{key}: {path}: no such {kind}: correct the path (in a recipe it is relative to that file)"
             )
+
+
+def content_of(ref: str) -> str:
+    """A digest of what a file or a folder of rows holds, else the address; "" for a path where nothing is."""
+    prefix, path = (ref.partition(":")[0], user_path(ref.partition(":")[2])) if is_dump(ref) else ("", user_path(ref))
+    if path.is_file():
+        return digest([prefix, file_digest(path)])
+    if (rows := train_rows(path)) is not None:  # of a run or of a dataset
+        return digest([prefix, file_digest(rows)])
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return digest([prefix, [[str(file.relative_to(path)), file_digest(file)] for file in files]])
+    try:
+        refuse_missing(path if prefix else ref)
+    except DataError:
+        return ""
+    return ref
 
 
 def _rows(recipe: Recipe) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from evoltune.cluster.ray_engine import check_address
 from evoltune.domain import Domain, check_policy, load_domain, source_hash
 from evoltune.errors import DataError, RecipeError, WorkError, naming
 from evoltune.evaluate.prompts import refuse_other_prompt
@@ -29,7 +30,7 @@ from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.later_stages import check_later
-from evoltune.run.named_files import check_named_files
+from evoltune.run.named_files import check_named_files, content_of
 from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE, user_path
 from evoltune.run.store import Step, Store
 from evoltune.teacher.engines import check_engine
@@ -44,6 +45,7 @@ from evoltune.verification.checker import Checker, core_version, open_checker
 
 STAGES = ("evolve", "verify", "build", "train", "reward", "rl", "eval", "report")
 """Every stage in order; `reward` and `rl` only where the recipe has these sections."""
+BUILT, MIXED = "built", "mixed"
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
 CUT_OUT = "this secret was removed when the recipe was saved with the run: give it again, best as ${NAME} of an environment variable"
 _CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
@@ -147,13 +149,34 @@ class Run:
         version = digest([self.evolve_step.version, self.source, limits])
         return Step(name="verify", version=version, before=self.evolve_step, upto=self.limit)
 
-    @property
-    def dataset_version(self) -> str:
-        """Covers everything that the dataset depends on; noted in the store when the dataset is complete."""
+    def dataset_version(self, mixed: Sequence[str]) -> str:
+        """Covers everything that the dataset depends on; noted in the store when the dataset is complete. `mixed`: what each
+        source of the mix holds, by `mixed_rows`: where it is does not count."""
         recipe = self.recipe
         stop = (recipe.evolve.rounds, recipe.evolve.stop_on, recipe.evolve.stop_by)
-        parts = [msgspec.to_builtins(recipe.curate), recipe.seed, stop, recipe.teacher.terms]
-        return digest([self.verify_step.version, *parts])
+        curate = msgspec.to_builtins(recipe.curate)
+        if recipe.curate.mix:
+            curate["mix"] = [{**source, "path": rows} for source, rows in zip(curate["mix"], mixed, strict=True)]
+        return digest([self.verify_step.version, curate, recipe.seed, stop, recipe.teacher.terms])
+
+    def mixed_rows(self, known: Sequence[str] = ()) -> list[str]:
+        """What each source of the mix holds: of a file or a folder a digest, else the address. One that is gone is taken to hold
+        what it did (`known`), so that a dataset can be trained on where its sources are not."""
+        return [
+            content_of(source.path) or (known[i] if i < len(known) else "")
+            for i, source in enumerate(self.recipe.curate.mix)
+        ]
+
+    def note_built(self, store: Store) -> None:
+        """Records that the dataset is complete, and what it was built of."""
+        mixed = self.mixed_rows()
+        store.note(MIXED, mixed)
+        store.note(BUILT, self.dataset_version(mixed))
+
+    def is_built(self, store: Store) -> bool | None:
+        """Whether the dataset there is this recipe's; None where none was finished."""
+        built = store.noted(BUILT)
+        return None if built is None else built == self.dataset_version(self.mixed_rows(store.noted(MIXED) or ()))
 
     @cached_property
     def scoring_version(self) -> str:
@@ -243,8 +266,8 @@ class Run:
         own_dataset = not self.recipe.train.dataset
         if "train" in stages and "build" not in stages and own_dataset and self.has_store:
             with Store.read(self.folder) as store:
-                built = store.noted("built")
-            if built is not None and built != self.dataset_version:
+                is_built = self.is_built(store)
+            if is_built is False:
                 raise DataError(
                     f"{self.folder / DATASET}: built by other settings (seeds, teacher, evolve, verify or curate) than "
                     "this recipe's: run evolve, verify and build again, or give another --out"
@@ -303,8 +326,8 @@ class Run:
             content = make_job(self.recipe, rows, "", self.checkpoint, None).content
         elif self.has_store and read_json(self.checkpoint / MANIFEST) is not None:
             with Store.read(self.folder) as store:
-                built = store.noted("built")
-            if built and built != self.dataset_version:
+                is_other = bool(store.noted(BUILT)) and not self.is_built(store)
+            if is_other:
                 raise RecipeError(
                     f"{self.checkpoint}: holds a finished checkpoint of another dataset, and this recipe's settings (seeds, "
                     "teacher, evolve, verify or curate) would build a new one: give another --out, or move that folder away"
@@ -352,6 +375,8 @@ class Run:
         """Raises what this machine lacks for the stages: a GPU that training needs, a teacher that answers."""
         if "train" in stages:
             check_machine(self.recipe)
+        if self.recipe.compute.engine == "ray":
+            check_address(self.recipe.compute.ray_address)
         if "evolve" in stages and not self.has_store:
             self.check_teacher()
 

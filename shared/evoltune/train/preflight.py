@@ -101,6 +101,17 @@ def check_base(recipe: Recipe, out: Path) -> None:
     _check_shape(recipe, str(config.parent), out)
 
 
+def check_layers(recipe: Recipe) -> None:
+    """Raises RecipeError for layers that the base does not have, where it is known without asking anybody."""
+    train = recipe.train
+    try:
+        shape = shape_of(train.model_name_or_path)
+    except (RecipeError, KeyError, TypeError):
+        return
+    if train.finetuning_type != "full":
+        shape.check_whole(train.lora_modules_to_save)
+
+
 def _check_shape(recipe: Recipe, folder: str, out: Path) -> None:
     """What the base's configuration decides: LoRA's targets, the longest row, and the size of the checkpoint."""
     train = recipe.train
@@ -114,6 +125,7 @@ def _check_shape(recipe: Recipe, folder: str, out: Path) -> None:
         )
     need = 2 * shape.parameters
     if train.finetuning_type != "full":
+        shape.check_whole(train.lora_modules_to_save)
         targets = train.lora_targets
         outside = not isinstance(targets, str) and any(
             "." in t or not t.endswith(("proj", "attn", "fc")) for t in targets

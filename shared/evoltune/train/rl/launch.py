@@ -23,6 +23,13 @@ from evoltune.train.launch import finish_job
 
 def check_rl(recipe: Recipe) -> RL:
     """The `rl:` section. Raises RecipeError for what cannot work, MissingExtraError without TRL."""
+    rl = check_settings(recipe)
+    require("rl:", "rl", "trl")
+    return rl
+
+
+def check_settings(recipe: Recipe) -> RL:
+    """As `check_rl`, on a machine that need not have TRL."""
     rl = recipe.rl
     if rl is None:
         raise RecipeError("rl: not in the recipe: add it, e.g. `rl: {algorithm: grpo}`")
@@ -42,7 +49,6 @@ def check_rl(recipe: Recipe) -> RL:
     if recipe.train.finetuning_type == "qlora":
         raise RecipeError("train.finetuning_type: qlora: RL trains a full or a lora checkpoint")
     accumulation_of(recipe)
-    require("rl:", "rl", "trl")
     return rl
 
 
