@@ -17,12 +17,14 @@ from typing import Any
 import yaml
 
 from evoltune.errors import RecipeError, nearest
-from evoltune.recipe.convert_groups import GROUPS, Line
+from evoltune.recipe.convert_groups import GROUPS, Fate, Line
 from evoltune.recipe.convert_values import CONVERTERS
 
 SUITES = ("axolotl", "llamafactory", "trl")
 
 
+_SPEED = ("deepspeed", "attn_implementation", "report_to", "logging_steps", "save_steps", "save_total_limit")
+"""Keys of ours that do not decide what is learnt."""
 _UNKNOWN = "not known here, so nothing of it is carried over: look up whether it changes what is learnt"
 _HARMLESS = "has no effect on what is learnt"
 
@@ -78,6 +80,8 @@ class Table:
     refused: Mapping[str, Limit]
     defaults: Mapping[str, Any]
     lora_defaults: Mapping[str, Any]
+    nulls: Mapping[str, str]
+    """Keys whose empty value is a setting of its own -> what is lost by it."""
 
 
 def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
@@ -105,7 +109,10 @@ def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
             grouped.setdefault(line.key.partition(".")[0].partition("[")[0], []).append(line)
     lines = [line for key in map(str, tree) for line in grouped.pop(key, None) or [_line(table, key, given, train)]]
     lines += [line for rest in grouped.values() for line in rest]  # about keys that are absent
-    lines += _defaults(table, train)
+    uncut = [key for key, value in tree.items() if value is None and table.nulls.get(key)]
+    if uncut:
+        train.setdefault("excess_length", "raise")
+    lines += _defaults(table, train, uncut=bool(uncut))
     return Conversion(recipe={"domain": domain, "train": train}, lines=tuple(lines))
 
 
@@ -124,6 +131,8 @@ def _refuse(table: Table, given: Mapping[str, Any], name: str) -> None:
 
 def _line(table: Table, key: str, given: Mapping[str, Any], train: dict[str, Any]) -> Line:
     """What becomes of a key that stands for itself; a mapped one is written to `train`."""
+    if key not in given and key in table.nulls:
+        return Line(key=key, value=None, fate="lost", note=table.nulls[key])
     if key not in given:
         return Line(key=key, value=None, fate="mapped", note="no value: counts as not set")
     value = given[key]
@@ -144,7 +153,8 @@ def _line(table: Table, key: str, given: Mapping[str, Any], train: dict[str, Any
         why = str(error) if type(error) is ValueError and " " in str(error) else "cannot take this value"
         if isinstance(error, KeyError) and rule.listed:
             why = f"this value is not offered: allowed: {', '.join(map(str, rule.listed))}"
-        return Line(key=key, value=value, fate="unsupported", note=f"train.{rule.key}: {why}")
+        fate: Fate = "unsupported" if rule.key in _SPEED else "lost"
+        return Line(key=key, value=value, fate=fate, note=f"train.{rule.key}: {why}")
     if converted is None:
         return Line(key=key, value=value, fate="mapped", note="our default already")
     train[rule.key] = converted
@@ -155,11 +165,13 @@ def _line(table: Table, key: str, given: Mapping[str, Any], train: dict[str, Any
     )
 
 
-def _defaults(table: Table, train: dict[str, Any]) -> Iterator[Line]:
-    """Fills in what the suite does where a key is absent."""
+def _defaults(table: Table, train: dict[str, Any], *, uncut: bool) -> Iterator[Line]:
+    """Fills in what the suite does where a key is absent. `uncut`: rows of any length are trained there."""
     adapter = train.get("finetuning_type", "full") != "full"
     defaults = {**table.defaults, **(table.lora_defaults if adapter else {})}
-    if "warmup_steps" in train:
+    if uncut:
+        defaults.pop("max_length", None)
+    if "warmup_steps" in train or train.get("lr_scheduler_type") == "constant":
         defaults.pop("warmup_ratio", None)
     if train.get("max_steps", -1) > 0:
         defaults.pop("num_train_epochs", None)
@@ -193,6 +205,7 @@ def tables(suite: str) -> Table:
         refused=limits["refused"],
         defaults=own["defaults"],
         lora_defaults=own.get("lora_defaults", {}),
+        nulls=own.get("nulls", {}),
     )
 
 

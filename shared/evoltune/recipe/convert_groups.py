@@ -43,7 +43,11 @@ def axolotl_method(given: Given) -> tuple[Values, list[Line]]:
     adapter = given.get("adapter") or ""
     four_bit = bool(given.get("load_in_4bit")) or adapter == "qlora"
     kind = ("qlora" if four_bit else "lora") if adapter or four_bit else "full"
-    return _method(kind, given, ("adapter", "load_in_4bit"))
+    values, lines = _method(kind, given, ("adapter", "load_in_4bit"))
+    if (other := given.get("base_model_config")) and other != given.get("base_model"):
+        note = "the base's own configuration is used"
+        lines.append(Line(key="base_model_config", value=other, fate="lost", note=note))
+    return values, lines
 
 
 def llamafactory_method(given: Given) -> tuple[Values, list[Line]]:
@@ -58,7 +62,7 @@ def llamafactory_method(given: Given) -> tuple[Values, list[Line]]:
             *(line for line in lines if line.key != "quantization_bit"),
             Line(key="quantization_bit", value=bits, fate="lost", note=note),
         ]
-    alpha = given.get("lora_alpha") or 2 * int(given.get("lora_rank") or 8)
+    alpha = given.get("lora_alpha") or 2 * int(_number(given.get("lora_rank")) or 8)
     if values["finetuning_type"] != "full" and not given.get("lora_alpha"):
         values["lora_alpha"] = alpha
         lines.append(
@@ -120,13 +124,54 @@ def schedule(given: Given) -> tuple[Values, list[Line]]:
     return values, lines
 
 
+_WARMUP = ("warmup_steps", "warmup_ratio")
+
+
+def warmup(given: Given) -> tuple[Values, list[Line]]:
+    """`warmup_steps` below 1 is a share, as in Transformers 5; a constant learning rate has no warm-up there, and here it would."""
+    values: Values = {}
+    lines = []
+    is_constant = given.get("lr_scheduler", given.get("lr_scheduler_type")) == "constant"
+    for key in (key for key in _WARMUP if key in given):
+        number = _number(given[key])
+        ours = "warmup_ratio" if number is not None and 0 < number < 1 else key
+        if is_constant:
+            note = "a constant learning rate has no warm-up there"
+            lines.append(Line(key=key, value=given[key], fate="unsupported", note=note))
+        elif number is None or (ours == "warmup_steps" and not number.is_integer()):
+            lines.append(Line(key=key, value=given[key], fate="lost", note=f"train.{ours}: cannot take this value"))
+        elif ours in values:  # the number of steps is taken there, too
+            lines.append(Line(key=key, value=given[key], fate="unsupported", note="warmup_steps is taken"))
+        else:
+            values[ours] = int(number) if ours == "warmup_steps" else number
+            fate: Fate = "mapped" if ours == key else "changed"
+            lines.append(Line(key=key, value=given[key], fate=fate, note=f"train.{ours}: {values[ours]!r}"))
+    return values, lines
+
+
+def full_precision(given: Given) -> tuple[Values, list[Line]]:
+    """Without mixed precision, which is switched off, weights and activations have 32 bits there."""
+    others = ("fp16", "float16", "bfloat16", "torch_dtype", "dtype")
+    if given.get("bf16") is not False or any(given.get(key) for key in others):
+        return {}, []
+    return {"precision": "fp32"}, [Line(key="bf16", value=False, fate="changed", note="train.precision: 'fp32'")]
+
+
 def _floor(given: Given, options: Given) -> float | None:
     """The learning rate at the end, if one is set."""
-    rate = float(given.get("learning_rate") or 0)
+    rate = _number(given.get("learning_rate"))
     if options.get("min_lr") is not None:
-        return float(options["min_lr"])
-    share = options.get("min_lr_rate", given.get("cosine_min_lr_ratio"))
-    return float(f"{float(share) * rate:.12g}") if share and rate else None
+        return _number(options["min_lr"])
+    share = _number(options.get("min_lr_rate", given.get("cosine_min_lr_ratio")))
+    return float(f"{share * rate:.12g}") if share and rate else None
+
+
+def _number(value: Any) -> float | None:
+    """None for what is no number: the line of its key says so."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 # ---- dataset and prompt format
@@ -294,6 +339,9 @@ def trl_dataset(given: Given) -> tuple[Values, list[Line]]:
                 note="loss falls on answers only",
             )
         )
+    else:
+        note = "loss falls on answers only; there on whole conversations, where rows are not prompt and completion"
+        lines.append(Line(key="assistant_only_loss", value=None, fate="default", note=note))
     note = "train.template: 'chat', as messages are rendered there"
     lines.append(Line(key="template", value=None, fate="default", note=note))
     return values | {"template": "chat"}, lines
@@ -302,7 +350,7 @@ def trl_dataset(given: Given) -> tuple[Values, list[Line]]:
 def _trl_mixture(given: Given) -> tuple[Values, list[Line]]:
     key = next(key for key in _MIXTURES if key in given)
     value, entries = given[key], _mixture_entries(given, key)
-    if len(entries) != 1 or float(entries[0].get("weight") or 1) != 1:
+    if len(entries) != 1 or _number(entries[0].get("weight") or 1) != 1:
         note = "several datasets, or a share of one: give each a place under curate.mix, or train.dataset one file"
         return {}, [Line(key=key, value=value, fate="lost", note=note)]
     (entry,) = entries
@@ -341,7 +389,7 @@ def _mixture_entries(given: Given, key: str) -> list[Values]:
 
 
 GROUPS: Mapping[str, tuple[Group, ...]] = {
-    "axolotl": (axolotl_method, targets, schedule, axolotl_dataset),
-    "llamafactory": (llamafactory_method, schedule, llamafactory_dataset),
-    "trl": (trl_method, targets, schedule, trl_dataset),
+    "axolotl": (axolotl_method, targets, schedule, warmup, full_precision, axolotl_dataset),
+    "llamafactory": (llamafactory_method, schedule, warmup, llamafactory_dataset),
+    "trl": (trl_method, targets, schedule, warmup, full_precision, trl_dataset),
 }
