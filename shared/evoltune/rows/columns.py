@@ -33,6 +33,12 @@ OWN_COLUMNS = frozenset(
 _SURELY = 20
 """Characters of an answer that no question ends with by chance."""
 _ANNOUNCED = re.compile(r"(response|answer|assistant|output)\W*$", re.IGNORECASE)
+_ASKS = re.compile(
+    r"(#{2,3} ?(Response|Assistant|Output):?|<\|im_start\|>assistant|<\|assistant\|>|\[/INST\]|<start_of_turn>model"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|USER:.*\sASSISTANT:)\s*\Z",
+    re.DOTALL,
+)
+"""Ends of prompts that Alpaca's, ChatML's, Zephyr's, Llama's, Gemma's or Vicuna's template wrote."""
 _SAMPLE = 200  # rows that a layout is taken from
 
 
@@ -142,8 +148,17 @@ def _plain(row: Mapping[str, Any], prompt: str) -> Conversation:
         columns=columns,
         turns=tuple(turns),
         context=row[context] if is_apart else "",
-        problem=problem or ("" if response else _no_answer(row)) or _marked_as_bad(row) or problem_of(turns),
+        problem=problem or _rendered(row, prompt) or ("" if response else _no_answer(row)) or _marked_as_bad(row) or problem_of(turns),
     ))  # fmt: skip
+
+
+def _rendered(row: Mapping[str, Any], prompt: str) -> str:
+    """Why a question is none: it ends with the mark by which a prompt template asks for the answer."""
+    found = _ASKS.search(row[prompt])
+    return "" if found is None else (
+        f"column {prompt!r} ends with {found[0].strip()!r}: a prompt to which a template was applied already, and train.template would be "
+        "put around it again: bring the question alone"
+    )  # fmt: skip
 
 
 def _no_answer(row: Mapping[str, Any]) -> str:
