@@ -28,16 +28,37 @@ SOLUTION_FIRST: tuple[tuple[str, Rewrite, Literal["depth", "breadth", "fuse"]], 
     ("generalise", generalise, "depth"),
     ("pair", pair, "fuse"),
 )
+REASONING = {
+    "reasoning": "multi-step",
+    "misdirection": "critical",  # the code in the exercise has to be distrusted
+    "complexity": "lateral",  # the obvious way is too slow
+    "fuse": "compositional",  # one part works on what the other gives; the parts of `pair` do not
+    "find_input": "backward",  # from a result to what gave it
+}
+"""Operator -> the kind of reasoning that its children ask for; the others ask for none in particular."""
 OPERATORS = (
-    *(Operator(name=name, template=fill_slots(prompt("frame"), method=prompt(name))) for name in DEPTH),
+    *(
+        Operator(
+            name=name, template=fill_slots(prompt("frame"), method=prompt(name)), reasoning=REASONING.get(name, "")
+        )
+        for name in DEPTH
+    ),
     # WizardCoder has no in-breadth operator; its recipe sets `evolve.operators` to the five alone.
     Operator(name="breadth", template=prompt("breadth"), kind="breadth", weight=0.5),
-    Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
+    Operator(name="fuse", template=prompt("fuse"), kind="fuse", reasoning=REASONING["fuse"]),
     # Reads code instead of an exercise: drawn only where a recipe gives it a weight, with snippets as seeds.
     Operator(name="snippet", template=prompt("snippet"), kind="breadth", weight=0.0),
     # These edit the reference first. They are drawn only where a recipe gives them a weight: the papers had none.
     *(
-        Operator(name=name, rewrite=function, kind=kind, template=prompt("reword"), faithful=faithful, weight=0.0)
+        Operator(
+            name=name,
+            rewrite=function,
+            kind=kind,
+            template=prompt("reword"),
+            faithful=faithful,
+            weight=0.0,
+            reasoning=REASONING.get(name, ""),
+        )
         for name, function, kind in SOLUTION_FIRST
     ),
 )

@@ -39,17 +39,34 @@ SOLUTION_FIRST: tuple[tuple[str, Rewrite, Literal["depth", "breadth", "down", "f
     ("chain", chain, "fuse"),
     ("combine", combine, "fuse"),
 )
+REASONING = {
+    "deepen": "multi-step",
+    "extend": "multi-step",
+    "fuse": "compositional",  # the result of one part is needed in the other
+    "chain": "compositional",
+    "combine": "compositional",  # a third step joins the two results
+    "invert": "backward",  # from the answer to one of its givens
+}
+"""Operator -> the kind of reasoning that its children ask for; the others ask for none in particular."""
 OPERATORS = (
     Operator(name="constraints", template=prompt("constraints")),
     Operator(name="concretize", template=prompt("concretize")),
-    Operator(name="deepen", template=prompt("deepen")),
+    Operator(name="deepen", template=prompt("deepen"), reasoning=REASONING["deepen"]),
     # The paper's later version has 2 downward rounds for 3 upward ones: with equal weights 2 of 5 draws go down.
     Operator(name="easier", template=prompt("easier"), kind="down"),
     Operator(name="easier_new", template=prompt("easier_new"), kind="down"),
-    Operator(name="fuse", template=prompt("fuse"), kind="fuse"),
+    Operator(name="fuse", template=prompt("fuse"), kind="fuse", reasoning=REASONING["fuse"]),
     # These edit the worked solution first. They are drawn only where a recipe gives them a weight: the papers had none.
     *(
-        Operator(name=name, rewrite=function, kind=kind, template=prompt("reword"), faithful=faithful, weight=0.0)
+        Operator(
+            name=name,
+            rewrite=function,
+            kind=kind,
+            template=prompt("reword"),
+            faithful=faithful,
+            weight=0.0,
+            reasoning=REASONING.get(name, ""),
+        )
         for name, function, kind in SOLUTION_FIRST
     ),
 )

@@ -122,7 +122,7 @@ class Operator:
     weight: float = 1.0
     reasoning: str = ""
     """The kind of reasoning that it asks for ("lateral", "critical" ...): a field of each child, and of its own children until
-    another operator names another kind. Empty: a child keeps its parent's."""
+    another operator names another kind. Empty: a child keeps its parent's, unless it is easier or a new task (kind down or breadth)."""
 
     def __post_init__(self) -> None:
         if not self.template and self.rewrite is None:

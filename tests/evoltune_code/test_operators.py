@@ -7,7 +7,7 @@ import pytest
 
 from evoltune.record import Task
 from evoltune_code import domain
-from evoltune_code.operators import DEPTH, no_fusion, prompt, solution_given
+from evoltune_code.operators import DEPTH, REASONING, no_fusion, prompt, solution_given
 
 PROMPTS = sorted(p.name.removesuffix(".txt") for p in (files("evoltune_code") / "prompts").iterdir())
 MARKERS = re.compile(
@@ -66,3 +66,14 @@ def test_a_child_that_comes_with_its_solution_is_no_exercise():
         instruction="Find the bug.\n```python\nclass Solution:\n    def add(self, a, b):\n        return a - b\n```"
     )
     assert solution_given(None, shown, None) is None
+
+
+def test_operators_that_ask_for_a_kind_of_reasoning_name_it():
+    named = {o.name: o.reasoning for o in domain.operators if o.reasoning}
+    assert named == REASONING and set(named.values()) == {
+        "multi-step",
+        "critical",
+        "lateral",
+        "compositional",
+        "backward",
+    }

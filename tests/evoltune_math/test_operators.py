@@ -1,12 +1,15 @@
 """The prompts of the maths operators, and the domain that carries them."""
 
 from collections import Counter
+from dataclasses import replace
 from importlib.resources import files
+from itertools import islice
 
 import pytest
+from towns import grown, recipe
 
 from evoltune.domain import Context, load_domain
-from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, prompt
+from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, REASONING, prompt
 
 
 def test_every_prompt_gives_its_reason_and_sends_only_the_rest():
@@ -35,3 +38,17 @@ def test_the_domain_has_all_operators_and_suites_and_passes_its_own_seeds():
         candidate = domain.extract(seed.task, seed.answers[0].text)
         assert domain.verify(seed.task, candidate, context).status == "pass"
         assert not [rule for rule in domain.eliminators if rule(None, seed.task, None)]
+
+
+def test_children_of_functions_name_the_kind_of_reasoning_that_the_operator_asks_for(tmp_path):
+    domain = load_domain("math")
+    drawn = [replace(o, weight=1.0) for o in OPERATORS if o.name in ("renumber", "invert", "extend", "chain")]
+    few = replace(domain, seeds=lambda: islice(domain.seeds(), 12), operators=tuple(drawn))
+    rows, _, teacher = grown(
+        tmp_path, recipe(domain="math", rounds=2, variants=2, fuse_after=2, equal_check=False), few
+    )
+    kinds = {
+        name: {row["task"]["fields"].get("reasoning") for row in rows if row["operator"] == name} for name in REASONING
+    }
+    assert kinds["invert"] == {"backward"} and kinds["extend"] == {"multi-step"} and kinds["chain"] == {"compositional"}
+    assert teacher.asked == []

@@ -87,6 +87,16 @@ def test_a_child_names_the_kind_of_reasoning_that_its_operator_asks_for_and_hand
             assert row["task"]["fields"]["reasoning"] == ("lateral" if row["operator"] == "odd" else handed)
 
 
+@pytest.mark.parametrize(("kind", "handed"), [("depth", "one step"), ("breadth", None), ("down", None)])
+def test_a_new_or_easier_task_does_not_take_over_the_kind_of_reasoning(tmp_path, kind, handed):
+    operator = Operator(name="other", template="Rewrite with one more demand:\n{instruction}", kind=kind)
+    start = seed(1, fields={"reasoning": "one step", "skill": "writing"})
+    rows, _, _ = grown(tmp_path, recipe(rounds=1, variants=8), towns([start], operators=(operator,)))
+    child, *others = [row["task"]["fields"] for row in rows if row["parents"]]
+    assert all(other == child for other in others)
+    assert child == {"skill": "writing", **({"reasoning": handed} if handed else {})}
+
+
 def test_the_first_survivor_is_the_head_of_the_next_round(tmp_path):
     teacher = ScriptedTeacher(
         {

@@ -140,8 +140,11 @@ async def _decide_draw(
 
 
 def _inherited(head: Record, operator: Operator) -> dict[str, Any]:
-    """The fields that a child takes over, with the kind of reasoning that its operator asks for."""
+    """The fields that a child takes over, with the kind of reasoning that its operator asks for. An easier child and a new task need
+    not ask for their parent's kind."""
     fields = {k: v for k, v in head.task.fields.items() if k in INHERITED_FIELDS}
+    if operator.kind == "down" or (operator.kind == "breadth" and operator.rewrite is None):
+        fields.pop("reasoning", None)
     return fields | ({"reasoning": operator.reasoning} if operator.reasoning else {})
 
 
