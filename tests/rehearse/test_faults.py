@@ -70,6 +70,8 @@ FAULTS: list[tuple[str, list[str], str]] = [
     (QWEN, ["eval.data=nowhere"], "eval.data: nowhere: no such folder"),
     (QWEN, ["reward={steps: {rows: lost.jsonl}}"], "reward.steps.rows: lost.jsonl: no such file"),
     (QWEN, ["rl={prompts: lost.jsonl}"], "rl.prompts: lost.jsonl: no such file"),
+    (QWEN, ["rl={prompts: acme/none}"], "rl.prompts: acme/none: neither a file nor a dataset"),
+    (QWEN, ["train.finetuning_type=lora", "train.lora_modules_to_save=[lm_heat]"], "train.lora_modules_to_save: 'lm_heat' is no layer"),
     (WIZARDMATH, ["seeds.path=acme/columns:main:train"], "seeds.path: .*no instruction"),
     (QWEN, ["evolve.operators={nosuch: 1}"], "evolve.operators: domain 'code' has no operator 'nosuch'"),
     (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1', api_key_env: NO_KEY}]"], "teacher.endpoints.0.api_key_env"),

@@ -21,6 +21,9 @@ def check_later(recipe: Recipe, stages: Collection[str]) -> None:
     if "build" in stages:
         _check_mix(recipe)
         _check_embeddings(recipe.curate.embeddings)
+    if "rl" in stages and recipe.rl and recipe.rl.prompts:
+        with naming("rl.prompts"):
+            _check_a_row(recipe.rl.prompts)
     if "eval" in stages:
         _check_engine(recipe)
 
@@ -28,10 +31,14 @@ def check_later(recipe: Recipe, stages: Collection[str]) -> None:
 def _check_mix(recipe: Recipe) -> None:
     """Each source must give a first row, readable or not; build counts the others."""
     for i, source in enumerate(recipe.curate.mix):
-        bad: list[BadRow] = []
         with naming(f"curate.mix.{i}.path"):
-            if next(iter(read_any(source.path, bad)), None) is None and not bad:
-                raise DataError(f"{source.path}: holds no row")
+            _check_a_row(source.path)
+
+
+def _check_a_row(ref: str) -> None:
+    bad: list[BadRow] = []
+    if next(iter(read_any(ref, bad)), None) is None and not bad:
+        raise DataError(f"{ref}: holds no row")
 
 
 def _check_embeddings(name: str) -> None:
