@@ -163,6 +163,10 @@ extends: base.yaml   # the base
 seeds:
   path: [rows.jsonl, org/data, "sub/more rows.jsonl"]   # three
 curate: {mix: [{path: ./rows.jsonl, weight: 0.5}]}
+rl:
+  prompts: >-
+    rows.jsonl
+
 train: {model_name_or_path: org/base}
 """
 
@@ -185,10 +189,10 @@ def test_a_copy_of_a_local_recipe_reads_the_same_files_and_keeps_its_comments(tm
     old, new = load_recipe(source), load_recipe(copy)
 
     def places(recipe: Recipe) -> list[Path | str]:
-        refs = [*(recipe.seeds.path or ()), *(mixed.path for mixed in recipe.curate.mix)]
+        refs = [*(recipe.seeds.path or ()), *(mixed.path for mixed in recipe.curate.mix), recipe.rl.prompts]
         return [Path(ref).resolve() if Path(ref).exists() else ref for ref in refs]
 
-    assert places(old) == places(new) and sum(isinstance(place, Path) for place in places(new)) == 3
+    assert places(old) == places(new) and sum(isinstance(place, Path) for place in places(new)) == 4
 
 
 @pytest.mark.parametrize(

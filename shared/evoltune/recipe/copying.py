@@ -31,6 +31,7 @@ def text_beside(source: Path, folder: Path) -> str:
         moved["extends"] = os.path.relpath(beside.resolve(), folder.resolve())
     changes = {node.start_mark.index: (node.end_mark.index, new) for node, new in _changed(node, tree, moved)}
     for start, (end, new) in sorted(changes.items(), reverse=True):
+        end = start + len(text[start:end].rstrip())  # a block scalar takes the line's end with it
         text = text[:start] + (new if _PLAIN.fullmatch(new) else json.dumps(new, ensure_ascii=False)) + text[end:]
     return text
 
