@@ -5,12 +5,17 @@ dataset card and for an ablation. Invariant: equal numbers give equal bytes.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Spec = dict[str, Any]
 Row = Mapping[str, Any]
 SVG_WIDTH = 480  # pixels
+COLOURS = ["#5aa469", "#8d99ae", "#d7603e", "#c9a66b", "#b23a48", "#e9a03b", "#7b5ea7", "#4a7fb5"]
+"""Of what became of rows: the first is that of kept ones."""
+MOST_REASONS = len(COLOURS) - 2
+OTHER_REASONS = "other reasons"
 
 
 def _spec(values: Sequence[Row], **rest: Any) -> Spec:
@@ -36,17 +41,30 @@ def _legend(**more: Any) -> Spec:
 
 
 def funnel(ledgers: Mapping[str, Mapping[str, int]]) -> Spec:
-    """Rows kept and dropped by reason, stage by stage."""
+    """Rows kept and dropped by reason, stage by stage; reasons beyond the most frequent ones are one colour."""
+    reasons: Counter[str] = Counter()
+    for ledger in ledgers.values():
+        reasons.update({outcome: n for outcome, n in ledger.items() if outcome not in ("in", "kept", "pending") and n})
+    named = [reason for reason, _ in reasons.most_common(MOST_REASONS)]
+    order = ["kept", *named, *([OTHER_REASONS] if len(reasons) > len(named) else [])]
+    counted: Counter[tuple[int, str, str]] = Counter()
+    for place, (stage, ledger) in enumerate(ledgers.items()):
+        for outcome, n in ledger.items():
+            if outcome not in ("in", "pending") and n:
+                counted[place, stage, outcome if outcome in order else OTHER_REASONS] += n
     rows = [
-        {"stage": stage, "outcome": outcome, "rows": n, "order": order}
-        for order, (stage, ledger) in enumerate(ledgers.items())
-        for outcome, n in ledger.items()
-        if outcome not in ("in", "pending") and n
+        {"stage": stage, "outcome": outcome, "rows": n, "place": place, "order": order.index(outcome)}
+        for (place, stage, outcome), n in counted.items()
     ]
     encoding = {
-        "y": _category("stage", sort={"field": "order"}),
+        "y": _category("stage", sort={"field": "place", "op": "min"}),
         "x": _number("rows", "rows"),
-        "color": _category("outcome", legend=_legend(columns=3, labelLimit=260)),
+        "color": _category(
+            "outcome",
+            scale={"domain": order, "range": COLOURS[: len(order)]},
+            legend=_legend(columns=1, labelLimit=260),
+        ),
+        "order": {"field": "order"},
     }
     return _bars(rows, _height(rows, "stage", 34), encoding)
 
@@ -59,14 +77,13 @@ def fates(rows: Sequence[Row]) -> Spec:
     """Rows by operator and where they ended."""
     lost = ["evolve", "sample", "verify", "dedup", "decontaminate", "select"]
     order = ["kept", "pending", *(f"lost in {step}" for step in lost)]
-    colours = ["#5aa469", "#8d99ae", "#d7603e", "#c9a66b", "#b23a48", "#e9a03b", "#7b5ea7", "#4a7fb5"]
     known = [fate for fate in order if any(row["fate"] == fate for row in rows)]
-    scale = {"domain": known, "range": [colours[order.index(fate)] for fate in known]}
+    scale = {"domain": known, "range": [COLOURS[order.index(fate)] for fate in known]}
     rows = [{**row, "order": order.index(row["fate"])} for row in rows if row["fate"] in order]
     encoding = {
         "y": _category("operator"),
         "x": _number("rows", "rows drawn"),
-        "color": _category("fate", scale=scale, legend=_legend(columns=3)),
+        "color": _category("fate", scale=scale, legend=_legend(columns=2)),
         "order": {"field": "order"},
     }
     return _bars(rows, _height(rows, "operator", 24), encoding)
@@ -174,10 +191,19 @@ def diversity(points: Sequence[Row]) -> Spec:
 
 
 def judged(studies: Sequence[Row]) -> Spec:
-    """Wins, ties and losses of each pair, over all problems and by difficulty."""
+    """Wins, ties and losses of each pair, over all problems and by difficulty. A pair that is the only one is not named in each line."""
+    pairs = [pair for study in studies for pair in study["pairs"]]
+    several = len(pairs) > 1
+    title = (
+        "share of problems"
+        if several
+        else f"share of problems, {pairs[0]['a']} against {pairs[0]['b']}"
+        if pairs
+        else ""
+    )
     rows = [
         {
-            "pair": f"{study['suite']}: {pair['a']} against {pair['b']}, {group}",
+            "pair": f"{study['suite']}: {pair['a']} against {pair['b']}, {group}" if several else group,
             "result": result,
             "answers": tally[result],
         }
@@ -188,8 +214,8 @@ def judged(studies: Sequence[Row]) -> Spec:
         if tally["n"]
     ]
     encoding = {
-        "y": _category("pair", sort=None, axis={"labelLimit": 300}),
-        "x": {"field": "answers", "type": "quantitative", "stack": "normalize", "title": "share of problems", "axis": {"format": "%"}},
+        "y": _category("pair", sort=None, axis={"labelLimit": 220}),
+        "x": {"field": "answers", "type": "quantitative", "stack": "normalize", "title": title, "axis": {"format": "%"}},
         "color": _category(
             "result",
             scale={"domain": ["win", "tie", "lose"], "range": ["#5aa469", "#8d99ae", "#d7603e"]},
