@@ -78,6 +78,9 @@ class RL(Section, frozen=True, kw_only=True):
     """Answers that are trained on together; with `dpo` pairs."""
     pairs_per_prompt: Positive = 1
     """With `dpo`: at most this many pairs of one prompt. Ours: unlike prompts teach more than the same one again."""
+    sft_weight: NonNegative = 0.0
+    """With `dpo`: weight of the chosen answers' own loss (mean over their tokens) beside DPO's; 1 in 2404.19733, where DPO alone
+    makes right answers less likely too. 0: DPO as published."""
     max_completion_length: Positive = 256
     temperature: AboveZero = 1.0
     top_p: Share = 1.0

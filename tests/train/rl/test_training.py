@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from statistics import fmean
 
 import pytest
 
@@ -11,7 +12,7 @@ from evoltune.errors import RecipeError, TrainingError
 from evoltune.models.proof import read_template
 from evoltune.recipe import load_recipe
 from evoltune.rows.files import file_digest
-from evoltune.train.job import Job
+from evoltune.train.job import Job, read_job
 from evoltune.train.rl.launch import check_rl, train_policy
 
 pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
@@ -33,6 +34,20 @@ trainer.run(job, Watchdog(job))
 
 def lines_of(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def own_losses(job_file):
+    """What the job's first policy loses on the chosen answer of each pair, in nats of a token."""
+    from evoltune.models.load import load_tokenizer, prepare_tokenizer
+    from evoltune.train.reward.likelihood import load_language_model, token_logs
+    from evoltune.train.rl.dpo import read_pairs
+
+    job = read_job(job_file)
+    tokenizer = load_tokenizer(job.start)
+    stop, _ = prepare_tokenizer(tokenizer, job.recipe.train.template)
+    examples, _ = read_pairs(job, tokenizer, stop)
+    model = load_language_model(job.base, job.start, len(tokenizer))
+    return [-fmean(token_logs(model, e["prompt_ids"], [e["chosen_ids"]])[0]) for e in examples]
 
 
 def test_an_adapter_is_trained_on_and_saved_in_the_form_that_sft_saves(rl_recipe, prompts, policy, tmp_path):
@@ -71,13 +86,15 @@ def test_an_adapter_on_grown_embeddings_is_saved_without_them(rl_recipe, policy,
 
 
 def test_pairs_train_an_adapter_under_the_same_guards_and_in_the_same_form(rl_recipe, prompts, pairs, policy, tmp_path):
-    recipe, start, out = rl_recipe(*DPO, "rl.max_kl=20"), policy("lora"), tmp_path / "rl"
+    recipe, start, out = rl_recipe(*DPO, "rl.max_kl=20", "rl.sft_weight=0.5"), policy("lora"), tmp_path / "rl"
     manifest = train_policy(recipe, prompts=prompts, start=start, out=out, pairs=pairs)
     assert manifest["steps"] == 6 and manifest["data"]["kept"] == 40
     assert {p.name for p in start.iterdir() if p.suffix in (".safetensors", ".json")} <= {p.name for p in out.iterdir()}
     steps = [line for line in lines_of(out) if "reward" in line]
     assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]
-    assert steps[0]["loss"] == pytest.approx(math.log(2)) and steps[0]["reward"] == 0  # the policy is its own reference
+    # The policy is its own reference, so that DPO's part is log 2; the rest is half of the chosen answers' own loss.
+    own = own_losses(out / "job.json")
+    assert steps[0]["reward"] == 0 and min(own) <= (steps[0]["loss"] - math.log(2)) / 0.5 <= max(own)
     assert steps[-1]["loss"] < steps[0]["loss"] and steps[-1]["preferred"] == 1 and steps[-1]["reward"] > 0
     measured = [line for line in lines_of(out) if "accuracy" in line]
     assert [line["step"] for line in measured] == [0, 3, 6]
@@ -141,6 +158,7 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):
         ("rloo", "rl.scale_rewards=group", "rl.scale_rewards: group: has no effect with rl.algorithm rloo"),
         ("rloo", "rl.scale_rewards=batch", "rl.scale_rewards: batch: has no effect with rl.algorithm rloo"),
         ("grpo", "rl.pairs_per_prompt=2", "rl.pairs_per_prompt: 2: has no effect with rl.algorithm grpo"),
+        ("grpo", "rl.sft_weight=1", "rl.sft_weight: 1.0: has no effect with rl.algorithm grpo"),
         ("grpo", "rl.warmup_steps=5", "rl.warmup_steps: 5: has no effect with rl.lr_scheduler_type constant"),
     ):
         with pytest.raises(RecipeError, match=told):

@@ -157,7 +157,9 @@ def arguments_of(job: Job, precision: Precision) -> tuple[type[Any], dict[str, A
         "ddp_timeout": int(job.recipe.compute.hang_timeout_s), "deepspeed": _deepspeed(job, precision, world, accumulation),
     }  # fmt: skip
     if rl.algorithm == "dpo":  # in one pass of rows that stand in their order, truncated by none but us
-        return DPOConfig, {**common, "max_length": None, "train_sampling_strategy": "sequential"}
+        pairs = {**common, "max_length": None, "train_sampling_strategy": "sequential"}
+        losses = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, rl.sft_weight]} if rl.sft_weight else {}
+        return DPOConfig, {**pairs, **losses}
     answering = {
         "shuffle_dataset": False, "num_generations": rl.num_generations, "max_completion_length": rl.max_completion_length,
         "temperature": rl.temperature, "top_p": rl.top_p, "use_vllm": rl.use_vllm, "log_completions": False,
