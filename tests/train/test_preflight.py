@@ -8,7 +8,7 @@ from evoltune.cluster.ray_engine import check_address
 from evoltune.errors import EngineError, RecipeError
 from evoltune.recipe import load_recipe
 from evoltune.run.run import Run
-from evoltune.train.preflight import check_layers, check_machine, check_setup
+from evoltune.train.preflight import check_layers, check_machine, check_optimizer, check_setup
 
 NEEDS_GPU = ["train.finetuning_type=qlora", "train.precision=fp16", "train.attn_implementation=flash_attention_2"]
 
@@ -49,6 +49,21 @@ def test_a_layer_that_the_base_has_not_is_named_before_anything_starts(tmp_path)
         check_layers(recipe)
     check_layers(load_recipe("smoke/math", [*lora, "train.lora_modules_to_save=[lm_head, layers.0.mlp]"]))
     check_layers(load_recipe("smoke/math", ["train.model_name_or_path=org/unknown", "train.lora_modules_to_save=[x]"]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["min_learning_rate=1e-6", "lr_scheduler_type=constant"], "min_learning_rate: 1e-06: has no effect"),
+        (["min_learning_rate=1e-3", "learning_rate=1e-4"], "min_learning_rate: 0.001 is above train.learning_rate 0.0001"),
+        (["warmup_steps=5", "warmup_ratio=0.1"], "warmup_ratio: 0.1: has no effect beside train.warmup_steps 5"),
+        (["lora_dropout=1"], "lora_dropout: 1: below 1"), (["adam_beta2=1"], "adam_beta2: 1: below 1"),
+    ],
+)  # fmt: skip
+def test_a_schedule_of_which_a_part_has_no_effect_is_refused(overrides: list[str], told: str) -> None:
+    train = load_recipe("smoke/math", [f"train.{override}" for override in overrides]).train
+    with pytest.raises(RecipeError, match=f"train.{told}"):
+        check_optimizer(train)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])

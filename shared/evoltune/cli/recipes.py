@@ -28,7 +28,7 @@ from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
 from evoltune.text.credentials import masked
 from evoltune.train.deepspeed import deepspeed_config
-from evoltune.train.preflight import check_layers
+from evoltune.train.preflight import check_layers, check_optimizer
 from evoltune.train.rl.launch import check_settings
 from evoltune.train.step_checkpoints import check_selection
 
@@ -111,6 +111,7 @@ def _check_names(recipe: Recipe) -> None:
     check_selection(recipe)
     deepspeed_config(recipe)
     check_layers(recipe)
+    check_optimizer(recipe.train)
     if recipe.rl:
         check_settings(recipe)
     check_engine(recipe.teacher)

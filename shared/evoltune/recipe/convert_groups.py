@@ -140,7 +140,7 @@ def warmup(given: Given) -> tuple[Values, list[Line]]:
             lines.append(Line(key=key, value=given[key], fate="unsupported", note=note))
         elif number is None or (ours == "warmup_steps" and not number.is_integer()):
             lines.append(Line(key=key, value=given[key], fate="lost", note=f"train.{ours}: cannot take this value"))
-        elif ours in values:  # the number of steps is taken there, too
+        elif ours == "warmup_ratio" and any(values.values()):  # the number of steps is taken there, too
             lines.append(Line(key=key, value=given[key], fate="unsupported", note="warmup_steps is taken"))
         else:
             values[ours] = int(number) if ours == "warmup_steps" else number

@@ -17,7 +17,7 @@ from evoltune.cluster.variables import chosen_variables
 from evoltune.errors import RecipeError, TrainingError, nearest
 from evoltune.models.locate import ModelRef, base_config, has_chat_template
 from evoltune.models.shapes import shape_of
-from evoltune.recipe import Recipe
+from evoltune.recipe import Recipe, Train
 from evoltune.run.paths import JOB
 from evoltune.train.deepspeed import deepspeed_config
 from evoltune.train.launch_command import launch_command, ranks_per_node
@@ -40,6 +40,7 @@ def check_setup(recipe: Recipe, out: Path) -> None:
     check_selection(recipe)
     deepspeed_config(recipe)
     launch_command(out / JOB, recipe)
+    check_optimizer(recipe.train)
     _check_loggers(recipe.train.report_to)
     attention = recipe.train.attn_implementation
     if attention and attention not in ATTENTION and "/" not in attention:
@@ -48,6 +49,27 @@ def check_setup(recipe: Recipe, out: Path) -> None:
         batch_layout(recipe.train, recipe.compute.nodes * ranks_per_node(recipe))
     check_nodes(recipe)
     chosen_variables(recipe)
+
+
+def check_optimizer(train: Train) -> None:
+    """Raises RecipeError for a schedule of which a part would have no effect, and for rates that leave nothing to learn by."""
+    if train.min_learning_rate and train.lr_scheduler_type.startswith("constant"):
+        raise RecipeError(
+            f"train.min_learning_rate: {train.min_learning_rate:g}: has no effect with lr_scheduler_type {train.lr_scheduler_type}: "
+            "remove it, or use cosine or linear"
+        )
+    if train.min_learning_rate > train.learning_rate:
+        raise RecipeError(
+            f"train.min_learning_rate: {train.min_learning_rate:g} is above train.learning_rate {train.learning_rate:g}, to which it "
+            "would rise at the end"
+        )
+    if train.warmup_steps and train.warmup_ratio:
+        raise RecipeError(
+            f"train.warmup_ratio: {train.warmup_ratio:g}: has no effect beside train.warmup_steps {train.warmup_steps}: set one of them to 0"
+        )
+    for key in ("adam_beta1", "adam_beta2", "lora_dropout", "residual_dropout"):
+        if getattr(train, key) >= 1:
+            raise RecipeError(f"train.{key}: {getattr(train, key):g}: below 1, or nothing is learnt")
 
 
 def check_machine(recipe: Recipe) -> None:
