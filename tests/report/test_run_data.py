@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,9 @@ def test_the_summary_says_what_was_made_lost_and_reached(small):
     evolved = [r for r in run.rows if r["parents"]]
     kept = sum(r["outcome"] == "kept" for r in evolved)
     lost = [sum(r["outcome"] == fate for r in evolved) for fate in ("evolve: no information gain", "verify: fail")]
-    rows, losses, operators, scores, cost = summary(run)
+    rows, losses, difficulty, operators, scores, cost = summary(run)
+    assert difficulty == "Mean difficulty of the kept rows, 1 to 10: 3.0 for seeds, 8.0 for round 1."
+    assert "How hard the rows are was not measured." in summary(replace(run, ratings=()))
     assert rows == (
         f"From 10 seeds 30 rows were evolved, of which {kept} ({kept / 30:.0%}) are in the dataset; with 10 seeds it has {kept + 10} rows."
     )
@@ -128,6 +131,15 @@ def test_evolved_rows_are_counted_by_where_they_ended(small):
     assert {f["fate"] for f in run.fates} == {"kept", "lost in evolve", "lost in verify"}
     kept = sum(f["rows"] for f in run.fates if f["fate"] == "kept")
     assert kept == sum(r["outcome"] == "kept" and bool(r["parents"]) for r in run.rows)
+
+
+def test_a_run_that_evolves_nothing_is_not_said_to_train_on_evolved_rows():
+    settings = {"name": "r", "domain": "d", "train": {"model_name_or_path": "base"}, "teacher": {"model": "t"}}
+    row = {"parents": (), "outcome": "kept"}
+    said = summary(RunData(name="x", recipe_text="", settings=settings, rows=[row]))
+    assert said[0].endswith("on the seeds as they are.") and not any("How hard" in sentence for sentence in said)
+    said = summary(RunData(name="x", recipe_text="", settings=settings, rows=[row, row | {"parents": ("a",)}]))
+    assert said[0].endswith("on rows that t evolves.") and "How hard the rows are was not measured." in said
 
 
 def test_a_run_that_has_only_begun_has_a_short_summary(tmp_path):

@@ -12,8 +12,8 @@ from evoltune.run.queries import PENDING
 
 
 def summary(run: RunData) -> list[str]:
-    """A sentence each on the recipe, rows, losses, operators, contamination, scores, judged answers and cost, as far as there is something."""
-    parts = (_recipe, _rows, _losses, _operators, _repairs, _certificate, _scores, _judged, _cost)
+    """A sentence each on the recipe, rows, losses, difficulty, operators, contamination, scores, judged answers and cost, as far as there is something."""
+    parts = (_recipe, _rows, _losses, _difficulty, _operators, _repairs, _certificate, _scores, _judged, _cost)
     return [sentence for part in parts for sentence in part(run)]
 
 
@@ -21,9 +21,11 @@ def _recipe(run: RunData) -> Iterator[str]:
     train, teacher = run.settings.get("train") or {}, run.settings.get("teacher") or {}
     if train.get("model_name_or_path") and teacher.get("model"):
         how = train.get("finetuning_type", "")
+        rows = f"rows that {teacher['model']} evolves"
+        if run.rows and not any(row["parents"] for row in run.rows):
+            rows = "the seeds as they are"
         yield (
-            f"Recipe {run.settings.get('name')}, domain {run.settings.get('domain')}: {train['model_name_or_path']} is fine-tuned ({how}) on rows "
-            f"that {teacher['model']} evolves."
+            f"Recipe {run.settings.get('name')}, domain {run.settings.get('domain')}: {train['model_name_or_path']} is fine-tuned ({how}) on {rows}."
         )
 
 
@@ -49,6 +51,16 @@ def _losses(run: RunData) -> Iterator[str]:
     if reasons:
         most = "; ".join(f"{n} in {_reason(reason)}" for reason, n in reasons.most_common(3))
         yield f"{_count(sum(reasons.values()), 'row was', 'rows were')} lost, most often: {most}."
+
+
+def _difficulty(run: RunData) -> Iterator[str]:
+    means = [
+        f"{r['mean']:.1f} for {'seeds' if r['round'] == 0 else 'round {}'.format(r['round'])}" for r in run.ratings
+    ]
+    if means:
+        yield f"Mean difficulty of the kept rows, 1 to 10: {', '.join(means)}."
+    elif any(row["parents"] for row in run.rows):
+        yield "How hard the rows are was not measured."
 
 
 def _reason(outcome: str) -> str:
