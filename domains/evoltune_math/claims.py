@@ -35,9 +35,9 @@ _PARTS = {
     "REFUTED": """(?: IS ADV (?:A WORD? | DET)? (?:BAD (?! [FOR IF UNLESS TO ELSE]) | REJECTED | TOO (?:STOP | TO BE | ADVERB))
         | IS ADV NOT ADV RIGHT | (?:MODAL | HEDGE) NOT ADV (?:BE RIGHT | HOLD | STOP) | NOT RIGHT
         | IS ADV [A DET] WORD? ESTIMATE | A BAD | AGAINST [DET A PRON THAT])""",
-    "OTHER": "NUMBER (?! [OPERATOR EQUALS BE WAS MODAL HEDGE PLACES LETTER])",
+    "OTHER": "NUMBER (?! [OPERATOR RELATION EQUALS BE WAS MODAL HEDGE PLACES LETTER])",
     "SUBJECT": "(?:[PRON THAT] | [DET A]? ADJ (?:ANSWER | VALUE | TRUTH | GOOD | REAL) REAL?)",
-    "VALUED": "(?<! OPERATOR) NUMBER",
+    "VALUED": "(?<! [OPERATOR RELATION]) NUMBER",
     "NAME": "(?: LETTER EQUALS )",
     "THAT_IS": "(?: [PAUSE BRACKET]+ (?:PRON BE | THAT BE) PAUSE* | (?:[PAUSE BRACKET]* | BE) RESTATE [PAUSE END]? )",
     "CHOICE": "(?: (?:AND OPERATOR?)? OR PAUSE? HINT*? | MAYBE HINT*)",
@@ -80,10 +80,18 @@ _DENIED = _rules(
     "EARLY (?:THINK | GIVE) TRANSPARENT* HERE [^END HERE]{0,6}? BUT",
     "HERE [BE WAS] ADV WHAT PERSON GIVE IF | FORGET [^END HERE]{1,4}? PAUSE? PERSON? GIVE TRANSPARENT* HERE | REPLACE HERE",
     "HERE WAS DET ADJ ANSWER [EARLY WORD]",
+    "(?:VALUE | CASE) [AFTER EARLY] HERE | NEXT [CASE WORD VALUE]? [AFTER EARLY OF TO] HERE | RANGE FROM? NUMBER TO HERE | ASIDE [DET A BRACKET]* HERE",
+    "DET (?! ADJ [ANSWER VALUE]) [CASE WORD GOOD REAL VALUE]{0,2} (?: WORD | PLACES) OF HERE",
+    "EXAMPLE [PAUSE END]? [DET A]? HERE | HERE BRACKET? PAUSE? [WORD AND]? OTHERS | ONEOF BE+ NAME? HERE | HERE BE ADV ONEOF | HERE UNIT SIGNED",
+    "ANSWER (?:INCLUDE | BAD PAUSE) HERE",
+    "HERE BE ADV (?: FUNCTION | HALF | BOUND | PART OF | (?:NUMBER | ANYONE | WORD)? MORE THAN | NUMBER TIMES) DET ADJ ANSWER",
+    "HERE MOD NUMBER [BE EQUALS GIVE]+ OTHER",
+    "ANSWER RELATION HERE | HERE RELATION DET? ANSWER",
     # a step on the way
+    "HERE BE OTHER (?:END | $)",
     "HERE [^END HERE]{0,6}? [END PAUSE]? BUT [^HERE END]{0,4}? ASKED",
-    "HERE [^HERE END NUMBER QUESTION CHECK]{0,6}? [PAUSE END AND]+ (?:CONCLUDE PAUSE? | GOOD (?=[DET A PERSON LETTER PRON VALUE])) [^HERE END NUMBER QUESTION]{1,8}? [BE EQUALS] OTHER UNIT (?:END | $)",
-    "HERE UNIT LINK* IS [A DET ADVERB CONCLUDE]* PARTIAL | HERE UNIT PARTIAL",
+    "HERE [^HERE END QUESTION CHECK]{0,12}? [PAUSE END AND]+ (?:CONCLUDE PAUSE? | GOOD (?=[DET A PERSON LETTER PRON VALUE])) [^HERE END NUMBER QUESTION]{1,8}? [BE EQUALS] OTHER UNIT (?:END | $)",
+    "HERE UNIT AS [A DET] WORD? ESTIMATE | HERE UNIT LINK* IS [A DET ADVERB CONCLUDE WORD]{0,3} PARTIAL (?! OF (?! DET ADJ ANSWER)) | HERE UNIT (?:LINK | WORD | BE){0,4} PARTIAL (?! OF (?! DET ADJ ANSWER))",
     "HERE [^HERE END QUESTION CHECK]{0,6}? [END PAUSE AND BUT BE]? [^END NUMBER CHECK]{0,4}? (?:[NEED ADVERB CONCLUDE] TO? PAUSE? BE? | MODAL BE) (?:DIVIDED | [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?: BY | STOP | TO GIVE))",
     "HERE UNIT [END PAUSE] [AND BUT ADVERB CONCLUDE PAUSE]* [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?:BY NUMBER WORD? | AS WORD)? PAUSE? PERSON? GIVE DET? LETTER? EQUALS? OTHER",
     "HERE [^HERE END MORE NUMBER]{0,8}? (?:PAUSE | [PRON THAT]) ADVERB? GIVE OTHER STOP",
@@ -95,6 +103,7 @@ _CORRECTED = _rules(
     "HERE [^END NUMBER HERE]{0,6}? [PAUSE END] [PAUSE END BRACKET]* DET REAL+ ADJ (?:ANSWER | VALUE) [BE EQUALS]+ [ADVERB CONCLUDE ALSO PAUSE DET]* OTHER UNIT STOP",
     "HERE UNIT [PAUSE END]+ [BUT NO PAUSE]* [ADVERB CONCLUDE ALSO]* [INSTEAD MAKE] [PAUSE ADVERB CONCLUDE ALSO DET INSTEAD PRON MODAL HAVE BE]* OTHER UNIT (?:[END BRACKET] | $)",
     "HERE [BRACKET PAUSE]* (?:SUBJECT)? [MODAL HEDGE] HAVE? (?:BE | READ) OTHER STOP",
+    "HERE LINK* ROUND WORD? TO DET? OTHER STOP",
     "HERE [^END NUMBER HERE]{0,10}? END SUBJECT [MODAL HEDGE] (?:BE | READ) OTHER UNIT STOP",
     "HERE [^HERE QUESTION]{0,16}? OTHER UNIT PAUSE? (?:PRON BE | PAUSE) DET ADJ ANSWER",
     "HERE [PAUSE END BRACKET]+ (?:INSTEAD [PAUSE END]*)+ [^NUMBER HERE CHECK QUESTION]{0,12}? [PAUSE GIVE BE EQUALS] OTHER UNIT ADV (?:END | $)",
@@ -109,7 +118,7 @@ _DOUBTED = _rules(
 )
 _CONDITIONAL = _rules(
     "HERE UNIT PAUSE? [BUT AND]? UNLESS",
-    "HERE UNIT PAUSE? [IF AS FOR REJECT] THAT? DET? (?:LETTER | VALUE) (?:BE NOT? A? [CASE BOUND] | OPERATOR | CASE)",
+    "HERE UNIT PAUSE? [IF AS FOR REJECT] THAT? DET? (?:LETTER | VALUE) (?:BE NOT? A? [CASE BOUND] | OPERATOR | RELATION | CASE)",
     "HERE UNIT PAUSE? [IF AS FOR] CASE (?:LETTER | VALUE)",
     "(?: ^ | END) UNLESS [^END PAUSE]{1,8}? BE DET ADJ ANSWER HERE",
     "HERE [^HERE QUESTION]{0,9}? [END PAUSE AND BUT OR]+ ELSE [PAUSE BRACKET]* TRANSPARENT* OTHER",
@@ -122,14 +131,14 @@ _CONDITIONAL = _rules(
     "IF [^END]{1,9}? NUMBER UNIT [PAUSE END AND BUT]+ IF [^END HERE NUMBER]{1,6} PAUSE? TRANSPARENT* HERE",
 )
 _BOUNDED = _rules(
-    "(?:(?:[BOUND LEAST HALF BEYOND FUNCTION DIVIDED] | VALUE OF NUMBER AND | [NUMBER LETTER] [TIMES PLUS] | (?:NUMBER? WORD? MORE | WORD | AND | OR)? THAN | BETWEEN NUMBER AND | EVERY WORD? BUT | (?:PERCENT | [PART HALF]) OF | (?<! HAVE) (?<! ATTAINS) A EXTREME OF)) [DET A BRACKET]? HERE",
+    "(?:(?:[BOUND LEAST HALF BEYOND FUNCTION DIVIDED] | VALUE OF NUMBER AND | [NUMBER LETTER] [TIMES PLUS] | (?:NUMBER? WORD? MORE | WORD | AND | OR)? THAN | BETWEEN NUMBER AND | EVERY WORD? BUT | (?:PERCENT | [PART HALF BOUND]) OF | MARGIN | (?<! HAVE) (?<! ATTAINS) A EXTREME OF)) [DET A BRACKET]? HERE",
     "NUMBER PERCENT? OF [DET A]? HERE",
     "OPERATE [NUMBER LETTER ANYONE]? [TO FROM] [DET A]? HERE | (?: ^ | [END PAUSE BY] | NEED TO?) OPERATE [DET A]? HERE | BASE NUMBER OF HERE",
 )
 _CHANGED = _rules(
     "HERE [BRACKET PAUSE]* [WORD VALUE]?? (?: [OR AND] [MORE BEYOND UP GOOD REAL] (?! [BE WAS MODAL DO DOES]) | AT DET? LEAST | POWERED | BEYOND CASE)",
     "HERE BRACKET? (?: SCALE | [TIMES PLUS BOUND] (?:NUMBER | ANYONE))",
-    "HERE (?:WORD)? MORE THAN (?:LETTER | OTHER | [BOUND HALF FUNCTION]) | HERE SUFFIX NUMBER? | HERE PAUSE? PLUS WORD STOP | HERE CHOOSE NUMBER | HERE MORE NUMBER | HERE DIVIDED [NUMBER LETTER PRON] | HERE [REJECT REJECTED] [DET WORD]{0,3} (?:NUMBER | LETTER EQUALS) | HERE UNIT AT A? EXTREME | HERE VALUE? WORD? BASE NUMBER | HERE UNIT BEYOND CASE",
+    "HERE (?:WORD)? MORE THAN (?:LETTER | OTHER | [BOUND HALF FUNCTION]) | HERE SUFFIX NUMBER? | HERE PAUSE BUT BOUND STOP | HERE PAUSE? PLUS WORD STOP | HERE CHOOSE NUMBER | HERE MORE NUMBER | HERE DIVIDED [NUMBER LETTER PRON] | HERE [REJECT REJECTED] [DET WORD]{0,3} (?:NUMBER | LETTER EQUALS) | HERE UNIT AT A? EXTREME | HERE VALUE? WORD? BASE NUMBER | HERE UNIT BEYOND CASE",
 )
 _OR_AFTER = _rules(
     "HERE (?P<unit>[WORD LETTER PERCENT]?) [PAUSE END BUT]* BRACKET? (?: (?:AND OPERATOR?)? OR PAUSE? HINT*? | MAYBE HINT*? | TO ) NAME? OTHER (?P<behind>WORD?)",
@@ -141,6 +150,7 @@ _OR_AFTER = _rules(
     "HERE GAP [PAUSE AND]+ SODOES NAME? NUMBER",
     "ALSO HERE AND NAME? NUMBER | HERE AND NAME? NUMBER [BE MODAL ALSO ADVERB CONCLUDE]+ [GOOD ANSWER HOLD]",
     "ANSWER PAUSE HERE PAUSE NAME? OTHER STOP",
+    "HERE PAUSE OTHER (?:PAUSE NUMBER)* [PAUSE AND]* (?:OR NUMBER STOP | END)",
     "HERE ARROW OTHER STOP | HERE [^NUMBER END HERE CHECK BRACKET]{0,8}? [PAUSE OR] OTHER (?:END | $)",
     "HERE [^HERE]{0,8}? BUT NAME? NUMBER [BE MODAL HEDGE]+ ALSO ADVERB STOP",
     "HERE BRACKET? AND (?: [ADVERB CONCLUDE ALSO]+ NAME?)? OTHER STOP",
@@ -164,6 +174,7 @@ _SIGN_APART = re.compile(
     r"(?:\$\s*(?:\\[,;:! ]\s*)*[-−]\s*(?:\\[,;:! ]\s*)*\$|(?<![\w)}−])−|(?<![\w)}-])-(?:\\[,;:!]\s*)+|(?<=[\s=])-\$)\s*$"
 )
 """A minus sign with a delimiter or a space of TeX between it and its number; after `- ` an item of a list begins."""
+_EITHER_SIGN = re.compile(r"\$?\s*(?:±|\\pm)\s*\$?\s*$")
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°)?")
 _TEN_POWER = re.compile(r"[\s$)}]*(\\times\s*10\^(?:\{-?\d+\}|\d))")
@@ -201,12 +212,27 @@ _WORD = re.compile(r"[a-z]+")
 _WRAPPING = re.compile(r"\\(?:boxed|text|mathrm)|[{}\s$]")
 _ANYWHERE = words_of(
     "NOT NO REJECT REJECTED BAD FAILS AGAINST NOBODY MAYBE HEDGE ERROR INSTEAD CORRECTION RETRACT MAKE TRUTH REAL BUT UNLESS ELSE ANOTHER ALSO ESTIMATE "
-    "OPERATE FORGET REPLACE PLUS DIVIDED"
-) | {"cannot", "t"}
-_BEHIND = words_of("GIVE CONCLUDE TOTAL NEED PARTIAL RESTATE ASKED WAS SUFFIX BASE")
+    "OPERATE FORGET REPLACE PLUS DIVIDED RANGE ASIDE EXAMPLE ONEOF"
+) - {"e", "or", "between"} | {"cannot", "t", "absolute"}
+_BEHIND = words_of("GIVE CONCLUDE TOTAL NEED PARTIAL RESTATE ASKED WAS SUFFIX BASE ROUND MOD OTHERS ONEOF SIGNED") | {
+    "approximation",
+    "guess",
+    "hypothesis",
+}
+_RELATIONS = (
+    "<",
+    ">",
+    "≤",
+    "≥",
+    "≠",
+    *(f"\\{name}{q}" for name in ("le", "ge", "ne") for q in ("", "q")),
+    "\\lt",
+    "\\gt",
+)
+_ISSUES = (["is"], ["becomes"], ["equals"], ["remains"])
 _NEAR_BEFORE = words_of(
-    "THINK OR THAN BEYOND BOUND LEAST BETWEEN EVERY HALF PART EXTREME TIMES FUNCTION POWERED ANYONE AROUND VAGUE"
-) | {"has", "base", "sum", "product", "difference", "quotient"}
+    "THINK OR THAN BEYOND BOUND LEAST BETWEEN EVERY HALF PART EXTREME TIMES FUNCTION POWERED ANYONE AROUND VAGUE AFTER EARLY NEXT INCLUDE"
+) | {"has", "e", "minus", "base", "sum", "product", "difference", "quotient"}
 _NEAR_AFTER = words_of("OR MORE UP MARGIN TIMES BOUND SODOES POWERED SCALE TOO AT IF BEYOND WHAT CHOOSE") | {
     "to",
     "for",
@@ -255,6 +281,8 @@ def claim(text: str, start: int, end: int) -> Claim:
     before, after = text[max(0, start - MAX_BESIDE) : start], text[end : end + MAX_BESIDE]
     if ("-" in before[-12:] or "−" in before[-12:]) and (sign := _SIGN_APART.search(before)):
         before = f"{before[: sign.start()]} minus "
+    elif ("±" in before[-8:] or "\\pm" in before[-8:]) and (sign := _EITHER_SIGN.search(before)):
+        before = f"{before[: sign.start()]} plus or minus "
     words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
     if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)) or " o " in after:
         before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]
@@ -271,6 +299,10 @@ def claim(text: str, start: int, end: int) -> Claim:
         or "%" in before[-8:]
         or "‰" in after[:8]
         or "→" in after[:8]
+        or words_after[:1] in _ISSUES
+        or words_before[-1:] == ["of"]
+        or before.rstrip().endswith(_RELATIONS)
+        or after.lstrip().startswith(_RELATIONS)
         or after.lstrip(" $")[:1] == "("
     )
     if is_told:

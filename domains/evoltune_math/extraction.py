@@ -66,6 +66,8 @@ _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b"
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
 _REASON = re.compile(r"[^.!?\n]*\b(?:since|because)\b[^.!?\n]*", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
+_NOTE = re.compile(r"(\$?-?\d[\d.,/]*\$?)\s*\((?![^()]*\b(?:mod|base)\b)[^()$]*[A-Za-z]{2,} [^()$]*\)\.?$")
+"""A number and a remark in brackets: `18 (9 per side)`."""
 _MONEY = re.compile(
     r"(?<![\\$\w])\$(?=\d[\d,]*(?:\.\d+)?(?:\s+(?!mod\b)[A-Za-z]{2,}(?![\w\s]*\$(?!\d))|/[a-z]{3}|[.,;:!?)]?(?:\s|$)(?![^$\n]{0,20}\$(?!\d))))"
 )
@@ -329,6 +331,8 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
     if not sentence:
         return None
+    if (note := _NOTE.match(sentence)) and claim(sentence, *note.span(1)) == NOTHING:
+        return Found(note[1], "phrase")
     if (denied := _denied(sentence, text)) is not None:
         return denied
     if _is_bare_answer(sentence):

@@ -41,7 +41,7 @@ _OPERATOR_END = re.compile(
     r"(?:[+*/^_<>|({\[≤≥√·×÷±≠-]|\\(?!text|boxed|therefore|implies)[A-Za-z]+|\d)\s*$|[A-Za-z.)}]$"
 )
 _OPERATOR_START = re.compile(
-    r"\s*(?:[+*/^_<>|)\]}≤≥·×÷±≠-]|\\[A-Za-z]+|\s:\s\d|=\s*-?\d[\d.,]*\s*(?:$|[.,;$&]))|[A-Za-z\d!'(]|\.\d|:\d|\{?,\}?\d{3}(?!\d)"
+    r"\s*(?:[+*/^_<>|)\]}≤≥·×÷±≠-]|\\[A-Za-z]+|\s:\s\d|\sx\s\d|=\s*-?\d[\d.,]*\s*(?:$|[.,;$&]))|[A-Za-z\d!'(]|\.\d|:\d|\{?,\}?\d{3}(?!\d)"
 )
 _LIST_MARK = re.compile(r"(?:^|\n)\s*(?:[-*•>#|+]+|\(?\w{1,2}[.)]|\([a-z]{1,4}\))\s+$")
 _DANGLING = re.compile(r"(?:\s|[+*/<>=-]|\\(?:times|cdot|pm))*$")

@@ -21,7 +21,7 @@ HAVE = has have had having
 NOT = not never neither nor hardly scarcely; no longer
 NO = no nope none
 YES = yes indeed
-MAYBE = maybe perhaps possibly conceivably
+MAYBE = maybe perhaps possibly conceivably; let is say; let us say; let me say; for the sake of argument
 ADVERB = clearly certainly obviously definitely simply just then completely totally really quite plainly still already now surely probably likely
  always about exactly only; of course; not only; not just; not merely; not simply; no doubt; no doubts; without doubt; without a doubt; beyond doubt; beyond a doubt;
  beyond any doubt; none other than; no other than; nothing but; nothing more than; nothing other than; nothing else than; I suppose; I guess; to be; not more and not less; at first glance
@@ -34,14 +34,26 @@ PARTIAL = intermediate partial preliminary provisional tentative interim unfinis
 CHECK = check checking verify verification verifying confirm confirming indeed proof probe backwards
 SUFFIX = factorial ppm permille ‰; basis points; per mille; per thousand; per million; parts per million; and counting; and change; and then some; and something; raised to; to the power;
  and a half; and a third; and a quarter
-TOTAL = altogether overall combined together; in total; in all; all together; together; taken together
+TOTAL = altogether overall combined together; in total; in all; all together; taken together
 NEED = need needs needed; remains to; still to; yet to; left to
 BASE = base
 CHOOSE = choose
 FROM = from
+ASIDE = ; starting at; starting from; starting with; counting from; bounded by; bounded above by; bounded below by; outside of; torn between; short of; in excess of
 PLUS = plus
 FORGET = forget forgetting forgets overlooking
 ASKED = asked asks wanted want wants seek
+AFTER = after
+MOD = mod modulo
+MEASURE = price cost age speed rate height length width depth weight mass distance temperature amount area volume average mean median profit loss discount time duration radius diameter perimeter angle slope income salary set
+EXAMPLE = besides like; e g; for example; for instance; such as; apart from; aside from; in addition to
+ONEOF = ; one of the answers; one of the solutions; one of the roots; one of the possible answers; one of the correct answers; one possible answer; one possible solution; one of several; one of many; among the solutions; among the answers; among the roots
+OTHERS = etc others
+INCLUDE = include includes including
+SIGNED = ; up to sign; up to a sign; with a minus sign; with a negative sign; with opposite sign; with the opposite sign; in a hundred; in a thousand; parts per thousand; parts per hundred
+NEXT = next predecessor successor preceding following
+ROUND = round rounds rounded rounding
+RANGE = anywhere range ranging ranges varies
 DIVIDED = ; divided by; multiplied by
 READ = read
 REPLACE = replace replacing
@@ -56,7 +68,7 @@ REAL = correct right true actual real exact proper
 GOOD = valid acceptable admissible allowed possible so final required desired case enough; the case; what we want; what we need; what I want
 VALUE = value values number numbers total sum product difference quotient result results
 HOLD = work works satisfy satisfies fit fits hold holds solve solves happen happens occur match matches qualify qualifies apply applies suffice; check out; checks out; make sense; makes sense
-ESTIMATE = overestimate underestimate placeholder; upper bound; lower bound; lower bound; red herring; rough estimate; first guess; first attempt
+ESTIMATE = overestimate underestimate placeholder; first approximation; rough approximation; crude approximation; starting guess; ballpark figure; ballpark estimate; working hypothesis; upper bound; lower bound; lower bound; red herring; rough estimate; first guess; first attempt
 FAILS = fails fail
 AGAINST = contradicts violates
 PRON = it this these those which
@@ -76,7 +88,7 @@ ERROR = forgot overlooked overlooks overcounts overcounted undercounts undercoun
  made an arithmetic mistake; made a calculation error; made a slip; made a small error; made a small mistake; make an error; make a mistake; was wrong; am wrong; was mistaken; am mistaken; were wrong;
  got it wrong; got that wrong; messed up; slipped up
 BUT = but yet though although however whereas while
-INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; after rechecking; I meant; should have been
+INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; after rechecking; I meant; I mean; should have been
 TRUTH = truth reality
 CORRECTION = correction edit erratum corrected; let me correct that; let me correct this; let me fix that; correcting that
 RETRACT = ; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
@@ -106,7 +118,7 @@ SODOES = ; so does; so is; so do; as does; as is; as do
 VAGUE = ; upwards of; north of; just shy of; shy of; close to; in the region of; on the order of
 AROUND = around roughly somewhere approximately
 SCALE = hundred thousand million billion trillion quadrillion quintillion lakh lakhs crore crores dozen score gross tenth tenths hundredth hundredths thousandth thousandths halves
-BOUND = minus negative nearly almost twice exceed exceeds exceeded exceeding beyond; divisible by; up to; starting at; starting from; starting with; counting from; less than or equal to; greater than or equal to; more than or equal to; smaller than or equal to; larger than or equal to; not exceeding; bounded by; bounded above by; bounded below by; outside of; torn between
+BOUND = minus negative nearly almost twice exceed exceeds exceeded exceeding beyond; divisible by; up to; less than or equal to; greater than or equal to; more than or equal to; smaller than or equal to; larger than or equal to; not exceeding
 BETWEEN = between
 EVERY = every all
 HALF = half
@@ -140,6 +152,7 @@ _SIGNS = (
     "QUESTION",
     "PERCENT",
     "ARROW",
+    "RELATION",
 )
 _COMMON = frozenset(
     "answer means made from first one right make only should before to have been the of was up in on too that it by at if when for a this everything and i".split()
@@ -156,7 +169,7 @@ _TOKEN = re.compile(
     r"|(?P<END>[.!](?=[\s\"'”)\]}*$]|$)|\.\.\.|…|。|\n\s*\n|\n(?=\s*[A-Z*#>-]))"
     r"|(?P<PAUSE>[,;:—–，；：、]|(?<=\s)--?(?=\s))|(?P<QUESTION>[?？])|(?P<PERCENT>\\?%)"
     r"|\\(?:[\[\](),;:! ]|(?:text|mathrm|boxed|fbox|textbf|mathbf|left|right|quad|qquad|displaystyle)(?![A-Za-z]))|(?P<BRACKET>[()\[\]])"
-    r"|(?P<ARROW>→|⟶|⇒|[-=]>|\\(?:to|rightarrow|longrightarrow|Rightarrow)(?![A-Za-z]))|(?P<EQUALS>=|\\approx|≈)|(?P<OPERATOR>[<>≤≥≠+/^×·÷±]|-|\\(?:times|cdot|pm|le|ge|leq|geq|neq?|lt|gt|equiv)(?![A-Za-z])|(?<=[\d)}])\s?\*\s?(?=[\d(]))"
+    r"|(?P<ARROW>→|⟶|⇒|[-=]>|\\(?:to|rightarrow|longrightarrow|Rightarrow)(?![A-Za-z]))|(?P<EQUALS>=|\\approx|≈)|(?P<RELATION>[<>≤≥≠]|\\(?:le|ge|leq|geq|neq?|lt|gt|equiv)(?![A-Za-z]))|(?P<OPERATOR>[+/^×·÷±]|-|\\(?:times|cdot|pm)(?![A-Za-z])|(?<=[\d)}])\s?\*\s?(?=[\d(]))"
 )
 
 
@@ -181,7 +194,7 @@ for _phrase in _CLASS:
 _OTHER = {word: frozenset(after.split()) for word, after in _OTHER_SENSE.items()}
 _PLAIN = {
     name: _SIGN[name]
-    for name in ("NUMBER", "END", "PAUSE", "QUESTION", "PERCENT", "BRACKET", "EQUALS", "OPERATOR", "ARROW")
+    for name in ("NUMBER", "END", "PAUSE", "QUESTION", "PERCENT", "BRACKET", "EQUALS", "OPERATOR", "ARROW", "RELATION")
 }
 WORD, LETTER, END, HERE, NUMBER = (_SIGN[name] for name in ("WORD", "LETTER", "END", "HERE", "NUMBER"))
 

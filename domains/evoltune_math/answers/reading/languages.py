@@ -59,6 +59,8 @@ one might think = se podría pensar/uno podría pensar/podría pensarse/podría 
  si potrebbe pensare/si potrebbe credere; poderia-se pensar/pode-se pensar; ; можно подумать/можно было бы подумать
 too large = demasiado grande/demasiado pequeño/demasiado alto; zu groß/zu klein/zu hoch/zu niedrig; trop grand/trop petit/trop élevé; troppo grande/troppo piccolo; grande demais/pequeno demais;
  te groot/te klein; слишком велико/слишком мало/слишком большое
+intermediate result = resultado intermedio/paso intermedio; zwischenergebnis/zwischenschritt; résultat intermédiaire; risultato intermedio; resultado intermediário/resultado intermédio; tussenresultaat; промежуточный результат
+only half = solo la mitad/sólo la mitad; nur die hälfte/erst die hälfte; seulement la moitié; solo la metà; apenas metade; ; только половина
 , that is, = es decir/o sea/esto es; das heißt/d.h./sprich; c'est-à-dire/autrement dit; cioè/ossia/vale a dire; ou seja/isto é; dat wil zeggen/czyli; то есть/т.е.
 actually = en realidad/mejor dicho/más bien; eigentlich/genauer gesagt/vielmehr; en fait/en réalité/plutôt; in realtà/anzi; na verdade/aliás; eigenlijk; на самом деле/точнее
 or = ; bzw; ou bien
@@ -76,6 +78,7 @@ otherwise = 否则/否則/不然/それ以外/そうでなければ/そうでな
 or maybe = 也可能是/也可能为/也有可能是
 maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると/もしかしたら/아마도/아마
 ? no = +かもしれない/+かもしれません/+일지도/+일 수도
+, is an intermediate result. = +只是中间结果/+是中间结果/+は途中の結果
 , that is, = +，?即/+，?也就是/+，?换句话说/+，?つまり/+、つまり/+，?亦即/즉
 , actually = ，准确地说是?/，确切地说是?/，更准确地说是?/，其实是?/，实际上是?/、正確には/、実は
 or = 或者是/或者/或是/+或(?![许者是])/または/あるいは/もしくは/또는/혹은
