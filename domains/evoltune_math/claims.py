@@ -86,18 +86,24 @@ _DENIED = _rules(
     "ANSWER (?:INCLUDE | BAD PAUSE) HERE",
     "HERE BE ADV (?: FUNCTION | HALF | BOUND | PART OF | (?:NUMBER | ANYONE | WORD)? MORE THAN | NUMBER TIMES) DET ADJ ANSWER",
     "HERE MOD NUMBER [BE EQUALS GIVE]+ OTHER",
+    "INUNITS PAUSE? TRANSPARENT* HERE | HERE UNIT BRACKET? INUNITS | HERE [^END HERE]{0,4}? BUT PRON BE NOT ATTAINS",
     "ANSWER RELATION HERE | HERE RELATION DET? ANSWER",
     # a step on the way
-    "HERE BE OTHER (?:END | $)",
     "HERE [^END HERE]{0,6}? [END PAUSE]? BUT [^HERE END]{0,4}? ASKED",
-    "HERE [^HERE END QUESTION CHECK]{0,12}? [PAUSE END AND]+ (?:CONCLUDE PAUSE? | GOOD (?=[DET A PERSON LETTER PRON VALUE])) [^HERE END NUMBER QUESTION]{1,8}? [BE EQUALS] OTHER UNIT (?:END | $)",
     "HERE UNIT AS [A DET] WORD? ESTIMATE | HERE UNIT LINK* IS [A DET ADVERB CONCLUDE WORD]{0,3} PARTIAL (?! OF (?! DET ADJ ANSWER)) | HERE UNIT (?:LINK | WORD | BE){0,4} PARTIAL (?! OF (?! DET ADJ ANSWER))",
     "HERE [^HERE END QUESTION CHECK]{0,6}? [END PAUSE AND BUT BE]? [^END NUMBER CHECK]{0,4}? (?:[NEED ADVERB CONCLUDE] TO? PAUSE? BE? | MODAL BE) (?:DIVIDED | [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?: BY | STOP | TO GIVE))",
+    "A WORD? ESTIMATE (?:WORD DET ANSWER)? [BE EQUALS]+ TRANSPARENT* HERE",
+)
+_OVERTAKEN = _rules(
+    "HERE BE OTHER (?:END | $)",
     "HERE UNIT [END PAUSE] [AND BUT ADVERB CONCLUDE PAUSE]* [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?:BY NUMBER WORD? | AS WORD)? PAUSE? PERSON? GIVE DET? LETTER? EQUALS? OTHER",
     "HERE [^HERE END MORE NUMBER]{0,8}? (?:PAUSE | [PRON THAT]) ADVERB? GIVE OTHER STOP",
     "HERE [^END HERE NUMBER MORE]{0,6}? [PAUSE AND END]+ (?:CONCLUDE | GOOD) [^END HERE NUMBER MORE]{0,4}? (?:TOTAL [PAUSE BE GIVE EQUALS ANYONE PERSON]* OTHER UNIT | OTHER UNIT TOTAL) STOP",
-    "A WORD? ESTIMATE (?:WORD DET ANSWER)? [BE EQUALS]+ TRANSPARENT* HERE",
+    "HERE [^HERE END QUESTION CHECK]{0,12}? [PAUSE END AND]+ (?:CONCLUDE PAUSE? | GOOD (?=[DET A PERSON LETTER PRON VALUE])) [^HERE END NUMBER QUESTION]{1,8}? [BE EQUALS] OTHER UNIT (?:END | $)",
+    "HERE [^HERE QUESTION CHECK FORGET BAD IF ERROR]{0,6}? OPERATE [^HERE END CHECK]{0,8}? [GIVE BE EQUALS PAUSE] OTHER (?:END | $)",
+    "HERE [BOUND PLUS] [^HERE END]{1,8}? [BE EQUALS GIVE] OTHER STOP | HERE [^HERE]{0,12}? GIVE DET GOOD+ OTHER STOP",
 )
+"""What goes on from the number to another, the last of the match."""
 _CORRECTED = _rules(
     "HERE [^END NUMBER HERE]{0,10}? [PAUSE END] [END PAUSE BRACKET]* (?:[BUT INSTEAD NO] [PAUSE BUT INSTEAD NO ADVERB CONCLUDE ALSO]*)+ SUBJECT [MODAL HEDGE]? HAVE? [BE EQUALS]+ INSTEAD? [ADVERB CONCLUDE ALSO PAUSE DET]* OTHER UNIT STOP",
     "HERE [^END NUMBER HERE]{0,6}? [PAUSE END] [PAUSE END BRACKET]* DET REAL+ ADJ (?:ANSWER | VALUE) [BE EQUALS]+ [ADVERB CONCLUDE ALSO PAUSE DET]* OTHER UNIT STOP",
@@ -212,13 +218,11 @@ _WORD = re.compile(r"[a-z]+")
 _WRAPPING = re.compile(r"\\(?:boxed|text|mathrm)|[{}\s$]")
 _ANYWHERE = words_of(
     "NOT NO REJECT REJECTED BAD FAILS AGAINST NOBODY MAYBE HEDGE ERROR INSTEAD CORRECTION RETRACT MAKE TRUTH REAL BUT UNLESS ELSE ANOTHER ALSO ESTIMATE "
-    "OPERATE FORGET REPLACE PLUS DIVIDED RANGE ASIDE EXAMPLE ONEOF"
+    "OPERATE FORGET REPLACE PLUS DIVIDED RANGE ASIDE INUNITS EXAMPLE ONEOF"
 ) - {"e", "or", "between"} | {"cannot", "t", "absolute"}
-_BEHIND = words_of("GIVE CONCLUDE TOTAL NEED PARTIAL RESTATE ASKED WAS SUFFIX BASE ROUND MOD OTHERS ONEOF SIGNED") | {
-    "approximation",
-    "guess",
-    "hypothesis",
-}
+_BEHIND = words_of(
+    "GIVE CONCLUDE TOTAL NEED PARTIAL RESTATE ASKED WAS SUFFIX BASE ROUND ATTAINS INUNITS MOD OTHERS ONEOF SIGNED"
+) | {"approximation", "guess", "hypothesis"}
 _RELATIONS = (
     "<",
     ">",
@@ -323,6 +327,8 @@ def _said(before: str, after: str, answer: str) -> Claim:
         return Claim("not", correction=other)
     if _DENIED.search(line):
         return Claim("not")
+    if (found := _OVERTAKEN.search(line)) and _words(tokens, text, found.start() + found[0].rindex(NUMBER)) != answer:
+        return Claim("not")
     alternative = _alternatives(tokens, text)
     if alternative != NOTHING:
         return NOTHING if _is_chosen(tokens, text, answer) else alternative
@@ -331,7 +337,7 @@ def _said(before: str, after: str, answer: str) -> Claim:
     here = line.index(HERE)
     lead = _words(tokens, text, found.start(), here - 1) if (found := _BOUNDED.search(line)) else ""
     tail = _words(tokens, text, here + 1, found.end() - 1) if (found := _CHANGED.search(line)) else ""
-    if lead or tail:
+    if (lead or tail) and not _is_chosen(tokens, text, answer):
         return Claim(before=lead, after=tail)
     return Claim("perhaps") if _DOUBTED.search(line) else NOTHING
 
