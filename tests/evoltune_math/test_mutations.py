@@ -15,7 +15,8 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks/math_mutations.py"
 
 
 @pytest.fixture
-def mutations() -> ModuleType:
+def mutations(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARK.parent))  # it imports its neighbours
     spec = importlib.util.spec_from_file_location("math_mutations", BENCHMARK)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
