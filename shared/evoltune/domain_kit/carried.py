@@ -52,6 +52,11 @@ class Carried:
             for text in (candidate, *list(near_misses(candidate).values())[:1])
             for how, changed, mode in plans
         ]
+        tries += [
+            (task, text, *plans[1])
+            for task, _, candidate in self.right[:_TASKS]
+            for text in list(near_misses(candidate).values())[1:]
+        ]
         expected: dict[tuple[str, str], Verdict | None] = {}
         for task, text, how, changed, mode in until.over(tries):
             key = (task.instruction + task.name, text)

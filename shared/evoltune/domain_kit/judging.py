@@ -282,6 +282,8 @@ class Laws:
         tries: list[Attempt] = []
         for task, text, candidate in judged.right[:12]:
             tries += [(task, text), *((task, wrong) for wrong in list(near_misses(candidate).values())[:2])]
+        some = judged.right[:6]
+        tries += [(task, f"{text}\n\n{other}") for (task, text, _), (_, other, _) in zip(some, some[1:], strict=False)]
         tries += [(task, text) for task in tasks[:3] for text in UNRELATED]
         until = self.time.until()
         first, used = self._all(self.first, tries, until)

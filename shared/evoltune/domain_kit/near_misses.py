@@ -1,7 +1,10 @@
 """Answers that are nearly right, made from right ones; and answers that no domain should accept or stumble over."""
 
 import ast
+import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 SWAPS = (
     ("==", "!="), ("<", ">"), (" + ", " - "), ("return ", "return not "), (" and ", " or "), ("True", "False"),
@@ -10,12 +13,18 @@ SWAPS = (
 HOSTILE = (
     "", " ", "\x00", "\ud800", "\u202e\u200b", "A" * 1_000_000, "(" * 5_000, "9" * 4_000, "9**9**9**9", "{" * 999 + "}" * 999,
     "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
-    "1/0", "0/0", "1e999999999", "1e-999999999", "{}", "[]", '{"answer": null}', '{"answer": [1]}', "[1, 2]", "[{}]", "<a>", "2023-02-30", "25:61", "\u0663\u00b2\u00bd\u4e00",
+    "1/0", "0/0", "1e999999999", "1e-999999999", "{}", "[]", '{"answer": null}', '{"answer": [1]}', "[1, 2]", "[{}]", "<a>", "2023-02-30", "25:61", "\u00b2", "\u0663", "\u00bd", "\u0663\u00b2\u00bd\u4e00",
     *"*+?\\%$={}<>'\"().-,e:;/|&^~#@!", "--1", "1..2", "1,,2", "$$", "\\boxed{", "\\frac{}{}", "**", "()", ",", "0x", "1e", "=1", "1=", "A", "z",
     "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000, "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
-RIGHT_AT_TIMES = frozenset((*(f"{old.strip()!r} swapped" for old, _ in SWAPS), "words in reverse order", "a word lost"))
+MORE = ("more at its end", "more at its start")
+STRUCTURED = ("a value lost", "a value null", "a value of another type", "two values swapped", "a value too many")
+"""Kinds of change to a JSON object or list."""
+RIGHT_AT_TIMES = frozenset((
+    *(f"{old.strip()!r} swapped" for old, _ in SWAPS), "words in reverse order", "a word lost",
+    "two values swapped", "a value of another type", "a value too many",
+))  # fmt: skip
 """Kinds of change after which many an answer is still right (`SELECT DISTINCT`): they prove nothing by themselves."""
 _NUMBER = re.compile(r"\d+")
 _SIGNED = re.compile(r"(?<![\w.)\]}-])(?=\d)")
@@ -23,7 +32,11 @@ _SIGNED = re.compile(r"(?<![\w.)\]}-])(?=\d)")
 
 def near_misses(text: str) -> dict[str, str]:
     """kind of change -> an answer near to `text` and nearly always wrong. Kinds that do not apply are left out."""
-    found: dict[str, str] = {"denied": f"not {text}", "doubted": f"I do not know; perhaps {text}, perhaps not"}
+    structured = _of_structure(text)
+    if structured:  # a reader of JSON may well find it between other words, "not {...}" too
+        found: dict[str, str] = structured
+    else:
+        found = {"denied": f"not {text}", "doubted": f"I do not know; perhaps {text}, perhaps not"}
     pieces = re.findall(r"\S+", text)
     if len(pieces) > 3:
         middle = len(pieces) // 2
@@ -32,7 +45,41 @@ def near_misses(text: str) -> dict[str, str]:
     if len(pieces) > 2 and not set(text) & set(",;"):
         found["words in reverse order"] = " ".join(pieces[::-1])
     found |= _of_content(text) | _of_letters(text)
+    for kind in MORE if structured else ():
+        found.pop(kind, None)
     return {kind: wrong for kind, wrong in found.items() if wrong.strip() and wrong != text}
+
+
+def _of_structure(text: str) -> dict[str, str]:
+    """Changes to a JSON object or list, after which it is still JSON; none where the text is something else."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(whole, dict | list) or not whole:
+        return {}
+    keys: list[Any] = [*whole] if isinstance(whole, dict) else [*range(len(whole))]
+    first, last = keys[0], keys[-1]
+    changed = dict(zip(STRUCTURED, _changed(whole, first, last), strict=True))
+    return {kind: json.dumps(value, ensure_ascii=False) for kind, value in changed.items() if value != whole}
+
+
+def _changed(whole: Any, first: Any, last: Any) -> Iterator[Any]:
+    """The value with each of the changes of `STRUCTURED`, in their order."""
+
+    def copied(*changes: tuple[Any, Any]) -> Any:
+        copy = whole.copy()
+        for key, value in changes:
+            copy[key] = value
+        return copy
+
+    lost = whole.copy()
+    del lost[last]
+    yield lost
+    yield copied((first, None))
+    yield copied((first, [whole[first]]))
+    yield copied((first, whole[last]), (last, whole[first]))
+    yield {**whole, "zq": whole[last]} if isinstance(whole, dict) else [*whole, whole[last]]
 
 
 def _of_content(text: str) -> dict[str, str]:
@@ -74,13 +121,16 @@ def _of_letters(text: str) -> dict[str, str]:
     if letters:
         if any(word != word[::-1] for word in re.findall(r"\w+", text)):
             found["read from behind"] = text[::-1]
-        found["more at its end"] = text + ("7" if text[-1].isdigit() else "zq")
-        found["more at its start"] = ("7" if text[0].isdigit() else "zq") + text
+        found[MORE[0]] = text + ("7" if text[-1].isdigit() else "zq")
+        found[MORE[1]] = ("7" if text[0].isdigit() else "zq") + text
     return found
 
 
 def several_answers(candidate: str, other: str) -> dict[str, str]:
-    """kind -> a text that gives two answers, of which one is right: whoever gives several has not answered."""
+    """kind -> a text that gives two answers, of which one is right: whoever gives several has not answered. None for JSON, which
+    may well be the last object of a text."""
+    if _of_structure(candidate):
+        return {}
     found = {
         "several answers": f"{candidate} or {other}",
         "several answers, the right one last": f"{other}, {candidate}",
@@ -106,6 +156,12 @@ def other_responses(response: str, candidate: str) -> dict[str, str]:
     before, stated, after = response.rpartition(candidate)
     changes = _of_content(candidate)
     return {kind: before + wrong + after if stated else wrong for kind, wrong in changes.items() if wrong.strip()}
+
+
+def spoilt(response: str, candidate: str) -> list[str]:
+    """Responses of the same form in which something near to `candidate` stands in its place."""
+    before, stated, after = response.rpartition(candidate)
+    return [before + wrong + after if stated else wrong for wrong in near_misses(candidate).values()]
 
 
 def mutants(text: str) -> list[str]:

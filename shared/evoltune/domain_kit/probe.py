@@ -230,7 +230,7 @@ class _Probe:
 
     def _where(self, error: BaseException) -> str:
         """The innermost line of the domain in a traceback; for a syntax error the line that it names."""
-        if isinstance(error, SyntaxError) and error.filename:
+        if isinstance(error, SyntaxError) and (error.filename or "").startswith(tuple(self.watch.roots)):
             return f"{error.filename}:{error.lineno}"
         frames = [
             f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(tuple(self.watch.roots))

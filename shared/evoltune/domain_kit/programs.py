@@ -4,7 +4,7 @@ must not pass, and a right one passes whatever stands in its comments.
     python_functions("def f(x):\n    return x")     # ["f"]
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from evoltune.domain_kit.cheats import Right, Tally
 from evoltune.domain_kit.findings import Finding, broken, holds
@@ -73,7 +73,8 @@ class Programs:
         """A program that is right for one half of all inputs, and its twin for the other half: with two tests or more, neither
         passes half of the times."""
         law, until = "programs that are right for a part of the inputs are rejected", self.laws.time.until()
-        tried = [(task, candidate) for task, _, candidate in self.right if cases_in(task.tests) > 1]
+        read = self.laws.first.fields
+        tried = [(task, candidate) for task, _, candidate in self.right if _cases_of(task, read) > 1]
         passed = [task for task, candidate in until.over(tried) if self._passes_in_part(task, candidate)]
         if until.looked >= ENOUGH and len(passed) >= ALWAYS * until.looked:
             detail = f"{len(passed)} of {until.looked} tasks, e.g. {passed[0].instruction[:80]!r}, pass whichever half is right"
@@ -98,6 +99,19 @@ class Programs:
             yield broken(law, example(wrong[0][0], _COMMENT.strip(), wrong[0][1]), self.place, todo)
         else:
             yield holds(law, f"{ENOUGH} programs with quotes, braces and backslashes")
+
+
+def _cases_of(task: Task, read: Collection[str]) -> int:
+    """About how many tests there are in `tests`, or in those of its fields that verify reads and that look like tests."""
+    held = (value for name, value in task.fields.items() if name in read and _is_tests(value))
+    return max(cases_in(task.tests), *map(cases_in, held), 0)
+
+
+def _is_tests(value: Json) -> bool:
+    """A source with asserts, or a list of pairs, of lists or of objects."""
+    if isinstance(value, str):
+        return "assert" in value
+    return isinstance(value, list | tuple) and all(isinstance(item, list | tuple | dict) and len(item) > 1 for item in value)
 
 
 def cases_in(tests: Json) -> int:

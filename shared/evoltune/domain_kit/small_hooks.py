@@ -10,7 +10,7 @@ from typing import Any
 from evoltune.domain_kit.findings import Finding, broken, holds, shown
 from evoltune.domain_kit.hooks import BREADTH, STRANGE, Hooks
 from evoltune.domain_kit.judging import ALWAYS, LATE, Judged
-from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses
+from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses, spoilt
 from evoltune.record import Task
 
 _SUMS = (
@@ -75,6 +75,11 @@ class SmallHooks(Hooks):
             law, place = "route gives a text for whatever answer", self.sources.function(self.domain.route)
             outcomes = [self.ask("route", tasks[0], text, name="route") for text in (*UNRELATED, "", "9" * 400)]
             outcomes += [self.first.call("route", tasks[0], text, name="route") for text in HOSTILE]
+            outcomes += [
+                self.first.call("route", task, text, name="route")
+                for task, response, candidate in judged.right[:2]
+                for text in spoilt(response, candidate)
+            ]
             found = next(filter(None, (self.failure(law, o, place, "return a text") for o in outcomes)), None)
             yield found or self._layouts(law, place) or holds(law, f"{len(outcomes)} answers")
         if self.domain.stand_in is not None:
@@ -115,19 +120,31 @@ class SmallHooks(Hooks):
         return None
 
     def _cases(self, law: str, place: str, judged: Judged) -> Finding | None:
-        """Each case is a form of `Task.tests`: a right answer passes it."""
-        tried, wrong = 0, []
-        for task, _, candidate in self.time.until(0.5).over([r for r in judged.right if r[0].tests][: BREADTH // 2]):
-            for case in (self.first.call("cases", task, name="cases").value or [])[:3]:
+        """Each case is a form of `Task.tests`: a right answer passes it, and not the case of another task."""
+        tried, foreign, wrong, passed = 0, 0, list[str](), list[str]()
+        known = {id(r): self.first.call("cases", r[0], name="cases").value or [] for r in judged.right[:BREADTH]}
+        some = [r for r in judged.right[:BREADTH] if known[id(r)]]
+        for right, other in self.time.until().over([*zip(some, [*some[1:], *some[:1]], strict=True)][: BREADTH // 2]):
+            task, _, candidate = right
+            for case in known[id(right)][:3]:
                 outcome = self.first.call("verify", replace(task, tests=case), candidate, name="verify")
                 tried += 1
                 if outcome.kind or outcome.value.status not in ("pass", *LATE):
                     what = outcome.error or f"{outcome.value.status} ({outcome.value.reason[:60]!r})"
                     wrong.append(f"{what} for the case {case!r:.80} of {task.instruction[:60]!r}")
-        if tried < 3 or len(wrong) < ALWAYS * tried:
-            return None
+            if other[2].strip() != candidate.strip():
+                foreign += 1
+                case = known[id(other)][-1]
+                outcome = self.first.call("verify", replace(task, tests=case), candidate, name="verify")
+                if not outcome.kind and outcome.value.status == "pass":
+                    passed.append(f"{case!r:.80} for {task.instruction[:60]!r}")
         todo = "give each case the form that verify reads in Task.tests, e.g. [case] where tests is a list"
-        return broken(law, f"right answers fail {len(wrong)} of {tried} single cases: {wrong[0]}", place, todo)
+        if tried >= 3 and len(wrong) >= ALWAYS * tried:
+            return broken(law, f"right answers fail {len(wrong)} of {tried} single cases: {wrong[0]}", place, todo)
+        if foreign >= 3 and len(passed) >= ALWAYS * foreign:
+            detail = f"answers pass the cases of other tasks {len(passed)} of {foreign} times, e.g. {passed[0]}"
+            return broken(law, detail, place, "let verify judge by Task.tests, where a reward puts one case after another")
+        return None
 
     def _steps(self, law: str, place: str) -> Finding:
         todo = "return True, False or None for each step, in their order"
@@ -228,13 +245,15 @@ class SmallHooks(Hooks):
         until = self.time.until()
         tries = [(t, r) for t, r, _ in judged.right[:2]] or [(s.task, "an answer") for s in self.seeds[:1]]
         chosen = [{key: other} for key, default in self.domain.policy.items() for other in _otherwise(default)]
-        for policy, (task, text) in until.over([(p, attempt) for p in chosen for attempt in tries]):
-            outcome = self.first.call("answer", task, text, name="verify", policy=policy)
+        attempts = [("answer", p, attempt) for p in chosen for attempt in tries]
+        attempts += [("verify", p, (tries[0][0], text)) for text in HOSTILE for p in chosen if tries]
+        for hook, policy, (task, text) in until.over(attempts):
+            outcome = self.first.call(hook, task, text, name="verify", policy=policy)
             if outcome.kind and "DomainError" not in outcome.error:
                 at = shown(outcome.where) or place
                 yield broken(
                     law,
-                    f"with policy {policy}: {outcome.error}",
+                    f"with policy {policy}: {outcome.error}, for {text[:60]!r}",
                     at,
                     "judge with each option that a recipe may set, or raise a DomainError that says what is allowed",
                 )
