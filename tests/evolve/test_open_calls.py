@@ -192,7 +192,7 @@ def test_a_file_that_was_cut_short_leaves_what_it_held_and_a_broken_one_nothing(
         results(found, requests, lambda i, _: None)
         whole = found.read_text()
         found.write_text(whole.replace("custom_id", "custom_i", 1))
-        with pytest.raises(DataError, match=r"results.jsonl:1: not a line of a batch file"):
+        with pytest.raises(DataError, match=rf"^{found}:1: not a line of a batch file"):
             import_results(RECIPE, store, calls, found)
         assert not list(store.calls())
         found.write_text(whole[:-40])

@@ -66,12 +66,12 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
 
 
 def found_json_lines(path: Path) -> Iterator[Found]:
-    """(file:line, object or BadRow) of each line of a JSONL file under any name; .gz is decompressed."""
-    return _reading(path, _lines(path))
+    """(file:line with its folder, object or BadRow) of each line of a JSONL file under any name; .gz is decompressed."""
+    return ((in_full(path, where), row) for where, row in _reading(path, _lines(path)))
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
-    """(file:line, object) of each line of a JSONL file under any name; .gz is decompressed. Raises DataError."""
+    """(file:line with its folder, object) of each line of a JSONL file under any name; .gz is decompressed. Raises DataError."""
     for where, row in found_json_lines(path):
         if isinstance(row, BadRow):
             raise DataError(f"{where}: {row.reason}: fix or delete this line")
