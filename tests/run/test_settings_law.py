@@ -199,7 +199,9 @@ def test_a_changed_recipe_in_an_old_folder_equals_a_fresh_one(tmp_path):
 @pytest.mark.slow
 def test_every_changed_key_in_an_old_folder_equals_a_fresh_one(tmp_path, workers_kept):
     built = check(tmp_path, [[change] for change in changes()])
-    print(f"{len(changes())} changes, {built} built: each dataset equals that of a fresh folder, calls paid are those needed")
+    print(
+        f"{len(changes())} changes, {built} built: each dataset equals that of a fresh folder, calls paid are those needed"
+    )
 
 
 @pytest.mark.slow
