@@ -16,6 +16,11 @@ from evoltune.record import Task, Verdict
 
 Right = tuple[Task, str, str]
 """A task, a response that passes, and the candidate in it."""
+OFTEN = 1 / 3
+"""Share of near misses of one kind to short answers (numbers, names, dates) above which it is no chance: of 190 answers of the
+maths domain none passes, of no kind."""
+SHORT = 3
+"""Words of a short answer."""
 WITNESSES = 3
 """Tasks with different answers which one text must all pass, before it counts as passing whatever the task."""
 
@@ -36,11 +41,11 @@ class Tally:
             self.passed[kind] = self.passed.get(kind, 0) + 1
             self.example.setdefault(kind, (task, text, verdict))
 
-    def by_rule(self, least: int = WITNESSES) -> str:
-        """The first kind that nearly always passes, as a sentence with an example; "" where there is none."""
+    def by_rule(self, least: int = WITNESSES, share: float = ALWAYS) -> str:
+        """The first kind of which so many pass, as a sentence with an example; "" where there is none."""
         for kind, count in self.passed.items():
             tried = self.tried[kind]
-            if kind not in RIGHT_AT_TIMES and tried >= least and count / tried >= ALWAYS:
+            if kind not in RIGHT_AT_TIMES and count >= max(least, share * tried):
                 return f"{count} of {tried} pass with {kind}: {example(*self.example[kind])}"
         return ""
 
@@ -71,7 +76,7 @@ class Cheats:
 
     def near_misses(self) -> Iterator[Finding]:
         """Candidates, one kind of change after another for each seed, must not pass by rule."""
-        law, until, tally = "mutated references are rejected", self.laws.time.until(2), Tally()
+        law, until, tally, short = "mutated references are rejected", self.laws.time.until(2), Tally(), Tally()
         todo = "compare the whole answer with the reference, exactly as far as the task asks"
         rejecting = looked = silent = late = 0
         began, spent = self.laws.first.jobs.seconds, self.laws.first.cpu
@@ -83,13 +88,15 @@ class Cheats:
             for kind, text in wrong.items():
                 verdict = self._candidate(task, text)
                 tally.add(kind, task, text, verdict)
+                if len(candidate.split()) <= SHORT:
+                    short.add(kind, task, text, verdict)
                 verdicts += [verdict.status] if verdict else []
             looked += bool(verdicts)
             silent += bool(verdicts) and all(status in ("unverifiable", "error") for status in verdicts)
             late += bool(verdicts) and all(status in LATE for status in verdicts)
             rejecting += any(status != "pass" for status in verdicts)
         detail = f"{rejecting / max(1, looked):.0%} of {looked} seeds reject a mutant, {sum(tally.tried.values())} mutants of {len(tally.tried)} kinds"
-        if by_rule := tally.by_rule():
+        if by_rule := tally.by_rule() or short.by_rule(share=OFTEN):
             yield broken(law, by_rule, self._place, todo)
         elif looked >= WITNESSES and silent == looked:
             detail = f"none of the wrong answers to {looked} tasks is a `fail`: they are unverifiable, so that no score counts them"

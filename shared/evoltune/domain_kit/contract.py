@@ -16,11 +16,17 @@ MAX_ITEMS = 200_000
 """Seeds or problems that are read; an endless generator ends here."""
 
 
+MOST_REASON = 10_000
+"""Characters of a verdict's reason, which is stored with each answer."""
+
+
 class BreakContract(Exception):
     """A function of the domain returned what its contract does not allow."""
 
 
 def several(found: Any, name: str, kind: type) -> list[Any]:
+    if isinstance(found, set | frozenset):
+        raise BreakContract(f"{name} returns {kind_of(found)}, whose order differs from process to process: sort it")
     if isinstance(found, str | bytes | Mapping) or not hasattr(found, "__iter__"):
         raise BreakContract(f"{name} returns {kind_of(found)}, not a sequence of {kind.__name__}")
     items = []
@@ -120,5 +126,9 @@ def kind_of(value: object) -> str:
 
 
 def bounded(found: Any, given: Any, name: str) -> None:
+    if isinstance(found, Verdict) and len(found.reason) > MOST_REASON:
+        raise BreakContract(
+            f"{name} gives a reason of {len(found.reason)} characters (at most {MOST_REASON}): cut what it quotes"
+        )
     if wrong := out_of_bounds(found, given):
         raise BreakContract(f"{name} returns {wrong}")

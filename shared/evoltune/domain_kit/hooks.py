@@ -37,6 +37,9 @@ ODD = (
     "{",
     "%s",
     "\\",
+    "(",
+    "[",
+    "*",
     "- \n- \n",
     "1.",
     "Answer:",
@@ -195,13 +198,7 @@ class Hooks:
         strange = Record(domain=self.domain.name, task=STRANGE)
         until, named, counts = self.time.until(2), 0, []
         mixed = [*suite, FOREIGN]
-        long = replace(
-            strange, task=replace(STRANGE, instruction=(STRANGE.instruction + " ") * (LONG // len(STRANGE.instruction)))
-        )
-        late = self.first.call("overlap", long, suite, key=method, name=f"overlap {method!r}")
-        if failure := self.failure(law, late, place, todo):
-            yield replace(failure, detail=f"{failure.detail}, for a row of {LONG} characters")
-            return
+        yield from self._odd_rows(law, place, method, suite, strange)
         for record, tasks in until.over(
             [(strange, suite), (strange, []), (strange, mixed), *((c, suite) for c in copies)]
         ):
@@ -239,6 +236,19 @@ class Hooks:
             yield broken(
                 law, f"every row gives away all {len(suite)} problems", place, "name only what the row gives away"
             )
+
+    def _odd_rows(self, law: str, place: str, method: str, suite: list[Task], strange: Record) -> Iterator[Finding]:
+        """Rows as a teacher may write them: of any length, and of texts that are no pattern, path or format."""
+        todo = "return names of the given tasks for whatever row, empty where there is none"
+        long = (STRANGE.instruction + " ") * (LONG // len(STRANGE.instruction))
+        for text in (long, *ODD):
+            answers = () if text == long else (Answer(text=text, model="check"),)
+            row = replace(strange, task=replace(STRANGE, instruction=text), answers=answers)
+            outcome = self.first.call("overlap", row, suite, key=method, name=f"overlap {method!r}")
+            if failure := self.failure(law, outcome, place, todo):
+                said = f"a row of {LONG} characters" if text == long else f"a row that says {text!r}"
+                yield replace(failure, detail=f"{failure.detail}, for {said}")
+                return
 
     # ---- eliminators
 

@@ -6,7 +6,7 @@ Every law has a limit of time, so that a slow verifier is looked at less, and th
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TypeVar
 
 from evoltune.domain import Domain
@@ -30,9 +30,10 @@ MUST_REJECT = 0.9
 """Share of seeds of which at least one mutated answer must be rejected (a mutant may happen to be right)."""
 ALWAYS = 0.8
 """Share of near misses of one kind, or of other tasks' answers, above which they pass by rule and not by chance."""
-SHIFTS = (*(3600.0 * hours for hours in range(1, 24)), 1.0, 2.0, 3.0, 5.0, 7.0, 11.0, 0.5, 61.0, 1800.0,
+SHIFTS = (*(-86400.0 * 366 * years for years in (6, 3, 10, 1, 2, 4, 5, 7, 8)),
+          *(3600.0 * hours for hours in range(1, 24)), 1.0, 2.0, 3.0, 5.0, 7.0, 11.0, 0.5, 61.0, 1800.0,
           *(86400.0 * d for d in (1, 2, 3, 4, 5, 6, 13, 31, 92, 190, 400)), 86400.0 * 3000)  # fmt: skip
-"""Seconds by which the clock is put forward."""
+"""Seconds by which the clock is put forward, or back: seeds are of earlier years."""
 LEAPS = (0.3, 3.0)
 """Seconds that pass between two looks at the clock on a busy machine."""
 
@@ -283,7 +284,7 @@ class Laws:
         for task, text, candidate in judged.right[:12]:
             tries += [(task, text), *((task, wrong) for wrong in list(near_misses(candidate).values())[:2])]
         some = judged.right[:6]
-        tries += [(task, f"{text}\n\n{other}") for (task, text, _), (_, other, _) in zip(some, some[1:], strict=False)]
+        tries += [(task, f"{text}\n\n{other}") for (task, text, _), (_, other, _) in pairwise(some)]
         tries += [(task, text) for task in tasks[:3] for text in UNRELATED]
         until = self.time.until()
         first, used = self._all(self.first, tries, until)

@@ -15,7 +15,8 @@ HOSTILE = (
     "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
     "1/0", "0/0", "1e999999999", "1e-999999999", "{}", "[]", '{"answer": null}', '{"answer": [1]}', "[1, 2]", "[{}]", "<a>", "2023-02-30", "25:61", "\u00b2", "\u0663", "\u00bd", "\u0663\u00b2\u00bd\u4e00",
     *"*+?\\%$={}<>'\"().-,e:;/|&^~#@!", "--1", "1..2", "1,,2", "$$", "\\boxed{", "\\frac{}{}", "**", "()", ",", "0x", "1e", "=1", "1=", "A", "z",
-    "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000, "a\r\nb\u2028c", "😀" * 50,
+    "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x FROM t) SELECT count(*) FROM t", "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000,
+    "9" * 64 + "x", "a" * 64 + "!", "1," * 40 + "x", " " * 64 + "x", "-9" * 40 + "x", "(a" * 40 + "!", "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
 MORE = ("more at its end", "more at its start")
@@ -26,6 +27,7 @@ RIGHT_AT_TIMES = frozenset((
     "two values swapped", "a value of another type", "a value too many",
 ))  # fmt: skip
 """Kinds of change after which many an answer is still right (`SELECT DISTINCT`): they prove nothing by themselves."""
+_QUERY = re.compile(r"\s*(select|with)\s.*\sfrom\s", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"\d+")
 _SIGNED = re.compile(r"(?<![\w.)\]}-])(?=\d)")
 
@@ -93,6 +95,10 @@ def _of_content(text: str) -> dict[str, str]:
     for old, new in SWAPS:
         if old in text:
             found[f"{old.strip()!r} swapped"] = text.replace(old, new, 1)
+    if _QUERY.match(text):
+        query = text.strip().rstrip(";")
+        found["each row twice"] = f"SELECT * FROM ({query}) UNION ALL SELECT * FROM ({query})"
+        found["other values in as many rows"] = f"SELECT 'zq' FROM ({query})"
     signed = _SIGNED.sub("-", text, count=1)
     if signed != text and re.search(r"[1-9]", text):
         found["sign changed"] = signed

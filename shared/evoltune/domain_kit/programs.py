@@ -111,7 +111,9 @@ def _is_tests(value: Json) -> bool:
     """A source with asserts, or a list of pairs, of lists or of objects."""
     if isinstance(value, str):
         return "assert" in value
-    return isinstance(value, list | tuple) and all(isinstance(item, list | tuple | dict) and len(item) > 1 for item in value)
+    return isinstance(value, list | tuple) and all(
+        isinstance(item, list | tuple | dict) and len(item) > 1 for item in value
+    )
 
 
 def cases_in(tests: Json) -> int:

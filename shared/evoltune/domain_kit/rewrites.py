@@ -103,6 +103,9 @@ class Rewrites(Hooks):
             yield broken(
                 law, detail, place, "give the child's Task the fields that verify needs: dict(parent.task.fields)"
             )
+        if alone := next((child for parents, child in children if _without_dialogue(parents, child.task)), None):
+            detail = f"operator {name!r}: a child repeats its parent's turn without the dialogue before it: {alone.task.instruction[:120]!r}"
+            yield broken(law, detail, place, "give the child's Task its parent's history: history=parent.task.history")
         yield from self._unchanged(law, name, place, children)
         yield from self._again(law, key, place, children[: 0 if self.first.jobs.seconds > began else _ENOUGH])
         for i, parents in enumerate(self._bare(len(children[0][0]) if children else 1)):
@@ -177,6 +180,12 @@ class Rewrites(Hooks):
             if column in self.first.fields and len(held) >= _ENOUGH and len(held) == len(children) and not any(held):
                 return column
         return ""
+
+
+def _without_dialogue(parents: Sequence[Record], child: Task) -> bool:
+    """Whether the child says what the only parent said as a later turn of a dialogue, and the dialogue is gone."""
+    said = parents[0].task
+    return len(parents) == 1 and bool(said.history) and not child.history and said.instruction in child.instruction
 
 
 def _asked(task: Task) -> tuple[object, ...]:

@@ -120,31 +120,19 @@ class SmallHooks(Hooks):
         return None
 
     def _cases(self, law: str, place: str, judged: Judged) -> Finding | None:
-        """Each case is a form of `Task.tests`: a right answer passes it, and not the case of another task."""
-        tried, foreign, wrong, passed = 0, 0, list[str](), list[str]()
-        known = {id(r): self.first.call("cases", r[0], name="cases").value or [] for r in judged.right[:BREADTH]}
-        some = [r for r in judged.right[:BREADTH] if known[id(r)]]
-        for right, other in self.time.until().over([*zip(some, [*some[1:], *some[:1]], strict=True)][: BREADTH // 2]):
-            task, _, candidate = right
-            for case in known[id(right)][:3]:
+        """Each case is a form of `Task.tests`: a right answer passes it."""
+        tried, wrong = 0, []
+        for task, _, candidate in self.time.until(0.5).over(judged.right[: BREADTH // 2]):
+            for case in (self.first.call("cases", task, name="cases").value or [])[:3]:
                 outcome = self.first.call("verify", replace(task, tests=case), candidate, name="verify")
                 tried += 1
                 if outcome.kind or outcome.value.status not in ("pass", *LATE):
                     what = outcome.error or f"{outcome.value.status} ({outcome.value.reason[:60]!r})"
                     wrong.append(f"{what} for the case {case!r:.80} of {task.instruction[:60]!r}")
-            if other[2].strip() != candidate.strip():
-                foreign += 1
-                case = known[id(other)][-1]
-                outcome = self.first.call("verify", replace(task, tests=case), candidate, name="verify")
-                if not outcome.kind and outcome.value.status == "pass":
-                    passed.append(f"{case!r:.80} for {task.instruction[:60]!r}")
+        if tried < 3 or len(wrong) < ALWAYS * tried:
+            return None
         todo = "give each case the form that verify reads in Task.tests, e.g. [case] where tests is a list"
-        if tried >= 3 and len(wrong) >= ALWAYS * tried:
-            return broken(law, f"right answers fail {len(wrong)} of {tried} single cases: {wrong[0]}", place, todo)
-        if foreign >= 3 and len(passed) >= ALWAYS * foreign:
-            detail = f"answers pass the cases of other tasks {len(passed)} of {foreign} times, e.g. {passed[0]}"
-            return broken(law, detail, place, "let verify judge by Task.tests, where a reward puts one case after another")
-        return None
+        return broken(law, f"right answers fail {len(wrong)} of {tried} single cases: {wrong[0]}", place, todo)
 
     def _steps(self, law: str, place: str) -> Finding:
         todo = "return True, False or None for each step, in their order"
@@ -229,6 +217,12 @@ class SmallHooks(Hooks):
                 ):
                     return failure
                 passed += text in UNRELATED and outcome.value[1].status == "pass"
+        for text in (*UNRELATED, *(c for _, _, c in judged.right[:1])) if tasks else ():
+            bare = replace(tasks[0], reference=None, tests=None, fields={}, name="")
+            outcome = self.first.call("answer", bare, text, key=name, name=f"profile {name!r}")
+            todo = "return `unverifiable` where the task has no reference: rows files hold such tasks too"
+            if failure := self.failure(law, outcome, place, todo):
+                return replace(failure, detail=f"{failure.detail}, for a task without reference, tests and fields")
         if tasks and passed >= len(UNRELATED) * min(3, len(tasks)):
             detail = f"every answer passes, e.g. {UNRELATED[0]!r} to {tasks[0].instruction[:60]!r}"
             return broken(law, detail, place, "let it reject what does not answer the task")
@@ -246,7 +240,7 @@ class SmallHooks(Hooks):
         tries = [(t, r) for t, r, _ in judged.right[:2]] or [(s.task, "an answer") for s in self.seeds[:1]]
         chosen = [{key: other} for key, default in self.domain.policy.items() for other in _otherwise(default)]
         attempts = [("answer", p, attempt) for p in chosen for attempt in tries]
-        attempts += [("verify", p, (tries[0][0], text)) for text in HOSTILE for p in chosen if tries]
+        attempts += [("verify", p, (tries[0][0], text)) for text in sorted(HOSTILE, key=len) for p in chosen if tries]
         for hook, policy, (task, text) in until.over(attempts):
             outcome = self.first.call(hook, task, text, name="verify", policy=policy)
             if outcome.kind and "DomainError" not in outcome.error:
