@@ -15,7 +15,7 @@ HOSTILE = (
     "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
     "1/0", "0/0", "1e999999999", "1e-999999999", "{}", "[]", '{"answer": null}', '{"answer": [1]}', "[1, 2]", "[{}]", "<a>", "2023-02-30", "25:61", "\u00b2", "\u0663", "\u00bd", "\u0663\u00b2\u00bd\u4e00",
     *"*+?\\%$={}<>'\"().-,e:;/|&^~#@!", "--1", "1..2", "1,,2", "$$", "\\boxed{", "\\frac{}{}", "**", "()", ",", "0x", "1e", "=1", "1=", "A", "z",
-    "WITH t(x) AS (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)) SELECT count(*) FROM t a, t b, t c, t d, t e, t f, t g, t h, t i, t j", "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000,
+    "with t(x) as (values (1), (2), (3), (4), (5), (6), (7), (8), (9)) select count(*) from t a, t b, t c, t d, t e, t f, t g, t h, t i, t j", "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000,
     "9" * 64 + "x", "a" * 64 + "!", "1," * 40 + "x", " " * 64 + "x", "-9" * 40 + "x", "(a" * 40 + "!", "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
@@ -97,8 +97,8 @@ def _of_content(text: str) -> dict[str, str]:
             found[f"{old.strip()!r} swapped"] = text.replace(old, new, 1)
     if _QUERY.match(text):
         query = text.strip().rstrip(";")
-        found["each row twice"] = f"SELECT * FROM ({query}) UNION ALL SELECT * FROM ({query})"
-        found["other values in as many rows"] = f"SELECT 'zq' FROM ({query})"
+        found["each row twice"] = f"select * from ({query}) union all select * from ({query})"
+        found["other values in as many rows"] = f"select 'zq' from ({query})"
     signed = _SIGNED.sub("-", text, count=1)
     if signed != text and re.search(r"[1-9]", text):
         found["sign changed"] = signed
