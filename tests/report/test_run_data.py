@@ -79,7 +79,7 @@ def test_the_summary_says_what_was_made_lost_and_reached(small):
 
 
 def judged(**more):
-    pair = {"a": "after", "b": "before", "win": 0, "tie": 0, "lose": 0, "not_counted": 6} | more
+    pair = {"a": "after", "b": "before", "win": 0, "tie": 0, "lose": 0, "not_counted": 6, "decided_by_checks": 0} | more
     study = {
         "suite": "own",
         "judge": "j",
@@ -94,6 +94,8 @@ def judged(**more):
 def test_the_summary_names_what_could_not_be_judged_the_cheapest_operator_and_the_check(small):
     assert "no result, since 21 of 24 of its replies could not be read" in summary(judged())[0]
     assert "2 won, 0 tied, 1 lost, 3 not counted" in summary(judged(win=2, lose=1, not_counted=3))[0]
+    checked = summary(judged(win=2, tie=1, not_counted=0, decided_by_checks=2))[0]
+    assert "2 won, 1 tied, 0 lost, of which checks decided 2 without the judge." in checked
     operators = [
         {"operator": name, "drawn": 10, "accepted": 9, "verified": 9, "kept": kept}
         for name, kept in (("a", 8), ("b", 2), ("c", 0), ("seed", 9))

@@ -10,6 +10,8 @@ from typing import Any
 from evoltune.report.run_data import RunData
 from evoltune.run.queries import PENDING
 
+ENDS = ("win", "tie", "lose")
+
 
 def summary(run: RunData) -> list[str]:
     """A sentence each on the recipe, rows, losses, difficulty, operators, contamination, scores, judged answers and cost, as far as there is something."""
@@ -124,11 +126,13 @@ def _judged(run: RunData) -> Iterator[str]:
         doubt = " This judge is not to be trusted far: see below." if study["trust"]["warnings"] else ""
         for pair in study["pairs"]:
             counts = f"{pair['win']} won, {pair['tie']} tied, {pair['lose']} lost"
-            if not pair["win"] + pair["tie"] + pair["lose"]:
+            if not sum(pair[end] for end in ENDS):
                 counts = (
                     f"no result, since {study['unreadable']} of {study['judgements']} of its replies could not be read"
                 )
-            elif pair["not_counted"]:
+            if pair["decided_by_checks"]:
+                counts += f", of which checks decided {pair['decided_by_checks']} without the judge"
+            if sum(pair[end] for end in ENDS) and pair["not_counted"]:
                 counts += f", {pair['not_counted']} not counted (unreadable replies)"
             yield f"{study['suite']}, judged by {study['judge']}: '{pair['a']}' against '{pair['b']}': {counts}.{doubt}"
 

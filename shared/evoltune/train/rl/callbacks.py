@@ -47,13 +47,15 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, self._on_signal)
         kept = metrics.up_to(self._path, state.global_step)
         for row in kept:
-            self._guard.step(row) if "reward" in row else None
+            if "reward" in row:
+                self._guard.step(row)
             if "held_out" in row:
                 self._guard.measured(step=row["step"], solved=row["held_out"], length=row.get("held_out_length", 0.0))
         if self._first:
             metrics.replace(self._path, kept)
             sampled = self._job.folder / SAMPLED
-            metrics.replace(sampled, metrics.up_to(sampled, state.global_step)) if sampled.exists() else None
+            if sampled.exists():
+                metrics.replace(sampled, metrics.up_to(sampled, state.global_step))
         if self._guard.first is None:
             self._measure(state.global_step, kwargs["model"])
 
