@@ -163,10 +163,10 @@ DATA = Path(os.environ.get("EVOLTUNE_DATA", "no such folder"))
 
 
 @pytest.mark.skipif(not (DATA / "humaneval_model_solutions").is_dir(), reason="needs EVOLTUNE_DATA")
-def test_agreed_values_are_right_on_labelled_solutions(context):
-    spec = importlib.util.spec_from_file_location(
-        "mutual_verification", Path(__file__).parents[2] / "benchmarks" / "mutual_verification.py"
-    )
+def test_agreed_values_are_right_on_labelled_solutions(context, monkeypatch):
+    folder = Path(__file__).parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))  # it imports its neighbours
+    spec = importlib.util.spec_from_file_location("mutual_verification", folder / "mutual_verification.py")
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
     counts = benchmark.measured(list(benchmark.humaneval())[5::20], context).counts
