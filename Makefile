@@ -23,10 +23,12 @@ $(VENV)/.test: $(VENV)/.quickstart pyproject.toml
 quickstart: $(VENV)/.quickstart
 	$(BIN)/evoltune run smoke/math --out runs/quickstart
 
-# What evolved rows bring: five datasets from the same seeds, three trainings each, at equal tokens. STUDY: key.path=value for both commands.
+# What evolved rows bring: five datasets from the same seeds, three trainings each, at equal tokens. STUDY: key.path=value for both
+# commands; SIZE: seeds to begin with, 0 for all that chains grew from.
+SIZE ?= 0
 study: $(VENV)/.test
 	$(BIN)/evoltune run smoke/study $(STUDY) --out runs/study --stages evolve,verify,build
-	$(BIN)/evoltune ablate smoke/study $(STUDY) --out runs/study --axis evolution --repeats 3
+	$(BIN)/evoltune ablate smoke/study $(STUDY) --out runs/study --axis evolution --size $(SIZE) --repeats 3
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
