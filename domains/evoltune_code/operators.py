@@ -8,9 +8,8 @@ Each prompt is a file of `prompts/`, whose first line is a comment that gives it
 
 import ast
 from functools import partial
-from typing import Literal
 
-from evoltune.domain import Operator, Rewrite
+from evoltune.domain import Kind, Operator, Rewrite, solution_first
 from evoltune.record import Task
 from evoltune.text.labels import declines, solution_label
 from evoltune.text.prompts import fill_slots, read_prompt
@@ -19,7 +18,7 @@ from evoltune_code.rewrites.operators import as_script, batch, faithful, find_in
 DEPTH = ("constraints", "rarer", "reasoning", "misdirection", "complexity")
 """WizardCoder's five (2306.08568, section 3.2), drawn with equal probability."""
 prompt = partial(read_prompt, "evoltune_code")
-SOLUTION_FIRST: tuple[tuple[str, Rewrite, Literal["depth", "breadth", "fuse"]], ...] = (
+SOLUTION_FIRST: tuple[tuple[str, Rewrite, Kind], ...] = (
     ("batch", batch, "depth"),
     ("from_json", from_json, "breadth"),
     ("as_script", as_script, "breadth"),
@@ -48,19 +47,7 @@ OPERATORS = (
     Operator(name="fuse", template=prompt("fuse"), kind="fuse", reasoning=REASONING["fuse"]),
     # Reads code instead of an exercise: drawn only where a recipe gives it a weight, with snippets as seeds.
     Operator(name="snippet", template=prompt("snippet"), kind="breadth", weight=0.0),
-    # These edit the reference first. They are drawn only where a recipe gives them a weight: the papers had none.
-    *(
-        Operator(
-            name=name,
-            rewrite=function,
-            kind=kind,
-            template=prompt("reword"),
-            faithful=faithful,
-            weight=0.0,
-            reasoning=REASONING.get(name, ""),
-        )
-        for name, function, kind in SOLUTION_FIRST
-    ),
+    *solution_first(SOLUTION_FIRST, prompt("reword"), faithful, REASONING),
 )
 
 

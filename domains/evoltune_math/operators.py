@@ -6,9 +6,7 @@ solution first; and the prompts.
 Each prompt is a file in `prompts/`. Its first line is a comment that gives the reason for it and is not sent.
 """
 
-from typing import Literal
-
-from evoltune.domain import Operator, Rewrite
+from evoltune.domain import Kind, Operator, Rewrite, solution_first
 from evoltune.record import Task
 from evoltune.text.prompts import read_prompt
 from evoltune_math.rewrites.operators import (
@@ -29,7 +27,7 @@ def prompt(name: str) -> str:
     return read_prompt("evoltune_math", name) + "\n"
 
 
-SOLUTION_FIRST: tuple[tuple[str, Rewrite, Literal["depth", "breadth", "down", "fuse"]], ...] = (
+SOLUTION_FIRST: tuple[tuple[str, Rewrite, Kind], ...] = (
     ("renumber", renumber, "breadth"),
     ("invert", invert, "depth"),
     ("extend", extend, "depth"),
@@ -56,19 +54,7 @@ OPERATORS = (
     Operator(name="easier", template=prompt("easier"), kind="down"),
     Operator(name="easier_new", template=prompt("easier_new"), kind="down"),
     Operator(name="fuse", template=prompt("fuse"), kind="fuse", reasoning=REASONING["fuse"]),
-    # These edit the worked solution first. They are drawn only where a recipe gives them a weight: the papers had none.
-    *(
-        Operator(
-            name=name,
-            rewrite=function,
-            kind=kind,
-            template=prompt("reword"),
-            faithful=faithful,
-            weight=0.0,
-            reasoning=REASONING.get(name, ""),
-        )
-        for name, function, kind in SOLUTION_FIRST
-    ),
+    *solution_first(SOLUTION_FIRST, prompt("reword"), faithful, REASONING),
 )
 ANSWER_PROMPT = prompt("answer")
 EVIDENCE = {"program": prompt("program"), "check": prompt("check")}

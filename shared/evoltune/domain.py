@@ -96,6 +96,8 @@ Rewrite = Callable[[Sequence[Record], random.Random, Context], "Rewritten | str"
 for `fuse` there are two parents."""
 Faithful = Callable[[Task, str], str]
 """(child, another wording of its instruction) -> what the wording changes or leaves out, or "" where it states the same task."""
+Kind = Literal["depth", "breadth", "down", "fuse", "turn"]
+"""Harder, new, easier, two tasks joined, the next turn of a dialogue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ class Operator:
     template: str = ""
     rewrite: Rewrite | None = None
     faithful: Faithful | None = None
-    kind: Literal["depth", "breadth", "down", "fuse", "turn"] = "depth"
+    kind: Kind = "depth"
     weight: float = 1.0
     reasoning: str = ""
     """The kind of reasoning that it asks for ("lateral", "critical" ...): a field of each child, and of its own children until
@@ -145,6 +147,25 @@ class Operator:
         functions = [function for function in (self.rewrite, self.faithful) if function is not None]
         tag = [{"reasoning": self.reasoning}] if self.reasoning else []
         return digest([self.template, *map(_source_of, functions), *tag])[:8]
+
+
+def solution_first(
+    functions: Iterable[tuple[str, Rewrite, Kind]], template: str, faithful: Faithful, reasoning: Mapping[str, str]
+) -> tuple[Operator, ...]:
+    """An operator for each (name, function, kind) that edits the solution first, worded again by one template. The papers had none, so
+    they are drawn only where a recipe gives them a weight. `reasoning`: name -> the kind of reasoning that it asks for."""
+    return tuple(
+        Operator(
+            name=name,
+            rewrite=function,
+            kind=kind,
+            template=template,
+            faithful=faithful,
+            weight=0.0,
+            reasoning=reasoning.get(name, ""),
+        )
+        for name, function, kind in functions
+    )
 
 
 def _source_of(function: Any) -> str:
