@@ -268,13 +268,12 @@ def test_file_names_of_a_run_are_written_only_in_run_paths():
 def test_only_modules_whose_redirects_and_bounds_are_tested_speak_http():
     clients = (
         r"\b(ClientSession|urlopen|build_opener|HTTPS?Connection|AsyncClient)\b|^\s*import (requests|httpx|urllib3)\b"
+        r"|loop\(\)\.create_connection\b"
     )
     sources = [*SHARED.rglob("*.py"), *(SHARED.parent / "domains").rglob("*.py")]
     found = {path for path in sources if re.search(clients, path.read_text(encoding="utf-8"), re.M)}
     tested = {
-        "teacher/http.py": "opens the session of teacher/endpoint.py",
-        "teacher/endpoint.py": "tests/teacher/test_network.py",
-        "teacher/network.py": "waits for a server of ours on loopback, and reads no body",
+        "teacher/connections.py": "tests/teacher/test_network.py",
         "verification/service/client.py": "tests/verification/service/test_client.py",
     }
     said = "test what it does at a redirect and with an endless reply, and name the test here"

@@ -10,7 +10,6 @@ from contextlib import suppress
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from evoltune import recipe as recipes
 from evoltune.errors import DataError
@@ -62,13 +61,13 @@ BODIES = st.one_of(
 ).map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=20)  # fmt: skip
 HEADERS = st.dictionaries(
     st.sampled_from(
-        ["Retry-After", "retry-after-ms", "X-RateLimit-Reset", "X-RateLimit-Remaining", "Location"]
+        ["retry-after", "retry-after-ms", "x-ratelimit-reset", "x-ratelimit-remaining", "location"]
         + [f"x-ratelimit-{part}-{kind}" for part in ("limit", "remaining", "reset") for kind in ("requests", "tokens")]
     ),
     st.sampled_from(WORDS) | st.text(max_size=8) | st.floats().map(str) | st.integers().map(str)
     | st.sampled_from(["6m0s", "1e400", "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359", "99999999d", "http://[x/"]),
     max_size=6,
-).map(lambda found: CIMultiDictProxy(CIMultiDict(found)))  # fmt: skip
+)  # fmt: skip
 
 
 def is_usable(reply: Reply) -> bool:
@@ -178,7 +177,7 @@ def test_any_results_are_imported_and_each_call_counts_once(store, tmp_path_fact
 
 
 @given(HEADERS)
-@example(CIMultiDictProxy(CIMultiDict({"Retry-After": "Mon, 01 Jan 0001 00:00:00 GMT"})))
+@example({"retry-after": "Mon, 01 Jan 0001 00:00:00 GMT"})
 def test_any_headers_ask_for_a_time_that_can_be_waited(headers):
     asked = retry_after_s(headers)
     assert 0 <= asked <= MAX_ASKED_S
@@ -191,7 +190,7 @@ def test_any_headers_ask_for_a_time_that_can_be_waited(headers):
 
 
 @given(st.integers(300, 599), BODIES, HEADERS)
-@example(302, b"", CIMultiDictProxy(CIMultiDict({"Location": "http://[x/"})))
+@example(302, b"", {"location": "http://[x/"})
 def test_any_status_with_any_headers_is_an_error_that_can_be_shown(server, status, body, headers):
     server.unusable = ""
     error = server._fault(read_error(status, body), headers, 0.0)

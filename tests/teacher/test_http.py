@@ -192,8 +192,8 @@ LATE_KEY = json.dumps(_choice({"content": "It is sk-0123456789abcdef here."})).e
     [
         (PACKED % (len(LATE_KEY), b"Set-Cookie: a=" + b"x" * 20_000 + b"\r\n", LATE_KEY), "It is .* here"),
         (PACKED % (len(gzip.compress(LATE_KEY)), b"", gzip.compress(LATE_KEY)), "It is .* here"),
-        (PACKED % (4, b"Content-Encoding: br\r\n", b"\x0b\x02\x80a"), "cannot be read: .*encoding"),
-        (b"SSH-2.0-OpenSSH_9 sk-0123456789abcdef\r\n", "cannot be read: Bad status line"),
+        (PACKED % (4, b"Content-Encoding: br\r\n", b"\x0b\x02\x80a"), "cannot be read: it is packed as .br"),
+        (b"SSH-2.0-OpenSSH_9 sk-0123456789abcdef\r\n", "cannot be read: it begins with"),
         (PACKED % (60, b"", b"\x1f\x8b\x08" + b"\xff" * 57), "60 bytes that are no text"),
     ],
     ids=["large headers", "packed unasked", "another packing", "no HTTP", "no text"],
@@ -246,7 +246,7 @@ def test_a_refused_request_is_given_up_alone_and_a_server_that_refuses_all_ends_
     replies = call(config(server.url), 20, concurrent=False, given_up=True)
     assert [i for i, reply in enumerate(replies) if isinstance(reply, GivenUpError)] == [7]
     assert str(replies[7]).startswith("HTTP 400") and "context too long" in replies[7].detail
-    assert server.stats()["requests"] == 21  # one probe
+    assert server.stats()["requests"] == 22  # a probe, and once more because no code says what is wrong
     server = openai_server(error=400, message="no such model")
     with pytest.raises(TeacherError, match=r"no such model.*check teacher.model"):
         call(config(server.url, concurrency=16), 40)

@@ -11,7 +11,7 @@ from openai_server import serving
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
-from evoltune.teacher import endpoint
+from evoltune.teacher import endpoint, http_reply
 from evoltune.teacher.access import access_of
 from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.protocol import make_request
@@ -147,7 +147,8 @@ class Endless(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_reply_without_end_is_not_read_to_it(monkeypatch, packed):
-    monkeypatch.setattr(endpoint, "MAX_REPLY_BYTES", 2**20)
+    monkeypatch.setattr(http_reply, "MAX_BODY_BYTES", 2**20)
+    monkeypatch.setattr(endpoint, "MAX_BODY_BYTES", 2**20)
     monkeypatch.setattr(Endless, "packed", packed)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
         server.written = 0

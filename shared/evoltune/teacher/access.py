@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import orjson
-from yarl import URL
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError
 from evoltune.run.paths import user_path
+from evoltune.teacher.connections import Target, target_of
 from evoltune.teacher.dialects import chat_url, check_extra_body
 from evoltune.teacher.network import proxy_of
 from evoltune.teacher.protocol import Request
@@ -42,11 +43,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class Access:
     """What requests to one server need."""
 
-    url: URL
-    completions_url: URL
+    target: Target
+    completions_target: Target
     name: str
     """The URL as it may be shown."""
-    headers: Mapping[str, str]
     proxy: str | None
     extra_body: Mapping[str, Any]
     teacher_extra: Mapping[str, Any]
@@ -77,7 +77,7 @@ def access_of(config: recipes.Endpoint, teacher: recipes.Teacher, where: str) ->
     given = {name: expand_all(raw[name], f"{where}.{name}") for name in ("url", "headers", "query", "extra_body")}
     teacher_extra = expand_all(teacher.extra_body, "teacher.extra_body")
     chat = chat_url(given["url"], where, given["query"])
-    url = URL(chat, encoded=True)
+    url = urlsplit(chat)
     key = _read_key(config, where)
     is_azure = "/openai/deployments/" in url.path
     name = config.api_key_header or ("api-key" if is_azure else "Authorization")
@@ -88,14 +88,15 @@ def access_of(config: recipes.Endpoint, teacher: recipes.Teacher, where: str) ->
     secrets = [key, *variables, *secrets_in(given), *secrets_in(teacher_extra), *secrets_of_url(chat)]
     note_secrets(secrets)
     shown = without_credentials(given["url"].partition("?")[0])
+    proxy = proxy_of(chat)
+    raw_url = url._replace(path=f"{url.path.removesuffix('/chat/completions')}/completions").geturl()
     return Access(
-        url=url, name=shown, headers=headers, proxy=proxy_of(chat),
-        completions_url=url.with_path(f"{url.raw_path.removesuffix('/chat/completions')}/completions", encoded=True, keep_query=True),
+        target=target_of(chat, headers, proxy), completions_target=target_of(raw_url, headers, proxy), name=shown, proxy=proxy,
         extra_body=given["extra_body"], teacher_extra=teacher_extra, secrets=tuple(dict.fromkeys(_bytes(secrets))), lacks=lacks,
     )  # fmt: skip
 
 
-def _check_headers(headers: Mapping[str, str], url: URL, where: str) -> None:
+def _check_headers(headers: Mapping[str, str], url: SplitResult, where: str) -> None:
     """Raises RecipeError for what HTTP cannot send. No message shows a value: it may be a key."""
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
@@ -105,7 +106,7 @@ def _check_headers(headers: Mapping[str, str], url: URL, where: str) -> None:
                 f"{where}: the value of the header {name!r} has a line break or another control character: give the key, or "
                 "the header, on one line"
             )
-    if url.user is not None and any(name.lower() == "authorization" for name in headers):
+    if url.username is not None and any(name.lower() == "authorization" for name in headers):
         raise RecipeError(
             f"{where}: the login in the url and the key are both sent as the header Authorization: leave one out, or name "
             "another header for the key (api_key_header)"

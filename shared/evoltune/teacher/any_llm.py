@@ -105,7 +105,7 @@ class ProviderTeacher:
         if kind in ONE_REQUEST:
             return GivenUpError(ONE_REQUEST[kind], said)
         if kind == "RateLimitError":
-            seconds = retry_after_s({"Retry-After": str(getattr(error, "retry_after", None) or "")})
+            seconds = retry_after_s({"retry-after": str(getattr(error, "retry_after", None) or "")})
             return AttemptError("rate limited", where=said, retry_after_s=seconds, rate_limited=True)
         if isinstance(error, TypeError | NotImplementedError):
             return TeacherError(f"teacher.engine: {said}: this provider does not take these options")

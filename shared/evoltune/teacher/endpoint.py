@@ -2,8 +2,7 @@
 
 A refusal is a fault of the row, of the parameters, or of the run; which of them is found out as `negotiation` says.
 Invariants: a secret is in a request and nowhere else (no error, log, journal or recipe shows it, and what a server sends back of
-it is cut out); a redirect is never followed, so no other host receives secret or prompt; no reply is read beyond
-`MAX_REPLY_BYTES`.
+it is cut out); a redirect is never followed, so no other host receives secret or prompt.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
-from yarl import URL
 
 from evoltune import recipe as recipes
 from evoltune.run.store import Store
 from evoltune.teacher.access import access_of
 from evoltune.teacher.attempts import Attempts
 from evoltune.teacher.bodies import unpacked
+from evoltune.teacher.connections import ConnectionLostError, Connections, ProxyRefusedError, Target, UnreachableError
 from evoltune.teacher.dialects import HTTP_DIALECTS_NOTE, Dialect, describe, is_raw, until_stop
+from evoltune.teacher.http_reply import MAX_BODY_BYTES, HttpReply, NotHttpError, TooLargeError
 from evoltune.teacher.negotiation import (
     Gate,
     SettingRefusedError,
@@ -51,8 +50,6 @@ BUSY = {498, 503, OVERLOADED}  # 498: no capacity (Groq)
 PROBE_ATTEMPTS = 4
 SHORT_S = 4.0
 """So long after the last reply, an account that is said to be used up may be a limit for each minute."""
-MAX_REPLY_BYTES = 64 * 2**20
-"""A reply of 100 texts of 8,192 tokens has about 4 MiB."""
 
 
 class Refusal(Exception):
@@ -76,13 +73,13 @@ class Endpoint:
     """One server, and what the calls so far have taught about it."""
 
     def __init__(
-        self, config: recipes.Endpoint, teacher: recipes.Teacher, where: str, session: aiohttp.ClientSession,
+        self, config: recipes.Endpoint, teacher: recipes.Teacher, where: str, connections: Connections,
         attempts: Attempts, store: Store | None = None,
     ) -> None:  # fmt: skip
         """`where` is the key in the recipe, for errors. Raises RecipeError: a bad URL, a key that cannot be read."""
         self.access = access_of(config, teacher, where)
         self.name, self.weight = self.access.name, config.weight
-        self._session, self._attempts, self._store = session, attempts, store
+        self._connections, self._attempts, self._store = connections, attempts, store
         self._max_wait_s = teacher.max_wait_s
         self.limiter = RateLimiter(teacher.requests_per_minute, teacher.tokens_per_minute, name=self.name)
         self._window = Window(teacher.concurrency)
@@ -119,9 +116,11 @@ class Endpoint:
     async def _served_by(self, request: Request) -> Reply:
         """Asks until the request is served, or it is clear whose fault it is that it is not."""
         trial: Dialect | None = None
+        dialect = self.dialect
         while True:
             if self.unusable:
                 raise AttemptError(self.unusable)  # another endpoint, or the end
+            is_another = trial is not None and trial != dialect
             dialect = trial or self.dialect
             try:
                 reply = await self._send(request, dialect)
@@ -134,7 +133,7 @@ class Endpoint:
                     self._gate.accept(shape_of(request))  # nothing can be learnt from it
                 raise
             else:
-                self.dialect = trial or self.dialect
+                self.dialect = dialect if is_another else self.dialect
                 self._gate.accept(shape_of(request))
                 self._served |= {("temperature", request.temperature), ("top_p", request.top_p)}
                 self._remember()
@@ -158,75 +157,65 @@ class Endpoint:
 
     async def _post(self, request: Request, body: Mapping[str, Any]) -> Reply:
         sent_at = await self.limiter.admit(sum(len(c) for _, c in request.messages) // 4)
-        url = self.access.completions_url if is_raw(request) else self.access.url
-        status, headers, content = await self._exchange(url, orjson.dumps(body))
-        content = self.access.without_secrets(unpacked(content, MAX_REPLY_BYTES))
+        target = self.access.completions_target if is_raw(request) else self.access.target
+        status, headers, content = await self._exchange(target, orjson.dumps(body))
+        content = self.access.without_secrets(unpacked(content, MAX_BODY_BYTES))
         if not 200 <= status < 300:
             raise self._fault(read_error(status, content), headers, sent_at)
         try:
             reply = parse_reply(content, request)
         except FailedReply as failed:
-            raise self._fault(failed.error, headers, sent_at) from None
+            raise self._fault(failed.error, headers, sent_at, is_inside=True) from None
         except ValueError as error:
             said = said_instead(content)
-            raise AttemptError(str(error), where=self.name, detail=said, charged=True, answered=True) from None
+            raise AttemptError(
+                str(error), where=self.name, detail=said, charged=True, answered=True, strange=bool(said)
+            ) from None
         self._failures, self._short_since = 0, 0.0
         self.limiter.served(reply.usage.completion_tokens, headers)
         self._window.served()
         return reply
 
-    async def _exchange(self, url: URL, data: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    async def _exchange(self, target: Target, data: bytes) -> HttpReply:
         began = time.monotonic()
         try:
-            sent = self.access
-            post = self._session.post(url, data=data, headers=sent.headers, allow_redirects=False, proxy=sent.proxy)
-            async with post as response:
-                return response.status, response.headers, await self._whole(response)
-        except aiohttp.ClientConnectorError as error:  # nothing left this machine
+            return await self._connections.request(target, data=data)
+        except UnreachableError as error:  # nothing left this machine
             self._record_failure()
-            detail = error.os_error.strerror or str(error.os_error)
-            raise AttemptError(
-                f"cannot connect ({detail}): {self._hint()}", where=self.name, unreachable=True
-            ) from None
-        except aiohttp.ClientHttpProxyError as error:
+            raise AttemptError(f"cannot connect ({error}): {self._hint()}", where=self.name, unreachable=True) from None
+        except ProxyRefusedError as error:
             self._record_failure()
-            raise AttemptError(f"the proxy answers HTTP {error.status}", where=self.name, unreachable=True) from None
+            raise AttemptError(f"the proxy answers {error}", where=self.name, unreachable=True) from None
         except TimeoutError:
             if lower := self._window.timed_out(began):
                 say(f"{self.name}: calls time out: going on with {lower} at once (it grows again when they are served)")
             raise AttemptError("timed out", where=self.name, charged=True) from None
-        except aiohttp.ClientResponseError as error:  # what came is no HTTP, or in an encoding that nobody asked for
+        except TooLargeError:
+            said = f"a reply of more than {MAX_BODY_BYTES >> 20} MiB: is it an OpenAI-compatible server?"
+            raise AttemptError(said, where=self.name, charged=True, answered=True) from None
+        except NotHttpError as error:
             self._record_failure()
-            said = self.access.without_secrets(clean(error.message).encode()[:MAX_MESSAGE]).decode(errors="replace")
+            said = self.access.without_secrets(clean(str(error)).encode()[:MAX_MESSAGE]).decode(errors="replace")
             raise AttemptError(f"the reply cannot be read: {said}", where=self.name, charged=True) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (ConnectionLostError, OSError) as error:
             self._record_failure()
-            raise AttemptError(f"connection lost ({type(error).__name__})", where=self.name, charged=True) from None
-
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body, unpacked. Raises AttemptError when it is larger than any reply of a teacher: the rest is not read."""
-        parts, size = [], 0
-        while part := await response.content.readany():
-            size += len(part)
-            if size > MAX_REPLY_BYTES:
-                response.close()
-                said = f"a reply of more than {MAX_REPLY_BYTES >> 20} MiB: is it an OpenAI-compatible server?"
-                raise AttemptError(said, where=self.name, charged=True, answered=True)
-            parts.append(part)
-        return b"".join(parts)
+            raise AttemptError(f"connection lost ({error})", where=self.name, charged=True) from None
 
     def _hint(self) -> str:
         if self.access.proxy:
-            return f"by the proxy {URL(self.access.proxy).host} of the environment (add the server's host to NO_PROXY to go round it)"
+            return f"by the proxy {urlsplit(self.access.proxy).hostname} of the environment (add the server's host to NO_PROXY to go round it)"
         return "is a server running there? e.g. `vllm serve MODEL`, or `llama-server -m FILE`"
 
     # ---- what an error means
 
-    def _fault(self, error: ServerError, headers: Mapping[str, str], sent_at: float) -> Exception:
-        """The exception for an error reply to the request that was sent at `sent_at`; updates this endpoint's state."""
+    def _fault(
+        self, error: ServerError, headers: Mapping[str, str], sent_at: float, *, is_inside: bool = False
+    ) -> Exception:
+        """The exception for an error reply to the request that was sent at `sent_at`; updates this endpoint's state. is_inside:
+        it came inside HTTP 200."""
         asked_s = max(retry_after_s(headers), error.retry_after_s)
         if 300 <= error.status < 400:
-            where = _place(headers.get("Location", ""))
+            where = _place(headers.get("location", ""))
             return self._stop(error, f"it redirects to {where}, and a key is never sent on: set the url")
         if error.status == 401:
             return self._stop(error, "check api_key_env or api_key_file")
@@ -251,7 +240,7 @@ class Endpoint:
         self._record_failure()
         return AttemptError(
             f"HTTP {error.status}", where=self.name, detail=error.message, retry_after_s=asked_s,
-            busy=error.status in BUSY or error.is_overloaded, answered=True,
+            busy=error.status in BUSY or error.is_overloaded, answered=True, strange=is_inside,
             charged=error.status >= 500 and error.status != OVERLOADED,  # a gateway may answer after the model has generated
         )  # fmt: skip
 
@@ -270,7 +259,8 @@ class Endpoint:
         return AttemptError(str(error), where=self.name, answered=True)  # another endpoint, or the end
 
     def _given_up(self, error: ServerError) -> GivenUpError:
-        return GivenUpError(f"HTTP {error.status}", f"{self.name}: {error.message}")
+        reason = "content filter" if error.is_content else f"HTTP {error.status}"
+        return GivenUpError(reason, f"{self.name}: {error.message}")
 
     async def _resolve(self, request: Request, error: ServerError, dialect: Dialect) -> Dialect | None:
         """Returns when the request should be asked again, with the dialect to try for it alone or None; raises what is to happen
@@ -288,16 +278,16 @@ class Endpoint:
                 self._learn(without_named(dialect, request, named, self._served), dialect, error)
                 return None
             by_words = without_mentioned(dialect, request, error)
-            if self._probed_at.get(shape_of(request), 0.0) > refused_at:
-                if by_words == dialect:
-                    raise given_up
-                return by_words
+            was_probed = self._probed_at.get(shape_of(request), 0.0) > refused_at
             left_at = time.monotonic()
-            if (refused := await self._probe(request, dialect)) is None:
-                self._probed_at[shape_of(request)] = left_at
-                if by_words == dialect:
+            if was_probed or (refused := await self._probe(request, dialect)) is None:
+                if not was_probed:
+                    self._probed_at[shape_of(request)] = left_at
+                if by_words == dialect and error.codes:
                     raise given_up
-                return by_words  # a balancer may have sent the probe to a server that takes the parameter
+                # Once more: a balancer may have sent the probe to a server that takes the parameter, and an error without a code
+                # may be none of this request (a model that crashed and is loaded again).
+                return by_words
             error = refused  # the probe has no fault of its own: what it is refused for holds for all
             if mentioned := mentioned_in(error, dialect.sent(request)):
                 first = min(mentioned, key=lambda name: name == "temperature")  # a judgement needs it more than top_p

@@ -16,6 +16,8 @@ from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, nearest
 from evoltune.run.store import Store
 from evoltune.teacher.attempts import Attempts, Paid
+from evoltune.teacher.embedded import open_embedded
+from evoltune.teacher.http import open_http
 from evoltune.teacher.in_process import open_in_process
 from evoltune.teacher.journal import load_cassette
 from evoltune.teacher.protocol import Teacher
@@ -48,14 +50,9 @@ def open_engine(
     """The engine that the recipe names, whose attempts are the run's. Raises RecipeError; what the engine itself lacks, it
     says when it is entered."""
     check_engine(config)
-    # aiohttp is imported only where it is used: a replayed or local run starts without it.
     if config.kind == "http":
-        from evoltune.teacher.http import open_http
-
         return open_http(config, attempts, store)
     if config.kind == "embedded":
-        from evoltune.teacher.embedded import open_embedded
-
         return open_embedded(config, attempts)
     if config.kind == "replay":
         if not config.cassette:

@@ -1,4 +1,4 @@
-"""The HTTP teacher: OpenAI-compatible servers over aiohttp, several endpoints with weights and fail-over.
+"""The HTTP teacher: OpenAI-compatible servers, several endpoints with weights and fail-over.
 
     teacher: {kind: http, model: qwen2.5-7b, endpoints: [{url: "http://localhost:8000/v1"}]}
 
@@ -12,19 +12,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
-
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
 from evoltune.run.store import Store
 from evoltune.teacher.attempts import Attempts
+from evoltune.teacher.connections import Connections
 from evoltune.teacher.dialects import check_extra_body
 from evoltune.teacher.endpoint import Endpoint
 from evoltune.teacher.protocol import Reply, Request
 
 CONNECT_TIMEOUT_S = 10.0
-MAX_HEADER_BYTES = 64 * 2**10
-"""Of one header; the policies and cookies of a company's proxy can have more than the 8 KiB that aiohttp takes by itself."""
 
 
 @asynccontextmanager
@@ -38,13 +35,9 @@ async def open_http(
             "teacher.endpoints: kind 'http' needs at least one, e.g. endpoints: [{url: http://localhost:8000/v1}]"
         )
     check_extra_body(config.extra_body, "teacher")
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
-    timeout = aiohttp.ClientTimeout(total=config.timeout_s, connect=min(CONNECT_TIMEOUT_S, config.timeout_s))
-    jar = aiohttp.DummyCookieJar()
-    limits = {"max_line_size": MAX_HEADER_BYTES, "max_field_size": MAX_HEADER_BYTES}
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar, **limits) as session:
+    async with Connections(timeout_s=config.timeout_s, connect_s=CONNECT_TIMEOUT_S) as connections:
         endpoints = [
-            Endpoint(e, config, f"teacher.endpoints.{i}", session, attempts or Attempts(), store)
+            Endpoint(e, config, f"teacher.endpoints.{i}", connections, attempts or Attempts(), store)
             for i, e in enumerate(config.endpoints)
         ]
         yield EndpointPool(endpoints)

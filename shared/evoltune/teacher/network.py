@@ -1,8 +1,6 @@
 """The way to a server: proxies from the environment, whether anything listens there, and waiting for a start.
 
-HTTP_PROXY, HTTPS_PROXY and NO_PROXY are read as curl and urllib read them; SSL_CERT_FILE and SSL_CERT_DIR are OpenSSL's own.
-Imports aiohttp only where it is used, so that checks before a run start stay light.
-"""
+HTTP_PROXY, HTTPS_PROXY and NO_PROXY are read as curl and urllib read them; SSL_CERT_FILE and SSL_CERT_DIR are OpenSSL's own."""
 
 import asyncio
 import re
@@ -12,6 +10,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from evoltune.errors import RecipeError, TeacherError
+from evoltune.teacher.connections import FAULTS, Connections, target_of
 
 CONNECT_S = 5.0
 LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
@@ -52,18 +51,15 @@ def is_listening(url: str) -> bool:
 
 async def wait_healthy(url: str, timeout_s: float) -> None:
     """Waits until GET url answers 200. Raises TeacherError after `timeout_s`."""
-    import aiohttp
-
-    end = time.monotonic() + timeout_s
-    async with aiohttp.ClientSession() as session:
+    end, target = time.monotonic() + timeout_s, target_of(url)
+    async with Connections(timeout_s=CONNECT_S, connect_s=CONNECT_S) as connections:
         while True:
             try:
-                limit = aiohttp.ClientTimeout(total=5)
-                async with session.get(url, timeout=limit, allow_redirects=False) as response:
-                    if response.status == 200:
-                        return
-                    state = f"HTTP {response.status}"
-            except (aiohttp.ClientError, TimeoutError) as error:
+                reply = await connections.request(target, "GET")
+                if reply.status == 200:
+                    return
+                state = f"HTTP {reply.status}"
+            except (*FAULTS, OSError) as error:  # TimeoutError is an OSError
                 state = type(error).__name__
             if time.monotonic() > end:
                 raise TeacherError(f"{url}: not healthy after {timeout_s:g} s ({state})")

@@ -90,15 +90,17 @@ class AttemptError(TeacherError):
     def __init__(
         self, reason: str, *, where: str = "", detail: str = "", retry_after_s: float = 0.0, charged: bool = False,
         rate_limited: bool = False, busy: bool = False, unreachable: bool = False, answered: bool = False,
+        strange: bool = False,
     ) -> None:  # fmt: skip
         """detail: the server's words. charged: the server may have generated, and billed, a reply that never arrived.
         rate_limited: HTTP 429, the server is up and asks to wait. busy: the same without a limit (loading, overloaded).
-        unreachable: nothing listens at the address. answered: the server said something, if only an error."""
+        unreachable: nothing listens at the address. answered: the server said something, if only an error.
+        strange: it came with HTTP 200 and is no completion, as from a wrong address."""
         said = f"{reason} {detail}".strip()
         super().__init__(f"{where}: {said}" if where else said)
         self.reason, self.where, self.detail, self.retry_after_s = reason, where, detail, retry_after_s
         self.charged, self.rate_limited, self.busy = charged, rate_limited, busy
-        self.unreachable, self.answered = unreachable, answered
+        self.unreachable, self.answered, self.strange = unreachable, answered, strange
 
 
 def probe_of(request: Request) -> Request:

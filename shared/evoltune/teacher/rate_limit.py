@@ -199,7 +199,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     which an exhausted limit is reset (`X-RateLimit-Reset` since 1970, in s or ms); 0: nothing."""
     if ms := _number(headers.get("retry-after-ms")):
         return _asked(ms / 1000)
-    text = headers.get("Retry-After", "").strip()
+    text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", text, re.ASCII):
         return _asked(duration_s(text))
     if (seconds := _number(text)) is not None:
@@ -209,8 +209,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
             return _asked(parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError):
         pass
-    reset = _number(headers.get("X-RateLimit-Reset"))
-    if reset and reset > 1e9 and _number(headers.get("X-RateLimit-Remaining")) == 0:
+    reset = _number(headers.get("x-ratelimit-reset"))
+    if reset and reset > 1e9 and _number(headers.get("x-ratelimit-remaining")) == 0:
         return _asked((reset / 1000 if reset > 1e11 else reset) - time.time())
     return 0.0
 

@@ -66,8 +66,12 @@ class ServerError:
     @property
     def is_account(self) -> bool:
         """The account is empty, over its budget, or closed."""
-        codes = (code for code in self.codes if not any(part in code for part in THROTTLED))  # `Throttling.RateQuota`
+        codes = [
+            code for code in self.codes if not any(part in code for part in THROTTLED)
+        ]  # not `Throttling.RateQuota`
         words = {word for code in codes for word in re.split(r"[^a-z0-9]+", code)}
+        if self.status == 429 and len(codes) < len(self.codes):
+            words.discard("quota")  # of requests a minute, as another code says
         return self.status == 402 or bool(words & ACCOUNT)
 
     @property

@@ -14,6 +14,7 @@ from evoltune.teacher.bodies import json_of
 from evoltune.teacher.protocol import RAW_PROMPT, GivenUpError, Reply, Request
 from evoltune.teacher.refusals import ServerError, error_in_reply
 from evoltune.text.reasoning import split_reasoning
+from evoltune.text.responses import without_frame
 from evoltune.text.unicode import clean, without_surrogates
 
 CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "token_limit", "model_context_window_exceeded"}
@@ -126,6 +127,8 @@ def _choice(choice: Mapping[str, Any], is_raw_text: bool) -> Choice | GivenUpErr
         answer, thought = _message(message)
     else:
         raise ValueError("the reply's content is null")
+    if not is_raw_text:
+        answer = without_frame(answer)
     to_store = without_surrogates if is_raw_text else clean
     answer, thought = to_store(answer), to_store(thought)
     if end != "stop" and any(part in end for part in FILTERED):

@@ -18,7 +18,7 @@ from evoltune.teacher.notices import SAID_EVERY_S, SAID_FROM_S, clock_after, say
 from evoltune.teacher.protocol import AttemptError, GivenUpError, Reply, Request, Teacher, probe_of
 
 FIRST_DELAY_S, MAX_DELAY_S = 0.1, 20.0
-FIRST_CONTACT_RETRIES = 4  # while nothing listens and nothing has ever answered: about 1.5 s
+FIRST_CONTACT_RETRIES = 4  # while nothing listens, or no completion comes, and none has ever come: about 1.5 s
 SILENT_429_S = 10.0  # a server that has served nothing yet, refuses with 429 and does not say until when
 FAILED_PROBE_S = 5.0  # a probe that failed speaks for the calls that fail within this time
 
@@ -67,7 +67,7 @@ class Retried:
 
     def _is_last(self, error: AttemptError, faults: int) -> bool:
         retries = self._max_retries
-        if error.unreachable and not self._successes:
+        if (error.unreachable or error.strange) and not self._successes:
             retries = min(retries, FIRST_CONTACT_RETRIES)
         return faults > retries
 

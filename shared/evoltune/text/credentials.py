@@ -155,7 +155,7 @@ def is_secret_variable(name: str) -> bool:
 
 
 def forms(secret: str) -> Iterator[str]:
-    """The secret as JSON, HTML, URLs and headers write it."""
+    """The secret as JSON, HTML, URLs, headers and dumps of bytes write it."""
     plain = unquote_plus(secret) if "%" in secret else secret
     for text in dict.fromkeys((secret, plain, *(line for line in plain.splitlines() if len(line) > MIN_LENGTH))):
         escaped = json.dumps(text)[1:-1]
@@ -163,7 +163,8 @@ def forms(secret: str) -> Iterator[str]:
         yield from (text, escaped, unicode, json.dumps(escaped)[1:-1], html.escape(text), quote(text, safe=""))
         yield from (quote_plus(text), quote(text), repr(text)[1:-1])
         yield html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")  # as markupsafe writes them
-        yield from _in_base64(text.encode("utf-8", "surrogatepass"))
+        data = text.encode("utf-8", "surrogatepass")
+        yield from (data.hex(), data.hex().upper(), *_in_base64(data))
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

@@ -27,6 +27,8 @@ _END = re.compile(
     r"</(?P<tag>answer|solution|response|code)>\s*\Z", re.M,
 )  # fmt: skip
 """Special tokens: any `<|name|>` but those that open a part of the answer, and what families write in other forms."""
+_ENDED = re.compile(r"(?:[^\w\s,;:(\[{=<-]|\n\s*)\Z")
+"""The end of a sentence, a line or a block: a mark in the middle of a sentence is a word that the sentence speaks of."""
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^`\n]*$", re.M)
 _QUOTES = frozenset("\"'`\\")
 _QUOTE_AFTER = re.compile(r"[\"']|`(?!``)|\\(?:[nrt](?![a-z])|[\"'])")
@@ -41,6 +43,22 @@ def final_text(response: str) -> str:
     if is_unfinished(text):
         return ""
     return _up_to_end_mark(split_reasoning(text)[0])
+
+
+def without_frame(text: str) -> str:
+    """The text without the marks of its own turn, which servers with a wrong template leave round it: `<|im_start|>assistant`
+    before it and `<|im_end|>` behind it. What goes on with another turn comes back as it is."""
+    stripped = text.strip()
+    if stripped[:1] not in ("<", "[") and stripped[-1:] not in (">", "]"):
+        return text
+    opening = _START.match(stripped)
+    is_framed = opening is not None and opening[0].strip() != "<s>"  # that alone strikes a word out
+    inside = stripped[opening.end() :] if opening is not None and is_framed else stripped
+    kept = _up_to_end_mark(inside)
+    behind = _END.sub("", inside[len(kept) :])
+    if behind.strip() or not (is_framed or _ENDED.search(kept)):
+        return text
+    return kept.strip() if is_framed or len(kept) < len(inside) else text
 
 
 def _up_to_end_mark(text: str) -> str:
