@@ -200,19 +200,23 @@ def test_a_file_that_was_cut_short_leaves_what_it_held_and_a_broken_one_nothing(
         assert (imported.journalled, imported.cut) == (4, f"{found}:5")
 
 
+def calls_for_samples(store, tmp_path):
+    """The open calls that ask for two texts, once those before them are answered."""
+    requests, found = tmp_path / "before.jsonl", tmp_path / "answers.jsonl"
+    calls = open_calls(RECIPE, TOWNS, store)
+    while calls and not all(call.n == 2 for call in calls.values()):
+        export_calls(store, calls, requests)
+        results(found, requests, lambda i, _: None)
+        import_results(RECIPE, store, {k: c for k, c in calls.items() if c.n == 1}, found)
+        calls = open_calls(RECIPE, TOWNS, store)
+        calls = {k: c for k, c in calls.items() if c.n == 2} or calls
+    return calls
+
+
 def test_samples_in_lines_of_their_own_are_joined_over_several_files(tmp_path):
     requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     with Store.open(tmp_path / "run") as store:
-        calls = open_calls(RECIPE, TOWNS, store)
-        export_calls(store, calls, requests)
-        results(found, requests, lambda i, _: None)
-        import_results(RECIPE, store, calls, found)
-        calls = open_calls(RECIPE, TOWNS, store)
-        while calls and not all(call.n == 2 for call in calls.values()):  # the judgements of this round
-            export_calls(store, calls, requests)
-            results(found, requests, lambda i, _: None)
-            import_results(RECIPE, store, {k: c for k, c in calls.items() if c.n == 1}, found)
-            calls = {k: c for k, c in open_calls(RECIPE, TOWNS, store).items() if c.n == 2}
+        calls = calls_for_samples(store, tmp_path)
         assert export_calls(store, calls, requests, "anthropic") == len(calls)
         asked = [json.loads(line)["custom_id"] for line in requests.read_text().splitlines()]
         assert len(asked) == 2 * len(calls)
@@ -230,6 +234,31 @@ def test_samples_in_lines_of_their_own_are_joined_over_several_files(tmp_path):
         assert missing == asked[1::2]
         assert given(missing) == len(calls)
         assert all(store.reply(key).texts == ["It is 0.", "It is 1."] for key in calls)
+
+
+def test_one_sample_that_was_refused_costs_no_other_one(tmp_path):
+    requests, found = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
+    with Store.open(tmp_path / "run") as store:
+        calls = calls_for_samples(store, tmp_path)
+
+        def given(*lines):
+            reasons = {"text": "end_turn", "": "refusal"}
+            found.write_text("".join(
+                json.dumps({"custom_id": i, "result": {"type": "succeeded", "message": {
+                    "content": [{"type": "text", "text": text}] if text else [], "stop_reason": reasons[text and "text"]}}})
+                + "\n" for i, text in lines))  # fmt: skip
+            return import_results(RECIPE, store, calls, found)
+
+        first, second, third = list(calls)[:3]
+        imported = given(
+            (f"{first}-0", ""), (f"{first}-1", "It is 1."), (f"{second}-0", ""), (f"{third}-0", ""), (f"{third}-1", "")
+        )
+        assert store.reply(first).texts == ["", "It is 1."]
+        assert list(imported.refused) == [third] and (imported.journalled, imported.incomplete) == (1, 1)
+        export_calls(store, {second: calls[second]}, requests, "anthropic")
+        assert [json.loads(line)["custom_id"] for line in requests.read_text().splitlines()] == [f"{second}-1"]
+        given((f"{second}-1", "It is 2."))
+        assert store.reply(second).texts == ["", "It is 2."]
 
 
 def test_texts_of_a_provider_that_ignores_n_are_kept_and_only_the_others_asked(tmp_path):

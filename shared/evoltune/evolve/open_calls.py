@@ -30,6 +30,8 @@ from evoltune.teacher.refusals import ServerError
 
 BATCH_DISCOUNT = 0.5
 """What a call in a batch file costs, relative to the recipe's prices."""
+WITHHELD = Reply(texts=("",), usage=Usage())
+"""A sample that a filter or the model itself kept back, beside others that were made."""
 DIALECT_NOTE, SAMPLES_NOTE = "batch:dialect", "batch:samples:"
 ROW_STATUSES = {400, 413, 422}
 """Refusals that can be a fault of the row; the others are of the key, the model, the pace or the server."""
@@ -95,38 +97,49 @@ def import_results(recipe: Recipe, store: Store, requests: dict[str, Request], p
     """Journals the results of the open calls `requests`; a file that was cut short leaves what it held. Raises DataError
     before anything is journalled."""
     cut = cut_short(path)
-    still_open, unknown, imported = dict(requests), 0, 0
+    still_open, unknown = dict(requests), 0
     unanswered: dict[str, Unanswered] = {}
     samples: dict[str, dict[int, Reply]] = defaultdict(dict)
+    withheld: dict[str, dict[int, Unanswered]] = defaultdict(dict)
     served: set[Shape] = set()
     ignores_n = False
+
+    def take(key: str, request: Request, reply: Reply | None) -> None:
+        if reply is not None:
+            del still_open[key]
+            body, reply = request_to_json(request), replace(reply, usage=charged_usage(request, reply))
+            commit_reply(store, key, body, request, reply, recipe.teacher.price, discount=BATCH_DISCOUNT)
+
     for custom_id, outcome in read_results(path):
         key, _, sample = custom_id.partition("-")
         request = still_open.get(key)
-        if request is None:
+        if request is None or (sample and sample not in map(str, range(request.n))):
             unknown += 1
         elif isinstance(outcome, Unanswered):
-            unanswered[key] = outcome
+            if sample and outcome.is_final:
+                withheld[key][int(sample)] = outcome
+            else:
+                unanswered[key] = outcome
         else:
             served.add(shape_of(request))
             reply: Reply | None = outcome
-            if sample and sample not in map(str, range(request.n)):
-                unknown += 1
-                continue
             if sample or len(outcome.texts) < request.n:  # some providers ignore n: what they made was paid for
                 ignores_n = ignores_n or not sample
                 samples[key] |= {int(sample): outcome} if sample else _as_samples(outcome)
                 reply = _joined(store, key, request, samples[key])
-            if reply is not None:
-                del still_open[key]
-                usage, body = charged_usage(request, reply), request_to_json(request)
-                reply, price = replace(reply, usage=usage), recipe.teacher.price
-                commit_reply(store, key, body, request, reply, price, discount=BATCH_DISCOUNT)
-                imported += 1
+            take(key, request, reply)
+    for key, found in withheld.items():
+        if (request := still_open.get(key)) is not None and len(
+            found
+        ) < request.n:  # as where one of n choices is withheld
+            samples[key] |= dict.fromkeys(found, WITHHELD)
+            take(key, request, _joined(store, key, request, samples[key]))
+        else:
+            unanswered[key] = next(iter(found.values()))
     failed = {key: outcome for key, outcome in unanswered.items() if key in still_open}
     dialect, refused = _judged(store, requests, failed, served, ignores_n)
     return ImportCounts(
-        journalled=imported, unknown=unknown, refused=refused, dialect=dialect, cut=cut,
+        journalled=len(requests) - len(still_open), unknown=unknown, refused=refused, dialect=dialect, cut=cut,
         incomplete=sum(key in still_open for key in samples),
         failed=tuple(f"{key}: {outcome.reason}" for key, outcome in failed.items() if key not in refused),
     )  # fmt: skip
