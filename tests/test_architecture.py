@@ -47,6 +47,7 @@ BELOW: dict[str, set[str]] = {
         "sandbox",
         "interrupts",
         "orphans",
+        "models.load",
     },
 }
 """What these packages may import of ours, beside themselves: the lower floors of the house."""

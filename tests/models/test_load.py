@@ -28,6 +28,23 @@ def test_new_tokens_get_the_average_row_and_are_trained_whole_under_lora(tiny_ba
     assert {"embed_tokens", "lm_head"} == trained
 
 
+def test_the_output_layer_sees_contiguous_rows_and_says_the_same(tiny_base):
+    from transformers import AutoModelForCausalLM
+
+    from evoltune.models.load import with_contiguous_rows
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_base).eval()
+    ids, seen = torch.tensor([[5, 6, 7], [8, 9, 10]]), []
+    with torch.inference_mode():
+        before = model(input_ids=ids, logits_to_keep=1).logits
+    head = with_contiguous_rows(model).get_output_embeddings()
+    head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].is_contiguous()))
+    with torch.inference_mode():
+        assert torch.equal(model(input_ids=ids, logits_to_keep=1).logits, before)
+        model.generate(ids, max_new_tokens=2, min_new_tokens=2)
+    assert seen == [True] * 3
+
+
 def test_a_pad_token_that_equals_the_stop_token_is_replaced_where_the_vocabulary_allows(tiny_tokenizer):
     import copy
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from evoltune.errors import TrainingError, require
 from evoltune.models.decoding import Prompt, Reply, Sampling, decode
-from evoltune.models.load import load_adapted, precision_of, torch_dtype
+from evoltune.models.load import load_adapted, precision_of, torch_dtype, with_contiguous_rows
 from evoltune.models.locate import ModelRef, locate_model
 from evoltune.models.proof import Template, check_golden
 from evoltune.models.template import Message, stop_of
@@ -113,4 +113,5 @@ def open_model(checkpoint: str | Path) -> ChatModel:
     else:
         model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
     model.config.use_cache = True
-    return ChatModel(model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, template)
+    model = with_contiguous_rows(model.to("cuda" if torch.cuda.is_available() else "cpu").eval())
+    return ChatModel(model, tokenizer, template)

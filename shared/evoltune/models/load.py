@@ -168,6 +168,23 @@ def repair_generation_config(model: Any) -> None:
     print(f"  train: the base's generation_config.json is invalid: {what}", file=sys.stderr)
 
 
+def with_contiguous_rows(model: Any) -> Any:
+    """The model, whose output layer copies rows that do not follow each other before it multiplies them.
+
+    Generation keeps the last position of each prompt, a view with gaps. On a CPU PyTorch multiplies such a view by a copy of the
+    whole weight for each row: 48 rows and a vocabulary of 49,152 take 12 s in bfloat16 and 3 GB, and 0.03 s once the rows are copied.
+    To be called last: a layer that is resized afterwards is another one.
+    """
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(_contiguous)
+    return model
+
+
+def _contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (inputs[0].contiguous(), *inputs[1:])
+
+
 def _is_valid(config: Any) -> bool:
     try:
         config.validate(strict=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError, require
+from evoltune.models.load import with_contiguous_rows
 from evoltune.run.paths import user_path
 from evoltune.run.store import Usage
 from evoltune.teacher.protocol import Reply, Request
@@ -120,7 +121,7 @@ def _load_transformers(config: recipes.Teacher) -> Generate:
     model: Any = AutoModelForCausalLM.from_pretrained(config.model, **options)
     if "device_map" not in options:
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
-    model.eval()
+    with_contiguous_rows(model.eval())
     return lambda requests: _generate_with_transformers(model, tokenizer, requests)
 
 

@@ -17,7 +17,14 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 from trl import DPOConfig, GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from evoltune.errors import DataError, TrainingError, require
-from evoltune.models.load import Precision, load_model, load_tokenizer, precision_of, prepare_tokenizer
+from evoltune.models.load import (
+    Precision,
+    load_model,
+    load_tokenizer,
+    precision_of,
+    prepare_tokenizer,
+    with_contiguous_rows,
+)
 from evoltune.models.proof import attach_chat_template, read_template
 from evoltune.models.template import Stop, prompt_ids, stop_of
 from evoltune.rows.files import read_json
@@ -75,7 +82,7 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
         )
     rows, held_out = read_prompts(job)
     check_prompts(rows[:16], job, tokenizer)
-    model = load_policy(job, precision, len(tokenizer))
+    model = with_contiguous_rows(load_policy(job, precision, len(tokenizer)))
     model.generation_config.eos_token_id = stop.id
     tokenizer.padding_side = "left"
     by_pairs = rl.algorithm == "dpo"
