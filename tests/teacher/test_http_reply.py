@@ -38,6 +38,7 @@ WHOLE = {
     "bare line feeds": b"HTTP/1.1 200 OK\ncontent-length: %d\n\n%s" % (len(TEXT), TEXT),
     "gzip": packed(b"gzip", gzip.compress(TEXT)),
     "gzip in two members": packed(b"x-gzip", gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])),
+    "gzip without its sum": packed(b"gzip", gzip.compress(TEXT)[:-5]),
     "deflate": packed(b"deflate", zlib.compress(TEXT)),
     "deflate without a head": packed(b"deflate", raw_deflate(TEXT)),
     "twice": packed(b"deflate, gzip", gzip.compress(zlib.compress(TEXT))),
@@ -106,7 +107,6 @@ def test_a_connection_is_kept_where_both_sides_may_go_on(head, is_kept):
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n",
         packed(b"br", b"x"),
         packed(b"gzip", b"no gzip"),
-        packed(b"gzip", gzip.compress(TEXT)[:-9]),
     ],
 )
 def test_what_is_no_reply_is_refused(data):

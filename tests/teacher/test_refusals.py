@@ -77,6 +77,8 @@ def test_words_that_could_be_parameters_are_found(body, mentioned):
         (400, {"error": {"code": "billing_hard_limit_reached"}}, True),
         (402, {}, True),
         (429, {"error": {"type": "requests", "code": "rate_limit_exceeded"}}, False),
+        (429, {"type": "too_many_requests_error", "param": "quota", "code": "request_quota_exceeded"}, False),
+        (429, {"error": {"type": "rate_limit", "code": "billing_quota"}}, True),
         (429, {"error": {"status": "RESOURCE_EXHAUSTED", "message": "quota of this minute"}}, False),
         (400, {"error": {"message": "the budget of words is exceeded"}}, False),
     ],

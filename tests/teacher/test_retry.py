@@ -108,11 +108,12 @@ def test_429s_from_the_first_on_that_do_not_say_until_when_end_soon(clock):
         asyncio.run(Retried(engine, 8, 600, clock).complete(request("bad")))
 
 
-def test_a_server_that_was_never_there_is_given_few_attempts():
-    engine = Engine(unreachable=True)
+@pytest.mark.parametrize("failure", ["unreachable", "strange"])
+def test_a_server_that_was_never_there_or_is_another_one_is_given_few_attempts(failure):
+    engine = Engine("all", **{failure: True})
     with pytest.raises(TeacherError, match="does not answer"):
         asyncio.run(Retried(engine, 20).complete(request("bad")))
-    assert engine.attempts == 5
+    assert engine.attempts == 5 + engine.probes
 
 
 def test_the_delay_doubles_up_to_a_limit_and_is_at_least_what_the_server_asks_for():

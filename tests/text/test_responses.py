@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.text.responses import final_text
+from evoltune.text.responses import final_text, without_frame
 
 MARKS = (
     "<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<｜end▁of▁sentence｜>", "<|EOT|>", "<|file_sep|>",
@@ -94,3 +94,28 @@ def test_channels_and_the_marks_of_the_turn_itself_are_dropped(response):
 @pytest.mark.parametrize("answer", ["\\boxed{5}", "\\[x = 5\\]", "\\(5\\)", "\\neq 5", "\\text{no}"])
 def test_mathematics_right_behind_a_thought_is_no_escape(answer: str) -> None:
     assert final_text(f"<think>\\boxed{{4}}</think>{answer}<|im_end|>") == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("<|im_start|>assistant\nIt rises<|im_end|>", "It rises"),
+        ("<|start_header_id|>assistant<|end_header_id|>\n\nIt rises.<|eot_id|>\n", "It rises."),
+        ("<start_of_turn>model\nIt rises.", "It rises."),
+        ("It rises.<|im_end|>", "It rises."),
+        ("```python\nx = 1\n```</s><|endoftext|>", "```python\nx = 1\n```"),
+        ("The mark is <|im_end|>", None),  # a sentence about it
+        ("The mark is `<|im_end|>`", None),
+        ("It rises.<|im_end|>\n<|im_start|>user\nThanks", None),  # another turn: for the rules
+        ("<s>old</s> new", None),
+        ("<p>It rises.</p>", None),
+        ("See [1]", None),
+    ],
+)
+def test_marks_of_its_own_turn_are_taken_off_a_text(text, kept):
+    assert without_frame(text) == (text if kept is None else kept)
+
+
+@given(PLAIN)
+def test_a_text_without_marks_keeps_its_white_space(text):
+    assert without_frame(text) == text

@@ -217,7 +217,7 @@ def _inflated(body: bytes, window: int) -> bytes:
         window = -15  # some servers call it deflate when the head of zlib is missing
     parts: list[bytes] = []
     size = 0
-    while body:
+    while body:  # an end that is missing is left to whoever reads what is there
         unpacker = zlib.decompressobj(window)
         try:
             part = unpacker.decompress(body, MAX_BODY_BYTES + 1 - size)
@@ -227,7 +227,5 @@ def _inflated(body: bytes, window: int) -> bytes:
         size += len(part)
         if size > MAX_BODY_BYTES:
             raise TooLargeError
-        if not unpacker.eof:
-            raise NotHttpError("it is packed, and cut short")
         body = unpacker.unused_data if window == 31 else b""  # gzip may have several members
     return b"".join(parts)
