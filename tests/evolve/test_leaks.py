@@ -115,3 +115,21 @@ def test_a_label_of_several_words_heads_a_text_also_without_a_colon(written):
     assert repeats_label(templates, PARENT, Task(instruction=written + CHILD))
     assert not repeats_label(templates, PARENT, Task(instruction=f"A new task {CHILD}"))
     assert not repeats_label(templates, Task(instruction=written + CHILD), Task(instruction=written + "Sort it."))
+
+
+@pytest.mark.parametrize(
+    ("text", "leaks"),
+    [
+        ("New question: which of them is the cheapest?", False),
+        ("Final request: put it into a table.", False),
+        ("**New question:** which of them is the cheapest?", True),
+        ("New question:\nWhich of them is the cheapest?", True),
+        ("Rewritten question: which of them is the cheapest?", True),
+    ],
+)
+def test_in_a_dialogue_people_announce_their_next_question_themselves(text, leaks):
+    history = (("user", "Which towns lie at the river?"), ("assistant", "Ulm and Passau."))
+    asked = Task(instruction=text, history=history)
+    general = load_domain("general")
+    assert bool(rejection_reason(general, None, asked, None)) is leaks
+    assert rejection_reason(general, None, Task(instruction=text), None) == "prompt residue"

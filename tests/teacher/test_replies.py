@@ -48,8 +48,17 @@ def test_the_answer_is_the_answer_and_the_thought_is_kept_apart(message):
     assert (reply.texts, reply.thoughts) == (("Hello.",), (THOUGHT,))
 
 
+def test_the_marks_of_its_own_turn_are_no_part_of_an_answer():
+    for text in (
+        f"<|im_start|>assistant\n<think>{THOUGHT}</think>Hello.<|im_end|>",
+        f"<think>{THOUGHT}</think>\nHello.</s>",
+    ):
+        reply = reply_of({"choices": [choice(text)]})
+        assert (reply.texts, reply.thoughts) == (("Hello.",), (THOUGHT,))
+
+
 def test_a_raw_prompts_text_is_taken_as_it_is():
-    text = f"<think>{THOUGHT}</think>Hello."
+    text = f"<think>{THOUGHT}</think>Hello.<|im_end|>"
     assert reply_of({"choices": [{"text": text}]}, is_raw_text=True).texts == (text,)
 
 
@@ -167,6 +176,7 @@ def test_a_completion_in_an_envelope_is_read(envelope, name):
     inside = {"choices": [choice("An answer.")], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
     reply = reply_of({**envelope, name: inside})
     assert (reply.texts, reply.usage.completion_tokens) == (("An answer.",), 2)
+    assert reply_of([{**envelope, name: inside}]) == reply
     with pytest.raises(FailedReply):
         reply_of({**envelope, name: {"choices": [{"error": {"message": "no slot", "code": 503}}]}})
 

@@ -65,6 +65,8 @@ def reply_of(completion: object, *, is_raw_text: bool = False) -> Reply:
 
     is_raw_text: a prompt that we rendered ourselves; its text is taken as it is, tags of reasoning included.
     """
+    if isinstance(completion, list) and len(completion) == 1:  # as a batch of one
+        completion = completion[0]
     if not isinstance(completion, dict):
         raise ValueError("the reply has no choices")
     completion = _unwrapped(completion)

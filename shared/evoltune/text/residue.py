@@ -43,6 +43,10 @@ _HEADING = re.compile(
     rf"|\A{_OPEN}(?:re ?writt?en|evolved|re ?phrased|re ?worded|complexified){_CLOSE}[:：#=]"  # Rewritten:
 )
 """A label at the head of an instruction. Further down, and in answers, people write such labels themselves."""
+_NEXT_TURN = re.compile(
+    r"(?:new|final|original|updated|harder|easier) (?:question|problem|task|request|challenge|scenario|version): *\S"
+)
+"""A label that people put before their next message in a dialogue: unmarked, with the message on its line."""
 _NUMBER_SIGNS = re.compile(
     rf"#\s*(?:the )?(?:finally )?{_NEW}[\s_\-]{{0,3}}{_THING}\s*#|#\s*(?:the |finally )*{_MADE}(?:[\s_\-]\w+){{0,3}}\s*#|#(?:methods list|plan)#"
     rf"|<\s*/?\s*{_MADE}[\s_\-]*(?:{_THING})?\s*/?\s*>"  # <rewritten_instruction>
@@ -72,12 +76,13 @@ _SUSPECT = re.compile(r" (pr\w{2,6}|r\w{11,19})(?= )")
 """A word that may be a misspelt "prompt" or "rewrittenprompt"."""
 
 
-def is_residue(text: str, asked: str | None = None) -> bool:
+def is_residue(text: str, asked: str | None = None, *, is_next_turn: bool = False) -> bool:
     """Whether a text contains words of an evolving prompt. About 0.1 ms for 1,000 ASCII characters.
 
     Args:
         text: an instruction, or with `asked` an answer to it.
         asked: the instruction; what it speaks of itself (a prompt to improve, a question to rewrite) is no residue.
+        is_next_turn: the instruction has earlier turns, after which people write "New question: ..." themselves.
     """
     normal = _normalised(text)
     found = plain_words(normal) if normal.isascii() else _WORDS.findall(normal)
@@ -86,7 +91,8 @@ def is_residue(text: str, asked: str | None = None) -> bool:
         return True
     speaks = bool("prompt" in flat and _PROMPT.search(flat)) or _is_misspelt(flat) or _is_translated(text, found, flat)
     if asked is None:
-        return speaks or bool(_HEADING.match(normal) or _PREAMBLE.match(normal)) or _has_translated_label(text)
+        is_headed = bool(_HEADING.match(normal)) and not (is_next_turn and _NEXT_TURN.match(normal))
+        return speaks or is_headed or bool(_PREAMBLE.match(normal)) or _has_translated_label(text)
     if (not speaks and _THINGS.isdisjoint(found)) or _speaks_of(asked, "prompt"):
         return False
     if speaks:

@@ -37,7 +37,7 @@ class Labels:
 def leaks_prompt(parent: Task | None, child: Task, text: str) -> bool:
     """Words of the evolving prompt leaked (2304.12244 section 3.3, rule 4)."""
     # Also mangled or translated: see evoltune.text.residue. What the parent itself says is allowed.
-    return is_residue(text) and not (parent and is_residue(parent.instruction))
+    return is_residue(text, is_next_turn=bool(child.history)) and not (parent and is_residue(parent.instruction))
 
 
 def answer_leaks_prompt(parent: Task | None, child: Task, text: str) -> bool:
