@@ -269,7 +269,6 @@ def test_file_names_of_a_run_are_written_only_in_run_paths():
 def test_only_modules_whose_redirects_and_bounds_are_tested_speak_http():
     clients = (
         r"\b(ClientSession|urlopen|build_opener|HTTPS?Connection|AsyncClient)\b|^\s*import (requests|httpx|urllib3)\b"
-        r"|loop\(\)\.create_connection\b"
     )
     sources = [*SHARED.rglob("*.py"), *(SHARED.parent / "domains").rglob("*.py")]
     found = {path for path in sources if re.search(clients, path.read_text(encoding="utf-8"), re.M)}

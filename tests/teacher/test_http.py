@@ -192,8 +192,8 @@ LATE_KEY = json.dumps(_choice({"content": "It is sk-0123456789abcdef here."})).e
     [
         (PACKED % (len(LATE_KEY), b"Set-Cookie: a=" + b"x" * 20_000 + b"\r\n", LATE_KEY), "It is .* here"),
         (PACKED % (len(gzip.compress(LATE_KEY)), b"", gzip.compress(LATE_KEY)), "It is .* here"),
-        (PACKED % (4, b"Content-Encoding: br\r\n", b"\x0b\x02\x80a"), "cannot be read: it is packed as .br"),
-        (b"SSH-2.0-OpenSSH_9 sk-0123456789abcdef\r\n", "cannot be read: it begins with"),
+        (PACKED % (4, b"Content-Encoding: br\r\n", b"\x0b\x02\x80a"), "cannot be read: .*encoding"),
+        (b"SSH-2.0-OpenSSH_9 sk-0123456789abcdef\r\n", "cannot be read: Bad status line"),
         (PACKED % (60, b"", b"\x1f\x8b\x08" + b"\xff" * 57), "60 bytes that are no text"),
     ],
     ids=["large headers", "packed unasked", "another packing", "no HTTP", "no text"],

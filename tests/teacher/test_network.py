@@ -11,7 +11,7 @@ from openai_server import serving
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
-from evoltune.teacher import endpoint, http_reply
+from evoltune.teacher import connections, endpoint
 from evoltune.teacher.access import access_of
 from evoltune.teacher.network import is_listening, proxy_of
 from evoltune.teacher.protocol import make_request
@@ -61,6 +61,8 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch):
         ({"url": "http://host:99999/v1"}, "must be http://HOST:PORT"),
         ({"url": "http://[::1/v1"}, "must be http://HOST:PORT"),
         ({"url": "https:///v1"}, "must be http://HOST:PORT"),
+        ({"url": "http://my host/v1"}, "must be http://HOST:PORT"),
+        ({"url": "http://" + "ä" * 70}, "must be http://HOST:PORT"),
         ({"headers": {"X-A": "a\r\nEvil: 1"}}, r"endpoints.0: the value of the header 'X-A' has a line break"),
         ({"headers": {"X A": "a"}}, r"endpoints.0.headers: 'X A' is no name"),
         ({"key": "sk-one\nsk-two"}, r"the value of the header 'Authorization' has a line break"),
@@ -147,7 +149,7 @@ class Endless(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_reply_without_end_is_not_read_to_it(monkeypatch, packed):
-    monkeypatch.setattr(http_reply, "MAX_BODY_BYTES", 2**20)
+    monkeypatch.setattr(connections, "MAX_BODY_BYTES", 2**20)
     monkeypatch.setattr(endpoint, "MAX_BODY_BYTES", 2**20)
     monkeypatch.setattr(Endless, "packed", packed)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:

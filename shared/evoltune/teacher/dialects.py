@@ -142,8 +142,11 @@ def chat_url(url: str, where: str, query: Mapping[str, str] | None = None) -> st
     Raises RecipeError: not an HTTP URL; the message begins with `where`, the key in the recipe."""
     try:
         parts = urlsplit(url.strip())
-        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port beyond 65535, brackets without an address
+        host = parts.hostname or ""
+        is_usable = (
+            parts.scheme in ("http", "https") and bool(host.encode("idna")) and parts.port != 0 and " " not in host
+        )
+    except ValueError:  # a port beyond 65535, brackets without an address, a name that no host can have
         is_usable = False
     if not is_usable:
         raise RecipeError(f"{where}.url: {url!r} must be http://HOST:PORT/v1 or https://HOST/v1")

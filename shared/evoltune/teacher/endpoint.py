@@ -21,9 +21,18 @@ from evoltune.run.store import Store
 from evoltune.teacher.access import access_of
 from evoltune.teacher.attempts import Attempts
 from evoltune.teacher.bodies import unpacked
-from evoltune.teacher.connections import ConnectionLostError, Connections, ProxyRefusedError, Target, UnreachableError
+from evoltune.teacher.connections import (
+    MAX_BODY_BYTES,
+    ConnectionLostError,
+    Connections,
+    HttpReply,
+    NotHttpError,
+    ProxyRefusedError,
+    Target,
+    TooLargeError,
+    UnreachableError,
+)
 from evoltune.teacher.dialects import HTTP_DIALECTS_NOTE, Dialect, describe, is_raw, until_stop
-from evoltune.teacher.http_reply import MAX_BODY_BYTES, HttpReply, NotHttpError, TooLargeError
 from evoltune.teacher.negotiation import (
     Gate,
     SettingRefusedError,
