@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from evoltune_math.answers.opposites import TURNING
 from evoltune_math.answers.reading.languages import FOREIGN, in_english
 from evoltune_math.answers.units import known
-from evoltune_math.answers.vocabulary import MODIFIERS
+from evoltune_math.answers.vocabulary import MODIFIERS, number_in_words
+from evoltune_math.endings import MAX_ENDING, ending
 from evoltune_math.sentences import HERE, NUMBER, Line, rule, tagged, words_of
 
 MAX_BESIDE = 80  # characters before and after a number that are read
@@ -56,36 +57,31 @@ _DENIED = _rules(
     "BAD [THAT FOR AS TO] TRANSPARENT* HERE",
     "(?<!OF) BAD [GOOD REAL DET]* (?:ANSWER | VALUE) PAUSE? TRANSPARENT* HERE",
     "ANYONE [HEDGE MODAL WORD ADVERB CONCLUDE ALSO BE]{0,3} TO? (?: THINK | ANSWER (?! [BE WAS EQUALS])) TRANSPARENT* HERE",
-    "PERSON (?:MODAL HAVE | WAS WORD TO | WORD TO | BOUND) THINK TRANSPARENT* HERE",
     "(?<! OF) BAD [BE WAS] [TO THAT]? TRANSPARENT* HERE",
     "NOT [WORD HOLD CHECK] THAT TRANSPARENT* HERE | NO [WORD VALUE] [TO THAT FOR PRON] TRANSPARENT* HERE",
     # functions of the answer
     "(?:FUNCTION | HALF | BOUND | [MORE BEYOND] THAN | TIMES | PLUS | [PART EXTREME HALF] OF) DET ADJ ANSWER [BE EQUALS]+ TRANSPARENT* HERE",
     "DET ADJ ANSWER (?:[TIMES PLUS BOUND BEYOND FUNCTION] [NUMBER LETTER WORD ANYONE] | PAUSE? POWERED) [BE EQUALS]+ TRANSPARENT* HERE",
     "DET ADJ ANSWER HAVE HERE",
+    "ANSWER PAUSE (?:TO BE)? ADVERB? [OPERATE DIVIDED TIMES PLUS BOUND] [^PAUSE END HERE]{0,6} PAUSE [BE EQUALS]+ TRANSPARENT* HERE",
+    "OPERATE [^END HERE]{0,5} ANSWER [^END HERE]{0,4} [GIVE BE EQUALS] TRANSPARENT* HERE",
     # predicates, in this clause, the next one, the next sentence
     "HERE UNIT LINK* REFUTED",
     "HERE LINK* (?:DO | DOES) NOT ADV HOLD | HERE UNIT LINK* DOES NOT ADV HOLD",
     "HERE LINK* FAILS (?:STOP | DET | TO)",
     "HERE UNIT [PAUSE BRACKET] LINK* BAD STOP",
     "HERE UNIT [END QUESTION BRACKET PAUSE]+ [BUT INSTEAD NO PAUSE]* [PRON THAT ANYONE] (?:ADJ ANSWER | VALUE)? (?:REFUTED | (?:DO | DOES) NOT ADV HOLD)",
-    "HERE UNIT [END QUESTION BRACKET]+ [BUT INSTEAD NO PAUSE]* BAD STOP",
-    "HERE UNIT QUESTION (?:NO | BAD)",
     # what is taken back
     "HERE [^END HERE NUMBER]{0,12}? BUT (?:ADV [PRON THAT])? ADV (?:REFUTED | DOES NOT ADV HOLD)",
     "HERE UNIT STOP* (?:CORRECTION PAUSE | RETRACT)",
     "HERE [^HERE]{0,10}? [BUT PAUSE END AND BRACKET] [BUT INSTEAD PERSON PRON HAVE ADVERB CONCLUDE ALSO PAUSE THINK THAT]* ERROR (?! (?:WORD | AS | PAUSE){0,2} EARLY)",
-    "HERE [BE WAS] ADV WHAT [WORD ADVERB CONCLUDE ALSO]* ANYONE [HEDGE MODAL WORD ADVERB CONCLUDE ALSO BE]{0,3} THINK",
     "HERE [^END HERE NUMBER]{0,12}? BUT DET ADJ (?:ANSWER | VALUE | TRUTH) DIFFERS",
-    "EARLY (?:THINK | GIVE) TRANSPARENT* HERE [^END HERE]{0,6}? BUT",
     "HERE [BE WAS] ADV WHAT PERSON GIVE IF | FORGET [^END HERE]{1,4}? PAUSE? PERSON? GIVE TRANSPARENT* HERE | REPLACE HERE",
-    "HERE WAS DET ADJ ANSWER [EARLY WORD]",
     "(?:VALUE | CASE) [AFTER EARLY] HERE | NEXT [CASE WORD VALUE]? [AFTER EARLY OF TO] HERE | RANGE FROM? NUMBER TO HERE | ASIDE [DET A BRACKET]* HERE",
     "DET (?! ADJ [ANSWER VALUE]) [CASE WORD GOOD REAL VALUE]{0,2} (?: WORD | PLACES) OF HERE",
     "EXAMPLE [PAUSE END]? [DET A]? HERE | HERE BRACKET? PAUSE? [WORD AND]? OTHERS | ONEOF BE+ NAME? HERE | HERE BE ADV ONEOF | HERE UNIT SIGNED",
     "ANSWER (?:INCLUDE | BAD PAUSE) HERE",
     "HERE BE ADV (?: FUNCTION | HALF | BOUND | PART OF | (?:NUMBER | ANYONE | WORD)? MORE THAN | NUMBER TIMES) DET ADJ ANSWER",
-    "HERE MOD NUMBER [BE EQUALS GIVE]+ OTHER",
     "INUNITS PAUSE? TRANSPARENT* HERE | HERE UNIT BRACKET? INUNITS | HERE [^END HERE]{0,4}? BUT PRON BE NOT ATTAINS",
     "ANSWER RELATION HERE | HERE RELATION DET? ANSWER",
     # a step on the way
@@ -96,24 +92,16 @@ _DENIED = _rules(
 )
 _OVERTAKEN = _rules(
     "HERE BE OTHER (?:END | $)",
-    "HERE UNIT [END PAUSE] [AND BUT ADVERB CONCLUDE PAUSE]* [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?:BY NUMBER WORD? | AS WORD)? PAUSE? PERSON? GIVE DET? LETTER? EQUALS? OTHER",
-    "HERE [^HERE END MORE NUMBER]{0,8}? (?:PAUSE | [PRON THAT]) ADVERB? GIVE OTHER STOP",
     "HERE [^END HERE NUMBER MORE]{0,6}? [PAUSE AND END]+ (?:CONCLUDE | GOOD) [^END HERE NUMBER MORE]{0,4}? (?:TOTAL [PAUSE BE GIVE EQUALS ANYONE PERSON]* OTHER UNIT | OTHER UNIT TOTAL) STOP",
-    "HERE [^HERE END QUESTION CHECK]{0,12}? [PAUSE END AND]+ (?:CONCLUDE PAUSE? | GOOD (?=[DET A PERSON LETTER PRON VALUE])) [^HERE END NUMBER QUESTION]{1,8}? [BE EQUALS] OTHER UNIT (?:END | $)",
     "HERE [^HERE QUESTION CHECK FORGET BAD IF ERROR]{0,6}? OPERATE [^HERE END CHECK]{0,8}? [GIVE BE EQUALS PAUSE] OTHER (?:END | $)",
     "HERE [BOUND PLUS] [^HERE END]{1,8}? [BE EQUALS GIVE] OTHER STOP | HERE [^HERE]{0,12}? GIVE DET GOOD+ OTHER STOP",
 )
 """What goes on from the number to another, the last of the match."""
 _CORRECTED = _rules(
-    "HERE [^END NUMBER HERE]{0,10}? [PAUSE END] [END PAUSE BRACKET]* (?:[BUT INSTEAD NO] [PAUSE BUT INSTEAD NO ADVERB CONCLUDE ALSO]*)+ SUBJECT [MODAL HEDGE]? HAVE? [BE EQUALS]+ INSTEAD? [ADVERB CONCLUDE ALSO PAUSE DET]* OTHER UNIT STOP",
-    "HERE [^END NUMBER HERE]{0,6}? [PAUSE END] [PAUSE END BRACKET]* DET REAL+ ADJ (?:ANSWER | VALUE) [BE EQUALS]+ [ADVERB CONCLUDE ALSO PAUSE DET]* OTHER UNIT STOP",
     "HERE UNIT [PAUSE END]+ [BUT NO PAUSE]* [ADVERB CONCLUDE ALSO]* [INSTEAD MAKE] [PAUSE ADVERB CONCLUDE ALSO DET INSTEAD PRON MODAL HAVE BE]* OTHER UNIT (?:[END BRACKET] | $)",
     "HERE [BRACKET PAUSE]* (?:SUBJECT)? [MODAL HEDGE] HAVE? (?:BE | READ) OTHER STOP",
     "HERE LINK* ROUND WORD? TO DET? OTHER STOP",
-    "HERE [^END NUMBER HERE]{0,10}? END SUBJECT [MODAL HEDGE] (?:BE | READ) OTHER UNIT STOP",
     "HERE [^HERE QUESTION]{0,16}? OTHER UNIT PAUSE? (?:PRON BE | PAUSE) DET ADJ ANSWER",
-    "HERE [PAUSE END BRACKET]+ (?:INSTEAD [PAUSE END]*)+ [^NUMBER HERE CHECK QUESTION]{0,12}? [PAUSE GIVE BE EQUALS] OTHER UNIT ADV (?:END | $)",
-    "HERE [^HERE NUMBER]{0,6}? [END PAUSE] (?:PERSON | ANYONE) [NEED ASKED] [^HERE END]{0,14}? EQUALS OTHER STOP",
 )
 _DOUBTED = _rules(
     "HEDGE ADV BE (?:THAT TRANSPARENT*)? [DET A ADVERB CONCLUDE ALSO LETTER EQUALS AS BRACKET]* HERE",
@@ -138,7 +126,7 @@ _CONDITIONAL = _rules(
 )
 _BOUNDED = _rules(
     "(?:(?:[BOUND LEAST HALF BEYOND FUNCTION DIVIDED] | VALUE OF NUMBER AND | [NUMBER LETTER] [TIMES PLUS] | (?:NUMBER? WORD? MORE | WORD | AND | OR)? THAN | BETWEEN NUMBER AND | EVERY WORD? BUT | (?:PERCENT | [PART HALF BOUND]) OF | MARGIN | (?<! HAVE) (?<! ATTAINS) A EXTREME OF)) [DET A BRACKET]? HERE",
-    "NUMBER PERCENT? OF [DET A]? HERE",
+    "NUMBER PERCENT? OF [DET A]? HERE | [HALF BOUND] AS [WORD MORE LETTER BOUND]* AS HERE",
     "OPERATE [NUMBER LETTER ANYONE]? [TO FROM] [DET A]? HERE | (?: ^ | [END PAUSE BY] | NEED TO?) OPERATE [DET A]? HERE | BASE NUMBER OF HERE",
 )
 _CHANGED = _rules(
@@ -194,6 +182,7 @@ _TURNED_AFTER = re.compile(
 _TURNED_BEFORE = re.compile(
     rf"\b((?:{_CARRIED}))(?:(?:\s+[a-z]+)?\s+(?:of|by))?\s+(?:about |exactly |only |a |\\?\$)*[\s$(\\]*$", re.I
 )
+_SPELLED = re.compile(r"(plus|minus|times) ([a-z]+)")
 _MEASURABLE = re.compile(r"(?:[\d\s.+*/^{}-]|,\d{3}(?!\d)|\\(?:[dt]?frac|sqrt|pi|cdot|times)(?![A-Za-z])|\\[,!]){1,80}")
 """A single number, which may have a unit."""
 _UNIT_AFTER = re.compile(
@@ -263,7 +252,7 @@ class Claim:
     @property
     def denied(self) -> bool:
         """Whether the text does not claim the number."""
-        return self.doubt != ""
+        return self.doubt != "" and not self.correction
 
     def of(self, answer: str) -> str:
         """The statement that the text makes with this answer."""
@@ -291,6 +280,10 @@ def claim(text: str, start: int, end: int) -> Claim:
     if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)) or " o " in after:
         before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]
         words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
+    tail = in_english("0" + text[end : end + MAX_ENDING])[1:]
+    ends = ending(tail, _WRAPPING.sub("", text[start:end]), before)
+    if ends.is_denied or ends.value:
+        return Claim("not", correction=ends.value)
     if (before.endswith("~~") and after.startswith("~~")) or _CROSSED.match(after):
         return Claim("not")
     near, behind = words_before[-MAX_NEAR:], words_after[:MAX_NEAR]
@@ -310,7 +303,7 @@ def claim(text: str, start: int, end: int) -> Claim:
         or after.lstrip(" $")[:1] == "("
     )
     if is_told:
-        said = _said(before, after, _WRAPPING.sub("", text[start:end]))
+        said = _said(before, after, _WRAPPING.sub("", text[start:end]), ends.refused)
         if said != NOTHING:
             return said
     if scale := _TEN_POWER.match(after):
@@ -319,7 +312,7 @@ def claim(text: str, start: int, end: int) -> Claim:
     return Claim(turning=turning) if turning else NOTHING
 
 
-def _said(before: str, after: str, answer: str) -> Claim:
+def _said(before: str, after: str, answer: str, refused: tuple[str, ...]) -> Claim:
     """What the rules find around a number."""
     tokens = tagged(before, after)
     line, text = tokens.line, before + after
@@ -331,12 +324,15 @@ def _said(before: str, after: str, answer: str) -> Claim:
         return Claim("not")
     alternative = _alternatives(tokens, text)
     if alternative != NOTHING:
-        return NOTHING if _is_chosen(tokens, text, answer) else alternative
+        others = f"{alternative.before} {alternative.after}".split()
+        return NOTHING if _is_chosen(tokens, text, answer) or not set(others).isdisjoint(refused) else alternative
     if (found := _CONDITIONAL.search(line)) and not (_FUNCTION.search(answer) and _DOMAIN.match(found[0])):
         return Claim("sometimes")
     here = line.index(HERE)
     lead = _words(tokens, text, found.start(), here - 1) if (found := _BOUNDED.search(line)) else ""
     tail = _words(tokens, text, here + 1, found.end() - 1) if (found := _CHANGED.search(line)) else ""
+    if tail and (added := _SPELLED.fullmatch(tail)) and (number := number_in_words(added[2])) is not None:
+        tail = f"{added[1]} {number}"
     if (lead or tail) and not _is_chosen(tokens, text, answer):
         return Claim(before=lead, after=tail)
     return Claim("perhaps") if _DOUBTED.search(line) else NOTHING

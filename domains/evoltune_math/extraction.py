@@ -11,18 +11,26 @@ from collections import deque
 
 from evoltune.record import Task
 from evoltune.text.responses import final_text
-from evoltune_math.answers.kinds import Text
-from evoltune_math.answers.reading.cleanup import repair_escapes, to_ascii, unwrapped, without_emphasis
-from evoltune_math.answers.reading.reader import read
-from evoltune_math.answers.reading.special_forms import is_special_text
-from evoltune_math.answers.units import SHORT_UNITS, known
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, word_set
+from evoltune_math.answers.reading.cleanup import repair_escapes, without_emphasis
+from evoltune_math.answers.units import known
+from evoltune_math.answers.vocabulary import word_set
 from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
+from evoltune_math.prose import (
+    ALL_REALS,
+    FORMULA,
+    MAX_BARE_WORDS,
+    WORD,
+    formula_content,
+    is_bare_answer,
+    is_formula,
+    is_sentence,
+    is_words_only,
+    non_math_words,
+)
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
-MAX_BARE_WORDS = 6
 MAX_NAMING_WORDS = 3  # `5 identical layers` is no sentence
 MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
@@ -40,6 +48,12 @@ _REFUSING = word_set(
     "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry,"
 )
 """The words without which `_REFUSES` cannot match."""
+_ABOUT = re.compile(
+    r"(?<=[\d}$)]),?\s+(?:or |which is |i\.e\. )?(?:about|roughly|approximately)\s+(?=\$?-?\d[\d.]*\$?$)"
+)
+"""The rounding behind an exact value: `$\\sqrt2$, about 1.41`."""
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d{1,2}|-?0,\d+")
+_USES_COMMA = re.compile(r"(?:la\s+)?(?:réponse|respuesta|risposta|resposta|antwort|ответ)")
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
 _LABEL = re.compile(
     r"(?:answer|result|(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3})\W{0,4}(?::|=|\bis\b|\bare\b)",
@@ -58,7 +72,7 @@ _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
 _NOT_ANOTHER = re.compile(r"(?<=[\d$}])\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
 """`7, not 5` at the end of an answer."""
-_CONTRACTED = re.compile(r"^\W*(it|that|there)['’]s\b", re.I)
+_CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
 _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 """What stands before the one value that a sentence names: `Thus the total is $45.`"""
 _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
@@ -66,6 +80,14 @@ _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b"
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
 _REASON = re.compile(r"[^.!?\n]*\b(?:since|because)\b[^.!?\n]*", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
+_NAMED_VALUES = re.compile(r"((?<![A-Za-z\\])[a-z]\s?=\s?-?[\d./]+(?:(?:,|,? and)\s[a-z]\s?=\s?-?[\d./]+)+)\.?\s*$")
+"""`x = 2, y = 3, and z = 4` at the end."""
+_PARTS = re.compile(
+    r"(?<![\d.])(\d+\s(?:hours?|days?|weeks?|years?|feet|foot|minutes?)(?:,|\sand)?\s\d+\s(?:minutes?|hours?|days?|months?|inch(?:es)?|seconds?))(?:\s[a-z]+){0,3}\.?\s*$"
+)
+"""`4 hours and 30 minutes` at the end."""
+_LETTERED = re.compile(r"\(?[A-J][.)]\)?\s-?\$?\d[\w.,/ %$°]{0,40}")
+"""An option with its text: `B. 12 apples`."""
 _NOTE = re.compile(r"(\$?-?\d[\d.,/]*\$?)\s*\((?![^()]*\b(?:mod|base)\b)[^()$]*[A-Za-z]{2,} [^()$]*\)\.?$")
 """A number and a remark in brackets: `18 (9 per side)`."""
 _MONEY = re.compile(
@@ -75,7 +97,7 @@ _MONEY = re.compile(
 _LINE_LABEL = re.compile(r"(?:^|\n)[ \t]*[^\W\d_]+[ \t]*[:：][ \t]*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
-    r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:is|are|=|:|：|to the (?:question|problem) is)?\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
+    r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
@@ -99,20 +121,18 @@ _TRUTH_VALUE = re.compile(
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
 _BETWEEN_FORMULAS = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;|,?\s*for (?:all|every|each|any))\s*")
-_OPTION = re.compile(r"(?:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\*{0,2}\(?([A-J])\)?\*{0,2}(?![\w)])", re.I)
+_OPTION = re.compile(
+    r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\(?(?P<named>[A-J])\)?(?![\w)])"
+    r"|\b(?i:choice|option)\s{1,3}\(?(?P<option>[A-J])\)?(?![\w)])"
+    r"|(?<![\w'])\(?(?P<right>[A-J])\)?\s{1,3}(?:is|must be)\s(?:the\s)?(?:correct|right|answer|only (?:option|choice|answer))\b"
+    r"|(?:^|, |\b(?i:only|so|that|hence|thus|and)\s)\((?P<bracketed>[A-J])\)\s(?=satisf|works|holds|is\b|fits)"
+    r"|^\(?(?P<first>[A-J])\)?,?\s(?:because|since)\b|\b[Ss]o\s(?P<so>[A-J])(?=[.!]?\s*$)"
+    r"|\b(?:is|it['’]?s|be|it|choose|pick|select)\s\(?(?P<last>[B-HJ]|A(?!\s?[a-z]))\)?(?=[.!]?\s*$|[.,;])"
+)
+"""An option that a sentence names: `option B is correct`, `only (C) satisfies both`, `that makes it A`."""
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
-_FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
-_WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
-_TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")
-_ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", re.I)
-_PRONOUN = re.compile(r"(?:he|she|they|we|you|there)\s", re.I)
-_SIGNS = re.compile(r"[=<>+*/^]")
-_MATHEMATICAL_WORDS = frozenset(
-    [*FUNCTIONS, *CONSTANTS, *GREEK, *SHORT_UNITS, "and", "or", "mod", "cm", "percent", "in"]
-)
 _NO_VALUE = re.compile(
     r"[\s$\"'(\[*]*(?:\\text\{\s*)?(?:"
     r"(?:(?:all |the |your |sample |student )?(?:answers?|responses?|solutions?|results?|explanations?|examples?|methods?|reasons?|estimates?)\b[^.]{0,30}\b(?:var(?:y|ies)|differ)\b)"
@@ -125,7 +145,6 @@ _NO_VALUE = re.compile(
     re.I,
 )
 """How a reference begins that gives no value: `Answers may vary.`, `See the graph`, `because it rains`."""
-_SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 
 
 def extract(task: Task, response: str) -> str | None:
@@ -158,7 +177,7 @@ def is_prose(reference: str) -> bool:
         return True
     if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
         return False
-    words = _non_math_words(reference)
+    words = non_math_words(reference)
     if len(words) <= MAX_NAMING_WORDS or _ANSWERED.search(reference) or _PHRASE.search(reference):
         return False
     found = find(reference)
@@ -204,10 +223,10 @@ def _labelled_after(text: str) -> Found | None:
     stated = tagged(text) or _last(_HASHES, text, "hashes", 1)
     if stated is None and _LABEL.search(text):
         stated = _phrase(text, after_box=True)
-    if stated is None or not _is_bare_answer(stated.text):
+    if stated is None or not is_bare_answer(stated.text):
         return None
     is_answer = any(c.isdigit() for c in stated.text) or "\\" in stated.text or _OPTION_LETTER.fullmatch(stated.text)
-    return stated if is_answer or len(_WORD.findall(stated.text)) == 0 else None
+    return stated if is_answer or len(WORD.findall(stated.text)) == 0 else None
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -234,12 +253,14 @@ def _stated(text: str) -> Found | None:
     if not text:
         return None
     if "'s " in text or "’s " in text:
-        text = _CONTRACTED.sub(r"\1 is", text)
+        text = _CONTRACTED.sub(r"\1\2 is", text)
     if "$" in text:
         text = _MONEY.sub(r"\\$", text)
     marked = _LETTER_A.search(text)
     if marked:
         return Found(marked[1], "phrase")
+    if _LETTERED.fullmatch(text):
+        return Found(text, "bare")
     truth = _TRUTH_VALUE.match(text)
     if truth and len(text) <= MAX_SENTENCE and "nswer" not in text:
         return Found(truth[1], "phrase")
@@ -249,7 +270,7 @@ def _stated(text: str) -> Found | None:
     if (
         " " in text
         and len(text) <= MAX_SENTENCE
-        and not _ALL_REALS.match(text)
+        and not ALL_REALS.match(text)
         and (denied := _denied(text, text)) is not None
     ):
         return denied
@@ -257,9 +278,11 @@ def _stated(text: str) -> Found | None:
     if not _REFUSING.isdisjoint(end.lower().split()) and _REFUSES.search(end) and any(c.isdigit() for c in end):
         return None
     text = _NOT_ANOTHER.sub("", text) if " not " in text else text
-    if _is_bare_answer(text):
-        return (_in_sentence(text) if _is_sentence(text) else None) or Found(text, "bare")
-    formulas = [f for f in _FORMULA.finditer(text) if _is_formula(f)]
+    if is_bare_answer(text):
+        if (named := _NAMED_VALUES.search(text)) and WORD.search(text, 0, named.start()):
+            return _conclusion(text)
+        return (_in_sentence(text) if is_sentence(text) else None) or Found(text, "bare")
+    formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
     if formulas:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
         if concluded is None or not _NUMBER.search(concluded[0]):
@@ -270,8 +293,15 @@ def _stated(text: str) -> Found | None:
 
 
 def _in_sentence(text: str) -> Found | None:
-    option = _last(_OPTION, text, "phrase", 1)
-    return _first_sentence(text) or option or _conclusion(text) or _last_number(text)
+    return _first_sentence(text) or _option(text) or _conclusion(text) or _last_number(text)
+
+
+def _option(text: str) -> Found | None:
+    """The last option that the text names and does not deny."""
+    for found in reversed(deque(_OPTION.finditer(text), maxlen=MAX_NUMBERS)):
+        if not claim(text, *found.span(str(found.lastgroup))).denied:
+            return Found(found[str(found.lastgroup)], "phrase")
+    return None
 
 
 def _last_number(text: str) -> Found | None:
@@ -297,6 +327,15 @@ def _denied(sentence: str, text: str) -> Found | None:
     return Found(f"not {numbers[-1][0]}", "number")
 
 
+def _not_but(sentence: str) -> Found | None:
+    """The number that the sentence claims, if it denies another one: `not 3, it is 4`."""
+    numbers = deque(_NUMBER.finditer(sentence), maxlen=MAX_NUMBERS)
+    if len(numbers) < 2 or "$" in sentence or "\\" in sentence:
+        return None
+    denied = [claim(sentence, *number.span()).denied for number in numbers]
+    return _last_number(sentence) if any(denied) and not all(denied) else None
+
+
 def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
     """The last formula, with those before it that only `and`, `or` or a comma separates from it."""
     while len(formulas) > 1 and (_is_reason(text, *formulas[-2:]) or claim(text, *formulas[-1].span()).denied):
@@ -306,7 +345,7 @@ def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
         first -= 1
     if first < len(formulas) - 1:
         return text[formulas[first].start() : formulas[-1].end()]
-    return stated(text, *formulas[-1].span(), _formula_content(formulas[-1]))
+    return stated(text, *formulas[-1].span(), formula_content(formulas[-1]))
 
 
 def _is_reason(text: str, formula: re.Match[str], following: re.Match[str]) -> bool:
@@ -331,29 +370,34 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
     if not sentence:
         return None
+    sentence = _ABOUT.sub(r" \\approx ", sentence)
+    if _DECIMAL_COMMA.fullmatch(sentence) and _USES_COMMA.match(last[0].lower()):
+        return Found(sentence.replace(",", "."), "phrase")
     if (note := _NOTE.match(sentence)) and claim(sentence, *note.span(1)) == NOTHING:
         return Found(note[1], "phrase")
     if (denied := _denied(sentence, text)) is not None:
         return denied
-    if _is_bare_answer(sentence):
+    if (chosen := _not_but(sentence)) is not None:
+        return chosen
+    if is_bare_answer(sentence):
         at = text.find(sentence, last.end())
         is_number = at >= 0 and _NUMBER.fullmatch(sentence.strip("$"))
         return Found(claim(text, at, at + len(sentence)).of(sentence) if is_number else sentence, "phrase")
-    formulas = list(_FORMULA.finditer(sentence))
-    if formulas and not _WORD.search(sentence[: formulas[0].start()]):
+    formulas = list(FORMULA.finditer(sentence))
+    if formulas and not WORD.search(sentence[: formulas[0].start()]):
         return Found(_first_formulas(formulas, sentence), "phrase")
     verb = last_match(_VERB, sentence)
     behind = sentence[verb.end() :].strip() if verb is not None else ""
     if behind:
-        return Found(behind, "phrase") if _is_bare_answer(behind) else _stated(behind)
+        return Found(behind, "phrase") if is_bare_answer(behind) else _stated(behind)
     if formulas:
-        return Found(stated(sentence, *formulas[-1].span(), _formula_content(formulas[-1])), "phrase")
+        return Found(stated(sentence, *formulas[-1].span(), formula_content(formulas[-1])), "phrase")
     return _last_number(sentence) or Found(sentence, "phrase")
 
 
 def _first_part(tail: str) -> str:
     """The first sentence; full stops inside of formulas do not end it."""
-    formulas = [m.span() for m in _FORMULA.finditer(tail)]
+    formulas = [m.span() for m in FORMULA.finditer(tail)]
     for found in _FIRST_END.finditer(tail):
         if not any(a < found.start() < b for a, b in formulas):
             tail = tail[: found.start() + (found[0] == "?")].strip() or tail  # `5?` is no answer
@@ -365,7 +409,7 @@ def _first_formulas(formulas: list[re.Match[str]], sentence: str) -> str:
     """The first formula, with those after it that no word but `and` and `or` separates from it."""
     end = formulas[0].end()
     for formula in formulas[1:]:
-        if _WORD.search(sentence[end : formula.start()].replace("and", "").replace("or", "")):
+        if WORD.search(sentence[end : formula.start()].replace("and", "").replace("or", "")):
             break
         end = formula.end()
     return sentence[formulas[0].start() : end]
@@ -374,77 +418,19 @@ def _first_formulas(formulas: list[re.Match[str]], sentence: str) -> str:
 def _first_sentence(text: str) -> Found | None:
     """`x = 2 or x = 3. Both satisfy the equation.`: an answer, then a remark without a number."""
     head, _, rest = text.partition(". ")
-    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or _non_math_words(head):
+    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or non_math_words(head):
         return None
-    return Found(head, "bare") if _is_bare_answer(head) and not _is_words_only(head) else None
+    return Found(head, "bare") if is_bare_answer(head) and not is_words_only(head) else None
 
 
 def _conclusion(text: str) -> Found | None:
-    """The end of the last sentence, after `is` or `=`."""
+    """The end of the last sentence, after `is` or `=`; several named values, or several parts of one, together."""
+    if together := _NAMED_VALUES.search(text) or _PARTS.search(text):
+        return Found(together[1].replace(", and ", ", "), "phrase")
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
     verb = last_match(_VERB_OR_EQUALS, sentence)
     if verb is None or _DENIED.search(sentence, 0, verb.start()):
         return None
     behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
-    return Found(behind, "phrase") if behind and _is_bare_answer(behind) and re.search(r"\d", behind) else None
-
-
-# ---- prose or mathematics ----------------------------------------------------------------------------------------------
-
-
-def _non_math_words(text: str) -> list[str]:
-    """The words outside of commands that are neither mathematics nor units."""
-    return [
-        word
-        for word in _WORD.findall(_TEXT_COMMAND.sub(" ", to_ascii(text)))
-        if word not in _MATHEMATICAL_WORDS and not word.isupper() and (len(word) > 2 or word.lower() in _SHORT_PROSE)
-    ]
-
-
-def _is_bare_answer(text: str) -> bool:
-    """Whether the text is an answer and nothing more: it has few words that are not mathematics."""
-    if len(text) > 2000 and " " not in text.strip():
-        return True
-    if len(text) < 120 and _ALL_REALS.match(text):
-        return True
-    words = _non_math_words(text)
-    if not words:
-        return True
-    if _SENTENCE_END.search(text.strip()[:-1]):
-        return False
-    if len(words) > 1 and _FORMULA.search(text) and unwrapped(text) == text.strip().rstrip("."):
-        return False
-    return len(words) <= MAX_BARE_WORDS
-
-
-def _is_sentence(text: str) -> bool:
-    """Whether a text that could be a bare answer is a sentence of words, such as `He buys 3 apples a day`."""
-    if len(_non_math_words(text)) > 3 and not re.match("all real", text, re.I):
-        return True
-    if _PRONOUN.match(text) and any(c.isdigit() for c in text):
-        return True
-    return _is_words_only(text) and len(_WORD.findall(to_ascii(text))) > 1
-
-
-def _is_words_only(text: str) -> bool:
-    """Whether the text is read as words, and not as a time, a date or another convention."""
-    answer = read(text)
-    return isinstance(answer, Text) and not is_special_text(answer)
-
-
-def _is_formula(found: re.Match[str]) -> bool:
-    """Whether a match of _FORMULA is one, and not the text between the dollar signs of two amounts of money."""
-    inside = found[2]
-    if inside is None:
-        return True
-    if not any(c.isalnum() for c in inside):  # the sign of `width $=$ height`, the backslash of `$\\$5$`
-        return False
-    words = _non_math_words(inside)
-    if "\\" in inside:
-        return len(words) < 4
-    return not words or (len(words) < 2 and bool(_SIGNS.search(inside)) and "\n" not in inside.strip())
-
-
-def _formula_content(found: re.Match[str]) -> str:
-    return next(g for g in found.groups() if g is not None).strip()
+    return Found(behind, "phrase") if behind and is_bare_answer(behind) and re.search(r"\d", behind) else None

@@ -28,10 +28,10 @@ ADVERB = clearly certainly obviously definitely simply just then completely tota
 REJECT = except excepting excepts deny denies denied avoid avoiding doubt doubts doubted doubtful unequal suppose supposing assuming strike scrap ignore disregard; disagree with; disagrees with; instead of;
  rather than; other than; contrary to; anything but; everything but; unequal to; different from; differs from; differ from; far from; by no means; no way; refuse to; refuses to; fail to;
  fails to; failed to; as opposed to
-OPERATE = multiply multiplying multiplied divide dividing divided subtract subtracting subtracted deduct deducting add adding added halve halving doubling tripling squaring cubing
+OPERATE = increase increasing decrease decreasing multiply multiplying multiplied divide dividing divided subtract subtracting subtracted deduct deducting add adding added halve halving doubling tripling squaring cubing increased decreased reduced diminished
 RESTATE = namely meaning; i e; in other words; to be precise; to be exact; the same as; identical to; equivalent to; or rather; same thing as
 PARTIAL = intermediate partial preliminary provisional tentative interim unfinished; only half; only part; only a part; only one part; only the first; only for the first; only for part; half of the story; not yet the answer
-CHECK = check checking verify verification verifying confirm confirming indeed proof probe backwards
+CHECK = check checking verify verification verifying confirm confirming indeed proof probe backwards; left side; right side; left hand side; right hand side; both sides; make sure; making sure
 SUFFIX = factorial ppm permille ‰; basis points; per mille; per thousand; per million; parts per million; and counting; and change; and then some; and something; raised to; to the power;
  and a half; and a third; and a quarter
 TOTAL = altogether overall combined together; in total; in all; all together; taken together
@@ -68,9 +68,9 @@ ANSWER = answer answers solution solutions root roots option choice guess candid
 REAL = correct right true actual real exact proper
 GOOD = valid acceptable admissible allowed possible so final required desired case enough; the case; what we want; what we need; what I want
 VALUE = value values number numbers total sum product difference quotient result results
-HOLD = work works satisfy satisfies fit fits hold holds solve solves happen happens occur match matches qualify qualifies apply applies suffice; check out; checks out; make sense; makes sense
+HOLD = fulfil fulfill fulfils fulfills meet meets work works satisfy satisfies fit fits hold holds solve solves happen happens occur agree agrees match matches qualify qualifies apply applies suffice; check out; checks out; make sense; makes sense
 ESTIMATE = overestimate underestimate placeholder; first approximation; rough approximation; crude approximation; starting guess; ballpark figure; ballpark estimate; working hypothesis; upper bound; lower bound; lower bound; red herring; rough estimate; first guess; first attempt
-FAILS = fails fail
+FAILS = fails fail; makes no sense; make no sense
 AGAINST = contradicts violates
 PRON = it this these those which
 THERE = there
@@ -85,6 +85,7 @@ THINK = think thinks guesses suspects thought believe believes guessed expect ex
 GIVE = writing putting choosing giving yield yields yielding obtain obtains makes making taking saying claim claimed conclude feel pick give gives accept wrote write written got get gets put
 EARLY = initially first originally previously earlier once before formerly; at first
 WHAT = what
+KNOW = know knows
 ERROR = forgot overlooked overlooks overcounts overcounted undercounts undercounted miscalculated miscounted misread misspoke erred; double counts; double counted; made an error; made a mistake; made a miscalculation; made errors; made mistakes; made an arithmetic error; made a sign error;
  made an arithmetic mistake; made a calculation error; made a slip; made a small error; made a small mistake; make an error; make a mistake; was wrong; am wrong; was mistaken; am mistaken; were wrong;
  got it wrong; got that wrong; messed up; slipped up
@@ -92,7 +93,7 @@ BUT = but yet though although however whereas while
 INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; after rechecking; I meant; I mean; should have been
 TRUTH = truth reality
 CORRECTION = correction edit erratum corrected; let me correct that; let me correct this; let me fix that; correcting that
-RETRACT = ; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
+RETRACT = ; something went wrong; something is wrong; something must be wrong; ignore the above; disregard the above; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
 MAKE = ; make that; make it
 OR = or alternatively
 EITHER = either
@@ -210,11 +211,19 @@ def rule(pattern: str, **groups: str) -> re.Pattern[str]:
     )
 
 
+def signs_of(classes: str) -> frozenset[str]:
+    return frozenset(_SIGN[name] for name in classes.split())
+
+
 def words_of(classes: str) -> frozenset[str]:
     """A word of each phrase of these classes, the one that texts have least."""
-    signs = {_SIGN[name] for name in classes.split()}
+    signs = signs_of(classes)
     phrases = (phrase.split() for phrase, sign in _CLASS.items() if sign in signs)
     return frozenset(max(words, key=lambda word: (word not in _COMMON, len(word))) for words in phrases)
+
+
+Token = tuple[str, str, int, int]
+"""(word, class, start, end); the word is "" for signs."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +236,7 @@ class Line:
 
 def tagged(before: str, after: str) -> Line:
     """The words before and after a number by class, with HERE between them."""
-    left, right = _tokens(before), _tokens(after)
+    left, right = tokens(before), tokens(after)
     while left and left[-1][1] == END and "\n" in before[left[-1][2] :]:
         left.pop()  # a formula on a line of its own
     places = [
@@ -238,9 +247,9 @@ def tagged(before: str, after: str) -> Line:
     return Line("".join(t[1] for t in left) + HERE + "".join(t[1] for t in right), places)
 
 
-def _tokens(text: str) -> list[tuple[str, str, int, int]]:
-    """(word, class, start, end) of each token; the word is "" for signs."""
-    plain: list[tuple[str, str, int, int]] = []
+def tokens(text: str) -> list[Token]:
+    """The words and signs of a text."""
+    plain: list[Token] = []
     for found in _TOKEN.finditer(text):
         kind = found.lastgroup
         if kind is None:
@@ -276,8 +285,8 @@ def _parts(word: str) -> tuple[str, ...]:
     return (stem, verb) if verb and (ending != "s" or stem in _SUBJECTS) else (stem,)
 
 
-def _with_classes(plain: list[tuple[str, str, int, int]]) -> list[tuple[str, str, int, int]]:
-    tokens: list[tuple[str, str, int, int]] = []
+def _with_classes(plain: list[Token]) -> list[Token]:
+    found_tokens: list[Token] = []
     at, count = 0, len(plain)
     while at < count:
         word, sign, start, end = plain[at]
@@ -299,6 +308,6 @@ def _with_classes(plain: list[tuple[str, str, int, int]]) -> list[tuple[str, str
             else:
                 if word in _OTHER and at + 1 < count and plain[at + 1][0] in _OTHER[word]:
                     sign = WORD
-        tokens.append((word, sign, start, end))
+        found_tokens.append((word, sign, start, end))
         at += 1
-    return tokens
+    return found_tokens

@@ -54,6 +54,8 @@ perhaps = quizás/quizá/quizas/tal vez/a lo mejor/posiblemente; vielleicht/mög
 might be = podría ser/puede que sea/podrían ser; könnte/könnten; pourrait être/serait peut-être; potrebbe essere; poderia ser/pode ser; zou kunnen zijn; мог бы быть/могло бы быть
 another = otra/otro; eine andere/ein anderer/eine weitere; une autre/un autre; un'altra/un altro; outra/outro; een andere; другой/другое/другая
 also = también/además; auch/ebenfalls; aussi/également; anche; também; ook; также/тоже
+an answer = una solución; eine lösung; une solution/une réponse; una soluzione; uma solução; een oplossing
+final result = resultado final; endergebnis/gesamtergebnis; résultat final; risultato finale; resultado final
 answer = respuesta/solución; antwort/lösung; réponse; risposta/soluzione; resposta/solução
 one might think = se podría pensar/uno podría pensar/podría pensarse/podría parecer; man könnte denken, es sei/man könnte denken, dass es/man könnte meinen, es sei/man könnte denken/man könnte meinen/man könnte glauben; on pourrait croire/on pourrait penser;
  si potrebbe pensare/si potrebbe credere; poderia-se pensar/pode-se pensar; ; можно подумать/можно было бы подумать
@@ -64,6 +66,18 @@ only half = solo la mitad/sólo la mitad; nur die hälfte/erst die hälfte; seul
 , that is, = es decir/o sea/esto es; das heißt/d.h./sprich; c'est-à-dire/autrement dit; cioè/ossia/vale a dire; ou seja/isto é; dat wil zeggen/czyli; то есть/т.е.
 actually = en realidad/mejor dicho/más bien; eigentlich/genauer gesagt/vielmehr; en fait/en réalité/plutôt; in realtà/anzi; na verdade/aliás; eigenlijk; на самом деле/точнее
 or = ; bzw; ou bien
+so = así que/por lo tanto/por tanto/entonces/en consecuencia/de modo que; daher/somit/deshalb/folglich/demnach/damit; donc/ainsi/par conséquent/soit au total; quindi/dunque/perciò/pertanto; portanto/logo/então/assim;
+ dus/więc/zatem; значит/следовательно/поэтому/таким образом; इसलिए; إذن
+consequently = ; also
+in total = ; insgesamt; au total/en tout; in totale; no total/ao todo; in totaal/łącznie; всего/итого
+wait = espera/un momento; moment/warte/halt/stopp; attends/attendez/attention; aspetta/un attimo; espere/espera aí; wacht/czekaj; стоп/подождите; रुको
+I made an error = me equivoqué/me he equivocado/cometí un error; habe ich mich verrechnet/ich habe mich verrechnet/hab mich verrechnet/ich habe einen fehler gemacht; je me suis trompé/je me suis trompée/j'ai fait une erreur;
+ mi sono sbagliato/ho sbagliato; eu errei/cometi um erro; ik heb me vergist/pomyliłem się; я ошибся/я ошиблась
+instead of = en lugar de/en vez de; statt/anstatt/anstelle von; au lieu de; invece di; em vez de; in plaats van/zamiast; вместо
+check = comprobación/comprobando/verificación/verificando; probe/überprüfung/kontrolle; vérification/vérifions; verifica; verificação/verificando; controle/sprawdzenie; проверка/проверим
+but not satisfy = no cumple/no satisface/no verifica; erfüllt nicht/erfüllen nicht; ne vérifie pas/ne satisfait pas/ne convient pas; non soddisfa; não satisfaz; voldoet niet/nie spełnia; не удовлетворяет/не подходит
+must still multiply = todavía hay que/falta multiplicar/falta sumar; muss noch/müssen noch/muss man noch/müssen wir noch; il faut encore/il reste à/on doit encore; bisogna ancora; ainda falta/ainda é preciso
+should be = debería ser/debe ser/tiene que ser; sollte/müsste/muss; devrait être/doit être; dovrebbe essere/deve essere; deveria ser/deve ser; moet zijn/powinno być; должно быть
 and = y/e; und; et; e; e; en
 but = pero/sino; sondern/aber/jedoch; mais; ma; mas/e sim; maar; а/но
 """
@@ -77,6 +91,12 @@ is too large. = +太大/+太小/+は大きすぎ/+は小さすぎ
 otherwise = 否则/否則/不然/それ以外/そうでなければ/そうでない場合/그렇지 않으면
 or maybe = 也可能是/也可能为/也有可能是
 maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると/もしかしたら/아마도/아마
+, so = ，?所以/，?因此/，?故(?=[\\s\\d$])/，?于是/よって/したがって/ゆえに/따라서/그러므로
+. check = 验证/检验/检查/検算/검산
+. wait, = 等等/等一下/待って/잠깐
+. I made an error. = 我?算错了?/我?弄错了?/計算ミス/間違えました
+, should be = ，?应该?是/，?应为/正しくは
+but not satisfy. = 不符合/不满足/不成立/不合题意/満たさない
 ? no = +かもしれない/+かもしれません/+일지도/+일 수도
 , is an intermediate result. = +只是中间结果/+是中间结果/+は途中の結果
 , then subtract = +，再减去?/+，再加上?/+，再乘以?/+，再除以?
@@ -116,9 +136,11 @@ _BESIDE = {
     "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)", "o": _BARE_NUMBER,
     **{word: rf"(?<=[\d}}$)] {word})(?=\s)(?!\s*-){_BARE_NUMBER}" for word in ("y", "e", "und", "et", "en")},
 }  # fmt: skip
-_NEVER_ALONE = frozenset("is correct answer if also even odd that".split()) | {"the answer"}
+_NEVER_ALONE = frozenset("consequently is correct answer if also even odd that".split()) | {"the answer"}
 """What says nothing by itself: replaced only in texts that hold another of these words too."""
 _ENGLISH_TOO = frozenset("no in plus son minimum maximum double superior inferior quasi grand mas do a".split())
+_MARKS = frozenset("der das ein eine sind wir er les une des nous il elle los las el una".split())
+"""Words by which a text is known to be in another language."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -139,7 +161,9 @@ def _telling(phrase: str) -> str:
 
 _PHRASES, _SIGNS = _phrases(_ALPHABETIC), _phrases(_UNSPACED)
 _ENGLISH = {phrase: english for english, phrase in _PHRASES}
-FOREIGN = frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii()))) - {"o"}
+FOREIGN = (
+    frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii()))) - {"o"} | _MARKS
+)
 """Texts without one of these words are returned at once."""
 _SPACED = re.compile(
     r"(?<![^\W\d_\x00])(?<![-'’])(?:"
