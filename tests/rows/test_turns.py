@@ -63,7 +63,15 @@ def test_what_cannot_be_trained_on_is_named(messages, problem):
 
 
 @pytest.mark.parametrize(
-    "mark", [{"weight": 0}, {"weight": 0.0}, {"train": False}, {"training": "false"}, {"loss": False}]
+    "mark",
+    [
+        {"weight": 0},
+        {"weight": 0.0},
+        {"train": False},
+        {"training": "false"},
+        {"loss": False},
+        {"train_on_turn": False},
+    ],
 )
 def test_a_marked_answer_is_context_without_loss(mark):
     messages = [*said("user"), {"role": "assistant", "content": "wrong", **mark}, *said("user", "assistant")]
@@ -77,6 +85,12 @@ def test_an_empty_system_text_is_none_and_unknown_keys_are_named():
     found = read_turns(messages, "messages")
     assert [turn.role for turn in found.turns] == ["user", "assistant"]
     assert found.unread == ("messages[].name",)
+
+
+def test_a_key_that_says_no_and_a_second_text_are_named_as_not_read():
+    answer = {"role": "assistant", "content": "a", "value": "another", "correct": False, "name": ""}
+    found = read_turns([*said("user"), answer], "messages")
+    assert found.unread == ("messages[].value", "messages[].correct")
 
 
 def test_parts_of_text_are_one_text():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
-from evoltune.rows.turns import Turn, Turns, as_turns, problem_of, read_turns
+from evoltune.rows.turns import Turn, Turns, as_turns, is_nothing, problem_of, read_turns
 
 Form = Literal["alpaca", "chat", "sharegpt", "pair", "task"]
 PROMPT_COLUMNS = ("instruction", "prompt", "question", "problem", "query", "text")
@@ -279,17 +279,13 @@ def _finished(row: Mapping[str, Any], found: Conversation) -> Conversation:
     used = _parts(found.columns.values())
     known = used | OTHER_COLUMNS | OWN_COLUMNS
     texts = {turn.content for turn in found.turns}
-    left = [str(c) for c, value in row.items() if c not in known and not _is_nothing(value) and str(value) not in texts]
+    left = [str(c) for c, value in row.items() if c not in known and not is_nothing(value) and str(value) not in texts]
     return replace(found, unread=(*left, *found.unread))
 
 
 def _parts(columns: Iterable[str]) -> set[str]:
     """The names of columns in texts such as `instruction + input` and `messages[last user]`."""
     return {part for column in columns for part in column.partition("[")[0].split(" + ")}
-
-
-def _is_nothing(value: Any) -> bool:
-    return value is None or value == "" or value == [] or value == {} or value != value
 
 
 class Layout:

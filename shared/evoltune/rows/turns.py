@@ -19,7 +19,9 @@ _NAMES = {
 _ROLES = {name: role for role, names in _NAMES.items() for name in names.split()}
 _ROLE_KEYS = ("role", "from")
 _TEXT_KEYS = ("content", "value", "text")
-_LOSS_KEYS = ("weight", "train", "training", "trainable", "loss")
+_LOSS_KEYS = (
+    "weight", "train", "training", "trainable", "loss", "train_on_turn", "trained", "loss_weight", "loss_scale", "loss_mask",
+)  # fmt: skip
 """Marks of OpenAI's fine-tuning files, axolotl and ms-swift: 0 or false keeps a turn as context without loss."""
 _CALL_KEYS = ("tool_calls", "function_call")
 _TRUTH = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
@@ -71,17 +73,28 @@ def read_turns(messages: Sequence[Any], column: str) -> Turns | str:
         found = _turn(message, number, problems)
         if isinstance(found, str):
             return f"column {column!r}: {found}"
-        known = {*_ROLE_KEYS, *_TEXT_KEYS, *_LOSS_KEYS}
-        unread |= dict.fromkeys(f"{column}[].{key}" for key, value in message.items() if key not in known and value)
+        known = {_first(message, _ROLE_KEYS), _first(message, _TEXT_KEYS), *_LOSS_KEYS}
+        unread |= dict.fromkeys(
+            f"{column}[].{k}" for k, value in message.items() if k not in known and not is_nothing(value)
+        )
         if found.role != "system" or found.content.strip():
             turns.append(found)
     problem = next(iter(problems), "") or problem_of(turns)
     return Turns(turns=tuple(turns), unread=tuple(unread), problem=f"column {column!r}: {problem}" if problem else "")
 
 
+def is_nothing(value: Any) -> bool:
+    """Whether a column or key holds nothing; false and 0 are something: they may say what is not to be learnt."""
+    return value is None or value == "" or value == [] or value == {} or value != value
+
+
+def _first(message: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """The first of the keys that holds something."""
+    return next((key for key in keys if message.get(key) is not None), "")
+
+
 def _turn(message: Mapping[str, Any], number: int, problems: list[str]) -> Turn | str:
-    name = next((message[key] for key in _ROLE_KEYS if message.get(key) is not None), None)
-    content = next((message[key] for key in _TEXT_KEYS if message.get(key) is not None), None)
+    name, content = message.get(_first(message, _ROLE_KEYS)), message.get(_first(message, _TEXT_KEYS))
     if calls := [key for key in _CALL_KEYS if message.get(key)]:
         problems.append(f"turn {number} has {calls[0]}: calls of tools are not supported")
         content = "" if content is None else content
