@@ -102,6 +102,20 @@ def test_durations_are_read_in_the_usual_spellings():
     assert retry_after_s({"retry-after": "later"}) == 0
 
 
+@pytest.mark.parametrize(("is_served", "longest"), [(False, 4.0), (True, 30.0)])
+def test_pauses_grow_up_to_a_limit_and_stay_short_while_nothing_was_served(is_served, longest):
+    now = [0.0]
+    limiter = RateLimiter(clock=lambda: now[0])
+    if is_served:
+        limiter.leave()
+        limiter.served(5, {})
+    pauses = []
+    for _ in range(10):
+        pauses.append(limiter.refused(limiter.leave(), {}))
+        now[0] += pauses[-1]
+    assert pauses == sorted(pauses) and pauses[-1] == pytest.approx(longest)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "-5", "Fri, 31 Dec 99999 23:59:59 GMT", "9" * 400])
 def test_a_time_that_cannot_be_waited_for_is_none(value):
     for name in ("retry-after", "retry-after-ms", "x-ratelimit-reset"):

@@ -25,6 +25,8 @@ SERVED_WINDOW_S = 4.0  # the served rate is measured over this time
 QUIET_S = 2.0  # no growth for this time after a lowering; a 429 within it means that the limit fell, or noise
 GROW_EVERY_S, GROW_FAST, GROW_SLOWLY = 0.5, 1.25, 1.0125
 NOISE_AFTER, NOISE_SHARE, LIMIT_SHARE = 3, 0.15, 0.25
+MAX_PAUSE_S, FIRST_PAUSE_S = 30.0, 4.0
+"""The longest pause that is taken without being asked for; the second while nothing was served: then a run ends soon (`retry`)."""
 MAX_ASKED_S = 1e8  # three years: more than a run waits, and still a time that a clock can show
 UNLIMITED = float("inf")
 
@@ -142,7 +144,8 @@ class RateLimiter:
         self._rate = self._lowered_rate(now)
         self._lowerings += 1
         self._served_since_lowering = 0
-        pause = asked_s or min(30.0, 0.25 * 2 ** min(7, self._early))
+        longest = MAX_PAUSE_S if self._served_total else FIRST_PAUSE_S
+        pause = asked_s or min(longest, 0.25 * 2 ** min(7, self._early))
         self._paused_until = max(self._paused_until, now + pause)
         self._next = self._lowered_at = self._paused_until
 
