@@ -7,7 +7,7 @@ import pytest
 
 from evoltune.domain import Job
 from evoltune.sandbox import wire
-from evoltune.sandbox.dispatch import Dispatcher
+from evoltune.sandbox.dispatch import Dispatcher, is_starved
 from evoltune.sandbox.limits import LIMITS, REPORT, JobReport, ResourceLimits
 
 KILLED_BY_THE_CLOCK, KILLED_FOR_MEMORY = 1, 2
@@ -53,3 +53,11 @@ def test_only_a_timeout_by_the_clock_on_a_busy_machine_is_tried_again_and_once(n
     assert len(given) == len(tries)
     assert [limits.wall_s > given[0].wall_s for limits in given[1:]] == [True] * (len(tries) - 1)
     assert {limits.cpu_s for limits in given} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "wall_s", "starved"),
+    [(1.0, 1.0, False), (1.0, 9.0, False), (0.95, 3.0, True), (0.95, 1.1, False), (0.1, 3.0, True), (0.9, 1.15, False)],
+)
+def test_a_job_of_a_shared_test_runner_is_tried_again_only_while_it_has_cpu_time_left(cpu_s, wall_s, starved):
+    assert is_starved(cpu_s, wall_s, 1.0) == starved

@@ -79,6 +79,14 @@ def test_each_reports_every_case(one):
     assert verdict.evidence["passed"] == [1, 0, 1]
 
 
+def test_a_case_may_only_set_up_for_others_where_these_assert(one):
+    cases = ["import math\ntotal = f(1, 2)", "assert total is total and total == 3"]
+    assert one(ADD, cases).status == "pass"
+    assert one("def f(a, b):\n    return 4", cases).status == "fail"
+    assert one(ADD, ["total = f(1, 2)", "print(id(total))"]).status == "unverifiable"
+    assert one(ADD, ["assert f is f", "for total in ():\n    assert f(1, 2) == 3"]).status == "unverifiable"
+
+
 def test_a_probe_reports_behaviour_and_compares_nothing(one):
     verdict = one(ADD, {"probe": [encode([1, 2]), encode([1, "a"]), encode([[1], [2]])]})
     assert verdict.evidence["results"] == ["3", "raise TypeError", "[1, 2]"]

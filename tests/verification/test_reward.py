@@ -14,6 +14,7 @@ from evoltune.errors import EvoltuneError
 from evoltune.record import STATUSES
 from evoltune.verification import reward as reward_module
 from evoltune.verification.row_forms import (
+    Repeats,
     answer_text,
     column_values,
     each_answer,
@@ -331,6 +332,26 @@ def test_the_answers_of_a_row_without_an_id_have_its_number():
     ]
     found = [r if isinstance(r, str) else (r["id"], r.get("sample"), r["answer"]) for r in each_answer(rows)]
     assert found == [(1, 0, "4"), (1, 1, "5"), (2, None, "6"), "no object", (4, 0, "7"), ("x", None, None)]
+
+
+def test_no_two_rows_have_one_id_and_sample():
+    rows = [
+        {"id": "a", "answer": "1"},
+        {"id": "b", "answer": ["1", "2"]},
+        {"id": "a", "answer": "2"},
+        {"id": "b", "answer": ["3"]},
+        {"id": "a", "answer": "3", "sample": 7},
+        {"id": "a", "answer": "4", "sample": 1},
+        {"id": 8, "answer": "1"},
+        {"answer": "2"},
+    ]
+    repeats = Repeats()
+    found = [(str(r["id"]), r.get("sample"), r["answer"]) for r in each_answer(rows, repeats)]
+    assert found == [
+        ("a", None, "1"), ("b", 0, "1"), ("b", 1, "2"), ("a", 1, "2"), ("b", 2, "3"), ("a", 7, "3"), ("a", 8, "4"), ("8", None, "1"), ("8", 1, "2"),
+    ]  # fmt: skip
+    assert repeats.ids == {"a": 4, "b": 2, "8": 2}
+    assert next(iter(each_answer(rows[:2]))) is rows[0]
 
 
 def test_our_own_names_win_and_a_models_answer_is_no_reference():

@@ -63,6 +63,21 @@ def test_fail_under_is_exit_code_1(verify, tmp_path):
     assert verify(file, "--fail-under", "0.5") == 0
 
 
+def test_a_number_is_an_answer_a_truth_value_none_and_repeated_ids_are_told_apart(verify, tmp_path, capsys):
+    file = tmp_path / "in.jsonl"
+    answers = ["1", "1.0", "true", "[1, 2]"]
+    file.write_text("".join(f'{{"id": "x\\u001b", "answer": {answer}, "reference": 1}}\n' for answer in answers))
+    assert verify(file, "--out", str(tmp_path / "out.jsonl")) == 0
+    rows = lines(tmp_path / "out.jsonl")
+    assert [(r["status"], r.get("sample")) for r in rows] == [
+        ("pass", None), ("fail", 1), ("error", 2), ("pass", 3), ("fail", 4),
+    ]  # fmt: skip
+    assert "'answer' is True, a truth value" in rows[2]["reason"]
+    said = capsys.readouterr().out
+    assert "1 id stands on several rows" in said and "on 4): `sample` numbers their verdicts" in said
+    assert "\x1b" not in said
+
+
 def test_a_malformed_file_is_one_line_with_its_number(verify, tmp_path, capsys):
     file = tmp_path / "in.jsonl"
     file.write_text('{"id": 1, "answer": "1"}\n{"id": 2,\n')

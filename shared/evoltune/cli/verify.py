@@ -35,9 +35,10 @@ from evoltune.record import STATUSES, Record
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import download, is_address
 from evoltune.run.paths import user_path
+from evoltune.terminal import printable
 from evoltune.verification.checker import open_checker
 from evoltune.verification.reasons import Reasons, name_of, why
-from evoltune.verification.row_forms import ANSWER_LISTS, answer_text, each_answer, with_our_names
+from evoltune.verification.row_forms import ANSWER_LISTS, Repeats, answer_text, each_answer, with_our_names
 from evoltune.verification.rows import (
     ROW_COLUMNS,
     file_key,
@@ -139,12 +140,13 @@ class _Verification:
         self.renames = options.pairs(args.map, "--map", "OURS=THEIRS")
         self.counts: Counter[str] = Counter()
         self.reasons = Reasons()
+        self.repeats = Repeats()
         self.accepted: list[int] = []
         self.rejected: list[int] = []
 
     def run(self) -> None:
         args = self.args
-        first_rows = self._rows()
+        first_rows = self._rows(self.repeats)
         domain = load_domain(args.domain)
         self.scores = VerdictScores(domain, args.domain, self.suite, args.rank_by)
         with options.engine_of(args), ExitStack() as stack:
@@ -163,12 +165,12 @@ class _Verification:
                 self._take(number, verdict, rows.next())
         self._report()
 
-    def _rows(self) -> Iterator[Any]:
+    def _rows(self, repeats: Repeats | None = None) -> Iterator[Any]:
         """What is verified: records of the suite's problems, or the file's rows, one for each answer."""
         if self.suite:
             return records_of(self._renamed(located_samples(self.args.file, self.suite)), self.suite)
         located = read_any_rows(self.args.file, self.renames)
-        return each_answer(row for _, row in self._renamed(located))
+        return each_answer((row for _, row in self._renamed(located)), repeats)
 
     def _renamed(self, located: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """Raises DataError where --map names a column that we or the first row lack."""
@@ -217,7 +219,7 @@ class _Verification:
         lines = list(self.reasons.lines()) if args.out or total - counts["pass"] > LISTED else []
         facts: dict[str, Any] = {"rows": total, **{s: counts[s] for s in STATUSES}, "pass_rate": round(passing, 6)}
         facts["reasons"] = self.reasons.facts()
-        for more, text in (self._scored(total), self._audited(total)):
+        for more, text in (_repeated(self.repeats), self._scored(total), self._audited(total)):
             facts |= more
             lines += text
         parts = ", ".join(f"{counts[s]} {s}" for s in STATUSES if counts[s])
@@ -273,6 +275,16 @@ class _Verification:
         todo = f"evoltune verify {key} --audit-score decisions.json"
         lines = [f"page for people: {page} (keys: a right, r wrong)", f"key, not for people: {key}", f"then: {todo}"]
         return {"audit": {"page": str(page), "key": str(key), "answers": len(items)}}, lines
+
+
+def _repeated(repeats: Repeats) -> tuple[dict[str, Any], list[str]]:
+    """What is said of ids that stand on several rows."""
+    if not repeats.ids:
+        return {}, []
+    name, rows = next(iter(repeats.ids.items()))
+    several = f"{len(repeats.ids)} id{'s stand' if len(repeats.ids) > 1 else ' stands'} on several rows"
+    line = f"{several} (e.g. {printable(name)[:80]!r} on {rows}): `sample` numbers their verdicts"
+    return {"repeated_ids": len(repeats.ids)}, [line]
 
 
 class _Waiting:

@@ -34,6 +34,8 @@ JOBS_PER_RUNNER = 128
 """A shared test runner is replaced after this many jobs."""
 STARVED = 0.25
 """Share of its time that a job waited for a core, above which its timeout by the clock is not believed at once."""
+TICK = 0.99
+"""Share of its CPU limit from which a job has used all of it: the kernel's clock counts in steps."""
 PATIENCE = 2.0
 """How many times the usual limit by the clock its second try gets; endless programs end by their CPU time before."""
 
@@ -158,8 +160,8 @@ class Dispatcher:
         outcome.evidence["judge"] = judge
         verdict = self._verdict(outcome, began)
         cpu_s = float(outcome.evidence.get("cpu_s", 0.0))
-        starved = cpu_s < min((1 - STARVED) * verdict.seconds, 0.9 * self._cpu_s(job))
-        return (None, True) if verdict.status == "timeout" and starved else (verdict, False)
+        doubtful = verdict.status == "timeout" and is_starved(cpu_s, verdict.seconds, self._cpu_s(job))
+        return (None, True) if doubtful else (verdict, False)
 
     def _run_alone(
         self, job: Job, tests: str, judge: str = reading.SEPARATE, *, patience: float = 1.0, apart: bool = False
@@ -322,6 +324,13 @@ class Dispatcher:
             report = JobReport(*REPORT.unpack(body))
             if report.number == number:
                 return report
+
+
+def is_starved(cpu_s: float, wall_s: float, limit_s: float) -> bool:
+    """Whether a job that a shared test runner ended for its time waited long for a core and has CPU time left. What it has used is
+    its own, whoever else ran there, so a job that has used all of it is believed to be out of time at once: a second try would
+    make every endless program twice as expensive."""
+    return cpu_s < min((1 - STARVED) * wall_s, TICK * limit_s)
 
 
 def _outcome_of(report: JobReport, resources: ResourceLimits) -> Outcome:

@@ -4,6 +4,7 @@ references under other names.
     plain({"reference": numpy.float64(0.5)})                                  # {"reference": 0.5}
     answer_text([{"role": "assistant", "content": "4"}, {"role": "tool", "content": "ok"}])     # "4"
     [*each_answer([{"answer": ["4", "5"]}])]            # two rows of the id 1, with `sample` 0 and 1
+    [*each_answer([{"id": 7, "answer": 4}] * 2)]        # the second one is `sample` 1: no two verdicts have one name
 
 Invariant: a row that is in our own form already comes back equal.
 """
@@ -119,11 +120,19 @@ def is_conversation(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(isinstance(message, Mapping) for message in value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, of which a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def answer_text(completion: Any) -> str:
-    """A completion's text. Of a conversation, the text of the assistant's last turn that has one: results of tools are not
-    the model's, and a call of a tool is no answer."""
+    """A completion's text; of a number its digits. Of a conversation, the text of the assistant's last turn that has one: results
+    of tools are not the model's, and a call of a tool is no answer."""
     if isinstance(completion, str):
         return completion
+    if is_number(completion):
+        with suppress(ValueError):  # an integer of more digits than str() allows
+            return str(completion)
     if isinstance(completion, Mapping):
         completion = [completion]
     if not isinstance(completion, Sequence) or not completion:
@@ -154,13 +163,44 @@ def _has_role(message: Mapping[str, Any]) -> bool:
     return any(isinstance(message.get(key), str) for key in ("role", "from"))
 
 
-def each_answer(rows: Iterable[Any]) -> Iterator[Any]:
-    """A row for each answer. A row without an id gets its number, so that all its answers are counted as one problem's."""
+class Repeats:
+    """Finds rows of one id, which would be indistinguishable among the verdicts, and numbers them by `sample`."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, int] = {}
+        """Repeated ids, and on how many rows each stands."""
+        self._next: dict[str, int] = {}
+        self._taken: set[tuple[str, int]] = set()
+
+    def numbered(self, rows: Iterable[Mapping[str, Any]], row_id: Any) -> Iterator[Mapping[str, Any]]:
+        """The answers of one row of the file: as they are where their `sample` is free, else with the next free number."""
+        if not isinstance(row_id, str | int | float):
+            yield from rows
+            return
+        name = str(row_id)
+        if name in self._next:
+            self.ids[name] = self.ids.get(name, 1) + 1
+        for row in rows:
+            sample = row.get("sample")
+            sample = sample if isinstance(sample, int) and not isinstance(sample, bool) else 0
+            if (name, sample) in self._taken:
+                sample = self._next[name]
+                row = {**row, "sample": sample}
+            self._taken.add((name, sample))
+            self._next[name] = max(self._next.get(name, 0), sample + 1)
+            yield row
+
+
+def each_answer(rows: Iterable[Any], repeats: Repeats | None = None) -> Iterator[Any]:
+    """A row for each answer. A row without an id gets its number, so that all its answers are counted as one problem's. No two
+    rows come with the same id and `sample`; `repeats` remembers the ids that stand on several."""
+    repeats = repeats or Repeats()
     for number, row in enumerate(rows, 1):
         if isinstance(row, Mapping):
             row_id = row.get("id")
             is_missing = row_id is None or (isinstance(row_id, str) and not row_id)
-            yield from _answers_of({**row, "id": number} if is_missing else row)
+            row_id = number if is_missing else row_id
+            yield from repeats.numbered(_answers_of({**row, "id": row_id} if is_missing else row), row_id)
         else:
             yield row
 

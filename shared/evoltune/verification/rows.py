@@ -27,7 +27,15 @@ from evoltune.rows.files import atomic_path, file_digest, packed, repair
 from evoltune.rows.readers import BadRow, read_found
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.verification.checker import Checker, limits_of
-from evoltune.verification.row_forms import answer_text, is_conversation, plain, plain_row, prompt_text, with_our_names
+from evoltune.verification.row_forms import (
+    answer_text,
+    is_conversation,
+    is_number,
+    plain,
+    plain_row,
+    prompt_text,
+    with_our_names,
+)
 
 MAX_DEPTH = 64
 """Containers within containers in a row; deeper ones would exhaust the stack of JSON encoders."""
@@ -100,8 +108,11 @@ def _to_record(domain: Domain, row: Any, where: str) -> Record | Verdict:
         row = with_our_names(plain_row(row))
         if (answer := row.get("answer")) is None:
             raise DataError(f"{where}: has no 'answer'")
-        if not isinstance(answer, str) and not is_conversation(answer):
-            raise DataError(f"{where}: 'answer' is a {type(answer).__name__}, must be a string or a list of messages")
+        if isinstance(answer, bool):
+            raise DataError(f"{where}: 'answer' is {answer}, a truth value: give the answer's own words, e.g. \"yes\"")
+        if not isinstance(answer, str) and not is_number(answer) and not is_conversation(answer):
+            kind = type(answer).__name__
+            raise DataError(f"{where}: 'answer' is a {kind}, must be a string, a number or a list of messages")
         if not any(isinstance(row.get(name), str) for name in ASKED):
             row |= {"instruction": prompt_text(next((row[n] for n in ASKED if is_conversation(row.get(n))), ""))}
         task = to_task(domain, row, where)

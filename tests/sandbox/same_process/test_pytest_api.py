@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evoltune.sandbox.same_process import comparing, expectations, pytest_api
 
-OURS = pytest_api.pytest_module(lambda: 7)
+OURS = pytest_api.pytest_module(lambda: 7, lambda module: module)
 numbers = st.one_of(
     st.sampled_from([0, 1, -1, 100, 1.0, 1.000001, 1.0000011, 100.0001, 100.0002, 99.99, 1e-12, 1e-13, 2e-12, 0.1 + 0.2, 0.3, 1e6, 1e6 + 1, 1e6 + 1.1]),
     st.sampled_from([math.inf, -math.inf, math.nan, 1j, 1 + 1e-7j, 1 + 1e-5j, True, False, Decimal("0.3"), Decimal("0.3000001"), Decimal("0.31")]),

@@ -47,12 +47,15 @@ class Judge:
 
     Args:
         verify: raises where the program has changed something by which the tests judge.
+        module: gives for a module that tests took from `sys.modules` what `import` gives.
     """
 
     def __init__(
-        self, state: monitor.State, verify: Callable[[], None], lookup: Callable[[str], Any], unittest_main: Callable[[], Any]
+        self, state: monitor.State, verify: Callable[[], None], lookup: Callable[[str], Any], unittest_main: Callable[[], Any],
+        module: Callable[[Any], Any],
     ) -> None:  # fmt: skip
         self.state, self.verify, self.lookup, self.unittest_main = state, verify, lookup, unittest_main
+        self.module = module
         self.met = 0
         """Expectations of exceptions that were met when an assertion last asked."""
 
@@ -103,7 +106,7 @@ def bound(judge: Judge) -> dict[str, Any]:
     own |= {f"{name}()": _calling(getattr(builtins, name)) for name in rewriting.CALLING}
     return {
         **own, "check": check, "gate": gate, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
-        "function": function, "lookup": judge.lookup, "compare": comparing.compare, "compared": comparing.compared,
+        "function": function, "lookup": judge.lookup, "module": judge.module, "compare": comparing.compare, "compared": comparing.compared,
         "matched": _matched, "operate": comparing.operate, "answer": comparing.answer,
         "AssertionError": AssertionError, "matching": matchers.matching,
     }  # fmt: skip

@@ -74,7 +74,7 @@ class Imports:
     def __call__(self, name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         """`import` in tests."""
         if name == "pytest":
-            return pytest_api.pytest_module(self.run_pytest)
+            return pytest_api.pytest_module(self.run_pytest, self.own)
         top = name.partition(".")[0]
         if name in self.missing:
             names = [n for n in fromlist or () if n in self.program]
@@ -93,6 +93,13 @@ class Imports:
             return self._unittest(name, fromlist)
         return builtins.__import__(name, space, local, fromlist, level)
 
+    def own(self, module: Any) -> Any:
+        """For a module out of `sys.modules` what `import` gives: unittest and mock as the tests have them."""
+        for name in ("unittest.mock", "unittest"):
+            if module is not None and module is captured.modules.get(name):
+                return self._unittest(name, ("*",))
+        return module
+
     def _importlib(self) -> types.ModuleType:
         """importlib with an `import_module` that gives what `import` gives."""
         if "importlib" not in self.copies:
@@ -101,7 +108,7 @@ class Imports:
                 name = importlib.util.resolve_name(name, package) if package else name
                 return self(name, fromlist=("*",))
 
-            self.copies["importlib"] = types.ModuleType("importlib")
+            self.copies["importlib"] = matchers.own_module(types.ModuleType("importlib"))
             self.own_import = {"import_module": import_module}
         self.copies["importlib"].__dict__.update({**vars(importlib), **self.own_import})
         return self.copies["importlib"]
@@ -114,7 +121,7 @@ class Imports:
         }
         if "unittest" not in self.copies:
             for module in changes.keys() & captured.modules.keys():
-                copy = self.copies[module] = types.ModuleType(module)
+                copy = self.copies[module] = matchers.own_module(types.ModuleType(module))
                 copy.__dict__.update({**vars(captured.modules[module]), **changes[module]})
             if mock := self.copies.get("unittest.mock"):
                 self.copies["unittest"].__dict__["mock"] = mock

@@ -10,11 +10,17 @@ what a program makes of the same class, copies or finds is none, and equals no b
 import abc
 import sys
 import types
+from contextlib import suppress
 from typing import Any
+
+from evoltune.sandbox.same_process.monitor import is_own
 
 _MAX = 100_000
 """Objects that are remembered: with more, tests build data of such a class, and the rest is compared like any other object."""
 _TESTS = "<tests>"
+_MATCHERS = frozenset({"ANY", "approx"})
+_FUNCTIONS = (types.FunctionType, staticmethod, classmethod)
+_modules: list[types.ModuleType] = []
 _matchers: dict[int, Any] = {}
 """By id: what is remembered stays alive, so an id means one object."""
 kinds: set[type] = set()
@@ -33,9 +39,49 @@ def is_matcher(value: Any) -> bool:
     return id(value) in _matchers
 
 
+def own_module(module: types.ModuleType) -> types.ModuleType:
+    """Remembers a module that the tests have in place of a library's, and whose functions make matchers."""
+    _modules.append(module)
+    return module
+
+
 def leads_to_matcher(value: Any) -> bool:
-    """Whether an object is a matcher, or a module with the tests' own `ANY`."""
-    return is_matcher(value) or (type(value) is types.ModuleType and value.__dict__.get("ANY") is ANY)
+    """Whether an object is a matcher or gives one to whoever has it: a module of the tests' own, a function or class of theirs
+    that names a matcher."""
+    return _leads(value, set())
+
+
+def _leads(value: Any, seen: set[int]) -> bool:
+    if is_matcher(value) or any(value is module for module in _modules):
+        return True
+    if id(value) in seen:
+        return False
+    seen.add(id(value))
+    if isinstance(value, type):
+        members = type.__dict__["__dict__"].__get__(value).values()
+        return any(_leads(getattr(m, "__func__", m), seen) for m in members if type(m) in _FUNCTIONS or is_matcher(m))
+    if type(value) is not types.FunctionType:
+        return False
+    if value.__code__.co_filename != _TESTS:
+        return is_own(value.__code__.co_filename)
+    names = _named(value.__code__)
+    parts = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *_cells(value)]
+    parts += [dict.get(value.__globals__, name) for name in names]
+    return bool(names & _MATCHERS) or any(_leads(part, seen) or any(part is k for k in kinds) for part in parts)
+
+
+def _named(code: types.CodeType) -> set[str]:
+    """Names and texts in a function's code, and in the functions within."""
+    found = {*code.co_names, *(c for c in code.co_consts if type(c) is str)}
+    return found.union(*(_named(c) for c in code.co_consts if isinstance(c, types.CodeType)))
+
+
+def _cells(function: types.FunctionType) -> list[Any]:
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not bound yet
+            found.append(cell.cell_contents)
+    return found
 
 
 def is_stray(value: Any) -> bool:

@@ -239,12 +239,18 @@ def is_due(number: int) -> bool:
 Entry = tuple[Any, str, Any]
 
 
+_SHOWING = ("showwarning", "_showwarnmsg_impl")
+"""What `warnings` itself exchanges while warnings are recorded: how they are shown decides nothing."""
+
+
 def snapshot(modules: Iterable[types.ModuleType]) -> list[Entry]:
     """What the names of modules, of their classes, and of their functions' closures mean now."""
     entries: list[Entry] = []
     for module in modules:
         for name, value in list(vars(module).items()):
-            if name.startswith("__") and name != "__getattr__":
+            if (name.startswith("__") and name != "__getattr__") or (
+                name in _SHOWING and module.__name__ == "warnings"
+            ):
                 continue
             entries.append((module.__dict__, name, value))
             if isinstance(value, type) and value.__flags__ & (1 << 9) and value.__module__ == module.__name__:

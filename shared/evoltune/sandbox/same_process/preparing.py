@@ -107,6 +107,8 @@ def _used_as_class(node: ast.AST) -> list[str]:
 
 
 def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Constant) and node.value == "unittest.mock":  # as `sys.modules["unittest.mock"]` names it
+        return [node.value]
     if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _IMPORTING:
         texts = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         name = "".join(reversed(texts[:2])) if texts and texts[0].startswith(".") else "".join(texts[:1])

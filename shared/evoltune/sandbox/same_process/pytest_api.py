@@ -194,12 +194,12 @@ class _Warns:
             raise Failed(f"DID NOT WARN {self.expected!r}")
 
 
-def pytest_module(run_all: Callable[[], int]) -> types.ModuleType:
-    """What `import pytest` gives to tests."""
-    module = types.ModuleType("pytest")
+def pytest_module(run_all: Callable[[], int], own: Callable[[Any], Any]) -> types.ModuleType:
+    """What `import pytest` gives to tests. `own`: gives for a module what their `import` gives."""
+    module = matchers.own_module(types.ModuleType("pytest"))
     offers = {
         "raises": _pytest_raises, "approx": approx, "mark": _Marks(), "fixture": _fixture, "skip": _skip, "fail": _fail, "xfail": _skip,
-        "importorskip": _import_or_skip, "main": lambda *args, **kwargs: run_all(), "warns": lambda expected=Warning, match=None: _Warns(expected, match),
+        "importorskip": lambda *args, **kwargs: own(_import_or_skip(*args, **kwargs)), "main": lambda *args, **kwargs: run_all(), "warns": lambda expected=Warning, match=None: _Warns(expected, match),
         "param": lambda *values, marks=(), id=None: Parameters(values, marks), "exit": _skip, "deprecated_call": lambda: _Warns(DeprecationWarning, None),
     }  # fmt: skip
     module.__dict__.update({**offers, **pytest_fixtures.TYPES, "ExceptionInfo": Raised, "Metafunc": Metafunc})

@@ -332,7 +332,10 @@ class _Rewriter(ast.NodeTransformer):
         return self._using([node.value], node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        return self._using([node.slice], node)
+        changed: Any = self._using([node.slice], node)
+        if isinstance(node.ctx, ast.Load) and _name_of(node.value) == "modules":
+            return ast.copy_location(_call("module", changed), node)
+        return changed  # type: ignore[no-any-return]
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         return self._using([node.value], node)
@@ -373,7 +376,9 @@ class _Rewriter(ast.NodeTransformer):
         further = not asserts and name not in ("bool", "all", "any", "int")
         self._using(node.args if further else [], node)
         function = node.func
-        if isinstance(function, ast.Attribute) and (asserts or name in CONTEXTS or self._of_module(function)):
+        if name == "get" and isinstance(function, ast.Attribute) and _name_of(function.value) == "modules":
+            changed = _call("module", node)
+        elif isinstance(function, ast.Attribute) and (asserts or name in CONTEXTS or self._of_module(function)):
             start: list[ast.expr] = [site or ast.Constant(value=0), function.value, ast.Constant(value=function.attr)]
             changed = ast.Call(func=_mark("method"), args=[*start, *node.args], keywords=node.keywords)
         elif isinstance(function, ast.Attribute) and name in PREDICATES | MEASURES:

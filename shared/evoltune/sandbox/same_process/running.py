@@ -40,6 +40,7 @@ from evoltune.sandbox.same_process import (
 )
 from evoltune.sandbox.same_process.expectations import Skipped, Unsupported
 from evoltune.sandbox.same_process.importing import PROGRAM, Imports, TestsMissing
+from evoltune.sandbox.same_process.matchers import leads_to_matcher
 from evoltune.sandbox.same_process.names import SHARED_NAMES, TestSpace
 
 JUDGES = {
@@ -109,8 +110,10 @@ class Run:
         self.state = monitor.State()
         self.streams = environment.Streams()
         environment.ready_to_compile()
-        self.functions = bindings.bound(bindings.Judge(self.state, self._verify, self._lookup, self._unittest_main))
         self.imports = Imports(self._pytest_main, self._unittest_main, self._broken)
+        own_module = self.imports.own
+        judge = bindings.Judge(self.state, self._verify, self._lookup, self._unittest_main, own_module)
+        self.functions = bindings.bound(judge)
         self.builtins = environment.Builtins(self.imports)
         self.hook = monitor.hook(self.state, self._is_tests, (self.builtins,))
         self.hidden: tuple[Any, ...] = ()
@@ -285,7 +288,8 @@ class Run:
             self.tests = part
             before = sum(self.state.counts.values())
             outcome = self._run_part(part, number)
-            if outcome is None and sum(self.state.counts.values()) == before:
+            prepares = not part.lines and any(other.lines for other in tests)  # a case that only sets up for others
+            if outcome is None and sum(self.state.counts.values()) == before and not prepares:
                 outcome = "unverifiable", "the tests assert nothing: no assertion was reached", {}
             passed.append(int(outcome is None))
             if outcome is None:
@@ -346,7 +350,7 @@ class Run:
         for name in self.own:
             value = dict.get(self.space, name)
             wanted = name in program and name not in self.program and isinstance(value, type | types.FunctionType)
-            if wanted and name in _NAME.findall(program):
+            if wanted and name in _NAME.findall(program) and not leads_to_matcher(value):
                 self.program[name] = value
                 if isinstance(value, type):
                     plain_values.exported.add(value)
