@@ -347,7 +347,7 @@ def unit_after(text: str, end: int, content: str) -> str:
     if parts := _PARTS_AFTER.match(text, end):
         return f" \\text{{ {parts[1]}}} {parts[2]} \\text{{ {parts[3]}}}"
     found = (
-        _UNIT_AFTER.match(text[end : end + MAX_BESIDE])
+        _UNIT_AFTER.match(text[end : end + MAX_BESIDE].replace("²", "^2").replace("³", "^3"))
         if _MEASURABLE.fullmatch(content) and any(map(str.isdigit, content))
         else None
     )

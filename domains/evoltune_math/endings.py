@@ -40,7 +40,7 @@ _RETAGGED = {
     ),
     **dict.fromkeys("plug plugging substitute substituting sanity test testing try trying".split(), "CHECK"),
     **dict.fromkeys("itself question problem sought looking".split(), "ASKED"),
-    **dict.fromkeys("whole entire complete full".split(), "TOTAL"),
+    **dict.fromkeys("whole entire complete full total".split(), "TOTAL"),
     **dict.fromkeys(
         "root roots solution solutions guess candidate candidates possibility possibilities".split(), "VALUE"
     ),
@@ -54,16 +54,23 @@ _SIGN_OF = {word: next(iter(signs_of(name))) for word, name in _RETAGGED.items()
 _BREAK, _QUESTION, _PAUSE = signs_of("END QUESTION"), signs_of("QUESTION"), signs_of("PAUSE")
 _LINKED = "".join(signs_of("PAUSE AND ADVERB ALSO TRUTH TO"))
 _BUT, _BE = signs_of("BUT"), signs_of("BE")
+_ABBREVIATED = signs_of("RESTATE EXAMPLE")  # `i.e.`
 _COMMA = "".join(_PAUSE)
+_LABEL = rule("[^NUMBER PAUSE]{0,4} (?:ASKED | TOTAL [MEASURE VALUE WORD]? PAUSE)")
+_REASON = signs_of("EXAMPLE")
 _ONLY, _PARTIAL_TO = frozenset("only just merely".split()), signs_of("DET FOR PARTIAL")
 _COUNTED_ON = rule(
     "PAUSE? AND? (?:(?:BOUND DET? NUMBER | PLUS | TIMES | ADVERB? OPERATE | [ANYONE WORD] MORE) [^NUMBER]{0,6} (?:NUMBER [^NUMBER]{0,5})? [GIVE ANOTHER BE EQUALS MODAL HAVE] NUMBER | FUNCTION PRON)"
 )
 _TEST_FAILS = rule("(?:PRON | THAT) [BE WAS] NOT A? CASE | [BE WAS] NOT A? (?:CASE | NUMBER) $")
 _ABOUT_IT = rule("[PAUSE BUT AND PRON THAT BE WAS ADVERB]* $")
-_ASKS = rule("[PERSON DET PRON] [BE WAS WORD MEASURE VALUE]* ASKED")
+_ASKS = rule("(?<! WHAT) (?<! WHAT DET) [PERSON DET PRON] [BE WAS WORD MEASURE VALUE]* ASKED")
 _PRONOUNS = signs_of("PRON THAT")
-_AND_THIS = ["".join(signs_of(name)) for name in ("AND", "PRON")]
+_GOES_ON = [["".join(signs_of(name)) for name in pair] for pair in (("AND", "PRON"), ("PRON", "GIVE"))]
+_GIVES = rule("^ PRON GIVE")
+_ANSWERS_PART = rule("ANSWER TO (?:DET? [EARLY ANOTHER] | WORD PAUSE)")
+_DEPENDS = frozenset("depends depending".split())
+_UNDECIDED = rule("OR | EITHER")
 _TURNS = signs_of("CONCLUDE BUT INSTEAD CHECK EXAMPLE ELSE")
 _BRACKET = signs_of("BRACKET")
 _CHECKS = rule("^ [CHECK YES] | ^ WORD? DET? CHECK | ^ DET CHECK")
@@ -93,14 +100,13 @@ _REFUSES = rule(
     RIGHT="(?:GOOD | REAL | A? ANSWER)",
     STOP="(?:PAUSE | $)",
 )
-_HAS_ERRED = rule(
-    "PERSON [ADVERB HAVE]* ERROR | PERSON WORD DET BAD | SEEM ADVERB? TOO | ^ [INSTEAD CORRECTION] | THERE BE A BAD"
-)
+_HAS_ERRED = rule("SEEM ADVERB? TOO | ^ [INSTEAD CORRECTION] | THERE BE A BAD")
+_ERRED = rule("PERSON [ADVERB HAVE]* ERROR (?! (?:WORD | AS | PAUSE){0,2} EARLY) | PERSON WORD DET BAD")
 _STILL_TO_DO = rule("(?:NEED | HAVE | MODAL) [ADVERB NEED TO]* BE? OPERATE | PERSON MODAL? ADVERB MODAL [WORD DO] DET")
 _DUTY = frozenset("must should need needs needed have has had remains still yet left".split())
 _CANNOT_SAY = rule("PERSON (?:MODAL | DO) NOT (?:THINK | ANSWER | KNOW)")
 _LABELLED = rule("^ [BE WAS] (?! .* [ANSWER ASKED])")
-_SOLVER = frozenset("we i it this that giving yielding making obtaining".split())
+_SOLVER = frozenset("we i you it this that giving yielding making obtaining".split())
 _OF_IT = frozenset("its their whose".split())
 _RESTATES = rule("^ (?:PRON | THAT) BE NUMBER | RESTATE")
 _SHOULD_BE = rule("MODAL (?:BE | HAVE) NUMBER")
@@ -108,6 +114,7 @@ _NO_PREDICATE = signs_of("WORD LETTER PERCENT VALUE TOTAL MEASURE SCALE SUFFIX A
 _NOT_BEFORE_VALUE = signs_of(
     "THAN AND OR TO AT OF BY FOR FROM BETWEEN EVERY BEYOND BOUND AS BASE AFTER NEXT EARLY NUMBER TIMES PLUS OPERATE"
 )
+_AMOUNTS = frozenset("amounts amount comes come sum sums up".split())
 _PREPOSITIONS = frozenset("in on with until since into within through among per".split())
 _WORD = re.compile(r"[^\W\d_]+")
 _TELLING = (
@@ -118,6 +125,7 @@ _TELLING = (
 )
 """A text behind an answer that has no number and none of these words says nothing about it."""
 _OPTION = re.compile(r"[A-J]")
+_SCRIPT = re.compile(r"^[^\x00-\x7f]+(?=[-\d])")
 _GLUED_BEFORE = re.compile(r"(?:[^\s=$:,;*/^×·+-]+ ?[-+*/^×·] ?){0,6}(?:[-+] ?)?[^\s=$:,;*/^×·+-]*$")
 _GLUED_AFTER = re.compile(r"(?:[^\s=$,;.!?。，；]|[.,](?=\d))*(?:\s?[-+*/^×·]\s?\w+)*")
 
@@ -140,14 +148,20 @@ def ending(after: str, answer: str, before: str = "") -> Ending:
     """What the text behind an answer says about it in the end; the text before tells whether it was only supposed."""
     is_option = _OPTION.fullmatch(answer) is not None
     words = _WORD.findall(after[:MAX_ENDING].lower())
-    if not words or (not is_option and _TELLING.isdisjoint(words) and not any(map(str.isdigit, after[:MAX_ENDING]))):
+    is_open = "epend" in before  # `it depends on k: for k = 1`
+    if not is_open and (
+        not words or (not is_option and _TELLING.isdisjoint(words) and not any(map(str.isdigit, after[:MAX_ENDING])))
+    ):
         return STANDS
     own, *clauses = _clauses(after[:MAX_ENDING], is_option)
-    lead = _clauses(before, is_option)[-1].line if before else ""
+    before_it = _clauses(before, is_option) if before else []
+    lead = before_it[-1].line if before_it else ""
     said = _own_clause(after, own, is_tested=_CHECKS.search(lead) is not None)
+    if is_open and any(t[0] in _DEPENDS for c in before_it for t in c.tokens):
+        said = Ending(is_denied=True)
     is_supposed = clauses != [] and _SUPPOSED.search(lead) is not None
     is_reopened = clauses != [] and _LABELLED.search(own.line) is not None
-    about_answer, checks, reasons = True, False, False
+    about_answer, checks, reasons, supposed = True, False, False, False
     others: list[str] = []
     for clause in clauses:
         line, current = clause.line, said.value or answer
@@ -155,10 +169,11 @@ def ending(after: str, answer: str, before: str = "") -> Ending:
         checks = _CHECKS.search(line) is not None or (checks and not clause.opens)
         reasons = _REASONS.search(line) is not None
         is_reopened = is_reopened or _HAS_ERRED.search(line) is not None
-        value = None if checks or reasons or _SUPPOSED.search(line) else _value_of(after, clause)
+        supposed = _SUPPOSED.search(line) is not None or (supposed and any(t[0] == "would" for t in clause.tokens))
+        value = None if checks or reasons or supposed else _value_of(after, clause)
         if value is not None and _goes_on(clause, about_answer, is_reopened or said.is_denied, is_supposed):
             said, about_answer = Ending(value=said.value if value == current else value), True
-        elif _SUPPOSED.search(line):
+        elif supposed:
             about_answer = False
         elif checks:
             if _TURNED.search(line) and _SHOULD_BE.search(line):
@@ -167,11 +182,12 @@ def ending(after: str, answer: str, before: str = "") -> Ending:
             about_answer = current in values
         if values and not about_answer and _REFUSES.search(line):
             others += values[-1:]
-        if value is None and said.value and _ASKS.search(line):
-            said = STANDS
+        if value is None and _ASKS.search(line):
+            said, is_reopened = STANDS, not said.value
         elif (
             _is_refused(clause, values, current, about_answer or checks, reasons)
-            or _CANNOT_SAY.search(line)
+            or (_CANNOT_SAY.search(line) and not _UNDECIDED.search(lead))
+            or (_ERRED.search(line) and not supposed)
             or (not checks and (_is_unfinished(clause) or (about_answer and _is_part(clause))))
         ):
             said = Ending(is_denied=True, value=said.value)
@@ -183,7 +199,12 @@ def _own_clause(after: str, own: _Clause, is_tested: bool) -> Ending:
     line = own.line
     if _COUNTED_ON.match(line):
         return Ending(is_denied=True, value=_value_of(after, own) or "")
-    if _is_part(own) or (line[:1] in _PAUSE and _is_unfinished(own)) or (is_tested and _TEST_FAILS.search(line)):
+    if (
+        _is_part(own)
+        or _ANSWERS_PART.search(line)
+        or (line[:1] in _PAUSE and _is_unfinished(own))
+        or (is_tested and _TEST_FAILS.search(line))
+    ):
         return Ending(is_denied=True)
     return STANDS
 
@@ -229,7 +250,8 @@ def _value_of(text: str, clause: _Clause) -> str | None:
         or _UNSURE.search(line, line.rfind(_COMMA, 0, last) + 1)
     ):
         return None
-    if last and (line[last - 1] in _NOT_BEFORE_VALUE or clause.tokens[last - 1][0] in _PREPOSITIONS):
+    amounts = last > 1 and clause.tokens[last - 2][0] in _AMOUNTS
+    if last and not amounts and (line[last - 1] in _NOT_BEFORE_VALUE or clause.tokens[last - 1][0] in _PREPOSITIONS):
         return None
     return value_at(text, clause, last)
 
@@ -245,8 +267,10 @@ def _goes_on(clause: _Clause, about_answer: bool, is_reopened: bool, is_supposed
     if _CONCLUDES.search(lead):
         return about_answer or clause.opens or len(lead) == 1
     is_solver = not _SOLVER.isdisjoint(t[0] for t in clause.tokens[max(0, len(lead) - 3) : len(lead)])
-    return (is_solver and not _RESTATES.search(clause.line)) or (
-        (is_supposed or _TURNED.search(clause.line) is not None) and _PRONOUN.search(clause.line) is not None
+    return (
+        _GIVES.search(clause.line) is not None
+        or (is_solver and not _RESTATES.search(clause.line))
+        or ((is_supposed or _TURNED.search(clause.line) is not None) and _PRONOUN.search(clause.line) is not None)
     )
 
 
@@ -255,7 +279,7 @@ def value_at(text: str, clause: _Clause, place: int) -> str:
     _, _, start, end = clause.tokens[place]
     start -= len(m[0]) if (m := _GLUED_BEFORE.search(text, max(0, start - MAX_VALUE), start)) else 0
     end = m.end() if (m := _GLUED_AFTER.match(text, end, end + MAX_VALUE)) else end
-    return text[start:end].strip(" *$()[]。")
+    return _SCRIPT.sub("", text[start:end].strip(" *$()[]。"))
 
 
 def _clauses(text: str, is_option: bool) -> list[_Clause]:
@@ -281,8 +305,10 @@ def _clauses(text: str, is_option: bool) -> list[_Clause]:
             continue
         following = found[at + 1 : at + 4]
         turns = next((t[1] for t in following if t[1] not in _LINKED), "") in _TURNS
-        adds = [t[1] for t in following[:2]] == _AND_THIS
-        is_pause = sign in _PAUSE and (turns or adds or text[start] in ";；")
+        adds = [t[1] for t in following[:2]] in _GOES_ON
+        names_goal = sign in _PAUSE and _LABEL.match("".join(t[1] for t in found[at + 1 : at + 6])) is not None
+        ends_reason = held != [] and held[0][1] in _REASON and opens
+        is_pause = sign in _PAUSE and (turns or adds or names_goal or ends_reason or text[start] in ";；")
         is_first = not clauses and not held
         if is_pause or (sign in _TURNS and (is_first or not {t[1] for t in held} <= set(_LINKED))):
             close(False)
@@ -304,7 +330,7 @@ def _retagged(text: str, is_option: bool) -> list[Token]:
                 if any(t[1] == NUMBER for t in inside):
                     del kept[-len(inside) :]
             kept.append((word, _COMMA, start, end))
-        elif not (sign in _BUT and kept and kept[-1][1] in _BE):
+        elif not (kept and ((sign in _BUT and kept[-1][1] in _BE) or (sign in _BREAK and kept[-1][1] in _ABBREVIATED))):
             is_letter = is_option and _OPTION.fullmatch(text[start:end])
             kept.append((word, NUMBER if is_letter else _SIGN_OF.get(word, sign), start, end))
     return kept

@@ -77,11 +77,16 @@ _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 """What stands before the one value that a sentence names: `Thus the total is $45.`"""
 _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
 """What makes the value before it hold under a condition: `There are 3 ways, but only if n is odd`."""
-_DENIED = re.compile(r"(?:\b(?:not|cannot|never)|n['’]t)\s*$", re.I)
+_DENIED = re.compile(r"(?:\b(?:not|cannot|never|might|may|could)|n['’]t)\s*$", re.I)
 _REASON = re.compile(r"[^.!?\n]*\b(?:since|because)\b[^.!?\n]*", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
-_NAMED_VALUES = re.compile(r"((?<![A-Za-z\\])[a-z]\s?=\s?-?[\d./]+(?:(?:,|,? and)\s[a-z]\s?=\s?-?[\d./]+)+)\.?\s*$")
+_NAMED_VALUES = re.compile(
+    r"((?<![A-Za-z\\])[a-z]\s?=\s?-?[\d./]+(?:(?:,|,? and|,? or|\n\s*[-*])\s[a-z]\s?=\s?-?[\d./]+)+)\.?\s*$"
+)
 """`x = 2, y = 3, and z = 4` at the end."""
+_LISTED = re.compile(r", (?:and|or) |\n\s*[-*]\s")
+_MODIFIER = re.compile(r"(?:,\s(?:which|who|whose|where)|\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$")
+"""The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
 _PARTS = re.compile(
     r"(?<![\d.])(\d+\s(?:hours?|days?|weeks?|years?|feet|foot|minutes?)(?:,|\sand)?\s\d+\s(?:minutes?|hours?|days?|months?|inch(?:es)?|seconds?))(?:\s[a-z]+){0,3}\.?\s*$"
 )
@@ -307,6 +312,10 @@ def _option(text: str) -> Found | None:
 def _last_number(text: str) -> Found | None:
     """The last number that the text does not deny (`7, not 5`); with its words, where these make it another statement."""
     denied = None
+    if (more := _MODIFIER.search(text)) and _NUMBER.search(
+        text, max(text.rfind(".", 0, more.start()), text.rfind("\n", 0, more.start())) + 1, more.start()
+    ):
+        text = text[: more.start()]
     for found in reversed(deque(_NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
         said = claim(text, *found.span())
         if not said.denied:
@@ -367,6 +376,8 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
             last = found
     if last is None:
         return None
+    if _LETTERED.fullmatch(option := text[last.end() :].strip(" .*")):
+        return Found(option, "phrase")
     sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
     if not sentence:
         return None
@@ -426,7 +437,7 @@ def _first_sentence(text: str) -> Found | None:
 def _conclusion(text: str) -> Found | None:
     """The end of the last sentence, after `is` or `=`; several named values, or several parts of one, together."""
     if together := _NAMED_VALUES.search(text) or _PARTS.search(text):
-        return Found(together[1].replace(", and ", ", "), "phrase")
+        return Found(_LISTED.sub(", ", together[1]), "phrase")
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
     verb = last_match(_VERB_OR_EQUALS, sentence)

@@ -85,12 +85,12 @@ THINK = think thinks guesses suspects thought believe believes guessed expect ex
 GIVE = writing putting choosing giving yield yields yielding obtain obtains makes making taking saying claim claimed conclude feel pick give gives accept wrote write written got get gets put
 EARLY = initially first originally previously earlier once before formerly; at first
 WHAT = what
-KNOW = know knows
+KNOW = know knows tell decide determine
 ERROR = forgot overlooked overlooks overcounts overcounted undercounts undercounted miscalculated miscounted misread misspoke erred; double counts; double counted; made an error; made a mistake; made a miscalculation; made errors; made mistakes; made an arithmetic error; made a sign error;
  made an arithmetic mistake; made a calculation error; made a slip; made a small error; made a small mistake; make an error; make a mistake; was wrong; am wrong; was mistaken; am mistaken; were wrong;
  got it wrong; got that wrong; messed up; slipped up
 BUT = but yet though although however whereas while
-INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; after rechecking; I meant; I mean; should have been
+INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; on second look; on closer look; on closer inspection; after rechecking; I meant; I mean; should have been
 TRUTH = truth reality
 CORRECTION = correction edit erratum corrected; let me correct that; let me correct this; let me fix that; correcting that
 RETRACT = ; something went wrong; something is wrong; something must be wrong; ignore the above; disregard the above; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
@@ -124,7 +124,7 @@ BOUND = minus negative nearly almost twice exceed exceeds exceeded exceeding bey
 BETWEEN = between
 EVERY = every all
 HALF = half
-PART = opposite complement derivative integral antiderivative conjugate square cube root reciprocal inverse multiple multiples factor factors divisor divisors power powers percent third thirds quarter quarters fifth fifths
+PART = opposite complement derivative integral antiderivative conjugate square cube root reciprocal inverse multiple multiples factor factors divisor divisors power powers percent third thirds quarter quarters fifth fifths; square root; cube root; fourth root
 EXTREME = minimum maximum min max
 ATTAINS = attains reaches reached attained achieved
 TIMES = times

@@ -54,6 +54,7 @@ perhaps = quizás/quizá/quizas/tal vez/a lo mejor/posiblemente; vielleicht/mög
 might be = podría ser/puede que sea/podrían ser; könnte/könnten; pourrait être/serait peut-être; potrebbe essere; poderia ser/pode ser; zou kunnen zijn; мог бы быть/могло бы быть
 another = otra/otro; eine andere/ein anderer/eine weitere; une autre/un autre; un'altra/un altro; outra/outro; een andere; другой/другое/другая
 also = también/además; auch/ebenfalls; aussi/également; anche; também; ook; также/тоже
+we want = se pide/se pedía/se busca; gesucht ist/gesucht war/gesucht wird/gefragt ist/gefragt war; on cherche/on cherchait/on demande/on demandait; si chiede/si cercava; pede-se/queremos; gevraagd is; требуется/спрашивается
 an answer = una solución; eine lösung; une solution/une réponse; una soluzione; uma solução; een oplossing
 final result = resultado final; endergebnis/gesamtergebnis; résultat final; risultato finale; resultado final
 answer = respuesta/solución; antwort/lösung; réponse; risposta/soluzione; resposta/solução
@@ -91,6 +92,7 @@ is too large. = +太大/+太小/+は大きすぎ/+は小さすぎ
 otherwise = 否则/否則/不然/それ以外/そうでなければ/そうでない場合/그렇지 않으면
 or maybe = 也可能是/也可能为/也有可能是
 maybe = 也许是/也许/或许是/或许/可能是/たぶん/もしかすると/もしかしたら/아마도/아마
+. we want = 题目问的?是?/所求的?是?/要求的是/求めるのは
 , so = ，?所以/，?因此/，?故(?=[\\s\\d$])/，?于是/よって/したがって/ゆえに/따라서/그러므로
 . check = 验证/检验/检查/検算/검산
 . wait, = 等等/等一下/待って/잠깐
