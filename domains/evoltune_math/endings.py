@@ -55,6 +55,7 @@ _BREAK, _QUESTION, _PAUSE = signs_of("END QUESTION"), signs_of("QUESTION"), sign
 _LINKED = "".join(signs_of("PAUSE AND ADVERB ALSO TRUTH TO"))
 _BUT, _BE = signs_of("BUT"), signs_of("BE")
 _ABBREVIATED = signs_of("RESTATE EXAMPLE")  # `i.e.`
+_WORDS, _ARTICLE, _OF = signs_of("WORD GIVE"), signs_of("A"), signs_of("OF")
 _COMMA = "".join(_PAUSE)
 _LABEL = rule("[^NUMBER PAUSE]{0,4} (?:ASKED | TOTAL [MEASURE VALUE WORD]? PAUSE)")
 _REASON = signs_of("EXAMPLE")
@@ -69,6 +70,7 @@ _PRONOUNS = signs_of("PRON THAT")
 _GOES_ON = [["".join(signs_of(name)) for name in pair] for pair in (("AND", "PRON"), ("PRON", "GIVE"))]
 _GIVES = rule("^ PRON GIVE")
 _ANSWERS_PART = rule("ANSWER TO (?:DET? [EARLY ANOTHER] | WORD PAUSE)")
+_HOLDS, _BUT_NOT = rule("^ HOLD"), rule("^ BUT NOT")
 _DEPENDS = frozenset("depends depending".split())
 _UNDECIDED = rule("OR | EITHER")
 _TURNS = signs_of("CONCLUDE BUT INSTEAD CHECK EXAMPLE ELSE")
@@ -94,7 +96,7 @@ _REFUSES = rule(
      | IS NOT ADV (?:A? ADJ (?:ANSWER | VALUE | GOOD | REAL) | STOP | WHAT) | (?:MODAL | HEDGE) NOT ADV (?:BE ADV (?:RIGHT | STOP) | HOLD | STOP)
      | (?:DO | DOES) NOT ADV HOLD | FAILS (?:STOP | DET | TO) | AGAINST | NOT HOLD
      | RETRACT | MODAL BE (?:A | DET) WORD? BAD | THERE (?:BE | MODAL BE) (?:A | DET) WORD? BAD | ^ [A DET]? BAD STOP )""",
-    IS="(?:MODAL | HEDGE | HAVE)? [ADVERB CONCLUDE ALSO]* [BE WAS SEEM]+ [ADVERB CONCLUDE ALSO BUT]*",
+    IS="(?:MODAL | HEDGE | HAVE)? [ADVERB CONCLUDE ALSO]* [BE WAS SEEM]+ [ADVERB CONCLUDE ALSO BUT INSTEAD]*",
     ADV="[ADVERB CONCLUDE ALSO]*",
     ADJ="[GOOD REAL]*",
     RIGHT="(?:GOOD | REAL | A? ANSWER)",
@@ -161,6 +163,8 @@ def ending(after: str, answer: str, before: str = "") -> Ending:
         said = Ending(is_denied=True)
     is_supposed = clauses != [] and _SUPPOSED.search(lead) is not None
     is_reopened = clauses != [] and _LABELLED.search(own.line) is not None
+    if clauses and _HOLDS.search(own.line) and _BUT_NOT.search(clauses[0].line):
+        return Ending(is_denied=True)
     about_answer, checks, reasons, supposed = True, False, False, False
     others: list[str] = []
     for clause in clauses:
@@ -250,7 +254,8 @@ def _value_of(text: str, clause: _Clause) -> str | None:
         or _UNSURE.search(line, line.rfind(_COMMA, 0, last) + 1)
     ):
         return None
-    amounts = last > 1 and clause.tokens[last - 2][0] in _AMOUNTS
+    amounts = last > 1 and line[last - 3 : last - 2] in _ARTICLE and line[last - 1] in _OF
+    amounts = amounts or (last > 1 and clause.tokens[last - 2][0] in _AMOUNTS)
     if last and not amounts and (line[last - 1] in _NOT_BEFORE_VALUE or clause.tokens[last - 1][0] in _PREPOSITIONS):
         return None
     return value_at(text, clause, last)
@@ -265,7 +270,11 @@ def _goes_on(clause: _Clause, about_answer: bool, is_reopened: bool, is_supposed
     if is_reopened or _NAMES_GOAL.search(lead) or _WHOLE.search(clause.line) or _OPERATES.search(lead):
         return True
     if _CONCLUDES.search(lead):
-        return about_answer or clause.opens or len(lead) == 1
+        return about_answer or clause.opens or is_supposed or len(lead) == 1
+    if (
+        clause.opens and clause.tokens[0][0].endswith("ing") and clause.line[0] in _WORDS
+    ):  # `Loading six of them gives ...`
+        return True
     is_solver = not _SOLVER.isdisjoint(t[0] for t in clause.tokens[max(0, len(lead) - 3) : len(lead)])
     return (
         _GIVES.search(clause.line) is not None

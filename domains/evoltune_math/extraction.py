@@ -20,6 +20,7 @@ from evoltune_math.prose import (
     ALL_REALS,
     FORMULA,
     MAX_BARE_WORDS,
+    NUMBER,
     WORD,
     formula_content,
     is_bare_answer,
@@ -27,11 +28,13 @@ from evoltune_math.prose import (
     is_sentence,
     is_words_only,
     non_math_words,
+    without_modifier,
 )
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
 MAX_NAMING_WORDS = 3  # `5 identical layers` is no sentence
+MAX_NEAR = 40
 MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
@@ -85,8 +88,8 @@ _NAMED_VALUES = re.compile(
 )
 """`x = 2, y = 3, and z = 4` at the end."""
 _LISTED = re.compile(r", (?:and|or) |\n\s*[-*]\s")
-_MODIFIER = re.compile(r"(?:,\s(?:which|who|whose|where)|\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$")
-"""The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
+_OUT_OF = re.compile(r"(?<![\w.])\d+ (?:[a-z]+ )?(?:out )?of (?:the |these |his |her |their )$")
+"""Before the second number of `12 out of the 30 apples`."""
 _PARTS = re.compile(
     r"(?<![\d.])(\d+\s(?:hours?|days?|weeks?|years?|feet|foot|minutes?)(?:,|\sand)?\s\d+\s(?:minutes?|hours?|days?|months?|inch(?:es)?|seconds?))(?:\s[a-z]+){0,3}\.?\s*$"
 )
@@ -113,10 +116,6 @@ _PHRASE = re.compile(
 _ANSWER_LINE = re.compile(r"\W*(?:the\s)?(?:final\s)?answer(?:\sis)?\s?:", re.I)
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
-_NUMBER = re.compile(
-    r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
-    r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
-)
 _UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)(?![\w/^*-])")
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
@@ -284,13 +283,15 @@ def _stated(text: str) -> Found | None:
         return None
     text = _NOT_ANOTHER.sub("", text) if " not " in text else text
     if is_bare_answer(text):
-        if (named := _NAMED_VALUES.search(text)) and WORD.search(text, 0, named.start()):
+        if (named := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
+            text, 0, named.start()
+        ):
             return _conclusion(text)
         return (_in_sentence(text) if is_sentence(text) else None) or Found(text, "bare")
     formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
     if formulas:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
-        if concluded is None or not _NUMBER.search(concluded[0]):
+        if concluded is None or not NUMBER.search(concluded[0]):
             return Found(_last_formulas(formulas, text), "formula")
     found = _in_sentence(text)
     is_short = len(text) <= MAX_SENTENCE and "\n" not in text
@@ -298,7 +299,8 @@ def _stated(text: str) -> Found | None:
 
 
 def _in_sentence(text: str) -> Found | None:
-    return _first_sentence(text) or _option(text) or _conclusion(text) or _last_number(text)
+    said = without_modifier(text)
+    return _first_sentence(text) or _option(text) or _conclusion(said) or _last_number(said)
 
 
 def _option(text: str) -> Found | None:
@@ -312,11 +314,9 @@ def _option(text: str) -> Found | None:
 def _last_number(text: str) -> Found | None:
     """The last number that the text does not deny (`7, not 5`); with its words, where these make it another statement."""
     denied = None
-    if (more := _MODIFIER.search(text)) and _NUMBER.search(
-        text, max(text.rfind(".", 0, more.start()), text.rfind("\n", 0, more.start())) + 1, more.start()
-    ):
-        text = text[: more.start()]
-    for found in reversed(deque(_NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
+    for found in reversed(deque(NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
+        if _OUT_OF.search(text, max(0, found.start() - MAX_NEAR), found.start()):
+            continue
         said = claim(text, *found.span())
         if not said.denied:
             unit = _UNIT_AFTER.match(text, found.end()) if said == NOTHING else None
@@ -330,7 +330,7 @@ def _last_number(text: str) -> Found | None:
 def _denied(sentence: str, text: str) -> Found | None:
     """The last number of a sentence, if the text denies each number that it has there."""
     at = text.rfind(sentence)
-    numbers = deque(_NUMBER.finditer(text, at, at + len(sentence)), maxlen=MAX_NUMBERS)
+    numbers = deque(NUMBER.finditer(text, at, at + len(sentence)), maxlen=MAX_NUMBERS)
     if not numbers or not all(claim(text, *number.span()).denied for number in reversed(numbers)):
         return None
     return Found(f"not {numbers[-1][0]}", "number")
@@ -338,7 +338,7 @@ def _denied(sentence: str, text: str) -> Found | None:
 
 def _not_but(sentence: str) -> Found | None:
     """The number that the sentence claims, if it denies another one: `not 3, it is 4`."""
-    numbers = deque(_NUMBER.finditer(sentence), maxlen=MAX_NUMBERS)
+    numbers = deque(NUMBER.finditer(sentence), maxlen=MAX_NUMBERS)
     if len(numbers) < 2 or "$" in sentence or "\\" in sentence:
         return None
     denied = [claim(sentence, *number.span()).denied for number in numbers]
@@ -392,7 +392,7 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
         return chosen
     if is_bare_answer(sentence):
         at = text.find(sentence, last.end())
-        is_number = at >= 0 and _NUMBER.fullmatch(sentence.strip("$"))
+        is_number = at >= 0 and NUMBER.fullmatch(sentence.strip("$"))
         return Found(claim(text, at, at + len(sentence)).of(sentence) if is_number else sentence, "phrase")
     formulas = list(FORMULA.finditer(sentence))
     if formulas and not WORD.search(sentence[: formulas[0].start()]):
@@ -436,7 +436,9 @@ def _first_sentence(text: str) -> Found | None:
 
 def _conclusion(text: str) -> Found | None:
     """The end of the last sentence, after `is` or `=`; several named values, or several parts of one, together."""
-    if together := _NAMED_VALUES.search(text) or _PARTS.search(text):
+    if together := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE)) or _PARTS.search(
+        text, max(0, len(text) - MAX_SENTENCE)
+    ):
         return Found(_LISTED.sub(", ", together[1]), "phrase")
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]

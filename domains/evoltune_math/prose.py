@@ -21,9 +21,18 @@ _MATHEMATICAL_WORDS = frozenset(
 )
 _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
+MAX_MODIFIER = 200
 MAX_BARE_WORDS = 6
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
+NUMBER = re.compile(
+    r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
+    r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
+)
+_MODIFIER = re.compile(
+    r"(?:,\s(?:which|who|whose|where)|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
+)
+"""The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
 
 
 def non_math_words(text: str) -> list[str]:
@@ -81,3 +90,12 @@ def is_formula(found: re.Match[str]) -> bool:
 
 def formula_content(found: re.Match[str]) -> str:
     return next(g for g in found.groups() if g is not None).strip()
+
+
+def without_modifier(text: str) -> str:
+    """The text without a last clause that only says more, if its sentence has a number before it."""
+    more = _MODIFIER.search(text, max(0, len(text) - MAX_MODIFIER))
+    if more is None:
+        return text
+    start = max(text.rfind(". ", 0, more.start()), text.rfind("\n", 0, more.start())) + 1
+    return text[: more.start()] if NUMBER.search(text, start, more.start()) else text
