@@ -14,7 +14,6 @@ from pathlib import Path
 
 from evoltune.arena.choosing import score_candidate
 from evoltune.arena.judged_run import judge_run
-from evoltune.cluster import engine
 from evoltune.curate.certificate import certificate
 from evoltune.curate.stages import curate_stages
 from evoltune.curate.turns import failed_turn
@@ -33,6 +32,7 @@ from evoltune.run.lock import locked
 from evoltune.run.paths import AFTER, BEFORE, DEV, EVAL, ROUNDS, RUN_LOCK, TRAINED, scores_path
 from evoltune.run.run import BUILT, Run
 from evoltune.run.store import Store
+from evoltune.run.workers import workers_kept
 from evoltune.train import launch
 from evoltune.train.nodes import is_first_node
 from evoltune.train.reward.stage import train_rewards
@@ -61,9 +61,10 @@ def run(
         return launch.take_part(recipe, work.checkpoint, stages)
     work.check(stages)  # raises what is wrong with recipe and data before anything is written
     work.check_here(stages)
-    with locked(folder, RUN_LOCK), engine.using(recipe.compute.engine, recipe.compute.ray_address):
+    with locked(folder, RUN_LOCK), workers_kept(recipe.compute) as end_idle:
         work.write_recipe()
         for stage in stages:
+            end_idle(stage)
             print(f"[{stage}] {folder}", file=sys.stderr, flush=True)
             _STAGES[stage](work.unedited())
             after()
@@ -113,12 +114,11 @@ def build(work: Run) -> None:
             apply_stage(store, step, stage, whole=whole)
             steps.append(step)
         proof = certificate(store, steps, work.recipe, work.suites)
-        chain = list(reversed(steps[-1].chain()))
-        counts = {step.name: store.ledger(step) for step in chain}
+        counts = {step.name: store.ledger(step) for step in reversed(steps[-1].chain())}
         rows, mix = mix_sources(store.kept(steps[-1]), work.recipe, work.domain, work.targets, checker)
         counts |= {"mix": dict(mix)} if mix else {}
         store.note("ledgers", counts)
-        store.note("steps", {step.name: step.key for step in chain})
+        store.note("steps", {step.name: step.key for step in reversed(steps[-1].chain())})
         store.note(BUILT, "")  # Invalidate first: a half-written dataset must not count.
         write_dataset(rows, work.dataset, work.recipe, proof, counts, rows_of_tasks(store.kept(steps[-1]), work.recipe))
         work.note_built(store)

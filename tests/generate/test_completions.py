@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -10,10 +11,17 @@ from evoltune.cluster.gpus import gpu_count
 from evoltune.generate import processes
 from evoltune.generate.completions import answers_by_turn, batches, finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationError, GenerationSettings, SampleRequest, find_model
-from evoltune.generate.processes import models_kept
+from evoltune.generate.processes import models_kept, processes_kept
 from evoltune.sandbox.pool import default_workers
 
 PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_process():
+    """Tests that ask for no fresh process share one: starting it takes longer than all that they generate."""
+    with processes_kept():
+        yield
 
 
 def wanted(n=6, samples=1):
@@ -50,7 +58,8 @@ def test_nothing_is_generated_twice_and_other_settings_stand_beside(tiny_base, t
     assert len(finished_samples(out, settings(weights).key)) == 2 and len(finished_samples(out, other.key)) == 4
 
 
-def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_base, tmp_path):
+def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_empty", None)
     weights = find_model(str(tiny_base))
     other = settings(weights, temperature=0.7, stops=("e",))
     with models_kept():
@@ -62,6 +71,32 @@ def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_b
     assert first._process.poll() is not None  # the block's end ends it
     generate(wanted(2), other, weights, tmp_path / "fresh.jsonl")
     assert finished_samples(tmp_path / "two.jsonl", other.key) == finished_samples(tmp_path / "fresh.jsonl", other.key)
+
+
+def test_a_process_that_dropped_its_model_serves_another_with_the_texts_of_a_fresh_one(
+    tiny_base, tmp_path, monkeypatch
+):
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_base, tmp_path / "other")
+    doubled = {name: 2 * tensor for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(doubled, folder / "model.safetensors", metadata={"format": "pt"})
+    one, other = find_model(str(tiny_base)), find_model(str(folder))
+    texts, pids = [], set()
+    with processes_kept() as end_idle:
+        for weights in (one, other):
+            out = tmp_path / f"{len(texts)}.jsonl"
+            generate(wanted(2), settings(weights), weights, out)
+            texts.append([row["text"] for row in finished_samples(out, settings(weights).key).values()])
+            (process,) = processes._empty
+            pids.add(process._process.pid)
+        end_idle()
+        assert len(pids) == 1 and process._process.poll() is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "_empty", None)
+        generate(wanted(2), settings(other), other, tmp_path / "fresh.jsonl")
+    fresh = [row["text"] for row in finished_samples(tmp_path / "fresh.jsonl", settings(other).key).values()]
+    assert texts[0] != texts[1] == fresh
 
 
 def test_later_turns_follow_the_models_own_answers(tiny_base, tmp_path):

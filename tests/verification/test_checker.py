@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import evoltune
+from evoltune.cluster.engine import pools_kept
 from evoltune.errors import DomainError, IsolationError
 from evoltune.recipe import Sandbox, Verification
 from evoltune.record import Answer, Drop, Record, Task, Verdict
@@ -154,6 +155,23 @@ def test_closing_leaves_no_process(toy):
     with open_checker(toy, workers=2) as checker:
         list(checker.verify([record("1"), record("die"), record("1")]))
     assert set(_children()) <= before
+
+
+def test_checkers_of_one_kind_share_the_workers_of_a_block_that_keeps_them(toy):
+    before = set(_children())
+    with pools_kept() as end_idle:
+        seen = []
+        for changes in ({}, {}, {"check_s": 3.0}):
+            with open_checker(toy, workers=1, **changes) as checker:
+                seen.append((statuses(checker.verify([record("1"), record("2")])), set(_children()) - before))
+            with pytest.raises(RuntimeError, match="closed"):
+                list(checker.verify([record("1")]))
+        assert [judged for judged, _ in seen] == [[["pass"], ["fail"]]] * 3
+        assert seen[0][1] == seen[1][1] < seen[2][1]
+        with suppress(ZeroDivisionError), open_checker(toy, workers=1):
+            raise ZeroDivisionError  # what may still hold work is not kept
+        end_idle()
+        assert set(_children()) <= before
 
 
 def test_workers_die_with_a_killed_driver(toy):

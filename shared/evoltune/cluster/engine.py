@@ -6,9 +6,11 @@
 Both give the same results in the same order; only the driver writes the run store.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
 from evoltune.cluster import ray_engine
@@ -67,7 +69,62 @@ def open_pool(config: WorkerConfig, workers: int = 0) -> WorkerPool:
     """Workers for a domain's checks; `workers` 0: as many as there are cores."""
     if current() == "ray":
         return ray_engine.RayPool(config, workers)
-    return Pool(config, workers)
+    return Pool(config, workers) if _idle is None else LentPool(config, workers)
+
+
+_idle: dict[str, list[Pool]] | None = None
+"""Inside `pools_kept`: pools that nobody uses, by what they were opened with."""
+
+
+@contextmanager
+def pools_kept() -> Iterator[Callable[[], None]]:
+    """Inside the block a pool of this machine that is closed is kept for the next caller who asks for the same one: starting
+    its processes takes longer than judging a short suite. Yields what ends those that are idle."""
+    global _idle
+    outer, _idle = _idle, {}
+
+    def end_idle() -> None:
+        for pools in (_idle or {}).values():
+            while pools:
+                pools.pop().close()
+
+    try:
+        yield end_idle
+    finally:
+        end_idle()
+        _idle = outer
+
+
+class LentPool:
+    """A pool of one caller at a time, given back by `close`; with `abandon` it ends, since its workers may hold work."""
+
+    def __init__(self, config: WorkerConfig, workers: int) -> None:
+        assert _idle is not None
+        self._key = json.dumps([asdict(config), workers], sort_keys=True)
+        self._home = _idle.setdefault(self._key, [])
+        try:
+            self._pool = self._home.pop()
+        except IndexError:
+            self._pool = Pool(config, workers)
+        self.level, self.size = self._pool.level, self._pool.size
+        self._closed = False
+
+    def map(self, kind: str, items: Iterable[Any], **options: Any) -> Iterator[Any]:
+        """As `Pool.map`."""
+        if self._closed:
+            raise RuntimeError("this checker is closed: open one")
+        return self._pool.map(kind, items, **options)
+
+    def close(self, *, abandon: bool = False) -> None:
+        """As `Pool.close`, but an idle pool stays for the next caller."""
+        if self._closed:
+            return
+        self._closed = True
+        is_kept = _idle is not None and _idle.get(self._key) is self._home  # the block has not ended
+        if is_kept and not abandon:
+            self._home.append(self._pool)
+        else:
+            self._pool.close(abandon=abandon)
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -17,9 +17,9 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -64,9 +64,14 @@ class GeneratorProcess:
         return self._proof
 
     def take(self, job: Mapping[str, Any]) -> None:
-        """Gives it another job for the model that it has loaded."""
+        """Gives it another job for the model that it has loaded; after `unload`, for any model."""
         if job != self._job:
             self._job, self._proof = job, self.ask(job)
+
+    def unload(self) -> bool:
+        """Has the process drop its model; False where only its end gives the memory back. Then `take` loads another one."""
+        self._job = {}
+        return bool(self.ask(None))
 
     def ask(self, message: Any) -> Any:
         """Sends one line and reads one. Raises GenerationError with the last line of the process's standard error."""
@@ -143,7 +148,27 @@ class RayGenerator:
 Generator = GeneratorProcess | RayGenerator
 _idle: dict[str, list[GeneratorProcess]] | None = None
 """Inside `models_kept`: processes without a job, by what they have loaded."""
+_empty: list[GeneratorProcess] | None = None
+"""Inside `processes_kept`: processes that have dropped their model."""
 _SETTINGS = ("template", "system", "temperature", "top_p", "repetition_penalty", "max_new_tokens", "stops")
+
+
+@contextmanager
+def processes_kept() -> Iterator[Callable[[], None]]:
+    """Inside the block a process outlives its model, and the next one is loaded in it: importing torch and Transformers takes
+    five CPU seconds a process. Yields what ends those that are idle."""
+    global _empty
+    outer, _empty = _empty, []
+
+    def end_idle() -> None:
+        while _empty:
+            _empty.pop().close()
+
+    try:
+        yield end_idle
+    finally:
+        end_idle()
+        _empty = outer
 
 
 @contextmanager
@@ -155,8 +180,33 @@ def models_kept() -> Iterator[None]:
         yield
     finally:
         for generator in chain.from_iterable(_idle.values()):
-            generator.close()
+            _without_model(generator)
         _idle = outer
+
+
+def _without_model(generator: GeneratorProcess) -> None:
+    """Keeps the process for another model, or ends it. An idle one holds no weights: other programs may need the memory."""
+    with suppress(GenerationError):
+        if _empty is not None and generator.unload():
+            _empty.append(generator)
+            return
+    generator.close()
+
+
+def _opened(open_generator: type[Generator], module: str, job: Mapping[str, Any]) -> Generator:
+    """A generator with the model of the job: in a process that has dropped another one, else in a new one."""
+    empty = None
+    if _empty and open_generator is GeneratorProcess:
+        with suppress(IndexError):  # another thread was faster
+            empty = _empty.pop()
+    if empty is None:
+        return open_generator(module, job)
+    try:
+        empty.take(job)
+    except BaseException:
+        empty.close()
+        raise
+    return empty
 
 
 @contextmanager
@@ -165,9 +215,9 @@ def _with_model(open_generator: type[Generator], module: str, job: Mapping[str, 
     loaded = json.dumps([module, {k: v for k, v in job.items() if k not in (*_SETTINGS, "probe")}], sort_keys=True)
     idle = _idle.setdefault(loaded, []) if _idle is not None and open_generator is GeneratorProcess else None
     try:
-        generator: Generator = idle.pop() if idle else open_generator(module, job)
+        generator: Generator = idle.pop() if idle else _opened(open_generator, module, job)
     except IndexError:  # another thread was faster
-        generator = open_generator(module, job)
+        generator = _opened(open_generator, module, job)
     try:
         if isinstance(generator, GeneratorProcess):
             generator.take(job)
@@ -177,6 +227,8 @@ def _with_model(open_generator: type[Generator], module: str, job: Mapping[str, 
         raise
     if idle is not None and isinstance(generator, GeneratorProcess):
         idle.append(generator)
+    elif isinstance(generator, GeneratorProcess):
+        _without_model(generator)
     else:
         generator.close()
 

@@ -66,17 +66,32 @@ class Generator(Protocol):
         """`{"text", "tokens", "stop", "prompt_tokens"}` of each `{"prompt", "history", "seed"}`, in order."""
 
 
-def serve(make: Callable[[Mapping[str, Any]], Generator]) -> None:
-    """Reads the job, writes the proof, then answers one batch (a list) or one more job for the same model (an object) per
-    line until standard input closes."""
+def serve(make: Callable[[Mapping[str, Any]], Generator], free: Callable[[], None] | None = None) -> None:
+    """Answers each line of standard input with one line until it closes: a job (an object) with its proof, a batch (a list)
+    with completions, null with whether the process has dropped its model, so that the next job may name another.
+
+    Args:
+        make: loads the model of a job. A job that follows one is for the same model.
+        free: gives back the memory of a dropped model; None where only the end of the process does.
+    """
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
-    generator = make(json.loads(sys.stdin.readline()))
-    print(json.dumps(generator.proof()), file=out, flush=True)
+    generator: Generator | None = None
     for line in sys.stdin:
-        message = json.loads(line)
-        if isinstance(message, dict):
-            generator.take(message)
-            print(json.dumps(generator.proof()), file=out, flush=True)
+        message: Any = json.loads(line)
+        answer: Any
+        if message is None:
+            answer = free is not None
+            if free:
+                generator = None
+                free()
+        elif isinstance(message, dict):
+            if generator is None:
+                generator = make(message)
+            else:
+                generator.take(message)
+            answer = generator.proof()
         else:
-            print(json.dumps(generator.answer(message)), file=out, flush=True)
+            assert generator, "a batch before the first job"
+            answer = generator.answer(message)
+        print(json.dumps(answer), file=out, flush=True)

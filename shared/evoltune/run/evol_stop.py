@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from evoltune.generate.processes import processes_kept
 from evoltune.run.paths import ROUNDS
 from evoltune.run.queries import decisions
 from evoltune.run.run import Run
@@ -28,7 +29,8 @@ def evolve_until_best(work: Run, grow: Callable[[Store, int], object], score: Ca
             key = f"evol_stop:{work.scoring_version}:{upto}"
             known = store.noted(key)
         limited = replace(work, upto=upto, outputs=work.folder / ROUNDS / str(upto))
-        scores[upto] = score(limited) if known is None else float(known)
+        with processes_kept():  # they end with the score: none stays beside the training of the next round
+            scores[upto] = score(limited) if known is None else float(known)
         best = max(scores, key=lambda k: (scores[k], -k))
         with Store.open(work.folder) as store:
             store.note(key, scores[upto])
