@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
-from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses
+from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, in_place, near_misses
 from evoltune.domain_kit.probing import Outcome, Probe
+from evoltune.domain_kit.queries import equal_forms
 from evoltune.record import STATUSES, Json, Record, Task, Verdict
 from evoltune.verification.records import NO_ANSWER
 
@@ -36,6 +37,8 @@ SHIFTS = (*(-86400.0 * 366 * years for years in (6, 3, 10, 1, 2, 4, 5, 7, 8)),
 """Seconds by which the clock is put forward, or back: seeds are of earlier years."""
 LEAPS = (0.3, 3.0)
 """Seconds that pass between two looks at the clock on a busy machine."""
+
+_BLANKS = "strip blanks and read \\r\\n as a line's end: models write both"
 
 T = TypeVar("T")
 Attempt = tuple[Task, str]
@@ -195,14 +198,19 @@ class Laws:
     def forms(self, judged: Judged) -> Iterator[Finding]:
         law, until = "references are accepted in equivalent forms", self.time.until()
         forms = (
-            (t, form)
-            for t, text, _ in judged.right
-            for form in (f"\n{text}\n", text.replace("\n", "\r\n"), f"{text}   ")
+            (t, form, todo)
+            for t, text, candidate in judged.right
+            for form, todo in (
+                *((form, _BLANKS) for form in (f"\n{text}\n", text.replace("\n", "\r\n"), f"{text}   ")),
+                *(
+                    (in_place(text, candidate, other), f"accept {kind}")
+                    for kind, other in equal_forms(candidate).items()
+                ),
+            )
         )
-        for task, form in until.over(forms):
+        for task, form, todo in until.over(forms):
             found = self.judge(self.first, task, form)
             if found and found[1].status != "pass":
-                todo = "strip blanks and read \\r\\n as a line's end: models write both"
                 yield broken(law, example(task, form, found[1]), self.sources.function(self.domain.extract), todo)
                 return
         yield holds(law, f"{until.looked} forms")

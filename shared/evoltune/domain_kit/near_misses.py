@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from evoltune.domain_kit.queries import other_results
+
 SWAPS = (
     ("==", "!="), ("<", ">"), (" + ", " - "), ("return ", "return not "), (" and ", " or "), ("True", "False"),
     ("SELECT", "SELECT DISTINCT"),
@@ -27,7 +29,6 @@ RIGHT_AT_TIMES = frozenset((
     "two values swapped", "a value of another type", "a value too many",
 ))  # fmt: skip
 """Kinds of change after which many an answer is still right (`SELECT DISTINCT`): they prove nothing by themselves."""
-_QUERY = re.compile(r"\s*(select|with)\s.*\sfrom\s", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"\d+")
 _SIGNED = re.compile(r"(?<![\w.)\]}-])(?=\d)")
 
@@ -95,10 +96,7 @@ def _of_content(text: str) -> dict[str, str]:
     for old, new in SWAPS:
         if old in text:
             found[f"{old.strip()!r} swapped"] = text.replace(old, new, 1)
-    if _QUERY.match(text):
-        query = text.strip().rstrip(";")
-        found["each row twice"] = f"select * from ({query}) union all select * from ({query})"
-        found["other values in as many rows"] = f"select 'zq' from ({query})"
+    found |= other_results(text)
     signed = _SIGNED.sub("-", text, count=1)
     if signed != text and re.search(r"[1-9]", text):
         found["sign changed"] = signed
@@ -157,17 +155,21 @@ def python_functions(candidate: str) -> list[str]:
         return []
 
 
+def in_place(response: str, candidate: str, other: str) -> str:
+    """The response with `other` where it states `candidate`; `other` alone where it does not."""
+    before, stated, after = response.rpartition(candidate)
+    return before + other + after if stated else other
+
+
 def other_responses(response: str, candidate: str) -> dict[str, str]:
     """kind of change -> a response of the same form that states something else than `candidate`, which `response` states."""
-    before, stated, after = response.rpartition(candidate)
     changes = _of_content(candidate)
-    return {kind: before + wrong + after if stated else wrong for kind, wrong in changes.items() if wrong.strip()}
+    return {kind: in_place(response, candidate, wrong) for kind, wrong in changes.items() if wrong.strip()}
 
 
 def spoilt(response: str, candidate: str) -> list[str]:
     """Responses of the same form in which something near to `candidate` stands in its place."""
-    before, stated, after = response.rpartition(candidate)
-    return [before + wrong + after if stated else wrong for wrong in near_misses(candidate).values()]
+    return [in_place(response, candidate, wrong) for wrong in near_misses(candidate).values()]
 
 
 def mutants(text: str) -> list[str]:
