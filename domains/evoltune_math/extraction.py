@@ -11,7 +11,7 @@ from collections import deque
 
 from evoltune.record import Task
 from evoltune.text.responses import final_text
-from evoltune_math.answers.reading.cleanup import repair_escapes, without_emphasis
+from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
 from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import word_set
 from evoltune_math.boxes import Found, boxed, last_box, tagged
@@ -66,8 +66,8 @@ _LABEL = re.compile(
 _OPTION_LETTER = re.compile(r"[*$\s]*(?:\\(?:text|mathrm|textbf|mathbf)\{)?\(?[A-J]\)?\}?[*$.\s]*")
 _ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
 _NEXT_QUESTION = re.compile(
-    r"\n\s*(?:#{1,4}\s*)?\**(?:(?:next|new|another)\s+)?(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?\s*\**\s*[:.\n]"
-    r"|\n\s*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
+    r"\n[^\S\n]*(?:#{1,4}\s*)?\**(?:(?:next|new|another)\s+)?(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?(?:\s*\*+)?\s*[:.\n]"
+    r"|\n[^\S\n]*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
     re.I,
 )
 _IN_BRACKETS = re.compile(r"\s*\((?:and )?(?:not|rather than|instead of)\b[^()]*\)$", re.I)
@@ -200,7 +200,7 @@ def find(response: str) -> Found | None:
     """The final answer of a response, or None. A bare answer is returned whole."""
     response = final_text(response)
     is_bare = "boxed" not in response and "####" not in response and " " not in response[:2000].strip()
-    text = repair_escapes(response if is_bare else response[-MAX_TAIL:])
+    text = shorten_blanks(repair_escapes(response if is_bare else response[-MAX_TAIL:]))
     if not text.strip():
         return None
     if len(text) > MAX_TAIL:

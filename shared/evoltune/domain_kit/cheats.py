@@ -21,8 +21,6 @@ OFTEN = 1 / 3
 maths domain none passes, of no kind."""
 SHORT = 3
 """Words of a short answer."""
-LONG = 12_000
-"""Blank lines that make an answer long and leave it what it is."""
 WITNESSES = 3
 """Tasks with different answers which one text must all pass, before it counts as passing whatever the task."""
 
@@ -86,9 +84,6 @@ class Cheats:
             wrong = near_misses(candidate)
             if other:
                 wrong |= several_answers(candidate, other)
-            if not looked:  # a reason must not quote them whole
-                for text in wrong.values():
-                    self._candidate(task, text + "\n" * LONG)
             verdicts = []
             for kind, text in wrong.items():
                 verdict = self._candidate(task, text)

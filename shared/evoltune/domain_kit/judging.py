@@ -38,6 +38,8 @@ SHIFTS = (*(-86400.0 * 366 * years for years in (6, 3, 10, 1, 2, 4, 5, 7, 8)),
 LEAPS = (0.3, 3.0)
 """Seconds that pass between two looks at the clock on a busy machine."""
 
+LONG = 12_000
+"""Blank lines that make an answer long and leave it what it is: a reason must not quote it whole."""
 _BLANKS = "strip blanks and read \\r\\n as a line's end: models write both"
 
 T = TypeVar("T")
@@ -224,11 +226,12 @@ class Laws:
         tries = [(task, text) for task in tasks[:1] for text in HOSTILE] + [
             (task, text) for task in tasks[1:3] for text in HOSTILE[:8]
         ]
-        for task, text in until.over(tries):
+        near = [wrong + "\n" * LONG for task in tasks[:1] for wrong in near_misses(task.reference or "").values()]
+        for task, text in until.over([*tries, *((tasks[0], text) for text in near)]):
             found = self.judge(self.first, task, text)
             direct = None if found is None else self.verdict(self.first, task, text)
             for verdict in (found[1] if found else None, direct):
-                if verdict and verdict.status not in {*STATUSES} - {"pass", "error"}:
+                if verdict and text not in near and verdict.status not in {*STATUSES} - {"pass", "error"}:
                     todo = "a bad answer is a `fail`; `error` is for what the answer is not to blame for"
                     yield broken(law, example(task, text, verdict), self.sources.function(self.domain.verify), todo)
                     return

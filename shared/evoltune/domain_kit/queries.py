@@ -7,7 +7,8 @@ import re
 
 _QUERY = re.compile(r"\s*(select|with)\s.*\sfrom\s", re.IGNORECASE | re.DOTALL)
 _KEYWORDS = re.compile(
-    r"\b(SELECT|FROM|WHERE|AND|OR|GROUP|ORDER|BY|HAVING|JOIN|ON|AS|IN|COUNT|SUM|AVG|MIN|MAX|DISTINCT|LIMIT)\b"
+    r"\b(?:select|from|where|and|or|group|order|by|having|join|on|as|in|count|sum|avg|min|max|distinct|limit)\b",
+    re.IGNORECASE,
 )
 _ORDERED = re.compile(r"(\border\s+by\s+[\w.]+)(\s+asc|\s+desc)?(?=\s*(?:,[\w.,\s]*)?\Z)", re.IGNORECASE)
 _COMPUTED = re.compile(r"select\s+(?:count|sum|avg|total)\s*\(", re.IGNORECASE)
@@ -52,8 +53,8 @@ def equal_forms(text: str) -> dict[str, str]:
     found = {"keywords in small letters": small, "a semicolon at its end": f"{query};"}
     if not re.search(r"\b(?:order|limit)\b", query, re.IGNORECASE):
         found |= {
-            "a query of its rows": f"SELECT * FROM ({query})",
-            "its rows in another order, where none is asked for": f"SELECT * FROM ({query}) ORDER BY 1 DESC",
+            "a query of its rows": f"select * from ({query})",
+            "its rows in another order, where none is asked for": f"select * from ({query}) order by 1 desc",
         }
     return {kind: form for kind, form in found.items() if form != text}
 

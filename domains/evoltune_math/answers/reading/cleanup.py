@@ -23,6 +23,7 @@ _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
 _BROKEN_ESCAPES = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
+_BLANKS = re.compile(r"\s{9,}")
 _TAB = re.compile(r"\t(?=(?:ext|imes|frac|heta|an)\b)")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d?|[a-z]{4}\d\d|#\d{1,5});")
@@ -67,6 +68,11 @@ _OVERLINE = re.compile("((?:\\d[\u0305\u0304])+)|(\\d)\u0307")
 def without_emphasis(text: str) -> str:
     """Prose without Markdown's marks of bold words; `2**3` has none."""
     return _EMPHASIS.sub(r"\2", text) if "**" in text or "__" in text else text
+
+
+def shorten_blanks(text: str) -> str:
+    """A model that has lost its way writes blanks by the thousand, and a search would try each of them as a beginning."""
+    return _BLANKS.sub(lambda blanks: "\n\n" if "\n" in blanks.group() else " ", text)
 
 
 def repair_escapes(text: str) -> str:
