@@ -23,12 +23,13 @@ $(VENV)/.test: $(VENV)/.quickstart pyproject.toml
 quickstart: $(VENV)/.quickstart
 	$(BIN)/evoltune run smoke/math --out runs/quickstart
 
-# What evolved rows bring: five datasets from the same seeds, three trainings each, at equal tokens. STUDY: key.path=value for both
-# commands; SIZE: seeds to begin with, 0 for all that chains grew from.
-SIZE ?= 0
+# What evolved rows bring: datasets from the same few seeds, trained at equal tokens with REPEATS draws of SIZE seeds (0: all that
+# chains grew from). STUDY: key.path=value for both commands.
+SIZE ?= 24
+REPEATS ?= 6
 study: $(VENV)/.test
 	$(BIN)/evoltune run smoke/study $(STUDY) --out runs/study --stages evolve,verify,build
-	$(BIN)/evoltune ablate smoke/study $(STUDY) --out runs/study --axis evolution --size $(SIZE) --repeats 3
+	$(BIN)/evoltune ablate smoke/study $(STUDY) --out runs/study --axis evolution --size $(SIZE) --repeats $(REPEATS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

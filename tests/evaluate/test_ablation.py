@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoltune.cli import main
-from evoltune.evaluate.ablation import _equal_steps, report
+from evoltune.evaluate.ablation import Training, _equal_steps, distinct, report
 from evoltune.evaluate.statistics import paired
 from evoltune.recipe import make_recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
@@ -61,6 +61,20 @@ def run_dir(tmp_path, monkeypatch):
         store.decide(select, KEPT)
         store.note("steps", {step.name: step.key for step in (evolve, verify, select)})
     return tmp_path / "runs" / "toy"
+
+
+def test_a_variant_of_evolution_with_the_rows_of_an_earlier_one_is_trained_once(capsys):
+    def trainings(axis, **rows):
+        return [
+            Training(axis=axis, variant=name, seed=seed, rows=found) for seed in (1, 2) for name, found in rows.items()
+        ]
+
+    all_three = trainings("evolution", seeds=KEPT[:3], verified=[*KEPT[:3]], more=KEPT[:5])
+    differs_once = [*trainings("evolution", seeds=KEPT[:3]), all_three[1], trainings("evolution", verified=KEPT[:4])[1]]
+    other_axis = trainings("quality", filtered=KEPT[:3], unfiltered=KEPT[:3])
+    assert {t.variant for t in distinct([*all_three, *other_axis])} == {"seeds", "more", "filtered", "unfiltered"}
+    assert "'verified' has the rows of 'seeds': left out" in capsys.readouterr().err
+    assert distinct(differs_once) == differs_once
 
 
 def test_ablate_lists_every_training_before_it_begins(run_dir, capsys):

@@ -8,6 +8,7 @@ Everything is written to RUN/ablation/AXIS/VARIANT/SEED; the results and the cha
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -74,12 +75,27 @@ def planned(work: Run, pool: Pool, axes: Sequence[str], size: int, repeats: int)
         raise RecipeError(
             f"train.max_steps: the axis {EVOLUTION!r} trains at equal tokens, so it needs a number of steps"
         )
-    return [
+    trainings = [
         Training(axis=axis, variant=variant, seed=seed, rows=rows)
         for axis in axes
         for seed in range(work.recipe.seed, work.recipe.seed + repeats)
         for variant, rows in variants(pool, axis, size or len(pool.kept), seed).items()
     ]
+    return distinct(trainings)
+
+
+def distinct(trainings: Sequence[Training]) -> list[Training]:
+    """Without the variants of evolution that have, with every seed, the rows of an earlier one: they would train the same again."""
+    rows_of: dict[tuple[str, str], list[Sequence[Record]]] = {}
+    for training in trainings:
+        rows_of.setdefault((training.axis, training.variant), []).append(training.rows)
+    same: dict[tuple[str, str], str] = {}
+    for (axis, variant), rows in rows_of.items():
+        earlier = next(name for (other, name), found in rows_of.items() if other == axis and found == rows)
+        if axis == EVOLUTION and earlier != variant:
+            same[axis, variant] = earlier
+            print(f"  ablate: {axis}: {variant!r} has the rows of {earlier!r}: left out", file=sys.stderr)
+    return [training for training in trainings if (training.axis, training.variant) not in same]
 
 
 def check_scored(work: Run) -> None:
