@@ -73,9 +73,7 @@ def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_b
     assert finished_samples(tmp_path / "two.jsonl", other.key) == finished_samples(tmp_path / "fresh.jsonl", other.key)
 
 
-def test_a_process_that_dropped_its_model_serves_another_with_the_texts_of_a_fresh_one(
-    tiny_base, tmp_path, monkeypatch
-):
+def test_a_process_that_dropped_its_model_serves_another_with_the_texts_of_a_fresh_one(tiny_base, tmp_path):
     from safetensors.torch import load_file, save_file
 
     folder = shutil.copytree(tiny_base, tmp_path / "other")
@@ -90,11 +88,12 @@ def test_a_process_that_dropped_its_model_serves_another_with_the_texts_of_a_fre
             texts.append([row["text"] for row in finished_samples(out, settings(weights).key).values()])
             (process,) = processes._empty
             pids.add(process._process.pid)
-        end_idle()
-        assert len(pids) == 1 and process._process.poll() is not None
-    with monkeypatch.context() as patch:
-        patch.setattr(processes, "_empty", None)
+        process.kill()  # as the kernel does for its memory
+        process._process.wait()
         generate(wanted(2), settings(other), other, tmp_path / "fresh.jsonl")
+        (another,) = processes._empty
+        end_idle()
+        assert len(pids) == 1 and another is not process and another._process.poll() is not None
     fresh = [row["text"] for row in finished_samples(tmp_path / "fresh.jsonl", settings(other).key).values()]
     assert texts[0] != texts[1] == fresh
 

@@ -68,6 +68,10 @@ class GeneratorProcess:
         if job != self._job:
             self._job, self._proof = job, self.ask(job)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def unload(self) -> bool:
         """Has the process drop its model; False where only its end gives the memory back. Then `take` loads another one."""
         self._job = {}
@@ -195,10 +199,7 @@ def _without_model(generator: GeneratorProcess) -> None:
 
 def _opened(open_generator: type[Generator], module: str, job: Mapping[str, Any]) -> Generator:
     """A generator with the model of the job: in a process that has dropped another one, else in a new one."""
-    empty = None
-    if _empty and open_generator is GeneratorProcess:
-        with suppress(IndexError):  # another thread was faster
-            empty = _empty.pop()
+    empty = _empty_one() if open_generator is GeneratorProcess else None
     if empty is None:
         return open_generator(module, job)
     try:
@@ -207,6 +208,16 @@ def _opened(open_generator: type[Generator], module: str, job: Mapping[str, Any]
         empty.close()
         raise
     return empty
+
+
+def _empty_one() -> GeneratorProcess | None:
+    """A process that has dropped its model and is still there: an idle one may have been killed for its memory."""
+    while _empty:
+        with suppress(IndexError):  # another thread was faster
+            if (found := _empty.pop()).is_alive:
+                return found
+            found.close()
+    return None
 
 
 @contextmanager
