@@ -12,7 +12,7 @@ def test_rows_in_any_state_become_verdicts_in_order(toy):
     rows = [
         {"id": "a", "answer": "1", "reference": 1},
         {"id": "b"},
-        {"id": "c", "answer": 3},
+        {"id": "c", "answer": True},
         "nonsense",
         {"id": "e", "answer": "1", "reference": [1]},
         {"id": "f", "answer": "x\x00\ud800", "reference": "1"},

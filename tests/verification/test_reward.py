@@ -99,7 +99,7 @@ def test_a_column_that_does_not_fit_is_named(math):
 
 
 def test_a_completion_that_is_no_text_is_an_error_and_not_wrong(math):
-    assert math([None, 4, b"4", "4", []], reference=["4"] * 5) == [None, None, None, 1.0, 0.0]
+    assert math([None, True, b"4", "4", 4, []], reference=["4"] * 6) == [None, None, None, 1.0, 1.0, 0.0]
 
 
 # ---- completions
