@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from evoltune.cluster.engine import pools_kept
 from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import verify_samples
@@ -15,9 +17,12 @@ from evoltune.recipe import Eval, Recipe, Train, Verification
 from evoltune.record import Task
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory) -> Iterator[None]:
+    """A cache and verifier processes for the tests of one file: starting these takes longer than what they judge."""
+    with pytest.MonkeyPatch.context() as patch, pools_kept():
+        patch.setenv("EVOLTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -127,6 +127,7 @@ def test_a_suite_from_the_hub_is_copied_once_and_its_revision_pinned(hub_reposit
 def test_a_suite_that_cannot_be_fetched_says_where_to_put_the_file(monkeypatch, tmp_path):
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
         DataError, match=r"the download from the hub failed .*: put s\.jsonl below EVOLTUNE_DATA"
