@@ -13,12 +13,19 @@ import pytest
 
 from evoltune.record import Task
 from evoltune_math import domain
+from evoltune_math.answers.reading.cleanup import shorten_blanks
 from evoltune_math.extraction import Found, find, stated_reference
 from evoltune_math.verification import same_answer
 
 ROWS = [
     json.loads(line) for line in Path(__file__).with_name("responses.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+
+
+@pytest.mark.parametrize("blanks", ["\n" * 12_000, " " * 12_000, "\r\n" * 6_000, " \n" * 6_000])
+def test_blanks_by_the_thousand_are_few_before_anything_is_searched(blanks):
+    assert len(shorten_blanks(f"24{blanks}Question")) < 20
+    assert domain.extract(Task(instruction="?"), f"The answer is 24.{blanks}") == "24"
 
 
 def _passes(response: str, reference: str) -> bool:
