@@ -220,7 +220,12 @@ def add_select(parser: argparse.ArgumentParser) -> None:
         help="rows file, folder, hub id; or stackexchange:, wikihow:, reddit:, natural-instructions: and a path",
     )
     add("--out", type=options.jsonl_path, required=True, metavar="FILE", help="chosen rows (.jsonl)")
-    add("--size", type=options.positive_int, default=LIMA_SIZE, help=f"rows to choose (default: {LIMA_SIZE})")
+    add(
+        "--size",
+        type=options.positive_int,
+        default=0,
+        help=f"rows to choose (default: as --quota says, or {LIMA_SIZE})",
+    )
     add("--mode", choices=MODES, default="lima", help="default: lima (the paper's rules, then quality x diversity)")
     add("--quota", default="", metavar="SOURCE=N,...", help="rows per source: stackexchange=400,wikihow=200")
     add("--balance", choices=("none", "source", "skill"), default="source", help="equal shares (default: source)")
@@ -236,9 +241,11 @@ def _select(args: argparse.Namespace) -> int:
     if args.page:
         templates()  # without Jinja2 the command fails here, and not after hours of reading
     options.refuse_input(args.out, *args.sources)
+    quotas = _quotas(args.quota)
     curate = Curate(
-        size=args.size, mode=args.mode, balance=args.balance, quotas=_quotas(args.quota), embeddings=args.embeddings
-    )
+        size=args.size or sum(quotas.values()) or LIMA_SIZE, mode=args.mode, balance=args.balance, quotas=quotas,
+        embeddings=args.embeddings,
+    )  # fmt: skip
     accepted, rejected = sources.read_decisions(args.decisions) if args.decisions else (frozenset(), frozenset())
     count_tokens = sources.token_counter(args.tokenizer) if args.tokenizer else None
     domain = load_domain(args.domain)
@@ -252,12 +259,13 @@ def _select(args: argparse.Namespace) -> int:
         write_review(args.page, args.out.stem, map(sources.selected_row, selection.rows))
     facts = {
         "file": args.out, "rows": len(selection.rows), "left_out": selection.left_out, "unreadable": _told(selection.unreadable),
+        "short": list(selection.short),
     }  # fmt: skip
     head = ["source", "rows", "words asked", "words answered", *(["tokens"] if count_tokens else [])]
     options.say(args, facts, table(head, list(sources.counts_by_source(selection.rows, count_tokens))))
     dropped = "; ".join(f"{n} {reason}" for reason, n in selection.left_out.most_common())
     print(f"{len(selection.rows)} rows in {args.out}{f'; left out: {dropped}' if dropped else ''}", file=sys.stderr)
-    for line in _bad_rows(selection.unreadable):
+    for line in (*selection.short, *_bad_rows(selection.unreadable)):
         print(line, file=sys.stderr)
     return int(not selection.rows)
 
@@ -267,11 +275,13 @@ def _told(rows: Sequence[BadRow]) -> list[dict[str, str]]:
 
 
 def _quotas(text: str) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
     for part in options.words(text):
         name, _, number = part.rpartition("=")
         if not name or not number.isdigit():
             raise DataError(f"--quota {part!r}: must be SOURCE=N, e.g. wikihow=200")
+        if name in found:
+            raise DataError(f"--quota {part!r}: {name} has a quota already: {found[name]}")
         found[name] = int(number)
     return found
 

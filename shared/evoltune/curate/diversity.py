@@ -118,3 +118,13 @@ def equal_shares(available: Mapping[str, int], size: int) -> dict[str, int]:
         for position, name in enumerate(unfilled):
             share[name] += min(available[name] - share[name], each or int(position < rest))
     return share
+
+
+def tempered_shares(available: Mapping[str, int], size: int, temperature: float) -> dict[str, int]:
+    """Divides `size` over groups in proportion to their sizes to the power of 1/temperature, none above what it has: at 1 as the rows
+    lie, the higher the more equal. Each further row goes to the group that is furthest below its proportion (D'Hondt)."""
+    share = dict.fromkeys(sorted(available), 0)
+    for _ in range(min(size, sum(available.values()))):
+        open_groups = (name for name in share if share[name] < available[name])
+        share[max(open_groups, key=lambda name: available[name] ** (1 / temperature) / (share[name] + 1))] += 1
+    return share

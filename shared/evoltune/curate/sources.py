@@ -6,13 +6,15 @@ selection.rows, selection.left_out   ->  [Record(...), ...], Counter({"too short
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evoltune.curate.dedup import dedup
-from evoltune.curate.select import choose, grouped, source_of
+from evoltune.curate.select import check_quotas, choose, grouped, shortfalls, source_of, target_size
 from evoltune.domain import Domain
 from evoltune.errors import DataError, require
 from evoltune.recipe import Curate, Source
@@ -25,24 +27,29 @@ from evoltune.text.words import words
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The chosen rows in id order, and how many were left out for which reason."""
+    """The chosen rows in id order, and how many were left out for which reason: each row of the sources is one or the other."""
 
     rows: Sequence[Record]
     left_out: Counter[str]
     unreadable: Sequence[BadRow] = ()
+    short: Sequence[str] = ()
+    """A line for each source that could not fill its quota."""
 
 
 def select_from_sources(
     sources: Iterable[str], domain: Domain, options: Curate, *,
     accepted: Collection[str] = (), rejected: Collection[str] = (),
 ) -> Selection:  # fmt: skip
-    """Reads all sources, drops duplicates and what the mode's rules refuse, and chooses `options.size` rows.
+    """Reads all sources, drops duplicates and what the mode's rules refuse, and chooses rows: `options.size`, or what the quotas name.
 
     Args:
         options: size, mode, balance, quotas and embeddings are used.
         accepted: names of rows that are always chosen, if they pass the rules.
         rejected: names of rows that are never chosen.
+
+    Raises RecipeError for quotas above the size, DataError for an unknown source or more accepted rows than its quota.
     """
+    check_quotas(options)
 
     def refuse(record: Record) -> str:
         if record.task.name in rejected:
@@ -56,7 +63,9 @@ def select_from_sources(
 
     def read() -> Iterator[Record]:
         seen: Counter[str] = Counter()
-        for record in (record for path in sources for record in source_records(Source(path=path), domain, bad)):
+        for record in (
+            record for path in sources for record in source_records(Source(path=path), domain, bad, left_out)
+        ):
             names.add(source_of(record))
             name = record.task.name
             seen[name] += 1
@@ -73,10 +82,21 @@ def select_from_sources(
         raise DataError(f"--quota {unknown}: no row has this source: allowed: {', '.join(sorted(names)) or 'none'}")
     required = [r for r in candidates if r.task.name in accepted]
     others = [r for r in candidates if r.task.name not in accepted]
-    chosen = [*required, *choose(others, options, max(0, options.size - len(required)))]
+    rest = msgspec.structs.replace(options, quotas=_left_of(options.quotas, required))
+    chosen = [*required, *choose(others, rest, max(0, target_size(options) - len(required)))]
     left_out["unreadable"] += len(bad)
     left_out["not selected"] += len(candidates) - len(chosen)
-    return Selection(rows=sorted(chosen, key=lambda r: r.id), left_out=+left_out, unreadable=bad)
+    short = shortfalls(chosen, options.quotas)
+    return Selection(rows=sorted(chosen, key=lambda r: r.id), left_out=+left_out, unreadable=bad, short=short)
+
+
+def _left_of(quotas: Mapping[str, int], accepted: Sequence[Record]) -> dict[str, int]:
+    """What the quotas leave beside the rows that were accepted by hand."""
+    taken = Counter(map(source_of, accepted)) if quotas else Counter[str]()
+    for name, rows in taken.items():
+        if rows > quotas.get(name, 0):
+            raise DataError(f"--quota {name}={quotas.get(name, 0)}: {rows} of its rows were accepted by hand")
+    return {name: wanted - taken[name] for name, wanted in quotas.items()}
 
 
 def selected_row(record: Record) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def shrink(
         },
         "evolve": _evolve(recipe),
         "verify": {"workers": (2, "two cores")},
-        "curate": {"size": (min(recipe.curate.size, SEEDS), "few rows")} if recipe.curate.size else {},
+        "curate": _curate(recipe),
         "train": _train(recipe, processes * nodes),
         "reward": _reward(recipe),
         "rl": _rl(recipe),
@@ -122,6 +122,12 @@ def _train(recipe: Recipe, ranks: int) -> Changes:
     if train.finetuning_type == "qlora":
         changes["finetuning_type"] = ("lora", "4-bit weights need a GPU")
     return changes
+
+
+def _curate(recipe: Recipe) -> Changes:
+    if not recipe.curate.size:
+        return {}
+    return {"size": (min(recipe.curate.size, SEEDS), "few rows"), "quotas": ({}, "few rows")}
 
 
 def _reward(recipe: Recipe) -> Changes:

@@ -4,7 +4,8 @@
     objection("The cat sat.", NATURAL_INSTRUCTIONS)                 ->  "fewer than 5 words"
 
 Answers of communities have 1,200 to 4,096 characters. Those of Super-NaturalInstructions are short by nature: the authors edited
-some of them into the style of their own answers; here those that are no sentences are refused instead.
+some of them into the style of their own answers; here those that are no sentences are refused instead. A story may have a narrator
+who says "I".
 """
 
 import re
@@ -13,6 +14,7 @@ from evoltune.text.words import prose_words
 
 SHORTEST, LONGEST = 1200, 4096  # characters of an answer, both excluded
 NATURAL_INSTRUCTIONS = "natural-instructions"
+STORIES = "reddit/WritingPrompts"
 LEAST_WORDS = 5  # of an answer to a task of Super-NaturalInstructions: below, it is a label or a title
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|\"[^\"\n]*\"", re.S)
 _FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|[Mm]y|[Mm]ine|[Mm]yself)\b")
@@ -37,7 +39,7 @@ def objection(answer: str, source: str = "") -> str:
     if len(answer) >= LONGEST:
         return "too long"
     prose = _CODE.sub(" ", answer)
-    if _FIRST_PERSON.search(prose):
+    if source != STORIES and _FIRST_PERSON.search(prose):
         return "first person"
     if _OTHERS.search(prose):
         return "refers to other answers"

@@ -11,6 +11,7 @@ list of training tasks is there, only these: the others are a benchmark.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,13 @@ _TRAINING_TASKS = Path("splits", "default", "train_tasks.txt")
 _ENGLISH = ["English"]
 
 
-def natural_instructions(path: str, bad: list[BadRow]) -> Iterator[Row]:
+def natural_instructions(path: str, bad: list[BadRow], skipped: Counter[str]) -> Iterator[Row]:
     """One example of each English task of writing, drawn among those in the style of an answer.
 
     Args:
         path: The checkout, or its folder `tasks`.
         bad: Receives the task files that cannot be read.
+        skipped: Counts the tasks that are not written in English.
     """
     folder = user_path(path)
     tasks = folder / "tasks" if (folder / "tasks").is_dir() else folder
@@ -57,6 +59,8 @@ def natural_instructions(path: str, bad: list[BadRow]) -> Iterator[Row]:
         else:
             if row:
                 yield row
+            else:
+                skipped["no English task of writing"] += 1
 
 
 def _training_tasks(file: Path) -> list[str]:

@@ -6,6 +6,7 @@ One bad seed refuses all of them: it is a DataError that names file and line. Ot
 rest, and nobody would notice the mistake.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -42,9 +43,11 @@ def read_records(ref: str, domain: Domain, bad: list[BadRow] | None = None) -> I
             bad.append(BadRow(where=in_full(ref, where), reason=found))
 
 
-def source_records(source: Source, domain: Domain, bad: list[BadRow]) -> Iterator[Record]:
-    """The rows of a source that can be trained on, with licence and source in their fields."""
-    for where, row in read_any(source.path, bad):
+def source_records(
+    source: Source, domain: Domain, bad: list[BadRow], skipped: Counter[str] | None = None
+) -> Iterator[Record]:
+    """The rows of a source that can be trained on, with licence and source in their fields. `bad`, `skipped`: see `read_dump`."""
+    for where, row in read_any(source.path, bad, skipped):
         found = recognise(row)
         if isinstance(found, str) or (problem := _not_for_training(found)):
             bad.append(BadRow(where=in_full(source.path, where), reason=found if isinstance(found, str) else problem))

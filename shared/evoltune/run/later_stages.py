@@ -8,6 +8,7 @@ The hub and the disk are asked for the first row or one small file; a hub that c
 
 from collections.abc import Collection
 
+from evoltune.curate.select import check_quotas
 from evoltune.errors import DataError, RecipeError, TrainingError, naming, require
 from evoltune.models.locate import ModelRef, base_config
 from evoltune.recipe import Recipe
@@ -19,6 +20,7 @@ from evoltune.text.vectors import PACKAGED, locate_model
 def check_later(recipe: Recipe, stages: Collection[str]) -> None:
     """Raises DataError, RecipeError or MissingExtraError, named by its key, for what these stages would look for in vain."""
     if "build" in stages:
+        check_quotas(recipe.curate)
         _check_mix(recipe)
         _check_embeddings(recipe.curate.embeddings)
     if "rl" in stages and recipe.rl and recipe.rl.prompts:
