@@ -54,6 +54,20 @@ def test_copies_of_one_mistake_have_one_vote(context):
     assert not agree([RIGHT.replace("high", name) for name in "abcdefg"], "clamp", INPUTS, context).cases
 
 
+def test_the_order_of_a_set_is_no_value_that_solutions_agree_on(context):
+    """Three of these return the order that a set happens to have in the sandbox; the fourth keeps that of the text, and is as right."""
+    bodies = [
+        "list(set(words))",
+        "[word for word in set(words)]",
+        "list({word for word in words})",
+        "list(dict.fromkeys(words))",
+    ]
+    programs = [f"def uniq(words):\n    return {body}\n" for body in bodies]
+    inputs = [[["a", "b", "a", "c"]], [["x", "y"]], [["q"]], [["a", "a"]], [[]]]
+    agreement = agree(programs, "uniq", inputs, context)
+    assert [value for _, value in agreement.cases] == [["q"], ["a"], []] and agreement.passing == {0, 1, 2, 3}
+
+
 def test_solutions_that_contradict_the_tasks_own_example_do_not_vote(context):
     wrong = [
         WRONG,

@@ -18,8 +18,9 @@ from evoltune.record import Json, Record, Task
 from evoltune.sandbox.values import decode, encode
 from evoltune_code.assembly import text_field
 from evoltune_code.mutants import mutants
+from evoltune_code.set_order import in_other_order
 from evoltune_code.suite_probes import literal_calls
-from evoltune_code.syntax import statements, top_level_names
+from evoltune_code.syntax import calls_by_name, parse, statements, top_level_names
 from evoltune_code.verification import policy_number
 
 LEAST_CALLS, MAX_CALLS, CASES = 3, 12, 6
@@ -57,9 +58,12 @@ class Draft:
 
 def read_exercise(record: Record) -> Exercise | str:
     """The record's function, or in a few words why it cannot be edited."""
-    task, name = record.task, text_field(record.task, "entry_point")
-    if not task.reference or not isinstance(task.tests, str | Mapping) or not name:
+    task = _named(record.task)
+    name = text_field(task, "entry_point")
+    if not task.reference or not isinstance(task.tests, str | Mapping):
         return "no reference solution with a function and tests"
+    if not name:
+        return "the tests do not show which function they are for"
     if "```" in task.instruction or len(task.instruction) > MAX_INSTRUCTION or text_field(task, "prompt"):
         return "the text holds code"
     functions = [n for n in statements(task.reference) if isinstance(n, ast.FunctionDef) and n.name == name]
@@ -81,12 +85,29 @@ def read_exercise(record: Record) -> Exercise | str:
     )  # fmt: skip
 
 
+def _named(task: Task) -> Task:
+    """The task with its tests as one source, and with an entry point where it names none: the one function of the reference that the
+    tests call, or that they can be for."""
+    tests = (
+        "\n".join(task.tests)
+        if isinstance(task.tests, list) and all(isinstance(t, str) for t in task.tests)
+        else task.tests
+    )
+    if text_field(task, "entry_point") or not task.reference:
+        return replace(task, tests=tests)
+    names = {node.name for node in statements(task.reference) if isinstance(node, ast.FunctionDef)}
+    if isinstance(tests, str):
+        names &= {name for name, _ in calls_by_name(parse(tests))}
+    return replace(task, tests=tests, fields={**task.fields, "entry_point": names.pop() if len(names) == 1 else ""})
+
+
 def _is_generator(function: ast.FunctionDef) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function))
 
 
 def results_of(source: str, name: str, inputs: Sequence[Sequence[Any]], context: Context) -> list[tuple[Any, Any]]:
-    """(arguments, result) for each input on which a function gives plain data that can be compared; run in the sandbox."""
+    """(arguments, result) for each input on which a function gives plain data that can be compared and does not come from the order
+    of a set; run in the sandbox."""
     encoded = [encode(list(args)) for args in inputs]
     probed = context.run(Job(program=source, entry_point=name, tests={"probe": encoded}))
     outcomes = probed.evidence.get("results")
@@ -99,8 +120,25 @@ def results_of(source: str, name: str, inputs: Sequence[Sequence[Any]], context:
     values = answered.evidence.get("results")
     if answered.status != "pass" or not isinstance(values, Sequence) or len(values) != len(good):
         return []
-    pairs = ((inputs[i], decode(value)) for i, value in zip(good, values, strict=True))
-    return [(args, result) for args, result in pairs if _is_comparable(result)]
+    found = [(i, decode(value)) for i, value in zip(good, values, strict=True)]
+    steady = _steady(source, name, [encoded[i] for i in good], [value for _, value in found], context)
+    return [
+        (inputs[i], value)
+        for (i, value), is_steady in zip(found, steady, strict=True)
+        if is_steady and _is_comparable(value)
+    ]
+
+
+def _steady(source: str, name: str, encoded: Sequence[Any], values: Sequence[Any], context: Context) -> list[bool]:
+    """For each result whether it stays when sets are read in another order: the sandbox has one hash seed, others have none."""
+    other = in_other_order(source)
+    if not other:
+        return [True] * len(values)
+    answered = context.run(Job(program=other, entry_point=name, tests={"results": list(encoded)}))
+    again = answered.evidence.get("results")
+    if answered.status != "pass" or not isinstance(again, Sequence) or len(again) != len(values):
+        return [False] * len(values)
+    return [decode(text) == value for text, value in zip(again, values, strict=True)]
 
 
 def _is_comparable(value: Any) -> bool:

@@ -129,6 +129,8 @@ def as_script(parents: Sequence[Record], rng: random.Random, context: Context) -
 def _as_script(exercise: Exercise, rng: random.Random, context: Context) -> Draft | str:
     calls = [call for call in exercise.calls if _is_json(list(call))]
     pairs = [pair for pair in results_of(exercise.source, exercise.name, calls, context) if _is_json(pair[1])]
+    if any(floats_in(result) for _, result in pairs):
+        return "a result is a float, which another right solution may print otherwise"
     if len({repr(result) for _, result in pairs}) < 3:
         return "too few different results"
     source = (

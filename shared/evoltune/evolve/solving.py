@@ -22,11 +22,12 @@ from evoltune.record import Answer, Json, Record, Task
 
 async def solved(evolution: Evolution, head: Record) -> Record:
     """A chain's newest record with those answers alone that rewrites may edit: the author's, else the teacher's that pass
-    verification; none where there is neither."""
+    verification; none where there is neither. Where tests are all that is known of a task, the author's must pass them, too."""
     record = evolution.as_decided(head)
     model = evolution.recipe.teacher.model
     own = tuple(answer for answer in record.answers if answer.model != model)
-    if own or not record.answers:
+    is_known = bool(record.task.reference) or record.task.tests is None
+    if (own and is_known) or not record.answers:
         return replace(record, answers=own)
     verdicts = await evolution.verifier.judge(record)
     answers = zip(record.answers, verdicts, strict=True)

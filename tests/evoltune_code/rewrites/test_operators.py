@@ -11,12 +11,15 @@ import sys
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
+from towns import grown, recipe
 
 from evoltune.cluster.engine import open_pool
 from evoltune.domain import Rewritten, load_domain, policy_of
 from evoltune.evolve.rewriting import context_of, run_jobs
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.evolve.solving import completed
+from evoltune.recipe import Seeds, Verification
 from evoltune.record import Answer, Record, Task
 from evoltune.sandbox.worker_protocol import WorkerConfig
 from evoltune_code.operators import SOLUTION_FIRST
@@ -228,6 +231,43 @@ def test_results_that_another_solution_may_round_are_no_tests(context):
         OPERATORS["batch"][0]([Record(domain="code", task=task)], random.Random(1), context)
         == "too few different results"
     )
+
+
+HALVES = "def half(n):\n    return n / 2\n"
+HALVED = "assert half(2) == 1\nassert half(4) == 2\nassert half(6) == 3\nassert half(7) == 3.5\n"
+
+
+def test_a_script_prints_no_floats_which_a_right_one_may_print_as_integers(context):
+    parent = Record(domain="code", task=Task(instruction="Write `half(n)`.", reference=HALVES, tests=HALVED))
+    assert "float" in OPERATORS["as_script"][0]([parent], random.Random(1), context)
+    assert isinstance(OPERATORS["batch"][0]([parent], random.Random(1), context), Rewritten)
+
+
+@pytest.mark.parametrize(
+    ("tests", "reference", "name"),
+    [
+        (HALVED, HALVES, "half"),
+        (HALVED.splitlines(), HALVES, "half"),
+        (HALVED, f"def other(n):\n    return n\n{HALVES}", "half"),
+        ({"cases": [[[2], 1.0], [[4], 2.0], [[6], 3.0]]}, HALVES, "half"),
+        (HALVED + "assert other(1) == 1\n", f"def other(n):\n    return n\n{HALVES}", ""),
+    ],
+)
+def test_the_function_that_the_tests_call_is_the_entry_point_where_none_is_named(tests, reference, name):
+    read = read_exercise(Record(domain="code", task=Task(instruction="Write it.", reference=reference, tests=tests)))
+    assert read == "the tests do not show which function they are for" if not name else read.name == name
+
+
+def test_a_seed_of_a_task_a_solution_and_tests_is_edited_where_the_solution_passes(tmp_path):
+    rows, tasks = tmp_path / "seeds.jsonl", {"Write `half(n)`.": "n / 2", "Write `half(n)` anew.": "n"}
+    answers = {text: f"def half(n):\n    return {body}\n" for text, body in tasks.items()}
+    rows.write_text(
+        "".join(json.dumps({"instruction": t, "output": a, "tests": HALVED}) + "\n" for t, a in answers.items())
+    )
+    made = recipe(domain="code", seeds=Seeds(path=str(rows)), rounds=1, operators={"batch": 1.0})
+    kept, ledger, _ = grown(tmp_path / "run", replace(made, verify=Verification(workers=1)), load_domain("code"))
+    assert [row["task"]["instruction"][:17] for row in kept if row["parents"]] == ["Write `half(n)`.\n"]
+    assert ledger["no rewrite: no reference solution with a function and tests"] == 1
 
 
 def test_tests_that_kill_no_mutant_are_refused(context):
