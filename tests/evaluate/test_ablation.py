@@ -129,7 +129,7 @@ def test_the_page_shows_the_figure_and_the_paired_difference(run_dir):
     write_json(run_dir / "ablation" / "ablation.json", results)
     page = write_ablation(run_dir).read_text()
     assert "+50.0%" in page and "-25.0%" in page and "solution first (9)" in page and page.count("<td>1234</td>") == 2
-    assert "+50.0%" in "\n".join(report(results))
+    assert "+50.0%, -25.0%" in "\n".join(report(results))
 
 
 @pytest.mark.slow

@@ -268,25 +268,36 @@ def _mean_over_seeds(work: Run, trainings: Sequence[Training], reference: Traini
     for suite, measure in suites.items():
         if is_for_judge(work.recipe, suite, entries[suite]):
             measure["won_against"] = reference.variant
-    first = trainings[0]
-    seeds = len(trainings)
+    first, seeds = trainings[0], len(trainings)
+    rows = round(fmean(len(training.rows) for training in trainings))
     tokens = round(fmean(_tokens_trained(work, training) for training in trainings))
     return {
-        "axis": first.axis, "variant": first.variant, "rows": len(first.rows), "seeds": seeds, "tokens": tokens, "suites": suites,
+        "axis": first.axis, "variant": first.variant, "rows": rows, "seeds": seeds, "tokens": tokens, "suites": suites,
         "not_judged": [suite for suite in entries if suite not in suites],
     }  # fmt: skip
 
 
 def report(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A table with one line per variant and suite."""
-    head = ["axis", "variant", "rows", "seeds", "tokens", "suite", "score", "95% interval", "against the first"]
+    head = [
+        "axis",
+        "variant",
+        "rows",
+        "seeds",
+        "tokens",
+        "suite",
+        "score",
+        "95% interval",
+        "against the first",
+        "each seed",
+    ]
     body = [
         [
             *(entry[key] for key in head[:5]),
             judged_by(suite, m),
             percent(m["value"]),
             percent_interval(m["interval"]),
-            _gain(entry, suite),
+            *_gain(entry, suite),
         ]
         for entry in results
         for suite, m in entry["suites"].items()
@@ -301,10 +312,11 @@ def judged_by(suite: str, measure: Mapping[str, Any]) -> str:
     return f"{suite}, won against {measure['won_against']}" if "won_against" in measure else suite
 
 
-def _gain(entry: dict[str, Any], suite: str) -> str:
-    """The paired difference to the axis's first variant, with its interval over problems."""
+def _gain(entry: dict[str, Any], suite: str) -> tuple[str, str]:
+    """The paired difference to the axis's first variant, with its interval over problems; and that of each seed."""
     if suite not in entry.get("against", {}).get("suites", {}):
-        return ""
+        return "", ""
     found = entry["against"]["suites"][suite]
     low, high = found["interval"]
-    return f"{found['difference']:+.1%} ({low:+.1%} to {high:+.1%})"
+    each = ", ".join(f"{difference:+.1%}" for difference in found["each_seed"])
+    return f"{found['difference']:+.1%} ({low:+.1%} to {high:+.1%})", each
