@@ -99,6 +99,52 @@ def test_a_process_that_the_program_leaves_behind_is_not_waited_for(one):
     assert one(program, {"stdio": [["", "1"], ["", "1"]]}).status == "pass"
 
 
+COUNTS = {
+    "a file": "n = len(open('n').read()) if os.path.exists('n') else 0\nopen('n', 'a').write('x')",
+    "a hidden file in a locked folder": (
+        "if os.path.isdir('.d'): os.chmod('.d', 0o700)\nos.makedirs('.d', exist_ok=True)\nn = len(os.listdir('.d'))\n"
+        "open(f'.d/{n}', 'w').close(); os.chmod('.d', 0)"
+    ),
+    "its own source": "n = open('main.py').read().endswith('#x\\n')\nopen('main.py', 'a').write('#x\\n')",
+    "its own source, its times kept": (
+        "s = os.stat('main.py'); text = open('main.py').read(); n = int(text[-2])\n"
+        "open('main.py', 'w').write(text[:-2] + f'{n + 1}\\n'); os.utime('main.py', ns=(s.st_atime_ns, s.st_mtime_ns))"
+    ),
+    "a file beside the folder": (
+        "p = os.path.join(tempfile.gettempdir(), 'n'); n = len(open(p).read()) if os.path.exists(p) else 0\nopen(p, 'a').write('x')"
+    ),
+    "a folder deeper than a path": (
+        "n = 0\nwhile os.path.isdir('d'): os.chdir('d'); n += 1\nn //= 1500\n"
+        "for _ in range(1500): os.mkdir('d'); os.chdir('d')"
+    ),
+    "a process": (
+        "n = len(open('n').read()) if os.path.exists('n') else 0\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        while True: open('n', 'a').write('x'); time.sleep(0.001)\n"
+        "    os._exit(0)\n"
+        "time.sleep(0.05)"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", COUNTS)
+def test_a_program_cannot_count_its_runs(one, way):
+    program = f"import os, tempfile, time\n{COUNTS[way]}\nprint(bool(n))\n#0\n"
+    verdict = one(program, {"stdio": [["", "False"], ["", "False"], ["", "False"]]})
+    assert verdict.status == "pass", verdict
+
+
+def test_a_compiled_program_that_removes_itself_is_there_again_in_the_next_run(one):
+    program = (
+        '#include <cstdio>\n#include <unistd.h>\nint main() { std::FILE *f = std::fopen("n", "r"); std::puts(f ? "again" : "first");'
+        ' f = std::fopen("n", "w"); std::fclose(f); return unlink("main"); }'
+    )
+    verdict = one(program, {"stdio": [["", "first"]] * 3}, language="cpp", cpu_s=5)
+    assert verdict.status == "pass", verdict
+
+
 def test_other_processes_are_out_of_sight(one):
     program = (
         "import os\n"

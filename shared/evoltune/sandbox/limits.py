@@ -146,6 +146,11 @@ _has_pid_namespace = True
 _no_signals = b""
 
 
+def is_below_init() -> bool:
+    """Whether this process and its parent, the init, are alone in a namespace with what they started."""
+    return _has_pid_namespace and os.getppid() == 1
+
+
 def without_pid_namespace(with_seccomp: bool) -> None:
     """Called in a test runner on a host without namespaces: solution processes get a filter for signals, if they can."""
     global _has_pid_namespace, _no_signals

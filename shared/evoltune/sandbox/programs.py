@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, NoReturn
 from evoltune.sandbox import limits, pytest_of_programs, wire
 from evoltune.sandbox.filesystem import SHARED_MEMORY
 from evoltune.sandbox.languages import ENVIRONMENT, LANGUAGES
+from evoltune.sandbox.run_folder import RunFolder
 
 _IMPORTS_PYTEST = re.compile(r"^\s*(?:import|from)\s+pytest\b", re.M)
 NAME = "candidate"
@@ -92,9 +93,11 @@ def serve(channel: int, request: list[Any]) -> None:
         wire.send(channel, ["exit", *_in_child(partial(_run_script, program), stdin)])
     elif what == "exec":
         language, command, stdin, secret = rest
-        wire.send(channel, ["exit", *_in_child(partial(_execute, language, command), stdin, secret=secret)])
+        wire.send(channel, ["exit", *_run_again(partial(_execute, language, command), stdin, secret)])
     else:
-        wire.send(channel, _build(*rest))
+        global _folder
+        _folder = RunFolder(partial(_build, *rest))
+        wire.send(channel, _folder.reply)
 
 
 def prepare_for(program: str) -> None:
@@ -109,6 +112,19 @@ def offer_shared_memory(program: str) -> None:
     if _NEEDS_SHARED_MEMORY.search(program):
         with suppress(OSError):
             os.mkdir(SHARED_MEMORY)
+
+
+_folder: RunFolder
+"""Where a program that was built runs."""
+
+
+def _run_again(run: Callable[[], NoReturn], stdin: str, secret: str) -> _Ended:
+    """Runs a command in the folder as the build left it, whatever an earlier run did there."""
+    try:
+        _folder.restore()
+    except OSError as error:
+        return _Ended(1, 0.0, 0, f"what an earlier run left could not be removed: {error}", "")
+    return _in_child(run, stdin, secret=secret)
 
 
 def _build(language: str, files: Mapping[str, str], commands: list[list[str]]) -> list[Any]:
@@ -145,12 +161,11 @@ def _in_child(run: Callable[[], NoReturn], stdin: str, *, building: bool = False
             os._exit(limits.EXIT_MEMORY)
         finally:
             os._exit(127)
-    for fd in (writing, tells, answers):
+    if secret:  # while a reader is open here too: the child may have ended already
+        os.write(asks, f"{secret}\n".encode())
+    for fd in (writing, tells, answers, asks):
         if fd >= 0:
             os.close(fd)
-    if secret:
-        os.write(asks, f"{secret}\n".encode())
-        os.close(asks)
     errors = _read_until_end(reading, child)
     _, status, usage = os.wait4(child, 0)
     report = _read_now(reports).decode("ascii", "replace") if secret else ""

@@ -1,6 +1,6 @@
 """Programs that are judged from outside: by their exit status and by what they print for each input.
 
-Invariant: each run is a new process in a folder that the build left; only standard output is compared, standard error is kept
+Invariant: each run is a new process in the folder as the build left it (`run_folder`); only standard output is compared, standard error is kept
 apart (`evidence["stderr"]`), and a status other than 0 is a failure whatever was printed.
 
     run(connection, {"program": "print(input())", "tests": {"stdio": [["4", "4"]]}, "language": "python", "stdin": ""})
