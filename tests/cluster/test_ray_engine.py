@@ -76,7 +76,8 @@ def judged(rows, domain, on, **options):
         return [plain(row) for row in evoltune.verify(rows, domain=domain, workers=3, program_s=1.0, **options)]
 
 
-@pytest.mark.parametrize("count", [24, pytest.param(2500, marks=pytest.mark.slow)])
+@pytest.mark.slow  # in short, test_the_command_line_gives_the_same_rows
+@pytest.mark.parametrize("count", [24, 2500])
 def test_verdicts_are_those_of_this_machine_and_survive_the_loss_of_a_node(cluster, count):
     here = judged(maths(count), "math", "local") + judged(programs(count), "code", "local")
     got, doomed = [], cluster.add_node(num_cpus=4, object_store_memory=100 << 20)

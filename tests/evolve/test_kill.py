@@ -75,9 +75,7 @@ def wait_until(server, process, **counts):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("ending", "ignored"), [("SIGTERM", False), ("SIGTERM", True), ("SIGINT", False), ("SIGHUP", False)]
-)
+@pytest.mark.parametrize(("ending", "ignored"), [("SIGTERM", True), ("SIGINT", False), ("SIGHUP", False)])
 def test_a_stop_lets_calls_in_flight_come_home_and_the_same_command_goes_on(tmp_path, ending, ignored):
     with serving(latency_s=0.4) as server:
         first = started(tmp_path, server, ignored)
@@ -149,11 +147,11 @@ def check(tmp_path, kills, **settings):
             counts = server.stats()
         assert data(tmp_path / f"run{i}") == expected
         assert calls <= counts["ok"] <= calls + CONCURRENCY
-    assert hits >= kills // 2
+    assert hits >= max(1, kills // 2)
 
 
 def test_a_killed_run_ends_in_the_same_data(tmp_path):
-    check(tmp_path, 4)
+    check(tmp_path, 2)
 
 
 REWRITTEN = {"domain": "towns:lamps_domain", "rounds": 2, "variants": 1, "fuse_after": 2, "answer_rewrites": True,
@@ -161,7 +159,7 @@ REWRITTEN = {"domain": "towns:lamps_domain", "rounds": 2, "variants": 1, "fuse_a
 
 
 def test_a_killed_run_of_rewrite_functions_ends_in_the_same_data(tmp_path):
-    check(tmp_path, 2, **REWRITTEN)
+    check(tmp_path, 1, **REWRITTEN)
 
 
 @pytest.mark.slow

@@ -129,6 +129,7 @@ def test_a_clock_that_steps_does_not_end_a_healthy_job(tmp_path):
     assert run_trainer(["sh", "-c", script], os.environ, tmp_path, hang_timeout_s=0) == 7
 
 
+@pytest.mark.slow  # in short: tests/run/test_kills.py, and the test of SIGTERM above
 def test_a_killed_drivers_trainer_ends_and_the_same_command_continues(
     trained, fine_tune, driver, overrides, losses, tiny_rows, tmp_path
 ):

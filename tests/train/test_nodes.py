@@ -83,9 +83,9 @@ def start(nodes, rank: int, folder: Path, words: list[str], out: Path) -> subpro
 @pytest.mark.parametrize(
     ("shared", "stage"),
     [
-        (False, "none"),
+        (False, "zero3"),
+        pytest.param(False, "none", marks=pytest.mark.slow),
         pytest.param(True, "none", marks=pytest.mark.slow),
-        pytest.param(False, "zero3", marks=pytest.mark.slow),
     ],
 )
 def test_the_same_command_on_each_node_trains_one_model(

@@ -128,7 +128,7 @@ def wait_for_step(out: Path, step: int, processes) -> None:
 @pytest.mark.parametrize(
     ("kind", "stage"),
     [
-        ("lora", "zero3"),
+        pytest.param("lora", "zero3", marks=pytest.mark.slow),  # in short: tests/train/test_nodes.py
         pytest.param("full", "zero2", marks=pytest.mark.slow),
         pytest.param("full", "zero3", marks=pytest.mark.slow),
     ],
