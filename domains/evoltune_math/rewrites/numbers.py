@@ -69,14 +69,21 @@ def fits(problem: Problem, given: Sequence[Fraction]) -> bool:
             return False
         if old <= 100 < new and re.search(r"%|\bper ?cent", problem.text, re.I):
             return False
-    kinds = [q.kind for q in problem.quantities]
-    for i, j in combinations(range(len(given)), 2):
-        if kinds[i] == kinds[j] and (given[i] < given[j]) != (problem.given[i] < problem.given[j]):
-            return False
+    if not keeps_order(problem, given):
+        return False
     # Every number keeps one source: none is a constant of the solution, a result, or another quantity.
     constants = {Fraction(s) for step in problem.steps for s in step.sources if s[0] not in "qpr"}
     changed = {new for new, old in zip(given, problem.given, strict=True) if new != old}
     return not changed & (constants | set(results)) and len(set(results)) == len(set(problem.values))
+
+
+def keeps_order(problem: Problem, given: Sequence[Fraction]) -> bool:
+    """Whether of two quantities of one kind the larger one stays so."""
+    kinds = [q.kind for q in problem.quantities]
+    return all(
+        kinds[i] != kinds[j] or (given[i] < given[j]) == (problem.given[i] < problem.given[j])
+        for i, j in combinations(range(len(given)), 2)
+    )
 
 
 def with_numbers(problem: Problem, given: Sequence[Fraction]) -> tuple[str, str]:

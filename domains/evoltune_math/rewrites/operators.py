@@ -14,7 +14,7 @@ from fractions import Fraction
 from evoltune.domain import Context, Rewritten
 from evoltune.record import Record, Task
 from evoltune_math.rewrites.inversion import undone
-from evoltune_math.rewrites.numbers import movable, other_numbers, replaced, solution_with, with_numbers
+from evoltune_math.rewrites.numbers import keeps_order, movable, other_numbers, replaced, solution_with, with_numbers
 from evoltune_math.rewrites.problem import Problem, read_problem, shown, value_of
 from evoltune_math.worked_solutions import number_slots
 
@@ -30,6 +30,9 @@ SOLD = frozenset(
 )
 """Things that can be sold one by one."""
 _ASKED = re.compile(r"\bHow many ([a-z]+)\b(?![^.?!]*\bHow many\b)", re.I)
+_LEFT = re.compile(r"\b(?:left|remain(?:s|ing)?|still)\b")
+"""Asks for what is left: something must be taken away."""
+_OVERLAP = re.compile(r"\b(?:both|neither|of (?:them|these|those|which|whom))\b", re.I)
 LARGEST = 1_000_000
 
 
@@ -131,14 +134,15 @@ def shorten(parents: Sequence[Record], rng: random.Random, context: Context) -> 
 
 def _shorten(problem: Problem, rng: random.Random) -> Rewritten | str:
     sentences = problem.sentences()
-    middle = list(range(1, len(sentences) - 1))
+    asked = next(i for i, (_, end) in enumerate(sentences) if problem.text[:end].rstrip().endswith("?"))
+    middle = list(range(1, asked))  # what follows a question speaks of its answer
     rng.shuffle(middle)
     for number in middle:
         start, end = sentences[number]
         inside = [i for i, q in enumerate(problem.quantities) if start <= q.start < end]
         others = problem.text[:start], problem.text[start:end], problem.text[end:]
         lines = _without(problem, inside) if inside and not _introduces(*others) else None
-        if lines:
+        if lines and not (_LEFT.search(others[2]) and not any("-" in line for line in lines)):
             answer = Fraction(lines[-1].rpartition("= ")[2])
             return _rewritten((others[0] + others[2]).strip(), lines, answer)
     return "no sentence can be left out"
@@ -170,8 +174,10 @@ def _introduces(before: str, sentence: str, after: str) -> bool:
         "all",
     }
     compares = re.search(r"\b(?:than|times|half|twice|each|every|per|rest|others?|equally|of them)\b", sentence)
+    is_a_part = re.search(r"\b(?:weigh(?:s|ed)?|empty)\b", sentence)  # of the whole, also where nobody says so
     return bool(
         compares
+        or is_a_part
         or (words & later) - known - common
         or re.search(r"\b(?:than|both|together|rest|others?|left over)\b", after)
     )
@@ -237,7 +243,7 @@ def _convert(problem: Problem, rng: random.Random) -> Rewritten | str:
         return "the question names no unit that has a smaller one"
     unit, factor = UNITS[asked[1].lower()]
     text = problem.text[: asked.start(1)] + unit + problem.text[asked.end(1) :]
-    if unit in problem.text or Fraction(factor) in {*problem.given, *problem.values}:
+    if re.search(rf"\b{unit}\b", problem.text, re.I) or Fraction(factor) in {*problem.given, *problem.values}:
         return "the smaller unit is there already"
     answer = problem.answer * factor
     line = f"{shown(problem.answer)} * {factor} = {shown(answer)}"
@@ -303,11 +309,12 @@ def _may_stand(problem: Problem, place: int, value: Fraction) -> bool:
 
 
 def _is_plain(problem: Problem, given: Sequence[Fraction]) -> bool:
-    """Whether the results are positive, and whole where they were."""
+    """Whether the results are positive, and whole where they were; nobody who does both is counted more often than those who do one."""
     results = problem.results(given)
     pairs = zip(results or (), problem.values, strict=False)
     is_whole = all(new > 0 and (new.denominator == 1 or old.denominator > 1) for new, old in pairs)
-    return results is not None and is_whole
+    overlaps = _OVERLAP.search(problem.text)
+    return results is not None and is_whole and (not overlaps or keeps_order(problem, given))
 
 
 def combine(parents: Sequence[Record], rng: random.Random, context: Context) -> Rewritten | str:
@@ -335,11 +342,19 @@ def combine(parents: Sequence[Record], rng: random.Random, context: Context) -> 
 
 def faithful(task: Task, wording: str) -> str:
     """What another wording of a rewritten problem changes: its numbers, its unknowns, or that it asks."""
-    if sorted(number_slots(task.instruction)) != sorted(number_slots(wording)):
+    before, after = number_slots(task.instruction), number_slots(wording)
+    if sorted(before) != sorted(after):
         return "other numbers"
+    if before != after:  # which number belongs to what cannot be seen, so each keeps its place
+        return "numbers in another order"
     unknown = re.compile(r"(?<![A-Za-z])[xn](?![A-Za-z])")
-    if bool(unknown.search(task.instruction)) != bool(unknown.search(wording)):
+    places = [
+        [len(number_slots(text[: m.start()])) for m in unknown.finditer(text)] for text in (task.instruction, wording)
+    ]
+    if bool(places[0]) != bool(places[1]):
         return "another unknown"
+    if places[0] and (set(places[0]) - {len(before)}) - set(places[1]):
+        return "the unknown stands for something else"
     signs = {sign: task.instruction.count(sign) for sign in "%"}
     if any(wording.count(sign) + wording.lower().count(" percent") < n for sign, n in signs.items()):
         return "a percentage is gone"

@@ -36,11 +36,23 @@ _FORBIDDEN = re.compile(
 )
 """Numbers that carry a meaning of their own, and tasks whose answer is no plain function of the numbers."""
 _BODY = re.compile(
-    r"\s+(?:legs?|wheels?|eyes?|wings?|sides?|corners?|hands?|fingers?|toes?|arms?|strings?|seasons?|suits?|petals?|hours? in a day"
+    r"\s+(?:legs?|wheels?|tyres?|tires?|eyes?|wings?|sides?|faces?|corners?|hands?|fingers?|toes?|arms?|paws?|strings?|seasons?|suits?|petals?|hours? in a day"
     r"|minutes? in an hour|days? in a week|(?:days?|weeks?|months?) (?:in|of) (?:a|the) (?:week|month|year))\b",
     re.I,
 )
 """After a number: it is so in the world, and cannot be another."""
+_WORLD = re.compile(
+    r"\b(?:alphabet|chess\s?board|leap|boil(?:s|ed|ing)?|melt(?:s|ed|ing)?|freez(?:es|ing) (?:at|point)|angles?|triangles?\b[^.?!]*\bsides?|sides? of (?:a|the) triangle"
+    r"|deck|(?:pack|set) of cards|planets?|continents?|zodiac|octopus(?:es)?|piano|speed of (?:light|sound))\b",
+    re.I,
+)
+"""In a sentence: its numbers are so in the world, or bound by a law that is not in the solution."""
+_COIN_AFTER = re.compile(
+    r"[\s-]+(?:(?:dollars?|euros?|pounds?|francs?|cents?|pence|p)[\s-]+)?(?:bill|note|coin)s?\b", re.I
+)
+_COIN_BEFORE = re.compile(r"\b(?:bills?|notes?|coins?) of (?:[$€£¥₹]|CHF |EUR |USD )?$", re.I)
+"""What bills and coins are worth: there is none of any other worth."""
+_MINUS = str.maketrans({"\u2212": "-", "\u22c5": "*", "\u00b7": "*", "\u2219": "*"})
 _TIME = re.compile(
     r"\s+(?:full |more |school |work(?:ing)? )?(?:seconds?|minutes?|hours?|days?|nights?|weeks?|months?|years?|times?)\b",
     re.I,
@@ -173,6 +185,7 @@ def read_problem(task: Task, solution: str) -> Problem | str:
 def equations_of(solution: str) -> list[tuple[str, Fraction]]:
     """(left side, value) of each equation: calculator annotations, else equations between the words. [] where one is wrong."""
     found: list[tuple[str, Fraction]] = []
+    solution = solution.translate(_MINUS)
     for left, right in _ANNOTATED.findall(solution) or _INLINE.findall(solution.partition("####")[0]):
         left = (
             re.sub(r"(?<=[\d)%])\s*[x×]\s*(?=[\d(.$])", " * ", left).replace("÷", "/").replace("$", "").replace(",", "")
@@ -212,13 +225,33 @@ def _kind(text: str, start: int, end: int, value: Fraction, listed: set[int]) ->
     number = text[start:end]
     if is_attached or is_structure or "/" in number or value <= 1 or value.denominator != 1 or _BODY.match(after):
         return "fixed"
-    if re.search(r"\b(?:an|number|no\.|grade|floor|room|page|chapter|level|day|week|step) $", before, re.I):
+    if re.search(
+        r"\b(?:an|number|no\.|grade|floor|room|page|chapter|level|day|week|step|(?:year|month|week|day|hour|minute) has) $",
+        before,
+        re.I,
+    ):
+        return "fixed"
+    is_money = text[start] == "$" or before[-1:] in ("£", "€", "¥", "₹")
+    coin = _COIN_AFTER.match(after)
+    if (
+        _COIN_BEFORE.search(before)
+        or (coin and (is_money or len(coin[0].split()) > 1))
+        or _is_of_the_world(text, start)
+    ):
         return "fixed"
     if number.endswith("%") or _PERCENT.match(after):
         return "percent"
     if _TIME.match(after):
         return "time"
     return "money" if number.startswith("$") or re.match(r"\s+(?:dollars?|cents?)\b", after) else "count"
+
+
+def _is_of_the_world(text: str, place: int) -> bool:
+    """Whether a number states what is so in the world: its sentence does, or counts legs (`8 legs, and an ant has 6`)."""
+    start, sentence = next((m.start(), m[0]) for m in _SENTENCE.finditer(text) if m.end() > place)
+    has_no_noun = re.match(r"\d+\s*(?:[.,;?!]|and\b|$)", sentence[place - start :])
+    counts_parts = any(_BODY.match(sentence, m.end()) for m in _LITERAL.finditer(sentence))
+    return bool(_WORLD.search(sentence) or (has_no_noun and counts_parts))
 
 
 def _constants_in(text: str) -> frozenset[Fraction]:

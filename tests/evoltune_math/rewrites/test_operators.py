@@ -241,30 +241,106 @@ def test_what_cannot_be_read_with_certainty_is_refused(text, solution, reason):
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "solution", "kept"),
     [
-        ("A spider has 8 legs. How many legs do 6 spiders have?", "8 legs"),
-        ("Ann, Bo and Cy share 30 nuts among the 3 of them. How many nuts does each get?", "the 3 of"),
-        ("Zoe is on floor 9 and goes 4 floors down. Which floor is that, if floors have whole numbers?", "floor 9"),
-        ("A 5-day ticket costs $40. How many dollars is that a day?", "5-day"),
+        ("A spider has 8 legs. How many legs do 6 spiders have?", "6 * 8 = 48", "8 legs"),
+        (
+            "A bee has 6 legs and a crab has 10. How many legs have 4 bees and 3 crabs?",
+            "4 * 6 = 24\n3 * 10 = 30\n24 + 30 = 54",
+            "has 10.",
+        ),
+        ("Ann, Bo and Cy share 30 nuts among the 3 of them. How many nuts does each get?", "30 / 3 = 10", "the 3 of"),
+        (
+            "Zoe is on floor 9 and goes 4 floors down. Which floor is that, if floors have whole numbers?",
+            "9 - 4 = 5",
+            "floor 9",
+        ),
+        ("A 5-day ticket costs $40. How many dollars is that a day?", "40 / 5 = 8", "5-day"),
+        (
+            "Bo pays for 3 pens at £2 each with a £10 note. How much change does he get?",
+            "3 * 2 = 6\n10 - 6 = 4",
+            "£10 note",
+        ),
+        ("Bo pays 13 dollars with a 20 dollar bill. How much change does he get?", "20 - 13 = 7", "20 dollar bill"),
+        ("Di has 7 coins of 50 cents. How many cents is that?", "7 * 50 = 350", "coins of 50 cents"),
+        (
+            "Water boils at 100 degrees. It has 64 degrees now. By how many degrees is it too cold?",
+            "100 - 64 = 36",
+            "at 100 degrees",
+        ),
+        ("A leap year has 366 days. It rained on 120 of them. How many days were dry?", "366 - 120 = 246", "has 366"),
+        ("A chessboard has 64 squares. 21 of them are taken. How many are free?", "64 - 21 = 43", "has 64"),
     ],
 )
-def test_a_number_that_cannot_be_another_stays(text, kept):
-    solution = {
-        "A s": "6 * 8 = 48\n#### 48",
-        "Ann": "30 / 3 = 10\n#### 10",
-        "Zoe": "9 - 4 = 5\n#### 5",
-        "A 5": "40 / 5 = 8\n#### 8",
-    }
-    answer = solution[text[:3]]
-    parent = Record(
-        domain="math", task=Task(instruction=text, reference=answer.rpartition(" ")[2]),
-        answers=(Answer(text=answer, model="seed"),),
-    )  # fmt: skip
-    assert isinstance(read_problem(parent.task, answer), Problem)
-    for i in range(20):
-        child = OPERATORS["renumber"][0]([parent], random.Random(i), None)
-        assert not isinstance(child, Rewritten) or kept in child.task.instruction
+def test_a_number_that_cannot_be_another_stays(text, solution, kept):
+    parent = solved_by(text, solution)
+    assert isinstance(read_problem(parent.task, parent.answers[0].text), Problem)
+    children = [OPERATORS["renumber"][0]([parent], random.Random(i), None) for i in range(8)]
+    assert all(not isinstance(child, Rewritten) or kept in child.task.instruction for child in children)
+
+
+def solved_by(text, solution):
+    """A problem with its steps; the last one ends in the reference."""
+    reference = solution.rpartition(" ")[2]
+    answer = Answer(text=f"{solution}\n#### {reference}", model="seed")
+    return Record(domain="math", task=Task(instruction=text, reference=reference), answers=(answer,))
+
+
+@pytest.mark.parametrize(
+    ("text", "solution"),
+    [
+        ("One angle of a triangle has 50 degrees and another angle 60. All angles make 180 degrees. How large is the third?", "50 + 60 = 110\n180 - 110 = 70"),
+        ("A triangle has sides of 6 cm, 8 cm and 10 cm. What is its perimeter?", "6 + 8 = 14\n14 + 10 = 24"),
+    ],
+)  # fmt: skip
+def test_what_a_law_binds_gets_no_other_numbers(text, solution):
+    parent = solved_by(text, solution)
+    assert OPERATORS["renumber"][0]([parent], random.Random(1), None) == "no other numbers fit"
+
+
+def test_minus_and_times_may_be_signs_of_print():
+    parent = solved_by(
+        "16 rows have 4 chairs each. 11 chairs broke. How many chairs are whole?", "16 × 4 = 64 chairs. 64 − 11 = 53"
+    )
+    child = OPERATORS["renumber"][0]([parent], random.Random(1), None)
+    rows, each, broken = (int(n) for n in re.findall(r"\d+", child.task.instruction))
+    assert child.task.reference == str(rows * each - broken)
+
+
+@pytest.mark.parametrize(
+    ("text", "solution", "left_out"),
+    [
+        ("A bus has 4 rows of 5 seats. Then 7 seats are added. How many seats has it?", "4 * 5 = 20\n20 + 7 = 27", "Then"),
+        ("Bo has 9 hens. He sells 3 hens. How many hens are left?", "9 - 3 = 6", ""),
+        ("A van carries 4 crates of 30 kg. The empty van weighs 900 kg. How many kilograms does the full van weigh?", "4 * 30 = 120\n900 + 120 = 1020", ""),
+        ("Bo is 12 years old. How old is he in 5 years? Subtract 4 from that answer. What is the result?", "12 + 5 = 17\n17 - 4 = 13", ""),
+    ],
+)  # fmt: skip
+def test_a_sentence_is_left_out_only_where_the_question_stays_the_same(text, solution, left_out):
+    parent = solved_by(text, solution)
+    children = [OPERATORS["shorten"][0]([parent], random.Random(i), None) for i in range(4)]
+    assert all(
+        isinstance(c, Rewritten) and left_out not in c.task.instruction if left_out else isinstance(c, str)
+        for c in children
+    )
+
+
+def test_a_number_of_a_chain_keeps_its_rank():
+    """Nobody who does both can be counted more often than those who do one."""
+    first = solved_by(
+        "Two numbers add up to 50. One is 14 more than the other. What is the larger?", "50 + 14 = 64\n64 / 2 = 32"
+    )
+    second = solved_by(
+        "Of 40 pupils 18 swim, 17 run and 7 do both. How many do neither?", "18 + 17 = 35\n35 - 7 = 28\n40 - 28 = 12"
+    )
+    texts = [getattr(OPERATORS["chain"][0]([first, second], random.Random(i), None), "task", None) for i in range(12)]
+    assert all("n do both" not in task.instruction for task in texts if task)
+
+
+def test_kilometres_become_metres():
+    parent = solved_by("Nina runs 4 km today and 7 km tomorrow. How many kilometres is that?", "4 + 7 = 11")
+    child = OPERATORS["convert"][0]([parent], random.Random(1), None)
+    assert child.task.reference == "11000" and "How many metres" in child.task.instruction
 
 
 @pytest.mark.parametrize(
@@ -314,6 +390,7 @@ def test_an_answer_that_failed_is_not_edited():
         ("Kate owns 17 badges and gets 8 from Mei. What is her number of badges?", "other numbers"),
         ("Kate owns 17 badges and gets 7 from Mei, 3 of them red. How many badges?", "other numbers"),
         ("Kate owns seventeen badges, and Mei gives her 7. How many are there?", ""),
+        ("Kate owns 7 badges and gets 17 from Mei. What is her number of badges?", "numbers in another order"),
         ("Kate owns 17 badges and gets 7 from Mei.", "asks nothing"),
         ("Kate owns 17 badges and gets 7 from Mei. What is n?", "another unknown"),
     ],
@@ -322,6 +399,22 @@ def test_a_wording_is_checked_against_the_facts(wording, why):
     from evoltune_math.rewrites.operators import faithful
 
     assert faithful(next(iter(seeds())).task, wording) == why
+
+
+def test_a_wording_keeps_the_place_of_the_unknown():
+    from evoltune_math.rewrites.operators import faithful
+
+    task = Task(
+        instruction="A hall has 24 rows of x seats. How many seats has it? If the answer to this question is 312, what is x?"
+    )
+    assert not faithful(
+        task,
+        "There are 24 rows with x seats each. How many seats are there? If the answer is 312, what is the value of x?",
+    )
+    assert faithful(
+        task,
+        "There are x rows with 24 seats each. How many seats are there? If the answer is 312, what is the value of x?",
+    )
 
 
 @pytest.mark.parametrize("reference", ["48", None])
