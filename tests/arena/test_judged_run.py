@@ -85,31 +85,6 @@ def test_the_answers_before_and_after_are_compared_and_shown(openai_server, eval
     assert server.stats()["ok"] == asked  # nothing is paid twice
 
 
-def test_whole_dialogues_are_judged(openai_server, tmp_path, write):
-    """Of a file of one's own rows; in the second turn the trained model is worse."""
-    rows = [{"id": "a", "instruction": "Why?", "later_turns": ["And then?"]}, {"id": "b", "instruction": "How?"}]
-    suite = write(tmp_path / "mine.jsonl", rows)
-    folder = tmp_path / "run"
-    for label, first, second in (("after", 7, 2), ("before", 3, 8)):
-        place = folder / "eval" / label
-        place.mkdir(parents=True)
-        texts = {"a": f"Worth {first}", "a#2": f"Worth {second}", "b": f"Worth {first}"}
-        write(place / "mine.jsonl", [{"problem": p, "sample": 0, "settings": KEY, "text": t} for p, t in texts.items()])
-        entry = {"suite": "general/mine", "settings_key": KEY, "statuses": {"unverifiable": 2}, "measures": {}, "n": 2}
-        (place / "scores.json").write_text(json.dumps({"suites": {"mine": entry}}))
-    server = openai_server(judge="fair")  # an answer is worth its last number
-    teacher = {"kind": "http", "model": "judge", "endpoints": [{"url": f"{server.url}/v1"}]}
-    tree = {
-        "domain": "general", "name": "x",
-        "eval": {"suites": [f"general:{suite}"], "judge": {"teacher": teacher, "planted": 0, "repeats": 0}},
-    }  # fmt: skip
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
-    (result,) = judge_run(load_recipe(tmp_path / "recipe.yaml"), folder)
-    assert (result["pairs"][0]["win"], result["pairs"][0]["lose"]) == (1, 1)
-    shown = (folder / "eval/judge/mine/texts/after.jsonl").read_text()
-    assert "[The next request]\\nAnd then?\\n\\n[The answer to it]\\nWorth 2" in shown
-
-
 def test_a_judge_that_cannot_tell_is_warned_of_on_the_page(openai_server, evaluated):
     server = openai_server(judge="first")
     recipe, folder = evaluated(f"{server.url}/v1", planted=4, repeats=0)

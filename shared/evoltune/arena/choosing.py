@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from evoltune.arena.dialogues import turn_by_turn
 from evoltune.arena.judge import judge_study
 from evoltune.arena.judged_run import full_name, own_system, study_of
 from evoltune.errors import DataError, RecipeError
@@ -63,7 +64,7 @@ def is_for_judge(recipe: Recipe, suite: str, entry: Mapping[str, Any]) -> bool:
 
 
 def points_against(recipe: Recipe, name: str, out: Path, reference: Path, journal: Path) -> dict[str, float]:
-    """The points of a candidate on each problem of a suite: 1 where it wins against the reference, 0.5 for a tie, 0 where it loses.
+    """The points of a candidate on each turn of each problem of a suite: 1 where it wins against the reference, 0.5 for a tie, 0 where it loses.
     Leaves out problems on which a judgement could not be read."""
     judge = recipe.eval.judge
     if judge is None:
@@ -71,7 +72,7 @@ def points_against(recipe: Recipe, name: str, out: Path, reference: Path, journa
     data = Path(recipe.eval.data) if recipe.eval.data else None
     suite = load_suite(name, data, domain=recipe.domain).first(recipe.eval.limit)
     if out == reference:
-        return dict.fromkeys((task.name for task in suite.tasks), 0.5)
+        return dict.fromkeys((task.name for task in turn_by_turn(suite).tasks), 0.5)
     place, systems = out / JUDGED / suite.name, []
     for label, folder in (("candidate", out), ("reference", reference)):
         entry = (read_json(folder / SCORES) or {}).get("suites", {}).get(suite.name)

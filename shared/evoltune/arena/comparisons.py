@@ -6,6 +6,7 @@ list(comparisons(study, suite, answers, checked={}))
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evoltune.arena.dialogues import turn_of
 from evoltune.arena.planted import BETTER, planted_pairs
 from evoltune.arena.study import Answers, Study, pairs
 from evoltune.evaluate.suites import Suite
@@ -40,7 +41,8 @@ def decided(checked: Checked, problem: str, a: str, b: str) -> str:
 
 def comparisons(study: Study, suite: Suite, answers: Answers, checked: Checked) -> Iterator[Comparison]:
     """Lists what the judge is asked. `scores` and `preference`: each pair of systems on each problem, in both orders. `ranks`: all
-    systems at once, forwards and backwards. `grades`: each answer by itself. The comparisons that test the judge follow."""
+    systems at once, forwards and backwards. `grades`: each answer by itself. The comparisons that test the judge follow; their planted
+    pairs are of first answers, as a twin of a whole dialogue would be worse in what is not judged."""
     asked = [
         Comparison(task=task, shown=shown, texts=tuple(answers[name][task.name] for name in shown))
         for task in suite.tasks
@@ -49,7 +51,8 @@ def comparisons(study: Study, suite: Suite, answers: Answers, checked: Checked) 
     yield from asked
     again = sorted(asked, key=lambda c: digest([study.seed, c.name]))[: study.repeats]
     yield from (replace(comparison, repeat=1) for comparison in again)
-    for pair in planted_pairs(suite, answers, each=study.planted, seed=study.seed):
+    opening = replace(suite, tasks=tuple(task for task in suite.tasks if turn_of(task) == 1))
+    for pair in planted_pairs(opening, answers, each=study.planted, seed=study.seed):
         names, texts = (BETTER, pair.kind), (pair.better, pair.worse)
         orders: Sequence[tuple[int, ...]] = [(0,), (1,)] if study.protocol == "grades" else [(0, 1), (1, 0)]
         for order in orders:

@@ -5,7 +5,7 @@
 Protocols: `scores`, two scores from 1 to 10 as in Vicuna's evaluation; `criteria`, five such scores for each answer, by the criteria of
 WizardLM's human evaluation (2304.12244, section 4.3), whose mean counts; `preference`, A, B or TIE as in LIMA (2305.11206,
 section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.12244, section 4.3); `grades`, excellent, pass or fail
-for each answer by itself as in LIMA (section 4.3). Where the domain's verifier tells two answers apart, it decides first.
+for each answer by itself as in LIMA (section 4.3). Later turns of a dialogue are judged by themselves. Where the domain's verifier tells two answers apart, it decides first.
 A further protocol needs its name in study.py, its prompt in prompts/, and its reading in `read_reply`.
 Invariant: a reply that cannot be read is asked for again with another seed, then counted as unreadable; never guessed.
 """
@@ -21,6 +21,7 @@ from statistics import fmean
 from typing import Any
 
 from evoltune.arena.comparisons import Checked, Comparison, comparisons
+from evoltune.arena.dialogues import turn_by_turn
 from evoltune.arena.standings import standings
 from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, Study, collect_answers, suite_of
 from evoltune.errors import EvoltuneError
@@ -94,20 +95,21 @@ def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict
     suite = suite_of(study)
     answers = collect_answers(study, suite, folder)
     checked = checked_answers(suite, answers, folder) if study.checks else {}
+    turns = turn_by_turn(suite)
     with Store.open(journal or folder) as store:
-        judgements = asyncio.run(_judge_all(study, list(comparisons(study, suite, answers, checked)), store))
+        judgements = asyncio.run(_judge_all(study, list(comparisons(study, turns, answers, checked)), store))
         cost = store.spent()
     with jsonl_writer(folder / "judgements.jsonl") as write:
         for judgement in judgements:
             write(asdict(judgement))
     facts = {"cost": cost, "suite": suite.name, "sha256": suite.sha256}
-    result = standings(study, suite, answers, judgements, checked) | facts
+    result = standings(study, turns, answers, judgements, checked) | facts
     write_json(folder / STANDINGS, result)
     return result
 
 
 def checked_answers(suite: Suite, answers: Answers, folder: Path) -> Checked:
-    """The verifier's verdict on each answer, under the suite's own profile."""
+    """The verifier's verdict on each first answer, under the suite's own profile."""
     found = {}
     for system, texts in answers.items():
         samples = [Sample(problem=task.name, sample=0, text=texts[task.name]) for task in suite.tasks]

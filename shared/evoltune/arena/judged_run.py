@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evoltune.arena.dialogues import turn_by_turn
 from evoltune.arena.judge import judge_study
 from evoltune.arena.standings import report
-from evoltune.arena.study import Study, check_systems, dialogue
+from evoltune.arena.study import Study, check_systems
 from evoltune.errors import DataError
-from evoltune.evaluate.suites import ROWS_FILE, Suite, later_turns, load_suite
-from evoltune.generate.completions import answers_by_turn, finished_samples
+from evoltune.evaluate.suites import ROWS_FILE, Suite, load_suite
+from evoltune.generate.completions import finished_samples
 from evoltune.recipe import Judge, Recipe, System
 from evoltune.rows.files import jsonl_writer, read_json
 from evoltune.run.paths import AFTER, BEFORE, EVAL, JUDGED, TRAINED, scores_path
@@ -83,13 +84,13 @@ def _own_systems(folder: Path, place: Path, suite: Suite, scores: Mapping[str, M
 
 
 def own_system(place: Path, suite: Suite, label: str, folder: Path, entry: Mapping[str, Any]) -> System:
-    """Writes the answers in an evaluation's folder as a file below `place`, and returns it as a system. Of each problem the first
-    sample is taken; where the problem has later turns, the whole dialogue. `entry`: the suite's part of `scores.json`."""
+    """Writes the answers in an evaluation's folder as a file below `place`, and returns it as a system. Of each turn of each problem
+    the first sample is taken. `entry`: the suite's part of `scores.json`."""
     texts = finished_samples(folder / f"{suite.name}.jsonl", entry["settings_key"])
     path = place / "texts" / f"{label}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with jsonl_writer(path) as write:
-        for task in suite.tasks:
-            if turns := answers_by_turn(texts, task.name, 0, 1 + len(later_turns(task))):
-                write({"problem": task.name, "text": dialogue(task, turns)})
+        for task in turn_by_turn(suite).tasks:
+            if (task.name, 0) in texts:
+                write({"problem": task.name, "text": texts[task.name, 0]["text"]})
     return System(name=label, answers=str(path))

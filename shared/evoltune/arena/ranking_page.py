@@ -14,6 +14,7 @@ from pathlib import Path
 from string import ascii_uppercase as LETTERS
 from typing import Any
 
+from evoltune.arena.dialogues import turn_by_turn
 from evoltune.arena.study import CRITERIA, Study, Vote, collect_answers, suite_of
 from evoltune.errors import DataError
 from evoltune.record import digest
@@ -25,6 +26,7 @@ def write_page(study: Study, folder: Path) -> tuple[Path, Path]:
     """Writes the page and its key below `folder` and returns both paths. The same study gives the same page."""
     suite = suite_of(study)
     answers = collect_answers(study, suite, folder)
+    suite = turn_by_turn(suite)
     if len(answers) > len(LETTERS):
         raise DataError(f"{len(answers)} systems: a page for people shows at most {len(LETTERS)}: leave some out")
     order = {task.name: _shuffled(list(answers), study.seed, task.name) for task in suite.tasks}

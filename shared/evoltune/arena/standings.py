@@ -16,6 +16,7 @@ from typing import Any
 
 from evoltune.arena.agreement import agreement, read_votes
 from evoltune.arena.comparisons import Checked, decided
+from evoltune.arena.dialogues import turn_of
 from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, PairResult, Study, pairs
 from evoltune.arena.trust import comparisons_read, sign, trust, trust_lines, winner_of
 from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, skills_of
@@ -56,10 +57,12 @@ def _over_orders(problem: str, a: str, b: str, orders: Sequence[Mapping[str, flo
 def standings(
     study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement], checked: Checked | None = None
 ) -> dict[str, Any]:
-    """Counts wins, ties and losses of each pair: overall, by difficulty, by skill (`radar`) and by problem (`points`). Adds how far the judge can be
+    """Counts wins, ties and losses of each pair: overall, by difficulty, by turn of the dialogue with the mean scores of both, by skill
+    (`radar`) and by problem (`points`). `suite`: as `turn_by_turn` gives it. Adds how far the judge can be
     trusted and how far it agrees with people. Returns a JSON-ready dict."""
     results = pair_results(study, judgements, checked)
     levels = {task.name: _level(difficulties_of(task.fields)) for task in suite.tasks}
+    turns = {task.name: str(turn_of(task)) for task in suite.tasks}
     skills = {task.name: (skills_of(task.fields) or [NOT_STATED])[0] for task in suite.tasks}
     out: dict[str, Any] = {
         "protocol": study.protocol,
@@ -79,6 +82,7 @@ def standings(
                 "decided_by_checks": len(own) - len(asked),
                 "consistent": sum(r.consistent for r in asked) / len(asked) if asked else None,
                 "by_difficulty": {k: _tally(v) for k, v in _grouped(own, levels)},
+                "by_turn": _by_turn(study, own, turns) if len({*turns.values()}) > 1 else {},
                 "radar": {k: _share(v, study.protocol) for k, v in _grouped(own, skills)},
                 "share": _share(own, study.protocol),
                 "points": {r.problem: r.points for r in own},
@@ -142,6 +146,16 @@ def _share(results: Sequence[PairResult], protocol: str) -> dict[str, Any]:
     return {"n": len(results), "value": a / b if b else None}
 
 
+def _by_turn(study: Study, results: Sequence[PairResult], turns: Mapping[str, str]) -> dict[str, Any]:
+    """turn -> wins, ties and losses, and under `scores` or `criteria` the mean of what the judge gave to both."""
+    found = {turn: _tally(own) for turn, own in _grouped(results, turns)}
+    for turn, own in _grouped([r for r in results if r.by == "judge"], turns):
+        if study.protocol in ("scores", "criteria"):
+            scores = {"a": fmean(r.value_a for r in own), "b": fmean(r.value_b for r in own)}
+            found[turn]["scores"] = {"n": len(own), **scores}
+    return found
+
+
 def _grouped(results: Sequence[PairResult], key: Mapping[str, str]) -> list[tuple[str, list[PairResult]]]:
     groups: dict[str, list[PairResult]] = defaultdict(list)
     for result in results:
@@ -166,9 +180,17 @@ def report(result: Mapping[str, Any]) -> Iterator[str]:
     body = [
         [f"{pair['a']} - {pair['b']}", group, tally["win"], tally["tie"], tally["lose"], f"{tally['p']:.2g}"]
         for pair in result["pairs"]
-        for group, tally in [("all", pair), *pair["by_difficulty"].items()]
+        for group, tally in [
+            ("all", pair),
+            *pair["by_difficulty"].items(),
+            *((f"turn {n}", t) for n, t in pair["by_turn"].items()),
+        ]
     ]
     yield from table(["pair", "difficulty", "win", "tie", "lose", "p"], body)
+    for pair in result["pairs"]:
+        for turn, tally in pair["by_turn"].items():
+            if scores := tally.get("scores"):
+                yield f"turn {turn}: {pair['a']} {scores['a']:.1f}, {pair['b']} {scores['b']:.1f} (1 to 10, n={scores['n']})"
     for pair in result["pairs"]:
         if pair["share"]["value"] is not None:
             share = percent(pair["share"]["value"])

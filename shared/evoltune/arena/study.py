@@ -19,16 +19,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from evoltune.arena.dialogues import judged_texts, turn_by_turn
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.samples import read_samples
 from evoltune.evaluate.suites import Suite, later_turns, load_suite
-from evoltune.generate.completions import answers_by_turn, finished_samples, generate, generate_later_turns
+from evoltune.generate.completions import finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationSettings, SampleRequest, find_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval, Section, System, Teacher
 from evoltune.recipe.load import load_section
 from evoltune.recipe.types import Count, FilePath, NameOrPath, Positive, Share
-from evoltune.record import Task
 from evoltune.teacher.engines import check_engine
 
 Answers = Mapping[str, Mapping[str, str]]
@@ -166,31 +166,22 @@ def pairs(study: Study) -> list[tuple[str, str]]:
     return list(combinations(names, 2))
 
 
-def dialogue(task: Task, texts: Sequence[str]) -> str:
-    """What a judge reads of an answer: the first one, then each later request with the answer to it."""
-    asked = later_turns(task)[: len(texts) - 1]
-    later = zip(asked, texts[1:], strict=True)
-    return "\n\n".join(
-        [texts[0], *(f"[The next request]\n{turn}\n\n[The answer to it]\n{text}" for turn, text in later)]
-    )
-
-
 def collect_answers(study: Study, suite: Suite, folder: Path) -> dict[str, dict[str, str]]:
-    """Every system's answer to every problem: read, or generated into `folder/answers` (resumable). Raises DataError when a
-    file leaves problems unanswered."""
-    answers = {}
+    """What the judge reads of every system's answer to every turn: read, or generated into `folder/answers` (resumable). Raises
+    DataError when a file leaves problems unanswered."""
+    answers, turns = {}, turn_by_turn(suite)
     for system in study.systems:
         if system.answers:
-            samples = read_samples(Path(system.answers), suite, column=system.column)
+            samples = read_samples(Path(system.answers), turns, column=system.column)
             found = {s.problem: s.text for s in reversed(samples)}  # the first sample of a problem counts
         else:
             found = _generated(study, system, suite, folder / "answers" / f"{system.name}.jsonl")
-        missing = [task.name for task in suite.tasks if task.name not in found]
+        missing = [task.name for task in turns.tasks if task.name not in found]
         if missing:
             raise DataError(
-                f"system {system.name!r} has no answer to {len(missing)} of {len(suite.tasks)} problems, e.g. {missing[0]!r}"
+                f"system {system.name!r} has no answer to {len(missing)} of {len(turns.tasks)} problems, e.g. {missing[0]!r}"
             )
-        answers[system.name] = found
+        answers[system.name] = judged_texts(turns, found)
     return answers
 
 
@@ -211,5 +202,6 @@ def _generated(study: Study, system: System, suite: Suite, path: Path) -> dict[s
     generate(requests, settings, source, path)
     later = {task.name: later_turns(task) for task in suite.tasks}
     generate_later_turns(requests, later, settings, source, path)
-    found = finished_samples(path, settings.key)
-    return {t.name: dialogue(t, answers_by_turn(found, t.name, 0, 1 + len(later[t.name]))) for t in suite.tasks}
+    return {
+        problem: row["text"] for (problem, sample), row in finished_samples(path, settings.key).items() if sample == 0
+    }

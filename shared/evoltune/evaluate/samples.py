@@ -4,7 +4,8 @@
     samples = read_samples(Path("gpt3.jsonl"), suite, column="175b_finetuning.solution")
 
 Formats: human-eval samples, EvalPlus samples and `eval_results.json`, lm-eval's `samples_*.jsonl` (which repeat a response for
-each filter), bigcode's `generations.json` (a list of lists, in the order of the suite), and plain rows.
+each filter), bigcode's `generations.json` (a list of lists, in the order of the suite), FastChat's model answers (turns of a
+dialogue), and plain rows.
 `load_suite` has checked the hash of the suite's file, so the problems are the published ones.
 Invariant: every row becomes one or more samples of a known problem, or an error that names the row.
 """
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import DataError, nearest
-from evoltune.evaluate.suites import Suite
+from evoltune.evaluate.suites import TURN, Suite
+from evoltune.generate.completions import turn_name
 from evoltune.record import Answer, Record, Task
 from evoltune.rows.readers import read_located
 
@@ -134,7 +136,7 @@ class ProblemIndex:
         unnamed = (
             f"{Path(suite.source).name}:"  # a problem without an id is called by its place, whose number is a line
         )
-        numbered = (t for t in suite.tasks if not t.name.startswith(unnamed))
+        numbered = (t for t in suite.tasks if not t.name.startswith(unnamed) and TURN not in t.fields)
         self.by_number = {int(m[0]): t for t in numbered if (m := re.findall(r"\d+", t.name)[-1:])}
         self.by_question: dict[str, Task] = {}
         for task in suite.tasks:
@@ -161,6 +163,9 @@ class ProblemIndex:
             return None
         if given.lower() in self.by_name:
             return self.by_name[given.lower()]
+        first, mark, turn = given.rpartition("#")
+        if mark and (task := self._by_id(first)):
+            return self.by_name.get(turn_name(task.name, turn).lower())
         number = re.match(r"(?i)(?:humaneval|mbpp|gsm8k|math|test)?[\W_]*(\d+)", given)
         return self.by_number.get(int(number[1])) if number else None
 
@@ -193,7 +198,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _flattened(rows: Iterable[tuple[str, Row]], index: ProblemIndex) -> Iterator[tuple[str, Row]]:
-    """Rows that stand for several: EvalPlus's {"eval": {task: [result, ...]}} and {task: text}."""
+    """Rows that stand for several: EvalPlus's {"eval": {task: [result, ...]}}, FastChat's {"choices": [{"turns": [text, ...]}]} and
+    {task: text}."""
     filters: dict[Any, str] = {}
     for where, row in rows:
         if isinstance(row.get("filter"), str) and "resps" in row:
@@ -206,10 +212,22 @@ def _flattened(rows: Iterable[tuple[str, Row]], index: ProblemIndex) -> Iterator
                 for result in results if isinstance(results, list) else [results]:
                     if isinstance(result, Mapping) and "solution" in result:
                         yield f"{where}: {task}", {"task_id": task, **result}
+        elif isinstance(row.get("choices"), list) and "question_id" in row:
+            yield from _turns_of(row, where, index)
         elif row and all(str(key).lower() in index.by_name for key in row):
             yield from ((where, {"task_id": task, "text": text}) for task, text in row.items())
         else:
             yield where, row
+
+
+def _turns_of(row: Row, where: str, index: ProblemIndex) -> Iterator[tuple[str, Row]]:
+    """The answers of a dialogue, of each turn that is a problem of the suite."""
+    problem = index.find({"id": row["question_id"]}, where).name
+    for number, choice in enumerate(row["choices"]):
+        texts = choice.get("turns") if isinstance(choice, Mapping) else None
+        for turn, text in enumerate(texts if isinstance(texts, list) else [], 1):
+            if (name := turn_name(problem, turn)).lower() in index.by_name:
+                yield where, {"problem": name, "sample": number, "text": text}
 
 
 def _one_line(text: str) -> str:

@@ -35,6 +35,8 @@ from evoltune.terminal import table
 
 LATER_TURNS = "later_turns"
 """Column of what the user says after the first answer, a list of texts."""
+TURN = "dialogue_turn"
+"""Field of a later turn's task, where each turn is a problem of its own: its number, 2 for the second."""
 ROWS_FILE = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
 
 
@@ -73,7 +75,7 @@ class DeclaredSuite:
 
 def later_turns(task: Task) -> Sequence[str]:
     """What the user says after the first answer, turn by turn (`fields["later_turns"]`); the verifier judges the first answer, a
-    judge the whole dialogue."""
+    judge each."""
     turns = task.fields.get(LATER_TURNS)
     return [str(turn) for turn in turns] if isinstance(turns, list) else []
 

@@ -96,17 +96,9 @@ def generate_later_turns(
         generate(following, settings, model, out, batch_size=batch_size)
 
 
-def turn_name(problem: str, turn: int) -> str:
+def turn_name(problem: str, turn: int | str) -> str:
     """The name of a dialogue's turn; the first has the problem's own."""
-    return problem if turn == 1 else f"{problem}#{turn}"
-
-
-def answers_by_turn(
-    finished: Mapping[tuple[str, int], Mapping[str, Any]], problem: str, sample: int, turns: int
-) -> list[str]:
-    """The texts of a dialogue's turns, as far as they were generated."""
-    names = (turn_name(problem, n) for n in range(1, turns + 1))
-    return [str(finished[name, sample]["text"]) for name in names if (name, sample) in finished]
+    return problem if turn in (1, "1") else f"{problem}#{turn}"
 
 
 def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, Any]]:

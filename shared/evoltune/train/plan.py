@@ -129,7 +129,7 @@ def _judgements(recipe: Recipe, steps: int) -> str:
     each = {"grades": systems, "ranks": 2}.get(judge.protocol, 2 * (systems - 1))
     cap = f"; the budget allows {judge.teacher.budget.calls:,}" if judge.teacher.budget.calls else ""
     return (
-        f"{each} calls for each open problem ({judge.protocol}, {systems} systems), and at most {6 * judge.planted + judge.repeats} a suite "
+        f"{each} calls for each turn of an open problem ({judge.protocol}, {systems} systems), and at most {6 * judge.planted + judge.repeats} a suite "
         f"to measure the judge{_choices(recipe, steps)}{cap}"
     )
 
