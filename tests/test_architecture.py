@@ -75,6 +75,11 @@ def name_of(path: Path, root: Path) -> str:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def modules() -> dict[str, Path]:
     return {name_of(path, root): path for root in ROOTS for path in sorted(root.rglob("*.py"))}
 
@@ -100,11 +105,7 @@ def imports_in(node: ast.AST, module: str, path: Path, inside: bool) -> Iterator
 @cache
 def imports() -> tuple[Import, ...]:
     """All imports of all modules; importing a module also imports the packages above it."""
-    return tuple(
-        found
-        for name, path in modules().items()
-        for found in imports_in(ast.parse(path.read_text("utf-8")), name, path, False)
-    )
+    return tuple(found for name, path in modules().items() for found in imports_in(tree_of(path), name, path, False))
 
 
 def ours() -> list[Import]:
@@ -188,7 +189,7 @@ def test_the_pipeline_has_150_lines_at_most_any_file_450_any_function_60():
         text = path.read_text("utf-8")
         if (lines := len(text.splitlines())) > (150 if path.name == "pipeline.py" else 450):
             bad.append(f"{path}: {lines} lines")
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 size = (node.end_lineno or 0) - node.lineno + 1
                 if size > 60:
@@ -200,7 +201,7 @@ def test_nearly_every_function_is_annotated():
     functions = [
         node
         for path in modules().values()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     bare = sum(node.returns is None for node in functions)
@@ -229,7 +230,7 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]):
 
 def strings_of(path: Path) -> list[tuple[int, str]]:
     """(line, value) of each string in a module's code; docstrings are left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
         (node.lineno, node.value)
@@ -260,7 +261,7 @@ def test_file_names_of_a_run_are_written_only_in_run_paths():
     for path in SHARED.rglob("*.py"):
         here = allowed.get(path.relative_to(SHARED / "evoltune").as_posix(), set())
         found = {(line, text) for line, text in strings_of(path) if text in files - here}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
                 found |= {(node.lineno, node.right.value)} if node.right.value in names - here else set()
         assert not found, f"{path}: use the name from run/paths.py: {sorted(found)}"

@@ -62,6 +62,9 @@ def test_programs_that_solve_nothing_define_every_function(names: list[str]):
         assert defined >= {*names}
 
 
-@pytest.mark.parametrize("name", [pytest.param("code", marks=pytest.mark.slow), "math", "general"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [pytest.param("code", marks=SLOW), pytest.param("math", marks=SLOW), "general"])
 def test_our_own_domains_keep_every_law(name: str):
     assert [f"{f.name}: {f.detail}" for f in check_domain(name, seconds=4) if f.ok is False] == []

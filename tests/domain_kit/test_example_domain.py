@@ -56,14 +56,12 @@ def test_it_is_at_most_two_hundred_lines():
     assert sum(len(p.read_text().splitlines()) for p in (EXAMPLE / "evoltune_sql").glob("*.py")) <= 200
 
 
-def test_it_is_found_by_entry_point_and_keeps_every_law(python: Path, tmp_path: Path):
+def test_it_is_found_by_entry_point(python: Path, tmp_path: Path):
     listed = evoltune(python, "domains", "ls", cwd=tmp_path)
     assert "evoltune_sql:domain" in listed.stdout, listed.stdout + listed.stderr
-    checked = evoltune(python, "domains", "check", "sql", cwd=tmp_path)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_its_own_tests_pass(python: Path, tmp_path: Path):
+def test_its_own_tests_pass_so_that_it_keeps_every_law(python: Path, tmp_path: Path):
     run = subprocess.run(
         [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE / "tests")],
         cwd=tmp_path,
