@@ -1,5 +1,6 @@
 """Measured difficulty: what is sampled, what verify counts, what curation does with it, and that a kill costs no call twice."""
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from evoltune.evolve.pass_rate import sampler_of
 from evoltune.recipe import Curate, PassRate
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.store import Store
+from evoltune.teacher.protocol import Reply
 from evoltune.verification.checker import open_checker, verify_stage
 from evoltune.verification.records import SAMPLES
 
@@ -149,3 +151,22 @@ def test_rows_are_drawn_in_proportion_to_their_difficulty():
 def test_operators_alone_need_no_sampler(tmp_path):
     _, _, teacher = grown(tmp_path, recipe(rounds=1), lamps(3, operators=COUNTED[:1]))
     assert not [r for r in teacher.asked if re.match("pass_rate", r.purpose)]
+
+
+def test_two_models_of_one_run_share_its_budget(tmp_path):
+    from openai_server import serving
+
+    from evoltune.recipe import Budget, Endpoint, Teacher
+    from evoltune.teacher.protocol import make_request
+    from evoltune.teacher.stack import open_teacher
+
+    async def ask(store, url):
+        config = Teacher(kind="http", model="m", endpoints=(Endpoint(url=url),), budget=Budget(calls=7))
+        async with open_teacher(config, store) as first, open_teacher(config, store, beside=first) as second:
+            requests = [make_request(config, f"Answer: {i}", purpose="answer", seed=i) for i in range(20)]
+            calls = (teacher.complete(r) for r, teacher in zip(requests, [first, second] * 10, strict=True))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    with serving() as server, Store.open(tmp_path) as store:
+        replies = asyncio.run(ask(store, f"{server.url}/v1"))
+        assert server.stats()["ok"] == sum(isinstance(r, Reply) for r in replies) == 7

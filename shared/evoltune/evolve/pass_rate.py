@@ -45,7 +45,7 @@ async def open_sampler(recipe: Recipe, store: Store, teacher: protocol.Teacher) 
     if sampler_of(recipe) == recipe.teacher:
         yield teacher
         return
-    async with open_teacher(sampler_of(recipe), store) as sampler:
+    async with open_teacher(sampler_of(recipe), store, beside=teacher) as sampler:
         yield sampler
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evoltune.errors import BudgetError
 from evoltune.recipe import Budget, Price
@@ -73,43 +73,71 @@ def _spend(usage: Usage, price: Price) -> Spend:
     return Spend(calls=1, tokens=usage.prompt_tokens + usage.completion_tokens, usd=cost(price, usage))
 
 
-class BudgetMeter:
-    """What a run has spent and has reserved. With a store it continues from the run's earlier sessions."""
+@dataclass
+class _Till:
+    """The amounts of a run, which all of its meters share."""
 
-    def __init__(self, budget: Budget, price: Price, store: Store | None = None) -> None:
+    started: float
+    spent: Spend = field(default_factory=Spend)
+    lost: Spend = field(default_factory=Spend)
+    reserved: Spend = field(default_factory=Spend)
+    bounded: int = 0
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    earlier_wall_s: float = 0.0
+    noted_wall_s: float = 0.0
+
+
+class BudgetMeter:
+    """What a run has spent and has reserved. With a store it continues from the run's earlier sessions.
+
+    beside: the meter of another model that is open in the same run: both count into one sum, each at its own price.
+    """
+
+    def __init__(
+        self, budget: Budget, price: Price, store: Store | None = None, *, beside: BudgetMeter | None = None
+    ) -> None:
         self.price = price
         self._budget, self._store = budget, store
-        self._spent, self._lost = Spend(), Spend()
-        self.reserved = Spend()
-        self._bounded = int((store.noted(BOUNDED_NOTE) or 0) if store is not None else 0)
-        self._settled = asyncio.Event()
         self._overruns = Overruns(store)
-        self._started, self._earlier_wall_s, self._noted_wall_s = time.monotonic(), 0.0, 0.0
         self.has_caps = bool(budget.usd or budget.tokens or budget.calls or budget.wall_s)
-        if store is not None and self.has_caps:
+        self._till: _Till = beside._till if beside is not None else self._opened()
+
+    def _opened(self) -> _Till:
+        """What the run's earlier sessions left."""
+        till, store = _Till(started=time.monotonic()), self._store
+        if store is None:
+            return till
+        till.bounded = int(store.noted(BOUNDED_NOTE) or 0)
+        if self.has_caps:
             rows = store.spent().values()
-            self._lost = Spend(**(store.noted(LOST_NOTE) or {}))
-            self._spent = self._lost + Spend(
+            till.lost = Spend(**(store.noted(LOST_NOTE) or {}))
+            till.spent = till.lost + Spend(
                 calls=int(sum(r["calls"] for r in rows)),
                 tokens=int(sum(r["prompt_tokens"] + r["completion_tokens"] for r in rows)),
                 usd=sum(r["usd"] for r in rows),
             )
-            self._earlier_wall_s = float(store.noted(WALL_NOTE) or 0.0)
+            till.earlier_wall_s = float(store.noted(WALL_NOTE) or 0.0)
+        return till
+
+    @property
+    def reserved(self) -> Spend:
+        """What calls in flight may cost."""
+        return self._till.reserved
 
     def _wall_s(self) -> float:
-        return self._earlier_wall_s + time.monotonic() - self._started
+        return self._till.earlier_wall_s + time.monotonic() - self._till.started
 
     def wall_left_s(self) -> float:
         """Seconds until the wall-time cap; infinite without one."""
         if not self._budget.wall_s:
             return float("inf")
         spent = self._wall_s()
-        if spent - self._noted_wall_s > 1.0:
+        if spent - self._till.noted_wall_s > 1.0:
             self._note_wall(spent)
         return self._budget.wall_s - spent
 
     def _note_wall(self, spent: float) -> None:
-        self._noted_wall_s = spent
+        self._till.noted_wall_s = spent
         if self._store is not None:
             self._store.note(WALL_NOTE, spent)
 
@@ -117,8 +145,8 @@ class BudgetMeter:
         """Records what later sessions of the run continue from."""
         if self.has_caps:
             self._note_lost()
-        if self._bounded and self._store is not None:
-            self._store.note(BOUNDED_NOTE, self._bounded)
+        if self._till.bounded and self._store is not None:
+            self._store.note(BOUNDED_NOTE, self._till.bounded)
         if self._budget.wall_s:
             self._note_wall(self._wall_s())
 
@@ -167,7 +195,7 @@ class BudgetMeter:
         more = self._completion(max(0, texts * UNSEEN_TEXT - asked))
         rest = self._rest()
         more = Spend(tokens=min(more.tokens, rest.tokens), usd=min(more.usd, rest.usd))
-        self.reserved += more
+        self._till.reserved += more
         unseen = (texts, (asked + more.tokens) // texts)
         self._overruns.sent(server, unseen)
         self._note_lost()
@@ -177,9 +205,9 @@ class BudgetMeter:
         """Counts the replies without usage; the first one is said."""
         if charged_usage(request, reply) == reply.usage or request.purpose == PROBE:
             return
-        if not self._bounded:
+        if not self._till.bounded:
             say("a reply without usage: its tokens are estimated by their upper bound (a token is at least one byte)")
-        self._bounded += 1
+        self._till.bounded += 1
 
     def worst_case(self, request: Request, server: str = "") -> Spend:
         """The most that one attempt can cost at this server."""
@@ -190,7 +218,7 @@ class BudgetMeter:
 
     def _rest(self) -> Spend:
         """What is neither spent nor reserved; a very large amount where there is no cap."""
-        taken, caps = self._spent + self.reserved, self._budget
+        taken, caps = self._till.spent + self._till.reserved, self._budget
         return Spend(
             tokens=max(0, caps.tokens - taken.tokens) if caps.tokens else 2**53,
             usd=max(0.0, caps.usd - taken.usd) if caps.usd else 1e12,
@@ -202,15 +230,15 @@ class BudgetMeter:
         max_tokens: of the call; 0: a call that no server can overrun.
         """
         while True:
-            cap = self._exceeded(self._spent + self.reserved + worst)
+            cap = self._exceeded(self._till.spent + self._till.reserved + worst)
             if self.wall_left_s() <= 0:  # whatever else the call was waiting for
                 raise self.error("wall_s", worst)
-            if cap and self.reserved.calls == 0:
+            if cap and self._till.reserved.calls == 0:
                 raise self.error(cap, worst)
-            if not cap and not (self.reserved.calls and max_tokens and self._is_risky(worst, max_tokens, server)):
+            if not cap and not (self._till.reserved.calls and max_tokens and self._is_risky(worst, max_tokens, server)):
                 break
-            await self._settled.wait()
-        self.reserved += worst
+            await self._till.settled.wait()
+        self._till.reserved += worst
         self._note_lost()
 
     def _is_risky(self, worst: Spend, max_tokens: int, server: str) -> bool:
@@ -218,27 +246,27 @@ class BudgetMeter:
         replies = self._overruns.replies(server, max_tokens)
         if replies >= CAUTIOUS_REPLIES or not (self._budget.tokens or self._budget.usd):
             return False
-        at_stake = self.reserved + worst
+        at_stake = self._till.reserved + worst
         careful = Spend(calls=at_stake.calls, tokens=CAUTION * at_stake.tokens, usd=CAUTION * at_stake.usd)
-        return replies == 0 or self._exceeded(self._spent + careful) in ("tokens", "usd")
+        return replies == 0 or self._exceeded(self._till.spent + careful) in ("tokens", "usd")
 
     def settle(self, worst: Spend, used: Spend, *, journalled: Spend | None = None) -> None:
         """Gives back what a reservation did not use. journalled: the part of it that the journal will hold. It does not
         await: a call that is cancelled is settled too."""
-        self.reserved -= worst
-        self._spent += used
+        self._till.reserved -= worst
+        self._till.spent += used
         if self._store is not None:
             lost = used - (journalled or Spend())
-            self._lost += lost
+            self._till.lost += lost
             if journalled is None:  # else the note is written when the reply is journalled: see `reserve` and `close`
                 self._note_lost()
-        self._settled.set()
-        self._settled = asyncio.Event()
+        self._till.settled.set()
+        self._till.settled = asyncio.Event()
 
     def _note_lost(self) -> None:
         """Notes what is spent without a row of the journal, and what is in flight: a session that is killed keeps it."""
         if self._store is not None:
-            self._store.note(LOST_NOTE, vars(self._lost + self.reserved))
+            self._store.note(LOST_NOTE, vars(self._till.lost + self._till.reserved))
 
     def _exceeded(self, total: Spend) -> str:
         """The name of a cap that `total` would exceed, or ""."""
@@ -258,7 +286,7 @@ class BudgetMeter:
             return BudgetError(
                 f"teacher.budget.wall_s: {limit:g} s are used up: everything finished is kept; raise the cap to go on"
             )
-        spent, need = getattr(self._spent, cap), getattr(worst, cap)
+        spent, need = getattr(self._till.spent, cap), getattr(worst, cap)
         return BudgetError(
             f"teacher.budget.{cap}: {spent:.10g} of {limit:.10g} is spent and the next call may need {need:.6g}: "
             "everything finished is kept; raise the cap (or lower teacher.max_tokens) to go on"

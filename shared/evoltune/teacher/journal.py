@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import DataError, EvoltuneError, TeacherError
@@ -27,6 +27,9 @@ from evoltune.run.paths import user_path
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_key, request_to_json
 from evoltune.text.reasoning import join_reasoning, split_reasoning
+
+if TYPE_CHECKING:
+    from evoltune.teacher.budget import BudgetMeter
 
 
 def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Reply, price: recipes.Price,
@@ -182,8 +185,8 @@ class Journalled:
 class AllSamples:
     """n texts: those that a server did not return in one call are asked for one by one, each a call of its own."""
 
-    def __init__(self, inner: Teacher) -> None:
-        self._inner = inner
+    def __init__(self, inner: Teacher, meter: BudgetMeter | None = None) -> None:
+        self._inner, self.meter = inner, meter
 
     async def complete(self, request: Request) -> Reply:
         reply = await self._inner.complete(request)

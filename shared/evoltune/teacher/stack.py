@@ -38,23 +38,27 @@ class ConcurrencyLimited:
 
 
 @asynccontextmanager
-async def open_teacher(config: recipes.Teacher, store: Store | None = None) -> AsyncIterator[Teacher]:
+async def open_teacher(
+    config: recipes.Teacher, store: Store | None = None, *, beside: Teacher | None = None
+) -> AsyncIterator[Teacher]:
     """The recipe's teacher, ready: servers are up, keys are read. With a store: journalled, budget counted over resumes.
+    beside: another one that is open on the same store: one budget bounds both.
     Raises TeacherError (unreachable, not loadable), RecipeError (a key or file is missing); a call may raise BudgetError.
     """
     async with AsyncExitStack() as stack:
         if config.max_tokens is None and (config.budget.tokens or config.budget.usd):
             raise RecipeError("teacher.max_tokens: null bounds no call: a budget of tokens or usd needs a number there")
-        meter = BudgetMeter(config.budget, config.price, store)
+        first = beside.meter if isinstance(beside, AllSamples) else None
+        meter = BudgetMeter(config.budget, config.price, store, beside=first)
         attempts = Attempts(meter)
         engine = await stack.enter_async_context(open_engine(config, attempts, store))
         stack.callback(meter.close)
         retried = Retried(engine, config.max_retries, config.max_wait_s)
         teacher = ConcurrencyLimited(retried, config.concurrency)
         if store is None:
-            yield AllSamples(teacher)
+            yield AllSamples(teacher, meter)
             return
         journalled = Journalled(teacher, store, config.price)
         attempts.before_each = journalled.commit_or_refuse
         stack.push_async_callback(attempts.stop, journalled, min(MAX_STOP_S, config.timeout_s))
-        yield AllSamples(journalled)
+        yield AllSamples(journalled, meter)
