@@ -1,5 +1,9 @@
 """Operators that edit the solution first: what they make, what they cost, and that a resumed run makes the same."""
 
+import asyncio
+import random
+import sys
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -169,3 +173,64 @@ def test_what_a_function_made_survives_its_note(tmp_path):
     with Store.open(tmp_path) as store:
         first, second = asyncio.run(ask(store)), asyncio.run(ask(store))
     assert first == second and operator.rewrite.asked == 1
+
+
+def _made(text="A lamp.", **task):
+    return Rewritten(task=Task(instruction=text, **task), solution="1")
+
+
+FAULTS = {
+    "returned NoneType": lambda p, r, c: None,
+    "returned tuple": lambda p, r, c: (_made(), "x"),
+    "task.reference that is no text": lambda p, r, c: _made(reference=12),
+    "task.instruction that is no text": lambda p, r, c: _made(text=None),
+    "cannot be stored as JSON text: Out of range": lambda p, r, c: _made(fields={"a": float("nan")}),
+    "cannot be stored as JSON text: Object of type set": lambda p, r, c: _made(fields={"a": {1}}),
+    "cannot be stored as JSON text: 'utf-8'": lambda p, r, c: _made(text="\ud800"),
+    "fields that are no mapping with names": lambda p, r, c: _made(fields={1: 2}),
+    "SystemExit: 0": lambda p, r, c: sys.exit(0),
+    "CancelledError": lambda p, r, c: (_ for _ in ()).throw(asyncio.CancelledError()),
+    "KeyboardInterrupt": lambda p, r, c: (_ for _ in ()).throw(KeyboardInterrupt()),
+}
+
+
+@pytest.mark.parametrize("said", FAULTS)
+def test_what_an_authors_function_must_not_do_is_said_with_its_name(said, tmp_path):
+    domain = lamps(2, operators=(Operator(name="faulty", rewrite=FAULTS[said]),))
+    with pytest.raises(DomainError, match=f"operator 'faulty'.*{said}.*leave the operator out"):
+        grown(tmp_path, recipe(rounds=1), domain)
+
+
+def test_a_function_that_changes_its_parents_changes_copies(tmp_path):
+    def thief(parents, rng, context):
+        parents[0].task.fields["licence"] = "mine"
+        object.__setattr__(parents[0].task, "instruction", "Something else.")
+        return counted(parents, rng, context)
+
+    domain = lamps(6, operators=(Operator(name="thief", rewrite=thief),))
+    first, second = (grown(tmp_path, recipe(rounds=2), domain)[0] for _ in range(2))
+    assert first == second
+    assert "mine" not in str(first) and "Something else. Then" in str(first)
+
+
+def test_a_function_that_is_no_function_of_its_parents_is_named_when_the_run_resumes(tmp_path):
+    def moody(parents, rng, context):
+        return counted(parents, random.Random(), context)
+
+    domain = lamps(6, operators=(Operator(name="moody", rewrite=moody),))
+    grown(tmp_path, recipe(rounds=1), domain)
+    with pytest.raises(DomainError, match="operator 'moody' made another child of the same parents"):
+        grown(tmp_path, recipe(rounds=1), domain)
+
+
+def test_a_call_without_end_is_named_and_left_behind(monkeypatch, tmp_path, capsys):
+    from evoltune.evolve import rewriting
+
+    monkeypatch.setattr(rewriting, "SLOW_S", 0.01)
+    monkeypatch.setattr(rewriting, "ENDLESS_S", 0.02)
+    stopped = threading.Event()
+    domain = lamps(1, operators=(Operator(name="endless", rewrite=lambda p, r, c: stopped.wait(60)),))
+    with pytest.raises(DomainError, match="operator 'endless' does not end on"):
+        grown(tmp_path, recipe(rounds=1), domain)
+    stopped.set()
+    assert "has been at work for" in capsys.readouterr().err

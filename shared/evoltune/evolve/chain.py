@@ -101,6 +101,7 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
         left = [o for o in left if o is not operator]
         if not any(o.weight > 0 for o in left):
             if evolution.decided_earlier(refused.record) is None:
+                evolution.expect_no_other(refused.record)
                 evolution.decide(refused)
             break
     evolution.draw_done()
@@ -181,6 +182,7 @@ async def _decide_rewritten(
         known = evolution.decided_earlier(child)
     if known is not None:
         return None if known else child
+    evolution.expect_no_other(blank)
     reasons = (rejection_reason(evolution.domain, head.task, child.task, text) for text in (None, made.solution))
     if reason := next(filter(None, reasons), ""):
         return evolution.decide(Drop(record=child, reason=reason))

@@ -15,11 +15,12 @@ from typing import TypeVar
 
 from evoltune import recipe as recipes
 from evoltune.domain import Domain, Operator
-from evoltune.errors import EvoltuneError
+from evoltune.errors import DomainError, EvoltuneError
 from evoltune.evolve.rewriting import Rewriter
 from evoltune.evolve.verifying import AnswerVerifier
 from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record
+from evoltune.run.queries import decided_draws
 from evoltune.run.store import Step, Store
 from evoltune.teacher.notices import say
 from evoltune.teacher.protocol import (
@@ -73,6 +74,7 @@ class Evolution:
     """The first one ends the run, after every call in flight has been journalled."""
     fusion_partners: list[str] = field(default_factory=list)
     """Ids of the chains' heads when fusion begins."""
+    _decided_draws: set[tuple[str, int, int]] | None = None
     _said: set[str] = field(default_factory=set)
     _uncommitted: dict[str, Record | Drop] = field(default_factory=dict)
     _committed_at: float = 0.0
@@ -150,6 +152,20 @@ class Evolution:
     def decided_earlier(self, record: Record) -> str | None:
         """What an earlier session decided: a drop's reason, "" for kept, None for nothing. A fresh run need not look."""
         return self.store.decided(self.step, record.id) if self.is_resumed else None
+
+    def expect_no_other(self, blank: Record) -> None:
+        """Raises DomainError where an earlier session decided another child of the same draw: the rewrite function is then no function
+        of the parents and the random numbers it gets, and the ledger would count the draw twice."""
+        if not self.is_resumed:
+            return
+        if self._decided_draws is None:
+            self._decided_draws = set(decided_draws(self.store, self.step))
+        if (blank.parents[0], blank.round, blank.draw) in self._decided_draws:
+            raise DomainError(
+                f"domain {self.domain.name!r}: the rewrite function of operator {blank.operator!r} made another child of the same parents "
+                "than before the run was stopped: let all its chance come from `rng`, not from the clock, `random` or the order of a "
+                "set; then run into a new folder"
+            )
 
     def decided(self, record: Record) -> str | None:
         """The same, including the decisions of this session."""

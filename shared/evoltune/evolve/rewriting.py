@@ -3,27 +3,43 @@
     async with Rewriter(recipe, domain, step, store) as rewriter:
         made = await rewriter.rewrite(blank, operator, parents)      # a Rewritten, or why there is none
 
-The function runs in a thread of the driver; programs that it runs go to the sandbox, whose workers start with the first one.
+The function runs in a thread of the driver, on copies of the parents; programs that it runs go to the sandbox, whose workers start
+with the first one. Whatever the function does that it should not is a DomainError with the operator's name: what it raises, also
+SystemExit, what is no Rewritten, what cannot be stored, a call without end.
 Invariant: what depended on a run of a program is noted before it is used, so that a resumed run gets the same child; a function
 that ran none gives the same child by itself.
 """
 
 import asyncio
+import copy
+import json
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from contextlib import suppress
+from typing import Any, Self, TypeVar
 
 from evoltune.cluster.engine import WorkerPool, open_pool
 from evoltune.domain import Context, Domain, Job, Operator, Rewritten, policy_of
-from evoltune.errors import DomainError
+from evoltune.errors import DomainError, EvoltuneError
 from evoltune.recipe import Recipe
 from evoltune.record import Json, Record, Task, Verdict, digest
 from evoltune.run.store import Step, Store
 from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost, verdict_from_row
+from evoltune.teacher.notices import say
+
+T = TypeVar("T")
 
 MODEL = "rewrite"
 """`Answer.model` of a solution that a rewrite function made."""
+AT_ONCE = 4
+"""Functions that run at the same time."""
+SLOW_S, ENDLESS_S = 60.0, 900.0
+"""Seconds after which one call is spoken of, and after which it is taken to have no end."""
+MAX_REASON = 200
+
+
+ADVICE = "correct it, or leave the operator out of evolve.operators; then run the same command again"
 
 
 class Rewriter:
@@ -32,7 +48,7 @@ class Rewriter:
     def __init__(self, recipe: Recipe, domain: Domain, step: Step, store: Store) -> None:
         self._recipe, self._domain, self._step, self._store = recipe, domain, step, store
         self._pool: WorkerPool | None = None
-        self._opening = threading.Lock()
+        self._opening, self._slots = threading.Lock(), asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,12 +63,17 @@ class Rewriter:
         if (noted := self._store.noted(key)) is not None:
             return _from_note(noted)
         rng = random.Random(digest([self._recipe.seed, "rewrite", blank.id]))
-        made, ran = await asyncio.to_thread(self._call, operator, parents, rng)
+        what = f"domain {self._domain.name!r}: the rewrite function of operator {operator.name!r}"
+        about = f"on {[p.task.name or p.id for p in parents]}"
+        async with self._slots:
+            call = in_daemon_thread(lambda: self._call(operator, parents, rng, f"{what} failed {about}"))
+            made, ran = await _ended(call, what, about)
+        made = checked(made, f"{what}, {about},")
         if ran:
             self._store.note(key, _as_note(made))
         return made
 
-    def _call(self, operator: Operator, parents: Sequence[Record], rng: random.Random) -> tuple[Rewritten | str, bool]:
+    def _call(self, operator: Operator, parents: Sequence[Record], rng: random.Random, failed: str) -> tuple[Any, bool]:
         """(what the function gave, whether it ran a program). In a thread of its own."""
         assert operator.rewrite is not None
         ran = False
@@ -64,12 +85,11 @@ class Rewriter:
 
         context = context_of(run_many, policy_of(self._domain, self._recipe.verify.policy))
         try:
-            return operator.rewrite(parents, rng, context), ran
-        except Exception as error:
-            raise DomainError(
-                f"domain {self._domain.name!r}: the rewrite function of operator {operator.name!r} failed on "
-                f"{[p.task.name or p.id for p in parents]}: {type(error).__name__}: {error}"
-            ) from error
+            return operator.rewrite(copy.deepcopy(parents), rng, context), ran
+        except EvoltuneError:
+            raise
+        except BaseException as error:  # also SystemExit, which would end the run as if it were done
+            raise DomainError(f"{failed}: {type(error).__name__}: {error}: {ADVICE}") from error
 
     def _workers(self) -> WorkerPool:
         settings = self._recipe.verify
@@ -81,6 +101,67 @@ class Rewriter:
                 )  # fmt: skip
                 self._pool = open_pool(config, settings.workers)
             return self._pool
+
+
+async def _ended(call: "asyncio.Future[T]", what: str, about: str) -> T:
+    """The result of a call. Raises DomainError where it has no end; the thread is left behind."""
+    for limit in (SLOW_S, ENDLESS_S - SLOW_S):
+        done, _ = await asyncio.wait({call}, timeout=limit)
+        if done:
+            return call.result()
+        if limit == SLOW_S:
+            say(f"{what} has been at work for {SLOW_S:g} s {about}")
+    raise DomainError(f"{what} does not end {about} ({ENDLESS_S:g} s): {ADVICE}")
+
+
+def in_daemon_thread(function: Callable[[], T]) -> "asyncio.Future[T]":
+    """The result of a function that runs in a thread which the end of the process does not wait for."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except BaseException as raised:  # noqa: BLE001 - raised again where the result is waited for
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(deliver, result, error)
+
+    threading.Thread(target=run, daemon=True, name="rewrite").start()
+    return future
+
+
+def checked(made: object, whose: str) -> Rewritten | str:
+    """What a rewrite function gave, if it is what such a function may give. Raises DomainError."""
+    if isinstance(made, str):
+        return made.strip()[:MAX_REASON] or "no reason given"
+    if not isinstance(made, Rewritten) or not isinstance(made.task, Task):
+        raise DomainError(
+            f"{whose} returned {type(made).__name__}: it must give a Rewritten with a Task, or in a few words why there is "
+            f"none; {ADVICE}"
+        )
+    task = made.task
+    texts = {"task.instruction": task.instruction, "task.name": task.name, "solution": made.solution}
+    if task.reference is not None:
+        texts["task.reference"] = task.reference
+    if wrong := next((name for name, text in texts.items() if not isinstance(text, str)), ""):
+        raise DomainError(f"{whose} gave a {wrong} that is no text ({type(texts[wrong]).__name__}): {ADVICE}")
+    try:
+        json.dumps([vars(task), made.solution], ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise DomainError(f"{whose} gave what cannot be stored as JSON text: {error}: {ADVICE}") from error
+    if not isinstance(task.fields, Mapping) or not all(isinstance(key, str) for key in task.fields):
+        raise DomainError(f"{whose} gave fields that are no mapping with names: {ADVICE}")
+    return made
 
 
 def context_of(run_many: Callable[[Sequence[Job]], Sequence[Verdict]], policy: Mapping[str, Json]) -> Context:

@@ -64,6 +64,15 @@ def draws(store: Store, step: Step) -> Iterator[Draw]:
     return (Draw(*row) for row in store.sql(query, step.key, limit(step)))
 
 
+def decided_draws(store: Store, step: Step) -> Iterator[tuple[str, int, int]]:
+    """(first parent, round, number) of each decided draw of an evolve step."""
+    query = (
+        "SELECT json_extract(r.body, '$.parents[0]'), d.round, json_extract(r.body, '$.draw') "
+        "FROM decisions d JOIN records r ON r.id = d.record WHERE d.step = ? AND json_extract(r.body, '$.parents[0]') IS NOT NULL"
+    )
+    return ((str(parent), int(round), int(number)) for parent, round, number in store.sql(query, step.key))
+
+
 def _of_current(store: Store, column: str) -> tuple[str, tuple[str, ...]]:
     """A condition that holds for the steps of the current chain, and its parameters: earlier settings' facts are not shown."""
     step = store.current()
