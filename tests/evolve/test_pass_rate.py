@@ -12,10 +12,11 @@ from evoltune.curate.quality import NOT_MEASURED, difficulty, level_of, outside_
 from evoltune.curate.select import choose
 from evoltune.errors import TeacherError
 from evoltune.evolve.pass_rate import sampler_of
-from evoltune.recipe import Curate, PassRate
+from evoltune.recipe import Budget, Curate, Endpoint, PassRate, Teacher
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.run.store import Store
-from evoltune.teacher.protocol import Reply
+from evoltune.teacher.protocol import Reply, make_request
+from evoltune.teacher.stack import open_teacher
 from evoltune.verification.checker import open_checker, verify_stage
 from evoltune.verification.records import SAMPLES
 
@@ -155,10 +156,6 @@ def test_operators_alone_need_no_sampler(tmp_path):
 
 def test_two_models_of_one_run_share_its_budget(tmp_path):
     from openai_server import serving
-
-    from evoltune.recipe import Budget, Endpoint, Teacher
-    from evoltune.teacher.protocol import make_request
-    from evoltune.teacher.stack import open_teacher
 
     async def ask(store, url):
         config = Teacher(kind="http", model="m", endpoints=(Endpoint(url=url),), budget=Budget(calls=7))

@@ -12,6 +12,7 @@ from towns import COUNTED, ScriptedTeacher, counted, grown, lamps, recipe
 
 from evoltune.domain import Operator, Rewritten
 from evoltune.errors import DomainError, TeacherError
+from evoltune.evolve import rewriting
 from evoltune.evolve.loop import draws_step
 from evoltune.evolve.rewriting import Rewriter
 from evoltune.evolve.yields import operator_yield
@@ -224,8 +225,6 @@ def test_a_function_that_is_no_function_of_its_parents_is_named_when_the_run_res
 
 
 def test_a_call_without_end_is_named_and_left_behind(monkeypatch, tmp_path, capsys):
-    from evoltune.evolve import rewriting
-
     monkeypatch.setattr(rewriting, "SLOW_S", 0.01)
     monkeypatch.setattr(rewriting, "ENDLESS_S", 0.02)
     stopped = threading.Event()
