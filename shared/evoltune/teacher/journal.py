@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import DataError, EvoltuneError, TeacherError
@@ -25,11 +25,9 @@ from evoltune.rows.files import jsonl_writer
 from evoltune.rows.readers import read_json_lines
 from evoltune.run.paths import user_path
 from evoltune.run.store import Store, Usage
+from evoltune.teacher.budget import BudgetMeter
 from evoltune.teacher.protocol import Reply, Request, Teacher, cost, key_of, request_key, request_to_json
 from evoltune.text.reasoning import join_reasoning, split_reasoning
-
-if TYPE_CHECKING:
-    from evoltune.teacher.budget import BudgetMeter
 
 
 def commit_reply(store: Store, key: str, body: dict[str, Any], request: Request, reply: Reply, price: recipes.Price,
