@@ -128,7 +128,7 @@ def test_a_child_that_ended_at_the_token_limit_is_dropped(tmp_path):
 @pytest.mark.parametrize(
     ("reply", "equal"),
     [("Equal", True), ("equal.", True), ("**Equal**", True), ("Not equal", False), ("They are not equal", False), ("NOT EQUAL.", False),
-     ("They aren't equal", False), ("Unequal", False), ("", False), ("I cannot say", False)],
+     ("They aren't equal", False), ("They aren’t equal", False), ("Equal? No.", False), ("Non-equal", False), ("Unequal", False), ("", False), ("I cannot say", False)],
 )  # fmt: skip
 def test_only_a_clear_equal_drops_a_child(reply, equal):
     assert says_equal(reply) is equal

@@ -12,9 +12,10 @@ from evoltune.cli import main
 from evoltune.domain import Operator
 from evoltune.errors import TeacherError
 from evoltune.evolve.optimise.candidates import SLOT, read, shown
-from evoltune.evolve.optimise.loop import optimisable, optimise
-from evoltune.evolve.optimise.stage import as_json
+from evoltune.evolve.optimise.loop import History, optimisable, optimise
+from evoltune.evolve.optimise.stage import as_json, write_prompts
 from evoltune.evolve.optimise.trial import Bench, Outcome, Trial, lift_of
+from evoltune.evolve.prompt_folder import with_prompts
 from evoltune.recipe import Optimise, Verification
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.report.optimise_page import write_history
@@ -190,12 +191,16 @@ def test_the_model_reads_the_prompt_and_every_reason_by_name():
         (f"<prompt>{SLOT} {SLOT}</prompt>", "stands in it 2 times"),
         (f"<prompt>{GOOD}</prompt>", "the prompt as it was"),
         (f"<prompt>{SLOT} {'so ' * 3000}</prompt>", "longer than"),
+        (f"I end with <prompt>. So:\n<prompt>\n```text\nMake it harder: {SLOT}\n```\n</prompt>", ""),
+        (f"<prompt>Make it harder: {{{SLOT}}}</prompt>", "a second pair of braces"),
+        (f"<prompt>{GOOD}\n\n</prompt>", "the prompt as it was"),
         (f"<prompt>Such as: count the lamps of the long and winding street. {SLOT}</prompt>", "quotes a task"),
     ],
 )
 def test_only_a_prompt_that_can_be_used_is_tried(reply, problem):
     prompt, why = read(reply, trial("no text"))
     assert (bool(prompt), problem in why) == (not problem, True) and bool(why) == bool(problem)
+    assert not prompt or prompt == f"Make it harder: {SLOT}"
 
 
 def test_a_lift_is_measured_on_one_scale_or_not_at_all():
@@ -214,7 +219,33 @@ def test_functions_fusions_and_turns_are_left_out():
     fuse = Operator(name="f", template="{instruction}{other}", kind="fuse")
     turn = Operator(name="t", template="{instruction}{answer}", kind="turn")
     function = Operator(name="r", rewrite=lambda parents, rng, context: "no")
-    assert [o.name for o in optimisable([*prompts(""), fuse, turn, function])] == ["o0"]
+    second = Operator(name="o0", template="Another version: {instruction}")
+    assert optimisable([*prompts(""), fuse, turn, function, second]) == prompts("")
+
+
+def test_the_folder_holds_what_was_tried_and_the_other_prompts_of_the_recipe(tmp_path):
+    (own := tmp_path / "own").mkdir()
+    texts = {
+        "harder": "Make it harder: {instruction}",
+        "harder@b": "# why\nHarder! {instruction}",
+        "answer": "Reply: {instruction}",
+    }
+    for name, text in texts.items():
+        (own / f"{name}.txt").write_text(text)
+    old, new = (
+        trial("x", template=texts["harder"]),
+        trial("", template="# Role\nYou write tasks.\n# Task\n{instruction}\n"),
+    )
+    history = History(seeds=1, first={"harder": old}, last={"harder": new}, attempts=())
+    write_prompts(tmp_path, history, recipe(prompts=str(own)))
+    for _ in range(2):  # written anew where the recipe names the folder itself, too
+        domain = with_prompts(recipe(prompts=str(tmp_path / "improved")), towns(1))
+        assert [o.template for o in domain.operators if o.name == "harder"] == [
+            new.operator.template,
+            "Harder! {instruction}\n",
+        ]
+        assert domain.answer_prompt == "Reply: {instruction}\n"
+        write_prompts(tmp_path, history, recipe(prompts=str(tmp_path / "improved")))
 
 
 def test_the_command_says_what_it_would_do_and_wants_two_hundred_seeds(tmp_path, capsys):

@@ -30,6 +30,12 @@ def test_a_file_replaces_the_prompt_of_its_name(tmp_path):
     assert starts["evolve"] == "Mach" and starts["answer"] == "Antworte:" and starts.get("check", "Prüfe") == "Prüfe"
 
 
+def test_a_mark_of_the_editor_is_no_prompt_and_the_ending_may_be_in_capitals(tmp_path):
+    (tmp_path / "harder.TXT").write_bytes(b"\xef\xbb\xbf# why\r\nHarder: {instruction}\r\n")
+    (operator,) = (o for o in operators_of(recipe(prompts=str(tmp_path)), towns(1)) if o.name == "harder")
+    assert operator.template == "Harder: {instruction}\n"
+
+
 def test_a_new_operator_takes_its_kind_from_its_slots(tmp_path):
     own = folder(tmp_path, a="{instruction}", b="{instruction} {other}", c="{instruction} {answer}")
     rules = recipe(prompts=own, operators={"a": 1.0, "b": 2.0, "c": 0.5})
@@ -52,6 +58,7 @@ def test_the_texts_and_not_the_place_are_part_of_the_step(tmp_path):
     ("texts", "message"),
     [
         ({"hardr": "{instruction}"}, r"hardr.txt: no prompt has this name: did you mean 'harder'"),
+        ({"harder": "Harder: {{instruction}}"}, r"harder.txt: \{\{instruction\}\} has a pair of braces too many"),
         ({"harder": "Make it harder."}, r"harder.txt: has no \{instruction\} slot"),
     ],
 )

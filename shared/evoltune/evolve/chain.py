@@ -25,6 +25,7 @@ from evoltune.teacher.protocol import GivenUpError
 from evoltune.text.prompts import fill_slots, read_prompt
 
 EQUAL = read_prompt("evoltune.evolve", "equal")
+NEGATIONS = frozenset({"not", "unequal", "non", "no", "neither", "never", "hardly"})
 INHERITED_FIELDS = ("skill", "reasoning", "licence", "source")
 """`Task.fields` that a child takes over from its parent."""
 
@@ -227,5 +228,5 @@ async def _screened(
 
 def says_equal(reply: str) -> bool:
     """Whether a reply to EQUAL says "equal"; anything unclear counts as not equal, which keeps the child."""
-    words = re.findall(r"[a-z]+", reply.casefold().replace("n't", " not"))[:6]
-    return "equal" in words and "not" not in words and "unequal" not in words
+    words = re.findall(r"[a-z]+", reply.casefold().replace("’", "'").replace("n't", " not"))[:6]
+    return "equal" in words and NEGATIONS.isdisjoint(words)

@@ -28,7 +28,7 @@ def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
     """The domain with the prompts of `evolve.prompts`. Raises RecipeError for a file that is unreadable or names nothing."""
     if not recipe.evolve.prompts:
         return domain
-    texts = dict(_read_folder(user_path(recipe.evolve.prompts)))
+    texts = {path.stem: f"{without_comments(text)}\n" for path, text in prompt_files(recipe)}
     # The first of each name: applied to its own result, this changes nothing.
     operators = {operator.name: operator for operator in reversed(domain.operators)}
     operators = {name: operators[name] for name in dict.fromkeys(o.name for o in domain.operators)}
@@ -42,6 +42,8 @@ def with_prompts(recipe: Recipe, domain: Domain) -> Domain:
                               f"evolve.operators")  # fmt: skip
         if "{instruction}" not in text:
             raise RecipeError(f"{where}: has no {{instruction}} slot, where the task is put in")
+        if "{{instruction}}" in text:
+            raise RecipeError(f"{where}: {{{{instruction}}}} has a pair of braces too many: write {{instruction}}")
         if name in operators and (slot := SLOT_OF_KIND.get(operators[name].kind)) and slot not in text:
             raise RecipeError(f"{where}: has no {slot} slot, which an operator of kind {operators[name].kind!r} needs")
         if label and name not in operators:
@@ -66,11 +68,16 @@ def _new_operator(name: str, text: str) -> Operator:
     return Operator(name=name, template=text, kind="turn" if "{answer}" in text else "depth", weight=0.0)
 
 
-def _read_folder(folder: Path) -> Iterator[tuple[str, str]]:
+def prompt_files(recipe: Recipe) -> list[tuple[Path, str]]:
+    """(path, text with its comments) of each file in `evolve.prompts`; [] without a folder. Raises RecipeError."""
+    return list(_read_folder(user_path(recipe.evolve.prompts))) if recipe.evolve.prompts else []
+
+
+def _read_folder(folder: Path) -> Iterator[tuple[Path, str]]:
     if not folder.is_dir():
         raise RecipeError(f"evolve.prompts: {str(folder)!r} is not a folder: give one with a NAME.txt for each prompt")
-    for path in sorted(folder.glob("*.txt")):
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".txt"):
         try:
-            yield path.stem, without_comments(path.read_text(encoding="utf-8")) + "\n"
+            yield path, path.read_text(encoding="utf-8-sig")  # some editors put a mark before the first comment
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"evolve.prompts: {path} cannot be read as UTF-8 text: {error}") from error

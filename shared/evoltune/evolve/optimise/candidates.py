@@ -29,7 +29,8 @@ AIMS = {
     "breadth": "another task of the same kind, no easier, and that can be solved",
     "down": "a task that is easier than the one before, and that can be solved",
 }
-_TAGGED = re.compile(r"<prompt>(.*?)</prompt>", re.S)
+_TAGGED = re.compile(r"<prompt>((?:(?!<prompt>).)*?)</prompt>", re.S)
+_FENCED = re.compile(r"```\w*\n(.*)\n```", re.S)
 
 
 async def ask(bench: Bench, settings: Optimise, trial: Trial, step: int) -> list[tuple[str, str]]:
@@ -93,13 +94,17 @@ def read(text: str, trial: Trial) -> tuple[str, str]:
     """(the prompt in a reply, "") or ("", why it cannot be tried)."""
     found = _TAGGED.findall(text)
     prompt = found[-1].strip() if found else ""
+    if fenced := _FENCED.fullmatch(prompt):
+        prompt = fenced[1].strip()
     if not prompt:
         return "", "no prompt between <prompt> and </prompt>"
     if prompt.count(SLOT) != 1:
         return "", f"{SLOT} stands in it {prompt.count(SLOT)} times"
+    if f"{{{SLOT}}}" in prompt:
+        return "", f"{SLOT} stands in a second pair of braces"
     if len(prompt) > MAX_PROMPT:
         return "", f"longer than {MAX_PROMPT:,} characters"
-    if prompt == trial.operator.template.strip():
+    if prompt.split() == trial.operator.template.split():
         return "", "the prompt as it was"
     own = set(ngrams(words(trial.operator.template), QUOTE))
     quoted = set(ngrams(words(prompt), QUOTE)) - own

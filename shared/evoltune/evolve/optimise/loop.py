@@ -63,8 +63,10 @@ class History:
 
 
 def optimisable(operators: Sequence[Operator]) -> list[Operator]:
-    """The operators whose prompt makes a child of one task by itself: no functions, fusions or turns of a dialogue."""
-    return [o for o in operators if o.rewrite is None and o.kind in KINDS and SLOT in o.template]
+    """The operators whose prompt makes a child of one task by itself: no functions, fusions or turns of a dialogue. Of
+    several versions of one name, the first."""
+    found = [o for o in operators if o.rewrite is None and o.kind in KINDS and SLOT in o.template]
+    return list({o.name: o for o in reversed(found)}.values())[::-1]
 
 
 def optimise(bench: Bench, operators: Sequence[Operator], seeds: Sequence[Record], settings: Optimise) -> History:

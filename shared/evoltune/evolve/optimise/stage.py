@@ -1,6 +1,6 @@
 """`evoltune evolve RECIPE --optimise`: the prompts of a recipe, improved on a development set of its seeds.
 
-RUN/optimise/improved/NAME.txt   the prompts that were taken; name the folder in `evolve.prompts`
+RUN/optimise/improved/NAME.txt   the prompts that were taken, beside the other ones of `evolve.prompts`, whose place the folder can take
 RUN/optimise/history.json        what was tried in each step, and why it was taken or not
 RUN/optimise/store.sqlite        every call and every decision of the trials, with a budget of its own
 
@@ -18,8 +18,8 @@ from evoltune.errors import DataError, RecipeError
 from evoltune.evolve.loop import operators_of
 from evoltune.evolve.optimise.loop import KINDS, LEVEL, Attempt, History, optimisable, optimise
 from evoltune.evolve.optimise.trial import Bench, Trial
-from evoltune.evolve.prompt_folder import with_prompts
-from evoltune.recipe import Optimise
+from evoltune.evolve.prompt_folder import prompt_files, with_prompts
+from evoltune.recipe import Optimise, Recipe
 from evoltune.record import Record, digest
 from evoltune.rows.files import write_file, write_json
 from evoltune.rows.records import seed_records
@@ -46,7 +46,7 @@ def optimise_prompts(work: Run, teacher: Teacher | None = None) -> dict[str, Any
         bench = Bench(recipe=work.recipe, domain=domain, store=store, checker=checker, teacher=teacher)
         history = optimise(bench, operators, _development_set(work, settings), settings)
     found = as_json(history)
-    _write(folder, history)
+    write_prompts(folder, history, work.recipe)
     write_json(folder / HISTORY, found)
     return found
 
@@ -67,16 +67,21 @@ def _development_set(work: Run, settings: Optimise) -> list[Record]:
     return clean
 
 
-def _write(folder: Path, history: History) -> None:
-    """The prompts that were taken, and none of an earlier optimisation."""
+def write_prompts(folder: Path, history: History, recipe: Recipe) -> None:
+    """The prompts that were taken, with the others of the recipe, and none of an earlier optimisation."""
+    others = prompt_files(recipe)
     prompts = folder / PROMPT_FOLDER
     prompts.mkdir(parents=True, exist_ok=True)
     for old in prompts.glob("*.txt"):
         old.unlink()
+    for path, content in others:
+        write_file(prompts / path.name, content)
     for name, text in history.prompts.items():
         first, last = history.first[name], history.last[name]
         why = f"# Optimised: score {first.score:.3f} -> {last.score:.3f} on {history.seeds} seeds; how: ../{HISTORY}\n"
-        write_file(prompts / f"{name}.txt", why + text)
+        write_file(
+            prompts / f"{name}.txt", f"{why}\n{text}"
+        )  # the blank line ends the comments: a heading of the prompt is none
 
 
 def as_json(history: History) -> dict[str, Any]:
