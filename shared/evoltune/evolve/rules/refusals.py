@@ -19,17 +19,25 @@ WITH_MATERIAL = 3
 """A shorter instruction ("Translate.") comes without what it is about, so that a question back is one."""
 _OPENING = 400
 """Characters in which a refusal shows."""
+_MATERIAL = r"(?:text|questions?|list|image|table|files?|code|attachment|data|problem|passage|article|sentences?|paragraph|input|context|details?)\b"
 _ASKS_BACK = re.compile(
     r"please (provide|share|specify|clarify|give me|supply|send|paste|upload|attach|enter|tell me)|(could|can|would) you "
     r"(please )?(provide|share|specify|clarify|give me|tell me|send|paste|elaborate)|(need|require) (some )?(more|further|"
     r"additional) (information|details?|context)|(no|any) (input|text|code|context|information|details?|image|file|table)"
     r" (was|were|has been|have been|is|are) (provided|given|attached|included)|(was|were|is|are)(n't| not) (provided|given|included|attached)"
-    r"|what (would|do) you (like|want) (me to|to (know|ask|learn|discuss|do|talk|see|write|translate))",
+    r"|what (would|do) you (like|want) (me to|to (know|ask|learn|discuss|do|talk|see|write|translate))"
+    r"|no (?:\w+ )?(?:question|problem|statement|prompt|instructions?|task|list|data) (?:was|were|has been|have been|is|are) "
+    r"(?:provided|given|attached|included|stated|specified)|you (?:haven't|have not|didn't|did not|forgot to|(?:have |may have |might have )?"
+    r"forgotten to) (?:provide|give|include|specif|state|share|paste|attach|add|ask)\w* (?:me |us )?(?:with )?(?:the |an? |any |your |enough )?"
+    rf"{_MATERIAL}|\b(?:question|problem|prompt|message|instruction|task) (?:is|seems(?: to be)?|appears(?: to be)?|looks) (?:missing|incomplete|"
+    rf"cut off|truncated)(?=[.,;!]|$)|i (?:don't|do not|can't|cannot) see (?:any|the|an?) {_MATERIAL}|there(?:'s| is| was) no "
+    r"(?:text|question|input|problem|prompt|list|code|image|table|data) (?:given|provided|here|in (?:the (?:instruction|prompt|message)|your)\b)",
     re.IGNORECASE,
 )
 _ASKS_BACK_SIGNS = (
-    "please ", " you ", "need ", "require ", "provided", "given", "attached", "included", "bitte ", "favor", "veuillez ", "merci ",
-    "vous ", "puede", "podr",
+    "please ", "you ", "need ", "require ", "provided", "given", "attached", "included", "bitte ", "favor", "veuillez ", "merci ",
+    "vous ", "puede", "podr", "missing", "incomplete", "cut off", "truncated", " see ", "there's no ", "there is no ", "there was no ",
+    "stated", "specified",
 )  # fmt: skip
 """Each question in ASCII contains one of these; looking for them first is ten times cheaper."""
 _ACKNOWLEDGES = re.compile(
@@ -137,7 +145,7 @@ def _as_ai() -> re.Pattern[str]:
     before = "|".join(
         [*patterns["apology"], *patterns["softener"], "but|however|well|it(?:'s| is) not possible for me"]
     )
-    return re.compile(rf"\W*(?:(?:{before})[,;:. —–-]*)*\W*(?:{'|'.join(patterns['as_ai'])})")
+    return re.compile(rf"\W*(?:(?:{before})[,;:.! —–-]*)*\W*(?:{'|'.join(patterns['as_ai'])})")
 
 
 @cache
