@@ -26,10 +26,11 @@ from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.results import load_scores, solved_problems
 from evoltune.evaluate.statistics import paired
 from evoltune.recipe import Recipe, load_recipe
-from evoltune.run.paths import METRICS, PAIRS, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, RL
+from evoltune.run.paths import BAND, METRICS, PAIRS, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, RL
 from evoltune.run.run import Run
 from evoltune.train.rl.launch import summary, train_policy
 from evoltune.train.rl.pairs import write_pairs
+from evoltune.train.rl.sampled import prompts_in_band
 
 REWARDS = {"verifier": (), "steps": (REWARD_STEPS,), "instructions": (REWARD_STEPS, REWARD_INSTRUCTIONS)}
 """Name of a reward -> the folders of its models; the verifier is a factor of each."""
@@ -48,6 +49,8 @@ def main() -> None:
     assert recipe.rl is not None
     work, prompts, pairs = Run(recipe=recipe, folder=args.run), out / PROMPTS, None
     rows = list(prompts_of_run(work, []))
+    if recipe.rl.band:
+        rows, _ = prompts_in_band(work, rows, out / BAND)
     export_prompts(rows, prompts, "trl")
     if recipe.rl.algorithm == "dpo":
         write_pairs(work, rows, pairs := out / PAIRS)

@@ -110,3 +110,9 @@ def test_a_second_node_that_dies_stops_training(tiny_base: Path, tiny_rows: Path
     stages = {stage.name: stage for stage in rehearse(recipe, folder, nodes=2).stages}
     assert stages["train"].status == "stopped", stages
     assert "compute." in stages["train"].message, stages["train"].message
+
+
+def test_a_narrow_base_that_solves_nothing_still_gets_every_prompt_of_rl() -> None:
+    recipe = load_recipe("smoke/rleif", ["rl.band=[0.2, 0.8]"])
+    small, shrunk = shrink(recipe, teacher_url="http://127.0.0.1:1/v1", processes=1)
+    assert small.rl and small.rl.band == (0.0, 1.0) and any("band" in str(line) for line in shrunk)

@@ -399,7 +399,12 @@ def _problems_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
         for key, inner in value.items():
             yield from _problems_of(inner, (*path, str(key)))
     elif isinstance(value, list):
-        if path == ("curate", "band") and len(value) == 2 and all(map(_is_number, value)) and value[0] > value[1]:
+        if (
+            path in (("curate", "band"), ("rl", "band"))
+            and len(value) == 2
+            and all(map(_is_number, value))
+            and value[0] > value[1]
+        ):
             yield path, value, "is upside down, so no measured task lies in it: give the lower end first"
         for i, inner in enumerate(value):
             yield from _problems_of(inner, (*path, str(i)))

@@ -81,6 +81,9 @@ class RL(Section, frozen=True, kw_only=True):
     sft_weight: NonNegative = 0.0
     """With `dpo`: weight of the chosen answers' own loss (mean over their tokens) beside DPO's; 1 in 2404.19733, where DPO alone
     makes right answers less likely too. 0: DPO as published."""
+    band: tuple[Fraction, Fraction] | None = None
+    """With `grpo` and `rloo`: only prompts of which the checkpoint solves a share within these bounds, e.g. [0.1, 0.9], in
+    `num_generations` answers that are drawn beforehand: a group of answers that all pass or all fail teaches nothing."""
     max_completion_length: Positive = 256
     temperature: AboveZero = 1.0
     top_p: Share = 1.0

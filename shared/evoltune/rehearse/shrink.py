@@ -147,6 +147,7 @@ def _rl(recipe: Recipe) -> Changes:
     if (rl := recipe.rl) is None:
         return {}
     return {
+        **({"band": ((0.0, 1.0), "a narrow base solves nothing, so every prompt is taken")} if rl.band else {}),
         "num_generations": (2, "few answers"),
         "prompts_per_step": (min(rl.prompts_per_step, 2), "few answers"),
         "per_device_train_batch_size": (min(rl.per_device_train_batch_size, 2), "small batches"),

@@ -87,6 +87,7 @@ def _refuse_idle_keys(rl: RL) -> None:
     for key, is_idle, beside, instead in (
         ("scale_rewards", rl.scale_rewards != "none" and rl.algorithm != "grpo", algorithm, "it is GRPO's"),
         ("pairs_per_prompt", rl.pairs_per_prompt != 1 and rl.algorithm != "dpo", algorithm, "it is DPO's"),
+        ("band", rl.band is not None and rl.algorithm == "dpo", algorithm, "a prompt whose answers all pass or all fail has no pair"),
         ("sft_weight", rl.sft_weight and rl.algorithm != "dpo", algorithm, "it is DPO's"),
         (
             "warmup_steps", rl.warmup_steps and rl.lr_scheduler_type == "constant", "rl.lr_scheduler_type constant",

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evoltune.dataset.repairs import repairs_in
-from evoltune.dataset.rl_prompts import VerifiablePrompt, as_record, trained_records
+from evoltune.dataset.rl_prompts import VerifiablePrompt, trained_records
 from evoltune.errors import DataError
 from evoltune.generate.job import find_model
-from evoltune.recipe import RL
 from evoltune.record import Record, digest
 from evoltune.rows.files import jsonl_writer, read_json, write_json
 from evoltune.run.run import Run
 from evoltune.train.rl.guards import is_held_out_prompt
-from evoltune.train.samples import Sampling, sample_answers
+from evoltune.train.rl.sampled import judged_samples, sampling_of
 
 Origin = Literal["repair", "recorded", "sampled"]
 
@@ -54,7 +53,7 @@ def write_pairs(work: Run, prompts: Sequence[VerifiablePrompt], target: Path) ->
     assert rl is not None
     key = digest([
         find_model(str(work.checkpoint)).fingerprint, work.source if rl.prompts else work.verify_step.version, work.recipe.seed,
-        [[p.id, p.messages, p.truth] for p in prompts], rl.held_out, rl.pairs_per_prompt, *_sampling(rl).values(),
+        [[p.id, p.messages, p.truth] for p in prompts], rl.held_out, rl.pairs_per_prompt, *sampling_of(rl).values(),
     ])  # fmt: skip
     note = target.with_suffix(".json")
     done = read_json(note) or {}
@@ -91,12 +90,8 @@ def pairs_of(
     found = {p.id: recorded_pairs(records[p.id]) if p.id in records else [] for p in prompts}
     few = [p for p in prompts if len(found[p.id]) < rl.pairs_per_prompt]
     if few:
-        drawn = sample_answers(work, few, Sampling(**_sampling(rl)), target.with_suffix(".samples.jsonl"))
-        asked = [as_record(work.domain, p, [s.text for s in samples]) for p, samples in zip(few, drawn, strict=True)]
-        with work.checker() as checker:
-            judged = list(checker.verify(asked))
-        _refuse_unjudged(judged, rl)
-        for prompt, samples, record in zip(few, drawn, judged, strict=True):
+        judged = judged_samples(work, few, target.with_suffix(".samples.jsonl"))
+        for prompt, (samples, record) in zip(few, judged, strict=True):
             cuts = {sample.text for sample in samples if sample.cut}
             found[prompt.id] += sampled_pairs(record, records.get(prompt.id), cuts)
     return [(p, tuple(dict.fromkeys(found[p.id]))[: rl.pairs_per_prompt]) for p in prompts]
@@ -135,23 +130,6 @@ def _texts(record: Record, score: float) -> list[str]:
     """Its answers with this score, each once."""
     scored = (answer for answer in record.answers if answer.verdict and answer.verdict.score == score)
     return list(dict.fromkeys(answer.text for answer in scored if answer.text.strip()))
-
-
-def _sampling(rl: RL) -> dict[str, Any]:
-    return {
-        "n": rl.num_generations, "temperature": rl.temperature, "top_p": rl.top_p, "max_new_tokens": rl.max_completion_length,
-        "engine": "vllm" if rl.use_vllm else "transformers", "suite": "rl",
-    }  # fmt: skip
-
-
-def _refuse_unjudged(records: Sequence[Record], rl: RL) -> None:
-    scores = [answer.verdict.score if answer.verdict else None for record in records for answer in record.answers]
-    share = sum(score is None for score in scores) / len(scores) if scores else 0.0
-    if share > rl.max_unjudged:
-        raise DataError(
-            f"rl: {share:.0%} of {len(scores)} sampled answers could not be judged (rl.max_unjudged {rl.max_unjudged:g}): see "
-            "`evoltune verify` on a few of them for the reason"
-        )
 
 
 def _row(prompt: VerifiablePrompt, pair: Pair, number: int) -> dict[str, Any]:

@@ -9,10 +9,21 @@ from evoltune.dataset.outside_prompts import outside_prompts
 from evoltune.dataset.rl_prompts import export_prompts, prompts_of_run
 from evoltune.errors import DataError
 from evoltune.rows.files import read_json, write_json
-from evoltune.run.paths import AFTER, DATASET, MANIFEST, PAIRS, PROMPTS, REWARD_INSTRUCTIONS, REWARD_STEPS, scores_path
+from evoltune.run.paths import (
+    AFTER,
+    BAND,
+    DATASET,
+    MANIFEST,
+    PAIRS,
+    PROMPTS,
+    REWARD_INSTRUCTIONS,
+    REWARD_STEPS,
+    scores_path,
+)
 from evoltune.run.run import Run
 from evoltune.train.rl.launch import check_rl, train_policy
 from evoltune.train.rl.pairs import write_pairs
+from evoltune.train.rl.sampled import prompts_in_band
 
 
 def reinforce(work: Run) -> None:
@@ -24,6 +35,9 @@ def reinforce(work: Run) -> None:
         scores_path(work.folder, AFTER).unlink(missing_ok=True)
     prompts = work.folder / PROMPTS
     rows, counts = outside_prompts(rl.prompts, work) if rl.prompts else (list(prompts_of_run(work, [])), {})
+    if rl.band:
+        rows, fates = prompts_in_band(work, rows, work.folder / BAND)
+        counts = {**counts, **fates}
     export_prompts(rows, prompts, "trl")
     write_json(prompts.with_suffix(".json"), {"source": rl.prompts or DATASET, "kept": len(rows), **counts})
     pairs = None
