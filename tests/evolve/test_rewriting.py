@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import re
 import sys
 import threading
 from collections import Counter
 from dataclasses import replace
 
+import msgspec
 import pytest
 from towns import COUNTED, ScriptedTeacher, counted, grown, lamps, recipe
 
@@ -74,24 +76,51 @@ def keeps_numbers(task, wording):
     return "" if task.instruction.split()[-1] in wording else "another number"
 
 
+def one_worker(rules):
+    return msgspec.structs.replace(rules, verify=msgspec.structs.replace(rules.verify, workers=1))
+
+
+def told(request):
+    """What the function itself says of its lamps: "Then 7 lamps are added to 5."."""
+    return request.messages[-1][1].rpartition("Then ")[2]
+
+
+def adds_up(request):
+    """A teacher that reads a question: what is added is added, what is taken is taken."""
+    more, there = map(int, re.findall(r"(\d+) lamps are \w+ \w+ (\d+)", request.messages[-1][1])[0])
+    total = there - more if "taken" in request.messages[-1][1] else there + more
+    return [f"... = {total}", f"It is {there} and {more}, ... = {total}", "... = -1"]
+
+
 @pytest.mark.parametrize(
-    ("reply", "is_used"),
+    ("reply", "answers", "is_used"),
     [
-        (lambda r: [f"How many lamps are there, {r.messages[-1][1].split()[-1]} in all?"], True),
-        (lambda r: ["How many lamps are there?"], False),
-        (lambda r: [""], False),
-        (lambda r: Reply(texts=(f"How many lamps {r.messages[-1][1].split()[-1]} and",), truncated=(0,)), False),
-        (lambda r: GivenUpError("HTTP 400", "no"), False),
+        (lambda r: [f"How many lamps are there? {told(r)}"], adds_up, True),
+        (lambda r: ["How many lamps are there?"], adds_up, False),
+        (lambda r: [f"How many lamps are there? {told(r).replace('added to', 'taken from')}"], adds_up, False),
+        (lambda r: [f"How many lamps are there? {told(r)}"], lambda r: GivenUpError("HTTP 400", "no"), False),
+        (lambda r: [f"How many lamps\x07 are there? {told(r)}"], adds_up, False),
+        (
+            lambda r: [
+                f"Wie viele Lampen gibt es nun hier, wenn einige Lampen noch kommen zu den {told(r).split()[-1]}"
+            ],
+            adds_up,
+            False,
+        ),
+        (lambda r: [""], adds_up, False),
+        (lambda r: Reply(texts=(f"How many lamps? {told(r)}",), truncated=(0,)), adds_up, False),
+        (lambda r: GivenUpError("HTTP 400", "no"), adds_up, False),
     ],
 )
-def test_a_wording_that_changes_the_task_is_not_used(tmp_path, reply, is_used):
+def test_a_wording_is_used_where_it_states_the_same_and_is_solved_to_the_same(tmp_path, reply, answers, is_used):
     worded = Operator(name="counted", rewrite=counted, template="Other words:\n{instruction}", faithful=keeps_numbers)
-    domain, rules = lamps(6, operators=(worded,)), recipe(rounds=1, reword=True)
-    rows, ledger, teacher = grown(tmp_path, rules, domain, teacher=ScriptedTeacher({"reword": reply}))
-    assert [row["task"]["instruction"].startswith("How many") for row in children(rows)] == [is_used] * 4
-    again, same_ledger, silent = grown(tmp_path, rules, domain, teacher=ScriptedTeacher({"reword": reply}))
+    rules = one_worker(recipe(rounds=1, reword=True, answers=3, domain="towns:lamps_domain"))
+    domain, script = lamps(6, operators=(worded,)), {"reword": reply, "answer": answers}
+    rows, ledger, _ = grown(tmp_path, rules, domain, teacher=ScriptedTeacher(script))
+    assert ["Describe" not in row["task"]["instruction"] for row in children(rows)] == [is_used] * 4
+    again, same_ledger, silent = grown(tmp_path, rules, domain, teacher=ScriptedTeacher(script))
     assert (again, same_ledger) == (rows, ledger)
-    assert len(teacher.asked) == 4 and (not silent.asked or not is_used)
+    assert not silent.asked or not is_used
 
 
 def test_a_function_that_fails_is_an_error_that_names_operator_and_seed(tmp_path):
@@ -121,8 +150,6 @@ def test_the_limits_of_programs_belong_to_the_step_only_where_functions_rewrite(
 
 
 def _with_program_s(rules, seconds):
-    import msgspec
-
     return msgspec.structs.replace(rules, verify=msgspec.structs.replace(rules.verify, program_s=seconds))
 
 

@@ -20,6 +20,7 @@ from evoltune.evolve.rewriting import MODEL
 from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.evolve.solving import solved
+from evoltune.evolve.wording import reworded
 from evoltune.record import Answer, Drop, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError
 from evoltune.text.prompts import fill_slots, read_prompt
@@ -179,7 +180,7 @@ async def _decide_rewritten(
     child = replace(blank, task=task, answers=(Answer(text=made.solution, model=MODEL),))
     known = evolution.decided_earlier(child)
     if known is None and evolution.recipe.evolve.reword and operator.template:
-        child = replace(child, task=await _reworded(evolution, head, child, operator))
+        child = replace(child, task=await reworded(evolution, head, child, operator))
         known = evolution.decided_earlier(child)
     if known is not None:
         return None if known else child
@@ -188,21 +189,6 @@ async def _decide_rewritten(
     if reason := next(filter(None, reasons), ""):
         return evolution.decide(Drop(record=child, reason=reason))
     return evolution.decide(await with_more(evolution, child, head.task))
-
-
-async def _reworded(evolution: Evolution, head: Record, child: Record, operator: Operator) -> Task:
-    """The child's task in the teacher's words; in the domain's own where these change the task or do not come."""
-    assert operator.faithful is not None
-    task, prompt = child.task, fill_slots(operator.template, instruction=child.task.instruction)
-    try:
-        reply = await evolution.ask(head, "reword", prompt, round=child.round, sample=child.draw)
-    except GivenUpError:
-        return task
-    worded = replace(task, instruction=reply.texts[0].strip())
-    if not worded.instruction or reply.truncated or echoes_operator(operator.template, task, worded):
-        return task
-    is_rejected = rejection_reason(evolution.domain, None, worded, None)
-    return task if is_rejected or operator.faithful(task, worded.instruction) else worded
 
 
 async def _screened(

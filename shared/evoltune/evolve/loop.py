@@ -39,7 +39,7 @@ from evoltune.terminal import progress
 from evoltune.text.credentials import masked
 from evoltune.verification.checker import limits_of
 
-ENGINE = 4  # raised when the same recipe would decide differently
+ENGINE = 5  # raised when the same recipe would decide differently
 OUR_PROMPTS = digest([DIFFICULTY, EQUAL, REPAIR, SELF_INSTRUCT, SNIPPET])
 SEED_COMMIT = 512
 

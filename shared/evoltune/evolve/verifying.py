@@ -59,9 +59,12 @@ class AnswerVerifier:
         self._store.note(key, asdict(finding))
         return finding
 
-    async def judge(self, record: Record) -> tuple[Verdict, ...]:
-        """The verdict on each answer, as the verify stage will give it: without a reference or tests, `Domain.confirm` decides."""
-        key = f"verdicts:{self._step.key}:{record.id}"
+    async def judge(self, record: Record, of: str = "") -> tuple[Verdict, ...]:
+        """The verdict on each answer, as the verify stage will give it: without a reference or tests, `Domain.confirm` decides.
+
+        of: a name for these answers, where the record has others, too.
+        """
+        key = f"verdicts:{self._step.key}:{record.id}" + (f":{of}" if of else "")
         if (noted := self._store.noted(key)) is None:
             noted = [asdict(verdict) for verdict in await asyncio.to_thread(self._verify, record)]
             self._store.note(key, noted)

@@ -63,7 +63,8 @@ class Evolve(Section, frozen=True, kw_only=True):
     answer_seeds: bool = False
     """Ask the teacher to answer seeds that have no answer."""
     reword: bool = False
-    """Ask the teacher to word again what a rewrite function made; a wording that states other facts is not used."""
+    """Ask the teacher to word again what a rewrite function made; a wording that states other facts, or that its own answers (`answers` of
+    them) do not solve to the same result, is not used."""
     answer_rewrites: bool = False
     """Ask the teacher for `answers` to what a rewrite function made, too; its own solution comes first."""
     repair: Tries = 0

@@ -208,7 +208,7 @@ def most_calls(recipe: Recipe, seeds: int) -> int:
     per_prompt = 2 + int(evolve.equal_check) + int(evolve.difficulty) + len(domain.evidence)
     per_prompt += int(evolve.pass_rate is not None)
     further = max(0, most_answers(evolve) - evolve.answers)  # calls; only tasks with a reference or tests get them
-    per_rewrite = int(evolve.pass_rate is not None) + int(evolve.reword) + int(evolve.difficulty)
+    per_rewrite = int(evolve.pass_rate is not None) + 2 * int(evolve.reword) + int(evolve.difficulty)
     per_rewrite += int(evolve.answer_rewrites) * (1 + further)
     per_draw = max((per_rewrite if o.rewrite else per_prompt for o in drawn), default=0)
     per_seed = (

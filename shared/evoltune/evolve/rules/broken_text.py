@@ -12,6 +12,7 @@ from evoltune.text.words import SENTENCE_END, STOP_WORDS, ngrams, prose_words, w
 _SHORT_ANSWERS = frozenset(["yes", "no", "not", "a", "i", "all", "same", "ok", "okay"])
 _SYMBOLS = re.compile(r"[=+<>√π∞∅]|[^\x00-\u2000\u2010-\u205f\u3000-\u303f\uff00-\uffef]")
 """Signs of mathematics, and letters or pictures outside Latin punctuation: an emoji can be a whole answer."""
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202d\u202e\ud800-\udfff]")
 _DIGITS = re.compile(r"\d+")
 _TWO_LETTERS = re.compile(r"[^\W\d_]{2}")
 _THREE_LETTERS = re.compile(r"[^\W\d_]{3}")
@@ -41,6 +42,12 @@ def has_only_stop_words(parent: Task | None, child: Task, text: str) -> bool:
         return False
     # "Yes." answers a yes-or-no question and "a" a multiple choice; "the of and" answers nothing.
     return len(found) > 3 or _SHORT_ANSWERS.isdisjoint(found)
+
+
+def has_controls(parent: Task | None, child: Task, text: str) -> bool:
+    """Control characters, half a surrogate pair or an override of the writing direction, where the task before it has none."""
+    before = "" if parent is None else parent.instruction
+    return bool(_CONTROLS.search(text)) and not _CONTROLS.search(before)
 
 
 def loops(parent: Task | None, child: Task, text: str) -> bool:

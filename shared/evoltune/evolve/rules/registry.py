@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evoltune.domain import Domain, author_code
-from evoltune.evolve.rules.broken_text import has_only_stop_words, is_empty, is_truncated, loops
+from evoltune.evolve.rules.broken_text import has_controls, has_only_stop_words, is_empty, is_truncated, loops
 from evoltune.evolve.rules.comparison import (
     answer_drifts,
     copies_instruction,
@@ -57,6 +57,7 @@ INSTRUCTION_RULES = _rules(
         "prompt residue": leaks_prompt,
         "copy of the parent": copies_parent,
         "over-long growth": grows_too_long,
+        "control characters": has_controls,
         "loop": loops,
         "run-on": has_template_turns,
         "language drift": instruction_drifts,
@@ -72,6 +73,7 @@ ANSWER_RULES = _rules(
         "unanswerable": asks_back,
         "copy of the instruction": copies_instruction,
         "prompt residue": answer_leaks_prompt,
+        "control characters": has_controls,
         "loop": loops,
         "run-on": runs_on,
         "truncated": is_truncated,
