@@ -12,11 +12,11 @@ from dataclasses import replace
 from evoltune.domain import Operator, author_code
 from evoltune.evolve.answers import with_answers
 from evoltune.evolve.evolution import Evolution
-from evoltune.text.language import changes_language
 from evoltune.evolve.rules.leaks import echoes_operator
 from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.record import Drop, Record, Task
 from evoltune.teacher.protocol import GivenUpError
+from evoltune.text.language import changes_language
 from evoltune.text.prompts import fill_slots
 
 
