@@ -144,10 +144,7 @@ def _shorten(problem: Problem, rng: random.Random) -> Rewritten | str:
         lines = _without(problem, inside) if inside and not _introduces(*others) else None
         if lines and not (_LEFT.search(others[2]) and not any("-" in line for line in lines)):
             answer = Fraction(lines[-1].rpartition("= ")[2])
-            rest = others[2].strip()
-            if others[0].rstrip().endswith("?"):  # this sentence was a step of its own, and its question goes with it
-                rest = rest.removeprefix("What is the result?").strip()
-            return _rewritten(f"{others[0].rstrip()} {rest}".strip(), lines, answer)
+            return _rewritten((others[0] + others[2]).strip(), lines, answer)
     return "no sentence can be left out"
 
 

@@ -374,15 +374,6 @@ def test_a_solution_in_words_keeps_its_words():
     )
 
 
-def test_a_step_that_is_left_out_takes_its_question_with_it():
-    text = "Lena ran the 3rd lap in 80 seconds and the 4th lap in 85 seconds. How many seconds did both laps take?"
-    longer = f"{text} Subtract 5 from that answer. What is the result?"
-    answers = (Answer(text="80 + 85 = 165\n165 - 5 = 160\n#### 160", model="seed"),)
-    parent = Record(domain="math", task=Task(instruction=longer, reference="160"), answers=answers)
-    child = OPERATORS["shorten"][0]([parent], random.Random(1), None)
-    assert (child.task.instruction, child.task.reference) == (text, "165")
-
-
 def test_an_answer_that_failed_is_not_edited():
     from evoltune.record import Verdict
 
