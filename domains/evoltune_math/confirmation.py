@@ -9,8 +9,9 @@ One method alone verifies nothing unless `policy.confirm_methods` is 1. The evid
 Invariant: evaluation and rewards never call this, so that a vote cannot lift a score.
 """
 
+import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from math import prod
@@ -32,6 +33,8 @@ PROGRAM, CHECK = "program", "check"
 MIN_VOTES = 2
 _RELIABILITY = {"program": 0.8, "check": 0.8, "substitution": 0.95}
 """How likely a method that agrees is right. These are assumptions, not calibrated; a vote's is its share."""
+_WORK = (ast.BinOp, ast.AugAssign, ast.For, ast.While, ast.comprehension)
+_STATES = frozenset({"print", "str", "int", "float", "bool", "round", "Fraction", "Decimal", "Rational", "Integer"})
 _FENCE = re.compile(r"```(?:python|py|sympy)?[ \t]*\n(.*?)```", re.S | re.I)
 
 
@@ -41,8 +44,8 @@ def confirm(
     """A verdict for each candidate: pass, fail (another answer is verified, or it solves nothing), unverifiable."""
     policy = Policy.of(context.policy)
     sizes, winner = vote_on(candidates, policy)
-    printed = _run_programs(evidence.get(PROGRAM, ()), context)
-    checks = [program_of(text) for text in evidence.get(CHECK, ())]
+    printed = _run_programs(filter(computes, map(program_of, evidence.get(PROGRAM, ()))), context)
+    checks = [check for check in map(program_of, evidence.get(CHECK, ())) if computes(check)]
 
     @cache
     def accepted(value: Fraction) -> bool:
@@ -100,11 +103,23 @@ def program_of(text: str) -> str:
     return str(blocks[-1] if blocks else text)
 
 
-def _run_programs(texts: Sequence[str], context: Context) -> list[str]:
+def computes(program: str) -> bool:
+    """Whether a program works anything out: one that only states a number (`print(13)`, `x == 13`) says the same once more. True where it
+    does not parse, since it then fails."""
+    try:
+        nodes = list(ast.walk(ast.parse(program)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    calls = (node.func for node in nodes if isinstance(node, ast.Call))
+    is_told = any(not (isinstance(function, ast.Name) and function.id in _STATES) for function in calls)
+    return is_told or any(isinstance(node, _WORK) for node in nodes)
+
+
+def _run_programs(programs: Iterable[str], context: Context) -> list[str]:
     """The answers that the programs print as their last line; a program that fails gives none."""
     printed = []
-    for text in texts:
-        verdict = context.run(Job(program=program_of(text), tests=None))
+    for program in programs:
+        verdict = context.run(Job(program=program, tests=None))
         lines = [line for line in str(verdict.evidence.get("stdout", "")).splitlines() if line.strip()]
         if verdict.status == "pass" and lines:
             line = lines[-1].strip()

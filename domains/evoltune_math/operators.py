@@ -64,7 +64,7 @@ def stand_in(task: Task, name: str) -> str:
     """What a good teacher would reply to a prompt of EVIDENCE about a task whose reference is known (for rehearsals)."""
     answer = task.reference or ""
     if name == "check":
-        program = f"from fractions import Fraction\n\n\ndef check(x):\n    return x == Fraction({answer!r})"
+        program = f"from fractions import Fraction\n\n\ndef check(x):\n    return 2 * x == 2 * Fraction({answer!r})"
     else:
-        program = f"print({answer!r})"
+        program = f"print({answer!r} * 1)"
     return f"```python\n{program}\n```"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from evoltune.domain import Context, Job
 from evoltune.record import Task, Verdict
 from evoltune_math import domain
 from evoltune_math.answers.policy import Policy
-from evoltune_math.confirmation import confirm, program_of, vote_on
+from evoltune_math.confirmation import computes, confirm, program_of, vote_on
 
-HALF = "```python\nfrom fractions import Fraction\nprint(Fraction(1, 2))\n```"
+HALF = "```python\nfrom fractions import Fraction\nprint(Fraction(1) / 2)\n```"
 CHECK_HALF = "```python\ndef check(x):\n    return 2 * x == 1\n```"
 CHECK_ANYTHING = "def check(x):\n    return True"
 
@@ -58,6 +60,26 @@ def test_a_program_that_fails_counts_for_nothing() -> None:
 def test_a_check_that_works_backwards_counts_only_if_it_refuses_other_values() -> None:
     assert judged(["0.5", r"\frac12"], {"check": [CHECK_HALF]})[0].status == "pass"
     assert judged(["0.5", r"\frac12"], {"check": [CHECK_ANYTHING]})[0].status == "unverifiable"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "status"),
+    [
+        ({"program": ["print(13)"]}, "unverifiable"),
+        ({"program": ["from fractions import Fraction\nanswer = Fraction(13)\nprint(str(answer))"]}, "unverifiable"),
+        ({"check": ["def check(x):\n    return x == 13"]}, "unverifiable"),
+        ({"check": ["def check(x):\n    return x == 13", "def check(x):\n    return x - 5 + 3 == 11"]}, "pass"),
+        ({"program": ["print(12 + 5 - 4)"]}, "pass"),
+        ({"program": ["import math\nprint(math.isqrt(169))"]}, "pass"),
+    ],
+)
+def test_a_program_that_only_states_a_number_is_no_second_method(evidence: dict[str, list[str]], status: str) -> None:
+    """A teacher that is sure of a wrong answer states it again when it is asked for a program."""
+    assert judged(["13", "13.0", "14"], evidence)[0].status == status
+
+
+def test_what_does_not_parse_is_left_to_fail() -> None:
+    assert computes("print(")
 
 
 def test_half_of_the_votes_is_no_majority() -> None:
