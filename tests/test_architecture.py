@@ -48,6 +48,7 @@ BELOW: dict[str, set[str]] = {
         "interrupts",
         "orphans",
         "models.load",
+        "models.locate",
     },
 }
 """What these packages may import of ours, beside themselves: the lower floors of the house."""

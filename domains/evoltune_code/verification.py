@@ -22,7 +22,7 @@ from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.harness_imports import with_harness_imports
 from evoltune_code.known_forms import UnreadableFormError, method_of, recognised, with_method
 from evoltune_code.other_languages import verify as verify_other_language
-from evoltune_code.syntax import is_code, statements, syntax_error, top_level_names
+from evoltune_code.syntax import calls_by_name, is_code, statements, syntax_error, top_level_names
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
 """Columns of `Task.fields`: the function under test, the prefix to complete, the language, standard input for a program
@@ -66,10 +66,12 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         tests, entry_point = recognised(tests_of(task), text_field(task, "entry_point"))
     except (UnreadableFormError, ValueError, TypeError) as error:
         return Verdict(status="unverifiable", reason=f"the tests: {error}"[:300])
-    if not entry_point and isinstance(tests, Mapping) and "cases" in tests:
-        entry_point = _only_function(tests.get("oracle")) or _only_function(task.reference)
+    if not entry_point and (calling := _calls_unnamed(tests)):
+        entry_point = _only_function(task.reference)
+        if isinstance(tests, Mapping):
+            entry_point = _only_function(tests.get("oracle")) or entry_point
         if not entry_point:
-            reason = "the tests: 'cases' call a function: name it in the column entry_point"
+            reason = f"the tests: {calling!r} call a function: name it in the column entry_point"
             return Verdict(status="unverifiable", reason=reason)
     program = assemble(text_field(task, "prompt"), entry_point, candidate)
     program, entry_point = with_method(program, method_of(program, entry_point))
@@ -127,6 +129,16 @@ def tests_of(task: Task) -> Json:
         return task.tests
     helpers = preamble(prompt, text_field(task, "entry_point"))
     return helpers + task.tests if top_level_names(helpers) & {*_NAME.findall(task.tests)} else task.tests
+
+
+def _calls_unnamed(tests: Json) -> str:
+    """What in the tests calls a function without naming it: cases, or a `check(candidate)` that nobody calls; "" where nothing does."""
+    if isinstance(tests, Mapping):
+        return "cases" if "cases" in tests else ""
+    body = statements(tests) if isinstance(tests, str) and "def check(" in tests else []
+    called = {name for node in body for name, _ in calls_by_name(node)}
+    checks = [n for n in body if isinstance(n, ast.FunctionDef) and n.name == "check" and len(n.args.args) == 1]
+    return "check(candidate)" if checks and "check" not in called else ""
 
 
 def _only_function(source: object) -> str:

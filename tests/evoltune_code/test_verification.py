@@ -53,6 +53,14 @@ def test_cases_without_the_name_of_a_function_are_not_the_programs_fault(checker
     assert judge(checker, "def twice(x): return 3", with_oracle, entry_point="").status == "fail"
 
 
+def test_a_check_that_nobody_calls_needs_the_name_of_the_function(checker):
+    tests = "def check(candidate):\n    assert candidate(2) == 4\n"
+    verdict = judge(checker, GOOD, tests, entry_point="")
+    assert verdict.status == "unverifiable" and "name it in the column entry_point" in verdict.reason
+    assert judge(checker, GOOD, tests, entry_point="", reference=GOOD).status == "pass"
+    assert judge(checker, GOOD, f"{tests}\ncheck(twice)", entry_point="").status == "pass"
+
+
 def test_a_script_is_judged_by_what_it_prints(checker):
     tests = {"stdio": [["3\n", "6\n"], ["0\n", "0\n"]]}
     assert judge(checker, "```python\nprint(2 * int(input()))\n```", tests, entry_point="").status == "pass"

@@ -13,7 +13,7 @@ import pytest
 from towns import COUNTED, ScriptedTeacher, counted, grown, lamps, recipe
 
 from evoltune.domain import Operator, Rewritten
-from evoltune.errors import DomainError, TeacherError
+from evoltune.errors import DomainError, RecipeError, TeacherError
 from evoltune.evolve import rewriting
 from evoltune.evolve.loop import draws_step
 from evoltune.evolve.rewriting import Rewriter
@@ -43,6 +43,16 @@ def test_a_fusion_gets_both_parents(tmp_path):
     fused = [row for row in rows if row["operator"] == "joined"]
     assert fused and all(len(row["parents"]) == 2 for row in fused)
     assert all(" Besides: " in row["task"]["instruction"] for row in fused)
+
+
+def test_fusions_alone_are_drawn_from_the_first_round_on_and_need_a_second_chain(tmp_path):
+    rules = recipe(rounds=1, fuse_after=1)
+    rows, ledger, _ = grown(tmp_path / "many", rules, lamps(6, operators=COUNTED[2:]))
+    assert {row["operator"] for row in children(rows)} == {"joined"} and ledger["pending"] == 0
+    _, ledger, _ = grown(tmp_path / "one", rules, lamps(1, operators=COUNTED[2:]))
+    assert ledger["no rewrite: no second chain to fuse with"] == 1 and ledger["pending"] == 0
+    with pytest.raises(RecipeError, match="nothing to draw before fusion"):
+        grown(tmp_path / "late", recipe(rounds=2, fuse_after=2), lamps(6, operators=COUNTED[2:]))
 
 
 def test_where_a_function_refuses_the_next_operator_gets_the_draw(tmp_path):

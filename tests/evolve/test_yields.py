@@ -1,5 +1,7 @@
 """Operator yield."""
 
+from dataclasses import replace
+
 import pytest
 from towns import towns
 
@@ -7,7 +9,7 @@ from evoltune import recipe as recipes
 from evoltune.domain import Operator
 from evoltune.evolve.loop import draws_step, evolve
 from evoltune.evolve.yields import operator_yield
-from evoltune.record import Drop
+from evoltune.record import Drop, Verdict
 from evoltune.run.store import Step, Store, Usage
 from evoltune.teacher.journal import Journalled
 from evoltune.teacher.protocol import Reply
@@ -69,3 +71,21 @@ def test_each_operator_shows_its_rates_and_costs(tmp_path):
     assert sum(y.usd for y in table.values()) + seeds_rated == pytest.approx(sum(p["usd"] for p in spent.values()))
     assert sum(y.calls for y in table.values()) + 40 == pytest.approx(sum(p["calls"] for p in spent.values()), abs=1)
     assert table["good"].difficulty is not None and table["good"].lift == 0.0
+
+
+def test_a_measured_difficulty_goes_before_a_rating(tmp_path):
+    """Seeds pass three times of four, children once: 1 + 9 x 0.75 against 1 + 9 x 0.25."""
+    recipe, store, _ = grown(tmp_path)
+    with store:
+        step = draws_step(recipe, TOWNS)
+        store.begin(verify := Step(name="verify", version="1", before=step))
+        for record in store.todo(verify):
+            rate = {"passes": 1 if record.parents else 3, "of": 4, "interval": [0, 1]}
+            verdict = Verdict(status="pass", evidence={"pass_rate": rate})
+            store.decide(
+                verify,
+                [replace(record, answers=(replace(record.answers[0], verdict=verdict),)) if record.answers else record],
+            )
+        table = {y.operator: y for y in operator_yield(store, step, verify)}
+    assert table["good"].difficulty == pytest.approx(7.75)
+    assert 0 < table["good"].lift < 4.5, "children of children gained nothing"

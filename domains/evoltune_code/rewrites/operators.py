@@ -229,8 +229,10 @@ def _generalise(exercise: Exercise, rng: random.Random, context: Context) -> Dra
     function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == exercise.name)
     numbers = [n for n in ast.walk(function) if isinstance(n, ast.Constant) and type(n.value) is int and n.value > 1]
     once = [n for n in numbers if sum(type(m.value) is int and m.value == n.value for m in numbers) == 1]
-    defaults = {id(n) for n in function.args.defaults}
-    named = [n for n in once if id(n) not in defaults and _mentions(exercise.text, int(str(n.value))) == 1]
+    # A default is one already; members of a row, as of coins, belong together.
+    rows = [n for n in ast.walk(function) if isinstance(n, ast.List | ast.Tuple | ast.Set | ast.Dict)]
+    bound = {id(n) for part in (*function.args.defaults, *rows) for n in (part, *ast.iter_child_nodes(part))}
+    named = [n for n in once if id(n) not in bound and _mentions(exercise.text, int(str(n.value))) == 1]
     if not named or len(exercise.parameters) > 4:
         return "no number of the text is one constant of the reference"
     chosen = rng.choice(named)

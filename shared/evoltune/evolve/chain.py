@@ -81,7 +81,13 @@ async def _draw(evolution: Evolution, head: Record, round: int, number: int) -> 
     answer = _last_reply(evolution, head)
     left = _drawable(evolution, round, may_follow=bool(answer))
     kept, refused = None, None
-    while True:
+    if not left:  # fusions alone, and one chain
+        blank = Record(
+            domain=evolution.domain.name, task=Task(instruction=""), parents=(head.id,), round=round, draw=number
+        )
+        if evolution.decided_earlier(blank) is None:
+            evolution.decide(Drop(record=blank, reason="no rewrite: no second chain to fuse with"))
+    while left:
         operator, partner = _choose_operator(evolution, left, head, rng)
         parents = (head.id, partner.id) if partner else (head.id,)
         blank = Record(

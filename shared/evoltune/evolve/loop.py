@@ -163,7 +163,8 @@ def operators_of(recipe: Recipe, domain: Domain) -> tuple[Operator, ...]:
             raise RecipeError(f"evolve.operators.{name}: weight {weight!r} must be at least 0")
     found = [replace(o, weight=chosen.get(o.name, 0.0)) if chosen else o for o in domain.operators]
     found = [o for o in found if o.weight > 0]
-    if recipe.evolve.rounds and not any(o.kind != "fuse" for o in found):
+    fuses_first = recipe.evolve.fuse_after == 1  # then there is no round before fusion
+    if recipe.evolve.rounds and not any(fuses_first or o.kind != "fuse" for o in found):
         raise RecipeError(
             f"evolve.operators: nothing to draw before fusion; domain {domain.name!r} has {', '.join(names) or 'none'}"
         )

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from statistics import fmean
 
-from evoltune.run.queries import Draw, Spent, decisions, difficulty_replies, draws, spent_by_record
+from evoltune.run.queries import Draw, Spent, decisions, difficulty_replies, draws, pass_rates, spent_by_record
 from evoltune.run.store import Step, Store
 from evoltune.text.ratings import read_rating
 
@@ -31,9 +31,9 @@ class Yield:
     reasons: dict[str, int]
     """Drops by reason."""
     difficulty: float | None
-    """Mean difficulty (1 to 10) of kept rows that were rated."""
+    """Mean difficulty (1 to 10) of kept rows: by the measured pass rate, else by the teacher's rating."""
     lift: float | None
-    """Mean of child's minus parent's difficulty, where both were rated."""
+    """Mean of child's minus parent's difficulty, where both were measured, or both rated."""
     calls: int
     tokens: int
     usd: float
@@ -50,6 +50,7 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
     """
     ratings = ((record, read_rating(reply)) for record, _, reply in difficulty_replies(store))
     rated = {record: level for record, level in ratings if level is not None}
+    measured = {record: 1 + 9 * (1 - passes / of) for record, passes, of in pass_rates(store)}
     judged = {d.record: d.reason for d in decisions(store, verify)} if verify else {}
     writing, about = spent_by_record(store, WRITING)
     by_operator: dict[tuple[str, str], list[Draw]] = defaultdict(list)
@@ -67,8 +68,9 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
     def row(key: tuple[str, str], drawn: list[Draw]) -> Yield:
         kept = [draw for draw in drawn if not draw.reason]
         reasons = [judged[draw.record] for draw in kept if draw.record in judged]
-        levels = {draw: rated[draw.record] for draw in kept if draw.record in rated}
-        lifts = [level - rated[draw.parent] for draw, level in levels.items() if draw.parent in rated]
+        levels = [level for draw in kept if (level := measured.get(draw.record, rated.get(draw.record))) is not None]
+        scales = [next((s for s in (measured, rated) if {d.record, d.parent} <= s.keys()), None) for d in kept]
+        lifts = [scale[d.record] - scale[d.parent] for d, scale in zip(kept, scales, strict=True) if scale and d.parent]
         calls, tokens, usd = (sum(amounts) for amounts in zip(*map(cost, drawn), strict=True))
         return Yield(
             operator=key[0],
@@ -78,7 +80,7 @@ def operator_yield(store: Store, step: Step, verify: Step | None = None) -> list
             verified=reasons.count("") if verify else None,
             judged=len(reasons) if verify else None,
             reasons=dict(Counter(draw.reason for draw in drawn if draw.reason).most_common()),
-            difficulty=fmean(levels.values()) if levels else None,
+            difficulty=fmean(levels) if levels else None,
             lift=fmean(lifts) if lifts else None,
             calls=round(calls),
             tokens=round(tokens),

@@ -165,6 +165,21 @@ def test_every_operator_makes_something_of_the_seeds(context):
     assert any(isinstance(function([seed], random.Random(1), context), Rewritten) for seed in usable())
 
 
+def test_a_member_of_a_row_is_no_number_of_its_own():
+    """Of the coins 50, 20 and 5 none can be another: what takes the largest first would no longer be least."""
+    source = "def coins(sum):\n    used = 0\n    for coin in (50, 20, 5):\n        used, sum = used + sum // coin, sum % coin\n    return used"
+    tests = "assert coins(85) == 4\nassert coins(10) == 2\nassert coins(95) == 5\nassert coins(0) == 0"
+    task = Task(
+        instruction="How many coins of 50, 20 and 5 make the sum, at least?",
+        reference=source,
+        tests=tests,
+        fields={"entry_point": "coins"},
+    )
+    answer = Answer(text=source, model="seed")
+    made = OPERATORS["generalise"][0]([Record(domain="code", task=task, answers=(answer,))], random.Random(1), None)
+    assert made == "no number of the text is one constant of the reference"
+
+
 def test_the_same_parents_and_numbers_give_the_same_child(context):
     seed = usable()[0]
     first, second = (OPERATORS["batch"][0]([seed], random.Random(4), context) for _ in range(2))
