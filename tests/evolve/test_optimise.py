@@ -14,7 +14,7 @@ from evoltune.errors import TeacherError
 from evoltune.evolve.optimise.candidates import SLOT, read, shown
 from evoltune.evolve.optimise.loop import History, optimisable, optimise
 from evoltune.evolve.optimise.stage import as_json, write_prompts
-from evoltune.evolve.optimise.trial import Bench, Outcome, Trial, lift_of
+from evoltune.evolve.optimise.trial import Bench, Outcome, Trial, lift_of, worth
 from evoltune.evolve.prompt_folder import with_prompts
 from evoltune.recipe import Optimise, Verification
 from evoltune.record import Answer, Record, Task, Verdict
@@ -158,11 +158,11 @@ def test_a_stopped_optimisation_goes_on_to_the_same_end_and_pays_nothing_twice(t
 
 
 def test_easy_children_are_worth_less_than_hard_ones(tmp_path, checker):
-    """A prompt whose children are as often usable but easier is not taken; with ratings the score is 0.5 + lift / 2."""
+    """A prompt whose children are as often usable but easier is not taken."""
     script = fair(yields=1.0, rated=lambda r: ["2" if "belong together" in r.messages[-1][1] else "5"])
     history, teacher = optimised(tmp_path, checker, prompts(""), script, size=40)
     assert not history.prompts and Counter(r.purpose for r in teacher.asked)["difficulty"] > 0
-    assert {round(o.score, 4) for o in history.first["o0"].outcomes.values()} == {round(0.5 - 3 / 18, 4)}
+    assert {round(o.score, 4) for o in history.first["o0"].outcomes.values()} == {0.0}
     assert round(history.first["o0"].lift, 4) == round(-3 / 9, 4)
 
 
@@ -195,10 +195,11 @@ def test_the_model_reads_the_prompt_and_every_reason_by_name():
         (f"<prompt>Make it harder: {{{SLOT}}}</prompt>", "a second pair of braces"),
         (f"<prompt>{GOOD}\n\n</prompt>", "the prompt as it was"),
         (f"<prompt>Such as: count the lamps of the long and winding street. {SLOT}</prompt>", "quotes a task"),
+        (f"<prompt>Make it\x1b[2J harder: {SLOT}</prompt>", "control characters"),
     ],
 )
 def test_only_a_prompt_that_can_be_used_is_tried(reply, problem):
-    prompt, why = read(reply, trial("no text"))
+    prompt, why = read(reply, trial("no text"), [outcome(7).parent])
     assert (bool(prompt), problem in why) == (not problem, True) and bool(why) == bool(problem)
     assert not prompt or prompt == f"Make it harder: {SLOT}"
 
@@ -213,6 +214,11 @@ def test_a_lift_is_measured_on_one_scale_or_not_at_all():
     assert lift_of(row(4), row(1)) == 0.75 and lift_of(row(rating=2), row(rating=5)) == pytest.approx(1 / 3)
     assert lift_of(row(4, rating=2), row(rating=5)) == pytest.approx(1 / 3)
     assert lift_of(row(4), row(rating=5)) is None and lift_of(row(), row()) is None
+
+
+def test_trivial_tasks_that_always_verify_are_worth_less_than_hard_ones_that_do_so_now_and_then():
+    assert [worth(lift) for lift in (1.0, 0.2, 0.0)] == [1.0, 0.6, 0.5]
+    assert worth(-0.3) == 0.0 < 0.25 * worth(0.1) and worth(-0.05) == pytest.approx(0.4)
 
 
 def test_functions_fusions_and_turns_are_left_out():

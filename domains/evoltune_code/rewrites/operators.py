@@ -178,8 +178,10 @@ def _find_input(exercise: Exercise, rng: random.Random, context: Context) -> Dra
         f"{exercise.text}\n\nAlso write the inverse by search, `{name}(result, candidates)`: `candidates` is a list with one {item} for each "
         f"possible input; it returns the first of them for which `{exercise.name}` gives `result`, and None if there is none."
     )
-    approach = f"`{name}` tries the candidates in order."
-    return _tested(text, source, name, results_of(source, name, inputs, context), approach, rng)
+    pairs = results_of(source, name, inputs, context)
+    if any(found is not None and found not in candidates for (_, candidates), found in pairs):
+        return "the function changes its arguments"  # what it found is then no longer what it was given
+    return _tested(text, source, name, pairs, f"`{name}` tries the candidates in order.", rng)
 
 
 def guard(parents: Sequence[Record], rng: random.Random, context: Context) -> Rewritten | str:

@@ -33,6 +33,8 @@ def undone(problem: Problem, unknown: int) -> list[str] | None:
         sign = "".join(step.pieces).strip()
         if other is None or sign not in ("+", "-", "*", "/") or not shown(other):
             return None
+        if (sign == "*" and not other) or (sign == "/" and place == 1 and not known):
+            return None  # times nothing: every number fits
         left, value = _undo(sign, place, known, other)
         if not shown(value):
             return None

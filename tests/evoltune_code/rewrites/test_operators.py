@@ -310,3 +310,16 @@ def test_tests_that_kill_no_mutant_are_refused(context):
 )
 def test_a_wording_is_checked_against_names_numbers_and_texts(wording, why):
     assert faithful(Task(instruction='Write `f(a)`. Call `g` 3 times with "x".'), wording) == why
+
+
+def sorting(text="Write `f(xs)` that sorts the list xs and returns it."):
+    source = "def f(xs):\n    xs.sort()\n    return xs\n"
+    tests = "assert f([3, 1, 2]) == [1, 2, 3]\nassert f([]) == []\nassert f([2, 2, 1]) == [1, 2, 2]\nassert f([5, 4]) == [4, 5]\n"
+    return Record(
+        domain="code", task=Task(instruction=text, reference=source, tests=tests, fields={"entry_point": "f"})
+    )
+
+
+def test_what_a_function_changes_itself_is_not_searched_for(context):
+    find = OPERATORS["find_input"][0]
+    assert find([sorting()], random.Random(1), context) == "the function changes its arguments"

@@ -426,3 +426,9 @@ def test_a_problem_without_a_worked_solution_can_be_edited_once_the_teachers_is_
     assert task.reference == "48" and isinstance(child, Rewritten)
     red, boxes, blue = (int(n) for n in re.findall(r"\d+", child.task.instruction))
     assert int(child.task.reference) == red + boxes * blue
+
+
+def test_a_factor_of_nothing_cannot_be_asked_back():
+    task = Task(instruction="Tom has 0 boxes with 5 pens each. How many pens does Tom have?", reference="0")
+    seed = Record(domain="math", task=task, answers=(Answer(text="0 * 5 = 0\n#### 0", model="seed"),))
+    assert isinstance(OPERATORS["invert"][0]([seed], random.Random(1), None), str)

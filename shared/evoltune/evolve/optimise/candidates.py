@@ -8,13 +8,14 @@ be fitted to the development set.
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from evoltune.evolve.optimise.trial import Bench, Outcome, Trial
 from evoltune.evolve.pass_rate import behind_url
+from evoltune.evolve.rules.broken_text import has_controls
 from evoltune.recipe import Optimise
-from evoltune.record import digest
+from evoltune.record import Task, digest
 from evoltune.teacher.protocol import Teacher, draw_seed, make_request
 from evoltune.teacher.stack import open_teacher
 from evoltune.text.prompts import fill_slots, read_prompt
@@ -33,8 +34,8 @@ _TAGGED = re.compile(r"<prompt>((?:(?!<prompt>).)*?)</prompt>", re.S)
 _FENCED = re.compile(r"```\w*\n(.*)\n```", re.S)
 
 
-async def ask(bench: Bench, settings: Optimise, trial: Trial, step: int) -> list[tuple[str, str]]:
-    """(prompt, "") or ("", why it cannot be tried) for each of the model's replies."""
+async def ask(bench: Bench, settings: Optimise, trial: Trial, step: int, tasks: Iterable[str]) -> list[tuple[str, str]]:
+    """(prompt, "") or ("", why it cannot be tried) for each of the model's replies. tasks: the texts of the whole development set."""
     teacher = (
         bench.recipe.teacher
         if settings.model == "teacher"
@@ -47,8 +48,9 @@ async def ask(bench: Bench, settings: Optimise, trial: Trial, step: int) -> list
     async with _open(bench, settings) as model:
         reply = await model.complete(request)
     found: list[tuple[str, str]] = []
+    known_texts = tuple(tasks)
     for i, text in enumerate(reply.texts):
-        prompt, problem = ("", "ended at the token limit") if i in reply.truncated else read(text, trial)
+        prompt, problem = ("", "ended at the token limit") if i in reply.truncated else read(text, trial, known_texts)
         is_again = any(prompt == known for known, _ in found if known)
         found.append(("", "the same as another one") if is_again else (prompt, problem))
     return found
@@ -90,8 +92,8 @@ def _example(outcome: Outcome) -> str:
     )
 
 
-def read(text: str, trial: Trial) -> tuple[str, str]:
-    """(the prompt in a reply, "") or ("", why it cannot be tried)."""
+def read(text: str, trial: Trial, tasks: Sequence[str]) -> tuple[str, str]:
+    """(the prompt in a reply, "") or ("", why it cannot be tried): also where it quotes one of the tasks."""
     found = _TAGGED.findall(text)
     prompt = found[-1].strip() if found else ""
     if fenced := _FENCED.fullmatch(prompt):
@@ -106,8 +108,10 @@ def read(text: str, trial: Trial) -> tuple[str, str]:
         return "", f"longer than {MAX_PROMPT:,} characters"
     if prompt.split() == trial.operator.template.split():
         return "", "the prompt as it was"
+    if has_controls(None, Task(instruction=prompt), prompt):
+        return "", "holds control characters"
     own = set(ngrams(words(trial.operator.template), QUOTE))
     quoted = set(ngrams(words(prompt), QUOTE)) - own
-    if any(quoted & set(ngrams(words(outcome.parent), QUOTE)) for outcome in trial.outcomes.values()):
+    if any(quoted & set(ngrams(words(task), QUOTE)) for task in tasks):
         return "", "quotes a task"
     return prompt, ""

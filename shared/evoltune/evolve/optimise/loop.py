@@ -106,7 +106,8 @@ def _step(
     read: list[tuple[str, str]] = []
 
     async def asked() -> None:
-        read.extend(await ask(bench, settings, old[0], step))
+        texts = (seed.task.instruction for part in parts for seed in part)
+        read.extend(await ask(bench, settings, old[0], step, texts))
 
     run_to_end(asked())
     tried = {

@@ -52,7 +52,7 @@ class Outcome:
     lift: float | None
     """By how much it is harder than its seed, -1 to 1; None where that was not measured."""
     score: float
-    """0 for a dropped child; else 1 where difficulty was not measured, and 0.5 + lift / 2 where it was."""
+    """0 for a dropped child; else 1 where difficulty was not measured, and what `worth` says where it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +117,15 @@ def _outcome(operator: Operator, parent: Record, child: Record, reason: str) -> 
     lift = None if reason else lift_of(parent, child)
     if lift is not None and operator.kind == "down":
         lift = -lift
-    score = 0.0 if reason else 1.0 if lift is None else 0.5 + lift / 2
+    score = 0.0 if reason else 1.0 if lift is None else worth(lift)
     texts = parent.task.instruction, child.task.instruction
     return Outcome(seed=parent.id, parent=texts[0], child=texts[1], reason=reason, lift=lift, score=score)
+
+
+def worth(lift: float) -> float:
+    """What a verified child is worth by its lift: half, and half of the lift; nothing from a quarter of the scale downwards, or a prompt
+    for trivial tasks, which always verify, would be worth more than one for hard tasks, which do so now and then."""
+    return 0.5 + lift / 2 if lift >= 0 else max(0.0, 0.5 + 2 * lift)
 
 
 def lift_of(parent: Record, child: Record) -> float | None:
