@@ -49,3 +49,6 @@ def test_pairs_are_drawn_over_problems_and_systems():
     truncated = [p for p in pairs if p.kind == "truncated"]
     assert len({p.task.name for p in truncated}) == 8 and len({p.better.split()[0] for p in truncated}) == 2
     assert not list(planted_pairs(suite, answers, each=0, seed=1))
+    more = [p for p in planted_pairs(suite, answers, each=30, seed=1) if p.kind == "truncated"]
+    assert more[:8] == truncated and len({p.better for p in more}) == len(more) == 30
+    assert len({p.task.name for p in more[:20]}) == 20 and [p.number for p in more] == [0] * 20 + [1] * 10

@@ -63,7 +63,8 @@ def test_the_bias_of_a_judge_is_found_and_the_ranking_recovered(
 ):
     """Later traits overrule earlier ones: of 30% for the first, a tenth is noise. The bar is three points."""
     server = openai_server(judge=traits)
-    study = large_study(f"{server.url}/v1", systems, planted=PROBLEMS if systems == 5 else 0, repeats=100)
+    each = PROBLEMS * (5 if length else 1)  # a bias of 40% needs 2,180 judgements to be found within three points
+    study = large_study(f"{server.url}/v1", systems, planted=each if systems == 5 else 0, repeats=100)
     result = judge_study(study, tmp_path / "out")
     names = [f"s{k}" for k in range(systems)]
     assert ranking(result, names) == names[::-1]  # Kendall's tau is 1
@@ -71,8 +72,8 @@ def test_the_bias_of_a_judge_is_found_and_the_ranking_recovered(
     assert found["position"]["bias"] == pytest.approx(position, abs=0.03)
     assert found["position"]["interval"][0] <= found["position"]["bias"] <= found["position"]["interval"][1]
     if systems == 5:
-        assert found["length"]["bias"] == pytest.approx(length, abs=0.06)  # 436 judgements: two points either way
-        assert found["planted"]["truncated"]["n"] == PROBLEMS
+        assert found["length"]["bias"] == pytest.approx(length, abs=0.03) and found["length"]["n"] == 2 * each
+        assert found["planted"]["truncated"]["n"] == each
     assert bool(found["warnings"]) == (position > 0.2 or length > 0.2)
     if traits == "fair":
         assert found["repeats"]["value"] == 1.0

@@ -50,7 +50,7 @@ def test_the_unfiltered_side_keeps_the_first_answer_whatever_the_verifier_said()
     assert all([a.text.split()[0] for a in r.answers] == ["first"] for r in found["unfiltered"])
     assert all(r.answers[0].verdict is None for r in found["unfiltered"])
     rejected = {r.id for r in POOL.rejected}
-    assert any(r.id in rejected for r in found["unfiltered"]) and not any(r.id in rejected for r in found["verified"])
+    assert any(r.id in rejected for r in found["unfiltered"]) and not any(r.id in rejected for r in found["kept"])
 
 
 def test_one_cluster_is_of_one_kind_and_the_spread_set_is_not():

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoltune.cli import main
-from evoltune.evaluate.ablation import Training, _equal_steps, distinct, report
+from evoltune.evaluate.ablation import Training, _equal_steps, distinct, read_pool, report
 from evoltune.evaluate.statistics import paired
-from evoltune.recipe import make_recipe
+from evoltune.recipe import load_recipe, make_recipe
 from evoltune.record import Answer, Drop, Record, Task, Verdict
 from evoltune.report.ablation_page import write_ablation
 from evoltune.rows.files import write_json
+from evoltune.run.run import Run
 from evoltune.run.store import Step, Store
 from evoltune.train.plan import row_lengths
 
@@ -61,6 +62,20 @@ def run_dir(tmp_path, monkeypatch):
         store.decide(select, KEPT)
         store.note("steps", {step.name: step.key for step in (evolve, verify, select)})
     return tmp_path / "runs" / "toy"
+
+
+def test_what_limas_rules_refused_is_among_the_unfiltered_sources(run_dir):
+    verify = Step(name="verify", version="1")
+    select = Step(name="select", version="1", before=verify)
+    reasons = ["lima: too short"] * 5 + ["not selected"] * 5
+    with Store.open(run_dir.parent / "lima") as store:
+        store.decide(verify, [*KEPT, *(Drop(record=r, reason="fail") for r in REJECTED)])
+        dropped = (Drop(record=r, reason=reason) for r, reason in zip(KEPT[50:], reasons, strict=True))
+        store.decide(select, [*KEPT[:50], *dropped])
+        store.note("steps", {step.name: step.key for step in (verify, select)})
+    pool = read_pool(Run(recipe=load_recipe("toy.yaml"), folder=run_dir.parent / "lima"))
+    assert {r.id for r in pool.kept} == {r.id for r in KEPT[:50]}
+    assert {r.id for r in pool.rejected} == {r.id for r in [*REJECTED, *KEPT[50:55]]}
 
 
 def test_a_variant_of_evolution_with_the_rows_of_an_earlier_one_is_trained_once(capsys):

@@ -57,7 +57,8 @@ def comparisons(study: Study, suite: Suite, answers: Answers, checked: Checked) 
         orders: Sequence[tuple[int, ...]] = [(0,), (1,)] if study.protocol == "grades" else [(0, 1), (1, 0)]
         for order in orders:
             yield Comparison(
-                task=pair.task, kind=pair.kind, shown=tuple(names[i] for i in order), texts=tuple(texts[i] for i in order)
+                task=pair.task, kind=pair.kind, shown=tuple(names[i] for i in order), texts=tuple(texts[i] for i in order),
+                repeat=pair.number,
             )  # fmt: skip
 
 

@@ -140,12 +140,13 @@ async def _judge(study: Study, judge: Teacher, comparison: Comparison) -> Judgem
     """Asks up to `study.tries` times until a reply can be read; from the second try on, and where the same was asked before,
     with the judge's temperature."""
     prompt, task = judge_prompt(study.protocol, comparison), comparison.task.name
+    again = comparison.kind == "systems" and comparison.repeat > 0
     text, values, replies = "", None, 0
     while values is None and replies < study.tries:
         request = make_request(
             study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, comparison.name, 0, "judge", replies),
             max_tokens=min(JUDGE_TOKENS, study.judge.max_tokens or JUDGE_TOKENS), record=task,
-            temperature=0.0 if replies == 0 and not comparison.repeat else study.judge.temperature,
+            temperature=0.0 if replies == 0 and not again else study.judge.temperature,
         )  # fmt: skip
         try:
             text = (await judge.complete(request)).texts[0]

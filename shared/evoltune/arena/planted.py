@@ -9,6 +9,7 @@ that says nothing. For `verbose`, preferring the plain answer and calling a tie 
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ class PlantedPair:
     kind: str
     better: str
     worse: str
+    number: int = 0
+    """How many pairs of this kind the problem had given before."""
 
 
 def _truncated(text: str, rng: random.Random) -> str | None:
@@ -77,16 +80,18 @@ def twin(kind: str, text: str, rng: random.Random) -> str | None:
 
 
 def planted_pairs(suite: Suite, answers: Answers, *, each: int, seed: int) -> Iterator[PlantedPair]:
-    """Makes up to `each` pairs of each kind. The answers are drawn from all systems, at most one for each problem."""
+    """Makes up to `each` pairs of each kind. The answers are drawn from all systems, a second one to a problem only when each problem
+    has given one."""
     tasks = {task.name: task for task in suite.tasks}
     for kind in KINDS:
         drawn = sorted((digest([seed, kind, p, s]), p, s) for s, own in answers.items() for p in own if p in tasks)
-        used: set[str] = set()
+        given: Counter[str] = Counter()
+        pairs = []
         for key, problem, system in drawn:
             text = answers[system][problem]
-            if len(used) == each or problem in used:
-                continue
-            worse = twin(kind, text, random.Random(key))
-            if worse is not None:
-                used.add(problem)
-                yield PlantedPair(task=tasks[problem], kind=kind, better=text, worse=worse)
+            if (worse := twin(kind, text, random.Random(key))) is not None:
+                pairs.append(
+                    PlantedPair(task=tasks[problem], kind=kind, better=text, worse=worse, number=given[problem])
+                )
+                given[problem] += 1
+        yield from sorted(pairs, key=lambda pair: pair.number)[:each]

@@ -85,7 +85,7 @@ class Judgement:
     kind: str = "systems"
     """`systems`, or the kind of a planted pair."""
     repeat: int = 0
-    """1: asked a second time."""
+    """1: asked a second time. Of a planted pair: how many of its kind the problem had given before."""
     criteria: tuple[tuple[float, ...], ...] = ()
     """Under `criteria`, of each shown answer its scores by CRITERIA."""
 

@@ -107,14 +107,14 @@ def _position(judgements: Iterable[Judgement], read: Mapping[Key, object]) -> di
 def _length(judgements: Iterable[Judgement]) -> dict[str, Any] | None:
     """Over judgements of an answer and its verbose twin."""
     signs = []
-    by_problem: dict[str, dict[str, float]] = defaultdict(dict)
+    by_pair: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     for judgement in judgements:
         if judgement.kind != "verbose" or judgement.values is None:
             continue
         values = dict(zip(judgement.shown, judgement.values, strict=True))
         if len(values) == 1:  # grades
-            by_problem[judgement.problem] |= values
-            values = by_problem[judgement.problem]
+            by_pair[judgement.problem, judgement.repeat] |= values
+            values = by_pair[judgement.problem, judgement.repeat]
         if len(values) == 2:
             signs.append(sign(values["verbose"] - values[BETTER]))
     return _biased(signs, "verbose", "plain")

@@ -27,7 +27,7 @@ class Pool:
     kept: Sequence[Record]
     """The rows of the dataset."""
     rejected: Sequence[Record] = ()
-    """Rows that the verifier rejected; `quality` and `evolution` train on them too, for comparison."""
+    """Rows that the verifier or LIMA's rules rejected; `quality` and `evolution` train on them too, for comparison."""
     verified: Sequence[Record] = ()
     """Rows that the verifier kept, before anything was selected."""
     roots: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -67,12 +67,12 @@ def _diversity(pool: Pool, size: int, seed: int) -> Variants:
 
 
 def _quality(pool: Pool, size: int, seed: int) -> Variants:
-    """Verified rows against rows as the teacher gave them (in the pool's own proportion)."""
+    """Rows that verifier and LIMA's rules kept, against rows as teacher or sources gave them (in the pool's own proportion)."""
     if not pool.rejected:
         return {}
     bare = [_without_verdict(r) for r in (*pool.kept, *pool.rejected)]
     count = min(size, len(pool.kept))
-    return {"verified": _drawn(pool.kept, count, seed), "unfiltered": _drawn(bare, count, seed)}
+    return {"kept": _drawn(pool.kept, count, seed), "unfiltered": _drawn(bare, count, seed)}
 
 
 def _without_verdict(record: Record) -> Record:

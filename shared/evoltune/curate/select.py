@@ -24,6 +24,8 @@ from evoltune.rows.lima_rules import objection
 from evoltune.text.vectors import import_numpy, vectors
 
 LIMA_SIZE = 1000
+LIMA_RULE = "lima: "
+"""Begins the reason of a drop by LIMA's rules."""
 LIMA_TEMPERATURE = 3.0  # by which its authors drew from the sites of Stack Exchange
 LEAST_WEIGHT = 0.05
 """Of a task that every sample solved: it is drawn rarely, not never."""
@@ -41,7 +43,7 @@ def select(recipe: Recipe) -> Stage:
         allowed = []
         for record in sorted(records, key=lambda r: r.id):
             if options.mode == "lima" and (reason := objection(output_text(record), source_of(record))):
-                yield Drop(record=record, reason=f"lima: {reason}")
+                yield Drop(record=record, reason=f"{LIMA_RULE}{reason}")
             else:
                 allowed.append(record)
         selection = choose(allowed, options, size, recipe.seed)

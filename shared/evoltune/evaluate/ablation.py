@@ -23,6 +23,7 @@ from evoltune.arena.choosing import is_for_judge, points_against, score_candidat
 from evoltune.curate.ablations import EVOLUTION, Pool, variants
 from evoltune.curate.certificate import build_certificate, methods_of
 from evoltune.curate.decontaminate import decontaminate, domain_overlap, overlap_methods, seed_texts
+from evoltune.curate.select import LIMA_RULE
 from evoltune.dataset.write import write_dataset
 from evoltune.errors import DataError, RecipeError
 from evoltune.evaluate.measure import evaluate
@@ -112,7 +113,7 @@ def check_scored(work: Run) -> None:
 
 
 def read_pool(work: Run) -> Pool:
-    """The rows that the run kept, and those that its verifier rejected, decontaminated as the others were."""
+    """The rows that the run kept, and those that its verifier or LIMA's rules rejected, decontaminated as the others were."""
     with Store.read(work.folder) as store:
         keys = store.noted("steps")
         if not keys:
@@ -122,6 +123,8 @@ def read_pool(work: Run) -> Pool:
         judged = next(step for step in selected.chain() if step.name == "verify")
         ids = [d.record for d in decisions(store, judged) if d.reason]
         rejected = [record for i in ids if (record := store.record(i, judged)).answers]
+        ruled_out = [d.record for d in decisions(store, selected) if d.reason.startswith(LIMA_RULE)]
+        rejected += [store.record(i, selected) for i in ruled_out]
         verified, roots = list(store.kept(judged)), _roots(store, selected.origin)
     with ExitStack() as stack:
         curate, overlap = work.recipe.curate, None
