@@ -100,6 +100,14 @@ def test_planted_pairs_count_only_when_both_orders_could_be_read(study_file):
     assert wrong["planted"]["wrong number"]["worse"] == 1 and "below the bar of 80.0%" in wrong["warnings"][0]
 
 
+def test_few_judgements_that_agree_leave_a_wide_interval(study_file):
+    """As with the packaged model as judge: both pairs that it could read, it gave to the first answer."""
+    study = load_study(study_file())
+    first, tied = (trust(study, planted("truncated", *[values] * 2))["position"] for values in ((8.0, 2.0), (5.0, 5.0)))
+    assert first["bias"] == 1.0 and first["n"] == 2 and first["interval"] == pytest.approx((-0.32, 1.0), abs=0.01)
+    assert tied["bias"] == 0.0 and tied["interval"] == pytest.approx((-0.66, 0.66), abs=0.01)
+
+
 def test_filler_may_leave_a_tie_and_counts_against_a_judge_that_likes_it(study_file):
     study = load_study(study_file())
     tie = trust(study, planted("verbose", (5.0, 5.0), (5.0, 5.0)))

@@ -81,7 +81,7 @@ def standings(
                 "not_counted": len(suite.tasks) - len(own),
                 "decided_by_checks": len(own) - len(asked),
                 "consistent": sum(r.consistent for r in asked) / len(asked) if asked else None,
-                "by_difficulty": {k: _tally(v) for k, v in _grouped(own, levels)},
+                "by_difficulty": {k: _tally(v) for k, v in _grouped(own, levels)} if {*levels.values()} != {NOT_STATED} else {},
                 "by_turn": _by_turn(study, own, turns) if len({*turns.values()}) > 1 else {},
                 "radar": {k: _share(v, study.protocol) for k, v in _grouped(own, skills)},
                 "share": _share(own, study.protocol),

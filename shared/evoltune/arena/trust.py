@@ -17,7 +17,7 @@ from typing import Any
 from evoltune.arena.planted import BETTER, KINDS
 from evoltune.arena.study import Judgement, Study
 from evoltune.evaluate.results import percent, percent_interval
-from evoltune.evaluate.statistics import bootstrap, mean
+from evoltune.evaluate.statistics import bootstrap, mean, wilson
 
 BIAS = 0.2
 """Bias towards a position or towards length from which on the report warns: one judgement in five."""
@@ -88,8 +88,17 @@ def _biased(signs: Sequence[int], one: str, two: str) -> dict[str, Any] | None:
     n = len(signs)
     return {
         "n": n, one: signs.count(1) / n, two: signs.count(-1) / n, "bias": sum(signs) / n,
-        "interval": bootstrap([float(s) for s in signs]),
+        "interval": _interval(signs),
     }  # fmt: skip
+
+
+def _interval(signs: Sequence[int]) -> tuple[float, float]:
+    """The 95% interval of the mean. Where all are the same, resampling would call four judgements certain: then up to the share that
+    Wilson's interval leaves to others may be the other way."""
+    if len({*signs}) > 1:
+        return bootstrap([float(s) for s in signs])
+    others, value = 1 - wilson(len(signs), len(signs))[0], signs[0]
+    return value - (value + 1) * others, value + (1 - value) * others
 
 
 def _position(judgements: Iterable[Judgement], read: Mapping[Key, object]) -> dict[str, Any] | None:
