@@ -3,7 +3,8 @@
 
     agreement = agree(programs, "f", inputs, context)     # agreement.cases: [([2], 4), ...]
 
-1. Programs of one syntax tree, names aside, have one vote: copies of one mistake do not outvote two ways to the right result.
+1. Programs of one syntax tree, names and what does nothing aside, have one vote: copies of one mistake do not outvote two ways to the
+   right result.
 2. A value counts where it has more than `mutual_share` of the votes, and at least `mutual_solutions`; an exception is a vote for no value.
 3. The program that agrees with most of these values is accepted; of them, only those stay that it returns itself.
 4. Cases are kept as far as they kill another mutant of the accepted program, or take another of its branches.
@@ -85,7 +86,7 @@ def agree(
     """The agreement of some programs on some inputs; without cases where there is none. Programs that contradict one of the task's own
     `examples` do not vote."""
     asked = [*inputs, *(args for args, _ in examples)]
-    shapes = [shape_of(program) for program in programs]
+    shapes = [shape_of(program, entry_point) for program in programs]
     first = {shape: i for i, shape in reversed(list(enumerate(shapes))) if shape}
     distinct = sorted(first.values())
     returned = _returned([programs[i] for i in distinct], entry_point, asked, context)

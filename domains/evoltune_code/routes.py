@@ -1,4 +1,5 @@
-"""The way that a program takes: its syntax tree without the names that its author chose, its comments and its annotations.
+"""The way that a program takes: its syntax tree without the names that its author chose, its comments and its annotations, and in
+its plain form (see plain_form.py).
 
     route(task, "def f(a):\n    return a + 1") == route(task, "def f(number: int) -> int:\n    return number + 1")
 
@@ -10,6 +11,7 @@ import ast
 from evoltune.record import Task
 from evoltune_code.assembly import assemble, text_field
 from evoltune_code.extraction import extract
+from evoltune_code.plain_form import simplified
 from evoltune_code.syntax import is_docstring, local_names, parse
 
 
@@ -18,13 +20,18 @@ def route(task: Task, response: str) -> str:
     candidate = extract(task, response)
     if candidate is None:
         return response
-    return shape_of(assemble(text_field(task, "prompt"), text_field(task, "entry_point"), candidate)) or candidate
+    name = text_field(task, "entry_point")
+    return shape_of(assemble(text_field(task, "prompt"), name, candidate), name) or candidate
 
 
-def shape_of(program: str) -> str:
-    """A dump of the tree in which the program's own names are numbered as they come; "" where it has none."""
+def shape_of(program: str, entry_point: str = "") -> str:
+    """A dump of the tree's plain form in which the program's own names are numbered as they come; "" where it has none."""
     tree = parse(program)
     if tree is None:
+        return ""
+    try:
+        tree = simplified(tree, entry_point)
+    except RecursionError:
         return ""
     own = local_names(tree)[1]
     own |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
