@@ -17,16 +17,20 @@ from typing import Any
 
 from evoltune.domain import Domain, author_code
 from evoltune.evolve.evolution import Evolution
+from evoltune.evolve.rewriting import MODEL
 from evoltune.record import Answer, Json, Record, Task
 
 
 async def solved(evolution: Evolution, head: Record) -> Record:
     """A chain's newest record with those answers alone that rewrites may edit: the author's, else the teacher's that pass
-    verification; none where there is neither. Where tests are all that is known of a task, the author's must pass them, too."""
+    verification; none where there is neither. Where tests are all that is known of a task, the author's must pass them, too; and a
+    reference that its own tests refute is none."""
     record = evolution.as_decided(head)
     model = evolution.recipe.teacher.model
     own = tuple(answer for answer in record.answers if answer.model != model)
     is_known = bool(record.task.reference) or record.task.tests is None
+    if record.task.reference and record.task.tests is not None and not await _reference_passes(evolution, record):
+        return replace(record, task=replace(record.task, reference=None), answers=())
     if (own and is_known) or not record.answers:
         return replace(record, answers=own)
     verdicts = await evolution.verifier.judge(record)
@@ -36,6 +40,15 @@ async def solved(evolution: Evolution, head: Record) -> Record:
         return replace(record, answers=())
     task = await asyncio.to_thread(completed, evolution.domain, record.task, passed)
     return replace(record, task=task, answers=passed)
+
+
+async def _reference_passes(evolution: Evolution, record: Record) -> bool:
+    """Whether the tests of a task say nothing against its own reference; those that a rewrite made are known to pass."""
+    if any(answer.model == MODEL for answer in record.answers):
+        return True
+    own = Answer(text=record.task.reference or "", model="reference")
+    (verdict,) = await evolution.verifier.judge(replace(record, answers=(own,), evidence={}), of="reference")
+    return verdict.status not in ("fail", "timeout", "memory")
 
 
 def completed(domain: Domain, task: Task, passed: Sequence[Answer]) -> Task:

@@ -276,13 +276,15 @@ def test_the_function_that_the_tests_call_is_the_entry_point_where_none_is_named
 def test_a_seed_of_a_task_a_solution_and_tests_is_edited_where_the_solution_passes(tmp_path):
     rows, tasks = tmp_path / "seeds.jsonl", {"Write `half(n)`.": "n / 2", "Write `half(n)` anew.": "n"}
     answers = {text: f"def half(n):\n    return {body}\n" for text, body in tasks.items()}
+    found = [{"instruction": t, "output": a, "tests": HALVED} for t, a in answers.items()]
+    refuted = {"reference": "def half(n):\n    return n * 2\n", "entry_point": "half"}
     rows.write_text(
-        "".join(json.dumps({"instruction": t, "output": a, "tests": HALVED}) + "\n" for t, a in answers.items())
+        "".join(json.dumps(row) + "\n" for row in [*found, {**found[1], "instruction": "Halve n.", **refuted}])
     )
     made = recipe(domain="code", seeds=Seeds(path=str(rows)), rounds=1, operators={"batch": 1.0})
     kept, ledger, _ = grown(tmp_path / "run", replace(made, verify=Verification(workers=1)), load_domain("code"))
     assert [row["task"]["instruction"][:17] for row in kept if row["parents"]] == ["Write `half(n)`.\n"]
-    assert ledger["no rewrite: no reference solution with a function and tests"] == 1
+    assert ledger["no rewrite: no reference solution with a function and tests"] == 2
 
 
 def test_tests_that_kill_no_mutant_are_refused(context):
