@@ -9,7 +9,8 @@ from evoltune.record import Task
 from evoltune.text.labels import declines, solution_label
 
 SOLVED = re.compile(
-    r"####|\\boxed|^\W*the answer is\b\W*\S|^\W*(?:answer|solution)\b\W*\S", re.IGNORECASE | re.MULTILINE
+    r"####|\\boxed|\((?:answer|solution) ?:[^()]*\d[^()]*\)|(?<=[.!?] )(?:answer|solution) ?: ?\S|^\W*the answer is\b\W*\S|^\W*(?:answer|solution)\b\W*\S",
+    re.IGNORECASE | re.MULTILINE,
 )
 ASKS = re.compile(
     r"[?？؟]|\b(?:find|determine|calculate|compute|evaluate|solve|simplify|prove|show|express|factor|what|how|which|work out"

@@ -12,6 +12,8 @@ from evoltune_math.eliminators import ELIMINATORS
         ("CANNOT JOIN", "no fusion"),
         ("How many is 3 + 4?\n#### 7", "comes solved"),
         ("How many is 3 + 4?\nAnswer: 7", "comes solved"),
+        ("Tom has 3 pens and buys 4. How many pens has he? (Answer: 7)", "comes solved"),
+        ("Tom has 3 pens and buys 4. Solution: 3 + 4 = 7. How many pens has he?", "comes solved"),
         ("I have made the problem harder by adding 2 conditions.", "asks nothing"),
         ("What would you like to know about maths?", "no quantity"),
         ("Tom has eighteen pens and gives a third away. How many are left?", None),
