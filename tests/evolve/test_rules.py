@@ -599,3 +599,23 @@ def test_an_instruction_may_speak_of_thoughts_where_its_parent_does(parent, text
 )
 def test_a_question_back_may_be_the_text_that_was_asked_for_from_three_words_on(asked, dropped):
     assert drops_answer("unanswerable", "Please provide it.", asked) == dropped
+
+
+TIDES = "The moon pulls the water of the sea towards it, so it rises twice a day."
+
+
+@pytest.mark.parametrize(
+    ("parent", "asked", "answer", "dropped"),
+    [
+        ("Why are there tides?", f"Why are there tides on every coast?\n\nAnswer: {TIDES}", TIDES, True),
+        ("Why are there tides?", f"Why are there tides on every coast? {TIDES}", TIDES, True),
+        (None, f"Why are there tides on every coast? {TIDES}", TIDES, False),
+        (f"Shorten: {TIDES}", f"Shorten this as far as it can be: {TIDES}", TIDES, False),
+        ("Why are there tides?", f"Which sentence is true? It is cold. {TIDES}", TIDES, False),
+        ("Why are there tides?", f"Repeat this: {TIDES}", TIDES, False),
+        ("Why are there tides?", "Why are there tides, the moon or the wind?", "The wind", False),
+    ],
+)
+def test_a_rewrite_that_ends_with_its_own_answer_is_dropped(parent, asked, answer, dropped):
+    reasons = core_reasons(parent and Task(instruction=parent), Task(instruction=asked), answer)
+    assert ("copy of the instruction" in reasons) == dropped

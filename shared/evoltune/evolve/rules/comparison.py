@@ -10,6 +10,13 @@ from evoltune.text.words import STOP_WORDS, prose_words, word_count
 NEGATIONS = frozenset("no not nor nicht kein pas sin não non niet без не".split())
 PARTICLES = frozenset("请請的了吗嗎呢吧啊呀")
 HANGUL = re.compile(r"[\uac00-\ud7af]")
+GIVEN_AWAY = 8
+"""Words of an answer from which on it stands in an instruction by no chance."""
+WORD_FOR_WORD = frozenset(
+    "repeat copy quote cite extract find identify pick choose select which correct proofread spelling unchanged echo print output say read "
+    "transcribe sentence line passage punctuate format sort".split()
+)
+"""Words of an instruction to whose task a text that it holds may be the answer."""
 COPY_WORDS, COPY_TOKENS, COPY_SYLLABLES = 2, 3, 8
 """An answer that equals its instruction is a copy from these lengths on: "Good morning!" answers "Good morning!"."""
 
@@ -51,12 +58,21 @@ def _edits(new: Sequence[str], old: Sequence[str], minor: Set[str]) -> int:
 
 
 def copies_instruction(parent: Task | None, child: Task, text: str) -> bool:
-    """Repeats the instruction, with little or nothing after it."""
+    """Repeats the instruction, with little or nothing after it; or the words with which a rewrite ends that answered its task itself."""
     answer, asked = prose_words(text), prose_words(child.instruction)
     if answer == asked:
         is_long = len(asked) >= COPY_TOKENS or len(HANGUL.findall(child.instruction)) >= COPY_SYLLABLES
         return is_long and word_count(text) >= COPY_WORDS
-    return len(asked) >= 5 and answer[: len(asked)] == asked and len(answer) < 1.3 * len(asked)
+    repeats = len(asked) >= 5 and answer[: len(asked)] == asked and len(answer) < 1.3 * len(asked)
+    return repeats or (parent is not None and _is_given_away(answer, asked, prose_words(parent.instruction)))
+
+
+def _is_given_away(answer: Sequence[str], asked: Sequence[str], before: Sequence[str]) -> bool:
+    """Whether an instruction ends with its answer, of which its parent had nothing, and does not ask for a text as it stands."""
+    rest = len(asked) - len(answer)
+    if len(answer) < GIVEN_AWAY or rest <= 0 or asked[rest:] != answer or not WORD_FOR_WORD.isdisjoint(asked[:rest]):
+        return False
+    return f" {' '.join(answer)} " not in f" {' '.join(before)} "
 
 
 def grows_too_long(parent: Task | None, child: Task, text: str) -> bool:
