@@ -133,6 +133,7 @@ def test_each_turn_is_asked_in_both_orders_with_each_systems_own_dialogue(mt_ben
         "Write 81." in first and "Shorten" not in first and first.index("o3") < first.index("t3") and "o4" not in first
     )
     places = [second.index(part) for part in ("Write 81.", "Shorten 81.", "t3", "t4", "o3", "o4")]
+    assert not [text for text in ("Write 2.", "o1", "o2", "t1", "t2") if text in second]  # of the other dialogue
     assert places == sorted(places) and "Only the answers to request 2 are to be judged" in second
 
 
