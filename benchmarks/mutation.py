@@ -47,7 +47,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "shared/evoltune/sandbox/same_process"),
         # the quick ones first: most faults die there
         ("tests/sandbox/same_process", "tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
-         "tests/evoltune_code/test_verification.py"),
+         "tests/sandbox/test_runner_features.py", "tests/sandbox/test_counting_cheats.py", "tests/sandbox/test_hedges.py",
+         "tests/sandbox/test_runners_called.py", "tests/evoltune_code/test_verification.py"),
     ),
     "elimination": (
         ("shared/evoltune/evolve/rules",),
