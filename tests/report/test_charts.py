@@ -41,8 +41,8 @@ def test_the_funnel_names_kept_rows_first_then_the_frequent_reasons_and_counts_e
 
 def test_a_single_pair_is_named_once_under_the_chart_and_several_in_each_line():
     tally = {"win": 3, "tie": 1, "lose": 2, "n": 6}
-    one = {"a": "after", "b": "before", "by_difficulty": {"easy": tally}, **tally}
+    one = {"a": "after", "b": "before", "by_difficulty": {"easy": tally, "hard": tally}, **tally}
     lines = [judged([{"suite": "s", "pairs": pairs}]) for pairs in ([one], [one, {**one, "b": "theirs"}])]
-    assert {row["pair"] for row in lines[0]["data"]["values"]} == {"all", "easy"}
+    assert {row["pair"] for row in lines[0]["data"]["values"]} == {"all", "easy", "hard"}
     assert lines[0]["encoding"]["x"]["title"] == "share of problems, after against before"
     assert {row["pair"] for row in lines[1]["data"]["values"]} >= {"s: after against theirs, all"}

@@ -62,16 +62,30 @@ def test_the_summary_says_what_was_made_lost_and_reached(small):
     evolved = [r for r in run.rows if r["parents"]]
     kept = sum(r["outcome"] == "kept" for r in evolved)
     lost = [sum(r["outcome"] == fate for r in evolved) for fate in ("evolve: no information gain", "verify: fail")]
-    rows, losses, difficulty, operators, scores, cost = summary(run)
+    rows, losses, verdicts, difficulty, operators, scores, cost = summary(run)
     assert difficulty == "Mean difficulty of the kept rows, 1 to 10: 3.0 for seeds, 8.0 for round 1."
     assert "How hard the rows are was not measured." in summary(replace(run, ratings=()))
     assert rows == (
         f"From 10 seeds 30 rows were evolved, of which {kept} ({kept / 30:.0%}) are in the dataset; with 10 seeds it has {kept + 10} rows."
     )
-    assert losses.startswith(f"{sum(lost)} rows were lost, most often: ")
+    assert losses.startswith(f"{sum(lost)} rows were lost: ")
+    passed = [r["verdict"] == "pass" for r in run.rows if r["outcome"] == "kept"]
+    assert verdicts.startswith(f"The verifier passed the answers of {sum(passed)} of the {len(passed)} kept rows, ")
+    assert "Nothing has been trained yet." in summary(replace(run, loss=()))
+    assert "The checkpoint has not been evaluated yet." in summary(replace(run, scores=()))
+    flat = [{"round": 0, "mean": 5.0, "rated": 9}, {"round": 1, "mean": 4.9, "rated": 9}]
+    assert "5.0 for seeds, 4.9 for round 1; evolution made them no harder." in "\n".join(
+        summary(replace(run, ratings=flat))
+    )
+    spread = [{"round": r, "prompts": 9, "effective": e, "sample": 60} for r, e in ((0, 55.71), (1, 40.2), (2, 17.28))]
+    varied = "Variety: a sample of 60 prompts is worth 56 unlike ones in round 0 and 17 in round 2."
+    assert varied in summary(replace(run, spread=spread))
     assert f"{lost[0]} in evolve (no information gain)" in losses and f"{lost[1]} in verify (fail)" in losses
     share = {o["operator"]: o["kept"] / o["drawn"] for o in run.operators if o["operator"] != "seed"}
-    assert f"pays most is {max(share, key=share.get)}: " in operators and "without a call" in operators
+    assert (
+        f"cheapest rows are those of the operator {max(share, key=share.get)}: " in operators
+        and "without a call" in operators
+    )
     assert scores == (
         "gradeschool-heldout, lenient: 60.0% solved (95% 55.0% to 65.0%, n = 200), 10.0% before training."
     )
@@ -79,7 +93,16 @@ def test_the_summary_says_what_was_made_lost_and_reached(small):
 
 
 def judged(**more):
-    pair = {"a": "after", "b": "before", "win": 0, "tie": 0, "lose": 0, "not_counted": 6, "decided_by_checks": 0} | more
+    pair = {
+        "a": "after",
+        "b": "before",
+        "win": 0,
+        "tie": 0,
+        "lose": 0,
+        "not_counted": 6,
+        "decided_by_checks": 0,
+        "p": 0.5,
+    } | more
     study = {
         "suite": "own",
         "judge": "j",
@@ -92,10 +115,11 @@ def judged(**more):
 
 
 def test_the_summary_names_what_could_not_be_judged_the_cheapest_operator_and_the_check(small):
-    assert "no result, since 21 of 24 of its replies could not be read" in summary(judged())[0]
-    assert "2 won, 0 tied, 1 lost, 3 not counted" in summary(judged(win=2, lose=1, not_counted=3))[0]
-    checked = summary(judged(win=2, tie=1, not_counted=0, decided_by_checks=2))[0]
-    assert "2 won, 1 tied, 0 lost, of which checks decided 2 without the judge." in checked
+    assert "no result, since 21 of 24 of its replies could not be read" in "".join(summary(judged()))
+    counted = summary(judged(win=2, lose=1, not_counted=3))
+    assert "2 won, 0 tied, 1 lost, as j judged (p = 0.5, McNemar); 3 not counted" in "".join(counted)
+    checked = "".join(summary(judged(win=2, tie=1, not_counted=0, decided_by_checks=2)))
+    assert "2 won, 1 tied, 0 lost; checks decided 2 of these, j 1 (p = 0.5, McNemar)." in checked
     operators = [
         {"operator": name, "drawn": 10, "accepted": 9, "verified": 9, "kept": kept}
         for name, kept in (("a", 8), ("b", 2), ("c", 0), ("seed", 9))
@@ -123,9 +147,12 @@ def test_the_summary_names_what_could_not_be_judged_the_cheapest_operator_and_th
         certificate=proof,
     )
     said = "\n".join(summary(run))
-    assert "pays most is b: 2 of 10 rows kept, 250 tokens for each. Nothing was kept of c." in said
+    assert "those of the operator b: 2 of 10 kept, 250 tokens for each. Nothing was kept of c." in said
     assert "Nothing could judge 5 answers, counted as not solved." in said
-    assert "checked against own: 1 row that gave a problem away was left out." in said and "base is fine-tuned" in said
+    assert (
+        "checked against own: 1 row that gave a problem away was left out." in said
+        and "domain d: base, fine-tuned" in said
+    )
 
 
 def test_evolved_rows_are_counted_by_where_they_ended(small):
@@ -137,11 +164,11 @@ def test_evolved_rows_are_counted_by_where_they_ended(small):
 
 def test_a_run_that_evolves_nothing_is_not_said_to_train_on_evolved_rows():
     settings = {"name": "r", "domain": "d", "train": {"model_name_or_path": "base"}, "teacher": {"model": "t"}}
-    row = {"parents": (), "outcome": "kept"}
+    row = {"parents": (), "outcome": "kept", "verdict": "not judged"}
     said = summary(RunData(name="x", recipe_text="", settings=settings, rows=[row]))
     assert said[0].endswith("on the seeds as they are.") and not any("How hard" in sentence for sentence in said)
     said = summary(RunData(name="x", recipe_text="", settings=settings, rows=[row, row | {"parents": ("a",)}]))
-    assert said[0].endswith("on rows that t evolves.") and "How hard the rows are was not measured." in said
+    assert said[0].endswith("on rows that the teacher t evolves.") and "How hard the rows are was not measured." in said
 
 
 def test_a_run_that_has_only_begun_has_a_short_summary(tmp_path):

@@ -19,7 +19,8 @@ OTHER_REASONS = "other reasons"
 
 
 def _spec(values: Sequence[Row], **rest: Any) -> Spec:
-    return {"data": {"values": list(values)}, "width": "container", **rest}
+    fit = {"type": "fit-x", "contains": "padding"}  # labels and all into the width that there is
+    return {"data": {"values": list(values)}, "width": "container", "autosize": fit, **rest}
 
 
 def _height(values: Sequence[Row], field: str, step: int) -> int:
@@ -102,10 +103,12 @@ def reasoning(rows: Sequence[Row]) -> Spec:
 def difficulty(rows: Sequence[Row]) -> Spec:
     """Rows by round and level of difficulty, as in the WizardCoder paper (2306.08568)."""
     levels = ["simple", "complex", "very complex", "not measured"]
+    rows = [{**row, "order": levels.index(row["level"]) if row["level"] in levels else len(levels)} for row in rows]
     encoding = {
         "y": {"field": "round", "type": "ordinal", "title": "round"},
         "x": _number("rows", "rows kept"),
         "color": {"field": "level", "type": "ordinal", "sort": levels, "title": None, "legend": _legend()},
+        "order": {"field": "order"},
     }
     return _bars(rows, _height(rows, "round", 28), encoding)
 
@@ -191,7 +194,8 @@ def diversity(points: Sequence[Row]) -> Spec:
 
 
 def judged(studies: Sequence[Row]) -> Spec:
-    """Wins, ties and losses of each pair, over all problems and by difficulty. A pair that is the only one is not named in each line."""
+    """Wins, ties, losses and problems that do not count, of each pair, over all problems and by difficulty where several are named. A
+    pair that is the only one is not named in each line."""
     pairs = [pair for study in studies for pair in study["pairs"]]
     several = len(pairs) > 1
     title = (
@@ -204,24 +208,25 @@ def judged(studies: Sequence[Row]) -> Spec:
     rows = [
         {
             "pair": f"{study['suite']}: {pair['a']} against {pair['b']}, {group}" if several else group,
-            "result": result,
+            "result": result.replace("_", " "),
             "answers": tally[result],
+            "order": order,
         }
         for study in studies
         for pair in study["pairs"]
-        for group, tally in [("all", pair), *pair["by_difficulty"].items()]
-        for result in ("win", "tie", "lose")
-        if tally["n"]
+        for group, tally in [("all", pair), *(pair["by_difficulty"].items() if len(pair["by_difficulty"]) > 1 else ())]
+        for order, result in enumerate(("win", "tie", "lose", "not_counted"))
+        if tally["n"] and tally.get(result)
     ]
     encoding = {
         "y": _category("pair", sort=None, axis={"labelLimit": 220}),
         "x": {"field": "answers", "type": "quantitative", "stack": "normalize", "title": title, "axis": {"format": "%"}},
         "color": _category(
             "result",
-            scale={"domain": ["win", "tie", "lose"], "range": ["#5aa469", "#8d99ae", "#d7603e"]},
-            legend=_legend(),
+            scale={"domain": ["win", "tie", "lose", "not counted"], "range": ["#5aa469", "#8d99ae", "#d7603e", "#dcdfe4"]},
+            legend=_legend(columns=2),
         ),
-        "order": {"field": "result", "sort": "descending"},
+        "order": {"field": "order"},
     }  # fmt: skip
     return _bars(rows, _height(rows, "pair", 26), encoding)
 

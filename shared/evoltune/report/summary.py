@@ -11,11 +11,16 @@ from evoltune.report.run_data import RunData
 from evoltune.run.queries import PENDING
 
 ENDS = ("win", "tie", "lose")
+ENOUGH_DRAWS = 10
+"""Draws from which on an operator's price says something."""
 
 
 def summary(run: RunData) -> list[str]:
-    """A sentence each on the recipe, rows, losses, difficulty, operators, contamination, scores, judged answers and cost, as far as there is something."""
-    parts = (_recipe, _rows, _losses, _difficulty, _operators, _repairs, _certificate, _scores, _judged, _cost)
+    """A sentence each on the recipe, rows, losses, verdicts, difficulty, variety, operators, contamination, training, scores, judged
+    answers and cost, as far as there is something."""
+    parts = (
+        _recipe, _rows, _losses, _verdicts, _difficulty, _variety, _operators, _repairs, _certificate, _training, _scores, _judged, _cost
+    )  # fmt: skip
     return [sentence for part in parts for sentence in part(run)]
 
 
@@ -23,11 +28,11 @@ def _recipe(run: RunData) -> Iterator[str]:
     train, teacher = run.settings.get("train") or {}, run.settings.get("teacher") or {}
     if train.get("model_name_or_path") and teacher.get("model"):
         how = train.get("finetuning_type", "")
-        rows = f"rows that {teacher['model']} evolves"
+        rows = f"rows that the teacher {teacher['model']} evolves"
         if run.rows and not any(row["parents"] for row in run.rows):
             rows = "the seeds as they are"
         yield (
-            f"Recipe {run.settings.get('name')}, domain {run.settings.get('domain')}: {train['model_name_or_path']} is fine-tuned ({how}) on {rows}."
+            f"Recipe {run.settings.get('name')}, domain {run.settings.get('domain')}: {train['model_name_or_path']}, fine-tuned ({how}) on {rows}."
         )
 
 
@@ -52,7 +57,21 @@ def _losses(run: RunData) -> Iterator[str]:
     reasons = Counter(row["outcome"] for row in run.rows if row["outcome"] not in ("kept", PENDING))
     if reasons:
         most = "; ".join(f"{n} in {_reason(reason)}" for reason, n in reasons.most_common(3))
-        yield f"{_count(sum(reasons.values()), 'row was', 'rows were')} lost, most often: {most}."
+        rest = sum(reasons.values()) - sum(n for _, n in reasons.most_common(3))
+        others = f"; {rest} for other reasons" if rest else ""
+        yield f"{_count(sum(reasons.values()), 'row was', 'rows were')} lost: {most}{others}."
+
+
+def _verdicts(run: RunData) -> Iterator[str]:
+    """How many of the kept rows the verifier vouches for."""
+    kept = [row for row in run.rows if row["outcome"] == "kept"]
+    evolved = [row for row in kept if row["parents"]]
+    if not kept or all(row["verdict"] == "not judged" for row in kept):
+        return
+    passed, own = (sum(row["verdict"] == "pass" for row in rows) for rows in (kept, evolved))
+    of_evolved = f", {own} of the {len(evolved)} evolved ones" if evolved else ""
+    rest = "" if passed == len(kept) else "; nothing is known of the others' answers"
+    yield f"The verifier passed the answers of {passed} of the {_count(len(kept), 'kept row')}{of_evolved}{rest}."
 
 
 def _difficulty(run: RunData) -> Iterator[str]:
@@ -60,9 +79,29 @@ def _difficulty(run: RunData) -> Iterator[str]:
         f"{r['mean']:.1f} for {'seeds' if r['round'] == 0 else 'round {}'.format(r['round'])}" for r in run.ratings
     ]
     if means:
-        yield f"Mean difficulty of the kept rows, 1 to 10: {', '.join(means)}."
+        evolved = [r["mean"] for r in run.ratings if r["round"]]
+        seeds = [r["mean"] for r in run.ratings if not r["round"]]
+        flat = "; evolution made them no harder" if evolved and seeds and max(evolved) <= seeds[0] else ""
+        yield f"Mean difficulty of the kept rows, 1 to 10: {', '.join(means)}{flat}."
     elif any(row["parents"] for row in run.rows):
         yield "How hard the rows are was not measured."
+
+
+def _variety(run: RunData) -> Iterator[str]:
+    """What became of the variety of prompts between the seeds and the last round."""
+    if len(run.spread) > 1:
+        first, last = run.spread[0], run.spread[-1]
+        yield (
+            f"Variety: a sample of {last['sample']} prompts is worth {first['effective']:.0f} unlike ones in round {first['round']} and "
+            f"{last['effective']:.0f} in round {last['round']}."
+        )
+
+
+def _training(run: RunData) -> Iterator[str]:
+    if run.rows and not run.loss:
+        yield "Nothing has been trained yet."
+    elif run.loss and not run.scores and not run.judged:
+        yield "The checkpoint has not been evaluated yet."
 
 
 def _reason(outcome: str) -> str:
@@ -72,7 +111,7 @@ def _reason(outcome: str) -> str:
 
 
 def _operators(run: RunData) -> Iterator[str]:
-    """The operator with most kept rows for its tokens, or, where none was spent, for its draws."""
+    """The operator whose kept rows cost least, in tokens or, where none was spent, in draws; of those with enough draws to tell."""
     tokens: dict[str, float] = {}
     for row in run.yields:
         tokens[row["operator"]] = tokens.get(row["operator"], 0) + row["tokens"]
@@ -81,11 +120,12 @@ def _operators(run: RunData) -> Iterator[str]:
         return
     each = {name: tokens.get(name, 0) / o["kept"] for name, o in of.items()}
     share = {name: o["kept"] / o["drawn"] for name, o in of.items()}
-    best = min(of, key=lambda name: (each[name], -share[name], name))
+    often = [name for name, o in of.items() if o["drawn"] >= ENOUGH_DRAWS] or list(of)
+    best = min(often, key=lambda name: (each[name], -share[name], name))
     price = f", {each[best]:,.0f} tokens for each" if each[best] else ", without a call to the teacher"
     none = [o["operator"] for o in run.operators if o["operator"] != "seed" and not o["kept"]]
     rest = f" Nothing was kept of {', '.join(none)}." if none else ""
-    yield f"The operator that pays most is {best}: {of[best]['kept']} of {of[best]['drawn']} rows kept{price}.{rest}"
+    yield f"The cheapest rows are those of the operator {best}: {of[best]['kept']} of {of[best]['drawn']} kept{price}.{rest}"
 
 
 def _certificate(run: RunData) -> Iterator[str]:
@@ -130,11 +170,17 @@ def _judged(run: RunData) -> Iterator[str]:
                 counts = (
                     f"no result, since {study['unreadable']} of {study['judgements']} of its replies could not be read"
                 )
-            if pair["decided_by_checks"]:
-                counts += f", of which checks decided {pair['decided_by_checks']} without the judge"
-            if sum(pair[end] for end in ENDS) and pair["not_counted"]:
-                counts += f", {pair['not_counted']} not counted (unreadable replies)"
-            yield f"{study['suite']}, judged by {study['judge']}: '{pair['a']}' against '{pair['b']}': {counts}.{doubt}"
+            total = sum(pair[end] for end in ENDS)
+            by_checks = min(pair["decided_by_checks"], total)
+            if total and by_checks:
+                counts += f"; checks decided {by_checks} of these, {study['judge']} {total - by_checks}"
+            elif total:
+                counts += f", as {study['judge']} judged"
+            if total and pair["win"] + pair["lose"]:
+                counts += f" (p = {pair['p']:.2g}, McNemar)"
+            if total and pair["not_counted"]:
+                counts += f"; {pair['not_counted']} not counted, as the judge's replies could not be read"
+            yield f"{study['suite']}: '{pair['a']}' against '{pair['b']}': {counts}.{doubt}"
 
 
 def _cost(run: RunData) -> Iterator[str]:
