@@ -340,6 +340,11 @@ def combine(parents: Sequence[Record], rng: random.Random, context: Context) -> 
     return _rewritten(text, [*lines, f"{line} = {shown(total)}"], total)
 
 
+CHANGES = (re.compile(r"%|\bper ?cent\b"), re.compile(r"(?<![\w)])[-\u2212](?=\d)"), re.compile(r"[\u00bc-\u00be\u2150-\u215e]"),
+           re.compile(r"[\u00b2\u00b3\u00b9\u2070-\u2079]"))  # fmt: skip
+"""Percent, minus, fractions and exponents: what a wording must not put to the numbers that it keeps."""
+
+
 def faithful(task: Task, wording: str) -> str:
     """What another wording of a rewritten problem changes: its numbers, its unknowns, or that it asks."""
     before, after = number_slots(task.instruction), number_slots(wording)
@@ -358,4 +363,8 @@ def faithful(task: Task, wording: str) -> str:
     signs = {sign: task.instruction.count(sign) for sign in "%"}
     if any(wording.count(sign) + wording.lower().count(" percent") < n for sign, n in signs.items()):
         return "a percentage is gone"
+    if any(len(mark.findall(wording)) > len(mark.findall(task.instruction)) for mark in CHANGES):
+        return "a sign that changes a number"
+    if wording.count("?") > task.instruction.count("?"):
+        return "asks more"
     return "" if "?" in wording else "asks nothing"

@@ -18,6 +18,7 @@ from evoltune.evolve.rules.registry import rejection_reason
 from evoltune.evolve.solving import completed
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune_math.operators import SOLUTION_FIRST
+from evoltune_math.rewrites.operators import faithful
 from evoltune_math.rewrites.problem import Problem, read_problem
 from evoltune_math.seeds import FOLDER, seeds
 from evoltune_math.seeds.generate import ORDINALS, parse_templates
@@ -396,14 +397,10 @@ def test_an_answer_that_failed_is_not_edited():
     ],
 )
 def test_a_wording_is_checked_against_the_facts(wording, why):
-    from evoltune_math.rewrites.operators import faithful
-
     assert faithful(next(iter(seeds())).task, wording) == why
 
 
 def test_a_wording_keeps_the_place_of_the_unknown():
-    from evoltune_math.rewrites.operators import faithful
-
     task = Task(
         instruction="A hall has 24 rows of x seats. How many seats has it? If the answer to this question is 312, what is x?"
     )
@@ -432,3 +429,22 @@ def test_a_factor_of_nothing_cannot_be_asked_back():
     task = Task(instruction="Tom has 0 boxes with 5 pens each. How many pens does Tom have?", reference="0")
     seed = Record(domain="math", task=task, answers=(Answer(text="0 * 5 = 0\n#### 0", model="seed"),))
     assert isinstance(OPERATORS["invert"][0]([seed], random.Random(1), None), str)
+
+
+@pytest.mark.parametrize(
+    ("wording", "why"),
+    [
+        ("Tom has 26 pens, then buys 98 more pens. How many pens has he now?", ""),
+        ("Tom has 26% pens, then buys 98 more pens. How many pens has he now?", "a sign that changes a number"),
+        ("Tom has 26 pens, then buys -98 more pens. How many pens has he now?", "a sign that changes a number"),
+        ("Tom has 26 pens, then buys 98\u00b2 more pens. How many pens has he now?", "a sign that changes a number"),
+        (
+            "Tom has 26 pens, then buys 98 more and loses \u00bd. How many pens has he now?",
+            "a sign that changes a number",
+        ),
+        ("Tom has 26 pens, then buys 98 more. How many pens has he now? How many did he buy?", "asks more"),
+    ],
+)
+def test_a_wording_puts_no_sign_to_a_number_and_asks_no_second_question(wording, why):
+    task = Task(instruction="Tom has 26 pens. He buys 98 more pens. How many pens has he now?", reference="124")
+    assert faithful(task, wording) == why
