@@ -167,7 +167,11 @@ def test_a_run_that_evolves_nothing_is_not_said_to_train_on_evolved_rows():
     row = {"parents": (), "outcome": "kept", "verdict": "not judged"}
     said = summary(RunData(name="x", recipe_text="", settings=settings, rows=[row]))
     assert said[0].endswith("on the seeds as they are.") and not any("How hard" in sentence for sentence in said)
-    said = summary(RunData(name="x", recipe_text="", settings=settings, rows=[row, row | {"parents": ("a",)}]))
+    evolved = RunData(name="x", recipe_text="", settings=settings, rows=[row, row | {"parents": ("a",)}])
+    assert summary(evolved)[0].endswith("on seeds and what functions made of them.")
+    said = summary(
+        replace(evolved, spent={"evolve": {"calls": 1, "prompt_tokens": 2, "completion_tokens": 3, "usd": 0.0}})
+    )
     assert said[0].endswith("on rows that the teacher t evolves.") and "How hard the rows are was not measured." in said
 
 

@@ -31,6 +31,8 @@ def _recipe(run: RunData) -> Iterator[str]:
         rows = f"rows that the teacher {teacher['model']} evolves"
         if run.rows and not any(row["parents"] for row in run.rows):
             rows = "the seeds as they are"
+        elif run.rows and not _calls(run):
+            rows = "seeds and what functions made of them"
         yield (
             f"Recipe {run.settings.get('name')}, domain {run.settings.get('domain')}: {train['model_name_or_path']}, fine-tuned ({how}) on {rows}."
         )
@@ -183,9 +185,12 @@ def _judged(run: RunData) -> Iterator[str]:
             yield f"{study['suite']}: '{pair['a']}' against '{pair['b']}': {counts}.{doubt}"
 
 
+def _calls(run: RunData) -> int:
+    return int(sum(s["calls"] for s in run.spent.values()))
+
+
 def _cost(run: RunData) -> Iterator[str]:
-    calls = int(sum(s["calls"] for s in run.spent.values()))
-    if calls:
+    if calls := _calls(run):
         tokens = int(sum(s["prompt_tokens"] + s["completion_tokens"] for s in run.spent.values()))
         usd = sum(s["usd"] for s in run.spent.values())
         yield f"The teacher was called {_count(calls, 'time')}: {tokens:,} tokens{f', {usd:.2f} dollars' if usd else ''}."
