@@ -147,8 +147,8 @@ def test_a_third_turn_follows_both_answers_before_it_and_the_next_dialogue_begin
     rows = [{"id": "a", "instruction": "1?", "later_turns": ["2?", "3?"]}, {"id": "b", "instruction": "4?"}]
     turns = turn_by_turn(load_suite(f"general:{write(tmp_path / 'rows.jsonl', rows)}"))
     assert [task.name for task in turns.tasks] == ["a", "a#2", "a#3", "b"]
-    texts = judged_texts(turns, {"a": "x", "a#2": "y", "a#3": "z", "b": "w"})
+    texts = judged_texts(turns, {"a": "x", "a#2": "[Answer to request 3]\ny", "a#3": "z", "b": "w"})
     assert (texts["a"], texts["b"]) == ("x", "w") and texts["a#3"].split("\n\n")[1:] == [
-        "[Answer to request 2]\ny",
+        "[Answer to request 2]\n(Answer to request 3)\ny",
         "[Answer to request 3]\nz",
     ]

@@ -7,12 +7,15 @@ As in MT-Bench (2306.05685), the second answers are compared with the whole dial
 Invariant: a text begins with the system's own earlier answers, so each system is judged for following what it said itself.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from evoltune.evaluate.suites import LATER_TURNS, TURN, Suite, later_turns
 from evoltune.generate.completions import turn_name
 from evoltune.record import Task
+
+_HEADING = re.compile(r"\[((?:end of the )?(?:request|answer)s?\b[^\[\]\n]{0,80})\]", re.IGNORECASE)
 
 
 def turn_by_turn(suite: Suite) -> Suite:
@@ -41,12 +44,17 @@ def turn_of(task: Task) -> int:
     return number if isinstance(number, int) else 1
 
 
+def without_headings(text: str) -> str:
+    """The text with the headings of the judge's prompts in other brackets, so that no answer can end itself or speak for another."""
+    return _HEADING.sub(r"(\1)", text)
+
+
 def judged_texts(suite: Suite, answers: Mapping[str, str]) -> dict[str, str]:
     """What the judge reads of one system's answers by problem: a first one as it is, a later one behind those before it."""
     found, before = {}, list[str]()
     for task in suite.tasks:
         number, text = turn_of(task), answers[task.name]
         before = [*before, text] if number > 1 else [text]
-        parts = (f"[Answer to request {n}]\n{said}" for n, said in enumerate(before, 1))
+        parts = (f"[Answer to request {n}]\n{without_headings(said)}" for n, said in enumerate(before, 1))
         found[task.name] = text if number == 1 else "\n\n".join(parts)
     return found

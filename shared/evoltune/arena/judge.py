@@ -6,24 +6,23 @@ Protocols: `scores`, two scores from 1 to 10 as in Vicuna's evaluation; `criteri
 WizardLM's human evaluation (2304.12244, section 4.3), whose mean counts; `preference`, A, B or TIE as in LIMA (2305.11206,
 section 4.1); `ranks`, 1 to 5 over all systems at once as in WizardLM (2304.12244, section 4.3); `grades`, excellent, pass or fail
 for each answer by itself as in LIMA (section 4.3). Later turns of a dialogue are judged by themselves. Where the domain's verifier tells two answers apart, it decides first.
-A further protocol needs its name in study.py, its prompt in prompts/, and its reading in `read_reply`.
+A further protocol needs its name in study.py, its prompt in prompts/, and its reading in replies.py.
 Invariant: a reply that cannot be read is asked for again with another seed, then counted as unreadable; never guessed.
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from evoltune.arena.comparisons import Checked, Comparison, comparisons
-from evoltune.arena.dialogues import turn_by_turn
+from evoltune.arena.dialogues import turn_by_turn, turn_of, without_headings
+from evoltune.arena.replies import read_criteria, read_reply
 from evoltune.arena.standings import standings
-from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, Study, collect_answers, suite_of
+from evoltune.arena.study import Answers, Judgement, Study, collect_answers, suite_of
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import verify_samples
@@ -37,10 +36,8 @@ from evoltune.teacher.protocol import GivenUpError, Teacher, draw_seed, make_req
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
 from evoltune.text.prompts import fill_slots
-from evoltune.text.ratings import numbers_in
 
 JUDGE_TOKENS = 512  # at most: a judgement is short, and a reply that goes on is not read better
-_PREFERENCES = {"A": (1.0, 0.0), "B": (0.0, 1.0), "TIE": (0.5, 0.5)}
 
 
 @cache
@@ -49,41 +46,12 @@ def _template(protocol: str) -> str:
 
 
 def judge_prompt(protocol: str, comparison: Comparison) -> str:
-    """The prompt for one comparison; braces in answers stay text."""
-    texts = comparison.texts
+    """The prompt for one comparison; braces in answers stay text, and no answer brings a heading of the prompt."""
+    is_dialogue = turn_of(comparison.task) > 1  # whose texts have headings of ours
+    texts = comparison.texts if is_dialogue else [without_headings(text) for text in comparison.texts]
     numbered = "\n\n".join(f"[Answer {i}]\n{text}" for i, text in enumerate(texts, 1))
     instruction = comparison.task.instruction
     return fill_slots(_template(protocol), instruction=instruction, answers=numbered, a=texts[0], b=texts[-1])
-
-
-def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None:
-    """The values of a reply, higher is better; None for nonsense and for a number that is missing or out of range."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if protocol == "preference":
-        last = lines[-1].upper().replace("*", " ") if lines else ""
-        words = set(re.findall(r"\b(?:A|B|TIE)\b", last))
-        return _PREFERENCES[words.pop()] if len(words) == 1 else None
-    if protocol == "grades":
-        last = lines[-1].upper() if lines else ""
-        words = set(re.findall(rf"\b(?:{'|'.join(GRADES)})\b", last))
-        return (float(GRADES.index(words.pop())),) if len(words) == 1 else None
-    if protocol == "criteria":
-        found = read_criteria(text, count)
-        return tuple(fmean(scores) for scores in found) if found else None
-    low, high = (1, 10) if protocol == "scores" else (1, 5)
-    for line in text.strip().splitlines()[:3]:
-        numbers = numbers_in(line)
-        if len(numbers) == count and all(low <= n <= high for n in numbers):
-            return tuple(numbers) if protocol == "scores" else tuple(-n for n in numbers)
-    return None
-
-
-def read_criteria(text: str, count: int) -> tuple[tuple[float, ...], ...] | None:
-    """The scores of each answer by CRITERIA, from the first lines of a reply; None where it has no such lines."""
-    lines = [numbers_in(line) for line in text.splitlines() if line.strip()][:count]
-    if len(lines) == count and all(len(n) == len(CRITERIA) and all(1 <= x <= 10 for x in n) for n in lines):
-        return tuple(map(tuple, lines))
-    return None
 
 
 def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from evoltune.arena.judge import read_reply
+from evoltune.arena.replies import read_reply
 from evoltune.arena.trust import winner_of
 from evoltune.errors import EvoltuneError
 from evoltune.generate.http import first_of
