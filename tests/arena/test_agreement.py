@@ -18,6 +18,7 @@ def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_pat
         1.0,
     ]
     votes = [("0", "ours", "x"), ("1", "tie", "x"), ("2", "ours", "x"), ("3", "tie", "x"), ("3", "ours", "y")]
+    votes = [("0", "theirs", "x"), *votes]  # of one person the last vote counts
     rows = [{"problem": f"wizardlm/{p}", "a": "ours", "b": "theirs", "vote": v, "annotator": w} for p, v, w in votes]
     human = write(tmp_path / "votes.jsonl", rows)
     server = openai_server(judge="fair")
@@ -31,4 +32,7 @@ def test_agreement_is_tie_discounted_and_the_disagreements_are_described(tmp_pat
 def test_a_bad_vote_names_its_row(tmp_path, write):
     path = write(tmp_path / "v.jsonl", [{"problem": "p", "a": "x", "b": "y", "vote": "z"}])
     with pytest.raises(DataError, match=r"v\.jsonl:1: vote 'z': allowed: a, b, tie, x, y"):
+        read_votes(path)
+    write(path, [{"problem": "p", "a": "x", "b": "x", "vote": "a"}])
+    with pytest.raises(DataError, match=r"v\.jsonl:1: a and b are the same system 'x'"):
         read_votes(path)

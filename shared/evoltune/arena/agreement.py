@@ -36,12 +36,22 @@ def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
         if missing:
             raise DataError(f"{path}:{number}: no text in column {missing[0]!r}")
         a, b, vote = row["a"], row["b"], row["vote"]
+        if a == b:
+            raise DataError(f"{path}:{number}: a and b are the same system {a!r}")
         winners = {"a": a, "b": b, "tie": "", a: a, b: b}
         if vote not in winners:
             raise DataError(f"{path}:{number}: vote {vote!r}: allowed: a, b, tie, {a}, {b}")
         annotator = str(row.get("annotator", ""))
         votes.append(Vote(problem=row["problem"], pair=frozenset((a, b)), winner=winners[vote], annotator=annotator))
     return votes
+
+
+def _counted(votes: Sequence[Vote]) -> list[Vote]:
+    """One vote per person and pair: the last. Votes without a name are each a person's."""
+    found = {}
+    for number, vote in enumerate(votes):
+        found[vote.problem, vote.pair, vote.annotator or number] = vote
+    return list(found.values())
 
 
 def tie_discounted(one: str, two: str) -> float:
@@ -55,6 +65,7 @@ def agreement(
     """Measures how often the judge agrees with people, how often people agree with each other, and what the judge prefers
     where it disagrees. Returns a JSON-ready dict.
     skills: problem -> skill."""
+    votes = _counted(votes)
     judged: dict[Pair, PairResult] = {(r.problem, frozenset((r.a, r.b))): r for r in results}
     matched = [(judged[v.problem, v.pair], v) for v in votes if (v.problem, v.pair) in judged]
     scores = [tie_discounted(r.winner, v.winner) for r, v in matched]

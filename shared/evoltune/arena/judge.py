@@ -18,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from evoltune.arena.agreement import read_votes
 from evoltune.arena.comparisons import Checked, Comparison, comparisons
 from evoltune.arena.dialogues import turn_by_turn, turn_of, without_headings
 from evoltune.arena.replies import read_criteria, read_reply
@@ -61,6 +62,7 @@ def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict
     budget is used up; judgements are kept, and the same command resumes.
     """
     suite = suite_of(study)
+    votes = read_votes(Path(study.human), Path(study.key) if study.key else None) if study.human else []
     answers = collect_answers(study, suite, folder)
     checked = checked_answers(suite, answers, folder) if study.checks else {}
     turns = turn_by_turn(suite)
@@ -71,7 +73,7 @@ def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict
         for judgement in judgements:
             write(asdict(judgement))
     facts = {"cost": cost, "suite": suite.name, "sha256": suite.sha256}
-    result = standings(study, turns, answers, judgements, checked) | facts
+    result = standings(study, turns, answers, judgements, checked, votes) | facts
     write_json(folder / STANDINGS, result)
     return result
 

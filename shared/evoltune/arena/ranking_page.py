@@ -8,9 +8,10 @@ Invariant: the page holds no system's name; only the key file says which letter 
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from string import ascii_uppercase as LETTERS
 from typing import Any
 
@@ -23,14 +24,14 @@ from evoltune.rows.files import write_file, write_json
 
 
 def write_page(study: Study, folder: Path) -> tuple[Path, Path]:
-    """Writes the page and its key below `folder` and returns both paths. The same study gives the same page."""
+    """Writes the page and its key below `folder` and returns both paths. The same study and answers give the same page."""
     suite = suite_of(study)
     answers = collect_answers(study, suite, folder)
     suite = turn_by_turn(suite)
     if len(answers) > len(LETTERS):
         raise DataError(f"{len(answers)} systems: a page for people shows at most {len(LETTERS)}: leave some out")
     order = {task.name: _shuffled(list(answers), study.seed, task.name) for task in suite.tasks}
-    page_id = digest([suite.sha256, order, study.seed])
+    page_id = digest([suite.sha256, order, study.seed, answers])
     questions = [
         (task, [(LETTERS[i], answers[name][task.name]) for i, name in enumerate(order[task.name])])
         for task in suite.tasks
@@ -52,16 +53,36 @@ def unblinded_votes(votes: Path, key: Path) -> Iterator[Vote]:
     exported, opened = _read(votes), _read(key)
     if exported.get("page") != opened.get("page"):
         raise DataError(f"{votes}: these votes are for another page than {key}: give the key written with that page")
-    for entry in exported.get("votes", ()):
-        names = opened["order"].get(entry.get("problem"))
-        if names is None:
-            raise DataError(f"{votes}: vote on unknown problem {entry.get('problem')!r}")
-        ranks = {letter: r.values() for letter, r in entry["ranks"].items() if r}
-        means = {names[LETTERS.index(letter)]: sum(r) / len(r) for letter, r in ranks.items()}
+    annotator, entries = exported.get("annotator", ""), exported.get("votes", [])
+    if not isinstance(annotator, str) or not isinstance(entries, list):
+        raise DataError(f"{votes}: annotator must be text and votes a list: export them anew")
+    for entry in entries:
+        problem = entry.get("problem") if isinstance(entry, dict) else None
+        names = opened["order"].get(problem) if isinstance(problem, str) else None
+        if names is None or not isinstance(problem, str):
+            raise DataError(f"{votes}: vote on unknown problem {problem!r}")
+        means = _mean_ranks(entry.get("ranks"), names)
+        if means is None:
+            raise DataError(
+                f"{votes}: vote on {problem!r}: ranks must be numbers from 1 to 5 by criterion ({', '.join(CRITERIA)}), for letters "
+                f"{LETTERS[0]} to {LETTERS[len(names) - 1]}"
+            )
         for a, b in combinations(means, 2):
             winner = "" if means[a] == means[b] else min(a, b, key=means.__getitem__)
-            pair, annotator = frozenset((a, b)), exported.get("annotator", "")
-            yield Vote(problem=entry["problem"], pair=pair, winner=winner, annotator=annotator)
+            yield Vote(problem=problem, pair=frozenset((a, b)), winner=winner, annotator=annotator)
+
+
+def _mean_ranks(ranks: object, names: Sequence[str]) -> dict[str, float] | None:
+    """The mean rank of each system that was ranked; None where something else than the page's ranks stands there."""
+    letters = dict(zip(LETTERS, names, strict=False))
+    if not isinstance(ranks, dict) or not ranks.keys() <= letters.keys():
+        return None
+    for of_letter in ranks.values():
+        if not isinstance(of_letter, dict) or not of_letter.keys() <= {*CRITERIA}:
+            return None
+        if any(type(rank) is not int or not 1 <= rank <= 5 for rank in of_letter.values()):
+            return None
+    return {letters[letter]: fmean(found.values()) for letter, found in ranks.items() if found}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,14 +10,13 @@ one order and a loss in the other is a tie; what does not count is reported.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evoltune.arena.agreement import agreement, read_votes
+from evoltune.arena.agreement import agreement
 from evoltune.arena.comparisons import Checked, decided
 from evoltune.arena.dialogues import turn_of
-from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, PairResult, Study, pairs
+from evoltune.arena.study import CRITERIA, GRADES, Answers, Judgement, PairResult, Study, Vote, pairs
 from evoltune.arena.trust import comparisons_read, sign, trust, trust_lines, winner_of
 from evoltune.evaluate.difficulty import NOT_STATED, difficulties_of, number_in, skills_of
 from evoltune.evaluate.results import percent, percent_interval
@@ -55,7 +54,12 @@ def _over_orders(problem: str, a: str, b: str, orders: Sequence[Mapping[str, flo
 
 
 def standings(
-    study: Study, suite: Suite, answers: Answers, judgements: Sequence[Judgement], checked: Checked | None = None
+    study: Study,
+    suite: Suite,
+    answers: Answers,
+    judgements: Sequence[Judgement],
+    checked: Checked | None = None,
+    votes: Sequence[Vote] = (),
 ) -> dict[str, Any]:
     """Counts wins, ties and losses of each pair: overall, by difficulty, by turn of the dialogue with the mean scores of both, by skill
     (`radar`) and by problem (`points`). `suite`: as `turn_by_turn` gives it. Adds how far the judge can be
@@ -92,7 +96,6 @@ def standings(
         out["grades"] = _grades(study, judgements)
     if study.protocol == "criteria":
         out["criteria"] = _criteria(study, judgements)
-    votes = read_votes(Path(study.human), Path(study.key) if study.key else None) if study.human else []
     if votes:
         out["human"] = agreement(results, votes, skills, answers)
     out["trust"] = trust(study, judgements)
