@@ -130,3 +130,10 @@ def test_an_answer_cannot_end_itself_or_speak_for_another(protocol):
         headings = [line.strip() for line in prompt.splitlines() if line.strip().startswith("[")]
         assert len(headings) == 2 + len(shown) and headings[-1] == "[End of the answers]"
     assert "(Answer B)" in prompt and "Say [1]." in prompt
+
+
+def test_a_request_that_follows_other_messages_is_judged_with_them_in_view():
+    history = (("user", "Name a river."), ("assistant", "The Elbe."))
+    task = Task(instruction="How long is it?", history=history, name="q")
+    prompt = judge_prompt("preference", Comparison(task=task, shown=("ours", "theirs"), texts=("1,094 km", "Long")))
+    assert prompt.index("Name a river.") < prompt.index("The Elbe.") < prompt.index("How long is it?")

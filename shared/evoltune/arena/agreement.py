@@ -17,32 +17,32 @@ from evoltune.arena.ranking_page import unblinded_votes
 from evoltune.arena.study import Answers, PairResult, Vote
 from evoltune.errors import DataError
 from evoltune.evaluate.statistics import mean
-from evoltune.rows.files import read_journal
+from evoltune.rows.readers import read_located
 
 Pair = tuple[str, frozenset[str]]
 """(problem, the two systems)."""
 
 
 def read_votes(path: Path, key: Path | None = None) -> list[Vote]:
-    """Reads rows with problem, a, b, vote (a name, `a`, `b` or `tie`), or the .json that the ranking page exports together
-    with the page's `key` file. Raises DataError that names the row."""
-    if path.suffix == ".json":
+    """Reads rows with problem, a, b, vote (a name, `a`, `b` or `tie`) of any file of rows, or the .json that the ranking page exports
+    together with the page's `key` file. Raises DataError that names the row."""
+    if path.suffix == ".json" and not path.read_text(encoding="utf-8-sig").lstrip().startswith("["):
         if key is None:
             raise DataError(f"{path}: exported by the ranking page: name the page's key file (study.key)")
         return list(unblinded_votes(path, key))
     votes = []
-    for number, row in enumerate(read_journal(path), 1):
-        missing = [name for name in ("problem", "a", "b", "vote") if not isinstance(row.get(name), str)]
+    for where, row in read_located(path):
+        missing = [name for name in ("problem", "a", "b", "vote") if not isinstance(row.get(name), str | int)]
         if missing:
-            raise DataError(f"{path}:{number}: no text in column {missing[0]!r}")
-        a, b, vote = row["a"], row["b"], row["vote"]
+            raise DataError(f"{where}: no text in column {missing[0]!r}")
+        problem, a, b, vote = (str(row[name]) for name in ("problem", "a", "b", "vote"))
         if a == b:
-            raise DataError(f"{path}:{number}: a and b are the same system {a!r}")
+            raise DataError(f"{where}: a and b are the same system {a!r}")
         winners = {"a": a, "b": b, "tie": "", a: a, b: b}
         if vote not in winners:
-            raise DataError(f"{path}:{number}: vote {vote!r}: allowed: a, b, tie, {a}, {b}")
+            raise DataError(f"{where}: vote {vote!r}: allowed: a, b, tie, {a}, {b}")
         annotator = str(row.get("annotator", ""))
-        votes.append(Vote(problem=row["problem"], pair=frozenset((a, b)), winner=winners[vote], annotator=annotator))
+        votes.append(Vote(problem=problem, pair=frozenset((a, b)), winner=winners[vote], annotator=annotator))
     return votes
 
 

@@ -30,6 +30,7 @@ from evoltune.evaluate.score import verify_samples
 from evoltune.evaluate.suites import Suite
 from evoltune.generate.http import first_of
 from evoltune.recipe import Verification
+from evoltune.record import Task
 from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.run.paths import STANDINGS
 from evoltune.run.store import Store
@@ -51,8 +52,18 @@ def judge_prompt(protocol: str, comparison: Comparison) -> str:
     is_dialogue = turn_of(comparison.task) > 1  # whose texts have headings of ours
     texts = comparison.texts if is_dialogue else [without_headings(text) for text in comparison.texts]
     numbered = "\n\n".join(f"[Answer {i}]\n{text}" for i, text in enumerate(texts, 1))
-    instruction = comparison.task.instruction
+    instruction = _request(comparison.task)
     return fill_slots(_template(protocol), instruction=instruction, answers=numbered, a=texts[0], b=texts[-1])
+
+
+def _request(task: Task) -> str:
+    """What was asked, behind the messages before it."""
+    if not task.history:
+        return task.instruction
+    said = "\n\n".join(f"[{role}]\n{text}" for role, text in (*task.history, ("user", task.instruction)))
+    return (
+        f"{said}\n\nOnly the answers to the last message are to be judged; the messages before show what they follow."
+    )
 
 
 def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict[str, Any]:

@@ -62,8 +62,10 @@ def _wrong_number(text: str, rng: random.Random) -> str | None:
 
 def _verbose(text: str, rng: random.Random) -> str | None:
     words, parts = len(text.split()), [text]
-    while sum(len(part.split()) for part in parts) < 2 * max(words, MIN_WORDS):
+    missing = 2 * max(words, MIN_WORDS) - words
+    while missing > 0:
         parts.append(" ".join(rng.sample(FILLER, len(FILLER))))
+        missing -= len(parts[-1].split())
     return "\n\n".join(parts)
 
 
@@ -83,7 +85,7 @@ def planted_pairs(suite: Suite, answers: Answers, *, each: int, seed: int) -> It
     """Makes up to `each` pairs of each kind. The answers are drawn from all systems, a second one to a problem only when each problem
     has given one."""
     tasks = {task.name: task for task in suite.tasks}
-    for kind in KINDS:
+    for kind in KINDS if each else ():
         drawn = sorted((digest([seed, kind, p, s]), p, s) for s, own in answers.items() for p in own if p in tasks)
         given: Counter[str] = Counter()
         pairs = []

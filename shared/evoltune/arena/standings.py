@@ -207,9 +207,11 @@ def report(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"{system}: {grades['excellent']} excellent, {grades['pass']} pass, {grades['fail']} fail of {grades['n']}"
     yield from trust_lines(result["trust"])
     human = result.get("human")
-    if human and human["judge_human"]:
+    if human:
         measure = human["judge_human"]
-        yield (
-            f"agreement with {human['matched']} votes of people: {percent(measure['value'])} "
-            f"(95% {percent_interval(measure['interval'])})"
+        share = (
+            f"{percent(measure['value'])} (95% {percent_interval(measure['interval'])})" if measure else "not measured"
         )
+        yield f"agreement with {human['matched']} votes of people: {share}"
+        if left := human["votes"] - human["matched"]:
+            yield f"warning: {left} of {human['votes']} votes are on no problem and pair of systems that this judge judged"

@@ -25,7 +25,7 @@ from evoltune.generate.completions import turn_name
 from evoltune.record import Answer, Record, Task
 from evoltune.rows.readers import read_located
 
-ID_COLUMNS = ("problem", "task_id", "problem_id", "mbpp_id", "idx", "doc_id", "id", "name")
+ID_COLUMNS = ("problem", "task_id", "problem_id", "mbpp_id", "idx", "doc_id", "id", "name", "question_id")
 """Columns that name the problem, the most reliable first."""
 TEXT_COLUMNS = (
     "text", "completion", "solution", "response", "answer", "output", "generation", "pred", "generated", "code",
