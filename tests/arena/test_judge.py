@@ -137,3 +137,9 @@ def test_a_request_that_follows_other_messages_is_judged_with_them_in_view():
     task = Task(instruction="How long is it?", history=history, name="q")
     prompt = judge_prompt("preference", Comparison(task=task, shown=("ours", "theirs"), texts=("1,094 km", "Long")))
     assert prompt.index("Name a river.") < prompt.index("The Elbe.") < prompt.index("How long is it?")
+
+
+def test_of_megabytes_both_ends_are_read():
+    noise = "it says 5 of 7 things, " * 200_000
+    assert read_reply("scores", f"8 6\n{noise}", 2) == (8.0, 6.0)
+    assert read_reply("preference", f"{noise}\nB", 2) == read_reply("preference", "B", 2) == (0.0, 1.0)

@@ -31,12 +31,16 @@ _DENIED = re.compile(
 _RATES = frozenset("score scores scored rate rated rating ratings rank ranks give gave gets".split())
 _STAND_ALONE = re.compile(r"(?:^|[:=：])[^\w]*\d+(?:[.]\d+)?[^\w]+\d+(?:[.]\d+)?\W*$")
 """Two numbers with nothing behind them, and a colon or nothing before them."""
+EDGE = 10_000
+"""Characters at either end of a longer reply that are read: a verdict stands first or last, and megabytes took minutes."""
 _IS_SAID_OF_A = frozenset("is was has wins gives by because over".split())
 """Words behind an "A" at the head of a sentence that is a name; before others it is an article."""
 
 
 def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None:
     """The values of a reply, higher is better; None for nonsense and for a number that is missing or out of range."""
+    if len(text) > 2 * EDGE:
+        text = f"{text[:EDGE]}\n{text[-EDGE:]}"
     if protocol == "criteria":
         found = read_criteria(text, count)
         return tuple(fmean(scores) for scores in found) if found else None
