@@ -63,7 +63,9 @@ def test_the_bias_of_a_judge_is_found_and_the_ranking_recovered(
 ):
     """Later traits overrule earlier ones: of 30% for the first, a tenth is noise. The bar is three points."""
     server = openai_server(judge=traits)
-    each = PROBLEMS * (5 if length else 1)  # a bias of 40% needs 2,180 judgements to be found within three points
+    each = (
+        PROBLEMS * 5
+    )  # a bias of 40% needs 2,180 judgements to be found within three points, and noise of a tenth more than 436
     study = large_study(f"{server.url}/v1", systems, planted=each if systems == 5 else 0, repeats=100)
     result = judge_study(study, tmp_path / "out")
     names = [f"s{k}" for k in range(systems)]

@@ -142,7 +142,7 @@ def load(*options):
 
 
 def test_a_short_overload_is_answered_in_time_or_refused():
-    figures = load("--seconds", "2", "--queue-rows", "16", "--times", "6")
+    figures = load("--seconds", "5", "--queue-rows", "16", "--times", "6")
     assert figures["statuses"]["429"] > 0 and figures["statuses"]["200"] > 0
 
 
