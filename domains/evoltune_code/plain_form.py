@@ -5,7 +5,8 @@
 Copies of one solution differ in more than names: a helper that nobody calls, a value that nobody reads, `x = e; return x` for
 `return e`, `2 > n` for `n < 2`. They are one way to solve a task, and in a vote they must not count as several.
 
-Invariant: two programs with one form compute the same; the reverse does not hold.
+Invariant: two programs with one form compute the same where values have a total order (`not a < b` is `b <= a`, which NaN and sets
+break); the reverse does not hold. So a form may join two votes, and is used for counting ways alone.
 """
 
 import ast

@@ -37,8 +37,6 @@ AT_ONCE = 4
 SLOW_S, ENDLESS_S = 60.0, 900.0
 """Seconds after which one call is spoken of, and after which it is taken to have no end."""
 MAX_REASON = 200
-
-
 ADVICE = "correct it, or leave the operator out of evolve.operators; then run the same command again"
 
 

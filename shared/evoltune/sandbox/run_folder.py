@@ -4,7 +4,7 @@ Without this a program could count its runs in a file, or leave a process that d
 changes a file of the build is seen by its inode and by the time of its change, which no program can set; the build is then made anew.
 
     folder = RunFolder(build)          # a function that fills the current folder, and gives ["built"] or why it failed
-    folder.restore()                   # before each run but the first
+    folder.restore()                   # before each run
 """
 
 import os
@@ -86,9 +86,8 @@ def end_children() -> None:
                 continue
             if not limits.is_below_init():
                 raise OSError("it left a process running, which can be ended only in a namespace of its own")
-            for number in range(
-                2, _youngest() + 1
-            ):  # /proc is out of sight, and a signal to all of them is denied to everybody
+            # By number, as /proc is out of sight and a signal to all at once is denied to everybody here.
+            for number in range(2, _youngest() + 1):
                 if number != os.getpid():
                     with suppress(ProcessLookupError):
                         os.kill(number, signal.SIGKILL)

@@ -79,9 +79,8 @@ def write_prompts(folder: Path, history: History, recipe: Recipe) -> None:
     for name, text in history.prompts.items():
         first, last = history.first[name], history.last[name]
         why = f"# Optimised: score {first.score:.3f} -> {last.score:.3f} on {history.seeds} seeds; how: ../{HISTORY}\n"
-        write_file(
-            prompts / f"{name}.txt", f"{why}\n{text}"
-        )  # the blank line ends the comments: a heading of the prompt is none
+        # The blank line ends the comments: a heading of the prompt is none.
+        write_file(prompts / f"{name}.txt", f"{why}\n{text}")
 
 
 def as_json(history: History) -> dict[str, Any]:
