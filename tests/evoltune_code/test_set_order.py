@@ -4,7 +4,8 @@ import pytest
 
 from evoltune_code.set_order import in_other_order
 
-WORDS = ["a", "b", "a", "c", "d"]
+WORDS = ["a", *"abcdefghijkl"]
+"""Two arbitrary orders of twelve agree once in 479 million runs; of two, every other time."""
 
 
 def results(source):
@@ -22,7 +23,7 @@ def results(source):
         "return list(set(w))",
         "return [x for x in {y for y in w}]",
         "return ''.join(frozenset(w) | {'q', 'r'})",
-        "return next(iter(set(w).union('xyz')))",
+        "return list(set(w).union('xyz')), next(iter(set(w)))",
         "s = set(w)\n    return [s.pop() for _ in range(3)]",
         "return hash(w[0]) % 1000",
     ],
