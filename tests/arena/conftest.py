@@ -45,7 +45,15 @@ def write_study(folder, url, *, answers=None, **more):
         )
         systems.append({"name": name, "answers": str(path)})
     judge = {"kind": "http", "model": "judge", "endpoints": [{"url": url}], "max_retries": 0}
-    tree = {"suite": "general/wizardlm", "data": str(folder), "systems": systems, "judge": judge, **more}
+    tree = {
+        "suite": "general/wizardlm",
+        "data": str(folder),
+        "systems": systems,
+        "judge": judge,
+        "planted": 0,
+        "repeats": 0,
+        **more,
+    }
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return path

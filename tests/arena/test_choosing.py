@@ -38,7 +38,7 @@ def candidates(tmp_path, write):
         teacher = {"kind": "http", "model": "judge", "endpoints": [{"url": url}], "max_retries": 0} | judge.pop("teacher", {})  # fmt: skip
         tree = {
             "domain": "general", "name": "x", "evolve": {"rounds": 2, "stop_on": str(suite)},
-            "eval": {"suites": [str(suite)], "judge": {"teacher": teacher, **judge}},
+            "eval": {"suites": [str(suite)], "judge": {"teacher": teacher, "planted": 0, **judge}},
         }  # fmt: skip
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
         return tmp_path / "recipe.yaml"
@@ -89,6 +89,16 @@ def test_points_are_of_each_problem_and_a_judge_of_one_place_ties_all(openai_ser
     assert found == {"0": 1.0, "1": 1.0, "2": 0.5, "3": 0.0}
     biased = load_recipe(candidates(f"{openai_server(judge='first').url}/v1", teacher={"model": "other"}))
     assert chosen(biased, tmp_path, "better") == 0.5
+
+
+def test_the_judge_of_a_choice_is_measured_by_twins_of_the_reference_that_all_candidates_share(openai_server, candidates, tmp_path, capsys):  # fmt: skip
+    server = openai_server(judge="longer:1")
+    recipe = load_recipe(candidates(f"{server.url}/v1", planted=4))
+    assert chosen(recipe, tmp_path, "better") == 0.5
+    assert "100.0% of the judgements go for the longer answer" in capsys.readouterr().err
+    assert server.stats()["ok"] == 8 + 16  # two orders of four questions; of four wrong numbers and four with filler
+    chosen(recipe, tmp_path, "worse")
+    assert server.stats()["ok"] == 16 + 16
 
 
 def test_a_suite_that_the_verifier_judged_is_not_the_judges_unless_named(openai_server, candidates, tmp_path):

@@ -113,7 +113,14 @@ def mt_bench(tmp_path, write):
             {"name": "theirs", "answers": str(fastchat(tmp_path / "theirs.jsonl", theirs))},
         ]
         judge = {"kind": "http", "model": "judge", "endpoints": [{"url": "http://127.0.0.1:9/v1"}]}
-        tree = {"suite": "general/mt-bench", "data": str(tmp_path), "systems": systems, "judge": judge}
+        tree = {
+            "suite": "general/mt-bench",
+            "data": str(tmp_path),
+            "systems": systems,
+            "judge": judge,
+            "planted": 0,
+            "repeats": 0,
+        }
         (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
         return load_study(tmp_path / "study.yaml")
 

@@ -44,6 +44,24 @@ def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tm
     path.write_text(yaml.safe_dump(tree))
     result = judge_study(load_study(path), tmp_path / "out")
     assert server.stats()["ok"] == 8 and result["pairs"][0]["win"] == 2
+    path.write_text(
+        yaml.safe_dump(tree | {"protocol": "preference", "judge": {**tree["judge"], "budget": {"calls": 9}}})
+    )
+    with pytest.raises(BudgetError):
+        judge_study(load_study(path), tmp_path / "out")
+    assert not (tmp_path / "out" / "study.json").exists()  # it was of other judgements
+
+
+def test_a_judge_that_thinks_has_room_for_it_and_is_found_out_once(tmp_path, openai_server, study_file):
+    server = openai_server(judge="fair", thinks=600)
+    path = study_file(f"{server.url}/v1", tries=1)
+    tree = yaml.safe_load(path.read_text())
+    result = judge_study(load_study(path), tmp_path / "out")
+    assert result["unreadable"] == 0 and server.stats()["ok"] == 8 + 1
+    assert judge_study(load_study(path), tmp_path / "out") == result and server.stats()["ok"] == 8 + 1
+    path.write_text(yaml.safe_dump(tree | {"judge": {**tree["judge"], "max_tokens": 550, "model": "another"}}))
+    assert judge_study(load_study(path), tmp_path / "out")["unreadable"] == 8
+    assert "raise the judge's max_tokens, 550" in (tmp_path / "out" / "judgements.jsonl").read_text()
 
 
 @pytest.mark.parametrize(("given", "sent"), [(24, 24), (2048, 512), (None, 512)])
@@ -91,6 +109,16 @@ def test_a_judgement_is_short_and_shorter_where_the_judges_limit_is(tmp_path, st
         ("scores", "Score of B: 9, score of A: 3", (3.0, 9.0)),
         ("scores", "-8 -3", None),
         ("scores", "9 3\n3 9", None),
+        ("scores", "A: 8\nB: 6", (8.0, 6.0)),
+        ("scores", "**Answer 2**: 6/10 - cut off\n\n**Answer 1**: 8/10 - whole", (8.0, 6.0)),
+        ("scores", "8 out of 10, 6 out of 10", (8.0, 6.0)),
+        ("scores", "A: 8\nA: 7\nB: 6", None),
+        ("scores", "A: 3 examples are given\nB: 2 examples are given", None),
+        ("scores", "A: 11\nB: 6", None),
+        ("ranks", "A: 3\nB: 1\nC: 2", (-3.0, -1.0, -2.0)),
+        ("preference", "Both are right. [[C]]", (0.5, 0.5)),
+        ("preference", "A is longer, but [[B]]", (0.0, 1.0)),
+        ("preference", "[[A]] or [[B]]", None),
         ("criteria", "B: 1 1 1 1 1\nA: 8 8 8 8 8", (8.0, 1.0)),
         ("criteria", "A: 1 1 1 1 1\nA: 8 8 8 8 8", None),
         ("preference", "A good answer indeed.", None),

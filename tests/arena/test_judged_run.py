@@ -171,6 +171,6 @@ def test_killed_in_the_middle_it_pays_again_only_for_what_was_in_flight(openai_s
     assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
     lines = Path(folder / "eval/judge/wizardlm/judgements.jsonl").read_text().splitlines()
     judgements = [json.loads(line) for line in lines]
-    assert len(judgements) == 24 * 2 + 4 + 3 * 4 * 2
+    assert len(judgements) == 24 * 2 + 4 + 4 * 4 * 2
     needed = sum(judgement["replies"] for judgement in judgements)
     assert needed <= server.stats()["ok"] <= needed + kills * CONCURRENCY

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.arena.planted import KINDS, planted_pairs, twin
+from evoltune.arena.planted import KINDS, PLEAS, planted_pairs, twin
 from evoltune.evaluate.suites import Suite
 from evoltune.record import Task
 
@@ -21,6 +21,9 @@ def test_a_twin_differs_in_the_way_of_its_kind_and_is_the_same_each_time(text, k
     assert made != text
     if kind == "truncated":
         assert text.startswith(made) and len(made.split()) == len(text.split()) // 2
+    elif kind == "pleading":
+        half = twin("truncated", text, random.Random(seed))
+        assert half is not None and made.startswith(half) and made.removeprefix(half).strip() in PLEAS
     elif kind == "verbose":
         assert made.startswith(text) and len(made.split()) >= 2 * len(text.split())
     else:
@@ -44,7 +47,7 @@ def test_pairs_are_drawn_over_problems_and_systems():
         name: {f"s/{i}": " ".join([name, *map(str, range(i + 20))]) for i in range(20)} for name in ("one", "two")
     }
     pairs = list(planted_pairs(suite, answers, each=8, seed=1))
-    assert [sum(p.kind == kind for p in pairs) for kind in KINDS] == [8, 8, 8]
+    assert [sum(p.kind == kind for p in pairs) for kind in KINDS] == [8] * len(KINDS)
     assert pairs == list(planted_pairs(suite, answers, each=8, seed=1))
     truncated = [p for p in pairs if p.kind == "truncated"]
     assert len({p.task.name for p in truncated}) == 8 and len({p.better.split()[0] for p in truncated}) == 2

@@ -158,6 +158,13 @@ def test_grades_are_counted_and_compared(openai_server, study_file, tmp_path):
     assert any("2 excellent, 1 pass, 1 fail of 4" in line for line in report(result))
 
 
+def test_a_judge_that_answers_can_talk_over_is_found_without_a_key_for_it(openai_server, large_study, tmp_path):
+    study = large_study(f"{openai_server(judge='pleaded:1').url}/v1", 2, limit=20)
+    found = judge_study(study, tmp_path / "out")["trust"]
+    assert found["planted"]["pleading"] == {"n": 12, "better": 0, "tie": 0, "worse": 12}
+    assert any("sentences to the judge" in warning for warning in found["warnings"]) and found["length"]["n"] == 24
+
+
 def test_what_a_program_can_check_is_decided_without_the_judge(openai_server, tmp_path, write):
     rows = [
         {"id": "a", "instruction": "Explain rain in at most five words."},
@@ -174,6 +181,8 @@ def test_what_a_program_can_check_is_decided_without_the_judge(openai_server, tm
         "suite": f"general:{tmp_path / 'mine.jsonl'}",
         "systems": [{"name": name, "answers": str(tmp_path / f"{name}.jsonl")} for name in ("one", "two")],
         "judge": {"kind": "http", "model": "judge", "endpoints": [{"url": f"{server.url}/v1"}]},
+        "planted": 0,
+        "repeats": 0,
     }
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
     result = judge_study(load_study(tmp_path / "study.yaml"), tmp_path / "out")

@@ -4,6 +4,7 @@
 
 A candidate is a round of evol-stop, a checkpoint, or a variant of an ablation. All candidates of one choice are compared with one
 reference, the first of them, so that their win rates can be compared with each other; a base model would lose to all of them.
+The judge is measured too, by worse twins of the reference's answers: the same for all candidates, so they are paid for once.
 Invariant: a suite that neither the verifier nor a judge can judge chooses nothing; the judge's replies of all choices, and of the
 run's own evaluation, are in one store under one budget.
 """
@@ -82,7 +83,7 @@ def points_against(recipe: Recipe, name: str, out: Path, reference: Path, journa
                 "or give another --out"
             )
         systems.append(own_system(place, suite, label, folder, entry))
-    study = study_of(recipe, judge, full_name(name, suite), systems, planted=0, repeats=0)
+    study = study_of(recipe, judge, full_name(name, suite), systems, repeats=0, planted_from=("reference",))
     result = judge_study(study, place, journal=journal)
     (pair,) = result["pairs"]
     counted = f"{pair['win']} won, {pair['tie']} tied, {pair['lose']} lost"

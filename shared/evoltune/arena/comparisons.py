@@ -52,7 +52,8 @@ def comparisons(study: Study, suite: Suite, answers: Answers, checked: Checked) 
     again = sorted(asked, key=lambda c: digest([study.seed, c.name]))[: study.repeats]
     yield from (replace(comparison, repeat=1) for comparison in again)
     opening = replace(suite, tasks=tuple(task for task in suite.tasks if turn_of(task) == 1))
-    for pair in planted_pairs(opening, answers, each=study.planted, seed=study.seed):
+    sources = {name: answers[name] for name in study.planted_from or answers}
+    for pair in planted_pairs(opening, sources, each=study.planted, seed=study.seed):
         names, texts = (BETTER, pair.kind), (pair.better, pair.worse)
         orders: Sequence[tuple[int, ...]] = [(0,), (1,)] if study.protocol == "grades" else [(0, 1), (1, 0)]
         for order in orders:

@@ -34,12 +34,14 @@ from evoltune.record import Task
 from evoltune.rows.files import jsonl_writer, write_json
 from evoltune.run.paths import STANDINGS
 from evoltune.run.store import Store
-from evoltune.teacher.protocol import GivenUpError, Teacher, draw_seed, make_request
+from evoltune.teacher.judgements import Judgements
+from evoltune.teacher.protocol import GivenUpError, draw_seed, make_request
 from evoltune.teacher.stack import open_teacher
 from evoltune.terminal import progress
 from evoltune.text.prompts import fill_slots
 
-JUDGE_TOKENS = 512  # at most: a judgement is short, and a reply that goes on is not read better
+JUDGE_TOKENS = 512
+"""A judgement is short. A judge that thinks, or that was cut off before its verdict, gets `judge.max_tokens`."""
 
 
 @cache
@@ -70,8 +72,11 @@ def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict
     """Collects answers, judges every comparison, and writes `judgements.jsonl` and `study.json` below `folder`.
 
     `journal`: the folder of the store that keeps the judge's replies; default: `folder`. Raises BudgetError when the judge's
-    budget is used up; judgements are kept, and the same command resumes.
+    budget is used up; judgements are kept, and the same command resumes; until it ends there is no `study.json`.
     """
+    (folder / STANDINGS).unlink(
+        missing_ok=True
+    )  # of other judgements; the replies behind it are kept, and give it again
     suite = suite_of(study)
     votes = read_votes(Path(study.human), Path(study.key) if study.key else None) if study.human else []
     answers = collect_answers(study, suite, folder)
@@ -103,9 +108,10 @@ def checked_answers(suite: Suite, answers: Answers, folder: Path) -> Checked:
 async def _judge_all(study: Study, wanted: Sequence[Comparison], store: Store) -> list[Judgement]:
     with progress(f"judging {study.suite}", len(wanted)) as advance:
         async with open_teacher(study.judge, store) as judge:
+            judgements = Judgements(judge, study.judge, store)
 
             async def one(comparison: Comparison) -> Judgement:
-                judgement = await _judge(study, judge, comparison)
+                judgement = await _judge(study, judgements, comparison)
                 advance(1)
                 return judgement
 
@@ -117,21 +123,25 @@ async def _judge_all(study: Study, wanted: Sequence[Comparison], store: Store) -
     return [task.result() for task in started]
 
 
-async def _judge(study: Study, judge: Teacher, comparison: Comparison) -> Judgement:
+async def _judge(study: Study, judge: Judgements, comparison: Comparison) -> Judgement:
     """Asks up to `study.tries` times until a reply can be read; from the second try on, and where the same was asked before,
     with the judge's temperature."""
     prompt, task = judge_prompt(study.protocol, comparison), comparison.task.name
     again = comparison.kind == "systems" and comparison.repeat > 0
     text, values, replies = "", None, 0
+    room: int | None = min(JUDGE_TOKENS, study.judge.max_tokens or JUDGE_TOKENS)
     while values is None and replies < study.tries:
         request = make_request(
             study.judge, prompt, purpose="judge", seed=draw_seed(study.seed, comparison.name, 0, "judge", replies),
-            max_tokens=min(JUDGE_TOKENS, study.judge.max_tokens or JUDGE_TOKENS), record=task,
+            max_tokens=room, record=task,
             temperature=0.0 if replies == 0 and not again else study.judge.temperature,
         )  # fmt: skip
         try:
-            text = (await judge.complete(request)).texts[0]
+            reply = await judge.complete(request)
+            text, room = reply.texts[0], study.judge.max_tokens if reply.truncated else room
             values = read_reply(study.protocol, text, len(comparison.shown))
+            if reply.truncated and not text.strip():
+                text = f"(it thought to its token limit: raise the judge's max_tokens, {study.judge.max_tokens})"
         except GivenUpError as error:
             text = f"(no reply: {error.reason})"
         replies += 1

@@ -42,7 +42,7 @@ def judge_run(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
                 f"eval.judge: {name}: only {systems[0].name if systems else 'nothing'} has answers: set eval.baseline: true, or "
                 "name eval.judge.baselines"
             )
-        study = study_of(recipe, judge, name, systems, planted=judge.planted, repeats=judge.repeats)
+        study = study_of(recipe, judge, name, systems, repeats=judge.repeats)
         result = judge_study(study, place, journal=folder / EVAL / JUDGED)
         print("\n".join(f"  {line}" for line in report(result)), file=sys.stderr, flush=True)
         found.append(result)
@@ -67,12 +67,18 @@ def full_name(name: str, suite: Suite) -> str:
 
 
 def study_of(
-    recipe: Recipe, judge: Judge, suite: str, systems: Sequence[System], *, planted: int, repeats: int
+    recipe: Recipe,
+    judge: Judge,
+    suite: str,
+    systems: Sequence[System],
+    *,
+    repeats: int,
+    planted_from: tuple[str, ...] = (),
 ) -> Study:
     """The study of a recipe's own answers; the first system is compared with each other one."""
     return Study(
         suite=suite, systems=tuple(systems), judge=judge.teacher, protocol=judge.protocol, ours=systems[0].name,
-        limit=recipe.eval.limit, seed=recipe.seed, tries=judge.tries, planted=planted, repeats=repeats, trust=judge.trust,
+        limit=recipe.eval.limit, seed=recipe.seed, tries=judge.tries, planted=judge.planted, planted_from=planted_from, repeats=repeats, trust=judge.trust,
         data=recipe.eval.data,
     )  # fmt: skip
 

@@ -31,6 +31,15 @@ _DENIED = re.compile(
 _RATES = frozenset("score scores scored rate rated rating ratings rank ranks give gave gets".split())
 _STAND_ALONE = re.compile(r"(?:^|[:=：])[^\w]*\d+(?:[.]\d+)?[^\w]+\d+(?:[.]\d+)?\W*$")
 """Two numbers with nothing behind them, and a colon or nothing before them."""
+_BEHIND_LABEL = re.compile(
+    r"\W*(?:(?:answer|assistant|response)\s*#?(?P<number>\d)|(?:(?:answer|assistant|response)\s+)?(?P<letter>[A-I]))\W*[:=：]\W*"
+    r"(?:(?:score|rating|rank)\W*)?(?P<value>\d+(?:\.\d+)?)(?:\s*$|\s*[-–—,;(*\])]|\.(?!\d))",
+    re.IGNORECASE,
+)
+"""A line of one answer: "A: 8", "Answer 2: 6 - it is cut off"."""
+_OUT_OF = re.compile(r"(\d)\s*(?:/|out of)\s*(?:10|ten)\b", re.IGNORECASE)
+_BRACKETED = re.compile(r"\[\[(A|B|C|TIE)\]\]")
+"""The verdict in the form of MT-Bench's judge (2306.05685); C is a tie."""
 EDGE = 10_000
 """Characters at either end of a longer reply that are read: a verdict stands first or last, and megabytes took minutes."""
 _IS_SAID_OF_A = frozenset("is was has wins gives by because over".split())
@@ -44,6 +53,8 @@ def read_reply(protocol: str, text: str, count: int) -> tuple[float, ...] | None
     if protocol == "criteria":
         found = read_criteria(text, count)
         return tuple(fmean(scores) for scores in found) if found else None
+    if protocol == "preference" and (named := set(_BRACKETED.findall(text))):
+        return _PREFERENCES.get(named.pop().replace("C", "TIE")) if len(named) == 1 else None
     if protocol in ("preference", "grades"):
         last = next((line for line in reversed(text.splitlines()) if _WORD.search(line)), "")
         return _preference(last) if protocol == "preference" else _grade(last)
@@ -72,13 +83,28 @@ def _values(line: str, count: int, most: int) -> tuple[float, ...]:
 
 
 def _numbers(text: str, count: int, most: int) -> tuple[float, ...] | None:
-    """The numbers of the first three lines. Lines that hold nothing else come before sentences."""
-    lines = text.strip().splitlines()[:3]
+    """The numbers of the first three lines, or of a line for each answer. Lines that hold nothing else come before sentences."""
+    text = text.strip()
+    if len(_OUT_OF.findall(text)) == count > 1:  # "10/10" once is two scores
+        text = _OUT_OF.sub(r"\1", text)
+    if values := _line_by_line(text, count, most):
+        return values
+    lines = text.splitlines()[:3]
     found = [(line, values) for line in lines if (values := _values(line, count, most))]
     bare = {_in_order(line, values) for line, values in found if {w.casefold() for w in _WORD.findall(line)} <= _LABELS}
     if bare:
         return bare.pop() if len(bare) == 1 else None
     return next((_in_order(line, values) for line, values in found if _is_rating(line)), None)
+
+
+def _line_by_line(text: str, count: int, most: int) -> tuple[float, ...]:
+    """One number from each of the first lines, each behind the name of its answer; none where one is missing or said twice."""
+    lines = [line for line in text.splitlines() if line.strip()][: 2 * count]
+    found = [match for line in lines if (match := _BEHIND_LABEL.match(line))]
+    places = [int(m["number"]) if m["number"] else ord(m["letter"].upper()) - ord("A") + 1 for m in found]
+    values = {place: float(match["value"]) for place, match in zip(places, found, strict=True)}
+    is_right = sorted(places) == [*range(1, count + 1)] and all(1 <= value <= most for value in values.values())
+    return tuple(values[place] for place in sorted(values)) if is_right and count > 1 else ()
 
 
 def _is_rating(line: str) -> bool:

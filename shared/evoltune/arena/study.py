@@ -54,10 +54,12 @@ class Study(Section, frozen=True, kw_only=True):
     seed: int = 0
     tries: Positive = 3
     """Replies asked for before a judgement counts as unreadable."""
-    planted: Count = 0
-    """Answers of which a worse twin is made in each of three ways, to see whether the judge prefers the better one."""
-    repeats: Count = 0
-    """Comparisons that are asked a second time, to see whether the judge agrees with itself."""
+    planted: Count = 12
+    """Answers of which a worse twin is made in each of four ways, to see whether the judge prefers the better one; 0: none."""
+    planted_from: tuple[str, ...] = ()
+    """Systems whose answers these are; empty: all. Studies that share a system and name it here share what is asked, and pay for it once."""
+    repeats: Count = 12
+    """Comparisons that are asked a second time, to see whether the judge agrees with itself; 0: none."""
     trust: Share = 0.8
     """Share of the planted pairs below which the judge is not to be trusted."""
     checks: bool = True
@@ -135,6 +137,8 @@ def load_study(path: Path) -> Study:
     for key in ("reference", "ours"):
         if (named := getattr(study, key)) and named not in names:
             raise RecipeError(f"{path}: {key}: {named!r} is no system: {', '.join(names)}")
+    if unknown := [name for name in study.planted_from if name not in names]:
+        raise RecipeError(f"{path}: planted_from: {unknown[0]!r} is no system: {', '.join(names)}")
     return study
 
 
@@ -152,8 +156,12 @@ def check_systems(systems: Sequence[System], where: str) -> None:
 
 
 def suite_of(study: Study) -> Suite:
-    data = Path(study.data) if study.data else None
-    return load_suite(study.suite, data, domain="general").first(study.limit)
+    """The suite's first problems, up to the study's limit."""
+    return _whole_suite(study).first(study.limit)
+
+
+def _whole_suite(study: Study) -> Suite:
+    return load_suite(study.suite, Path(study.data) if study.data else None, domain="general")
 
 
 def pairs(study: Study) -> list[tuple[str, str]]:
@@ -172,7 +180,7 @@ def collect_answers(study: Study, suite: Suite, folder: Path) -> dict[str, dict[
     answers, turns = {}, turn_by_turn(suite)
     for system in study.systems:
         if system.answers:
-            samples = read_samples(Path(system.answers), turns, column=system.column)
+            samples = read_samples(Path(system.answers), turn_by_turn(_whole_suite(study)), column=system.column)
             found = {s.problem: s.text for s in reversed(samples)}  # the first sample of a problem counts
         else:
             found = _generated(study, system, suite, folder / "answers" / f"{system.name}.jsonl")

@@ -175,6 +175,12 @@ def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
             f"the judge told {percent(accuracy['value'])} of {accuracy['n']} answers from worse twins of them, below the bar of "
             f"{percent(found['bar'])}: its verdicts say little"
         )
+    pleading = found["planted"].get("pleading")
+    if pleading and pleading["worse"] > (1 - found["bar"]) * pleading["n"]:
+        yield (
+            f"{pleading['worse']} of {pleading['n']} halves of answers were preferred to the whole for their sentences to the judge: "
+            "an answer can talk it over"
+        )
     for name, what in (("position", "the answer that stands first"), ("length", "the longer answer")):
         if (measured := found[name]) and abs(measured["bias"]) >= BIAS:
             against = "for" if measured["bias"] > 0 else "against"

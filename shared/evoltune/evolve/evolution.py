@@ -10,7 +10,8 @@ lost are made again from it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from evoltune import recipe as recipes
@@ -22,21 +23,12 @@ from evoltune.recipe import Recipe
 from evoltune.record import Drop, Record
 from evoltune.run.queries import decided_draws
 from evoltune.run.store import Step, Store
+from evoltune.teacher.judgements import Judgements
 from evoltune.teacher.notices import say
-from evoltune.teacher.protocol import (
-    GivenUpError,
-    Message,
-    Reply,
-    Request,
-    Teacher,
-    draw_seed,
-    make_request,
-    request_key,
-)  # fmt: skip
+from evoltune.teacher.protocol import GivenUpError, Message, Reply, Teacher, draw_seed, make_request  # fmt: skip
 
 T = TypeVar("T")
 JUDGEMENT_TOKENS = 16
-THINKS_NOTE = "teacher:thinks"
 """Note of a run whose teacher needed more than these for a judgement."""
 COMMIT_SIZE, COMMIT_INTERVAL_S = 64, 1.0
 """Decisions are committed this many at a time, or when the last commit is this old."""
@@ -79,6 +71,11 @@ class Evolution:
     _uncommitted: dict[str, Record | Drop] = field(default_factory=dict)
     _committed_at: float = 0.0
 
+    @cached_property
+    def judgements(self) -> Judgements:
+        """The teacher's short replies."""
+        return Judgements(self.teacher, self.recipe.teacher, self.store)
+
     async def ask(self, record: Record, purpose: str, prompt: str, *, round: int, n: int = 1, sample: int = 0,
                   is_judgement: bool = False, after: Sequence[Message] = ()) -> Reply:  # fmt: skip
         """One teacher call about a record, with the record's earlier turns, and those of `after`, before the prompt."""
@@ -91,7 +88,7 @@ class Evolution:
             temperature=0.0 if is_judgement else None, max_tokens=JUDGEMENT_TOKENS if is_judgement else None,
         )  # fmt: skip
         if is_judgement:
-            return await self._judge(request)
+            return await self.judgements.complete(request)
         reply = await self.teacher.complete(request)
         self._say_thoughts_without_answers(reply)
         return reply
@@ -123,20 +120,6 @@ class Evolution:
         messages: list[Message] = [*record.task.history, ("user", prompt)]
         request = make_request(settings, messages, purpose="pass_rate", n=k, record=record.id, seed=seed)
         return await self.sampler.complete(request)
-
-    async def _judge(self, request: Request) -> Reply:
-        """A judgement in a few tokens; where the teacher thinks first, with all the tokens that the recipe gives a reply.
-
-        That it thinks is noted with the run, so that the short call is made once and not for every row; what the journal
-        holds of such calls is used all the same, and nothing is paid twice.
-        """
-        roomy = replace(request, max_tokens=self.recipe.teacher.max_tokens)
-        if not self.store.noted(THINKS_NOTE) or self.store.reply(request_key(request)) is not None:
-            reply = await self.teacher.complete(request)
-            if not (reply.truncated and (not reply.texts[0].strip() or reply.thought(0))):
-                return reply
-            self.store.note(THINKS_NOTE, True)
-        return await self.teacher.complete(roomy)
 
     def give_up(self, record: Record, error: GivenUpError) -> Drop:
         """The drop of a record for which the teacher could not serve a call; the server's words are kept for `explain`."""

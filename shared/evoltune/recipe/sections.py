@@ -288,7 +288,7 @@ class Judge(Section, frozen=True, kw_only=True):
     tries: Positive = 3
     """Replies asked for before a judgement counts as unreadable."""
     planted: Count = 12
-    """Answers of which a worse twin is made in each of three ways, to see whether the judge prefers the better one; 0: none."""
+    """Answers of which a worse twin is made in each of four ways, to see whether the judge prefers the better one; 0: none."""
     repeats: Count = 12
     """Comparisons that are asked a second time, to see whether the judge agrees with itself; 0: none."""
     trust: Share = 0.8

@@ -129,7 +129,7 @@ def _judgements(recipe: Recipe, steps: int) -> str:
     each = {"grades": systems, "ranks": 2}.get(judge.protocol, 2 * (systems - 1))
     cap = f"; the budget allows {judge.teacher.budget.calls:,}" if judge.teacher.budget.calls else ""
     return (
-        f"{each} calls for each turn of an open problem ({judge.protocol}, {systems} systems), and at most {6 * judge.planted + judge.repeats} a suite "
+        f"{each} calls for each turn of an open problem ({judge.protocol}, {systems} systems), and at most {8 * judge.planted + judge.repeats} a suite "
         f"to measure the judge{_choices(recipe, steps)}{cap}"
     )
 
@@ -145,7 +145,9 @@ def _choices(recipe: Recipe, steps: int) -> str:
     if train.checkpoint_select == "generations" and train.save_steps:
         kept = min((steps - 1) // train.save_steps, train.save_total_limit or steps)  # beside the last state
         found.append(f"{2 * kept * trainings} to choose a checkpoint (train.dev_suite)")
-    return f"; for each problem of an open dev suite at most {' and '.join(found)}" if found else ""
+    planted = recipe.eval.judge.planted if recipe.eval.judge else 0
+    measured = f", and {8 * planted} for all of these to measure the judge" if planted else ""
+    return f"; for each problem of an open dev suite at most {' and '.join(found)}{measured}" if found else ""
 
 
 def _memory(recipe: Recipe, shape: Shape, world: int, usable: int) -> tuple[dict[Zero, Memory], dict[Zero, int]]:

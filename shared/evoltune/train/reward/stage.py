@@ -24,6 +24,7 @@ from evoltune.rows.files import jsonl_writer
 from evoltune.run.paths import REWARD_INSTRUCTIONS, REWARD_STEPS
 from evoltune.run.run import Run
 from evoltune.run.store import Store
+from evoltune.teacher.judgements import Judgements
 from evoltune.teacher.stack import open_teacher
 from evoltune.train.reward.formats import write_solutions
 from evoltune.train.reward.labelling import checked
@@ -98,7 +99,7 @@ async def _judged(work: Run, records: Sequence[Record]) -> list[dict[str, Any]]:
     settings = work.recipe.teacher
     with Store.open(work.folder) as store:
         async with open_teacher(settings, store) as judge:
-            return await judged_pairs(records, judge, settings, work.recipe.seed)
+            return await judged_pairs(records, Judgements(judge, settings, store), settings, work.recipe.seed)
 
 
 def label_samples(work: Run, settings: StepReward) -> Path:
