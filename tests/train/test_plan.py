@@ -80,7 +80,7 @@ def test_lora_targets_are_planned_by_name_by_pattern_or_refused():
 @pytest.mark.parametrize(
     ("judge", "said"),
     [
-        ("{protocol: scores}", "2 calls for each turn of an open problem (scores, 2 systems), and at most 84 a suite"),
+        ("{protocol: scores}", "2 calls for each turn of an open problem (scores, 2 systems), and at most 108 a suite"),
         ("{protocol: grades, planted: 0, repeats: 0}", "2 calls for each turn of an open problem (grades, 2 systems), and at most 0 a suite"),
         (
             "{protocol: preference, baselines: [{name: a, answers: a.jsonl}, {name: b, answers: b.jsonl}]}",
