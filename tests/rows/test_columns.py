@@ -111,11 +111,38 @@ def test_only_the_completion_of_a_conversational_prompt_carries_loss():
         ({"messages": "Hi", "x": 1}, "column 'messages' holds text, must be a list of messages"),
         ({"instruction": "Q", "output": "A", "history": "Hi"}, "column 'history': must be pairs"),
         ({"messages": CHAT["messages"], "system": "Other"}, "different system texts"),
+        ({"instruction": "Q", "output": "A", "split": "test"}, "column 'split' is 'test': not a row of the training split"),
+        ({"messages": CHAT["messages"], "data_split": "Validation"}, "column 'data_split' is 'Validation'"),
+        ({"instruction": "Q", "output": "A", "is_correct": 0}, "column 'is_correct' is 0: the answer is marked as wrong"),
+        ({"messages": CHAT["messages"], "correct": False}, "column 'correct' is False: the answer is marked as wrong"),
+        ({"instruction": "Q", "output": "A", "weight": "0.0"}, "column 'weight' is '0.0': the row is marked as not to be trained"),
+        ({"instruction": "<image>Q", "output": "A", "images": ["x.png"]}, "column 'images' holds what the text is about"),
+        ({"messages": CHAT["messages"], "image": {"bytes": "x"}}, "column 'image' holds what the text is about"),
+        ({"instruction": "Answer.", "question": "2 + 2?", "answer": "4"}, "columns 'instruction' and 'question' hold different questions"),
+        ({"question": "Capital?", "choices": {"text": ["Rome", "Paris"]}, "answer": "(B)"}, "column 'choices' holds the options of which '(B)'"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_trained_on_says_why(row, problem):
     found = recognise(row)
     assert problem in (found if isinstance(found, str) else found.problem)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"split": "train", "subset": "math", "weight": 0.5, "correct": "4", "is_correct": True, "label": "good"},
+        {"image": "https://host/seller.png", "images": [], "prompt": "A teacher's words\n\n2 +  2? A) 3 B) 4\n", "options": ["A", "B"]},
+        {"choices": ["A) 3", "B) 4"], "video": None, "problem": " "},
+    ],
+)  # fmt: skip
+def test_columns_that_say_nothing_against_a_row_leave_it_to_training(more):
+    found = recognise({"instruction": "2 + 2? A) 3 B) 4", "output": "B", **more})
+    assert isinstance(found, Conversation) and not found.problem
+
+
+def test_a_column_that_only_some_rows_are_read_from_is_named_with_their_number():
+    rows = [{"problem": "Q", "answer": "4"}, *2 * [{"problem": "Q", "solution": "2 + 2 = 4", "answer": "4"}]]
+    assert layout(rows).endswith("output <- answer or solution; not read: answer (in 2 rows)")
 
 
 def test_the_layout_is_shown_in_one_line_mixed_forms_and_unread_columns_included():

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
+from evoltune.rows.marks import objection
 from evoltune.rows.turns import Turn, Turns, as_turns, is_nothing, problem_of, read_turns
 
 Form = Literal["alpaca", "chat", "sharegpt", "pair", "task"]
@@ -148,7 +149,7 @@ def _plain(row: Mapping[str, Any], prompt: str) -> Conversation:
         columns=columns,
         turns=tuple(turns),
         context=row[context] if is_apart else "",
-        problem=problem or _rendered(row, prompt) or ("" if response else _no_answer(row)) or _marked_as_bad(row) or problem_of(turns),
+        problem=problem or _rendered(row, prompt) or ("" if response else _no_answer(row)) or problem_of(turns),
     ))  # fmt: skip
 
 
@@ -181,15 +182,6 @@ def _preference(row: Mapping[str, Any]) -> str:
         return (
             "preference pairs (columns chosen and rejected): this is supervised fine-tuning on one answer: keep the chosen "
             "answer as column output, or the chosen conversation as messages"
-        )
-    return ""
-
-
-def _marked_as_bad(row: Mapping[str, Any]) -> str:
-    if isinstance(row.get("label"), bool):
-        return (
-            "column 'label' marks answers as good or bad (unpaired preferences), and both would be trained: keep the good "
-            "rows and remove the column"
         )
     return ""
 
@@ -275,12 +267,16 @@ def _conversation(row: Mapping[str, Any], found: Turns | str, column: str, form:
 
 
 def _finished(row: Mapping[str, Any], found: Conversation) -> Conversation:
-    """With the columns that were not read. One whose text stands in the conversation is none: our own datasets have both."""
+    """With the columns that were not read, and what they say against training on the row. One whose text stands in the
+    conversation is none: our own datasets have both."""
     used = _parts(found.columns.values())
     known = used | OTHER_COLUMNS | OWN_COLUMNS
-    texts = {turn.content for turn in found.turns}
+    texts = [turn.content for turn in found.turns]
     left = [str(c) for c, value in row.items() if c not in known and not is_nothing(value) and str(value) not in texts]
-    return replace(found, unread=(*left, *found.unread))
+    problem = found.problem
+    if not problem and found.output:
+        problem = objection(row, asked=found.columns["instruction"].partition(" + ")[0], texts=texts)
+    return replace(found, unread=(*left, *found.unread), problem=problem)
 
 
 def _parts(columns: Iterable[str]) -> set[str]:
@@ -299,7 +295,7 @@ class Layout:
         self._forms: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
         self._columns: dict[str, dict[str, None]] = {}
-        self.unread: dict[str, None] = {}
+        self.unread: Counter[str] = Counter()
 
     def add(self, row: Mapping[str, Any], found: Conversation | str) -> None:
         for column in ("reference", "tests", *self._known):
@@ -307,17 +303,19 @@ class Layout:
                 self._columns.setdefault(column, {column: None})
         if isinstance(found, str):
             self._problems[found] += 1
-            self.unread |= dict.fromkeys(str(c) for c in row if c not in OTHER_COLUMNS)
+            self.unread.update(str(c) for c in row if c not in OTHER_COLUMNS)
             return
         self._forms[found.form] += 1
         for what, column in found.columns.items():
             self._columns.setdefault(what, {})[column] = None
-        self.unread |= dict.fromkeys(column for column in found.unread if column not in self._known)
+        self.unread.update(column for column in found.unread if column not in self._known)
 
     def __str__(self) -> str:
         read = ", ".join(f"{what} <- {' or '.join(columns)}" for what, columns in self._columns.items())
         used = _parts(column for columns in self._columns.values() for column in columns)
-        left = ", ".join(column for column in self.unread if column not in used)
+        left = ", ".join(
+            f"{column} (in {n} {'row' if n == 1 else 'rows'})" if column in used else column for column, n in self.unread.items()
+        )
         bad = "".join(f"; {n} x {reason}" for reason, n in self._problems.items())
         text = ", ".join(f"{form} ({n} rows)" for form, n in self._forms.items()) or "nothing readable"
         return f"{text}: {read}{f'; not read: {left}' if left else ''}{bad}"

@@ -24,12 +24,12 @@ import orjson
 
 from evoltune.errors import DataError, require
 from evoltune.rows import hub, storage
+from evoltune.rows.marks import OTHER_SPLITS
 from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows, user_path
 
 MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
 STANDARD_INPUT = "-"
-_OTHER_SPLITS = frozenset("test testing validation valid val dev eval evaluation holdout heldout".split())
 _TWICE = "the key {!r} stands twice in one object, and only the last would be read: delete one of them"
 DIGITS_AS_0 = bytes(ord("0") if chr(i).isdigit() and i < 128 else i for i in range(256))
 
@@ -140,7 +140,7 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
         raise DataError(f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run")
     splits = {file: set(re.split(r"[^a-z]+", file.name.lower())) for file in files}
     chosen = [file for file in files if "train" in splits[file]]
-    chosen = chosen or [file for file in files if not splits[file] & _OTHER_SPLITS] or files
+    chosen = chosen or [file for file in files if not splits[file] & OTHER_SPLITS] or files
     return chosen, [file for file in files if file not in chosen]
 
 
