@@ -62,9 +62,9 @@ def _is_off(value: Any) -> bool:
 def _of_another_split(row: Mapping[str, Any]) -> str:
     for column in _SPLITS:
         value = row.get(column)
-        if isinstance(value, str) and "train" not in (words := set(re.split(r"[^a-z]+", value.lower()))):
-            if words & OTHER_SPLITS:
-                return f"column {column!r} is {value!r}: not a row of the training split: remove the row, or the column"
+        words = set(re.split(r"[^a-z]+", value.lower())) if isinstance(value, str) else set()
+        if words & OTHER_SPLITS and "train" not in words:
+            return f"column {column!r} is {value!r}: not a row of the training split: remove the row, or the column"
     return ""
 
 
