@@ -314,7 +314,8 @@ class Layout:
         read = ", ".join(f"{what} <- {' or '.join(columns)}" for what, columns in self._columns.items())
         used = _parts(column for columns in self._columns.values() for column in columns)
         left = ", ".join(
-            f"{column} (in {n} {'row' if n == 1 else 'rows'})" if column in used else column for column, n in self.unread.items()
+            f"{column} (in {n} {'row' if n == 1 else 'rows'})" if column in used else column
+            for column, n in self.unread.items()
         )
         bad = "".join(f"; {n} x {reason}" for reason, n in self._problems.items())
         text = ", ".join(f"{form} ({n} rows)" for form, n in self._forms.items()) or "nothing readable"

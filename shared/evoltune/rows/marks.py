@@ -47,9 +47,7 @@ def _marked_as_bad(row: Mapping[str, Any]) -> str:
     if wrong := next(iter(marks), ""):
         return f"column {wrong!r} is {row[wrong]!r}: the answer is marked as wrong: remove the row, or the column"
     if unweighted := next((c for c in _WEIGHTS if _is_off(row.get(c))), ""):
-        return (
-            f"column {unweighted!r} is {row[unweighted]!r}: the row is marked as not to be trained: remove the row, or the column"
-        )
+        return f"column {unweighted!r} is {row[unweighted]!r}: the row is marked as not to be trained: remove the row, or the column"
     return ""
 
 
