@@ -17,9 +17,10 @@ from evoltune.cli import options
 from evoltune.dataset.outside_prompts import outside_prompts
 from evoltune.dataset.rl_prompts import export_prompts, prompts_of_run
 from evoltune.errors import DataError, WorkError
-from evoltune.run.paths import MANIFEST
+from evoltune.run.paths import BAND, MANIFEST
 from evoltune.run.run import Run
 from evoltune.train.rl.external import ALGORITHMS, LAUNCH, PROMPTS, VERSIONS, ExternalRL, write_job
+from evoltune.train.rl.sampled import prompts_in_band
 
 SHOWN = 3
 """Rows without reference that are named."""
@@ -68,6 +69,14 @@ def _rl(args: argparse.Namespace) -> int:
     )  # fmt: skip
     left_out: list[str] = []
     rows, counts = outside_prompts(args.rows, work) if args.rows else (list(prompts_of_run(work, left_out)), {})
+    if recipe.rl and recipe.rl.band:
+        if args.model or args.print_launch:
+            print(
+                "rl.band: not applied: it is of the run's checkpoint, and --print-launch samples nothing",
+                file=sys.stderr,
+            )
+        else:
+            rows, _ = prompts_in_band(work, rows, job.out / BAND)
     count = export_prompts(rows, job.out / PROMPTS, job.trainer)
     script = write_job(job)
     print(f"{count} prompts in {job.out / PROMPTS}", file=sys.stderr)

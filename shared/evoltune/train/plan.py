@@ -116,7 +116,8 @@ def _rollouts(recipe: Recipe) -> str:
         )
     return (
         f"{rl.algorithm}: {rl.max_steps:,} steps of {rl.prompts_per_step} x {rl.num_generations} answers, {answers:,} rollouts of at "
-        f"most {rl.max_completion_length:,} tokens ({answers * rl.max_completion_length:,} in all){beside}"
+        f"most {rl.max_completion_length:,} tokens ({answers * rl.max_completion_length:,} in all)"
+        f"{f'; before that {rl.num_generations} to each prompt (rl.band)' if rl.band else ''}{beside}"
     )
 
 

@@ -1,11 +1,13 @@
 """Which prompts the checkpoint is trained on, by how often it solves them."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evoltune.cli import main
 from evoltune.dataset.rl_prompts import as_record, prompts_of_rows
 from evoltune.errors import DataError, RecipeError
 from evoltune.record import Answer, Record, Task, Verdict
@@ -57,6 +59,21 @@ def test_prompts_in_the_band_and_held_out_ones_stay_and_the_samples_are_drawn_on
     narrow = Run(recipe=rl_recipe("rl.band=[0.99, 1.0]", "rl.prompts_per_step=8", "rl.num_generations=8"), folder=work.folder, outputs=work.outputs)  # fmt: skip
     with pytest.raises(DataError, match=r"\(rl\.band\).*a step takes rl\.prompts_per_step 8: widen rl\.band"):
         prompts_in_band(narrow, prompts, journal)
+
+
+def test_other_trainers_get_the_prompts_in_the_band(halves, tiny_base, policy, tmp_path, capsys):
+    rows, folder = tmp_path / "rows.jsonl", tmp_path / "run"
+    rows.write_text("".join(json.dumps({"instruction": f"Say {i}.", "reference": "x"}) + "\n" for i in range(6)))
+    shutil.copytree(policy("lora"), folder / "checkpoint")
+    keys = ["rl.prompts_per_step=1", "rl.num_generations=2", "rl.max_completion_length=8", "rl.held_out=0.0"]
+    command = ["rl", "smoke/math", f"domain={halves}", f"train.model_name_or_path={tiny_base}", *keys, "--out", str(folder), "--trainer", "verl", "--rows", str(rows)]  # fmt: skip
+    assert main([*command, "rl.band=[0.0, 1.0]"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "6 of 6 prompts are solved in 0% to 100% of 2 answers (rl.band)" in said
+        and "verl is not installed here" in said
+    )
+    assert main([*command, "rl.band=[0.0, 1.0]", "--print-launch"]) == 0 and "not applied" in capsys.readouterr().err
 
 
 def test_a_band_beside_pairs_has_no_effect_and_is_refused_and_so_is_one_upside_down(rl_recipe):
