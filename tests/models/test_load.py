@@ -138,3 +138,31 @@ def test_an_invalid_generation_config_of_a_base_is_repaired_so_that_it_can_be_sa
     found = GenerationConfig.from_pretrained(tmp_path)
     assert found.eos_token_id == 1
     assert all((getattr(found, name) == value) == kept for name, value in settings.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: weights.pop("model.layers.1.mlp.up_proj.weight"), "1 weights of LlamaForCausalLM are not in its files (model.layers.1.mlp"),
+        (lambda weights: weights.update({f"vision.{k}": weights.pop(k) for k in list(weights)}), "and would be random"),
+    ],
+)  # fmt: skip
+def test_a_base_whose_files_lack_weights_is_refused_instead_of_drawn_at_random(tiny_base, tmp_path, change, message):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    from evoltune.errors import TrainingError
+    from evoltune.models.load import load_model
+
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_base, folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingError) as raised:
+        load_model(str(folder), Train(finetuning_type="full"), "fp32")
+    assert message in str(raised.value)
+    (folder / "model.safetensors").write_bytes((tiny_base / "model.safetensors").read_bytes()[:-99])
+    with pytest.raises(TrainingError, match="does not load"):
+        load_model(str(folder), Train(finetuning_type="full"), "fp32")

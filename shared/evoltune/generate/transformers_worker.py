@@ -16,10 +16,11 @@ from itertools import takewhile
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoTokenizer, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from evoltune.generate.worker_protocol import Prompter, serve
+from evoltune.models.load import language_model
 
 CHECK_STOPS = 8
 """Steps between searches for stop strings; what is decoded past one is cut off."""
@@ -259,7 +260,7 @@ def _load(job: Mapping[str, Any], vocabulary: int, device: torch.device) -> Any:
     """The model in bfloat16 for inference; an adapter is merged in float32 first, so that merging loses nothing."""
     low = torch.bfloat16 if device.type == "cpu" or torch.cuda.is_bf16_supported() else torch.float16
     dtype = torch.float32 if job["adapter"] else low
-    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype)
+    model = language_model(job["model"], dtype=dtype)
     if job["adapter"]:
         from peft import PeftModel
 

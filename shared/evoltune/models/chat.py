@@ -14,7 +14,7 @@ from typing import Any
 
 from evoltune.errors import TrainingError, require
 from evoltune.models.decoding import Prompt, Reply, Sampling, decode
-from evoltune.models.load import load_adapted, precision_of, torch_dtype, with_contiguous_rows
+from evoltune.models.load import language_model, load_adapted, precision_of, torch_dtype, with_contiguous_rows
 from evoltune.models.locate import ModelRef, locate_model
 from evoltune.models.proof import Template, check_golden
 from evoltune.models.template import Message, stop_of
@@ -101,7 +101,7 @@ def open_model(checkpoint: str | Path) -> ChatModel:
     place = locate_model(str(checkpoint))
     require("answering", "train", "torch", "transformers")
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     dtype = torch_dtype(precision_of("auto"))
     tokenizer = AutoTokenizer.from_pretrained(place)
@@ -111,7 +111,7 @@ def open_model(checkpoint: str | Path) -> ChatModel:
     if (Path(place) / "adapter_config.json").is_file():
         model = load_adapted(Path(place), template, dtype, len(tokenizer)).merge_and_unload().to(dtype)
     else:
-        model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype)
+        model = language_model(place, dtype=dtype)
     model.config.use_cache = True
     model = with_contiguous_rows(model.to("cuda" if torch.cuda.is_available() else "cpu").eval())
     return ChatModel(model, tokenizer, template)

@@ -127,7 +127,7 @@ def choose_kernels(
 def load_model(base: str, train: Train, precision: Precision) -> Any:
     """The base model of a folder, in the dtype and with the attention that training needs. DeepSpeed casts by itself."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from safetensors import SafetensorError
 
     low = torch_dtype(precision)
     frozen = train.finetuning_type != "full"
@@ -139,13 +139,26 @@ def load_model(base: str, train: Train, precision: Precision) -> Any:
     if attention:
         extra["attn_implementation"] = attention
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype, **extra)
-    except (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError) as error:
+        model = language_model(base, dtype=dtype, **extra)
+    except (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise TrainingError(
             f"train.model_name_or_path: {base!r} does not load: {str(error).splitlines()[0]} {_GATED_HINT}"
         ) from error
     model.config.use_cache = False
     repair_generation_config(model)
+    return model
+
+
+def language_model(name: str | Path, **options: Any) -> Any:
+    """The language model of a folder or hub id. Raises TrainingError where its files lack weights: Transformers would draw them."""
+    from transformers import AutoModelForCausalLM
+
+    model, found = AutoModelForCausalLM.from_pretrained(name, output_loading_info=True, **options)
+    if lost := sorted(found["missing_keys"]):
+        raise TrainingError(
+            f"{str(name)!r}: {len(lost)} weights of {type(model).__name__} are not in its files ({', '.join(lost[:3])}) and would be "
+            "random: is it a whole language model, and does config.json belong to these weights?"
+        )
     return model
 
 
@@ -252,11 +265,8 @@ def load_adapted(checkpoint: Path, template: Template, dtype: Any, tokens: int) 
     `tokens`: size of the checkpoint's tokenizer, since training may have added tokens.
     """
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
-    base = AutoModelForCausalLM.from_pretrained(
-        locate_model(template.base.name), revision=template.base.revision, dtype=dtype
-    )
+    base = language_model(locate_model(template.base.name), revision=template.base.revision, dtype=dtype)
     grow_embeddings(base, tokens)
     repair_generation_config(base)
     return PeftModel.from_pretrained(base, checkpoint).eval()

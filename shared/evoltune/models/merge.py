@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from evoltune.errors import DataError, TrainingError, require
 from evoltune.models.card import write_card
-from evoltune.models.load import load_adapted
+from evoltune.models.load import language_model, load_adapted
 from evoltune.models.proof import Template, read_template
 from evoltune.rows.files import file_digest, read_json, write_json
 from evoltune.run.paths import CERTIFICATE, MANIFEST, TEMPLATE
@@ -72,9 +72,8 @@ def _probe_logits(model: Any, template: Template) -> list[Any]:
 def _difference(folder: Path, template: Template, before: list[Any]) -> float:
     """Largest difference of logits, as a share of the largest logit."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = language_model(folder, dtype=torch.float32).eval()
     pairs = list(zip(before, _probe_logits(model, template), strict=True))
     return float(max(((a - b).abs().max() / a.abs().max()).item() for a, b in pairs))
 

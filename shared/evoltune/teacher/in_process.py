@@ -18,7 +18,7 @@ from typing import Any
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError, require
-from evoltune.models.load import with_contiguous_rows
+from evoltune.models.load import language_model, with_contiguous_rows
 from evoltune.models.locate import locate_model
 from evoltune.run.paths import user_path
 from evoltune.run.store import Usage
@@ -113,14 +113,14 @@ def _as_chat(request: Request) -> list[dict[str, str]]:
 
 def _load_transformers(config: recipes.Teacher) -> Generate:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     where = locate_model(config.model)
     tokenizer: Any = AutoTokenizer.from_pretrained(where, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     options = {"dtype": "auto", **config.engine}
-    model: Any = AutoModelForCausalLM.from_pretrained(where, **options)
+    model: Any = language_model(where, **options)
     if "device_map" not in options:
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     with_contiguous_rows(model.eval())

@@ -13,21 +13,19 @@ from typing import Any
 import torch
 
 from evoltune.errors import TrainingError
-from evoltune.models.load import grow_embeddings, load_adapted
+from evoltune.models.load import grow_embeddings, language_model, load_adapted
 from evoltune.models.proof import read_template
 from evoltune.train.reward.evidence import Evidence, Written, evidence_of
 
 
 def load_language_model(base: str, start: str, tokens: int) -> Any:
     """The checkpoint `start` as a whole model in fp32, its adapter merged into it; `base` where there is no checkpoint."""
-    from transformers import AutoModelForCausalLM
-
     if start and (Path(start) / "adapter_config.json").is_file():
         template = read_template(Path(start))
         if template is None:
             raise TrainingError(f"{start}: an adapter without template.json: not a finished checkpoint of Evoltune")
         return load_adapted(Path(start), template, torch.float32, tokens).merge_and_unload()
-    model = AutoModelForCausalLM.from_pretrained(start or base, dtype=torch.float32)
+    model = language_model(start or base, dtype=torch.float32)
     grow_embeddings(model, tokens)
     return model
 

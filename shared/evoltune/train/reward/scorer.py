@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from evoltune.errors import DataError, require
-from evoltune.models.load import load_tokenizer, precision_of, prepare_tokenizer, torch_dtype
+from evoltune.models.load import language_model, load_tokenizer, precision_of, prepare_tokenizer, torch_dtype
 from evoltune.rows.files import read_json
 from evoltune.run.paths import MANIFEST, SCORER
 from evoltune.train.reward.encode import Prompting, Scored, encode_instruction, encode_solution
@@ -107,11 +107,11 @@ class Scorer:
     def _load(self) -> tuple[Any, Prompting]:
         require("a reward model", "train", "torch", "transformers")
         import torch
-        from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
+        from transformers import AutoModelForTokenClassification
 
         if self.facts.get("method") == "likelihood":
             dtype = torch_dtype(precision_of("auto"))
-            model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype).eval()
+            model = language_model(self.folder, dtype=dtype).eval()
         else:
             model = AutoModelForTokenClassification.from_pretrained(self.folder, dtype=torch.float32).eval()
         if torch.cuda.is_available():
