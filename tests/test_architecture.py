@@ -24,14 +24,15 @@ HEAVY = {
 """Libraries that a light command must not load."""
 BELOW: dict[str, set[str]] = {
     "errors": set(),
+    "author_calls": {"errors"},
     "interrupts": set(),
     "orphans": set(),
     "record": set(),
-    "domain": {"errors", "record", "run.paths"},
+    "domain": {"author_calls", "errors", "record", "run.paths"},
     "run.paths": set(),
     "text": {"errors", "run.paths"},
     "recipe": {"errors", "record", "text", "run.paths"},
-    "sandbox": {"errors", "record", "domain", "interrupts", "verification.records"},
+    "sandbox": {"author_calls", "errors", "record", "domain", "interrupts", "verification.records"},
     "rows": {"errors", "record", "domain", "recipe", "text", "run.paths"},
     "run.store": {"errors", "record", "run", "text"},
     "models": {"errors", "record", "recipe", "rows", "text", "cluster", "run.paths"},

@@ -15,15 +15,15 @@ import importlib.util
 import math
 import random
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from evoltune.errors import DataError, DomainError, EvoltuneError, nearest
+from evoltune.author_calls import FAILURES, Inside, author_call, told
+from evoltune.errors import DataError, DomainError, nearest
 from evoltune.record import Json, Record, Task, Verdict, digest
 from evoltune.run.paths import user_path
 
@@ -293,12 +293,18 @@ def entry_point_of(name: str) -> str:
 
 def _from_attribute(value: str, where: str) -> object:
     module, _, attribute = value.partition(":")
+    loaded = _imported(module, where)
+    if not hasattr(loaded, attribute):
+        raise DomainError(f"{where}: module {module!r} has no attribute {attribute!r}")
+    return getattr(loaded, attribute)
+
+
+def _imported(module: str, where: str) -> Any:
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise DomainError(f"{where} cannot be imported: {error}") from error
-    except AttributeError as error:
-        raise DomainError(f"{where}: module {module!r} has no attribute {attribute!r}") from error
+        with Inside(where):
+            return importlib.import_module(module)
+    except FAILURES as error:
+        raise DomainError(f"{where} cannot be imported: it {told(error)}") from error
 
 
 def _from_path(path: Path) -> object:
@@ -327,32 +333,29 @@ def _import_from(package: Path) -> Any:
         for name in [n for n in sys.modules if n == package.name or n.startswith(f"{package.name}.")]:
             del sys.modules[name]
     importlib.invalidate_caches()
-    try:
-        return importlib.import_module(package.name)
-    except (Exception, SystemExit) as error:  # a domain that calls sys.exit must not end the command silently
-        raise DomainError(f"domain at {str(package)!r} cannot be imported: {type(error).__name__}: {error}") from error
+    return _imported(package.name, f"domain at {str(package)!r}")
 
 
-@contextmanager
-def author_code(domain: Domain, function: str) -> Iterator[None]:
-    """Around a call of one of the domain's functions: what it raises becomes a DomainError with its name and line."""
-    try:
-        yield
-    except EvoltuneError:
-        raise
-    except Exception as error:
-        frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
-        where = next((f for f in frames[::-1] if f"/{package_of(domain)}" in f), frames[-1])
-        raise DomainError(
-            f"domain {domain.name!r}: {function} raised {type(error).__name__}: {error} ({where}): "
-            "correct the domain; `evoltune domains check` finds more of the kind"
-        ) from error
+def author_code(domain: Domain, function: str) -> AbstractContextManager[None]:
+    """Around a call of one of the domain's functions: whatever it does besides coming back is a DomainError with its name and line."""
+    return author_call(f"domain {domain.name!r}: {function}", package_of(domain))
+
+
+_END: Any = object()
 
 
 def seeds_of(domain: Domain) -> Iterator[Record]:
-    """`Domain.seeds()`; whatever it raises is a DomainError."""
+    """`Domain.seeds()`; whatever else it does is a DomainError."""
     with author_code(domain, "seeds"):
-        yield from domain.seeds()
+        seeds = iter(domain.seeds())
+    while True:
+        with author_code(domain, "seeds"):
+            seed = next(seeds, _END)
+            if seed is not _END and not isinstance(seed, Record):
+                raise TypeError(f"a seed is a {type(seed).__name__}, not a Record")
+        if seed is _END:
+            return
+        yield seed
 
 
 def package_of(domain: Domain) -> str:
@@ -423,8 +426,11 @@ def _other_type(default: Json, value: Json) -> str:
 def _refusal(domain: Domain, policy: Mapping[str, Json]) -> str:
     """The DomainError that `verify` raises for an empty answer to an empty task, or "". No program runs."""
     try:
-        domain.verify(Task(instruction=""), "", Context(run=lambda job: Verdict(status="unverifiable"), policy=policy))
-    except Exception as error:  # noqa: BLE001 - other trouble with an empty task says nothing about the policy
+        with Inside("verify"):
+            domain.verify(
+                Task(instruction=""), "", Context(run=lambda job: Verdict(status="unverifiable"), policy=policy)
+            )
+    except FAILURES as error:
         return str(error) if isinstance(error, DomainError) else ""
     return ""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from evoltune.author_calls import is_inside
 from evoltune.text.credentials import note_environment, without_credentials
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -54,12 +55,18 @@ def row_counter(label: str) -> Iterator[Callable[[str], None]]:
 
 class SafeStream:
     """A text stream of the command line: whatever is printed, by us or by a library, can neither use the terminal nor show a
-    secret. Escapes have the form of JSON's, so that a line of JSON stays one."""
+    secret. Escapes have the form of JSON's, so that a line of JSON stays one.
 
-    def __init__(self, stream: Any, keep: str = "") -> None:
-        self.stream, self._keep = stream, keep
+    Args:
+        aside: takes what a domain's function prints, so that standard output holds the command's own results alone.
+    """
+
+    def __init__(self, stream: Any, keep: str = "", aside: "SafeStream | None" = None) -> None:
+        self.stream, self._keep, self._aside = stream, keep, aside
 
     def write(self, text: str) -> int:
+        if self._aside is not None and is_inside():
+            return self._aside.write(text)
         safe = _CONTROL.sub(lambda c: c[0] if c[0] in self._keep else f"\\u{ord(c[0]):04x}", without_credentials(text))
         self.stream.write(safe)
         return len(text)
@@ -87,7 +94,8 @@ def safe_streams() -> Iterator[None]:
     """Standard output and standard error as `SafeStream`s. Progress bars of libraries may return to the line's beginning."""
     note_environment()
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = SafeStream(sys.stdout), SafeStream(sys.stderr, keep="\r")
+    errors = SafeStream(sys.stderr, keep="\r")
+    sys.stdout, sys.stderr = SafeStream(sys.stdout, aside=errors), errors
     try:
         yield
     finally:

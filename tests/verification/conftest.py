@@ -14,6 +14,16 @@ def verify(task, candidate, context):
         9 ** 9 ** 9
     if candidate == "raise":
         raise ValueError("broken")
+    if candidate == "exit":
+        raise SystemExit(0)
+    if candidate == "leave":
+        os._exit(0)
+    if candidate == "fork":
+        os.fork()
+    if candidate == "wander":
+        os.chdir("/")
+    if candidate == "seven":
+        return 7
     if candidate == "die":
         os.kill(os.getpid(), 9)
     if candidate == "hungry":

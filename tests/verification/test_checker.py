@@ -59,6 +59,22 @@ def test_whatever_an_answer_does_to_its_checker_the_next_is_verified(checker):
     assert verified == ["pass", "error", "pass", "error", "error", "memory", "pass", "fail"]
 
 
+def test_what_a_verifier_does_instead_of_a_verdict_is_told_in_its_name_and_no_row_is_lost(checker):
+    texts = ["exit", "1", "leave", "2", "wander", "1", "seven", "2", "fork", *("1", "2") * 20]
+    verdicts = [r.answers[0].verdict for r in checker.verify([record(t) for t in texts])]
+    assert [v.status for v in verdicts[1:9:2]] == ["pass", "fail"] * 2
+    for verdict, did in zip(
+        verdicts[:8:2],
+        ["called sys.exit(0)", "called os._exit(0)", "changed the working", "verify gave int"],
+        strict=True,
+    ):
+        assert verdict.status == "error" and verdict.reason.startswith("the domain's code") and did in verdict.reason
+    assert [v.status for v in verdicts[8:]] == [
+        "fail",
+        *("pass", "fail") * 20,
+    ]  # the child that it forked answers nobody
+
+
 def test_records_without_answers_pass_through(checker):
     assert statuses(checker.verify([record(), record("1"), record()])) == [[], ["pass"], []]
 

@@ -35,6 +35,7 @@ from evoltune.record import STATUSES, Record
 from evoltune.rows.files import write_json
 from evoltune.rows.storage import download, is_address
 from evoltune.run.paths import user_path
+from evoltune.sandbox.worker_protocol import WHOSE
 from evoltune.terminal import printable
 from evoltune.verification.checker import open_checker
 from evoltune.verification.reasons import Reasons, name_of, why
@@ -228,6 +229,8 @@ class _Verification:
         if total and not any(counts[s] for s in ("pass", "fail", "timeout", "memory")):
             (status, reason), _ = self.reasons.counts.most_common(1)[0]
             todo = "name the columns with --map, e.g. --map answer=output --map reference=gold"
+            if reason.startswith(WHOSE):
+                todo = "correct the domain; `evoltune domains check` finds more of the kind"
             raise _MissedError(f"not one of {total} rows could be judged ({status}: {reason}): {todo}")
         if args.fail_under is not None and passing < args.fail_under:
             raise _MissedError(f"{passing:.4f} of {total} rows pass, --fail-under asks {args.fail_under:g}")

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
+from evoltune.author_calls import ENDLESS_S, SLOW_S, Inside, told
 from evoltune.cluster.engine import WorkerPool, open_pool
 from evoltune.domain import Context, Domain, Job, Operator, Rewritten, policy_of
 from evoltune.errors import DomainError, EvoltuneError
@@ -34,8 +35,6 @@ MODEL = "rewrite"
 """`Answer.model` of a solution that a rewrite function made."""
 AT_ONCE = 4
 """Functions that run at the same time."""
-SLOW_S, ENDLESS_S = 60.0, 900.0
-"""Seconds after which one call is spoken of, and after which it is taken to have no end."""
 MAX_REASON = 200
 ADVICE = "correct it, or leave the operator out of evolve.operators; then run the same command again"
 
@@ -64,14 +63,16 @@ class Rewriter:
         what = f"domain {self._domain.name!r}: the rewrite function of operator {operator.name!r}"
         about = f"on {[p.task.name or p.id for p in parents]}"
         async with self._slots:
-            call = in_daemon_thread(lambda: self._call(operator, parents, rng, f"{what} failed {about}"))
+            call = in_daemon_thread(lambda: self._call(operator, parents, rng, what, about))
             made, ran = await _ended(call, what, about)
         made = checked(made, f"{what}, {about},")
         if ran:
             self._store.note(key, _as_note(made))
         return made
 
-    def _call(self, operator: Operator, parents: Sequence[Record], rng: random.Random, failed: str) -> tuple[Any, bool]:
+    def _call(
+        self, operator: Operator, parents: Sequence[Record], rng: random.Random, whose: str, about: str
+    ) -> tuple[Any, bool]:
         """(what the function gave, whether it ran a program). In a thread of its own."""
         assert operator.rewrite is not None
         ran = False
@@ -83,11 +84,12 @@ class Rewriter:
 
         context = context_of(run_many, policy_of(self._domain, self._recipe.verify.policy))
         try:
-            return operator.rewrite(copy.deepcopy(parents), rng, context), ran
+            with Inside(whose):
+                return operator.rewrite(copy.deepcopy(parents), rng, context), ran
         except EvoltuneError:
             raise
-        except BaseException as error:  # also SystemExit, which would end the run as if it were done
-            raise DomainError(f"{failed}: {type(error).__name__}: {error}: {ADVICE}") from error
+        except BaseException as error:
+            raise DomainError(f"{whose} {told(error)} {about}: {ADVICE}") from error
 
     def _workers(self) -> WorkerPool:
         settings = self._recipe.verify

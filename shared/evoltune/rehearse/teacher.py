@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from evoltune.domain import Domain, seeds_of
+from evoltune.domain import Domain, author_code, seeds_of
 from evoltune.record import Record
 from evoltune.rehearse.loopback import serving_app
 from evoltune.text.prompts import read_prompt
@@ -127,7 +127,8 @@ class Knowledge:
 
     def _evidence(self, seed: Record, name: str) -> str:
         if self.domain.stand_in is not None:
-            return self.domain.stand_in(seed.task, name)
+            with author_code(self.domain, "stand_in"):
+                return self.domain.stand_in(seed.task, name)
         return seed.task.reference or ""
 
 

@@ -65,6 +65,8 @@ def with_stated_reference(domain: Domain, record: Record) -> Record:
         return record
     with author_code(domain, "reference_in"):
         stated = domain.reference_in(record.answers[0].text)
+        if not isinstance(stated, str | None):
+            raise TypeError(f"the result is {type(stated).__name__}: {repr(stated)[:80]}, not a text or None")
     return replace(record, task=replace(task, reference=stated)) if stated else record
 
 

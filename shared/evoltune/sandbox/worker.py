@@ -22,6 +22,7 @@ import socket
 import struct
 import sys
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -168,8 +169,10 @@ def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[
 
 def _answer(kind: str, item: Any, domain: Domain | None, context: Context, config: dict[str, Any]) -> Any:
     """A list (verdict rows, or names of tasks), or the fields of a `WorkerLost`."""
-    from evoltune.sandbox.worker_protocol import verdict_to_row
-    from evoltune.verification.records import verify_record
+    from evoltune.author_calls import FAILURES, Inside, told
+    from evoltune.errors import DomainError
+    from evoltune.sandbox.worker_protocol import MAX_RAISED, WHOSE, verdict_to_row
+    from evoltune.verification.records import overlapping, verify_record
 
     kind, profile, policy = (*kind.split(":", 2), "", "")[:3]
     if kind == "jobs":
@@ -180,19 +183,23 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
     signal.setitimer(signal.ITIMER_PROF, config["check_s"] * max(1, len(record.answers)))
     signal.setitimer(signal.ITIMER_REAL, config["wait_s"] * max(1, len(record.answers)))
     try:
-        if kind == "overlap":
-            method, suite = item[0]
-            return [str(n) for n in domain.overlap[method](record, suite, context)]
-        profile = profile or config["profile"] or "sound"
-        if policy:
-            context = replace(context, policy={**context.policy, **json.loads(policy)})
-        verified = verify_record(domain, record, context, profile=profile, confirm=config["confirm"])
-        rows = [verdict_to_row(a.verdict) for a in verified.answers if a.verdict]
+        with Inside(WHOSE):
+            if kind == "overlap":
+                method, suite = item[0]
+                return overlapping(domain, method, record, suite, context)
+            profile = profile or config["profile"] or "sound"
+            if policy:
+                context = replace(context, policy={**context.policy, **json.loads(policy)})
+            verified = verify_record(domain, record, context, profile=profile, confirm=config["confirm"])
+            rows = [verdict_to_row(a.verdict) for a in verified.answers if a.verdict]
     except MemoryError:
         return {"status": "memory", "reason": f"checking took more than {VERIFIER_MB} MB"}
-    except Exception as error:  # noqa: BLE001 - the domain is a plug-in
-        reason = f"the domain's code raised {type(error).__name__}: {str(error)[:300]}"
-        return {"status": "error", "reason": reason, "raised": True}
+    except FAILURES as error:  # the domain is a plug-in
+        if isinstance(error, DomainError):
+            return {"status": "error", "reason": str(error)[:MAX_RAISED], "raised": True}
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{frame.name}, {Path(frame.filename).name}:{frame.lineno}"
+        return {"status": "error", "reason": f"{WHOSE} {told(error)[:MAX_RAISED]} ({where})", "raised": True}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -9,7 +9,7 @@ score of the whole. Cases run only for answers that fail.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evoltune.domain import Domain, to_task
+from evoltune.domain import Domain, author_code, to_task
 from evoltune.errors import DataError
 
 AT_ONCE = 8
@@ -46,6 +46,8 @@ def _cases(domain: Domain, row: Mapping[str, Any]) -> Sequence[Any]:
     if domain.cases is None:
         return ()
     try:
-        return domain.cases(to_task(domain, row))
+        task = to_task(domain, row)
+        with author_code(domain, "cases"):
+            return domain.cases(task)
     except DataError:
         return ()

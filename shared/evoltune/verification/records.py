@@ -6,10 +6,11 @@ verify_record(domain, record, context, profile="gsm8k-strict")
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from evoltune.domain import Context, Domain, Profile
 from evoltune.errors import DomainError, nearest
-from evoltune.record import Answer, Record, Verdict, digest
+from evoltune.record import Answer, Record, Task, Verdict, digest
 
 SAMPLES = "samples"
 """Name in `Record.evidence`: answers that were sampled to measure how hard the task is; they are never rows."""
@@ -69,13 +70,18 @@ def verify_record(
     """
     task, chosen = record.task, profile_of(domain, profile)
     extract, verify = chosen.extract or domain.extract, chosen.verify or domain.verify
-    candidates = [None if a.verdict else extract(task, a.text) for a in record.answers]
+    candidates = [None if a.verdict else _of_type(str | None, "extract", extract(task, a.text)) for a in record.answers]
     verdicts = [
-        answer.verdict or (Verdict(status="fail", reason=NO_ANSWER) if c is None else verify(task, c, context))
+        answer.verdict
+        or (
+            Verdict(status="fail", reason=NO_ANSWER)
+            if c is None
+            else _of_type(Verdict, "verify", verify(task, c, context))
+        )
         for answer, c in zip(record.answers, candidates, strict=True)
     ]
     if confirm and domain.confirm and any(v.status == "unverifiable" for v in verdicts):
-        verdicts = list(domain.confirm(task, candidates, record.evidence, context))
+        verdicts = [_of_type(Verdict, "confirm", v) for v in domain.confirm(task, candidates, record.evidence, context)]
         if len(verdicts) != len(candidates):
             counts = f"{len(verdicts)} verdicts for {len(candidates)} candidates"
             raise DomainError(f"{domain.name!r}: confirm returned {counts}")
@@ -83,12 +89,27 @@ def verify_record(
     return _with_routes(domain, judged) if confirm else judged
 
 
+def overlapping(domain: Domain, method: str, record: Record, problems: Sequence[Task], context: Context) -> list[str]:
+    """Names of the problems that the record gives away, by one of the domain's overlap functions."""
+    names = domain.overlap[method](record, problems, context)
+    if isinstance(names, str):  # its letters would be names
+        raise TypeError(f"overlap {method!r} gave a text, not a list of names: {names[:80]!r}")
+    return [_of_type(str, f"overlap {method!r}", name) for name in names]
+
+
+def _of_type(kind: Any, function: str, value: Any) -> Any:
+    """The value that a function of the domain gave. Raises TypeError where it has another type."""
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{function} gave {type(value).__name__}: {repr(value)[:80]}")
+
+
 def _with_routes(domain: Domain, record: Record) -> Record:
     """The record with the route of each answer that passed in its verdict's evidence, where there are several to choose from."""
     passed = {a.text for a in record.answers if a.verdict and a.verdict.status == "pass"}
     if domain.route is None or len(passed) < 2:
         return record
-    routes = {text: digest(domain.route(record.task, text)) for text in passed}
+    routes = {text: digest(_of_type(str, "route", domain.route(record.task, text))) for text in passed}
 
     def routed(answer: Answer) -> Answer:
         if answer.verdict is None or answer.verdict.status != "pass":

@@ -109,6 +109,8 @@ def _domain_reason(domain: Domain, parent: Task | None, child: Task, answer: str
     for eliminator in domain.eliminators:
         with author_code(domain, f"eliminator {getattr(eliminator, '__name__', type(eliminator).__name__)}"):
             reason = eliminator(parent, child, answer)
+            if not isinstance(reason, str | None):
+                raise TypeError(f"the result is {type(reason).__name__}: {repr(reason)[:80]}, not a reason or None")
         if reason:
             return reason
     return ""

@@ -20,7 +20,7 @@ from functools import cache
 from importlib.resources import files
 
 from evoltune import recipe as recipes
-from evoltune.domain import Domain
+from evoltune.domain import Domain, author_code
 from evoltune.errors import DomainError
 from evoltune.record import Answer, Record, Task, digest
 from evoltune.teacher.protocol import GivenUpError, Teacher, draw_seed, make_request
@@ -38,7 +38,8 @@ def checked(domain: Domain, task: Task, steps: Sequence[str]) -> tuple[Label, ..
     """
     if domain.check_steps is None:
         raise DomainError(f"{domain.name!r} has no check_steps: label steps by rollouts or by a judge")
-    verdicts = domain.check_steps(task, steps)
+    with author_code(domain, "check_steps"):
+        verdicts = domain.check_steps(task, steps)
     if len(verdicts) != len(steps):
         raise DomainError(f"{domain.name!r}: check_steps returned {len(verdicts)} verdicts for {len(steps)} steps")
     values = (None if verdict is None else float(verdict) for verdict in verdicts)

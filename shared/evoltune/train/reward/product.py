@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from evoltune.domain import Domain, load_domain
+from evoltune.domain import Domain, author_code, load_domain
 from evoltune.errors import DataError
 from evoltune.record import Task
 from evoltune.train.reward.metrics import predicted_error
@@ -131,7 +131,8 @@ class ProductReward:
         found = []
         for prompt, text, scores in zip(prompts, texts, self.steps.solutions(prompts, texts), strict=True):
             if domain is not None and domain.check_steps is not None:
-                verdicts = domain.check_steps(Task(instruction=prompt), split_steps(text)[0])
+                with author_code(domain, "check_steps"):
+                    verdicts = domain.check_steps(Task(instruction=prompt), split_steps(text)[0])
                 scores = [0.0 if verdict is False else score for verdict, score in zip(verdicts, scores, strict=True)]
                 if 0.0 in scores and self.aggregate == "last":
                     scores = [0.0]

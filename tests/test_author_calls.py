@@ -1,0 +1,87 @@
+"""Calls of an author's functions: whatever they do besides coming back is told in their name, and the process goes on."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from evoltune import author_calls
+from evoltune.author_calls import author_call
+from evoltune.domain import Domain, seeds_of
+from evoltune.errors import DataError, DomainError
+from evoltune.record import Verdict
+from evoltune.terminal import SafeStream
+
+
+def endless() -> None:
+    while True:
+        pass
+
+
+def chdir() -> None:
+    os.chdir("/")
+
+
+@pytest.mark.parametrize(
+    ("function", "did"),
+    [
+        (lambda: 1 / 0, "raised ZeroDivisionError"),
+        (lambda: sys.exit(0), r"called sys\.exit\(0\)"),
+        (lambda: sys.exit(), r"called sys\.exit\(\)"),
+        (lambda: os._exit(0), r"called os\._exit\(0\)"),
+        (chdir, "changed the working directory to '/'"),
+        (endless, "does not end"),
+    ],
+)
+def test_what_a_function_does_instead_of_coming_back_is_an_error_in_its_name(function, did, monkeypatch):
+    monkeypatch.setattr(author_calls, "SLOW_S", 0.02)
+    monkeypatch.setattr(author_calls, "ENDLESS_S", 0.04)
+    folder, alarm = Path.cwd(), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(DomainError, match=f"^domain 'sums': seeds {did}"), author_call("domain 'sums': seeds"):
+        function()
+    assert (Path.cwd(), signal.getsignal(signal.SIGALRM)) == (folder, alarm)
+    assert not author_calls.is_inside() and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_what_takes_long_is_said_and_comes_back(monkeypatch, capsys):
+    monkeypatch.setattr(author_calls, "SLOW_S", 0.02)
+    with author_call("domain 'sums': seeds"):
+        threading.Event().wait(0.05)
+    assert "domain 'sums': seeds has been at work for" in capsys.readouterr().err
+
+
+def test_errors_of_ours_and_a_wish_of_the_user_pass_through():
+    for error in (DataError("seeds.jsonl:3: no instruction"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as raised, author_call("seeds"):
+            raise error
+        assert raised.value is error
+
+
+def test_a_forked_child_that_comes_back_ends_there_and_one_that_ends_itself_is_left_alone(capfd):
+    children = []
+    for leaves in (False, True):
+        with author_call("domain 'sums': seeds"):
+            children.append(os.fork())
+            if leaves and not children[-1]:
+                os._exit(3)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [70, 3]
+    assert capfd.readouterr().err.count("domain 'sums': seeds forked, and its child came back too") == 1
+
+
+def test_what_an_author_prints_never_mixes_with_results(tmp_path):
+    with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
+        stream = SafeStream(out, aside=SafeStream(err))
+        with author_call("seeds"):
+            stream.write("3 seeds found\n")
+        stream.write("{}\n")
+    assert [(tmp_path / name).read_text() for name in ("out", "err")] == ["{}\n", "3 seeds found\n"]
+
+
+@pytest.mark.parametrize("gives", [[{"instruction": "q"}], [None], 3])
+def test_seeds_that_are_no_records_are_refused_whatever_they_are(gives):
+    domain = Domain(name="sums", seeds=lambda: gives, operators=(), verify=lambda *_: Verdict(status="pass"))
+    with pytest.raises(DomainError, match="domain 'sums': seeds raised TypeError"):
+        list(seeds_of(domain))
