@@ -7,6 +7,7 @@ Without this, sys.exit or os._exit in an author's function would end a run as if
 on with the run beside its parent, and a changed working directory would be noticed as a missing file of ours.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from evoltune.errors import DomainError, EvoltuneError
 
@@ -117,6 +118,15 @@ def author_call(whose: str, package: str = "") -> Iterator[None]:
         where = next((f for f in frames[::-1] if package and f"/{package}" in f), frames[-1])
         todo = "correct the domain; `evoltune domains check` finds more of the kind"
         raise DomainError(f"{whose} {told(error)} ({where}): {todo}") from error
+
+
+def imported(module: str, whose: str) -> Any:
+    """The module. Raises DomainError where importing it does anything else than end well."""
+    try:
+        with Inside(whose):
+            return importlib.import_module(module)
+    except FAILURES as error:
+        raise DomainError(f"{whose} cannot be imported: it {told(error)}") from error
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from evoltune.author_calls import FAILURES, Inside, author_call, told
+from evoltune.author_calls import FAILURES, Inside, author_call, imported
 from evoltune.errors import DataError, DomainError, nearest
 from evoltune.record import Json, Record, Task, Verdict, digest
 from evoltune.run.paths import user_path
@@ -293,18 +293,10 @@ def entry_point_of(name: str) -> str:
 
 def _from_attribute(value: str, where: str) -> object:
     module, _, attribute = value.partition(":")
-    loaded = _imported(module, where)
+    loaded = imported(module, where)
     if not hasattr(loaded, attribute):
         raise DomainError(f"{where}: module {module!r} has no attribute {attribute!r}")
     return getattr(loaded, attribute)
-
-
-def _imported(module: str, where: str) -> Any:
-    try:
-        with Inside(where):
-            return importlib.import_module(module)
-    except FAILURES as error:
-        raise DomainError(f"{where} cannot be imported: it {told(error)}") from error
 
 
 def _from_path(path: Path) -> object:
@@ -333,7 +325,7 @@ def _import_from(package: Path) -> Any:
         for name in [n for n in sys.modules if n == package.name or n.startswith(f"{package.name}.")]:
             del sys.modules[name]
     importlib.invalidate_caches()
-    return _imported(package.name, f"domain at {str(package)!r}")
+    return imported(package.name, f"domain at {str(package)!r}")
 
 
 def author_code(domain: Domain, function: str) -> AbstractContextManager[None]:
