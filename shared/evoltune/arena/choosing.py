@@ -50,7 +50,8 @@ def choice_score(recipe: Recipe, scores: Mapping[str, Any], out: Path, reference
     points = points_against(recipe, recipe.eval.suites[0], out, reference, journal)
     if not points:
         raise DataError(
-            f"dev suite {suite!r}: none of the judge's replies could be read, so nothing was chosen: see {out / JUDGED}"
+            f"dev suite {suite!r}: none of the judge's replies could be read, so nothing was chosen: see {out / JUDGED}; what was trained "
+            "is kept: give another judge (eval.judge.teacher), or choose without one (train.checkpoint_select: last, evolve.stop_on: '')"
         )
     return fmean(points.values())
 
