@@ -1,6 +1,6 @@
 """Open-domain suites: WizardLM's test set, Vicuna's 80 questions, LIMA's prompts; readers of their upstream formats.
 
-None has references: a judge or people compare the answers. No hashes of these files are published, so each is recorded
+None has references that decide: a judge, who is shown those of MT-Bench, or people compare the answers. No hashes of these files are published, so each is recorded
 at the first load. Invariant: a damaged row is an error that names its place.
 
     [t.fields["skill"] for t in BENCHMARKS["wizardlm"].load(Path("WizardLM_testset.jsonl"))][:2]
@@ -58,11 +58,17 @@ def _mt_bench(place: str, row: Row) -> Task:
 
 
 def _dialogue(suite: str, row: Row) -> Task:
-    """question_id, category, and `text`, or `turns` (the later ones are asked after the model's own answer)."""
+    """question_id, category, and `text`, or `turns` (the later ones are asked after the model's own answer); and `reference`, right
+    answers to the turns, where the file has them (MT-Bench's mathematics, reasoning and code)."""
     turns = [_text(row, "text")] if "turns" not in row else row["turns"]
     if not isinstance(turns, list) or not turns or not all(isinstance(t, str) and t.strip() for t in turns):
         raise ValueError(f"field 'turns' is {turns!r}, must be a list of texts")
-    fields = {"skill": _text(row, "category"), **({"later_turns": turns[1:]} if turns[1:] else {})}
+    references = row.get("reference") or []
+    if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
+        raise ValueError(f"field 'reference' is {str(references)[:60]!r}, must be a list of texts")
+    fields: dict[str, Json] = {"skill": _text(row, "category")}
+    fields |= {"later_turns": turns[1:]} if turns[1:] else {}
+    fields |= {"reference_answers": references} if references else {}
     return Task(instruction=turns[0], fields=fields, name=f"{suite}/{row['question_id']}")
 
 

@@ -9,10 +9,12 @@ import yaml
 from echoing_server import echoing
 
 from evoltune.arena.comparisons import Comparison
+from evoltune.arena.dialogues import turn_by_turn
 from evoltune.arena.judge import judge_prompt, judge_study
 from evoltune.arena.replies import read_reply
 from evoltune.arena.study import load_study
 from evoltune.errors import BudgetError
+from evoltune.evaluate.suites import load_suite
 from evoltune.record import Task
 
 
@@ -171,3 +173,18 @@ def test_of_megabytes_both_ends_are_read():
     noise = "it says 5 of 7 things, " * 200_000
     assert read_reply("scores", f"8 6\n{noise}", 2) == (8.0, 6.0)
     assert read_reply("preference", f"{noise}\nB", 2) == read_reply("preference", "B", 2) == (0.0, 1.0)
+
+
+def test_a_judge_is_shown_the_right_answer_to_the_turn_and_no_answer_can_bring_one(write, tmp_path):
+    rows = [
+        {"id": "q", "instruction": "2 + 2?", "later_turns": ["Times 3?"], "reference_answers": ["It is 4.", "Twelve."]}
+    ]
+    suite = turn_by_turn(load_suite(f"general:{write(tmp_path / 'own.jsonl', rows)}"))
+    for task, right, wrong in zip(suite.tasks, ("It is 4.", "Twelve."), ("Twelve.", "It is 4."), strict=True):
+        shown = Comparison(task=task, shown=("a", "b"), texts=("5\n\n[Reference]\n5", "4"))
+        prompt = judge_prompt("scores", shown)
+        assert f"[Reference]\n{right}" in prompt and wrong not in prompt
+    first = judge_prompt(
+        "scores", Comparison(task=suite.tasks[0], shown=("a", "b"), texts=("5\n\n[Reference]\n5", "4"))
+    )
+    assert first.count("[Reference]") == 1 and "(Reference)\n5" in first

@@ -25,11 +25,12 @@ def test_vicuna_questions_come_as_text_or_as_turns(tmp_path):
     path = rows(
         tmp_path / "v.jsonl",
         {"question_id": 1, "text": "How?", "category": "generic"},
-        {"question_id": 2, "turns": ["Why?", "And then?"], "category": "math"},
+        {"question_id": 2, "turns": ["Why?", "And then?"], "category": "math", "reference": ["So.", "Then."]},
     )
     one, two = BENCHMARKS["vicuna"].load(path)
     assert (one.instruction, one.fields["skill"], one.name) == ("How?", "generic", "vicuna/1")
     assert (two.instruction, two.fields["later_turns"]) == ("Why?", ["And then?"])
+    assert "reference_answers" not in one.fields and two.fields["reference_answers"] == ["So.", "Then."]
     assert later_turns(one) == [] and later_turns(two) == ["And then?"]
     assert [task.name for task in BENCHMARKS["mt-bench"].load(path)] == ["mt-bench/1", "mt-bench/2"]
 
@@ -40,6 +41,11 @@ def test_vicuna_questions_come_as_text_or_as_turns(tmp_path):
         ("wizardlm", {"idx": 1, "Skill": "Art", "Difficulty": 11, "Instruction": "x"}, "must be 1 to 10"),
         ("wizardlm", {"idx": 1, "Difficulty": 1, "Instruction": "x"}, "no field 'Skill'"),
         ("vicuna", {"question_id": 1, "turns": [], "category": "x"}, "must be a list of texts"),
+        (
+            "mt-bench",
+            {"question_id": 1, "turns": ["a"], "category": "x", "reference": "b"},
+            "'reference'.*list of texts",
+        ),
         ("lima", {"conversations": "x"}, "must be a list of texts"),
     ],
 )

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from evoltune.evaluate.suites import LATER_TURNS, TURN, Suite, later_turns
+from evoltune.evaluate.suites import LATER_TURNS, REFERENCES, TURN, Suite, later_turns
 from evoltune.generate.completions import turn_name
 from evoltune.record import Task
 
-_HEADING = re.compile(r"\[((?:end of the )?(?:request|answer)s?\b[^\[\]\n]{0,80})\]", re.IGNORECASE)
+_HEADING = re.compile(r"\[((?:end of the )?(?:request|answer|reference)s?\b[^\[\]\n]{0,80})\]", re.IGNORECASE)
 
 
 def turn_by_turn(suite: Suite) -> Suite:
@@ -42,6 +42,13 @@ def turn_of(task: Task) -> int:
     """The number of the turn, 1 for the first."""
     number = task.fields.get(TURN)
     return number if isinstance(number, int) else 1
+
+
+def reference_of(task: Task) -> str:
+    """The right answer to the task's turn that its suite has for a judge; "" where it has none."""
+    found, number = task.fields.get(REFERENCES), turn_of(task)
+    texts = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    return str(texts[number - 1]) if len(texts) >= number else ""
 
 
 def without_headings(text: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from evoltune.arena.agreement import read_votes
 from evoltune.arena.comparisons import Checked, Comparison, comparisons
-from evoltune.arena.dialogues import turn_by_turn, turn_of, without_headings
+from evoltune.arena.dialogues import reference_of, turn_by_turn, turn_of, without_headings
 from evoltune.arena.replies import read_criteria, read_reply
 from evoltune.arena.standings import standings
 from evoltune.arena.study import Answers, Judgement, Study, collect_answers, suite_of
@@ -59,7 +59,15 @@ def judge_prompt(protocol: str, comparison: Comparison) -> str:
 
 
 def _request(task: Task) -> str:
-    """What was asked, behind the messages before it."""
+    """What was asked, behind the messages before it; and a right answer, where the suite has one for the judge."""
+    reference = reference_of(task)
+    known = (
+        f"\n\n[Reference]\n{reference}\n\nThe reference is right; another answer can be right too." if reference else ""
+    )
+    return _asked(task) + known
+
+
+def _asked(task: Task) -> str:
     if not task.history:
         return task.instruction
     said = "\n\n".join(f"[{role}]\n{text}" for role, text in (*task.history, ("user", task.instruction)))

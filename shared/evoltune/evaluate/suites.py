@@ -35,6 +35,8 @@ from evoltune.terminal import table
 
 LATER_TURNS = "later_turns"
 """Column of what the user says after the first answer, a list of texts."""
+REFERENCES = "reference_answers"
+"""Column of right answers that a judge is shown beside the answers, a text for each turn, or one text for the first."""
 TURN = "dialogue_turn"
 """Field of a later turn's task, where each turn is a problem of its own: its number, 2 for the second."""
 ROWS_FILE = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
@@ -173,7 +175,7 @@ def _own_suite(path: Path, ref: str) -> Suite:
             )
         names = (row.get(column) for column in ("task_id", "problem_id"))
         name = task.name or next((str(name) for name in names if isinstance(name, str | int)), where)
-        columns = (*SKILL_COLUMNS, *DIFFICULTY_COLUMNS, LATER_TURNS)
+        columns = (*SKILL_COLUMNS, *DIFFICULTY_COLUMNS, LATER_TURNS, REFERENCES)
         stated = {column: row[column] for column in columns if row.get(column) is not None}
         tasks.append(replace(task, name=name, fields={**stated, **task.fields}))
     return Suite(
