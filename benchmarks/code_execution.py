@@ -106,7 +106,7 @@ def ours(problems, workers=1, more=""):
     from evoltune.sandbox.pool import Pool
     from evoltune.sandbox.worker_protocol import WorkerConfig
 
-    pool = Pool(WorkerConfig(domain="", require="L3", program_s=5.0), workers)
+    pool = Pool(WorkerConfig(domain="", require="L3", program_s=5.0), workers, warm=True)
     jobs = [
         Job(program=p["prompt"] + p["body"], tests=p["test"] + more, entry_point=p["entry_point"]) for p in problems
     ]

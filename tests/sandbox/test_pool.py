@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def pool(tmp_path_factory):
     package = tmp_path_factory.mktemp("pool") / "crashing_domain"
     package.mkdir()
     (package / "__init__.py").write_text(DOMAIN)
-    opened = Pool(WorkerConfig(domain=str(package), require="L0", check_s=0.5, wait_s=3.0), workers=1)
+    opened = Pool(WorkerConfig(domain=str(package), require="L0", check_s=0.2, wait_s=3.0), workers=1)
     yield opened
     opened.close()
 
@@ -55,7 +56,7 @@ def pool(tmp_path_factory):
     [
         ("raise", "error", "KeyError"),
         ("die", "error", "died"),
-        ("spin", "error", "0.5 s of CPU"),
+        ("spin", "error", "0.2 s of CPU"),
         ("sleep", "error", "it waited"),
     ],
 )
@@ -128,7 +129,7 @@ def test_an_iterator_that_is_left_behind_holds_no_worker(patient):
 
 
 def test_an_abandoned_pool_closes_although_its_workers_are_busy(pool):
-    busy = Pool(replace(pool.config, check_s=1e6, wait_s=1e6), workers=2)
+    busy = Pool(replace(pool.config, check_s=1e6, wait_s=1e6), workers=2, warm=True)
     results = [busy.submit("overlap", [(("same", []), Record(domain="c", task=Task(instruction="spin")))]) for _ in range(3)]  # fmt: skip
     busy.close(abandon=True)
     for future in results:
@@ -183,7 +184,7 @@ def _command(pid):
 @pytest.mark.parametrize("programs", [200, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_long_mixed_run_leaks_nothing(run, programs):
     sleeping = set(_sleepers())
-    pool = Pool(WorkerConfig(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2)
+    pool = Pool(WorkerConfig(domain="", require="L0", program_s=2.0, memory_mb=512), workers=2, warm=True)
 
     def run(count):
         jobs = [[job(MIX[i % len(MIX)] + f"\n# {i}", CHECK)] for i in range(count)]
@@ -218,12 +219,33 @@ def test_the_others_have_work_while_one_item_is_slow():
     pool.close()
 
 
+def test_a_further_worker_starts_when_work_waits_and_not_before(tmp_path, pool):
+    before = set(_children())
+    opened = Pool(replace(pool.config, wait_s=1e6), workers=3)
+    assert list(overlaps(opened, "a", "b", "c")) == [["a"], ["b"], ["c"]]
+    assert len(set(_children()) - before) == 1
+    gates = [tmp_path / str(i) for i in range(3)]
+    waiting = [
+        opened.submit("overlap", [(("same", []), Record(domain="c", task=Task(instruction=f"wait for {gate}")))])
+        for gate in gates
+    ]
+    gates[2].touch()  # a worker of its own ends it, while both others wait
+    assert waiting[2].result(60) == [[f"wait for {gates[2]}"]]
+    assert not waiting[0].done() and not waiting[1].done() and len(set(_children()) - before) >= 3
+    opened.close(abandon=True)
+    assert set(_children()) <= before
+
+
 def test_a_pool_that_cannot_open_leaves_no_process():
     before = set(_children())
     with pytest.raises(DomainError):
-        Pool(WorkerConfig(domain="nowhere_to_be_found", require="L0"), workers=3)
+        Pool(WorkerConfig(domain="nowhere_to_be_found", require="L0"), workers=3, warm=True)
     assert set(_children()) <= before
 
 
 def _children():
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    found = []
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found += (thread / "children").read_text().split()
+    return found

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         policies, profiles = _policies(args.policy, domains), _profiles(args.profile, domains)
         for reference, domain in domains.items():
             settings = options.verification_of(args, policies[reference])
-            checker = open_checker(reference, settings, profile=profiles[reference], cache=False)
+            checker = open_checker(reference, settings, profile=profiles[reference], cache=False, warm=True)
             checkers[domain.name] = stack.enter_context(checker)
             rewards[domain.name] = partial(rewarded, stack.enter_context(product_of(args, reference)))
         host, port = listener.getsockname()[:2]

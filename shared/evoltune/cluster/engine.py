@@ -65,11 +65,11 @@ def current() -> str:
     return _CURRENT.get()
 
 
-def open_pool(config: WorkerConfig, workers: int = 0) -> WorkerPool:
-    """Workers for a domain's checks; `workers` 0: as many as there are cores."""
+def open_pool(config: WorkerConfig, workers: int = 0, *, warm: bool = False) -> WorkerPool:
+    """Workers for a domain's checks; `workers` 0: as many as there are cores; `warm`: on this machine too all start at once."""
     if current() == "ray":
         return ray_engine.RayPool(config, workers)
-    return Pool(config, workers) if _idle is None else LentPool(config, workers)
+    return Pool(config, workers, warm=warm) if _idle is None else LentPool(config, workers)
 
 
 _idle: dict[str, list[Pool]] | None = None

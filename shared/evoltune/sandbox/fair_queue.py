@@ -9,6 +9,7 @@ Invariant: every task that was put ends in its future: with results, an error, o
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -59,6 +60,7 @@ class Task:
         self.kind, self.items, self.lane = kind, items, lane
         self.done: list[Any] = []
         self.future: Future[list[Any]] = Future()
+        self.waits_since = 0.0
 
     def drop(self) -> None:
         """Ends the task without results."""
@@ -70,7 +72,11 @@ class FairQueue:
     """Blocks takers while it is empty. Within a lane, first come, first served."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._filled = threading.Condition(lock)
+        """For `wait_for_late` alone: a task's one notice must reach a taker."""
+        self._is_awaited = False
         self._lanes: dict[Lane, deque[Task]] = {}
         self._clock_s = 0.0
         """What a lane would have used that had always had its fair share: where lanes begin that come now. Without it, a
@@ -83,9 +89,12 @@ class FairQueue:
             if not self._closed:
                 if task.lane not in self._lanes:
                     task.lane.used_s = max(task.lane.used_s, self._clock_s)
+                task.waits_since = time.monotonic()
                 waiting = self._lanes.setdefault(task.lane, deque())
                 waiting.appendleft(task) if first else waiting.append(task)
                 self._changed.notify()
+                if self._is_awaited:
+                    self._filled.notify_all()
                 return
         task.drop()
 
@@ -101,6 +110,18 @@ class FairQueue:
             if not self._lanes[lane]:
                 del self._lanes[lane]
             return task
+
+    def wait_for_late(self, seconds: float) -> bool:
+        """Blocks until a task has waited for this long; False when the queue is closed."""
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                since = min((waiting[0].waits_since for waiting in self._lanes.values()), default=None)
+                if since is not None and now - since >= seconds:
+                    return True
+                self._is_awaited = since is None
+                self._filled.wait(None if since is None else since + seconds - now)
+            return False
 
     def charge(self, lane: Lane, seconds: float) -> None:
         """Counts the time of a turn."""
@@ -123,6 +144,7 @@ class FairQueue:
             if drop:
                 self._lanes.clear()
             self._changed.notify_all()
+            self._filled.notify_all()
         for task in dropped:
             with suppress(Exception):
                 task.drop()

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -39,6 +39,9 @@ BATCH_S = 0.02
 MAX_BATCH = 64
 AHEAD = 4 * MAX_BATCH
 """Items per worker that `map` reads ahead of a slow one, so that the other workers have work meanwhile."""
+LATE_S = 0.25
+"""A further worker is started when work has waited for this long: its start takes up to a second of CPU, for which one worker
+judges thousands of short answers."""
 START_S = 120.0
 """How long a worker may take to import its domain."""
 _RUN_WORKER = (
@@ -57,16 +60,16 @@ class WorkerHandle:
     """One exec'd worker process: a supervisor, its zygote, and the verifier process that it forks and re-forks. It starts
     in the background; `open` waits for it."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, path: list[str] | None = None) -> None:
         self.config = config
+        self._path = path or module_path()
         self._interrupted = self._stopping = False
         self._launch()
 
     def _launch(self) -> None:
         self._interrupts = 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = [p or str(Path.cwd()) for p in sys.path]
-        argument = {"path": path, "control": theirs.fileno(), **asdict(self.config)}
+        argument = {"path": self._path, "control": theirs.fileno(), **asdict(self.config)}
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -211,6 +214,11 @@ class WorkerHandle:
         self.process.wait()
 
 
+def module_path() -> list[str]:
+    """Where a worker finds modules: as this process, in its present folder."""
+    return [p or str(Path.cwd()) for p in sys.path]
+
+
 def default_workers() -> int:
     """Cores that this process may use, divided among the ranks of one machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -220,10 +228,12 @@ def default_workers() -> int:
 class Pool:
     """Threads that feed workers from one queue, by default one per core. Safe to share between threads; not across a fork.
 
+    One worker starts at once, the others when work waits; `warm`: all at once, for a service.
+
     Raises DomainError and IsolationError at construction, where the domain or the host is at fault.
     """
 
-    def __init__(self, config: WorkerConfig, workers: int = 0) -> None:
+    def __init__(self, config: WorkerConfig, workers: int = 0, *, warm: bool = False) -> None:
         self.config = config
         self.size = workers or default_workers()
         self.pid = os.getpid()
@@ -231,16 +241,14 @@ class Pool:
         self._seconds_per_item = 0.01
         self._closed = False
         self._workers: set[WorkerHandle] = set()
-        started = [self._worker() for _ in range(self.size)]  # all start at once
-        first = started[0]
-        self._threads = [
-            threading.Thread(
-                target=self._serve, args=(worker, worker is first), name=f"evoltune-worker-{i}", daemon=True
-            )
-            for i, worker in enumerate(started)
-        ]
-        for thread in self._threads[1:]:
-            thread.start()
+        self._path = module_path()
+        is_path = "/" in config.domain
+        self._config_of_others = replace(config, domain=str(Path(config.domain).resolve())) if is_path else config
+        """The folder may be another one when they start."""
+        first, *others = [self._worker(config) for _ in range(self.size if warm else 1)]
+        self._threads: list[threading.Thread] = []
+        for worker in others:
+            self._start_thread(worker)
         try:
             first.open()  # raises here, in the caller
         except BaseException:
@@ -248,17 +256,33 @@ class Pool:
             self.close(abandon=True)
             raise
         self.level: Level = first.level
-        self._threads[0].start()
+        self._start_thread(first, is_open=True)
+        self._start_thread()
 
-    def _worker(self) -> WorkerHandle:
-        worker = WorkerHandle(self.config)
+    def _start_thread(self, worker: WorkerHandle | None = None, is_open: bool = False) -> None:
+        """Adds a thread, up to `size`. One without a worker starts it once work waits, and adds the next thread."""
+        if len(self._threads) < self.size:
+            name = f"evoltune-worker-{len(self._threads)}"
+            thread = threading.Thread(target=self._serve, args=(worker, is_open), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _worker(self, config: WorkerConfig | None = None) -> WorkerHandle:
+        worker = WorkerHandle(config or self._config_of_others, self._path)
         self._workers.add(worker)
         return worker
 
     def _serve(self, worker: WorkerHandle | None, is_open: bool) -> None:
         """A thread's loop: opens its worker, then runs tasks until the queue is closed and empty."""
         try:
-            if worker and not is_open:
+            if not worker:
+                if not self._queue.wait_for_late(LATE_S):
+                    return
+                worker = self._worker()
+                if self._closed:  # perhaps too late for `close` to have seen this worker
+                    return
+                self._start_thread()
+            if not is_open:
                 try:
                     worker.open()
                 except Exception:  # noqa: BLE001 - the first task tries again, and raises what it meets
@@ -341,6 +365,5 @@ class Pool:
         self._queue.close(drop=abandon)
         for worker in list(self._workers) if abandon else ():
             worker.stop()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(timeout=30)
+        for thread in list(self._threads):
+            thread.join(timeout=30)

@@ -42,6 +42,7 @@ def open_checker(
     confirm: bool = False,
     cache: bool = True,
     at_most: Level = "L3",
+    warm: bool = False,
     **changes: Any,
 ) -> Checker:
     """Starts verifier processes for a domain, on the engine in use (this machine, or a Ray cluster).
@@ -54,6 +55,7 @@ def open_checker(
         confirm: let `Domain.confirm` decide where there is no reference; for the verify stage only.
         cache: verify equal answers to equal tasks once.
         at_most: a ceiling for isolation, to test the lower levels.
+        warm: start all workers now, not when work waits for them: for a service.
         changes: fields of `settings` to replace, e.g. `workers=1, program_s=3.0`; `require="L3"` is `sandbox.require`.
 
     Raises:
@@ -66,7 +68,7 @@ def open_checker(
         require=settings.sandbox.require, policy=settings.policy, profile=profile, confirm=confirm,
         preload=tuple(loaded.preload), at_most=at_most, ground_truth=str(cache_folder() / "ground-truth"),
     )  # fmt: skip
-    return Checker(loaded, open_pool(config, settings.workers), cache=cache)
+    return Checker(loaded, open_pool(config, settings.workers, warm=warm), cache=cache)
 
 
 def checked_options(
