@@ -275,6 +275,7 @@ def _stated(text: str) -> Found | None:
         " " in text
         and len(text) <= MAX_SENTENCE
         and not ALL_REALS.match(text)
+        and not text.startswith("\\begin{")
         and (denied := _denied(text, text)) is not None
     ):
         return denied

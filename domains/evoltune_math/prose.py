@@ -26,9 +26,12 @@ MAX_BARE_WORDS = 6
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 NUMBER = re.compile(
+    r"(?<![\w.,:])\d{1,4}(?::\d{1,4})+(?![\w:])(?:\s?[ap]\.?\s?m\b\.?)?|"
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
-    r"(?<![\w.,])-?(?:\\?\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
+    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
+_ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
+"""A letter of which the rest of the text says something: `$n$ is at most 9`."""
 _MODIFIER = re.compile(
     r"(?:,\s(?:which|who|whose|where)|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
 )
@@ -80,6 +83,8 @@ def is_formula(found: re.Match[str]) -> bool:
     inside = found[2]
     if inside is None:
         return True
+    if _ONLY_NAMED.fullmatch(found.string, found.start()):
+        return False
     if not any(c.isalnum() for c in inside):  # the sign of `width $=$ height`, the backslash of `$\\$5$`
         return False
     words = non_math_words(inside)

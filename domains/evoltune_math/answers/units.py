@@ -73,7 +73,17 @@ SHORT_UNITS = word_set(
     "days cal dollar dollars cents cent euro euros yuan feet inch foot mile"
 )
 """Words that are a unit after a number, even where letters side by side would be a product."""
-CURRENCY_PREFIXES = word_set("USD US Rs EUR INR GBP HK CAD AUD")
+CURRENCY_CODES = {
+    "USD": "dollar",
+    "US": "dollar",
+    "Rs": "rupee",
+    "INR": "rupee",
+    "EUR": "euro",
+    "GBP": "gbp",
+    "HK": "HKD",
+    "CAD": "CAD",
+    "AUD": "AUD",
+}
 CURRENCY_SIGNS = {
     "\\$": "dollar",
     "\\euro": "euro",
@@ -85,6 +95,8 @@ CURRENCY_SIGNS = {
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _SPEEDS = {"mph": "mi / h", "kph": "km / h", "kmh": "km / h", "kmph": "km / h"}
 _PART = re.compile(r"(?<![A-Za-z])(?!(?:cdot|times|ast)\b)[A-Za-z]+|/|\^|-?\d+|\*")
+_NO_INCHES = re.compile(r"(?<![A-Za-z])\s*in\s+(?:all|total|the|an?|each|every|this|that|their|his|her|one)\b")
+_CONDITIONS = ("if", "when", "whenever", "unless", "for")
 _MINUS = re.compile(r"-\s+(?=\d)")
 MAX_POWER = 9
 
@@ -93,12 +105,19 @@ def known(unit: str) -> tuple[str, Fraction] | None:
     return UNITS.get(unit) or UNITS.get(unit.lower())
 
 
+def may_have_price(unit: str) -> bool:
+    """Whether a number with these words behind it may be an amount of money: `$5 each`, `$5 per hour`, and not `5 km`."""
+    return unit.startswith(("per ", "/")) or _dimensions(unit) is None
+
+
 def is_radian(unit: str) -> bool:
     return unit in ("rad", "radian", "radians")
 
 
 def agree(a: str, b: str, policy: str) -> bool:
     """Whether two equal numbers stay equal with these units. A word that is no known unit contradicts nothing."""
+    if _is_condition(a) and _is_condition(b) and a.split() != b.split():
+        return False
     if policy == "ignore":
         return True
     if policy == "required" and bool(a) != bool(b):
@@ -107,6 +126,11 @@ def agree(a: str, b: str, policy: str) -> bool:
         return True
     x, y = _dimensions(a), _dimensions(b)
     return x is None or y is None or x == y
+
+
+def _is_condition(words: str) -> bool:
+    """`0 if n is odd`: what stands behind the number says when it holds."""
+    return words.partition(" ")[0].lower() in _CONDITIONS
 
 
 def factor(a: str, b: str) -> Fraction | None:
@@ -121,6 +145,7 @@ def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | Non
     What follows a unit is what is measured and in which direction: `km east` is a length, `cups of milk` a volume.
     """
     unit = _SPEEDS.get(unit.lower(), unit)
+    unit = _NO_INCHES.sub("", unit)
     if not unit:
         return None
     dimensions: dict[str, int] = {}

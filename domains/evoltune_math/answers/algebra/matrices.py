@@ -25,6 +25,29 @@ def matrix_of(node: Node) -> Rows | None:
     return _power(*node.args) if node.op == "pow" else None
 
 
+def tuple_of(node: Node) -> Group | None:
+    """The tuple that a computation with tuples equals, such as `\\frac{1}{5}(3, 4)` and `(1, 2) + t(3, 4)`."""
+    found = [n for n in walk(node) if n.op == "seq"]
+    if node.op not in ("add", "mul", "neg", "div") or not found or not all(map(_is_tuple, found)):
+        return None
+    rows = matrix_of(_as_rows(node))
+    return None if rows is None or len(rows) != 1 else Group(tuple(map(Value, rows[0])), "()")
+
+
+def _is_tuple(node: Node) -> bool:
+    return (
+        node.value in ("()", "<>")
+        and len(node.args) > 1
+        and not any(has(a, "seq", "rel", "text", "pm") for a in node.args)
+    )
+
+
+def _as_rows(node: Node) -> Node:
+    if node.op == "seq":
+        return Node("matrix", (node._replace(value="row"),))
+    return node._replace(args=tuple(map(_as_rows, node.args))) if node.args and node.op != "fn" else node
+
+
 def _scaled(factor: Node, rows: Rows | None) -> Rows | None:
     return None if rows is None else tuple(tuple(mul(factor, c) for c in r) for r in rows)
 

@@ -15,6 +15,7 @@ from evoltune_math.answers.algebra.ellipsis import SIZES, has_dots, last_indices
 from evoltune_math.answers.algebra.evaluation import real_value
 from evoltune_math.answers.algebra.normal_form import equal_forms, normal_form
 from evoltune_math.answers.algebra.rational import TooLarge, Undefined, rational
+from evoltune_math.answers.equality.piecewise import same_pieces
 from evoltune_math.answers.nodes import ZERO, Node, walk
 from evoltune_math.answers.policy import Policy
 from evoltune_math.answers.vocabulary import word_set
@@ -60,7 +61,11 @@ class Expressions:
             return self._equal_written_out(a, b)
         if _is_symbolic(a) or _is_symbolic(b):
             self.method = "structure"
-            return _same_shape(a, b)
+            if _same_shape(a, b) or "cases" not in (a.op, b.op):
+                return _same_shape(a, b)
+            is_same = same_pieces(a, b, self.equal)
+            self.method = "cases"
+            return is_same is True
         try:
             form, other_form = normal_form(a), normal_form(b)
             self.method = "normal form"
@@ -114,14 +119,15 @@ def _is_symbolic(node: Node) -> bool:
 
 
 def _same_shape(a: Node, b: Node) -> bool:
-    """Equality of structure that ignores notes and the order of sums, products and cases with a condition each."""
+    """Equality of structure that ignores notes, but for words behind a part (`n is even`), and the order of sums, products and cases with a condition each."""
     if a.op != b.op or len(a.args) != len(b.args):
         return False
     if a.op in ("add", "mul") or (
         a.op == "cases" and not any(n.op == "text" and str(n.value).lower().startswith(_ELSE) for n in walk(a))
     ):
         return same_in_any_order(a.args, b.args, _same_shape)
-    return a.value == b.value and all(map(_same_shape, a.args, b.args))
+    words_differ = a.op == "unit" and a.note != b.note
+    return a.value == b.value and not words_differ and all(map(_same_shape, a.args, b.args))
 
 
 def same_in_any_order(a: Sequence[T], b: Sequence[T], same: Callable[[T, T], bool]) -> bool:

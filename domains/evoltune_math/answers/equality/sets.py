@@ -10,7 +10,7 @@ from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.equality.expressions import same_in_any_order
 from evoltune_math.answers.equality.values import means_empty_set
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Text, Value
-from evoltune_math.answers.nodes import Node, complete, div, mul, seq, sym
+from evoltune_math.answers.nodes import Node, add, complete, div, mul, seq, sym
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.systems import without_labels
 
@@ -73,10 +73,23 @@ def _any_group(comparison: Comparison, a: Answer, b: Group) -> bool:
             return same_in_any_order(items, [Value(sym(c)) for c in letters], comparison.same)
         if b.word == "or" and items and all(comparison.same(items[0], i) for i in items[1:]):
             return comparison.same(items[0], a)
+        if b.word == "and" and (mixed := _mixed_number(items)) is not None:
+            return comparison.same(mixed, a)
         vector = unmarked_basis_vector(a.node) if b.brackets in ("<>", "()") else None
         if vector is not None and _group_group(comparison, vector, b):
             return True
     return len(items) == 1 and comparison.same(items[0], a)
+
+
+def _mixed_number(items: tuple[Answer, ...]) -> Value | None:
+    """`3 and 1/4`, which are two values beside a list, as one beside a number."""
+    if len(items) != 2 or not all(isinstance(i, Value) for i in items):
+        return None
+    whole, part = items
+    assert isinstance(whole, Value) and isinstance(part, Value)
+    top = known_rational(part.node) if part.node.op == "div" else None
+    is_mixed = whole.node.op == "num" and not whole.unit and top is not None and 0 < top < 1
+    return Value(add(whole.node, part.node), part.unit) if is_mixed else None
 
 
 def _group_matrix(comparison: Comparison, a: Group, b: Matrix) -> bool:

@@ -25,7 +25,7 @@ _POINTS = (0, 1, 2, 3, 7)
 
 def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
     b = _with_arguments_of(a, b)
-    if a.name == b.name or comparison.expressions.equal(a.name, b.name):
+    if a.name == b.name or _is_read_backwards(a.name, b.name) or comparison.expressions.equal(a.name, b.name):
         return comparison.same(a.value, b.value)
     ops = {a.name.op, b.name.op}
     if comparison.policy.variables == "ignore" and ops == {"sym"}:
@@ -37,16 +37,33 @@ def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
     return left is not None and right is not None and same_relation(comparison.expressions, left, right)
 
 
+def _is_read_backwards(x: Node, y: Node) -> bool:
+    """`AB` is the segment `BA`, and `\\angle ABC` the angle `CBA`."""
+    if x.op == y.op == "fn" and x.value == y.value and len(x.args) == len(y.args) == 1:
+        return _is_read_backwards(x.args[0], y.args[0])
+    points = str(x.value)
+    are_points = x.op == y.op == "sym" and len(points) > 1 and points.isalpha() and points.isupper()
+    return are_points and points == str(y.value)[::-1]
+
+
 def _with_arguments_of(a: Named, b: Named) -> Named:
-    """`f(y) = y` beside `f(x) = x`: the arguments' names do not matter."""
+    """`f(y) = y` beside `f(x) = x`: the arguments' names do not matter; that of an event, a point or a random variable does."""
     x, y = a.name, b.name
     are_calls = x.op == y.op == "fn" and x.value == y.value and len(x.args) == len(y.args) and x.args != y.args
     if not are_calls or any(n.op != "sym" for n in (*x.args, *y.args)):
+        return b
+    if not all(_is_variable(n, call.value) for call in (a, b) for n in call.name.args):
         return b
     if not isinstance(b.value, Value):
         return Named(x, b.value)
     renamed = {str(old.value): new for old, new in zip(y.args, x.args, strict=True)}
     return Named(x, replace(b.value, node=substitute(b.value.node, renamed)))
+
+
+def _is_variable(argument: Node, value: Answer) -> bool:
+    """Whether an argument stands for any value: `x`, and `N` where the value has an N too."""
+    name = str(argument.value)
+    return not name[:1].isupper() or name in letters(value)
 
 
 def _equation(named: Named) -> Relation | None:

@@ -16,6 +16,9 @@ _MARKUP = re.compile(
 _IGNORED = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
 _APOSTROPHE = re.compile(r"(?<=n)['’](?=t\b)")
 _STATED = re.compile(r"\b(?:(does not exist|doesnt exist)|no (?:real |integer )?solutions?(?: exists?)?)$")
+_CONVERGENCE = re.compile(
+    r"(?:(?:improper |infinite |power |given )?(?:series|sequence|integral|sum|limit) )?(does not |doesnt |not )?(converge|diverge)(?:s|nt)?"
+)
 _PART_SEPARATOR = re.compile(r",|;|\band\b|\bor\b|\}\s*(?=\\text)")
 _SYNONYMS = {
     "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
@@ -24,8 +27,7 @@ _SYNONYMS = {
     "no solution exists": "no solution", "no solutions exist": "no solution", "not defined": "undefined", "undef": "undefined",
     "cannot be determined": "not determined", "can not be determined": "not determined", "infinite": "infinity",
     "infinitely many solutions": "infinitely many", "infinite solutions": "infinitely many", "infinite number": "infinitely many",
-    "empty set": "no solution", "emptyset": "no solution", "convergent": "converges", "divergent": "diverges",
-    "converge": "converges", "diverge": "diverges", "linear function": "linear",
+    "empty set": "no solution", "emptyset": "no solution", "linear function": "linear",
 }  # fmt: skip
 HOURS = 12  # on a clock's face
 MAX_CANONICAL = 5_000
@@ -116,6 +118,8 @@ def canonical(text: str) -> str:
     plain = " ".join(plain.replace("-", " ").split())
     if len(plain) < MAX_STATEMENT and (found := _STATED.search(plain)):
         return "does not exist" if found[1] else "no solution"
+    if found := _CONVERGENCE.fullmatch(plain):
+        return "converges" if bool(found[1]) != (found[2] == "converge") else "diverges"
     return _SYNONYMS.get(plain, plain)
 
 

@@ -11,7 +11,7 @@ from evoltune_math.answers import units
 from evoltune_math.answers.algebra.ellipsis import is_dots, written_out
 from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.algebra.intervals import alternatives, integers_of, joined, region_of, set_difference
-from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of
+from evoltune_math.answers.algebra.matrices import basis_vector, matrix_of, tuple_of
 from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
 from evoltune_math.answers.nodes import Node, add, bare_items, difference, has, mul, neg, num, rel, symbols, walk
@@ -57,7 +57,7 @@ def classify(node: Node) -> Answer:
         return _compound(node)
     if has(node, "pm"):
         return Group(tuple(classify(v) for v in variants(node)), "")
-    return basis_vector(node) or _value(node)
+    return basis_vector(node) or tuple_of(node) or _value(node)
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def _without_units(node: Node) -> Node:
     """Units and degree signs taken off; the degrees inside of sin, cos ... stay."""
     if node.op in ("unit", "deg"):
         return _without_units(node.args[0])
-    if not node.args or _takes_degrees(node):
+    if not node.args or _takes_degrees(node) or node.op == "cases":  # there words are conditions: `n is even`
         return node
     args = tuple(_without_units(a) for a in node.args)
     return node if args == node.args else node._replace(args=args)
@@ -165,13 +165,13 @@ def _bare_list(node: Node) -> Answer:
 def _with_one_modulus(items: list[Node]) -> list[Node]:
     """`n \\equiv 1, 3 \\pmod 8` as two congruences."""
     first, last = items[0], items[-1]
-    if len(items) < 2 or last.op != "pmod" or first.op != "rel" or first.value not in ("mod", "="):
+    if len(items) < 2 or last.op != "pmod":
         return items
-    name, *others = first.args
-    residues, modulus = [*others[-1:], *items[1:-1], last.args[0]], last.args[1]
+    is_named = first.op == "rel" and first.value in ("mod", "=")
+    residues, modulus = [first.args[-1] if is_named else first, *items[1:-1], last.args[0]], last.args[1]
     if any(r.op in ("rel", "pmod") for r in residues):
         return items
-    return [Node("pmod", (rel("mod", name, r), modulus)) for r in residues]
+    return [Node("pmod", (rel("mod", first.args[0], r) if is_named else r, modulus)) for r in residues]
 
 
 def _is_exclusion(item: Node, known: set[str]) -> bool:
@@ -232,7 +232,13 @@ def _congruence(left: Node, modulus: Node) -> Answer:
     if left.op == "rel":
         *members, last = left.args
         return _relation(tuple(str(left.value).split()), (*members, Node("pmod", (last, modulus))))
-    return Relation(("mod",), (left, modulus))
+    return _residues(left, modulus)
+
+
+def _residues(residue: Node, modulus: Node) -> Answer:
+    """One class, or those of `\\pm 1`."""
+    classes = tuple(Relation(("mod",), (r, modulus)) for r in variants(residue))
+    return classes[0] if len(classes) == 1 else Group(classes, "")
 
 
 def _relation(signs: tuple[str, ...], members: tuple[Node, ...]) -> Answer:
@@ -249,7 +255,7 @@ def _relation(signs: tuple[str, ...], members: tuple[Node, ...]) -> Answer:
     if is_congruence:
         residue, modulus = second.args
         if is_name(first):
-            return Named(first, Relation(signs, (residue, modulus)))
+            return Named(first, _residues(residue, modulus))
         return Relation(signs, (difference(first, residue), modulus))
     if signs == ("!=",) and has(second, "pm"):
         return joined([rel("!=", first, v) for v in all_signs(second)], "and") or Relation(signs, members)
@@ -297,6 +303,8 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         return Named(first, classify(last))
     if is_name(first) and not (first.op == "sym" and symbols(last) & known):
         return _named(first, _result(members))
+    if has(last, "matrix") and _is_matrix_name(first):
+        return _named(first, classify(last))
     if first.op == "ratio" or (len(members) > 2 and not symbols(last)):
         return _result(members)
     if len(members) > 2 and not known:
@@ -308,6 +316,14 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         if not symbols(last) and not is_unknown and not has(first, "text"):
             return _result(members)
     return Relation(("=",) * (len(members) - 1), members)
+
+
+def _is_matrix_name(node: Node) -> bool:
+    """`A^{-1}`, `AB^T`: letters of matrices, with powers."""
+    if node.op == "mul":
+        return all(map(_is_matrix_name, node.args))
+    base = node.args[0] if node.op == "pow" else node
+    return base.op == "sym" and str(base.value)[:1].isupper()
 
 
 def _result(members: tuple[Node, ...]) -> Answer:

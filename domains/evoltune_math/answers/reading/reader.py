@@ -19,10 +19,11 @@ from evoltune_math.answers.reading.cleanup import cached, closing_brace, normali
 from evoltune_math.answers.reading.languages import in_english
 from evoltune_math.answers.reading.phrases import changes_meaning, in_signs, words_of
 from evoltune_math.answers.reading.special_forms import special_form
+from evoltune_math.answers.reading.spoken import bound, predicate
 from evoltune_math.answers.syntax.grammar import Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
-from evoltune_math.answers.units import CURRENCY_SIGNS, known
+from evoltune_math.answers.units import CURRENCY_CODES, CURRENCY_SIGNS, known, may_have_price
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, RELATIONS, word_set
 
 MAX_TEXT, MAX_DEPTH = 12_000, 150
@@ -36,6 +37,7 @@ _COMBINATIONS = (
 """Patterns of `C_5^2`, `{}_5C_2`, `5C2`, `C(5,2)`, and their groups of the top, the letter, the bottom (a number has two)."""
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _INTEGER_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
+_EXPONENT_MARK = re.compile(r"(?<=\d)\s*\\(?:text|mathrm)\{\s*[eE]\s*\}\s*(?=[+-]?\d)")
 _CURRENCY = re.compile(r"\\\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z])")
 _AMOUNT = re.compile(r"(\\\$|\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z]))\s?(\d[\d,]*(?:\.\d+)?)(?!\d)")
 """An amount, where an answer has several currencies."""
@@ -51,6 +53,8 @@ _UNIT_FRACTION = re.compile(
 _UNITS_BELOW = re.compile(
     r"((?:\d|\})(?:\s|\\[,; ]|~)*(?:\\(?:text|mathrm|rm)\s?\{\s*)?)([A-Za-z]{1,8})\s?/\s?\(\s?([A-Za-z]{1,8}(?:(?:\s|\\cdot|\\[,; ]|[*·.])+[A-Za-z]{1,8}){1,3})\s?\)"
 )
+_CURRENCY_CODE = re.compile(rf"({'|'.join(CURRENCY_CODES)})\b\.?\s*(?=\d)")
+_LAKHS = re.compile(r"(?<![\d,])\d{1,2}(?:,\d\d)+,\d{3}(?![\d,])")
 _LONE_DOLLAR = re.compile(r"(?<!\\)\$\s?\d|\d\s?\$")
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 _FUNCTION_IN_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{\s?([A-Za-z]{2,8})\s?\}(?=\s?(?:\\left\s?)?\()")
@@ -92,6 +96,12 @@ def read(text: str, lists: bool = False) -> Answer:
 
 @cached
 def _read(text: str, lists: bool) -> Answer:
+    if code := _CURRENCY_CODE.match(text):
+        amount = text[code.end() :]
+        unit = CURRENCY_CODES[code[1]]
+        return _in_currency(_read_number_or_more(_without_lakhs(amount) if unit == "rupee" else amount, lists), unit)
+    if "\\rupee" in text or "upees" in text:
+        text = _without_lakhs(text)
     answer = _read_number_or_more(text, lists)
     if "$" not in text and not _CURRENCY.search(text):
         return answer
@@ -103,6 +113,11 @@ def _read(text: str, lists: bool) -> Answer:
     return _in_currency(answer, CURRENCY_SIGNS[currencies.pop()]) if len(currencies) == 1 else answer
 
 
+def _without_lakhs(text: str) -> str:
+    """`4,50,000`, as amounts of rupees are written, as `450000`."""
+    return _LAKHS.sub(lambda m: m[0].replace(",", ""), text)
+
+
 def _amount_in_words(found: re.Match[str]) -> str:
     unit = CURRENCY_SIGNS["\\$" if found[1] == "$" else found[1]]
     return f"{found[2]} \\text{{ {unit}}}"
@@ -110,8 +125,8 @@ def _amount_in_words(found: re.Match[str]) -> str:
 
 def _in_currency(answer: Answer, unit: str) -> Answer:
     """The amounts of an answer in the currency whose sign it has."""
-    if isinstance(answer, Value) and not answer.unit and not answer.degrees:
-        return replace(answer, unit=unit)
+    if isinstance(answer, Value) and not answer.degrees and may_have_price(answer.unit):
+        return replace(answer, unit=f"{unit} {answer.unit}".strip())
     if isinstance(answer, Group):
         return replace(answer, items=tuple(_in_currency(i, unit) for i in answer.items))
     return replace(answer, value=_in_currency(answer.value, unit)) if isinstance(answer, Named) else answer
@@ -133,6 +148,8 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         if "\\\\" in text and "begin" not in text:
             lines = text.split("\\\\")
             text = ", ".join(lines) if all("=" in line for line in lines) else text
+    if "{E}" in text or "{e}" in text:
+        text = _EXPONENT_MARK.sub("e", text)
     if "frac" in text:
         text = _with_unit_fraction(text)
     if "(" in text and "/" in text:
@@ -142,9 +159,14 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
         special = special_form(text, read)
+        if special is None and (said := predicate(text)):
+            special = read(said)
         if special is not None:
             return special
-        tokens = tokenize(in_english(text))
+        english = in_english(text)
+        if " " in english and (limited := bound(english, read)):
+            return limited
+        tokens = tokenize(english)
         if lists:
             tokens = [t for token in tokens for t in _split_thousands(token)]
         return _from_tokens(trimmed(in_signs(tokens)), text)

@@ -14,6 +14,7 @@ from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Region, S
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import plain_number
+from evoltune_math.answers.reading.spoken import clock
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]
@@ -28,7 +29,7 @@ _CHOICE = re.compile(
 _LONE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
 _NO_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")
 """What continues an expression that starts with a letter in brackets."""
-_BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
+_BASED = re.compile(r"(?:\\(?:text|mathrm)\{)?([0-9A-Fa-f]+)\}?_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
 _PREFIXED = re.compile(r"0x([0-9A-Fa-f]+)|0b([01]+)")
 _ORDINAL = re.compile(
     r"(?:the\s+)?(\d+)\s*(?:\^?\s*\{?\s*(?:\\(?:text|mathrm|textrm)\s?\{)?)?\s*(?:st|nd|rd|th)\s*\}*(?:\s+([a-z]+))?",
@@ -37,6 +38,7 @@ _ORDINAL = re.compile(
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*(?:\\text\{|\\mathrm\{|~|\\,|\\ )*\s*([ap])\.?\s*m\.?\}*\.?", re.I)
+_MINUTES = re.compile(r"\d{1,2}:0[1-9]")  # a ratio has no zero before a digit
 _CLOCK = re.compile(
     r"(\d{1,2})(?::00)?\s*o['’]?\s?clock(?:\s*(noon|midnight|[ap]\.?\s?m\.?))?|(12(?::00)?\s*)?(noon|midnight)", re.I
 )
@@ -63,6 +65,7 @@ _RESTATED = re.compile(r"(.*\S)\s+\(([^()]+)\)", re.S)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,'\-]*")
 _REMARKS = ("since ", "because ", "as ", "i.e", "that is", "or about", "approx", "about ")
+_TIMES = ("once", "twice", "thrice")
 _NOT_UNITS = word_set(
     "or and to the of more less than third thirds half quarter quarters if in by over times plus minus"
 )
@@ -87,7 +90,9 @@ def special_form(text: str, read: Read) -> Answer | None:
     found: Answer | None = None
     if first in "([\\ABCDEFGHIJOoCcPpa":
         found = _choice(text, read) or _parts(text, read)
-    if found is None and (first.isdigit() or first == "-" or first.isalpha()):
+    if found is None and text.startswith(("\\text{", "\\mathrm{")):
+        found = _in_base(text)
+    if found is None and (first.isalnum() or first == "-"):
         found = _dated(text) or _in_base(text) or _difference(text)
     if found is None and first == "[" and ";" in text:
         found = _matrix_rows(text)
@@ -133,11 +138,15 @@ def _dated(text: str) -> Text | None:
     if found and int(found[1]) <= 12 and int(found[2] or 0) < 60:
         hour = int(found[1]) % 12 + (12 if found[3].lower() == "p" else 0)
         return Text(f"time {hour}:{int(found[2] or 0):02d}")
+    if _MINUTES.fullmatch(text):
+        return Text(f"time {int(text[:-3])}:{text[-2:]}")
+    if time := clock(text):
+        return Text(time)
     is_clock = text.lower().endswith(("clock", "m", "m.", "noon", "midnight"))
-    if is_clock and (clock := _CLOCK.fullmatch(text)) and int(clock[1] or 12) <= 12:
-        half = (clock[2] or clock[4] or "").lower()
-        hour = int(clock[1] or 12) % 12 + (12 if half == "noon" or half.startswith("p") else 0)
-        return Text(f"time {hour if half else int(clock[1])}:00")
+    if is_clock and (hours := _CLOCK.fullmatch(text)) and int(hours[1] or 12) <= 12:
+        half = (hours[2] or hours[4] or "").lower()
+        hour = int(hours[1] or 12) % 12 + (12 if half == "noon" or half.startswith("p") else 0)
+        return Text(f"time {hour if half else int(hours[1])}:00")
     plain = _TEXT_COMMAND.sub(r" \1 ", text).strip()
     found = _REMAINDER.fullmatch(plain)
     if found:
@@ -232,7 +241,9 @@ def _all_except(excluded: Answer) -> Answer | None:
 
 
 def _counted(words: list[str]) -> Answer | None:
-    """`twenty-five`, `seven dollars`, `fifty percent`."""
+    """`twenty-five`, `seven dollars`, `fifty percent`, `twice`."""
+    if len(words) == 1 and words[0].lower() in _TIMES:
+        return Value(num(_TIMES.index(words[0].lower()) + 1))
     for size in range(len(words), 0, -1):
         value = number_in_words(" ".join(words[:size]))
         if value is None:

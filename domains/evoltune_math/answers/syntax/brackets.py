@@ -14,6 +14,7 @@ _FITTING = {"(": ")]", "[": ")][", "{": "}", "\\{": "\\}"}
 FENCES = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "lvert": ("rvert", "abs"), "lVert": ("rVert", "norm")}  # fmt: skip
 """Opening command -> (closing command, function)."""
 _MATRICES = word_set("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array psmallmatrix bsmallmatrix")
+_IF = ("if", "for", "when", "where", "whenever", "for all")
 _CASES = ("cases", "dcases", "rcases")
 
 
@@ -135,6 +136,8 @@ def environment(cursor: Cursor, name: str) -> Node:
         skip_group(cursor, "{[", "}]")
     if name not in _MATRICES and not name.endswith("cases"):
         cursor.tokens[cursor.at :] = [t for t in cursor.tokens[cursor.at :] if t.text != "&"]
+    if name in _CASES:
+        cursor.tokens[cursor.at :] = _without_if(cursor.tokens[cursor.at :])
     rows = _rows(cursor, name)
     if name == "array" and len(rows) == 1 and len(rows[0]) == 1:
         return rows[0][0]
@@ -147,6 +150,12 @@ def environment(cursor: Cursor, name: str) -> Node:
         return Node("cases", tuple(seq("row", r) for r in rows))
     cells = tuple(c for r in rows for c in r if c != EMPTY)
     return cells[0] if len(cells) == 1 else seq("", cells)
+
+
+def _without_if(tokens: list[Token]) -> list[Token]:
+    """Without the words that only introduce a condition in cases: `x & \\text{if } x > 0`."""
+    end = next((at for at, t in enumerate(tokens) if t.kind == "cmd" and t.text.startswith("end:")), len(tokens))
+    return [t for at, t in enumerate(tokens) if at >= end or t.text.strip(" ,:").lower() not in _IF]
 
 
 def _rows(cursor: Cursor, name: str) -> list[tuple[Node, ...]]:

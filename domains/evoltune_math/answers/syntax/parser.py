@@ -12,7 +12,7 @@ from evoltune_math.answers.nodes import EULER, IMAGINARY, Node, add, const, mul,
 from evoltune_math.answers.syntax import brackets, commands, quantities, scripts
 from evoltune_math.answers.syntax.grammar import END, TIMES, Bind, Closed, Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
-from evoltune_math.answers.units import CURRENCY_PREFIXES, LETTER_UNITS
+from evoltune_math.answers.units import CURRENCY_CODES, LETTER_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, RELATIONS, TEXT_WORDS, word_set
 
 MAX_NESTING = 64
@@ -317,7 +317,7 @@ class Parser:
         """A plain word: a constant, a function, a name, text, or letters that are multiplied."""
         if word == "Rs":
             self.accept("op", ".")
-        if word in CURRENCY_PREFIXES and self.peek().kind == "num":
+        if word in CURRENCY_CODES and self.peek().kind == "num":
             return self.prefix()
         if word in CONSTANTS:
             return const(CONSTANTS[word])

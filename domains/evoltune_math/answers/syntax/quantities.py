@@ -74,7 +74,8 @@ def after_word(cursor: Cursor, left: Node, token: Token, power: int) -> Node | N
         if scale in SCALES and unit:  # `5 \\text{ million dollars}`
             cursor.take()
             return Node("unit", (mul(left, num(SCALES[scale])),), None, unit)
-        if token.kind == "text" or _is_unit(token.text):
+        is_rate = low == "per" and cursor.peek(1).kind == "word" and cursor.peek(1).text.lower() not in SCALES
+        if token.kind == "text" or is_rate or _is_unit(token.text):
             return with_unit(cursor, left)
     if token.kind == "text":
         measurable = all(n.op not in ("text", "rel") for n in walk(left))

@@ -1,0 +1,101 @@
+"""Functions that are defined by cases: equal where their cases say the same of every number, however they are cut and ordered.
+
+    same_pieces(parse("\\\\begin{cases} x & x \\\\ge 0 \\\\\\\\ -x & x < 0 \\\\end{cases}"), parse("|x|"), equal)  ->  True
+
+Both sides are tried at every end of a case, exactly, and at several points between two ends and beyond them.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+
+from evoltune_math.answers.algebra.intervals import infinite, region_of
+from evoltune_math.answers.algebra.rational import known_rational
+from evoltune_math.answers.kinds import Span
+from evoltune_math.answers.nodes import Node, num, substitute, symbols
+
+Piece = tuple[tuple[Span, ...] | None, Node]  # where it holds (None: elsewhere), and the value there
+_ELSEWHERE = ("other", "else")
+_INSIDE = (Fraction(1, 7), Fraction(3, 11), Fraction(1, 2), Fraction(12, 17), Fraction(9, 10))
+_BEYOND = (Fraction(2, 9), Fraction(5, 3), Fraction(31, 7), Fraction(53, 3), Fraction(211, 2))
+
+
+def same_pieces(a: Node, b: Node, equal: Callable[[Node, Node], bool]) -> bool | None:
+    """Whether two expressions, of which one has cases, have the same value everywhere; None if that cannot be told.
+
+    `equal` compares two numbers.
+    """
+    names = symbols(a) | symbols(b)
+    if len(names) != 1:
+        return None
+    (name,) = names
+    left, right = _pieces(a, name), _pieces(b, name)
+    if left is None or right is None:
+        return None
+    ends = _ends([*left, *right])
+    if ends is None:
+        return None
+    for point in _points(ends):
+        x, y = (_value_at(pieces, name, point) for pieces in (left, right))
+        if (x is None) != (y is None) or (x is not None and y is not None and not equal(x, y)):
+            return False
+    return True
+
+
+def _pieces(node: Node, name: str) -> list[Piece] | None:
+    """The cases of a function of one letter; an expression without cases holds everywhere."""
+    if node.op != "cases":
+        return [(None, node)]
+    found: list[Piece] = []
+    for row in node.args:
+        if len(row.args) != 2:
+            return None
+        value, condition = row.args
+        if condition.op == "text" and str(condition.value).lower().startswith(_ELSEWHERE):
+            found.append((None, value))
+            continue
+        region = region_of(condition)
+        if (
+            region is None
+            and condition.op == "rel"
+            and condition.value == "="
+            and known_rational(condition.args[1]) is not None
+        ):
+            spans = (
+                (Span(condition.args[1], condition.args[1], True, True),) if condition.args[0].value == name else None
+            )
+        else:
+            spans = region.spans if region is not None and region.variable in (name, "") else None
+        if spans is None:
+            return None
+        found.append((spans, value))
+    return found
+
+
+def _ends(pieces: list[Piece]) -> list[Fraction] | None:
+    """The ends of all cases, in order; None if one is no rational number."""
+    nodes = [end for spans, _ in pieces for span in spans or () for end in (span.low, span.high) if not infinite(end)]
+    values = [known_rational(end) for end in nodes]
+    known = [v for v in values if v is not None]
+    return sorted(set(known)) if len(known) == len(values) else None
+
+
+def _points(ends: list[Fraction]) -> list[Fraction]:
+    low, high = (ends[0], ends[-1]) if ends else (Fraction(0), Fraction(0))
+    between = [a + share * (b - a) for a, b in pairwise(ends) for share in _INSIDE]
+    return [*ends, *between, *(low - far for far in _BEYOND), *(high + far for far in _BEYOND)]
+
+
+def _value_at(pieces: list[Piece], name: str, point: Fraction) -> Node | None:
+    """The value of the first case that holds; None where none does."""
+    for spans, value in pieces:
+        if spans is None or any(_holds(span, point) for span in spans):
+            return substitute(value, {name: num(point)})
+    return None
+
+
+def _holds(span: Span, point: Fraction) -> bool:
+    low, high = known_rational(span.low), known_rational(span.high)
+    return (low is None or point > low or (point == low and span.low_closed)) and (
+        high is None or point < high or (point == high and span.high_closed)
+    )

@@ -1,0 +1,78 @@
+"""Answers as people say them: a sentence of one statement, times on a clock, bounds.
+
+predicate("So the triangle is isosceles.")  ->  "isosceles"       clock("half past four")  ->  "4:30"
+bound("n is at most 9", read)  ->  Region of n <= 9
+"""
+
+import re
+from collections.abc import Callable
+
+from evoltune_math.answers.algebra.intervals import region_of
+from evoltune_math.answers.kinds import Answer, Region, Value
+from evoltune_math.answers.nodes import rel, sym, symbols
+from evoltune_math.answers.vocabulary import number_in_words
+
+MAX_SENTENCE = 160
+_STATEMENT = re.compile(
+    r"(?:(?:so|thus|hence|therefore|then)\b,?\s+)?(?:the|it|there|this|that|these|those|they)\b(?:\s+[a-z'-]+){0,9}?\s+?"
+    r"(?:is|are|was|were|(?:will|would|must) be)\s+(?:(?:therefore|thus|hence|then|indeed|exactly|only|also)\s+)?([a-z][a-z '-]*?)[.!\s]*",
+    re.I,
+)
+"""A sentence of words whose subject is no name, and what it says of it."""
+_AT_A_TIME = re.compile(r"[A-Za-z][A-Za-z ,'-]*\s+at\s+(\d{1,2}:\d\d(?:\s?[ap]\.?\s?m\b\.?)?)[.!\s]*", re.I)
+_CLOCK = re.compile(
+    r"(?:(half)|(?:a\s+)?(quarter)|([a-z-]+|\d{1,2})(?:\s+minutes?)?)\s+(past|after|to|before)\s+([a-z]+|\d{1,2})(?:\s+o['’]?clock)?",
+    re.I,
+)
+_SIGNS = {
+    "at least": ">=", "no less than": ">=", "not less than": ">=", "no fewer than": ">=", "greater than or equal to": ">=",
+    "at most": "<=", "no more than": "<=", "not more than": "<=", "not greater than": "<=", "no greater than": "<=", "less than or equal to": "<=",
+    "more than": ">", "greater than": ">", "larger than": ">", "less than": "<", "fewer than": "<", "smaller than": "<",
+}  # fmt: skip
+_WORDS = "|".join(sorted(_SIGNS, key=len, reverse=True))
+_BOUND = re.compile(
+    rf"(?:\$?([A-Za-z])\$?\s+(?:is|must\s+be|has\s+to\s+be)\s+)?({_WORDS})\s+(\$?[-\\\d][^,;:=<>]*?)[.\s]*", re.I
+)
+_OR_MORE = re.compile(r"(-?\d[\d.,/]*)\s+or\s+(more|greater|higher|above|less|fewer|lower|below)[.\s]*", re.I)
+_UPWARDS = ("more", "greater", "higher", "above")
+
+
+def predicate(text: str) -> str | None:
+    """What a sentence says of its subject, or the time at which something happens; None for any other text."""
+    if len(text) > MAX_SENTENCE:
+        return None
+    found = _STATEMENT.fullmatch(text) or _AT_A_TIME.fullmatch(text)
+    return found[1] if found else None
+
+
+def clock(text: str) -> str | None:
+    """The time that words name, as `special_forms` writes it."""
+    found = _CLOCK.fullmatch(text)
+    if found is None or ((found[3] or "").isdigit() and found[5].isdigit() and "minute" not in text):
+        return None  # `3 to 4` is a ratio
+    minutes = 30 if found[1] else 15 if found[2] else _count(found[3])
+    hour, is_past = _count(found[5]), found[4].lower() in ("past", "after")
+    if minutes is None or hour is None or not 0 < minutes < 60 or not 0 < hour <= 12 or (found[1] and not is_past):
+        return None
+    return f"time {hour}:{minutes:02d}" if is_past else f"time {hour - 1 or 12}:{60 - minutes:02d}"
+
+
+def _count(word: str) -> int | None:
+    value = int(word) if word.isdigit() else number_in_words(word)
+    return int(value) if value is not None and value == int(value) else None
+
+
+def bound(text: str, read: Callable[[str], Answer]) -> Region | None:
+    """The numbers that a bound leaves: `at most 9`, `n is less than 9`, `9 or more`."""
+    found = _BOUND.fullmatch(text)
+    if found:
+        sign, end, name = _SIGNS[" ".join(found[2].lower().split())], found[3], found[1] or ""
+    elif found := _OR_MORE.fullmatch(text):
+        sign, end, name = ">=" if found[2].lower() in _UPWARDS else "<=", found[1], ""
+    else:
+        return None
+    value = read(end)
+    if not isinstance(value, Value) or value.unit or value.degrees or symbols(value.node):
+        return None
+    region = region_of(rel(sign, sym(name or "x"), value.node))
+    return None if region is None else Region(region.spans, name)
