@@ -6,6 +6,8 @@ Invariant: no source raises here, however long, deep or malformed.
 """
 
 import ast
+import builtins
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
@@ -64,6 +66,28 @@ def local_names(tree: ast.AST) -> tuple[set[str], set[str]]:
     bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
     bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     return {n.id for n in names}, bound
+
+
+def kept_back(program: str, tests: str) -> list[str]:
+    """Names of the program that tests read but do not have: `from solution import *` gives what `__all__` lists, or else what
+    has no underscore before it."""
+    if "import *" not in tests or (tree := parse(tests)) is None:
+        return []
+    imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"]
+    if not imports or any((n.module or "").partition(".")[0] in sys.stdlib_module_names for n in imports):
+        return []
+    read, bound = local_names(tree)
+    defined = {name for n in ast.walk(tree) if isinstance(n, ast.stmt) for name in bound_names(n)}
+    hidden = (top_level_names(program) & read) - bound - defined - {*dir(builtins)}
+    if not hidden:
+        return []
+    listed = [n.value for n in statements(program) if isinstance(n, ast.Assign) and [*bound_names(n)] == ["__all__"]]
+    if not listed:
+        return sorted(name for name in hidden if name.startswith("_"))
+    try:
+        return sorted(hidden - {*ast.literal_eval(listed[-1])}) if len(listed) == 1 else []
+    except (ValueError, TypeError):  # it is computed
+        return []
 
 
 def calls_by_name(tree: ast.AST | None) -> Iterator[tuple[str, ast.Call]]:

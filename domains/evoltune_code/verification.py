@@ -22,7 +22,7 @@ from evoltune_code.ds1000 import verify as verify_ds1000
 from evoltune_code.harness_imports import with_harness_imports
 from evoltune_code.known_forms import UnreadableFormError, method_of, recognised, with_method
 from evoltune_code.other_languages import verify as verify_other_language
-from evoltune_code.syntax import calls_by_name, is_code, statements, syntax_error, top_level_names
+from evoltune_code.syntax import calls_by_name, is_code, kept_back, statements, syntax_error, top_level_names
 
 COLUMNS = ("entry_point", "prompt", "language", "stdin", "skill", "cpu_s")
 """Columns of `Task.fields`: the function under test, the prefix to complete, the language, standard input for a program
@@ -82,6 +82,8 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
     if names := disallowed_imports(program, context):
         reason = f"imports {names}, which verify.policy.packages does not allow"
         return Verdict(status="fail", reason=reason)
+    if isinstance(tests, str) and (hidden := kept_back(program, tests)):
+        return Verdict(status="fail", reason=f"NameError: `import *` does not give the tests {', '.join(hidden)}"[:300])
     if isinstance(tests, Mapping) and tests.get("lists"):  # a form of a set whose harness imports names for programs
         program = with_harness_imports(program)
     job = Job(

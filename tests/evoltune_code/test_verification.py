@@ -153,6 +153,15 @@ def test_packages_that_the_policy_does_not_name_are_refused_wherever_they_are_in
         assert judge(open_, code).status == "pass"
 
 
+@pytest.mark.parametrize(
+    ("listed", "status"), [("['add', 'halve']", "pass"), ("['add']", "fail"), ("['add'] + MORE", "pass")]
+)
+def test_a_star_import_gives_the_tests_what_the_program_lists(checker, listed, status):
+    answer = f"MORE = ['halve']\n__all__ = {listed}\ndef add(a, b):\n    return a + b\ndef halve(x):\n    return x / 2"
+    tests = "from solution import *\n\ndef test_both():\n    assert add(1, 2) == 3\n    assert halve(6) == 3"
+    assert judge(checker, answer, tests, entry_point="add").status == status
+
+
 def test_an_object_that_equals_everything_wins_nothing(checker):
     cheat = "class Any:\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\ndef twice(x):\n    return Any()\n"
     assert judge(checker, cheat).status == "fail"
