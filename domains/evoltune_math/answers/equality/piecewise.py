@@ -54,22 +54,22 @@ def _pieces(node: Node, name: str) -> list[Piece] | None:
         if condition.op == "text" and str(condition.value).lower().startswith(_ELSEWHERE):
             found.append((None, value))
             continue
-        region = region_of(condition)
-        if (
-            region is None
-            and condition.op == "rel"
-            and condition.value == "="
-            and known_rational(condition.args[1]) is not None
-        ):
-            spans = (
-                (Span(condition.args[1], condition.args[1], True, True),) if condition.args[0].value == name else None
-            )
-        else:
-            spans = region.spans if region is not None and region.variable in (name, "") else None
+        spans = _where(condition, name)
         if spans is None:
             return None
         found.append((spans, value))
     return found
+
+
+def _where(condition: Node, name: str) -> tuple[Span, ...] | None:
+    """The numbers for which a condition on the letter holds; `x = 3` is a point."""
+    region = region_of(condition)
+    if region is not None:
+        return region.spans if region.variable in (name, "") else None
+    if condition.op != "rel" or condition.value != "=" or condition.args[0].value != name:
+        return None
+    end = condition.args[1]
+    return (Span(end, end, True, True),) if known_rational(end) is not None else None
 
 
 def _ends(pieces: list[Piece]) -> list[Fraction] | None:
