@@ -274,11 +274,15 @@ def test_a_long_list_of_what_is_allowed_is_cut():
 
 def test_a_recipe_with_rows_of_its_own_starts_at_train(capsys, monkeypatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add 1 and 2.", "output": "3"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add 1 and 2.", "output": "3", "topic": "sums"}\n')
     command = ["run", "smoke/math", "train.dataset=rows.jsonl", "eval.suites=[]", "--dry-run"]
     assert main(command) == 0
     shown = capsys.readouterr()
     assert "starting at train" in shown.err and "train: " in shown.out and "evolve:" not in shown.out
+    assert (
+        "first rows of rows.jsonl: alpaca (1 rows): instruction <- instruction, output <- output; not read: topic"
+        in shown.out
+    )
     assert main([*command, "--stages", "evolve,train"]) == 0
     assert "evolve:" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +272,7 @@ def test_values_and_defaults_of_the_other_suite_are_kept(suite: str, text: str, 
         ("llamafactory", "mask_history: true\nmax_samples: 100\nuse_dora: true", ["mask_history", "max_samples", "use_dora"]),
         ("llamafactory", "quantization_bit: 8", ["quantization_bit"]), ("llamafactory", "template: default", ["template"]),
         ("llamafactory", "dataset: a,b", ["dataset"]), ("llamafactory", "mask_history: false\ntrain_on_prompt: false", []),
-        ("trl", "completion_only_loss: false\ndataset_text_field: body", ["completion_only_loss", "dataset_text_field"]),
+        ("trl", "completion_only_loss: false\ndataset_text_field: text", ["completion_only_loss", "dataset_text_field"]),
         ("trl", "assistant_only_loss: true\ncompletion_only_loss: true\nloss_type: nll", []),
         ("trl", "dataset_mixer: {a/b: 0.5}", ["dataset_mixer"]), ("trl", "max_length: null", ["max_length"]),
         ("axolotl", "base_model_config: other/base", ["base_model_config"]), ("llamafactory", "lora_rank: many", []),
@@ -282,6 +283,30 @@ def test_values_and_defaults_of_the_other_suite_are_kept(suite: str, text: str, 
 def test_what_makes_another_training_is_a_line_that_says_so(suite: str, text: str, keys: list[str]):
     result = convert(suite, f"{text}\n{BASES[suite]}\n", domain="general")
     assert sorted(line.key for line in result.lost) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("template", "base", "is_own"),
+    [
+        ("chatml", "Qwen/Qwen2.5-7B", True), ("chatml", "mistralai/Mistral-Nemo-Base-2407", False),
+        ("llama3", "meta-llama/Meta-Llama-3-8B-Instruct", True), ("llama3", "meta-llama/Llama-2-7b-chat-hf", False),
+        ("qwen3_nothink", "Qwen/Qwen3-4B", True), ("qwen3", "Qwen/Qwen2.5-7B-Instruct", False),
+        ("mistral_v7_tekken", "mistralai/Mixtral-8x7B-Instruct-v0.1", True), ("vicuna", "meta-llama/Llama-2-7b-hf", False),
+        ("tokenizer_default", "a/b", True), ("gemma3", "./models/mine", True), ("{% for m in messages %}", "Qwen/Qwen3-4B", False),
+    ],
+)  # fmt: skip
+def test_a_chat_template_of_another_family_than_the_base_is_a_warning(template: str, base: str, is_own: bool):
+    told = json.dumps(template)
+    for suite, text in (
+        ("axolotl", f"base_model: {base}\nchat_template: {told}\ndatasets: [{{path: a/b, type: chat_template}}]"),
+        ("llamafactory", f"model_name_or_path: {base}\ntemplate: {told}\ndataset: a"),
+        ("trl", f"model_name_or_path: {base}\nchat_template: {told}\ndataset_name: a/b"),
+    ):
+        result = convert(suite, text, domain="general")
+        assert result.recipe["train"]["template"] == "chat"
+        assert [line.key for line in result.lost] == (
+            [] if is_own else ["template" if suite == "llamafactory" else "chat_template"]
+        )
 
 
 def test_paths_of_the_result_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

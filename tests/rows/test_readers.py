@@ -166,6 +166,24 @@ def test_of_a_folder_the_training_split_is_read_and_the_others_are_named(tmp_pat
     assert all(name in left_out(tmp_path) for name in left) and bool(left) == bool(left_out(tmp_path))
 
 
+def test_a_folder_of_save_to_disk_gives_its_training_split(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    rows = [{"messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3"}]}] * 3
+    made = {split: datasets.Dataset.from_list(rows[:n]) for split, n in (("train", 3), ("test", 1))}
+    datasets.DatasetDict(made).save_to_disk(tmp_path / "both", num_shards={"train": 2, "test": 1})
+    assert list(read_rows(tmp_path / "both")) == list(read_rows(tmp_path / "both" / "train")) == rows
+    assert left_out(tmp_path / "both").endswith(": test")
+    datasets.DatasetDict({"test": made["test"]}).save_to_disk(tmp_path / "none")
+    with pytest.raises(DataError, match="has the splits test and no train"):
+        list(read_rows(tmp_path / "none"))
+    (tmp_path / "both" / "train" / "data-00001-of-00002.arrow").unlink()
+    with pytest.raises(DataError, match=r"data-00001-of-00002\.arrow: missing"):
+        list(read_rows(tmp_path / "both"))
+    (tmp_path / "cut.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(DataError, match=r"cut\.arrow: not an Arrow file"):
+        list(read_rows(tmp_path / "cut.arrow"))
+
+
 def test_blank_lines_of_a_csv_file_are_no_rows_and_other_separators_are_seen(tmp_path):
     path = tmp_path / "rows.csv"
     for mark in ",;\t":

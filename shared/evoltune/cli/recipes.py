@@ -28,7 +28,7 @@ from evoltune.teacher.dialects import chat_url
 from evoltune.teacher.engines import check_engine
 from evoltune.text.credentials import masked
 from evoltune.train.deepspeed import deepspeed_config
-from evoltune.train.preflight import check_layers, check_optimizer
+from evoltune.train.preflight import check_folder, check_layers, check_optimizer
 from evoltune.train.rl.launch import check_settings
 from evoltune.train.step_checkpoints import check_selection
 
@@ -110,6 +110,7 @@ def _check_names(recipe: Recipe) -> None:
             refuse_other_prompt(name, known[name], recipe.train.template, recipe.eval, recipe.train.system_prompt)
     check_selection(recipe)
     deepspeed_config(recipe)
+    check_folder(recipe)
     check_layers(recipe)
     check_optimizer(recipe.train)
     if recipe.rl:

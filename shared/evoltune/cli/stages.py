@@ -24,6 +24,8 @@ from evoltune.evolve.optimise.stage import optimise_prompts
 from evoltune.recipe import Optimise, fingerprint
 from evoltune.report.optimise_page import write_history
 from evoltune.report.pages import write_report
+from evoltune.rows.columns import layout
+from evoltune.rows.readers import left_out, read_rows
 from evoltune.rows.records import seed_records
 from evoltune.rows.storage import is_address
 from evoltune.run.lock import locked
@@ -44,6 +46,7 @@ from evoltune.run.paths import (
 )
 from evoltune.run.run import STAGES, Run
 from evoltune.train.deepspeed import zero_name
+from evoltune.train.job import rows_of
 from evoltune.train.launch_command import launch_text
 from evoltune.train.nodes import is_first_node
 from evoltune.train.plan import as_json, describe, make_plan, most_calls
@@ -203,6 +206,13 @@ def preview(work: Run, stages: Sequence[str]) -> list[str]:
     if "train" in stages:
         model = f"{recipe.train.finetuning_type} of {recipe.train.model_name_or_path}"
         lines.append(f"train: {model}, DeepSpeed {recipe.train.deepspeed}, into {work.checkpoint}")
+        if recipe.train.dataset or ("build" not in stages and work.dataset.is_dir()):
+            rows = rows_of(work.training_data)
+            known = ("reasoning",) if recipe.train.reasoning else ()
+            lines += [
+                f"  first rows of {Path(rows).name}: {layout(read_rows(rows), known)}",
+                *filter(None, [left_out(rows)]),
+            ]
     if "reward" in stages:
         check_rewards(work)
         models = [name for name in ("steps", "instructions") if recipe.reward and getattr(recipe.reward, name)]

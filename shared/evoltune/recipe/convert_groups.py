@@ -272,25 +272,57 @@ def _axolotl_template(given: Given, entry: Given) -> tuple[Values, list[Line]]:
 
 
 def _chat_template_lines(given: Given, template: str) -> Iterator[Line]:
-    own = "train.template: 'chat', the base's own chat template: check that it is this one"
-    note = own if template == "chat" else "has no effect on rows of this type"
     for key in ("chat_template", "chat_template_jinja", "chat_template_path"):
-        if key in given:
-            yield Line(key=key, value=given[key], fate="changed" if template == "chat" else "unsupported", note=note)
+        if key in given and template != "chat":
+            yield Line(key=key, value=given[key], fate="unsupported", note="has no effect on rows of this type")
+        elif key in given:
+            fate, note = _own_template(given, str(given[key]) if key == "chat_template" else "{")
+            yield Line(key=key, value=given[key], fate=fate, note=note)
+
+
+_FAMILY = re.compile(r"(?P<name>[a-z]+)_?v?(?P<version>\d)?")
+_OTHER_NAMES = {
+    "chatml": "qwen|hermes|dolphin|smollm|/yi-|chatml", "cohere": "command|c4ai|aya", "command": "command|c4ai",
+    "mistral": "mi[nsx]+tral|codestral", "deepseekr": "deepseek", "deepseek": "deepseek", "intern": "internlm",
+}  # fmt: skip
+"""Family of a chat template -> bases that have it as their own, where the family's name does not say it."""
+
+
+def _own_template(given: Given, name: str) -> tuple[Fate, str]:
+    """Whether the base's own chat template, which `chat` takes, is the one that is named: by the family in the base's name."""
+    own = "train.template: 'chat', the base's own chat template: check that it is this one"
+    base = str(given.get("base_model") or given.get("model_name_or_path") or "")
+    if name.startswith("tokenizer_default") or (base.startswith((".", "/", "~")) and "{" not in name):
+        return "changed", own
+    found = _FAMILY.match(name)
+    if found and found["name"] not in ("jinja", "default"):
+        pattern = _OTHER_NAMES.get(found["name"]) or re.escape(found["name"]) + (
+            rf"[^a-z]{{0,2}}{found['version']}" if found["version"] else ""
+        )
+        if re.search(pattern, base.lower()):
+            return "changed", own
+    return (
+        "lost",
+        "train.template: 'chat' takes the base's own chat template, and this is another one as far as its name tells",
+    )
 
 
 def llamafactory_dataset(given: Given) -> tuple[Values, list[Line]]:
     values, lines = _one_dataset(given, "dataset")
     if values:
         where = given.get("dataset_dir", "data")
-        note = f"{lines[0].note} (a name in {where}/dataset_info.json: give the file or hub id that it stands for)"
+        note = (
+            f"{lines[0].note} (a name in {where}/dataset_info.json: give the file or hub id that it stands for; columns, tags, "
+            "split and num_samples that stand there are not carried over)"
+        )
         lines[0] = Line(key="dataset", value=given["dataset"], fate="changed", note=note)
     template = given.get("template")
     if template == "alpaca":
         lines.append(Line(key="template", value=template, fate="mapped", note="train.template: 'alpaca'"))
         return values | {"template": "alpaca"}, lines
-    note = "train.template: 'chat', the base's own chat template: check that it is this one"
-    fate: Fate = "changed" if template else "default"
+    fate: Fate
+    fate, note = _own_template(given, str(template or "tokenizer_default"))
+    fate = fate if template else "default"
     if template in ("default", "vanilla", "empty", "fewshot"):
         fate, note = "lost", "this prompt format has no counterpart; train.template: 'chat' is used"
     lines.append(Line(key="template", value=template, fate=fate, note=note))

@@ -1,4 +1,4 @@
-"""Reads rows: JSON, JSONL, Parquet, CSV (also .gz), a folder of these, a run, a dataset on the hub, a file at an fsspec
+"""Reads rows: JSON, JSONL, Parquet, CSV (also .gz), a folder of these or of `save_to_disk`, a run, a dataset on the hub, a file at an fsspec
 address (s3://bucket/rows.jsonl).
 
     for where, row in read_located("data/train.jsonl"): ...     # where = "train.jsonl:17"
@@ -24,11 +24,12 @@ import orjson
 
 from evoltune.errors import DataError, require
 from evoltune.rows import hub, storage
+from evoltune.rows.arrow import read_arrow, saved_files
 from evoltune.rows.marks import OTHER_SPLITS
 from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows, user_path
 
 MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a longer line is a file with lost line ends
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".arrow")
 STANDARD_INPUT = "-"
 _TWICE = "the key {!r} stands twice in one object, and only the last would be read: delete one of them"
 DIGITS_AS_0 = bytes(ord("0") if chr(i).isdigit() and i < 128 else i for i in range(256))
@@ -132,6 +133,8 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
         return [path], []
     if (train := finished_rows(path)) is not None:
         return [train], []
+    if (saved := saved_files(path)) is not None:
+        return saved
     for folder in (path, path / "data", path / "train"):
         inside = sorted(folder.iterdir()) if folder.is_dir() else []
         if files := [p for p in inside if p.is_file() and _suffix(p) in SUFFIXES]:
@@ -160,7 +163,7 @@ def _folder(path: Path) -> Iterator[Found]:
 
 
 def _file(path: Path) -> Iterator[Found]:
-    kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
+    kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet, ".arrow": _arrow}
     if _suffix(path) not in kinds:
         raise DataError(f"{path}: unknown kind of file {path.suffix!r}: allowed: {', '.join(SUFFIXES)}, also with .gz")
     return _reading(path, kinds[_suffix(path)](path))
@@ -333,6 +336,10 @@ def _parquet(path: Path) -> Iterator[Found]:
         raise DataError(f"{path}: has the column {twice!r} twice, and only one would be read: rename one")
     rows = (_as_text(row) for batch in file.iter_batches(1024) for row in batch.to_pylist())
     return ((f"{path.name}:{i}", row) for i, row in enumerate(rows, start=1))
+
+
+def _arrow(path: Path) -> Iterator[Found]:
+    return ((f"{path.name}:{i}", _as_text(row)) for i, row in enumerate(read_arrow(path), start=1))
 
 
 def _as_text(row: Row) -> Row:

@@ -15,10 +15,11 @@ from pathlib import Path
 from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.variables import chosen_variables
 from evoltune.errors import RecipeError, TrainingError, nearest
+from evoltune.models.base_files import why_unusable
 from evoltune.models.locate import ModelRef, base_config, has_chat_template
 from evoltune.models.shapes import shape_of
 from evoltune.recipe import Recipe, Train
-from evoltune.run.paths import JOB
+from evoltune.run.paths import JOB, user_path
 from evoltune.train.deepspeed import deepspeed_config
 from evoltune.train.launch_command import launch_command, ranks_per_node
 from evoltune.train.nodes import check_nodes
@@ -107,7 +108,7 @@ def _check_loggers(names: Sequence[str]) -> None:
 
 
 def check_base(recipe: Recipe, out: Path) -> None:
-    """Raises RecipeError for a base that is not there, is gated, has no chat template where one is needed, or has no room."""
+    """Raises RecipeError for a base that is not there, is gated, has no chat template where one is needed, has no room."""
     train = recipe.train
     try:
         config = base_config(ModelRef(train.model_name_or_path, train.model_revision))
@@ -120,7 +121,15 @@ def check_base(recipe: Recipe, out: Path) -> None:
             f"train.template: chat needs a base with a chat template, and {train.model_name_or_path} has none: use alpaca, "
             "wizardcoder, wizardmath or lima"
         )
+    check_folder(recipe)
     _check_shape(recipe, str(config.parent), out)
+
+
+def check_folder(recipe: Recipe) -> None:
+    """Raises RecipeError for a base in a folder here whose files cannot be trained."""
+    name = recipe.train.model_name_or_path
+    if (folder := user_path(name)).is_dir() and (why := why_unusable(folder, recipe.train.template)):
+        raise RecipeError(f"train.model_name_or_path: {name} {why}")
 
 
 def check_layers(recipe: Recipe) -> None:

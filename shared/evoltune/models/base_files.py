@@ -1,0 +1,112 @@
+"""What the files of a base say before it is loaded: weights, tokenizer, chat template. Imports neither torch nor Transformers.
+
+    why_unusable(Path("my-model"), "alpaca")     # "holds no weights (...)", or "" where nothing speaks against it
+
+A check of minutes' worth of work before hours of it; what only loading can tell is left to loading.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from evoltune.rows.files import read_json
+
+_WEIGHTS = ("*.safetensors", "*.bin", "*.gguf", "*.pt", "*.pth")
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken", "tekken.json", "*.gguf")
+_NO_LANGUAGE_MODEL = (
+    "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice",
+    "ForPreTraining", "ForImageClassification",
+)  # fmt: skip
+"""Ends of an architecture's name: such files lack the output layer over the vocabulary, or look at both sides of a word."""
+_GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend", "PreTrainedTokenizer")
+"""Tokenizers without special tokens of their own; others have them where no file names one."""
+_BY_TRANSFORMERS_ONLY = ("generation", "break", "continue")
+
+
+def why_unusable(folder: Path, template: str) -> str:
+    """Why a base's folder cannot be trained under a template. `template`: train.template."""
+    if any(folder.glob("*.gguf")) and not (folder / "config.json").is_file():
+        return ""
+    config = read_json(folder / "config.json") or {}
+    return next(
+        filter(None, (_architecture(config), _weights(folder), _tokenizer(folder, template), _chat_template(folder, template))), ""
+    )  # fmt: skip
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    named = [str(name) for name in config.get("architectures") or ()]
+    if named and all(name.endswith(_NO_LANGUAGE_MODEL) for name in named):
+        return f"is no language model that writes on: its config.json says {', '.join(named)}"
+    return ""
+
+
+def _weights(folder: Path) -> str:
+    files = [file for pattern in _WEIGHTS for file in folder.glob(pattern)]
+    if not files:
+        return f"holds no weights ({', '.join(_WEIGHTS[:2])})"
+    indexes = (read_json(folder / name) for name in _INDEXES)
+    if not (folder / "model.safetensors").is_file() and (index := next(filter(None, indexes), None)):
+        parts = {str(part) for part in index.get("weight_map", {}).values()}
+        if missing := sorted(part for part in parts if not (folder / part).is_file()):
+            return f"lacks {len(missing)} of {len(parts)} files of its weights: {', '.join(missing[:3])}"
+    return next(
+        (f"holds a file of weights that is cut off: {f.name}" for f in files if f.suffix == ".safetensors" and _is_cut(f)), ""
+    )  # fmt: skip
+
+
+def _is_cut(file: Path) -> bool:
+    """Whether a safetensors file ends before its last tensor, as its header places it."""
+    size = file.stat().st_size
+    with file.open("rb") as raw:
+        length = int.from_bytes(raw.read(8), "little")
+        if length > size:
+            return True
+        try:
+            header = orjson.loads(raw.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, IndexError):
+            return True
+    return size < 8 + length + max(ends, default=0)
+
+
+def _tokenizer(folder: Path, template: str) -> str:
+    if not any(file for pattern in _TOKENIZERS for file in folder.glob(pattern)):
+        return f"holds no tokenizer ({', '.join(_TOKENIZERS[:3])})"
+    config = read_json(folder / "tokenizer_config.json")
+    if config is None or template in ("chat", "lima") or config.get("tokenizer_class") not in _GENERAL_CLASSES:
+        return ""
+    named = (config.get("eos_token"), (read_json(folder / "special_tokens_map.json") or {}).get("eos_token"))
+    if not any(named):
+        return "has a tokenizer without an end-of-sequence token, so that answers would never stop: set eos_token in tokenizer_config.json"
+    return ""
+
+
+def _chat_template(folder: Path, template: str) -> str:
+    """A chat template that is no Jinja. Transformers adds tags to the language, which are not judged here."""
+    if template != "chat":
+        return ""
+    try:
+        from jinja2 import Environment, TemplateSyntaxError
+    except ImportError:
+        return ""
+    for text in _templates(folder):
+        try:
+            Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text)
+        except TemplateSyntaxError as error:
+            if not any(tag in str(error.message) for tag in _BY_TRANSFORMERS_ONLY):
+                return f"has a chat template that is not valid: {error.message} (line {error.lineno})"
+    return ""
+
+
+def _templates(folder: Path) -> Iterator[str]:
+    if (file := folder / "chat_template.jinja").is_file():
+        yield file.read_text(encoding="utf-8", errors="replace")
+        return
+    found = (read_json(folder / "tokenizer_config.json") or {}).get("chat_template")
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, list):
+        yield from (str(entry["template"]) for entry in found if isinstance(entry, Mapping) and "template" in entry)
