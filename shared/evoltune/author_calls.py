@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
@@ -23,6 +24,7 @@ from evoltune.errors import DomainError, EvoltuneError
 SLOW_S, ENDLESS_S = 60.0, 900.0
 """Seconds after which one call is spoken of, and after which it is taken to have no end."""
 _REAL_EXIT = os._exit
+_OURS = str(Path(__file__).parent)
 
 
 class LeftError(BaseException):
@@ -56,7 +58,6 @@ class Inside:
         self.whose = whose
 
     def __enter__(self) -> Self:
-        os._exit = _exit
         self._outer = _HERE.whose
         _HERE.whose, _HERE.pid = self.whose, os.getpid()
         with _Folder.lock:
@@ -100,6 +101,13 @@ def told(error: BaseException) -> str:
     return f"raised {type(error).__name__}: {error}"
 
 
+def place(error: BaseException, package: str = "") -> traceback.FrameSummary:
+    """The innermost frame in files of this package, else in files that are not ours."""
+    frames = traceback.extract_tb(error.__traceback__)[::-1]
+    named = (f for f in frames if package and f"/{package}" in f.filename)
+    return next(named, next((f for f in frames if not f.filename.startswith(_OURS)), frames[0]))
+
+
 @contextmanager
 def author_call(whose: str, package: str = "") -> Iterator[None]:
     """Around a call in the driver: whatever the function does besides coming back is a DomainError with its name and line.
@@ -114,8 +122,8 @@ def author_call(whose: str, package: str = "") -> Iterator[None]:
     except EvoltuneError:
         raise
     except FAILURES as error:
-        frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
-        where = next((f for f in frames[::-1] if package and f"/{package}" in f), frames[-1])
+        frame = place(error, package)
+        where = f"{frame.filename}:{frame.lineno}"
         todo = "correct the domain; `evoltune domains check` finds more of the kind"
         raise DomainError(f"{whose} {told(error)} ({where}): {todo}") from error
 
@@ -158,6 +166,11 @@ def _exit(status: int) -> NoReturn:
     if _HERE.whose and os.getpid() == _HERE.pid:
         raise LeftError(f"called os._exit({status})")
     _REAL_EXIT(status)
+
+
+os._exit = (
+    _exit  # once, for whoever calls it by this name: in a thread or a signal handler it is too late to put it there
+)
 
 
 def _working_directory() -> str:

@@ -68,7 +68,9 @@ def test_what_a_verifier_does_instead_of_a_verdict_is_told_in_its_name_and_no_ro
         ["called sys.exit(0)", "called os._exit(0)", "changed the working", "verify gave int"],
         strict=True,
     ):
-        assert verdict.status == "error" and verdict.reason.startswith("the domain's code") and did in verdict.reason
+        assert (
+            verdict.status == "error" and verdict.reason.startswith("the code of the domain") and did in verdict.reason
+        )
     assert [v.status for v in verdicts[8:]] == [
         "fail",
         *("pass", "fail") * 20,

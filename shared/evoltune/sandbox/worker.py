@@ -22,7 +22,6 @@ import socket
 import struct
 import sys
 import time
-import traceback
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -169,7 +168,7 @@ def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[
 
 def _answer(kind: str, item: Any, domain: Domain | None, context: Context, config: dict[str, Any]) -> Any:
     """A list (verdict rows, or names of tasks), or the fields of a `WorkerLost`."""
-    from evoltune.author_calls import FAILURES, Inside, told
+    from evoltune.author_calls import FAILURES, Inside, place, told
     from evoltune.errors import DomainError
     from evoltune.sandbox.worker_protocol import MAX_RAISED, WHOSE, verdict_to_row
     from evoltune.verification.records import overlapping, verify_record
@@ -197,7 +196,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
     except FAILURES as error:  # the domain is a plug-in
         if isinstance(error, DomainError):
             return {"status": "error", "reason": str(error)[:MAX_RAISED], "raised": True}
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        frame = place(error)
         where = f"{frame.name}, {Path(frame.filename).name}:{frame.lineno}"
         return {"status": "error", "reason": f"{WHOSE} {told(error)[:MAX_RAISED]} ({where})", "raised": True}
     finally:

@@ -17,7 +17,7 @@ Level = Literal["L0", "L1", "L2", "L3"]
 MAX_REASON = 2000
 MAX_RAISED = 300
 """Characters of an exception's text."""
-WHOSE = "the domain's code"
+WHOSE = "the code of the domain"
 """Begins the reason of an `error` that an author's function made."""
 MAX_EVIDENCE = 256 << 10
 MAX_EVIDENCE_VALUE = 4096
