@@ -15,6 +15,7 @@ from evoltune.domain import load_domain
 from evoltune.domain_kit import declared, prompts
 from evoltune.domain_kit.carried import Carried
 from evoltune.domain_kit.cheats import Cheats
+from evoltune.domain_kit.children import laws_of_children
 from evoltune.domain_kit.costs import costs, too_dear
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
 from evoltune.domain_kit.hooks import FORM_ONLY, Hooks, side_effects
@@ -94,7 +95,10 @@ class _Check:
         laws = Laws(domain, self.sources, self.first, self.second, time)
         judged = Judged()
         yield from self._verifier(laws, judged, seeds, problems)
-        yield from Rewrites(domain, self.sources, self.first, self.second, time, seeds).findings()
+        rewrites = Rewrites(domain, self.sources, self.first, self.second, time, seeds)
+        yield from rewrites.findings()
+        if judged.right:  # else the same would be found again
+            yield from laws_of_children(laws, rewrites.children)
         yield from hooks.confirms(judged)
         yield from hooks.overlaps(problems)
         yield from hooks.eliminators()
@@ -140,7 +144,7 @@ class _Check:
             yield unchecked("the same answer gets the same verdict", why)
         else:
             with self.first.jobs.limited(WRONG_S):
-                yield from laws.hostile(tasks)
+                yield from laws.hostile(tasks, [(task, candidate) for task, _, candidate in judged.right])
                 yield from laws.deterministic(judged, tasks)
                 yield from costs(laws, judged.right, tasks)
         yield from laws.crashes.values()

@@ -21,6 +21,8 @@ FOREIGN = Task(instruction="Which of the two roads is the shorter one?", name="f
 """A problem of another domain's suite: it has none of this domain's fields."""
 MOST_REASON = 200
 """Characters of an eliminator's reason: reasons are counted, so they are few and short."""
+MOST_NAMED = 1 / 3
+"""Share of the other problems that a copy of one may give away: more cost a dataset its rows."""
 LONG = 30_000
 COSTLY_S = 2.0
 ODD = (
@@ -129,16 +131,60 @@ class Hooks:
         tasks = [(s.task, s.answers[0].text if s.answers else (s.task.reference or "")) for s in self.seeds][
             : BREADTH // 2
         ]
-        until = self.time.until(2)
+        until, confirmed = self.time.until(2), 0
         for task, text in until.over(tasks):
-            bare = replace(task, reference=None, tests=None)
+            fields = {name: value for name, value in task.fields.items() if name not in self.domain.columns}
+            bare = replace(task, reference=None, tests=None, fields=fields)
             right = next((c for t, _, c in judged.right if t == task), text)
             wrong = next(iter(near_misses(right).values()), right + "zq")
             evidence = {name: (self._stand_in(task, name), "nonsense \x00 {", "") for name in self.domain.evidence}
             for found in self._confirmed(law, place, bare, right, wrong, evidence):
                 yield found
                 return
+            agreeing = {name: (replies[0],) * 3 for name, replies in evidence.items()}
+            verdicts, failure = self._agreed(law, place, bare, right, wrong, agreeing)
+            if failure:
+                yield failure
+                return
+            confirmed += "pass" in verdicts
+        if until.looked >= 3 and not confirmed and (self.domain.stand_in or not self.domain.evidence):
+            shown_ = (
+                "evidence is three times what stand_in replies"
+                if self.domain.evidence
+                else "there is no evidence to ask for"
+            )
+            detail = (
+                f"of {until.looked} tasks whose candidates agree, and whose {shown_}, none has an answer that passes"
+            )
+            yield broken(
+                law, detail, place, "read the evidence by the names that Domain.evidence has, or delete confirm"
+            )
+            return
         yield holds(law, f"{until.looked} tasks")
+
+    def _agreed(
+        self, law: str, place: str, task: Task, right: str, wrong: str, evidence: Mapping[str, tuple[str, ...]]
+    ) -> tuple[list[str], Finding | None]:
+        """(statuses of right answers, what confirm does wrong) where all evidence agrees: only then does many a confirm decide."""
+        todo = "return one Verdict of plain values for each candidate, in their order; None is a candidate without an answer"
+        orders: list[list[str | None]] = [[right, wrong, None, right], [wrong, None, right, right], [right] * 4]
+        results: list[dict[str | None, str]] = []
+        for candidates in orders:
+            outcome = self.ask("confirm", task, candidates, evidence, name="confirm")
+            if failure := self.failure(law, outcome, place, todo):
+                return [], failure
+            if len(outcome.value) != len(candidates):
+                detail = f"{len(outcome.value)} verdicts for {len(candidates)} candidates {candidates!r}"[:300]
+                return [], broken(law, detail, place, todo)
+            results.append(dict(zip(candidates, (v.status for v in outcome.value), strict=True)))
+            if results[-1].get(None) == "pass":
+                return [], broken(law, "a candidate that is None (no answer found) passes", place, "give None a `fail`")
+        first, turned, alike = results
+        if first != turned and not _is_late([*first.values(), *turned.values()]):
+            detail = f"candidates in another order get other verdicts: {[*first.values()]}, then {[turned[c] for c in first]}"
+            todo = "let no verdict depend on a candidate's place, and return them in the candidates' order"
+            return [], broken(law, detail, place, todo)
+        return [first[right], alike[right]], None
 
     def _stand_in(self, task: Task, name: str) -> str:
         if self.domain.stand_in is None:
@@ -232,9 +278,11 @@ class Hooks:
                 place,
                 "name at least a problem whose copy the row is",
             )
-        if len(suite) >= 4 and counts and min(counts) == len(suite):
+        others = sum(counts) - named
+        if len(suite) >= 4 and counts and others > MOST_NAMED * len(counts) * (len(suite) - 1):
+            detail = f"{len(counts)} rows, each a copy of one problem, give away {others / len(counts):.1f} of the {len(suite) - 1} others on average"
             yield broken(
-                law, f"every row gives away all {len(suite)} problems", place, "name only what the row gives away"
+                law, detail, place, "name only what the row gives away: a row whose problem is named is dropped"
             )
 
     def _odd_rows(self, law: str, place: str, method: str, suite: list[Task], strange: Record) -> Iterator[Finding]:

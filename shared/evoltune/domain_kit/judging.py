@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
-from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, in_place, near_misses
+from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, grown, in_place, near_misses
 from evoltune.domain_kit.probing import Outcome, Probe
 from evoltune.domain_kit.queries import equal_forms
 from evoltune.record import STATUSES, Json, Record, Task, Verdict
@@ -219,19 +219,21 @@ class Laws:
 
     # ---- bad answers
 
-    def hostile(self, tasks: Sequence[Task]) -> Iterator[Finding]:
-        """Bad answers end as verdicts, in time, and never as a crash, an error or a pass."""
+    def hostile(self, tasks: Sequence[Task], right: Sequence[tuple[Task, str]] = ()) -> Iterator[Finding]:
+        """Bad answers end as verdicts, in time, and never as a crash, an error or a pass. `right`: tasks with right candidates."""
         law, until = "bad candidates end as verdicts, within the time limit", self.time.until(2)
         crashes = len(self.crashes)
         tries = [(task, text) for task in tasks[:1] for text in HOSTILE] + [
             (task, text) for task in tasks[1:3] for text in HOSTILE[:8]
         ]
         near = [wrong + "\n" * LONG for task in tasks[:1] for wrong in near_misses(task.reference or "").values()]
-        for task, text in until.over([*tries, *((tasks[0], text) for text in near)]):
+        shaped = [(task, text) for task, candidate in _unlike(right) for text in grown(candidate)]
+        may_pass = {*near, *(text for _, text in shaped)}
+        for task, text in until.over([*tries, *((tasks[0], text) for text in near), *shaped]):
             found = self.judge(self.first, task, text)
             direct = None if found is None else self.verdict(self.first, task, text)
             for verdict in (found[1] if found else None, direct):
-                if verdict and text not in near and verdict.status not in {*STATUSES} - {"pass", "error"}:
+                if verdict and text not in may_pass and verdict.status not in {*STATUSES} - {"pass", "error"}:
                     todo = "a bad answer is a `fail`; `error` is for what the answer is not to blame for"
                     yield broken(law, example(task, text, verdict), self.sources.function(self.domain.verify), todo)
                     return
@@ -387,6 +389,19 @@ class Laws:
             yield holds(law, f"{until.looked} tasks with further fields")
 
 
+def _unlike(right: Sequence[tuple[Task, str]]) -> list[tuple[Task, str]]:
+    """The tasks whose answers bring the most characters that those before them lack."""
+    seen: set[str] = set()
+    chosen: list[tuple[Task, str]] = []
+    for task, candidate in sorted(right, key=lambda r: -len({*r[1]})):
+        if {*candidate} - seen and len(candidate) <= SHAPED and len(chosen) < SHAPES:
+            seen |= {*candidate}
+            chosen.append((task, candidate))
+    return chosen
+
+
+SHAPES, SHAPED = 2, 200
+"""Answers of which longer ones of their shape are made, and their characters at most."""
 LATE = frozenset(("timeout", "memory"))
 MEASURED = frozenset(("cpu_s", "wall_s", "memory_mb"))
 """What the sandbox's verdicts measure; it never enters a dataset."""

@@ -13,7 +13,7 @@ SWAPS = (
     ("SELECT", "SELECT DISTINCT"),
 )  # fmt: skip
 HOSTILE = (
-    "", " ", "\x00", "\ud800", "\u202e\u200b", "A" * 1_000_000, "(" * 5_000, "9" * 4_000, "9**9**9**9", "{" * 999 + "}" * 999,
+    "", " ", "\x00", "\ud800", "\u202e\u200b", "A" * 1_000_000, "(" * 5_000, "9" * 4_000, "9" * 5_000, "9**9**9**9", "{" * 999 + "}" * 999,
     "__import__('os').system('exit 3')", "\\frac{" * 400, "```python\nwhile True: pass\n```", "'; DROP TABLE t; --", "<script>1</script>",
     "1/0", "0/0", "1e999999999", "1e-999999999", "{}", "[]", '{"answer": null}', '{"answer": [1]}', "[1, 2]", "[{}]", "<a>", "2023-02-30", "25:61", "\u00b2", "\u0663", "\u00bd", "\u0663\u00b2\u00bd\u4e00",
     *"*+?\\%$={}<>'\"().-,e:;/|&^~#@!", "--1", "1..2", "1,,2", "$$", "\\boxed{", "\\frac{}{}", "**", "()", ",", "0x", "1e", "=1", "1=", "A", "z",
@@ -21,6 +21,8 @@ HOSTILE = (
     "9" * 64 + "x", "a" * 64 + "!", "1," * 40 + "x", " " * 64 + "x", "-9" * 40 + "x", "(a" * 40 + "!", "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
+MOST_GROWN = 12
+"""Characters of an answer that are repeated."""
 MORE = ("more at its end", "more at its start")
 STRUCTURED = ("a value lost", "a value null", "a value of another type", "two values swapped", "a value too many")
 """Kinds of change to a JSON object or list."""
@@ -145,6 +147,15 @@ def several_answers(candidate: str, other: str) -> dict[str, str]:
             "several answers between semicolons": f"{candidate}; {other}",
         }
     return found
+
+
+def grown(text: str) -> Iterator[str]:
+    """Answers of the shape of a right one in which one character goes on and on: what a pattern or a parser of this shape meets
+    there is deep nesting, and a repetition that fails at its end."""
+    for char in list(dict.fromkeys(text.strip()))[:MOST_GROWN]:
+        before, _, after = text.partition(char)
+        yield f"{before}{char * 40}!{after}"
+        yield f"{before}{char * 5_000}{after}"
 
 
 def python_functions(candidate: str) -> list[str]:

@@ -263,7 +263,10 @@ class _Probe:
         if hook == "confirm" and domain.confirm:
             task, candidates, evidence = args
             verdicts = domain.confirm(task, candidates, evidence, self.context)
-            return [verdict_of(v) for v in several(verdicts, "confirm", Verdict)]
+            found = [verdict_of(v) for v in several(verdicts, "confirm", Verdict)]
+            for verdict in found:
+                bounded(verdict, args, "confirm")
+            return found
         if hook == "overlap":
             overlap: Any = domain.overlap[key]
             return several(overlap(*args, self.context), f"overlap {key!r}", str)

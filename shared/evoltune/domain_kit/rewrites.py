@@ -7,6 +7,7 @@ yield from Rewrites(domain, sources, first, second, time, seeds).findings()
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from evoltune.domain import Rewritten
 from evoltune.domain_kit.findings import Finding, broken, holds
@@ -25,6 +26,11 @@ _ROUNDS = 2
 
 class Rewrites(Hooks):
     """The rewrite functions of one domain."""
+
+    @cached_property
+    def children(self) -> dict[str, list[tuple[Task, str]]]:
+        """Operator -> the tasks that it made, with their solutions."""
+        return {}
 
     def findings(self) -> Iterator[Finding]:
         """Each rewrite function makes a task of some seed; its own solution passes, and the same parents give the same child."""
@@ -65,6 +71,7 @@ class Rewrites(Hooks):
                 continue
             made += 1
             children.append((parents, child))
+            self.children.setdefault(operator.name, []).append((child.task, child.solution))
             outcome = self.first.call("answer", child.task, child.solution, name="extract and verify")
             verdict = outcome.value[1] if not outcome.kind else None
             if verdict is None or verdict.status not in ("pass", "timeout"):
@@ -178,8 +185,17 @@ class Rewrites(Hooks):
                 if all(column in p.task.fields for p in parents)
             ]
             if column in self.first.fields and len(held) >= _ENOUGH and len(held) == len(children) and not any(held):
-                return column
+                return column if any(self._passes_with_columns(*c) for c in children[:_ENOUGH]) else ""
         return ""
+
+    def _passes_with_columns(self, parents: Sequence[Record], child: Rewritten) -> bool:
+        """Whether the columns of its parent fit the child; a child of another kind does not need them."""
+        theirs = {name: value for name, value in parents[0].task.fields.items() if name in self.domain.columns}
+        fields = {**theirs, **child.task.fields}
+        outcome = self.first.call(
+            "answer", replace(child.task, fields=fields), child.solution, name="extract and verify"
+        )
+        return not outcome.kind and outcome.value[1].status == "pass"
 
 
 def _without_dialogue(parents: Sequence[Record], child: Task) -> bool:

@@ -10,6 +10,7 @@ The functions of `time`, `datetime`, `random` and a few of `os`, `socket` and `p
 import builtins
 import datetime
 import io
+import locale
 import os
 import platform
 import random
@@ -33,6 +34,7 @@ EXTREMES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 """Functions of the module `random` -> their lowest and their highest value."""
 ELSEWHERE: dict[tuple[Any, str], Any] = {
     (os, "cpu_count"): 97, (os, "getloadavg"): (97.0, 97.0, 97.0), (os, "getlogin"): "somebody", (os, "getppid"): 97, (os, "getpid"): None,
+    (locale, "localeconv"): None, (locale, "getlocale"): None,
     (socket, "gethostname"): "elsewhere", (socket, "getfqdn"): "elsewhere.example", (platform, "node"): "elsewhere",
     (platform, "machine"): "other", (platform, "platform"): "other", (platform, "processor"): "other",
 }  # fmt: skip

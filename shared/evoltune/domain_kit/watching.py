@@ -44,7 +44,7 @@ PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.
 LOOKS = (1, 2, 8, 64, 512)
 """After how many calls of one function the names of all modules are looked at, which takes some 20 ms."""
 BETWEEN = (
-    "os", "posixpath", "genericpath", "pathlib", "pathlib._local", "_collections_abc", "collections.abc", "glob", "fnmatch", "shutil", "platform", "socket", "ctypes",
+    "os", "posixpath", "genericpath", "pathlib", "pathlib._local", "_collections_abc", "collections.abc", "glob", "fnmatch", "shutil", "platform", "socket", "ctypes", "locale",
     "evoltune.domain_kit.watching", "evoltune.domain_kit.surroundings",
 )  # fmt: skip
 """Modules between a function that asks for a path, a variable or a fact of the machine, and its caller."""
