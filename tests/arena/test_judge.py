@@ -116,6 +116,7 @@ def test_a_judgement_is_short_and_shorter_where_the_judges_limit_is(tmp_path, st
         ("scores", "8 out of 10, 6 out of 10", (8.0, 6.0)),
         ("scores", "A: 8\nA: 7\nB: 6", None),
         ("scores", "A: 3 examples are given\nB: 2 examples are given", None),
+        ("scores", "A: 1. Tea stays hot.\nB: 2. Tea stays warm.", None),
         ("scores", "A: 11\nB: 6", None),
         ("ranks", "A: 3\nB: 1\nC: 2", (-3.0, -1.0, -2.0)),
         ("preference", "Both are right. [[C]]", (0.5, 0.5)),

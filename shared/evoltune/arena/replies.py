@@ -33,7 +33,7 @@ _STAND_ALONE = re.compile(r"(?:^|[:=：])[^\w]*\d+(?:[.]\d+)?[^\w]+\d+(?:[.]\d+)
 """Two numbers with nothing behind them, and a colon or nothing before them."""
 _BEHIND_LABEL = re.compile(
     r"\W*(?:(?:answer|assistant|response)\s*#?(?P<number>\d)|(?:(?:answer|assistant|response)\s+)?(?P<letter>[A-I]))\W*[:=：]\W*"
-    r"(?:(?:score|rating|rank)\W*)?(?P<value>\d+(?:\.\d+)?)(?:\s*$|\s*[-–—,;(*\])]|\.(?!\d))",
+    r"(?:(?:score|rating|rank)\W*)?(?P<value>\d+(?:\.\d+)?)(?:\s*\.?\s*$|\s*[-–—,;(*\])])",
     re.IGNORECASE,
 )
 """A line of one answer: "A: 8", "Answer 2: 6 - it is cut off"."""
