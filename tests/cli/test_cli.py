@@ -285,6 +285,15 @@ def test_a_recipe_with_rows_of_its_own_starts_at_train(capsys, monkeypatch, tmp_
     )
     assert main([*command, "--stages", "evolve,train"]) == 0
     assert "evolve:" in capsys.readouterr().out
+    (tmp_path / "held").mkdir()
+    (tmp_path / "rows.jsonl").rename(tmp_path / "held" / "test.jsonl")
+    (tmp_path / "none.jsonl").touch()
+    for dataset, told in (
+        ("held", "holds no training split, only test.jsonl"),
+        ("none.jsonl", "holds no row to train on"),
+    ):
+        assert main([*command, f"train.dataset={dataset}"]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_watching_a_finished_run_says_so_and_ends(capsys, tmp_path: Path):

@@ -45,7 +45,14 @@ def test_a_hostfile_is_read_strictly(tmp_path: Path):
     path = tmp_path / "hosts"
     path.write_text("# two nodes\nnode-1 slots=8\nnode-2 slots=4\n")
     assert read_hostfile(path) == [("node-1", 8), ("node-2", 4)]
-    for bad in ("node-1 slots=x\n", "-oProxyCommand=x slots=1\n", "\n", "node-1 8\n"):
+    for bad in (
+        "node-1 slots=x\n",
+        "-oProxyCommand=x slots=1\n",
+        "\n",
+        "node-1 8\n",
+        "a slots=8\nA slots=8\n",
+        "a:22 slots=8\n",
+    ):
         path.write_text(bad)
         with pytest.raises(DataError):
             read_hostfile(path)

@@ -7,7 +7,15 @@ import json
 import pytest
 
 from evoltune.errors import DataError, MissingExtraError
-from evoltune.rows.readers import MAX_ROW_BYTES, BadRow, left_out, read_located, read_rows, source_files
+from evoltune.rows.readers import (
+    MAX_ROW_BYTES,
+    BadRow,
+    left_out,
+    read_located,
+    read_rows,
+    refuse_other_splits,
+    source_files,
+)
 
 ROWS = [{"instruction": "Add 1 and 2", "output": "3"}, {"instruction": "Say \u2028 hi", "output": "hi"}]
 
@@ -164,6 +172,11 @@ def test_of_a_folder_the_training_split_is_read_and_the_others_are_named(tmp_pat
     assert tuple(map(names, source_files(tmp_path))) == (read, left)
     assert [row["instruction"] for row in read_rows(tmp_path)] == read
     assert all(name in left_out(tmp_path) for name in left) and bool(left) == bool(left_out(tmp_path))
+    if read == ["test.jsonl"]:
+        with pytest.raises(DataError, match=r"holds no training split, only test\.jsonl"):
+            refuse_other_splits(tmp_path)
+    else:
+        refuse_other_splits(tmp_path)
 
 
 def test_a_folder_of_save_to_disk_gives_its_training_split(tmp_path):

@@ -46,6 +46,9 @@ def test_what_would_keep_the_nodes_from_meeting_is_an_error_that_names_the_key(m
     monkeypatch.delenv("NODE_RANK", raising=False)
     with pytest.raises(RecipeError, match=r"compute.rendezvous: 127.0.0.1 is every machine's own address"):
         check_nodes(two_nodes())
+    for port in ("0", "65536", "\u00b2", "http"):
+        with pytest.raises(RecipeError, match=r"compute.rendezvous: '10.0.0.1:.+' must be HOST or HOST:PORT"):
+            check_nodes(two_nodes(f"compute.rendezvous=10.0.0.1:{port}"))
     monkeypatch.setenv("NODE_RANK", "0")
     check_nodes(two_nodes())
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:

@@ -41,6 +41,15 @@ def test_a_logger_that_is_not_installed_is_named(tmp_path) -> None:
     check_setup(load_recipe("smoke/math", ["train.report_to=[none]"]), tmp_path)
 
 
+def test_more_ranks_than_devices_that_they_may_see_are_refused(tmp_path) -> None:
+    seen = ["compute.env={CUDA_VISIBLE_DEVICES: '0,1'}"]
+    with pytest.raises(
+        RecipeError, match=r"CUDA_VISIBLE_DEVICES: '0,1' shows 2 devices, and compute\.gpus_per_node is 4"
+    ):
+        check_setup(load_recipe("smoke/math", [*seen, "compute.gpus_per_node=4"]), tmp_path)
+    check_setup(load_recipe("smoke/math", [*seen, "compute.gpus_per_node=2"]), tmp_path)
+
+
 def test_a_layer_that_the_base_has_not_is_named_before_anything_starts(tmp_path) -> None:
     told = r"train\.lora_modules_to_save: 'embed_token' is no layer of qwen2: did you mean 'embed_tokens'"
     lora = ["train.model_name_or_path=Qwen/Qwen2.5-Coder-1.5B", "train.finetuning_type=lora"]

@@ -22,6 +22,12 @@ def read_hostfile(path: Path) -> list[tuple[str, int]]:
         slots = words[1].removeprefix("slots=") if len(words) == 2 and words[1].startswith("slots=") else ""
         if not slots.isdigit() or words[0].startswith("-"):  # ssh would take such a host for an option
             raise DataError(f"{path}:{number}: {line!r}: must be `host slots=N`")
+        if words[0].count(":") == 1:
+            raise DataError(f"{path}:{number}: {words[0]!r}: a port has no place here: name it in ~/.ssh/config")
+        if words[0].lower() in (host.lower() for host, _ in found):
+            raise DataError(
+                f"{path}:{number}: {words[0]!r} stands there twice: give a node one line with all of its slots"
+            )
         found.append((words[0], int(slots)))
     if not found:
         raise DataError(f"{path}: names no host: one `host slots=N` a line")

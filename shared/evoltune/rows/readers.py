@@ -141,10 +141,23 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
             break
     else:
         raise DataError(f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run")
-    splits = {file: set(re.split(r"[^a-z]+", file.name.lower())) for file in files}
-    chosen = [file for file in files if "train" in splits[file]]
-    chosen = chosen or [file for file in files if not splits[file] & OTHER_SPLITS] or files
+    chosen = [file for file in files if "train" in _words(file)]
+    chosen = chosen or [file for file in files if not _words(file) & OTHER_SPLITS] or files
     return chosen, [file for file in files if file not in chosen]
+
+
+def _words(file: Path) -> set[str]:
+    return set(re.split(r"[^a-z]+", file.name.lower()))
+
+
+def refuse_other_splits(ref: str | Path) -> None:
+    """Raises DataError for a folder all of whose files are named as a test or validation split: nothing there is for training."""
+    path = user_path(ref)
+    files = source_files(path)[0] if path.is_dir() and not storage.is_address(ref) else []
+    if files and all(_words(file) & OTHER_SPLITS for file in files):
+        raise DataError(
+            f"{ref}: holds no training split, only {files[0].name}: name the file if it is to be trained on all the same"
+        )
 
 
 def left_out(ref: str | Path) -> str:

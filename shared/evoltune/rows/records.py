@@ -18,13 +18,15 @@ from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
 from evoltune.rows.columns import RESPONSE_COLUMNS, Conversation, lost_answer, recognise
 from evoltune.rows.dumps import read_any
-from evoltune.rows.readers import BadRow, in_full, read_located
+from evoltune.rows.readers import BadRow, in_full, read_located, refuse_other_splits
 
 
 def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
     """The first `seeds.limit` seeds (0: all), in the order of the files or of the domain."""
     path = recipe.seeds.path
     refs = (path,) if isinstance(path, str) else path or ()
+    for ref in refs:
+        refuse_other_splits(ref)
     rows = (record for ref in refs for record in read_records(ref, domain)) if refs else seeds_of(domain)
     return islice(rows, recipe.seeds.limit or None)
 

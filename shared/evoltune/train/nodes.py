@@ -73,9 +73,9 @@ def rendezvous(recipe: Recipe) -> tuple[str, int]:
     """Host and port of `compute.rendezvous`."""
     text = recipe.compute.rendezvous
     host, _, port = text.partition(":")
-    if not host or (port and not port.isdigit()):
+    if not host or (port and not (port.isdecimal() and 0 < int(port) < 2**16)):
         raise RecipeError(
-            f"compute.rendezvous: {text!r} must be HOST or HOST:PORT of the first node (start the same command on each node)"
+            f"compute.rendezvous: {text!r} must be HOST or HOST:PORT (1 to 65535) of the first node (start the same command on each node)"
         )
     return host, int(port or PORT)
 

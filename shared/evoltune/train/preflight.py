@@ -49,7 +49,16 @@ def check_setup(recipe: Recipe, out: Path) -> None:
     if recipe.compute.launcher != "slurm":
         batch_layout(recipe.train, recipe.compute.nodes * ranks_per_node(recipe))
     check_nodes(recipe)
-    chosen_variables(recipe)
+    _check_visible(chosen_variables(recipe).get("CUDA_VISIBLE_DEVICES"), recipe.compute.gpus_per_node)
+
+
+def _check_visible(visible: str | None, ranks: int) -> None:
+    """Ranks beyond the devices that they may see would end when they take theirs."""
+    devices = [name for name in (visible or "").split(",") if name.strip()]
+    if visible is not None and devices and len(devices) < ranks:
+        raise RecipeError(
+            f"compute.env.CUDA_VISIBLE_DEVICES: {visible!r} shows {len(devices)} devices, and compute.gpus_per_node is {ranks}"
+        )
 
 
 def check_optimizer(train: Train) -> None:

@@ -1,11 +1,14 @@
 """The steps of a run: their number, the rows of each rank in a step, and the learning rate. Imports no torch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from evoltune.errors import RecipeError
 from evoltune.recipe import Train
+
+MANY_PASSES = 30
+"""Passes over the rows from which a line says so; the papers make up to 15."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,21 @@ def number_of_steps(train: Train, rows: int, layout: BatchLayout) -> int:
     if train.max_steps > 0:
         return train.max_steps
     return max(1, math.ceil(rows * train.num_train_epochs / layout.batch))
+
+
+def surprises(train: Train, steps: int, rows: int, layout: BatchLayout, longest: int, positions: int) -> Iterator[str]:
+    """What a user would want to know of a schedule before its first step, though nothing of it is an error.
+
+    `longest`: tokens of the longest row; `positions`: up to where the base was trained (0: not known).
+    """
+    warmup, passes = train.warmup_steps or math.ceil(train.warmup_ratio * steps), steps * layout.batch / rows
+    if warmup >= steps > 1:
+        reached = rate_factor(train, steps)(steps - 1)
+        yield f"the warm-up of {warmup} steps is not over in {steps}: the learning rate ends at {reached:.0%} of train.learning_rate"
+    if passes > MANY_PASSES:
+        yield f"{steps} steps of {layout.batch} go {passes:.0f} times over {rows} rows: set train.num_train_epochs if that is not meant"
+    if 0 < positions < longest:
+        yield f"the longest row has {longest} tokens, and the base was trained on {positions} positions (train.max_length)"
 
 
 def rate_factor(train: Train, steps: int) -> Callable[[int], float]:

@@ -23,6 +23,8 @@ class PackedDataset:
     def __init__(self, examples: Sequence[Encoded], rows: Sequence[Sequence[int]]) -> None:
         self._examples, self._rows = examples, rows
         self.lengths = [sum(len(examples[i].ids) for i in row) for row in rows]
+        self.longest = max((len(example.ids) for example in examples), default=0)
+        """Tokens of the longest document."""
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -25,7 +25,7 @@ from evoltune.rows.columns import Layout
 from evoltune.train.deepspeed import avoid_compilation, deepspeed_config
 from evoltune.train.job import Job, Watchdog
 from evoltune.train.nodes import meets_others
-from evoltune.train.schedule import BatchLayout, batch_layout, number_of_steps, rate_factor
+from evoltune.train.schedule import BatchLayout, batch_layout, number_of_steps, rate_factor, surprises
 from evoltune.train.sft.batches import PackedDataset, StepBatchSampler, collate, pack
 from evoltune.train.sft.callbacks import Metrics, TrainingMonitor
 from evoltune.train.sft.checkpoint import UNIVERSAL, agreed_step, save_final
@@ -107,6 +107,10 @@ def run(job: Job, watchdog: Watchdog) -> None:
     dataset, counts, proof = prepare_data(job, tokenizer, stop)
     arguments.max_steps = steps = number_of_steps(train, len(dataset), layout)
     model = prepare_model(job.base, train, precision, tokenizer, added)
+    if rank == 0:
+        positions = getattr(model.config, "max_position_embeddings", None) or 0
+        for line in surprises(train, steps, len(dataset), layout, dataset.longest, positions):
+            print(f"  train: {line}", file=sys.stderr)
     group = train.group_by_length and not train.packing
     sampler = StepBatchSampler(dataset.lengths, layout, steps, job.seed, rank, group)
     watchdog.beat("model loaded")
