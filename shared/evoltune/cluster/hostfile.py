@@ -14,7 +14,7 @@ def read_hostfile(path: Path) -> list[tuple[str, int]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    found = []
+    found: list[tuple[str, int]] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
