@@ -19,8 +19,11 @@ def _in_other_order(plain):
             return isinstance(value, plain)
 
     class Turned(plain, metaclass=Kind):
+        order = ()
+
         def __iter__(self):
-            return iter([*plain.__iter__(self)][::-1])
+            is_known = len(self.order) == len(self) and all(x in self for x in self.order)
+            return iter([*(self.order if is_known else plain.__iter__(self))][::-1])
 
         def pop(self):
             if not self:
@@ -37,7 +40,11 @@ def _in_other_order(plain):
 
         def call(*args):
             found = method(*args)
-            return found if found is NotImplemented else Turned(found)
+            if found is NotImplemented:
+                return found
+            result = Turned(found)
+            result.order = tuple(found)  # a copy may have another
+            return result
 
         return call
 

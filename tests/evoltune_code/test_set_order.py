@@ -23,7 +23,7 @@ def results(source):
         "return list(set(w))",
         "return [x for x in {y for y in w}]",
         "return ''.join(frozenset(w) | {'q', 'r'})",
-        "return list(set(w).union('xyz')), next(iter(set(w)))",
+        "return next(iter(set(w).union('xyz')))",
         "s = set(w)\n    return [s.pop() for _ in range(3)]",
         "return hash(w[0]) % 1000",
     ],
