@@ -25,6 +25,8 @@ _BETWEEN_TAGS = re.compile(r"\s*(?:[,;]|[,;]?\s*(?:and/or|and|or))\s*", re.I)
 MAX_GAP = 90  # characters between two boxes that belong together
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
 _BOXED_WORD = re.compile(r"[-+]?[\w.,/]*[^\W_][\w.,/]*")
+MAX_PART = 1_500
+_PART_LABEL = re.compile(r"(?:^|(?<=[\s*#]))(?:(?i:part)\s\(?([A-Fa-f])\)?(?=[\s.:*])|\(([a-f])\)(?=[\s*:]))")
 _JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _APPROXIMATELY = re.compile(r"\\approx|\\simeq|≈|approx|numerical|\babout\b|\broughly\b|decimal", re.I)
@@ -64,12 +66,25 @@ def boxed(text: str) -> Found | None:
 def _first_of_group(text: str, boxes: list[Box]) -> int:
     """The first of the boxes that belong to the last one."""
     first = len(boxes) - 1
+    if (parts := _labelled_parts(text, boxes)) > 1:
+        return len(boxes) - parts
     while first:
         gap = text[boxes[first - 1][1] : boxes[first][0]]
         if len(gap) > MAX_GAP or _SENTENCE_END.search(gap) or not _JOIN.search(gap):
             break
         first -= 1
     return first
+
+
+def _labelled_parts(text: str, boxes: list[Box]) -> int:
+    """How many of the last boxes are the answers to parts (a), (b) ..., one each; 0 if the text has no such labels."""
+    marks = [
+        _PART_LABEL.findall(text[max(start, box[0] - MAX_PART) : box[0]])
+        for start, box in zip([0, *(b[1] for b in boxes)], boxes, strict=False)
+    ]
+    labels = [(found[-1] if at == 0 else found[0]) if found else "" for at, found in enumerate(marks)]
+    labels = [(a or b).lower() for a, b in (label or ("", "") for label in labels)]
+    return len(boxes) if "".join(labels) == "abcdef"[: len(boxes)] else 0
 
 
 def _joined(parts: list[str], after: str) -> Found | None:

@@ -88,12 +88,14 @@ _DENIED = _rules(
     "HERE [^END HERE]{0,6}? [END PAUSE]? BUT [^HERE END]{0,4}? ASKED",
     "HERE UNIT AS [A DET] WORD? ESTIMATE | HERE UNIT LINK* IS [A DET ADVERB CONCLUDE WORD]{0,3} PARTIAL (?! OF (?! DET ADJ ANSWER)) | HERE UNIT (?:LINK | WORD | BE){0,4} PARTIAL (?! OF (?! DET ADJ ANSWER))",
     "HERE [^HERE END QUESTION CHECK]{0,6}? [END PAUSE AND BUT BE]? [^END NUMBER CHECK]{0,4}? (?:[NEED ADVERB CONCLUDE] TO? PAUSE? BE? | MODAL BE) (?:DIVIDED | [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?: BY | STOP | TO GIVE))",
+    "OPERATE [DET A]? HERE UNIT BY [NUMBER ANYONE LETTER]",
     "A WORD? ESTIMATE (?:WORD DET ANSWER)? [BE EQUALS]+ TRANSPARENT* HERE",
 )
 _OVERTAKEN = _rules(
     "HERE BE OTHER (?:END | $)",
     "HERE [^END HERE NUMBER MORE]{0,6}? [PAUSE AND END]+ (?:CONCLUDE | GOOD) [^END HERE NUMBER MORE]{0,4}? (?:TOTAL [PAUSE BE GIVE EQUALS ANYONE PERSON]* OTHER UNIT | OTHER UNIT TOTAL) STOP",
     "HERE [^HERE QUESTION CHECK FORGET BAD IF ERROR]{0,6}? OPERATE [^HERE END CHECK]{0,8}? [GIVE BE EQUALS PAUSE] OTHER (?:END | $)",
+    "HERE [^HERE END CHECK BRACKET]{0,8}? PAUSE AND? [TIMES PLUS DIVIDED BOUND] [^HERE END CHECK BRACKET]{1,6}? PAUSE OTHER (?:END | $)",
     "HERE [BOUND PLUS] [^HERE END]{1,8}? [BE EQUALS GIVE] OTHER STOP | HERE [^HERE]{0,12}? GIVE DET GOOD+ OTHER STOP",
 )
 """What goes on from the number to another, the last of the match."""
@@ -101,6 +103,8 @@ _CORRECTED = _rules(
     "HERE UNIT [PAUSE END]+ [BUT NO PAUSE]* [ADVERB CONCLUDE ALSO]* [INSTEAD MAKE] [PAUSE ADVERB CONCLUDE ALSO DET INSTEAD PRON MODAL HAVE BE]* OTHER UNIT (?:[END BRACKET] | $)",
     "HERE [BRACKET PAUSE]* (?:SUBJECT)? [MODAL HEDGE] HAVE? (?:BE | READ) OTHER STOP",
     "HERE LINK* ROUND WORD? TO DET? OTHER STOP",
+    "NOT HERE UNIT PAUSE? BUT [ADVERB INSTEAD]* OTHER UNIT STOP",
+    "HERE UNIT [PAUSE END]* CORRECTION [PAUSE END]* SUBJECT? [MODAL HEDGE HAVE BE]* OTHER UNIT STOP",
     "HERE [^HERE QUESTION]{0,16}? OTHER UNIT PAUSE? (?:PRON BE | PAUSE) DET ADJ ANSWER",
 )
 _DOUBTED = _rules(
@@ -160,6 +164,12 @@ _OR_BEFORE = _rules(
     "VALUED UNIT [PAUSE END AND BUT OR]+ (?:[PRON THAT] | DET ADJ ANSWER) [HEDGE MODAL] [ADVERB CONCLUDE ALSO]+ BE ADV NAME? HERE",
     "TO BRACKET [A LETTER] BRACKET [BE PRON]* VALUED [PAUSE AND]+ TO BRACKET LETTER BRACKET [PRON BE]* HERE",
 )
+_NAMED_BEHIND = re.compile(r"[\s$})]*(?:is|was|equals)\s+\$?([a-z])\$?\s*[.,;]")
+_NAMED_AHEAD = re.compile(r"(?<![A-Za-z\\])([a-z])\s*=\s*\$?$")
+_ASKED_FOR = re.compile(
+    r"\b(?:asked (?:for|to (?:find|give))|asks for|want(?:ed|s)?(?: to find)?|need(?: to find)?|looking for)\s+\$?([a-z])\$?(?=\s*(?:[.,;!]|$))"
+)
+"""What the text calls a number, and what it says that the question asks for: `\\boxed{45} is y. We were asked for x.`"""
 _DOMAIN = _rules("HERE UNIT PAUSE? FOR")
 _FUNCTION = re.compile(r"(?<![\\A-Za-z])[a-z](?![A-Za-z])")
 """A letter in an answer: what follows it, `for x > 0`, is its domain."""
@@ -285,6 +295,10 @@ def claim(text: str, start: int, end: int) -> Claim:
     if ends.is_denied or ends.value:
         return Claim("not", correction=ends.value)
     if (before.endswith("~~") and after.startswith("~~")) or _CROSSED.match(after):
+        return Claim("not")
+    asked = _ASKED_FOR.search(after)
+    name = (_NAMED_BEHIND.match(after) or _NAMED_AHEAD.search(before)) if asked else None
+    if asked and name and name[1] != asked[1] and f"{asked[1]} =" not in after[asked.end() :]:
         return Claim("not")
     near, behind = words_before[-MAX_NEAR:], words_after[:MAX_NEAR]
     is_told = (

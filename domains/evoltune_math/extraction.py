@@ -13,7 +13,6 @@ from evoltune.record import Task
 from evoltune.text.responses import final_text
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
 from evoltune_math.answers.units import known
-from evoltune_math.answers.vocabulary import word_set
 from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.prose import (
@@ -28,6 +27,8 @@ from evoltune_math.prose import (
     is_sentence,
     is_words_only,
     non_math_words,
+    refuses,
+    spelled_number,
     without_modifier,
 )
 
@@ -38,19 +39,6 @@ MAX_NEAR = 40
 MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
-
-_REFUSES = re.compile(
-    r"\bI(?:['’]m| am)? (?:can(?:not|['’]t| not)|could(?: not|n['’]t)|(?:was |am )?(?:unable|not able) to|must|have to) (?:help|solve|determine|answer|find|compute|provide|do|assist|figure|say|tell|give|decline|refuse)"
-    r"|\bI (?:do not|don['’]t|did not|didn['’]t) know\b|\bI(?: am|['’]m) not (?:sure|certain)\b|\bno idea\b|\bI (?:give up|refuse)\b|\b(?:unable|not able) to (?:answer|solve|determine|provide|help)"
-    r"|\b(?:impossible|not possible|hard|difficult) to (?:determine|say|tell|know|solve|answer|compute)\b|(?:can(?:not|['’]t| not)|could not) be (?:determined|solved|answered|computed|found|known)\b"
-    r"|\b(?:not enough|insufficient|lack of) (?:information|data)\b|\bsorry,? (?:but )?(?:I|we)\b|\b(?:has|have|is|are) no (?:unique |definite )?(?:solution|answer)",
-    re.I,
-)
-"""What takes a number back: behind it, or shortly before it, the last number of a text is not its answer."""
-_REFUSING = word_set(
-    "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry,"
-)
-"""The words without which `_REFUSES` cannot match."""
 _ABOUT = re.compile(
     r"(?<=[\d}$)]),?\s+(?:or |which is |i\.e\. )?(?:about|roughly|approximately)\s+(?=\$?-?\d[\d.]*\$?$)"
 )
@@ -105,7 +93,7 @@ _MONEY = re.compile(
 _LINE_LABEL = re.compile(r"(?:^|\n)[ \t]*[^\W\d_]+[ \t]*[:：][ \t]*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _PHRASE = re.compile(
-    r"(?:final |correct |right )?(?:answer|result|answers)\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
+    r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
@@ -116,7 +104,7 @@ _PHRASE = re.compile(
 _ANSWER_LINE = re.compile(r"\W*(?:the\s)?(?:final\s)?answer(?:\sis)?\s?:", re.I)
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
-_UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)(?![\w/^*-])")
+_UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)[²³]?(?![\w/^*-])")
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
@@ -280,7 +268,7 @@ def _stated(text: str) -> Found | None:
     ):
         return denied
     end = text[-MAX_SENTENCE:]
-    if not _REFUSING.isdisjoint(end.lower().split()) and _REFUSES.search(end) and any(c.isdigit() for c in end):
+    if refuses(end) and any(c.isdigit() for c in end):
         return None
     text = _NOT_ANOTHER.sub("", text) if " not " in text else text
     if is_bare_answer(text):
@@ -301,7 +289,9 @@ def _stated(text: str) -> Found | None:
 
 def _in_sentence(text: str) -> Found | None:
     said = without_modifier(text)
-    return _first_sentence(text) or _option(text) or _conclusion(said) or _last_number(said)
+    spelled = spelled_number(said)
+    found = _first_sentence(text) or _option(text) or _conclusion(said) or _last_number(said)
+    return found or (Found(spelled, "number") if spelled else None)
 
 
 def _option(text: str) -> Found | None:
@@ -342,7 +332,7 @@ def _not_but(sentence: str) -> Found | None:
     numbers = deque(NUMBER.finditer(sentence), maxlen=MAX_NUMBERS)
     if len(numbers) < 2 or "$" in sentence or "\\" in sentence:
         return None
-    denied = [claim(sentence, *number.span()).denied for number in numbers]
+    denied = [claim(sentence, *number.span()).doubt != "" for number in numbers]
     return _last_number(sentence) if any(denied) and not all(denied) else None
 
 

@@ -4,13 +4,14 @@ is_bare_answer("12 apples")  ->  True;    is_sentence("He buys 3 apples a day") 
 """
 
 import re
+from itertools import pairwise
 
 from evoltune_math.answers.kinds import Text
 from evoltune_math.answers.reading.cleanup import to_ascii, unwrapped
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS
-from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK
+from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, number_in_words, word_set
 
 ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", re.I)
 _PRONOUN = re.compile(r"(?:he|she|they|we|you|there)\s", re.I)
@@ -22,13 +23,21 @@ _MATHEMATICAL_WORDS = frozenset(
 _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 MAX_MODIFIER = 200
+MAX_SPELLED = 120
+_SPELLING = re.compile(r"[a-z]+(?:-[a-z]+)*(?:['’][a-z]+)?")
+_UNDECIDED = frozenset(
+    ("or", "if", "some", "each", "every", "per", "of", "no", "might", "may", "could", "isn't", "aren't")
+)
+"""Words beside which a number in words is not the answer."""
+_KNOWN = frozenset(("the", "these", "those", "both", "all", "any", "other", "first", "last", "next"))
+"""Words before a number of things that are known: `the two numbers are equal`."""
 MAX_BARE_WORDS = 6
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 NUMBER = re.compile(
     r"(?<![\w.,:])\d{1,4}(?::\d{1,4})+(?![\w:])(?:\s?[ap]\.?\s?m\b\.?)?|"
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
-    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
+    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£¢])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
 _ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
 """A letter of which the rest of the text says something: `$n$ is at most 9`."""
@@ -36,6 +45,19 @@ _MODIFIER = re.compile(
     r"(?:,\s(?:which|who|whose|where)|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
 )
 """The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
+
+_REFUSES = re.compile(
+    r"\bI(?:['’]m| am)? (?:can(?:not|['’]t| not)|could(?: not|n['’]t)|(?:was |am )?(?:unable|not able) to|must|have to) (?:help|solve|determine|answer|find|compute|provide|do|assist|figure|say|tell|give|decline|refuse)"
+    r"|\bI (?:do not|don['’]t|did not|didn['’]t) know\b|\bI(?: am|['’]m) not (?:sure|certain)\b|\bno idea\b|\bI (?:give up|refuse)\b|\b(?:unable|not able) to (?:answer|solve|determine|provide|help)"
+    r"|\b(?:impossible|not possible|hard|difficult) to (?:determine|say|tell|know|solve|answer|compute)\b|(?:can(?:not|['’]t| not)|could not) be (?:determined|solved|answered|computed|found|known)\b"
+    r"|\b(?:not enough|insufficient|lack of) (?:information|data)\b|\bsorry,? (?:but )?(?:I|we)\b|\b(?:has|have|is|are) no (?:unique |definite )?(?:solution|answer)",
+    re.I,
+)
+"""What takes a number back: behind it, or shortly before it, the last number of a text is not its answer."""
+_REFUSING = word_set(
+    "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry,"
+)
+"""The words without which `_REFUSES` cannot match."""
 
 
 def non_math_words(text: str) -> list[str]:
@@ -76,6 +98,30 @@ def is_words_only(text: str) -> bool:
     """Whether the text is read as words, and not as a time, a date or another convention."""
     answer = read(text)
     return isinstance(answer, Text) and not is_special_text(answer)
+
+
+def spelled_number(sentence: str) -> str | None:
+    """The one number of a sentence of words: `five` of `It takes five days.`"""
+    words = _SPELLING.findall(sentence.lower())
+    is_undecided = not MODIFIERS.union(_UNDECIDED).isdisjoint(words) or "n't" in sentence or "n’t" in sentence
+    if is_undecided or len(sentence) > MAX_SPELLED:
+        return None
+    runs: list[list[str]] = [[]]
+    for before, word in pairwise(["", *words]):
+        if before in _KNOWN and number_in_words(word) is not None:
+            return None
+        if number_in_words(word) is not None or (runs[-1] and word in ("and", "hundred", "thousand", "million")):
+            runs[-1].append(word)
+        elif runs[-1]:
+            runs.append([])
+    found = [" ".join(run).removesuffix(" and") for run in runs if run]
+    value = number_in_words(found[0]) if len(found) == 1 else None
+    return found[0] if value is not None and value > 1 and value.denominator == 1 else None
+
+
+def refuses(end: str) -> bool:
+    """Whether a text ends in a refusal to answer."""
+    return not _REFUSING.isdisjoint(end.lower().split()) and _REFUSES.search(end) is not None
 
 
 def is_formula(found: re.Match[str]) -> bool:

@@ -26,6 +26,8 @@ _CHOICE = re.compile(
     r"(?:\(\s*([A-Ja-j])\s*\)|([A-J])\s*[.):])\s*(?:\}|\b)?\s*([:.]?)(.*)",
     re.S | re.I,
 )
+_NUMBERED_PART = re.compile(r"\([a-j]\)\s+\$?-?\\?\$?\d(?!.*\([a-j]\)\s)")
+"""`(c) 12`: an option or a part with its number; `(c)12` is a product."""
 _LONE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
 _NO_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")
 """What continues an expression that starts with a letter in brackets."""
@@ -116,7 +118,7 @@ def _choice(text: str, read: Read) -> Answer | None:
     if found is None or (found[3] == ":" and len(found[4].strip()) < 2):
         return None
     letter, body = found[1] or found[2], found[4].strip(" }~$").strip()
-    if not letter.isupper() and (found[2] is not None or body):
+    if not letter.isupper() and (found[2] is not None or (body and not _NUMBERED_PART.match(text))):
         return None
     if not body:
         return Choice(letter.upper())
