@@ -78,12 +78,13 @@ def _first_of_group(text: str, boxes: list[Box]) -> int:
 
 def _labelled_parts(text: str, boxes: list[Box]) -> int:
     """How many of the last boxes are the answers to parts (a), (b) ..., one each; 0 if the text has no such labels."""
-    marks = [
-        _PART_LABEL.findall(text[max(start, box[0] - MAX_PART) : box[0]])
-        for start, box in zip([0, *(b[1] for b in boxes)], boxes, strict=False)
-    ]
-    labels = [(found[-1] if at == 0 else found[0]) if found else "" for at, found in enumerate(marks)]
-    labels = [(a or b).lower() for a, b in (label or ("", "") for label in labels)]
+    labels: list[str] = []
+    since = 0
+    for start, end, _ in boxes:
+        marks = list(_PART_LABEL.finditer(text, max(since, start - MAX_PART), start))
+        mark = marks[0 if labels else -1] if marks else None
+        labels.append(((mark[1] or mark[2]) if mark else "").lower())
+        since = end
     return len(boxes) if "".join(labels) == "abcdef"[: len(boxes)] else 0
 
 
