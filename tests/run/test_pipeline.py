@@ -126,9 +126,8 @@ def test_the_uninterrupted_run_balances_and_makes_a_dataset(toy: Path):
     assert counts["verify"]["kept"] > 24
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_kill_9_and_the_same_command_again_give_the_same_bytes(toy: Path, tmp_path: Path, seed: int):
-    killed_at_random_moments(toy, tmp_path / "run", kills=2, rng=random.Random(seed), span_s=1.6)
+def test_kill_9_and_the_same_command_again_give_the_same_bytes(toy: Path, tmp_path: Path):
+    killed_at_random_moments(toy, tmp_path / "run", kills=3, rng=random.Random(1), span_s=1.6)
     check_same(toy, tmp_path / "run")
 
 

@@ -318,7 +318,7 @@ def spent(meter, cap="tokens"):
     return float(str(meter.error(cap, Spend())).split(": ")[1].split(" of ")[0])
 
 
-def reserved(budget, *amounts):
+def reserved(budget, *amounts, within_s=5.0):
     """The meter after these reservations, none of them settled."""
 
     async def main():
@@ -327,7 +327,7 @@ def reserved(budget, *amounts):
             await meter.reserve(amount)
         return meter
 
-    return asyncio.run(asyncio.wait_for(main(), 2))
+    return asyncio.run(asyncio.wait_for(main(), within_s))
 
 
 def test_amounts_add_and_subtract_in_every_part():
@@ -369,7 +369,7 @@ def test_a_reply_without_usage_is_charged_at_its_bound(reply, prompt, completion
 def test_a_cap_is_reached_but_not_passed(cap, fits, short):
     assert reserved(Budget(**{cap: fits}), AMOUNT, AMOUNT).reserved == AMOUNT + AMOUNT
     with pytest.raises(TimeoutError):  # one is in flight: the second waits for it
-        reserved(Budget(**{cap: short}), AMOUNT, AMOUNT)
+        reserved(Budget(**{cap: short}), AMOUNT, AMOUNT, within_s=0.1)
     with pytest.raises(BudgetError, match=rf"teacher.budget.{cap}: 0 of .* may need "):
         reserved(Budget(**{cap: short}), AMOUNT + AMOUNT)
 

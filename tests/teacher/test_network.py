@@ -117,7 +117,7 @@ class Redirecting(http.server.BaseHTTPRequestHandler):
 
 def test_a_redirect_is_not_followed_and_says_where_to():
     with http.server.HTTPServer(("127.0.0.1", 0), Redirecting) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             with pytest.raises(
                 TeacherError, match=r"redirects to http://elsewhere.invalid/v1/chat/completions,.*set the url"
@@ -154,7 +154,7 @@ def test_a_reply_without_end_is_not_read_to_it(monkeypatch, packed):
     monkeypatch.setattr(Endless, "packed", packed)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
         server.written = 0
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             with pytest.raises(TeacherError, match="a reply of more than 1 MiB"):
                 ask(f"http://127.0.0.1:{server.server_port}/v1")

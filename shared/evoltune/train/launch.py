@@ -80,6 +80,8 @@ def train(
     if not is_first_node(recipe):
         take_part(recipe, out)
         return read_json(out / MANIFEST) or {}
+    if not (out / MANIFEST).exists():  # what is finished may have been trained on another machine
+        check_setup(recipe, out)
     rows = rows_of(str(dataset))
     certificate = None
     if suites:
