@@ -72,6 +72,15 @@ def test_a_mixed_source_gives_its_answered_rows_with_licence_and_source(tmp_path
     ]
 
 
+def test_a_conversational_prompt_is_mixed_and_marked_answers_are_not(tmp_path):
+    asked, answered = [{"role": "user", "content": "Q"}], [{"role": "assistant", "content": "A"}]
+    rows = [{"prompt": asked, "completion": answered}, {"prompt": [*asked, *answered, *asked], "completion": answered}]
+    bad: list[BadRow] = []
+    (found,) = source_records(Source(path=str(written(tmp_path / "s.jsonl", rows))), TOY, bad)
+    assert (found.task.instruction, found.answers[0].text) == ("Q", "A")
+    assert "answers that are marked as without loss" in bad[0].reason
+
+
 def test_a_worked_solution_gives_its_task_a_reference_where_the_row_brings_none(tmp_path):
     """As GSM8K and MATH are published: without it nothing could verify them."""
     rows = [

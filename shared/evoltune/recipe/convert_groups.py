@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evoltune.errors import RecipeError
 from evoltune.recipe.convert_values import modules
 
 Fate = Literal["mapped", "changed", "unsupported", "lost", "default"]
@@ -51,7 +52,10 @@ def axolotl_method(given: Given) -> tuple[Values, list[Line]]:
 
 
 def llamafactory_method(given: Given) -> tuple[Values, list[Line]]:
-    """LoRA is the default there, and 4-bit weights make it QLoRA."""
+    """LoRA is the default there, and 4-bit weights make it QLoRA. Raises RecipeError for a recipe that trains nothing."""
+    others = [key for key in ("do_predict", "do_eval", "export_dir") if given.get(key)]
+    if not given.get("do_train", not others):
+        raise RecipeError(f"cannot become a recipe here: {', '.join(others) or 'do_train'}: this trains nothing")
     kind, bits = given.get("finetuning_type") or "lora", given.get("quantization_bit")
     values, lines = _method(
         "qlora" if bits == 4 and kind == "lora" else kind, given, ("finetuning_type", "quantization_bit")

@@ -75,7 +75,7 @@ def with_stated_reference(domain: Domain, record: Record) -> Record:
 def _not_for_training(found: Conversation) -> str:
     if not found.output.strip():
         return "no answer"
-    if not all(turn.trained for turn in found.turns):
+    if not all(turn.trained for turn in found.turns if turn.role == "assistant"):
         return "answers that are marked as without loss cannot be mixed with others: train on the file itself"
     return found.problem
 
